@@ -1,0 +1,103 @@
+"""Conform: a table brought to the types of a schema, with every cell that would not fit named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lib.findings import ERROR, WARNING, Finding
+from lib.kinds import to_numbers
+from lib.schema import Column, Schema
+from lib.values import BOOLEAN_PAIRS, parse_dates, texts
+
+PROBLEM_COLUMNS = ["row", "column", "code", "value"]
+_YES = {yes for _, yes in BOOLEAN_PAIRS}
+_NO = {no for no, _ in BOOLEAN_PAIRS}
+
+
+def conform(frame: pd.DataFrame, schema: Schema, used_only: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(typed table, problems) for the schema's columns that `frame` has, in the schema's order.
+
+    Types: numeric and boolean float64 (0/1), categorical and text `str`, date datetime64[us]; missing is NaN or
+    NaT. Problems have one line per cell that could not be read: `row` (position), `column`, `code` (not-a-number,
+    infinite, not-a-date, not-yes-or-no) and `value`; such cells are missing in the typed table.
+    """
+    typed: dict[str, pd.Series] = {}
+    problems: list[pd.DataFrame] = []
+    for column in schema.columns:
+        if column.name in frame.columns and (column.used or not used_only):
+            typed[column.name], found = conform_column(frame[column.name], column)
+            problems += found
+    table = pd.DataFrame(typed, index=frame.index)
+    return table, pd.concat(problems, ignore_index=True) if problems else pd.DataFrame(columns=PROBLEM_COLUMNS)
+
+
+def conform_column(values: pd.Series, column: Column) -> tuple[pd.Series, list[pd.DataFrame]]:
+    """One column brought to its kind, and its unreadable cells."""
+    missing = values.isna().to_numpy()
+    if column.kind == "numeric":
+        numbers = to_numbers(values, "numeric", dict(column.parse))
+        infinite = np.isinf(numbers)
+        bad = np.isnan(numbers) & ~missing
+        clean = pd.Series(np.where(infinite, np.nan, numbers), index=values.index)
+        return clean, _cells(values, column, bad, "not-a-number") + _cells(values, column, infinite, "infinite")
+    if column.kind == "date":
+        if pd.api.types.is_datetime64_any_dtype(values.dtype):
+            return values.astype("datetime64[us]"), []
+        dates = parse_dates(texts(values), dict(column.parse))
+        return dates, _cells(values, column, dates.isna().to_numpy() & ~missing, "not-a-date")
+    if column.kind == "boolean":
+        flags = _flags(values, column)
+        return flags, _cells(values, column, flags.isna().to_numpy() & ~missing, "not-yes-or-no")
+    return texts(values), []
+
+
+def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
+    """How the table's columns differ from the contract: a diff as findings, errors first.
+
+    Missing used columns, and used columns in which no cell can be read as their kind, are errors; extra and
+    reordered columns are warnings (matched by name, the order does not matter); the target is never an extra.
+    """
+    names = [str(n) for n in frame.columns]
+    wanted = schema.names()
+    found: list[Finding] = []
+    for name in (n for n in wanted if n not in names):
+        near = [n for n in names if n.strip().lower() == name.strip().lower()]
+        hint = f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}"
+        found.append(Finding("column-missing", ERROR, name, "no such column", f"- {name} ({schema[name].kind})", hint))
+    if repeated := sorted({n for n in names if names.count(n) > 1}):
+        return [*found, Finding("column-repeated", ERROR, ", ".join(repeated), "the same name more than once",
+                                "one column of each name", "rename or drop the copies")]
+    for name in (n for n in wanted if n in names):
+        _, bad = conform_column(frame[name], schema[name])
+        cells, present = sum(map(len, bad)), int(frame[name].notna().sum())
+        if present and cells == present:
+            example = str(frame[name].dropna().iloc[0])[:40]
+            found.append(Finding("column-type", ERROR, name, f"no cell that reads so, such as {example!r}",
+                                 f"{schema[name].kind} values", "correct the column or its name"))
+    known = {c.name for c in schema.columns} | {schema.target}
+    if extra := [n for n in names if n not in known]:
+        found.append(Finding("column-extra", WARNING, "table", "+ " + ", + ".join(extra[:20]),
+                             "only the columns of the contract", "nothing: they are ignored"))
+    shared = [n for n in names if n in wanted]
+    if shared != [n for n in wanted if n in shared]:
+        found.append(Finding("column-order", WARNING, "table", "the columns in another order",
+                             "the order of training", "nothing: columns are matched by name"))
+    return found
+
+
+def _flags(values: pd.Series, column: Column) -> pd.Series:
+    """0.0, 1.0 or NaN; the column's own two spellings first, then the common ones."""
+    lowered = texts(values).str.lower()
+    no, yes = (column.levels[0].lower(), column.levels[1].lower()) if len(column.levels) == 2 else ("", "")
+    codes = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0), no: 0.0, yes: 1.0}
+    return lowered.map(codes).astype("float64")
+
+
+def _cells(values: pd.Series, column: Column, where: np.ndarray, code: str) -> list[pd.DataFrame]:
+    """The problem lines of one column, as a list of no or one table."""
+    rows = np.flatnonzero(where)
+    if not len(rows):
+        return []
+    shown = values.iloc[rows].astype("str").str.slice(0, 80).to_numpy()
+    return [pd.DataFrame({"row": rows, "column": column.name, "code": code, "value": shown})]
