@@ -1,0 +1,149 @@
+"""Algorithms: one entry each. Adding a sixth is adding one entry to `ALGORITHMS`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lib.features import LINEAR, NATIVE, TREES
+
+MAX_ROUNDS, PATIENCE = 1500, 40  # boosting rounds at most, and without progress in log-loss before a fold stops
+
+# A space is plain data: parameter -> (low, high), (low, high, "log") or a list of choices. Whole ends mean integers.
+Space = Mapping[str, tuple | list]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """build(params, seed, threads, types) gives an unfitted scikit-learn classifier; `types` has one letter per input
+    column, "c" for category codes (style "native" only) and "q" for quantities. `defaults` are tried first, in order.
+    `boosted` ones get their rounds (n_estimators) by early stopping. `max_rows` bounds the rows of one fit where more
+    cost much time and bring little.
+    """
+
+    title: str
+    style: str
+    build: Callable[[dict[str, Any], int, int, str], Any]
+    defaults: tuple[dict[str, Any], ...]
+    space: Space
+    boosted: bool = False
+    max_rows: int | None = None
+
+
+def _random_forest(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(random_state=seed, n_jobs=threads, **params)
+
+
+def _adaboost(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
+    from sklearn.ensemble import AdaBoostClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    rest = {k: v for k, v in params.items() if k not in ("max_depth", "min_samples_leaf")}
+    tree = DecisionTreeClassifier(max_depth=params["max_depth"], min_samples_leaf=params["min_samples_leaf"],
+                                  random_state=seed)
+    return AdaBoostClassifier(tree, random_state=seed, **rest)
+
+
+def _logistic_regression(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000, random_state=seed, **params)
+
+
+def _xgboost(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
+    from xgboost import XGBClassifier
+
+    return XGBClassifier(tree_method="hist", eval_metric="logloss", random_state=seed, n_jobs=threads, verbosity=0,
+                         enable_categorical=True, feature_types=list(types), **params)
+
+
+def _lightgbm(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(metric="binary_logloss", bagging_freq=1, random_state=seed, n_jobs=threads, verbosity=-1,
+                          deterministic=True, force_row_wise=True, **params)
+
+
+# In the order in which the arms start: the slowest first, so that two workers finish together.
+ALGORITHMS: dict[str, Algorithm] = {
+    "adaboost": Algorithm(
+        "AdaBoost", TREES, _adaboost,
+        ({"n_estimators": 100, "learning_rate": 0.1, "max_depth": 3, "min_samples_leaf": 20},
+         {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20}),
+        {"n_estimators": (40, 120, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 4),
+         "min_samples_leaf": (5, 100, "log")}, max_rows=20_000),
+    "random_forest": Algorithm(
+        "Random forest", TREES, _random_forest,
+        ({"n_estimators": 100, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
+         {"n_estimators": 100, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
+        {"n_estimators": [100], "max_features": (0.1, 0.8), "min_samples_leaf": (2, 50, "log"),
+         "criterion": ["gini", "entropy"]}, max_rows=100_000),
+    "xgboost": Algorithm(
+        "XGBoost", NATIVE, _xgboost,
+        ({"learning_rate": 0.08, "max_depth": 4, "min_child_weight": 3.0, "subsample": 0.8, "colsample_bytree": 0.7,
+          "reg_lambda": 2.0},
+         {"learning_rate": 0.1, "max_depth": 6, "min_child_weight": 10.0, "subsample": 0.8, "colsample_bytree": 0.6,
+          "reg_lambda": 5.0}),
+        {"learning_rate": (0.03, 0.2, "log"), "max_depth": (2, 8), "min_child_weight": (0.5, 30.0, "log"),
+         "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0), "reg_lambda": (0.1, 30.0, "log")},
+        boosted=True),
+    "lightgbm": Algorithm(
+        "LightGBM", NATIVE, _lightgbm,
+        ({"learning_rate": 0.06, "num_leaves": 15, "min_child_samples": 20, "subsample": 0.8, "colsample_bytree": 0.7,
+          "reg_lambda": 1.0},
+         {"learning_rate": 0.06, "num_leaves": 7, "min_child_samples": 20, "subsample": 0.8, "colsample_bytree": 0.5,
+          "reg_lambda": 0.1}),
+        {"learning_rate": (0.03, 0.2, "log"), "num_leaves": (4, 63, "log"), "min_child_samples": (5, 100, "log"),
+         "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0), "reg_lambda": (0.01, 30.0, "log")},
+        boosted=True),
+    "logistic_regression": Algorithm(
+        "Logistic regression", LINEAR, _logistic_regression, ({"C": 0.1}, {"C": 1.0}), {"C": (0.001, 30.0, "log")}),
+}
+
+
+def fit(model: Any, x: np.ndarray, y: np.ndarray, types: str, **options: Any) -> Any:
+    """`model` fitted; LightGBM takes the category columns here, the others knew them when they were built."""
+    if _is_lightgbm(model) and "c" in types:
+        options["categorical_feature"] = [i for i, letter in enumerate(types) if letter == "c"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # convergence and feature-name notes; the fold scores judge
+        return model.fit(x, y, **options)
+
+
+def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.ndarray, stop_y: np.ndarray) -> int:
+    """Fit a boosted model until log-loss on the stopping rows has not improved for `PATIENCE` rounds; the best round.
+
+    The caller turns the best rounds of all folds into one number for all of them, as lightgbm.cv and xgboost.cv do:
+    a hyperparameter like any other, not a choice made fold by fold on the rows that judge the fold.
+    """
+    model.set_params(n_estimators=MAX_ROUNDS)
+    if _is_lightgbm(model):
+        from lightgbm import early_stopping
+
+        fit(model, x, y, types, eval_X=(stop_x,), eval_y=(stop_y,), callbacks=[early_stopping(PATIENCE, verbose=False)])
+        return int(model.best_iteration_ or MAX_ROUNDS)
+    model.set_params(early_stopping_rounds=PATIENCE)
+    fit(model, x, y, types, eval_set=[(stop_x, stop_y)], verbose=False)
+    return int(model.best_iteration) + 1
+
+
+def predict_at(model: Any, x: np.ndarray, rounds: int | None) -> np.ndarray:
+    """Probability of the positive class, shape (rows,), from the first `rounds` rounds where that is given."""
+    if rounds is None:
+        return model.predict_proba(x)[:, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if _is_lightgbm(model):
+            return model.predict_proba(x, num_iteration=rounds)[:, 1]
+        grown = model.get_booster().num_boosted_rounds()
+        return model.predict_proba(x, iteration_range=(0, min(rounds, grown)))[:, 1]
+
+
+def _is_lightgbm(model: Any) -> bool:
+    return type(model).__module__.startswith("lightgbm")

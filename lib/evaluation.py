@@ -1,0 +1,172 @@
+"""Evaluation: what the winner is worth on rows that nothing was chosen on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.calibration import log_loss
+from lib.delong import auc_interval, paired_test
+from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from lib.intervals import wilson
+from lib.scope import Scope
+
+CURVE_POINTS = 200
+MIN_SEGMENT = 30  # rows of a segment, and 5 of each class, below which nothing is said about it
+
+
+def evaluate(y: np.ndarray, q: np.ndarray, threshold: dict[str, Any], scope: Scope, *, seed: int = 0,
+             baselines: dict[str, np.ndarray] | None = None, groups: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Everything that is reported about held-out rows; JSON-ready.
+
+    `y` 0/1 and calibrated probabilities `q`, shape (rows,). `baselines`: name -> probabilities of other models on the
+    same rows. `groups`: columns by whose values the rows are looked at separately. Keys: rows, positives, auc,
+    metrics ({name: {value, low, high}}), threshold, confusion, curves, baselines, segments, findings.
+    """
+    flagged = q >= threshold["value"]
+    auc = auc_interval(y, q)
+    return {"rows": len(y), "positives": int(y.sum()), "auc": auc, "metrics": metrics(y, q, flagged, scope, auc, seed),
+            "threshold": threshold, "confusion": confusion(y, flagged), "curves": curves(y, q, scope),
+            "baselines": [_baseline(name, y, q, other) for name, other in (baselines or {}).items()],
+            "segments": segments(y, q, flagged, groups) if groups is not None else [],
+            "findings": [judge_success(auc, scope).to_dict()]}
+
+
+def confusion(y: np.ndarray, flagged: np.ndarray) -> dict[str, int]:
+    """{tp, fp, fn, tn} as counts."""
+    return {"tp": int((flagged & (y == 1)).sum()), "fp": int((flagged & (y == 0)).sum()),
+            "fn": int((~flagged & (y == 1)).sum()), "tn": int((~flagged & (y == 0)).sum())}
+
+
+def metrics(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, scope: Scope, auc: dict[str, Any],
+            seed: int) -> dict[str, dict[str, float | None]]:
+    """{name: {value, low, high}}: 95% intervals by DeLong (roc_auc), Wilson (shares) or the percentile bootstrap.
+
+    The bootstrap draws rows (Efron & Tibshirani 1993, ch. 13), 400 times up to 20,000 rows and 100 times above.
+    brier_skill is 1 - Brier / Brier of the base rate. cost_per_1000 is in the scope's unit.
+    """
+    counts = confusion(y, flagged)
+    drawn = _bootstrap(y, q, scope, flagged, 400 if len(y) <= 20_000 else 100, seed)
+    told: dict[str, dict[str, float | None]] = {"roc_auc": {k: auc[k] for k in ("value", "low", "high")}, **drawn}
+    for name, hits, of in (("precision", counts["tp"], counts["tp"] + counts["fp"]),
+                           ("recall", counts["tp"], counts["tp"] + counts["fn"]),
+                           ("specificity", counts["tn"], counts["tn"] + counts["fp"]),
+                           ("accuracy", counts["tp"] + counts["tn"], len(y)), ("flagged", int(flagged.sum()), len(y))):
+        low, high = wilson(hits, of)
+        told[name] = {"value": hits / of if of else None, "low": low if of else None, "high": high if of else None}
+    return told
+
+
+def curves(y: np.ndarray, q: np.ndarray, scope: Scope) -> dict[str, Any]:
+    """ROC, precision-recall, calibration (ten equally filled bins), lift and cost curves as lists of numbers."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    fpr, tpr, _ = roc_curve(y, q)
+    precision, recall, _ = precision_recall_curve(y, q)
+    order = np.argsort(-q, kind="stable")
+    share, gain = np.arange(1, len(y) + 1) / len(y), np.cumsum(y[order]) / y.sum()
+    cuts = np.linspace(0, 1, 101)
+    cost = [(scope.cost_miss * ((q < c) & (y == 1)).sum() + scope.cost_false_alarm * ((q >= c) & (y == 0)).sum()) / len(y)
+            for c in cuts]
+    bins = [b for b in np.array_split(np.argsort(q, kind="stable"), 10) if len(b)]
+    calibration = []
+    for b in bins:
+        low, high = wilson(int(y[b].sum()), len(b))
+        calibration.append({"predicted": float(q[b].mean()), "observed": float(y[b].mean()), "low": low, "high": high,
+                            "count": len(b)})
+    return {"roc": _thin({"fpr": fpr, "tpr": tpr}), "pr": _thin({"recall": recall, "precision": precision}),
+            "calibration": calibration, "lift": _thin({"share": share, "gain": gain, "lift": gain / share}),
+            "cost": {"threshold": cuts.tolist(), "cost": [float(c) for c in cost]}}
+
+
+def segments(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, groups: pd.DataFrame) -> list[dict[str, Any]]:
+    """One line per value of each column (at most 12): rows, rates, and ROC AUC where it can be judged."""
+    lines = []
+    for column in groups.columns:
+        for level, count in groups[column].value_counts(dropna=False).head(12).items():
+            here = (groups[column].isna() if pd.isna(level) else groups[column] == level).to_numpy()
+            positives = int(y[here].sum())
+            judged = count >= MIN_SEGMENT and min(positives, count - positives) >= 5
+            auc = auc_interval(y[here], q[here]) if judged else {"value": None, "low": None, "high": None}
+            found = confusion(y[here], flagged[here])
+            lines.append({"column": column, "level": "(missing)" if pd.isna(level) else str(level), "rows": int(count),
+                          "positive_rate": positives / count, "mean_probability": float(q[here].mean()),
+                          "flagged": float(flagged[here].mean()),
+                          "recall": found["tp"] / positives if positives else None,
+                          "false_alarm_rate": found["fp"] / (count - positives) if count > positives else None,
+                          "auc": auc["value"], "auc_low": auc["low"], "auc_high": auc["high"],
+                          "note": "" if judged else "too few rows to judge"})
+    return lines
+
+
+def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed: pd.DataFrame, y: np.ndarray,
+                           columns: list[str], seed: int, repeats: int = 5, most: int = 5000) -> list[dict[str, Any]]:
+    """[{column, mean, sd}] largest first: the loss of ROC AUC when one raw column is shuffled (Breiman 2001).
+
+    Columns that stand in for each other share their importance: neither looks important alone.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(seed)
+    if len(y) > most:
+        rows = np.sort(rng.choice(len(y), most, replace=False))
+        typed, y = typed.iloc[rows], y[rows]
+    whole, lines = roc_auc_score(y, predict(typed)), []
+    for column in columns:
+        losses = []
+        for _ in range(repeats):
+            shuffled = typed.copy()
+            shuffled[column] = typed[column].take(rng.permutation(len(typed))).set_axis(typed.index)
+            losses.append(whole - roc_auc_score(y, predict(shuffled)))
+        lines.append({"column": column, "mean": float(np.mean(losses)), "sd": float(np.std(losses, ddof=1))})
+    return sorted(lines, key=lambda line: -line["mean"])
+
+
+def judge_success(auc: dict[str, Any], scope: Scope) -> Finding:
+    """Whether the scope's wanted ROC AUC is reached: yes or no only where the interval says so."""
+    wanted, found = scope.min_roc_auc, f"ROC AUC {auc['value']:.3f}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
+    if wanted is None:
+        return Finding("success-roc-auc", NOT_APPLICABLE, "model", found, "a wanted ROC AUC in the scope ([success])")
+    expected = f"at least {wanted:g}"
+    if auc["low"] >= wanted:
+        return Finding("success-roc-auc", PASSED, "model", found, expected)
+    if auc["high"] < wanted:
+        return Finding("success-roc-auc", WARNING, "model", found, expected, "more or better data, or a smaller aim")
+    return Finding("success-roc-auc", NOT_APPLICABLE, "model", f"{found}: cannot be judged on so few rows", expected,
+                   "judge on more held-out rows")
+
+
+def _baseline(name: str, y: np.ndarray, q: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    auc, against = auc_interval(y, other), paired_test(y, q, other)
+    return {"name": name, "auc": auc["value"], "low": auc["low"], "high": auc["high"],
+            "gain": against["difference"], "p_value": against["p_value"]}
+
+
+def _bootstrap(y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, draws: int,
+               seed: int) -> dict[str, dict[str, float | None]]:
+    from sklearn.metrics import average_precision_score
+
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        t, p, f = y[rows], q[rows], flagged[rows]
+        brier, base = float(np.mean((p - t) ** 2)), float(np.var(t))
+        cost = scope.cost_miss * np.mean(~f & (t == 1)) + scope.cost_false_alarm * np.mean(f & (t == 0))
+        return {"pr_auc": float(average_precision_score(t, p)), "log_loss": log_loss(t, p), "brier": brier,
+                "brier_skill": 1 - brier / base, "cost_per_1000": float(1000 * cost)}
+
+    rng = np.random.default_rng(seed)
+    drawn = [measure(rows) for _ in range(draws) if 0 < y[rows := rng.integers(0, len(y), len(y))].sum() < len(y)]
+    told = {}
+    for name, value in measure(np.arange(len(y))).items():
+        low, high = np.percentile([d[name] for d in drawn], [2.5, 97.5])
+        told[name] = {"value": value, "low": float(low), "high": float(high)}
+    return told
+
+
+def _thin(curve: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """At most `CURVE_POINTS` points of a curve, first and last included."""
+    size = len(next(iter(curve.values())))
+    kept = np.unique(np.linspace(0, size - 1, min(size, CURVE_POINTS)).round().astype(int))
+    return {key: [round(float(v), 6) for v in values[kept]] for key, values in curve.items()}

@@ -1,0 +1,160 @@
+"""Features: from a typed table to the numbers that an estimator sees, in stock scikit-learn parts only.
+
+Two stages. `expand` is stateless (date parts, missing categories as a level of their own). `encoder` is a
+ColumnTransformer that is fitted on training rows; every choice in it comes from `plan`, a plain dict made from the
+same training rows. No class of ours is ever inside a fitted pipeline, so old models outlive our refactorings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.kinds import days
+from lib.schema import Schema
+
+LINEAR, TREES, NATIVE = "linear", "trees", "native"
+MISSING = "(missing)"
+ONE_HOT_LEVELS = 12     # above it one-hot columns cost more than they tell; cross-fitted target means take over
+NATIVE_LEVELS = 64      # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
+TEXT_BUCKETS, TEXT_TOPICS = 2**14, 16
+ALMOST_CONSTANT = 0.9995  # share of training rows with the same value
+REDUNDANT = 0.99995       # |Pearson correlation| of two columns without missing differences
+
+
+def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The model's input columns from a typed table (`lib.conform.conform`); same rows, nothing learnt.
+
+    A date becomes days since 1970, month, weekday and, where there is one, the hour; two to four date columns also
+    give their pairwise distance in days. Missing categories and texts become texts of their own.
+    """
+    columns: dict[str, np.ndarray] = {}
+    dates = {name: days(typed[name]) for name in schema.names("date")}
+    for name in schema.names():
+        values, kind = typed[name], schema[name].kind
+        if kind == "date":
+            columns |= _date_parts(name, values, dates[name])
+        elif kind in ("categorical", "text"):
+            columns[name] = values.fillna(MISSING if kind == "categorical" else "").to_numpy(dtype=object)
+        else:
+            columns[name] = values.to_numpy(dtype="float64")
+    names = list(dates)
+    if 2 <= len(names) <= 4:
+        columns |= {f"{a} - {b} (days)": dates[a] - dates[b] for i, a in enumerate(names) for b in names[i + 1:]}
+    return pd.DataFrame(columns, index=typed.index)
+
+
+def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
+    """How each expanded column is encoded, from training rows only; JSON-ready.
+
+    Keys: numbers, low (one-hot), high (target means), text: lists of names; derived: names that `expand` added;
+    dropped: [{column, why}] for columns of the schema that are not used, almost constant, or copies of another.
+    """
+    dropped = [{"column": c.name, "why": c.why} for c in schema.columns if not c.used]
+    kinds = {name: schema[name].kind if name in schema.names() else "numeric" for name in expanded.columns}
+    numbers = [n for n in expanded.columns if kinds[n] in ("numeric", "boolean", "date")]
+    categories = [n for n in expanded.columns if kinds[n] == "categorical"]
+    for name in numbers + categories:
+        share = expanded[name].value_counts(dropna=False, normalize=True).iloc[0] if len(expanded) else 1.0
+        if share >= ALMOST_CONSTANT:
+            dropped.append({"column": name, "why": f"almost constant: {share:.2%} of the training rows are alike"})
+    gone = {d["column"] for d in dropped}
+    copies = _copies(expanded, [n for n in numbers if n not in gone], [n for n in categories if n not in gone])
+    dropped += [{"column": name, "why": f"tells the same as {other}"} for name, other in copies.items()]
+    gone |= set(copies)
+    kept = [n for n in categories if n not in gone]
+    levels = {n: expanded[n].nunique() for n in kept}
+    return {
+        "numbers": [n for n in numbers if n not in gone],
+        "low": [n for n in kept if levels[n] <= ONE_HOT_LEVELS],
+        "high": [n for n in kept if levels[n] > ONE_HOT_LEVELS],
+        "native": [n for n in kept if levels[n] <= NATIVE_LEVELS],
+        "text": [n for n in expanded.columns if kinds[n] == "text"],
+        "derived": [n for n in expanded.columns if n not in schema.names()],
+        "dropped": dropped,
+    }
+
+
+def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
+    """An unfitted ColumnTransformer for `plan`'s recipe in one of three styles.
+
+    linear: missing indicators, rank-scaled cubic splines, one-hot, scaled target means. trees: median imputation
+    with indicators, one-hot, target means. native: numbers as they are with NaN, integer codes of categories first
+    (columns 0 to len(recipe["native"]) - 1, unseen ones NaN), target means above `NATIVE_LEVELS`.
+    Target means are cross-fitted (Micci-Barreca 2001; sklearn.preprocessing.TargetEncoder).
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.impute import MissingIndicator, SimpleImputer
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import (
+        OneHotEncoder,
+        OrdinalEncoder,
+        QuantileTransformer,
+        SplineTransformer,
+        StandardScaler,
+        TargetEncoder,
+    )
+
+    def means() -> Any:
+        folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+        return TargetEncoder(target_type="binary", smooth="auto", cv=folds)
+
+    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False)
+    numbers, low, high = recipe["numbers"], recipe["low"], recipe["high"]
+    if style == LINEAR:
+        curve = make_pipeline(
+            SimpleImputer(strategy="median", keep_empty_features=True),
+            QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
+            SplineTransformer(n_knots=6, degree=3, include_bias=False), StandardScaler())
+        parts = [("numbers", curve, numbers),
+                 ("missing", MissingIndicator(features="missing-only", error_on_new=False), numbers),
+                 ("one_hot", one_hot, low), ("means", make_pipeline(means(), StandardScaler()), high)]
+    elif style == TREES:
+        fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        parts = [("numbers", fill, numbers), ("one_hot", one_hot, low), ("means", means(), high)]
+    elif style == NATIVE:
+        codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=5)
+        rest = [n for n in low + high if n not in recipe["native"]]
+        parts = [("codes", codes, recipe["native"]), ("numbers", "passthrough", numbers), ("means", means(), rest)]
+    else:
+        raise ValueError(f"style: expected {LINEAR}, {TREES} or {NATIVE}, found {style!r}")
+    for name in recipe["text"]:
+        words = make_pipeline(
+            HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
+            TfidfTransformer(sublinear_tf=True), TruncatedSVD(TEXT_TOPICS, random_state=seed))
+        parts.append((f"text:{name}", words, name))
+    return ColumnTransformer([p for p in parts if len(p[2])], sparse_threshold=0, verbose_feature_names_out=False)
+
+
+def _date_parts(name: str, values: pd.Series, number: np.ndarray) -> dict[str, np.ndarray]:
+    parts = {name: number, f"{name} (month)": values.dt.month, f"{name} (weekday)": values.dt.weekday,
+             f"{name} (hour)": values.dt.hour}
+    return {key: np.asarray(part, dtype="float64") for key, part in parts.items()}
+
+
+def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -> dict[str, str]:
+    """{column: earlier column that tells the same}: numbers by correlation, categories by one-to-one levels."""
+    copies: dict[str, str] = {}
+    sample = expanded if len(expanded) <= 100_000 else expanded.iloc[:: len(expanded) // 100_000 + 1]
+    if len(numbers) > 1:
+        matrix = sample[numbers].to_numpy()
+        gaps = np.isnan(matrix)
+        with np.errstate(all="ignore"):
+            filled = np.where(gaps, np.nanmean(matrix, axis=0), matrix)
+            related = np.abs(np.corrcoef(filled, rowvar=False))
+        for j, name in enumerate(numbers):
+            for i, earlier in enumerate(numbers[:j]):
+                if earlier not in copies and related[i, j] >= REDUNDANT and (gaps[:, i] == gaps[:, j]).all():
+                    copies[name] = earlier
+                    break
+    codes = {n: pd.factorize(sample[n])[0] for n in categories}
+    for j, name in enumerate(categories):
+        same = (e for e in categories[:j] if e not in copies and np.array_equal(codes[e], codes[name]))
+        if earlier := next(same, None):
+            copies[name] = earlier
+    return copies

@@ -1,0 +1,21 @@
+"""Intervals for shares."""
+
+from __future__ import annotations
+
+import math
+
+_Z = 1.959963984540054
+
+
+def wilson(hits: int, of: int, z: float = _Z) -> tuple[float, float]:
+    """Wilson's (1927) interval for a share, 95% by default; (0, 1) where nothing was counted.
+
+    >>> tuple(round(v, 4) for v in wilson(5, 10))
+    (0.2366, 0.7634)
+    """
+    if of == 0:
+        return 0.0, 1.0
+    share, spread = hits / of, z * z / of
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)

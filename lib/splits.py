@@ -1,0 +1,108 @@
+"""Splits: which rows are held out, and the folds that all algorithms share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from lib.findings import ERROR, Finding, Refused
+
+HOLDOUT, UNLABELLED, ALWAYS_TRAIN = -1, -2, -3
+HOLDOUT_SHARE = 0.2
+SMALL_GROUP = 5
+
+
+def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None,
+               times: np.ndarray | None = None) -> np.ndarray:
+    """The place of every row, shape (rows,) int8: 0 to folds-1, `HOLDOUT`, `UNLABELLED` or `ALWAYS_TRAIN`.
+
+    `y` is 1, 0 or -1 (no label). Without `times` the split is stratified by label, and rows of one group never part.
+    With `times` (float, NaN unknown) the latest 20% are held out and the rest is cut into folds + 1 blocks, of which
+    the first only trains; rows of one time stay together. Raises `Refused` where a part would lack a class.
+    """
+    place = np.full(len(y), UNLABELLED, dtype="int8")
+    labelled = np.flatnonzero(y >= 0)
+    units = None if groups is None else pd.factorize(groups[labelled])[0]
+    place[labelled] = _by_time(times[labelled], folds) if times is not None else _stratified(
+        y[labelled], units, folds, seed)
+    lacking = [int(p) for p in (HOLDOUT, *range(folds)) if len(np.unique(y[place == p])) < 2]
+    if lacking:
+        parts = ", ".join("holdout" if p == HOLDOUT else f"fold {p}" for p in lacking)
+        raise Refused("The table cannot be split", [Finding(
+            "split-class-missing", ERROR, parts, "rows of one class only", "both classes in every part",
+            "give more rows of the rarer class, fewer folds (--folds), or other groups or times in the scope")])
+    return place
+
+
+def fold_rows(place: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(training rows, validation rows) of each fold, as positions. Time-ordered folds train on the past only."""
+    ordered = bool((place == ALWAYS_TRAIN).any())
+    training = (place >= 0) | (place == ALWAYS_TRAIN)
+    for fold in range(int(place.max()) + 1):
+        earlier = (place < fold) if ordered else (place != fold)
+        yield np.flatnonzero(training & earlier), np.flatnonzero(place == fold)
+
+
+def training_rows(place: np.ndarray) -> np.ndarray:
+    """Positions of all rows that a final model may learn from."""
+    return np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN))
+
+
+def join_groups(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Groups in which rows are together when `a` or `b` (codes >= 0) puts them together, chains included.
+
+    >>> join_groups(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])).tolist()
+    [0, 0, 0, 1]
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    wide = int(a.max()) + 1
+    graph = coo_matrix((np.ones(len(a)), (a, b + wide)), shape=(wide + int(b.max()) + 1,) * 2)
+    return connected_components(graph, directed=False)[1][a]
+
+
+def _stratified(y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
+    """Holdout as one part of five, then the folds of the rest."""
+    held = _parts(y, units, round(1 / HOLDOUT_SHARE), seed) == 0
+    place = np.full(len(y), HOLDOUT, dtype="int8")
+    place[~held] = _parts(y[~held], None if units is None else units[~held], folds, seed + 1)
+    return place
+
+
+def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np.ndarray:
+    """The part (0 to parts-1) of each row. Small groups are dealt as units by their first label."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    few = int(min(np.bincount(y.astype(int), minlength=2)))
+    if few < parts:
+        raise Refused("The table cannot be split", [Finding(
+            "split-too-few", ERROR, "target", f"{few} rows of the rarer class", f"at least {parts}",
+            "give more rows of that class or fewer folds (--folds)")])
+    part = np.empty(len(y), dtype="int8")
+    if units is not None and np.bincount(units).max() > SMALL_GROUP:
+        cut = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(y, y, units)
+        for number, (_, rows) in enumerate(cut):
+            part[rows] = number
+        return part
+    codes, first = (np.arange(len(y)), np.arange(len(y))) if units is None else _codes(units)
+    of_unit = np.empty(len(first), dtype="int8")
+    for number, (_, rows) in enumerate(StratifiedKFold(parts, shuffle=True, random_state=seed).split(first, y[first])):
+        of_unit[rows] = number
+    return of_unit[codes]
+
+
+def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _, first, codes = np.unique(units, return_index=True, return_inverse=True)
+    return codes, first
+
+
+def _by_time(times: np.ndarray, folds: int) -> np.ndarray:
+    """Blocks of whole times: the last 20% of the rows held out, the rest in folds + 1 blocks, the first only trains."""
+    known = np.where(np.isnan(times), -np.inf, times)
+    position = np.searchsorted(np.sort(known), known, side="left") / len(known)  # same for rows of one time
+    block = np.floor(position / (1 - HOLDOUT_SHARE) * (folds + 1)).astype(int)
+    place = np.where(block == 0, ALWAYS_TRAIN, block - 1)
+    return np.where(position >= 1 - HOLDOUT_SHARE, HOLDOUT, place).astype("int8")
