@@ -27,6 +27,7 @@ def prepare() -> None:
         defaults |= {
             "METAFLOW_HOME": str(ROOT / "metaflow_config"),
             "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(ROOT),
+            "METAFLOW_PYLINT": "0",
             "METAFLOW_RUN_MAX_WORKERS": str(max(1, min(5, os.cpu_count() or 2))),
         }
         if os.environ.get("USER", "root") == "root":  # Metaflow refuses to run as nobody or as root

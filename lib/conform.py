@@ -8,7 +8,7 @@ import pandas as pd
 from lib.findings import ERROR, WARNING, Finding
 from lib.kinds import to_numbers
 from lib.schema import Column, Schema
-from lib.values import BOOLEAN_PAIRS, parse_dates, texts
+from lib.values import BOOLEAN_PAIRS, parse_dates, texts, without_zone
 
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
 _YES = {yes for _, yes in BOOLEAN_PAIRS}
@@ -43,7 +43,7 @@ def conform_column(values: pd.Series, column: Column) -> tuple[pd.Series, list[p
         return clean, _cells(values, column, bad, "not-a-number") + _cells(values, column, infinite, "infinite")
     if column.kind == "date":
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
-            return values.astype("datetime64[us]"), []
+            return without_zone(values), []
         dates = parse_dates(texts(values), dict(column.parse))
         return dates, _cells(values, column, dates.isna().to_numpy() & ~missing, "not-a-date")
     if column.kind == "boolean":

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib.schema import MAX_LEVELS, Column, Schema
 from lib.scope import Scope
-from lib.values import BOOLEAN_PAIRS, DATE_FORMATS, NUMBER_RULES, parse_dates, parse_numbers, texts
+from lib.values import BOOLEAN_PAIRS, DATE_FORMATS, NUMBER_RULES, parse_dates, parse_numbers, texts, without_zone
 
 ENOUGH = 0.95  # share of non-missing cells that must parse for a text column to count as numbers or dates
 MIN_ROWS_FOR_ID = 50
@@ -134,7 +134,7 @@ def _free_text(counts: pd.Series) -> bool:
     """Sentences rather than labels: at least four words on average, and mostly different from row to row."""
     if len(counts) < 30 or len(counts) < 0.3 * counts.sum():
         return False
-    return float(pd.Series(counts.index[:2000]).str.split().str.len().mean()) >= 4
+    return float(pd.Series(counts.index[:2000]).str.count(r"\S+").mean()) >= 4
 
 
 def _describe(values: pd.Series, kind: str, parse: dict[str, str]) -> dict[str, Any]:
@@ -167,5 +167,5 @@ def to_numbers(values: pd.Series, kind: str, parse: dict[str, str]) -> np.ndarra
 
 def days(dates: pd.Series) -> np.ndarray:
     """Days since 1970-01-01 as float64, with the time of day as a fraction."""
-    seconds = dates.astype("datetime64[us]").to_numpy().astype("float64") / 1e6
+    seconds = without_zone(dates).to_numpy().astype("float64") / 1e6
     return np.where(dates.isna().to_numpy(), np.nan, seconds / 86400)

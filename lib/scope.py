@@ -21,6 +21,8 @@ class Scope:
 
     Costs are in any one unit (money, effort); only their ratio steers the threshold. `capacity` is the largest
     share of the population that can be acted upon, in (0, 1]. `kinds` overrides inferred column kinds.
+    `truth` = "synthetic" says that `lib.synthetic` drew the table, so that the best achievable ROC AUC is known.
+    `known_columns` look like leaks of the target but are truly known when a prediction is made.
     """
 
     target: str = ""
@@ -29,12 +31,14 @@ class Scope:
     question: str = ""
     data: str = ""
     query: str = ""
+    truth: str = ""
     positive_phrase: str = "positive"
     negative_phrase: str = "negative"
     id_columns: tuple[str, ...] = ()
     drop_columns: tuple[str, ...] = ()
     protected_columns: tuple[str, ...] = ()
     changeable_columns: tuple[str, ...] = ()
+    known_columns: tuple[str, ...] = ()
     group_column: str | None = None
     time_column: str | None = None
     cost_miss: float = 1.0
@@ -56,16 +60,28 @@ class Scope:
 
 # TOML section -> {key in the section: field of Scope}; keys of the top level are under "".
 _LAYOUT: dict[str, dict[str, str]] = {
-    "": {k: k for k in ("title", "question", "data", "query")},
+    "": {k: k for k in ("title", "question", "data", "query", "truth")},
     "target": {"column": "target", "positive": "positive", "positive_phrase": "positive_phrase",
                "negative_phrase": "negative_phrase"},
     "columns": {"id": "id_columns", "drop": "drop_columns", "protected": "protected_columns",
-                "changeable": "changeable_columns", "group": "group_column", "time": "time_column",
-                "kinds": "kinds", "units": "units", "help": "help"},
+                "changeable": "changeable_columns", "known": "known_columns", "group": "group_column",
+                "time": "time_column", "kinds": "kinds", "units": "units", "help": "help"},
     "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
     "success": {"roc_auc": "min_roc_auc"},
 }
+UNREADABLE = "(unreadable)"
 _EXPECTED = {"tuple": "a list of column names", "float": "a number", "str": "a text", "Mapping": "a table of texts"}
+
+
+def loads(text: str) -> dict[str, Any]:
+    """The values of a TOML text; a broken text gives {UNREADABLE: why}, which `from_mapping` refuses.
+
+    For callers that would show a person a traceback instead, such as Metaflow's `Config(parser=...)`.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as broken:
+        return {UNREADABLE: str(broken)}
 
 
 def from_mapping(values: Mapping[str, Any]) -> Scope:
@@ -73,6 +89,9 @@ def from_mapping(values: Mapping[str, Any]) -> Scope:
 
     Raises `Refused` naming every unknown key (with the nearest known one) and every value of a wrong type.
     """
+    if UNREADABLE in values:
+        raise Refused("The scope cannot be used", [Finding(
+            "scope-unreadable", ERROR, "scope", str(values[UNREADABLE]), "valid TOML", "mend the file")])
     known = {f.name for f in fields(Scope)}
     flat: dict[str, Any] = {}
     problems: list[Finding] = []

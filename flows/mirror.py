@@ -1,0 +1,33 @@
+"""Rebuild the MLflow mirror from Metaflow alone: `python flows/mirror.py [--run-id ID | --all] [--mlflow-uri URI]`."""
+
+import argparse
+import sys
+
+import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
+
+
+def main() -> int:
+    """Mirror the chosen finished runs, oldest first; repeating it changes nothing. Exit code 1 if one failed."""
+    from lib import runs, stages
+    from lib.findings import Refused
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-id", help="training run; default: the latest finished one")
+    parser.add_argument("--all", action="store_true", help="every finished training run")
+    parser.add_argument("--mlflow-uri", default="", help="default: MLFLOW_TRACKING_URI or the project's SQLite file")
+    options = parser.parse_args()
+    try:
+        chosen = reversed(list(runs.finished_runs())) if options.all else [runs.find_run(options.run_id)]
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return 1
+    failed = 0
+    for run in chosen:
+        print(run.pathspec, flush=True)
+        told = stages.mirror(run["record"].task.data, run.pathspec, options.mlflow_uri, bootstrap.ROOT)
+        failed += told["status"] == "failed"
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

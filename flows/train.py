@@ -1,0 +1,142 @@
+"""TrainFlow: from a table to a chosen, recorded model. `python flows/train.py run --help` lists the options."""
+
+import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
+import cards
+from launch import launch, plainly
+from metaflow import Config, FlowSpec, Parameter, card, catch, current, package_sources, retry, step, timeout
+
+OPTIONS = ("data", "query", "target", "positive", "id_columns", "drop", "data_rev", "trials", "budget", "folds", "seed",
+           "threads", "synthetic_rows")
+
+
+@package_sources("../lib", suffixes=[".py"])
+class TrainFlow(FlowSpec):
+    """Train, tune and compare five algorithms on one table, and record the best by ROC AUC."""
+
+    scope = Config("scope", default_value="", parser="lib.scope.loads", help="TOML file: the business problem")
+    data = Parameter("data", default="", help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL")
+    query = Parameter("query", default="", help="SELECT or table name, for a database URL")
+    target = Parameter("target", default="", help="Column to predict")
+    positive = Parameter("positive", default="", help="Label of the event to predict")
+    id_columns = Parameter("id-columns", default="", help="Comma-separated columns that identify rows")
+    drop = Parameter("drop", default="", help="Comma-separated columns to leave out")
+    data_rev = Parameter("data-rev", default="", help="DVC/Git revision of the data to train on")
+    trials = Parameter("trials", default=15, help="Trials per algorithm (reproducible)")
+    budget = Parameter("budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit")
+    folds = Parameter("folds", default=5, help="Folds of the cross-validation")
+    seed = Parameter("seed", default=0, help="Seed of everything random")
+    threads = Parameter("threads", default=1, help="Threads of one arm")
+    synthetic_rows = Parameter("synthetic-rows", default=0, help="Drawn rows added to each training fold")
+    mlflow_uri = Parameter("mlflow-uri", default="", help="MLflow server; default: MLFLOW_TRACKING_URI or SQLite")
+
+    @plainly
+    @step
+    def start(self):
+        """Data collection: read the table and note where it came from."""
+        from lib import intake, stages
+
+        self.first_run_id, self.started, self.user = current.run_id, stages.now(), current.username
+        self.options = {name: getattr(self, name) for name in OPTIONS}
+        scope = intake.resolve_scope(self.scope.to_dict(), bootstrap.ROOT, data=self.data, query=self.query,
+                                     target=self.target, positive=self.positive, ids=self.id_columns, drop=self.drop)
+        self.problem, self.table, self.source, self.findings = stages.collect(scope, bootstrap.ROOT, self.data_rev)
+        self.next(self.validate)
+
+    @plainly
+    @step
+    def validate(self):
+        """Refuse what cannot be trained on, naming all reasons at once."""
+        from lib import stages
+
+        self.findings, self.labels = stages.validate(self.table, self.problem, self.findings, self.seed)
+        self.next(self.eda)
+
+    @plainly
+    @card(type="blank", id="eda")
+    @step
+    def eda(self):
+        """Report on the whole table. Nothing computed here steers the model."""
+        from lib import runs, stages
+
+        earlier = runs.earlier_summary(self.source["md5"], self.source["source"], current.run_id)
+        self.summary, self.changes = stages.explore(self.table, self.problem, self.labels, self.findings, self.source,
+                                                    earlier, self.seed)
+        current.card["eda"].extend(cards.eda_components(self.summary, self.changes))
+        self.next(self.split)
+
+    @plainly
+    @step
+    def split(self):
+        """Hold rows out, cut the folds that all arms share, and fix the input contract from training rows."""
+        from lib import stages
+        from lib.algorithms import ALGORITHMS
+
+        self.place, self.contract, self.typed, self.split_findings = stages.split(
+            self.table, self.problem, self.labels, self.folds, self.seed)
+        self.arms = list(ALGORITHMS)
+        self.next(self.tune, foreach="arms")
+
+    @catch(var="failure", print_exception=False)
+    @timeout(hours=12)
+    @retry(times=1, minutes_between_retries=0)
+    @card(type="blank", id="arm", refresh_interval=1)
+    @step
+    def tune(self):
+        """One algorithm's search, trial by trial, each kept as it finishes."""
+        from lib import stages
+
+        live = cards.Live(current.card["arm"], self.input)
+        seconds = stages.seconds_left(self.budget, bootstrap.STARTED, self.started, self.index, len(self.arms),
+                                      bootstrap.workers())
+        self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
+        live.finish(self.candidate)
+        self.next(self.select)
+
+    @plainly
+    @card(type="blank", id="leaderboard")
+    @step
+    def select(self, inputs):
+        """Pick the winner by mean ROC AUC over the folds; the held-out rows have no part in it."""
+        from lib import stages
+
+        self.merge_artifacts(inputs, include=[
+            "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary", "changes",
+            "labels", "place", "contract", "typed", "split_findings"])
+        self.leaderboard, self.winner, self.winner_oof = stages.select(
+            [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
+             for arm in inputs], self.labels, self.place)
+        current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner))
+        self.next(self.evaluate)
+
+    @plainly
+    @card(type="blank", id="evaluation")
+    @step
+    def evaluate(self):
+        """Refit the winner and look at the held-out rows, once."""
+        from lib import stages
+
+        self.bundle, self.bundle_sha256, about, self.example = stages.evaluate(self, current.run_id)
+        self.evaluation, self.versions = about["evaluation"], about["provenance"]["versions"]
+        current.card["evaluation"].extend(cards.evaluation_components(self.evaluation, about))
+        self.next(self.record)
+
+    @plainly
+    @step
+    def record(self):
+        """Mirror the run to MLflow. Metaflow keeps the truth; this can fail or be repeated without harm."""
+        from lib import stages
+
+        self.finished = stages.now()
+        self.mlflow = stages.mirror(self, f"{current.flow_name}/{current.run_id}", self.mlflow_uri, bootstrap.ROOT)
+        self.next(self.end)
+
+    @step
+    def end(self):
+        """Say what came out and what to type next."""
+        from lib import stages
+
+        print(stages.closing_words(self, f"{current.flow_name}/{current.run_id}", bootstrap.ROOT))
+
+
+if __name__ == "__main__":
+    launch(TrainFlow)

@@ -1,0 +1,176 @@
+"""Files: from a file, a folder or downloaded bytes to an Arrow table; the first bytes tell the format."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as parquet
+
+from lib.csvs import parse, refused
+from lib.findings import ERROR, WARNING, Finding, Refused
+
+_CSV = "save the table as CSV in UTF-8, Parquet or Feather"
+_SHEET = "open it and save the sheet as CSV in UTF-8"
+# first bytes -> (code, what it is, what to do)
+_FOREIGN = (
+    (b"SQLite format 3\0", "sqlite-file", "an SQLite database",
+     "name it as sqlite:///PATH, with a query or a table name"),
+    (b"\xd0\xcf\x11\xe0", "excel-file", "an old Excel workbook", _SHEET),
+    (b"BZh", "compressed-file", "a bzip2 file", "decompress it first, or use gzip"),
+    (b"\xfd7zXZ\0", "compressed-file", "an xz file", "decompress it first, or use gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed-file", "a zstandard file", "decompress it first, or use gzip"),
+    (b"7z\xbc\xaf", "compressed-file", "a 7z archive", "unpack it first"),
+    (b"%PDF", "not-a-table", "a PDF document", _CSV), (b"\x89PNG", "not-a-table", "a PNG image", _CSV),
+    (b"\xff\xd8\xff", "not-a-table", "a JPEG image", _CSV),
+    (b"\x80\x04", "not-a-table", "a Python pickle", _CSV),
+)
+_ENDINGS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
+            ".feather": "feather", ".arrow": "feather"}
+
+
+def read_file(path: Path) -> tuple[pa.Table, list[Finding], dict[str, Any], str]:
+    """(table, findings, details, md5 of the raw bytes) of one file, or of a folder of Parquet parts.
+
+    Raises `Refused` where there is no such file (naming the nearest) or it is no table.
+    """
+    subject = path.name or str(path)
+    if not path.exists():
+        here = path.parent
+        held = [p.name for p in here.iterdir()] if here.is_dir() else []
+        near = difflib.get_close_matches(path.name, held, n=3)
+        action = f"did you mean {', '.join(near)}?" if near else "correct the path"
+        raise refused("file-missing", str(path), "no such file" if here.is_dir() else f"no folder {here}",
+                      "a file or a folder of Parquet parts", action)
+    try:
+        if path.is_dir():
+            return *_read_folder(path), folder_md5(path)
+        content = path.read_bytes()
+    except OSError as broken:
+        raise refused("file-unreadable", str(path), broken.strerror or str(broken), "a readable file",
+                      "mend the permissions or the disk") from None
+    table, found, details = read_bytes(content, subject)
+    wanted = next((_ENDINGS[s] for s in reversed(path.suffixes) if s in _ENDINGS), details["format"])
+    if wanted != details["format"]:
+        found.append(Finding("format-differs", WARNING, subject, f"{details['format']}, by its first bytes",
+                             f"{wanted}, by its name", "rename the file"))
+    return table, found, details, hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def read_bytes(content: bytes, subject: str) -> tuple[pa.Table, list[Finding], dict[str, Any]]:
+    """(table, findings, details) of the bytes of a CSV, Parquet or Feather file, or of one of them in gzip.
+
+    `details` holds format, bytes, compression, and for CSV delimiter and encoding. Raises `Refused` for
+    anything else.
+    """
+    details: dict[str, Any] = {"format": "csv", "bytes": len(content), "compression": None}
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content, details["compression"] = gzip.decompress(content), "gzip"
+        except (EOFError, zlib.error, gzip.BadGzipFile) as broken:
+            raise refused("gzip-damaged", subject, f"a gzip file that breaks off or is damaged ({broken})",
+                          "a whole gzip file", "copy or download it again") from None
+    if content.startswith(b"PAR1"):
+        return _arrow(content, subject, "parquet"), [], {**details, "format": "parquet"}
+    if content.startswith((b"ARROW1", b"FEA1")):
+        return _arrow(content, subject, "feather"), [], {**details, "format": "feather"}
+    _refuse_foreign(content, subject)
+    table, found, said = parse(content, subject)
+    return table, found, {**details, **said}
+
+
+def _refuse_foreign(content: bytes, subject: str) -> None:
+    expected = "a table as CSV, Parquet or Feather"
+    for first, code, what, action in _FOREIGN:
+        if content.startswith(first):
+            raise refused(code, subject, what, expected, action)
+    if content.startswith(b"PK\x03\x04"):
+        if b"xl/" in content:
+            raise refused("excel-file", subject, "an Excel workbook", expected, _SHEET)
+        raise refused("compressed-file", subject, "a zip archive", expected, "unpack it first")
+    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")):
+        raise refused("html-page", subject, "a web page (HTML or XML)", expected,
+                      "use the link to the raw file; a login page also looks like this")
+    if start.startswith((b"{", b"[{", b"[[", b"[\n")):
+        raise refused("json-file", subject, "JSON", expected, _CSV)
+
+
+def _arrow(content: bytes, subject: str, kind: str) -> pa.Table:
+    try:
+        source = pa.BufferReader(content)
+        return parquet.ParquetFile(source).read() if kind == "parquet" else feather.read_table(source)
+    except (pa.ArrowException, OSError, ValueError) as broken:
+        said = (str(broken).splitlines() or [type(broken).__name__])[0][:200]
+        raise refused(f"{kind}-damaged", subject, f"a damaged {kind} file ({said})",
+                      f"a whole {kind} file", "copy or write it again") from None
+
+
+def _read_folder(folder: Path) -> tuple[pa.Table, list[Finding], dict[str, Any]]:
+    """All Parquet parts below a folder, by name; `key=value` folder names become columns, as in Hive.
+
+    Raises `Refused`, naming each part whose columns differ from those of the first.
+    """
+    parts = [p for p in sorted(folder.rglob("*.parquet")) if not _hidden(p.relative_to(folder))]
+    if not parts:
+        held = sorted(p.name for p in folder.iterdir())
+        seen = f"{', '.join(held[:5])}{', ...' if len(held) > 5 else ''}" if held else "an empty folder"
+        raise refused("folder-without-parquet", str(folder), seen, "files named *.parquet",
+                      "name one file, or write the parts as Parquet")
+    tables = [_with_keys(_arrow(p.read_bytes(), str(p.relative_to(folder)), "parquet"), p.relative_to(folder))
+              for p in parts]
+    first = set(tables[0].column_names)
+    differ = []
+    for part, table in zip(parts, tables, strict=True):
+        if names := first ^ set(table.column_names):
+            said = "; ".join(f"{'no' if n in first else 'one more'} column {n!r}" for n in sorted(names)[:5])
+            differ.append(Finding("parts-differ", ERROR, str(part.relative_to(folder)), said,
+                                  f"the columns of {parts[0].relative_to(folder)}", "write all parts alike"))
+    if differ:
+        raise Refused(f"{folder} cannot be read", differ)
+    try:
+        whole = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as broken:
+        raise refused("parts-differ", str(folder), f"parts of different types ({broken})",
+                      "one type a column in all parts", "write all parts alike") from None
+    size = sum(p.stat().st_size for p in parts)
+    return whole, [], {"format": "parquet-folder", "parts": len(parts), "bytes": size}
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _with_keys(table: pa.Table, path: Path) -> pa.Table:
+    for key, _, value in (part.partition("=") for part in path.parts[:-1] if "=" in part):
+        empty = value == "__HIVE_DEFAULT_PARTITION__"
+        cell: Any = None if empty else unquote(value)
+        if isinstance(cell, str) and cell.isdecimal() and str(int(cell)) == cell:
+            cell = int(cell)
+        table = table.append_column(key, pa.array([cell] * len(table)))
+    return table
+
+
+def folder_md5(folder: Path) -> str:
+    """The `.dir` md5 DVC records for a folder: of the JSON list of its files' md5 and relative paths.
+
+    Source: dvc_data.hashfile.tree.Tree.as_bytes. A `.dvcignore` is not read.
+    """
+    files = sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*") if p.is_file())
+    listed = [{"md5": file_md5(path), "relpath": name} for name, path in files]
+    text = json.dumps(listed, sort_keys=True).encode()
+    return hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def file_md5(path: Path) -> str:
+    """The md5 of a file's raw bytes, read as a stream: the one DVC records for it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

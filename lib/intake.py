@@ -1,0 +1,100 @@
+"""Intake: from what the user typed to a labelled table that may be trained on, or one list of reasons why not."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.checks import check_table
+from lib.context import duplicate_groups
+from lib.findings import PASSED, WARNING, Finding, refuse_errors
+from lib.kinds import infer_schema, to_numbers
+from lib.schema import Schema
+from lib.scope import Scope, from_mapping, read_scope
+from lib.sources import Dataset, mask, read
+from lib.splits import join_groups, split_rows
+from lib.target import Target, read_target
+from lib.versions import ensure, fetch, revision
+
+BUNDLED = "data/churn.toml"
+
+
+def resolve_scope(config: Mapping[str, Any], root: Path, *, data: str | None = None, query: str | None = None,
+                  target: str | None = None, positive: str | None = None, ids: str = "", drop: str = "") -> Scope:
+    """The scope of a run: the given TOML values, else the bundled problem if no data is named, else an empty one;
+    command-line options win. `ids` and `drop` are comma-separated names. Raises `Refused` as `lib.scope`.
+    """
+    if config:
+        scope = from_mapping(config)
+    elif data:
+        scope = Scope()
+    else:
+        scope = read_scope(root / BUNDLED)
+    if data and data != scope.data:
+        scope = replace(scope, truth="")  # the best achievable is known for the generated table only
+    return scope.override(data=data, query=query, target=target, positive=positive, id_columns=_names(ids),
+                          drop_columns=_names(drop))
+
+
+def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, dict[str, Any]]:
+    """(table, source facts for artifacts and cards) at the scope's `data`, or as it was at a revision `rev`.
+
+    The bundled table is generated first where it is missing. Facts: source, md5, rows, details, revision (of the data), code (its commit). Data that
+    differs from what DVC recorded is used, with a finding.
+    """
+    place = scope.data
+    local = "://" not in place
+    if local and (path := Path(place).expanduser()).is_relative_to(root) and not path.exists():
+        ensure(path, root)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = read(str(fetch(place, rev, folder)) if rev else place, query=scope.query or None)
+    found, code = list(dataset.findings), revision(root / "flows")
+    about = revision(place) if local else {}
+    if rev:
+        about = {**about, "requested": rev, "modified": False}
+        found.append(Finding("data-revision", PASSED, "table", f"the table as it was at {rev}"))
+    elif about.get("modified"):
+        found.append(Finding("data-modified", WARNING, "table", f"content md5 {dataset.md5[:12]}…, unlike the recorded one",
+                             f"the recorded md5 {str(about.get('dvc_md5'))[:12]}…",
+                             "nothing: the changed table is used; `dvc commit` or `dvc repro` records it"))
+    facts = {"source": mask(place), "md5": dataset.md5, "rows": dataset.rows, "details": dataset.details,
+             "revision": about, "code": {key: code[key] for key in ("git_commit", "git_dirty")}}
+    return replace(dataset, findings=tuple(found)), facts
+
+
+def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding], seed: int) -> tuple[Target, Schema, list[Finding]]:
+    """(target, schema of the whole table, all findings). Raises `Refused` that lists every error at once.
+
+    This looks at all rows only to report and to refuse; the model's own schema is inferred from training rows.
+    """
+    target, said = read_target(frame, scope)
+    schema = infer_schema(frame, scope, (target.negative, target.positive) if target else ("", ""))
+    judged = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
+    found = [*found, *said, *check_table(frame, scope, schema, judged, seed)]
+    if target is None:  # without labels these checks have nothing to say beside the target's own error
+        found = [f for f in found if not f.code.startswith(("class-", "too-few-"))]
+    refuse_errors("The table cannot be used for training", found)
+    assert target is not None
+    return target, schema, found
+
+
+def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The place of each row (`lib.splits.split_rows`). Rows with equal inputs are kept together, unless time rules."""
+    groups = duplicate_groups(frame[schema.names()])
+    if scope.group_column:
+        groups = join_groups(groups, pd.factorize(frame[scope.group_column], use_na_sentinel=False)[0])
+    times = None
+    if scope.time_column:
+        column = infer_schema(frame[[scope.time_column]], replace(scope, target="")).columns[0]
+        times = to_numbers(frame[scope.time_column], column.kind, dict(column.parse))
+    return split_rows(y, folds, seed, groups, times)
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in listed.split(",") if name.strip())

@@ -1,0 +1,107 @@
+"""Runs: what this project reads through the Metaflow Client, and the record that mirrors are rebuilt from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from lib.findings import ERROR, Finding, Refused
+
+FLOW = "TrainFlow"
+PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost-cpu", "xgboost", "skops", "pyarrow")
+CARDS = {"eda": "eda", "select": "leaderboard", "evaluate": "evaluation"}
+
+
+def find_run(run_id: str | None = None, flow: str = FLOW) -> Any:
+    """The Metaflow `Run` of an id, else the newest one that succeeded. Raises `Refused` where there is none."""
+    import metaflow
+    from metaflow.exception import MetaflowNotFound
+
+    metaflow.namespace(None)
+    try:
+        if run_id:
+            return metaflow.Run(f"{flow}/{run_id}")
+        run = metaflow.Flow(flow).latest_successful_run
+    except MetaflowNotFound:
+        run = None
+    if run is None:
+        found = f"no run {run_id!r}" if run_id else "no finished run"
+        raise Refused("There is no model", [Finding("run-missing", ERROR, flow, found, "a finished training run",
+                                                    "python flows/train.py run")])
+    return run
+
+
+def finished_runs(flow: str = FLOW) -> Iterator[Any]:
+    """All successful runs, newest first."""
+    import metaflow
+    from metaflow.exception import MetaflowNotFound
+
+    metaflow.namespace(None)
+    try:
+        yield from (run for run in metaflow.Flow(flow) if run.successful)
+    except MetaflowNotFound:
+        return
+
+
+def bundle_of(run: Any) -> tuple[bytes, str]:
+    """(bundle bytes, sha256) of a run. Raises `Refused` where the run has none that loads."""
+    try:
+        return run["evaluate"].task["bundle"].data, run["evaluate"].task["bundle_sha256"].data
+    except Exception as broken:  # the client raises many kinds for a missing or damaged artifact
+        raise Refused("There is no model", [Finding(
+            "bundle-missing", ERROR, run.pathspec, f"no readable bundle ({type(broken).__name__})",
+            "a run that passed the step evaluate", "resume it, or choose another run with --run-id")]) from None
+
+
+def earlier_summary(md5: str, source: str, current_run: str, flow: str = FLOW) -> tuple[dict[str, Any], str] | None:
+    """(EDA summary, pathspec) of the newest other run on the same source, else None. Never raises."""
+    try:
+        for run in finished_runs(flow):
+            if run.id != current_run and run["start"].task["source"].data["source"] == source:
+                return run["eda"].task["summary"].data, run.pathspec
+    except Exception:  # an old or damaged run must not stop a new one
+        return None
+    return None
+
+
+def cards_of(run: Any) -> dict[str, str]:
+    """{name: HTML} of the report cards of a run; a card that failed to render is left out."""
+    from metaflow.cards import get_cards
+
+    found = {}
+    for step, name in CARDS.items():
+        try:
+            found[name] = get_cards(run[step].task, id=name)[0].get()
+        except Exception:  # noqa: S112  cards are a report, the run stands without them
+            continue
+    return found
+
+
+def record_of(pathspec: str, data: Any) -> dict[str, Any]:
+    """Everything that a mirror needs, JSON-ready, from a run's artifacts (`data`: an object with them as attributes).
+
+    The same artifacts give the same record, whether inside the run or years later.
+    """
+    flow, run_id = pathspec.split("/")[:2]
+    code = data.source["code"]
+    return {
+        "run": {"flow": flow, "run_id": run_id, "pathspec": f"{flow}/{run_id}", "started": data.started,
+                "finished": data.finished, "user": data.user, "git_commit": code["git_commit"],
+                "git_dirty": code["git_dirty"], "origin_run_id": data.first_run_id},
+        "scope": data.problem, "parameters": data.options, "data": data.source, "leaderboard": data.leaderboard,
+        "winner": data.winner, "evaluation": data.evaluation, "bundle": {"sha256": data.bundle_sha256},
+        "schema": json.loads(data.contract), "example": data.example, "versions": data.versions,
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """{package: installed version} of what a model's numbers depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

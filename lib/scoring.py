@@ -1,0 +1,59 @@
+"""Scoring: a table in, the same table with probability, decision, warnings and error out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lib.bundle import SCORE_COLUMNS, Bundle
+from lib.conform import compare_columns
+from lib.findings import ERROR, Finding, Refused, warnings
+
+WRITERS = {".csv": lambda frame, path: frame.to_csv(path, index=False),
+           ".parquet": lambda frame, path: frame.to_parquet(path, index=False)}
+
+
+def score_table(bundle: Bundle, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """(the input's columns and `SCORE_COLUMNS`, what differs from the contract without hurting).
+
+    An input column of one of our names is kept as `input_<name>`. Raises `Refused` as `Bundle.score`.
+    """
+    findings = warnings(compare_columns(frame, bundle.schema))
+    scores = bundle.score(frame)
+    taken = {name: f"input_{name}" for name in frame.columns if name in SCORE_COLUMNS}
+    return pd.concat([frame.rename(columns=taken), scores], axis=1), findings
+
+
+def tally(scored: pd.DataFrame) -> dict[str, Any]:
+    """{rows, scored, refused, with_warnings, decisions {phrase: rows}, mean_probability}; JSON-ready."""
+    good = scored["error"] == ""
+    return {"rows": len(scored), "scored": int(good.sum()), "refused": int((~good).sum()),
+            "with_warnings": int((scored["warnings"] != "").sum()),
+            "decisions": {str(k): int(v) for k, v in scored.loc[good, "decision"].value_counts().items()},
+            "mean_probability": float(scored["probability"].mean()) if good.any() else None}
+
+
+def check_out(path: str) -> Path:
+    """The path to write to. Raises `Refused` for an unknown ending or a folder that is not there."""
+    out, problems = Path(path).expanduser(), []
+    if out.suffix not in WRITERS:
+        problems.append(Finding("out-format", ERROR, path, f"the ending {out.suffix!r}", " or ".join(WRITERS),
+                                "name the output so"))
+    if not out.resolve().parent.is_dir():
+        problems.append(Finding("out-folder", ERROR, path, "no such folder", "an existing folder", "make it first"))
+    if problems:
+        raise Refused("The result cannot be written", problems)
+    return out
+
+
+def write(scored: pd.DataFrame, out: Path) -> None:
+    """Write CSV or Parquet, whole or not at all."""
+    part = out.with_name(f".{out.name}.part{os.getpid()}")
+    try:
+        WRITERS[out.suffix](scored, part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)

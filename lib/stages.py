@@ -1,0 +1,210 @@
+"""Stages: the body of each step of `flows/train.py`, from artifacts (bytes, arrays, plain dicts) to artifacts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib import intake
+from lib.findings import from_dicts, refuse_errors
+from lib.schema import Schema, from_json
+from lib.scope import Scope, from_mapping
+from lib.tables import from_parquet, to_parquet
+
+AFTER_ARMS = 11.0  # seconds kept back from a budget for select, evaluate and record
+PER_ARM = 3.0      # seconds of a new process and its imports
+
+
+def now() -> str:
+    """The present in ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def collect(scope: Scope, root: Path, rev: str) -> tuple[dict, bytes, dict, list[dict]]:
+    """(problem, table as Parquet, source facts, findings) of the scope's data."""
+    dataset, facts = intake.collect(scope, root, rev or None)
+    print(f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})")
+    return scope.to_dict(), to_parquet(dataset.frame), facts, [f.to_dict() for f in dataset.findings]
+
+
+def validate(table: bytes, problem: dict, found: list[dict], seed: int) -> tuple[list[dict], dict[str, Any]]:
+    """(findings, labels {y, negative, positive}). Raises `Refused` naming every error."""
+    target, _, findings = intake.validate(from_parquet(table), from_mapping(problem), from_dicts(found), seed)
+    for finding in findings:
+        if finding.severity == "warning":
+            print(f"warning: {finding.message}")
+    return [f.to_dict() for f in findings], {"y": target.y, "negative": target.negative, "positive": target.positive}
+
+
+def explore(table: bytes, problem: dict, labels: dict, found: list[dict], source: dict,
+            earlier: tuple[dict, str] | None, seed: int) -> tuple[dict, dict | None]:
+    """(EDA summary, what changed since the earlier run). A report on all rows; nothing reads it but cards and people."""
+    from lib.conform import conform
+    from lib.kinds import infer_schema
+    from lib.summary import compare, summarise
+
+    frame, scope = from_parquet(table), from_mapping(problem)
+    schema = infer_schema(frame, scope, (labels["negative"], labels["positive"]))
+    typed, _ = conform(frame, schema, used_only=False)
+    summary = summarise(typed, labels["y"], schema, scope, from_dicts(found), source)
+    changes = {"since": earlier[1], "changes": compare(summary, earlier[0])} if earlier else None
+    return summary, changes
+
+
+def split(table: bytes, problem: dict, labels: dict, folds: int, seed: int) -> tuple[np.ndarray, str, bytes, list[dict]]:
+    """(place of each row, input contract as JSON, typed table as Parquet, findings).
+
+    The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
+    """
+    from lib.conform import conform
+    from lib.context import duplicate_groups
+    from lib.kinds import infer_schema
+    from lib.leaks import check_split
+    from lib.splits import training_rows
+
+    frame, scope = from_parquet(table), from_mapping(problem)
+    names = (labels["negative"], labels["positive"])
+    place = intake.split(frame, scope, infer_schema(frame, scope, names), labels["y"], folds, seed)
+    schema = infer_schema(frame.iloc[training_rows(place)].reset_index(drop=True), scope, names)
+    typed, _ = conform(frame, schema)
+    found = [] if scope.time_column else check_split(duplicate_groups(typed), place)
+    refuse_errors("The split leaks", found)
+    print(f"{(place >= 0).sum():,} rows in {folds} folds, {(place == -1).sum():,} rows held out until the end")
+    return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
+
+
+def seconds_left(budget: float, started_variable: str, started: str, index: int, arms: int, workers: int) -> float | None:
+    """How long an arm may search: its share of what is left of the budget; None without a budget.
+
+    The scheduler's own start counts where it is known (an environment variable), else the step start's.
+    """
+    if not budget:
+        return None
+    began = float(os.environ.get(started_variable, datetime.fromisoformat(started).timestamp()))
+    left = began + budget - time.time() - AFTER_ARMS
+    waves = -(-(arms - index) // workers)
+    return max(1.0, left / waves - PER_ARM * (waves > 1))
+
+
+def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float | None) -> tuple[dict, np.ndarray]:
+    """(candidate, out-of-fold probabilities) of the arm `run.input`; trials already kept in `storage` are not redone."""
+    from lib import checkpoints, tuning
+    from lib.algorithms import ALGORITHMS
+
+    name, entry = run.input, ALGORITHMS[run.input]
+    depends = checkpoints.key(run.source["md5"], run.problem, run.place, run.seed, run.synthetic_rows,
+                              [list(entry.defaults), dict(entry.space), entry.max_rows])
+    path = f"{run.first_run_id}/{name}/{depends}"
+    saved = checkpoints.load(storage, path)
+    if saved:
+        print(f"{name}: {len(saved)} finished trials taken over")
+    schema = from_json(run.contract)
+    return tuning.tune(
+        name, from_parquet(run.typed), run.labels["y"], run.place, schema, trials=run.trials, seconds=seconds,
+        seed=run.seed, threads=run.threads, extra=drawer(run.synthetic_rows, schema, run.seed), saved=saved, report=report,
+        save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
+
+
+def drawer(rows: int, schema: Schema, seed: int) -> Callable | None:
+    """What `lib.tuning` calls for synthetic rows: a copula fitted to a training part alone; None for no rows."""
+    if rows <= 0:
+        return None
+
+    def draw(typed: pd.DataFrame, y: np.ndarray, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
+        from lib import copula
+
+        kinds = {name: schema[name].kind for name in typed.columns}
+        model = copula.fit(typed.assign(**{schema.target: y}), schema.target, kinds, seed)
+        drawn = copula.sample(model, rows, seed + 1 + fold)
+        return drawn[list(typed.columns)], drawn[schema.target].to_numpy().astype(y.dtype)
+
+    return draw
+
+
+def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: dict,
+           place: np.ndarray) -> tuple[list[dict], str, np.ndarray]:
+    """(leaderboard, winner, its out-of-fold probabilities). An arm without a candidate is listed as failed."""
+    from lib.selection import failed_candidate, rank, title
+
+    candidates = [candidate or failed_candidate(name, _reason(failure)) for name, candidate, _, failure in arms]
+    oofs = {name: oof for name, candidate, oof, _ in arms if candidate and oof is not None}
+    leaderboard = rank(candidates, oofs, labels["y"], place)
+    for arm in leaderboard:
+        told = f"{arm['auc_mean']:.4f} ± {arm['auc_std']:.4f}" if arm["status"] == "ok" else f"failed: {arm['error']}"
+        print(f"{arm['rank'] or '-':>2}  {title(arm['algorithm']):20} {told}")
+    winner = leaderboard[0]["algorithm"]
+    return leaderboard, winner, oofs[winner]
+
+
+def evaluate(run: Any, run_id: str) -> tuple[bytes, str, dict[str, Any], list[dict]]:
+    """(bundle, its sha256, what it says of itself, example input rows)."""
+    from lib import bundle, runs
+    from lib.finalist import finish
+
+    schema, scope, frame = from_json(run.contract), from_mapping(run.problem), from_parquet(run.table)
+    provenance = {"pathspec": f"{runs.FLOW}/{run_id}", "md5": run.source["md5"], "source": run.source["source"],
+                  "rows": len(frame), "revision": run.source["revision"], "started": run.started, "seed": run.seed,
+                  "versions": runs.package_versions()}
+    truth = None
+    if scope.truth == "synthetic":
+        from lib.synthetic import true_probability
+
+        truth = true_probability(frame)
+    finished = finish(run.leaderboard[0], run.winner_oof, from_parquet(run.typed), run.labels["y"], run.place, schema, scope,
+                      provenance, seed=run.seed, threads=run.threads, truth=truth,
+                      extra=drawer(run.synthetic_rows, schema, run.seed))
+    blob = finished.to_bytes()
+    example = frame[schema.names()].head(5).astype("object").where(lambda cells: cells.notna(), None)
+    rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()} for row in example.to_dict("records")]
+    return blob, bundle.sha256(blob), finished.about, rows
+
+
+def mirror(run: Any, pathspec: str, uri: str, root: Path) -> dict[str, Any]:
+    """The result of `lib.tracking.mirror`; a failed mirror is a printed warning, never a failed run."""
+    import metaflow
+
+    from lib import runs, tracking
+
+    metaflow.namespace(None)
+    place = mlflow_place(uri, root)
+    told = tracking.mirror(runs.record_of(pathspec, run), run.bundle, runs.cards_of(metaflow.Run(pathspec)), place)
+    print(f"MLflow: {told['status']} {told['uri']}" + (f"\nwarning: {told['warning']}" if told.get("warning") else ""))
+    return told
+
+
+def mlflow_place(uri: str, root: Path) -> str:
+    """The tracking URI: the given one, else MLFLOW_TRACKING_URI, else a SQLite file in the project's folder."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+
+
+def closing_words(run: Any, pathspec: str, root: Path) -> str:
+    """What a person reads at the end of a run."""
+    from lib.selection import title
+
+    auc, best = run.evaluation["auc"], next((b for b in run.evaluation["baselines"] if "truth" in b["name"]), None)
+    run_id = pathspec.split("/")[1]
+    lines = [f"Winner: {title(run.winner)}",
+             f"Held-out ROC AUC: {auc['value']:.4f}, 95% interval {auc['low']:.4f} to {auc['high']:.4f} "
+             f"({run.evaluation['rows']:,} rows, {auc['method']})"]
+    if best:
+        lines.append(f"Best achievable on the same rows (known truth): {best['auc']:.4f}")
+    lines += [f"Cards: {root / '.metaflow' / 'mf.cards'}", "Next:",
+              *(f"  python flows/train.py card view {run_id}/{step}" for step in ("eda", "select", "evaluate")),
+              f"  python flows/score.py run --data new.csv --out scored.csv --run-id {run_id}",
+              "  python flows/train.py resume     # after a failed or killed run",
+              f"  mlflow ui --backend-store-uri {run.mlflow['uri']}"]
+    return "\n".join(lines)
+
+
+def _reason(failure: Any) -> str:
+    """One line of why an arm failed, without paths."""
+    if failure is None:
+        return "killed"
+    return (f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip().splitlines() or ["failed"])[0][:300]

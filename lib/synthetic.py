@@ -1,0 +1,253 @@
+"""The bundled table: customers of an invented bank, drawn from a model whose best possible score is known.
+
+Every value is drawn and rounded first, missing cells included; the probability of leaving is then a function of the
+finished row alone (`true_probability`), never of a value that the table hides. So it can be computed from the CSV,
+and with it the score that no model can beat in expectation (`best_roc_auc`). Where a cell is missing, the outcome
+does not depend on what might have stood there:
+
+    missing at random            satisfaction 15% (survey not returned), balance 2%
+    missing, and telling         salary (declined), last_contact (never), logins_30d (no app)
+    missing by construction      card_tier where has_card is "no"
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+TARGET, ROWS, SEED, CHUNK = "churned", 10_000, 5, 100_000
+SNAPSHOT = np.datetime64("2026-06-30")  # the day on which the table was taken; all dates lie before it
+DRAWS = 36  # uniform numbers per row: row i uses the draws from i * DRAWS on, so rows do not depend on each other
+
+COUNTRIES = {"France": .46, "Germany": .24, "Spain": .20, "Italy": .10}
+GENDERS = {"female": .46, "male": .52, "other": .02}
+TIERS = ("basic", "silver", "gold", "platinum")
+CHANNELS = {"web": .20, "branch": .18, "app": .16, "referral": .10, "phone": .07, "broker": .07, "comparison": .06,
+            "mail": .05, "social": .05, "event": .03, "partner": .02, "employer": .01}
+BRANCHES = {f"B{k:02d}": 1 / (k + 8) for k in range(1, 61)}
+DATES = ("customer_since", "last_contact")
+COLUMNS = ("customer_id", "country", "gender", "age", "tenure", "customer_since", "branch", "channel", "credit_score",
+           "salary", "balance", "n_products", "has_card", "card_tier", "active_member", "logins_30d",
+           "complaints_12m", "satisfaction", "last_contact", TARGET)
+
+_COUNTRY_EFFECT = {"Germany": .45, "Italy": .15}
+_CHANNEL_EFFECT = {"comparison": .45, "social": .45, "broker": .3, "event": .3, "referral": -.3, "employer": -.5}
+_TIER_EFFECT = {"gold": -.25, "platinum": -.5}
+_SPREAD, _INTERCEPT = 1.05, -3.55  # chosen for about 20% leavers and a best ROC AUC of about .88
+
+
+def draw(rows: int, seed: int = SEED, start: int = 0) -> pd.DataFrame:
+    """Rows `start` to `start + rows` of the endless table of this seed, as `pandas.read_csv` would read them.
+
+    A row always uses the same uniform numbers of PCG64: any piece of the table can be drawn alone, and a longer
+    table begins with the shorter one. Dates are ISO texts. Raises ValueError for rows < 1.
+    """
+    if rows < 1 or start < 0:
+        raise ValueError(f"rows: expected at least 1 from row 0 on, found {rows} from row {start}; ask for more")
+    uniforms = iter(np.random.Generator(np.random.PCG64(seed).advance(start * DRAWS)).random((rows, DRAWS)).T)
+    table = _features(uniforms)
+    table["customer_id"] = _texts([f"C{n:08d}" for n in range(start + 1, start + rows + 1)])
+    frame = pd.DataFrame({name: table[name] for name in COLUMNS if name != TARGET})
+    frame[TARGET] = _texts(np.where(next(uniforms) < true_probability(frame), "yes", "no"))
+    return frame
+
+
+def true_probability(frame: pd.DataFrame) -> np.ndarray:
+    """P(churned = yes | the row), exact, shape (rows,), for a frame as read from the CSV (dates as texts or typed).
+
+    A logistic model with humps, steps and interactions: age with activity, products with balance, channel with
+    tenure, complaints with last contact. Uses no column but the observed ones; customer_id and customer_since have
+    no effect of their own. Raises KeyError for a missing column.
+    """
+    f = {name: frame[name].to_numpy(dtype="float64") for name in (
+        "age", "tenure", "credit_score", "salary", "balance", "n_products", "logins_30d", "complaints_12m",
+        "satisfaction")}
+    inactive = (frame["active_member"] == "no").to_numpy()
+    contact = pd.to_datetime(frame["last_contact"])
+    silent = (pd.Timestamp(SNAPSHOT) - contact).dt.days.to_numpy(dtype="float64", na_value=np.nan)
+    wealth = np.nan_to_num(np.minimum(f["balance"] / 100_000, 2.5))
+    one, two, more = f["n_products"] == 1, f["n_products"] == 2, f["n_products"] >= 3
+    middle_age = np.exp(-(((f["age"] - 54) / 11) ** 2))
+    score = (
+        middle_age * np.where(inactive, 3.3, 0.4) + .25 * inactive                        # age x activity
+        - .9 * two + 2.3 * more + wealth * np.where(one, .75, np.where(two, -.55, .2))     # products x balance
+        - .35 * (wealth == 0)
+        + .8 / (1 + np.exp((f["credit_score"] - 500) / 20))                                # low credit: a soft step
+        + .15 * np.cos(f["tenure"] / 20 * 2 * np.pi)
+        + _effect(frame["country"], _COUNTRY_EFFECT) + _effect(frame["gender"], {"female": .25})
+        + _effect(frame["channel"], _CHANNEL_EFFECT) * np.where(f["tenure"] < 3, 1.8, .6)  # channel x tenure
+        + _effect(frame["branch"], {name: .15 * np.sin(2.4 * k) for k, name in enumerate(BRANCHES)})
+        + _effect(frame["card_tier"], _TIER_EFFECT) + .15 * (frame["has_card"] == "no").to_numpy()
+        + np.where(np.isnan(f["salary"]), .7, .3 * (f["salary"] < 25_000))
+        + np.where(np.isnan(f["logins_30d"]), .3, .7 * np.exp(-np.nan_to_num(f["logins_30d"]) / 3))
+        + np.minimum(f["complaints_12m"], 3) * np.where(np.nan_to_num(silent, nan=999) > 120, 1.1, .35)
+        - .4 * np.nan_to_num(f["satisfaction"] - 3)
+        + np.where(np.isnan(silent), .5, .6 * np.minimum(np.nan_to_num(silent) / 365, 1))
+    )
+    return 1 / (1 + np.exp(-(_INTERCEPT + _SPREAD * score)))
+
+
+def expected_roc_auc(p: np.ndarray) -> float:
+    """The expected ROC AUC of ranking rows by `p`, shape (rows,), where p is the true probability of a positive.
+
+    sum over i != j of p_i (1 - p_j) ([p_i > p_j] + [p_i = p_j] / 2), divided by the sum of p_i (1 - p_j): expected
+    concordant pairs over expected pairs, in O(n log n). No other ranking has a higher value (Clémençon, Lugosi
+    and Vayatis 2008, "Ranking and empirical minimization of U-statistics"). NaN where no pair can differ.
+
+    >>> expected_roc_auc(np.array([0.2, 0.8]))  # .8 x .8 / (.8 x .8 + .2 x .2)
+    0.9411764705882353
+    """
+    _, group = np.unique(p, return_inverse=True)
+    positive, negative = np.bincount(group, p), np.bincount(group, 1 - p)
+    itself = float((p * (1 - p)).sum())
+    below = np.cumsum(negative) - negative
+    pairs = float(p.sum() * (1 - p).sum()) - itself
+    concordant = float(positive @ below) + (float(positive @ negative) - itself) / 2
+    return concordant / pairs if pairs > 0 else float("nan")
+
+
+def best_roc_auc(frame: pd.DataFrame) -> float:
+    """The expected ROC AUC of the best possible ranking of these rows; labels are not looked at."""
+    return expected_roc_auc(true_probability(frame))
+
+
+def realised_roc_auc(frame: pd.DataFrame) -> float:
+    """The ROC AUC of the true probability against the labels that these rows happened to get.
+
+    It differs from `best_roc_auc` by luck alone: compare a model on the same rows with this one. NaN for one class.
+    """
+    ranks = pd.Series(true_probability(frame)).rank().to_numpy()
+    positive = (frame[TARGET] == "yes").to_numpy()
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    return float(ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros) if ones and zeros else float("nan")
+
+
+def write(path: str | Path, rows: int = ROWS, seed: int = SEED) -> None:
+    """Write the table as CSV (UTF-8, "\\n", dates ISO, missing empty), or as Parquet where the name ends so.
+
+    Drawn and written in pieces of 100,000 rows, so memory does not grow with `rows`. The file appears only when
+    whole. CSV bytes depend on rows and seed alone; Parquet bytes also on the version of pyarrow.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    pieces = (draw(min(CHUNK, rows - at), seed, at) for at in range(0, max(rows, 1), CHUNK))
+    try:
+        (_write_parquet if path.suffix == ".parquet" else _write_csv)(part, pieces)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line: python -m lib.synthetic --rows 10000 --seed 5 --out data/churn.csv"""
+    parser = argparse.ArgumentParser("python -m lib.synthetic", description="Draw the bundled churn table.")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--out", default="data/churn.csv", help="a .csv or .parquet file")
+    options = parser.parse_args(arguments)
+    if options.rows < 1 or options.seed < 0:
+        parser.error(f"expected --rows of at least 1 and --seed of at least 0, found {options.rows} and {options.seed}")
+    write(options.out, options.rows, options.seed)
+
+
+def _features(u: Iterator[np.ndarray]) -> dict[str, np.ndarray | pd.Series]:
+    """All columns but id and target; every step takes its uniform numbers (shape (rows,)) from `u` in turn."""
+    country, gender = _pick(COUNTRIES, next(u)), _pick(GENDERS, next(u))
+    age = np.clip(np.rint(18 + 21 * np.exp(.45 * _normal(u))), 18, 92)
+    tenure = np.floor(next(u) ** 1.5 * np.minimum(21, age - 17))
+    member_days = np.floor(365.25 * (tenure + .05 + .9 * next(u)))
+    credit = np.clip(np.rint(635 + .4 * (age - 40) + 95 * _normal(u)), 350, 850)
+    active = next(u) < 1 / (1 + np.exp(-(.02 * (age - 40) + .15)))
+    salary = np.rint(np.exp(10.85 + .45 * _normal(u)))
+    salary_shown = next(u) >= np.where(active, .05, .11)
+    german = country == "Germany"
+    empty = next(u) < np.where(german, .06, .46)
+    balance = np.where(empty, 0, np.rint(100 * np.exp(11.3 + .15 * german + .5 * _normal(u))) / 100)
+    balance_shown = next(u) >= .02
+    limits = np.where(empty, [[.32], [.94], [.99]], [[.58], [.93], [.99]])
+    products = 1 + (next(u) >= limits).sum(axis=0)
+    card = next(u) < .7
+    tier = np.digitize(.6 * (np.log(salary) - 10.85) / .45 + .8 * _normal(u), [0, .8, 1.6])
+    channel, branch = _pick(CHANNELS, next(u)), _pick(BRANCHES, next(u))
+    logins = np.minimum(np.floor(np.exp(np.where(active, 2.3, 1.1) + .8 * _normal(u))), 90)
+    app = next(u) >= np.where(age > 60, .25, .04)
+    complaints = (next(u) >= np.where(active, [[.84], [.97], [.995]], [[.74], [.93], [.98]])).sum(axis=0)
+    satisfaction = 1 + np.digitize(_normal(u) - .5 * complaints, [-1.6, -.8, 0, .9])
+    answered = next(u) >= .15
+    contacted = next(u) >= np.where(active, .09, .16)
+    silent_days = np.floor(np.minimum(-160 * np.log(1 - next(u)), .95 * member_days))
+    return {
+        "country": _texts(country), "gender": _texts(gender), "age": age.astype("int64"),
+        "tenure": tenure.astype("int64"), "customer_since": _texts(_iso(member_days)), "branch": _texts(branch),
+        "channel": _texts(channel), "credit_score": credit.astype("int64"),
+        "salary": np.where(salary_shown, salary, np.nan), "balance": np.where(balance_shown, balance, np.nan),
+        "n_products": products, "has_card": _texts(np.where(card, "yes", "no")),
+        "card_tier": _texts(np.array(TIERS, dtype=object)[tier], card),
+        "active_member": _texts(np.where(active, "yes", "no")), "logins_30d": np.where(app, logins, np.nan),
+        "complaints_12m": complaints, "satisfaction": np.where(answered, satisfaction, np.nan),
+        "last_contact": _texts(_iso(silent_days), contacted),
+    }
+
+
+def _normal(u: Iterator[np.ndarray]) -> np.ndarray:
+    """Standard normal from two uniform numbers (Box and Muller 1958): the same in every version of NumPy."""
+    return np.sqrt(-2 * np.log(1 - next(u))) * np.cos(2 * np.pi * next(u))
+
+
+def _pick(shares: dict[str, float], uniform: np.ndarray) -> np.ndarray:
+    """One level per row, with these shares (scaled to sum to one)."""
+    limits = np.cumsum(list(shares.values()))
+    return np.array(list(shares), dtype=object)[np.digitize(uniform * limits[-1], limits[:-1])]
+
+
+def _effect(values: pd.Series, effects: dict[str, float]) -> np.ndarray:
+    return values.map(effects).fillna(0.0).to_numpy(dtype="float64")
+
+
+def _iso(days_before: np.ndarray) -> np.ndarray:
+    return (SNAPSHOT - days_before.astype("int64").astype("timedelta64[D]")).astype(str)
+
+
+def _texts(values: np.ndarray | list[str], shown: np.ndarray | None = None) -> pd.Series:
+    texts = pd.Series(np.asarray(values, dtype=object), dtype="str")
+    return texts if shown is None else texts.where(shown)
+
+
+def _cells(values: pd.Series) -> list[str]:
+    """The cells as written in the CSV: balance with two decimals, other numbers whole, missing empty."""
+    if pd.api.types.is_string_dtype(values.dtype):
+        return values.fillna("").tolist()
+    form = "%.2f" if values.name == "balance" else "%d"
+    return [form % value if value == value else "" for value in values.tolist()]
+
+
+def _write_csv(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as out:
+        out.write(",".join(COLUMNS) + "\n")
+        for piece in pieces:
+            cells = (_cells(piece[name]) for name in COLUMNS)
+            out.writelines(",".join(row) + "\n" for row in zip(*cells, strict=True))
+
+
+def _write_parquet(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def typed(piece: pd.DataFrame) -> pa.Table:
+        dates = {name: pd.to_datetime(piece[name], format="%Y-%m-%d").astype("datetime64[us]") for name in DATES}
+        return pa.Table.from_pandas(piece.assign(**dates), preserve_index=False)
+
+    first = typed(next(pieces))
+    with pq.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for piece in pieces:
+            writer.write_table(typed(piece).cast(first.schema))
+
+
+if __name__ == "__main__":
+    main()

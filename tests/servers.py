@@ -1,0 +1,98 @@
+"""Loopback servers for tests: one of each way to misbehave, and a real MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A port at which nothing listens (a moment ago)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    """The address of a server that accepts a connection and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(16)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def answering(status: int, health: int, delay: float = 0.0) -> Iterator[tuple[str, list[str]]]:
+    """(address, paths asked for) of a server that answers `health` at /health, else `status` after `delay` s."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path != "/health":
+                time.sleep(delay)
+            with contextlib.suppress(OSError):
+                self.send_response(health if self.path == "/health" else status)
+                self.end_headers()
+                self.wfile.write(b"OK")
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def running(command: list[str], health: str, cwd: Path, seconds: float = 60) -> Iterator[int]:
+    """The pid of `command` once the address `health` answers 200; it and its children are ended by its own id."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    env = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": ""}
+    with (cwd / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=log, start_new_session=True)
+        try:
+            deadline = time.monotonic() + seconds
+            while True:
+                with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=2) as answer:
+                    if answer.status == 200:
+                        break
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("the server did not start:\n" + (cwd / "server.log").read_text()[-2000:])
+                time.sleep(0.2)
+            yield server.pid
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+            server.wait(10)
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """The address of a real MLflow server that keeps everything in `folder`."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+               "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
+               "--artifacts-destination", str(folder / "served")]
+    with running(command, f"http://127.0.0.1:{port}/health", folder):
+        yield f"http://127.0.0.1:{port}"
