@@ -1,5 +1,8 @@
 """ScoreFlow: score a table with a finished run's model. `python flows/score.py run --data new.csv --out scored.csv`."""
 
+import re
+import sys
+
 import bootstrap  # noqa: F401  # isort: skip  # sets the import path and Metaflow's settings; must come first
 from launch import launch, plainly
 from metaflow import FlowSpec, Parameter, package_sources, step
@@ -12,7 +15,8 @@ class ScoreFlow(FlowSpec):
     data = Parameter("data", required=True, help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL")
     query = Parameter("query", default="", help="SELECT or table name, for a database URL")
     out = Parameter("out", default="scored.csv", help="CSV or Parquet file to write")
-    run_id = Parameter("run-id", default="", help="Training run whose model scores; default: the latest finished one")
+    train_run = Parameter("train-run", default="", help="Training run whose model scores (also --run-id); default: the "
+                          "latest finished one")
 
     @plainly
     @step
@@ -21,7 +25,7 @@ class ScoreFlow(FlowSpec):
         from lib import runs, scoring
 
         scoring.check_out(self.out)
-        run = runs.find_run(self.run_id or None)
+        run = runs.find_run(self.train_run or None)
         self.model, (self.bundle, self.bundle_sha256) = run.pathspec, runs.bundle_of(run)
         self.next(self.score)
 
@@ -49,4 +53,6 @@ class ScoreFlow(FlowSpec):
 
 
 if __name__ == "__main__":
+    if "run" in sys.argv:  # Metaflow keeps the name --run-id for itself; `resume --run-id` stays its own
+        sys.argv = [re.sub("^--run-id(?==|$)", "--train-run", word) for word in sys.argv]
     launch(ScoreFlow)

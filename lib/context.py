@@ -68,8 +68,6 @@ def duplicate_groups(frame: pd.DataFrame) -> np.ndarray:
     """
     if not len(frame.columns):
         return np.arange(len(frame), dtype="int64")
-    numbers = frame.select_dtypes("float")
-    frame = frame.assign(**{str(name): numbers[name] + 0.0 for name in numbers})  # -0.0 and 0.0 hash apart
     codes, _ = pd.factorize(pd.util.hash_pandas_object(frame, index=False).to_numpy())
     return codes.astype("int64")
 

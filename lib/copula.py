@@ -17,40 +17,39 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
-POINTS = 512           # quantiles kept for the continuous part of a column
-ATOM_SHARE = 0.005     # a number with at least this share (and 3 rows) is a value of its own, as balance = 0
-MAX_TEXTS = 1000       # distinct texts kept per class
-MIN_PAIRS = 10         # fewer rows in which both are present: the correlation of all classes is taken
-_LIMIT = 0.995         # largest hidden correlation, so that no column becomes a copy of another
-_Z = np.linspace(-8, 8, 4001)
+from lib import margins
+from lib.kinds import days
+
+MAX_TEXTS = 1000  # distinct texts kept per class
+MIN_PAIRS = 10    # fewer rows in which both are present: the correlation of all classes is taken
+_LIMIT = 0.995    # largest hidden correlation, so that no column becomes a copy of another
 _R = np.linspace(-_LIMIT, _LIMIT, 399)
-_DEGREES = 40
 
 
 def fit(frame: pd.DataFrame, target: str, kinds: Mapping[str, str], seed: int = 0) -> dict[str, Any]:
     """The model of a typed table of at least one row: plain data, for `sample`.
 
     `kinds` says for every column but the target what it is (`lib.scope.KINDS`). `seed` picks the texts kept where
-    there are more than 1,000. Rows without a label are left out. Raises ValueError where the target or a kind is
-    missing or no row is labelled.
+    there are more than 1,000. Column names are texts. Rows without a label are left out; infinite numbers count
+    as missing. Raises ValueError where the target or a kind is missing or no row is labelled.
     """
-    features = [str(name) for name in frame.columns if name != target]
+    features = [name for name in frame.columns if name != target]
     if target not in frame.columns or (lacking := [name for name in features if name not in kinds]):
         what = f"a kind for {lacking}" if target in frame.columns else f"the target {target!r}"
         raise ValueError(f"copula: expected {what}; found columns {list(frame.columns)}; correct the arguments")
-    labelled = frame[frame[target].notna()]
+    labelled = frame[frame[target].notna()].replace([np.inf, -np.inf], np.nan)
     if labelled.empty:
         raise ValueError("copula: expected labelled rows, found none; fit on rows with a label")
     rng = np.random.default_rng(seed)
-    columns = [_column(labelled, name, kinds.get(name, "target"), features, kinds) for name in map(str, frame.columns)]
+    columns = [_column(labelled, name, kinds.get(name, "target"), features, kinds) for name in frame.columns]
     drawn = [column for column in columns if column["kind"] not in ("id", "target")]
     classes, matrices = [], []
     for label, rows in labelled.groupby(target, sort=True):
-        margins = {column["name"]: _margin(rows[column["name"]], column, rng) for column in drawn}
-        classes.append({"label": _plain(label), "rows": len(rows), "margins": margins})
-        matrices.append(_hidden_correlations(rows, drawn, margins))
+        one, matrix = _fit_class(rows, drawn, rng)
+        classes.append({"label": _plain(label), **one})
+        matrices.append(matrix)
     weights = np.array([one["rows"] for one in classes], dtype="float64")[:, None, None]
     known = ~np.isnan(matrices)
     pooled = np.nansum(weights * matrices, axis=0) / np.maximum((weights * known).sum(axis=0), 1)
@@ -111,16 +110,21 @@ def _column(frame: pd.DataFrame, name: str, kind: str, features: list[str], kind
     number = pd.api.types.is_numeric_dtype(values.dtype)
     if kind == "id":
         column["above"] = int(np.nan_to_num(values.max())) if number and len(values) else None
-    elif kind in ("numeric", "boolean", "date") and (number or kind == "date"):
-        present = _numbers(values)[values.notna().to_numpy()]
+    elif kind != "target" and _measured(values, kind):
+        present = _codes(values, None)[values.notna().to_numpy()]
         column["decimals"] = next((d for d in range(7) if (np.round(present, d) == present).all()), None)
-        if kind == "date" and column["decimals"]:
+        if not number and column["decimals"]:
             column["decimals"] = None  # times of day: any fraction of a day
     elif kind != "target":
-        partners = [_numbers(frame[other]) for other in features if kinds[other] in ("numeric", "date", "boolean")
-                    and (pd.api.types.is_numeric_dtype(frame[other].dtype) or kinds[other] == "date")]
+        partners = [_codes(frame[n], None) for n in features if kinds[n] != "id" and _measured(frame[n], kinds[n])]
         column["levels"] = [] if kind == "text" else _ordered_levels(values, partners)
     return column
+
+
+def _measured(values: pd.Series, kind: str) -> bool:
+    """Whether a column is drawn as numbers or days; otherwise it is drawn as levels."""
+    number = pd.api.types.is_numeric_dtype(values.dtype) and kind not in ("categorical", "text")
+    return number or pd.api.types.is_datetime64_any_dtype(values.dtype)
 
 
 def _ordered_levels(values: pd.Series, partners: list[np.ndarray]) -> list[Any]:
@@ -138,67 +142,79 @@ def _ordered_levels(values: pd.Series, partners: list[np.ndarray]) -> list[Any]:
     return [_plain(levels[i]) for i in order]
 
 
-def _margin(values: pd.Series, column: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """One column in one class: share missing, and pieces from low to high, each with its share.
+def _fit_class(rows: pd.DataFrame, columns: list[dict[str, Any]],
+               rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
+    """({"rows", "margins", "texts"}, hidden correlations) of the rows of one class.
 
-    A piece is a grid of equally likely steps between values; with one value it is an atom. Levels and texts are
-    numbered, and every one is an atom.
+    The correlations, shape (2c, 2c), are those of the normals behind c values, then c missing marks; NaN where not
+    known. Observed correlations of scores are those of step functions of normals, and weaker; each is traced
+    back to that of the normals (NORTA, Cario and Nelson 1997), where `margins.hermite` gives the relation.
     """
-    present = values.dropna()
-    margin: dict[str, Any] = {"missing": 1 - len(present) / len(values)}
-    if "levels" in column:
+    made: dict[str, Any] = {"rows": len(rows), "margins": {}, "texts": {}}
+    marks, scores, curves = [], [], []
+    for column in columns:
+        name, values = column["name"], rows[column["name"]]
         if column["kind"] == "text":
-            texts = pd.unique(present)
-            margin["texts"] = list(texts if len(texts) <= MAX_TEXTS else rng.choice(texts, MAX_TEXTS, replace=False))
-        counts = present.value_counts().reindex(margin.get("texts", column["levels"]), fill_value=0).to_numpy()
-        pieces = [([float(i)], int(n)) for i, n in enumerate(counts) if n]
-    else:
-        pieces = _pieces(np.sort(_numbers(present)))
-    total = sum(count for _, count in pieces)
-    margin["pieces"] = [{"share": count / total, "grid": grid} for grid, count in pieces]
-    return margin
-
-
-def _pieces(ordered: np.ndarray) -> list[tuple[list[float], int]]:
-    """(grid, rows) from low to high: frequent values alone, what lies between two of them as quantiles."""
-    distinct, counts = np.unique(ordered, return_counts=True)
-    atom = counts >= max(3, ATOM_SHARE * len(ordered))
-    pieces: list[tuple[list[float], int]] = []
-    for run in np.split(np.arange(len(distinct)), np.flatnonzero(atom[1:] | atom[:-1]) + 1):
-        rows = int(counts[run].sum())
-        points = min(rows, max(2, round(POINTS * rows / max(len(ordered), 1)))) if len(run) > 1 else 1
-        inside = np.repeat(distinct[run], counts[run])
-        if rows:
-            pieces.append(([float(v) for v in np.quantile(inside, np.linspace(0, 1, points))], rows))
-    return pieces
-
-
-def _hidden_correlations(rows: pd.DataFrame, columns: list[dict[str, Any]], margins: dict[str, Any]) -> np.ndarray:
-    """Correlations of the hidden normals, shape (2c, 2c): c values, then c missing marks; NaN where not known.
-
-    The observed correlation of scores is that of step functions of two normals. With Hermite coefficients a, b it
-    is sum_k a_k b_k r^k (Mehler's formula), rising in r; here it is solved for r (NORTA, Cario and Nelson 1997).
-    """
-    scores: list[np.ndarray] = []
-    curves: list[np.ndarray] = []
-    for column in columns:
-        value, curve = _scores(_codes(rows[column["name"]], column, margins[column["name"]]), margins[column["name"]])
-        scores.append(value)
-        curves.append(curve)
-    for column in columns:
-        share = margins[column["name"]]["missing"]
-        mark = {"pieces": [{"share": s, "grid": [v]} for s, v in ((1 - share, 0.0), (share, 1.0)) if s > 0]}
-        value, curve = _scores(rows[column["name"]].isna().to_numpy(dtype="float64"), mark)
-        scores.append(value)
-        curves.append(curve)
-    size = len(scores)
-    observed = pd.DataFrame(dict(enumerate(scores)), dtype="float64").corr(min_periods=MIN_PAIRS).to_numpy(copy=True)
-    hermite = _hermite(np.array(curves).reshape(size, len(_Z)))
-    powers = _R ** np.arange(1, _DEGREES + 1)[:, None]
-    hidden = np.full((size, size), np.nan)
-    for i in range(size):
-        for j in range(i):
-            if not np.isnan(observed[i, j]):
-                hidden[i, j] = hidden[j, i] = np.interp(observed[i, j], (hermite[i] * hermite[j]) @ powers, _R)
+            kept = values.dropna().drop_duplicates().to_numpy(dtype=object)
+            made["texts"][name] = list(kept if len(kept) <= MAX_TEXTS else rng.choice(kept, MAX_TEXTS, replace=False))
+        codes = _codes(values, made["texts"].get(name, column.get("levels")))
+        margin = made["margins"][name] = (margins.of_numbers if "decimals" in column else margins.of_codes)(codes)
+        margin["missing"] = float(values.isna().mean())
+        mark = values.isna().to_numpy(dtype="float64")
+        marks.append((margins.scores(margins.of_codes(mark), mark), margins.hermite(margins.of_codes(mark))))
+        scores.append(margins.scores(margin, codes) if column["kind"] != "text" else np.full(len(rows), np.nan))
+        curves.append(margins.hermite(margin))
+    scores, curves = scores + [score for score, _ in marks], curves + [curve for _, curve in marks]
+    observed = pd.DataFrame(dict(enumerate(scores)), dtype="float64").corr(min_periods=MIN_PAIRS).to_numpy()
+    powers = _R ** np.arange(1, margins.DEGREES + 1)[:, None]
+    hidden = np.full(observed.shape, np.nan)
+    for i in range(len(scores)):
+        for j in np.flatnonzero(~np.isnan(observed[i, :i])):
+            rising = np.maximum.accumulate((curves[i] * curves[j]) @ powers)
+            hidden[i, j] = hidden[j, i] = np.interp(observed[i, j], rising, _R)
     np.fill_diagonal(hidden, 1.0)
-    return hidden
+    return made, hidden
+
+
+def _sample_class(one: Mapping[str, Any], columns: list[dict[str, Any]], rows: int,
+                  rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """`rows` values of every column that is drawn, in no order."""
+    values, vectors = np.linalg.eigh(np.array(one["correlation"], dtype="float64").reshape(
+        2 * len(one["margins"]), -1)) if one["margins"] else (np.empty(0), np.empty((0, 0)))
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    normal = rng.standard_normal((rows, len(values))) @ root
+    made, names = {}, list(one["margins"])
+    for column in columns:
+        if (name := column["name"]) not in one["margins"]:
+            continue
+        margin, place = one["margins"][name], names.index(name)
+        drawn: np.ndarray = margins.values_at(margin, normal[:, place])
+        gone = ndtr(normal[:, len(names) + place]) >= 1 - margin["missing"]
+        if "decimals" in column:
+            drawn = drawn if column["decimals"] is None else np.round(drawn, column["decimals"])
+            made[name] = np.where(gone, np.nan, drawn)
+        else:
+            levels = np.array([*one["texts"].get(name, column["levels"]), None], dtype=object)
+            made[name] = levels[np.where(gone | np.isnan(drawn), -1, np.nan_to_num(drawn)).astype("int64")]
+    return made
+
+
+def _codes(values: pd.Series, levels: list[Any] | None) -> np.ndarray:
+    """A column as float64, shape (rows,): numbers, days since 1970, or places in `levels`; missing as NaN."""
+    if levels is not None:
+        return values.map({level: place for place, level in enumerate(levels)}).to_numpy("float64", na_value=np.nan)
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return days(values)
+    return values.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def _typed(values: np.ndarray, dtype: str) -> pd.Series:
+    if dtype.startswith("datetime64"):
+        micro = pd.Series(np.rint(np.asarray(values, dtype="float64") * 86_400e6)).astype("Int64")
+        return pd.Series(pd.to_datetime(micro, unit="us"), dtype=dtype)  # type: ignore[call-overload]
+    return pd.Series(values, dtype=dtype)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as a Python one."""
+    return value.item() if isinstance(value, np.generic) else value

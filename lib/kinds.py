@@ -14,7 +14,8 @@ from lib.values import BOOLEAN_PAIRS, DATE_FORMATS, NUMBER_RULES, parse_dates, p
 
 ENOUGH = 0.95  # share of non-missing cells that must parse for a text column to count as numbers or dates
 MIN_ROWS_FOR_ID = 50
-_ID_NAME = re.compile(r"(^|[_\s\-.])(id|uuid|guid|key|index|idx|rownumber|row_number|row)$|[a-z]I[Dd]$|^RowNumber$", re.I)
+# "customer_id", "customerId" and "ROW", but not "paid" or "grid".
+_ID_NAME = re.compile(r"(?i:(^|[_\s\-.])(id|uuid|guid|key|index|idx|row_?number|row)$)|[a-z]I[Dd]$")
 
 
 def infer_schema(frame: pd.DataFrame, scope: Scope, labels: tuple[str, str] = ("0", "1")) -> Schema:
@@ -56,7 +57,7 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, dict[str, str]]:
     ('boolean', {})
     """
     present = values.dropna()
-    if present.nunique() <= 1:
+    if len(present.unique()) <= 1:
         return "constant", {}
     if pd.api.types.is_bool_dtype(values.dtype):
         return "boolean", {}
@@ -99,6 +100,8 @@ def _best_rule(counts: pd.Series, kind: str) -> dict[str, str] | None:
     """The parse rule that reads the largest share of cells (first wins a tie), if that share is enough."""
     head = counts.iloc[:2000]
     levels = pd.Series(head.index, dtype="str")
+    if not levels.str.contains(r"\d").any():  # words: spares 23 attempts a column
+        return None
     rules = DATE_FORMATS if kind == "date" else NUMBER_RULES
     parse = parse_dates if kind == "date" else parse_numbers
     best, best_share = None, ENOUGH

@@ -6,7 +6,8 @@ mlflow's 1.2 s import, environment variables and global state out of the caller.
 
 The experiment is "<flow>: <scope title>", because scores of different problems are not comparable. The parent run
 carries the tag metaflow.pathspec and is found by it; `COMPLETE` is set last. Every step before it can be repeated
-without effect (all timestamps come from the record), so an interrupted mirror is completed by the next call.
+without effect (all timestamps come from the record), so an interrupted mirror is completed by the next call. On
+SQLite a file lock makes mirrors wait for each other; on a server, do not mirror one and the same run twice at once.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from lib.findings import WARNING, Finding
 LIB = Path(__file__).resolve().parent
 PATHSPEC = "metaflow.pathspec"
 COMPLETE = "fivefold.mirror"  # "complete" once nothing is left to do
-TIMEOUT = 20.0  # seconds for everything; a healthy mirror needs 3 to 5 (measured, 2 cores)
+TIMEOUT = 30.0  # seconds for everything; a healthy mirror needs 3 to 5, and 10 on busy cores (measured, 2 cores)
 CONTACT, REQUEST = 3, 5  # seconds for the first answer of a store, and for each answer after it; no second try
 _ENV = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST),
         "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -63,6 +64,7 @@ _ADVICE = (  # what an error text contains -> what to do about it; the first mat
      "server or correct its address"),
     (r"401|403|PERMISSION_DENIED|UNAUTHENTICATED", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
 )
+_NOISE = r"\[SQL: .*\](?= \()|\(Background on this error at: \S+\)|<urlopen error (.*?)>(?= \()"
 
 
 def mirror(record: Mapping[str, Any], blob: bytes, cards: Mapping[str, str], uri: str,
@@ -177,7 +179,7 @@ def artifact_place(uri: str) -> str | None:
 def _ask(request: Mapping[str, Any], folder: Path, timeout: float) -> dict[str, Any]:
     """Let a child process do `request` with the files in `folder`; raises RuntimeError with its complaint."""
     place = artifact_place(request["uri"])
-    (folder / "request.json").write_text(json.dumps({**request, "place": place}), encoding="utf-8")
+    (folder / "request.json").write_text(json.dumps({**request, "place": place, "timeout": timeout}), encoding="utf-8")
     (folder / "stage").write_text("starting", encoding="utf-8")
     paths = [str(LIB.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {k: v for k, v in os.environ.items() if k not in _UNSET}
@@ -209,7 +211,7 @@ def _ask(request: Mapping[str, Any], folder: Path, timeout: float) -> dict[str, 
 def _warning(uri: str, fault: BaseException, again: str) -> str:
     """One line for a person: what went wrong with the mirror, and how to rebuild it."""
     text = mask(" ".join(str(fault).split()) or type(fault).__name__)
-    text = re.sub(r"\[SQL: .*\](?= \()|\(Background on this error at: \S+\) ?|<urlopen error (.*?)>(?= \()", r"\1", text)
+    text = " ".join(re.sub(_NOISE, r"\1", text).split())
     advice = next((a for pattern, a in _ADVICE if re.search(pattern, text)), "look at that store")
     return Finding("mirror-failed", WARNING, mask(uri), text if len(text) <= 400 else text[:397] + "...",
                    "an MLflow store that takes the run (the Metaflow run keeps everything)",
@@ -234,6 +236,7 @@ def main(folder: Path) -> None:
     """Do what `folder`/request.json asks; write result.json, or {"fault": text} in its place."""
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     stage = folder / "stage"
+    signal.alarm(math.ceil(request["timeout"]) + 5)  # ends this process even when its caller is gone
     try:
         check(request["uri"], stage.write_text)
         with _alone(request["uri"], stage.write_text):
@@ -473,7 +476,10 @@ def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _signature(record: Mapping[str, Any]) -> Any:
-    """The used columns: numbers as double (an integer type would cut 42.5 to 42), everything else as string."""
+    """The used columns: numbers as double (an integer type would cut 42.5 to 42), everything else as string.
+
+    REST clients may send true or 3 for a string; in Python MLflow refuses datetime, bool and category columns there.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 

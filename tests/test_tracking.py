@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,12 +94,12 @@ class Interrupted(BaseException):
     """Raised in place of a process that is killed: no handler of ours catches it."""
 
 
-def here(uri: str, folder: Path, values: dict[str, Any], stop_at: int = 10**9) -> tuple[dict[str, Any], list[str]]:
+def here(uri: str, folder: Path, values: dict[str, Any], stop_at: int = 10**9, blob: bytes = b"blob") -> tuple[dict[str, Any], list[str]]:
     """`mirror` in this process, killed before its stage number `stop_at`; also the stages it went through."""
     work = folder / f"work{time.monotonic_ns()}"
     (work / "cards").mkdir(parents=True)
     (work / "cards" / "winner.html").write_text(CARDS["winner"])
-    (work / "bundle.bin").write_bytes(b"blob")
+    (work / "bundle.bin").write_bytes(blob)
     (work / "record.json").write_text(json.dumps(tracking._finite(values)))
     stages: list[str] = []
 
@@ -305,7 +306,7 @@ def test_the_model_loads_elsewhere_without_the_checkout(
 
 
 @pytest.mark.slow
-def test_a_real_server_is_mirrored_to_over_http_and_serves_the_model(
+def test_a_real_server_is_mirrored_to_over_http(
         real_bundle: tuple[bytes, dict[str, Any]], tmp_path: Path) -> None:
     blob, values = real_bundle
     with servers.mlflow_server(tmp_path) as uri:
@@ -320,22 +321,41 @@ def test_a_real_server_is_mirrored_to_over_http_and_serves_the_model(
         assert second["status"] == "unchanged"
         assert (tmp_path / "served" / "1" / first["run_id"] / "artifacts" / "cards" / "winner.html").is_file()
 
-        port = servers.free_port()
-        folder = tmp_path / "serving"
-        folder.mkdir()
-        source = next((tmp_path / "served").rglob("MLmodel")).parent
-        command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(source), "--env-manager", "local",
-                   "--host", "127.0.0.1", "--port", str(port)]
-        with servers.running(command, f"http://127.0.0.1:{port}/ping", folder):
-            rows = [{"age": 20, "plan": "plus", "since": "2020-01-31", "vip": "yes"}, {"age": 80.5, "plan": None},
-                    {"age": 80, "since": "31 of May"}]
-            request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations",
-                                             json.dumps({"dataframe_records": rows}).encode(),
-                                             {"Content-Type": "application/json"})
+
+@pytest.mark.slow
+def test_the_model_answers_json_when_mlflow_serves_it(
+        real_bundle: tuple[bytes, dict[str, Any]], store: str, tmp_path: Path) -> None:
+    """Left-out nullable columns are scored; a cell that cannot be read gives null, never NaN (which is no JSON)."""
+    blob, values = real_bundle
+    here(store, tmp_path, values, blob=blob)
+    source = next(tmp_path.glob("*/mlartifacts/**/MLmodel")).parent
+    port = servers.free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(source), "--env-manager", "local",
+               "--host", "127.0.0.1", "--port", str(port)]
+
+    def ask(rows: list[dict[str, Any]]) -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations",
+                                         json.dumps({"dataframe_records": rows}).encode(),
+                                         {"Content-Type": "application/json"})
+        try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                predictions = json.loads(answer.read())["predictions"]
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+
+    with servers.running(command, f"http://127.0.0.1:{port}/ping", tmp_path):
+        status, text = ask([{"age": 20, "plan": "plus", "since": "2020-01-31", "vip": "yes"}, {"age": 80.5, "plan": None},
+                            {"age": 80, "since": "31 of May"}])
+        missing = ask([{"plan": "plus"}])
+        loose = [ask([row])[0] for row in ({"age": 20, "vip": True}, {"age": "20", "vip": 1}, {"age": 20, "plan": 3})]
+    assert status == 200
+    assert "NaN" not in text
+    predictions = json.loads(text)["predictions"]
     assert [p["decision"] for p in predictions] == ["stays", "leaves", ""]
-    assert predictions[2]["probability"] is None
+    assert [p["probability"] is None for p in predictions] == [False, False, True]
+    assert loose == [200, 200, 200]  # JSON's own true and 1 for a text column, a number in quotes
+    assert missing[0] == 400
+    assert "age" in missing[1]
 
 
 @pytest.mark.slow

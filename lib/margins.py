@@ -1,0 +1,119 @@
+"""Margins: the distribution of one column as plain data, with what a Gaussian copula needs to know of it.
+
+A margin is {"missing": share, "pieces": [{"share", "grid"}, ...]} from low to high; shares sum to one. A grid of
+several values stands for equally likely steps with straight lines between them; a grid of one value is an atom.
+Columns of numbers and days hold their values, columns of levels the numbers of the levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+POINTS = 512        # quantiles kept for the continuous part of a column
+ATOM_SHARE = 0.005  # a number with at least this share (and 3 rows) is a value of its own, as balance = 0
+DEGREES = 40        # of the Hermite series
+Z = np.linspace(-8, 8, 4001)
+_DENSITY = np.exp(-Z**2 / 2) / np.sqrt(2 * np.pi) * (Z[1] - Z[0])
+
+
+def of_numbers(values: np.ndarray) -> dict[str, Any]:
+    """The margin of numbers, shape (rows,), NaN for missing: frequent values as atoms, between them quantiles.
+
+    No value is ever made between an atom and its neighbours in the data, nor beyond the extremes. Between atoms
+    the distribution function is off by at most one step, 1/512 (or one row in smaller data).
+
+    >>> of_numbers(np.array([0.0, 0.0, 0.0, 5.0, 7.0, np.nan]))["pieces"]
+    [{'share': 0.6, 'grid': [0.0]}, {'share': 0.4, 'grid': [5.0, 7.0]}]
+    """
+    present = values[~np.isnan(values)]
+    distinct, counts = np.unique(present, return_counts=True)
+    atom = counts >= max(3, ATOM_SHARE * len(present))
+    pieces = []
+    for run in np.split(np.arange(len(distinct)), np.flatnonzero(atom[1:] | atom[:-1]) + 1):
+        rows = int(counts[run].sum())
+        points = min(rows, max(2, round(POINTS * rows / len(present)))) if len(run) > 1 else 1
+        if rows:
+            grid = np.quantile(np.repeat(distinct[run], counts[run]), np.linspace(0, 1, points)) if points > 1 \
+                else distinct[run]
+            pieces.append({"share": rows / len(present), "grid": [float(v) for v in grid]})
+    return {"missing": _missing(len(present), len(values)), "pieces": pieces}
+
+
+def of_codes(codes: np.ndarray) -> dict[str, Any]:
+    """The margin of numbered levels, shape (rows,), NaN for missing: every level present is an atom."""
+    present = codes[~np.isnan(codes)]
+    distinct, counts = np.unique(present, return_counts=True)
+    pieces = [{"share": n / len(present), "grid": [float(v)]} for v, n in zip(distinct, counts.tolist(), strict=True)]
+    return {"missing": _missing(len(present), len(codes)), "pieces": pieces}
+
+
+def values_at(margin: Mapping[str, Any], normal: np.ndarray) -> np.ndarray:
+    """The values of a margin at standard normal numbers, shape (rows,); NaN where it has no value at all."""
+    made = np.full(len(normal), np.nan)
+    u, piece, low, share = _place(margin["pieces"], normal)
+    for k, one in enumerate(margin["pieces"]):
+        here = piece == k
+        inside = (u[here] - low[k]) / share[k]
+        made[here] = np.interp(inside, np.linspace(0, 1, len(one["grid"])), one["grid"])
+    return made
+
+
+def scores(margin: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
+    """Normal scores of the values that the margin was made from: an atom has its mean normal, E[Z | Z in its range]."""
+    pieces = margin["pieces"]
+    if not pieces:
+        return np.full(len(values), np.nan)
+    _, _, low, share = _place(pieces, np.empty(0))
+    tops = [one["grid"][-1] for one in pieces]
+    piece = np.where(np.isnan(values), -1, np.minimum(np.searchsorted(tops, values), len(pieces) - 1))
+    means = _atom_means(pieces, low, share)
+    made = np.where(piece >= 0, means[piece], np.nan)
+    for k in np.flatnonzero(np.isnan(means)):
+        here = piece == k
+        ranks = pd.Series(values[here]).rank().to_numpy()
+        made[here] = ndtri(low[k] + share[k] * (ranks - 0.5) / max(here.sum(), 1))
+    return made
+
+
+def hermite(margin: Mapping[str, Any]) -> np.ndarray:
+    """Coefficients 1 to 40, shape (40,), of the score as a function of the hidden normal, scaled to variance one.
+
+    With a and b of two columns, normals of correlation r give scores of correlation sum_k a_k b_k r^k (Mehler).
+    """
+    pieces = margin["pieces"]
+    if len(pieces) < 2 and (not pieces or len(pieces[0]["grid"]) == 1):
+        return np.zeros(DEGREES)  # one value: no correlation with anything
+    _, piece, low, share = _place(pieces, Z)
+    means = _atom_means(pieces, low, share)[piece]
+    curve = np.where(np.isnan(means), Z, means)
+    before, now = np.ones_like(Z), Z
+    coefficients = []
+    for k in range(1, DEGREES + 1):
+        coefficients.append(float((curve * now * _DENSITY).sum()))
+        before, now = now, (Z * now - np.sqrt(k) * before) / np.sqrt(k + 1)
+    return np.array(coefficients) / np.sqrt((curve**2 * _DENSITY).sum())
+
+
+def _missing(present: int, rows: int) -> float:
+    return 1 - present / rows if rows else 0.0
+
+
+def _place(pieces: Sequence[Mapping[str, Any]], normal: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(uniform numbers, piece of each, lower end of each piece, share of each piece)."""
+    share = np.array([one["share"] for one in pieces], dtype="float64")
+    high = np.cumsum(share)
+    u = ndtr(normal)
+    return u, np.minimum(np.searchsorted(high, u, side="right"), max(len(pieces) - 1, 0)), high - share, share
+
+
+def _atom_means(pieces: Sequence[Mapping[str, Any]], low: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Mean of the hidden normal in the range of each atom, shape (pieces,); NaN for the other pieces."""
+    ends = ndtri(np.clip([low, low + share], 0, 1))
+    density = np.exp(-ends**2 / 2) / np.sqrt(2 * np.pi)
+    atom = np.array([len(one["grid"]) == 1 for one in pieces], dtype=bool)
+    return np.where(atom, (density[0] - density[1]) / share, np.nan)

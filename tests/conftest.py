@@ -1,0 +1,33 @@
+"""One tiny real training run per session, which many tests read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lib.synthetic import write
+from tests.running import TINY, open_run, run_flow, run_id
+
+
+@pytest.fixture(scope="session")
+def small_csv(tmp_path_factory) -> Path:
+    """600 rows of the bundled table's model."""
+    path = tmp_path_factory.mktemp("data") / "small.csv"
+    write(path, rows=600, seed=3)
+    return path
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> Path:
+    """The folder that holds the session's Metaflow datastore and MLflow file."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="session")
+def tiny(store, small_csv):
+    """(run, output) of one training run on `small_csv`."""
+    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--id-columns", "customer_id",
+                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db", *TINY)
+    assert done.returncode == 0, done.stdout
+    return open_run(store, run_id(done.stdout)), done.stdout

@@ -1,0 +1,272 @@
+"""The contract (scope, schema) and what becomes of a table that is held against it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.conform import PROBLEM_COLUMNS, compare_columns, conform, conform_column
+from lib.findings import ERROR, PASSED, WARNING, Finding, Refused, from_dicts, refuse_errors
+from lib.kinds import infer_schema
+from lib.schema import Column, Schema, from_json
+from lib.scope import Scope, from_mapping, read_scope
+
+SCHEMA = Schema((
+    Column("age", "numeric", low=18.0, high=90.0), Column("pay", "numeric", parse={"decimal": ",", "thousands": "."}),
+    Column("city", "categorical", levels=("Bern", "Rome")), Column("vip", "boolean", levels=("non", "oui")),
+    Column("since", "date", parse={"format": "%d/%m/%Y"}), Column("who", "id", used=False, why="identifies rows"),
+), "y", "0", "1")
+
+
+def rows(**columns):
+    return pd.DataFrame({"age": [30, 40], "pay": ["1.200,5", "7"], "city": ["Bern", " Oslo "], "vip": ["oui", "non"],
+                         "since": ["01/02/2024", "29/02/2024"], "who": [1, 2], **columns})
+
+
+def problems_of(frame):
+    return conform(frame, SCHEMA)[1][["row", "column", "code", "value"]].to_numpy().tolist()
+
+
+# --- conform ------------------------------------------------------------------------------------------------
+
+
+def test_a_fitting_table_has_the_stated_types_and_no_problems():
+    typed, problems = conform(rows(), SCHEMA)
+    assert typed.columns.tolist() == ["age", "pay", "city", "vip", "since"]
+    assert [str(t) for t in typed.dtypes] == ["float64", "float64", "str", "float64", "datetime64[us]"]
+    assert typed["pay"].tolist() == [1200.5, 7]
+    assert typed["city"].tolist() == ["Bern", "Oslo"]  # a new level is no problem here
+    assert typed["vip"].tolist() == [1, 0]
+    assert typed["since"].tolist() == [pd.Timestamp("2024-02-01"), pd.Timestamp("2024-02-29")]
+    assert len(problems) == 0
+    assert problems.columns.tolist() == PROBLEM_COLUMNS
+
+
+def test_every_cell_that_does_not_read_is_named_and_missing():
+    frame = rows(age=["thirty", "inf"], vip=["oui", "perhaps"], since=["31/02/2024", "02/13/2024"], pay=["1,200.5", None])
+    typed, _ = conform(frame, SCHEMA)
+    assert problems_of(frame) == [
+        [0, "age", "not-a-number", "thirty"], [1, "age", "infinite", "inf"], [0, "pay", "not-a-number", "1,200.5"],
+        [1, "vip", "not-yes-or-no", "perhaps"], [0, "since", "not-a-date", "31/02/2024"], [1, "since", "not-a-date", "02/13/2024"]]
+    assert typed.isna().sum().to_dict() == {"age": 2, "pay": 2, "city": 0, "vip": 1, "since": 2}
+
+
+def test_problem_rows_are_positions_whatever_the_index():
+    assert problems_of(rows(age=[1, "x"]).set_index(pd.Index([70, 90]))) == [[1, "age", "not-a-number", "x"]]
+    assert conform(rows().set_index(pd.Index([70, 90])), SCHEMA)[0].index.tolist() == [70, 90]
+
+
+def test_a_long_cell_is_cut_in_the_problem():
+    assert problems_of(rows(age=[1, "x" * 500]))[0][3] == "x" * 80
+
+
+def test_missing_cells_are_no_problem():
+    typed, problems = conform(rows(**{n: [None, None] for n in ("age", "pay", "city", "vip", "since")}), SCHEMA)
+    assert len(problems) == 0
+    assert typed.isna().all().all()
+
+
+@pytest.mark.parametrize(("values", "expected"), [
+    (["OUI", "Non"], [1, 0]), (["yes", "no"], [1, 0]), ([True, False], [1, 0]), ([1, 0], [1, 0]), ([1.0, None], [1, np.nan]),
+    (["1.0", "0.0"], [1, 0]), (["T", "off"], [1, 0])])
+def test_flags_take_their_own_spelling_and_the_common_ones(values, expected):
+    flags, problems = conform_column(pd.Series(values), SCHEMA["vip"])
+    np.testing.assert_array_equal(flags, expected)
+    assert problems == []
+
+
+def test_own_spelling_wins_over_the_common_one():
+    flags, _ = conform_column(pd.Series(["1", "2", "0"]), Column("f", "boolean", levels=("1", "2")))
+    assert flags.tolist() == [0, 1, 0]
+
+
+def test_dates_come_as_texts_stamps_or_zoned_stamps():
+    stamps = pd.Series(pd.to_datetime(["2024-02-01", "2024-02-29"]))
+    for values in (stamps, stamps.dt.tz_localize("UTC"), stamps.dt.strftime("%d/%m/%Y")):
+        dates, problems = conform_column(values, SCHEMA["since"])
+        assert dates.tolist() == stamps.tolist()
+        assert dates.dtype == "datetime64[us]"
+        assert problems == []
+
+
+def test_a_level_is_spelt_alike_whether_it_comes_as_integer_float_or_text():
+    for values in ([1, 2], [1.0, 2.0], ["1", " 2"]):
+        assert conform_column(pd.Series(values), Column("zone", "categorical"))[0].tolist() == ["1", "2"]
+
+
+def test_absent_extra_and_unused_columns_are_left_out():
+    typed, _ = conform(rows(extra=1).drop(columns="pay"), SCHEMA)
+    assert typed.columns.tolist() == ["age", "city", "vip", "since"]
+    assert conform(rows(), SCHEMA, used_only=False)[0].columns.tolist() == [*SCHEMA.names(used_only=False)]
+
+
+def test_no_rows_and_no_columns_conform_to_empty_tables():
+    typed, problems = conform(rows().iloc[:0], SCHEMA)
+    assert typed.shape == (0, 5)
+    assert len(problems) == 0
+    assert conform(pd.DataFrame(index=[0, 1]), SCHEMA)[0].shape == (2, 0)
+
+
+cells = st.one_of(st.none(), st.floats(), st.integers(-10**12, 10**12), st.text(max_size=12), st.booleans())
+
+
+@given(st.lists(st.fixed_dictionaries(dict.fromkeys(SCHEMA.names(), cells)), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_any_cells_conform_and_each_lost_cell_is_a_problem(records):
+    """Whatever comes, the types hold, and a cell is missing in the typed table if it was missing or is a problem."""
+    frame = pd.DataFrame(records)
+    typed, problems = conform(frame, SCHEMA)
+    assert [str(t) for t in typed.dtypes] == ["float64", "float64", "str", "float64", "datetime64[us]"]
+    for name in typed:
+        lost = set(np.flatnonzero(typed[name].isna() & frame[name].notna()))
+        assert lost == set(problems.loc[problems["column"] == name, "row"])
+    assert not np.isinf(typed[["age", "pay"]].to_numpy()).any()
+
+
+@given(st.lists(st.tuples(st.sampled_from(["red", "blue", None]), st.floats(-1e6, 1e6), st.booleans()), min_size=4, max_size=20))
+@settings(max_examples=12, deadline=None)
+def test_one_row_is_read_as_it_was_among_all(records):
+    """No training-serving skew: each row alone gives what it gave in the table the schema was read from."""
+    frame = pd.DataFrame(records, columns=["colour", "x", "b"]).assign(y=0)
+    schema = infer_schema(frame, Scope(target="y"))
+    whole, _ = conform(frame, schema)
+    alone = pd.concat([conform(frame.iloc[[i]], schema)[0] for i in range(len(frame))])
+    pd.testing.assert_frame_equal(whole, alone)
+
+
+# --- compare_columns ----------------------------------------------------------------------------------------
+
+
+def compared(frame):
+    return [(f.code, f.severity, f.subject) for f in compare_columns(frame, SCHEMA)]
+
+
+def test_a_fitting_table_differs_in_nothing():
+    assert compared(rows()) == []
+    assert compared(rows(y=1)) == []  # the target is no extra
+    assert compared(rows().drop(columns="who")) == []  # nor are unused columns needed
+
+
+def test_missing_columns_are_errors_with_the_near_name():
+    found = compare_columns(rows().drop(columns="pay").rename(columns={"age": " Age"}), SCHEMA)
+    assert [(f.code, f.severity, f.subject) for f in found] == [
+        ("column-missing", ERROR, "age"), ("column-missing", ERROR, "pay"), ("column-extra", WARNING, "table")]
+    assert found[0].action == "rename ' Age' to 'age'"
+    assert found[1].action == "add the column 'pay'"
+    assert found[1].expected == "- pay (numeric)"
+    assert found[2].found == "+  Age"
+
+
+def test_repeated_columns_end_the_comparison():
+    frame = rows()
+    assert compared(pd.concat([frame, frame[["age"]]], axis=1)) == [("column-repeated", ERROR, "age")]
+
+
+def test_a_column_in_which_nothing_reads_is_an_error():
+    found = compare_columns(rows(since=["x", "y"], age=["z", 1]), SCHEMA)
+    assert [(f.code, f.subject, f.found) for f in found] == [("column-type", "since", "no cell that reads so, such as 'x'")]
+    assert compared(rows(since=[None, None])) == []
+
+
+def test_order_is_a_warning():
+    assert compared(rows()[["pay", "age", "city", "vip", "since"]]) == [("column-order", WARNING, "table")]
+
+
+# --- schema -------------------------------------------------------------------------------------------------
+
+
+def test_a_schema_survives_json():
+    assert from_json(SCHEMA.to_json()) == SCHEMA
+    frame = pd.DataFrame({"d": pd.to_datetime(["2024-01-01", "2024-01-02"]), "c": ["é", "b"], "n": [1, 2], "e": [None, None], "y": [0, 1]})
+    schema = infer_schema(frame, Scope(target="y"))
+    assert from_json(schema.to_json()) == schema
+    assert "é" in schema.to_json()
+    assert json.loads(schema.to_json())["target"] == "y"
+
+
+def test_names_by_kind_and_use():
+    assert SCHEMA.names("numeric", "date") == ["age", "pay", "since"]
+    assert SCHEMA.names("id") == []
+    assert SCHEMA.names("id", used_only=False) == ["who"]
+    assert SCHEMA["city"].levels == ("Bern", "Rome")
+
+
+# --- scope and findings -------------------------------------------------------------------------------------
+
+TOML = """
+title = "Churn"
+data = "churn.csv"
+[target]
+column = "Exited"
+positive = 1
+[columns]
+id = ["CustomerId"]
+known = ["Balance"]
+time = "since"
+kinds = {zip = "categorical"}
+[costs]
+miss = 5
+capacity = 0.2
+[success]
+roc_auc = 0.8
+"""
+
+
+def test_a_scope_is_read_from_toml(tmp_path):
+    (tmp_path / "s.toml").write_text(TOML)
+    scope = read_scope(tmp_path / "s.toml")
+    assert scope == Scope(target="Exited", positive="1", title="Churn", data=str(tmp_path / "churn.csv"), id_columns=("CustomerId",),
+                          known_columns=("Balance",), time_column="since", cost_miss=5.0, capacity=0.2, min_roc_auc=0.8,
+                          kinds={"zip": "categorical"})
+    assert from_mapping(json.loads(json.dumps(scope.to_dict()))) == scope
+
+
+@pytest.mark.parametrize("data", ["https://host/x.csv", "/abs/x.csv", ""])
+def test_addresses_and_absolute_paths_stay(tmp_path, data):
+    (tmp_path / "s.toml").write_text(f"data = '{data}'")
+    assert read_scope(tmp_path / "s.toml").data == data
+
+
+def test_a_scope_that_is_absent_or_broken_is_refused(tmp_path):
+    with pytest.raises(Refused, match=r"scope-missing .*no such file"):
+        read_scope(tmp_path / "none.toml")
+    (tmp_path / "s.toml").write_text("[target\n")
+    with pytest.raises(Refused, match="scope-unreadable"):
+        read_scope(tmp_path / "s.toml")
+
+
+def test_unknown_keys_are_all_named_with_the_nearest():
+    with pytest.raises(Refused, match="3 problems") as caught:
+        from_mapping({"titel": "x", "columns": {"ids": []}, "target": {"colum": "y"}})
+    actions = {f.subject: f.action for f in caught.value.findings}
+    assert actions == {"titel": "did you mean title?", "columns.ids": "did you mean columns.id?",
+                       "target.colum": "did you mean target.column?"}
+
+
+@pytest.mark.parametrize(("values", "subject"), [
+    ({"columns": {"id": "a"}}, "id_columns"), ({"columns": {"drop": [1]}}, "drop_columns"), ({"title": 3}, "title"),
+    ({"columns": {"kinds": {"a": "number"}}}, "kinds"), ({"columns": {"kinds": ["a"]}}, "kinds"), ({"costs": {"miss": "x"}}, "cost_miss"),
+    ({"costs": {"miss": -1}}, "cost_miss"), ({"costs": {"miss": True}}, "cost_miss"), ({"costs": {"miss": float("nan")}}, "cost_miss"),
+    ({"costs": {"capacity": 0}}, "capacity"), ({"success": {"roc_auc": 1.5}}, "min_roc_auc")])
+def test_values_of_a_wrong_type_are_refused(values, subject):
+    with pytest.raises(Refused, match=rf"scope-wrong-value \[{subject}\]"):
+        from_mapping(values)
+
+
+def test_override_keeps_what_is_not_given():
+    scope = Scope(target="y", id_columns=("a",), cost_miss=5.0)
+    assert scope.override(target=None, id_columns=(), title="t", cost_false_alarm=0.0) == Scope(
+        target="y", id_columns=("a",), cost_miss=5.0, title="t", cost_false_alarm=0.0)
+
+
+def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
+    findings = [Finding("a", ERROR, "s", "f"), Finding("b", WARNING, "s", "f"), Finding("c", ERROR, "s", "f", "e", "t")]
+    with pytest.raises(Refused, match=r"(?s)No: 2 problems\n  1\. a \[s\]: found f\n  2\. c \[s\]: expected e; found f; to do: t"):
+        refuse_errors("No", findings)
+    refuse_errors("No", [Finding("p", PASSED, "s", "f")])
+    assert from_dicts([f.to_dict() for f in findings]) == findings
+    with pytest.raises(ValueError, match="severity: expected one of"):
+        Finding("a", "fatal", "s", "f")

@@ -1,0 +1,177 @@
+"""The training flow, run as a user runs it; what it leaves behind is read through the Metaflow Client."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from lib import runs
+from lib.bundle import from_bytes
+from lib.tables import from_parquet
+from tests.running import ROOT, TINY, open_run, run_flow, run_id
+
+pytestmark = pytest.mark.slow
+ARMS = {"adaboost", "logistic_regression", "xgboost", "lightgbm", "random_forest"}
+SAME_BUT_TIME = re.compile(r'"(seconds|started|finished)": [^,}]*')
+
+
+def without_time(value) -> str:
+    return SAME_BUT_TIME.sub("", json.dumps(value, sort_keys=True))
+
+
+def test_the_steps_are_the_interface(tiny):
+    assert {step.id for step in tiny[0]} == {
+        "start", "validate", "eda", "split", "tune", "select", "evaluate", "record", "end"}
+
+
+def test_the_last_words_say_what_came_out_and_what_to_type(tiny):
+    for words in (r"Winner: \w+", r"Held-out ROC AUC: 0\.\d{4}, 95% interval 0\.\d{4} to [01]\.\d{4}", "Cards: ",
+                  "card view", "resume", "score.py run --data"):
+        assert re.search(words, tiny[1]), words
+
+
+def test_the_artifacts_say_what_was_trained_on(tiny, small_csv):
+    import hashlib
+
+    source = tiny[0]["start"].task["source"].data
+    assert source["md5"] == hashlib.md5(small_csv.read_bytes(), usedforsecurity=False).hexdigest()
+    assert (source["source"], source["rows"]) == (str(small_csv), 600)
+
+
+def test_all_five_arms_are_on_the_leaderboard_with_their_trials(tiny):
+    board = tiny[0].data.leaderboard
+    assert {arm["algorithm"] for arm in board} == ARMS
+    assert [arm["rank"] for arm in board] == [1, 2, 3, 4, 5]
+    means = [arm["auc_mean"] for arm in board]
+    assert means == sorted(means, reverse=True)
+    assert all(len(arm["trials"]) == 3 and len(arm["fold_scores"]) == 3 for arm in board)
+    assert tiny[0].data.winner == board[0]["algorithm"]
+
+
+def test_the_holdout_figure_can_be_recomputed_from_the_bundle(tiny):
+    data = tiny[0].data
+    frame, held = from_parquet(data.table), data.place == -1
+    bundle = from_bytes(data.bundle, data.bundle_sha256)
+    scored = bundle.score(frame[held])
+    auc = roc_auc_score(data.labels["y"][held], scored["probability"])
+    assert auc == pytest.approx(data.evaluation["auc"]["value"], abs=1e-12)
+    assert data.evaluation["rows"] == held.sum() == 120
+
+
+def test_the_leaderboard_scores_are_those_of_the_out_of_fold_predictions(tiny):
+    data = tiny[0].data
+    y, place = data.labels["y"], data.place
+    folds = [roc_auc_score(y[place == k], data.winner_oof[place == k]) for k in range(3)]
+    assert np.mean(folds) == pytest.approx(data.leaderboard[0]["auc_mean"], abs=1e-9)
+    assert np.isnan(data.winner_oof[place == -1]).all()
+
+
+def test_three_report_cards_and_five_live_ones_are_kept(tiny):
+    cards = runs.cards_of(tiny[0])
+    assert set(cards) == {"eda", "leaderboard", "evaluation"}
+    assert all(len(html) > 10_000 for html in cards.values())
+    from metaflow.cards import get_cards
+
+    assert all(len(get_cards(task, id="arm")) == 1 for task in tiny[0]["tune"])
+
+
+def test_no_artifact_is_a_class_of_ours(tiny):
+    for step in tiny[0]:
+        for task in step:
+            for artifact in task:
+                assert not type(artifact.data).__module__.startswith(("lib", "flows")), artifact.pathspec
+
+
+def test_the_same_seed_gives_the_same_winner_and_numbers(tiny, store, small_csv):
+    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--id-columns", "customer_id",
+                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db", *TINY)
+    again, first = open_run(store, run_id(done.stdout)).data, tiny[0].data
+    assert without_time(again.leaderboard) == without_time(first.leaderboard)
+    assert without_time(again.evaluation) == without_time(first.evaluation)
+
+
+def test_an_arm_that_fails_is_reported_and_the_others_go_on(store, small_csv, tmp_path):
+    """LightGBM is made unimportable for the run; the leaderboard says so."""
+    (tmp_path / "lightgbm").mkdir()
+    (tmp_path / "lightgbm" / "__init__.py").write_text("raise RuntimeError('planted fault')")
+    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--mlflow-uri",
+                    f"sqlite:///{tmp_path}/mlflow.db", "--trials", 1, "--folds", 3, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stdout
+    board = open_run(store, run_id(done.stdout)).data.leaderboard
+    assert [arm["status"] for arm in board] == ["ok"] * 4 + ["failed"]
+    assert board[-1]["algorithm"] == "lightgbm"
+    assert "planted fault" in board[-1]["error"]
+
+
+def test_bad_input_is_one_message_without_a_traceback(store, tmp_path):
+    pd.DataFrame({"x": range(40), "y": ["a", "b"] * 20}).to_csv(tmp_path / "bad.csv", index=False)
+    done = run_flow(store, "train.py", "run", "--data", tmp_path / "bad.csv", "--target", "y")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    assert "positive-ambiguous" in done.stdout
+    assert "--positive 'a'" in done.stdout
+    assert f"resume --origin-run-id {run_id(done.stdout)}" in done.stdout
+
+
+def test_a_budget_is_kept(store, small_csv):
+    import time
+
+    began = time.monotonic()
+    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--budget", 45,
+                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db")
+    assert done.returncode == 0, done.stdout
+    assert time.monotonic() - began < 45 * 1.25  # the claim is 1.05 on a quiet machine, see the benchmark
+    assert min(len(arm["trials"]) for arm in open_run(store, run_id(done.stdout)).data.leaderboard) >= 1
+
+
+def test_scoring_uses_the_latest_finished_run_and_returns_every_row(tiny, store, small_csv, tmp_path):
+    frame = pd.read_csv(small_csv, dtype=str, keep_default_na=False).head(6)
+    frame.loc[1, "age"] = "old"
+    frame.loc[2, "country"] = "Atlantis"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    done = run_flow(store, "score.py", "run", "--data", tmp_path / "new.csv", "--out", tmp_path / "scored.csv",
+                    "--run-id", tiny[0].id)
+    assert done.returncode == 0, done.stdout
+    scored = pd.read_csv(tmp_path / "scored.csv", keep_default_na=False)
+    assert len(scored) == 6
+    assert "not a number" in scored["error"][1]
+    assert scored["probability"][1] == ""
+    assert "'Atlantis' was not seen in training" in scored["warnings"][2]
+    assert (scored["error"].drop(1) == "").all()
+
+
+def test_a_missing_column_is_shown_as_a_diff(tiny, store, small_csv, tmp_path):
+    pd.read_csv(small_csv).drop(columns=["age"]).to_csv(tmp_path / "new.csv", index=False)
+    done = run_flow(store, "score.py", "run", "--data", tmp_path / "new.csv", "--out", tmp_path / "scored.csv",
+                    "--run-id", tiny[0].id)
+    assert done.returncode != 0
+    assert "- age (numeric)" in done.stdout
+    assert not (tmp_path / "scored.csv").exists()
+
+
+def test_the_mirror_can_be_rebuilt_from_metaflow_alone(tiny, store, tmp_path):
+    uri = f"sqlite:///{tmp_path}/rebuilt.db"
+    first = run_flow(store, "mirror.py", "--run-id", tiny[0].id, "--mlflow-uri", uri)
+    second = run_flow(store, "mirror.py", "--run-id", tiny[0].id, "--mlflow-uri", uri)
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
+    assert "mirrored" in first.stdout
+    assert "unchanged" in second.stdout
+
+
+def test_a_dead_mlflow_server_costs_seconds_and_one_warning(store, small_csv):
+    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--trials", 1, "--folds", 3,
+                    "--mlflow-uri", "http://127.0.0.1:9")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("MLflow: failed") == 1
+    assert open_run(store, run_id(done.stdout)).data.mlflow["seconds"] < 15
+
+
+def test_the_commands_work_from_any_directory(store, tmp_path):
+    for arguments in (["show"], ["--help"], ["run", "--help"]):
+        assert run_flow(tmp_path, "train.py", *arguments).returncode == 0
+    assert (ROOT / "metaflow_config" / "config.json").exists()
