@@ -26,15 +26,27 @@ def plainly(step_name, flow, inputs, attributes):
 
 
 def launch(flow: Callable[[], object]) -> None:
-    """Run the flow's command line; when a run fails, say how to go on from where it stopped."""
+    """Run the flow's command line; after a run, say what came out, or how to go on from where it stopped."""
     try:
         flow()
     except SystemExit as end:
         run_id = getattr(current, "run_id", None)
-        if end.code and run_id and {"run", "resume"} & set(sys.argv):
-            print(f"\nNothing finished is lost. When the cause is mended, go on with\n"
-                  f"    python {_shown(sys.argv[0])} resume --origin-run-id {run_id}", file=sys.stderr)
+        if run_id and {"run", "resume"} & set(sys.argv):
+            print(_how_to_go_on(run_id) if end.code else _closing(f"{current.flow_name}/{run_id}"), flush=True)
         raise
+
+
+def _how_to_go_on(run_id: str) -> str:
+    return ("\nNothing finished is lost. When the cause is mended, go on with\n"
+            f"    python {_shown(sys.argv[0])} resume --origin-run-id {run_id}")
+
+
+def _closing(pathspec: str) -> str:
+    """The run's own last words, its artifact `closing`."""
+    import metaflow
+
+    metaflow.namespace(None)
+    return "\n" + metaflow.Run(pathspec).data.closing
 
 
 def _shown(script: str) -> str:

@@ -48,8 +48,9 @@ class ScoreFlow(FlowSpec):
     def end(self):
         """Say what came out."""
         told = self.tally
-        print(f"{told['scored']:,} of {told['rows']:,} rows scored by {self.model} into {self.out}: {told['decisions']}")
-        print(f"{told['with_warnings']:,} rows with warnings, {told['refused']:,} rows that could not be scored")
+        self.closing = (
+            f"{told['scored']:,} of {told['rows']:,} rows scored by {self.model} into {self.out}: {told['decisions']}\n"
+            f"{told['with_warnings']:,} rows with warnings, {told['refused']:,} rows that could not be scored")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def fit(frame: pd.DataFrame, target: str, kinds: Mapping[str, str], seed: int = 
     for one, matrix in zip(classes, matrices, strict=True):
         own = one["rows"] / (one["rows"] + len(matrix))  # a class of few rows leans on all rows
         mixed = np.where(np.isnan(matrix), pooled, own * np.nan_to_num(matrix) + (1 - own) * pooled)
-        one["correlation"] = np.round(nearest_correlation(mixed), 6).tolist()
+        one["correlation"] = nearest_correlation(_completed(mixed, ~known.any(axis=0))).tolist()
     return {"format": 1, "target": target, "columns": columns, "classes": classes}
 
 
@@ -133,7 +133,8 @@ def _ordered_levels(values: pd.Series, partners: list[np.ndarray]) -> list[Any]:
     best, order = 0.0, np.argsort(-np.bincount(codes[codes >= 0], minlength=len(levels)), kind="stable")
     for partner in partners:
         both = (codes >= 0) & ~np.isnan(partner)
-        ranks = pd.Series(partner[both]).rank(pct=True).to_numpy() - 0.5
+        ranks = pd.Series(partner[both]).rank(pct=True).to_numpy(copy=True)
+        ranks -= ranks.mean() if len(ranks) else 0
         counts = np.bincount(codes[both], minlength=len(levels))
         sums = np.bincount(codes[both], ranks, minlength=len(levels))
         between = float((sums**2 / np.maximum(counts, 1)).sum() / max((ranks**2).sum(), 1e-12))
@@ -176,20 +177,37 @@ def _fit_class(rows: pd.DataFrame, columns: list[dict[str, Any]],
     return made, hidden
 
 
+def _completed(matrix: np.ndarray, unknown: np.ndarray, sweeps: int = 30) -> np.ndarray:
+    """The matrix with the entries that no row can show filled in, as a value and its own missing mark.
+
+    They become what the other columns imply: no partial correlation (the completion with the largest determinant,
+    Dempster 1972, "Covariance selection"). So a value is missing at random given the other columns.
+    """
+    filled = matrix.copy()
+    i, j = np.nonzero(np.triu(unknown, 1))
+    for _ in range(sweeps if len(i) else 0):
+        near = nearest_correlation(filled, smallest=0.02)
+        inverse = np.linalg.inv(near)
+        step = inverse[i, j] / (inverse[i, i] * inverse[j, j] - inverse[i, j] ** 2)
+        filled[i, j] = filled[j, i] = np.clip(near[i, j] + step / 2, -_LIMIT, _LIMIT)
+    return filled
+
+
 def _sample_class(one: Mapping[str, Any], columns: list[dict[str, Any]], rows: int,
                   rng: np.random.Generator) -> dict[str, np.ndarray]:
     """`rows` values of every column that is drawn, in no order."""
-    values, vectors = np.linalg.eigh(np.array(one["correlation"], dtype="float64").reshape(
-        2 * len(one["margins"]), -1)) if one["margins"] else (np.empty(0), np.empty((0, 0)))
+    correlation = np.array(one["correlation"], dtype="float64").reshape((2 * len(one["margins"]),) * 2)
+    values, vectors = np.linalg.eigh(correlation)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     normal = rng.standard_normal((rows, len(values))) @ root
     made, names = {}, list(one["margins"])
     for column in columns:
         if (name := column["name"]) not in one["margins"]:
             continue
-        margin, place = one["margins"][name], names.index(name)
-        drawn: np.ndarray = margins.values_at(margin, normal[:, place])
-        gone = ndtr(normal[:, len(names) + place]) >= 1 - margin["missing"]
+        margin, value, mark = one["margins"][name], names.index(name), len(names) + names.index(name)
+        gone = ndtr(normal[:, mark]) >= 1 - margin["missing"]
+        drawn: np.ndarray = margins.values_at(
+            margin, margins.present_share(normal[:, value], margin["missing"], float(correlation[value, mark])))
         if "decimals" in column:
             drawn = drawn if column["decimals"] is None else np.round(drawn, column["decimals"])
             made[name] = np.where(gone, np.nan, drawn)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.checks import check_table
+from lib.checks import check_split, check_table
+from lib.conform import conform
 from lib.context import duplicate_groups
-from lib.findings import PASSED, WARNING, Finding, refuse_errors
+from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, refuse_errors
 from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
 from lib.scope import Scope, from_mapping, read_scope
@@ -23,6 +24,7 @@ from lib.target import Target, read_target
 from lib.versions import ensure, fetch, revision
 
 BUNDLED = "data/churn.toml"
+COARSE = 0.5  # share of distinct rows below which equal rows count as different cases
 
 
 def resolve_scope(config: Mapping[str, Any], root: Path, *, data: str | None = None, query: str | None = None,
@@ -84,16 +86,30 @@ def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding], seed: int)
     return target, schema, found
 
 
-def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The place of each row (`lib.splits.split_rows`). Rows with equal inputs are kept together, unless time rules."""
-    groups = duplicate_groups(frame[schema.names()])
+def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, folds: int,
+          seed: int) -> tuple[np.ndarray, list[Finding]]:
+    """(place of each row as `lib.splits.split_rows`, findings). Rows with equal inputs stay on one side of every cut.
+
+    Not so with a time order, which rules alone, nor in coarse tables, where most rows have a twin: equal rows are then
+    different cases, and keeping them together would judge the model on combinations that it never met.
+    """
+    rows = np.flatnonzero(y >= 0)
+    twins = duplicate_groups(conform(frame, schema)[0])
+    coarse = len(np.unique(twins[rows])) < COARSE * len(rows)
+    groups = np.arange(len(y)) if coarse else twins
     if scope.group_column:
         groups = join_groups(groups, pd.factorize(frame[scope.group_column], use_na_sentinel=False)[0])
     times = None
     if scope.time_column:
         column = infer_schema(frame[[scope.time_column]], replace(scope, target="")).columns[0]
         times = to_numbers(frame[scope.time_column], column.kind, dict(column.parse))
-    return split_rows(y, folds, seed, groups, times)
+    place = split_rows(y, folds, seed, groups, times)
+    if times is not None or coarse:
+        why = "the split follows time" if times is not None else "most rows have a twin, as in a table of few levels"
+        return place, [Finding("split-straddle", NOT_APPLICABLE, "table", why)]
+    found = check_split(groups[rows], place[rows])
+    refuse_errors("The split leaks", found)
+    return place, found
 
 
 def _names(listed: str) -> tuple[str, ...]:

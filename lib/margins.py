@@ -52,10 +52,10 @@ def of_codes(codes: np.ndarray) -> dict[str, Any]:
     return {"missing": _missing(len(present), len(codes)), "pieces": pieces}
 
 
-def values_at(margin: Mapping[str, Any], normal: np.ndarray) -> np.ndarray:
-    """The values of a margin at standard normal numbers, shape (rows,); NaN where it has no value at all."""
-    made = np.full(len(normal), np.nan)
-    u, piece, low, share = _place(margin["pieces"], normal)
+def values_at(margin: Mapping[str, Any], u: np.ndarray) -> np.ndarray:
+    """The quantiles of a margin at `u` in [0, 1], shape (rows,); NaN where it has no value at all."""
+    made = np.full(len(u), np.nan)
+    piece, low, share = _place(margin["pieces"], u)
     for k, one in enumerate(margin["pieces"]):
         here = piece == k
         inside = (u[here] - low[k]) / share[k]
@@ -63,12 +63,25 @@ def values_at(margin: Mapping[str, Any], normal: np.ndarray) -> np.ndarray:
     return made
 
 
+def present_share(normal: np.ndarray, missing: float, r: float) -> np.ndarray:
+    """P(value below | the cell is present), shape (rows,), at the hidden normal of the value.
+
+    Where value and missing mark have the correlation `r`, the cells that stay are a selection; with this as the
+    quantile they have the distribution of the cells that were present in the data. The plain normal distribution
+    function for r = 0.
+    """
+    if r == 0 or missing in (0, 1):
+        return np.asarray(ndtr(normal))
+    below = np.cumsum(_DENSITY * ndtr((ndtri(1 - missing) - r * Z) / np.sqrt(1 - r**2)))
+    return np.interp(normal, Z, below / below[-1])
+
+
 def scores(margin: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
     """Normal scores of the values that the margin was made from: an atom has its mean normal, E[Z | Z in its range]."""
     pieces = margin["pieces"]
     if not pieces:
         return np.full(len(values), np.nan)
-    _, _, low, share = _place(pieces, np.empty(0))
+    _, low, share = _place(pieces, np.empty(0))
     tops = [one["grid"][-1] for one in pieces]
     piece = np.where(np.isnan(values), -1, np.minimum(np.searchsorted(tops, values), len(pieces) - 1))
     means = _atom_means(pieces, low, share)
@@ -88,7 +101,7 @@ def hermite(margin: Mapping[str, Any]) -> np.ndarray:
     pieces = margin["pieces"]
     if len(pieces) < 2 and (not pieces or len(pieces[0]["grid"]) == 1):
         return np.zeros(DEGREES)  # one value: no correlation with anything
-    _, piece, low, share = _place(pieces, Z)
+    piece, low, share = _place(pieces, ndtr(Z))
     means = _atom_means(pieces, low, share)[piece]
     curve = np.where(np.isnan(means), Z, means)
     before, now = np.ones_like(Z), Z
@@ -103,12 +116,11 @@ def _missing(present: int, rows: int) -> float:
     return 1 - present / rows if rows else 0.0
 
 
-def _place(pieces: Sequence[Mapping[str, Any]], normal: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(uniform numbers, piece of each, lower end of each piece, share of each piece)."""
+def _place(pieces: Sequence[Mapping[str, Any]], u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(piece of each number in [0, 1], lower end of each piece, share of each piece)."""
     share = np.array([one["share"] for one in pieces], dtype="float64")
     high = np.cumsum(share)
-    u = ndtr(normal)
-    return u, np.minimum(np.searchsorted(high, u, side="right"), max(len(pieces) - 1, 0)), high - share, share
+    return np.minimum(np.searchsorted(high, u, side="right"), max(len(pieces) - 1, 0)), high - share, share
 
 
 def _atom_means(pieces: Sequence[Mapping[str, Any]], low: np.ndarray, share: np.ndarray) -> np.ndarray:

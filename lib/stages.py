@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lib import intake
-from lib.findings import from_dicts, refuse_errors
+from lib.findings import from_dicts
 from lib.schema import Schema, from_json
 from lib.scope import Scope, from_mapping
 from lib.tables import from_parquet, to_parquet
@@ -64,18 +64,14 @@ def split(table: bytes, problem: dict, labels: dict, folds: int, seed: int) -> t
     The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
     """
     from lib.conform import conform
-    from lib.context import duplicate_groups
     from lib.kinds import infer_schema
-    from lib.leaks import check_split
     from lib.splits import training_rows
 
     frame, scope = from_parquet(table), from_mapping(problem)
     names = (labels["negative"], labels["positive"])
-    place = intake.split(frame, scope, infer_schema(frame, scope, names), labels["y"], folds, seed)
+    place, found = intake.split(frame, scope, infer_schema(frame, scope, names), labels["y"], folds, seed)
     schema = infer_schema(frame.iloc[training_rows(place)].reset_index(drop=True), scope, names)
     typed, _ = conform(frame, schema)
-    found = [] if scope.time_column else check_split(duplicate_groups(typed), place)
-    refuse_errors("The split leaks", found)
     print(f"{(place >= 0).sum():,} rows in {folds} folds, {(place == -1).sum():,} rows held out until the end")
     return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
 

@@ -1,0 +1,50 @@
+# Every target works on a fresh machine with Python 3.11+ and a package index; nothing else is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: help train test check fast bench lock install database clean
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+train: $(READY)  ## install, get the bundled data, train, and say what came out
+	$(BIN)/python flows/train.py run
+
+test: $(READY) database  ## the whole test suite
+	$(BIN)/python -m pytest
+
+fast: $(READY)  ## the tests that need no whole flow, server or database
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(READY) database  ## linter, types, then the whole test suite
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: $(READY)  ## measure orchestration, imports and prediction; prints a table
+	$(BIN)/python -m tests.bench
+
+install: $(READY)  ## only the virtual environment
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "expected Python 3.11 or newer, found $$($(PYTHON) --version); to do: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt
+	touch $@
+
+lock: $(READY)  ## compile requirements.in to the pinned requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-emit-index-url requirements.in -o requirements.txt
+
+# PostgreSQL's server programs, for the tests that read a real one. Without them those tests are skipped (not on CI).
+database:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { run=; [ "$$(id -u)" = 0 ] || run="sudo -n"; \
+	    command -v apt-get >/dev/null && $$run apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq postgresql >/dev/null; } || \
+	  echo "no PostgreSQL server here and none could be installed: its tests will be skipped"
+
+clean:  ## remove what tools left behind; keeps data, runs and the virtual environment
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build

@@ -1,0 +1,88 @@
+"""Benchmarks: `make bench` prints one table. A script, not a test: figures depend on the machine and its load."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+from tests.running import ROOT, command, environment
+
+GOALS = {"orchestration ratio": 1.25, "default run, s": 90.0, "import lib, s": 1.0, "train.py --help, s": 3.0}
+
+
+def main() -> None:
+    """Measure and print; `--repeats` runs of the short ones (median), one of the long ones."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=15)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder)
+        rows = {"import lib, s": median(options.repeats, store, [sys.executable, "-c", "import lib"], PYTHONPATH=str(ROOT)),
+                "train.py --help, s": median(options.repeats, store, command("train.py", "--help"))}
+        rows["empty graph, s"] = median(3, store, [sys.executable, str(ROOT / "tests" / "empty_flow.py"), "run"],
+                                        METAFLOW_USER="bench", METAFLOW_PYLINT="0", METAFLOW_RUN_MAX_WORKERS="2",
+                                        METAFLOW_HOME=str(ROOT / "metaflow_config"))
+        rows["compute on two cores, s"] = timed(store, [sys.executable, "-m", "tests.bench", "--trials", str(options.trials)],
+                                                BENCH_COMPUTE="1", PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
+        rows["default run, s"] = timed(store, command("train.py", "run", "--trials", options.trials,
+                                                      "--mlflow-uri", f"sqlite:///{store}/mlflow.db"))
+        rows["orchestration ratio"] = rows["default run, s"] / (rows["empty graph, s"] + rows["compute on two cores, s"])
+    print(f"{'figure':28}{'measured':>10}{'goal':>8}")
+    for name, value in rows.items():
+        print(f"{name:28}{value:10.2f}{GOALS.get(name, float('nan')):8.2f}".replace("nan", "   "))
+
+
+def median(repeats: int, store: Path, words: list[str], **env: str) -> float:
+    """Median wall seconds of a command, after one run that is not counted."""
+    return statistics.median([timed(store, words, **env) for _ in range(repeats + 1)][1:])
+
+
+def timed(store: Path, words: list[str], **env: str) -> float:
+    """Wall seconds of one whole process."""
+    began = time.perf_counter()
+    done = subprocess.run(words, cwd=store, env={**environment(store), **env}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return time.perf_counter() - began
+
+
+def compute(trials: int) -> None:
+    """The default job without Metaflow: the same stages, two arms at a time, in one process and its two workers."""
+    from lib import intake, stages
+    from lib.algorithms import ALGORITHMS
+
+    run = SimpleNamespace(first_run_id="bench", trials=trials, seed=0, threads=1, synthetic_rows=0, started=stages.now())
+    scope = intake.resolve_scope({}, ROOT)
+    run.problem, run.table, run.source, run.findings = stages.collect(scope, ROOT, "")
+    run.findings, run.labels = stages.validate(run.table, run.problem, run.findings, 0)
+    stages.explore(run.table, run.problem, run.labels, run.findings, run.source, None, 0)
+    run.place, run.contract, run.typed, _ = stages.split(run.table, run.problem, run.labels, 5, 0)
+    with ProcessPoolExecutor(2) as pool:
+        arms = list(pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS]))
+    run.leaderboard, run.winner, run.winner_oof = stages.select(
+        [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)], run.labels, run.place)
+    stages.evaluate(run, "bench")
+
+
+def arm(run: SimpleNamespace) -> tuple:
+    from metaflow.plugins.datastores.local_storage import LocalStorage
+
+    from lib import stages
+
+    return stages.tune(run, LocalStorage(str(Path.cwd() / "checkpoints")), lambda state: None, None)
+
+
+if __name__ == "__main__":
+    if os.environ.get("BENCH_COMPUTE"):
+        compute(int(sys.argv[-1]))
+    else:
+        main()
