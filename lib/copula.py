@@ -6,8 +6,9 @@ Veeramachaneni 2016, "The Synthetic Data Vault"). Whether a cell is missing has 
 missing cells go together as in the real table. A model is plain lists and dicts, ready for JSON.
 
 What it cannot carry: relations that are not monotone, or that need three columns at once, beyond what the target
-conveys; levels without order go together only along the one order they are given here. It promises no privacy:
-extremes, frequent values and texts are those of real rows.
+conveys; levels without order go together only along the one order they are given here; where missing cells follow closely
+from other columns, correlations of what is present come out somewhat low. It promises no privacy: extremes,
+frequent values and texts are those of real rows.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lib import tracking
+from lib import mlflow_runs, mlflow_store, tracking
 from tests import servers
 
 ALGORITHMS = ("lightgbm", "xgboost", "forest", "logistic", "adaboost")
@@ -51,7 +51,8 @@ def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = Non
                  "rows": 10000, "details": {}, "revision": {}},
         "leaderboard": arms, "winner": "lightgbm",
         "evaluation": {"auc": {"value": 0.81, "low": 0.78, "high": 0.84, "method": "DeLong"},
-                       "metrics": {"brier": 0.12, "recall@10%": 0.4, "undefined": None},
+                       "metrics": {"brier": {"value": 0.12, "low": 0.1, "high": None}, "recall@10%": {"value": 0.4},
+                                   "undefined": {"value": None, "low": None, "high": None}},
                        "baselines": [{"name": "majority", "auc": 0.5}], "threshold": {"value": 0.3, "why": "costs"}},
         "bundle": {"sha256": sha256}, "schema": {"columns": COLUMNS, "target": "churn", "negative": "no", "positive": "yes"},
         "example": [{"age": 40, "plan": "plus", "since": "2020-01-31", "vip": "yes", "customer": "c1"},
@@ -70,7 +71,7 @@ def uri_of(folder: Path) -> str:
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's schema and nothing in it: making one costs 1.2 s, a copy nothing."""
     folder = tmp_path_factory.mktemp("empty")
-    tracking._client(uri_of(folder)).search_experiments()
+    mlflow_store.connect(uri_of(folder)).search_experiments()
     return folder / "mlflow.db"
 
 
@@ -108,7 +109,7 @@ def here(uri: str, folder: Path, values: dict[str, Any], stop_at: int = 10**9, b
             raise Interrupted(stage)
         stages.append(stage)
 
-    return tracking.mirror_here(uri, work, report, tracking.artifact_place(uri)), stages
+    return mlflow_runs.mirror_here(uri, work, report, tracking.artifact_place(uri)), stages
 
 
 def counts(uri: str) -> dict[str, int]:
@@ -120,10 +121,10 @@ def counts(uri: str) -> dict[str, int]:
 
 
 # 4 full arms: 3 trials x 2 + 5 folds + auc_mean, auc_std, seconds, rank; the failed arm: 2 + seconds;
-# parent: brier, recall, auc x 3, threshold, rows, one baseline
-METRICS = 4 * (3 * 2 + 5 + 4) + (2 + 1) + 8
+# parent: brier x 2, recall, auc x 3, threshold, rows, one baseline
+METRICS = 4 * (3 * 2 + 5 + 4) + (2 + 1) + 9
 EXACT = {"experiments": 2, "runs": 6, "metrics": METRICS, "datasets": 1, "inputs": 2, "logged_models": 1,
-         "logged_model_metrics": 8, "registered_models": 1, "model_versions": 1, "params": 3 + 1 + 4}
+         "logged_model_metrics": 9, "registered_models": 1, "model_versions": 1, "params": 3 + 1 + 4}
 
 
 def assert_exact(uri: str) -> None:
@@ -134,14 +135,14 @@ def assert_exact(uri: str) -> None:
 def test_every_fact_of_the_record_is_in_mlflow(store: str, tmp_path: Path) -> None:
     result, _ = here(store, tmp_path, record())
     assert_exact(store)
-    client = tracking._client(store)
+    client = mlflow_store.connect(store)
     parent = client.get_run(result["run_id"])
     assert result["status"] == "mirrored"
     assert client.get_experiment(result["experiment_id"]).name == result["experiment"] == "TrainFlow: Customer churn"
     assert parent.info.status == "FINISHED"
     assert (parent.info.start_time, parent.info.end_time) == (STARTED, STARTED + 60_000)
     assert parent.data.params == {"seed": "7", "trials": "3", "winner": "lightgbm", "winner.depth": "1"}
-    assert parent.data.metrics == {"brier": 0.12, "recall_10_": 0.4, "auc": 0.81, "auc_low": 0.78, "auc_high": 0.84,
+    assert parent.data.metrics == {"brier": 0.12, "brier_low": 0.1, "recall_10_": 0.4, "auc": 0.81, "auc_low": 0.78, "auc_high": 0.84,
                                    "threshold": 0.3, "rows": 10000.0, "baseline_auc.majority": 0.5}
     expected = {"metaflow.pathspec": "TrainFlow/1700000000", "mlflow.user": "ada", "mlflow.source.git.commit": "abc123",
                 "git.dirty": "false", "fivefold.winner": "lightgbm", "fivefold.mirror": "complete"}
@@ -170,7 +171,7 @@ def test_the_model_is_registered_once_with_a_signature_and_its_code(store: str, 
     import mlflow
 
     result, _ = here(store, tmp_path, record())
-    client = tracking._client(store)
+    client = mlflow_store.connect(store)
     version = client.get_model_version("trainflow-customer-churn", "1")
     assert result["model_uri"] == "models:/trainflow-customer-churn/1"
     assert version.run_id == result["run_id"]
