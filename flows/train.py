@@ -3,6 +3,7 @@
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 import cards
 from launch import launch, plainly
+from live import Live
 from metaflow import Config, FlowSpec, Parameter, card, catch, current, package_sources, retry, step, timeout
 
 OPTIONS = ("data", "query", "target", "positive", "id_columns", "drop", "data_rev", "trials", "budget", "folds", "seed",
@@ -85,7 +86,7 @@ class TrainFlow(FlowSpec):
         """One algorithm's search, trial by trial, each kept as it finishes."""
         from lib import stages
 
-        live = cards.Live(current.card["arm"], self.input)
+        live = Live(current.card["arm"], self.input)
         seconds = stages.seconds_left(self.budget, bootstrap.STARTED, self.started, self.index, len(self.arms),
                                       bootstrap.workers())
         self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)

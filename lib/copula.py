@@ -6,9 +6,9 @@ Veeramachaneni 2016, "The Synthetic Data Vault"). Whether a cell is missing has 
 missing cells go together as in the real table. A model is plain lists and dicts, ready for JSON.
 
 What it cannot carry: relations that are not monotone, or that need three columns at once, beyond what the target
-conveys; levels without order go together only along the one order they are given here; where missing cells follow closely
-from other columns, correlations of what is present come out somewhat low. It promises no privacy: extremes,
-frequent values and texts are those of real rows.
+conveys. Levels without order go together only along the one order they are given here. Where missing cells follow
+closely from other columns, correlations among the cells present come out somewhat low. It promises no privacy:
+extremes, frequent values and texts are those of real rows.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def fit(frame: pd.DataFrame, target: str, kinds: Mapping[str, str], seed: int = 
         classes.append({"label": _plain(label), **one})
         matrices.append(matrix)
     weights = np.array([one["rows"] for one in classes], dtype="float64")[:, None, None]
-    known = ~np.isnan(matrices)
+    known = ~np.isnan(np.array(matrices))
     pooled = np.nansum(weights * matrices, axis=0) / np.maximum((weights * known).sum(axis=0), 1)
     for one, matrix in zip(classes, matrices, strict=True):
         own = one["rows"] / (one["rows"] + len(matrix))  # a class of few rows leans on all rows
         mixed = np.where(np.isnan(matrix), pooled, own * np.nan_to_num(matrix) + (1 - own) * pooled)
-        one["correlation"] = nearest_correlation(_completed(mixed, ~known.any(axis=0))).tolist()
+        one["correlation"] = nearest_correlation(_completed(mixed, np.all(~known, axis=0))).tolist()
     return {"format": 1, "target": target, "columns": columns, "classes": classes}
 
 

@@ -205,6 +205,17 @@ def test_a_class_of_few_rows_borrows_the_correlations_of_all():
     assert small["correlation"][0][1] == pytest.approx(large["correlation"][0][1], abs=0.01) == pytest.approx(0.98, abs=0.01)
 
 
+def test_a_class_of_some_rows_is_drawn_towards_all_rows():
+    """12 rows count against 4 hidden variables: 12/16 of their own correlation, which is -1 and held at -.995."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=1000)
+    frame = pd.DataFrame({"a": a, "b": np.r_[-a[:12], a[12:]], "t": np.r_[np.ones(12), np.zeros(988)]})
+    large, small = fit(frame, "t", {"a": "numeric", "b": "numeric"})["classes"]
+    pooled = 0.995 * (988 - 12) / 1000
+    assert small["correlation"][0][1] == pytest.approx(0.75 * -0.995 + 0.25 * pooled, abs=1e-3)
+    assert large["correlation"][0][1] == pytest.approx((988 * 0.995 + 4 * pooled) / 992, abs=1e-3)
+
+
 @pytest.mark.parametrize(("columns", "kinds"), [
     ({"a": [3.5]}, {"a": "numeric"}),
     ({"a": [np.nan] * 4}, {"a": "numeric"}),
