@@ -61,7 +61,7 @@ class TrainFlow(FlowSpec):
 
         earlier = runs.earlier_summary(self.source["md5"], self.source["source"], current.run_id)
         self.summary, self.changes = stages.explore(self.table, self.problem, self.labels, self.findings, self.source,
-                                                    earlier, self.seed)
+                                                    earlier, self.seed, self.synthetic_rows)
         current.card["eda"].extend(cards.eda_components(self.summary, self.changes))
         self.next(self.split)
 

@@ -65,7 +65,9 @@ def choose_threshold(y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_
     allowed = flagged <= (len(y) if capacity is None else capacity * len(y))
     best = int(np.flatnonzero(allowed)[np.argmin(cost[allowed])])
     next_lower = ranked[flagged[best]] if flagged[best] < len(ranked) else 0.0
-    value = 1.0 if best == 0 else float((ranked[flagged[best] - 1] + next_lower) / 2)
+    lowest = ranked[flagged[best] - 1]
+    middle = (lowest + next_lower) / 2
+    value = 1.0 if best == 0 else float(middle if middle > next_lower else lowest)  # neighbours have no middle
     total = cost_miss + cost_false_alarm
     theory = cost_false_alarm / total if total else 0.5
     why = f"cheapest on out-of-fold rows when a miss costs {cost_miss:g} and a false alarm {cost_false_alarm:g}"

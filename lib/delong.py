@@ -61,15 +61,20 @@ def paired_test(y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray |
 
     `folds` (rows,) labels each row's fold: the AUCs are compared fold by fold, because scores of different fold
     models share no scale, and the variances of the (disjoint) folds add up. Fold models share training rows,
-    which this ignores, so that p is somewhat too small (Bengio & Grandvalet 2004).
+    which this ignores, so that p is somewhat too small (Bengio & Grandvalet 2004). Folds with fewer than two rows of
+    a class have no variance and are left out; where none remains nothing can be told, and p is 1.
     """
     folds = np.zeros(len(y), dtype=int) if folds is None else folds
     differences, variances = [], []
     for fold in np.unique(folds):
         rows = folds == fold
+        if min(np.sum(y[rows] == 1), np.sum(y[rows] == 0)) < 2:
+            continue
         aucs, cov = auc_components(y[rows], [a[rows], b[rows]])
         differences.append(aucs[0] - aucs[1])
         variances.append(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1])
+    if not differences:
+        return {"difference": 0.0, "se": 0.0, "p_value": 1.0}
     difference = float(np.mean(differences))
     se = math.sqrt(max(sum(variances), 0.0)) / len(variances)
     p_value = float(2 * norm.sf(abs(difference) / se)) if se > 1e-12 else float(abs(difference) < 1e-12)

@@ -12,6 +12,7 @@ from lib.findings import ERROR, Finding, Refused
 HOLDOUT, UNLABELLED, ALWAYS_TRAIN = -1, -2, -3
 HOLDOUT_SHARE = 0.2
 SMALL_GROUP = 5
+SINGLE_GROUPS = 1000  # the largest groups are dealt one by one (110 µs each), all others in handfuls
 
 
 def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None,
@@ -27,11 +28,15 @@ def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None =
     units = None if groups is None else pd.factorize(groups[labelled])[0]
     place[labelled] = _by_time(times[labelled], folds) if times is not None else _stratified(
         y[labelled], units, folds, seed)
-    lacking = [int(p) for p in (HOLDOUT, *range(folds)) if len(np.unique(y[place == p])) < 2]
+    names = {HOLDOUT: "holdout", **({} if times is None else {ALWAYS_TRAIN: "the earliest rows, which only train"}),
+             **{p: f"fold {p}" for p in range(folds)}}
+    fewest = {p: min(int((y[place == p] == 1).sum()), int((y[place == p] == 0).sum())) for p in names}
+    lacking = [p for p in names if fewest[p] < (2 if p == HOLDOUT else 1)]  # one row of a class has no interval
     if lacking:
-        parts = ", ".join("holdout" if p == HOLDOUT else f"fold {p}" for p in lacking)
         raise Refused("The table cannot be split", [Finding(
-            "split-class-missing", ERROR, parts, "rows of one class only", "both classes in every part",
+            "split-class-missing", ERROR, ", ".join(names[p] for p in lacking),
+            "too few rows of a class" if fewest[lacking[0]] else "rows of one class only",
+            "both classes in every part, twice in the holdout",
             "give more rows of the rarer class, fewer folds (--folds), or other groups or times in the scope")])
     return place
 
@@ -81,17 +86,33 @@ def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np
         raise Refused("The table cannot be split", [Finding(
             "split-too-few", ERROR, "target", f"{few} rows of the rarer class", f"at least {parts}",
             "give more rows of that class or fewer folds (--folds)")])
+    if units is not None and len(np.unique(units)) < parts:
+        raise Refused("The table cannot be split", [Finding(
+            "split-too-few-groups", ERROR, "groups", f"{len(np.unique(units))} groups to share out among {parts} parts",
+            f"at least {parts}", "give more groups, fewer folds (--folds), or another group column in the scope")])
     part = np.empty(len(y), dtype="int8")
-    if units is not None and np.bincount(units).max() > SMALL_GROUP:
+    codes, first = (np.arange(len(y)), np.arange(len(y))) if units is None else _codes(units)
+    if units is not None and (np.bincount(codes).max() > SMALL_GROUP or np.bincount(y[first], minlength=2).min() < parts):
+        units = _handfuls(units, y, 20 * parts, seed)
         cut = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(y, y, units)
         for number, (_, rows) in enumerate(cut):
             part[rows] = number
         return part
-    codes, first = (np.arange(len(y)), np.arange(len(y))) if units is None else _codes(units)
     of_unit = np.empty(len(first), dtype="int8")
     for number, (_, rows) in enumerate(StratifiedKFold(parts, shuffle=True, random_state=seed).split(first, y[first])):
         of_unit[rows] = number
     return of_unit[codes]
+
+
+def _handfuls(units: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Coarser units: the largest stay by themselves, the others are joined to at most `most` with alike labels."""
+    codes, first = _codes(units)
+    sizes = np.bincount(codes)
+    order = np.lexsort((np.random.default_rng(seed).random(len(first)), y[first], np.minimum(-sizes, -SMALL_GROUP)))
+    rest = order[min(SINGLE_GROUPS, int((sizes > SMALL_GROUP).sum())):]
+    coarse = np.arange(len(first))
+    coarse[rest] = rest[np.arange(len(rest)) % most]
+    return coarse[codes]
 
 
 def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -44,8 +44,11 @@ def validate(table: bytes, problem: dict, found: list[dict], seed: int) -> tuple
 
 
 def explore(table: bytes, problem: dict, labels: dict, found: list[dict], source: dict,
-            earlier: tuple[dict, str] | None, seed: int) -> tuple[dict, dict | None]:
-    """(EDA summary, what changed since the earlier run). A report on all rows; nothing reads it but cards and people."""
+            earlier: tuple[dict, str] | None, seed: int, synthetic_rows: int = 0) -> tuple[dict, dict | None]:
+    """(EDA summary, what changed since the earlier run). A report on all rows; nothing reads it but cards and people.
+
+    When synthetic rows are asked for, the summary's `fidelity` says how like the real ones they are.
+    """
     from lib.conform import conform
     from lib.kinds import infer_schema
     from lib.summary import compare, summarise
@@ -54,6 +57,13 @@ def explore(table: bytes, problem: dict, labels: dict, found: list[dict], source
     schema = infer_schema(frame, scope, (labels["negative"], labels["positive"]))
     typed, _ = conform(frame, schema, used_only=False)
     summary = summarise(typed, labels["y"], schema, scope, from_dicts(found), source)
+    if synthetic_rows > 0:
+        from lib.fidelity import assess
+
+        rows = labels["y"] >= 0
+        kinds = {name: schema[name].kind for name in schema.names()}
+        known = typed.loc[rows, list(kinds)].assign(**{schema.target: labels["y"][rows]})
+        summary["fidelity"] = assess(known.reset_index(drop=True), schema.target, kinds, seed)
     changes = {"since": earlier[1], "changes": compare(summary, earlier[0])} if earlier else None
     return summary, changes
 

@@ -148,3 +148,10 @@ def test_the_value_flags_just_what_it_says_and_no_cut_is_cheaper(rows, miss, cap
     assert cost(flags) == pytest.approx(told["cost"])
     others = [q >= cut for cut in (*q, 2.0) if capacity is None or (q >= cut).sum() <= capacity * len(y)]
     assert min(cost(other) for other in others) >= told["cost"] - 1e-12
+
+
+def test_neighbouring_floats_are_parted_at_the_upper_one():
+    for low in np.nextafter([0.5, 0.25 + 2**-54, 0.3, 0.7], 1):
+        high = np.nextafter(low, 1)
+        told = choose_threshold(np.array([1, 0]), np.array([high, low]), 1, 1)
+        assert (np.array([high, low]) >= told["value"]).tolist() == [True, False]

@@ -1,0 +1,219 @@
+"""Which rows are held out and in which fold: shares, groups, time, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from lib.findings import Refused
+from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, fold_rows, join_groups, split_rows, training_rows
+from tests.tables import mixed
+
+
+def labels_of(rows, share=0.3, seed=0):
+    return (np.random.default_rng(seed).random(rows) < share).astype("int8")
+
+
+def parted(place, groups):
+    """The groups that stand on more than one side."""
+    sides = pd.Series(place).groupby(groups).nunique()
+    return sides[sides > 1].index.tolist()
+
+
+# --- without groups or times --------------------------------------------------------------------------------
+
+
+def test_a_fifth_is_held_out_and_every_part_has_the_same_share_of_positives():
+    y = np.repeat([1, 0], [300, 700]).astype("int8")
+    place = split_rows(y, 5, seed=1)
+    assert {p: int((place == p).sum()) for p in np.unique(place)} == {-1: 200, 0: 160, 1: 160, 2: 160, 3: 160, 4: 160}
+    assert {p: int(y[place == p].sum()) for p in np.unique(place)} == {-1: 60, 0: 48, 1: 48, 2: 48, 3: 48, 4: 48}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([-1, 0, 1]), min_size=40, max_size=200), st.integers(2, 5), st.integers(0, 9))
+def test_every_labelled_row_is_in_one_part_and_unlabelled_ones_in_none(y, folds, seed):
+    y = np.array(y, dtype="int8")
+    assume(min((y == 0).sum(), (y == 1).sum()) >= 10)
+    place = split_rows(y, folds, seed)
+    assert ((place == UNLABELLED) == (y < 0)).all()
+    valid = [rows for _, rows in fold_rows(place)]
+    assert len(valid) == folds
+    assert sorted(np.concatenate([*valid, np.flatnonzero(place == HOLDOUT)]).tolist()) == np.flatnonzero(y >= 0).tolist()
+    for train, rows in fold_rows(place):
+        assert sorted([*train, *rows]) == training_rows(place).tolist()
+        assert np.isin(place[train], range(folds)).all()  # neither held out nor unlabelled
+
+
+def test_the_seed_alone_decides():
+    y = labels_of(300)
+    assert (split_rows(y, 4, 7) == split_rows(y, 4, 7)).all()
+    assert (split_rows(y, 4, 7) != split_rows(y, 4, 8)).any()
+
+
+# --- groups -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [2, 5, 6, 40])
+def test_groups_never_part(size):
+    y, groups = labels_of(1200), np.random.default_rng(3).permutation(np.arange(1200) // size)
+    place = split_rows(y, 3, 0, groups)
+    assert parted(place, groups) == []
+    assert parted(split_rows(y, 3, 0), groups) != []  # the check can fail
+    share = {p: (place == p).mean() for p in (HOLDOUT, 0, 1, 2)}
+    assert share[HOLDOUT] == pytest.approx(0.2, abs=0.05)
+    assert all(share[p] == pytest.approx(0.8 / 3, abs=0.05) for p in range(3))
+    assert all(y[place == p].mean() == pytest.approx(y.mean(), abs=0.08) for p in share)
+
+
+def test_groups_of_all_sizes_never_part_and_parts_stay_even():
+    rng = np.random.default_rng(4)
+    groups = np.repeat(np.arange(2000), rng.geometric(0.2, 2000))  # more groups above 5 rows than are dealt singly
+    groups = np.append(groups, np.full(400, 5000))
+    y = labels_of(len(groups), seed=4)
+    place = split_rows(y, 5, 0, groups)
+    assert parted(place, groups) == []
+    assert (place == HOLDOUT).mean() == pytest.approx(0.2, abs=0.01)
+    assert np.ptp(np.bincount(place[place >= 0])) < 0.02 * len(y)
+    assert all(y[place == p].mean() == pytest.approx(y.mean(), abs=0.02) for p in range(-1, 5))
+
+
+def test_one_large_group_among_many_rows_is_no_slow_case(monkeypatch):
+    import sklearn.model_selection
+
+    dealt = []
+
+    class Counting(sklearn.model_selection.StratifiedGroupKFold):
+        def split(self, x, y=None, groups=None):
+            dealt.append(len(np.unique(groups)))
+            return super().split(x, y, groups)
+
+    monkeypatch.setattr(sklearn.model_selection, "StratifiedGroupKFold", Counting)
+    y, groups = labels_of(20_000), np.arange(20_000)
+    groups[:50] = 0
+    place = split_rows(y, 5, 0, groups)
+    assert parted(place, groups) == []
+    assert dealt
+    assert max(dealt) <= 101  # one by one, 20,000 units would take 4 s and a million minutes
+
+
+def test_duplicates_as_groups_are_on_one_side():
+    frame = pd.concat([mixed(200), mixed(200).sample(80, random_state=1)], ignore_index=True)
+    groups = frame.groupby(list(frame.columns), dropna=False).ngroup().to_numpy()
+    y = (frame["left"] == "yes").to_numpy().astype("int8")
+    assert parted(split_rows(y, 4, 0, groups), groups) == []
+
+
+def test_chains_of_groups_are_joined():
+    a, b = np.array([0, 0, 1, 2, 3, 3]), np.array([0, 1, 1, 2, 3, 4])
+    assert join_groups(a, b).tolist() == [0, 0, 0, 1, 2, 2]
+    apart = join_groups(np.arange(5), np.arange(5))
+    assert len(set(apart.tolist())) == 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=25))
+def test_joined_groups_are_the_finest_that_hold_both(pairs):
+    a, b = np.array(pairs).T
+    joined = join_groups(a, b)
+    for codes in (a, b):
+        assert all(len(set(joined[codes == c].tolist())) == 1 for c in codes)
+    expected = np.arange(len(a))
+    for _ in range(len(a)):  # the smallest row reachable by shared a or b
+        expected = np.array([min(expected[(a == a[i]) | (b == b[i])]) for i in range(len(a))])
+    assert len(set(joined.tolist())) == len(set(expected.tolist()))
+
+
+# --- time ---------------------------------------------------------------------------------------------------
+
+
+def test_time_blocks_worked_by_hand():
+    y = np.tile([0, 1], 20).astype("int8")
+    times = np.arange(40.0)
+    place = split_rows(y, 3, 0, times=times)  # the last 8 held out, the first 32 in four blocks of 8
+    assert place.tolist() == [ALWAYS_TRAIN] * 8 + [0] * 8 + [1] * 8 + [2] * 8 + [HOLDOUT] * 8
+    assert [(train.max(), rows.min(), len(train)) for train, rows in fold_rows(place)] == [(7, 8, 8), (15, 16, 16), (23, 24, 24)]
+    assert training_rows(place).tolist() == list(range(32))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.integers(12, 60), st.integers(2, 4))
+def test_folds_in_time_learn_from_the_past_only_and_times_stay_together(seed, steps, folds):
+    rng = np.random.default_rng(seed)
+    times = rng.integers(0, steps, 400).astype(float)
+    y = labels_of(400, 0.5, seed)
+    y[rng.random(400) < 0.05] = -1
+    place = split_rows(y, folds, seed, times=times)
+    used = place != UNLABELLED
+    assert parted(place[used], times[used]) == []
+    for train, rows in fold_rows(place):
+        assert times[train].max() < times[rows].min()
+        assert (y[train] >= 0).all()
+    assert times[training_rows(place)].max() < times[place == HOLDOUT].min()
+    assert 0.05 < (place[used] == HOLDOUT).mean() <= 0.2
+
+
+def test_rows_without_a_time_count_as_the_earliest():
+    times = np.arange(60.0)
+    times[[5, 30, 59]] = np.nan
+    place = split_rows(np.tile([0, 1], 30).astype("int8"), 3, 0, times=times)
+    assert (place[[5, 30, 59]] == ALWAYS_TRAIN).all()
+
+
+# --- refusals -----------------------------------------------------------------------------------------------
+
+
+def test_too_few_rows_of_a_class_are_refused():
+    y = np.repeat([1, 0], [4, 96]).astype("int8")
+    with pytest.raises(Refused, match=r"split-too-few \[target\]: expected at least 5; found 4 rows of the rarer class"):
+        split_rows(y, 3, 0)
+
+
+@pytest.mark.parametrize("size", [5, 20])
+def test_too_few_groups_are_refused(size):
+    y = np.tile([0, 1], 2 * size).astype("int8")
+    with pytest.raises(Refused, match=r"split-too-few-groups .* at least 5; found 4 groups"):
+        split_rows(y, 3, 0, np.repeat(np.arange(4), size))
+
+
+def test_few_small_groups_are_dealt_all_the_same():
+    y, groups = np.tile([0, 1, 0, 1, 1], 8).astype("int8"), np.repeat(np.arange(8), 5)
+    y[::10] = 1  # 4 groups begin with a 1: fewer than the parts
+    assert parted(split_rows(y, 3, 0, groups), groups) == []
+
+
+def test_one_class_in_the_latest_rows_is_refused():
+    y = np.r_[np.tile([0, 1], 40), np.zeros(20)].astype("int8")
+    with pytest.raises(Refused, match=r"split-class-missing \[holdout\].*rows of one class only"):
+        split_rows(y, 3, 0, times=np.arange(100.0))
+
+
+def test_one_class_in_the_earliest_rows_is_refused():
+    y = np.r_[np.zeros(30), np.tile([0, 1], 35)].astype("int8")  # fold 0 would learn from one class
+    with pytest.raises(Refused, match=r"split-class-missing \[the earliest rows, which only train\]"):
+        split_rows(y, 3, 0, times=np.arange(100.0))
+
+
+def test_a_fold_of_one_class_is_refused_by_its_number():
+    y = np.tile([0, 1], 50).astype("int8")
+    y[40:60] = 0  # fold 1 of blocks of 20
+    with pytest.raises(Refused, match=r"split-class-missing \[fold 1\].*fewer folds"):
+        split_rows(y, 3, 0, times=np.arange(100.0))
+
+
+def test_one_row_of_a_class_in_the_holdout_is_refused_because_it_has_no_interval():
+    y = np.r_[np.tile([0, 1], 40), 1, np.zeros(19)].astype("int8")
+    with pytest.raises(Refused, match=r"split-class-missing \[holdout\].*found too few rows of a class"):
+        split_rows(y, 3, 0, times=np.arange(100.0))
+
+
+def test_one_time_for_all_rows_is_refused():
+    with pytest.raises(Refused, match=r"split-class-missing \[holdout, fold 0, fold 1\]"):
+        split_rows(np.tile([0, 1], 20).astype("int8"), 2, 0, times=np.zeros(40))
+
+
+def test_all_faults_of_a_split_in_time_are_named_at_once():
+    y = np.tile([0, 1], 50).astype("int8")
+    y[:20], y[80:] = 1, 1
+    with pytest.raises(Refused, match=r"\[holdout, the earliest rows, which only train\]"):
+        split_rows(y, 3, 0, times=np.arange(100.0))
