@@ -22,7 +22,7 @@ class TrainFlow(FlowSpec):
     id_columns = Parameter("id-columns", default="", help="Comma-separated columns that identify rows")
     drop = Parameter("drop", default="", help="Comma-separated columns to leave out")
     data_rev = Parameter("data-rev", default="", help="DVC/Git revision of the data to train on")
-    trials = Parameter("trials", default=15, help="Trials per algorithm (reproducible)")
+    trials = Parameter("trials", default=12, help="Trials per algorithm (reproducible)")
     budget = Parameter("budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit")
     folds = Parameter("folds", default=5, help="Folds of the cross-validation")
     seed = Parameter("seed", default=0, help="Seed of everything random")

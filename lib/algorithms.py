@@ -76,13 +76,13 @@ ALGORITHMS: dict[str, Algorithm] = {
         "AdaBoost", TREES, _adaboost,
         ({"n_estimators": 100, "learning_rate": 0.1, "max_depth": 3, "min_samples_leaf": 20},
          {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20}),
-        {"n_estimators": (40, 120, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 4),
+        {"n_estimators": (40, 100, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 4),
          "min_samples_leaf": (5, 100, "log")}, max_rows=10_000),
     "random_forest": Algorithm(
         "Random forest", TREES, _random_forest,
-        ({"n_estimators": 100, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
-         {"n_estimators": 100, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
-        {"n_estimators": [100], "max_features": (0.1, 0.8), "min_samples_leaf": (2, 50, "log"),
+        ({"n_estimators": 80, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
+         {"n_estimators": 80, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
+        {"n_estimators": [80], "max_features": (0.1, 0.7), "min_samples_leaf": (2, 50, "log"),
          "criterion": ["gini", "entropy"]}, max_rows=30_000),
     "xgboost": Algorithm(
         "XGBoost", NATIVE, _xgboost,

@@ -123,11 +123,11 @@ def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
         parts = [("codes", codes, recipe["native"]), ("numbers", "passthrough", numbers), ("means", means(), rest)]
     else:
         raise ValueError(f"style: expected {LINEAR}, {TREES} or {NATIVE}, found {style!r}")
-    for name in recipe["text"]:
+    for number, name in enumerate(recipe["text"], 1):
         words = make_pipeline(
             HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
             TfidfTransformer(sublinear_tf=True), TruncatedSVD(TEXT_TOPICS, random_state=seed))
-        parts.append((f"text:{name}", words, name))
+        parts.append((f"text {number}", words, name))  # scikit-learn forbids some names, such as a__b
     return ColumnTransformer([p for p in parts if len(p[2])], sparse_threshold=0, verbose_feature_names_out=False)
 
 
@@ -138,7 +138,12 @@ def _date_parts(name: str, values: pd.Series, number: np.ndarray) -> dict[str, n
 
 
 def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -> dict[str, str]:
-    """{column: earlier column that tells the same}: numbers by correlation, categories by one-to-one levels."""
+    """{column: earlier column that tells the same}: numbers by correlation, categories by one-to-one levels.
+
+    The ranks must agree too: one outlier that two columns share makes them correlate whatever the other rows say.
+    """
+    from scipy.stats import rankdata
+
     copies: dict[str, str] = {}
     sample = expanded if len(expanded) <= 100_000 else expanded.iloc[:: len(expanded) // 100_000 + 1]
     if len(numbers) > 1:
@@ -150,8 +155,11 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
         for j, name in enumerate(numbers):
             for i, earlier in enumerate(numbers[:j]):
                 if earlier not in copies and related[i, j] >= REDUNDANT and (gaps[:, i] == gaps[:, j]).all():
-                    copies[name] = earlier
-                    break
+                    known = ~gaps[:, i]
+                    ranks = np.corrcoef(rankdata(matrix[known, i]), rankdata(matrix[known, j]))
+                    if abs(ranks[0, 1]) >= REDUNDANT:
+                        copies[name] = earlier
+                        break
     codes = {n: pd.factorize(sample[n])[0] for n in categories}
     for j, name in enumerate(categories):
         same = (e for e in categories[:j] if e not in copies and np.array_equal(codes[e], codes[name]))

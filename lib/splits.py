@@ -123,7 +123,7 @@ def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _by_time(times: np.ndarray, folds: int) -> np.ndarray:
     """Blocks of whole times: the last 20% of the rows held out, the rest in folds + 1 blocks, the first only trains."""
     known = np.where(np.isnan(times), -np.inf, times)
-    position = np.searchsorted(np.sort(known), known, side="left") / len(known)  # same for rows of one time
-    block = np.floor(position / (1 - HOLDOUT_SHARE) * (folds + 1)).astype(int)
-    place = np.where(block == 0, ALWAYS_TRAIN, block - 1)
-    return np.where(position >= 1 - HOLDOUT_SHARE, HOLDOUT, place).astype("int8")
+    earlier = np.searchsorted(np.sort(known), known, side="left")  # rows before; the same for rows of one time
+    parts = round(1 / HOLDOUT_SHARE)
+    block = earlier * parts * (folds + 1) // ((parts - 1) * len(known))  # whole numbers: no row lost to rounding
+    return np.where(block == 0, ALWAYS_TRAIN, np.where(block > folds, HOLDOUT, block - 1)).astype("int8")

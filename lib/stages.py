@@ -57,6 +57,8 @@ def explore(table: bytes, problem: dict, labels: dict, found: list[dict], source
     schema = infer_schema(frame, scope, (labels["negative"], labels["positive"]))
     typed, _ = conform(frame, schema, used_only=False)
     summary = summarise(typed, labels["y"], schema, scope, from_dicts(found), source)
+    same_form = earlier and set(summary) == set(earlier[0]) - {"fidelity"}  # another version's summary says nothing
+    changes = {"since": earlier[1], "changes": compare(summary, earlier[0])} if earlier and same_form else None
     if synthetic_rows > 0:
         from lib.fidelity import assess
 
@@ -64,7 +66,6 @@ def explore(table: bytes, problem: dict, labels: dict, found: list[dict], source
         kinds = {name: schema[name].kind for name in schema.names()}
         known = typed.loc[rows, list(kinds)].assign(**{schema.target: labels["y"][rows]})
         summary["fidelity"] = assess(known.reset_index(drop=True), schema.target, kinds, seed)
-    changes = {"since": earlier[1], "changes": compare(summary, earlier[0])} if earlier else None
     return summary, changes
 
 

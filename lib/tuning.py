@@ -15,7 +15,7 @@ from lib.features import NATIVE, encoder, expand, plan
 from lib.schema import Schema
 from lib.splits import fold_rows
 
-DEFAULT_TRIALS = 15
+DEFAULT_TRIALS = 12
 QUIET_TRIALS = 4  # trials before pruning starts
 
 

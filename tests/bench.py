@@ -22,7 +22,7 @@ def main() -> None:
     """Measure and print; `--repeats` runs of the short ones (median), one of the long ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=15)
+    parser.add_argument("--trials", type=int, default=12)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)

@@ -6,6 +6,8 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import scipy.linalg  # noqa: F401  loads its BLAS, for the limit below
+from threadpoolctl import threadpool_limits
 
 from lib.conform import conform
 from lib.kinds import infer_schema
@@ -13,6 +15,7 @@ from lib.schema import Schema
 from lib.scope import Scope
 from lib.splits import split_rows
 
+threadpool_limits(1)  # two BLAS threads make these small decompositions ten times slower
 WORDS = ("late", "kind", "slow", "fast", "broken", "fine", "again", "never", "order", "phone", "paid", "refund")
 SCOPE = Scope(target="left", positive="yes", cost_miss=5.0, cost_false_alarm=1.0, protected_columns=("region",))
 
