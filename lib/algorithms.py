@@ -125,9 +125,19 @@ def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.
     model.set_params(n_estimators=MAX_ROUNDS)
     if _is_lightgbm(model):
         from lightgbm import early_stopping
+        from lightgbm.callback import EarlyStopException
 
-        fit(model, x, y, types, eval_X=(stop_x,), eval_y=(stop_y,), callbacks=[early_stopping(PATIENCE, verbose=False)])
-        return int(model.best_iteration_ or MAX_ROUNDS)
+        watch, best = early_stopping(PATIENCE, verbose=False), [MAX_ROUNDS]
+
+        def stop(env: Any) -> None:  # LightGBM throws the trees after its best round away; `predict_at` may want them
+            try:
+                watch(env)
+            except EarlyStopException as reached:
+                best[0] = reached.best_iteration + 1
+                raise EarlyStopException(env.iteration, reached.best_score) from None
+
+        fit(model, x, y, types, eval_X=(stop_x,), eval_y=(stop_y,), callbacks=[stop])
+        return best[0]
     model.set_params(early_stopping_rounds=PATIENCE)
     fit(model, x, y, types, eval_set=[(stop_x, stop_y)], verbose=False)
     return int(model.best_iteration) + 1

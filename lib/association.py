@@ -17,8 +17,8 @@ MOST_CORRELATED = 30
 CORRELATION_ROWS = 20_000  # the standard error of a correlation is then at most 0.007
 MEASURE = ("ROC AUC of the column alone: its positive rate in bins (20 quantile bins or the levels; missing is a bin), "
            "learnt on four fifths of the rows and scored on the fifth, mean of 5; interval by Hanley & McNeil (1982)")
-WHY = ("It is the model's own measure, the same for numbers, categories and dates; it sees bends that a rank correlation "
-       "misses; and being cross-validated it does not reward a column for having many levels")
+WHY = ("It is the model's own measure, the same for numbers, categories and dates; it sees bends that a rank "
+       "correlation misses; and being cross-validated it does not reward a column for having many levels")
 
 
 def associate(name: str, kind: str, values: pd.Series, y: np.ndarray, folds: np.ndarray) -> dict[str, Any]:
@@ -144,10 +144,12 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
         rows = np.random.default_rng(seed).choice(len(frame), CORRELATION_ROWS, replace=False)
         frame = frame.iloc[np.sort(rows)]
     names = list(frame.columns)
-    values = frame.corr(method="spearman", min_periods=30).to_numpy() if len(names) > 1 else np.full((len(names),) * 2, np.nan)
+    values = np.full((len(names), len(names)), np.nan)
+    if len(names) > 1:
+        values = frame.corr(method="spearman", min_periods=30).to_numpy()
     matrix = [[round(float(v), 3) if math.isfinite(v) else None for v in line] for line in values]
-    pairs = [{"a": names[i], "b": names[j], "value": value} for i in range(len(names)) for j in range(i)
-             if (value := matrix[i][j]) is not None and abs(value) >= 0.1]
+    pairs: list[dict[str, Any]] = [{"a": names[i], "b": names[j], "value": value} for i in range(len(names)) for j in range(i)
+                                   if (value := matrix[i][j]) is not None and abs(value) >= 0.1]
     return {"method": "Spearman", "rows": len(frame), "columns": names, "matrix": matrix,
             "strongest": sorted(pairs, key=lambda pair: -abs(pair["value"]))[:15]}
 
@@ -155,8 +157,8 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
 def _hanley_mcneil(auc: float, positives: int, negatives: int) -> dict[str, float]:
     """{low, high}: 95% interval of a ROC AUC from its value alone (Hanley & McNeil 1982, Radiology 143, 29-36)."""
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)) / (positives * negatives)
-    half = 1.96 * math.sqrt(max(variance, 0.0))
+    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
+    half = 1.96 * math.sqrt(max(spread, 0.0) / (positives * negatives))
     return {"low": max(0.0, auc - half), "high": min(1.0, auc + half)}
 
 

@@ -135,7 +135,7 @@ def _problem_flags(problems: pd.DataFrame) -> list[tuple[str, np.ndarray, Any]]:
     flags = []
     for (column, code), cells in problems.groupby(["column", "code"], sort=False):
         severity = "warning" if code == "not-yes-or-no" else ERROR
-        text = [f"{column}: {value!r} is {_CODES[code]}" for value in cells["value"]]
+        text = [f"{column}: {value!r} is {_CODES[str(code)]}" for value in cells["value"]]
         flags.append((severity, cells["row"].to_numpy(dtype=int), text))
     return flags
 

@@ -69,7 +69,7 @@ def curves(y: np.ndarray, q: np.ndarray, scope: Scope) -> dict[str, Any]:
     order = np.argsort(-q, kind="stable")
     share, gain = np.arange(1, len(y) + 1) / len(y), np.cumsum(y[order]) / y.sum()
     cuts = np.linspace(0, 1, 101)
-    cost = [(scope.cost_miss * ((q < c) & (y == 1)).sum() + scope.cost_false_alarm * ((q >= c) & (y == 0)).sum()) / len(y)
+    cost = [scope.cost_miss * np.mean((q < c) & (y == 1)) + scope.cost_false_alarm * np.mean((q >= c) & (y == 0))
             for c in cuts]
     bins = [b for b in np.array_split(np.argsort(q, kind="stable"), 10) if len(b)]
     calibration = []
@@ -86,13 +86,14 @@ def segments(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, groups: pd.DataF
     """One line per value of each column (at most 12): rows, rates, and ROC AUC where it can be judged."""
     lines = []
     for column in groups.columns:
-        for level, count in groups[column].value_counts(dropna=False).head(12).items():
-            here = (groups[column].isna() if pd.isna(level) else groups[column] == level).to_numpy()
+        values = groups[column].astype("str").fillna("(missing)")
+        for level, count in values.value_counts().head(12).items():
+            here = (values == level).to_numpy()
             positives = int(y[here].sum())
             judged = count >= MIN_SEGMENT and min(positives, count - positives) >= 5
             auc = auc_interval(y[here], q[here]) if judged else {"value": None, "low": None, "high": None}
             found = confusion(y[here], flagged[here])
-            lines.append({"column": column, "level": "(missing)" if pd.isna(level) else str(level), "rows": int(count),
+            lines.append({"column": column, "level": str(level), "rows": int(count),
                           "positive_rate": positives / count, "mean_probability": float(q[here].mean()),
                           "flagged": float(flagged[here].mean()),
                           "recall": found["tp"] / positives if positives else None,
@@ -158,7 +159,7 @@ def _bootstrap(y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, 
 
     rng = np.random.default_rng(seed)
     drawn = [measure(rows) for _ in range(draws) if 0 < y[rows := rng.integers(0, len(y), len(y))].sum() < len(y)]
-    told = {}
+    told: dict[str, dict[str, float | None]] = {}
     for name, value in measure(np.arange(len(y))).items():
         low, high = np.percentile([d[name] for d in drawn], [2.5, 97.5])
         told[name] = {"value": value, "low": float(low), "high": float(high)}

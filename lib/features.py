@@ -162,7 +162,6 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
                         break
     codes = {n: pd.factorize(sample[n])[0] for n in categories}
     for j, name in enumerate(categories):
-        same = (e for e in categories[:j] if e not in copies and np.array_equal(codes[e], codes[name]))
-        if earlier := next(same, None):
-            copies[name] = earlier
+        same = [e for e in categories[:j] if e not in copies and np.array_equal(codes[e], codes[name])]
+        copies |= {name: same[0]} if same else {}
     return copies

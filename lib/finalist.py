@@ -51,7 +51,8 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     return bundle
 
 
-def baselines(typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema, seed: int) -> dict[str, np.ndarray]:
+def baselines(typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema,
+              seed: int) -> dict[str, np.ndarray]:
     """Held-out probabilities of what any model must beat: the base rate, and an untuned logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -14,7 +14,7 @@ import pandas as pd
 from lib.checks import check_split, check_table
 from lib.conform import conform
 from lib.context import duplicate_groups
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, refuse_errors
+from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused, refuse_errors
 from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
 from lib.scope import Scope, from_mapping, read_scope
@@ -47,10 +47,13 @@ def resolve_scope(config: Mapping[str, Any], root: Path, *, data: str | None = N
 def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, dict[str, Any]]:
     """(table, source facts for artifacts and cards) at the scope's `data`, or as it was at a revision `rev`.
 
-    The bundled table is generated first where it is missing. Facts: source, md5, rows, details, revision (of the data), code (its commit). Data that
-    differs from what DVC recorded is used, with a finding.
+    The bundled table is generated first where it is missing. Facts: source, md5, rows, details, revision (of the data)
+    and code (its commit). Data that differs from what DVC recorded is used, with a finding.
     """
     place = scope.data
+    if not place:
+        raise Refused("There is no data", [Finding("data-not-named", ERROR, "table", "no source of data", "one",
+                                                   "pass --data, or put data = \"...\" into the scope")])
     local = "://" not in place
     if local and (path := Path(place).expanduser()).is_relative_to(root) and not path.exists():
         ensure(path, root)
@@ -62,7 +65,7 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
         about = {**about, "requested": rev, "modified": False}
         found.append(Finding("data-revision", PASSED, "table", f"the table as it was at {rev}"))
     elif about.get("modified"):
-        found.append(Finding("data-modified", WARNING, "table", f"content md5 {dataset.md5[:12]}…, unlike the recorded one",
+        found.append(Finding("data-modified", WARNING, "table", f"content md5 {dataset.md5[:12]}…, not as recorded",
                              f"the recorded md5 {str(about.get('dvc_md5'))[:12]}…",
                              "nothing: the changed table is used; `dvc commit` or `dvc repro` records it"))
     facts = {"source": mask(place), "md5": dataset.md5, "rows": dataset.rows, "details": dataset.details,
@@ -70,7 +73,8 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
     return replace(dataset, findings=tuple(found)), facts
 
 
-def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding], seed: int) -> tuple[Target, Schema, list[Finding]]:
+def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding],
+             seed: int) -> tuple[Target, Schema, list[Finding]]:
     """(target, schema of the whole table, all findings). Raises `Refused` that lists every error at once.
 
     This looks at all rows only to report and to refuse; the model's own schema is inferred from training rows.
@@ -78,9 +82,10 @@ def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding], seed: int)
     target, said = read_target(frame, scope)
     schema = infer_schema(frame, scope, (target.negative, target.positive) if target else ("", ""))
     judged = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
-    found = [*found, *said, *check_table(frame, scope, schema, judged, seed)]
+    found = list({(f.code, f.subject): f for f in reversed([*found, *said, *check_table(
+        frame, scope, schema, judged, seed)])}.values())[::-1]  # what reading and checking both saw is said once
     if target is None:  # without labels these checks have nothing to say beside the target's own error
-        found = [f for f in found if not f.code.startswith(("class-", "too-few-"))]
+        found = [f for f in found if f.code not in ("few-rows", "few-labels", "imbalance")]
     refuse_errors("The table cannot be used for training", found)
     assert target is not None
     return target, schema, found

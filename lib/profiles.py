@@ -14,7 +14,8 @@ from lib.schema import Column
 
 TOP_LEVELS, MAX_BINS, MAX_PERIODS = 20, 30, 60
 FEW_VALUES = 12  # distinct numbers up to which each value is a group of its own
-QUANTILES = {"min": 0.0, "p1": 0.01, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
+QUANTILES = {"min": 0.0, "p1": 0.01, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99,
+             "max": 1.0}
 _UNITS = {"day": "D", "week": "W-SUN", "month": "M", "quarter": "Q-DEC", "year": "Y-DEC"}  # weeks start on Monday
 
 
@@ -25,9 +26,11 @@ def profile(values: pd.Series, column: Column, y: np.ndarray) -> dict[str, Any]:
     date: first, last, periods. text: length. constant: value. Every group has rates as `rates`.
     """
     gone = values.isna().to_numpy()
-    told = {"name": column.name, "kind": column.kind, "used": column.used, "why": column.why,
-            "missing": {key: cells[1] for key, cells in rates(np.where(gone, 1, 0), y, 2).items()}, "distinct": 0}
-    told["missing"]["share"] = number(gone.mean()) if len(values) else None
+    among = rates(np.where(gone, 0, -1), y, 1)
+    missing = {"rows": among["rows"][0], "share": number(gone.mean()) if len(values) else None,
+               **{f"positive_{key}": among[key][0] for key in ("rate", "low", "high")}}
+    told: dict[str, Any] = {"name": column.name, "kind": column.kind, "used": column.used, "why": column.why,
+                            "missing": missing, "distinct": 0}
     if column.kind == "numeric":
         return told | _numeric(values.to_numpy(dtype="float64"), column, y)
     if column.kind in ("categorical", "boolean"):
@@ -93,7 +96,7 @@ def nice_edges(low: float, high: float, integer: bool = False) -> np.ndarray:
         step, shift = (max(step, 1.0), -0.5) if integer else (step, 0.0)
         first, last = math.floor((low - shift) / step), math.floor((high - shift) / step) + 1
         if last - first <= MAX_BINS:
-            return np.round(np.arange(first, last + 1) * step, 12) + shift if step >= 1e-9 else np.arange(first, last + 1) * step
+            return np.array([float(f"{k * step:.12g}") for k in range(first, last + 1)]) + shift
     return np.array([low, np.nextafter(high, math.inf)])
 
 
@@ -149,8 +152,8 @@ def _numeric(values: np.ndarray, column: Column, y: np.ndarray) -> dict[str, Any
         sd = float(ordered.std(ddof=1)) if len(ordered) > 1 else 0.0
         second = float((centred**2).mean())
         skew = float((centred**3).mean() / second**1.5) if second > 0 else 0.0
-        told = {"distinct": distinct, "quantiles": quantiles(ordered), "mean": number(float(ordered.mean())), "sd": number(sd),
-                "skew": number(skew, 4), "zeros": number(float((ordered == 0).mean())), "outliers": tukey(ordered)}
+        told = {"distinct": distinct, "quantiles": quantiles(ordered), "mean": number(float(ordered.mean())),
+                "sd": number(sd), "skew": number(skew, 4), "zeros": number(float((ordered == 0).mean())), "outliers": tukey(ordered)}
     low, high = np.quantile(ordered, [0.005, 0.995])
     if low == high:
         low, high = ordered[0], ordered[-1]

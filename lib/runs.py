@@ -88,8 +88,8 @@ def record_of(pathspec: str, data: Any) -> dict[str, Any]:
     code = data.source["code"]
     return {
         "run": {"flow": flow, "run_id": run_id, "pathspec": f"{flow}/{run_id}", "started": data.started,
-                "finished": data.finished, "user": data.user, "git_commit": code["git_commit"],
-                "git_dirty": code["git_dirty"], "origin_run_id": None if data.first_run_id == run_id else data.first_run_id},
+                "finished": data.finished, "user": data.user, **code,
+                "origin_run_id": None if data.first_run_id == run_id else data.first_run_id},
         "scope": data.problem, "parameters": data.options, "data": data.source, "leaderboard": data.leaderboard,
         "winner": data.winner, "evaluation": data.evaluation, "bundle": {"sha256": data.bundle_sha256},
         "schema": json.loads(data.contract), "example": data.example, "versions": data.versions,

@@ -20,7 +20,8 @@ def rank(candidates: list[dict[str, Any]], oofs: dict[str, np.ndarray], y: np.nd
     on the winner's rows, fold by fold, adjusted by Holm) and indistinguishable. Raises RuntimeError, naming every
     reason, when all have failed.
     """
-    alive = sorted((c for c in candidates if c["status"] == "ok"), key=lambda c: (-c["auc_mean"], c["auc_std"], c["algorithm"]))
+    alive = sorted((c for c in candidates if c["status"] == "ok"),
+                   key=lambda c: (-c["auc_mean"], c["auc_std"], c["algorithm"]))
     failed = sorted((c for c in candidates if c["status"] != "ok"), key=lambda c: c["algorithm"])
     if not alive:
         reasons = "\n".join(f"  {c['algorithm']}: {c['error']}" for c in failed)

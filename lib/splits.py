@@ -99,7 +99,8 @@ def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np
             part[rows] = number
         return part
     of_unit = np.empty(len(first), dtype="int8")
-    for number, (_, rows) in enumerate(StratifiedKFold(parts, shuffle=True, random_state=seed).split(first, y[first])):
+    dealt = StratifiedKFold(parts, shuffle=True, random_state=seed).split(first, y[first])
+    for number, (_, rows) in enumerate(dealt):
         of_unit[rows] = number
     return of_unit[codes]
 

@@ -69,7 +69,8 @@ def explore(table: bytes, problem: dict, labels: dict, found: list[dict], source
     return summary, changes
 
 
-def split(table: bytes, problem: dict, labels: dict, folds: int, seed: int) -> tuple[np.ndarray, str, bytes, list[dict]]:
+def split(table: bytes, problem: dict, labels: dict, folds: int,
+          seed: int) -> tuple[np.ndarray, str, bytes, list[dict]]:
     """(place of each row, input contract as JSON, typed table as Parquet, findings).
 
     The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
@@ -87,7 +88,8 @@ def split(table: bytes, problem: dict, labels: dict, folds: int, seed: int) -> t
     return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
 
 
-def seconds_left(budget: float, started_variable: str, started: str, index: int, arms: int, workers: int) -> float | None:
+def seconds_left(budget: float, started_variable: str, started: str, index: int, arms: int,
+                 workers: int) -> float | None:
     """How long an arm may search: its share of what is left of the budget; None without a budget.
 
     The scheduler's own start counts where it is known (an environment variable), else the step start's.
@@ -101,7 +103,7 @@ def seconds_left(budget: float, started_variable: str, started: str, index: int,
 
 
 def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float | None) -> tuple[dict, np.ndarray]:
-    """(candidate, out-of-fold probabilities) of the arm `run.input`; trials already kept in `storage` are not redone."""
+    """(candidate, out-of-fold probabilities) of the arm `run.input`; trials kept in `storage` are not redone."""
     from lib import checkpoints, tuning
     from lib.algorithms import ALGORITHMS
 
@@ -115,8 +117,8 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
     schema = from_json(run.contract)
     return tuning.tune(
         name, from_parquet(run.typed), run.labels["y"], run.place, schema, trials=run.trials, seconds=seconds,
-        seed=run.seed, threads=run.threads, extra=drawer(run.synthetic_rows, schema, run.seed), saved=saved, report=report,
-        save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
+        seed=run.seed, threads=run.threads, extra=drawer(run.synthetic_rows, schema, run.seed), saved=saved,
+        report=report, save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
 
 
 def drawer(rows: int, schema: Schema, seed: int) -> Callable | None:
@@ -164,12 +166,13 @@ def evaluate(run: Any, run_id: str) -> tuple[bytes, str, dict[str, Any], list[di
         from lib.synthetic import true_probability
 
         truth = true_probability(frame)
-    finished = finish(run.leaderboard[0], run.winner_oof, from_parquet(run.typed), run.labels["y"], run.place, schema, scope,
-                      provenance, seed=run.seed, threads=run.threads, truth=truth,
+    finished = finish(run.leaderboard[0], run.winner_oof, from_parquet(run.typed), run.labels["y"], run.place, schema,
+                      scope, provenance, seed=run.seed, threads=run.threads, truth=truth,
                       extra=drawer(run.synthetic_rows, schema, run.seed))
     blob = finished.to_bytes()
     example = frame[schema.names()].head(5).astype("object").where(lambda cells: cells.notna(), None)
-    rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()} for row in example.to_dict("records")]
+    rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
+            for row in example.to_dict("records")]
     return blob, bundle.sha256(blob), finished.about, rows
 
 
@@ -214,4 +217,5 @@ def _reason(failure: Any) -> str:
     """One line of why an arm failed, without paths."""
     if failure is None:
         return "killed"
-    return (f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip().splitlines() or ["failed"])[0][:300]
+    told = f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip().splitlines()
+    return told[0][:300] if told else "failed"

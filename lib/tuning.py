@@ -35,8 +35,9 @@ Extra = Callable[[pd.DataFrame, np.ndarray, int], tuple[pd.DataFrame, np.ndarray
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
 
 
-def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, *, trials: int = DEFAULT_TRIALS,
-         seconds: float | None = None, seed: int = 0, threads: int = 1, extra: Extra | None = None,
+def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, *,
+         trials: int = DEFAULT_TRIALS, seconds: float | None = None, seed: int = 0, threads: int = 1,
+         extra: Extra | None = None,
          saved: Iterable[tuple[dict[str, Any], np.ndarray | None]] = (), save: Save = lambda trial, oof: None,
          report: Callable[[dict[str, Any]], None] = lambda state: None) -> tuple[dict[str, Any], np.ndarray]:
     """(candidate, out-of-fold probabilities) of one algorithm.

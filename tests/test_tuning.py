@@ -1,0 +1,398 @@
+"""The search: honest folds, purity of the holdout, reproducibility, continuation, pruning, deadline, extra rows."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+from sklearn.naive_bayes import GaussianNB
+
+from lib import tuning
+from lib.algorithms import ALGORITHMS, Algorithm
+from lib.features import LINEAR, NATIVE, TREES, encoder, expand, plan
+from lib.schema import Column, Schema
+from lib.splits import HOLDOUT, fold_rows, split_rows, training_rows
+from lib.tuning import encode_folds, fit_final, tune
+from tests.tables import mixed, prepared
+
+STYLES = (LINEAR, TREES, NATIVE)
+BAYES = Algorithm("Naive Bayes", TREES, lambda params, seed, threads, types: GaussianNB(**params),
+                  ({"var_smoothing": 1e-9},), {"var_smoothing": (1e-12, 1.0, "log")})
+
+
+@pytest.fixture
+def bayes(monkeypatch):
+    """A sixth algorithm, by one entry."""
+    monkeypatch.setitem(ALGORITHMS, "naive_bayes", BAYES)
+    return "naive_bayes"
+
+
+def timeless(candidate):
+    """The candidate without what a clock says."""
+    trials = [{k: v for k, v in t.items() if k != "seconds"} for t in candidate["trials"]]
+    return {k: v for k, v in candidate.items() if k != "seconds"} | {"trials": trials}
+
+
+def same(one, two):
+    assert timeless(one[0]) == timeless(two[0])
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+# --- honest folds -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
+    typed, y, place, schema = prepared()
+    candidate, oof = tune(name, typed, y, place, schema, trials=1)
+    entry, scores = ALGORITHMS[name], []
+    assert np.isnan(oof[place < 0]).all()
+    for fold in range(3):
+        train, valid = (place >= 0) & (place != fold), place == fold
+        inside, outside = expand(typed[train], schema), expand(typed[valid], schema)
+        recipe = plan(inside, schema)
+        encode = encoder(recipe, entry.style, 0)
+        x = encode.fit_transform(inside, y[train])
+        codes = len(recipe["native"]) if entry.style == NATIVE else 0
+        model = entry.build(dict(candidate["params"]), 0, 1, "c" * codes + "q" * (x.shape[1] - codes))
+        options = {}
+        if entry.boosted:
+            model.set_params(n_estimators=candidate["rounds"])
+        if name == "lightgbm":
+            options["categorical_feature"] = list(range(codes))
+        expected = model.fit(x, y[train], **options).predict_proba(encode.transform(outside))[:, 1]
+        np.testing.assert_allclose(oof[valid], expected, rtol=1e-4, atol=1e-6)
+        scores.append(roc_auc_score(y[valid], oof[valid]))
+    assert candidate["fold_scores"] == pytest.approx(scores)
+    assert candidate["auc_mean"] == pytest.approx(np.mean(scores))
+    assert candidate["auc_std"] == pytest.approx(np.std(scores, ddof=1))
+    assert candidate["params"] == ALGORITHMS[name].defaults[0]
+    assert json.loads(json.dumps(candidate, allow_nan=False)) == candidate
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
+    typed, y, place, schema = prepared()
+    clean = list(encode_folds(style, typed, y, place, schema, 0))
+    turned = np.where(place == 1, 1 - y, y).astype("int8")
+    wild = typed.copy()
+    wild.loc[place == 1, ["amount", "age", "noise"]] = 1e6
+    wild.loc[place == 1, ["region", "shop", "note"]] = "wild"
+    by_label, by_value = (list(encode_folds(style, t, labels, place, schema, 0)) for t, labels in ((typed, turned), (wild, y)))
+    np.testing.assert_array_equal(clean[1].train_x, by_label[1].train_x)
+    np.testing.assert_array_equal(clean[1].valid_x, by_label[1].valid_x)
+    np.testing.assert_array_equal(clean[1].train_x, by_value[1].train_x)
+    for others in (by_label, by_value) if style != NATIVE else (by_value,):  # the check can fail: in other folds the rows of fold 1 train
+        assert clean[0].train_x.shape != others[0].train_x.shape or not np.array_equal(
+            clean[0].train_x, others[0].train_x, equal_nan=True)
+
+
+def test_folds_hold_the_rows_that_the_split_names():
+    typed, y, place, schema = prepared()
+    for fold, (train, valid) in zip(encode_folds(TREES, typed, y, place, schema, 0), fold_rows(place), strict=True):
+        assert fold.rows.tolist() == valid.tolist()
+        assert fold.train_y.tolist() == y[train].tolist()
+        assert fold.valid_y.tolist() == y[valid].tolist()
+        assert (len(fold.train_x), len(fold.valid_x)) == (len(train), len(valid))
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_the_holdout_has_no_part_in_the_search_or_the_final_fit(name):
+    typed, y, place, schema = prepared()
+    held = place == HOLDOUT
+    other, other_y = typed.copy(), np.where(held, 1 - y, y).astype("int8")
+    other.loc[held, ["amount", "age", "noise"]] = [1e9, -5.0, np.nan]
+    other.loc[held, ["region", "shop", "note"]] = "never seen"
+    clean, corrupt = (tune(name, t, labels, place, schema, trials=2) for t, labels in ((typed, y), (other, other_y)))
+    same(clean, corrupt)
+    rows = training_rows(place)
+    finals = [fit_final(clean[0], t.iloc[rows], labels[rows], schema) for t, labels in ((typed, y), (other, other_y))]
+    served = expand(typed, schema)
+    np.testing.assert_array_equal(finals[0].predict_proba(served), finals[1].predict_proba(served))
+
+
+def test_rows_without_a_label_have_no_part_in_the_search(bayes):
+    typed, y, _, schema = prepared()
+    some = y.copy()
+    some[::9] = -1
+    place = split_rows(some, 3, 0)
+    other = typed.copy()
+    other.loc[some < 0, ["amount", "age"]] = 1e9
+    same(tune(bayes, typed, some, place, schema, trials=2), tune(bayes, other, some, place, schema, trials=2))
+
+
+def test_folds_in_time_score_only_the_rows_after_the_first_block(bayes):
+    typed, y, _, schema = prepared()
+    place = split_rows(y, 3, 0, times=np.arange(400.0))
+    candidate, oof = tune(bayes, typed, y, place, schema, trials=1)
+    assert (np.isnan(oof) == (place < 0)).all()
+    assert len(candidate["fold_scores"]) == 3
+
+
+# --- reproducible, and continued ----------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_search_and_another_seed_another(bayes):
+    typed, y, place, schema = prepared()
+    one, two = (tune(bayes, typed, y, place, schema, trials=5, seed=3) for _ in range(2))
+    same(one, two)
+    other = tune(bayes, typed, y, place, schema, trials=5, seed=4)
+    assert [t["params"] for t in other[0]["trials"][1:]] != [t["params"] for t in one[0]["trials"][1:]]
+
+
+def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
+    typed, y, place, schema = prepared()
+    kept = []
+    whole = tune(bayes, typed, y, place, schema, trials=9, save=lambda trial, oof: kept.append((trial, oof)))
+    assert [t["number"] for t, _ in kept] == list(range(9))
+    assert "pruned" in {t["state"] for t, _ in kept}
+    for done in range(10):
+        more = []
+        continued = tune(bayes, typed, y, place, schema, trials=9, saved=kept[:done],
+                         save=lambda trial, oof, more=more: more.append(trial["number"]))
+        same(whole, continued)
+        assert more == list(range(done, 9))
+
+
+def test_saved_trials_after_a_gap_are_done_again(bayes):
+    typed, y, place, schema = prepared()
+    kept = []
+    whole = tune(bayes, typed, y, place, schema, trials=4, save=lambda trial, oof: kept.append((trial, oof)))
+    same(whole, tune(bayes, typed, y, place, schema, trials=4, saved=[kept[0], *kept[2:]]))
+
+
+def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
+    typed, y, place, schema = prepared()
+    kept = []
+    candidate, oof = tune(bayes, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof)))
+    best = -1.0
+    for trial, scores in kept:
+        better = trial["state"] == "complete" and trial["auc"] > best
+        assert (scores is not None) == better
+        best = trial["auc"] if better else best
+    assert candidate["auc_mean"] == best
+    np.testing.assert_array_equal([s for _, s in kept if s is not None][-1], oof)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_each_algorithm_continues_as_if_undisturbed(name):
+    typed, y, place, schema = prepared()
+    kept = []
+    whole = tune(name, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof)))
+    same(whole, tune(name, typed, y, place, schema, trials=6, saved=kept[:3]))
+
+
+def test_no_trial_at_all_is_an_error(bayes):
+    typed, y, place, schema = prepared()
+    with pytest.raises(RuntimeError, match="naive_bayes: no trial of 0 came to an end"):
+        tune(bayes, typed, y, place, schema, trials=0)
+
+
+def test_every_fold_is_reported(bayes):
+    typed, y, place, schema = prepared()
+    said = []
+    candidate, _ = tune(bayes, typed, y, place, schema, trials=2, report=said.append)
+    assert [(s["trial"], s["fold"], s["folds"], s["of"]) for s in said] == [(t, f, 3, 2) for t in (0, 1) for f in (1, 2, 3)]
+    assert [s["best"] for s in said] == [None] * 3 + [candidate["trials"][0]["auc"]] * 3
+    assert said[2]["auc"] == pytest.approx(candidate["trials"][0]["auc"], abs=1e-3)  # kept as float32
+
+
+# --- pruning and the deadline -------------------------------------------------------------------------------
+
+
+class Dial:
+    """Scores by a mixture of the column that tells and the one that does not; it may move a clock when fitted."""
+
+    def __init__(self, skill, clock=None, cost=lambda rows: 0.0):
+        self.skill, self.clock, self.cost = skill, clock, cost
+
+    def fit(self, x, y):
+        if self.clock is not None:
+            self.clock.now += self.cost(len(x))
+        return self
+
+    def predict_proba(self, x):
+        score = self.skill * x[:, 0] + (1 - self.skill) * x[:, 1]
+        return np.column_stack([-score, score])
+
+
+def dialled(rows=600, folds=3):
+    """(typed, y, place, schema): the first column tells much in fold 0 and little elsewhere, the second nothing."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(rows) < 0.5).astype("int8")
+    place = split_rows(y, folds, 0)
+    typed = pd.DataFrame({"telling": y + rng.normal(size=rows) * np.where(place == 0, 0.3, 3.0), "noise": rng.normal(size=rows)})
+    return typed, y, place, Schema((Column("telling", "numeric"), Column("noise", "numeric")), "y", "0", "1")
+
+
+def dial(defaults, **options):
+    return Algorithm("Dial", NATIVE, lambda params, seed, threads, types: Dial(params["skill"], **options),
+                     tuple({"skill": s} for s in defaults), {"skill": (0.0, 1.0)})
+
+
+def test_poor_trials_are_pruned_after_the_quiet_ones_and_never_win(monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "dial", dial([1.0, 0.9, 0.95, 0.98, 0.7, 0.0]))
+    candidate, oof = tune("dial", *dialled(), trials=6)
+    trials = candidate["trials"]
+    assert [t["state"] for t in trials] == ["complete"] * 4 + ["pruned", "pruned"]
+    assert [len(t["fold_scores"]) for t in trials] == [3, 3, 3, 3, 1, 1]
+    assert trials[4]["auc"] > max(t["auc"] for t in trials if t["state"] == "complete")  # its only fold was the easy one
+    assert candidate["auc_mean"] == max(t["auc"] for t in trials if t["state"] == "complete")
+    assert candidate["params"] in [t["params"] for t in trials[:4]]
+    assert not np.isnan(oof[dialled()[2] >= 0]).any()
+
+
+def clocked(monkeypatch, defaults=(1.0,) * 20, cost=lambda rows: 1.0):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setitem(ALGORITHMS, "dial", dial(defaults, clock=clock, cost=cost))
+    return clock
+
+
+@pytest.mark.parametrize(("seconds", "trials"), [(0.0, 1), (2.9, 1), (5.1, 2), (8.0, 2), (8.1, 3), (10.0, 3)])
+def test_the_time_bounds_the_search_but_the_first_trial_ends(monkeypatch, seconds, trials):
+    clocked(monkeypatch)  # 3 s a trial; another begins while 0.7 of one still fits
+    candidate, _ = tune("dial", *dialled(), seconds=seconds)
+    assert len(candidate["trials"]) == trials
+    assert candidate["seconds"] == 3 * trials
+
+
+def test_a_trial_that_turns_out_slow_is_given_up_between_folds(monkeypatch):
+    fits, saved = [], []
+    clocked(monkeypatch, cost=lambda rows: fits.append(rows) or (1.0 if len(fits) <= 3 else 50.0))
+    candidate, _ = tune("dial", *dialled(), seconds=20.0, save=lambda trial, oof: saved.append(trial["number"]))
+    assert len(fits) == 4
+    assert saved == [0]
+    assert len(candidate["trials"]) == 1
+
+
+def test_saved_trials_count_for_a_time_that_is_up(monkeypatch):
+    clocked(monkeypatch)
+    kept = []
+    first = tune("dial", *dialled(), trials=2, save=lambda trial, oof: kept.append((trial, oof)))
+    again = tune("dial", *dialled(), seconds=0.0, saved=kept)
+    same(first, again)
+
+
+def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
+    fits = []
+    clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
+    typed, y, place, schema = dialled(30_000)
+    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 15 s for one fit: 5,000 rows
+    assert fits[:4] == [2000, 5000, 5000, 5000]
+    assert candidate["max_rows"] == 5000
+    assert not np.isnan(oof[place >= 0]).any()
+    fits.clear()
+    fit_final(candidate, typed, y, schema)
+    assert fits == [5000]
+
+
+# --- extra rows ---------------------------------------------------------------------------------------------
+
+
+MARK = -12345.0
+
+
+def planter(count, seen):
+    def extra(typed, y, fold):
+        seen.append((fold, set(typed.index), y.tolist()))
+        return typed.head(count).assign(amount=MARK), np.ones(count, dtype=y.dtype)
+    return extra
+
+
+def test_extra_rows_reach_training_parts_only():
+    typed, y, place, schema = prepared()
+    seen = []
+    plain, more = (list(encode_folds(NATIVE, typed, y, place, schema, 0, extra)) for extra in (None, planter(17, seen)))
+    assert [number for number, _, _ in seen] == [0, 1, 2]
+    for without, having, (_, given, given_y), (train, _) in zip(plain, more, seen, fold_rows(place), strict=True):
+        assert given == set(train.tolist())
+        assert given_y == y[train].tolist()
+        assert len(having.train_x) == len(without.train_x) + 17 == len(having.train_y)
+        assert ((having.train_x == MARK).any(axis=1)).sum() == 17
+        assert having.train_y[(having.train_x == MARK).any(axis=1)].tolist() == [1] * 17
+        assert not (having.valid_x == MARK).any()
+        assert having.rows.tolist() == without.rows.tolist()
+        assert having.valid_y.tolist() == without.valid_y.tolist()
+
+
+def test_extra_rows_reach_the_final_fit_once(monkeypatch):
+    fits, seen = [], []
+    clocked(monkeypatch, cost=lambda rows: fits.append(rows) or 0.0)
+    typed, y, place, schema = dialled()
+    candidate = {"algorithm": "dial", "params": {"skill": 1.0}, "rounds": None, "max_rows": None}
+
+    def extra(rows, labels, fold):
+        seen.append(fold)
+        return rows.head(9), labels[:9]
+
+    fit_final(candidate, typed, y, schema, extra=extra)
+    assert (fits, seen) == ([609], [-1])
+
+
+# --- a sixth algorithm, and the rest ------------------------------------------------------------------------
+
+
+def test_a_sixth_algorithm_is_one_entry(bayes):
+    typed, y, place, schema = prepared()
+    candidate, oof = tune(bayes, typed, y, place, schema, trials=3)
+    assert candidate["algorithm"] == "naive_bayes"
+    assert candidate["auc_mean"] > 0.6
+    pipeline = fit_final(candidate, typed.iloc[training_rows(place)], y[training_rows(place)], schema)
+    assert isinstance(pipeline[-1], GaussianNB)
+    assert pipeline[-1].var_smoothing == candidate["params"]["var_smoothing"]
+    assert np.isfinite(oof[place >= 0]).all()
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_defaults_lie_in_the_space_and_every_drawn_value_too(name):
+    entry = ALGORITHMS[name]
+    drawn = [tuning._ask(entry, [], seed).params for seed in range(100, 103)]
+    assert drawn[0] == dict(entry.defaults[0])
+    free = [tuning._ask(replace(entry, defaults=()), [], seed).params for seed in range(30)]
+    for params in (*entry.defaults, *free):
+        assert set(params) == set(entry.space)
+        for key, span in entry.space.items():
+            assert params[key] in span if isinstance(span, list) else span[0] <= params[key] <= span[1], (key, params[key])
+
+
+def test_a_subsample_keeps_the_order_and_the_share_of_positives():
+    y = np.tile([1, 0, 0, 0], 250)
+    rows = tuning._subsample(np.arange(1000), y, 400, seed=0)
+    assert (len(rows), y[rows].sum()) == (400, 100)
+    assert (np.diff(rows) > 0).all()
+    assert tuning._subsample(np.arange(1000), y, 1000, seed=0).tolist() == list(range(1000))
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_boosted_models_get_the_median_of_the_folds_best_rounds(name, monkeypatch):
+    asked = []
+    real = tuning.fit_rounds
+
+    def spy(*args):
+        asked.append(real(*args))
+        return asked[-1]
+
+    monkeypatch.setattr(tuning, "fit_rounds", spy)
+    typed, y, place, schema = prepared()
+    candidate, _ = tune(name, typed, y, place, schema, trials=1)
+    assert len(asked) == 3
+    assert len(set(asked)) > 1
+    assert candidate["rounds"] == round(np.median(asked))
+    final = fit_final(candidate, typed, y, schema)[-1]
+    grown = final.n_estimators_ if name == "lightgbm" else final.get_booster().num_boosted_rounds()
+    assert grown == candidate["rounds"]
+
+
+def test_the_search_finds_what_the_table_holds():
+    typed, y, place, schema = prepared(1200)
+    candidate, oof = tune("logistic_regression", typed, y, place, schema, trials=2)
+    assert candidate["auc_mean"] > 0.75
+    shuffled = np.random.default_rng(0).permutation(y)
+    null, _ = tune("logistic_regression", typed, shuffled, place, schema, trials=2)
+    assert abs(null["auc_mean"] - 0.5) < 0.06  # nothing leaks: without a signal there is no score
+    assert len(mixed(1200)) == len(oof)
