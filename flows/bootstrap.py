@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTED = "FIVEFOLD_STARTED"  # seconds since 1970 at which the scheduler started; --budget counts from here
+SCOPE_FOLDER = "FIVEFOLD_SCOPE_FOLDER"  # where the file of --config scope lies; its relative paths start there
 
 
 def workers() -> int:
@@ -23,6 +24,9 @@ def prepare() -> None:
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     defaults = {STARTED: repr(time.time()), "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    for option, name, path in zip(sys.argv, sys.argv[1:], sys.argv[2:], strict=False):
+        if (option, name) == ("--config", "scope"):  # Metaflow hands on the content of the file, not its place
+            defaults[SCOPE_FOLDER] = str(Path(path).resolve().parent)
     if (ROOT / "metaflow_config").is_dir():
         defaults |= {
             "METAFLOW_HOME": str(ROOT / "metaflow_config"),

@@ -37,8 +37,9 @@ def launch(flow: Callable[[], object]) -> None:
 
 
 def _how_to_go_on(run_id: str) -> str:
-    return ("\nNothing finished is lost. When the cause is mended, go on with\n"
-            f"    python {_shown(sys.argv[0])} resume --origin-run-id {run_id}")
+    return ("\nNothing finished is lost. After a kill or a mended fault, go on with\n"
+            f"    python {_shown(sys.argv[0])} resume --origin-run-id {run_id}\n"
+            "Resuming keeps options and scope as they were; to change those, start with `run` again.")
 
 
 def _closing(pathspec: str) -> str:

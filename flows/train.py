@@ -38,8 +38,9 @@ class TrainFlow(FlowSpec):
 
         self.first_run_id, self.started, self.user = current.run_id, stages.now(), current.username
         self.options = {name: getattr(self, name) for name in OPTIONS}
-        scope = intake.resolve_scope(self.scope.to_dict(), bootstrap.ROOT, data=self.data, query=self.query,
-                                     target=self.target, positive=self.positive, ids=self.id_columns, drop=self.drop)
+        scope = intake.resolve_scope(self.scope.to_dict(), bootstrap.ROOT, bootstrap.SCOPE_FOLDER, data=self.data,
+                                     query=self.query, target=self.target, positive=self.positive,
+                                     ids=self.id_columns, drop=self.drop)
         self.problem, self.table, self.source, self.findings = stages.collect(scope, bootstrap.ROOT, self.data_rev)
         self.next(self.validate)
 

@@ -148,7 +148,8 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     if len(names) > 1:
         values = frame.corr(method="spearman", min_periods=30).to_numpy()
     matrix = [[round(float(v), 3) if math.isfinite(v) else None for v in line] for line in values]
-    pairs: list[dict[str, Any]] = [{"a": names[i], "b": names[j], "value": value} for i in range(len(names)) for j in range(i)
+    pairs: list[dict[str, Any]] = [{"a": names[i], "b": names[j],
+                                    "value": value} for i in range(len(names)) for j in range(i)
                                    if (value := matrix[i][j]) is not None and abs(value) >= 0.1]
     return {"method": "Spearman", "rows": len(frame), "columns": names, "matrix": matrix,
             "strongest": sorted(pairs, key=lambda pair: -abs(pair["value"]))[:15]}

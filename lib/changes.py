@@ -77,7 +77,8 @@ def two_proportions(hits: int, of: int, other_hits: int, other_of: int) -> float
     return math.erfc(abs(hits / of - other_hits / other_of) / spread / math.sqrt(2)) if spread else 1.0
 
 
-def _column(name: str, now: Mapping[str, Any], before: Mapping[str, Any], rows: int, rows_before: int) -> list[dict[str, Any]]:
+def _column(name: str, now: Mapping[str, Any], before: Mapping[str, Any], rows: int,
+            rows_before: int) -> list[dict[str, Any]]:
     """The lines of a column that both tables have."""
     if now["kind"] != before["kind"]:
         return [_line(name, "kind", before["kind"], now["kind"], True)]
@@ -93,9 +94,11 @@ def _column(name: str, now: Mapping[str, Any], before: Mapping[str, Any], rows: 
         if shift >= bound:
             lines.append(_line(name, "distribution", _typical(before), _typical(now), shift >= PSI_NOTABLE,
                                f"PSI {shift:.3f}; by chance alone at most {bound:.3f}"))
-    if "levels" in now and "levels" in before and (new := [v for v in now["levels"]["level"] if v not in before["levels"]["level"]]):
+    if "levels" in now and "levels" in before and (new := [v for v in now["levels"]["level"]
+                                                           if v not in before["levels"]["level"]]):
         whole = not before["levels"]["other"]
-        lines.append(_line(name, "new levels", f"{before['distinct']:,} levels", ", ".join(new[:5]) + (" …" if len(new) > 5 else ""),
+        lines.append(_line(name, "new levels", f"{before['distinct']:,} levels",
+                           ", ".join(new[:5]) + (" …" if len(new) > 5 else ""),
                            whole, "not seen earlier" if whole else "not among the 20 most frequent earlier"))
     return lines
 
@@ -136,7 +139,8 @@ def align_levels(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
     whole = [not t["other"] for t in (before, now)]
     kept = sorted({level for table in tables for level in table
                    if all(level in other or complete for other, complete in zip(tables, whole, strict=True))})
-    counts = [[float(t.get(level, 0)) for level in kept] + [float(sum(full["rows"]) - sum(t.get(level, 0) for level in kept))]
+    counts = [[float(t.get(level,
+                           0)) for level in kept] + [float(sum(full["rows"]) - sum(t.get(level, 0) for level in kept))]
               for t, full in zip(tables, (before, now), strict=True)]
     if not counts[0][-1] and not counts[1][-1]:
         counts = [c[:-1] for c in counts]
@@ -148,7 +152,8 @@ def _typical(column: Mapping[str, Any]) -> str:
         return f"median {column['quantiles']['p50']:g}, p5 to p95: {column['quantiles']['p5']:g} to {column['quantiles']['p95']:g}"
     levels = column["levels"]
     total = max(1, sum(levels["rows"]))
-    return ", ".join(f"{level} {_percent(rows / total)}" for level, rows in list(zip(levels["level"], levels["rows"], strict=False))[:3])
+    return ", ".join(f"{level} {_percent(rows / total)}" for level,
+                     rows in list(zip(levels["level"], levels["rows"], strict=False))[:3])
 
 
 def _percent(share: float | None) -> str:

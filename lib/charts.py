@@ -14,7 +14,7 @@ import altair as alt
 
 NEGATIVE, POSITIVE = "#3B8BC4", "#E0701E"  # blue and orange: told apart with every common colour blindness
 ACCENT, QUIET, TEXT = "#3B8BC4", "#9AA3AD", "#77808A"
-HEIGHT, CELL_WIDTH, CELL_HEIGHT = 220, 250, 84
+HEIGHT, CELL_WIDTH, CELL_HEIGHT, CELL_LEVELS = 220, 240, 84, 7
 LABEL_PIXELS = 170  # longer labels end in an ellipsis
 MOST_BARS = 40
 NOTHING = "nothing to show"
@@ -22,28 +22,31 @@ NOTHING = "nothing to show"
 Words = tuple[str, str]  # how the negative and the positive class are called
 
 
-def distribution(column: Mapping[str, Any], words: Words = ("negative", "positive"), *, compact: bool = False) -> alt.LayerChart | alt.Chart:
+def distribution(column: Mapping[str, Any], words: Words = ("negative", "positive"), *,
+                 compact: bool = False) -> alt.Chart:
     """How the values of each class spread: share of the class by bin, level or period (each class sums to 1)."""
     if "histogram" in column:
         return _histogram(column, words, compact)
-    groups, labels = _groups(column)
+    groups, labels = _groups(column, CELL_LEVELS if compact else None)
     totals = {side: max(1, sum(groups.get(side, []))) for side in ("negative", "positive")}
     data = [{"group": label, "class": word, "share": groups[side][i] / totals[side], "rows": groups[side][i]}
             for i, label in enumerate(labels) for side, word in zip(("negative", "positive"), words, strict=True)]
     if not data:
         return empty(column["name"], compact)
     tooltip = [alt.Tooltip("group:N", title="value"), alt.Tooltip("class:N", title="class"),
-               alt.Tooltip("rows:Q", title="rows", format=","), alt.Tooltip("share:Q", title="share of the class", format=".1%")]
+               alt.Tooltip("rows:Q", title="rows", format=","),
+               alt.Tooltip("share:Q", title="share of the class", format=".1%")]
     base = alt.Chart(alt.Data(values=data))
     if "periods" in column:
         chart = base.mark_line(point=not compact, interpolate="monotone").encode(
-            x=_period_axis(column["periods"]["unit"], compact), y=_share_axis(compact), color=_class_colour(words, compact),
+            x=_period_axis(column["periods"]["unit"], compact), y=_share_axis(compact),
+            color=_class_colour(words, compact),
             tooltip=tooltip)
         return styled(chart, _name(column), compact)
     chart = base.mark_bar(height={"band": 0.9}).encode(
         y=alt.Y("group:N", sort=labels, title=None, axis=alt.Axis(labelLimit=90 if compact else LABEL_PIXELS)),
         yOffset=alt.YOffset("class:N", sort=list(words)),
-        x=alt.X("share:Q", title=None if compact else "share of the class", axis=alt.Axis(format=".0%", tickCount=4)),
+        x=alt.X("share:Q", title=None if compact else "share of the class", axis=alt.Axis(format="~%", tickCount=4)),
         color=_class_colour(words, compact), tooltip=tooltip)
     return styled(chart, _name(column), compact, height=max(30, (18 if compact else 26) * len(labels)))
 
@@ -51,7 +54,7 @@ def distribution(column: Mapping[str, Any], words: Words = ("negative", "positiv
 def rate(column: Mapping[str, Any], overall: float | None = None, words: Words = ("negative", "positive"), *,
          compact: bool = False) -> alt.LayerChart | alt.Chart:
     """Positive rate with its 95% interval by decile, value, level or period; dashed: the rate of the whole table."""
-    groups, labels = _groups(column)
+    groups, labels = _groups(column, CELL_LEVELS if compact else None)
     data = [{"group": label, "rate": groups["rate"][i], "low": groups["low"][i], "high": groups["high"][i],
              "rows": groups["rows"][i]} for i, label in enumerate(labels) if groups["rate"][i] is not None]
     if not data:
@@ -68,7 +71,7 @@ def rate(column: Mapping[str, Any], overall: float | None = None, words: Words =
     across = dated or numeric
     side = alt.Y if across else alt.X
     share = side("rate:Q", title=None if compact else f"share {words[1]}", scale=alt.Scale(zero=True),
-                 axis=alt.Axis(format=".0%", tickCount=3 if compact else 5))
+                 axis=alt.Axis(format="~%", tickCount=3 if compact else 5))
     low, high = ("low:Q", "high:Q")
     tooltip = [alt.Tooltip("group:N", title="value"), alt.Tooltip("rate:Q", title="positive rate", format=".1%"),
                alt.Tooltip(low, title="95% from", format=".1%"), alt.Tooltip(high, title="to", format=".1%"),
@@ -90,7 +93,8 @@ def rate(column: Mapping[str, Any], overall: float | None = None, words: Words =
 
 def association(ranking: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> alt.LayerChart | alt.Chart:
     """Bars of each column's common measure above 0.5, strongest first, with 95% intervals."""
-    data = [{"column": r["column"], "kind": r["kind"], "value": max(0.5, r["alone"]["value"]), "measured": r["alone"]["value"],
+    data = [{"column": r["column"], "kind": r["kind"], "value": max(0.5, r["alone"]["value"]),
+             "measured": r["alone"]["value"],
              "low": max(0.5, r["alone"]["low"]), "high": max(0.5, r["alone"]["high"]), "start": 0.5,
              "direction": {"up": "higher where positive", "down": "lower where positive"}.get(r["direction"], "–")}
             for r in ranking[:most] if r["alone"]]
@@ -103,7 +107,8 @@ def association(ranking: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> 
     bars = base.mark_bar(color=ACCENT, clip=True, opacity=0.85).encode(
         y=order, x=alt.X("value:Q", scale=scale, title="ROC AUC of the column alone (0.5: none)"), x2=alt.X2("start"),
         tooltip=[alt.Tooltip("column:N", title="column"), alt.Tooltip("kind:N", title="kind"),
-                 alt.Tooltip("measured:Q", title="ROC AUC alone", format=".3f"), alt.Tooltip("low:Q", title="95% from", format=".3f"),
+                 alt.Tooltip("measured:Q", title="ROC AUC alone", format=".3f"),
+                 alt.Tooltip("low:Q", title="95% from", format=".3f"),
                  alt.Tooltip("high:Q", title="to", format=".3f"), alt.Tooltip("direction:N", title="values are")])
     spread = base.mark_rule(color=TEXT, clip=True).encode(y=order, x=alt.X("low:Q", scale=scale), x2=alt.X2("high"))
     return styled(alt.layer(bars, spread), "Association with the target", height=20 * len(data) + 10)
@@ -117,43 +122,48 @@ def missing(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> 
         return empty("Missing cells")
     chart = alt.Chart(alt.Data(values=data)).mark_bar(color=ACCENT, opacity=0.85).encode(
         y=alt.Y("column:N", sort=[d["column"] for d in data], title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS)),
-        x=alt.X("share:Q", title="share of rows", axis=alt.Axis(format="%")),
+        x=alt.X("share:Q", title="share of rows", axis=alt.Axis(format=".1~%", tickCount=6)),
         tooltip=[alt.Tooltip("column:N", title="column"), alt.Tooltip("share:Q", title="missing", format=".2%"),
                  alt.Tooltip("cells:Q", title="cells", format=",")])
     return styled(chart, "Missing cells", height=20 * len(data) + 10)
 
 
 def correlation(found: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
-    """Heat map of Spearman's correlations; blue negative, orange positive; numbers are written in up to 12 columns."""
+    """Map of Spearman's correlations, each pair once: blue negative, orange positive; written out for up to 12 columns."""
     names = list(found["columns"])
-    data = [{"a": a, "b": b, "value": found["matrix"][i][j]} for i, a in enumerate(names) for j, b in enumerate(names)
-            if found["matrix"][i][j] is not None and j <= i]
-    if len(names) < 2 or not data:
+    data = [{"a": a, "b": names[j], "value": value, "size": abs(value), "sign": "negative" if value < 0 else "positive"}
+            for i, a in enumerate(names) for j in range(i) if (value := found["matrix"][i][j]) is not None]
+    if not data:
         return empty("Correlations")
     base = alt.Chart(alt.Data(values=data)).encode(
         x=alt.X("b:N", sort=names, title=None, axis=alt.Axis(labelAngle=-40, labelLimit=110)),
         y=alt.Y("a:N", sort=names, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS)))
     cells = base.mark_rect().encode(
-        color=alt.Color("value:Q", title="Spearman", scale=alt.Scale(domain=[-1, 0, 1], range=[NEGATIVE, "#8A929A22", POSITIVE])),
+        color=alt.Color("sign:N", scale=alt.Scale(domain=["negative", "positive"], range=[NEGATIVE, POSITIVE])),
+        opacity=alt.Opacity("size:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 1]), legend=None),
         tooltip=[alt.Tooltip("a:N", title="column"), alt.Tooltip("b:N", title="with"),
                  alt.Tooltip("value:Q", title="Spearman", format=".2f")])
-    size = max(14, min(34, 420 // len(names)))
+    height = max(14, min(34, 420 // len(names))) * len(names)
     if len(names) > 12:
-        return styled(cells, "Correlations", height=size * len(names))
-    written = base.mark_text(fontSize=11, color=TEXT).encode(text=alt.Text("value:Q", format=".2f"))
-    return styled(alt.layer(cells, written), "Correlations", height=size * len(names))
+        return styled(cells, "Correlations", height=height)
+    written = base.mark_text(fontSize=11).encode(
+        text=alt.Text("value:Q", format=".2f"),
+        color=alt.condition("datum.size > 0.55", alt.value("white"), alt.value(TEXT)))
+    return styled(alt.layer(cells, written).resolve_scale(color="independent"), "Correlations", height=height)
 
 
 def trend(found: Mapping[str, Any], words: Words = ("negative", "positive")) -> alt.LayerChart | alt.Chart:
     """Positive rate by period with its 95% band."""
-    data = [{"group": p if found["unit"] == "number" else f"{p}T00:00:00", "rate": r, "low": low, "high": high, "rows": rows} for p, r, low, high, rows in zip(
+    data = [{"group": p if found["unit"] == "number" else f"{p}T00:00:00", "rate": r, "low": low, "high": high,
+             "rows": rows} for p, r, low, high, rows in zip(
         found["period"], found["rate"], found["low"], found["high"], found["rows"], strict=True) if r is not None]
     if not data:
         return empty("Trend")
     dated = found["unit"] != "number"
     place = _period_axis(found["unit"], False) if dated else alt.X("group:Q", title=found["column"])
     base = alt.Chart(alt.Data(values=data)).encode(x=place)
-    band = base.mark_area(color=POSITIVE, opacity=0.2).encode(y=alt.Y("low:Q", title=f"share {words[1]}"), y2=alt.Y2("high"))
+    band = base.mark_area(color=POSITIVE, opacity=0.2).encode(y=alt.Y("low:Q", title=f"share {words[1]}"),
+                                                              y2=alt.Y2("high"))
     line = base.mark_line(color=POSITIVE, point=alt.OverlayMarkDef(color=POSITIVE, size=25)).encode(
         y=alt.Y("rate:Q", title=f"share {words[1]}", scale=alt.Scale(zero=True), axis=alt.Axis(format=".0%")),
         tooltip=[alt.Tooltip("group:N", title="from"), alt.Tooltip("rate:Q", title="positive rate", format=".1%"),
@@ -169,7 +179,8 @@ def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) ->
         q = c.get("quantiles")
         if q and q["p25"] is not None and q["p75"] is not None and q["p75"] > q["p25"]:
             unit = q["p75"] - q["p25"]
-            data.append({"column": name, "out": c["outliers"]["share"], "count": c["outliers"]["low"] + c["outliers"]["high"],
+            data.append({"column": name, "out": c["outliers"]["share"],
+                         "count": c["outliers"]["low"] + c["outliers"]["high"],
                          **{k: max(-5.0, min(6.0, (v - q["p25"]) / unit)) for k, v in q.items()},
                          **{f"{k} value": v for k, v in q.items()}})
     data = sorted(data, key=lambda d: -d["out"])[:most]
@@ -179,14 +190,18 @@ def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) ->
     scale = alt.Scale(domain=[-5, 6], nice=False)
     tooltip = [alt.Tooltip("column:N", title="column"), alt.Tooltip("count:Q", title="outside the fences", format=","),
                alt.Tooltip("out:Q", title="share", format=".2%"),
-               *(alt.Tooltip(f"{k} value:Q", title=k, format=",.5~g") for k in ("min", "p1", "p25", "p50", "p75", "p99", "max"))]
+               *(alt.Tooltip(f"{k} value:Q", title=k, format=",.5~g") for k in ("min", "p1", "p25", "p50", "p75", "p99",
+                                                                                "max"))]
     base = alt.Chart(alt.Data(values=data)).encode(y=order, tooltip=tooltip)
     title = "distance from the first quartile in interquartile ranges (cut at -5 and 6)"
-    layers = [base.mark_bar(color=ACCENT, height=10, clip=True).encode(x=alt.X("p25:Q", scale=scale, title=title), x2=alt.X2("p75")),
+    layers = [base.mark_bar(color=ACCENT, height=10, clip=True).encode(x=alt.X("p25:Q", scale=scale, title=title),
+                                                                       x2=alt.X2("p75")),
               base.mark_rule(color=ACCENT, clip=True).encode(x=alt.X("p1:Q", scale=scale), x2=alt.X2("p99")),
               base.mark_tick(color=TEXT, thickness=2, height=12).encode(x=alt.X("p50:Q", scale=scale))]
-    layers += [base.mark_point(color=POSITIVE, filled=True, size=28).encode(x=alt.X(f"{end}:Q", scale=scale)) for end in ("min", "max")]
-    layers.append(alt.Chart(alt.Data(values=[{"fence": -1.5}, {"fence": 2.5}])).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(
+    layers += [base.mark_point(color=POSITIVE, filled=True,
+                               size=28).encode(x=alt.X(f"{end}:Q", scale=scale)) for end in ("min", "max")]
+    layers.append(alt.Chart(alt.Data(values=[{"fence": -1.5}, {"fence": 2.5}])).mark_rule(color=QUIET,
+                                                                                          strokeDash=[4, 3]).encode(
         x=alt.X("fence:Q", scale=scale)))
     return styled(alt.layer(*layers), "Outliers: Tukey's fences", height=22 * len(data) + 10)
 
@@ -197,10 +212,13 @@ def styled(chart: Any, title: str | None, compact: bool = False, height: int | N
     if compact:
         chart = chart.properties(width=CELL_WIDTH)
     elif title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start", fontSize=14, fontWeight=600, color=TEXT, limit=600))
+        chart = chart.properties(title=alt.TitleParams(title, anchor="start", fontSize=14, fontWeight=600, color=TEXT,
+                                                       limit=600))
     size = 10 if compact else 11
-    return (chart.configure(background="transparent").configure_view(stroke=None, continuousWidth=480, discreteWidth=480)
-            .configure_axis(labelColor=TEXT, titleColor=TEXT, gridColor="#8A929A33", domainColor="#8A929A88", tickColor="#8A929A88",
+    return (chart.configure(background="transparent").configure_view(stroke=None, continuousWidth=480,
+                                                                     discreteWidth=480)
+            .configure_axis(labelColor=TEXT, titleColor=TEXT, gridColor="#8A929A33", domainColor="#8A929A88",
+                            tickColor="#8A929A88",
                             labelFontSize=size, titleFontSize=size + 1, titleFontWeight="normal", titleLimit=400)
             .configure_legend(labelColor=TEXT, titleColor=TEXT, labelLimit=LABEL_PIXELS, orient="top", title=None,
                               labelFontSize=size))
@@ -215,13 +233,15 @@ def empty(title: str, compact: bool = False) -> alt.Chart:
 def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> alt.Chart:
     h = column["histogram"]
     totals = {side: max(1, sum(h[side])) for side in ("negative", "positive")}
-    data = [{"from": h["edges"][i], "to": h["edges"][i + 1], "class": word, "share": h[side][i] / totals[side], "rows": h[side][i]}
+    data = [{"from": h["edges"][i], "to": h["edges"][i + 1], "class": word, "share": h[side][i] / totals[side],
+             "rows": h[side][i]}
             for i in range(len(h["rows"])) for side, word in zip(("negative", "positive"), words, strict=True)]
     beyond = h["below"] + h["above"]
     told = f"{_name(column)}" + (f" (without {beyond:,} values beyond the axis)" if beyond else "")
     chart = alt.Chart(alt.Data(values=data)).mark_bar(opacity=0.55, binSpacing=0).encode(
         x=alt.X("from:Q", bin="binned", title=None if compact else told, scale=alt.Scale(zero=False, nice=False),
-                axis=alt.Axis(tickCount=5 if compact else 10, labelOverlap=True, grid=False, format="~s" if compact else ",~g")),
+                axis=alt.Axis(tickCount=5 if compact else 10, labelOverlap=True, grid=False,
+                              format="~s" if compact else ",~g")),
         x2=alt.X2("to"), y=_share_axis(compact), color=_class_colour(words, compact),
         tooltip=[alt.Tooltip("from:Q", title="from", format=",.5~g"), alt.Tooltip("to:Q", title="to", format=",.5~g"),
                  alt.Tooltip("class:N", title="class"), alt.Tooltip("rows:Q", title="rows", format=","),
@@ -231,7 +251,7 @@ def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> alt.Ch
 
 def _share_axis(compact: bool) -> alt.Y:
     return alt.Y("share:Q", stack=None, title=None if compact else "share of the class",
-                 axis=alt.Axis(format=".0%", tickCount=3 if compact else 5))
+                 axis=alt.Axis(format="~%", tickCount=3 if compact else 5))
 
 
 def _class_colour(words: Words, compact: bool) -> alt.Color:
@@ -242,20 +262,24 @@ def _class_colour(words: Words, compact: bool) -> alt.Color:
 def _period_axis(unit: str, compact: bool) -> alt.X:
     """Periods as local midnights: Vega reads a bare date as UTC and would show the day before west of Greenwich."""
     return alt.X("group:T", title=None if compact else unit, axis=alt.Axis(
-        format="%Y" if unit == "year" else "%b %Y" if unit in ("month", "quarter") else "%d %b", labelOverlap=True, grid=False,
+        format="%Y" if unit == "year" else "%b %Y" if unit in ("month", "quarter") else "%d %b", labelOverlap=True,
+        grid=False,
         tickCount=4 if compact else 8))
 
 
-def _groups(column: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
-    """(rates, labels) of a column's groups, of whichever sort it has."""
+def _groups(column: Mapping[str, Any], most: int | None = None) -> tuple[Mapping[str, Any], list[str]]:
+    """(rates, labels) of a column's groups, of whichever sort it has; of levels the `most` frequent ones."""
     if "levels" in column:
         found = column["levels"]
+        if most is not None and len(found["rows"]) > most:
+            return found, found["level"][:most]
         return found, [*found["level"], *([f"other ({found['other']:,} levels)"] if found["other"] else [])]
     if "periods" in column:
         return column["periods"], [f"{p}T00:00:00" for p in column["periods"]["period"]]
     if "groups" in column:
         found = column["groups"]
-        return found, [f"{a:,.5g}" if a == b else f"{a:,.5g} – {b:,.5g}" for a, b in zip(found["from"], found["to"], strict=True)]
+        return found, [f"{a:,.5g}" if a == b else f"{a:,.5g} – {b:,.5g}" for a,
+                       b in zip(found["from"], found["to"], strict=True)]
     return {}, []
 
 

@@ -17,19 +17,23 @@ def leaderboard(board: Sequence[Mapping[str, Any]], names: Names | None = None) 
     names = names or {}
     alive = [a for a in board if a["status"] == "ok"]
     data = [{"algorithm": names.get(a["algorithm"], a["algorithm"]), "mean": a["auc_mean"], "sd": a["auc_std"],
-             "standing": "winner" if a["rank"] == 1 else "indistinguishable from it" if a["indistinguishable"] else "behind"}
+             "standing": "winner" if a["rank"] == 1 else "indistinguishable from it" if a["indistinguishable"]
+             else "behind"}
             for a in alive]
     folds = [{"algorithm": d["algorithm"], "standing": d["standing"], "score": s, "fold": n}
              for a, d in zip(alive, data, strict=True) for n, s in enumerate(a["fold_scores"], 1)]
     if not data:
         return empty("Leaderboard")
-    y = alt.Y("algorithm:N", sort=[d["algorithm"] for d in data], title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS, grid=True))
+    y = alt.Y("algorithm:N", sort=[d["algorithm"] for d in data], title=None,
+              axis=alt.Axis(labelLimit=LABEL_PIXELS, grid=True))
     colour = alt.Color("standing:N", title=None, scale=alt.Scale(
         domain=["winner", "indistinguishable from it", "behind"], range=[POSITIVE, "#E8A56B", QUIET]))
     scale = alt.Scale(zero=False, padding=12)
     rings = alt.Chart(alt.Data(values=folds)).mark_point(filled=False, size=45, opacity=0.7).encode(
-        y=y, x=alt.X("score:Q", scale=scale, title="ROC AUC (ring: a fold; dot: their mean)"), color=colour,
-        tooltip=[alt.Tooltip("algorithm:N"), alt.Tooltip("fold:O"), alt.Tooltip("score:Q", title="ROC AUC", format=".4f")])
+        y=y, x=alt.X("score:Q", scale=scale, title="ROC AUC (ring: a fold; dot: their mean)",
+                     axis=alt.Axis(tickCount=8)), color=colour,
+        tooltip=[alt.Tooltip("algorithm:N"), alt.Tooltip("fold:O"),
+                 alt.Tooltip("score:Q", title="ROC AUC", format=".4f")])
     dots = alt.Chart(alt.Data(values=data)).mark_point(filled=True, size=150, opacity=1).encode(
         y=y, x=alt.X("mean:Q", scale=scale), color=colour,
         tooltip=[alt.Tooltip("algorithm:N"), alt.Tooltip("mean:Q", title="mean ROC AUC", format=".4f"),
@@ -38,7 +42,7 @@ def leaderboard(board: Sequence[Mapping[str, Any]], names: Names | None = None) 
 
 
 def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> alt.LayerChart | alt.Chart:
-    """Every trial of one search as a dot (pruned ones grey) and the best so far as a line."""
+    """Every trial of one search as a dot and the best so far as a line; pruned ones grey, by the folds they finished."""
     best, data = None, []
     for trial in found:
         if trial["state"] == "complete":
@@ -47,7 +51,8 @@ def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> alt.Lay
                      "seconds": trial["seconds"]})
     if not data:
         return empty(title)
-    x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domainMin=1, nice=False, padding=8))
+    x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d"),
+              scale=alt.Scale(domainMin=1, nice=False, padding=8))
     base = alt.Chart(alt.Data(values=data)).encode(x=x)
     line = base.transform_filter("isValid(datum.best)").mark_line(interpolate="step-after", color=POSITIVE).encode(
         y=alt.Y("best:Q", title="ROC AUC (line: best so far)", scale=alt.Scale(zero=False)))
@@ -65,8 +70,10 @@ def roc(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     c = evaluation.get("confusion") or {}
     points = _rows(fpr=curve["fpr"], tpr=curve["tpr"])
     title = f"ROC: area {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
-    x, y = _unit_axis("x", "fpr", "false alarms: share of negatives flagged"), _unit_axis("y", "tpr", "recall: share of positives flagged")
-    layers = [_diagonal("fpr", "tpr"), alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
+    x, y = _unit_axis("x", "fpr", "false alarms: share of negatives flagged"), _unit_axis("y", "tpr",
+                                                                                          "recall: share of positives flagged")
+    layers = [_diagonal("fpr", "tpr"),
+              alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
         x=x, y=y, order=alt.Order("i:Q"), tooltip=_percents({"fpr": "false alarms", "tpr": "recall"}))]
     if c and c["tp"] + c["fn"] and c["fp"] + c["tn"]:
         here = [{"fpr": c["fp"] / (c["fp"] + c["tn"]), "tpr": c["tp"] / (c["tp"] + c["fn"])}]
@@ -84,7 +91,8 @@ def precision_recall(evaluation: Mapping[str, Any]) -> alt.LayerChart:
         order=alt.Order("i:Q"), tooltip=_percents({"recall": "recall", "precision": "precision"}))]
     if c and (total := sum(c.values())):
         base = [{"rate": (c["tp"] + c["fn"]) / total}]
-        layers.append(alt.Chart(alt.Data(values=base)).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(y=alt.Y("rate:Q")))
+        layers.append(alt.Chart(alt.Data(values=base)).mark_rule(color=QUIET,
+                                                                 strokeDash=[4, 3]).encode(y=alt.Y("rate:Q")))
         if c["tp"] + c["fn"] and c["tp"] + c["fp"]:
             layers.append(_mark([{"recall": c["tp"] / (c["tp"] + c["fn"]), "precision": c["tp"] / (c["tp"] + c["fp"])}],
                                 "recall", "precision"))
@@ -110,10 +118,13 @@ def gain(evaluation: Mapping[str, Any], capacity: float | None = None) -> alt.La
     """Share of all positives found by share of rows contacted, highest probabilities first; dashed: at random."""
     curve = evaluation["curves"]["lift"]
     points = _rows(share=curve["share"], gain=curve["gain"], lift=curve["lift"])
-    layers = [_diagonal("share", "gain"), alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
-        x=_unit_axis("x", "share", "share of rows, highest probability first"), y=_unit_axis("y", "gain", "share of positives among them"),
+    layers = [_diagonal("share", "gain"),
+              alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
+        x=_unit_axis("x", "share", "share of rows, highest probability first"),
+        y=_unit_axis("y", "gain", "share of positives among them"),
         order=alt.Order("i:Q"),
-        tooltip=[*_percents({"share": "rows", "gain": "positives found"}), alt.Tooltip("lift:Q", title="lift over chance", format=".2f")])]
+        tooltip=[*_percents({"share": "rows", "gain": "positives found"}),
+                 alt.Tooltip("lift:Q", title="lift over chance", format=".2f")])]
     if capacity is not None:
         rule = alt.Chart(alt.Data(values=[{"capacity": capacity}])).mark_rule(color=TEXT, strokeDash=[2, 2])
         layers.append(rule.encode(x=alt.X("capacity:Q"), tooltip=_percents({"capacity": "capacity"})))
@@ -129,30 +140,37 @@ def cost(evaluation: Mapping[str, Any], unit: str = "cost a row, in the scope's 
             tooltip=[alt.Tooltip("threshold:Q", format=".3f"), alt.Tooltip("cost:Q", format=".4~g")])]
     if chosen is not None:
         rule = alt.Chart(alt.Data(values=[{"threshold": chosen}])).mark_rule(color=TEXT, strokeDash=[4, 3])
-        layers.append(rule.encode(x=alt.X("threshold:Q"), tooltip=[alt.Tooltip("threshold:Q", title="chosen", format=".3f")]))
+        layers.append(rule.encode(x=alt.X("threshold:Q"),
+                                  tooltip=[alt.Tooltip("threshold:Q", title="chosen", format=".3f")]))
     return styled(alt.layer(*layers), "Expected cost by threshold", height=300)
 
 
 def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")) -> alt.LayerChart:
     """The four counts; colour is the share of the true class."""
     data = []
-    for truth, cells in ((words[1], (("flagged", "tp"), ("not flagged", "fn"))), (words[0], (("flagged", "fp"), ("not flagged", "tn")))):
+    for truth, cells in ((words[1], (("flagged", "tp"), ("not flagged", "fn"))),
+                         (words[0], (("flagged", "fp"), ("not flagged", "tn")))):
         total = max(1, sum(counts[key] for _, key in cells))
         data += [{"truth": truth, "said": said, "rows": counts[key], "share": counts[key] / total,
                   "text": f"{counts[key]:,} ({100 * counts[key] / total:.0f}%)"} for said, key in cells]
     base = alt.Chart(alt.Data(values=data)).encode(
-        x=alt.X("said:N", sort=["flagged", "not flagged"], title=None, axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)),
-        y=alt.Y("truth:N", sort=[words[1], words[0]], title="truly", axis=alt.Axis(labelLimit=LABEL_PIXELS, domain=False, ticks=False)),
+        x=alt.X("said:N", sort=["flagged", "not flagged"], title=None,
+                axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)),
+        y=alt.Y("truth:N", sort=[words[1], words[0]], title="truly",
+                axis=alt.Axis(labelLimit=LABEL_PIXELS, domain=False, ticks=False)),
         tooltip=[alt.Tooltip("truth:N", title="truly"), alt.Tooltip("said:N", title="model"),
                  alt.Tooltip("rows:Q", format=","), alt.Tooltip("share:Q", title="share of the class", format=".1%")])
-    cells = base.mark_rect(cornerRadius=3).encode(color=alt.Color("share:Q", legend=None, scale=alt.Scale(
-        domain=[0, 1], range=["#3B8BC411", NEGATIVE])))
-    return styled(alt.layer(cells, base.mark_text(fontSize=15, color=TEXT).encode(text="text:N")), "Held-out rows", height=140)
+    cells = base.mark_rect(cornerRadius=3, color=NEGATIVE).encode(
+        opacity=alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.08, 1])))
+    written = base.mark_text(fontSize=15).encode(
+        text="text:N", color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value(TEXT)))
+    return styled(alt.layer(cells, written), "Held-out rows", height=140)
 
 
 def importance(found: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> alt.LayerChart | alt.Chart:
     """Loss of ROC AUC when a column is shuffled: mean over repeats, and a standard deviation either way."""
-    data = [{"column": f["column"], "mean": f["mean"], "sd": f["sd"], "low": f["mean"] - f["sd"], "high": f["mean"] + f["sd"]}
+    data = [{"column": f["column"], "mean": f["mean"], "sd": f["sd"], "low": f["mean"] - f["sd"],
+             "high": f["mean"] + f["sd"]}
             for f in found[:most]]
     if not data:
         return empty("Permutation importance")
@@ -160,7 +178,8 @@ def importance(found: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> alt
     base = alt.Chart(alt.Data(values=data)).encode(y=order)
     bars = base.mark_bar(color=ACCENT, opacity=0.85).encode(
         x=alt.X("mean:Q", title="loss of ROC AUC when shuffled (line: ± 1 SD)"),
-        tooltip=[alt.Tooltip("column:N"), alt.Tooltip("mean:Q", title="loss", format=".4f"), alt.Tooltip("sd:Q", title="SD", format=".4f")])
+        tooltip=[alt.Tooltip("column:N"), alt.Tooltip("mean:Q", title="loss", format=".4f"),
+                 alt.Tooltip("sd:Q", title="SD", format=".4f")])
     spread = base.mark_rule(color=TEXT).encode(x=alt.X("low:Q"), x2=alt.X2("high"))
     return styled(alt.layer(bars, spread), "Permutation importance", height=20 * len(data) + 10)
 
@@ -169,13 +188,14 @@ def baselines(evaluation: Mapping[str, Any], name: str = "this model") -> alt.La
     """Held-out ROC AUC of the model and of what it was compared with, with 95% intervals."""
     auc = evaluation["auc"]
     data = [{"name": name, "auc": auc["value"], "low": auc["low"], "high": auc["high"], "ours": True},
-            *({**{k: b[k] for k in ("name", "auc", "low", "high")}, "ours": False} for b in evaluation.get("baselines", []))]
+            *({**{k: b[k] for k in ("name", "auc", "low", "high")}, "ours": False} for b in evaluation.get("baselines",
+                                                                                                           []))]
     y = alt.Y("name:N", sort=[d["name"] for d in data], title=None, axis=alt.Axis(labelLimit=220))
     colour = alt.Color("ours:N", legend=None, scale=alt.Scale(domain=[True, False], range=[POSITIVE, QUIET]))
     base = alt.Chart(alt.Data(values=data)).encode(y=y, color=colour)
     scale = alt.Scale(zero=False, padding=12)
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x=alt.X("auc:Q", scale=scale, title="held-out ROC AUC, 95% interval"),
+        x=alt.X("auc:Q", scale=scale, title="held-out ROC AUC, 95% interval", axis=alt.Axis(tickCount=8)),
         tooltip=[alt.Tooltip("name:N"), *(alt.Tooltip(f"{k}:Q", format=".4f") for k in ("auc", "low", "high"))])
     return styled(alt.layer(base.mark_rule().encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high")), dots),
                   "Against simpler and better", height=32 * len(data) + 10)
@@ -183,7 +203,8 @@ def baselines(evaluation: Mapping[str, Any], name: str = "this model") -> alt.La
 
 def _rows(**lists: Sequence[float]) -> list[dict[str, Any]]:
     """Lists of equal length as records, numbered by `i` so that a line keeps their order."""
-    return [{"i": i, **dict(zip(lists, values, strict=True))} for i, values in enumerate(zip(*lists.values(), strict=True))]
+    return [{"i": i, **dict(zip(lists, values, strict=True))} for i,
+            values in enumerate(zip(*lists.values(), strict=True))]
 
 
 def _unit_axis(side: str, field: str, title: str) -> Any:

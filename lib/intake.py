@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from lib.context import duplicate_groups
 from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused, refuse_errors
 from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
-from lib.scope import Scope, from_mapping, read_scope
+from lib.scope import Scope, from_mapping, place_data, read_scope
 from lib.sources import Dataset, mask, read
 from lib.splits import join_groups, split_rows
 from lib.target import Target, read_target
@@ -27,13 +28,14 @@ BUNDLED = "data/churn.toml"
 COARSE = 0.5  # share of distinct rows below which equal rows count as different cases
 
 
-def resolve_scope(config: Mapping[str, Any], root: Path, *, data: str | None = None, query: str | None = None,
+def resolve_scope(config: Mapping[str, Any], root: Path, folder_variable: str = "", *, data: str | None = None, query: str | None = None,
                   target: str | None = None, positive: str | None = None, ids: str = "", drop: str = "") -> Scope:
     """The scope of a run: the given TOML values, else the bundled problem if no data is named, else an empty one;
-    command-line options win. `ids` and `drop` are comma-separated names. Raises `Refused` as `lib.scope`.
+    command-line options win. `ids` and `drop` are comma-separated names. A relative `data` in the TOML starts at the
+    folder that the environment variable `folder_variable` names, if any. Raises `Refused` as `lib.scope`.
     """
     if config:
-        scope = from_mapping(config)
+        scope = place_data(from_mapping(config), Path(os.environ.get(folder_variable, "")))
     elif data:
         scope = Scope()
     else:

@@ -153,7 +153,8 @@ def _numeric(values: np.ndarray, column: Column, y: np.ndarray) -> dict[str, Any
         second = float((centred**2).mean())
         skew = float((centred**3).mean() / second**1.5) if second > 0 else 0.0
         told = {"distinct": distinct, "quantiles": quantiles(ordered), "mean": number(float(ordered.mean())),
-                "sd": number(sd), "skew": number(skew, 4), "zeros": number(float((ordered == 0).mean())), "outliers": tukey(ordered)}
+                "sd": number(sd), "skew": number(skew, 4), "zeros": number(float((ordered == 0).mean())),
+                "outliers": tukey(ordered)}
     low, high = np.quantile(ordered, [0.005, 0.995])
     if low == high:
         low, high = ordered[0], ordered[-1]

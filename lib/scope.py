@@ -123,9 +123,13 @@ def read_scope(path: str | Path) -> Scope:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
         raise Refused("The scope cannot be used", [Finding(
             "scope-unreadable", ERROR, str(path), str(broken), "valid TOML in UTF-8", "mend the file")]) from None
-    scope = from_mapping(values)
+    return place_data(from_mapping(values), path.parent)
+
+
+def place_data(scope: Scope, folder: Path) -> Scope:
+    """The scope with its `data`, where that is a relative path, starting at `folder`."""
     if scope.data and "://" not in scope.data and not Path(scope.data).is_absolute():
-        scope = replace(scope, data=str(path.resolve().parent / scope.data))
+        return replace(scope, data=str(folder.resolve() / scope.data))
     return scope
 
 

@@ -56,7 +56,8 @@ def summarise(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope, 
     used = [c.name for c in known if c.used]
     return {
         "format": 1,
-        "scope": {"title": scope.title, "question": scope.question, "target": schema.target, "negative": schema.negative,
+        "scope": {"title": scope.title, "question": scope.question, "target": schema.target,
+                  "negative": schema.negative,
                   "positive": schema.positive, "negative_phrase": scope.negative_phrase,
                   "positive_phrase": scope.positive_phrase, "time_column": scope.time_column},
         "overview": _overview(typed, y, columns, used),

@@ -1,0 +1,261 @@
+"""Card parts: the tables, boxes and texts that `cards` puts together, from plain dicts of `lib`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metaflow.cards import Markdown, Table, ValueBox, VegaChart
+
+MOST_COLUMNS = 60  # columns that get charts; the others are listed below them
+PER_ROW = 4        # value boxes side by side
+GAP = "\u00a0"    # keeps a number and its unit on one line
+SEVERITIES = {"error": f"✖{GAP}error", "warning": f"▲{GAP}warning", "passed": f"✔{GAP}passed",
+              "not_applicable": f"–{GAP}not{GAP}judged"}
+
+
+def code(text: object) -> str:
+    """Text from data as a Markdown code span: one line, no backticks, and no angle brackets or ampersands of HTML.
+
+    >>> code("a`b <script>")
+    '`ab ‹script›`'
+    """
+    line = " ".join(str(text).replace("`", "").split()).replace("<", "‹").replace(">", "›")
+    return f"`{line or '(empty)'}`"
+
+
+def problem_table(scope: Mapping[str, Any]) -> list[Any]:
+    """The problem in the words of its scope, as a table: it is the user's text."""
+    title, question = scope.get("title"), scope.get("question")
+    rows = [[label, line_of(value, 400)] for label, value in (
+        ("Problem", title), ("Question", question), ("Target", scope.get("target")),
+        ("Positive",
+         f"{scope['positive']} ({scope.get('positive_phrase')})" if scope.get("positive") else "")) if value]
+    return [Table(rows)] if rows else []
+
+
+def overview_boxes(summary: Mapping[str, Any]) -> list[Any]:
+    o = summary["overview"]
+    kinds = ", ".join(f"{n} {kind}" for kind, n in o["kinds"].items())
+    twins, bad = o["duplicated_rows"], [f for f in summary["findings"] if f["severity"] in ("error", "warning")]
+    return box_rows([
+        ValueBox("Rows", f"{o['rows']:,}",
+                 f"{o['rows'] - o['labelled']:,} without a label" if o["rows"] > o["labelled"] else "all with a label"),
+        ValueBox("Columns", f"{o['columns']:,}", kinds or "none"),
+        ValueBox("Positive rate", percent(o["positive_rate"]),
+                 f"95% interval {percent(o['positive_low'])} to {percent(o['positive_high'])}; {o['positives']:,} rows"),
+        ValueBox("Missing cells", percent(o["missing_share"]), f"{o['missing_cells']:,} cells"),
+        ValueBox("Repeated rows", f"{twins:,}", "equal in all columns that a model may use"),
+        ValueBox("Memory", f"{o['memory_bytes'] / 1e6:,.1f}{GAP}MB", "of the typed table"),
+        ValueBox("To look at", f"{len(bad)}", "findings that are not passed", theme="warning" if bad else "success"),
+        ValueBox("Time column", line_of(summary["scope"]["time_column"] or "none", 100),
+                 "rows are split by it" if summary["scope"]["time_column"]
+                 else "rows are split at random")])
+
+
+def finding_tables(found: Sequence[Mapping[str, str]]) -> list[Any]:
+    """Errors and warnings in full, then all that passed in one line, then all that could not be judged in one more."""
+    parts: list[Any] = []
+    rows = [[SEVERITIES[f["severity"]], line_of(f["subject"]), f["code"], line_of(f["found"], 400),
+             line_of(f["expected"], 400) or "–",
+             line_of(f["action"], 400) or "–"] for severity in ("error",
+                                                              "warning") for f in found if f["severity"] == severity]
+    if rows:
+        parts.append(Table(rows, headers=["", "Subject", "Check", "Found", "Expected", "To do"]))
+    folded = []
+    for severity in ("passed", "not_applicable"):
+        codes = [f["code"] for f in found if f["severity"] == severity]
+        if codes:
+            folded.append([f"{SEVERITIES[severity]} ({len(codes)})", line_of(", ".join(dict.fromkeys(codes)), 2000)])
+    if folded:
+        parts.append(Table(folded))
+    return parts or [Markdown("Nothing was checked.")]
+
+
+def change_tables(changes: Mapping[str, Any]) -> list[Any]:
+    lines = changes["changes"]
+    notable = sum(line["notable"] for line in lines)
+    return [Table([["Since run", line_of(changes["since"], 200)], ["Notable", f"{notable} of {len(lines)}"]]),
+            Table([["▲" if line["notable"] else "", line_of(line["subject"]), line["what"], line_of(line["before"], 200),
+                    line_of(line["now"], 200), line_of(line["why"], 200) or "–"] for line in lines],
+                  headers=["", "Subject", "What", "Before", "Now", "Why"])]
+
+
+def ranking_table(ranking: Sequence[Mapping[str, Any]]) -> Any:
+    rows = [[line_of(r["column"]), r["kind"] if r["used"] else f"{r['kind']} (not used)", _interval(r["alone"]),
+             _interval(r["auc"]),
+             {"up": "↑ higher", "down": "↓ lower", "none": "neither", "unknown": "–"}[r["direction"]],
+             "–" if r["cramers_v"] is None else f"{r['cramers_v']:.3f}",
+             "–" if r["mutual_information"] is None else f"{r['mutual_information']:.4f}"]
+             for r in ranking[:MOST_COLUMNS]]
+    return Table(rows or [["–"] * 7],
+                 headers=["Column", "Kind", "Alone (95%)", "Its order (95%)", "If positive", "Cramér's V",
+                                               "Bits"])
+
+
+def column_row(column: Mapping[str, Any], overall: float | None, words: tuple[str, str]) -> list[Any]:
+    """Name, spread by class, positive rate, key numbers. A table cell holds a chart or one text, no inner table."""
+    from lib import charts
+
+    name = line_of(column["name"], 60) + (f" ({line_of(column['unit'], 40)})" if column["unit"] else "")
+    if not column["used"]:
+        name += f" – not used: {line_of(column['why'])}"
+    if column["distinct"] and any(key in column for key in ("histogram", "levels", "periods")):
+        drawn = [chart_part(draw) for draw in (charts.distribution(column, words, compact=True),
+                                           charts.rate(column, overall, words, compact=True))]
+    else:
+        drawn = ["–", "–"]
+    return [name, *drawn, "; ".join(_numbers(column)) + (f". {line_of(column['help'], 200)}" if column["help"] else "")]
+
+
+def _numbers(column: Mapping[str, Any]) -> list[str]:
+    """The key numbers of a column as short texts."""
+    told = [column["kind"], f"{column['distinct']:,} distinct", f"{percent(column['missing']['share'])} missing"]
+    if "quantiles" in column:
+        q = column["quantiles"]
+        told += [f"median {_number(q['p50'])}", f"quartiles {_number(q['p25'])} to {_number(q['p75'])}",
+                 f"range {_number(q['min'])} to {_number(q['max'])}",
+                 f"mean {_number(column['mean'])}, SD {_number(column['sd'])}",
+                 f"skew {_number(column['skew'], 3)}", f"{percent(column['zeros'])} zeros"]
+    elif "levels" in column and column["levels"]["level"]:
+        levels = column["levels"]
+        told.append(f"most frequent {line_of(levels['level'][0])} ({percent(levels['rows'][0] / max(1, sum(levels['rows'])))})")
+    elif "periods" in column:
+        told.append(f"from {column['first'][:10]} to {column['last'][:10]}")
+    elif "length" in column:
+        q = column["length"]
+        told += [f"{_number(q['p50'])} characters (p5 to p95: {_number(q['p5'])} to {_number(q['p95'])})",
+                 f"{_number(column['words'], 3)} words"]
+    return told
+
+
+def missing_table(columns: Mapping[str, Any]) -> Any:
+    lines = sorted((c for c in columns.values() if c["missing"]["rows"]), key=lambda c: -c["missing"]["rows"])
+    return Table([[line_of(c["name"]), f"{c['missing']['rows']:,}", percent(c["missing"]["share"]),
+                   _share({k: c["missing"][f"positive_{k}"] for k in ("rate", "low", "high")})] for c in lines],
+                 headers=["Column", "Missing cells", "Share", "Positive rate among them (95%)"])
+
+
+def pair_table(summary: Mapping[str, Any]) -> Any:
+    pairs = summary["correlation"]["strongest"]
+    return Table([[line_of(p["a"]), line_of(p["b"]), f"{p['value']:+.3f}"] for p in pairs] or [["no pair reaches 0.1", "",
+                                                                                            ""]],
+                 headers=["Column", "With", "Spearman"])
+
+
+def outlier_table(columns: Mapping[str, Any]) -> Any:
+    lines = sorted((c for c in columns.values() if "outliers" in c), key=lambda c: -c["outliers"]["share"])
+    return Table([[line_of(c["name"]), f"{_number(c['outliers']['low_fence'])} to {_number(c['outliers']['high_fence'])}",
+                   f"{c['outliers']['low']:,}", f"{c['outliers']['high']:,}",
+                   percent(c["outliers"]["share"])] for c in lines],
+                 headers=["Column", "Fences", "Below", "Above", "Share"])
+
+
+def source_table(summary: Mapping[str, Any]) -> Any:
+    source = dict(summary["source"])
+    return fact_table({key: source.pop(key) for key in ("source", "md5", "rows") if key in source} | source)
+
+
+def fact_table(facts: Mapping[str, Any]) -> Any:
+    """A two-column table; inner mappings are written as one line each."""
+    rows = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += [[line_of(f"{key}: {inner}"), line_of(v, 300) or "–"] for inner,
+                     v in value.items() if v not in (None, "")]
+        elif value not in (None, ""):
+            rows.append([line_of(key), line_of(value, 300)])
+    return Table(rows or [["–", "nothing recorded"]])
+
+
+def metric_table(metrics: Mapping[str, Any]) -> Any:
+    rows = []
+    for name, found in metrics.items():
+        if not isinstance(found, Mapping):
+            found = {"value": found, "low": None, "high": None}
+        told = "–" if found["low"] is None else f"{_number(found['low'], 4)} to {_number(found['high'], 4)}"
+        rows.append([line_of(name.replace("_", " ")), _number(found["value"], 4), told])
+    return Table(rows or [["–"] * 3], headers=["Measure", "Value", "95% interval"])
+
+
+def baseline_table(lines: Sequence[Mapping[str, Any]]) -> Any:
+    return Table([[line_of(b["name"]), f"{auc_text(b['auc'])} ({auc_text(b['low'])} to {auc_text(b['high'])})",
+                   "–" if b.get("gain") is None else f"{b['gain']:+.4f}",
+                   "–" if b.get("p_value") is None else f"{b['p_value']:.2g}"]
+                  for b in lines], headers=["Other", "ROC AUC (95%)", "Ours minus theirs", "p (DeLong)"])
+
+
+def segment_table(lines: Sequence[Mapping[str, Any]]) -> Any:
+    return Table([[line_of(s["column"]), line_of(s["level"]), f"{s['rows']:,}", percent(s["positive_rate"]),
+                   percent(s["mean_probability"]),
+                   percent(s["flagged"]), percent(s["recall"]), percent(s["false_alarm_rate"]),
+                   _interval({"value": s["auc"], "low": s["auc_low"],
+                              "high": s["auc_high"]}) if s["auc"] is not None else line_of(s["note"])]
+                  for s in lines], headers=["Column", "Group", "Rows", "Positive", "Predicted", "Flagged", "Recall",
+                                            "False alarms", "ROC AUC (95%)"])
+
+
+def note_table(notes: Sequence[str]) -> list[Any]:
+    return [Table([[line_of(note, 600)] for note in notes], headers=["Notes"])] if notes else []
+
+
+def box_rows(boxes: Sequence[Any]) -> list[Any]:
+    """Value boxes in rows of `PER_ROW`."""
+    return [Table([list(boxes[start:start + PER_ROW])]) for start in range(0, len(boxes), PER_ROW)]
+
+
+def side_by_side(charts: Sequence[Any]) -> list[Any]:
+    """Charts two side by side, in the width of a card."""
+    cells = [chart_part(chart.properties(width=330, height=240)) for chart in charts]
+    return [Table([cells[start:start + 2]]) for start in range(0, len(cells), 2)]
+
+
+def chart_part(chart: Any) -> Any:
+    return VegaChart(spec_of(chart))
+
+
+def spec_of(chart: Any) -> dict[str, Any]:
+    return chart.to_dict()
+
+
+def class_words(scope: Mapping[str, Any]) -> tuple[str, str]:
+    return scope["negative_phrase"] or "negative", scope["positive_phrase"] or "positive"
+
+
+def p_text(arm: Mapping[str, Any], winner: str) -> str:
+    if arm["algorithm"] == winner or arm["p_value"] is None:
+        return "winner" if arm["algorithm"] == winner else "–"
+    return f"{arm['p_value']:.2g}" + (" (cannot be told apart)" if arm["indistinguishable"] else "")
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    return line_of(", ".join(f"{k} {_number(v) if isinstance(v, float) else v}" for k, v in params.items()),
+                 300) or "defaults"
+
+
+def _interval(found: Mapping[str, Any] | None) -> str:
+    return "–" if not found else f"{found['value']:.3f} ({found['low']:.3f}{GAP}to{GAP}{found['high']:.3f})"
+
+
+def _share(found: Mapping[str, Any]) -> str:
+    return "–" if found["rate"] is None else f"{percent(found['rate'])} ({percent(found['low'])} to {percent(found['high'])})"
+
+
+def auc_text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:,.{digits}g}"
+
+
+def line_of(value: object, most: int = 80) -> str:
+    """A value as one line of at most `most` characters, for a table cell or a value box."""
+    line = " ".join(str(value).split())
+    return line if len(line) <= most else line[:most - 1] + "…"

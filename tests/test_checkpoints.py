@@ -1,0 +1,105 @@
+"""Trials kept in a Metaflow datastore: there and back, damage, twins."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from metaflow.plugins.datastores.local_storage import LocalStorage
+
+from lib.checkpoints import FOLDER, key, load, save
+
+PATH = "7/lightgbm/abc"
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return LocalStorage(str(tmp_path))
+
+
+def trial(number, auc=0.7):
+    return {"number": number, "state": "complete", "auc": auc, "fold_scores": [0.1 + 0.2, auc], "params": {"C": 1e-12, "kind": "a"},
+            "rounds": None, "seconds": 0.5, "max_rows": None}
+
+
+def oof(number):
+    return np.array([0.25, np.nan, number], dtype="float32")
+
+
+def files(tmp_path):
+    return sorted((tmp_path / FOLDER / PATH).glob("*.npz"))
+
+
+def test_trials_and_their_scores_come_back_exactly_and_in_order(storage, tmp_path):
+    for number in (10, 2, 0, 1):
+        save(storage, PATH, trial(number), oof(number) if number != 1 else None)
+    told = load(storage, PATH)
+    assert [t for t, _ in told] == [trial(n) for n in (0, 1, 2, 10)]
+    assert told[1][1] is None
+    for number, (_, scores) in zip((0, 1, 2, 10), told, strict=True):
+        if number != 1:
+            assert scores.dtype == np.float32
+            np.testing.assert_array_equal(scores, oof(number))
+    assert [f.name for f in files(tmp_path)] == ["00000.npz", "00001.npz", "00002.npz", "00010.npz"]
+
+
+def test_nothing_kept_is_an_empty_list(storage):
+    assert load(storage, PATH) == []
+
+
+def test_other_paths_are_not_read(storage):
+    save(storage, PATH, trial(0), None)
+    save(storage, "7/lightgbm/other", trial(1), None)
+    save(storage, "8/lightgbm/abc", trial(2), None)
+    assert [t["number"] for t, _ in load(storage, PATH)] == [0]
+
+
+@pytest.mark.parametrize("damage", [
+    lambda raw: raw[:len(raw) // 2], lambda raw: b"", lambda raw: b"no zip", lambda raw: raw.replace(b"PK", b"XX")])
+def test_a_damaged_file_ends_the_list(storage, tmp_path, damage):
+    for number in range(4):
+        save(storage, PATH, trial(number), oof(number))
+    torn = files(tmp_path)[2]
+    torn.write_bytes(damage(torn.read_bytes()))
+    assert [t["number"] for t, _ in load(storage, PATH)] == [0, 1]
+    save(storage, PATH, trial(2), oof(2))  # done again: the file heals
+    assert [t["number"] for t, _ in load(storage, PATH)] == [0, 1, 2, 3]
+
+
+def test_a_pickle_in_the_place_of_a_trial_is_never_loaded(storage, tmp_path):
+    fired = tmp_path / "fired"
+
+    class Attack:
+        def __reduce__(self):
+            return (Path.touch, (fired,))
+
+    save(storage, PATH, trial(0), None)
+    np.savez(files(tmp_path)[0], trial=np.array(json.dumps(trial(0))), oof=np.array([Attack()], dtype=object))
+    assert load(storage, PATH) == []
+    assert not fired.exists()
+
+
+def test_equal_trials_give_equal_bytes(storage, tmp_path):
+    save(storage, PATH, trial(0), oof(0))
+    first = files(tmp_path)[0].read_bytes()
+    save(storage, PATH, trial(0), oof(0))
+    assert files(tmp_path)[0].read_bytes() == first
+
+
+def test_a_worse_trial_leaves_the_best_scores_where_they_are(storage):
+    save(storage, PATH, trial(0, 0.8), oof(0))
+    save(storage, PATH, trial(1, 0.6), None)
+    best = [scores for _, scores in load(storage, PATH) if scores is not None]
+    assert len(best) == 1
+    np.testing.assert_array_equal(best[0], oof(0))
+
+
+def test_the_key_changes_with_anything_that_a_search_depends_on():
+    place = np.array([0, 1, -1], dtype="int8")
+    parts = ("md5", {"target": "y", "id": ["a"]}, place, 0, [1, 2])
+    assert key(*parts) == key("md5", {"id": ["a"], "target": "y"}, place.copy(), 0, [1, 2])  # the order of keys is none
+    others = [("md6", *parts[1:]), ("md5", {"target": "z", "id": ["a"]}, *parts[2:]), (*parts[:2], np.array([0, 0, -1], "int8"), *parts[3:]),
+              (*parts[:3], 1, [1, 2]), (*parts[:4], [1, 2, 3])]
+    assert len({key(*p) for p in (parts, *others)}) == 6
+    assert key("a", "bc") != key("ab", "c")
+    assert len(key("x")) == 16

@@ -1,0 +1,225 @@
+"""What is reported about held-out rows: metrics, intervals, segments, the success finding, importance."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as sk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.delong import auc_interval, paired_test
+from lib.evaluation import CURVE_POINTS, confusion, curves, evaluate, judge_success, permutation_importance, segments
+from lib.intervals import wilson
+from lib.scope import Scope
+
+THRESHOLD = {"value": 0.5, "cost": 0.1, "flagged": 0.3, "theory": 0.2, "why": "as told"}
+SCOPE = Scope(cost_miss=5.0, cost_false_alarm=2.0)
+
+
+def rows(count=500, seed=0):
+    rng = np.random.default_rng(seed)
+    q = rng.beta(1.5, 2.5, count)
+    return (rng.random(count) < q).astype("int8"), q
+
+
+# --- metrics ------------------------------------------------------------------------------------------------
+
+
+def test_metrics_equal_scikit_learns():
+    y, q = rows()
+    flags = q >= 0.5
+    told = {k: v["value"] for k, v in evaluate(y, q, THRESHOLD, SCOPE)["metrics"].items()}
+    misses, alarms = ((y == 1) & ~flags).sum(), ((y == 0) & flags).sum()
+    assert told == pytest.approx({
+        "roc_auc": sk.roc_auc_score(y, q), "pr_auc": sk.average_precision_score(y, q), "log_loss": sk.log_loss(y, q),
+        "brier": sk.brier_score_loss(y, q), "brier_skill": 1 - sk.brier_score_loss(y, q) / (y.mean() * (1 - y.mean())),
+        "cost_per_1000": 1000 * (5 * misses + 2 * alarms) / len(y), "precision": sk.precision_score(y, flags),
+        "recall": sk.recall_score(y, flags), "specificity": sk.recall_score(y, flags, pos_label=0),
+        "accuracy": sk.accuracy_score(y, flags), "flagged": flags.mean()})
+
+
+def test_every_interval_holds_its_value_and_shares_have_wilsons():
+    y, q = rows()
+    report = evaluate(y, q, THRESHOLD, SCOPE)
+    for name, told in report["metrics"].items():
+        assert told["low"] < told["value"] < told["high"], name
+    c = report["confusion"]
+    for name, hits, of in (("precision", c["tp"], c["tp"] + c["fp"]), ("recall", c["tp"], c["tp"] + c["fn"]),
+                           ("specificity", c["tn"], c["tn"] + c["fp"])):
+        assert (report["metrics"][name]["low"], report["metrics"][name]["high"]) == wilson(hits, of)
+    assert {k: report["metrics"]["roc_auc"][k] for k in ("value", "low", "high")} == {
+        k: report["auc"][k] for k in ("value", "low", "high")}
+
+
+def test_bootstrap_intervals_have_the_width_that_theory_says_and_depend_on_the_seed_alone():
+    y, q = rows(2000)
+    one, two, other = (evaluate(y, q, THRESHOLD, SCOPE, seed=s)["metrics"]["brier"] for s in (0, 0, 1))
+    expected = 2 * 1.96 * np.std((q - y) ** 2) / math.sqrt(2000)
+    assert one["high"] - one["low"] == pytest.approx(expected, rel=0.15)
+    assert one == two != other
+
+
+def test_a_share_of_nothing_is_none_not_zero():
+    y, q = rows()
+    told = evaluate(y, q, {**THRESHOLD, "value": 1.0}, SCOPE)["metrics"]
+    assert told["precision"] == {"value": None, "low": None, "high": None}
+    assert told["recall"]["value"] == 0
+
+
+def test_the_confusion_worked_by_hand_and_the_threshold_itself_is_flagged():
+    y, q = np.array([1, 1, 0, 0, 1]), np.array([0.9, 0.2, 0.5, 0.1, 0.5])
+    assert confusion(y, q >= 0.5) == {"tp": 2, "fp": 1, "fn": 1, "tn": 1}
+    report = evaluate(y, q, THRESHOLD, SCOPE)
+    assert report["confusion"] == {"tp": 2, "fp": 1, "fn": 1, "tn": 1}
+    assert (report["rows"], report["positives"]) == (5, 3)
+
+
+def test_the_report_is_json_without_nan_even_where_nothing_can_be_told():
+    y, q = rows(200)
+    groups = pd.DataFrame({"sex": pd.Series(["f", "m", None, "x"] * 50, dtype="str"), "flag": [0.0, 1.0, np.nan, 1.0] * 50})
+    for scores, cut in ((q, 0.5), (np.full(200, 0.3), 0.5), (y * 0.98 + 0.01, 0.5), (q, 1.0), (q, 0.0)):
+        report = evaluate(y, scores, {**THRESHOLD, "value": cut}, SCOPE, groups=groups, baselines={"base rate": np.full(200, 0.4)})
+        assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+# --- Wilson -------------------------------------------------------------------------------------------------
+
+
+def test_wilson_worked_by_hand():
+    assert wilson(0, 10) == pytest.approx((0.0, 1.959963984540054**2 / (10 + 1.959963984540054**2)))
+    assert wilson(10, 10)[1] == 1.0
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilsons_ends_are_where_the_score_test_says_so(counts):
+    hits, of = counts
+    for end in wilson(hits, of):
+        if 0 < end < 1:
+            assert abs(hits / of - end) / math.sqrt(end * (1 - end) / of) == pytest.approx(1.959963984540054, rel=1e-6)
+
+
+# --- curves -------------------------------------------------------------------------------------------------
+
+
+def test_curves_worked_by_hand():
+    y, q = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.6, 0.1])
+    told = curves(y, q, SCOPE)
+    assert told["lift"] == {"share": [0.25, 0.5, 0.75, 1.0], "gain": [0.5, 0.5, 1.0, 1.0], "lift": [2.0, 1.0, 1.333333, 1.0]}
+    assert (told["cost"]["threshold"][0], told["cost"]["cost"][0]) == (0.0, 1.0)  # two false alarms of 2 on four rows
+    assert (told["cost"]["threshold"][70], told["cost"]["cost"][70]) == (0.7, pytest.approx((5 + 2) / 4))
+    assert told["cost"]["cost"][100] == pytest.approx(10 / 4)
+    assert told["roc"]["fpr"][0] == told["roc"]["tpr"][0] == 0
+    assert told["roc"]["fpr"][-1] == told["roc"]["tpr"][-1] == 1
+
+
+def test_long_curves_are_thinned_and_keep_their_ends_and_area():
+    y, q = rows(5000)
+    told = curves(y, q, SCOPE)
+    for name in ("roc", "pr", "lift"):
+        assert all(len(values) <= CURVE_POINTS for values in told[name].values())
+    assert np.trapezoid(told["roc"]["tpr"], told["roc"]["fpr"]) == pytest.approx(sk.roc_auc_score(y, q), abs=0.003)
+
+
+def test_calibration_bins_hold_all_rows_and_their_shares():
+    y, q = rows(1003)
+    told = curves(y, q, SCOPE)["calibration"]
+    assert sum(b["count"] for b in told) == 1003
+    assert {b["count"] for b in told} == {100, 101}
+    assert sum(b["observed"] * b["count"] for b in told) == pytest.approx(y.sum())
+    assert (np.diff([b["predicted"] for b in told]) > 0).all()
+    assert all(b["low"] <= b["observed"] <= b["high"] for b in told)
+    assert len(curves(y[:7] * 0 + [1, 0, 1, 0, 1, 0, 1], q[:7], SCOPE)["calibration"]) == 7
+
+
+# --- segments -----------------------------------------------------------------------------------------------
+
+
+def test_segments_worked_by_hand():
+    y = np.array([1] * 20 + [0] * 20 + [1] * 3 + [0] * 57)
+    q = np.where(y == 1, 0.8, 0.3)
+    q[:5], q[20:30] = 0.2, 0.9
+    groups = pd.DataFrame({"sex": ["f"] * 40 + ["m"] * 60})
+    male, female = segments(y, q, q >= 0.5, groups)  # the more frequent first
+    assert (female["level"], female["rows"], female["positive_rate"], female["recall"], female["false_alarm_rate"]) == (
+        "f", 40, 0.5, 0.75, 0.5)
+    assert female["flagged"] == pytest.approx(25 / 40)
+    assert female["mean_probability"] == pytest.approx(q[:40].mean())
+    expected = auc_interval(y[:40], q[:40])
+    assert (female["auc"], female["auc_low"], female["auc_high"], female["note"]) == (
+        expected["value"], expected["low"], expected["high"], "")
+    assert (male["rows"], male["auc"], male["auc_low"], male["note"]) == (60, None, None, "too few rows to judge")  # 3 positives
+    assert male["recall"] == 1.0
+
+
+@pytest.mark.parametrize(("count", "positives", "judged"), [
+    (30, 5, True), (29, 10, False), (30, 4, False), (30, 26, False), (30, 25, True), (30, 0, False)])
+def test_a_segment_is_judged_from_30_rows_and_5_of_each_class(count, positives, judged):
+    y = np.array([1] * positives + [0] * (count - positives))
+    q = np.linspace(0.1, 0.9, count)
+    [line] = segments(y, q, q >= 0.5, pd.DataFrame({"g": ["a"] * count}))
+    assert (line["note"] == "") == judged
+    assert (line["auc"] is not None) == judged
+    assert (line["recall"] is None) == (positives == 0)
+
+
+def test_missing_values_are_a_segment_and_at_most_12_are_shown():
+    y, q = rows(300)
+    groups = pd.DataFrame({"g": pd.Series([None, "a", "b"] * 100, dtype="str"), "many": [f"l{i % 20}" for i in range(300)],
+                           "member": [1.0, 0.0, np.nan] * 100})
+    told = segments(y, q, q >= 0.5, groups)
+    assert {(s["column"], s["level"]): s["rows"] for s in told if s["column"] != "many"} == {
+        **{("g", level): 100 for level in ("(missing)", "a", "b")},
+        **{("member", level): 100 for level in ("(missing)", "0.0", "1.0")}}
+    missing = next(s for s in told if s["level"] == "(missing)")
+    assert missing["positive_rate"] == pytest.approx(y[::3].mean())
+    assert sum(s["column"] == "many" for s in told) == 12
+
+
+# --- success, baselines, importance -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("wanted", "severity", "told"), [
+    (None, "not_applicable", "a wanted ROC AUC in the scope"), (0.75, "passed", "at least 0.75"), (0.7, "passed", "at least 0.7"),
+    (0.8, "not_applicable", "cannot be judged on so few rows"), (0.851, "warning", "a smaller aim"), (0.85, "not_applicable", "few rows")])
+def test_success_is_yes_or_no_only_where_the_interval_says_so(wanted, severity, told):
+    finding = judge_success({"value": 0.8, "low": 0.75, "high": 0.85}, Scope(min_roc_auc=wanted))
+    assert (finding.code, finding.severity) == ("success-roc-auc", severity)
+    assert "ROC AUC 0.800, 95% interval 0.750 to 0.850" in finding.message
+    assert told in finding.message
+
+
+def test_baselines_are_compared_on_the_same_rows():
+    y, q = rows()
+    noise = np.random.default_rng(9).random(500)
+    plain, base = evaluate(y, q, THRESHOLD, SCOPE, baselines={"noise": noise, "base rate": np.full(500, 0.4)})["baselines"]
+    against = paired_test(y, q, noise)
+    assert (plain["name"], plain["auc"], plain["gain"], plain["p_value"]) == (
+        "noise", pytest.approx(sk.roc_auc_score(y, noise)), against["difference"], against["p_value"])
+    assert plain["gain"] > 0.2
+    assert (base["auc"], base["low"], base["high"]) == (0.5, 0.5, 0.5)
+
+
+def test_importance_finds_the_planted_column_and_leaves_noise_at_zero():
+    rng = np.random.default_rng(1)
+    typed = pd.DataFrame({"noise": rng.normal(size=800), "signal": rng.normal(size=800), "level": rng.choice(["a", "b"], 800)})
+    y = (rng.random(800) < 1 / (1 + np.exp(-2 * typed["signal"]))).astype(int).to_numpy()
+    before = typed.copy()
+    told = permutation_importance(lambda t: t["signal"].to_numpy() + (t["level"] == "b").to_numpy() * 1e-9, typed, y,
+                                  ["noise", "signal", "level"], seed=0)
+    assert told[0]["column"] == "signal"
+    assert told[0]["mean"] == pytest.approx(sk.roc_auc_score(y, typed["signal"]) - 0.5, abs=0.03)
+    assert {t["column"]: abs(t["mean"]) < 1e-3 for t in told[1:]} == {"noise": True, "level": True}
+    assert told[0]["sd"] > 0
+    pd.testing.assert_frame_equal(typed, before)
+
+
+def test_importance_looks_at_a_sample_of_a_large_table():
+    rng, sizes = np.random.default_rng(1), []
+    typed = pd.DataFrame({"signal": rng.normal(size=6000)})
+    y = (rng.random(6000) < 0.5).astype(int)
+    permutation_importance(lambda t: sizes.append(len(t)) or t["signal"].to_numpy(), typed, y, ["signal"], seed=0, repeats=2)
+    assert sizes == [5000] * 3

@@ -1,0 +1,132 @@
+"""The winner refitted, calibrated and given its threshold by training rows, and judged once on held-out ones."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from sklearn.naive_bayes import GaussianNB
+
+from lib.algorithms import ALGORITHMS, Algorithm
+from lib.bundle import from_bytes, sha256
+from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration
+from lib.features import TREES, expand
+from lib.finalist import baselines, finish
+from lib.splits import HOLDOUT, training_rows
+from lib.tuning import fit_final, tune
+from tests.tables import SCOPE, mixed, prepared
+
+PROVENANCE = {"pathspec": "TrainFlow/1", "md5": "abc", "rows": 400}
+CHOSEN = ("calibration", "threshold", "reference", "features", "params", "rounds", "scope", "phrases", "provenance")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bayes():
+    """A sixth, quick algorithm for this file."""
+    ALGORITHMS["naive_bayes"] = Algorithm("Naive Bayes", TREES, lambda params, seed, threads, types: GaussianNB(**params),
+                                          ({"var_smoothing": 1e-3},), {"var_smoothing": (1e-12, 1.0, "log")})
+    yield
+    del ALGORITHMS["naive_bayes"]
+
+
+@pytest.fixture(scope="module")
+def parts():
+    typed, y, place, schema = prepared(600)
+    candidate, oof = tune("naive_bayes", typed, y, place, schema, trials=2)
+    return candidate, oof, typed, y, place, schema
+
+
+def finished(parts, **changes):
+    candidate, oof, typed, y, place, schema = parts
+    given = {"typed": typed, "y": y, "truth": None, **changes}
+    return finish(candidate, oof, given["typed"], given["y"], place, schema, SCOPE, dict(PROVENANCE), truth=given["truth"])
+
+
+@pytest.fixture(scope="module")
+def bundle(parts):
+    return finished(parts)
+
+
+def test_held_out_labels_change_the_evaluation_and_nothing_else(parts, bundle):
+    _, _, typed, y, place, _ = parts
+    held = place == HOLDOUT
+    shuffled = y.copy()
+    shuffled[held] = np.random.default_rng(0).permutation(y[held])
+    other = finished(parts, y=shuffled)
+    assert {k: other.about[k] for k in CHOSEN} == {k: bundle.about[k] for k in CHOSEN}
+    np.testing.assert_array_equal(other.probability(typed), bundle.probability(typed))
+    assert other.about["evaluation"]["auc"] != bundle.about["evaluation"]["auc"]
+    assert abs(other.about["evaluation"]["auc"]["value"] - 0.5) < 0.12 < bundle.about["evaluation"]["auc"]["value"] - 0.5
+
+
+def test_held_out_values_change_the_evaluation_and_nothing_else(parts, bundle):
+    _, _, typed, _, place, _ = parts
+    held, wild = place == HOLDOUT, typed.copy()
+    wild.loc[held, ["amount", "age"]] = [1e7, -3.0]
+    wild.loc[held, ["region", "shop", "note"]] = "never seen"
+    other = finished(parts, typed=wild)
+    assert {k: other.about[k] for k in CHOSEN} == {k: bundle.about[k] for k in CHOSEN}
+    np.testing.assert_array_equal(other.probability(typed), bundle.probability(typed))
+    assert other.about["evaluation"]["auc"] != bundle.about["evaluation"]["auc"]
+
+
+def test_training_labels_do_change_the_model(parts, bundle):
+    _, _, typed, y, place, _ = parts
+    other = finished(parts, y=np.where(place == 0, 1 - y, y).astype("int8"))
+    assert (other.probability(typed) != bundle.probability(typed)).any()
+    assert other.about["threshold"] != bundle.about["threshold"]
+
+
+def test_the_evaluation_is_on_the_held_out_rows(parts, bundle):
+    _, _, typed, y, place, _ = parts
+    held = place == HOLDOUT
+    report = bundle.about["evaluation"]
+    assert report["rows"] == held.sum() == 120
+    assert report["positives"] == y[held].sum()
+    assert report["auc"]["value"] == pytest.approx(roc_auc_score(y[held], bundle.probability(typed[held])))
+    assert {s["column"] for s in report["segments"]} == {"region"}
+    assert sum(s["rows"] for s in report["segments"]) == 120
+    assert [line["column"] for line in report["importance"]][0] in ("amount", "region", "member", "shop")
+    assert {line["column"] for line in report["importance"]} == set(parts[5].names())
+
+
+def test_calibration_and_threshold_are_those_of_the_out_of_fold_scores(parts, bundle):
+    candidate, oof, typed, y, place, schema = parts
+    rows = place >= 0
+    calibration = fit_calibration(y[rows], oof[rows], place[rows])
+    assert calibration["method"] == "beta"  # naive Bayes is far too sure of itself
+    assert bundle.about["calibration"] == calibration
+    crossed = cross_calibrate(y[rows], oof[rows], place[rows])
+    assert bundle.about["threshold"] == choose_threshold(y[rows], crossed, 5.0, 1.0, None)
+    assert bundle.about["reference"]["scores"] == pytest.approx(np.percentile(crossed, np.linspace(0, 100, 101)).tolist())
+    final = fit_final(candidate, typed.iloc[training_rows(place)], y[training_rows(place)], schema)
+    expected = calibrate(calibration, final.predict_proba(expand(typed, schema))[:, 1])
+    np.testing.assert_allclose(bundle.probability(typed), expected)
+
+
+def test_baselines_learn_from_training_rows_and_any_model_must_beat_them(parts, bundle):
+    _, _, typed, y, place, schema = parts
+    told = {b["name"]: b for b in bundle.about["evaluation"]["baselines"]}
+    assert set(told) == {"base rate", "plain logistic regression"}
+    assert told["base rate"]["auc"] == 0.5
+    assert 0.6 < told["plain logistic regression"]["auc"] < 1
+    train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
+    raw = baselines(typed.iloc[train], y[train], typed.iloc[held], schema, 0)
+    assert set(raw["base rate"].tolist()) == {y[train].mean()}
+
+
+def test_a_known_truth_is_a_baseline_of_its_own(parts):
+    _, _, _, y, place, _ = parts
+    truth = np.where(y == 1, 0.8, 0.2)
+    told = finished(parts, truth=truth).about["evaluation"]["baselines"][-1]
+    assert (told["name"], told["auc"]) == ("best achievable (known truth)", 1.0)
+    assert told["gain"] < 0
+
+
+def test_what_the_bundle_says_of_itself_is_json_without_nan_and_a_sixth_algorithm_is_served(bundle):
+    assert json.loads(json.dumps(bundle.about, allow_nan=False)) == bundle.about
+    blob = bundle.to_bytes()
+    again = from_bytes(blob, sha256(blob))
+    frame = mixed(600)
+    assert again.score(frame).equals(bundle.score(frame))
+    assert set(bundle.score(frame)["decision"]) == {"negative", "positive"}
