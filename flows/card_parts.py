@@ -43,7 +43,8 @@ def overview_boxes(summary: Mapping[str, Any]) -> list[Any]:
                  f"{o['rows'] - o['labelled']:,} without a label" if o["rows"] > o["labelled"] else "all with a label"),
         ValueBox("Columns", f"{o['columns']:,}", kinds or "none"),
         ValueBox("Positive rate", percent(o["positive_rate"]),
-                 f"95% interval {percent(o['positive_low'])} to {percent(o['positive_high'])}; {o['positives']:,} rows"),
+                 f"95% interval {percent(o['positive_low'])} to {percent(o['positive_high'])}; "
+                 f"{o['positives']:,} rows"),
         ValueBox("Missing cells", percent(o["missing_share"]), f"{o['missing_cells']:,} cells"),
         ValueBox("Repeated rows", f"{twins:,}", "equal in all columns that a model may use"),
         ValueBox("Memory", f"{o['memory_bytes'] / 1e6:,.1f}{GAP}MB", "of the typed table"),
@@ -76,8 +77,9 @@ def change_tables(changes: Mapping[str, Any]) -> list[Any]:
     lines = changes["changes"]
     notable = sum(line["notable"] for line in lines)
     return [Table([["Since run", line_of(changes["since"], 200)], ["Notable", f"{notable} of {len(lines)}"]]),
-            Table([["▲" if line["notable"] else "", line_of(line["subject"]), line["what"], line_of(line["before"], 200),
-                    line_of(line["now"], 200), line_of(line["why"], 200) or "–"] for line in lines],
+            Table([["▲" if line["notable"] else "", line_of(line["subject"]), line["what"],
+                    line_of(line["before"], 200), line_of(line["now"], 200),
+                    line_of(line["why"], 200) or "–"] for line in lines],
                   headers=["", "Subject", "What", "Before", "Now", "Why"])]
 
 
@@ -119,7 +121,8 @@ def _numbers(column: Mapping[str, Any]) -> list[str]:
                  f"skew {_number(column['skew'], 3)}", f"{percent(column['zeros'])} zeros"]
     elif "levels" in column and column["levels"]["level"]:
         levels = column["levels"]
-        told.append(f"most frequent {line_of(levels['level'][0])} ({percent(levels['rows'][0] / max(1, sum(levels['rows'])))})")
+        share = levels["rows"][0] / max(1, sum(levels["rows"]))
+        told.append(f"most frequent {line_of(levels['level'][0])} ({percent(share)})")
     elif "periods" in column:
         told.append(f"from {column['first'][:10]} to {column['last'][:10]}")
     elif "length" in column:
@@ -138,14 +141,14 @@ def missing_table(columns: Mapping[str, Any]) -> Any:
 
 def pair_table(summary: Mapping[str, Any]) -> Any:
     pairs = summary["correlation"]["strongest"]
-    return Table([[line_of(p["a"]), line_of(p["b"]), f"{p['value']:+.3f}"] for p in pairs] or [["no pair reaches 0.1", "",
-                                                                                            ""]],
-                 headers=["Column", "With", "Spearman"])
+    rows = [[line_of(p["a"]), line_of(p["b"]), f"{p['value']:+.3f}"] for p in pairs]
+    return Table(rows or [["no pair reaches 0.1", "", ""]], headers=["Column", "With", "Spearman"])
 
 
 def outlier_table(columns: Mapping[str, Any]) -> Any:
     lines = sorted((c for c in columns.values() if "outliers" in c), key=lambda c: -c["outliers"]["share"])
-    return Table([[line_of(c["name"]), f"{_number(c['outliers']['low_fence'])} to {_number(c['outliers']['high_fence'])}",
+    return Table([[line_of(c["name"]),
+                   f"{_number(c['outliers']['low_fence'])} to {_number(c['outliers']['high_fence'])}",
                    f"{c['outliers']['low']:,}", f"{c['outliers']['high']:,}",
                    percent(c["outliers"]["share"])] for c in lines],
                  headers=["Column", "Fences", "Below", "Above", "Share"])
@@ -238,7 +241,9 @@ def _interval(found: Mapping[str, Any] | None) -> str:
 
 
 def _share(found: Mapping[str, Any]) -> str:
-    return "–" if found["rate"] is None else f"{percent(found['rate'])} ({percent(found['low'])} to {percent(found['high'])})"
+    if found["rate"] is None:
+        return "–"
+    return f"{percent(found['rate'])} ({percent(found['low'])} to {percent(found['high'])})"
 
 
 def auc_text(value: float | None) -> str:

@@ -1,7 +1,7 @@
 """Cards: plain dicts of `lib` as Metaflow card components.
 
-Metaflow's Markdown executes HTML, so text that comes from data goes into table cells, value boxes and charts alone, which
-escape it, or through `code`. Markdown here is fixed text and numbers.
+Metaflow's Markdown executes HTML, so text that comes from data goes into table cells, value boxes and charts alone,
+which escape it, or through `card_parts.code`. Markdown here is fixed text.
 """
 
 from __future__ import annotations
@@ -42,6 +42,19 @@ from card_parts import (
 from metaflow.cards import Markdown, ProgressBar, Table, ValueBox
 
 REDRAW = 1.0  # seconds between two drawings of a live card; one costs some 50 ms
+ASSOCIATION = (
+    "*Alone*: ROC AUC of the column's binned positive rate, cross-validated: the model's own measure, for every "
+    "kind of column; at or below 0.5 it says nothing. *Its order*: ROC AUC of the values as they are (DeLong). *Bits*: mutual "
+    "information. Cramér's V and bits are corrected for their bias.")
+COLUMNS = (
+    "Strongest association first. Left chart: how the values of each class spread (blue: negative, orange: positive; "
+    "each class sums to 100%). Right chart: positive rate with its 95% interval; dashed: the whole table.")
+OUTLIERS = (
+    "Values beyond 1.5 interquartile ranges from the quartiles (Tukey 1977). A normal column has 0.7% of them: they "
+    "are a place to look, not an error.")
+CHOSEN = (
+    "p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose the winner, so they "
+    "flatter it a little; the evaluation card shows rows that nothing was chosen on.")
 
 
 def eda_components(summary: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> list[Any]:
@@ -55,18 +68,14 @@ def eda_components(summary: Mapping[str, Any], changes: Mapping[str, Any] | None
     if changes:
         parts += [Markdown("## What changed"), *change_tables(changes)]
     parts += [Markdown("## What goes with the target"),
-              Markdown("*Alone*: ROC AUC of the column's binned positive rate, cross-validated: the model's own measure, for every kind of "
-                       "column; at or below 0.5 it says nothing. *Its order*: ROC AUC of the values as they are (DeLong). *Bits*: mutual "
-                       "information. Cramér's V and bits are corrected for their bias."),
+              Markdown(ASSOCIATION),
               chart_part(charts.association(summary["association"]["ranking"])),
               ranking_table(summary["association"]["ranking"])]
     if summary["trend"] and summary["trend"]["period"]:
         parts += [Markdown("## Over time"), chart_part(charts.trend(summary["trend"], words))]
     ranked = [line["column"] for line in summary["association"]["ranking"]]
     shown = ranked[:MOST_COLUMNS]
-    parts += [Markdown("## Columns"), Markdown(
-        "Strongest association first. Left chart: how the values of each class spread (blue: negative, orange: positive; each "
-        "class sums to 100%). Right chart: positive rate with its 95% interval; dashed: the whole table."),
+    parts += [Markdown("## Columns"), Markdown(COLUMNS),
         Table([column_row(columns[n], o["positive_rate"], words) for n in shown],
               headers=["Column", "Spread by class", "Positive rate", "In numbers"])]
     others = [c for n, c in columns.items() if n not in shown]
@@ -80,9 +89,8 @@ def eda_components(summary: Mapping[str, Any], changes: Mapping[str, Any] | None
         parts += [Markdown("## Correlations of numbers"), chart_part(charts.correlation(summary["correlation"])),
                   pair_table(summary)]
     if any("outliers" in c for c in columns.values()):
-        parts += [Markdown("## Outliers"), Markdown(
-            "Values beyond 1.5 interquartile ranges from the quartiles (Tukey 1977). A normal column has 0.7% of them: they are "
-            "a place to look, not an error."), chart_part(charts.outliers(columns)), outlier_table(columns)]
+        parts += [Markdown("## Outliers"), Markdown(OUTLIERS), chart_part(charts.outliers(columns)),
+                  outlier_table(columns)]
     return [*parts, Markdown("## Source"), source_table(summary), *note_table(summary["notes"])]
 
 
@@ -109,8 +117,7 @@ def leaderboard_components(board: Sequence[Mapping[str, Any]], winner: str, note
                for a in board],
               headers=["Rank", "Algorithm", "Mean ROC AUC", "SD of folds", "p against winner", "Trials", "Time",
                        "Parameters or error"]),
-        Markdown("p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose the winner, so they "
-                 "flatter it a little; the evaluation card shows rows that nothing was chosen on."), *note_table(notes)]
+        Markdown(CHOSEN), *note_table(notes)]
     searched = [a for a in board if a["trials"]]
     if searched:
         parts += [Markdown("## Searches"), Markdown("Grey: given up early, placed by the folds that they finished."),
@@ -143,8 +150,9 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
     parts += [Markdown("## Measures"), metric_table(evaluation["metrics"]), Markdown("## At the threshold"),
               chart_part(charts.confusion(c, words)), Markdown("## Curves"),
               Markdown("Cross and dashed upright line: the chosen threshold."),
-              *side_by_side([charts.roc(evaluation), charts.precision_recall(evaluation), charts.calibration(evaluation),
-                          charts.gain(evaluation, scope.get("capacity"))]), chart_part(charts.cost(evaluation))]
+              *side_by_side([charts.roc(evaluation), charts.precision_recall(evaluation),
+                             charts.calibration(evaluation), charts.gain(evaluation, scope.get("capacity"))]),
+              chart_part(charts.cost(evaluation))]
     if evaluation.get("baselines"):
         parts += [Markdown("## Compared with"), chart_part(charts.baselines(evaluation, name)),
                   baseline_table(evaluation["baselines"])]

@@ -56,6 +56,7 @@ class Bundle:
         the training range and unexpected gaps are scored, with `warnings` ("; " between them). Raises `Refused` with
         the column diff when a column is missing or nothing in it can be read.
         """
+        frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
         refuse_errors("The table does not fit the model", compare_columns(frame, self.schema))
         typed, problems = conform(frame, self.schema)
         flags = [*_problem_flags(problems), *_row_flags(frame, typed, self.schema)]
@@ -102,15 +103,19 @@ def from_bytes(blob: bytes, expected_sha256: str | None = None) -> Bundle:
                        "the file was changed or damaged: take it from its run again")
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            content, model = json.loads(archive.read("bundle.json")), archive.read("model.skops")
-    except (zipfile.BadZipFile, KeyError, ValueError) as broken:
-        raise _refused("bundle-damaged", str(broken), "a bundle of this project", "take it from its run again") from None
-    if content.pop("format", None) != FORMAT:
-        raise _refused("bundle-format", "another format", f"format {FORMAT}", "score with the version that trained it")
-    if foreign := sorted(set(skops.io.get_untrusted_types(data=model)) - set(TRUSTED)):
-        raise _refused("bundle-untrusted", ", ".join(foreign), "only known model types", "do not load this file")
-    schema = from_json(json.dumps(content.pop("schema")))
-    return Bundle(skops.io.loads(model, trusted=list(TRUSTED)), schema, content)
+            content, model = dict(json.loads(archive.read("bundle.json"))), archive.read("model.skops")
+        if content.pop("format", None) != FORMAT:
+            raise _refused("bundle-format", "another format", f"format {FORMAT}",
+                           "score with the version that trained it")
+        if foreign := sorted(set(skops.io.get_untrusted_types(data=model)) - set(TRUSTED)):
+            raise _refused("bundle-untrusted", ", ".join(foreign), "only known model types", "do not load this file")
+        schema = from_json(json.dumps(content.pop("schema")))
+        return Bundle(skops.io.loads(model, trusted=list(TRUSTED)), schema, content)
+    except Refused:
+        raise
+    except Exception as broken:  # what a damaged zip raises depends on where it is damaged
+        found = str(broken) or type(broken).__name__
+        raise _refused("bundle-damaged", found, "a bundle of this project", "take it from its run again") from None
 
 
 def reference(typed: pd.DataFrame, schema: Schema, q: np.ndarray) -> dict[str, Any]:

@@ -21,18 +21,19 @@ def compare(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[dict
     """What changed since an earlier summary: [{subject, what, before, now, notable, why}], notable ones first.
 
     Always rows and the positive rate (two-proportion z test); else only what differs: columns that came, went or
-    changed kind, distributions (PSI), missing shares, levels. `before`, `now` and `why` are short texts. The tests take the
-    tables as two independent samples; where one contains the other they are conservative.
+    changed kind, distributions (PSI), missing shares, levels. `before`, `now` and `why` are short texts. The tests
+    take the tables as two independent samples; where one contains the other they are conservative.
     """
+    if summary["format"] != earlier.get("format"):
+        return [_line("table", "summary", "another format", "not comparable", why="made by another version")]
     now, before = summary["overview"], earlier["overview"]
     lines = [_line("table", "rows", f"{before['rows']:,}", f"{now['rows']:,}")]
     p = two_proportions(before["positives"], before["labelled"], now["positives"], now["labelled"])
     lines.append(_line("target", "positive rate", _percent(before["positive_rate"]), _percent(now["positive_rate"]),
                        p < RATE_ALPHA, f"two-proportion z test: p = {p:.2g}"))
-    for key in ("target", "positive"):
-        if summary["scope"][key] != earlier["scope"][key]:
-            lines.append(_line("target", {"target": "column", "positive": "positive label"}[key], earlier["scope"][key],
-                               summary["scope"][key], True))
+    lines += [_line("target", what, earlier["scope"][key], summary["scope"][key], True)
+              for key, what in (("target", "column"), ("positive", "positive label"))
+              if summary["scope"][key] != earlier["scope"][key]]
     olds, news = earlier["columns"], summary["columns"]
     lines += [_line(n, "column", olds[n]["kind"], "gone", True) for n in olds if n not in news]
     lines += [_line(n, "column", "absent", news[n]["kind"], True) for n in news if n not in olds]
@@ -112,15 +113,19 @@ def _aligned(now: Mapping[str, Any], before: Mapping[str, Any]) -> Counts | None
     return None
 
 
-def align_histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts | None:
+def align_histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
     """Both histograms over the edges they share; what lies beyond goes into the two outer bins.
 
-    `lib.profiles.nice_edges` makes edges nest, except 2s with 5s; with fewer than two shared edges: None.
+    `lib.profiles.nice_edges` makes edges nest, except 2s with 5s. Where hardly any are shared, as after a change of
+    unit, today's counts are spread evenly within their bins over the earlier edges.
     """
     tolerance = 1e-6 * (now["edges"][1] - now["edges"][0])
     shared = [e for e in before["edges"] if any(abs(e - other) <= tolerance for other in now["edges"])]
-    if len(shared) < 2:
-        return None
+    if len(shared) < min(5, len(before["edges"])):
+        below = np.cumsum([now["below"], *now["rows"]])
+        spread = np.interp(before["edges"], now["edges"], below, left=0, right=below[-1] + now["above"])
+        today = np.diff([0, *spread, below[-1] + now["above"]])
+        return [float(v) for v in (before["below"], *before["rows"], before["above"])], [float(v) for v in today]
 
     def counts(histogram: Mapping[str, Any]) -> list[float]:
         middles = [(a + b) / 2 for a, b in zip(histogram["edges"], histogram["edges"][1:], strict=False)]
@@ -149,7 +154,8 @@ def align_levels(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
 
 def _typical(column: Mapping[str, Any]) -> str:
     if "quantiles" in column:
-        return f"median {column['quantiles']['p50']:g}, p5 to p95: {column['quantiles']['p5']:g} to {column['quantiles']['p95']:g}"
+        q = column["quantiles"]
+        return f"median {q['p50']:g}, p5 to p95: {q['p5']:g} to {q['p95']:g}"
     levels = column["levels"]
     total = max(1, sum(levels["rows"]))
     return ", ".join(f"{level} {_percent(rows / total)}" for level,

@@ -1,7 +1,7 @@
 """Charts of a summary (`lib.summary`). With `lib.charts_model` the only home of Altair.
 
-Every function takes plain dicts and returns an `alt.Chart` (or layers) on a transparent ground, with greys that read on
-white and on black. The width is left open, so that a card or an app sets it, except for `compact` charts of table cells.
+Every function takes plain dicts and returns an `alt.Chart` (or layers) on a transparent ground, with greys that read
+on white and on black. The width is left open, so that a card or an app sets it, except in `compact` charts for cells.
 Fields have fixed names, and text from data stands in cells of the chart's data or in titles, never in an expression.
 """
 
@@ -129,7 +129,7 @@ def missing(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> 
 
 
 def correlation(found: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
-    """Map of Spearman's correlations, each pair once: blue negative, orange positive; written out for up to 12 columns."""
+    """Map of Spearman's correlations, each pair once: blue negative, orange positive; numbers up to 12 columns."""
     names = list(found["columns"])
     data = [{"a": a, "b": names[j], "value": value, "size": abs(value), "sign": "negative" if value < 0 else "positive"}
             for i, a in enumerate(names) for j in range(i) if (value := found["matrix"][i][j]) is not None]
@@ -173,7 +173,7 @@ def trend(found: Mapping[str, Any], words: Words = ("negative", "positive")) -> 
 
 
 def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> alt.LayerChart | alt.Chart:
-    """A strip for each number: quartiles from 0 to 1, whiskers p1 to p99, ends as dots, Tukey's fences at -1.5 and 2.5."""
+    """A strip for each number: quartiles at 0 and 1, whiskers p1 to p99, dots the ends; dashed: Tukey's fences."""
     data = []
     for name, c in columns.items():
         q = c.get("quantiles")
@@ -278,8 +278,10 @@ def _groups(column: Mapping[str, Any], most: int | None = None) -> tuple[Mapping
         return column["periods"], [f"{p}T00:00:00" for p in column["periods"]["period"]]
     if "groups" in column:
         found = column["groups"]
-        return found, [f"{a:,.5g}" if a == b else f"{a:,.5g} – {b:,.5g}" for a,
-                       b in zip(found["from"], found["to"], strict=True)]
+        ends = zip(found["from"], found["to"], strict=True)
+        labels = [f"{a:,.5g}" if a == b else f"{a:,.5g} – {b:,.5g}" for a, b in ends]
+        alike = len(set(labels)) < len(labels)  # far from zero, five digits do not tell groups apart
+        return found, [f"{n}: {label}" for n, label in enumerate(labels, 1)] if alike else labels
     return {}, []
 
 

@@ -42,7 +42,7 @@ def leaderboard(board: Sequence[Mapping[str, Any]], names: Names | None = None) 
 
 
 def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> alt.LayerChart | alt.Chart:
-    """Every trial of one search as a dot and the best so far as a line; pruned ones grey, by the folds they finished."""
+    """Every trial of one search as a dot, pruned ones grey by the folds they finished; line: the best so far."""
     best, data = None, []
     for trial in found:
         if trial["state"] == "complete":
@@ -70,8 +70,8 @@ def roc(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     c = evaluation.get("confusion") or {}
     points = _rows(fpr=curve["fpr"], tpr=curve["tpr"])
     title = f"ROC: area {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
-    x, y = _unit_axis("x", "fpr", "false alarms: share of negatives flagged"), _unit_axis("y", "tpr",
-                                                                                          "recall: share of positives flagged")
+    x = _unit_axis("x", "fpr", "false alarms: share of negatives flagged")
+    y = _unit_axis("y", "tpr", "recall: share of positives flagged")
     layers = [_diagonal("fpr", "tpr"),
               alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
         x=x, y=y, order=alt.Order("i:Q"), tooltip=_percents({"fpr": "false alarms", "tpr": "recall"}))]

@@ -176,7 +176,7 @@ def _groups(values: np.ndarray, ordered: np.ndarray, distinct: int, y: np.ndarra
         ends = starts
     else:
         cuts = np.unique(np.quantile(ordered, np.linspace(0, 1, 11), method="inverted_cdf"))
-        starts = cuts[:-1] if cuts[-2] < cuts[-1] else cuts
+        starts = cuts[:-1]
         places = np.searchsorted(ordered, starts)
         ends = ordered[np.append(places[1:], len(ordered)) - 1]
     groups = np.searchsorted(starts, values, side="right") - 1

@@ -19,11 +19,18 @@ WRITERS = {".csv": lambda frame, path: frame.to_csv(path, index=False),
 def score_table(bundle: Bundle, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     """(the input's columns and `SCORE_COLUMNS`, what differs from the contract without hurting).
 
-    An input column of one of our names is kept as `input_<name>`. Raises `Refused` as `Bundle.score`.
+    An input column of one of our names is kept as `input_<name>` (`input_input_<name>` where that is taken). Raises
+    `Refused` as `Bundle.score`.
     """
-    findings = warnings(compare_columns(frame, bundle.schema))
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     scores = bundle.score(frame)
-    taken = {name: f"input_{name}" for name in frame.columns if name in SCORE_COLUMNS}
+    findings = warnings(compare_columns(frame, bundle.schema))
+    taken: dict[str, str] = {}
+    for name in (n for n in frame.columns if n in SCORE_COLUMNS):  # the table may hold our earlier output twice over
+        free = f"input_{name}"
+        while free in frame.columns:
+            free = f"input_{free}"
+        taken[name] = free
     return pd.concat([frame.rename(columns=taken), scores], axis=1), findings
 
 
@@ -44,6 +51,8 @@ def check_out(path: str) -> Path:
                                 "name the output so"))
     if not out.resolve().parent.is_dir():
         problems.append(Finding("out-folder", ERROR, path, "no such folder", "an existing folder", "make it first"))
+    if out.is_dir():
+        problems.append(Finding("out-folder", ERROR, path, "a folder of that name", "a file", "choose another name"))
     if problems:
         raise Refused("The result cannot be written", problems)
     return out

@@ -92,7 +92,8 @@ def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np
             f"at least {parts}", "give more groups, fewer folds (--folds), or another group column in the scope")])
     part = np.empty(len(y), dtype="int8")
     codes, first = (np.arange(len(y)), np.arange(len(y))) if units is None else _codes(units)
-    if units is not None and (np.bincount(codes).max() > SMALL_GROUP or np.bincount(y[first], minlength=2).min() < parts):
+    few_to_deal = np.bincount(y[first], minlength=2).min() < parts
+    if units is not None and (np.bincount(codes).max() > SMALL_GROUP or few_to_deal):
         units = _handfuls(units, y, 20 * parts, seed)
         cut = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(y, y, units)
         for number, (_, rows) in enumerate(cut):

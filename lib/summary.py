@@ -34,8 +34,8 @@ def summarise(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope, 
               source: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
     """The summary of a whole table, JSON-ready; about 2 kB a column, at most some 300 kB.
 
-    `typed`: all columns by `conform(..., used_only=False)`; `y` 1, 0 or -1 (no label), shape (rows,). Keys: format, scope,
-    overview, source, findings, columns (by name, as `lib.profiles.profile` plus unit and help), association,
+    `typed`: all columns by `conform(..., used_only=False)`; `y` 1, 0 or -1 (no label), shape (rows,). Keys: format,
+    scope, overview, source, findings, columns (by name, as `lib.profiles.profile` plus unit and help), association,
     correlation, trend, notes. Shares are 0 to 1, intervals 95%. Counts, quantiles and histograms are of all rows;
     associations of at most `SAMPLE` labelled rows and correlations of fewer, drawn by `seed`: `notes` says so.
     """
@@ -72,7 +72,7 @@ def summarise(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope, 
 
 
 def trend(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope) -> dict[str, Any] | None:
-    """{column, why, unit, omitted, period, ...`rates`} over the scope's time column, else over the first used date column.
+    """{column, why, unit, omitted, period, ...`rates`} over the scope's time column, else the first used date column.
 
     A number as time column is cut into its values, or into at most 30 groups of equal size. None without such a column.
     """

@@ -89,6 +89,7 @@ def test_the_report_is_json_without_nan_even_where_nothing_can_be_told():
 
 
 def test_wilson_worked_by_hand():
+    assert wilson(0, 10)[0] == 0.0
     assert wilson(0, 10) == pytest.approx((0.0, 1.959963984540054**2 / (10 + 1.959963984540054**2)))
     assert wilson(10, 10)[1] == 1.0
     assert wilson(0, 0) == (0.0, 1.0)
@@ -97,7 +98,10 @@ def test_wilson_worked_by_hand():
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilsons_ends_are_where_the_score_test_says_so(counts):
     hits, of = counts
-    for end in wilson(hits, of):
+    low, high = wilson(hits, of)
+    assert 0 <= low <= hits / of <= high <= 1
+    assert (low == 0, high == 1) == (hits == 0, hits == of)
+    for end in (low, high):
         if 0 < end < 1:
             assert abs(hits / of - end) / math.sqrt(end * (1 - end) / of) == pytest.approx(1.959963984540054, rel=1e-6)
 
@@ -110,7 +114,7 @@ def test_curves_worked_by_hand():
     told = curves(y, q, SCOPE)
     assert told["lift"] == {"share": [0.25, 0.5, 0.75, 1.0], "gain": [0.5, 0.5, 1.0, 1.0], "lift": [2.0, 1.0, 1.333333, 1.0]}
     assert (told["cost"]["threshold"][0], told["cost"]["cost"][0]) == (0.0, 1.0)  # two false alarms of 2 on four rows
-    assert (told["cost"]["threshold"][70], told["cost"]["cost"][70]) == (0.7, pytest.approx((5 + 2) / 4))
+    assert (told["cost"]["threshold"][70], told["cost"]["cost"][70]) == pytest.approx((0.7, (5 + 2) / 4))
     assert told["cost"]["cost"][100] == pytest.approx(10 / 4)
     assert told["roc"]["fpr"][0] == told["roc"]["tpr"][0] == 0
     assert told["roc"]["fpr"][-1] == told["roc"]["tpr"][-1] == 1

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib.conform import conform
 from lib.features import LINEAR, MISSING, NATIVE, TREES, encoder, expand, plan
 from lib.kinds import infer_schema
-from lib.conform import conform
 from lib.schema import Column, Schema
 from lib.tuning import encode_training
 from tests.tables import SCOPE, prepared
@@ -216,7 +216,7 @@ def test_target_means_are_cross_fitted(style):
     noise = np.random.default_rng(0).permutation(y)
     crossed, refit, _ = encode_training(style, typed, noise, schema, seed=0)
     leak = np.corrcoef(refit.transform(expand(typed, schema))[:, column[0]], noise)[0, 1]
-    honest = np.corrcoef(crossed[:, list(columns_of(refit, "means"))[0]], noise)[0, 1]
+    honest = np.corrcoef(crossed[:, next(iter(columns_of(refit, "means")))], noise)[0, 1]
     assert leak > 0.2  # 30 shops of 11 rows: their own means look like knowledge
     assert honest < 0.1
 
@@ -233,7 +233,7 @@ def test_splines_stay_finite_and_flat_outside_the_training_range():
 
 
 def test_a_column_of_gaps_at_serving_and_an_empty_table_are_encoded():
-    encode, _, types, typed, _, schema, _ = fitted(LINEAR)
+    encode, _, _types, typed, _, schema, _ = fitted(LINEAR)
     rows = typed.head(2).copy()
     rows["amount"] = np.nan
     assert np.isfinite(encode.transform(expand(rows, schema))).all()
@@ -243,7 +243,7 @@ def test_texts_of_the_same_words_are_alike_and_empty_ones_are_zero():
     encode, _, _, typed, _, schema, _ = fitted(LINEAR)
     rows = typed.head(1).loc[lambda t: t.index.repeat(3)].copy()
     rows["note"] = ["late broken refund", "late broken refund", ""]
-    topics = encode.transform(expand(rows, schema))[:, list(columns_of(encode, [n for n in encode.output_indices_ if n.startswith("text")][0]))]
+    topics = encode.transform(expand(rows, schema))[:, list(columns_of(encode, next(n for n in encode.output_indices_ if n.startswith("text"))))]
     assert topics.shape == (3, 16)
     assert (topics[0] == topics[1]).all()
     assert np.abs(topics[0]).max() > 0.01
@@ -251,7 +251,7 @@ def test_texts_of_the_same_words_are_alike_and_empty_ones_are_zero():
 
 
 def test_a_text_column_may_have_any_name():
-    typed, y, place, schema = prepared()
+    typed, y, _place, schema = prepared()
     named = Schema(tuple(Column("my__note", "text") if c.name == "note" else c for c in schema.columns), "left", "no", "yes")
     matrix, _, _ = encode_training(TREES, typed.rename(columns={"note": "my__note"}), y, named, 0)
     assert matrix.shape[0] == len(y)

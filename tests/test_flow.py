@@ -129,6 +129,22 @@ def test_a_budget_is_kept(store, small_csv):
     assert min(len(arm["trials"]) for arm in open_run(store, run_id(done.stdout)).data.leaderboard) >= 1
 
 
+def test_synthetic_rows_change_training_only(tiny, store, small_csv):
+    """The same rows are validated and held out, the truth of no row changes, and the models do differ."""
+    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--id-columns", "customer_id",
+                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db", "--trials", 1, "--folds", 3, "--synthetic-rows", 300)
+    assert done.returncode == 0, done.stdout
+    more, plain = open_run(store, run_id(done.stdout)).data, tiny[0].data
+    assert (more.place == plain.place).all()
+    assert (more.labels["y"] == plain.labels["y"]).all()
+    assert (more.typed, more.table) == (plain.typed, plain.table)
+    assert more.winner_oof.shape == plain.winner_oof.shape
+    assert more.evaluation["rows"] == plain.evaluation["rows"] == 120
+    first = {arm["algorithm"]: arm["trials"][0]["auc"] for arm in plain.leaderboard}
+    assert all(arm["trials"][0]["auc"] != first[arm["algorithm"]] for arm in more.leaderboard)
+    assert {"columns", "correlation_error", "utility"} <= set(more.summary["fidelity"])
+
+
 def test_scoring_uses_the_latest_finished_run_and_returns_every_row(tiny, store, small_csv, tmp_path):
     frame = pd.read_csv(small_csv, dtype=str, keep_default_na=False).head(6)
     frame.loc[1, "age"] = "old"

@@ -188,7 +188,7 @@ def test_each_algorithm_continues_as_if_undisturbed(name):
 
 def test_no_trial_at_all_is_an_error(bayes):
     typed, y, place, schema = prepared()
-    with pytest.raises(RuntimeError, match="naive_bayes: no trial of 0 came to an end"):
+    with pytest.raises(RuntimeError, match=r"naive_bayes: no trial of 0 came to an end"):
         tune(bayes, typed, y, place, schema, trials=0)
 
 
@@ -323,7 +323,7 @@ def test_extra_rows_reach_training_parts_only():
 def test_extra_rows_reach_the_final_fit_once(monkeypatch):
     fits, seen = [], []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or 0.0)
-    typed, y, place, schema = dialled()
+    typed, y, _place, schema = dialled()
     candidate = {"algorithm": "dial", "params": {"skill": 1.0}, "rounds": None, "max_rows": None}
 
     def extra(rows, labels, fold):

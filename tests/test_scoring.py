@@ -1,0 +1,143 @@
+"""A table in, the same table with scores out; files written whole or not at all."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyClassifier
+
+from lib.bundle import SCORE_COLUMNS, Bundle
+from lib.calibration import IDENTITY
+from lib.findings import Refused
+from lib.schema import Column, Schema
+from lib.scoring import WRITERS, check_out, score_table, tally, write
+
+SCHEMA = Schema((Column("age", "numeric", low=18.0, high=90.0), Column("city", "categorical", distinct=2, levels=("Bern", "Rome"))),
+                "left", "no", "yes")
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    model = DummyClassifier(strategy="prior").fit(np.zeros((4, 2)), [0, 0, 0, 1])
+    return Bundle(model, SCHEMA, {"calibration": IDENTITY, "threshold": {"value": 0.5}, "phrases": ["stays", "leaves"]})
+
+
+def table(**columns):
+    return pd.DataFrame({"age": [30, 40, 50], "city": ["Bern", "Rome", "Bern"], **columns})
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def test_all_columns_and_rows_are_kept_in_order_beside_the_scores(bundle):
+    frame = table(note=["a", "b", "c"], left=["no", "yes", "no"]).set_axis([9, 9, 4])
+    told, findings = score_table(bundle, frame)
+    assert told.columns.tolist() == ["age", "city", "note", "left", *SCORE_COLUMNS]
+    assert told[frame.columns].equals(frame)
+    assert told["probability"].tolist() == pytest.approx([0.25] * 3)
+    assert told["decision"].tolist() == ["stays"] * 3
+    assert [f.code for f in findings] == ["column-extra"]
+    assert "note" in findings[0].found
+    assert "left" not in findings[0].found
+
+
+def test_reordered_columns_are_a_finding(bundle):
+    assert [f.code for f in score_table(bundle, table()[["city", "age"]])[1]] == ["column-order"]
+    assert score_table(bundle, table())[1] == []
+
+
+def test_input_columns_of_our_names_are_kept(bundle):
+    told, _ = score_table(bundle, table(probability=[7, 8, 9], error=["x", "y", "z"]))
+    assert told.columns.tolist() == ["age", "city", "input_probability", "input_error", *SCORE_COLUMNS]
+    assert told["input_probability"].tolist() == [7, 8, 9]
+    assert told["error"].tolist() == [""] * 3
+
+
+def test_a_result_can_be_scored_again_and_again(bundle, tmp_path):
+    frame = table()
+    for _ in range(4):
+        frame, _ = score_table(bundle, frame)
+    assert frame.columns.is_unique
+    assert frame.columns.tolist()[:2] == ["age", "city"]
+    assert len(frame.columns) == 2 + 4 * 4
+    assert frame.columns.tolist()[-4:] == SCORE_COLUMNS
+    write(frame, tmp_path / "again.parquet")
+
+
+def test_names_that_are_no_texts_become_texts(bundle):
+    numbered = Bundle(bundle.pipeline, Schema((Column("0", "numeric"), Column("1", "categorical")), "y", "0", "1"), bundle.about)
+    told, _ = score_table(numbered, table().set_axis([0, 1], axis=1))
+    assert told.columns.tolist() == ["0", "1", *SCORE_COLUMNS]
+    assert told["error"].tolist() == [""] * 3
+
+
+def test_a_table_that_does_not_fit_is_refused(bundle):
+    with pytest.raises(Refused, match=r"column-missing \[city\]"):
+        score_table(bundle, table().drop(columns="city"))
+    with pytest.raises(Refused, match=r"column-repeated \[age\]"):
+        score_table(bundle, pd.concat([table(), table()[["age"]]], axis=1))
+
+
+def test_the_tally_worked_by_hand(bundle):
+    scored, _ = score_table(bundle, table(age=[30, "x", 99]))
+    assert tally(scored) == {"rows": 3, "scored": 2, "refused": 1, "with_warnings": 1, "decisions": {"stays": 2},
+                             "mean_probability": pytest.approx(0.25)}
+    nothing, _ = score_table(bundle, table().head(0))
+    assert tally(nothing) == {"rows": 0, "scored": 0, "refused": 0, "with_warnings": 0, "decisions": {}, "mean_probability": None}
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ending", "back"), [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
+def test_what_is_written_reads_back(bundle, tmp_path, ending, back):
+    out = check_out(str(tmp_path / f"scored{ending}"))
+    scored, _ = score_table(bundle, table().set_axis([5, 6, 7]))
+    write(scored, out)
+    told = back(out)
+    assert told.columns.tolist() == scored.columns.tolist()
+    assert told["probability"].tolist() == scored["probability"].tolist()
+    assert os.listdir(tmp_path) == [f"scored{ending}"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, ending):
+    out = tmp_path / f"scored{ending}"
+    write(table(), out)
+    before = out.read_bytes()
+
+    def broken(frame, path):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setitem(WRITERS, ending, broken)
+    with pytest.raises(OSError, match="No space left on device"):
+        write(table(age=[1, 2, 3]), out)
+    assert out.read_bytes() == before
+    assert os.listdir(tmp_path) == [out.name]
+
+
+def test_the_new_file_appears_at_once(tmp_path, monkeypatch):
+    out, seen = tmp_path / "scored.csv", []
+    real = WRITERS[".csv"]
+    monkeypatch.setitem(WRITERS, ".csv", lambda frame, path: (real(frame, path), seen.append((path.name, out.exists()))))
+    write(table(), out)
+    assert seen == [(f".scored.csv.part{os.getpid()}", False)]
+    assert out.exists()
+
+
+def test_an_unknown_ending_and_a_missing_folder_are_refused_together(tmp_path):
+    with pytest.raises(Refused, match=r"(?s)2 problems.*out-format.*\.csv or \.parquet.*'\.xlsx'.*out-folder.*no such folder"):
+        check_out(str(tmp_path / "nowhere" / "scored.xlsx"))
+    with pytest.raises(Refused, match=r"1 problem\n.*out-folder"):
+        check_out(str(tmp_path / "nowhere" / "scored.csv"))
+    with pytest.raises(Refused, match=r"1 problem\n.*out-format.*the ending ''"):
+        check_out(str(tmp_path / "scored"))
+    assert check_out(str(tmp_path / "scored.csv")) == tmp_path / "scored.csv"
+
+
+def test_a_folder_in_the_place_of_the_output_is_refused(tmp_path):
+    (tmp_path / "scored.csv").mkdir()
+    with pytest.raises(Refused, match=r"out-folder.*a folder of that name"):
+        check_out(str(tmp_path / "scored.csv"))

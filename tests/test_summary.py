@@ -1,0 +1,312 @@
+"""What a table's summary says, against hand-computed values, and what counts as a change."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.association import associate, binned_auc, cramers_v, draw_folds, mutual_information
+from lib.changes import align_histograms, align_levels, psi, psi_bound, two_proportions
+from lib.conform import conform
+from lib.findings import Finding
+from lib.kinds import infer_schema
+from lib.profiles import by_period, nice_edges, rates, shorten, tukey
+from lib.scope import Scope
+from lib.summary import compare, summarise
+
+
+def summary_of(frame: pd.DataFrame, y, scope: Scope | None = None, findings=(), source=None) -> dict:
+    scope = scope or Scope(target="y", positive_phrase="will leave", negative_phrase="will stay")
+    schema = infer_schema(frame, scope, ("no", "yes"))
+    typed, _ = conform(frame, schema, used_only=False)
+    return summarise(typed, np.asarray(y), schema, scope, list(findings), source or {})
+
+
+def table(rows: int = 2000, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    frame = pd.DataFrame({
+        "x": x, "noise": rng.normal(size=rows), "count": rng.integers(0, 8, rows),
+        "level": rng.choice(["a", "b", "c"], rows, p=[0.6, 0.3, 0.1]), "flag": rng.choice(["no", "yes"], rows),
+        "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, rows), "D")).strftime("%Y-%m-%d"),
+        "note": [f"said {a} and then {b} again {i}" for i, (a, b) in enumerate(rng.integers(0, 99, (rows, 2)))]})
+    frame.loc[rng.choice(rows, rows // 20, replace=False), "noise"] = np.nan
+    return frame, (rng.random(rows) < 1 / (1 + np.exp(1.5 - 1.5 * x))).astype("int8")
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict:
+    return summary_of(*table(), findings=[Finding("a-check", "warning", "x", "odd")], source={"md5": "abc"})
+
+
+def test_summary_is_json_and_names_what_it_holds(whole):
+    assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+    assert set(whole) == {"format", "scope", "overview", "source", "findings", "columns", "association", "correlation",
+                          "trend", "notes"}
+    assert {n: c["kind"] for n, c in whole["columns"].items()} == {
+        "x": "numeric", "noise": "numeric", "count": "numeric", "level": "categorical", "flag": "boolean", "day": "date",
+        "note": "text"}
+    assert whole["source"] == {"md5": "abc"}
+    assert whole["findings"][0]["code"] == "a-check"
+
+
+def test_overview_counts():
+    frame = pd.DataFrame({"a": [1.0, 1.0, 2.0, None, 3.0] * 4, "b": ["u", "u", "v", "v", None] * 4})
+    o = summary_of(frame, [1, 0, -1, 0, 0] * 4)["overview"]
+    assert (o["rows"], o["labelled"], o["columns"], o["positives"], o["positive_rate"]) == (20, 16, 2, 4, 0.25)
+    assert (o["duplicated_rows"], o["missing_cells"], o["missing_share"]) == (16, 8, 0.2)
+    assert (o["positive_low"], o["positive_high"]) == pytest.approx((0.1018, 0.4950), abs=1e-4)  # Wilson 4 of 16
+
+
+def test_numbers_by_hand():
+    values = [1.5, 2.5, 3.5, 4.5, 100.5, 0.0, 0.0, 2.5]
+    column = summary_of(pd.DataFrame({"v": values}), [0, 1] * 4)["columns"]["v"]
+    q = column["quantiles"]
+    assert (q["min"], q["p25"], q["p50"], q["p75"], q["max"]) == (0, 1.125, 2.5, 3.75, 100.5)
+    assert column["mean"] == pytest.approx(14.375)
+    assert column["sd"] == pytest.approx(np.std(values, ddof=1), rel=1e-5)
+    assert column["zeros"] == 0.25
+    # fences: 1.125 - 1.5 * 2.625 = -2.8125 and 3.75 + 3.9375 = 7.6875
+    assert column["outliers"] == {"low_fence": -2.8125, "high_fence": 7.6875, "low": 0, "high": 1, "share": 0.125}
+    h = column["histogram"]
+    assert sum(h["rows"]) + h["below"] + h["above"] == 8
+
+
+def test_tukey_counts_only_values_beyond_the_fences():
+    assert tukey(np.sort(np.array([-7.0, 0, 1, 2, 3, 4, 8.0])))["low"] == 1  # fences 0.5 - 4.5 = -4 and 3.5 + 4.5 = 8
+    assert tukey(np.array([5.0]))["share"] == 0
+
+
+def test_rates_by_hand():
+    found = rates(np.array([0, 0, 1, 1, -1]), np.array([1, 0, 1, -1, 1]), 3)
+    assert found["rows"] == [2, 2, 0]
+    assert (found["negative"], found["positive"]) == ([1, 0, 0], [1, 1, 0])
+    assert found["rate"] == [0.5, 1.0, None]
+    assert found["low"][0] == pytest.approx(0.0945, abs=1e-4)
+    assert found["low"][2] is None
+
+
+def test_levels_top_and_other():
+    cells = [f"k{i:02d}" for i in range(25) for _ in range(30 - i)]
+    column = summary_of(pd.DataFrame({"k": cells}), np.arange(len(cells)) % 2)["columns"]["k"]
+    assert column["distinct"] == 25
+    assert column["levels"]["level"] == [f"k{i:02d}" for i in range(20)]
+    assert column["levels"]["other"] == 5
+    assert column["levels"]["rows"] == [30 - i for i in range(20)] + [10 + 9 + 8 + 7 + 6]
+
+
+def test_missing_levels_are_not_other():
+    cells = [f"k{i:02d}" for i in range(25)] * 4 + [None] * 10
+    levels = summary_of(pd.DataFrame({"k": cells}), np.arange(110) % 2)["columns"]["k"]["levels"]
+    assert levels["rows"][-1] == 20
+
+
+def test_shortened_levels_stay_different():
+    a, b = shorten("x" * 60 + "a"), shorten("x" * 60 + "b")
+    assert len(a) <= 40
+    assert a != b
+
+
+@pytest.mark.parametrize(("low", "high", "integer", "first", "step"), [
+    (0.3, 4.7, False, 0.2, 0.2), (0, 10, True, -0.5, 1.0), (18, 92, True, 14.5, 5.0), (1e9, 1e9 + 1, False, 1e9, 0.05)])
+def test_edges_are_round_and_cover(low, high, integer, first, step):
+    edges = nice_edges(low, high, integer)
+    assert edges[0] == pytest.approx(first)
+    assert np.diff(edges) == pytest.approx(step)
+    assert edges[0] <= low
+    assert edges[-1] > high
+    assert len(edges) <= 31
+
+
+@pytest.mark.parametrize("values", [[-1.7e308, 1.7e308, 0.5], [5e-324, 1e-323, 0.0], [1.0, math.nextafter(1, 2), 1.5e300],
+                                    [7.25, 7.25, 7.25], [1e16, 1e16 + 2, 3.0]])
+def test_extreme_numbers_do_not_break_it(values):
+    scope = Scope(target="y", kinds={"v": "numeric"})
+    told = summary_of(pd.DataFrame({"v": values * 10}), [0, 1, 0] * 10, scope)
+    json.dumps(told, allow_nan=False)
+    h = told["columns"]["v"]["histogram"]
+    assert sum(h["rows"]) + h["below"] + h["above"] == 30
+
+
+def test_periods_by_hand():
+    found = by_period(pd.Series(pd.to_datetime(["2024-01-31", "2024-03-01", None, "2024-03-05"])), np.array([1, 0, 1, 1]))
+    assert (found["unit"], found["period"]) == ("month", ["2024-01-01", "2024-02-01", "2024-03-01"])
+    assert found["rows"] == [1, 0, 2]
+    assert found["rate"] == [1.0, None, 0.5]
+
+
+@pytest.mark.parametrize(("first", "last", "unit", "count"), [
+    ("2024-01-01", "2024-01-20", "day", 20), ("2024-01-01", "2024-12-31", "month", 12), ("2015-01-01", "2024-12-31", "quarter", 40),
+    ("1990-01-01", "2024-12-31", "year", 35), ("1900-01-01", "2024-12-31", "year", 60)])
+def test_period_units(first, last, unit, count):
+    dates = pd.Series(pd.to_datetime([first, last])).astype("datetime64[us]")
+    found = by_period(dates, np.array([0, 1]))
+    assert (found["unit"], len(found["period"]), found["omitted"]) == (unit, count, int(first < "1901"))
+
+
+def test_cramers_v_by_hand():
+    # 2 x 2, n = 100, chi-squared = 36: phi2 = .36 - 1/99; both corrected sizes are 2 - 1/99
+    table = np.array([[40, 10], [10, 40]])
+    assert cramers_v(table) == pytest.approx(math.sqrt((0.36 - 1 / 99) / (1 - 1 / 99)))
+    assert cramers_v(np.array([[25, 25], [25, 25]])) == 0
+    assert cramers_v(np.array([[5, 5]])) is None
+
+
+def test_mutual_information_by_hand():
+    # H(Y) = 1 bit, H(Y|X) = H(0.2) = .7219 bits
+    table = np.array([[40, 10], [10, 40]])
+    assert mutual_information(table, corrected=False) == pytest.approx(1 - 0.721928, abs=1e-6)
+    assert mutual_information(table) == pytest.approx(1 - 0.721928 - 1 / (200 * math.log(2)), abs=1e-6)
+    assert mutual_information(np.array([[5, 5], [5, 5]])) == 0
+
+
+def test_auc_of_a_column_by_hand():
+    found = associate("v", "numeric", pd.Series([0.1, 0.4, 0.35, 0.8, np.nan]), np.array([0, 0, 1, 1, 1]), np.arange(5))
+    assert found["auc"]["value"] == 0.75
+    assert found["direction"] == "none"
+
+
+def test_alone_is_half_for_many_meaningless_levels():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 4000)
+    assert binned_auc(rng.integers(0, 2000, 4000), y, draw_folds(4000, 0)) == pytest.approx(0.5, abs=0.03)
+    assert binned_auc(y.copy(), y, draw_folds(4000, 0)) == 1.0
+    assert binned_auc(y, np.zeros(4000, dtype=int), draw_folds(4000, 0)) is None
+
+
+def test_alone_sees_a_bend_that_the_order_misses():
+    x = np.linspace(-1, 1, 3000)
+    found = associate("x", "numeric", pd.Series(x), (np.abs(x) > 0.5).astype(int), draw_folds(3000, 0))
+    assert found["auc"]["value"] == pytest.approx(0.5, abs=0.01)
+    assert found["alone"]["value"] > 0.95
+
+
+def test_ranking_puts_the_cause_first(whole):
+    ranking = whole["association"]["ranking"]
+    assert ranking[0]["column"] == "x"
+    assert ranking[0]["direction"] == "up"
+    flag = next(r for r in ranking if r["column"] == "flag")
+    assert flag["auc"] is not None
+    assert flag["cramers_v"] is not None
+    level = next(r for r in ranking if r["column"] == "level")
+    assert level["auc"] is None
+
+
+def test_correlations_list_the_planted_pair():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=500)
+    found = summary_of(pd.DataFrame({"a": a, "b": np.exp(-a), "c": rng.normal(size=500)}), rng.integers(0, 2, 500))["correlation"]
+    assert found["strongest"][0]["value"] == -1
+    assert {found["strongest"][0]["a"], found["strongest"][0]["b"]} == {"a", "b"}
+
+
+def test_trend_takes_the_scope_column_first():
+    frame, y = table(300)
+    assert summary_of(frame, y)["trend"]["column"] == "day"
+    by_count = summary_of(frame, y, Scope(target="y", time_column="count"))["trend"]
+    assert (by_count["column"], by_count["period"]) == ("count", [float(v) for v in range(8)])
+    assert sum(by_count["rows"]) == 300
+
+
+@pytest.mark.parametrize(("frame", "y"), [
+    (pd.DataFrame({"a": [np.nan] * 9, "b": [None] * 9}), [0, 1, 0] * 3),
+    (pd.DataFrame({"a": [1.0], "b": ["x"]}), [1]),
+    (pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", None]}), [1, 1, 1]),
+    (pd.DataFrame({"a": [1.0, 2.0, 3.0], "d": pd.to_datetime(["2024-01-01", None, "2024-05-01"])}), [-1, -1, -1]),
+    (pd.DataFrame({"a": pd.Series([], dtype="float64"), "b": pd.Series([], dtype="str")}), []),
+    (pd.DataFrame(index=range(3)), [0, 1, 0])])
+@pytest.mark.parametrize("kinds", [{}, {"a": "numeric", "b": "categorical", "d": "date"}, {"b": "text"}])
+def test_degenerate_tables(frame, y, kinds):
+    told = summary_of(frame, np.array(y, dtype="int8"), Scope(target="y", kinds={k: v for k, v in kinds.items() if k in frame}))
+    json.dumps(told, allow_nan=False)
+    assert told["overview"]["rows"] == len(frame)
+    assert not [line for line in compare(told, told) if line["notable"]]
+
+
+def test_size_is_bounded():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"n{i}": rng.normal(size=400) * 10.0**i for i in range(60)} | {
+        f"k{i}": rng.choice([f"é{'ü' * 70}{j}" for j in range(40)], 400) for i in range(40)})
+    assert len(json.dumps(summary_of(frame, rng.integers(0, 2, 400)))) < 300_000
+
+
+def test_sampling_is_said(monkeypatch):
+    monkeypatch.setattr("lib.summary.SAMPLE", 100)
+    told = summary_of(*table(400))
+    assert told["notes"] == ["Associations rest on 100 rows drawn from 400 labelled ones."]
+    assert sum(told["columns"]["level"]["levels"]["rows"]) == 400
+
+
+def test_same_input_same_summary(whole):
+    assert summary_of(*table(), findings=[Finding("a-check", "warning", "x", "odd")], source={"md5": "abc"}) == whole
+
+
+def test_psi_by_hand():
+    # shares (10.5, 30.5)/41 and (20.5, 20.5)/41 after half a row more in each bin
+    p, q = np.array([10.5, 30.5]) / 41, np.array([0.5, 0.5])
+    assert psi([20, 20], [10, 30]) == pytest.approx(float(((p - q) * np.log(p / q)).sum()))
+    assert psi([5, 5], [50, 50]) == pytest.approx(0)
+    assert math.isfinite(psi([10, 0], [0, 10]))
+
+
+def test_psi_bound_holds_its_rate():
+    rng = np.random.default_rng(0)
+    shares = np.full(10, 0.1)
+    shifts = [psi(rng.multinomial(500, shares), rng.multinomial(800, shares)) for _ in range(4000)]
+    assert np.mean(np.array(shifts) > psi_bound(10, 500, 800)) < 0.004
+
+
+def test_two_proportions_by_hand():
+    # pooled .55, difference .1, se = sqrt(.55 * .45 * .02) = .07036, z = 1.4213, p = .1552
+    assert two_proportions(50, 100, 60, 100) == pytest.approx(0.1552, abs=1e-4)
+    assert two_proportions(0, 0, 1, 2) == 1
+
+
+def test_histograms_are_laid_over_shared_edges():
+    fine = {"edges": [0, 1, 2, 3, 4, 5, 6], "rows": [1, 2, 3, 4, 5, 6], "below": 7, "above": 8}
+    coarse = {"edges": [0, 2, 4, 6, 8], "rows": [3, 7, 11, 5], "below": 7, "above": 3}
+    assert align_histograms(fine, fine) == ([7, 1, 2, 3, 4, 5, 6, 8],) * 2
+    wide = {"edges": [0, 2, 4, 6, 8, 10], "rows": [3, 7, 11, 5, 2], "below": 7, "above": 1}
+    narrow = {"edges": list(range(11)), "rows": [1, 2, 3, 4, 5, 6, 2, 3, 1, 1], "below": 7, "above": 1}
+    assert align_histograms(wide, narrow) == ([7, 3, 7, 11, 5, 2, 1],) * 2
+    before, now = align_histograms(coarse, {**coarse, "edges": [1000, 2000, 3000, 4000, 5000]})
+    assert (sum(before), sum(now)) == (36, 36)
+    assert psi(before, now) > 1
+
+
+def test_levels_only_one_side_lists_go_to_the_rest():
+    before = {"level": ["a", "b"], "rows": [5, 4, 9], "other": 3}
+    now = {"level": ["a", "c"], "rows": [6, 5], "other": 0}
+    assert align_levels(before, now) == ([5, 4, 9], [6, 0, 5])  # c may be among the 3 earlier ones; b is truly gone
+
+
+def test_nothing_changed_in_the_same_table(whole):
+    lines = compare(whole, json.loads(json.dumps(whole)))
+    assert [line["what"] for line in lines] == ["rows", "positive rate"]
+    assert not any(line["notable"] for line in lines)
+
+
+def test_fresh_draws_are_quiet(whole):
+    notable = [line for seed in range(1, 13) for line in compare(summary_of(*table(1500, seed)), whole) if line["notable"]]
+    assert len(notable) <= 1
+
+
+def test_planted_shifts_are_notable(whole):
+    frame, y = table(2000, seed=5)
+    frame = frame.drop(columns="note").assign(
+        x=frame["x"] + 1, count=frame["count"] * 1000, level=frame["level"].replace("c", "d"), extra="v" + frame["flag"])
+    frame.loc[:400, "noise"] = np.nan
+    told = {(line["subject"], line["what"]) for line in compare(summary_of(frame, y | (np.arange(2000) % 5 == 0)), whole) if line["notable"]}
+    assert told == {("target", "positive rate"), ("x", "distribution"), ("count", "distribution"), ("level", "distribution"),
+                    ("level", "new levels"), ("noise", "missing"), ("note", "column"), ("extra", "column")}
+
+
+def test_a_change_of_kind_or_format_is_told(whole):
+    frame, y = table()
+    lines = compare(summary_of(frame.assign(x=frame["x"].round().astype(int).map(str) + "u"), y), whole)
+    assert ("x", "kind", "numeric", "categorical") in {(t["subject"], t["what"], t["before"], t["now"]) for t in lines if t["notable"]}
+    assert compare(whole, {**whole, "format": 0})[0]["now"] == "not comparable"
