@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help train test check fast bench lock install database clean
+.PHONY: help train app test check fast bench lock install database clean
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 train: $(READY)  ## install, get the bundled data, train, and say what came out
 	$(BIN)/python flows/train.py run
+
+app: $(READY)  ## predictions in a browser, on this machine only
+	$(BIN)/streamlit run frontend/app.py --server.address 127.0.0.1 --browser.gatherUsageStats false
 
 test: $(READY) database  ## the whole test suite
 	$(BIN)/python -m pytest

@@ -112,13 +112,16 @@ def column_row(column: Mapping[str, Any], overall: float | None, words: tuple[st
 
 def _numbers(column: Mapping[str, Any]) -> list[str]:
     """The key numbers of a column as short texts."""
-    told = [column["kind"], f"{column['distinct']:,} distinct", f"{percent(column['missing']['share'])} missing"]
+    told = [column["kind"], f"{column['distinct']:,} distinct"]
+    if column["missing"]["rows"]:
+        told.append(f"{percent(column['missing']['share'])} missing")
     if "quantiles" in column:
         q = column["quantiles"]
         told += [f"median {_number(q['p50'])}", f"quartiles {_number(q['p25'])} to {_number(q['p75'])}",
                  f"range {_number(q['min'])} to {_number(q['max'])}",
                  f"mean {_number(column['mean'])}, SD {_number(column['sd'])}",
-                 f"skew {_number(column['skew'], 3)}", f"{percent(column['zeros'])} zeros"]
+                 f"skew {_number(column['skew'], 2)}"]
+        told += [f"{percent(column['zeros'])} zeros"] if column["zeros"] else []
     elif "levels" in column and column["levels"]["level"]:
         levels = column["levels"]
         share = levels["rows"][0] / max(1, sum(levels["rows"]))

@@ -44,8 +44,8 @@ from metaflow.cards import Markdown, ProgressBar, Table, ValueBox
 REDRAW = 1.0  # seconds between two drawings of a live card; one costs some 50 ms
 ASSOCIATION = (
     "*Alone*: ROC AUC of the column's binned positive rate, cross-validated: the model's own measure, for every "
-    "kind of column; at or below 0.5 it says nothing. *Its order*: ROC AUC of the values as they are (DeLong). *Bits*: mutual "
-    "information. Cramér's V and bits are corrected for their bias.")
+    "kind of column; at or below 0.5 it says nothing. *Its order*: ROC AUC of the values as they are (DeLong). "
+    "*Bits*: mutual information. Cramér's V and bits are corrected for their bias.")
 COLUMNS = (
     "Strongest association first. Left chart: how the values of each class spread (blue: negative, orange: positive; "
     "each class sums to 100%). Right chart: positive rate with its 95% interval; dashed: the whole table.")
@@ -75,9 +75,10 @@ def eda_components(summary: Mapping[str, Any], changes: Mapping[str, Any] | None
         parts += [Markdown("## Over time"), chart_part(charts.trend(summary["trend"], words))]
     ranked = [line["column"] for line in summary["association"]["ranking"]]
     shown = ranked[:MOST_COLUMNS]
-    parts += [Markdown("## Columns"), Markdown(COLUMNS),
-        Table([column_row(columns[n], o["positive_rate"], words) for n in shown],
-              headers=["Column", "Spread by class", "Positive rate", "In numbers"])]
+    parts.append(Markdown("## Columns"))
+    if shown:
+        rows = [column_row(columns[n], o["positive_rate"], words) for n in shown]
+        parts += [Markdown(COLUMNS), Table(rows, headers=["Column", "Spread by class", "Positive rate", "In numbers"])]
     others = [c for n, c in columns.items() if n not in shown]
     if others:
         parts.append(Table([[line_of(c["name"]), c["kind"], percent(c["missing"]["share"]), f"{c['distinct']:,}",

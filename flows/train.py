@@ -75,7 +75,7 @@ class TrainFlow(FlowSpec):
 
         self.place, self.contract, self.typed, self.split_findings = stages.split(
             self.table, self.problem, self.labels, self.folds, self.seed)
-        self.arms = list(ALGORITHMS)
+        self.arms, self.before_arms = list(ALGORITHMS), stages.seconds_gone(bootstrap.STARTED, self.started)
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)
@@ -88,8 +88,8 @@ class TrainFlow(FlowSpec):
         from lib import stages
 
         live = Live(current.card["arm"], self.input)
-        seconds = stages.seconds_left(self.budget, bootstrap.STARTED, self.started, self.index, len(self.arms),
-                                      bootstrap.workers())
+        seconds = stages.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
+                                      self.before_arms, self.index, len(self.arms), bootstrap.workers())
         self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
         live.finish(self.candidate)
         self.next(self.select)

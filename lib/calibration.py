@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 
 _EDGE = 1e-6
+_BELOW_1 = float(np.nextafter(1, 0))
 IDENTITY: dict[str, Any] = {"method": "none", "a": 1.0, "b": 1.0, "c": 0.0}
 
 
 def calibrate(calibration: dict[str, Any], p: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities, shape as `p`. Strictly increasing, so that rankings and ROC AUC stay.
+    """Calibrated probabilities, shape as `p`, below 1. Increasing, so that rankings and ROC AUC stay.
 
     >>> calibrate(IDENTITY, np.array([0.25])).round(6).tolist()
     [0.25]
     """
     p = np.clip(np.asarray(p, dtype="float64"), _EDGE, 1 - _EDGE)
     logit = calibration["a"] * np.log(p) - calibration["b"] * np.log1p(-p) + calibration["c"]
-    return 1 / (1 + np.exp(-logit))
+    return np.minimum(1 / (1 + np.exp(-logit)), _BELOW_1)  # so that the threshold 1 flags nobody
 
 
 def fit_calibration(y: np.ndarray, p: np.ndarray, folds: np.ndarray) -> dict[str, Any]:

@@ -154,8 +154,8 @@ def align_levels(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
 
 def _typical(column: Mapping[str, Any]) -> str:
     if "quantiles" in column:
-        q = column["quantiles"]
-        return f"median {q['p50']:g}, p5 to p95: {q['p5']:g} to {q['p95']:g}"
+        low, middle, high = ("?" if (v := column["quantiles"][k]) is None else f"{v:g}" for k in ("p5", "p50", "p95"))
+        return f"median {middle}, p5 to p95: {low} to {high}"
     levels = column["levels"]
     total = max(1, sum(levels["rows"]))
     return ", ".join(f"{level} {_percent(rows / total)}" for level,

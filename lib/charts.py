@@ -7,6 +7,7 @@ Fields have fixed names, and text from data stands in cells of the chart's data 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,8 @@ def rate(column: Mapping[str, Any], overall: float | None = None, words: Words =
     """Positive rate with its 95% interval by decile, value, level or period; dashed: the rate of the whole table."""
     groups, labels = _groups(column, CELL_LEVELS if compact else None)
     data = [{"group": label, "rate": groups["rate"][i], "low": groups["low"][i], "high": groups["high"][i],
-             "rows": groups["rows"][i]} for i, label in enumerate(labels) if groups["rate"][i] is not None]
+             "rows": groups["rows"][i], "overall": overall}
+            for i, label in enumerate(labels) if groups["rate"][i] is not None]
     if not data:
         return empty(column["name"], compact)
     dated, numeric = "periods" in column, "histogram" in column
@@ -85,8 +87,8 @@ def rate(column: Mapping[str, Any], overall: float | None = None, words: Words =
         dots = base.mark_point(color=POSITIVE, filled=True, size=30).encode(y=place, x=share, tooltip=tooltip)
     layers = [dots, spread]
     if overall is not None:
-        line = alt.Chart(alt.Data(values=[{"overall": overall}])).mark_rule(color=QUIET, strokeDash=[4, 3])
-        layers.append(line.encode(**{"y" if across else "x": (alt.Y if across else alt.X)("overall:Q")}))
+        line = base.mark_rule(color=QUIET, strokeDash=[4, 3])  # one rule: the mean of equal values
+        layers.append(line.encode(**{"y" if across else "x": side("mean(overall):Q")}))
     height = None if across else max(30, (18 if compact else 22) * len(labels))
     return styled(alt.layer(*layers), _name(column), compact, height=height)
 
@@ -177,9 +179,8 @@ def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) ->
     data = []
     for name, c in columns.items():
         q = c.get("quantiles")
-        if q and q["p25"] is not None and q["p75"] is not None and q["p75"] > q["p25"]:
-            unit = q["p75"] - q["p25"]
-            data.append({"column": name, "out": c["outliers"]["share"],
+        if q and None not in q.values() and 0 < (unit := q["p75"] - q["p25"]) < math.inf:
+            data.append({"column": name, "low fence": -1.5, "high fence": 2.5, "out": c["outliers"]["share"],
                          "count": c["outliers"]["low"] + c["outliers"]["high"],
                          **{k: max(-5.0, min(6.0, (v - q["p25"]) / unit)) for k, v in q.items()},
                          **{f"{k} value": v for k, v in q.items()}})
@@ -190,19 +191,19 @@ def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) ->
     scale = alt.Scale(domain=[-5, 6], nice=False)
     tooltip = [alt.Tooltip("column:N", title="column"), alt.Tooltip("count:Q", title="outside the fences", format=","),
                alt.Tooltip("out:Q", title="share", format=".2%"),
-               *(alt.Tooltip(f"{k} value:Q", title=k, format=",.5~g") for k in ("min", "p1", "p25", "p50", "p75", "p99",
-                                                                                "max"))]
-    base = alt.Chart(alt.Data(values=data)).encode(y=order, tooltip=tooltip)
+               *(alt.Tooltip(f"{k} value:Q", title=k, format=",.5~g")
+                 for k in ("min", "p1", "p25", "p50", "p75", "p99", "max"))]
+    rows = alt.Data(values=data)
+    base = alt.Chart(rows).encode(y=order, tooltip=tooltip)
     title = "distance from the first quartile in interquartile ranges (cut at -5 and 6)"
-    layers = [base.mark_bar(color=ACCENT, height=10, clip=True).encode(x=alt.X("p25:Q", scale=scale, title=title),
-                                                                       x2=alt.X2("p75")),
+    layers = [base.mark_bar(color=ACCENT, height=10, clip=True).encode(
+                  x=alt.X("p25:Q", scale=scale, title=title), x2=alt.X2("p75")),
               base.mark_rule(color=ACCENT, clip=True).encode(x=alt.X("p1:Q", scale=scale), x2=alt.X2("p99")),
               base.mark_tick(color=TEXT, thickness=2, height=12).encode(x=alt.X("p50:Q", scale=scale))]
-    layers += [base.mark_point(color=POSITIVE, filled=True,
-                               size=28).encode(x=alt.X(f"{end}:Q", scale=scale)) for end in ("min", "max")]
-    layers.append(alt.Chart(alt.Data(values=[{"fence": -1.5}, {"fence": 2.5}])).mark_rule(color=QUIET,
-                                                                                          strokeDash=[4, 3]).encode(
-        x=alt.X("fence:Q", scale=scale)))
+    dots = base.mark_point(color=POSITIVE, filled=True, size=28)
+    layers += [dots.encode(x=alt.X(f"{end}:Q", scale=scale)) for end in ("min", "max")]
+    fence = alt.Chart(rows).mark_rule(color=QUIET, strokeDash=[4, 3])
+    layers += [fence.encode(x=alt.X(f"mean({end} fence):Q", scale=scale)) for end in ("low", "high")]
     return styled(alt.layer(*layers), "Outliers: Tukey's fences", height=22 * len(data) + 10)
 
 

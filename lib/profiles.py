@@ -156,7 +156,7 @@ def _numeric(values: np.ndarray, column: Column, y: np.ndarray) -> dict[str, Any
                 "sd": number(sd), "skew": number(skew, 4), "zeros": number(float((ordered == 0).mean())),
                 "outliers": tukey(ordered)}
     low, high = np.quantile(ordered, [0.005, 0.995])
-    if low == high:
+    if low == high or not np.isfinite([low, high]).all():
         low, high = ordered[0], ordered[-1]
     edges = nice_edges(float(low), float(high), column.integer)
     bins = np.searchsorted(edges, values, side="right") - 1

@@ -16,10 +16,11 @@ from lib import intake
 from lib.findings import from_dicts
 from lib.schema import Schema, from_json
 from lib.scope import Scope, from_mapping
+from lib.settings import mlflow_place
 from lib.tables import from_parquet, to_parquet
 
-AFTER_ARMS = 11.0  # seconds kept back from a budget for select, evaluate and record
-PER_ARM = 3.0      # seconds of a new process and its imports
+AFTER_ARMS = 1.7  # select, evaluate and record take this many times what the steps before the arms took (measured)
+PER_ARM = 3.0     # seconds of a new process, its imports and its card
 
 
 def now() -> str:
@@ -88,16 +89,20 @@ def split(table: bytes, problem: dict, labels: dict, folds: int,
     return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
 
 
-def seconds_left(budget: float, started_variable: str, started: str, index: int, arms: int,
-                 workers: int) -> float | None:
+def seconds_gone(started_variable: str, started: str) -> float:
+    """Seconds since the scheduler started, where an environment variable tells that, else since `started` (ISO)."""
+    return time.time() - float(os.environ.get(started_variable, datetime.fromisoformat(started).timestamp()))
+
+
+def seconds_left(budget: float, gone: float, before_arms: float, index: int, arms: int, workers: int) -> float | None:
     """How long an arm may search: its share of what is left of the budget; None without a budget.
 
-    The scheduler's own start counts where it is known (an environment variable), else the step start's.
+    `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. Of the arms not yet
+    started, `workers` run at a time.
     """
     if not budget:
         return None
-    began = float(os.environ.get(started_variable, datetime.fromisoformat(started).timestamp()))
-    left = began + budget - time.time() - AFTER_ARMS
+    left = budget - gone - AFTER_ARMS * before_arms
     waves = -(-(arms - index) // workers)
     return max(1.0, left / waves - PER_ARM * (waves > 1))
 
@@ -189,11 +194,6 @@ def mirror(run: Any, pathspec: str, uri: str, root: Path) -> dict[str, Any]:
     return told
 
 
-def mlflow_place(uri: str, root: Path) -> str:
-    """The tracking URI: the given one, else MLFLOW_TRACKING_URI, else a SQLite file in the project's folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
-
-
 def closing_words(run: Any, pathspec: str, root: Path) -> str:
     """What a person reads at the end of a run."""
     from lib.selection import title
@@ -207,8 +207,9 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
         lines.append(f"Best achievable on the same rows (known truth): {best['auc']:.4f}")
     lines += [f"Cards: {root / '.metaflow' / 'mf.cards'}", "Next:",
               *(f"  python flows/train.py card view {run_id}/{step}" for step in ("eda", "select", "evaluate")),
+              "  make app                           # predictions in a browser",
               f"  python flows/score.py run --data new.csv --out scored.csv --run-id {run_id}",
-              "  python flows/train.py resume     # after a failed or killed run",
+              "  python flows/train.py resume       # after a failed or killed run",
               f"  mlflow ui --backend-store-uri {run.mlflow['uri']}"]
     return "\n".join(lines)
 

@@ -219,16 +219,19 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
                      seconds: float, seed: int, threads: int, cap: int | None) -> int | None:
     """How many training rows a fit may have so that the first trial takes at most half of the time.
 
-    Measured by the first default on at most 2,000 training rows of one fold, and taken as linear in the rows.
+    Measured by the first default on 2,000 training rows of one fold, after a small fit that pays for imports, and
+    taken as linear in the rows.
     """
     probe = 2000
     train = next(fold_rows(place))[0]
     if len(train) <= 2 * probe:
         return cap
-    began = time.monotonic()
-    fold = next(iter(encode_folds(entry.style, typed, y, place, schema, seed, None, probe)))
-    _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads)
-    per_row = (time.monotonic() - began) / probe
+    per_row = 0.0
+    for rows in (probe // 10, probe):
+        began = time.monotonic()
+        fold = next(iter(encode_folds(entry.style, typed, y, place, schema, seed, None, rows)))
+        _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads)
+        per_row = (time.monotonic() - began) / rows
     count = int(place.max()) + 1
     afford = max(probe, int(0.5 * seconds / count / per_row))
     return cap if afford >= min(len(train), cap or len(train)) else afford

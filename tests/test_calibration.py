@@ -69,6 +69,7 @@ def test_cross_calibration_never_uses_the_rows_own_fold():
 @given(st.floats(0.05, 3), st.floats(0.05, 3), st.floats(-5, 5), st.floats(1e-5, 1 - 1e-5), st.floats(1e-5, 1 - 1e-5))
 def test_calibration_is_strictly_increasing_and_stays_inside_0_and_1(a, b, c, p, q):
     assume(abs(p - q) > 1e-9)
+    assume(max(a * abs(math.log(x)) + b * abs(math.log(1 - x)) for x in (p, q)) < 20)  # beyond, floats are too coarse
     low, high = calibrate({"a": a, "b": b, "c": c}, np.sort([p, q]))
     assert 0 < low < high < 1
 
@@ -79,6 +80,10 @@ def test_scores_of_0_and_1_stay_finite():
     told = fit_calibration(y, p, np.arange(100) % 5)  # perfectly separated: no maximum of the likelihood
     assert np.isfinite([told["a"], told["b"], told["c"], told["log_loss_before"], told["log_loss_after"]]).all()
     assert (np.diff(calibrate(told, np.array([0.0, 0.5, 1.0]))) > 0).all()
+
+
+def test_no_probability_is_1_so_that_a_threshold_of_1_flags_nobody():
+    assert (calibrate({"a": 1.0, "b": 100.0, "c": 50.0}, np.array([0.5, 0.999999, 1.0])) < 1).all()
 
 
 def test_log_loss_worked_by_hand():

@@ -131,6 +131,9 @@ def test_columns_with_gaps_in_other_rows_are_no_copies():
     frame.loc[:50, ["a", "same gaps"]] = np.nan
     schema = Schema(tuple(Column(c, "numeric") for c in frame), "y", "0", "1")
     assert plan(expand(frame, schema), schema)["numbers"] == ["a", "b"]
+    frame["a"] = frame["b"] = np.append(x[1:], x[1:].mean())
+    frame.loc[499, "a"] = np.nan  # filled by the mean, it would be b to the last row
+    assert plan(expand(frame, schema), schema)["numbers"] == ["a", "same gaps", "b"]
 
 
 def test_one_shared_outlier_does_not_make_two_columns_copies():

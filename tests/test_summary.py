@@ -11,6 +11,7 @@ import pytest
 
 from lib.association import associate, binned_auc, cramers_v, draw_folds, mutual_information
 from lib.changes import align_histograms, align_levels, psi, psi_bound, two_proportions
+from lib.charts import outliers
 from lib.conform import conform
 from lib.findings import Finding
 from lib.kinds import infer_schema
@@ -116,7 +117,7 @@ def test_shortened_levels_stay_different():
 def test_edges_are_round_and_cover(low, high, integer, first, step):
     edges = nice_edges(low, high, integer)
     assert edges[0] == pytest.approx(first)
-    assert np.diff(edges) == pytest.approx(step)
+    assert np.diff(edges) == pytest.approx(step, abs=1e-6)
     assert edges[0] <= low
     assert edges[-1] > high
     assert len(edges) <= 31
@@ -128,6 +129,7 @@ def test_extreme_numbers_do_not_break_it(values):
     scope = Scope(target="y", kinds={"v": "numeric"})
     told = summary_of(pd.DataFrame({"v": values * 10}), [0, 1, 0] * 10, scope)
     json.dumps(told, allow_nan=False)
+    json.dumps(outliers(told["columns"]).to_dict(), allow_nan=False)
     h = told["columns"]["v"]["histogram"]
     assert sum(h["rows"]) + h["below"] + h["above"] == 30
 
@@ -229,9 +231,10 @@ def test_degenerate_tables(frame, y, kinds):
 
 def test_size_is_bounded():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({f"n{i}": rng.normal(size=400) * 10.0**i for i in range(60)} | {
-        f"k{i}": rng.choice([f"é{'ü' * 70}{j}" for j in range(40)], 400) for i in range(40)})
-    assert len(json.dumps(summary_of(frame, rng.integers(0, 2, 400)))) < 300_000
+    frame = pd.DataFrame({f"n{i}": rng.normal(size=200) * 10.0**i for i in range(60)} | {
+        f"k{i}": rng.choice([f"é{'ü' * 70}{j}" for j in range(40)], 200) for i in range(40)})
+    told = summary_of(frame, rng.integers(0, 2, 200))
+    assert len(json.dumps(told, ensure_ascii=False).encode()) < 300_000
 
 
 def test_sampling_is_said(monkeypatch):
@@ -256,7 +259,7 @@ def test_psi_by_hand():
 def test_psi_bound_holds_its_rate():
     rng = np.random.default_rng(0)
     shares = np.full(10, 0.1)
-    shifts = [psi(rng.multinomial(500, shares), rng.multinomial(800, shares)) for _ in range(4000)]
+    shifts = [psi(rng.multinomial(500, shares), rng.multinomial(800, shares)) for _ in range(2000)]
     assert np.mean(np.array(shifts) > psi_bound(10, 500, 800)) < 0.004
 
 
@@ -291,7 +294,7 @@ def test_nothing_changed_in_the_same_table(whole):
 
 
 def test_fresh_draws_are_quiet(whole):
-    notable = [line for seed in range(1, 13) for line in compare(summary_of(*table(1500, seed)), whole) if line["notable"]]
+    notable = [line for seed in range(1, 7) for line in compare(summary_of(*table(1500, seed)), whole) if line["notable"]]
     assert len(notable) <= 1
 
 

@@ -19,8 +19,17 @@ from lib.tuning import encode_folds, fit_final, tune
 from tests.tables import mixed, prepared
 
 STYLES = (LINEAR, TREES, NATIVE)
+ENTRIES = dict(ALGORITHMS)
 BAYES = Algorithm("Naive Bayes", TREES, lambda params, seed, threads, types: GaussianNB(**params),
                   ({"var_smoothing": 1e-9},), {"var_smoothing": (1e-12, 1.0, "log")})
+
+
+@pytest.fixture(autouse=True)
+def _small_forests(monkeypatch):
+    """The real entries with few trees: quick, and no less strict."""
+    for name, trees in (("adaboost", (5, 15, "log")), ("random_forest", [15])):
+        few = tuple({**d, "n_estimators": 15} for d in ALGORITHMS[name].defaults)
+        monkeypatch.setitem(ALGORITHMS, name, replace(ALGORITHMS[name], defaults=few, space={**ALGORITHMS[name].space, "n_estimators": trees}))
 
 
 @pytest.fixture
@@ -350,7 +359,7 @@ def test_a_sixth_algorithm_is_one_entry(bayes):
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_defaults_lie_in_the_space_and_every_drawn_value_too(name):
-    entry = ALGORITHMS[name]
+    entry = ENTRIES[name]
     drawn = [tuning._ask(entry, [], seed).params for seed in range(100, 103)]
     assert drawn[0] == dict(entry.defaults[0])
     free = [tuning._ask(replace(entry, defaults=()), [], seed).params for seed in range(30)]

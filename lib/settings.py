@@ -1,0 +1,44 @@
+"""Settings: where the project keeps Metaflow's configuration and runs, unless the user has said otherwise."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+STARTED = "FIVEFOLD_STARTED"  # seconds since 1970 at which the scheduler started; --budget counts from here
+SCOPE_FOLDER = "FIVEFOLD_SCOPE_FOLDER"  # where the file of --config scope lies; its relative paths start there
+
+
+def prepare(root: Path) -> None:
+    """Set the environment variables that are not set yet; to be called before Metaflow is imported.
+
+    Beside a checkout Metaflow finds `metaflow_config/` and keeps runs in `.metaflow/` of the project, from whichever
+    directory it is called. Inside a code package on a cluster there is no such folder, and Metaflow brings its own.
+    """
+    defaults = {STARTED: repr(time.time()), "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    for option, name, path in zip(sys.argv, sys.argv[1:], sys.argv[2:], strict=False):
+        if (option, name) == ("--config", "scope"):  # Metaflow hands on the content of the file, not its place
+            defaults[SCOPE_FOLDER] = str(Path(path).resolve().parent)
+    if (root / "metaflow_config").is_dir():
+        defaults |= {
+            "METAFLOW_HOME": str(root / "metaflow_config"),
+            "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root),
+            "METAFLOW_PYLINT": "0",
+            "METAFLOW_RUN_MAX_WORKERS": str(max(1, min(5, os.cpu_count() or 2))),
+        }
+        if os.environ.get("USER", "root") == "root":  # Metaflow refuses to run as nobody or as root
+            defaults["METAFLOW_USER"] = "fivefold"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def workers() -> int:
+    """How many tasks run at a time, by environment (a --max-workers option is not seen here)."""
+    return int(os.environ.get("METAFLOW_RUN_MAX_WORKERS", os.cpu_count() or 2))
+
+
+def mlflow_place(uri: str, root: Path) -> str:
+    """The tracking URI: the given one, else MLFLOW_TRACKING_URI, else a SQLite file in the project's folder."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"

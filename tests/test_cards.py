@@ -1,0 +1,181 @@
+"""Cards hold what the dicts say, and no text from data reaches Markdown, which executes HTML."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lib.conform import conform
+from lib.findings import Finding
+from lib.kinds import infer_schema
+from lib.scope import Scope
+from lib.summary import compare, summarise
+from tests.test_charts import NASTY, board, evaluation, summary  # noqa: F401
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "flows"))
+
+import card_parts
+import cards
+from metaflow.cards import Markdown, Table, ValueBox, VegaChart
+
+
+class Card:
+    """What `current.card` offers a live card."""
+
+    def __init__(self):
+        self.parts, self.refreshed = [], 0
+
+    def extend(self, parts):
+        self.parts += parts
+
+    def clear(self):
+        self.parts = []
+
+    def refresh(self):
+        self.refreshed += 1
+
+
+def flat(parts) -> list:
+    """All components, those in table cells included."""
+    inner = [cell for part in parts if isinstance(part, Table) for row in part._data for cell in row]
+    return [*parts, *(cell for cell in inner if not isinstance(cell, str))]
+
+
+def cells(parts) -> list[str]:
+    return [cell for part in parts if isinstance(part, Table) for row in part._data for cell in row if isinstance(cell, str)]
+
+
+def check(parts) -> None:
+    """Every component renders to JSON without an error, and Markdown holds no text from data."""
+    for part in flat(parts):
+        text = json.dumps(part.render())
+        assert "Traceback" not in text
+        assert "RENDER FAIL" not in text.upper()
+        if isinstance(part, Markdown):
+            assert "<" not in part._text
+            assert NASTY not in part._text
+    for part in parts:
+        if isinstance(part, Table):
+            assert len({len(row) for row in part._data}) == 1
+            assert not part._headers or len(part._headers) == len(part._data[0])
+            for row in part._data:  # Metaflow shows an inner table as [object Object]
+                assert not [cell for cell in row if isinstance(cell, (Table, dict, list))]
+
+
+@pytest.fixture
+def nasty(summary):  # noqa: F811
+    return summary | {
+        "scope": summary["scope"] | {"title": NASTY, "question": NASTY, "positive_phrase": "will <b>leave</b>"},
+        "source": {"source": NASTY, "md5": "0a1b", "rows": 400, "details": {NASTY: NASTY}, "revision": {"git_commit": None}},
+        "findings": [Finding("a", s, NASTY, NASTY, NASTY, NASTY).to_dict() for s in ("passed", "warning", "error", "not_applicable")],
+        "notes": [NASTY]}
+
+
+def test_eda_card_is_safe_and_complete(nasty):
+    changes = {"since": NASTY, "changes": [{"subject": NASTY, "what": "new levels", "before": NASTY, "now": NASTY, "notable": True, "why": NASTY}]}
+    parts = cards.eda_components(nasty, changes)
+    check(parts)
+    headings = [part._text for part in parts if isinstance(part, Markdown) and part._text.startswith("#")]
+    assert headings == ["# Data report", "## Findings", "## What changed", "## What goes with the target", "## Over time", "## Columns",
+                        "## Missing cells", "## Correlations of numbers", "## Outliers", "## Source"]
+    assert {"0a1b", NASTY} <= set(cells(parts))
+    assert len([p for p in flat(parts) if isinstance(p, VegaChart)]) == 5 + 2 * 8  # eight columns have values to draw
+
+
+def test_findings_stand_errors_first_and_the_rest_folded(nasty):
+    first, folded = card_parts.finding_tables(nasty["findings"])
+    assert [row[0].replace("\u00a0", " ") for row in first._data] == ["✖ error", "▲ warning"]
+    assert [row[0].replace("\u00a0", " ") for row in folded._data] == ["✔ passed (1)", "– not judged (1)"]
+
+
+def test_long_texts_fit_the_boxes():
+    title = "x" * 5000
+    scope = Scope(target="y", title=title, question=title)
+    frame = pd.DataFrame({title: [1.0, 2.0, 3.0] * 5, "k": [title, "b", None] * 5})
+    schema = infer_schema(frame, scope, ("no", "yes"))
+    told = summarise(conform(frame, schema, used_only=False)[0], [0, 1, -1] * 5, schema, scope, [], {"source": title})
+    parts = cards.eda_components(told, {"since": title, "changes": compare(told, told)})
+    check(parts)
+    assert max(map(len, cells(parts))) <= 2000
+
+
+@pytest.mark.parametrize("frame", [
+    pd.DataFrame({"a": [float("nan")] * 3}), pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": pd.Series([], dtype="float64")})])
+@pytest.mark.parametrize("kind", ["numeric", "categorical", "date", "text", "constant"])
+def test_degenerate_tables_have_a_card(frame, kind):
+    scope = Scope(target="y", kinds={"a": kind})
+    schema = infer_schema(frame, scope, ("no", "yes"))
+    told = summarise(conform(frame, schema, used_only=False)[0], [1] * len(frame), schema, scope, [], {})
+    check(cards.eda_components(told))
+
+
+def test_leaderboard_card():
+    parts = cards.leaderboard_components(board(), "xgboost", [NASTY])
+    check(parts)
+    boxes = {p._title: p._value for p in flat(parts) if isinstance(p, ValueBox)}
+    assert (boxes["Winner"], boxes["As good"], boxes["Failed"]) == ("XGBoost", "1", "1")
+    assert "0.4 (cannot be told apart)" in cells(parts)
+    assert NASTY in cells(parts)  # the failed arm's error, as text
+
+
+def test_evaluation_card():
+    about = {"algorithm": "xgboost", "params": {"depth": 3}, "rounds": 90, "calibration": {"method": "isotonic"},
+             "phrases": ["will stay", NASTY], "scope": {"title": NASTY, "target": "y", "capacity": 0.25},
+             "provenance": {"pathspec": "TrainFlow/1", "versions": {"numpy": "2"}}}
+    parts = cards.evaluation_components(evaluation(), about)
+    check(parts)
+    boxes = {p._title: p._value for p in flat(parts) if isinstance(p, ValueBox)}
+    assert (boxes["ROC AUC"], boxes["Held-out rows"], boxes["Threshold"]) == ("0.8600", "500", "0.300")
+    assert {"TrainFlow/1", "versions: numpy", "too few rows to judge"} <= set(cells(parts))
+    check(cards.evaluation_components(evaluation(), {}))
+
+
+def test_live_card_follows_and_finishes(monkeypatch):
+    monkeypatch.setattr(cards, "REDRAW", 0.0)
+    card = Card()
+    live = cards.Live(card, "xgboost")
+    for trial, auc in enumerate([0.8, 0.7]):
+        for fold in (1, 2):
+            live.report({"trial": trial, "of": 2, "fold": fold, "folds": 2, "auc": auc, "best": 0.8 if trial else None})
+    assert card.refreshed == 4
+    assert live._bar.render()["value"] == 100
+    assert live._status.render()["value"] == "0.8000"
+    assert [p["best"] for p in live._chart.render()["spec"]["data"]["values"]] == [0.8, 0.8]
+    check(card.parts)
+    live.finish(board()[0])
+    check(card.parts)
+    assert "3 s of search" in [p._subtitle for p in flat(card.parts) if isinstance(p, ValueBox)]
+
+
+def test_live_card_draws_at_most_once_a_second():
+    card = Card()
+    live = cards.Live(card, "xgboost")
+    for trial in range(5):
+        live.report({"trial": trial, "of": 10_000, "fold": 1, "folds": 1, "auc": 0.8, "best": None})
+    assert card.refreshed == 1
+
+
+def test_a_broken_card_never_stops_a_search(capsys):
+    class Broken(Card):
+        def refresh(self):
+            raise OSError("disk full")
+
+    live = cards.Live(Broken(), "xgboost")
+    for trial in range(3):
+        live.report({"trial": trial, "of": 3, "fold": 1, "folds": 1, "auc": 0.8, "best": None})
+    live.finish(board()[0])
+    assert capsys.readouterr().out == "The live card stopped: OSError: disk full\n"
+
+
+@pytest.mark.parametrize("text", [NASTY, "a`b`c", "a\n\n<img src=x onerror=alert(1)>", "", "``", "](javascript:alert(1))"])
+def test_code_is_one_closed_span(text):
+    span = card_parts.code(text)
+    assert span[0] == span[-1] == "`"
+    assert span.count("`") == 2
+    assert len(span) > 2
+    assert "<" not in span
+    assert "\n" not in span
