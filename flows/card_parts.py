@@ -84,8 +84,8 @@ def change_tables(changes: Mapping[str, Any]) -> list[Any]:
 
 
 def ranking_table(ranking: Sequence[Mapping[str, Any]]) -> Any:
-    rows = [[line_of(r["column"]), r["kind"] if r["used"] else f"{r['kind']} (not used)", _interval(r["alone"]),
-             _interval(r["auc"]),
+    rows = [[line_of(r["column"]), r["kind"] if r["used"] else f"{r['kind']} (not used)", interval_text(r["alone"]),
+             interval_text(r["auc"]),
              {"up": "↑ higher", "down": "↓ lower", "none": "neither", "unknown": "–"}[r["direction"]],
              "–" if r["cramers_v"] is None else f"{r['cramers_v']:.3f}",
              "–" if r["mutual_information"] is None else f"{r['mutual_information']:.4f}"]
@@ -117,10 +117,10 @@ def _numbers(column: Mapping[str, Any]) -> list[str]:
         told.append(f"{percent(column['missing']['share'])} missing")
     if "quantiles" in column:
         q = column["quantiles"]
-        told += [f"median {_number(q['p50'])}", f"quartiles {_number(q['p25'])} to {_number(q['p75'])}",
-                 f"range {_number(q['min'])} to {_number(q['max'])}",
-                 f"mean {_number(column['mean'])}, SD {_number(column['sd'])}",
-                 f"skew {_number(column['skew'], 2)}"]
+        told += [f"median {number_text(q['p50'])}", f"quartiles {number_text(q['p25'])} to {number_text(q['p75'])}",
+                 f"range {number_text(q['min'])} to {number_text(q['max'])}",
+                 f"mean {number_text(column['mean'])}, SD {number_text(column['sd'])}",
+                 f"skew {number_text(column['skew'], 2)}"]
         told += [f"{percent(column['zeros'])} zeros"] if column["zeros"] else []
     elif "levels" in column and column["levels"]["level"]:
         levels = column["levels"]
@@ -130,8 +130,8 @@ def _numbers(column: Mapping[str, Any]) -> list[str]:
         told.append(f"from {column['first'][:10]} to {column['last'][:10]}")
     elif "length" in column:
         q = column["length"]
-        told += [f"{_number(q['p50'])} characters (p5 to p95: {_number(q['p5'])} to {_number(q['p95'])})",
-                 f"{_number(column['words'], 3)} words"]
+        told += [f"{number_text(q['p50'])} characters (p5 to p95: {number_text(q['p5'])} to {number_text(q['p95'])})",
+                 f"{number_text(column['words'], 3)} words"]
     return told
 
 
@@ -151,7 +151,7 @@ def pair_table(summary: Mapping[str, Any]) -> Any:
 def outlier_table(columns: Mapping[str, Any]) -> Any:
     lines = sorted((c for c in columns.values() if "outliers" in c), key=lambda c: -c["outliers"]["share"])
     return Table([[line_of(c["name"]),
-                   f"{_number(c['outliers']['low_fence'])} to {_number(c['outliers']['high_fence'])}",
+                   f"{number_text(c['outliers']['low_fence'])} to {number_text(c['outliers']['high_fence'])}",
                    f"{c['outliers']['low']:,}", f"{c['outliers']['high']:,}",
                    percent(c["outliers"]["share"])] for c in lines],
                  headers=["Column", "Fences", "Below", "Above", "Share"])
@@ -172,33 +172,6 @@ def fact_table(facts: Mapping[str, Any]) -> Any:
         elif value not in (None, ""):
             rows.append([line_of(key), line_of(value, 300)])
     return Table(rows or [["–", "nothing recorded"]])
-
-
-def metric_table(metrics: Mapping[str, Any]) -> Any:
-    rows = []
-    for name, found in metrics.items():
-        if not isinstance(found, Mapping):
-            found = {"value": found, "low": None, "high": None}
-        told = "–" if found["low"] is None else f"{_number(found['low'], 4)} to {_number(found['high'], 4)}"
-        rows.append([line_of(name.replace("_", " ")), _number(found["value"], 4), told])
-    return Table(rows or [["–"] * 3], headers=["Measure", "Value", "95% interval"])
-
-
-def baseline_table(lines: Sequence[Mapping[str, Any]]) -> Any:
-    return Table([[line_of(b["name"]), f"{auc_text(b['auc'])} ({auc_text(b['low'])} to {auc_text(b['high'])})",
-                   "–" if b.get("gain") is None else f"{b['gain']:+.4f}",
-                   "–" if b.get("p_value") is None else f"{b['p_value']:.2g}"]
-                  for b in lines], headers=["Other", "ROC AUC (95%)", "Ours minus theirs", "p (DeLong)"])
-
-
-def segment_table(lines: Sequence[Mapping[str, Any]]) -> Any:
-    return Table([[line_of(s["column"]), line_of(s["level"]), f"{s['rows']:,}", percent(s["positive_rate"]),
-                   percent(s["mean_probability"]),
-                   percent(s["flagged"]), percent(s["recall"]), percent(s["false_alarm_rate"]),
-                   _interval({"value": s["auc"], "low": s["auc_low"],
-                              "high": s["auc_high"]}) if s["auc"] is not None else line_of(s["note"])]
-                  for s in lines], headers=["Column", "Group", "Rows", "Positive", "Predicted", "Flagged", "Recall",
-                                            "False alarms", "ROC AUC (95%)"])
 
 
 def note_table(notes: Sequence[str]) -> list[Any]:
@@ -228,6 +201,30 @@ def class_words(scope: Mapping[str, Any]) -> tuple[str, str]:
     return scope["negative_phrase"] or "negative", scope["positive_phrase"] or "positive"
 
 
+def fidelity_tables(found: Mapping[str, Any]) -> list[Any]:
+    """`lib.fidelity.assess` as tables: what can be learnt from drawn rows, pairs of columns, single columns."""
+    use, pairs = found["utility"], found["correlation_error"]
+    summary = [["ROC AUC, trained on real rows", auc_text(use["train_real"])],
+               ["ROC AUC, trained on drawn rows", auc_text(use["train_synthetic"]) + f" {use['reason']}"],
+               ["Spearman correlations off by, mean (largest)", f"{number_text(pairs['mean'])} "
+                f"({number_text(pairs['max'])}) {pairs['reason']}"]]
+    rows = [[line_of(c["column"]), c["kind"], c["statistic"] or "–", number_text(c["value"]), number_text(c["noise"]),
+             percent(c["missing_real"]), percent(c["missing_synthetic"]), c["reason"]] for c in found["columns"]]
+    return [Table(summary), Table(rows, headers=["Column", "Kind", "Measure", "Difference", "Chance", "Missing, real",
+                                                 "Missing, drawn", "Note"])]
+
+
+def feature_tables(recipe: Mapping[str, Any]) -> list[Any]:
+    """`lib.features.plan` as tables: how columns are encoded, what was derived, and what was dropped and why."""
+    titles = {"numbers": "Numbers (imputed, scaled or splined, as the algorithm needs)",
+              "low": "Categories of few levels (one column a level, or native)",
+              "high": "Categories of many levels (cross-fitted target means, or native)",
+              "text": "Free text (hashed words)", "derived": "Derived from dates"}
+    used = [[title, line_of(", ".join(recipe[key]), 2000)] for key, title in titles.items() if recipe.get(key)]
+    dropped = [[line_of(d["column"]), line_of(d["why"], 200)] for d in recipe.get("dropped", [])]
+    return [Table(used), *([Table(dropped, headers=["Dropped", "Why"])] if dropped else [])]
+
+
 def p_text(arm: Mapping[str, Any], winner: str) -> str:
     if arm["algorithm"] == winner or arm["p_value"] is None:
         return "winner" if arm["algorithm"] == winner else "–"
@@ -235,11 +232,11 @@ def p_text(arm: Mapping[str, Any], winner: str) -> str:
 
 
 def params_text(params: Mapping[str, Any]) -> str:
-    return line_of(", ".join(f"{k} {_number(v) if isinstance(v, float) else v}" for k, v in params.items()),
+    return line_of(", ".join(f"{k} {number_text(v) if isinstance(v, float) else v}" for k, v in params.items()),
                  300) or "defaults"
 
 
-def _interval(found: Mapping[str, Any] | None) -> str:
+def interval_text(found: Mapping[str, Any] | None) -> str:
     return "–" if not found else f"{found['value']:.3f} ({found['low']:.3f}{GAP}to{GAP}{found['high']:.3f})"
 
 
@@ -257,7 +254,7 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}%"
 
 
-def _number(value: float | None, digits: int = 4) -> str:
+def number_text(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:,.{digits}g}"

@@ -1,71 +1,87 @@
-"""The live card of one arm: a progress bar, the best score so far, and lines for the log."""
+"""The live card of one arm, and its lines in the log."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
-from metaflow.cards import Markdown, ProgressBar, Table, VegaChart
+import card_parts as part
+from cards import arm_components
+from metaflow.cards import Markdown, ProgressBar, ValueBox
+
+REDRAW = 1.0  # seconds between two drawings of a live card
+ENDLESS = 10_000  # trials: a search by the clock
 
 
 class Live:
-    """Shows a search while it runs. `report` takes what `lib.tuning.tune` tells after each fold."""
+    """The card of a running search: a bar, a line of status and the best so far, refreshed after each fold.
 
-    def __init__(self, card: Any, name: str):
-        self.card, self.name = card, name
-        self.points: list[dict[str, Any]] = []
-        self.bar: Any = None
-        self.chart = VegaChart(_spec([]))
+    A card never stops a search: whatever goes wrong in drawing is swallowed after the first word about it.
+    """
 
-    def report(self, state: dict[str, Any]) -> None:
-        """Move the bar after each fold; after each trial print a line and redraw the curve."""
-        known = state["of"] < 10_000  # under a budget nobody knows how many trials there will be
-        if self.bar is None:
-            most = state["of"] * state["folds"] if known else state["folds"]
-            self.bar = ProgressBar(max=most, label=self.name, unit="fits")
-            for component in (Markdown("# Search"), self.bar, self.chart):
-                self.card.append(component)
-        done = state["trial"] * state["folds"] * known + state["fold"]
-        self.bar.update(done, metadata=f"trial {state['trial'] + 1}, best {_score(state['best'])}")
+    def __init__(self, card: Any, algorithm: str):
+        from lib import charts_model
+        from lib.selection import title
+
+        self._name = algorithm
+        self._card, self._title, self._trials, self._broken = card, title(algorithm), [], False
+        self._draw, self._began, self._drawn = charts_model.trials, time.monotonic(), -REDRAW
+        self._bar = ProgressBar(max=100, label=part.line_of(self._title), unit="%", metadata="preparing the folds")
+        self._status = ValueBox("Best so far", "–", "no trial has ended yet")
+        self._chart = part.chart_part(self._draw([], self._title))
+        self._safely(lambda: card.extend([Markdown("# Search"), self._bar, self._status, self._chart]))
+
+    def report(self, state: Mapping[str, Any]) -> None:
+        """After each fold: {trial (from 0), of, fold, folds, auc (mean so far), best (earlier trials or None)}.
+
+        A trial that reaches its last fold also prints a line; a pruned one does not.
+        """
         if state["fold"] == state["folds"]:
-            self._trial(state["trial"], state["auc"], f"/{state['of']}" if known else "")
-        self.card.refresh({"done": done, "trial": state["trial"]})
+            best = max(state["auc"], state["best"] or 0.0)
+            of = "" if state["of"] >= ENDLESS else f"/{state['of']}"
+            print(f"{self._name}: trial {state['trial'] + 1}{of} ROC AUC {state['auc']:.4f} best {best:.4f}",
+                  flush=True)
+        self._safely(lambda: self._show(state))
 
-    def finish(self, candidate: dict[str, Any]) -> None:
-        """The final table; pruned trials are listed too, and trials taken over from a killed task."""
-        rows = [[t["number"] + 1, t["state"], _score(t["auc"]), f"{t['seconds']:.1f}", str(t["params"])]
-                for t in sorted(candidate["trials"], key=lambda t: (t["state"] != "complete", -t["auc"]))]
-        self.points = [{"trial": t["number"] + 1, "auc": t["auc"]} for t in candidate["trials"] if t["state"] == "complete"]
-        self.chart.update(_spec(self.points))
-        if self.bar is None:
-            self.card.append(self.chart)
-        self.card.append(Markdown(f"Best mean ROC AUC over the folds: **{_score(candidate['auc_mean'])}**"))
-        self.card.append(Table(rows, headers=["trial", "state", "ROC AUC", "seconds", "parameters"]))
-        print(f"{self.name}: best {_score(candidate['auc_mean'])} of {len(candidate['trials'])} trials "
+    def finish(self, candidate: Mapping[str, Any]) -> None:
+        """The finished search in place of the running one."""
+        print(f"{self._name}: best {candidate['auc_mean']:.4f} of {len(candidate['trials'])} trials "
               f"in {candidate['seconds']:.0f} s", flush=True)
 
-    def _trial(self, number: int, auc: float, of: str) -> None:
-        self.points.append({"trial": number + 1, "auc": auc})
-        self.chart.update(_spec(self.points))
-        best = max(point["auc"] for point in self.points)
-        print(f"{self.name}: trial {number + 1}{of} ROC AUC {_score(auc)} best {_score(best)}", flush=True)
+        def last() -> None:
+            self._bar.update(100, metadata="finished")
+            self._card.clear()
+            self._card.extend([Markdown("# Search"), *arm_components(candidate)])
 
+        self._safely(last)
 
-def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    def _show(self, state: Mapping[str, Any]) -> None:
+        number, fold, folds, now = state["trial"], state["fold"], state["folds"], time.monotonic()
+        if self._trials and self._trials[-1]["number"] == number:
+            self._trials.pop()
+        self._trials.append({"number": number, "auc": state["auc"], "state": "complete" if fold == folds else "pruned",
+                             "seconds": now - self._began})
+        if now - self._drawn < REDRAW:
+            return
+        self._drawn = now
+        endless = state["of"] >= ENDLESS  # a search by the clock
+        share = fold / folds if endless else (number + fold / folds) / max(1, state["of"])
+        of = "" if endless else f" of {state['of']}"
+        self._bar.update(round(100 * min(1.0, share)), metadata=(
+            f"trial {number + 1}{of}, fold {fold} of {folds}, {now - self._began:.0f} s"))
+        best = max((v for v in (state["best"], state["auc"] if fold == folds else None) if v is not None), default=None)
+        if best is not None:
+            self._status.update(value=f"{best:.4f}",
+                                subtitle=f"mean ROC AUC over {folds} folds; this trial {state['auc']:.4f}")
+        self._chart.update(part.spec_of(self._draw(self._trials if fold == folds else self._trials[:-1], self._title)))
+        self._card.refresh()
 
-
-def _spec(points: list[dict[str, Any]]) -> dict[str, Any]:
-    """Vega-Lite as plain data: importing Altair would cost every arm a third of a second."""
-    best, rows = 0.0, []
-    for point in points:
-        best = max(best, point["auc"])
-        rows.append({**point, "best": best})
-    x = {"field": "trial", "type": "quantitative", "title": "trial", "axis": {"tickMinStep": 1}}
-    y = {"type": "quantitative", "scale": {"zero": False}, "title": "mean ROC AUC over the folds"}
-    tooltip = [{"field": "trial"}, {"field": "auc", "format": ".4f"}, {"field": "best", "format": ".4f"}]
-    return {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "width": 480, "height": 220,
-            "title": "Best score so far", "data": {"values": rows}, "layer": [
-                {"mark": {"type": "point", "filled": True, "color": "#999999", "size": 40},
-                 "encoding": {"x": x, "y": {**y, "field": "auc"}, "tooltip": tooltip}},
-                {"mark": {"type": "line", "interpolate": "step-after", "color": "#0072B2"},
-                 "encoding": {"x": x, "y": {**y, "field": "best"}, "tooltip": tooltip}}]}
+    def _safely(self, draw: Any) -> None:
+        if self._broken:
+            return
+        try:
+            draw()
+        except Exception as error:  # a report must not cost a search
+            self._broken = True
+            print(f"The live card stopped: {type(error).__name__}: {error}")

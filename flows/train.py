@@ -137,7 +137,7 @@ class TrainFlow(FlowSpec):
         """Say what came out and what to type next."""
         from lib import stages
 
-        self.closing = stages.closing_words(self, f"{current.flow_name}/{current.run_id}", bootstrap.ROOT)
+        self.closing = stages.closing_words(self, f"{current.flow_name}/{current.run_id}", bootstrap.STORE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Charts of a summary (`lib.summary`). With `lib.charts_model` the only home of Altair.
+"""Charts of a summary (`lib.summary`). With `charts_model` and `charts_style` the only home of Altair.
 
 Every function takes plain dicts and returns an `alt.Chart` (or layers) on a transparent ground, with greys that read
 on white and on black. The width is left open, so that a card or an app sets it, except in `compact` charts for cells.
@@ -13,14 +13,22 @@ from typing import Any
 
 import altair as alt
 
-NEGATIVE, POSITIVE = "#3B8BC4", "#E0701E"  # blue and orange: told apart with every common colour blindness
-ACCENT, QUIET, TEXT = "#3B8BC4", "#9AA3AD", "#77808A"
-HEIGHT, CELL_WIDTH, CELL_HEIGHT, CELL_LEVELS = 220, 240, 84, 7
-LABEL_PIXELS = 170  # longer labels end in an ellipsis
-MOST_BARS = 40
-NOTHING = "nothing to show"
-
-Words = tuple[str, str]  # how the negative and the positive class are called
+from lib.charts_style import (
+    ACCENT,
+    CELL_LEVELS,
+    LABEL_PIXELS,
+    MOST_BARS,
+    NEGATIVE,
+    POSITIVE,
+    QUIET,
+    TEXT,
+    Words,
+    class_colour,
+    empty,
+    period_axis,
+    share_axis,
+    styled,
+)
 
 
 def distribution(column: Mapping[str, Any], words: Words = ("negative", "positive"), *,
@@ -40,15 +48,15 @@ def distribution(column: Mapping[str, Any], words: Words = ("negative", "positiv
     base = alt.Chart(alt.Data(values=data))
     if "periods" in column:
         chart = base.mark_line(point=not compact, interpolate="monotone").encode(
-            x=_period_axis(column["periods"]["unit"], compact), y=_share_axis(compact),
-            color=_class_colour(words, compact),
+            x=period_axis(column["periods"]["unit"], compact), y=share_axis(compact),
+            color=class_colour(words, compact),
             tooltip=tooltip)
         return styled(chart, _name(column), compact)
     chart = base.mark_bar(height={"band": 0.9}).encode(
         y=alt.Y("group:N", sort=labels, title=None, axis=alt.Axis(labelLimit=90 if compact else LABEL_PIXELS)),
         yOffset=alt.YOffset("class:N", sort=list(words)),
         x=alt.X("share:Q", title=None if compact else "share of the class", axis=alt.Axis(format="~%", tickCount=4)),
-        color=_class_colour(words, compact), tooltip=tooltip)
+        color=class_colour(words, compact), tooltip=tooltip)
     return styled(chart, _name(column), compact, height=max(30, (18 if compact else 26) * len(labels)))
 
 
@@ -65,7 +73,7 @@ def rate(column: Mapping[str, Any], overall: float | None = None, words: Words =
     axis = alt.Axis(labelLimit=90 if compact else LABEL_PIXELS, labelAngle=-40 if numeric else 0)
     place: alt.X | alt.Y
     if dated:
-        place = _period_axis(column["periods"]["unit"], compact)
+        place = period_axis(column["periods"]["unit"], compact)
     elif numeric:
         place = alt.X("group:N", sort=labels, title=None if compact else _name(column), axis=None if compact else axis)
     else:
@@ -162,7 +170,7 @@ def trend(found: Mapping[str, Any], words: Words = ("negative", "positive")) -> 
     if not data:
         return empty("Trend")
     dated = found["unit"] != "number"
-    place = _period_axis(found["unit"], False) if dated else alt.X("group:Q", title=found["column"])
+    place = period_axis(found["unit"], False) if dated else alt.X("group:Q", title=found["column"])
     base = alt.Chart(alt.Data(values=data)).encode(x=place)
     band = base.mark_area(color=POSITIVE, opacity=0.2).encode(y=alt.Y("low:Q", title=f"share {words[1]}"),
                                                               y2=alt.Y2("high"))
@@ -207,30 +215,6 @@ def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) ->
     return styled(alt.layer(*layers), "Outliers: Tukey's fences", height=22 * len(data) + 10)
 
 
-def styled(chart: Any, title: str | None, compact: bool = False, height: int | None = None) -> Any:
-    """The project's look on a finished chart: transparent, grey text, faint grid, a title unless compact."""
-    chart = chart.properties(height=height or (CELL_HEIGHT if compact else HEIGHT))
-    if compact:
-        chart = chart.properties(width=CELL_WIDTH)
-    elif title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start", fontSize=14, fontWeight=600, color=TEXT,
-                                                       limit=600))
-    size = 10 if compact else 11
-    return (chart.configure(background="transparent").configure_view(stroke=None, continuousWidth=480,
-                                                                     discreteWidth=480)
-            .configure_axis(labelColor=TEXT, titleColor=TEXT, gridColor="#8A929A33", domainColor="#8A929A88",
-                            tickColor="#8A929A88",
-                            labelFontSize=size, titleFontSize=size + 1, titleFontWeight="normal", titleLimit=400)
-            .configure_legend(labelColor=TEXT, titleColor=TEXT, labelLimit=LABEL_PIXELS, orient="top", title=None,
-                              labelFontSize=size))
-
-
-def empty(title: str, compact: bool = False) -> alt.Chart:
-    """What stands where there is nothing to draw."""
-    chart = alt.Chart(alt.Data(values=[{"text": NOTHING}])).mark_text(color=TEXT).encode(text=alt.Text("text:N"))
-    return styled(chart, title, compact, height=40)
-
-
 def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> alt.Chart:
     h = column["histogram"]
     totals = {side: max(1, sum(h[side])) for side in ("negative", "positive")}
@@ -243,29 +227,11 @@ def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> alt.Ch
         x=alt.X("from:Q", bin="binned", title=None if compact else told, scale=alt.Scale(zero=False, nice=False),
                 axis=alt.Axis(tickCount=5 if compact else 10, labelOverlap=True, grid=False,
                               format="~s" if compact else ",~g")),
-        x2=alt.X2("to"), y=_share_axis(compact), color=_class_colour(words, compact),
+        x2=alt.X2("to"), y=share_axis(compact), color=class_colour(words, compact),
         tooltip=[alt.Tooltip("from:Q", title="from", format=",.5~g"), alt.Tooltip("to:Q", title="to", format=",.5~g"),
                  alt.Tooltip("class:N", title="class"), alt.Tooltip("rows:Q", title="rows", format=","),
                  alt.Tooltip("share:Q", title="share of the class", format=".1%")])
     return styled(chart, _name(column), compact)
-
-
-def _share_axis(compact: bool) -> alt.Y:
-    return alt.Y("share:Q", stack=None, title=None if compact else "share of the class",
-                 axis=alt.Axis(format="~%", tickCount=3 if compact else 5))
-
-
-def _class_colour(words: Words, compact: bool) -> alt.Color:
-    return alt.Color("class:N", scale=alt.Scale(domain=list(words), range=[NEGATIVE, POSITIVE]), title=None,
-                     legend=None if compact else alt.Legend(orient="top"))
-
-
-def _period_axis(unit: str, compact: bool) -> alt.X:
-    """Periods as local midnights: Vega reads a bare date as UTC and would show the day before west of Greenwich."""
-    return alt.X("group:T", title=None if compact else unit, axis=alt.Axis(
-        format="%Y" if unit == "year" else "%b %Y" if unit in ("month", "quarter") else "%d %b", labelOverlap=True,
-        grid=False,
-        tickCount=4 if compact else 8))
 
 
 def _groups(column: Mapping[str, Any], most: int | None = None) -> tuple[Mapping[str, Any], list[str]]:

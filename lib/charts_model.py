@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from lib.charts import ACCENT, LABEL_PIXELS, MOST_BARS, NEGATIVE, POSITIVE, QUIET, TEXT, Words, empty, styled
+from lib.charts_style import ACCENT, LABEL_PIXELS, MOST_BARS, NEGATIVE, POSITIVE, QUIET, TEXT, Words, empty, styled
 
 Names = Mapping[str, str]  # algorithm -> its title for people
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from lib.findings import ERROR, Finding, Refused
@@ -76,6 +77,21 @@ def cards_of(run: Any) -> dict[str, str]:
             found[name] = get_cards(run[step].task, id=name)[0].get()
         except Exception:  # noqa: S112  cards are a report, the run stands without them
             continue
+    return found
+
+
+def card_files(run: Any, root: Path) -> dict[str, str]:
+    """{name: where a person finds the card}: the local file, else the address in the datastore."""
+    from metaflow.cards import get_cards
+
+    found = {}
+    for step, name in CARDS.items():
+        try:
+            path = get_cards(run[step].task, id=name)[0].path
+        except Exception:  # noqa: S112  a card that failed to render has no place
+            continue
+        beside = root / ".metaflow" / "mf.cards" / path
+        found[name] = str(beside if beside.exists() else path)
     return found
 
 

@@ -195,8 +195,13 @@ def mirror(run: Any, pathspec: str, uri: str, root: Path) -> dict[str, Any]:
 
 
 def closing_words(run: Any, pathspec: str, root: Path) -> str:
-    """What a person reads at the end of a run."""
+    """What a person reads at the end of a run; `root` is the folder that holds the local datastore."""
+    import metaflow
+
+    from lib.runs import card_files
     from lib.selection import title
+
+    metaflow.namespace(None)
 
     auc, best = run.evaluation["auc"], next((b for b in run.evaluation["baselines"] if "truth" in b["name"]), None)
     run_id = pathspec.split("/")[1]
@@ -205,8 +210,8 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
              f"({run.evaluation['rows']:,} rows, {auc['method']})"]
     if best:
         lines.append(f"Best achievable on the same rows (known truth): {best['auc']:.4f}")
-    lines += [f"Cards: {root / '.metaflow' / 'mf.cards'}", "Next:",
-              *(f"  python flows/train.py card view {run_id}/{step}" for step in ("eda", "select", "evaluate")),
+    lines += ["Cards:", *(f"  {name:12} {place}" for name, place in card_files(metaflow.Run(pathspec), root).items()),
+              "Next:", f"  python flows/train.py card view {run_id}/eda     # also select, evaluate",
               "  make app                           # predictions in a browser",
               f"  python flows/score.py run --data new.csv --out scored.csv --run-id {run_id}",
               "  python flows/train.py resume       # after a failed or killed run",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import charts, charts_model
+from lib import charts, charts_model, charts_style
 from lib.conform import conform
 from lib.kinds import infer_schema
 from lib.scope import Scope
@@ -99,7 +99,7 @@ def test_points_are_counted(summary):
     assert sum(p["rows"] for p in points(charts.distribution(few))) == 400
     assert len(points(charts.rate(few, 0.5))) == 4
     assert len(points(charts.distribution(summary["columns"]["many"]))) == 2 * 21
-    assert len(points(charts.distribution(summary["columns"]["many"], compact=True))) == 2 * charts.CELL_LEVELS
+    assert len(points(charts.distribution(summary["columns"]["many"], compact=True))) == 2 * charts_style.CELL_LEVELS
     assert len(points(charts.association(summary["association"]["ranking"]))) == 9
     assert [p["column"] for p in points(charts.missing(summary["columns"]))] == ["gone", "hole"]
     assert len(points(charts.correlation(summary["correlation"]))) == 5 * 4 / 2
@@ -109,7 +109,7 @@ def test_points_are_counted(summary):
 def test_classes_keep_their_colours(summary):
     for name in ("few", "kind", "day"):
         scale = charts.distribution(summary["columns"][name], ("will stay", "will leave")).to_dict()["encoding"]["color"]["scale"]
-        assert scale == {"domain": ["will stay", "will leave"], "range": [charts.NEGATIVE, charts.POSITIVE]}
+        assert scale == {"domain": ["will stay", "will leave"], "range": [charts_style.NEGATIVE, charts_style.POSITIVE]}
 
 
 def test_bars_that_do_not_start_at_zero_are_clipped(summary):
@@ -125,7 +125,7 @@ def test_nothing_to_show_is_said():
     nothing = {"columns": [], "matrix": [], "rows": 0}
     for chart in (charts.association([]), charts.missing({}), charts.correlation(nothing), charts.outliers({}),
                   charts_model.leaderboard([]), charts_model.trials([]), charts_model.importance([])):
-        assert points(chart) == [{"text": charts.NOTHING}]
+        assert points(chart) == [{"text": charts_style.NOTHING}]
 
 
 @pytest.mark.parametrize("draw", [

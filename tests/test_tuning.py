@@ -292,7 +292,7 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
     typed, y, place, schema = dialled(30_000)
     candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 15 s for one fit: 5,000 rows
-    assert fits[:4] == [2000, 5000, 5000, 5000]
+    assert fits[:5] == [200, 2000, 5000, 5000, 5000]  # two probes, then the folds
     assert candidate["max_rows"] == 5000
     assert not np.isnan(oof[place >= 0]).any()
     fits.clear()
