@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from card_text import (
+    GAP,
+    auc_text,
+    code,
+    interval_text,
+    line_of,
+    number_text,
+    p_text,
+    params_text,
+    percent,
+    share_text,
+)
 from metaflow.cards import Markdown, Table, ValueBox, VegaChart
+
+__all__ = ["GAP", "auc_text", "code", "line_of", "number_text", "p_text", "params_text", "percent"]
 
 MOST_COLUMNS = 60  # columns that get charts; the others are listed below them
 PER_ROW = 4        # value boxes side by side
-GAP = "\u00a0"    # keeps a number and its unit on one line
 SEVERITIES = {"error": f"✖{GAP}error", "warning": f"▲{GAP}warning", "passed": f"✔{GAP}passed",
               "not_applicable": f"–{GAP}not{GAP}judged"}
-
-
-def code(text: object) -> str:
-    """Text from data as a Markdown code span: one line, no backticks, and no angle brackets or ampersands of HTML.
-
-    >>> code("a`b <script>")
-    '`ab ‹script›`'
-    """
-    line = " ".join(str(text).replace("`", "").split()).replace("<", "‹").replace(">", "›")
-    return f"`{line or '(empty)'}`"
 
 
 def problem_table(scope: Mapping[str, Any]) -> list[Any]:
@@ -138,7 +141,7 @@ def _numbers(column: Mapping[str, Any]) -> list[str]:
 def missing_table(columns: Mapping[str, Any]) -> Any:
     lines = sorted((c for c in columns.values() if c["missing"]["rows"]), key=lambda c: -c["missing"]["rows"])
     return Table([[line_of(c["name"]), f"{c['missing']['rows']:,}", percent(c["missing"]["share"]),
-                   _share({k: c["missing"][f"positive_{k}"] for k in ("rate", "low", "high")})] for c in lines],
+                   share_text({k: c["missing"][f"positive_{k}"] for k in ("rate", "low", "high")})] for c in lines],
                  headers=["Column", "Missing cells", "Share", "Positive rate among them (95%)"])
 
 
@@ -223,44 +226,3 @@ def feature_tables(recipe: Mapping[str, Any]) -> list[Any]:
     used = [[title, line_of(", ".join(recipe[key]), 2000)] for key, title in titles.items() if recipe.get(key)]
     dropped = [[line_of(d["column"]), line_of(d["why"], 200)] for d in recipe.get("dropped", [])]
     return [Table(used), *([Table(dropped, headers=["Dropped", "Why"])] if dropped else [])]
-
-
-def p_text(arm: Mapping[str, Any], winner: str) -> str:
-    if arm["algorithm"] == winner or arm["p_value"] is None:
-        return "winner" if arm["algorithm"] == winner else "–"
-    return f"{arm['p_value']:.2g}" + (" (cannot be told apart)" if arm["indistinguishable"] else "")
-
-
-def params_text(params: Mapping[str, Any]) -> str:
-    return line_of(", ".join(f"{k} {number_text(v) if isinstance(v, float) else v}" for k, v in params.items()),
-                 300) or "defaults"
-
-
-def interval_text(found: Mapping[str, Any] | None) -> str:
-    return "–" if not found else f"{found['value']:.3f} ({found['low']:.3f}{GAP}to{GAP}{found['high']:.3f})"
-
-
-def _share(found: Mapping[str, Any]) -> str:
-    if found["rate"] is None:
-        return "–"
-    return f"{percent(found['rate'])} ({percent(found['low'])} to {percent(found['high'])})"
-
-
-def auc_text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}%"
-
-
-def number_text(value: float | None, digits: int = 4) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:,.{digits}g}"
-
-
-def line_of(value: object, most: int = 80) -> str:
-    """A value as one line of at most `most` characters, for a table cell or a value box."""
-    line = " ".join(str(value).split())
-    return line if len(line) <= most else line[:most - 1] + "…"

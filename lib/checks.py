@@ -28,7 +28,7 @@ MIN_CLASS = 10  # a 20% holdout and five folds of the rest then get two and one 
 FEW_OF_CLASS = 100  # below, the 95% interval of a held-out AUC (20 rows of the class) is wider than about 0.2
 MIN_ROWS, FEW_ROWS = 50, 200
 RARE, VERY_RARE = 0.05, 0.01  # share of the rarer class
-MIN_GROUPS, FEW_GROUPS = 6, 30  # five folds and a holdout need a group each
+MIN_GROUPS, FEW_GROUPS = 10, 30  # a fifth is held out, and each of five folds needs groups of both classes
 BIG_GROUP = 0.5
 _PROTECTED = re.compile(r"(^|[_\s])(sex|gender|age|race|ethnic\w*|religion|nationality|disab\w*|marital\w*|marriage)"
                         r"($|[_\s])", re.I)

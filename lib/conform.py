@@ -58,7 +58,8 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     Missing used columns, and used columns in which no cell can be read as their kind, are errors; extra and
     reordered columns are warnings (matched by name, the order does not matter); the target is never an extra.
     """
-    names = [str(n) for n in frame.columns]
+    frame = frame.set_axis([str(n) for n in frame.columns], axis=1)
+    names = list(frame.columns)
     wanted = schema.names()
     found: list[Finding] = []
     for name in (n for n in wanted if n not in names):

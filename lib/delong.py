@@ -52,7 +52,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[
         few = min(int(np.sum(y == 1)), int(np.sum(y == 0)))
         reach = ((1 - level) / 2) ** (1 / few)
         low, high = (reach, 1.0) if auc == 1 else (0.0, 1 - reach) if auc == 0 else (auc, auc)
-        method = "Clopper-Pearson (no variance)"
+        method = "Clopper-Pearson (no variance)" if auc in (0, 1) else "none (constant scores)"
     return {"value": auc, "low": low, "high": high, "se": se, "method": method}
 
 

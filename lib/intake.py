@@ -15,6 +15,7 @@ import pandas as pd
 from lib.checks import check_split, check_table
 from lib.conform import conform
 from lib.context import duplicate_groups
+from lib.features import expand, plan
 from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused, refuse_errors
 from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
@@ -117,6 +118,16 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
     found = check_split(groups[rows], place[rows])
     refuse_errors("The split leaks", found)
     return place, found
+
+
+def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:
+    """Raise `Refused` when no column of the training rows can tell anything."""
+    recipe = plan(expand(typed, schema), schema)
+    if not any(recipe[key] for key in ("numbers", "low", "high", "text")):
+        why = "; ".join(f"{d['column']}: {d['why']}" for d in recipe["dropped"])
+        raise Refused("There is nothing to learn from", [Finding(
+            "no-usable-column", ERROR, "table", f"no usable column ({why})", "at least one column that varies",
+            "add columns that describe the cases")])
 
 
 def _names(listed: str) -> tuple[str, ...]:

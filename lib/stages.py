@@ -85,6 +85,7 @@ def split(table: bytes, problem: dict, labels: dict, folds: int,
     place, found = intake.split(frame, scope, infer_schema(frame, scope, names), labels["y"], folds, seed)
     schema = infer_schema(frame.iloc[training_rows(place)].reset_index(drop=True), scope, names)
     typed, _ = conform(frame, schema)
+    intake.refuse_unlearnable(typed.iloc[training_rows(place)], schema)
     print(f"{(place >= 0).sum():,} rows in {folds} folds, {(place == -1).sum():,} rows held out until the end")
     return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
 
@@ -147,7 +148,8 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     """(leaderboard, winner, its out-of-fold probabilities). An arm without a candidate is listed as failed."""
     from lib.selection import failed_candidate, rank, title
 
-    candidates = [candidate or failed_candidate(name, _reason(failure)) for name, candidate, _, failure in arms]
+    candidates = [candidate if candidate and oof is not None else failed_candidate(name, _reason(failure))
+                  for name, candidate, oof, failure in arms]  # a task killed at its very end may lack one of them
     oofs = {name: oof for name, candidate, oof, _ in arms if candidate and oof is not None}
     leaderboard = rank(candidates, oofs, labels["y"], place)
     for arm in leaderboard:

@@ -223,7 +223,7 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
     taken as linear in the rows.
     """
     probe = 2000
-    train = next(fold_rows(place))[0]
+    train = max((rows for rows, _ in fold_rows(place)), key=len)
     if len(train) <= 2 * probe:
         return cap
     per_row = 0.0

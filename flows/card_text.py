@@ -1,0 +1,59 @@
+"""Card texts: numbers, shares and names as short lines for table cells and value boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+GAP = "\u00a0"    # keeps a number and its unit on one line
+
+
+def code(text: object) -> str:
+    """Text from data as a Markdown code span: one line, no backticks, and no angle brackets or ampersands of HTML.
+
+    >>> code("a`b <script>")
+    '`ab ‹script›`'
+    """
+    line = " ".join(str(text).replace("`", "").split()).replace("<", "‹").replace(">", "›")
+    return f"`{line or '(empty)'}`"
+
+
+def p_text(arm: Mapping[str, Any], winner: str) -> str:
+    if arm["algorithm"] == winner or arm["p_value"] is None:
+        return "winner" if arm["algorithm"] == winner else "–"
+    return f"{arm['p_value']:.2g}" + (" (cannot be told apart)" if arm["indistinguishable"] else "")
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    return line_of(", ".join(f"{k} {number_text(v) if isinstance(v, float) else v}" for k, v in params.items()),
+                 300) or "defaults"
+
+
+def interval_text(found: Mapping[str, Any] | None) -> str:
+    return "–" if not found else f"{found['value']:.3f} ({found['low']:.3f}{GAP}to{GAP}{found['high']:.3f})"
+
+
+def share_text(found: Mapping[str, Any]) -> str:
+    if found["rate"] is None:
+        return "–"
+    return f"{percent(found['rate'])} ({percent(found['low'])} to {percent(found['high'])})"
+
+
+def auc_text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def number_text(value: float | None, digits: int = 4) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e15 else f"{value:,.{digits}g}"
+
+
+def line_of(value: object, most: int = 80) -> str:
+    """A value as one line of at most `most` characters, for a table cell or a value box."""
+    line = " ".join(str(value).split())
+    return line if len(line) <= most else line[:most - 1] + "…"
