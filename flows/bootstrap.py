@@ -10,7 +10,7 @@ if str(ROOT) not in sys.path:
 
 from lib.settings import SCOPE_FOLDER, STARTED, prepare, workers
 
-__all__ = ["ROOT", "STORE", "SCOPE_FOLDER", "STARTED", "workers"]
+__all__ = ["ROOT", "SCOPE_FOLDER", "STARTED", "STORE", "workers"]
 
 prepare(ROOT)
 STORE = Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")).resolve()  # holds the local datastore

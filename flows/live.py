@@ -10,7 +10,7 @@ import card_parts as part
 from cards import arm_components
 from metaflow.cards import Markdown, ProgressBar, ValueBox
 
-REDRAW = 1.0  # seconds between two drawings of a live card
+REDRAW = 5.0  # seconds between two drawings; each costs a process of a third of a second (measured)
 ENDLESS = 10_000  # trials: a search by the clock
 
 

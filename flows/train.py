@@ -81,7 +81,7 @@ class TrainFlow(FlowSpec):
     @catch(var="failure", print_exception=False)
     @timeout(hours=12)
     @retry(times=1, minutes_between_retries=0)
-    @card(type="blank", id="arm", refresh_interval=1)
+    @card(type="blank", id="arm", refresh_interval=5)
     @step
     def tune(self):
         """One algorithm's search, trial by trial, each kept as it finishes."""
@@ -102,8 +102,8 @@ class TrainFlow(FlowSpec):
         from lib import stages
 
         self.merge_artifacts(inputs, include=[
-            "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary", "changes",
-            "labels", "place", "contract", "typed", "split_findings"])
+            "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary",
+            "changes", "labels", "place", "contract", "typed", "split_findings"])
         self.leaderboard, self.winner, self.winner_oof = stages.select(
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
              for arm in inputs], self.labels, self.place)

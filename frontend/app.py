@@ -73,7 +73,8 @@ def main() -> None:
         asked = st.form_submit_button("Predict", type="primary")
     if asked:
         show(bundle, pd.DataFrame([answers]).convert_dtypes())
-    st.caption(f"Model {source['pathspec']}, held-out ROC AUC {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})")
+    st.caption(f"Model {source['pathspec']}, held-out ROC AUC {auc['value']:.3f} "
+               f"({auc['low']:.3f} to {auc['high']:.3f})")
 
 
 def show(bundle: Bundle, case: pd.DataFrame) -> None:

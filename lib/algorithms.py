@@ -92,15 +92,15 @@ ALGORITHMS: dict[str, Algorithm] = {
         boosted=True),
     "random_forest": Algorithm(
         "Random forest", TREES, _random_forest,
-        ({"n_estimators": 80, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
-         {"n_estimators": 80, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
-        {"n_estimators": [80], "max_features": (0.1, 0.7), "min_samples_leaf": (2, 50, "log"),
+        ({"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
+         {"n_estimators": 60, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
+        {"n_estimators": [60], "max_features": (0.1, 0.6), "min_samples_leaf": (2, 50, "log"),
          "criterion": ["gini", "entropy"]}, max_rows=30_000),
     "adaboost": Algorithm(
         "AdaBoost", TREES, _adaboost,
         ({"n_estimators": 100, "learning_rate": 0.1, "max_depth": 3, "min_samples_leaf": 20},
          {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20}),
-        {"n_estimators": (40, 100, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 4),
+        {"n_estimators": (40, 100, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 3),
          "min_samples_leaf": (5, 100, "log")}, max_rows=10_000),
     "logistic_regression": Algorithm(
         "Logistic regression", LINEAR, _logistic_regression, ({"C": 0.1}, {"C": 1.0}), {"C": (0.001, 30.0, "log")}),

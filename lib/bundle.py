@@ -24,7 +24,8 @@ TRUSTED = (
     "collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier", "numpy.dtype",
     "sklearn._loss.link.Interval", "sklearn._loss.link.LogitLink", "sklearn._loss.loss.HalfBinomialLoss",
     "scipy._lib.array_api_compat.numpy._aliases.asarray", "scipy.interpolate._bsplines.BSpline",
-    "sklearn.model_selection._split.StratifiedKFold", "sklearn.tree._tree.Tree", "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier",
+    "sklearn.model_selection._split.StratifiedKFold", "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier",
 )
 SCORE_COLUMNS = ["probability", "decision", "warnings", "error"]
 _README = """A Fivefold model bundle, format {format}.
@@ -129,7 +130,8 @@ def reference(typed: pd.DataFrame, schema: Schema, q: np.ndarray) -> dict[str, A
         present = typed[name].dropna()
         missing = round(1 - len(present) / max(1, len(typed)), 6)
         if schema[name].kind == "numeric":
-            columns[name] = {"missing": missing, "percentiles": np.percentile(present, grid).tolist() if len(present) else []}
+            percentiles = np.percentile(present, grid).tolist() if len(present) else []
+            columns[name] = {"missing": missing, "percentiles": percentiles}
         else:
             shares = present.astype("str").value_counts(normalize=True).head(50)
             columns[name] = {"missing": missing, "levels": {str(k): round(float(v), 6) for k, v in shares.items()}}
@@ -160,11 +162,12 @@ def _row_flags(frame: pd.DataFrame, typed: pd.DataFrame, schema: Schema) -> list
         if column.kind == "numeric" and column.low is not None and column.high is not None:
             outside = ((values < column.low) | (values > column.high)).to_numpy()
             rows = np.flatnonzero(outside)
-            flags.append(("warning", rows, [f"{name}: {v:g} is outside the training range {column.low:g} to {column.high:g}"
-                                            for v in values.to_numpy()[rows]]))
+            known = f"is outside the training range {column.low:g} to {column.high:g}"
+            flags.append(("warning", rows, [f"{name}: {v:g} {known}" for v in values.to_numpy()[rows]]))
         if column.kind == "categorical" and _all_known(column):
             rows = np.flatnonzero(~values.isin(column.levels).to_numpy() & ~gone)
-            flags.append(("warning", rows, [f"{name}: {str(v)[:80]!r} was not seen in training" for v in values.iloc[rows]]))
+            unseen = [f"{name}: {str(v)[:80]!r} was not seen in training" for v in values.iloc[rows]]
+            flags.append(("warning", rows, unseen))
     return flags
 
 

@@ -89,6 +89,7 @@ def _fit(y: np.ndarray, p: np.ndarray) -> dict[str, Any]:
         return float(np.logaddexp(0, -margin).mean()), -(x * (sign / (1 + np.exp(margin)))[:, None]).mean(axis=0)
 
     with np.errstate(over="ignore"):
-        result = minimize(loss, [1.0, 1.0, 0.0], jac=True, bounds=[(1e-3, 100), (1e-3, 100), (-50, 50)], method="L-BFGS-B")
+        bounds = [(1e-3, 100), (1e-3, 100), (-50, 50)]
+        result = minimize(loss, [1.0, 1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
     a, b, c = (float(v) for v in result.x)
     return {"method": "beta", "a": a, "b": b, "c": c}

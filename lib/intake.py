@@ -29,8 +29,9 @@ BUNDLED = "data/churn.toml"
 COARSE = 0.5  # share of distinct rows below which equal rows count as different cases
 
 
-def resolve_scope(config: Mapping[str, Any], root: Path, folder_variable: str = "", *, data: str | None = None, query: str | None = None,
-                  target: str | None = None, positive: str | None = None, ids: str = "", drop: str = "") -> Scope:
+def resolve_scope(config: Mapping[str, Any], root: Path, folder_variable: str = "", *, data: str | None = None,
+                  query: str | None = None, target: str | None = None, positive: str | None = None, ids: str = "",
+                  drop: str = "") -> Scope:
     """The scope of a run: the given TOML values, else the bundled problem if no data is named, else an empty one;
     command-line options win. `ids` and `drop` are comma-separated names. A relative `data` in the TOML starts at the
     folder that the environment variable `folder_variable` names, if any. Raises `Refused` as `lib.scope`.

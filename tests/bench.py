@@ -57,7 +57,7 @@ def timed(store: Path, words: list[str], **env: str) -> float:
 
 def compute(trials: int) -> None:
     """The default job without Metaflow: the same stages, two arms at a time, in one process and its two workers."""
-    from lib import intake, stages
+    from lib import intake, runs, stages, tracking
     from lib.algorithms import ALGORITHMS
 
     run = SimpleNamespace(first_run_id="bench", trials=trials, seed=0, threads=1, synthetic_rows=0, started=stages.now())
@@ -70,7 +70,10 @@ def compute(trials: int) -> None:
         arms = list(pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS]))
     run.leaderboard, run.winner, run.winner_oof = stages.select(
         [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)], run.labels, run.place)
-    stages.evaluate(run, "bench")
+    run.bundle, run.bundle_sha256, about, run.example = stages.evaluate(run, "bench")
+    run.evaluation, run.versions, run.finished = about["evaluation"], about["provenance"]["versions"], stages.now()
+    run.user, run.options = "bench", {}
+    tracking.mirror(runs.record_of("TrainFlow/bench", run), run.bundle, {}, f"sqlite:///{Path.cwd()}/bench.db")
 
 
 def arm(run: SimpleNamespace) -> tuple:

@@ -25,7 +25,7 @@ class EmptyFlow(FlowSpec):
     @catch(var="failure", print_exception=False)
     @timeout(hours=12)
     @retry(times=1, minutes_between_retries=0)
-    @card(type="blank", id="arm", refresh_interval=1)
+    @card(type="blank", id="arm", refresh_interval=5)
     @step
     def tune(self):
         self.next(self.select)
