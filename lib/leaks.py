@@ -13,7 +13,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from lib.context import Context, not_judged
 from lib.findings import ERROR, PASSED, WARNING, Finding
@@ -34,6 +33,8 @@ def auc(scores: np.ndarray, y: np.ndarray) -> float:
     >>> auc(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
     0.875
     """
+    from scipy.stats import rankdata  # half a second, which not every step owes
+
     positives, negatives = int((y == 1).sum()), int((y == 0).sum())
     if not positives or not negatives:
         return math.nan

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib import intake
 from lib.findings import from_dicts
 from lib.schema import Schema, from_json
 from lib.scope import Scope, from_mapping
@@ -30,6 +29,8 @@ def now() -> str:
 
 def collect(scope: Scope, root: Path, rev: str) -> tuple[dict, bytes, dict, list[dict]]:
     """(problem, table as Parquet, source facts, findings) of the scope's data."""
+    from lib import intake
+
     dataset, facts = intake.collect(scope, root, rev or None)
     print(f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})")
     return scope.to_dict(), to_parquet(dataset.frame), facts, [f.to_dict() for f in dataset.findings]
@@ -37,6 +38,8 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[dict, bytes, dict, list
 
 def validate(table: bytes, problem: dict, found: list[dict], seed: int) -> tuple[list[dict], dict[str, Any]]:
     """(findings, labels {y, negative, positive}). Raises `Refused` naming every error."""
+    from lib import intake
+
     target, _, findings = intake.validate(from_parquet(table), from_mapping(problem), from_dicts(found), seed)
     for finding in findings:
         if finding.severity == "warning":
@@ -76,6 +79,7 @@ def split(table: bytes, problem: dict, labels: dict, folds: int,
 
     The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
     """
+    from lib import intake
     from lib.conform import conform
     from lib.kinds import infer_schema
     from lib.splits import training_rows
