@@ -38,6 +38,7 @@ class TrainFlow(FlowSpec):
 
         self.first_run_id, self.started, self.user = current.run_id, stages.now(), current.username
         self.options = {name: getattr(self, name) for name in OPTIONS}
+        intake.check_options(self.options)
         scope = intake.resolve_scope(self.scope.to_dict(), bootstrap.ROOT, bootstrap.SCOPE_FOLDER, data=self.data,
                                      query=self.query, target=self.target, positive=self.positive,
                                      ids=self.id_columns, drop=self.drop)

@@ -29,6 +29,22 @@ BUNDLED = "data/churn.toml"
 COARSE = 0.5  # share of distinct rows below which equal rows count as different cases
 
 
+OPTION_RANGES = {"trials": (1, 10_000), "budget": (0, None), "folds": (2, 20), "threads": (1, 256),
+                 "synthetic_rows": (0, None), "seed": (0, 2**31)}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise `Refused` naming every number among the run's options that lies outside `OPTION_RANGES`."""
+    problems = []
+    for name, (low, high) in OPTION_RANGES.items():
+        value = options.get(name, low)
+        if value < low or (high is not None and value > high):
+            expected = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
+            problems.append(Finding("option-out-of-range", ERROR, f"--{name.replace('_', '-')}", str(value), expected,
+                                    "correct the option"))
+    refuse_errors("This run cannot start", problems)
+
+
 def resolve_scope(config: Mapping[str, Any], root: Path, folder_variable: str = "", *, data: str | None = None,
                   query: str | None = None, target: str | None = None, positive: str | None = None, ids: str = "",
                   drop: str = "") -> Scope:

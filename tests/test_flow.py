@@ -93,6 +93,8 @@ def test_the_same_seed_gives_the_same_winner_and_numbers(tiny, store, small_csv)
     again, first = open_run(store, run_id(done.stdout)).data, tiny[0].data
     assert without_time(again.leaderboard) == without_time(first.leaderboard)
     assert without_time(again.evaluation) == without_time(first.evaluation)
+    assert again.changes["since"].startswith("TrainFlow/")  # the EDA card says what changed since the run before
+    assert not [change for change in again.changes["changes"] if change["notable"]]
 
 
 def test_an_arm_that_fails_is_reported_and_the_others_go_on(store, small_csv, tmp_path):

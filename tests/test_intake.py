@@ -1,0 +1,72 @@
+"""From what the user typed to a table that may be trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.findings import Refused
+from lib.intake import check_options, collect, resolve_scope, split, validate
+from lib.kinds import infer_schema
+from lib.scope import Scope
+from lib.target import read_target
+from tests.running import ROOT
+
+GOOD = {"trials": 12, "budget": 0, "folds": 5, "threads": 1, "synthetic_rows": 0, "seed": 0}
+
+
+def test_all_wrong_options_are_named_at_once():
+    check_options(GOOD)
+    with pytest.raises(Refused, match=r"2 problems(.|\n)*--trials(.|\n)*found 0(.|\n)*--folds(.|\n)*expected 2 to 20"):
+        check_options({**GOOD, "trials": 0, "folds": 1})
+
+
+def test_the_bundled_problem_is_the_default_and_other_data_forgets_it():
+    scope = resolve_scope({}, ROOT)
+    assert (scope.target, scope.truth) == ("churned", "synthetic")
+    other = resolve_scope({}, ROOT, data="x.csv", target="y", ids="a, b")
+    assert (other.target, other.truth, other.id_columns, other.cost_miss) == ("y", "", ("a", "b"), 1.0)
+
+
+def test_options_win_over_the_scope_and_its_data_starts_at_its_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    config = {"data": "t.csv", "target": {"column": "y", "positive": "a"}}
+    assert resolve_scope(config, ROOT, "PLACE").data == str(tmp_path / "t.csv")
+    assert resolve_scope(config, ROOT, "PLACE", positive="b").positive == "b"
+
+
+def test_no_data_is_refused_with_what_to_do():
+    with pytest.raises(Refused, match=r"no source of data(.|\n)*pass --data"):
+        collect(Scope(target="y"), ROOT)
+
+
+def test_every_error_of_a_table_is_in_one_message():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=200), "y": np.r_[np.ones(4), np.zeros(196)].astype(int)})
+    frame["copy"] = frame["y"].map({0: "no", 1: "yes"})
+    with pytest.raises(Refused, match=r"few-labels(.|\n)*expected at least") as refused:
+        validate(frame, Scope(target="y", id_columns=("gone",)), [], 0)
+    assert {f.code for f in refused.value.findings if f.severity == "error"} >= {"few-labels", "scope-column-missing"}
+
+
+def rows(values, y):
+    frame = pd.DataFrame({"x": values, "y": y})
+    scope = Scope(target="y")
+    target, _ = read_target(frame, scope)
+    return split(frame, scope, infer_schema(frame, scope), target.y, 3, 0), frame
+
+
+def test_equal_rows_stay_on_one_side():
+    rng = np.random.default_rng(1)
+    values = np.repeat(rng.normal(size=300), rng.integers(1, 3, 300))
+    (place, found), frame = rows(values, rng.integers(0, 2, len(values)))
+    assert frame.assign(place=place).groupby("x")["place"].nunique().max() == 1
+    assert [f.severity for f in found] == ["passed"]
+
+
+def test_in_a_coarse_table_equal_rows_are_different_cases():
+    rng = np.random.default_rng(1)
+    (place, found), frame = rows(rng.integers(0, 4, 400), rng.integers(0, 2, 400))
+    assert frame.assign(place=place).groupby("x")["place"].nunique().min() > 1
+    assert [f.severity for f in found] == ["not_applicable"]
