@@ -30,7 +30,7 @@ def test_the_steps_are_the_interface(tiny):
 
 
 def test_the_last_words_say_what_came_out_and_what_to_type(tiny):
-    for words in (r"Winner: \w+", r"Held-out ROC AUC: 0\.\d{4}, 95% interval 0\.\d{4} to [01]\.\d{4}", "Cards: ",
+    for words in (r"Winner: \w+", r"Held-out ROC AUC: 0\.\d{4}, 95% interval 0\.\d{4} to [01]\.\d{4}", "Cards:",
                   "card view", "resume", "score.py run --data"):
         assert re.search(words, tiny[1]), words
 
