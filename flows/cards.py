@@ -115,10 +115,12 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
     scope = bundle_card.get("scope") or {}
     words, positives, rows = (str(negative), str(positive)), c["tp"] + c["fn"], sum(c.values())
     name = title(str(bundle_card.get("algorithm", "model")))
+    all_rows, used = bundle_card.get("rows_training", 0), bundle_card.get("rows_fitted", 0)
+    fitted = f"all {all_rows:,}" if used == all_rows else f"{used:,} of {all_rows:,}"
     parts = [Markdown("# Evaluation on held-out rows"), *part.problem_table(scope), *part.box_rows([
         ValueBox("ROC AUC", f"{auc['value']:.4f}", f"95% interval {auc['low']:.4f} to {auc['high']:.4f}",
                  theme="success"),
-        ValueBox("Model", part.line_of(name, 100), part.line_of(f"refitted on all training rows, calibrated: "
+        ValueBox("Model", part.line_of(name, 100), part.line_of(f"refitted on {fitted} training rows, calibrated: "
                                                   f"{(bundle_card.get('calibration') or {}).get('method', 'unknown')}",
                                                   300)),
         ValueBox("Held-out rows", f"{rows:,}",

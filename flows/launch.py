@@ -1,7 +1,9 @@
 """Launch: how a flow is started, and how its errors reach a person."""
 
 import os
+import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,8 @@ def keep_cards_beside_runs() -> None:
     """
     if store := os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL"):
         card_datastore.DATASTORE_LOCAL_DIR = str(Path(store).resolve() / ".metaflow")
+    # `card view` copies the card into the working directory, which may be read-only or somebody's project
+    card_datastore.TEMP_DIR_NAME = str(Path(tempfile.gettempdir()) / "metaflow_card_cache")
 
 
 keep_cards_beside_runs()
@@ -43,6 +47,8 @@ def plainly(step_name, flow, inputs, attributes):
 
 def launch(flow: Callable[[], object]) -> None:
     """Run the flow's command line; after a run, say what came out, or how to go on from where it stopped."""
+    if {"run", "resume"} & set(sys.argv):  # a terminated scheduler ends its tasks and says how to go on, as by Ctrl-C
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         flow()
     except SystemExit as end:

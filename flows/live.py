@@ -10,6 +10,8 @@ import card_parts as part
 from cards import arm_components
 from metaflow.cards import Markdown, ProgressBar, ValueBox
 
+from lib.settings import say
+
 REDRAW = 5.0  # seconds between two drawings; each costs a process of a third of a second (measured)
 ENDLESS = 10_000  # trials: a search by the clock
 
@@ -40,14 +42,13 @@ class Live:
         if state["fold"] == state["folds"]:
             best = max(state["auc"], state["best"] or 0.0)
             of = "" if state["of"] >= ENDLESS else f"/{state['of']}"
-            print(f"{self._name}: trial {state['trial'] + 1}{of} ROC AUC {state['auc']:.4f} best {best:.4f}",
-                  flush=True)
+            say(f"{self._name}: trial {state['trial'] + 1}{of} ROC AUC {state['auc']:.4f} best {best:.4f}")
         self._safely(lambda: self._show(state))
 
     def finish(self, candidate: Mapping[str, Any]) -> None:
         """The finished search in place of the running one."""
-        print(f"{self._name}: best {candidate['auc_mean']:.4f} of {len(candidate['trials'])} trials "
-              f"in {candidate['seconds']:.0f} s", flush=True)
+        say(f"{self._name}: best {candidate['auc_mean']:.4f} of {len(candidate['trials'])} trials "
+            f"in {candidate['seconds']:.0f} s")
 
         def last() -> None:
             self._bar.update(100, metadata="finished")
@@ -84,4 +85,4 @@ class Live:
             draw()
         except Exception as error:  # a report must not cost a search
             self._broken = True
-            print(f"The live card stopped: {type(error).__name__}: {error}")
+            say(f"The live card stopped: {type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ from lib.calibration import calibrate
 from lib.conform import compare_columns, conform
 from lib.features import expand
 from lib.findings import ERROR, Finding, Refused, refuse_errors
+from lib.kinds import days
 from lib.schema import Column, Schema, from_json
 
 FORMAT = 1
@@ -164,6 +165,11 @@ def _row_flags(frame: pd.DataFrame, typed: pd.DataFrame, schema: Schema) -> list
             rows = np.flatnonzero(outside)
             known = f"is outside the training range {column.low:g} to {column.high:g}"
             flags.append(("warning", rows, [f"{name}: {v:g} {known}" for v in values.to_numpy()[rows]]))
+        if column.kind == "date" and column.low is not None and column.high is not None:
+            span, when = column.high - column.low + 365, days(values)  # later dates are usual, far ones are mistakes
+            rows = np.flatnonzero((when < column.low - span) | (when > column.high + span))
+            far = [f"{name}: {v:%Y-%m-%d} is far from the dates in training" for v in values.iloc[rows]]
+            flags.append(("warning", rows, far))
         if column.kind == "categorical" and _all_known(column):
             rows = np.flatnonzero(~values.isin(column.levels).to_numpy() & ~gone)
             unseen = [f"{name}: {str(v)[:80]!r} was not seen in training" for v in values.iloc[rows]]

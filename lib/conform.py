@@ -10,7 +10,9 @@ from lib.kinds import to_numbers
 from lib.schema import Column, Schema
 from lib.values import BOOLEAN_PAIRS, parse_dates, texts, without_zone
 
+TELLING = 5  # cells of a column that must all be unreadable before the whole table is refused, not just rows
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
+LARGEST = float(np.finfo("float32").max)  # the trees of every library here take no larger number
 _YES = {yes for _, yes in BOOLEAN_PAIRS}
 _NO = {no for no, _ in BOOLEAN_PAIRS}
 
@@ -37,7 +39,7 @@ def conform_column(values: pd.Series, column: Column) -> tuple[pd.Series, list[p
     missing = values.isna().to_numpy()
     if column.kind == "numeric":
         numbers = to_numbers(values, "numeric", dict(column.parse))
-        infinite = np.isinf(numbers)
+        infinite = np.abs(numbers) > LARGEST
         bad = np.isnan(numbers) & ~missing
         clean = pd.Series(np.where(infinite, np.nan, numbers), index=values.index)
         return clean, _cells(values, column, bad, "not-a-number") + _cells(values, column, infinite, "infinite")
@@ -72,7 +74,7 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     for name in (n for n in wanted if n in names):
         _, bad = conform_column(frame[name], schema[name])
         cells, present = sum(map(len, bad)), int(frame[name].notna().sum())
-        if present and cells == present:
+        if cells == present >= TELLING:
             example = str(frame[name].dropna().iloc[0])[:40]
             found.append(Finding("column-type", ERROR, name, f"no cell that reads so, such as {example!r}",
                                  f"{schema[name].kind} values", "correct the column or its name"))

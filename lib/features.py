@@ -31,18 +31,21 @@ def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     give their pairwise distance in days. Missing categories and texts become texts of their own.
     """
     columns: dict[str, np.ndarray] = {}
+    taken = {column.name for column in schema.columns}  # a column of the table keeps its name, no part may take it
     dates = {name: days(typed[name]) for name in schema.names("date")}
     for name in schema.names():
         values, kind = typed[name], schema[name].kind
         if kind == "date":
-            columns |= _date_parts(name, values, dates[name])
+            columns |= {key: part for key, part in _date_parts(name, values, dates[name]).items()
+                        if key == name or key not in taken}
         elif kind in ("categorical", "text"):
             columns[name] = values.fillna(MISSING if kind == "categorical" else "").to_numpy(dtype=object)
         else:
             columns[name] = values.to_numpy(dtype="float64")
     names = list(dates)
     if 2 <= len(names) <= 4:
-        columns |= {f"{a} - {b} (days)": dates[a] - dates[b] for i, a in enumerate(names) for b in names[i + 1:]}
+        columns |= {key: dates[a] - dates[b] for i, a in enumerate(names) for b in names[i + 1:]
+                    if (key := f"{a} - {b} (days)") not in taken}
     return pd.DataFrame(columns, index=typed.index)
 
 

@@ -34,6 +34,7 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     threshold = choose_threshold(y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity)
     recipe = plan(expand(typed.iloc[train], schema), schema)
     about = {"algorithm": candidate["algorithm"], "params": candidate["params"], "rounds": candidate["rounds"],
+             "rows_fitted": min(len(train), candidate["max_rows"] or len(train)), "rows_training": len(train),
              "calibration": calibration, "threshold": threshold,
              "phrases": [scope.negative_phrase, scope.positive_phrase], "scope": scope.to_dict(),
              "features": {k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},

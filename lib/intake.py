@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lib.checks import check_split, check_table
-from lib.conform import conform
+from lib.conform import conform, conform_column
 from lib.context import duplicate_groups
 from lib.features import expand, plan
 from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused, refuse_errors
@@ -101,6 +101,7 @@ def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding],
     """
     target, said = read_target(frame, scope)
     schema = infer_schema(frame, scope, (target.negative, target.positive) if target else ("", ""))
+    said += _unreadable_kinds(frame, scope, schema)
     judged = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
     found = list({(f.code, f.subject): f for f in reversed([*found, *said, *check_table(
         frame, scope, schema, judged, seed)])}.values())[::-1]  # what reading and checking both saw is said once
@@ -131,10 +132,27 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
     place = split_rows(y, folds, seed, groups, times)
     if times is not None or coarse:
         why = "the split follows time" if times is not None else "most rows have a twin, as in a table of few levels"
+        if times is not None and scope.group_column:
+            return place, [Finding("split-groups-part", WARNING, scope.group_column, "a time order and groups",
+                                   "one of them", "know that groups stand on both sides of the cuts: time rules")]
         return place, [Finding("split-straddle", NOT_APPLICABLE, "table", why)]
     found = check_split(groups[rows], place[rows])
     refuse_errors("The split leaks", found)
     return place, found
+
+
+def _unreadable_kinds(frame: pd.DataFrame, scope: Scope, schema: Schema) -> list[Finding]:
+    """An error for each column whose kind the scope demands and in which no cell reads so."""
+    found = []
+    for column in schema.columns:
+        present = int(frame[column.name].notna().sum())
+        if column.name in scope.kinds and present:
+            unreadable = sum(map(len, conform_column(frame[column.name], column)[1]))
+            if unreadable == present:
+                found.append(Finding(
+                    "kind-unreadable", ERROR, column.name, f"{present:,} cells, none of which reads so",
+                    f"{column.kind} values, as [columns.kinds] says", "correct that line of the scope"))
+    return found
 
 
 def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:

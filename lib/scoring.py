@@ -51,6 +51,9 @@ def check_out(path: str) -> Path:
                                 "name the output so"))
     if not out.resolve().parent.is_dir():
         problems.append(Finding("out-folder", ERROR, path, "no such folder", "an existing folder", "make it first"))
+    elif not os.access(out.resolve().parent, os.W_OK):
+        problems.append(Finding("out-folder", ERROR, path, "a folder that cannot be written to", "a writable folder",
+                                "choose another folder"))
     if out.is_dir():
         problems.append(Finding("out-folder", ERROR, path, "a folder of that name", "a file", "choose another name"))
     if problems:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.algorithms import ALGORITHMS
 from lib.delong import holm, paired_test
+from lib.findings import ERROR, Finding, Refused
 
 SAME = 0.05  # Holm-adjusted p value at or above which a candidate counts as indistinguishable
 
@@ -17,7 +18,7 @@ def rank(candidates: list[dict[str, Any]], oofs: dict[str, np.ndarray], y: np.nd
     """The leaderboard: candidates by mean ROC AUC over the folds, best first, failed ones last.
 
     Ties go to the smaller spread, then to the earlier name. Each candidate gets rank, p_value (DeLong's paired test
-    on the winner's rows, fold by fold, adjusted by Holm) and indistinguishable. Raises RuntimeError, naming every
+    on the winner's rows, fold by fold, adjusted by Holm) and indistinguishable. Raises `Refused`, naming every
     reason, when all have failed.
     """
     alive = sorted((c for c in candidates if c["status"] == "ok"),
@@ -25,7 +26,9 @@ def rank(candidates: list[dict[str, Any]], oofs: dict[str, np.ndarray], y: np.nd
     failed = sorted((c for c in candidates if c["status"] != "ok"), key=lambda c: c["algorithm"])
     if not alive:
         reasons = "\n".join(f"  {c['algorithm']}: {c['error']}" for c in failed)
-        raise RuntimeError(f"All {len(failed)} algorithms failed, so there is no model:\n{reasons}")
+        raise Refused("There is no model", [Finding(
+            "all-arms-failed", ERROR, "tune", f"all {len(failed)} algorithms failed:\n{reasons}", "at least one result",
+            "mend the cause, then redo the arms: python flows/train.py resume tune")])
     rows = place >= 0
     best = oofs[alive[0]["algorithm"]][rows]
     p_values = holm([paired_test(y[rows], best, oofs[c["algorithm"]][rows], place[rows])["p_value"] for c in alive[1:]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -32,6 +33,12 @@ def prepare(root: Path) -> None:
             defaults["METAFLOW_USER"] = "fivefold"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+def say(text: str) -> None:
+    """Print a line at once; a task whose scheduler was killed has nobody to tell and goes on without."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
 
 
 def workers() -> int:

@@ -15,7 +15,7 @@ import pandas as pd
 from lib.findings import from_dicts
 from lib.schema import Schema, from_json
 from lib.scope import Scope, from_mapping
-from lib.settings import mlflow_place
+from lib.settings import mlflow_place, say
 from lib.tables import from_parquet, to_parquet
 
 AFTER_ARMS = 1.7  # select, evaluate and record take this many times what the steps before the arms took (measured)
@@ -90,6 +90,9 @@ def split(table: bytes, problem: dict, labels: dict, folds: int,
     schema = infer_schema(frame.iloc[training_rows(place)].reset_index(drop=True), scope, names)
     typed, _ = conform(frame, schema)
     intake.refuse_unlearnable(typed.iloc[training_rows(place)], schema)
+    for finding in found:
+        if finding.severity == "warning":
+            print(f"warning: {finding.message}")
     print(f"{(place >= 0).sum():,} rows in {folds} folds, {(place == -1).sum():,} rows held out until the end")
     return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
 
@@ -123,7 +126,7 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
     path = f"{run.first_run_id}/{name}/{depends}"
     saved = checkpoints.load(storage, path)
     if saved:
-        print(f"{name}: {len(saved)} finished trials taken over")
+        say(f"{name}: {len(saved)} finished trials taken over")
     schema = from_json(run.contract)
     return tuning.tune(
         name, from_parquet(run.typed), run.labels["y"], run.place, schema, trials=run.trials, seconds=seconds,

@@ -132,15 +132,15 @@ def _run_trial(entry: Algorithm, folds: list[Fold], history: list[dict[str, Any]
     asked = _ask(entry, history, seed)
     params = dict(asked.params)
     models, rounds, scores, pruned = [], [], [], False
+    told = {"trial": number, "of": limit, "folds": len(folds), "best": best["auc"] if best else None}
     for step, fold in enumerate(folds):
         model, stopped = _fit_fold(entry, params, fold, seed, threads)
         models.append(model)
         rounds += [stopped] if stopped is not None else []
         scores.append(_auc(fold.valid_y, predict_at(model, fold.valid_x, stopped)))
         asked.report(float(np.mean(scores)), step)
-        report({"trial": number, "of": limit, "fold": step + 1, "folds": len(folds),
-                "auc": float(np.mean(scores)), "best": best["auc"] if best else None})
         if step + 1 < len(folds):
+            report({**told, "fold": step + 1, "auc": float(np.mean(scores))})
             if deadline is not None and time.monotonic() > deadline:
                 return None, np.empty(0)
             if number >= QUIET_TRIALS and asked.should_prune():
@@ -152,6 +152,7 @@ def _run_trial(entry: Algorithm, folds: list[Fold], history: list[dict[str, Any]
         for fold, model in zip(folds, models, strict=True):
             oof[fold.rows] = predict_at(model, fold.valid_x, common)
         scores = [_auc(fold.valid_y, oof[fold.rows]) for fold in folds]
+        report({**told, "fold": len(folds), "auc": float(np.mean(scores))})
     trial = {"number": number, "state": "pruned" if pruned else "complete", "auc": float(np.mean(scores)),
              "fold_scores": [float(s) for s in scores], "params": params, "rounds": common,
              "seconds": round(time.monotonic() - began, 3), "max_rows": max_rows}
@@ -174,7 +175,7 @@ def _ask(entry: Algorithm, history: list[dict[str, Any]], seed: int) -> Any:
     space = {name: _distribution(span) for name, span in entry.space.items()}
     study = optuna.create_study(
         direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=QUIET_TRIALS),
-        sampler=optuna.samplers.TPESampler(seed=seed * 100_003 + number, n_startup_trials=6))
+        sampler=optuna.samplers.TPESampler(seed=(seed * 100_003 + number) % 2**32, n_startup_trials=6))
     states = {"complete": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED}
     for past in history:
         means = np.cumsum(past["fold_scores"]) / np.arange(1, len(past["fold_scores"]) + 1)

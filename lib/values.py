@@ -19,6 +19,7 @@ DATE_FORMATS: tuple[dict[str, str], ...] = tuple({"format": f} for f in (
     "%d-%b-%Y", "%d-%b-%y"))
 AMBIGUOUS_DATES = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%Y %H:%M": "%m/%d/%Y %H:%M"}
 CURRENCY = "$€£¥₹₽%"
+CODES = ("USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|CAD|AUD|NZD|BRL|MXN|ZAR|TRY|RUB|KRW|SGD|HKD|ILS")
 
 
 def texts(values: pd.Series) -> pd.Series:
@@ -49,10 +50,12 @@ def parse_numbers(values: pd.Series, rule: dict[str, str]) -> pd.Series:
         if plain.notna().sum() == values.notna().sum():
             return plain
     cleaned = values.str.strip().str.replace(r"^\((.*)\)$", r"-\1", regex=True)
-    cleaned = cleaned.str.replace(f"^([-+]?)[{CURRENCY}\\s]+|[{CURRENCY}\\s]+$", r"\1", regex=True)
+    cleaned = cleaned.str.replace(
+        f"^([-+]?)(?:[{CURRENCY}\\s]|(?:{CODES})\\b)+|(?:[{CURRENCY}\\s]|\\b(?:{CODES}))+$", r"\1", regex=True)
     if thousands:
         group = r"[ \u00a0\u202f]" if thousands == " " else "\\" + thousands
-        well_formed = cleaned.str.fullmatch(rf"[-+]?(\d{{1,3}}({group}\d{{3}})+|\d+)(\{decimal}\d*)?([eE][-+]?\d+)?")
+        whole = rf"[-+]?([1-9]\d{{0,2}}({group}\d{{3}})+|\d+)"  # "0.750" is no group of thousands
+        well_formed = cleaned.str.fullmatch(rf"{whole}(\{decimal}\d*)?([eE][-+]?\d+)?")
         cleaned = cleaned.where(well_formed.fillna(False).astype(bool)).str.replace(group, "", regex=True)
     if decimal != ".":
         cleaned = cleaned.where(~cleaned.str.contains(".", regex=False).fillna(False).astype(bool))

@@ -166,9 +166,21 @@ def test_repeated_columns_end_the_comparison():
 
 
 def test_a_column_in_which_nothing_reads_is_an_error():
-    found = compare_columns(rows(since=["x", "y"], age=["z", 1]), SCHEMA)
+    frame = pd.concat([rows(since=["x", "y"], age=["z", 1])] * 3, ignore_index=True)
+    found = compare_columns(frame, SCHEMA)
     assert [(f.code, f.subject, f.found) for f in found] == [("column-type", "since", "no cell that reads so, such as 'x'")]
     assert compared(rows(since=[None, None])) == []
+
+
+def test_a_few_unreadable_cells_are_errors_of_their_rows_not_of_the_table():
+    assert compared(rows(since=["x", "y"])) == []
+    assert [code for _, _, code, _ in problems_of(rows(since=["x", "y"]))] == ["not-a-date", "not-a-date"]
+
+
+@pytest.mark.parametrize("value", [1e39, -1e300, float("inf")])
+def test_a_number_that_trees_cannot_take_is_not_finite(value):
+    frame = rows(age=[30.0, value])
+    assert [(row, name, code) for row, name, code, _ in problems_of(frame)] == [(1, "age", "infinite")]
 
 
 def test_order_is_a_warning():

@@ -301,3 +301,11 @@ def test_no_class_of_ours_is_inside_a_fitted_encoder(style):
         walk(json.loads(archive.read("schema.json")))
     assert "sklearn.compose._column_transformer.ColumnTransformer" in found
     assert [name for name in found if name.startswith(("lib.", "tests.", "__main__"))] == []
+
+
+def test_a_column_named_like_a_date_part_keeps_its_values():
+    frame = pd.DataFrame({"d (month)": [70.0, 80.0, 90.0], "d": pd.to_datetime(["2024-01-05", "2024-02-05", "2024-03-05"])})
+    schema = infer_schema(frame, Scope())
+    for ordered in (frame, frame[["d", "d (month)"]]):
+        typed, _ = conform(ordered, infer_schema(ordered, Scope()))
+        assert expand(typed, schema)["d (month)"].tolist() == [70.0, 80.0, 90.0]

@@ -110,6 +110,20 @@ def test_an_arm_that_fails_is_reported_and_the_others_go_on(store, small_csv, tm
     assert "planted fault" in board[-1]["error"]
 
 
+def test_when_all_arms_fail_the_message_says_how_to_redo_them(store, small_csv, tmp_path):
+    (tmp_path / "optuna").mkdir()
+    (tmp_path / "optuna" / "__init__.py").write_text("raise RuntimeError('planted fault')")
+    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--mlflow-uri",
+                    f"sqlite:///{tmp_path}/mlflow.db", "--trials", 1, "--folds", 3, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode != 0
+    assert "all 5 algorithms failed" in done.stdout
+    assert "planted fault" in done.stdout
+    assert "resume tune" in done.stdout
+    mended = run_flow(store, "train.py", "resume", "tune", "--origin-run-id", run_id(done.stdout))
+    assert mended.returncode == 0, mended.stdout
+    assert {arm["status"] for arm in open_run(store, run_id(mended.stdout)).data.leaderboard} == {"ok"}
+
+
 def test_bad_input_is_one_message_without_a_traceback(store, tmp_path):
     pd.DataFrame({"x": range(40), "y": ["a", "b"] * 20}).to_csv(tmp_path / "bad.csv", index=False)
     done = run_flow(store, "train.py", "run", "--data", tmp_path / "bad.csv", "--target", "y")

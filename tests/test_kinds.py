@@ -264,3 +264,20 @@ def test_to_numbers_by_kind():
     np.testing.assert_array_equal(to_numbers(strings("1,200", "x", None), "numeric", US), [1200, np.nan, np.nan])
     np.testing.assert_array_equal(to_numbers(pd.Series([1, None], dtype="Int64"), "numeric", {}), [1, np.nan])
     np.testing.assert_array_equal(to_numbers(strings("1970-01-03", "?"), "date", {"format": "%Y-%m-%d"}), [2, np.nan])
+
+
+@pytest.mark.parametrize(("cells", "numbers"), [
+    (["12.50 EUR", "1,300.00 EUR", "3 EUR"], [12.5, 1300, 3]), (["CHF 1,234.00", "CHF 12", "CHF 0.5"], [1234, 12, 0.5])])
+def test_currency_codes_are_read_over(cells, numbers):
+    column = infer_column(pd.Series(cells), "price")
+    assert column.kind == "numeric"
+    assert to_numbers(pd.Series(cells), "numeric", dict(column.parse)).tolist() == numbers
+
+
+def test_a_product_code_is_no_currency():
+    assert infer_column(pd.Series(["ABC123", "XYZ456", "ABC124"]), "code").kind == "categorical"
+
+
+def test_zero_point_something_is_no_group_of_thousands():
+    assert parse_numbers(pd.Series(["0.750", "1.234"]), {"decimal": ",", "thousands": "."}).tolist()[1] == 1234
+    assert np.isnan(parse_numbers(pd.Series(["0.750"]), {"decimal": ",", "thousands": "."}).iloc[0])

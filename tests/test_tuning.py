@@ -405,3 +405,10 @@ def test_the_search_finds_what_the_table_holds():
     null, _ = tune("logistic_regression", typed, shuffled, place, schema, trials=2)
     assert abs(null["auc_mean"] - 0.5) < 0.06  # nothing leaks: without a signal there is no score
     assert len(mixed(1200)) == len(oof)
+
+
+@pytest.mark.parametrize("seed", [20_240_101, 2**31])
+def test_large_seeds_work(seed):
+    from lib.tuning import _ask
+
+    assert 0.001 <= _ask(ALGORITHMS["logistic_regression"], [], seed).params["C"] <= 30
