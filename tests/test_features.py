@@ -13,6 +13,7 @@ from lib.conform import conform
 from lib.features import LINEAR, MISSING, NATIVE, TREES, encoder, expand, plan
 from lib.kinds import infer_schema
 from lib.schema import Column, Schema
+from lib.scope import Scope
 from lib.tuning import encode_training
 from tests.tables import SCOPE, prepared
 
