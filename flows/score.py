@@ -33,15 +33,14 @@ class ScoreFlow(FlowSpec):
     @step
     def score(self):
         """Score and write."""
-        from lib import bundle, scoring, sources
+        from lib import bundle, scoring, sources, stages
 
         table = sources.read(self.data, query=self.query or None)
         scored, findings = scoring.score_table(bundle.from_bytes(self.bundle, self.bundle_sha256), table.frame)
         scoring.write(scored, scoring.check_out(self.out))
         self.source, self.tally = {"source": table.source, "md5": table.md5, "rows": table.rows}, scoring.tally(scored)
         self.findings = [f.to_dict() for f in (*table.findings, *findings)]
-        for finding in findings:
-            print(f"warning: {finding.message}")
+        stages.tell_warnings(findings)
         self.next(self.end)
 
     @step

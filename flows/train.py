@@ -22,7 +22,7 @@ class TrainFlow(FlowSpec):
     id_columns = Parameter("id-columns", default="", help="Comma-separated columns that identify rows")
     drop = Parameter("drop", default="", help="Comma-separated columns to leave out")
     data_rev = Parameter("data-rev", default="", help="DVC/Git revision of the data to train on")
-    trials = Parameter("trials", default=12, help="Trials per algorithm (reproducible)")
+    trials = Parameter("trials", default=bootstrap.TRIALS, help="Trials per algorithm (reproducible)")
     budget = Parameter("budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit")
     folds = Parameter("folds", default=5, help="Folds of the cross-validation")
     seed = Parameter("seed", default=0, help="Seed of everything random")
@@ -61,7 +61,7 @@ class TrainFlow(FlowSpec):
         """Report on the whole table. Nothing computed here steers the model."""
         from lib import runs, stages
 
-        earlier = runs.earlier_summary(self.source["md5"], self.source["source"], current.run_id)
+        earlier = runs.earlier_summary(self.source["source"], current.run_id)
         self.summary, self.changes = stages.explore(self.table, self.problem, self.labels, self.findings, self.source,
                                                     earlier, self.seed, self.synthetic_rows)
         current.card["eda"].extend(cards.eda_components(self.summary, self.changes))

@@ -7,7 +7,7 @@ import math
 _Z = 1.959963984540054
 
 
-def wilson(hits: int, of: int, z: float = _Z) -> tuple[float, float]:
+def wilson(hits: float, of: int, z: float = _Z) -> tuple[float, float]:
     """Wilson's (1927) interval for a share, 95% by default; (0, 1) where nothing was counted.
 
     >>> tuple(round(v, 4) for v in wilson(5, 10))

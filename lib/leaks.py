@@ -16,6 +16,7 @@ import pandas as pd
 
 from lib.context import Context, not_judged
 from lib.findings import ERROR, PASSED, WARNING, Finding
+from lib.intervals import wilson
 from lib.kinds import days
 from lib.schema import Column
 
@@ -49,8 +50,7 @@ def lower_bound(area: float, positives: int, negatives: int) -> float:
     (0.951, 0.917)
     """
     n = min(positives, negatives)
-    spread = _Z * math.sqrt(area * (1 - area) / n + _Z**2 / (4 * n * n))
-    return (area + _Z**2 / (2 * n) - spread) / (1 + _Z**2 / n)
+    return wilson(area * n, n, _Z)[0]
 
 
 def out_of_fold_rates(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def bundle_of(run: Any) -> tuple[bytes, str]:
             "a run that passed the step evaluate", "resume it, or choose another run with --run-id")]) from None
 
 
-def earlier_summary(md5: str, source: str, current_run: str, flow: str = FLOW) -> tuple[dict[str, Any], str] | None:
+def earlier_summary(source: str, current_run: str, flow: str = FLOW) -> tuple[dict[str, Any], str] | None:
     """(EDA summary, pathspec) of the newest other run on the same source, else None. Never raises."""
     try:
         for run in finished_runs(flow):
@@ -69,29 +69,27 @@ def earlier_summary(md5: str, source: str, current_run: str, flow: str = FLOW) -
 
 def cards_of(run: Any) -> dict[str, str]:
     """{name: HTML} of the report cards of a run; a card that failed to render is left out."""
-    from metaflow.cards import get_cards
-
-    found = {}
-    for step, name in CARDS.items():
-        try:
-            found[name] = get_cards(run[step].task, id=name)[0].get()
-        except Exception:  # noqa: S112  cards are a report, the run stands without them
-            continue
-    return found
+    return _each_card(run, lambda card: card.get())
 
 
 def card_files(run: Any, root: Path) -> dict[str, str]:
     """{name: where a person finds the card}: the local file, else the address in the datastore."""
+    def place(card: Any) -> str:
+        beside = root / ".metaflow" / "mf.cards" / card.path
+        return str(beside if beside.exists() else card.path)
+
+    return _each_card(run, place)
+
+
+def _each_card(run: Any, read: Callable[[Any], str]) -> dict[str, str]:
     from metaflow.cards import get_cards
 
     found = {}
     for step, name in CARDS.items():
         try:
-            path = get_cards(run[step].task, id=name)[0].path
-        except Exception:  # noqa: S112  a card that failed to render has no place
+            found[name] = read(get_cards(run[step].task, id=name)[0])
+        except Exception:  # noqa: S112  cards are a report, the run stands without them
             continue
-        beside = root / ".metaflow" / "mf.cards" / path
-        found[name] = str(beside if beside.exists() else path)
     return found
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+TRIALS = 12  # of each algorithm, by default
 STARTED = "FIVEFOLD_STARTED"  # seconds since 1970 at which the scheduler started; --budget counts from here
 SCOPE_FOLDER = "FIVEFOLD_SCOPE_FOLDER"  # where the file of --config scope lies; its relative paths start there
 

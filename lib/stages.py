@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.findings import from_dicts
+from lib.findings import Finding, from_dicts, warnings
 from lib.schema import Schema, from_json
 from lib.scope import Scope, from_mapping
 from lib.settings import mlflow_place, say
@@ -25,6 +25,12 @@ PER_ARM = 3.0     # seconds of a new process, its imports and its card
 def now() -> str:
     """The present in ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def tell_warnings(findings: Iterable[Finding]) -> None:
+    """Print a line for each warning."""
+    for finding in warnings(findings):
+        print(f"warning: {finding.message}")
 
 
 def collect(scope: Scope, root: Path, rev: str) -> tuple[dict, bytes, dict, list[dict]]:
@@ -41,9 +47,7 @@ def validate(table: bytes, problem: dict, found: list[dict], seed: int) -> tuple
     from lib import intake
 
     target, _, findings = intake.validate(from_parquet(table), from_mapping(problem), from_dicts(found), seed)
-    for finding in findings:
-        if finding.severity == "warning":
-            print(f"warning: {finding.message}")
+    tell_warnings(findings)
     return [f.to_dict() for f in findings], {"y": target.y, "negative": target.negative, "positive": target.positive}
 
 
@@ -90,9 +94,7 @@ def split(table: bytes, problem: dict, labels: dict, folds: int,
     schema = infer_schema(frame.iloc[training_rows(place)].reset_index(drop=True), scope, names)
     typed, _ = conform(frame, schema)
     intake.refuse_unlearnable(typed.iloc[training_rows(place)], schema)
-    for finding in found:
-        if finding.severity == "warning":
-            print(f"warning: {finding.message}")
+    tell_warnings(found)
     print(f"{(place >= 0).sum():,} rows in {folds} folds, {(place == -1).sum():,} rows held out until the end")
     return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
 

@@ -13,9 +13,9 @@ import pandas as pd
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
 from lib.features import NATIVE, encoder, expand, plan
 from lib.schema import Schema
+from lib.settings import TRIALS
 from lib.splits import fold_rows
 
-DEFAULT_TRIALS = 12
 QUIET_TRIALS = 4  # trials before pruning starts
 
 
@@ -36,7 +36,7 @@ Save = Callable[[dict[str, Any], np.ndarray | None], None]
 
 
 def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, *,
-         trials: int = DEFAULT_TRIALS, seconds: float | None = None, seed: int = 0, threads: int = 1,
+         trials: int = TRIALS, seconds: float | None = None, seed: int = 0, threads: int = 1,
          extra: Extra | None = None,
          saved: Iterable[tuple[dict[str, Any], np.ndarray | None]] = (), save: Save = lambda trial, oof: None,
          report: Callable[[dict[str, Any]], None] = lambda state: None) -> tuple[dict[str, Any], np.ndarray]:
@@ -87,10 +87,8 @@ def encode_folds(style: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarr
                  extra: Extra | None = None, max_rows: int | None = None) -> Iterable[Fold]:
     """Each fold with its own plan and encoder, both learnt from its training part alone."""
     for number, (train, valid) in enumerate(fold_rows(place)):
-        rows, labels = typed.iloc[(kept := _subsample(train, y, max_rows, seed))], y[kept]
-        if extra is not None:
-            more, more_y = extra(rows, labels, number)
-            rows, labels = pd.concat([rows, more], ignore_index=True), np.concatenate([labels, more_y])
+        kept = _subsample(train, y, max_rows, seed)
+        rows, labels = _with_extra(typed.iloc[kept], y[kept], extra, number)
         train_x, encode, types = encode_training(style, rows, labels, schema, seed)
         yield Fold(train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types)
 
@@ -113,10 +111,7 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
 
     entry = ALGORITHMS[candidate["algorithm"]]
     kept = _subsample(np.arange(len(y)), y, candidate["max_rows"], seed)
-    typed, y = typed.iloc[kept], y[kept]
-    if extra is not None:
-        more, more_y = extra(typed, y, -1)
-        typed, y = pd.concat([typed, more], ignore_index=True), np.concatenate([y, more_y])
+    typed, y = _with_extra(typed.iloc[kept], y[kept], extra, -1)
     matrix, encode, types = encode_training(entry.style, typed, y, schema, seed)
     model = entry.build(dict(candidate["params"]), seed, threads, types)
     if candidate["rounds"] is not None:
@@ -236,6 +231,15 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
     count = int(place.max()) + 1
     afford = max(probe, int(0.5 * seconds / count / per_row))
     return cap if afford >= min(len(train), cap or len(train)) else afford
+
+
+def _with_extra(rows: pd.DataFrame, y: np.ndarray, extra: Extra | None,
+                fold: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Training rows and labels with what `extra` draws from them, if anything."""
+    if extra is None:
+        return rows, y
+    more, more_y = extra(rows, y, fold)
+    return pd.concat([rows, more], ignore_index=True), np.concatenate([y, more_y])
 
 
 def _subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> np.ndarray:

@@ -23,7 +23,7 @@ HOMES = {  # outside library -> files (glob below the root) that may import it
     "xgboost": ("lib/algorithms.py",), "lightgbm": ("lib/algorithms.py",), "skops": ("lib/bundle.py",),
 }
 LIGHT = {"lib.findings", "lib.findings.Refused", "lib.settings", *(
-    f"lib.settings.{name}" for name in ("SCOPE_FOLDER", "STARTED", "prepare", "say", "workers"))}
+    f"lib.settings.{name}" for name in ("SCOPE_FOLDER", "STARTED", "TRIALS", "prepare", "say", "workers"))}
 HEAVY = {"sklearn", "xgboost", "lightgbm", "mlflow", "optuna", "altair", "scipy", "sqlalchemy", "skops", "dvc"}
 
 
