@@ -10,6 +10,7 @@ import pandas as pd
 from lib.bundle import Bundle, reference
 from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration
 from lib.evaluation import evaluate, permutation_importance
+from lib.explain import background
 from lib.features import TREES, expand, plan
 from lib.schema import Schema
 from lib.scope import Scope
@@ -38,7 +39,8 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
              "calibration": calibration, "threshold": threshold,
              "phrases": [scope.negative_phrase, scope.positive_phrase], "scope": scope.to_dict(),
              "features": {k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},
-             "reference": reference(typed.iloc[train], schema, crossed), "provenance": provenance, "evaluation": {}}
+             "reference": reference(typed.iloc[train], schema, crossed),
+             "background": background(typed.iloc[train], schema, seed), "provenance": provenance, "evaluation": {}}
     bundle = Bundle(pipeline, schema, about)
     rows, labels = typed.iloc[held], y[held]
     q = bundle.probability(rows)

@@ -1,0 +1,138 @@
+"""Form: a widget for each column of the model's input contract."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lib.bundle import Bundle
+from lib.schema import Column
+
+UNKNOWN = "unknown"
+SHOWN = 24  # columns asked at once, the most important; the others are folded away
+
+
+def case_form(bundle: Bundle) -> dict[str, Any] | None:
+    """A form over all used columns; the answers by column once it is sent, else None. None in it means unknown."""
+    columns = _in_order(bundle)
+    with st.form("case", border=False):
+        answers = _side_by_side(bundle, columns[:SHOWN])
+        if columns[SHOWN:]:
+            with st.expander(f"{len(columns) - SHOWN} more columns, of less weight"):
+                answers |= _side_by_side(bundle, columns[SHOWN:])
+        sent = st.form_submit_button("Predict", type="primary", width="stretch")
+    return {c.name: answers[c.name] for c in bundle.schema.columns if c.used} if sent else None
+
+
+def ask(bundle: Bundle, column: Column, key: str, start: Any = "typical") -> Any:
+    """The widget of one column; its answer as plain data (number, text, ISO date) or None for unknown.
+
+    It is prefilled with `start`, by default the column's typical value.
+    """
+    scope, label = bundle.about["scope"], column_label(bundle, column)
+    start = typical(column) if isinstance(start, str) and start == "typical" else start
+    text = describe(bundle, column)
+    if column.kind == "numeric":
+        return _number(column, label, key, start, text)
+    if column.kind == "date":
+        st.session_state.setdefault(key, dt.date.fromisoformat(start) if start else None)
+        day = st.date_input(label, value=None, min_value="1900-01-01", max_value="2100-12-31", key=key, help=text,
+                            required=not column.nullable)
+        return day.isoformat() if day else None
+    if column.kind in ("categorical", "boolean"):
+        options = [*column.levels, *([None] if column.nullable else [])]
+        options += [start] if start not in options else []
+        st.session_state.setdefault(key, start)
+        if column.kind == "boolean":
+            return st.radio(label, options, format_func=_level, key=key, help=text, horizontal=True)
+        return st.selectbox(label, options, format_func=_level, key=key, help=text, accept_new_options=True)
+    st.session_state.setdefault(key, start or "")
+    return st.text_area(label, key=key, help=text, placeholder=scope["help"].get(column.name)) or None
+
+
+def column_label(bundle: Bundle, column: Column) -> str:
+    """The column's name with its unit, free of Markdown."""
+    unit = bundle.about["scope"]["units"].get(column.name)
+    return plain(f"{column.name} ({unit})" if unit else column.name)
+
+
+def plain(text: object) -> str:
+    """Text from data with Streamlit's Markdown signs escaped, for labels and captions.
+
+    >>> plain("a_b*[x](y) $z$ :smile:")
+    'a\\\\_b\\\\*\\\\[x\\\\](y) \\\\$z\\\\$ \\\\:smile\\\\:'
+    """
+    return "".join(f"\\{c}" if c in "\\`*_[]$:~#<>|" else c for c in " ".join(str(text).split()))
+
+
+def describe(bundle: Bundle, column: Column) -> str:
+    """The scope's help, the range or number of levels seen in training, and whether the value may be unknown."""
+    told = [bundle.about["scope"]["help"].get(column.name, "")]
+    if column.kind == "numeric" and column.low is not None and column.high is not None:
+        told.append(f"Training saw {column.low:,.6g} to {column.high:,.6g}")
+    elif column.kind == "date" and column.low is not None and column.high is not None:
+        told.append(f"Training saw {_day(column.low)} to {_day(column.high)}")
+    elif column.kind == "categorical":
+        told.append(f"{column.distinct:,} values seen in training; type another to try it")
+    told.append("may be left unknown" if column.nullable else "a value is needed: training never saw it missing")
+    return plain(". ".join(t.rstrip(". ") for t in told if t) + ".")
+
+
+def typical(column: Column) -> Any:
+    """The value a form starts with: median or most frequent, as plain data; None where none is known."""
+    if column.typical is None or column.kind == "text":
+        return None
+    if column.kind == "date":
+        return _day(column.typical)
+    if column.kind == "numeric":
+        return int(round(column.typical)) if column.integer else float(column.typical)
+    return str(column.typical)
+
+
+def gaps(bundle: Bundle, answers: dict[str, Any]) -> list[str]:
+    """The columns left unknown although training never saw them missing."""
+    return [name for name, value in answers.items()
+            if value is None and not bundle.schema[name].nullable and bundle.schema[name].kind != "text"]
+
+
+def _number(column: Column, label: str, key: str, start: Any, text: str) -> Any:
+    whole = column.integer and (start is None or float(start).is_integer())
+    st.session_state.setdefault(key, None if start is None else int(start) if whole else float(start))
+    # value=None makes the box one that can be emptied; what it starts with comes from the session's state
+    return st.number_input(label, value=None, step=1 if whole else _step(column), key=key, help=text,
+                           placeholder=UNKNOWN, format="%d" if whole else "%.6g", required=not column.nullable)
+
+
+def _step(column: Column) -> float:
+    """About a hundredth of the training range, as a power of ten."""
+    span = (column.high or 0.0) - (column.low or 0.0)
+    return 10.0 ** (len(f"{int(span)}") - 3) if span >= 1 else max(span / 100, 1e-6)
+
+
+def _side_by_side(bundle: Bundle, columns: list[Column]) -> dict[str, Any]:
+    answers, model = {}, bundle.about["provenance"]["pathspec"]
+    for start in range(0, len(columns), 2):
+        for side, column in zip(st.columns(2), columns[start:start + 2], strict=False):
+            with side:
+                answers[column.name] = ask(bundle, column, f"case {model} {column.name}")
+    return answers
+
+
+def _in_order(bundle: Bundle) -> list[Column]:
+    """The contract's order; of more than `SHOWN` columns the important ones (by permutation) first."""
+    columns = [c for c in bundle.schema.columns if c.used]
+    if len(columns) <= SHOWN:
+        return columns
+    weight = {line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])}
+    return sorted(columns, key=lambda c: -weight.get(c.name, 0.0))
+
+
+def _level(level: Any) -> str:
+    return UNKNOWN if level is None else str(level)
+
+
+def _day(days: float) -> str:
+    return f"{pd.Timestamp('1970-01-01') + pd.Timedelta(days=int(days)):%Y-%m-%d}"

@@ -1,0 +1,58 @@
+"""Model choice: which run's model this visitor looks at, and at which threshold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from frontend import reading
+from lib import decision, run_overview
+from lib.bundle import Bundle
+from lib.selection import title
+
+LATEST = "latest"
+OWN = "own_threshold"  # session state: {run_id: {value, why}} from the page Decision
+
+
+def ask() -> None:
+    """The sidebar's selection; the choice stands in the address as ?model=."""
+    reading.latest_id()  # without a finished run there is nothing to choose
+    finished = [r for r in reading.run_ids() if reading.overview(r)["status"] == run_overview.FINISHED]
+    st.selectbox("Model", [LATEST, *finished], key="model", format_func=_label, bind="query-params",
+                 help="The newest finished run, or a certain one. The address keeps the choice.")
+    told = reading.overview(run_id())
+    st.caption(f"Run {told['run_id']}, held-out ROC AUC {told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})")
+    if own := _own():
+        st.caption(f"Your threshold: {own['value']:.1%} (this visit only)")
+        st.button("Back to the model's threshold", on_click=lambda: st.session_state.pop(OWN, None))
+
+
+def run_id() -> str:
+    """The chosen run. Raises `Refused` where no run has finished."""
+    chosen = st.session_state.get("model", LATEST)
+    return reading.latest_id() if chosen == LATEST else chosen
+
+
+def bundle() -> Bundle:
+    """The chosen model, with this visitor's own threshold where there is one."""
+    model = reading.bundle(run_id())
+    own = _own()
+    return decision.with_threshold(model, own) if own else model
+
+
+def keep_threshold(threshold: dict[str, Any]) -> None:
+    """Make a threshold ({value, why}) this visitor's own, for the chosen run only."""
+    st.session_state[OWN] = {"run": run_id(), **threshold}
+
+
+def _own() -> dict[str, Any] | None:
+    own = st.session_state.get(OWN)
+    return {"value": own["value"], "why": own["why"]} if own and own["run"] == run_id() else None
+
+
+def _label(choice: str) -> str:
+    if choice == LATEST:
+        return "Latest"
+    told = reading.overview(choice)
+    return f"{told['started'][:16].replace('T', ' ')} · {title(told['algorithm'] or '')} · {told['title']}"

@@ -1,0 +1,131 @@
+"""Batch: a file in, every row back with its outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from frontend import form, model_choice, shield
+from lib import batch, charts_case, sources
+from lib.bundle import Bundle
+
+TYPES = ["csv", "tsv", "txt", "gz", "parquet", "feather"]
+RESULT = "batch_result"  # session state: the last scored file; it stays with its visitor, no cache holds it
+SHOWN = 200              # rows of a table on the page; the download has them all
+DOUBTS = {"unseen": "not seen in training", "outside": "outside the training range", "missing": "unexpectedly missing",
+          "not-yes-or-no": "neither yes nor no", "unreadable": "cannot be read"}
+
+
+def main() -> None:
+    bundle = model_choice.bundle()
+    st.title("Score a file")
+    st.text("Each row comes back with its probability and decision, or with the reason why it cannot be scored.")
+    with st.expander("The columns it must have"):
+        st.dataframe(contract(bundle), hide_index=True)
+        st.download_button("Template", pd.DataFrame(columns=bundle.schema.names()).to_csv(index=False), "template.csv",
+                           "text/csv", icon=":material/download:")
+    file = st.file_uploader("CSV, TSV, Parquet or Feather, also compressed by gzip", type=TYPES)
+    if file is None:
+        st.session_state.pop(RESULT, None)
+        return
+    blob = file.getbuffer()
+    key = (hashlib.md5(blob, usedforsecurity=False).hexdigest(), bundle.about["provenance"]["pathspec"],
+           bundle.about["threshold"]["value"])
+    kept = st.session_state.get(RESULT)
+    if not kept or kept["key"] != key:
+        st.session_state.pop(RESULT, None)
+        kept = st.session_state[RESULT] = {"key": key, "name": Path(file.name).stem, **score(bundle, file.name, blob, key[0])}
+    show(bundle, kept)
+
+
+def score(bundle: Bundle, name: str, blob: Any, md5: str) -> dict[str, Any]:
+    """{scored, tally, findings} of an uploaded file; raises `Refused` with the reasons where it cannot be used."""
+    bar = st.progress(0.0, "Reading …")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"upload{''.join(Path(name).suffixes[-2:])}"
+            path.write_bytes(blob)
+            table = sources.read(str(path))
+        scored, tally, found = batch.score_batch(
+            bundle, table.frame, md5, progress=lambda done, of: bar.progress(
+                done / max(1, of), f"{done:,} of {of:,} rows scored"))
+    finally:
+        bar.empty()
+    return {"scored": scored, "tally": tally, "findings": [*table.findings, *found]}
+
+
+def show(bundle: Bundle, kept: dict[str, Any]) -> None:
+    """What came out of a file."""
+    scored, tally = kept["scored"], kept["tally"]
+    threshold = bundle.about["threshold"]["value"]
+    acted = bundle.about["phrases"][1]
+    boxes = st.columns(4)
+    for box, (label, value) in zip(boxes, (
+            ("Rows", tally["rows"]), ("Scored", tally["scored"]), ("With warnings", tally["with_warnings"]),
+            ("Not scored", tally["refused"])), strict=True):
+        box.metric(label, f"{value:,}", border=True)
+    shield.findings(kept["findings"], ("error", "warning"))
+    if tally["refused"]:
+        bad = scored[scored["error"] != ""]
+        st.subheader("Rows that could not be scored")
+        st.dataframe(bad[["error", *(c for c in bad.columns if c not in ("error", *_RESULTS))]].head(SHOWN))
+        _first(len(bad))
+    if tally["scored"]:
+        st.subheader(form.plain(f"{tally['decisions'].get(acted, 0):,} of {tally['scored']:,} {acted}"))
+        st.altair_chart(charts_case.histogram(batch.histogram(scored["probability"]), threshold), theme=None,
+                        alt="Rows by probability")
+        st.subheader("Highest probabilities")
+        st.dataframe(batch.top(scored, SHOWN), column_config={
+            "probability": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)})
+        _first(tally["scored"])
+        lift(scored, tally, acted)
+    if any(tally["doubts"].values()):
+        st.subheader("What was unusual")
+        st.dataframe(pd.DataFrame([{"Column": column, "What": DOUBTS[code], "Rows": rows}
+                                   for code, columns in tally["doubts"].items() for column, rows in columns.items()]
+                                  ).sort_values("Rows", ascending=False), hide_index=True)
+    st.subheader("Download")
+    one, two = st.columns(2)
+    one.download_button("CSV, for a spreadsheet", lambda: batch.neutralise(scored).to_csv(index=False).encode(),
+                        f"{kept['name']}-scored.csv", "text/csv", icon=":material/download:", on_click="ignore",
+                        help="Cells that a spreadsheet would run as formulas get a leading apostrophe.")
+    two.download_button("Parquet, for a program", lambda: scored.to_parquet(index=False),
+                        f"{kept['name']}-scored.parquet", "application/vnd.apache.parquet", icon=":material/download:",
+                        on_click="ignore", help="Every value as it came.")
+    st.caption(f"Model {kept['key'][1]} · file md5 {kept['key'][0]} · the same file and model give the same prediction ids")
+
+
+def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
+    """What acting on the highest probabilities brings."""
+    st.subheader("If only so many can be acted upon")
+    count = st.number_input("Number of cases", 1, max(1, tally["scored"]), min(500, tally["scored"]), key="capacity")
+    found = batch.lift_at(scored["probability"], int(count))
+    one, two, three = st.columns(3)
+    one.metric(form.plain(f"Of them {acted}"), f"{found['expected_positives']:,.0f}", border=True,
+               help="Expected: the sum of their calibrated probabilities. It rests on the calibration, no labels are known.")
+    two.metric("Share among them", f"{found['rate']:.1%}", border=True)
+    three.metric("Lift over chance", "–" if found["lift"] is None else f"{found['lift']:.2f} ×", border=True)
+
+
+def contract(bundle: Bundle) -> pd.DataFrame:
+    """The input contract as a table."""
+    scope = bundle.about["scope"]
+    return pd.DataFrame([{"Column": c.name, "Kind": c.kind, "Unit": scope["units"].get(c.name, ""),
+                          "May be empty": "yes" if c.nullable else "no", "Example": str(form.typical(c) or ""),
+                          "Meaning": scope["help"].get(c.name, "")} for c in bundle.schema.columns if c.used])
+
+
+_RESULTS = ("prediction_id", "probability", "decision", "warnings")
+
+
+def _first(rows: int) -> None:
+    if rows > SHOWN:
+        st.caption(f"The first {SHOWN} of {rows:,}; the download has them all.")
+
+
+main()

@@ -1,0 +1,71 @@
+"""Decision: the threshold that given costs ask for, and what it means."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend import form, model_choice, reading
+from lib import charts_case, decision
+
+
+def main() -> None:
+    bundle = reading.bundle(model_choice.run_id())
+    scope, own = bundle.about["scope"], bundle.about["threshold"]
+    y, q = reading.judged(model_choice.run_id())
+    negative, positive = bundle.about["phrases"]
+    st.title("What mistakes cost")
+    st.text("Move the costs and see from which probability on it pays to act.")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        miss = _slider("Cost of a miss", "miss", scope["cost_miss"],
+                       form.plain(f"A case that {positive} and was not acted upon."))
+        alarm = _slider("Cost of a false alarm", "alarm", scope["cost_false_alarm"],
+                        form.plain(f"A case that {negative} and was acted upon."))
+        capacity = st.slider("Capacity: largest share that can be acted upon", 1, 100, key="share", format="%d%%",
+                             value=max(1, round(100 * (scope["capacity"] or 1))), bind="query-params") / 100
+        found = decision.decide(y, q, miss, alarm, capacity if capacity < 1 else None)
+        chosen, told = found["threshold"], found["consequences"]
+        act = f"{chosen['value']:.1%} or more" if chosen["value"] < 1 else "nobody"
+        st.metric("Act at a probability of", act, border=True, help=form.plain(chosen["why"]))
+        st.caption(f"The model's own threshold is {own['value']:.1%}. With perfectly calibrated probabilities and no limit "
+                   f"of capacity it would be {chosen['theory']:.1%} (Elkan 2001).")
+        st.button("Use this threshold during my visit", type="primary", on_click=model_choice.keep_threshold,
+                  args=({"value": chosen["value"], "why": f"set by this visitor: {chosen['why']}"},), width="stretch",
+                  help="Predict and Batch decide by it until you close the page. Nobody else is affected.")
+    with right:
+        st.altair_chart(charts_case.cost(found["curve"], chosen["value"], own["value"]), theme=None,
+                        alt="Expected cost per 1,000 cases by threshold")
+        st.subheader("Of 1,000 customers" if "customer" in scope["question"].lower() else "Of 1,000 cases")
+        per = told["per_1000"]
+        st.table({"": ["acted upon", "left alone"],
+                  form.plain(f"{positive}"): [f"{per['tp']:,.0f}", f"{per['fn']:,.0f} (missed)"],
+                  form.plain(f"{negative}"): [f"{per['fp']:,.0f} (false alarms)", f"{per['tn']:,.0f}"]})
+        one, two, three = st.columns(3)
+        one.metric("Cost per 1,000", f"{told['cost_per_1000']:,.6g}", border=True)
+        two.metric("Acting on nobody", f"{told['nobody_per_1000']:,.6g}", border=True)
+        three.metric("Acting on everybody", f"{told['everybody_per_1000']:,.6g}", border=True)
+        st.text("\n".join((f"Recall {_share(told['recall'])}: of those who {positive}, so many are acted upon",
+                           f"Precision {_share(told['precision'])}: of those acted upon, so many {positive}",
+                           f"Acted upon {_share(told['flagged'])} of all")))
+    counts = told["confusion"]
+    st.caption(f"Reckoned on {len(y):,} training rows, each scored by a model that had not seen it: "
+               f"{counts['tp']:,} hits, {counts['fp']:,} false alarms, {counts['fn']:,} misses, {counts['tn']:,} rightly "
+               "left alone; 95% intervals by Wilson. Costs are in the unit of the sliders. The held-out rows have no part "
+               "in it, so that their figures stay honest; the best of many thresholds flatters itself a little on the "
+               "rows that chose it.")
+
+
+def _slider(label: str, key: str, start: float, text: str) -> float:
+    """A cost, from nothing to ten times the scope's, in the scope's unit; the address keeps it."""
+    most = max(10.0, 10 * start)
+    return st.slider(label, 0.0, most, float(start), step=most / 100, key=key, help=text, format="%.6g",
+                     bind="query-params")
+
+
+def _share(found: dict) -> str:
+    if found["value"] is None:
+        return "– (nobody)"
+    return f"{found['value']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
+
+
+main()

@@ -1,0 +1,159 @@
+"""Predict: one case, its probability, decision and reasons, and what another value would change."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from frontend import form, model_choice, shield
+from lib import cases, charts_case, explain, whatif
+from lib.bundle import Bundle
+from lib.findings import Refused
+
+API = "http://127.0.0.1:8000/predict"
+ANSWER = "answer"  # session state: what was asked last and what was answered
+
+
+def main() -> None:
+    bundle = model_choice.bundle()
+    scope = bundle.about["scope"]
+    st.title(form.plain(scope["title"] or f"Predict {scope['target']}"))
+    if scope["question"]:
+        st.text(scope["question"])
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        asked = form.case_form(bundle)
+        if asked is not None:
+            st.session_state[ANSWER] = answer(bundle, asked)
+    told = st.session_state.get(ANSWER)
+    with right:
+        if told and told["model"] == bundle.about["provenance"]["pathspec"]:
+            show(bundle, told)
+        else:
+            st.info("The form holds a typical case. Change what you know and press Predict.",
+                    icon=":material/arrow_back:")
+
+
+def answer(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any]:
+    """What is shown of one case: {model, id, case, gaps} and, where it can be scored, probability, decision, ..."""
+    told: dict[str, Any] = {"model": bundle.about["provenance"]["pathspec"], "id": str(uuid.uuid4()), "case": case,
+                            "gaps": form.gaps(bundle, case)}
+    if told["gaps"]:
+        return told
+    told |= bundle.score(cases.raw_table(case, bundle.schema)).iloc[0].to_dict()
+    if not told["error"]:
+        told["why"] = reasons(bundle, case)
+        told["flips"] = whatif.flips(bundle, case)
+    return told
+
+
+def reasons(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any] | Refused:
+    try:
+        return explain.explain(bundle, case)
+    except Refused as refused:
+        return refused
+
+
+def show(bundle: Bundle, told: dict[str, Any]) -> None:
+    """The answer, its reasons, what would turn it, and how a program asks for the same."""
+    if told["gaps"]:
+        st.error("A value is needed; training never saw these columns missing:", icon=":material/error:")
+        st.text(", ".join(told["gaps"]))
+        return
+    if told["error"]:
+        st.error("This case cannot be scored.", icon=":material/error:")
+        st.text(told["error"])
+        return
+    threshold = bundle.about["threshold"]
+    decision = bundle.about["phrases"][int(told["probability"] >= threshold["value"])]
+    one, two = st.columns(2)
+    one.metric("Probability", f"{told['probability']:.1%}", border=True,
+               help=form.plain(f"Calibrated: of cases with this probability about that share {bundle.about['phrases'][1]}."))
+    two.metric("Decision", decision, border=True, help=form.plain(
+        f"{bundle.about['phrases'][1]!r} at {threshold['value']:.1%} or more: {threshold['why']}"))
+    for doubt in filter(None, told["warnings"].split("; ")):
+        st.warning(form.plain(doubt), icon=":material/warning:")
+    reference = bundle.about["reference"]
+    below = whatif.share_below(reference["scores"], told["probability"])
+    st.text(f"Higher than {below:.0%} of the {reference['rows']:,} training rows.")
+    st.altair_chart(charts_case.standing(reference["scores"], told["probability"], threshold["value"]), theme=None,
+                    alt="How the training rows score, and where this case stands")
+    if isinstance(told["why"], Refused):
+        shield.tell(told["why"])
+    else:
+        show_reasons(told["why"])
+        what_if(bundle, told)
+    show_flips(bundle, told)
+    with st.expander("Ask for the same from a program", icon=":material/code:"):
+        body = cases.request_body(told["case"], bundle.schema)
+        st.caption("For the REST API at its usual address.")
+        st.code(cases.curl(body, API), language="bash", wrap_lines=True)
+        st.code(cases.python(body, API), language="python", wrap_lines=True)
+    st.caption(f"Model {told['model']} · prediction {told['id']}")
+
+
+def show_reasons(why: dict[str, Any], before: dict[str, Any] | None = None) -> None:
+    st.altair_chart(charts_case.reasons(why, before), theme=None,
+                    alt="Contribution of each column to the probability, in percentage points")
+    st.caption(f"An average training row has {why['base']:.1%}; that and all contributions add up to "
+               f"{why['probability']:.1%}. They say how the model reckons, not what causes what.")
+    with st.expander("The same as a table"):
+        st.dataframe(pd.DataFrame([{"Column": c["column"], "Value": "unknown" if c["value"] is None else str(c["value"]),
+                                    "Points": 100 * c["contribution"]} for c in
+                                   sorted(why["contributions"], key=lambda c: -abs(c["contribution"]))]),
+                     hide_index=True, column_config={"Points": st.column_config.NumberColumn(format="%+.2f")})
+
+
+@st.fragment
+def what_if(bundle: Bundle, told: dict[str, Any]) -> None:
+    """Another value for one column: the probability and the reasons move. A part that is redrawn by itself."""
+    shield.guard(lambda: _what_if(bundle, told))
+
+
+def _what_if(bundle: Bundle, told: dict[str, Any]) -> None:
+    st.subheader("What if")
+    name = st.selectbox("Column to change", bundle.schema.names(), key=f"what {told['id']}", format_func=str)
+    value = form.ask(bundle, bundle.schema[name], f"if {told['id']} {name}", told["case"][name])
+    if value == told["case"][name]:
+        st.caption("Change the value to see what moves.")
+        return
+    case = {**told["case"], name: value}
+    if form.gaps(bundle, {name: value}):
+        st.error("A value is needed; training never saw this column missing.", icon=":material/error:")
+        return
+    scored = bundle.score(cases.raw_table(case, bundle.schema)).iloc[0]
+    if scored["error"]:
+        st.error("That value cannot be scored.", icon=":material/error:")
+        st.text(scored["error"])
+        return
+    one, two = st.columns(2)
+    one.metric("Probability then", f"{scored['probability']:.1%}", border=True,
+               delta=f"{100 * (scored['probability'] - told['probability']):+.1f} points", delta_color="off")
+    two.metric("Decision then", scored["decision"], border=True)
+    for doubt in filter(None, scored["warnings"].split("; ")):
+        st.warning(form.plain(doubt), icon=":material/warning:")
+    show_reasons(explain.explain(bundle, case), told["why"])
+
+
+def show_flips(bundle: Bundle, told: dict[str, Any]) -> None:
+    """The smallest single changes that turn the decision, among the columns that may change."""
+    st.subheader("What would turn the decision")
+    if not whatif.changeable(bundle):
+        st.caption("The scope names no columns that may change. Name them in its file and train again:")
+        st.code('[columns]\nchangeable = ["…"]', language="toml")
+        return
+    if not told["flips"]:
+        st.caption("No change of one column alone, among those that may change: "
+                   + form.plain(", ".join(whatif.changeable(bundle))) + ".")
+        return
+    st.dataframe(pd.DataFrame([{"Column": f["column"], "Now": "unknown" if f["now"] is None else str(f["now"]),
+                                "To": str(f["to"]), "Probability": 100 * f["probability"]} for f in told["flips"]]),
+                 hide_index=True, column_config={"Probability": st.column_config.NumberColumn(format="%.1f %%")})
+    st.caption("The smallest change of one column, all others as they are. It says what the model would answer, not "
+               "what would happen.")
+
+
+main()

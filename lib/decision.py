@@ -1,0 +1,82 @@
+"""Decision: what a threshold costs and catches, and which one given costs ask for.
+
+Everything here rests on out-of-fold scores of the training rows, calibrated by the other folds: the rows on which the
+model's own threshold was chosen. Held-out rows stay out of it, so that trying costs does not wear them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lib.bundle import Bundle
+from lib.calibration import calibrate, choose_threshold, cross_calibrate
+from lib.intervals import wilson
+
+POINTS = 201  # thresholds of a cost curve
+
+
+def judged_scores(labels: np.ndarray, oof: np.ndarray, place: np.ndarray,
+                  calibration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """(y, calibrated out-of-fold probabilities) of the training rows, shape (rows,), as the finalist saw them."""
+    judged = place >= 0
+    y, p, folds = labels[judged], oof[judged], place[judged]
+    return y, cross_calibrate(y, p, folds) if calibration["method"] != "none" else calibrate(calibration, p)
+
+
+def consequences(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float,
+                 cost_false_alarm: float) -> dict[str, Any]:
+    """What acting at `threshold` or above would have meant on these rows; JSON-ready.
+
+    Keys: confusion {tp, fp, fn, tn} in rows; flagged, precision, recall: {value, low, high}, Wilson's 95% intervals,
+    value None where nothing was counted; cost_per_1000 in the unit of the costs, beside nobody_per_1000 and
+    everybody_per_1000 (acting on none and on all); per_1000: the confusion scaled to 1,000 rows.
+    """
+    flagged, positive = q >= threshold, y == 1
+    found = {"tp": int((flagged & positive).sum()), "fp": int((flagged & ~positive).sum()),
+             "fn": int((~flagged & positive).sum()), "tn": int((~flagged & ~positive).sum())}
+    rows, positives = len(y), found["tp"] + found["fn"]
+    acted = found["tp"] + found["fp"]
+    scale = 1000 / rows
+    return {"confusion": found, "per_1000": {k: v * scale for k, v in found.items()},
+            "flagged": _share(acted, rows), "precision": _share(found["tp"], acted),
+            "recall": _share(found["tp"], positives),
+            "cost_per_1000": scale * (cost_miss * found["fn"] + cost_false_alarm * found["fp"]),
+            "nobody_per_1000": scale * cost_miss * positives,
+            "everybody_per_1000": scale * cost_false_alarm * (rows - positives)}
+
+
+def cost_curve(y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_alarm: float) -> list[dict[str, float]]:
+    """[{threshold, cost_per_1000, flagged}] at `POINTS` thresholds from 0 to 1.
+
+    >>> cost_curve(np.array([1, 0]), np.array([0.8, 0.2]), 5, 1)[100]
+    {'threshold': 0.5, 'cost_per_1000': 0.0, 'flagged': 0.5}
+    """
+    cuts = np.linspace(0, 1, POINTS)
+    positive, negative = np.sort(q[y == 1]), np.sort(q[y != 1])
+    missed = np.searchsorted(positive, cuts, side="left")
+    alarms = len(negative) - np.searchsorted(negative, cuts, side="left")
+    cost = 1000 * (cost_miss * missed + cost_false_alarm * alarms) / len(y)
+    flagged = (len(positive) - missed + alarms) / len(y)
+    return [{"threshold": float(t), "cost_per_1000": float(c), "flagged": float(f)}
+            for t, c, f in zip(cuts, cost, flagged, strict=True)]
+
+
+def decide(y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_alarm: float,
+           capacity: float | None) -> dict[str, Any]:
+    """{threshold of `choose_threshold`, consequences, curve} for these costs; capacity as a share of rows or None."""
+    chosen = choose_threshold(y, q, cost_miss, cost_false_alarm, capacity)
+    return {"threshold": chosen, "consequences": consequences(y, q, chosen["value"], cost_miss, cost_false_alarm),
+            "curve": cost_curve(y, q, cost_miss, cost_false_alarm)}
+
+
+def with_threshold(bundle: Bundle, threshold: dict[str, Any]) -> Bundle:
+    """The same model with another threshold ({value, why}); the given bundle stays as it is."""
+    return replace(bundle, about={**bundle.about, "threshold": {**bundle.about["threshold"], **threshold}})
+
+
+def _share(hits: int, of: int) -> dict[str, float | None]:
+    low, high = wilson(hits, of)
+    return {"value": hits / of, "low": low, "high": high} if of else {"value": None, "low": None, "high": None}

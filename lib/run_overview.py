@@ -1,0 +1,144 @@
+"""Run overview: what a person wants to know of each training run, read through the Metaflow Client.
+
+An unfinished run cannot be asked whether it lives: its last sign of life (a task that started or ended, a card that
+was drawn) says "running" when it is fresh and "stopped" when it is old.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from lib.findings import ERROR, Finding, Refused
+from lib.run_cards import drawn_at
+from lib.runs import FLOW
+
+FINISHED, FAILED, RUNNING, STOPPED = "finished", "failed", "running", "stopped"
+ALIVE = 900.0  # seconds without a sign of life after which a run counts as stopped; one long fit may be silent
+
+
+def run_ids(flow: str = FLOW) -> list[str]:
+    """The ids of all runs, newest first; empty where the flow never ran."""
+    import metaflow
+    from metaflow.exception import MetaflowNotFound
+
+    metaflow.namespace(None)
+    try:
+        return [run.id for run in metaflow.Flow(flow)]
+    except MetaflowNotFound:
+        return []
+
+
+def open_run(run_id: str, flow: str = FLOW) -> Any:
+    """The Metaflow `Run` of an id, whatever its state. Raises `Refused` where there is none."""
+    import metaflow
+    from metaflow.exception import MetaflowNotFound, MetaflowInvalidPathspec
+
+    metaflow.namespace(None)
+    try:
+        return metaflow.Run(f"{flow}/{run_id}")
+    except (MetaflowNotFound, MetaflowInvalidPathspec):
+        raise Refused("There is no such run", [Finding(
+            "run-missing", ERROR, flow, f"no run {run_id!r}", "the id of a run", "choose one from the list")]) from None
+
+
+def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict[str, Any]:
+    """One line about a run; JSON-ready. What cannot be read is None, whatever the reason.
+
+    Keys: run_id, status, started and ended (ISO 8601, UTC), seconds, user, step (the last one begun), title, source,
+    md5, rows, git_commit, git_dirty, algorithm, auc, low, high.
+    """
+    run = open_run(run_id, flow)
+    now = now or datetime.now(UTC)
+    started, ended = _utc(run.created_at), _utc(run.finished_at)
+    status, step, last = _state(run, now)
+    source, problem, evaluation = (_artifact(run, *place) or {} for place in (
+        ("start", "source"), ("start", "problem"), ("evaluate", "evaluation")))
+    auc, code = evaluation.get("auc") or {}, source.get("code") or {}
+    until = ended if status == FINISHED else last
+    return {"run_id": run_id, "status": status, "started": _iso(started), "ended": _iso(until),
+            "seconds": (until - started).total_seconds() if started and until else None,
+            "user": next((t.removeprefix("user:") for t in run.system_tags if t.startswith("user:")), None),
+            "step": step, "title": problem.get("title") or problem.get("target"), "source": source.get("source"),
+            "md5": source.get("md5"), "rows": source.get("rows"), "git_commit": code.get("git_commit"),
+            "git_dirty": code.get("git_dirty"), "algorithm": _artifact(run, "select", "winner"),
+            "auc": auc.get("value"), "low": auc.get("low"), "high": auc.get("high")}
+
+
+def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
+    """{leaderboard, evaluation, options, problem, mlflow, summary, failed}: of a run, as far as it got; else None.
+
+    `failed`: {step: the exception's last line} of tasks that ended without success.
+    """
+    run = open_run(run_id, flow)
+    found = {name: _artifact(run, step, name) for step, name in (
+        ("select", "leaderboard"), ("evaluate", "evaluation"), ("start", "options"), ("start", "problem"),
+        ("record", "mlflow"))}
+    return found | {"failed": _failures(run)}
+
+
+def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
+    """The EDA summary of a run. Raises `Refused` where the run has none that loads."""
+    found = _artifact(open_run(run_id, flow), "eda", "summary")
+    if found is None:
+        raise Refused("There is no data report", [Finding(
+            "summary-missing", ERROR, f"{flow}/{run_id}", "no readable summary", "a run that passed the step eda",
+            "choose another run, or train again")])
+    return found
+
+
+def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
+    """{labels, oof, place}: arrays of shape (rows,) from which a threshold is chosen. Raises `Refused` without them."""
+    run = open_run(run_id, flow)
+    labels, place = _artifact(run, "validate", "labels"), _artifact(run, "split", "place")
+    oof = _artifact(run, "select", "winner_oof")
+    if labels is None or place is None or oof is None:
+        raise Refused("The threshold cannot be weighed", [Finding(
+            "scores-missing", ERROR, f"{flow}/{run_id}", "no readable out-of-fold scores",
+            "a run that passed the step select", "choose another run, or train again")])
+    return {"labels": labels["y"], "oof": oof, "place": place}
+
+
+def _state(run: Any, now: datetime) -> tuple[str, str | None, datetime | None]:
+    """(status, last step begun, last sign of life)."""
+    steps = sorted(run, key=lambda s: s.created_at)
+    step = steps[-1].id if steps else None
+    if run.successful:
+        return FINISHED, step, _utc(run.finished_at)
+    tasks = [task for s in steps for task in s]
+    signs = [t for task in tasks for t in (_utc(task.created_at), _utc(task.finished_at), drawn_at(task)) if t]
+    last = max(signs, default=_utc(run.created_at))
+    if any(task.finished and not task.successful for task in tasks):
+        return FAILED, step, last
+    alive = last is not None and (now - last).total_seconds() < ALIVE
+    return RUNNING if alive else STOPPED, step, last
+
+
+def _failures(run: Any) -> dict[str, str]:
+    """{step: last line of the exception} of tasks that ended without success."""
+    found = {}
+    for step in run:
+        for task in step:
+            if task.finished and not task.successful:
+                try:
+                    lines = str(task.exception or "no exception was kept").strip().splitlines()
+                except Exception:  # a task that was killed has kept nothing
+                    lines = ["killed"]
+                found[step.id] = lines[-1][:400] if lines else "killed"
+    return found
+
+
+def _artifact(run: Any, step: str, name: str) -> Any:
+    """The artifact of a step, None where the step, the task or the artifact is not there or cannot be read."""
+    try:
+        return run[step].task[name].data
+    except Exception:  # the client raises many kinds for what is missing or damaged
+        return None
+
+
+def _utc(when: datetime | None) -> datetime | None:
+    return when.astimezone(UTC) if when else None  # Metaflow's times are naive and local
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat(timespec="seconds") if when else None
