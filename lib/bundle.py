@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from lib.calibration import calibrate
-from lib.conform import compare_columns, conform
+from lib.conform import compare_columns, compare_names, compare_types, conform
+from lib.doubts import Doubt, doubts, join
 from lib.features import expand
-from lib.findings import ERROR, Finding, Refused, refuse_errors
-from lib.kinds import days
-from lib.schema import Column, Schema, from_json
+from lib.findings import ERROR, Finding, Refused, errors, refuse_errors
+from lib.schema import Schema, from_json
 
 FORMAT = 1
 # Types beyond skops' own list that the pipelines of `lib.algorithms` hold. Nothing else is ever loaded.
@@ -58,20 +59,32 @@ class Bundle:
         the training range and unexpected gaps are scored, with `warnings` ("; " between them). Raises `Refused` with
         the column diff when a column is missing or nothing in it can be read.
         """
+        return self.assess(frame)[0]
+
+    def assess(self, frame: pd.DataFrame, rows: int = 10_000,
+               progress: Callable[[int, int], None] = lambda done, of: None) -> tuple[pd.DataFrame, list[Doubt]]:
+        """(what `score` gives, the doubts behind its warnings and errors as data).
+
+        The model sees `rows` rows at a time, which bounds its memory; `progress(done, of)` is called after each lot.
+        """
         frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-        refuse_errors("The table does not fit the model", compare_columns(frame, self.schema))
+        if errors(compare_names(frame, self.schema)):  # rare: then everything that is wrong is looked for
+            refuse_errors("The table does not fit the model", compare_columns(frame, self.schema))
         typed, problems = conform(frame, self.schema)
-        flags = [*_problem_flags(problems), *_row_flags(frame, typed, self.schema)]
-        errors = _join(len(frame), [(rows, text) for severity, rows, text in flags if severity == ERROR])
-        notes = _join(len(frame), [(rows, text) for severity, rows, text in flags if severity != ERROR])
-        good = errors == ""
+        refuse_errors("The table does not fit the model", compare_types(frame, self.schema, problems))
+        found = doubts(frame, typed, problems, self.schema)
+        wrong, notes = (join(len(frame), [d for d in found if (d.severity == ERROR) == is_error])
+                        for is_error in (True, False))
+        good = np.flatnonzero(wrong == "")
         probability = np.full(len(frame), np.nan)
-        if good.any():
-            probability[good] = self.probability(typed[good])
+        for start in range(0, len(good), rows):
+            lot = good[start:start + rows]
+            probability[lot] = self.probability(typed if len(lot) == len(frame) else typed.iloc[lot])
+            progress(min(start + rows, len(good)), len(good))
         negative, positive = self.about["phrases"]
         decision = np.where(probability >= self.about["threshold"]["value"], positive, negative)
-        return pd.DataFrame({"probability": probability, "decision": np.where(good, decision, ""), "warnings": notes,
-                             "error": errors}, index=frame.index)
+        return pd.DataFrame({"probability": probability, "decision": np.where(wrong == "", decision, ""),
+                             "warnings": notes, "error": wrong}, index=frame.index), found
 
     def to_bytes(self) -> bytes:
         """A zip of model.skops, bundle.json and a readable text."""
@@ -137,57 +150,6 @@ def reference(typed: pd.DataFrame, schema: Schema, q: np.ndarray) -> dict[str, A
             shares = present.astype("str").value_counts(normalize=True).head(50)
             columns[name] = {"missing": missing, "levels": {str(k): round(float(v), 6) for k, v in shares.items()}}
     return {"rows": len(typed), "scores": np.percentile(q, grid).tolist(), "columns": columns}
-
-
-def _problem_flags(problems: pd.DataFrame) -> list[tuple[str, np.ndarray, Any]]:
-    flags = []
-    for (column, code), cells in problems.groupby(["column", "code"], sort=False):
-        severity = "warning" if code == "not-yes-or-no" else ERROR
-        text = [f"{column}: {value!r} is {_CODES[str(code)]}" for value in cells["value"]]
-        flags.append((severity, cells["row"].to_numpy(dtype=int), text))
-    return flags
-
-
-_CODES = {"not-a-number": "not a number", "infinite": "not finite", "not-a-date": "not a date",
-          "not-yes-or-no": "neither yes nor no, taken as missing"}
-
-
-def _row_flags(frame: pd.DataFrame, typed: pd.DataFrame, schema: Schema) -> list[tuple[str, np.ndarray, Any]]:
-    """(severity, rows, one text or one per row) for each kind of doubt about each column."""
-    flags: list[tuple[str, np.ndarray, Any]] = []
-    for name in schema.names():
-        column, values = schema[name], typed[name]
-        gone = frame[name].isna().to_numpy()
-        if not column.nullable and gone.any():
-            flags.append(("warning", np.flatnonzero(gone), f"{name}: missing, which training never saw"))
-        if column.kind == "numeric" and column.low is not None and column.high is not None:
-            outside = ((values < column.low) | (values > column.high)).to_numpy()
-            rows = np.flatnonzero(outside)
-            known = f"is outside the training range {column.low:g} to {column.high:g}"
-            flags.append(("warning", rows, [f"{name}: {v:g} {known}" for v in values.to_numpy()[rows]]))
-        if column.kind == "date" and column.low is not None and column.high is not None:
-            span, when = column.high - column.low + 365, days(values)  # later dates are usual, far ones are mistakes
-            rows = np.flatnonzero((when < column.low - span) | (when > column.high + span))
-            far = [f"{name}: {v:%Y-%m-%d} is far from the dates in training" for v in values.iloc[rows]]
-            flags.append(("warning", rows, far))
-        if column.kind == "categorical" and _all_known(column):
-            rows = np.flatnonzero(~values.isin(column.levels).to_numpy() & ~gone)
-            unseen = [f"{name}: {str(v)[:80]!r} was not seen in training" for v in values.iloc[rows]]
-            flags.append(("warning", rows, unseen))
-    return flags
-
-
-def _all_known(column: Column) -> bool:
-    return column.distinct <= len(column.levels)
-
-
-def _join(rows: int, flags: list[tuple[np.ndarray, Any]]) -> np.ndarray:
-    texts = np.full(rows, "", dtype=object)
-    for where, text in flags:
-        for i, row in enumerate(where):
-            one = text if isinstance(text, str) else text[i]
-            texts[row] = f"{texts[row]}; {one}" if texts[row] else one
-    return texts
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:

@@ -35,7 +35,7 @@ def reasons(found: Mapping[str, Any], before: Mapping[str, Any] | None = None) -
                   axis=alt.Axis(labelLimit=LABEL_PIXELS + 40))
     base = alt.Chart(alt.Data(values=data)).encode(y=order)
     bars = base.mark_bar(opacity=0.9).encode(
-        x=alt.X("points:Q", title="percentage points of probability", axis=alt.Axis(format="+~g")),
+        x=alt.X("points:Q", title="percentage points of probability", axis=alt.Axis(format="+.2~f")),
         color=alt.Color("direction:N", title=None,
                         scale=alt.Scale(domain=["raises", "lowers"], range=[POSITIVE, NEGATIVE])),
         tooltip=[alt.Tooltip("column:N"), alt.Tooltip("value:N"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lib.findings import ERROR, WARNING, Finding
+from lib.findings import ERROR, WARNING, Finding, errors, warnings
 from lib.kinds import to_numbers
 from lib.schema import Column, Schema
 from lib.values import BOOLEAN_PAIRS, parse_dates, texts, without_zone
@@ -61,7 +61,16 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     reordered columns are warnings (matched by name, the order does not matter); the target is never an extra.
     """
     frame = frame.set_axis([str(n) for n in frame.columns], axis=1)
-    names = list(frame.columns)
+    by_name = compare_names(frame, schema)
+    if any(f.code == "column-repeated" for f in by_name):
+        return by_name
+    by_type = compare_types(frame, schema, conform(frame, schema)[1])
+    return [*errors(by_name), *by_type, *warnings(by_name)]
+
+
+def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
+    """The part of `compare_columns` that the names alone tell; costs nothing."""
+    names = [str(n) for n in frame.columns]
     wanted = schema.names()
     found: list[Finding] = []
     for name in (n for n in wanted if n not in names):
@@ -71,13 +80,6 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     if repeated := sorted({n for n in names if names.count(n) > 1}):
         return [*found, Finding("column-repeated", ERROR, ", ".join(repeated), "the same name more than once",
                                 "one column of each name", "rename or drop the copies")]
-    for name in (n for n in wanted if n in names):
-        _, bad = conform_column(frame[name], schema[name])
-        cells, present = sum(map(len, bad)), int(frame[name].notna().sum())
-        if cells == present >= TELLING:
-            example = str(frame[name].dropna().iloc[0])[:40]
-            found.append(Finding("column-type", ERROR, name, f"no cell that reads so, such as {example!r}",
-                                 f"{schema[name].kind} values", "correct the column or its name"))
     known = {c.name for c in schema.columns} | {schema.target}
     if extra := [n for n in names if n not in known]:
         found.append(Finding("column-extra", WARNING, "table", "+ " + ", + ".join(extra[:20]),
@@ -87,6 +89,21 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
         found.append(Finding("column-order", WARNING, "table", "the columns in another order",
                              "the order of training", "nothing: columns are matched by name"))
     return found
+
+
+def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -> list[Finding]:
+    """The part of `compare_columns` that the cells tell: used columns in which nothing can be read.
+
+    `problems`: what `conform` found in this table.
+    """
+    found = []
+    for name, cells in problems["column"].value_counts().items():
+        if cells >= TELLING and cells == frame[name].notna().sum() and schema[str(name)].used:
+            example = str(frame[name].dropna().iloc[0])[:40]
+            found.append(Finding("column-type", ERROR, str(name), f"no cell that reads so, such as {example!r}",
+                                 f"{schema[str(name)].kind} values", "correct the column or its name"))
+    order = schema.names()
+    return sorted(found, key=lambda f: order.index(f.subject))
 
 
 def _flags(values: pd.Series, column: Column) -> pd.Series:

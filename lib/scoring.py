@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lib.bundle import SCORE_COLUMNS, Bundle
-from lib.conform import compare_columns
+from lib.conform import compare_names
 from lib.findings import ERROR, Finding, Refused, warnings
 
 WRITERS = {".csv": lambda frame, path: frame.to_csv(path, index=False),
@@ -24,14 +25,19 @@ def score_table(bundle: Bundle, frame: pd.DataFrame) -> tuple[pd.DataFrame, list
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     scores = bundle.score(frame)
-    findings = warnings(compare_columns(frame, bundle.schema))
+    findings = warnings(compare_names(frame, bundle.schema))
+    return pd.concat([free_names(frame, SCORE_COLUMNS), scores], axis=1), findings
+
+
+def free_names(frame: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
+    """The table with each column of one of our names called `input_<name>`, once more where that is taken."""
     taken: dict[str, str] = {}
-    for name in (n for n in frame.columns if n in SCORE_COLUMNS):  # the table may hold our earlier output twice over
+    for name in (n for n in frame.columns if n in ours):  # the table may hold our earlier output twice over
         free = f"input_{name}"
         while free in frame.columns:
             free = f"input_{free}"
         taken[name] = free
-    return pd.concat([frame.rename(columns=taken), scores], axis=1), findings
+    return frame.rename(columns=taken)
 
 
 def tally(scored: pd.DataFrame) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""Batch: a whole file scored for a person: every row back with an id, and what acting on the best brings."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.bundle import SCORE_COLUMNS, Bundle
+from lib.conform import compare_names
+from lib.doubts import counts
+from lib.findings import Finding, warnings
+from lib.scoring import free_names, tally
+
+ID = "prediction_id"
+OUR_COLUMNS = [ID, *SCORE_COLUMNS]
+_NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")  # any fixed one: it makes our ids ours
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also behind white space and in full-width form.
+_FORMULA = r"^\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"
+_NUMBER = r"^(?=.*\d)[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)?(?:\.\d*)?(?:[eE][-+]?\d+)?%?$"
+
+
+def score_batch(bundle: Bundle, frame: pd.DataFrame, key: str, *, rows: int = 10_000,
+                progress: Callable[[int, int], None] = lambda done, of: None,
+                ) -> tuple[pd.DataFrame, dict[str, Any], list[Finding]]:
+    """(prediction_id, the input's columns and `SCORE_COLUMNS`; tally; what differs from the contract without hurting).
+
+    `key` names the table (its md5): the same model, key and row give the same id, so that a repeated upload doubles
+    nothing. The tally is `lib.scoring.tally` and doubts {code: {column: cells}}. Raises `Refused` as `Bundle.score`.
+    """
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
+    scores, found = bundle.assess(frame, rows, progress)
+    scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
+    source = f"{bundle.about['provenance']['pathspec']}/{key}"
+    scored.insert(0, ID, [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in range(len(frame))])
+    return scored, tally(scores) | {"doubts": counts(found)}, warnings(compare_names(frame, bundle.schema))
+
+
+def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with an apostrophe before every text and name that a spreadsheet would run as a formula.
+
+    Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. For people who open a download; a program should
+    get the table as it is.
+    """
+    safe = frame.set_axis(_defused(pd.Series([str(n) for n in frame.columns], dtype="str")), axis=1)
+    for place, dtype in enumerate(frame.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+            values = frame.iloc[:, place]
+            safe.isetitem(place, _defused(values.astype("str")).where(values.notna()))
+    return safe
+
+
+def lift_at(probability: pd.Series, count: int) -> dict[str, Any]:
+    """{count, expected_positives, rate, overall_rate, lift} of the `count` highest probabilities.
+
+    Sums of calibrated probabilities, so it holds as far as the calibration does: no label is known. Rows without a
+    probability are left out; `count` is cut at the rows there are; lift is None where the overall rate is 0.
+
+    >>> lift_at(pd.Series([0.9, 0.1, 0.5, 0.5]), 1)
+    {'count': 1, 'expected_positives': 0.9, 'rate': 0.9, 'overall_rate': 0.5, 'lift': 1.8}
+    """
+    known = np.sort(probability.dropna().to_numpy())[::-1]
+    count = min(count, len(known))
+    expected = float(known[:count].sum())
+    rate = expected / count if count else 0.0
+    overall = float(known.mean()) if len(known) else 0.0
+    return {"count": count, "expected_positives": expected, "rate": rate, "overall_rate": overall,
+            "lift": rate / overall if overall else None}
+
+
+def histogram(probability: pd.Series, bins: int = 20) -> list[dict[str, float]]:
+    """[{from, to, rows}] over 0 to 1; rows without a probability are left out."""
+    rows, edges = np.histogram(probability.dropna(), bins=bins, range=(0, 1))
+    return [{"from": float(a), "to": float(b), "rows": int(n)} for a, b, n in
+            zip(edges, edges[1:], rows, strict=False)]
+
+
+def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The `count` rows of the highest probabilities, equal ones in their order; rows without one are left out."""
+    return scored.dropna(subset=["probability"]).sort_values("probability", ascending=False, kind="stable").head(count)
+
+
+def _defused(texts: pd.Series) -> pd.Series:
+    risky = (texts.str.contains(_FORMULA, na=False) & ~texts.str.match(_NUMBER, na=False)).astype(bool)
+    return texts.where(~risky, "'" + texts)

@@ -1,0 +1,93 @@
+"""Doubts: what is unusual or unreadable in the rows of a table that is to be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lib.findings import ERROR, WARNING
+from lib.kinds import days
+from lib.schema import Column, Schema
+
+
+class Doubt(NamedTuple):
+    """One sort of doubt about one column.
+
+    code: unreadable (severity error: the row is not scored), not-yes-or-no, missing (training never saw a gap),
+    outside (the training range) or unseen (no such category in training).
+    rows: positions in the table, shape (cells,); texts: one for all of them, or one for each.
+    """
+
+    column: str
+    code: str
+    severity: str
+    rows: np.ndarray
+    texts: str | list[str]
+
+
+_UNREADABLE = {"not-a-number": "not a number", "infinite": "not finite", "not-a-date": "not a date",
+               "not-yes-or-no": "neither yes nor no, taken as missing"}
+
+
+def doubts(frame: pd.DataFrame, typed: pd.DataFrame, problems: pd.DataFrame, schema: Schema) -> list[Doubt]:
+    """All doubts about a raw table; `typed` and `problems` are what `lib.conform.conform` made of it."""
+    found = [_unreadable(str(column), str(code), cells) for (column, code), cells in
+             problems.groupby(["column", "code"], sort=False)] if len(problems) else []
+    for name in schema.names():
+        found += _of_column(frame[name], typed[name], schema[name])
+    return found
+
+
+def join(rows: int, found: Iterable[Doubt]) -> np.ndarray:
+    """The texts of each row, "; " between them, "" without any; shape (rows,)."""
+    told = np.full(rows, "", dtype=object)
+    for doubt in found:
+        texts = [doubt.texts] * len(doubt.rows) if isinstance(doubt.texts, str) else doubt.texts
+        for row, text in zip(doubt.rows, texts, strict=True):
+            told[row] = f"{told[row]}; {text}" if told[row] else text
+    return told
+
+
+def counts(found: Iterable[Doubt]) -> dict[str, dict[str, int]]:
+    """{code: {column: cells}}; JSON-ready."""
+    told: dict[str, dict[str, int]] = {}
+    for doubt in found:
+        of_code = told.setdefault(doubt.code, {})
+        of_code[doubt.column] = of_code.get(doubt.column, 0) + len(doubt.rows)
+    return told
+
+
+def _unreadable(column: str, code: str, cells: pd.DataFrame) -> Doubt:
+    texts = [f"{column}: {value!r} is {_UNREADABLE[code]}" for value in cells["value"]]
+    soft = code == "not-yes-or-no"
+    return Doubt(column, code if soft else "unreadable", WARNING if soft else ERROR, cells["row"].to_numpy(dtype=int),
+                 texts)
+
+
+def _of_column(raw: pd.Series, values: pd.Series, column: Column) -> list[Doubt]:
+    """Gaps, far values and new categories of one column."""
+    name, found = column.name, []
+    gone = raw.isna().to_numpy()
+
+    def doubt(code: str, rows: np.ndarray, texts: str | list[str]) -> None:
+        if len(rows):
+            found.append(Doubt(name, code, WARNING, rows, texts))
+
+    if not column.nullable:
+        doubt("missing", np.flatnonzero(gone), f"{name}: missing, which training never saw")
+    if column.kind == "numeric" and column.low is not None and column.high is not None:
+        numbers = values.to_numpy()
+        rows = np.flatnonzero((numbers < column.low) | (numbers > column.high))
+        known = f"is outside the training range {column.low:g} to {column.high:g}"
+        doubt("outside", rows, [f"{name}: {v:g} {known}" for v in numbers[rows]])
+    if column.kind == "date" and column.low is not None and column.high is not None:
+        span, when = column.high - column.low + 365, days(values)  # later dates are usual, far ones are mistakes
+        rows = np.flatnonzero((when < column.low - span) | (when > column.high + span))
+        doubt("outside", rows, [f"{name}: {v:%Y-%m-%d} is far from the dates in training" for v in values.iloc[rows]])
+    if column.kind == "categorical" and column.distinct <= len(column.levels):  # else not all levels are known
+        rows = np.flatnonzero(~values.isin(column.levels).to_numpy() & ~gone)
+        doubt("unseen", rows, [f"{name}: {str(v)[:80]!r} was not seen in training" for v in values.iloc[rows]])
+    return found
