@@ -47,8 +47,8 @@ def ask(bundle: Bundle, column: Column, key: str, start: Any = "typical") -> Any
         options += [start] if start not in options else []
         st.session_state.setdefault(key, start)
         if column.kind == "boolean":
-            return st.radio(label, options, format_func=_level, key=key, help=text, horizontal=True)
-        return st.selectbox(label, options, format_func=_level, key=key, help=text, accept_new_options=True)
+            return st.radio(label, options, format_func=shown, key=key, help=text, horizontal=True)
+        return st.selectbox(label, options, format_func=shown, key=key, help=text, accept_new_options=True)
     st.session_state.setdefault(key, start or "")
     return st.text_area(label, key=key, help=text, placeholder=scope["help"].get(column.name)) or None
 
@@ -88,7 +88,7 @@ def typical(column: Column) -> Any:
     if column.kind == "date":
         return _day(column.typical)
     if column.kind == "numeric":
-        return int(round(column.typical)) if column.integer else float(column.typical)
+        return round(column.typical) if column.integer else float(column.typical)
     return str(column.typical)
 
 
@@ -130,8 +130,9 @@ def _in_order(bundle: Bundle) -> list[Column]:
     return sorted(columns, key=lambda c: -weight.get(c.name, 0.0))
 
 
-def _level(level: Any) -> str:
-    return UNKNOWN if level is None else str(level)
+def shown(value: Any) -> str:
+    """A plain value as text."""
+    return UNKNOWN if value is None else str(value)
 
 
 def _day(days: float) -> str:

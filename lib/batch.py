@@ -49,7 +49,7 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     for place, dtype in enumerate(frame.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
             values = frame.iloc[:, place]
-            safe.isetitem(place, _defused(values.astype("str")).where(values.notna()))
+            safe.isetitem(place, _defused(values.astype("str")).where(values.notna()).array)
     return safe
 
 

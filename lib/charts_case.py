@@ -59,8 +59,8 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> a
         x=_probability("from", bin="binned"), x2=alt.X2("to"),
         y=alt.Y("share:Q", title="share of cases", axis=alt.Axis(format="~%", tickCount=3)),
         tooltip=_range_tips(alt.Tooltip("share:Q", title="share", format=".1%")))
-    return styled(alt.layer(bars, _rule(threshold, TEXT, "threshold", [4, 3]), _rule(probability, POSITIVE, "this case")),
-                  "Among the training rows", height=120)
+    rules = [_rule(threshold, TEXT, "threshold", [4, 3]), _rule(probability, POSITIVE, "this case")]
+    return styled(alt.layer(bars, *rules), "Among the training rows", height=120)
 
 
 def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> alt.LayerChart:
@@ -88,8 +88,9 @@ def _probability(field: str, title: str = "probability", **more: Any) -> alt.X:
 
 
 def _rule(at: float, colour: str, name: str, dash: list[int] | None = None) -> alt.Chart:
-    dashed = {"strokeDash": dash} if dash else {}
-    return alt.Chart(alt.Data(values=[{"at": at, "what": name}])).mark_rule(color=colour, size=2, **dashed).encode(
+    rule = alt.Chart(alt.Data(values=[{"at": at, "what": name}])).mark_rule(
+        color=colour, size=2, strokeDash=dash or alt.Undefined)
+    return rule.encode(
         x=alt.X("at:Q"), tooltip=[alt.Tooltip("what:N", title=" "), alt.Tooltip("at:Q", title="at", format=".1%")])
 
 

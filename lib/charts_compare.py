@@ -44,9 +44,10 @@ def calibration(found: Evaluations) -> alt.LayerChart | alt.Chart:
 
 def lift(found: Evaluations) -> alt.LayerChart | alt.Chart:
     """How many times the base rate is found among the highest scored share of rows; dashed: 1, chance."""
-    data = [{"run": name, "i": i, "share": s, "lift": v, "gain": g} for name, e in found.items()
-            for i, (s, v, g) in enumerate(zip(*(e["curves"]["lift"][k] for k in ("share", "lift", "gain")), strict=True))
-            if s >= 0.01]  # the lift of a handful of rows is noise that would stretch the axis
+    fields = ("share", "lift", "gain")
+    data = [{"run": name, "i": i, **dict(zip(fields, values, strict=True))} for name, e in found.items()
+            for i, values in enumerate(zip(*(e["curves"]["lift"][f] for f in fields), strict=True))
+            if values[0] >= 0.01]  # the lift of a handful of rows is noise that would stretch the axis
     if not data:
         return empty("Lift")
     line = alt.Chart(alt.Data(values=data)).mark_line(strokeWidth=2).encode(

@@ -20,7 +20,7 @@ _IMPORT = re.compile(r"""@import\s*(?:url\()?["']https?://[^"']*["']\)?;?|<link[
 
 
 def card_html(run: Any, name: str) -> str | None:
-    """The card as HTML, with the newest data: `name` is "eda", "leaderboard", "evaluation", or an algorithm (its arm's).
+    """The card as HTML, with the newest data: "eda", "leaderboard", "evaluation", or an algorithm's, of its arm.
 
     None where there is none yet, or none that can be read.
     """

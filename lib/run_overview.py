@@ -32,7 +32,7 @@ def run_ids(flow: str = FLOW) -> list[str]:
 def open_run(run_id: str, flow: str = FLOW) -> Any:
     """The Metaflow `Run` of an id, whatever its state. Raises `Refused` where there is none."""
     import metaflow
-    from metaflow.exception import MetaflowNotFound, MetaflowInvalidPathspec
+    from metaflow.exception import MetaflowInvalidPathspec, MetaflowNotFound
 
     metaflow.namespace(None)
     try:

@@ -33,27 +33,21 @@ def flips(bundle: Bundle, case: Case) -> list[dict[str, Any]]:
     typed = typed_table([case], bundle.schema)
     limit = bundle.about["threshold"]["value"]
     acted = bundle.probability(typed)[0] >= limit
-    tried = {name: _values(bundle, bundle.schema[name]) for name in changeable(bundle)}
-    owners = [name for name, values in tried.items() for _ in values]
-    if not owners:
+    tried = [(name, value) for name in changeable(bundle) for value in _values(bundle, bundle.schema[name])]
+    if not tried:
         return []
-    many = typed.loc[typed.index.repeat(len(owners))].reset_index(drop=True)
-    for name, values in tried.items():
-        where = np.flatnonzero(np.array(owners) == name)
-        column = many[name].to_numpy(dtype=object).copy()
-        column[where] = values
-        many[name] = pd.Series(column).astype(typed[name].dtype)
-    scores = bundle.probability(many)
-    found = []
-    for name, values in tried.items():
+    many = {name: [typed[name].iloc[0]] * len(tried) for name in typed.columns}
+    for row, (name, value) in enumerate(tried):
+        many[name][row] = value
+    scores = bundle.probability(pd.DataFrame(many).astype(typed.dtypes.to_dict()))
+    found: dict[str, dict[str, Any]] = {}
+    for (name, value), p in zip(tried, scores, strict=True):
         column, now = bundle.schema[name], typed[name].iloc[0]
-        turned = [(_moved(bundle, column, now, value), value, p) for value, p in
-                  zip(values, scores[np.array(owners) == name], strict=True) if (p >= limit) != acted]
-        if turned:
-            moved, value, p = min(turned, key=lambda t: t[0])
-            found.append({"column": name, "now": plain(column, now), "to": plain(column, value),
-                          "probability": float(p), "moved": moved})
-    return sorted(found, key=lambda line: line["moved"])
+        moved = _moved(bundle, column, now, value)
+        if (p >= limit) != acted and (name not in found or moved < found[name]["moved"]):
+            found[name] = {"column": name, "now": plain(column, now), "to": plain(column, value),
+                           "probability": float(p), "moved": moved}
+    return sorted(found.values(), key=lambda line: line["moved"])
 
 
 def share_below(percentiles: Sequence[float], value: float) -> float:

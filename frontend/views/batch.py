@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from frontend import form, model_choice, shield
+from frontend.drawing import draw
 from lib import batch, charts_case, sources
 from lib.bundle import Bundle
 
@@ -39,7 +40,8 @@ def main() -> None:
     kept = st.session_state.get(RESULT)
     if not kept or kept["key"] != key:
         st.session_state.pop(RESULT, None)
-        kept = st.session_state[RESULT] = {"key": key, "name": Path(file.name).stem, **score(bundle, file.name, blob, key[0])}
+        kept = {"key": key, "name": Path(file.name).stem, **score(bundle, file.name, blob, key[0])}
+        st.session_state[RESULT] = kept
     show(bundle, kept)
 
 
@@ -77,8 +79,7 @@ def show(bundle: Bundle, kept: dict[str, Any]) -> None:
         _first(len(bad))
     if tally["scored"]:
         st.subheader(form.plain(f"{tally['decisions'].get(acted, 0):,} of {tally['scored']:,} {acted}"))
-        st.altair_chart(charts_case.histogram(batch.histogram(scored["probability"]), threshold), theme=None,
-                        alt="Rows by probability")
+        draw(charts_case.histogram(batch.histogram(scored["probability"]), threshold), "Rows by probability")
         st.subheader("Highest probabilities")
         st.dataframe(batch.top(scored, SHOWN), column_config={
             "probability": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)})
@@ -97,7 +98,7 @@ def show(bundle: Bundle, kept: dict[str, Any]) -> None:
     two.download_button("Parquet, for a program", lambda: scored.to_parquet(index=False),
                         f"{kept['name']}-scored.parquet", "application/vnd.apache.parquet", icon=":material/download:",
                         on_click="ignore", help="Every value as it came.")
-    st.caption(f"Model {kept['key'][1]} · file md5 {kept['key'][0]} · the same file and model give the same prediction ids")
+    st.caption(f"Model {kept['key'][1]} · file md5 {kept['key'][0]} · the same file and model give the same ids")
 
 
 def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
@@ -107,7 +108,7 @@ def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
     found = batch.lift_at(scored["probability"], int(count))
     one, two, three = st.columns(3)
     one.metric(form.plain(f"Of them {acted}"), f"{found['expected_positives']:,.0f}", border=True,
-               help="Expected: the sum of their calibrated probabilities. It rests on the calibration, no labels are known.")
+               help="Expected: the sum of calibrated probabilities, as good as the calibration; no label is known.")
     two.metric("Share among them", f"{found['rate']:.1%}", border=True)
     three.metric("Lift over chance", "–" if found["lift"] is None else f"{found['lift']:.2f} ×", border=True)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from frontend import form, model_choice, reading, shield
+from frontend.drawing import draw
 from lib import charts
 from lib.findings import from_dicts
 
@@ -42,15 +43,15 @@ def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
         st.info(form.plain(f"Not used by the model: {column['why']}"), icon=":material/block:")
     if any(key in column for key in ("histogram", "levels", "periods")) and column["distinct"]:
         left, right = st.columns(2)
-        left.altair_chart(charts.distribution(column, words), theme=None, alt="How the values spread in each class")
-        right.altair_chart(charts.rate(column, summary["overview"]["positive_rate"], words), theme=None,
-                           alt="Positive rate by value, with 95% intervals")
+        draw(charts.distribution(column, words), "How the values spread in each class", left)
+        draw(charts.rate(column, summary["overview"]["positive_rate"], words),
+             "Positive rate by value, with 95% intervals", right)
     line = ranking.get(name)
     if line and line["alone"]:
         st.text(f"ROC AUC of this column alone: {line['alone']['value']:.3f} "
                 f"({line['alone']['low']:.3f} to {line['alone']['high']:.3f}); 0.5 says nothing")
     st.dataframe(pd.DataFrame(numbers(column), columns=["", "Value"]), hide_index=True)
-    shield.findings((f for f in from_dicts(summary["findings"]) if f.subject == name))
+    shield.findings(f for f in from_dicts(summary["findings"]) if f.subject == name)
 
 
 def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
@@ -75,16 +76,15 @@ def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
 
 def all_columns(summary: dict[str, Any], words: tuple[str, str]) -> None:
     """What goes with the target, what is missing, what goes together, what changes over time."""
-    st.altair_chart(charts.association(summary["association"]["ranking"]), theme=None,
-                    alt="Association of each column with the target")
+    draw(charts.association(summary["association"]["ranking"]), "Association of each column with the target")
     if summary["trend"] and summary["trend"]["period"]:
-        st.altair_chart(charts.trend(summary["trend"], words), theme=None, alt="Positive rate over time")
+        draw(charts.trend(summary["trend"], words), "Positive rate over time")
     if summary["overview"]["missing_cells"]:
-        st.altair_chart(charts.missing(summary["columns"]), theme=None, alt="Missing share of each column")
+        draw(charts.missing(summary["columns"]), "Missing share of each column")
     if len(summary["correlation"]["columns"]) > 1:
-        st.altair_chart(charts.correlation(summary["correlation"]), theme=None, alt="Correlations of numbers")
+        draw(charts.correlation(summary["correlation"]), "Correlations of numbers")
     if any("outliers" in c for c in summary["columns"].values()):
-        st.altair_chart(charts.outliers(summary["columns"]), theme=None, alt="Outliers by Tukey's fences")
+        draw(charts.outliers(summary["columns"]), "Outliers by Tukey's fences")
 
 
 def all_findings(summary: dict[str, Any], words: tuple[str, str]) -> None:

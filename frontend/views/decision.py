@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend import form, model_choice, reading
+from frontend.drawing import draw
 from lib import charts_case, decision
 
 
@@ -27,14 +28,14 @@ def main() -> None:
         chosen, told = found["threshold"], found["consequences"]
         act = f"{chosen['value']:.1%} or more" if chosen["value"] < 1 else "nobody"
         st.metric("Act at a probability of", act, border=True, help=form.plain(chosen["why"]))
-        st.caption(f"The model's own threshold is {own['value']:.1%}. With perfectly calibrated probabilities and no limit "
-                   f"of capacity it would be {chosen['theory']:.1%} (Elkan 2001).")
+        st.caption(f"The model's own threshold is {own['value']:.1%}. With perfectly calibrated probabilities and no "
+                   f"limit of capacity it would be {chosen['theory']:.1%} (Elkan 2001).")
         st.button("Use this threshold during my visit", type="primary", on_click=model_choice.keep_threshold,
                   args=({"value": chosen["value"], "why": f"set by this visitor: {chosen['why']}"},), width="stretch",
                   help="Predict and Batch decide by it until you close the page. Nobody else is affected.")
     with right:
-        st.altair_chart(charts_case.cost(found["curve"], chosen["value"], own["value"]), theme=None,
-                        alt="Expected cost per 1,000 cases by threshold")
+        draw(charts_case.cost(found["curve"], chosen["value"], own["value"]),
+             "Expected cost per 1,000 cases by threshold")
         st.subheader("Of 1,000 customers" if "customer" in scope["question"].lower() else "Of 1,000 cases")
         per = told["per_1000"]
         st.table({"": ["acted upon", "left alone"],
@@ -49,10 +50,10 @@ def main() -> None:
                            f"Acted upon {_share(told['flagged'])} of all")))
     counts = told["confusion"]
     st.caption(f"Reckoned on {len(y):,} training rows, each scored by a model that had not seen it: "
-               f"{counts['tp']:,} hits, {counts['fp']:,} false alarms, {counts['fn']:,} misses, {counts['tn']:,} rightly "
-               "left alone; 95% intervals by Wilson. Costs are in the unit of the sliders. The held-out rows have no part "
-               "in it, so that their figures stay honest; the best of many thresholds flatters itself a little on the "
-               "rows that chose it.")
+               f"{counts['tp']:,} hits, {counts['fp']:,} false alarms, {counts['fn']:,} misses, {counts['tn']:,} "
+               "rightly left alone; 95% intervals by Wilson. Costs are in the unit of the sliders. The held-out rows "
+               "have no part in it, so that their figures stay honest; the best of many thresholds flatters itself a "
+               "little on the rows that chose it.")
 
 
 def _slider(label: str, key: str, start: float, text: str) -> float:

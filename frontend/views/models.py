@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from frontend import reading, shield
+from frontend.drawing import draw
 from lib import charts_compare, charts_model, run_overview
 from lib.runs import CARDS
 from lib.selection import title
@@ -103,10 +104,10 @@ def leaderboard(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
         st.info("No leaderboard yet: the run has not passed the step select.", icon=":material/info:")
         return
     names = {arm["algorithm"]: title(arm["algorithm"]) for arm in board}
-    st.altair_chart(charts_model.leaderboard(board, names), theme=None,
-                    alt="Cross-validated ROC AUC of the algorithms")
+    draw(charts_model.leaderboard(board, names), "Cross-validated ROC AUC of the algorithms")
     st.dataframe(pd.DataFrame([{
-        "Rank": arm["rank"], "Algorithm": names[arm["algorithm"]], "Mean ROC AUC": arm["auc_mean"], "SD": arm["auc_std"],
+        "Rank": arm["rank"], "Algorithm": names[arm["algorithm"]], "Mean ROC AUC": arm["auc_mean"],
+        "SD": arm["auc_std"],
         "p against winner": arm["p_value"], "Trials": len(arm["trials"]), "Seconds": arm["seconds"],
         "Note": arm["error"] or ("winner" if arm["rank"] == 1 else "cannot be told from the winner"
                                  if arm["indistinguishable"] else "")} for arm in board]), hide_index=True,
@@ -135,8 +136,8 @@ def curves(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
                  hide_index=True)
     drawn = (charts_compare.roc, charts_compare.precision_recall, charts_compare.calibration, charts_compare.lift)
     for start in (0, 2):
-        for side, draw in zip(st.columns(2), drawn[start:start + 2], strict=True):
-            side.altair_chart(draw(found), theme=None, alt=(draw.__doc__ or "").split(".")[0])
+        for side, chart in zip(st.columns(2), drawn[start:start + 2], strict=True):
+            draw(chart(found), (chart.__doc__ or "").split(".")[0], side)
 
 
 def cards(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
@@ -151,21 +152,22 @@ def cards(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
 
 def embed(run_id: str, chosen: str) -> None:
     """The card in a frame of its own, which can reach nothing outside itself."""
-    def draw() -> None:
+    def show() -> None:
         html = reading.card(run_id, chosen)
         if html is None:
             st.info("This card is not there yet, or cannot be read.", icon=":material/hourglass_empty:")
         else:
             st.iframe(html, height=900, alt=f"Metaflow card {chosen}")
 
-    shield.guard(draw)
+    shield.guard(show)
 
 
 def name(told: dict[str, Any]) -> str:
     """A run in one line."""
     auc = "" if told["auc"] is None else f" · ROC AUC {told['auc']:.4f}"
     winner = f" · {title(told['algorithm'])}" if told["algorithm"] else f" · {told['status']}"
-    return f"{told['started'][:16].replace('T', ' ')} · {told['title'] or told['run_id']}{winner}{auc} · {told['run_id']}"
+    began = told["started"][:16].replace("T", " ")
+    return f"{began} · {told['title'] or told['run_id']}{winner}{auc} · {told['run_id']}"
 
 
 def duration(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from frontend import form, model_choice, shield
+from frontend.drawing import draw
 from lib import cases, charts_case, explain, whatif
 from lib.bundle import Bundle
 from lib.findings import Refused
@@ -38,16 +39,12 @@ def main() -> None:
 
 
 def answer(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any]:
-    """What is shown of one case: {model, id, case, gaps} and, where it can be scored, probability, decision, ..."""
+    """What is shown at once of one case: {model, id, case, gaps} and, without gaps, what `Bundle.score` says of it."""
     told: dict[str, Any] = {"model": bundle.about["provenance"]["pathspec"], "id": str(uuid.uuid4()), "case": case,
                             "gaps": form.gaps(bundle, case)}
     if told["gaps"]:
         return told
-    told |= bundle.score(cases.raw_table(case, bundle.schema)).iloc[0].to_dict()
-    if not told["error"]:
-        told["why"] = reasons(bundle, case)
-        told["flips"] = whatif.flips(bundle, case)
-    return told
+    return told | bundle.score(cases.raw_table(case, bundle.schema)).iloc[0].to_dict()
 
 
 def reasons(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any] | Refused:
@@ -71,7 +68,7 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
     decision = bundle.about["phrases"][int(told["probability"] >= threshold["value"])]
     one, two = st.columns(2)
     one.metric("Probability", f"{told['probability']:.1%}", border=True,
-               help=form.plain(f"Calibrated: of cases with this probability about that share {bundle.about['phrases'][1]}."))
+               help=form.plain(f"Calibrated: of cases like it about that share {bundle.about['phrases'][1]}."))
     two.metric("Decision", decision, border=True, help=form.plain(
         f"{bundle.about['phrases'][1]!r} at {threshold['value']:.1%} or more: {threshold['why']}"))
     for doubt in filter(None, told["warnings"].split("; ")):
@@ -79,8 +76,10 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
     reference = bundle.about["reference"]
     below = whatif.share_below(reference["scores"], told["probability"])
     st.text(f"Higher than {below:.0%} of the {reference['rows']:,} training rows.")
-    st.altair_chart(charts_case.standing(reference["scores"], told["probability"], threshold["value"]), theme=None,
-                    alt="How the training rows score, and where this case stands")
+    draw(charts_case.standing(reference["scores"], told["probability"], threshold["value"]),
+         "How the training rows score, and where this case stands")
+    if "why" not in told:  # after the answer is on the screen; kept, so that a redrawing costs nothing
+        told |= {"why": reasons(bundle, told["case"])}
     if isinstance(told["why"], Refused):
         shield.tell(told["why"])
     else:
@@ -96,12 +95,11 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
 
 
 def show_reasons(why: dict[str, Any], before: dict[str, Any] | None = None) -> None:
-    st.altair_chart(charts_case.reasons(why, before), theme=None,
-                    alt="Contribution of each column to the probability, in percentage points")
+    draw(charts_case.reasons(why, before), "Contribution of each column to the probability, in percentage points")
     st.caption(f"An average training row has {why['base']:.1%}; that and all contributions add up to "
                f"{why['probability']:.1%}. They say how the model reckons, not what causes what.")
     with st.expander("The same as a table"):
-        st.dataframe(pd.DataFrame([{"Column": c["column"], "Value": "unknown" if c["value"] is None else str(c["value"]),
+        st.dataframe(pd.DataFrame([{"Column": c["column"], "Value": form.shown(c["value"]),
                                     "Points": 100 * c["contribution"]} for c in
                                    sorted(why["contributions"], key=lambda c: -abs(c["contribution"]))]),
                      hide_index=True, column_config={"Points": st.column_config.NumberColumn(format="%+.2f")})
@@ -145,12 +143,16 @@ def show_flips(bundle: Bundle, told: dict[str, Any]) -> None:
         st.caption("The scope names no columns that may change. Name them in its file and train again:")
         st.code('[columns]\nchangeable = ["…"]', language="toml")
         return
-    if not told["flips"]:
+    found = told.setdefault("flips", {})
+    limit = bundle.about["threshold"]["value"]
+    if limit not in found:
+        found[limit] = whatif.flips(bundle, told["case"])
+    if not found[limit]:
         st.caption("No change of one column alone, among those that may change: "
                    + form.plain(", ".join(whatif.changeable(bundle))) + ".")
         return
-    st.dataframe(pd.DataFrame([{"Column": f["column"], "Now": "unknown" if f["now"] is None else str(f["now"]),
-                                "To": str(f["to"]), "Probability": 100 * f["probability"]} for f in told["flips"]]),
+    st.dataframe(pd.DataFrame([{"Column": f["column"], "Now": form.shown(f["now"]),
+                                "To": str(f["to"]), "Probability": 100 * f["probability"]} for f in found[limit]]),
                  hide_index=True, column_config={"Probability": st.column_config.NumberColumn(format="%.1f %%")})
     st.caption("The smallest change of one column, all others as they are. It says what the model would answer, not "
                "what would happen.")
