@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help train app test check fast bench lock install database clean
+.PHONY: help train app test check fast bench lock install database browser clean
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -13,20 +13,20 @@ train: $(READY)  ## install, get the bundled data, train, and say what came out
 	$(BIN)/python flows/train.py run
 
 app: $(READY)  ## predictions in a browser, on this machine only
-	$(BIN)/streamlit run frontend/app.py --server.address 127.0.0.1 --browser.gatherUsageStats false
+	$(BIN)/streamlit run frontend/app.py
 
-test: $(READY) database  ## the whole test suite
+test: $(READY) database browser  ## the whole test suite
 	$(BIN)/python -m pytest
 
 fast: $(READY)  ## the tests that need no whole flow, server or database
 	$(BIN)/python -m pytest -m "not slow"
 
-check: $(READY) database  ## linter, types, then the whole test suite
+check: $(READY) database browser  ## linter, types, then the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(READY)  ## measure orchestration, imports and prediction; prints a table
+bench: $(READY) browser  ## measure orchestration, imports and prediction; prints a table
 	$(BIN)/python -m tests.bench
 
 install: $(READY)  ## only the virtual environment
@@ -48,6 +48,14 @@ database:
 	    command -v apt-get >/dev/null && $$run apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq postgresql >/dev/null; } || \
 	  echo "no PostgreSQL server here and none could be installed: its tests will be skipped"
+
+# Debian's Chromium, for the tests that walk through the app. Without one those tests are skipped (not on CI).
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { run=; [ "$$(id -u)" = 0 ] || run="sudo -n"; \
+	    command -v apt-get >/dev/null && $$run apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium here and none could be installed: the browser tests will be skipped"
 
 clean:  ## remove what tools left behind; keeps data, runs and the virtual environment
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build

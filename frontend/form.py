@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import pandas as pd
@@ -62,10 +63,13 @@ def column_label(bundle: Bundle, column: Column) -> str:
 def plain(text: object) -> str:
     """Text from data with Streamlit's Markdown signs escaped, for labels and captions.
 
-    >>> plain("a_b*[x](y) $z$ :smile:")
-    'a\\\\_b\\\\*\\\\[x\\\\](y) \\\\$z\\\\$ \\\\:smile\\\\:'
+    An underscore inside a word is no sign, and stays: a screen reader reads labels as they are written.
+
+    >>> plain("a_b *x* _y_ [z](w) $1$ :smile:")
+    'a_b \\\\*x\\\\* \\\\_y\\\\_ \\\\[z\\\\](w) \\\\$1\\\\$ \\\\:smile:'
     """
-    return "".join(f"\\{c}" if c in "\\`*_[]$:~#<>|" else c for c in " ".join(str(text).split()))
+    line = " ".join(str(text).split())
+    return re.sub(r"[\\`*\[\]$~<>|]|:(?=\w)|(?<!\w)[_#]|_(?!\w)", r"\\\g<0>", line)
 
 
 def describe(bundle: Bundle, column: Column) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from frontend import reading
+from frontend.address import choose
 from lib import decision, run_overview
 from lib.bundle import Bundle
 from lib.selection import title
@@ -19,8 +20,8 @@ def ask() -> None:
     """The sidebar's selection; the choice stands in the address as ?model=."""
     reading.latest_id()  # without a finished run there is nothing to choose
     finished = [r for r in reading.run_ids() if reading.overview(r)["status"] == run_overview.FINISHED]
-    st.selectbox("Model", [LATEST, *finished], key="model", format_func=_label, bind="query-params",
-                 help="The newest finished run, or a certain one. The address keeps the choice.")
+    choose("Model", [LATEST, *finished], "model", _label,
+           help="The newest finished run, or a certain one. The address keeps the choice.")
     told = reading.overview(run_id())
     st.caption(f"Run {told['run_id']}, held-out ROC AUC {told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})")
     if own := _own():

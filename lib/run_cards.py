@@ -28,10 +28,11 @@ def card_html(run: Any, name: str) -> str | None:
     try:
         task = run[steps[name]].task if name in steps else dict(arms(run))[name]
         card = _card(task, name if name in steps else "arm")
-        html, data = card.get(), card.get_data()
+        html, newest = card.get(), card.get_data() or {}
     except Exception:  # the client raises many kinds for what is not there, half written or damaged
         return None
-    return _contained(html, (data or {}).get("data"))
+    going = str(newest.get("reload_token")).startswith("runtime")  # else the HTML is the last word
+    return _contained(html, newest.get("data") if going else None)
 
 
 def arms(run: Any) -> Iterator[tuple[str, Any]]:

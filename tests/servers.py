@@ -65,10 +65,10 @@ def answering(status: int, health: int, delay: float = 0.0) -> Iterator[tuple[st
 
 
 @contextlib.contextmanager
-def running(command: list[str], health: str, cwd: Path, seconds: float = 60) -> Iterator[int]:
+def running(command: list[str], health: str, cwd: Path, seconds: float = 60, env: dict[str, str] | None = None) -> Iterator[int]:
     """The pid of `command` once the address `health` answers 200; it and its children are ended by its own id."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    env = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": "",
+    env = {**(os.environ if env is None else env), "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": "",
            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (cwd / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=log, start_new_session=True)

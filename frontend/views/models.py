@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from frontend import reading, shield
+from frontend.address import choose
 from frontend.drawing import draw
 from lib import charts_compare, charts_model, run_overview
 from lib.runs import CARDS
@@ -26,8 +27,7 @@ def main() -> None:
         return
     overviews = {run_id: reading.overview(run_id) for run_id in ids[:SHOWN]}
     listing(overviews)
-    run_id = st.selectbox("Run", list(overviews), key="run", bind="query-params",
-                          format_func=lambda r: name(overviews[r]))
+    run_id = choose("Run", list(overviews), "run", lambda r: name(overviews[r]))
     state(overviews[run_id])
     part = st.segmented_control("Show", list(PARTS), default="Facts", required=True, key="part", bind="query-params",
                                 label_visibility="collapsed")
@@ -121,8 +121,7 @@ def leaderboard(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
 def curves(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
     """Curves of the chosen run on its held-out rows, and of another one over them."""
     others = [r for r, told in overviews.items() if told["status"] == run_overview.FINISHED and r != run_id]
-    other = st.selectbox("Compare with", [NONE, *others], key="with", bind="query-params",
-                         format_func=lambda r: r if r == NONE else name(overviews[r]))
+    other = choose("Compare with", [NONE, *others], "with", lambda r: r if r == NONE else name(overviews[r]))
     chosen = [run_id] + ([other] if other != NONE else [])
     found = {f"{title(overviews[r]['algorithm'] or '')} {r[-6:]}": evaluation for r in chosen
              if (evaluation := reading.details(r)["evaluation"])}
@@ -145,8 +144,7 @@ def cards(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
     going = overviews[run_id]["status"] == run_overview.RUNNING
     arms = reading.arms(run_id)
     options = [*arms, *CARDS.values()] if going else [*CARDS.values(), *arms]
-    chosen = st.selectbox("Card", options, key="card", bind="query-params",
-                          format_func=lambda n: title(n) if n in arms else n)
+    chosen = choose("Card", options, "card", lambda n: title(n) if n in arms else n)
     st.fragment(embed, run_every=5 if going else None)(run_id, chosen)
 
 

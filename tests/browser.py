@@ -1,0 +1,98 @@
+"""A real browser on a real app: Streamlit as a user starts it, and Debian's Chromium driven by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import ROOT, environment
+from tests.servers import free_port, running
+
+SHOTS = ROOT / "build" / "screenshots"  # kept as CI output
+_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+          "--disable-component-update", "--disable-sync"]
+# Streamlit asks for its health below the page's own path first, and takes the 404 as "not there".
+_EXPECTED = ("_stcore/health", "_stcore/host-config")
+
+
+@contextlib.contextmanager
+def app(store: Path) -> Iterator[str]:
+    """The address of the app on the runs of `store`, started from there and not from the project's folder."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "frontend" / "app.py"), "--server.port", str(port)]
+    with running(command, f"http://127.0.0.1:{port}/_stcore/health", store, env=environment(store)):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[object]:
+    """Playwright's browser. Skips without a Chromium, but fails on CI."""
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium on CI: make browser")
+        pytest.skip("no Chromium: make browser")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=_QUIET)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """One page of a browser, with all that went wrong in it: console errors, failed answers, requests elsewhere."""
+
+    def __init__(self, browser: object, address: str, **context: object):
+        self.address, self.faults = address, []
+        self.context = browser.new_context(viewport=context.pop("viewport", {"width": 1400, "height": 1000}), **context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(30_000)
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("request", self._asked)
+
+    def open(self, path: str = "") -> None:
+        """Go to a page and wait until it is drawn."""
+        self.page.goto(f"{self.address}/{path}")
+        self.page.wait_for_selector("h1")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until Streamlit has finished running, for at least a moment."""
+        for _ in range(2):
+            self.page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]') && "
+                                        "!document.querySelector('[data-stale=true]')")
+            time.sleep(0.4)
+
+    def shot(self, name: str) -> Path:
+        """A picture of the whole page."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        path = SHOTS / f"{name}.png"
+        self.page.screenshot(path=path, full_page=True)
+        return path
+
+    def choose(self, label: str, option: str) -> None:
+        """Pick an option of a selectbox by the keyboard."""
+        self.page.get_by_role("combobox", name=label).click()
+        self.page.keyboard.type(option)
+        self.page.keyboard.press("Enter")
+        self.settle()
+
+    def _heard(self, message: object) -> None:
+        where = message.location.get("url", "") if message.location else ""
+        if message.type == "error" and not where.endswith(_EXPECTED):
+            self.faults.append(f"console: {message.text} {where}")
+
+    def _asked(self, request: object) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:", "about:")):
+            self.faults.append(f"outside: {request.url}")
