@@ -23,7 +23,8 @@ def ask() -> None:
     choose("Model", [LATEST, *finished], "model", _label,
            help="The newest finished run, or a certain one. The address keeps the choice.")
     told = reading.overview(run_id())
-    st.caption(f"Run {told['run_id']}, held-out ROC AUC {told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})")
+    auc = "unknown" if told["auc"] is None else f"{told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})"
+    st.caption(f"Run {told['run_id']}, held-out ROC AUC {auc}")
     if own := _own():
         st.caption(f"Your threshold: {own['value']:.1%} (this visit only)")
         st.button("Back to the model's threshold", on_click=lambda: st.session_state.pop(OWN, None))

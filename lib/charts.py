@@ -27,6 +27,7 @@ from lib.charts_style import (
     empty,
     period_axis,
     share_axis,
+    short,
     styled,
 )
 
@@ -71,7 +72,7 @@ def rate(column: Mapping[str, Any], overall: float | None = None, words: Words =
         return empty(column["name"], compact)
     dated, numeric = "periods" in column, "histogram" in column
     axis = alt.Axis(labelLimit=90 if compact else LABEL_PIXELS, labelAngle=-40 if numeric else 0)
-    place: alt.X | alt.Y
+    place: Any
     if dated:
         place = period_axis(column["periods"]["unit"], compact)
     elif numeric:
@@ -226,7 +227,7 @@ def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> alt.Ch
     chart = alt.Chart(alt.Data(values=data)).mark_bar(opacity=0.55, binSpacing=0).encode(
         x=alt.X("from:Q", bin="binned", title=None if compact else told, scale=alt.Scale(zero=False, nice=False),
                 axis=alt.Axis(tickCount=5 if compact else 10, labelOverlap=True, grid=False,
-                              format="~s" if compact else ",~g")),
+                              format="~s" if compact else ",.12~g")),
         x2=alt.X2("to"), y=share_axis(compact), color=class_colour(words, compact),
         tooltip=[alt.Tooltip("from:Q", title="from", format=",.5~g"), alt.Tooltip("to:Q", title="to", format=",.5~g"),
                  alt.Tooltip("class:N", title="class"), alt.Tooltip("rows:Q", title="rows", format=","),
@@ -246,7 +247,7 @@ def _groups(column: Mapping[str, Any], most: int | None = None) -> tuple[Mapping
     if "groups" in column:
         found = column["groups"]
         ends = zip(found["from"], found["to"], strict=True)
-        labels = [f"{a:,.5g}" if a == b else f"{a:,.5g} – {b:,.5g}" for a, b in ends]
+        labels = [short(a) if a == b else f"{short(a)} – {short(b)}" for a, b in ends]
         alike = len(set(labels)) < len(labels)  # far from zero, five digits do not tell groups apart
         return found, [f"{n}: {label}" for n, label in enumerate(labels, 1)] if alike else labels
     return {}, []

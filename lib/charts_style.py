@@ -58,3 +58,8 @@ def period_axis(unit: str, compact: bool) -> alt.X:
         format="%Y" if unit == "year" else "%b %Y" if unit in ("month", "quarter") else "%d %b", labelOverlap=True,
         grid=False,
         tickCount=4 if compact else 8))
+
+
+def short(value: float) -> str:
+    """Five digits, without an exponent where a person would not write one."""
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e12 else f"{value:,.5g}"

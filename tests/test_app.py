@@ -1,48 +1,239 @@
-"""The app, through Streamlit's own test client, on a real run."""
+"""The app through Streamlit's own test client: each page on real runs, and each failure a person may meet."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lib import runs
 from lib.bundle import from_bytes
-from tests.running import ROOT, open_run
+from tests.running import ROOT, open_run, run_until
 
 pytestmark = pytest.mark.slow
 
+PAGES = ("predict", "batch", "models", "data", "decision")
 
-def page(store, monkeypatch) -> AppTest:
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, store, tiny) -> Path:
+    """A copy of the datastore, for tests that damage it."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(store / ".metaflow", folder / ".metaflow")
+    for told in folder.rglob("*.json"):  # each task's metadata names the folder of its artifacts
+        if (text := told.read_bytes()).find(str(store).encode()) >= 0:
+            told.write_bytes(text.replace(str(store).encode(), str(folder).encode()))
+    return folder
+
+
+@pytest.fixture
+def page(store, tiny, monkeypatch):
+    """page(name, folder): the app at one of its pages, on the runs of a folder."""
     import streamlit as st
 
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    monkeypatch.setenv("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(store))
-    return AppTest.from_file(str(ROOT / "frontend" / "app.py"), default_timeout=60)
+    def opened(name: str = "predict", folder: Path = store) -> AppTest:
+        st.cache_data.clear()
+        st.cache_resource.clear()
+        from metaflow.plugins.datastores.local_storage import LocalStorage
 
+        (folder / ".metaflow").mkdir(exist_ok=True)
+        monkeypatch.setenv("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(folder))
+        monkeypatch.setattr(LocalStorage, "datastore_root", str(folder / ".metaflow"))
+        import metaflow
 
-def test_a_prediction_is_that_of_the_bundle(tiny, store, monkeypatch):
+        metaflow.metadata(f"local@{folder}")
+        app = AppTest.from_file(str(ROOT / "frontend" / "app.py"), default_timeout=60)
+        return app if name == "predict" else app.switch_page(f"views/{name}.py")
+
+    yield opened
     open_run(store, tiny[0].id)
-    app = page(store, monkeypatch).run()
+
+
+def texts(app: AppTest) -> str:
+    """All that a person reads outside tables."""
+    return "\n".join(str(e.value) for kind in ("title", "text", "caption", "info", "warning", "error", "code", "markdown", "subheader")
+                     for e in app.get(kind))
+
+
+def tables(app: AppTest) -> str:
+    return "\n".join(pd.DataFrame(e.value).to_csv() for kind in ("table", "dataframe", "arrow_data_frame") for e in app.get(kind))
+
+
+def calm(app: AppTest) -> AppTest:
+    """Neither an exception nor a traceback nor the shield's last resort is on the page."""
     assert not app.exception
-    app.number_input[0].set_value(70.0)
+    assert "Traceback" not in texts(app)
+    assert "could not be shown" not in texts(app)
+    return app
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_drawn_on_a_real_run(page, name):
+    app = calm(page(name).run())
+    assert app.title[0].value
+    assert not app.error
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_a_run_every_page_says_what_to_type(page, name, tmp_path):
+    app = calm(page(name, tmp_path).run())
+    assert "python flows/train.py run" in [c.value for c in app.code]
+
+
+def test_a_prediction_is_that_of_the_bundle_and_its_reasons_add_up(page):
+    app = page().run()
+    next(n for n in app.number_input if n.label.startswith("age")).set_value(70)
     app.button[0].click().run()
-    assert not app.exception
-    assert app.metric[0].value.endswith("%")
-    shown = float(app.metric[0].value.rstrip("%")) / 100
-    assert 0 <= shown <= 1
-    from lib import runs
-
+    calm(app)
     bundle = from_bytes(*runs.bundle_of(runs.find_run()))
-    decision = bundle.about["phrases"][int(shown >= bundle.about["threshold"]["value"])]
-    assert app.metric[1].value == decision
+    case = app.session_state["answer"]["case"]
+    assert case["age"] == 70
+    answer = app.session_state["answer"]
+    assert app.metric[0].value == f"{answer['probability']:.1%}"
+    assert app.metric[1].value == bundle.about["phrases"][int(answer["probability"] >= bundle.about["threshold"]["value"])]
+    why = answer["why"]
+    assert why["base"] + sum(c["contribution"] for c in why["contributions"]) == pytest.approx(answer["probability"], abs=1e-9)
+    assert answer["id"] in texts(app)
+    assert bundle.about["provenance"]["pathspec"] in texts(app)
 
 
-def test_without_a_run_the_page_says_what_to_type(tmp_path, monkeypatch):
-    open_run_free = tmp_path / "empty"
-    open_run_free.mkdir()
-    from metaflow.plugins.datastores.local_storage import LocalStorage
+def test_what_if_moves_the_probability(page):
+    app = page().run()
+    app.button[0].click().run()
+    before = app.session_state["answer"]["probability"]
+    app.selectbox(key=f"what {app.session_state['answer']['id']}").set_value("active_member").run()
+    box = app.radio[-1]
+    box.set_value(next(o for o in box.options if o != box.value)).run()
+    calm(app)
+    assert [m.label for m in app.metric][-2:] == ["Probability then", "Decision then"]
+    assert float(app.metric[-2].value.rstrip("%")) != pytest.approx(100 * before, abs=0.05)
 
-    monkeypatch.setattr(LocalStorage, "datastore_root", str(open_run_free / ".metaflow"))
-    app = page(open_run_free, monkeypatch).run()
+
+def test_unknown_is_taken_where_training_knew_it_and_refused_elsewhere(page):
+    app = page().run()
+    next(n for n in app.number_input if n.label.startswith("salary")).set_value(None)
+    app.button[0].click().run()
+    assert app.session_state["answer"]["case"]["salary"] is None
+    assert not calm(app).error
+    next(n for n in app.number_input if n.label.startswith("age")).set_value(None)
+    app.button[0].click().run()
+    assert "A value is needed" in calm(app).error[0].value
+    assert "age" in texts(app)
+
+
+def test_doubts_are_told(page):
+    app = page().run()
+    next(n for n in app.number_input if n.label.startswith("age")).set_value(150)
+    app.button[0].click().run()
+    assert any("150 is outside the training range" in w.value for w in calm(app).warning)
+
+
+def upload(app: AppTest, name: str, content: bytes) -> AppTest:
+    app.file_uploader[0].upload(name, content)
+    return calm(app.run())
+
+
+def test_a_file_is_scored_row_by_row(page, small_csv):
+    table = pd.read_csv(small_csv, dtype="str").head(20)
+    table.loc[2, "age"], table.loc[5, "branch"] = "old", "B99"
+    app = upload(page("batch").run(), "new.csv", table.to_csv(index=False).encode())
+    assert {m.label: m.value for m in app.metric}["Not scored"] == "1"
+    assert "age: 'old' is not a number" in tables(app)
+    assert "not seen in training" in tables(app)
+    scored = app.session_state["batch_result"]["scored"]
+    bundle = from_bytes(*runs.bundle_of(runs.find_run()))
+    pd.testing.assert_series_equal(scored["probability"], bundle.score(table)["probability"])
+
+
+@pytest.mark.parametrize(("name", "content", "told"), [
+    ("broken.parquet", b"PAR1 nonsense", "cannot be read"),
+    ("empty.csv", b"", ""),
+    ("binary.csv", bytes(range(256)) * 50, ""),
+    ("other.csv", b"a,b\n1,2\n3,4\n", "does not fit the model"),
+])
+def test_a_file_that_cannot_be_used_is_refused_with_its_reason(page, name, content, told):
+    app = upload(page("batch").run(), name, content)
+    assert app.error
+    assert told in app.error[0].value
+    assert app.get("table")  # the reasons, with what to do
+    assert not app.metric
+
+
+def test_wrong_columns_are_shown_as_a_diff(page, small_csv):
+    table = pd.read_csv(small_csv, dtype="str").head(5).rename(columns={"age": "Age "}).drop(columns="salary")
+    app = upload(page("batch").run(), "new.csv", table.to_csv(index=False).encode())
+    assert "- salary (numeric)" in tables(app)
+    assert "rename 'Age' to 'age'" in tables(app)
+
+
+def test_the_threshold_of_ones_own_is_used_for_this_run_only(page):
+    app = page("decision").run()
+    own = app.metric[0].value
+    app.slider(key="miss").set_value(0.0).run()
+    assert calm(app).metric[0].value != own
+    app.button[-1].click().run()
+    assert app.session_state["own_threshold"]["value"] == 1.0
+    app.switch_page("views/predict.py").run()
+    next(b for b in app.button if b.label == "Predict").click().run()
+    assert "Your threshold" in texts(app)
+    assert app.metric[1].value == from_bytes(*runs.bundle_of(runs.find_run())).about["phrases"][0]
+
+
+def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):
+    app = calm(page("models").run())
+    facts = tables(app)
+    assert f"TrainFlow/{tiny[0].id}" in facts
+    assert tiny[0]["start"].task["source"].data["md5"] in facts
+    app = page("models")
+    app.query_params["part"] = "Leaderboard"
+    shown = next(d.value for d in calm(app.run()).dataframe if "Mean ROC AUC" in d.value)
+    board = tiny[0]["select"].task["leaderboard"].data
+    assert shown["Mean ROC AUC"].tolist() == [arm["auc_mean"] for arm in board]
+
+
+@pytest.mark.parametrize("words", [("logistic", "nothing of that name"), ("small.csv", "large.csv")])
+def test_the_list_of_runs_can_be_searched(page, tiny, words):
+    app = page("models")
+    app.query_params["find"] = words[1]
+    assert "No run fits" in texts(calm(app.run()))
+    app = page("models")
+    app.query_params["find"] = tiny[0].id[-6:]
+    assert "No run fits" not in texts(calm(app.run()))
+
+
+def test_a_run_that_was_killed_is_shown_with_its_cards_and_how_to_go_on(page, other, small_csv):
+    output = run_until(other, r"trial 1/", "train.py", "run", "--data", small_csv, "--target", "churned", "--trials", "3",
+                       "--folds", "3", whole=True)
+    number = output.split("(run-id ")[1].split(")")[0]
+    app = page("models", other)
+    app.query_params["run"] = number
+    calm(app.run())
+    assert f"resume --origin-run-id {number}" in texts(app) or "goes on" in texts(app)
+
+
+def test_a_damaged_model_is_said_and_another_page_still_works(page, other):
+    number = runs.find_run().id
+    for blob in (other / ".metaflow" / "TrainFlow" / "data").rglob("*"):
+        if blob.is_file() and blob.stat().st_size > 500:
+            blob.write_bytes(b"damaged")
+    app = calm(page("predict", other).run())
+    assert "There is no model" in app.error[0].value
+    assert number in tables(app)
+    calm(page("models", other).run())
+
+
+def test_what_nobody_foresaw_is_a_number_and_not_a_traceback(page, monkeypatch, caplog):
+    from lib import run_overview
+
+    def broken(*_):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(run_overview, "summary", broken)
+    app = page("data").run()
     assert not app.exception
-    assert app.code[0].value == "python flows/train.py run"
+    assert "could not be shown" in app.error[0].value
+    assert "secret detail" not in texts(app)
+    assert "secret detail" in caplog.text
