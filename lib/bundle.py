@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from lib.calibration import calibrate
-from lib.conform import compare_columns, compare_names, compare_types, conform
+from lib.conform import compare_columns, compare_names, compare_types, conform_columns
 from lib.doubts import Doubt, doubts, join
-from lib.features import expand
+from lib.features import expand, expand_columns
 from lib.findings import ERROR, Finding, Refused, errors, refuse_errors
 from lib.schema import Schema, from_json
 
@@ -49,8 +49,10 @@ class Bundle:
 
     def probability(self, typed: pd.DataFrame) -> np.ndarray:
         """Calibrated probability of the positive class for typed rows, shape (rows,)."""
-        scores = self.pipeline.predict_proba(expand(typed, self.schema))[:, 1]
-        return calibrate(self.about["calibration"], scores)
+        return self._of_expanded(expand(typed, self.schema))
+
+    def _of_expanded(self, rows: pd.DataFrame) -> np.ndarray:
+        return calibrate(self.about["calibration"], self.pipeline.predict_proba(rows)[:, 1])
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
         """probability, decision, warnings and error for each row of a raw table, in its order and with its index.
@@ -67,10 +69,11 @@ class Bundle:
 
         The model sees `rows` rows at a time, which bounds its memory; `progress(done, of)` is called after each lot.
         """
-        frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+        if not all(isinstance(name, str) for name in frame.columns):
+            frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
         if errors(compare_names(frame, self.schema)):  # rare: then everything that is wrong is looked for
             refuse_errors("The table does not fit the model", compare_columns(frame, self.schema))
-        typed, problems = conform(frame, self.schema)
+        typed, problems = conform_columns(frame, self.schema)
         refuse_errors("The table does not fit the model", compare_types(frame, self.schema, problems))
         found = doubts(frame, typed, problems, self.schema)
         wrong, notes = (join(len(frame), [d for d in found if (d.severity == ERROR) == is_error])
@@ -79,7 +82,8 @@ class Bundle:
         probability = np.full(len(frame), np.nan)
         for start in range(0, len(good), rows):
             lot = good[start:start + rows]
-            probability[lot] = self.probability(typed if len(lot) == len(frame) else typed.iloc[lot])
+            part = typed if len(lot) == len(frame) else {name: values[lot] for name, values in typed.items()}
+            probability[lot] = self._of_expanded(expand_columns(part, self.schema))
             progress(min(start + rows, len(good)), len(good))
         negative, positive = self.about["phrases"]
         decision = np.where(probability >= self.about["threshold"]["value"], positive, negative)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,6 +14,7 @@ from lib.values import BOOLEAN_PAIRS, parse_dates, texts, without_zone
 
 TELLING = 5  # cells of a column that must all be unreadable before the whole table is refused, not just rows
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
+_NO_PROBLEMS = pd.DataFrame(columns=PROBLEM_COLUMNS)  # copied, not made anew: that takes longer than a row's reading
 LARGEST = float(np.finfo("float32").max)  # the trees of every library here take no larger number
 _YES = {yes for _, yes in BOOLEAN_PAIRS}
 _NO = {no for no, _ in BOOLEAN_PAIRS}
@@ -24,34 +27,40 @@ def conform(frame: pd.DataFrame, schema: Schema, used_only: bool = True) -> tupl
     NaT. Problems have one line per cell that could not be read: `row` (position), `column`, `code` (not-a-number,
     infinite, not-a-date, not-yes-or-no) and `value`; such cells are missing in the typed table.
     """
-    typed: dict[str, pd.Series] = {}
+    typed, problems = conform_columns(frame, schema, used_only)
+    return pd.DataFrame(typed, index=frame.index), problems
+
+
+def conform_columns(frame: pd.DataFrame, schema: Schema,
+                    used_only: bool = True) -> tuple[dict[str, Any], pd.DataFrame]:
+    """As `conform`, with the typed columns as arrays by name: around one row a table costs more than its reading."""
+    typed: dict[str, Any] = {}
     problems: list[pd.DataFrame] = []
     for column in schema.columns:
         if column.name in frame.columns and (column.used or not used_only):
             typed[column.name], found = conform_column(frame[column.name], column)
             problems += found
-    table = pd.DataFrame(typed, index=frame.index)
-    return table, pd.concat(problems, ignore_index=True) if problems else pd.DataFrame(columns=PROBLEM_COLUMNS)
+    return typed, pd.concat(problems, ignore_index=True) if problems else _NO_PROBLEMS.copy()
 
 
-def conform_column(values: pd.Series, column: Column) -> tuple[pd.Series, list[pd.DataFrame]]:
-    """One column brought to its kind, and its unreadable cells."""
-    missing = values.isna().to_numpy()
+def conform_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.DataFrame]]:
+    """One column brought to its kind, as an array without index, and its unreadable cells."""
+    missing = values.array.isna()
     if column.kind == "numeric":
         numbers = to_numbers(values, "numeric", dict(column.parse))
         infinite = np.abs(numbers) > LARGEST
         bad = np.isnan(numbers) & ~missing
-        clean = pd.Series(np.where(infinite, np.nan, numbers), index=values.index)
+        clean = np.where(infinite, np.nan, numbers)
         return clean, _cells(values, column, bad, "not-a-number") + _cells(values, column, infinite, "infinite")
     if column.kind == "date":
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
-            return without_zone(values), []
-        dates = parse_dates(texts(values), dict(column.parse))
-        return dates, _cells(values, column, dates.isna().to_numpy() & ~missing, "not-a-date")
+            return without_zone(values).array, []
+        dates = parse_dates(texts(values), dict(column.parse)).array
+        return dates, _cells(values, column, dates.isna() & ~missing, "not-a-date")
     if column.kind == "boolean":
         flags = _flags(values, column)
-        return flags, _cells(values, column, flags.isna().to_numpy() & ~missing, "not-yes-or-no")
-    return texts(values), []
+        return flags, _cells(values, column, np.isnan(flags) & ~missing, "not-yes-or-no")
+    return texts(values).array, []
 
 
 def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
@@ -96,7 +105,9 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
 
     `problems`: what `conform` found in this table.
     """
-    found = []
+    found: list[Finding] = []
+    if not len(problems):
+        return found
     for name, cells in problems["column"].value_counts().items():
         if cells >= TELLING and cells == frame[name].notna().sum() and schema[str(name)].used:
             example = str(frame[name].dropna().iloc[0])[:40]
@@ -106,12 +117,12 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
     return sorted(found, key=lambda f: order.index(f.subject))
 
 
-def _flags(values: pd.Series, column: Column) -> pd.Series:
+def _flags(values: pd.Series, column: Column) -> np.ndarray:
     """0.0, 1.0 or NaN; the column's own two spellings first, then the common ones."""
-    lowered = texts(values).str.lower()
     no, yes = (column.levels[0].lower(), column.levels[1].lower()) if len(column.levels) == 2 else ("", "")
     codes = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0), no: 0.0, yes: 1.0}
-    return lowered.map(codes).astype("float64")
+    lowered = np.asarray(texts(values).str.lower().array, dtype=object)
+    return np.array([codes.get(spelling, np.nan) for spelling in lowered], dtype="float64")
 
 
 def _cells(values: pd.Series, column: Column, where: np.ndarray, code: str) -> list[pd.DataFrame]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,12 +32,15 @@ _UNREADABLE = {"not-a-number": "not a number", "infinite": "not finite", "not-a-
                "not-yes-or-no": "neither yes nor no, taken as missing"}
 
 
-def doubts(frame: pd.DataFrame, typed: pd.DataFrame, problems: pd.DataFrame, schema: Schema) -> list[Doubt]:
-    """All doubts about a raw table; `typed` and `problems` are what `lib.conform.conform` made of it."""
+def doubts(frame: pd.DataFrame, typed: Mapping[str, Any], problems: pd.DataFrame, schema: Schema) -> list[Doubt]:
+    """All doubts about a raw table; `typed` and `problems` are what `lib.conform.conform_columns` made of it."""
     found = [_unreadable(str(column), str(code), cells) for (column, code), cells in
              problems.groupby(["column", "code"], sort=False)] if len(problems) else []
-    for name in schema.names():
-        found += _of_column(frame[name], typed[name], schema[name])
+    lost = set(problems["column"])
+    for column in (c for c in schema.columns if c.used):
+        values = typed[column.name]
+        gone = pd.isna(frame[column.name] if column.name in lost else values)  # an unreadable cell is no gap
+        found += _of_column(values, np.asarray(gone), column)
     return found
 
 
@@ -45,9 +48,9 @@ def join(rows: int, found: Iterable[Doubt]) -> np.ndarray:
     """The texts of each row, "; " between them, "" without any; shape (rows,)."""
     told = np.full(rows, "", dtype=object)
     for doubt in found:
-        texts = [doubt.texts] * len(doubt.rows) if isinstance(doubt.texts, str) else doubt.texts
-        for row, text in zip(doubt.rows, texts, strict=True):
-            told[row] = f"{told[row]}; {text}" if told[row] else text
+        before = told[doubt.rows]
+        between = np.where(before == "", "", "; ").astype(object)
+        told[doubt.rows] = before + between + np.array(doubt.texts, dtype=object)
     return told
 
 
@@ -67,27 +70,26 @@ def _unreadable(column: str, code: str, cells: pd.DataFrame) -> Doubt:
                  texts)
 
 
-def _of_column(raw: pd.Series, values: pd.Series, column: Column) -> list[Doubt]:
-    """Gaps, far values and new categories of one column."""
-    name, found = column.name, []
-    gone = raw.isna().to_numpy()
+def _of_column(values: Any, gone: np.ndarray, column: Column) -> list[Doubt]:
+    """Gaps, far values and new categories of one typed column."""
+    name, found = column.name, list[Doubt]()
 
-    def doubt(code: str, rows: np.ndarray, texts: str | list[str]) -> None:
-        if len(rows):
+    def doubt(code: str, where: np.ndarray, told: str | Callable[[Any], str]) -> None:
+        if len(rows := np.flatnonzero(where)):
+            texts = told if isinstance(told, str) else [told(value) for value in values[rows]]
             found.append(Doubt(name, code, WARNING, rows, texts))
 
     if not column.nullable:
-        doubt("missing", np.flatnonzero(gone), f"{name}: missing, which training never saw")
+        doubt("missing", gone, f"{name}: missing, which training never saw")
     if column.kind == "numeric" and column.low is not None and column.high is not None:
-        numbers = values.to_numpy()
-        rows = np.flatnonzero((numbers < column.low) | (numbers > column.high))
-        known = f"is outside the training range {column.low:g} to {column.high:g}"
-        doubt("outside", rows, [f"{name}: {v:g} {known}" for v in numbers[rows]])
+        doubt("outside", (values < column.low) | (values > column.high),
+              lambda v: f"{name}: {v:g} is outside the training range {column.low:g} to {column.high:g}")
     if column.kind == "date" and column.low is not None and column.high is not None:
         span, when = column.high - column.low + 365, days(values)  # later dates are usual, far ones are mistakes
-        rows = np.flatnonzero((when < column.low - span) | (when > column.high + span))
-        doubt("outside", rows, [f"{name}: {v:%Y-%m-%d} is far from the dates in training" for v in values.iloc[rows]])
+        doubt("outside", (when < column.low - span) | (when > column.high + span),
+              lambda v: f"{name}: {v:%Y-%m-%d} is far from the dates in training")
     if column.kind == "categorical" and column.distinct <= len(column.levels):  # else not all levels are known
-        rows = np.flatnonzero(~values.isin(column.levels).to_numpy() & ~gone)
-        doubt("unseen", rows, [f"{name}: {str(v)[:80]!r} was not seen in training" for v in values.iloc[rows]])
+        new = {word for word in values.unique() if isinstance(word, str)} - set(column.levels)
+        doubt("unseen", np.asarray(values.isin(list(new))) if new else np.zeros(len(values), dtype=bool),
+              lambda v: f"{name}: {str(v)[:80]!r} was not seen in training")
     return found

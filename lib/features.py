@@ -7,6 +7,7 @@ same training rows. No class of ours is ever inside a fitted pipeline, so old mo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,12 @@ def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     A date becomes days since 1970, month, weekday and, where there is one, the hour; two to four date columns also
     give their pairwise distance in days. Missing categories and texts become texts of their own.
     """
-    columns: dict[str, np.ndarray] = {}
+    return expand_columns({name: typed[name].array for name in schema.names()}, schema, typed.index)
+
+
+def expand_columns(typed: Mapping[str, Any], schema: Schema, index: pd.Index | None = None) -> pd.DataFrame:
+    """As `expand`, from the columns as arrays by name (`lib.conform.conform_columns`)."""
+    columns: dict[str, Any] = {}
     taken = {column.name for column in schema.columns}  # a column of the table keeps its name, no part may take it
     dates = {name: days(typed[name]) for name in schema.names("date")}
     for name in schema.names():
@@ -39,14 +45,15 @@ def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
             columns |= {key: part for key, part in _date_parts(name, values, dates[name]).items()
                         if key == name or key not in taken}
         elif kind in ("categorical", "text"):
-            columns[name] = values.fillna(MISSING if kind == "categorical" else "").to_numpy(dtype=object)
+            words = values if values.dtype == "str" else pd.array(values, dtype="str")
+            columns[name] = words.fillna(MISSING if kind == "categorical" else "")
         else:
-            columns[name] = values.to_numpy(dtype="float64")
+            columns[name] = np.asarray(values, dtype="float64")
     names = list(dates)
     if 2 <= len(names) <= 4:
         columns |= {key: dates[a] - dates[b] for i, a in enumerate(names) for b in names[i + 1:]
                     if (key := f"{a} - {b} (days)") not in taken}
-    return pd.DataFrame(columns, index=typed.index)
+    return pd.DataFrame(columns, index=index)
 
 
 def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
@@ -134,9 +141,9 @@ def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
     return ColumnTransformer([p for p in parts if len(p[2])], sparse_threshold=0, verbose_feature_names_out=False)
 
 
-def _date_parts(name: str, values: pd.Series, number: np.ndarray) -> dict[str, np.ndarray]:
-    parts = {name: number, f"{name} (month)": values.dt.month, f"{name} (weekday)": values.dt.weekday,
-             f"{name} (hour)": values.dt.hour}
+def _date_parts(name: str, stamps: Any, number: np.ndarray) -> dict[str, np.ndarray]:
+    parts = {name: number, f"{name} (month)": stamps.month, f"{name} (weekday)": stamps.weekday,
+             f"{name} (hour)": stamps.hour}
     return {key: np.asarray(part, dtype="float64") for key, part in parts.items()}
 
 

@@ -164,11 +164,11 @@ def to_numbers(values: pd.Series, kind: str, parse: dict[str, str]) -> np.ndarra
     if kind == "date":
         return days(values if pd.api.types.is_datetime64_any_dtype(values.dtype) else parse_dates(texts(values), parse))
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return values.to_numpy(dtype="float64", na_value=np.nan)
+        return values.array.to_numpy(dtype="float64", na_value=np.nan)
     return parse_numbers(texts(values), parse or NUMBER_RULES[0]).to_numpy(dtype="float64")
 
 
-def days(dates: pd.Series) -> np.ndarray:
-    """Days since 1970-01-01 as float64, with the time of day as a fraction."""
-    seconds = without_zone(dates).to_numpy().astype("float64") / 1e6
-    return np.where(dates.isna().to_numpy(), np.nan, seconds / 86400)
+def days(dates: pd.Series | Any) -> np.ndarray:
+    """Days since 1970-01-01 as float64, with the time of day as a fraction; `dates`: a column or its array."""
+    moments = np.asarray(without_zone(dates))
+    return np.where(np.isnat(moments), np.nan, moments.astype("float64") / 1e6 / 86400)

@@ -32,6 +32,8 @@ def texts(values: pd.Series) -> pd.Series:
         return values.astype("str").where(values.notna())
     if pd.api.types.is_float_dtype(values.dtype):  # cell by cell: 1.0 is "1" whatever else the column holds
         return (values + 0.0).astype("str").str.removesuffix(".0").where(values.notna()).astype("str")
+    if values.dtype == "str":
+        return values.str.strip()
     return values.astype("str").where(values.notna()).astype("str").str.strip()
 
 
@@ -68,11 +70,12 @@ def parse_dates(values: pd.Series, rule: dict[str, str]) -> pd.Series:
     wanted = rule.get("format", "ISO8601")
     if wanted == "ISO8601":  # pandas reads "2020" and "202001" as ISO too; those are numbers to us
         values = values.where(values.str.match(r"\d{4}-\d{2}-\d{2}").fillna(False).astype(bool))
-    return without_zone(pd.to_datetime(values, format=wanted, errors="coerce", utc=True))
+    stamps = pd.to_datetime(values.array, format=wanted, errors="coerce", utc=True)  # an index: far quicker than .dt
+    return pd.Series(stamps.tz_convert(None).as_unit("us"), index=values.index)
 
 
 def without_zone(dates: pd.Series) -> pd.Series:
     """Datetimes as datetime64[us] without a zone; zoned times in UTC."""
     if isinstance(dates.dtype, pd.DatetimeTZDtype):
         dates = dates.dt.tz_convert(None)
-    return dates.astype("datetime64[us]")
+    return dates if dates.dtype == "datetime64[us]" else dates.astype("datetime64[us]")
