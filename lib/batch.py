@@ -18,9 +18,11 @@ from lib.scoring import free_names, tally
 ID = "prediction_id"
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
 _NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")  # any fixed one: it makes our ids ours
-# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also behind white space and in full-width form.
-_FORMULA = r"^\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"
-_NUMBER = r"^(?=.*\d)[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)?(?:\.\d*)?(?:[eE][-+]?\d+)?%?$"
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and behind white space or
+# characters that show nothing. Both patterns are within what RE2 knows, else pandas takes its slow way.
+_UNSEEN = "[\\x00-\\x20\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
+_FORMULA = f"^{_UNSEEN}*[-=+@\uff1d\uff0b\uff0d\uff20]|^[\\t\\r\\n]"
+_NUMBER = r"[-+]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?%?"
 
 
 def score_batch(bundle: Bundle, frame: pd.DataFrame, key: str, *, rows: int = 10_000,
@@ -49,7 +51,7 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     for place, dtype in enumerate(frame.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
             values = frame.iloc[:, place]
-            safe.isetitem(place, _defused(values.astype("str")).where(values.notna()).array)
+            safe.isetitem(place, _defused(values.astype("str")).array)
     return safe
 
 
@@ -63,7 +65,7 @@ def lift_at(probability: pd.Series, count: int) -> dict[str, Any]:
     {'count': 1, 'expected_positives': 0.9, 'rate': 0.9, 'overall_rate': 0.5, 'lift': 1.8}
     """
     known = np.sort(probability.dropna().to_numpy())[::-1]
-    count = min(count, len(known))
+    count = max(0, min(count, len(known)))
     expected = float(known[:count].sum())
     rate = expected / count if count else 0.0
     overall = float(known.mean()) if len(known) else 0.0
@@ -84,5 +86,9 @@ def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _defused(texts: pd.Series) -> pd.Series:
-    risky = (texts.str.contains(_FORMULA, na=False) & ~texts.str.match(_NUMBER, na=False)).astype(bool)
+    """Texts of dtype `str`, the formulas among them with an apostrophe."""
+    risky = texts.str.contains(_FORMULA, na=False)
+    if not risky.any():  # the usual case
+        return texts
+    risky &= ~texts.str.fullmatch(_NUMBER, na=False)
     return texts.where(~risky, "'" + texts)

@@ -48,6 +48,22 @@ def test_lots_change_nothing_and_progress_reaches_the_end(bundle):
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
 
+def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle):
+    bad = FRAME.astype({"age": "object"})
+    bad.loc[10:19, "age"] = "x"
+    scored, tally, _ = score_batch(bundle, bad, "a", rows=10)  # nothing in the second lot reads
+    assert scored["error"].ne("").tolist() == [10 <= row < 20 for row in range(40)]
+    assert (tally["refused"], tally["doubts"]) == (10, {"unreadable": {"age": 10}})
+    with pytest.raises(Refused, match=r"column-type \[age\]: expected numeric values; found no cell that reads so, such as 'x'"):
+        score_batch(bundle, FRAME.assign(age="x"), "a", rows=10)
+
+
+def test_no_rows_give_a_table_of_all_columns(bundle):
+    scored, tally, _ = score_batch(bundle, FRAME.head(0), "a")
+    assert (list(scored.columns)[:2], len(scored)) == (["prediction_id", "age"], 0)
+    assert (tally["rows"], tally["doubts"]) == (0, {})
+
+
 def test_columns_of_our_names_are_kept_under_another(bundle):
     scored, *_ = score_batch(bundle, FRAME.assign(prediction_id="mine", probability=7), "a")
     assert scored["input_prediction_id"].unique().tolist() == ["mine"]
@@ -59,12 +75,13 @@ def test_a_table_of_other_columns_is_refused_with_the_diff(bundle):
         score_batch(bundle, FRAME.rename(columns={"town": "city"}), "a")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1", "-", "=cmd|' /C calc'!A0", "+49 30 1234", "\n=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1", "-", "=cmd|' /C calc'!A0", "+49 30 1234", "\n=1",
+                                  "\u00a0=1", "\ufeff=1", "\u200b@x", "\x0b=1", "+.e5", "-,123"])
 def test_formulas_are_disarmed(text):
     assert neutralise(pd.DataFrame({"a": [text]}))["a"].iloc[0] == "'" + text
 
 
-@pytest.mark.parametrize("text", ["-5", "+3.2", "-1,234.5", "1e5", "-1e-3", "-5%", "plain", "a=b", "", "3-4", "'=1"])
+@pytest.mark.parametrize("text", ["-5", "+3.2", "-1,234.5", "1e5", "-1e-3", "-5%", "-.5", "+5.", "-1,234,567", "plain", "a=b", "", "3-4", "'=1"])
 def test_numbers_and_plain_texts_stay(text):
     assert neutralise(pd.DataFrame({"a": [text]}))["a"].iloc[0] == text
 
@@ -79,11 +96,21 @@ def test_names_are_disarmed_numbers_and_gaps_stay_and_the_table_reads_back():
     assert frame["b"].iloc[0] == "=1"
 
 
+def test_times_and_mixed_cells_are_disarmed_too():
+    frame = pd.DataFrame({"t": pd.to_timedelta([-1, 1], unit="D"), "o": pd.Series(["=1", -5], dtype="object"), "d": pd.Timestamp("2024-01-02")})
+    safe = neutralise(frame)
+    assert safe["t"].tolist() == ["'-1 days", "1 days"]
+    assert safe["o"].tolist() == ["'=1", "-5"]
+    assert safe["d"].equals(frame["d"])
+    assert neutralise(frame.head(0)).shape == (0, 3)
+
+
 def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probability():
     found = lift_at(pd.Series([0.6, np.nan, 0.2, 0.4]), 2)
     assert found == {"count": 2, "expected_positives": pytest.approx(1.0), "rate": pytest.approx(0.5),
                      "overall_rate": pytest.approx(0.4), "lift": pytest.approx(1.25)}
     assert lift_at(pd.Series([0.6, 0.2]), 9)["count"] == 2
+    assert lift_at(pd.Series([0.6, 0.2]), -1)["count"] == 0
     assert lift_at(pd.Series([0.0, 0.0]), 1)["lift"] is None
 
 
