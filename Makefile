@@ -26,8 +26,9 @@ check: $(READY) database browser  ## linter, types, then the whole test suite
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(READY) browser  ## measure orchestration, imports and prediction; prints a table
+bench: $(READY) browser  ## measure orchestration, imports and the app; prints tables
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench_app
 
 install: $(READY)  ## only the virtual environment
 $(READY): requirements.txt

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from frontend.words import UNKNOWN, plain, shown
 from lib.bundle import Bundle
 from lib.schema import Column
 
-UNKNOWN = "unknown"
 SHOWN = 24  # columns asked at once, the most important; the others are folded away
 
 
@@ -48,7 +47,8 @@ def ask(bundle: Bundle, column: Column, key: str, start: Any = "typical") -> Any
         options += [start] if start not in options else []
         st.session_state.setdefault(key, start)
         if column.kind == "boolean":
-            return st.radio(label, options, format_func=shown, key=key, help=text, horizontal=True)
+            return st.radio(label, options, format_func=lambda level: plain(shown(level)), key=key, help=text,
+                            horizontal=True)
         return st.selectbox(label, options, format_func=shown, key=key, help=text, accept_new_options=True)
     st.session_state.setdefault(key, start or "")
     return st.text_area(label, key=key, help=text, placeholder=scope["help"].get(column.name)) or None
@@ -58,18 +58,6 @@ def column_label(bundle: Bundle, column: Column) -> str:
     """The column's name with its unit, free of Markdown."""
     unit = bundle.about["scope"]["units"].get(column.name)
     return plain(f"{column.name} ({unit})" if unit else column.name)
-
-
-def plain(text: object) -> str:
-    """Text from data with Streamlit's Markdown signs escaped, for labels and captions.
-
-    An underscore inside a word is no sign, and stays: a screen reader reads labels as they are written.
-
-    >>> plain("a_b *x* _y_ [z](w) $1$ :smile:")
-    'a_b \\\\*x\\\\* \\\\_y\\\\_ \\\\[z\\\\](w) \\\\$1\\\\$ \\\\:smile:'
-    """
-    line = " ".join(str(text).split())
-    return re.sub(r"[\\`*\[\]$~<>|]|:(?=\w)|(?<!\w)[_#]|_(?!\w)", r"\\\g<0>", line)
 
 
 def describe(bundle: Bundle, column: Column) -> str:
@@ -132,11 +120,6 @@ def _in_order(bundle: Bundle) -> list[Column]:
         return columns
     weight = {line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])}
     return sorted(columns, key=lambda c: -weight.get(c.name, 0.0))
-
-
-def shown(value: Any) -> str:
-    """A plain value as text."""
-    return UNKNOWN if value is None else str(value)
 
 
 def _day(days: float) -> str:

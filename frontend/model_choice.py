@@ -18,8 +18,9 @@ OWN = "own_threshold"  # session state: {run_id: {value, why}} from the page Dec
 
 def ask() -> None:
     """The sidebar's selection; the choice stands in the address as ?model=."""
-    reading.latest_id()  # without a finished run there is nothing to choose
     finished = [r for r in reading.run_ids() if reading.overview(r)["status"] == run_overview.FINISHED]
+    if not finished:
+        return  # nothing to choose yet; the pages say what to type
     choose("Model", [LATEST, *finished], "model", _label,
            help="The newest finished run, or a certain one. The address keeps the choice.")
     told = reading.overview(run_id())

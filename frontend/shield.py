@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 import streamlit as st
 
+from frontend.words import plain
 from lib.findings import ERROR, Finding, Refused
 
 log = logging.getLogger("fivefold")
@@ -31,16 +32,17 @@ def guard(show: Callable[[], None]) -> None:
 
 def tell(refused: Refused) -> None:
     """All reasons of a refusal, as a table: they hold text from data. Where no model is, say what to type."""
-    st.error(str(refused).splitlines()[0], icon=":material/error:")
+    st.error(plain(str(refused).splitlines()[0]), icon=":material/error:")
     findings(refused.findings, (ERROR,))
     if any(f.code == "run-missing" for f in refused.findings):
         no_model()
 
 
 def findings(found: Iterable[Finding], severities: Iterable[str] = tuple(MARKS)) -> None:
-    """Findings of the given severities as a table, the gravest first."""
+    """Findings of the given severities as a table, the gravest first. A table's cells are read as Markdown."""
     wanted = tuple(severities)
-    rows = [{"": MARKS[f.severity], "Subject": f.subject, "Found": f.found, "Expected": f.expected, "To do": f.action}
+    rows = [{"": MARKS[f.severity], "Subject": plain(f.subject), "Found": plain(f.found), "Expected": plain(f.expected),
+             "To do": plain(f.action)}
             for f in sorted(found, key=lambda f: list(MARKS).index(f.severity)) if f.severity in wanted]
     if rows:
         st.table(pd.DataFrame(rows).set_index(""))

@@ -119,8 +119,9 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
 
 def _flags(values: pd.Series, column: Column) -> np.ndarray:
     """0.0, 1.0 or NaN; the column's own two spellings first, then the common ones."""
-    no, yes = (column.levels[0].lower(), column.levels[1].lower()) if len(column.levels) == 2 else ("", "")
-    codes = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0), no: 0.0, yes: 1.0}
+    codes = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0)}
+    if len(column.levels) == 2:
+        codes |= {column.levels[0].lower(): 0.0, column.levels[1].lower(): 1.0}
     lowered = np.asarray(texts(values).str.lower().array, dtype=object)
     return np.array([codes.get(spelling, np.nan) for spelling in lowered], dtype="float64")
 

@@ -39,10 +39,15 @@ def arms(run: Any) -> Iterator[tuple[str, Any]]:
     """(algorithm, newest task) of each arm that has begun, in the flow's order."""
     try:
         names = run["split"].task["arms"].data
-        tasks = {task.index: task for task in sorted(run["tune"], key=lambda task: task.created_at)}
+        tasks = {_index(task): task for task in sorted(run["tune"], key=lambda task: task.created_at)}
     except Exception:  # the step has not begun, or its artifacts cannot be read
         return
     yield from ((name, tasks[index]) for index, name in enumerate(names) if index in tasks)
+
+
+def _index(task: Any) -> int:
+    """A task's place in its foreach, from its metadata: `Task.index` is an artifact, which a running task has not."""
+    return int(task.metadata_dict["foreach-execution-path"].rsplit(":", 1)[1])
 
 
 def drawn_at(task: Any) -> datetime | None:
@@ -66,6 +71,6 @@ def _contained(html: str, data: dict[str, Any] | None) -> str:
     if not data:
         return html
     written = json.dumps(data).replace("<", "\\u003c")  # inside a script element no text may close it
-    update = f"<script>window.addEventListener('load', () => window.metaflow_card_update({written}))</script>"
+    update = f"<script>window.addEventListener('load', () => window.metaflow_card_update?.({written}))</script>"
     head, end, tail = html.rpartition("</body>")
     return head + update + end + tail

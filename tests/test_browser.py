@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from lib import runs
 from lib.bundle import from_bytes
 from tests.browser import Visit, app, chromium
-from tests.running import open_run, run_flow, run_id
+from tests.running import command, environment, open_run, run_flow, run_id
+from tests.tables import mixed
 
 pytestmark = pytest.mark.slow
 
+EVIL = '<img src="http://elsewhere.test/x" onerror="alert(1)"><script>alert(2)</script>'
+IMAGE = "![x](http://elsewhere.test/y.png)"
+
 
 @pytest.fixture(scope="module")
-def second(store, scope, tiny):
-    """Another run on the same data, with a scope, to compare with."""
+def second(store, scope, tiny, address):
+    """Another run on the same data, with a scope; trained while the app is up."""
     done = run_flow(store, "train.py", "--config", "scope", "scope.toml", "run", "--seed", "1",
                     "--mlflow-uri", f"sqlite:///{store}/mlflow.db", "--trials", "1", "--folds", "3")
     assert done.returncode == 0, done.stdout
@@ -32,24 +41,52 @@ def scope(store, small_csv):
 
 
 @pytest.fixture(scope="module")
-def browser(scope, second):
+def hostile(store, second, tmp_path_factory):
+    """A run on a table whose names and texts are HTML and Markdown that would call home."""
+    rows = mixed(240).rename(columns={"amount": EVIL, "region": "[x](javascript:alert(1))"})
+    rows["[x](javascript:alert(1))"] = rows["[x](javascript:alert(1))"].replace({"north": EVIL, "south": IMAGE})
+    rows["left"] = rows["left"].replace({"yes": IMAGE, "no": "<b>no</b>"})
+    folder = tmp_path_factory.mktemp("hostile")
+    rows.to_csv(folder / "rows.csv", index=False)
+    (folder / "scope.toml").write_text(
+        f"title = '{EVIL}'\nquestion = '{IMAGE}'\ndata = 'rows.csv'\n[target]\ncolumn = 'left'\npositive = '{IMAGE}'\n"
+        f"positive_phrase = '{IMAGE}'\nnegative_phrase = '{EVIL}'\n[columns]\nchangeable = ['shop', '{EVIL}']\n"
+        f"[columns.help]\nage = '{EVIL} {IMAGE}'\n[columns.units]\nage = '{IMAGE}'\n")
+    done = run_flow(store, "train.py", "--config", "scope", folder / "scope.toml", "run", "--trials", "1", "--folds", "3",
+                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db")
+    assert done.returncode == 0, done.stdout
+    return open_run(store, run_id(done.stdout)), rows
+
+
+@pytest.fixture(scope="module")
+def browser():
     with chromium() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def address(store, scope, second):
+def address(store, browser, tiny):
+    """The app, which has shown the first model before the second is trained."""
     with app(store) as found:
+        early = Visit(browser, found)
+        early.open()
+        assert early.page.get_by_text(f"Run {tiny[0].id}").count() == 1
+        early.context.close()
         yield found
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(browser, address, second):
     """A visit that must end without a fault."""
     made = Visit(browser, address)
     yield made
     made.context.close()
     assert made.faults == []
+
+
+def test_a_model_trained_while_the_app_was_up_is_there_without_a_restart(visit, second):
+    visit.open()
+    assert visit.page.get_by_text(f"Run {second.id}").count() == 1
 
 
 def metric(visit: Visit, label: str) -> str:
@@ -187,3 +224,64 @@ def test_every_control_has_a_name_for_screen_readers(visit):
                      && !e.getAttribute('aria-labelledby') && !e.title && e.type !== 'hidden')
         .map(e => e.outerHTML.slice(0, 200))""")
     assert unnamed == []
+
+
+def test_a_run_that_goes_on_shows_its_live_cards_and_they_move(visit, store, small_csv):
+    flow = subprocess.Popen(command("train.py", "run", "--data", small_csv, "--target", "churned", "--trials", "40", "--folds", "3",
+                                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db"), cwd=store, env=environment(store), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        output = ""
+        while "trial 2/" not in output:
+            output += flow.stdout.readline()
+        visit.open(f"models?run={run_id(output)}&part=Cards")
+        assert visit.page.get_by_text("This run goes on").count() == 1
+        frame = visit.page.frame_locator("iframe").first
+        frame.get_by_text("Best so far").wait_for()
+        seen = set()
+        for _ in range(60):
+            seen.add(frame.locator("body").inner_text())
+            if len(seen) > 1:
+                break
+            visit.page.wait_for_timeout(500)
+        visit.shot("live")
+        assert len(seen) > 1
+    finally:
+        os.killpg(flow.pid, signal.SIGKILL)
+        flow.wait(30)
+        flow.stdout.close()
+
+
+def test_names_and_texts_that_are_html_or_markdown_do_nothing(visit, hostile, tmp_path):
+    run, rows = hostile
+    page, alerts = visit.page, []
+    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    visit.open(f"?model={run.id}")
+    page.get_by_role("button", name="Predict", exact=True).click()
+    page.get_by_text("What would turn the decision").wait_for()
+    visit.settle()
+    visit.shot("hostile")
+    path = tmp_path / "rows.csv"
+    rows.assign(age=["<b>x</b>" + IMAGE, *rows["age"].astype("str").iloc[1:]]).head(30).to_csv(path, index=False)
+    visit.open(f"batch?model={run.id}")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_text("Highest probabilities").wait_for()
+    rows[["age", "member"]].to_csv(path, index=False)
+    visit.open(f"batch?model={run.id}")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_text("does not fit the model").wait_for()
+    for place in (f"decision?model={run.id}", f"data?model={run.id}", f"data?model={run.id}&view=All+columns",
+                  f"data?model={run.id}&view=Findings", f"models?run={run.id}", f"models?run={run.id}&part=Leaderboard",
+                  f"models?run={run.id}&part=Curves", f"models?run={run.id}&part=Cards&card=eda",
+                  f"models?run={run.id}&part=Cards&card=evaluation"):
+        visit.open(place)
+        assert page.locator("img[src*=elsewhere], a[href^=javascript]").count() == 0, place
+        page.wait_for_timeout(800)
+    assert alerts == []
+
+
+def test_the_app_listens_on_this_machine_only(address):
+    port = f"{int(address.rsplit(':', 1)[1]):04X}"
+    heard = [line.split()[1] for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+             if line.split()[3] == "0A" and line.split()[1].endswith(f":{port}")]
+    assert heard == [f"0100007F:{port}"]

@@ -282,3 +282,11 @@ def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
     assert from_dicts([f.to_dict() for f in findings]) == findings
     with pytest.raises(ValueError, match="severity: expected one of"):
         Finding("a", "fatal", "s", "f")
+
+
+def test_an_empty_text_is_neither_yes_nor_no_where_the_contract_knows_no_two_spellings():
+    typed, problems = conform(pd.DataFrame({"flag": pd.Series(["yes", "", "no"], dtype="str")}),
+                              Schema((Column("flag", "boolean", levels=("yes",)),), "y", "no", "yes"))
+    assert typed["flag"].tolist()[::2] == [1.0, 0.0]
+    assert np.isnan(typed["flag"].iloc[1])
+    assert problems["code"].tolist() == ["not-yes-or-no"]

@@ -12,6 +12,7 @@ import streamlit as st
 
 from frontend import form, model_choice, shield
 from frontend.drawing import draw
+from frontend.words import plain
 from lib import batch, charts_case, sources
 from lib.bundle import Bundle
 
@@ -78,7 +79,7 @@ def show(bundle: Bundle, kept: dict[str, Any]) -> None:
         st.dataframe(bad[["error", *(c for c in bad.columns if c not in ("error", *_RESULTS))]].head(SHOWN))
         _first(len(bad))
     if tally["scored"]:
-        st.subheader(form.plain(f"{tally['decisions'].get(acted, 0):,} of {tally['scored']:,} {acted}"))
+        st.subheader(plain(f"{tally['decisions'].get(acted, 0):,} of {tally['scored']:,} {acted}"))
         draw(charts_case.histogram(batch.histogram(scored["probability"]), threshold), "Rows by probability")
         st.subheader("Highest probabilities")
         st.dataframe(batch.top(scored, SHOWN), column_config={
@@ -107,7 +108,7 @@ def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
     count = st.number_input("Number of cases", 1, max(1, tally["scored"]), min(500, tally["scored"]), key="capacity")
     found = batch.lift_at(scored["probability"], int(count))
     one, two, three = st.columns(3)
-    one.metric(form.plain(f"Of them {acted}"), f"{found['expected_positives']:,.0f}", border=True,
+    one.metric(plain(f"Of them {acted}"), f"{found['expected_positives']:,.0f}", border=True,
                help="Expected: the sum of calibrated probabilities, as good as the calibration; no label is known.")
     two.metric("Share among them", f"{found['rate']:.1%}", border=True)
     three.metric("Lift over chance", "–" if found["lift"] is None else f"{found['lift']:.2f} ×", border=True)

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from frontend import form, model_choice, reading, shield
+from frontend import model_choice, reading, shield
 from frontend.drawing import draw
+from frontend.words import plain
 from lib import charts
 from lib.findings import from_dicts
 
@@ -17,13 +18,13 @@ def main() -> None:
     summary = reading.summary(model_choice.run_id())
     scope, seen = summary["scope"], summary["overview"]
     words = (scope["negative_phrase"] or "negative", scope["positive_phrase"] or "positive")
-    st.title(form.plain(scope["title"] or "Data"))
+    st.title(plain(scope["title"] or "Data"))
     st.text(f"{summary['source'].get('source', '')} · md5 {summary['source'].get('md5', '')}")
     boxes = st.columns(4)
     boxes[0].metric("Rows", f"{seen['rows']:,}", border=True)
-    boxes[1].metric("Columns", f"{seen['columns']:,}", border=True, help=form.plain(", ".join(
+    boxes[1].metric("Columns", f"{seen['columns']:,}", border=True, help=plain(", ".join(
         f"{n} {kind}" for kind, n in seen["kinds"].items())))
-    boxes[2].metric(form.plain(f"Share {words[1]}"), _percent(seen["positive_rate"]), border=True,
+    boxes[2].metric(plain(f"Share {words[1]}"), _percent(seen["positive_rate"]), border=True,
                     help=f"95% interval {_percent(seen['positive_low'])} to {_percent(seen['positive_high'])}")
     boxes[3].metric("Missing cells", _percent(seen["missing_share"]), border=True)
     part = st.segmented_control("Show", list(PARTS), default="One column", required=True, key="view",
@@ -40,7 +41,7 @@ def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
     if column["help"]:
         st.text(column["help"])
     if not column["used"]:
-        st.info(form.plain(f"Not used by the model: {column['why']}"), icon=":material/block:")
+        st.info(plain(f"Not used by the model: {column['why']}"), icon=":material/block:")
     if any(key in column for key in ("histogram", "levels", "periods")) and column["distinct"]:
         left, right = st.columns(2)
         draw(charts.distribution(column, words), "How the values spread in each class", left)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend import form, model_choice, reading
+from frontend import model_choice, reading
 from frontend.drawing import draw
+from frontend.words import plain
 from lib import charts_case, decision
 
 
@@ -19,15 +20,15 @@ def main() -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         miss = _slider("Cost of a miss", "miss", scope["cost_miss"],
-                       form.plain(f"A case that {positive} and was not acted upon."))
+                       plain(f"A case that {positive} and was not acted upon."))
         alarm = _slider("Cost of a false alarm", "alarm", scope["cost_false_alarm"],
-                        form.plain(f"A case that {negative} and was acted upon."))
+                        plain(f"A case that {negative} and was acted upon."))
         capacity = st.slider("Capacity: largest share that can be acted upon", 1, 100, key="share", format="%d%%",
                              value=max(1, round(100 * (scope["capacity"] or 1))), bind="query-params") / 100
         found = decision.decide(y, q, miss, alarm, capacity if capacity < 1 else None)
         chosen, told = found["threshold"], found["consequences"]
         act = f"{chosen['value']:.1%} or more" if chosen["value"] < 1 else "nobody"
-        st.metric("Act at a probability of", act, border=True, help=form.plain(chosen["why"]))
+        st.metric("Act at a probability of", act, border=True, help=plain(chosen["why"]))
         st.caption(f"The model's own threshold is {own['value']:.1%}. With perfectly calibrated probabilities and no "
                    f"limit of capacity it would be {chosen['theory']:.1%} (Elkan 2001).")
         st.button("Use this threshold during my visit", type="primary", on_click=model_choice.keep_threshold,
@@ -39,8 +40,8 @@ def main() -> None:
         st.subheader("Of 1,000 customers" if "customer" in scope["question"].lower() else "Of 1,000 cases")
         per = told["per_1000"]
         st.table({"": ["acted upon", "left alone"],
-                  form.plain(f"{positive}"): [f"{per['tp']:,.0f}", f"{per['fn']:,.0f} (missed)"],
-                  form.plain(f"{negative}"): [f"{per['fp']:,.0f} (false alarms)", f"{per['tn']:,.0f}"]})
+                  plain(f"{positive}"): [f"{per['tp']:,.0f}", f"{per['fn']:,.0f} (missed)"],
+                  plain(f"{negative}"): [f"{per['fp']:,.0f} (false alarms)", f"{per['tn']:,.0f}"]})
         one, two, three = st.columns(3)
         one.metric("Cost per 1,000", f"{told['cost_per_1000']:,.6g}", border=True)
         two.metric("Acting on nobody", f"{told['nobody_per_1000']:,.6g}", border=True)

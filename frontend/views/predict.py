@@ -10,6 +10,7 @@ import streamlit as st
 
 from frontend import form, model_choice, shield
 from frontend.drawing import draw
+from frontend.words import plain, shown
 from lib import cases, charts_case, explain, whatif
 from lib.bundle import Bundle
 from lib.findings import Refused
@@ -21,7 +22,7 @@ ANSWER = "answer"  # session state: what was asked last and what was answered
 def main() -> None:
     bundle = model_choice.bundle()
     scope = bundle.about["scope"]
-    st.title(form.plain(scope["title"] or f"Predict {scope['target']}"))
+    st.title(plain(scope["title"] or f"Predict {scope['target']}"))
     if scope["question"]:
         st.text(scope["question"])
     left, right = st.columns([3, 2], gap="large")
@@ -68,11 +69,11 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
     decision = bundle.about["phrases"][int(told["probability"] >= threshold["value"])]
     one, two = st.columns(2)
     one.metric("Probability", f"{told['probability']:.1%}", border=True,
-               help=form.plain(f"Calibrated: of cases like it about that share {bundle.about['phrases'][1]}."))
-    two.metric("Decision", decision, border=True, help=form.plain(
+               help=plain(f"Calibrated: of cases like it about that share {bundle.about['phrases'][1]}."))
+    two.metric("Decision", plain(decision), border=True, help=plain(
         f"{bundle.about['phrases'][1]!r} at {threshold['value']:.1%} or more: {threshold['why']}"))
     for doubt in filter(None, told["warnings"].split("; ")):
-        st.warning(form.plain(doubt), icon=":material/warning:")
+        st.warning(plain(doubt), icon=":material/warning:")
     reference = bundle.about["reference"]
     below = whatif.share_below(reference["scores"], told["probability"])
     st.text(f"Higher than {below:.0%} of the {reference['rows']:,} training rows.")
@@ -99,7 +100,7 @@ def show_reasons(why: dict[str, Any], before: dict[str, Any] | None = None) -> N
     st.caption(f"An average training row has {why['base']:.1%}; that and all contributions add up to "
                f"{why['probability']:.1%}. They say how the model reckons, not what causes what.")
     with st.expander("The same as a table"):
-        st.dataframe(pd.DataFrame([{"Column": c["column"], "Value": form.shown(c["value"]),
+        st.dataframe(pd.DataFrame([{"Column": c["column"], "Value": shown(c["value"]),
                                     "Points": 100 * c["contribution"]} for c in
                                    sorted(why["contributions"], key=lambda c: -abs(c["contribution"]))]),
                      hide_index=True, column_config={"Points": st.column_config.NumberColumn(format="%+.2f")})
@@ -130,9 +131,9 @@ def _what_if(bundle: Bundle, told: dict[str, Any]) -> None:
     one, two = st.columns(2)
     one.metric("Probability then", f"{scored['probability']:.1%}", border=True,
                delta=f"{100 * (scored['probability'] - told['probability']):+.1f} points", delta_color="off")
-    two.metric("Decision then", scored["decision"], border=True)
+    two.metric("Decision then", plain(scored["decision"]), border=True)
     for doubt in filter(None, scored["warnings"].split("; ")):
-        st.warning(form.plain(doubt), icon=":material/warning:")
+        st.warning(plain(doubt), icon=":material/warning:")
     show_reasons(explain.explain(bundle, case), told["why"])
 
 
@@ -149,9 +150,9 @@ def show_flips(bundle: Bundle, told: dict[str, Any]) -> None:
         found[limit] = whatif.flips(bundle, told["case"])
     if not found[limit]:
         st.caption("No change of one column alone, among those that may change: "
-                   + form.plain(", ".join(whatif.changeable(bundle))) + ".")
+                   + plain(", ".join(whatif.changeable(bundle))) + ".")
         return
-    st.dataframe(pd.DataFrame([{"Column": f["column"], "Now": form.shown(f["now"]),
+    st.dataframe(pd.DataFrame([{"Column": f["column"], "Now": shown(f["now"]),
                                 "To": str(f["to"]), "Probability": 100 * f["probability"]} for f in found[limit]]),
                  hide_index=True, column_config={"Probability": st.column_config.NumberColumn(format="%.1f %%")})
     st.caption("The smallest change of one column, all others as they are. It says what the model would answer, not "
