@@ -225,6 +225,11 @@ def test_a_damaged_model_is_said_and_another_page_still_works(page, other):
     calm(page("models", other).run())
 
 
+def test_the_runs_of_another_user_are_there_too(page, tiny, monkeypatch):
+    monkeypatch.setenv("METAFLOW_USER", "somebody-else")
+    assert tiny[0].id in texts(calm(page().run()))
+
+
 def test_what_nobody_foresaw_is_a_number_and_not_a_traceback(page, monkeypatch, caplog):
     from lib import run_overview
 
