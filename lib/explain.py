@@ -33,9 +33,9 @@ def background(typed: pd.DataFrame, schema: Schema, seed: int, rows: int = BACKG
 
 
 def explain(bundle: Bundle, case: Case, seed: int = 0) -> dict[str, Any]:
-    """{base, probability, contributions [{column, value, contribution}]} of one case; JSON-ready.
+    """{base, rows, probability, contributions [{column, value, contribution}]} of one case; JSON-ready.
 
-    `base` is the mean probability of the background rows that were used. Contributions are in probability (0.01 is a
+    `base` is the mean probability of the `rows` background rows that were used. Contributions are in probability (0.01 is a
     percentage point), in the contract's order. The same case and seed give the same numbers. Raises `Refused` for a
     bundle that was trained without background rows.
     """
@@ -56,7 +56,7 @@ def explain(bundle: Bundle, case: Case, seed: int = 0) -> dict[str, Any]:
     total = np.zeros(len(names))
     np.add.at(total, orders.ravel(), steps.ravel())
     shares = total / (2 * len(rows))
-    return {"base": float(scores[:, :, 0].mean()), "probability": float(scores[0, 0, -1]),
+    return {"base": float(scores[:, :, 0].mean()), "rows": len(rows), "probability": float(scores[0, 0, -1]),
             "contributions": [{"column": name, "value": case[name], "contribution": float(share)}
                               for name, share in zip(names, shares, strict=True)]}
 

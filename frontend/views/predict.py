@@ -89,7 +89,7 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
     show_flips(bundle, told)
     with st.expander("Ask for the same from a program", icon=":material/code:"):
         body = cases.request_body(told["case"], bundle.schema)
-        st.caption("For the REST API at its usual address.")
+        st.caption("For the REST API, once one runs at this address.")
         st.code(cases.curl(body, API), language="bash", wrap_lines=True)
         st.code(cases.python(body, API), language="python", wrap_lines=True)
     st.caption(f"Model {told['model']} · prediction {told['id']}")
@@ -97,13 +97,13 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
 
 def show_reasons(why: dict[str, Any], before: dict[str, Any] | None = None) -> None:
     draw(charts_case.reasons(why, before), "Contribution of each column to the probability, in percentage points")
-    st.caption(f"An average training row has {why['base']:.1%}; that and all contributions add up to "
+    st.caption(f"{why['rows']} training rows average {why['base']:.1%}; that and all contributions add up to "
                f"{why['probability']:.1%}. They say how the model reckons, not what causes what.")
     with st.expander("The same as a table"):
         st.dataframe(pd.DataFrame([{"Column": c["column"], "Value": shown(c["value"]),
                                     "Points": 100 * c["contribution"]} for c in
                                    sorted(why["contributions"], key=lambda c: -abs(c["contribution"]))]),
-                     hide_index=True, column_config={"Points": st.column_config.NumberColumn(format="%+.2f")})
+                     hide_index=True, column_config={"Points": st.column_config.NumberColumn(format="%+.1f")})
 
 
 @st.fragment
