@@ -26,18 +26,17 @@ MOST_ROWS = 6_000      # model evaluations for one explanation; of wide tables f
 
 
 def background(typed: pd.DataFrame, schema: Schema, seed: int, rows: int = BACKGROUND) -> list[dict[str, Any]]:
-    """Training rows drawn at random, as plain data of the used columns (ids are never among them)."""
-    chosen = np.sort(np.random.default_rng(seed).choice(len(typed), min(rows, len(typed)), replace=False))
-    kept = typed.iloc[chosen]
+    """Training rows in random order, as plain data of the used columns (ids are never among them)."""
+    kept = typed.iloc[np.random.default_rng(seed).choice(len(typed), min(rows, len(typed)), replace=False)]
     return [{name: plain(schema[name], row[name]) for name in schema.names()} for row in kept.to_dict("records")]
 
 
 def explain(bundle: Bundle, case: Case, seed: int = 0) -> dict[str, Any]:
     """{base, rows, probability, contributions [{column, value, contribution}]} of one case; JSON-ready.
 
-    `base` is the mean probability of the `rows` background rows that were used. Contributions are in probability (0.01 is a
-    percentage point), in the contract's order. The same case and seed give the same numbers. Raises `Refused` for a
-    bundle that was trained without background rows.
+    `base` is the mean probability of the `rows` background rows that were used. Contributions are in probability
+    (0.01 is a percentage point), in the contract's order. The same case and seed give the same numbers. Raises
+    `Refused` for a bundle that was trained without background rows.
     """
     known = bundle.about.get("background")
     if not known:
