@@ -8,17 +8,26 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from frontend.words import UNKNOWN, plain, shown
+from frontend.words import UNKNOWN, plain
 from lib.bundle import Bundle
 from lib.schema import Column
 
+CENTURY, EPOCH = 36_525, dt.date(1970, 1, 1).toordinal()  # days
+MODEL = "form_model"  # session state: whose form was shown last
 SHOWN = 24  # columns asked at once, the most important; the others are folded away
 
 
 def case_form(bundle: Bundle) -> dict[str, Any] | None:
-    """A form over all used columns; the answers by column once it is sent, else None. None in it means unknown."""
-    columns = _in_order(bundle)
-    with st.form("case", border=False):
+    """A form over all used columns; the answers by column once it is sent, else None. None in it means unknown.
+
+    Each model has a form of its own, which keeps its answers during the visit: what was typed for one model is never
+    sent to another that was trained meanwhile.
+    """
+    columns, model = _in_order(bundle), bundle.about["provenance"]["pathspec"]
+    if st.session_state.setdefault(MODEL, model) != model:
+        st.info(f"The model is another one now ({model}): this is its own form.", icon=":material/autorenew:")
+        st.session_state[MODEL] = model
+    with st.form(f"case {model}", border=False):
         answers = _side_by_side(bundle, columns[:SHOWN])
         if columns[SHOWN:]:
             with st.expander(f"{len(columns) - SHOWN} more columns, of less weight"):
@@ -27,31 +36,34 @@ def case_form(bundle: Bundle) -> dict[str, Any] | None:
     return {c.name: answers[c.name] for c in bundle.schema.columns if c.used} if sent else None
 
 
-def ask(bundle: Bundle, column: Column, key: str, start: Any = "typical") -> Any:
-    """The widget of one column; its answer as plain data (number, text, ISO date) or None for unknown.
+def ask(bundle: Bundle, column: Column, key: str, start: Any) -> Any:
+    """The widget of one column, prefilled with `start` and kept during the visit under `key`.
 
-    It is prefilled with `start`, by default the column's typical value.
+    Its answer is plain data (number, text, ISO date) or None for unknown.
     """
-    scope, label = bundle.about["scope"], column_label(bundle, column)
-    start = typical(column) if isinstance(start, str) and start == "typical" else start
-    text = describe(bundle, column)
+    about = {"label": column_label(bundle, column), "key": key, "help": describe(bundle, column),
+             "persist_state": "session"}
     if column.kind == "numeric":
-        return _number(column, label, key, start, text)
+        return _number(column, start, about)
     if column.kind == "date":
-        st.session_state.setdefault(key, dt.date.fromisoformat(start) if start else None)
-        day = st.date_input(label, value=None, min_value="1900-01-01", max_value="2100-12-31", key=key, help=text,
-                            required=not column.nullable)
+        st.session_state.setdefault(key, dt.date.fromisoformat(start[:10]) if start else None)
+        day = st.date_input(value=None, min_value=_date((column.low or 0) - CENTURY),
+                            max_value=_date((column.high or 0) + CENTURY), required=not column.nullable, **about)
         return day.isoformat() if day else None
     if column.kind in ("categorical", "boolean"):
         options = [*column.levels, *([None] if column.nullable else [])]
         options += [start] if start not in options else []
         st.session_state.setdefault(key, start)
+        unknown = UNKNOWN  # a table may have a level of that name: two equal labels would be one option
+        while unknown in options:
+            unknown = f"({unknown})"
         if column.kind == "boolean":
-            return st.radio(label, options, format_func=lambda level: plain(shown(level)), key=key, help=text,
-                            horizontal=True)
-        return st.selectbox(label, options, format_func=shown, key=key, help=text, accept_new_options=True)
+            return st.radio(options=options, horizontal=True, **about,
+                            format_func=lambda level: plain(unknown if level is None else level))
+        return st.selectbox(options=options, accept_new_options=True, **about,
+                            format_func=lambda level: unknown if level is None else level)
     st.session_state.setdefault(key, start or "")
-    return st.text_area(label, key=key, help=text, placeholder=scope["help"].get(column.name)) or None
+    return st.text_area(placeholder=bundle.about["scope"]["help"].get(column.name), **about) or None
 
 
 def column_label(bundle: Bundle, column: Column) -> str:
@@ -69,7 +81,8 @@ def describe(bundle: Bundle, column: Column) -> str:
         told.append(f"Training saw {_day(column.low)} to {_day(column.high)}")
     elif column.kind == "categorical":
         told.append(f"{column.distinct:,} values seen in training; type another to try it")
-    told.append("may be left unknown" if column.nullable else "a value is needed: training never saw it missing")
+    if column.kind != "text":
+        told.append("may be left unknown" if column.nullable else "a value is needed: training never saw it missing")
     return plain(". ".join(t.rstrip(". ") for t in told if t) + ".")
 
 
@@ -90,12 +103,12 @@ def gaps(bundle: Bundle, answers: dict[str, Any]) -> list[str]:
             if value is None and not bundle.schema[name].nullable and bundle.schema[name].kind != "text"]
 
 
-def _number(column: Column, label: str, key: str, start: Any, text: str) -> Any:
+def _number(column: Column, start: Any, about: dict[str, Any]) -> Any:
     whole = column.integer and (start is None or float(start).is_integer())
-    st.session_state.setdefault(key, None if start is None else int(start) if whole else float(start))
+    st.session_state.setdefault(about["key"], None if start is None else int(start) if whole else float(start))
     # value=None makes the box one that can be emptied; what it starts with comes from the session's state
-    return st.number_input(label, value=None, step=1 if whole else _step(column), key=key, help=text,
-                           placeholder=UNKNOWN, format="%d" if whole else "%.6g", required=not column.nullable)
+    return st.number_input(value=None, step=1 if whole else _step(column), placeholder=UNKNOWN,
+                           format="%d" if whole else "%.6g", required=not column.nullable, **about)
 
 
 def _step(column: Column) -> float:
@@ -109,7 +122,7 @@ def _side_by_side(bundle: Bundle, columns: list[Column]) -> dict[str, Any]:
     for start in range(0, len(columns), 2):
         for side, column in zip(st.columns(2), columns[start:start + 2], strict=False):
             with side:
-                answers[column.name] = ask(bundle, column, f"case {model} {column.name}")
+                answers[column.name] = ask(bundle, column, f"case {model} {column.name}", typical(column))
     return answers
 
 
@@ -120,6 +133,11 @@ def _in_order(bundle: Bundle) -> list[Column]:
         return columns
     weight = {line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])}
     return sorted(columns, key=lambda c: -weight.get(c.name, 0.0))
+
+
+def _date(days: float) -> dt.date:
+    """Days since 1970-01-01 as a date, the nearest that there is."""
+    return dt.date.fromordinal(int(min(max(EPOCH + days, 1), dt.date.max.toordinal())))
 
 
 def _day(days: float) -> str:

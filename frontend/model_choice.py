@@ -13,7 +13,7 @@ from lib.bundle import Bundle
 from lib.selection import title
 
 LATEST = "latest"
-OWN = "own_threshold"  # session state: {run_id: {value, why}} from the page Decision
+OWN = "own_threshold"  # session state: {run, value, why} from the page Decision
 
 
 def ask() -> None:
@@ -23,10 +23,11 @@ def ask() -> None:
         return  # nothing to choose yet; the pages say what to type
     choose("Model", [LATEST, *finished], "model", _label,
            help="The newest finished run, or a certain one. The address keeps the choice.")
-    told = reading.overview(run_id())
+    run = run_id()
+    told = reading.overview(run)
     auc = "unknown" if told["auc"] is None else f"{told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})"
     st.caption(f"Run {told['run_id']}, held-out ROC AUC {auc}")
-    if own := _own():
+    if own := _own(run):
         st.caption(f"Your threshold: {own['value']:.1%} (this visit only)")
         st.button("Back to the model's threshold", on_click=lambda: st.session_state.pop(OWN, None))
 
@@ -39,19 +40,19 @@ def run_id() -> str:
 
 def bundle() -> Bundle:
     """The chosen model, with this visitor's own threshold where there is one."""
-    model = reading.bundle(run_id())
-    own = _own()
+    run = run_id()
+    model, own = reading.bundle(run), _own(run)
     return decision.with_threshold(model, own) if own else model
 
 
-def keep_threshold(threshold: dict[str, Any]) -> None:
-    """Make a threshold ({value, why}) this visitor's own, for the chosen run only."""
-    st.session_state[OWN] = {"run": run_id(), **threshold}
+def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
+    """Make a threshold ({value, why}) this visitor's own, for the run on which it was reckoned and no other."""
+    st.session_state[OWN] = {"run": run, **threshold}
 
 
-def _own() -> dict[str, Any] | None:
+def _own(run: str) -> dict[str, Any] | None:
     own = st.session_state.get(OWN)
-    return {"value": own["value"], "why": own["why"]} if own and own["run"] == run_id() else None
+    return {"value": own["value"], "why": own["why"]} if own and own["run"] == run else None
 
 
 def _label(choice: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from lib import decision, run_cards, run_overview, runs
+from lib import calibration, run_cards, run_overview, runs
 from lib.bundle import Bundle, from_bytes
 
 TTL = 5  # seconds
@@ -61,7 +61,7 @@ def summary(run_id: str) -> dict[str, Any]:
 def judged(run_id: str) -> tuple[Any, Any]:
     """(y, calibrated out-of-fold probabilities) of a run's training rows."""
     found = run_overview.judged(run_id)
-    return decision.judged_scores(found["labels"], found["oof"], found["place"],
+    return calibration.judged_scores(found["labels"], found["oof"], found["place"],
                                   bundle(run_id).about["calibration"])
 
 

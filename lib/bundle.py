@@ -153,7 +153,7 @@ def reference(typed: pd.DataFrame, schema: Schema, q: np.ndarray) -> dict[str, A
         else:
             shares = present.astype("str").value_counts(normalize=True).head(50)
             columns[name] = {"missing": missing, "levels": {str(k): round(float(v), 6) for k, v in shares.items()}}
-    return {"rows": len(typed), "scores": np.percentile(q, grid).tolist(), "columns": columns}
+    return {"rows": len(typed), "scored": len(q), "scores": np.percentile(q, grid).tolist(), "columns": columns}
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:

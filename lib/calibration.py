@@ -44,6 +44,14 @@ def cross_calibrate(y: np.ndarray, p: np.ndarray, folds: np.ndarray) -> np.ndarr
     return q
 
 
+def judged_scores(labels: np.ndarray, oof: np.ndarray, place: np.ndarray,
+                  calibration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """(y, calibrated out-of-fold probabilities) of the training rows, shape (rows,), as the finalist saw them."""
+    judged = place >= 0  # a split by time leaves rows that no model has scored
+    y, p, folds = labels[judged], oof[judged], place[judged]
+    return y, cross_calibrate(y, p, folds) if calibration["method"] != "none" else calibrate(calibration, p)
+
+
 def log_loss(y: np.ndarray, q: np.ndarray) -> float:
     """Mean negative log-likelihood in nats."""
     q = np.clip(q, 1e-15, 1 - 1e-15)
@@ -63,7 +71,7 @@ def choose_threshold(y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # cut after the last of equal scores
     flagged, caught = np.append(0, last + 1), np.append(0, found[last])
     cost = (cost_miss * (found[-1] - caught) + cost_false_alarm * (flagged - caught)) / len(y)
-    allowed = flagged <= (len(y) if capacity is None else capacity * len(y))
+    allowed = flagged <= (len(y) if capacity is None else capacity * len(y) + 1e-9)  # 0.29 x 100 is below 29
     best = int(np.flatnonzero(allowed)[np.argmin(cost[allowed])])
     next_lower = ranked[flagged[best]] if flagged[best] < len(ranked) else 0.0
     lowest = ranked[flagged[best] - 1]

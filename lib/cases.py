@@ -39,7 +39,7 @@ def typed_cell(column: Column, value: Any) -> Any:
         return float(_levels(column).index(value))
     if column.kind == "date":
         return pd.Timestamp(value)
-    return float(value) if column.kind == "numeric" else str(value)
+    return float(value) if column.kind == "numeric" else str(value).strip()  # as `lib.values.texts` reads it
 
 
 def typed_table(cases: Sequence[Case], schema: Schema) -> pd.DataFrame:

@@ -12,18 +12,10 @@ from typing import Any
 import numpy as np
 
 from lib.bundle import Bundle
-from lib.calibration import calibrate, choose_threshold, cross_calibrate
+from lib.calibration import choose_threshold
 from lib.intervals import wilson
 
 POINTS = 201  # thresholds of a cost curve
-
-
-def judged_scores(labels: np.ndarray, oof: np.ndarray, place: np.ndarray,
-                  calibration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """(y, calibrated out-of-fold probabilities) of the training rows, shape (rows,), as the finalist saw them."""
-    judged = place >= 0
-    y, p, folds = labels[judged], oof[judged], place[judged]
-    return y, cross_calibrate(y, p, folds) if calibration["method"] != "none" else calibrate(calibration, p)
 
 
 def consequences(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float,

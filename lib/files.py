@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow.parquet as parquet
 from lib.csvs import parse, refused
 from lib.findings import ERROR, WARNING, Finding, Refused
 
+MOST_EXPANDED, SMALL_EXPANDED = 100, 16 * 2**20  # times its size (tables reach about 30), and bytes always allowed
 _CSV = "save the table as CSV in UTF-8, Parquet or Feather"
 _SHEET = "open it and save the sheet as CSV in UTF-8"
 # first bytes -> (code, what it is, what to do)
@@ -74,7 +76,7 @@ def read_bytes(content: bytes, subject: str) -> tuple[pa.Table, list[Finding], d
     details: dict[str, Any] = {"format": "csv", "bytes": len(content), "compression": None}
     if content.startswith(b"\x1f\x8b"):
         try:
-            content, details["compression"] = gzip.decompress(content), "gzip"
+            content, details["compression"] = _expanded(content, subject), "gzip"
         except (EOFError, zlib.error, gzip.BadGzipFile) as broken:
             raise refused("gzip-damaged", subject, f"a gzip file that breaks off or is damaged ({broken})",
                           "a whole gzip file", "copy or download it again") from None
@@ -85,6 +87,17 @@ def read_bytes(content: bytes, subject: str) -> tuple[pa.Table, list[Finding], d
     _refuse_foreign(content, subject)
     table, found, said = parse(content, subject)
     return table, found, {**details, **said}
+
+
+def _expanded(content: bytes, subject: str) -> bytes:
+    """The content of a gzip file. Raises `Refused` where it grows as no table does: some small files fill a memory."""
+    most = max(SMALL_EXPANDED, MOST_EXPANDED * len(content))
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        whole = file.read(most + 1)
+    if len(whole) > most:
+        raise refused("gzip-bomb", subject, f"a gzip file that grows more than {MOST_EXPANDED} times",
+                      f"at most {MOST_EXPANDED} times its size", "unpack it yourself and give the file inside")
+    return whole
 
 
 def _refuse_foreign(content: bytes, subject: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.bundle import Bundle, reference
-from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration
+from lib.calibration import choose_threshold, fit_calibration, judged_scores
 from lib.evaluation import evaluate, permutation_importance
 from lib.explain import background
 from lib.features import TREES, expand, plan
@@ -30,8 +30,7 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     judged = place >= 0
     pipeline = fit_final(candidate, typed.iloc[train], y[train], schema, seed=seed, threads=threads, extra=extra)
     calibration = fit_calibration(y[judged], oof[judged], place[judged])
-    crossed = (cross_calibrate(y[judged], oof[judged], place[judged]) if calibration["method"] != "none"
-               else calibrate(calibration, oof[judged]))
+    _, crossed = judged_scores(y, oof, place, calibration)
     threshold = choose_threshold(y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity)
     recipe = plan(expand(typed.iloc[train], schema), schema)
     about = {"algorithm": candidate["algorithm"], "params": candidate["params"], "rounds": candidate["rounds"],

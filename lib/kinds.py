@@ -147,6 +147,8 @@ def _describe(values: pd.Series, kind: str, parse: dict[str, str]) -> dict[str, 
         counts = texts(present).value_counts()
         counts = counts.sort_index().sort_values(ascending=False, kind="stable")  # ties by name: reproducible
         pair = boolean_levels(counts.index) if kind == "boolean" else None
+        if kind == "boolean" and not pair:  # declared so: spellings that differ in case alone are one answer
+            counts = counts[~counts.index.str.lower().duplicated()]
         levels = pair or tuple(counts.index[:2 if kind == "boolean" else MAX_LEVELS])
         return {"distinct": len(counts), "levels": levels, "typical": counts.index[0] if len(counts) else None}
     if kind in ("numeric", "date"):

@@ -14,8 +14,10 @@ from typing import Any
 
 from lib.runs import CARDS
 
-_POLICY = ('<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; font-src data:; '
-           "style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'\">")  # Vega compiles its expressions
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; form-action 'none'; base-uri 'none'; "
+    "img-src data:; font-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline' 'unsafe-eval'\">")  # Vega compiles its expressions
 _IMPORT = re.compile(r"""@import\s*(?:url\()?["']https?://[^"']*["']\)?;?|<link[^>]+href=["']https?://[^>]*>""")
 
 

@@ -45,8 +45,8 @@ def open_run(run_id: str, flow: str = FLOW) -> Any:
 def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict[str, Any]:
     """One line about a run; JSON-ready. What cannot be read is None, whatever the reason.
 
-    Keys: run_id, status, started and ended (ISO 8601, UTC), seconds, user, step (the last one begun), title, source,
-    md5, rows, git_commit, git_dirty, algorithm, auc, low, high.
+    Keys: run_id, status, started and ended (ISO 8601, UTC), seconds, user, step (the last one begun), target, positive,
+    title, source, md5, rows, git_commit, git_dirty, algorithm, auc, low, high.
     """
     run = open_run(run_id, flow)
     now = now or datetime.now(UTC)
@@ -59,14 +59,15 @@ def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict
     return {"run_id": run_id, "status": status, "started": _iso(started), "ended": _iso(until),
             "seconds": (until - started).total_seconds() if started and until else None,
             "user": next((t.removeprefix("user:") for t in run.system_tags if t.startswith("user:")), None),
-            "step": step, "title": problem.get("title") or problem.get("target"), "source": source.get("source"),
+            "step": step, "target": problem.get("target"), "positive": problem.get("positive"),
+            "title": problem.get("title") or problem.get("target"), "source": source.get("source"),
             "md5": source.get("md5"), "rows": source.get("rows"), "git_commit": code.get("git_commit"),
             "git_dirty": code.get("git_dirty"), "algorithm": _artifact(run, "select", "winner"),
             "auc": auc.get("value"), "low": auc.get("low"), "high": auc.get("high")}
 
 
 def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
-    """{leaderboard, evaluation, options, problem, mlflow, summary, failed}: of a run, as far as it got; else None.
+    """{leaderboard, evaluation, options, problem, mlflow, failed} of a run, as far as it got; else None.
 
     `failed`: {step: the exception's last line} of tasks that ended without success.
     """

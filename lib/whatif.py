@@ -53,9 +53,12 @@ def flips(bundle: Bundle, case: Case) -> list[dict[str, Any]]:
 def share_below(percentiles: Sequence[float], value: float) -> float:
     """The share of a population, known by its evenly spaced quantiles from least to largest, that lies below a value.
 
-    >>> share_below([0.0, 0.1, 0.4], 0.25)
-    0.75
+    >>> share_below([0.0, 0.1, 0.4], 0.25), share_below([0.1, 0.1, 0.1, 0.4, 0.5], 0.1)
+    (0.75, 0.0)
     """
+    first, last = np.searchsorted(percentiles, value, "left"), np.searchsorted(percentiles, value, "right")
+    if last > first:  # equal ones are not below
+        return float(first / (len(percentiles) - 1))
     return float(np.interp(value, percentiles, np.linspace(0, 1, len(percentiles))))
 
 

@@ -148,6 +148,12 @@ def test_a_file_is_scored_row_by_row(page, small_csv):
     pd.testing.assert_series_equal(scored["probability"], bundle.score(table)["probability"])
 
 
+@pytest.mark.parametrize("name", ["a." + 200 * "b" + ".csv", "Kunden (neu).CSV", "x.y.z"])
+def test_any_file_name_will_do(page, small_csv, name):
+    app = upload(page("batch").run(), name, small_csv.read_bytes())
+    assert {m.label: m.value for m in app.metric}["Scored"] == "600"
+
+
 @pytest.mark.parametrize(("name", "content", "told"), [
     ("broken.parquet", b"PAR1 nonsense", "cannot be read"),
     ("empty.csv", b"", ""),
@@ -172,7 +178,7 @@ def test_wrong_columns_are_shown_as_a_diff(page, small_csv):
 def test_the_threshold_of_ones_own_is_used_for_this_run_only(page):
     app = page("decision").run()
     own = app.metric[0].value
-    app.slider(key="miss").set_value(0.0).run()
+    app.slider[0].set_value(0.0).run()
     assert calm(app).metric[0].value != own
     app.button[-1].click().run()
     assert app.session_state["own_threshold"]["value"] == 1.0
@@ -180,6 +186,23 @@ def test_the_threshold_of_ones_own_is_used_for_this_run_only(page):
     next(b for b in app.button if b.label == "Predict").click().run()
     assert "Your threshold" in texts(app)
     assert app.metric[1].value == from_bytes(*runs.bundle_of(runs.find_run())).about["phrases"][0]
+
+
+def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypatch, tiny):
+    from frontend import model_choice, reading
+
+    app = page("decision").run()
+    app.slider[0].set_value(2.5).run()
+    at = app.metric[0].value
+    real = {name: getattr(reading, name) for name in ("overview", "bundle", "judged")}
+    for name, read in real.items():
+        monkeypatch.setattr(reading, name, lambda run_id, read=read: read(tiny[0].id))
+    monkeypatch.setattr(reading, "latest_id", lambda: "another")
+    app.button[-1].click().run()  # the page in the browser is still that of the first run
+    assert app.session_state[model_choice.OWN]["run"] == tiny[0].id
+    assert "Your threshold" not in texts(app)
+    assert app.slider[0].value == 1.0
+    assert app.metric[0].value != at or app.slider[0].value != 2.5
 
 
 def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):

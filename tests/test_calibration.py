@@ -160,3 +160,9 @@ def test_neighbouring_floats_are_parted_at_the_upper_one():
         high = np.nextafter(low, 1)
         told = choose_threshold(np.array([1, 0]), np.array([high, low]), 1, 1)
         assert (np.array([high, low]) >= told["value"]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("percent", [1, 7, 14, 28, 29, 55, 57, 58, 99, 100])
+def test_a_capacity_in_percent_allows_exactly_so_many_of_a_hundred(percent):
+    y, q = np.ones(100, dtype=int), np.linspace(0.01, 0.99, 100)
+    assert choose_threshold(y, q, 1, 1, percent / 100)["flagged"] == pytest.approx(percent / 100)

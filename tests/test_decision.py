@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.calibration import IDENTITY, calibrate, choose_threshold, cross_calibrate, fit_calibration
-from lib.decision import consequences, cost_curve, decide, judged_scores, with_threshold
+from lib.calibration import IDENTITY, calibrate, choose_threshold, cross_calibrate, fit_calibration, judged_scores
+from lib.decision import consequences, cost_curve, decide, with_threshold
 from lib.intervals import wilson
 from tests.models import bundle_of
 from tests.tables import mixed

@@ -491,3 +491,12 @@ def test_postgresql() -> None:
 ])
 def test_mask(url: str, masked: str) -> None:
     assert mask(url) == masked
+
+
+def test_a_gzip_file_that_grows_as_no_table_does_is_refused_before_it_fills_the_memory(tmp_path):
+    bomb = gzip.compress(b"a,b\n" + b"1,1\n" * 10_000_000)
+    assert len(bomb) < 100_000
+    with pytest.raises(Refused, match=r"grows more than 100 times.*unpack it yourself"):
+        read(written(tmp_path, bomb, "t.csv.gz"))
+    tame = gzip.compress(b"a,b\n" + b"1,1\n2,3\n" * 100_000)  # 150 times, but small
+    assert len(read(written(tmp_path, tame, "u.csv.gz")).frame) == 200_000

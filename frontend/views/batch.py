@@ -13,7 +13,7 @@ import streamlit as st
 from frontend import form, model_choice, shield
 from frontend.drawing import draw
 from frontend.words import plain
-from lib import batch, charts_case, sources
+from lib import batch, cases, charts_case, sources
 from lib.bundle import Bundle
 
 TYPES = ["csv", "tsv", "txt", "gz", "parquet", "feather"]
@@ -51,7 +51,8 @@ def score(bundle: Bundle, name: str, blob: Any, md5: str) -> dict[str, Any]:
     bar = st.progress(0.0, "Reading …")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"upload{''.join(Path(name).suffixes[-2:])}"
+            endings = [s for s in Path(name).suffixes[-2:] if s.lower().lstrip(".") in TYPES]
+            path = Path(folder) / f"upload{''.join(endings)}"
             path.write_bytes(blob)
             table = sources.read(str(path))
         scored, tally, found = batch.score_batch(
@@ -76,7 +77,7 @@ def show(bundle: Bundle, kept: dict[str, Any]) -> None:
     if tally["refused"]:
         bad = scored[scored["error"] != ""]
         st.subheader("Rows that could not be scored")
-        st.dataframe(bad[["error", *(c for c in bad.columns if c not in ("error", *_RESULTS))]].head(SHOWN))
+        st.dataframe(bad[["error", *(c for c in bad.columns if c not in batch.OUR_COLUMNS)]].head(SHOWN))
         _first(len(bad))
     if tally["scored"]:
         st.subheader(plain(f"{tally['decisions'].get(acted, 0):,} of {tally['scored']:,} {acted}"))
@@ -116,13 +117,13 @@ def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
 
 def contract(bundle: Bundle) -> pd.DataFrame:
     """The input contract as a table."""
-    scope = bundle.about["scope"]
+    scope, schema = bundle.about["scope"], bundle.schema
+    typical = {name: form.typical(schema[name]) for name in schema.names()}
+    written = cases.request_body(typical, schema)["rows"][0]  # dates as the contract writes them
     return pd.DataFrame([{"Column": c.name, "Kind": c.kind, "Unit": scope["units"].get(c.name, ""),
-                          "May be empty": "yes" if c.nullable else "no", "Example": str(form.typical(c) or ""),
-                          "Meaning": scope["help"].get(c.name, "")} for c in bundle.schema.columns if c.used])
-
-
-_RESULTS = ("prediction_id", "probability", "decision", "warnings")
+                          "May be empty": "yes" if c.nullable else "no",
+                          "Example": "" if written[c.name] is None else str(written[c.name]),
+                          "Meaning": scope["help"].get(c.name, "")} for c in schema.columns if c.used])
 
 
 def _first(rows: int) -> None:

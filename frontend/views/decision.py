@@ -5,39 +5,43 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend import model_choice, reading
+from frontend.address import slide
 from frontend.drawing import draw
 from frontend.words import plain
 from lib import charts_case, decision
 
 
 def main() -> None:
-    bundle = reading.bundle(model_choice.run_id())
-    scope, own = bundle.about["scope"], bundle.about["threshold"]
-    y, q = reading.judged(model_choice.run_id())
+    run_id = model_choice.run_id()
+    bundle = reading.bundle(run_id)
+    scope, trained = bundle.about["scope"], bundle.about["threshold"]
+    y, q = reading.judged(run_id)
     negative, positive = bundle.about["phrases"]
     st.title("What mistakes cost")
     st.text("Move the costs and see from which probability on it pays to act.")
     left, right = st.columns([2, 3], gap="large")
     with left:
-        miss = _slider("Cost of a miss", "miss", scope["cost_miss"],
+        miss = _cost("Cost of a miss", "miss", run_id, scope["cost_miss"],
                        plain(f"A case that {positive} and was not acted upon."))
-        alarm = _slider("Cost of a false alarm", "alarm", scope["cost_false_alarm"],
+        alarm = _cost("Cost of a false alarm", "alarm", run_id, scope["cost_false_alarm"],
                         plain(f"A case that {negative} and was acted upon."))
-        capacity = st.slider("Capacity: largest share that can be acted upon", 1, 100, key="share", format="%d%%",
-                             value=max(1, round(100 * (scope["capacity"] or 1))), bind="query-params") / 100
+        whole = 100 * (scope["capacity"] or 1.0)
+        capacity = slide("Capacity: largest share that can be acted upon", min(0.1, whole), 100.0, whole, "share",
+                         run_id, step=0.1, format="%.1f%%") / 100
         found = decision.decide(y, q, miss, alarm, capacity if capacity < 1 else None)
         chosen, told = found["threshold"], found["consequences"]
         act = f"{chosen['value']:.1%} or more" if chosen["value"] < 1 else "nobody"
         st.metric("Act at a probability of", act, border=True, help=plain(chosen["why"]))
-        st.caption(f"The model's own threshold is {own['value']:.1%}. With perfectly calibrated probabilities and no "
-                   f"limit of capacity it would be {chosen['theory']:.1%} (Elkan 2001).")
+        st.caption(f"The model was given {trained['value']:.1%}. For the costs at the sliders, perfectly calibrated "
+                   f"probabilities and no limit of capacity it would be {chosen['theory']:.1%} (Elkan 2001).")
         st.button("Use this threshold during my visit", type="primary", on_click=model_choice.keep_threshold,
-                  args=({"value": chosen["value"], "why": f"set by this visitor: {chosen['why']}"},), width="stretch",
-                  help="Predict and Batch decide by it until you close the page. Nobody else is affected.")
+                  args=(run_id, {"value": chosen["value"], "why": f"set by this visitor: {chosen['why']}"}),
+                  help="Predict and Batch decide by it until you close or reload the page. Nobody else is affected.",
+                  width="stretch")
     with right:
-        draw(charts_case.cost(found["curve"], chosen["value"], own["value"]),
+        draw(charts_case.cost(found["curve"], chosen["value"], trained["value"]),
              "Expected cost per 1,000 cases by threshold")
-        st.subheader("Of 1,000 customers" if "customer" in scope["question"].lower() else "Of 1,000 cases")
+        st.subheader("Of 1,000 cases")
         per = told["per_1000"]
         st.table({"": ["acted upon", "left alone"],
                   plain(f"{positive}"): [f"{per['tp']:,.0f}", f"{per['fn']:,.0f} (missed)"],
@@ -57,11 +61,10 @@ def main() -> None:
                "little on the rows that chose it.")
 
 
-def _slider(label: str, key: str, start: float, text: str) -> float:
-    """A cost, from nothing to ten times the scope's, in the scope's unit; the address keeps it."""
+def _cost(label: str, key: str, run_id: str, start: float, text: str) -> float:
+    """A cost, from nothing to ten times the scope's, in the scope's unit."""
     most = max(10.0, 10 * start)
-    return st.slider(label, 0.0, most, float(start), step=most / 100, key=key, help=text, format="%.6g",
-                     bind="query-params")
+    return slide(label, 0.0, most, float(start), key, run_id, step=most / 100, help=text, format="%.6g")
 
 
 def _share(found: dict) -> str:

@@ -128,8 +128,9 @@ def curves(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
     if not found:
         st.info("No curves yet: the run has not passed the step evaluate.", icon=":material/info:")
         return
-    if len({overviews[r]["md5"] for r in chosen}) > 1:
-        st.warning("The two runs had different data: their figures do not compare.", icon=":material/warning:")
+    if len({tuple(overviews[r][k] for k in ("md5", "target", "positive")) for r in chosen}) > 1:
+        st.warning("The two runs had different data or targets: their figures do not compare.",
+                   icon=":material/warning:")
     st.dataframe(pd.DataFrame({label: {metric: _interval(value) for metric, value in e["metrics"].items()}
                                for label, e in found.items()}).rename_axis("Held-out, 95% interval").reset_index(),
                  hide_index=True)
@@ -149,7 +150,7 @@ def cards(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
 
 
 def embed(run_id: str, chosen: str) -> None:
-    """The card in a frame of its own, which can reach nothing outside itself."""
+    """The card in a frame of its own, which loads nothing from the network."""
     def show() -> None:
         html = reading.card(run_id, chosen)
         if html is None:

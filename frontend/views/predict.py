@@ -76,7 +76,7 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
         st.warning(plain(doubt), icon=":material/warning:")
     reference = bundle.about["reference"]
     below = whatif.share_below(reference["scores"], told["probability"])
-    st.text(f"Higher than {below:.0%} of the {reference['rows']:,} training rows.")
+    st.text(f"Higher than {below:.0%} of {reference.get('scored', reference['rows']):,} training rows.")
     draw(charts_case.standing(reference["scores"], told["probability"], threshold["value"]),
          "How the training rows score, and where this case stands")
     if "why" not in told:  # after the answer is on the screen; kept, so that a redrawing costs nothing
@@ -149,14 +149,14 @@ def show_flips(bundle: Bundle, told: dict[str, Any]) -> None:
     if limit not in found:
         found[limit] = whatif.flips(bundle, told["case"])
     if not found[limit]:
-        st.caption("No change of one column alone, among those that may change: "
-                   + plain(", ".join(whatif.changeable(bundle))) + ".")
+        st.caption("None of the values tried (percentiles and levels of training), one column at a time, among those "
+                   "that may change: " + plain(", ".join(whatif.changeable(bundle))) + ".")
         return
     st.dataframe(pd.DataFrame([{"Column": f["column"], "Now": shown(f["now"]),
                                 "To": str(f["to"]), "Probability": 100 * f["probability"]} for f in found[limit]]),
                  hide_index=True, column_config={"Probability": st.column_config.NumberColumn(format="%.1f %%")})
-    st.caption("The smallest change of one column, all others as they are. It says what the model would answer, not "
-               "what would happen.")
+    st.caption("The smallest change among the values tried (percentiles and levels of training), all other columns as "
+               "they are. It says what the model would answer, not what would happen.")
 
 
 main()
