@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help train app test check fast bench lock install database browser clean
+.PHONY: help train app test check fast bench bench-quality lock install database browser clean
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 train: $(READY)  ## install, get the bundled data, train, and say what came out
 	$(BIN)/python flows/train.py run
@@ -29,6 +29,9 @@ check: $(READY) database browser  ## linter, types, then the whole test suite
 bench: $(READY) browser  ## measure orchestration, imports and the app; prints tables
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_app
+
+bench-quality: $(READY)  ## held-out ROC AUC against FLAML and AutoGluon for the same seconds; takes hours
+	$(BIN)/python -m tests.bench_quality $(if $(TABLES),--tables $(TABLES))
 
 install: $(READY)  ## only the virtual environment
 $(READY): requirements.txt

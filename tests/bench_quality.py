@@ -58,9 +58,8 @@ def main() -> None:
                 told = measure(place, about, options.budget, seed, pythons.get(system))
                 told |= score(place, test)
                 (place / "result.json").write_text(json.dumps(told))
-                for heavy in ("autogluon", "store", "train.csv"):
+                for heavy in ("autogluon", "store"):  # models; the predictions stay
                     shutil.rmtree(place / heavy, ignore_errors=True)
-                    (place / heavy).unlink(missing_ok=True) if (place / heavy).is_file() else None
                 print(f"{name} seed {seed} {system}: {told}", flush=True)
     report(options.out / f"{options.budget}s", systems)
 
@@ -96,7 +95,7 @@ def divide(frame: pd.DataFrame, about: dict, seed: int, place: Path) -> np.ndarr
 
 
 def measure(place: Path, about: dict, budget: int, seed: int, python: Path | None) -> dict:
-    """Run one system as a whole process: {wall_s, peak_mb (of its largest process), failed}; predictions are left in `place`."""
+    """Run one system as a whole process: {wall_s, peak_mb (of its largest process), failed}, beside predictions."""
     if python is None:
         (place / "store").mkdir()
         words = command("train.py", "run", "--data", place / "train.csv", "--target", about["target"], "--positive",

@@ -227,7 +227,7 @@ def test_every_control_has_a_name_for_screen_readers(visit):
 
 
 def test_a_run_that_goes_on_shows_its_live_cards_and_they_move(visit, store, small_csv):
-    flow = subprocess.Popen(command("train.py", "run", "--data", small_csv, "--target", "churned", "--trials", "40", "--folds", "3",
+    flow = subprocess.Popen(command("train.py", "run", "--data", small_csv, "--target", "churned", "--trials", "400", "--folds", "3",
                                     "--mlflow-uri", f"sqlite:///{store}/mlflow.db"), cwd=store, env=environment(store), text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
@@ -237,7 +237,7 @@ def test_a_run_that_goes_on_shows_its_live_cards_and_they_move(visit, store, sma
         visit.open(f"models?run={run_id(output)}&part=Cards")
         assert visit.page.get_by_text("This run goes on").count() == 1
         frame = visit.page.frame_locator("iframe").first
-        frame.get_by_text("Best so far").wait_for()
+        frame.get_by_text("Best so far").first.wait_for()
         seen = set()
         for _ in range(60):
             seen.add(frame.locator("body").inner_text())
