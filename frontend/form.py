@@ -36,13 +36,12 @@ def case_form(bundle: Bundle) -> dict[str, Any] | None:
     return {c.name: answers[c.name] for c in bundle.schema.columns if c.used} if sent else None
 
 
-def ask(bundle: Bundle, column: Column, key: str, start: Any) -> Any:
-    """The widget of one column, prefilled with `start` and kept during the visit under `key`.
+def ask(bundle: Bundle, column: Column, key: str, start: Any, **more: Any) -> Any:
+    """The widget of one column, prefilled with `start`; `more` goes to the widget as it is.
 
     Its answer is plain data (number, text, ISO date) or None for unknown.
     """
-    about = {"label": column_label(bundle, column), "key": key, "help": describe(bundle, column),
-             "persist_state": "session"}
+    about = {"label": column_label(bundle, column), "key": key, "help": describe(bundle, column), **more}
     if column.kind == "numeric":
         return _number(column, start, about)
     if column.kind == "date":
@@ -122,7 +121,8 @@ def _side_by_side(bundle: Bundle, columns: list[Column]) -> dict[str, Any]:
     for start in range(0, len(columns), 2):
         for side, column in zip(st.columns(2), columns[start:start + 2], strict=False):
             with side:
-                answers[column.name] = ask(bundle, column, f"case {model} {column.name}", typical(column))
+                answers[column.name] = ask(bundle, column, f"case {model} {column.name}", typical(column),
+                                           persist_state="session")
     return answers
 
 

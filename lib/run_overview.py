@@ -69,7 +69,7 @@ def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict
 def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """{leaderboard, evaluation, options, problem, mlflow, failed} of a run, as far as it got; else None.
 
-    `failed`: {step: the exception's last line} of tasks that ended without success.
+    `failed`: {step: what was raised} of tasks that ended without success.
     """
     run = open_run(run_id, flow)
     found = {name: _artifact(run, step, name) for step, name in (
@@ -109,24 +109,28 @@ def _state(run: Any, now: datetime) -> tuple[str, str | None, datetime | None]:
     tasks = [task for s in steps for task in s]
     signs = [t for task in tasks for t in (_utc(task.created_at), _utc(task.finished_at), drawn_at(task)) if t]
     last = max(signs, default=_utc(run.created_at))
-    if any(task.finished and not task.successful for task in tasks):
+    if any(map(_failed, tasks)):
         return FAILED, step, last
     alive = last is not None and (now - last).total_seconds() < ALIVE
     return RUNNING if alive else STOPPED, step, last
 
 
 def _failures(run: Any) -> dict[str, str]:
-    """{step: last line of the exception} of tasks that ended without success."""
+    """{step: what was raised, without its traceback} of tasks that ended without success."""
     found = {}
     for step in run:
-        for task in step:
-            if task.finished and not task.successful:
-                try:
-                    lines = str(task.exception or "no exception was kept").strip().splitlines()
-                except Exception:  # a task that was killed has kept nothing
-                    lines = ["killed"]
-                found[step.id] = lines[-1][:400] if lines else "killed"
+        for task in filter(_failed, step):
+            try:
+                found[step.id] = str(task.exception.exception or task.exception.type)[:2000]
+            except Exception:  # what was raised could not be kept, or cannot be read
+                found[step.id] = "no reason was kept"
     return found
+
+
+def _failed(task: Any) -> bool:
+    """Whether the newest attempt of a task has ended without success. (`Task.finished` is False then.)"""
+    told = task.metadata_dict
+    return told.get("attempt_ok") == "False" and told.get("attempt-done") == told.get("attempt")
 
 
 def _artifact(run: Any, step: str, name: str) -> Any:

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib import runs
 from lib.bundle import from_bytes
-from tests.running import ROOT, open_run, run_until
+from tests.running import ROOT, open_run, run_flow, run_id, run_until
 
 pytestmark = pytest.mark.slow
 
@@ -230,11 +230,21 @@ def test_the_list_of_runs_can_be_searched(page, tiny, words):
 def test_a_run_that_was_killed_is_shown_with_its_cards_and_how_to_go_on(page, other, small_csv):
     output = run_until(other, r"trial 1/", "train.py", "run", "--data", small_csv, "--target", "churned", "--trials", "3",
                        "--folds", "3", whole=True)
-    number = output.split("(run-id ")[1].split(")")[0]
+    number = run_id(output)
     app = page("models", other)
     app.query_params["run"] = number
     calm(app.run())
     assert f"resume --origin-run-id {number}" in texts(app) or "goes on" in texts(app)
+
+
+def test_a_run_that_failed_says_at_which_step_and_why(page, other, small_csv):
+    done = run_flow(other, "train.py", "run", "--data", small_csv, "--target", "no_such_column")
+    assert done.returncode != 0
+    app = page("models", other)
+    app.query_params["run"] = run_id(done.stdout)
+    told = texts(calm(app.run()))
+    assert "This run failed at the step" in told
+    assert "no_such_column" in told
 
 
 def test_a_damaged_model_is_said_and_another_page_still_works(page, other):

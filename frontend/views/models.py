@@ -15,7 +15,6 @@ from lib.runs import CARDS
 from lib.selection import title
 
 STATES = (run_overview.FINISHED, run_overview.RUNNING, run_overview.FAILED, run_overview.STOPPED)
-SHOWN = 300  # runs read at most, the newest
 NONE = "none"
 
 
@@ -25,7 +24,7 @@ def main() -> None:
     if not ids:
         shield.no_model()
         return
-    overviews = {run_id: reading.overview(run_id) for run_id in ids[:SHOWN]}
+    overviews = {run_id: reading.overview(run_id) for run_id in ids}
     listing(overviews)
     run_id = choose("Run", list(overviews), "run", lambda r: name(overviews[r]))
     state(overviews[run_id])
