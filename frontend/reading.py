@@ -32,7 +32,7 @@ def run_ids() -> list[str]:
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
 def bundle(run_id: str) -> Bundle:
     """A run's model, loaded after its sha256 and its types were checked; shared by all visitors, never changed."""
-    return from_bytes(*runs.bundle_of(run_overview.open_run(run_id)))
+    return from_bytes(*runs.bundle_of(runs.find_run(run_id)))
 
 
 def overview(run_id: str) -> dict[str, Any]:
@@ -70,12 +70,12 @@ def card(run_id: str, name: str) -> str | None:
     """A card's HTML; kept once the run is finished, read anew while it goes on."""
     if overview(run_id)["status"] == run_overview.FINISHED:
         return _card_kept(run_id, name)
-    return run_cards.card_html(run_overview.open_run(run_id), name)
+    return run_cards.card_html(runs.find_run(run_id), name)
 
 
 def arms(run_id: str) -> list[str]:
     """The algorithms whose search has begun."""
-    return [name for name, _ in run_cards.arms(run_overview.open_run(run_id))]
+    return [name for name, _ in run_cards.arms(runs.find_run(run_id))]
 
 
 @st.cache_data(ttl=TTL, max_entries=2000, show_spinner=False)
@@ -96,4 +96,4 @@ def _details_kept(run_id: str) -> dict[str, Any]:
 
 @st.cache_data(max_entries=8, show_spinner="Reading the card …")
 def _card_kept(run_id: str, name: str) -> str | None:
-    return run_cards.card_html(run_overview.open_run(run_id), name)
+    return run_cards.card_html(runs.find_run(run_id), name)

@@ -72,7 +72,7 @@ def rate(column: Mapping[str, Any], overall: float | None = None, words: Words =
         return empty(column["name"], compact)
     dated, numeric = "periods" in column, "histogram" in column
     axis = alt.Axis(labelLimit=90 if compact else LABEL_PIXELS, labelAngle=-40 if numeric else 0)
-    place: Any
+    place: alt.X | alt.Y
     if dated:
         place = period_axis(column["periods"]["unit"], compact)
     elif numeric:

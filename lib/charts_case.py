@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from lib.charts_style import ACCENT, LABEL_PIXELS, NEGATIVE, POSITIVE, QUIET, TEXT, empty, styled
+from lib.charts_style import ACCENT, LABEL_PIXELS, NEGATIVE, POSITIVE, QUIET, TEXT, empty, styled, unit_axis
 
 MOST_REASONS = 12  # columns that are drawn one by one; the others are added up in one bar
 
@@ -56,7 +56,7 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> a
     data = [{"from": float(a), "to": float(b), "share": float(s)} for a, b, s in
             zip(edges, edges[1:], np.diff(below), strict=False)]
     bars = alt.Chart(alt.Data(values=data)).mark_bar(color=QUIET, opacity=0.5, binSpacing=0).encode(
-        x=_probability("from", bin="binned"), x2=alt.X2("to"),
+        x=unit_axis("x", "from", "probability", bin="binned"), x2=alt.X2("to"),
         y=alt.Y("share:Q", title="share of cases", axis=alt.Axis(format="~%", tickCount=3)),
         tooltip=_range_tips(alt.Tooltip("share:Q", title="share", format=".1%")))
     rules = [_rule(threshold, TEXT, "threshold", [4, 3]), _rule(probability, POSITIVE, "this case")]
@@ -66,7 +66,7 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> a
 def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> alt.LayerChart:
     """Rows by probability (`lib.batch.histogram`); dashed: the threshold."""
     bars = alt.Chart(alt.Data(values=[dict(b) for b in bins])).mark_bar(color=ACCENT, opacity=0.8, binSpacing=1).encode(
-        x=_probability("from", bin="binned"), x2=alt.X2("to"), y=alt.Y("rows:Q", title="rows"),
+        x=unit_axis("x", "from", "probability", bin="binned"), x2=alt.X2("to"), y=alt.Y("rows:Q", title="rows"),
         tooltip=_range_tips(alt.Tooltip("rows:Q", format=",")))
     return styled(alt.layer(bars, _rule(threshold, TEXT, "threshold", [4, 3])), "Scores")
 
@@ -74,17 +74,12 @@ def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> alt.Laye
 def cost(curve: Sequence[Mapping[str, float]], chosen: float, other: float | None = None) -> alt.LayerChart:
     """Expected cost per 1,000 cases by threshold; solid: the cheapest that capacity allows; dashed: the model's own."""
     line = alt.Chart(alt.Data(values=[dict(p) for p in curve])).mark_line(color=ACCENT, strokeWidth=2).encode(
-        x=_probability("threshold", title="threshold on the probability"),
+        x=unit_axis("x", "threshold", "threshold on the probability"),
         y=alt.Y("cost_per_1000:Q", title="cost per 1,000 cases"),
         tooltip=[alt.Tooltip("threshold:Q", format=".1%"), alt.Tooltip("cost_per_1000:Q", title="cost", format=",.4~g"),
                  alt.Tooltip("flagged:Q", title="acted upon", format=".1%")])
     rules = [_rule(chosen, POSITIVE, "chosen")] + ([] if other is None else [_rule(other, TEXT, "the model's", [4, 3])])
     return styled(alt.layer(line, *rules), "Expected cost", height=280)
-
-
-def _probability(field: str, title: str = "probability", **more: Any) -> alt.X:
-    return alt.X(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1], nice=False),
-                 axis=alt.Axis(format=".0%", tickCount=5), **more)
 
 
 def _rule(at: float, colour: str, name: str, dash: list[int] | None = None) -> alt.Chart:

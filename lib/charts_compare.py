@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from lib.charts_style import NEGATIVE, POSITIVE, QUIET, TEXT, empty, styled
+from lib.charts_style import NEGATIVE, POSITIVE, QUIET, TEXT, diagonal, empty, styled, unit_axis
 
 Evaluations = Mapping[str, Mapping[str, Any]]  # name of a run -> its evaluation; at most two are told apart
 HEIGHT = 300
@@ -16,7 +16,7 @@ HEIGHT = 300
 def roc(found: Evaluations) -> alt.LayerChart | alt.Chart:
     """ROC curves; dashed: chance."""
     return _lines(found, "roc", ("fpr", "false alarms: share of negatives flagged"),
-                  ("tpr", "recall: share of positives flagged"), "ROC", diagonal=True)
+                  ("tpr", "recall: share of positives flagged"), "ROC", chance=True)
 
 
 def precision_recall(found: Evaluations) -> alt.LayerChart | alt.Chart:
@@ -30,16 +30,16 @@ def calibration(found: Evaluations) -> alt.LayerChart | alt.Chart:
     data = [{"run": name, **bin_} for name, e in found.items() for bin_ in e["curves"]["calibration"]]
     if not data:
         return empty("Calibration")
-    base = alt.Chart(alt.Data(values=data)).encode(x=_unit("x", "predicted", "mean predicted probability"),
+    base = alt.Chart(alt.Data(values=data)).encode(x=unit_axis("x", "predicted", "mean predicted probability"),
                                                    color=_colour(found))
     dots = base.mark_point(filled=True, size=50).encode(
-        y=_unit("y", "observed", "observed share"),
+        y=unit_axis("y", "observed", "observed share"),
         tooltip=[alt.Tooltip("run:N"), *(alt.Tooltip(f"{f}:Q", format=".1%")
                                          for f in ("predicted", "observed", "low", "high")),
                  alt.Tooltip("count:Q", title="rows", format=",")])
     spread = base.mark_rule(opacity=0.5).encode(y=alt.Y("low:Q"), y2=alt.Y2("high"))
     line = base.mark_line(opacity=0.4).encode(y=alt.Y("observed:Q"))
-    return styled(alt.layer(_diagonal("predicted", "observed"), line, spread, dots), "Calibration", height=HEIGHT)
+    return styled(alt.layer(diagonal("predicted", "observed"), line, spread, dots), "Calibration", height=HEIGHT)
 
 
 def lift(found: Evaluations) -> alt.LayerChart | alt.Chart:
@@ -51,7 +51,7 @@ def lift(found: Evaluations) -> alt.LayerChart | alt.Chart:
     if not data:
         return empty("Lift")
     line = alt.Chart(alt.Data(values=data)).mark_line(strokeWidth=2).encode(
-        x=_unit("x", "share", "share of rows, highest probability first"),
+        x=unit_axis("x", "share", "share of rows, highest probability first"),
         y=alt.Y("lift:Q", title="lift: times the base rate"), color=_colour(found), order=alt.Order("i:Q"),
         tooltip=[alt.Tooltip("run:N"), alt.Tooltip("share:Q", title="rows", format=".1%"),
                  alt.Tooltip("lift:Q", format=".2f"), alt.Tooltip("gain:Q", title="positives found", format=".1%")])
@@ -60,27 +60,17 @@ def lift(found: Evaluations) -> alt.LayerChart | alt.Chart:
 
 
 def _lines(found: Evaluations, curve: str, x: tuple[str, str], y: tuple[str, str], title: str,
-           diagonal: bool = False) -> alt.LayerChart | alt.Chart:
+           chance: bool = False) -> alt.LayerChart | alt.Chart:
     data = [{"run": name, "i": i, x[0]: a, y[0]: b} for name, e in found.items()
             for i, (a, b) in enumerate(zip(e["curves"][curve][x[0]], e["curves"][curve][y[0]], strict=True))]
     if not data:
         return empty(title)
     line = alt.Chart(alt.Data(values=data)).mark_line(strokeWidth=2).encode(
-        x=_unit("x", *x), y=_unit("y", *y), color=_colour(found), order=alt.Order("i:Q"),
+        x=unit_axis("x", *x), y=unit_axis("y", *y), color=_colour(found), order=alt.Order("i:Q"),
         tooltip=[alt.Tooltip("run:N"), *(alt.Tooltip(f"{f}:Q", format=".1%") for f in (x[0], y[0]))])
-    return styled(alt.layer(*([_diagonal(x[0], y[0])] if diagonal else []), line), title, height=HEIGHT)
+    return styled(alt.layer(*([diagonal(x[0], y[0])] if chance else []), line), title, height=HEIGHT)
 
 
 def _colour(found: Evaluations) -> alt.Color:
     names = list(found)
     return alt.Color("run:N", title=None, scale=alt.Scale(domain=names, range=[POSITIVE, NEGATIVE, TEXT][:len(names)]))
-
-
-def _unit(side: str, field: str, title: str) -> Any:
-    return (alt.X if side == "x" else alt.Y)(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1]),
-                                             axis=alt.Axis(format=".0%", tickCount=5))
-
-
-def _diagonal(x: str, y: str) -> alt.Chart:
-    return alt.Chart(alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}])).mark_line(color=QUIET, strokeDash=[4, 3]).encode(
-        x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"))

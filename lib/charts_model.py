@@ -7,7 +7,20 @@ from typing import Any
 
 import altair as alt
 
-from lib.charts_style import ACCENT, LABEL_PIXELS, MOST_BARS, NEGATIVE, POSITIVE, QUIET, TEXT, Words, empty, styled
+from lib.charts_style import (
+    ACCENT,
+    LABEL_PIXELS,
+    MOST_BARS,
+    NEGATIVE,
+    POSITIVE,
+    QUIET,
+    TEXT,
+    Words,
+    diagonal,
+    empty,
+    styled,
+    unit_axis,
+)
 
 Names = Mapping[str, str]  # algorithm -> its title for people
 
@@ -70,9 +83,9 @@ def roc(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     c = evaluation.get("confusion") or {}
     points = _rows(fpr=curve["fpr"], tpr=curve["tpr"])
     title = f"ROC: area {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
-    x = _unit_axis("x", "fpr", "false alarms: share of negatives flagged")
-    y = _unit_axis("y", "tpr", "recall: share of positives flagged")
-    layers = [_diagonal("fpr", "tpr"),
+    x = unit_axis("x", "fpr", "false alarms: share of negatives flagged")
+    y = unit_axis("y", "tpr", "recall: share of positives flagged")
+    layers = [diagonal("fpr", "tpr"),
               alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
         x=x, y=y, order=alt.Order("i:Q"), tooltip=_percents({"fpr": "false alarms", "tpr": "recall"}))]
     if c and c["tp"] + c["fn"] and c["fp"] + c["tn"]:
@@ -86,8 +99,8 @@ def precision_recall(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     curve, c = evaluation["curves"]["pr"], evaluation.get("confusion") or {}
     points = _rows(recall=curve["recall"], precision=curve["precision"])
     layers = [alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
-        x=_unit_axis("x", "recall", "recall: share of positives flagged"),
-        y=_unit_axis("y", "precision", "precision: share of flagged that are positive"),
+        x=unit_axis("x", "recall", "recall: share of positives flagged"),
+        y=unit_axis("y", "precision", "precision: share of flagged that are positive"),
         order=alt.Order("i:Q"), tooltip=_percents({"recall": "recall", "precision": "precision"}))]
     if c and (total := sum(c.values())):
         base = [{"rate": (c["tp"] + c["fn"]) / total}]
@@ -104,24 +117,24 @@ def calibration(evaluation: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
     data = [dict(b) for b in evaluation["curves"]["calibration"]]
     if not data:
         return empty("Calibration")
-    base = alt.Chart(alt.Data(values=data)).encode(x=_unit_axis("x", "predicted", "mean predicted probability"))
+    base = alt.Chart(alt.Data(values=data)).encode(x=unit_axis("x", "predicted", "mean predicted probability"))
     dots = base.mark_point(filled=True, color=POSITIVE, size=50).encode(
-        y=_unit_axis("y", "observed", "observed share"),
+        y=unit_axis("y", "observed", "observed share"),
         tooltip=[*_percents({"predicted": "predicted", "observed": "observed", "low": "95% from", "high": "to"}),
                  alt.Tooltip("count:Q", title="rows", format=",")])
     spread = base.mark_rule(color=POSITIVE, opacity=0.6).encode(y=alt.Y("low:Q"), y2=alt.Y2("high"))
     line = base.mark_line(color=POSITIVE, opacity=0.4).encode(y=alt.Y("observed:Q"))
-    return styled(alt.layer(_diagonal("predicted", "observed"), line, spread, dots), "Calibration", height=300)
+    return styled(alt.layer(diagonal("predicted", "observed"), line, spread, dots), "Calibration", height=300)
 
 
 def gain(evaluation: Mapping[str, Any], capacity: float | None = None) -> alt.LayerChart:
     """Share of all positives found by share of rows contacted, highest probabilities first; dashed: at random."""
     curve = evaluation["curves"]["lift"]
     points = _rows(share=curve["share"], gain=curve["gain"], lift=curve["lift"])
-    layers = [_diagonal("share", "gain"),
+    layers = [diagonal("share", "gain"),
               alt.Chart(alt.Data(values=points)).mark_line(color=POSITIVE, strokeWidth=2).encode(
-        x=_unit_axis("x", "share", "share of rows, highest probability first"),
-        y=_unit_axis("y", "gain", "share of positives among them"),
+        x=unit_axis("x", "share", "share of rows, highest probability first"),
+        y=unit_axis("y", "gain", "share of positives among them"),
         order=alt.Order("i:Q"),
         tooltip=[*_percents({"share": "rows", "gain": "positives found"}),
                  alt.Tooltip("lift:Q", title="lift over chance", format=".2f")])]
@@ -136,7 +149,7 @@ def cost(evaluation: Mapping[str, Any], unit: str = "cost a row, in the scope's 
     curve, chosen = evaluation["curves"]["cost"], (evaluation.get("threshold") or {}).get("value")
     layers = [alt.Chart(alt.Data(values=_rows(threshold=curve["threshold"], cost=curve["cost"]))).mark_line(
         color=POSITIVE, strokeWidth=2).encode(
-            x=_unit_axis("x", "threshold", "threshold on the probability"), y=alt.Y("cost:Q", title=unit),
+            x=unit_axis("x", "threshold", "threshold on the probability"), y=alt.Y("cost:Q", title=unit),
             tooltip=[alt.Tooltip("threshold:Q", format=".3f"), alt.Tooltip("cost:Q", format=".4~g")])]
     if chosen is not None:
         rule = alt.Chart(alt.Data(values=[{"threshold": chosen}])).mark_rule(color=TEXT, strokeDash=[4, 3])
@@ -207,18 +220,8 @@ def _rows(**lists: Sequence[float]) -> list[dict[str, Any]]:
             values in enumerate(zip(*lists.values(), strict=True))]
 
 
-def _unit_axis(side: str, field: str, title: str) -> Any:
-    return (alt.X if side == "x" else alt.Y)(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1]),
-                                             axis=alt.Axis(format=".0%", tickCount=5))
-
-
 def _percents(titles: Mapping[str, str]) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{field}:Q", title=title, format=".1%") for field, title in titles.items()]
-
-
-def _diagonal(x: str, y: str) -> alt.Chart:
-    return alt.Chart(alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}])).mark_line(color=QUIET, strokeDash=[4, 3]).encode(
-        x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"))
 
 
 def _mark(here: list[dict[str, float]], x: str, y: str) -> alt.Chart:

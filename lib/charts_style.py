@@ -52,6 +52,18 @@ def class_colour(words: Words, compact: bool) -> alt.Color:
                      legend=None if compact else alt.Legend(orient="top"))
 
 
+def unit_axis(side: str, field: str, title: str, **more: Any) -> Any:
+    """An axis from 0 to 1 in percent; `side` is "x" or "y"."""
+    return (alt.X if side == "x" else alt.Y)(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1]),
+                                             axis=alt.Axis(format=".0%", tickCount=5), **more)
+
+
+def diagonal(x: str, y: str) -> alt.Chart:
+    """The dashed line from corner to corner: chance, or perfect agreement."""
+    return alt.Chart(alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}])).mark_line(color=QUIET, strokeDash=[4, 3]).encode(
+        x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"))
+
+
 def period_axis(unit: str, compact: bool) -> alt.X:
     """Periods as local midnights: Vega reads a bare date as UTC and would show the day before west of Greenwich."""
     return alt.X("group:T", title=None if compact else unit, axis=alt.Axis(

@@ -13,7 +13,8 @@ import numpy as np
 
 from lib.bundle import Bundle
 from lib.calibration import choose_threshold
-from lib.intervals import wilson
+from lib.evaluation import confusion
+from lib.intervals import share
 
 POINTS = 201  # thresholds of a cost curve
 
@@ -26,15 +27,13 @@ def consequences(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: floa
     value None where nothing was counted; cost_per_1000 in the unit of the costs, beside nobody_per_1000 and
     everybody_per_1000 (acting on none and on all); per_1000: the confusion scaled to 1,000 rows.
     """
-    flagged, positive = q >= threshold, y == 1
-    found = {"tp": int((flagged & positive).sum()), "fp": int((flagged & ~positive).sum()),
-             "fn": int((~flagged & positive).sum()), "tn": int((~flagged & ~positive).sum())}
+    found = confusion(y, q >= threshold)
     rows, positives = len(y), found["tp"] + found["fn"]
     acted = found["tp"] + found["fp"]
     scale = 1000 / rows
     return {"confusion": found, "per_1000": {k: v * scale for k, v in found.items()},
-            "flagged": _share(acted, rows), "precision": _share(found["tp"], acted),
-            "recall": _share(found["tp"], positives),
+            "flagged": share(acted, rows), "precision": share(found["tp"], acted),
+            "recall": share(found["tp"], positives),
             "cost_per_1000": scale * (cost_miss * found["fn"] + cost_false_alarm * found["fp"]),
             "nobody_per_1000": scale * cost_miss * positives,
             "everybody_per_1000": scale * cost_false_alarm * (rows - positives)}
@@ -67,8 +66,3 @@ def decide(y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_alarm: flo
 def with_threshold(bundle: Bundle, threshold: dict[str, Any]) -> Bundle:
     """The same model with another threshold ({value, why}); the given bundle stays as it is."""
     return replace(bundle, about={**bundle.about, "threshold": {**bundle.about["threshold"], **threshold}})
-
-
-def _share(hits: int, of: int) -> dict[str, float | None]:
-    low, high = wilson(hits, of)
-    return {"value": hits / of, "low": low, "high": high} if of else {"value": None, "low": None, "high": None}

@@ -11,7 +11,7 @@ import pandas as pd
 from lib.calibration import log_loss
 from lib.delong import auc_interval, paired_test
 from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
-from lib.intervals import wilson
+from lib.intervals import share, wilson
 from lib.scope import Scope
 
 CURVE_POINTS = 200
@@ -55,8 +55,7 @@ def metrics(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, scope: Scope, auc
                            ("recall", counts["tp"], counts["tp"] + counts["fn"]),
                            ("specificity", counts["tn"], counts["tn"] + counts["fp"]),
                            ("accuracy", counts["tp"] + counts["tn"], len(y)), ("flagged", int(flagged.sum()), len(y))):
-        low, high = wilson(hits, of)
-        told[name] = {"value": hits / of if of else None, "low": low if of else None, "high": high if of else None}
+        told[name] = share(hits, of)
     return told
 
 

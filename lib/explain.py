@@ -46,11 +46,11 @@ def explain(bundle: Bundle, case: Case, seed: int = 0) -> dict[str, Any]:
     names = bundle.schema.names()
     rows = known[:max(2, MOST_ROWS // (2 * len(names)))]
     table = typed_table([case, *rows], bundle.schema)
-    masks, owners = _masks(len(names), len(rows), seed)
+    orders = _orders(len(names), len(rows), seed)
+    masks, owners = _masks(orders)
     mixed = {name: table[name].take(np.where(masks[:, j], 0, owners + 1)).reset_index(drop=True)
              for j, name in enumerate(names)}
     scores = bundle.probability(pd.DataFrame(mixed)).reshape(len(rows), 2, len(names) + 1)
-    orders = _orders(len(names), len(rows), seed)
     steps = np.diff(scores, axis=2)
     total = np.zeros(len(names))
     np.add.at(total, orders.ravel(), steps.ravel())
@@ -67,9 +67,10 @@ def _orders(columns: int, rows: int, seed: int) -> np.ndarray:
     return np.stack([orders, orders[:, ::-1]], axis=1)
 
 
-def _masks(columns: int, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(whether each column is the case's own, the background row) of every evaluation, step by step along `_orders`."""
-    places = np.argsort(_orders(columns, rows, seed), axis=2)  # at which step a column moves
+def _masks(orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(whether each column is the case's own, the background row) of every evaluation, step by step along `orders`."""
+    rows, _, columns = orders.shape
+    places = np.argsort(orders, axis=2)  # at which step a column moves
     steps = np.arange(columns + 1)
     masks = (places[:, :, None, :] < steps[None, None, :, None]).reshape(-1, columns)
     return masks, np.repeat(np.arange(rows), 2 * (columns + 1))

@@ -11,7 +11,7 @@ from typing import Any
 
 from lib.findings import ERROR, Finding, Refused
 from lib.run_cards import drawn_at
-from lib.runs import FLOW
+from lib.runs import FLOW, find_run
 
 FINISHED, FAILED, RUNNING, STOPPED = "finished", "failed", "running", "stopped"
 ALIVE = 900.0  # seconds without a sign of life after which a run counts as stopped; one long fit may be silent
@@ -29,26 +29,13 @@ def run_ids(flow: str = FLOW) -> list[str]:
         return []
 
 
-def open_run(run_id: str, flow: str = FLOW) -> Any:
-    """The Metaflow `Run` of an id, whatever its state. Raises `Refused` where there is none."""
-    import metaflow
-    from metaflow.exception import MetaflowInvalidPathspec, MetaflowNotFound
-
-    metaflow.namespace(None)
-    try:
-        return metaflow.Run(f"{flow}/{run_id}")
-    except (MetaflowNotFound, MetaflowInvalidPathspec):
-        raise Refused("There is no such run", [Finding(
-            "run-missing", ERROR, flow, f"no run {run_id!r}", "the id of a run", "choose one from the list")]) from None
-
-
 def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict[str, Any]:
     """One line about a run; JSON-ready. What cannot be read is None, whatever the reason.
 
     Keys: run_id, status, started and ended (ISO 8601, UTC), seconds, user, step (the last one begun), target, positive,
     title, source, md5, rows, git_commit, git_dirty, algorithm, auc, low, high.
     """
-    run = open_run(run_id, flow)
+    run = find_run(run_id, flow)
     now = now or datetime.now(UTC)
     started, ended = _utc(run.created_at), _utc(run.finished_at)
     status, step, last = _state(run, now)
@@ -67,20 +54,19 @@ def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict
 
 
 def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
-    """{leaderboard, evaluation, options, problem, mlflow, failed} of a run, as far as it got; else None.
+    """{leaderboard, evaluation, options, mlflow, failed} of a run, as far as it got; else None.
 
     `failed`: {step: what was raised} of tasks that ended without success.
     """
-    run = open_run(run_id, flow)
+    run = find_run(run_id, flow)
     found = {name: _artifact(run, step, name) for step, name in (
-        ("select", "leaderboard"), ("evaluate", "evaluation"), ("start", "options"), ("start", "problem"),
-        ("record", "mlflow"))}
+        ("select", "leaderboard"), ("evaluate", "evaluation"), ("start", "options"), ("record", "mlflow"))}
     return found | {"failed": _failures(run)}
 
 
 def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """The EDA summary of a run. Raises `Refused` where the run has none that loads."""
-    found = _artifact(open_run(run_id, flow), "eda", "summary")
+    found = _artifact(find_run(run_id, flow), "eda", "summary")
     if found is None:
         raise Refused("There is no data report", [Finding(
             "summary-missing", ERROR, f"{flow}/{run_id}", "no readable summary", "a run that passed the step eda",
@@ -90,7 +76,7 @@ def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
 
 def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """{labels, oof, place}: arrays of shape (rows,) from which a threshold is chosen. Raises `Refused` without them."""
-    run = open_run(run_id, flow)
+    run = find_run(run_id, flow)
     labels, place = _artifact(run, "validate", "labels"), _artifact(run, "split", "place")
     oof = _artifact(run, "select", "winner_oof")
     if labels is None or place is None or oof is None:

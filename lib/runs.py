@@ -18,14 +18,14 @@ CARDS = {"eda": "eda", "select": "leaderboard", "evaluate": "evaluation"}
 def find_run(run_id: str | None = None, flow: str = FLOW) -> Any:
     """The Metaflow `Run` of an id, else the newest one that succeeded. Raises `Refused` where there is none."""
     import metaflow
-    from metaflow.exception import MetaflowNotFound
+    from metaflow.exception import MetaflowInvalidPathspec, MetaflowNotFound
 
     metaflow.namespace(None)
     try:
         if run_id:
             return metaflow.Run(f"{flow}/{run_id}")
         run = metaflow.Flow(flow).latest_successful_run
-    except MetaflowNotFound:
+    except (MetaflowNotFound, MetaflowInvalidPathspec):
         run = None
     if run is None:
         found = f"no run {run_id!r}" if run_id else "no finished run"

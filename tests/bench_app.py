@@ -22,7 +22,7 @@ ROWS = 100_000
 
 
 def main() -> None:
-    """Measure and print medians, with the slowest in brackets."""
+    """Measure; print the median and the slowest of each figure beside its goal."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--rows", type=int, default=10_000, help="rows of the training table")

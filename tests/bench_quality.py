@@ -25,11 +25,9 @@ import pandas as pd
 
 from tests.running import ROOT, command, environment, open_run, run_id
 
+AUTOGLUON = ("autogluon", ["torch==2.13.0", "autogluon.tabular[lightgbm,xgboost,catboost,fastai]==1.6.3"])
 PEERS = {  # system -> (environment, what is installed in it)
-    "flaml": ("flaml", ["flaml[automl]==2.7.0"]),
-    "autogluon-best": ("autogluon", ["torch==2.13.0", "autogluon.tabular[lightgbm,xgboost,catboost,fastai]==1.6.3"]),
-    "autogluon-medium": ("autogluon", ["torch==2.13.0", "autogluon.tabular[lightgbm,xgboost,catboost,fastai]==1.6.3"]),
-}
+    "flaml": ("flaml", ["flaml[automl]==2.7.0"]), "autogluon-best": AUTOGLUON, "autogluon-medium": AUTOGLUON}
 OURS = "fivefold"
 
 

@@ -192,8 +192,9 @@ def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypa
     from frontend import model_choice, reading
 
     app = page("decision").run()
+    own = app.metric[0].value
     app.slider[0].set_value(2.5).run()
-    at = app.metric[0].value
+    assert app.metric[0].value != own
     real = {name: getattr(reading, name) for name in ("overview", "bundle", "judged")}
     for name, read in real.items():
         monkeypatch.setattr(reading, name, lambda run_id, read=read: read(tiny[0].id))
@@ -202,7 +203,7 @@ def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypa
     assert app.session_state[model_choice.OWN]["run"] == tiny[0].id
     assert "Your threshold" not in texts(app)
     assert app.slider[0].value == 1.0
-    assert app.metric[0].value != at or app.slider[0].value != 2.5
+    assert app.metric[0].value == own
 
 
 def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):
@@ -217,10 +218,10 @@ def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):
     assert shown["Mean ROC AUC"].tolist() == [arm["auc_mean"] for arm in board]
 
 
-@pytest.mark.parametrize("words", [("logistic", "nothing of that name"), ("small.csv", "large.csv")])
+@pytest.mark.parametrize("words", ["nothing of that name", "large.csv"])
 def test_the_list_of_runs_can_be_searched(page, tiny, words):
     app = page("models")
-    app.query_params["find"] = words[1]
+    app.query_params["find"] = words
     assert "No run fits" in texts(calm(app.run()))
     app = page("models")
     app.query_params["find"] = tiny[0].id[-6:]
@@ -235,6 +236,11 @@ def test_a_run_that_was_killed_is_shown_with_its_cards_and_how_to_go_on(page, ot
     app.query_params["run"] = number
     calm(app.run())
     assert f"resume --origin-run-id {number}" in texts(app) or "goes on" in texts(app)
+    app = page("models", other)
+    app.query_params["run"], app.query_params["part"], app.query_params["card"] = number, "Cards", "eda"
+    (frame,) = calm(app.run()).get("iframe")
+    assert "Content-Security-Policy" in frame.proto.srcdoc
+    assert "fonts.googleapis" not in frame.proto.srcdoc
 
 
 def test_a_run_that_failed_says_at_which_step_and_why(page, other, small_csv):

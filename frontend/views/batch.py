@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -35,19 +34,17 @@ def main() -> None:
     if file is None:
         st.session_state.pop(RESULT, None)
         return
-    blob = file.getbuffer()
-    key = (hashlib.md5(blob, usedforsecurity=False).hexdigest(), bundle.about["provenance"]["pathspec"],
-           bundle.about["threshold"]["value"])
+    key = (file.file_id, bundle.about["provenance"]["pathspec"], bundle.about["threshold"]["value"])
     kept = st.session_state.get(RESULT)
     if not kept or kept["key"] != key:
         st.session_state.pop(RESULT, None)
-        kept = {"key": key, "name": Path(file.name).stem, **score(bundle, file.name, blob, key[0])}
+        kept = {"key": key, "name": Path(file.name).stem, **score(bundle, file.name, file.getbuffer())}
         st.session_state[RESULT] = kept
     show(bundle, kept)
 
 
-def score(bundle: Bundle, name: str, blob: Any, md5: str) -> dict[str, Any]:
-    """{scored, tally, findings} of an uploaded file; raises `Refused` with the reasons where it cannot be used."""
+def score(bundle: Bundle, name: str, blob: Any) -> dict[str, Any]:
+    """{scored, tally, findings, md5} of an uploaded file; raises `Refused` with the reasons where it cannot be used."""
     bar = st.progress(0.0, "Reading …")
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -56,11 +53,11 @@ def score(bundle: Bundle, name: str, blob: Any, md5: str) -> dict[str, Any]:
             path.write_bytes(blob)
             table = sources.read(str(path))
         scored, tally, found = batch.score_batch(
-            bundle, table.frame, md5, progress=lambda done, of: bar.progress(
+            bundle, table.frame, table.md5, progress=lambda done, of: bar.progress(
                 done / max(1, of), f"{done:,} of {of:,} rows scored"))
     finally:
         bar.empty()
-    return {"scored": scored, "tally": tally, "findings": [*table.findings, *found]}
+    return {"scored": scored, "tally": tally, "findings": [*table.findings, *found], "md5": table.md5}
 
 
 def show(bundle: Bundle, kept: dict[str, Any]) -> None:
@@ -100,7 +97,7 @@ def show(bundle: Bundle, kept: dict[str, Any]) -> None:
     two.download_button("Parquet, for a program", lambda: scored.to_parquet(index=False),
                         f"{kept['name']}-scored.parquet", "application/vnd.apache.parquet", icon=":material/download:",
                         on_click="ignore", help="Every value as it came.")
-    st.caption(f"Model {kept['key'][1]} · file md5 {kept['key'][0]} · the same file and model give the same ids")
+    st.caption(f"Model {kept['key'][1]} · file md5 {kept['md5']} · the same file and model give the same ids")
 
 
 def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
