@@ -73,8 +73,11 @@ def eda_components(summary: Mapping[str, Any], changes: Mapping[str, Any] | None
     return [*parts, Markdown("## Source"), part.source_table(summary), *part.note_table(summary["notes"])]
 
 
-def leaderboard_components(board: Sequence[Mapping[str, Any]], winner: str, notes: Sequence[str] = ()) -> list[Any]:
-    """The comparison of the algorithms: `board` of `lib.selection.rank`, `winner` an algorithm of it."""
+def leaderboard_components(board: Sequence[Mapping[str, Any]], winner: str, blend: Mapping[str, Any] | None = None,
+                           notes: Sequence[str] = ()) -> list[Any]:
+    """The comparison of the algorithms: `board` of `lib.selection.rank`, `winner` an algorithm of it, and what
+    `lib.blend.blend` found.
+    """
     from lib import charts_model
     from lib.selection import title
 
@@ -97,7 +100,7 @@ def leaderboard_components(board: Sequence[Mapping[str, Any]], winner: str, note
                for a in board],
               headers=["Rank", "Algorithm", "Mean ROC AUC", "SD of folds", "p against winner", "Trials", "Time",
                        "Parameters or error"]),
-        Markdown(CHOSEN), *part.note_table(notes)]
+        Markdown(CHOSEN), *(part.blend_parts(blend, names) if blend else []), *part.note_table(notes)]
     searched = [a for a in board if a["trials"]]
     if searched:
         parts += [Markdown("## Searches"), Markdown("Grey: given up early, placed by the folds that they finished."),

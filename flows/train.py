@@ -7,7 +7,7 @@ from live import Live
 from metaflow import Config, FlowSpec, Parameter, card, catch, current, package_sources, retry, step, timeout
 
 OPTIONS = ("data", "query", "target", "positive", "id_columns", "drop", "data_rev", "trials", "budget", "folds", "seed",
-           "threads", "synthetic_rows")
+           "threads", "synthetic_rows", "serve")
 
 
 @package_sources("../lib", suffixes=[".py"])
@@ -27,6 +27,7 @@ class TrainFlow(FlowSpec):
     folds = Parameter("folds", default=5, help="Folds of the cross-validation")
     seed = Parameter("seed", default=0, help="Seed of everything random")
     threads = Parameter("threads", default=1, help="Threads of one arm")
+    serve = Parameter("serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain")
     synthetic_rows = Parameter("synthetic-rows", default=0, help="Drawn rows added to each training fold")
     mlflow_uri = Parameter("mlflow-uri", default="", help="MLflow server; default: MLFLOW_TRACKING_URI or SQLite")
 
@@ -90,7 +91,7 @@ class TrainFlow(FlowSpec):
 
         live = Live(current.card["arm"], self.input)
         seconds = stages.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
-                                      self.before_arms, self.index, len(self.arms), bootstrap.workers())
+                                      self.before_arms, stages.shares(self.arms[self.index:]), bootstrap.workers())
         self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
         live.finish(self.candidate)
         self.next(self.select)
@@ -104,11 +105,13 @@ class TrainFlow(FlowSpec):
 
         self.merge_artifacts(inputs, include=[
             "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary",
-            "changes", "labels", "place", "contract", "typed", "split_findings"])
-        self.leaderboard, self.winner, self.winner_oof = stages.select(
+            "changes", "labels", "place", "contract", "typed", "split_findings", "before_arms"])
+        self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = stages.select(
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
-             for arm in inputs], self.labels, self.place)
-        current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner))
+             for arm in inputs], self.labels, self.place, self.serve, stages.seconds_for_fits(
+                self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms),
+            max(self.threads, bootstrap.workers()))
+        current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner, self.blend))
         self.next(self.evaluate)
 
     @plainly
@@ -118,7 +121,8 @@ class TrainFlow(FlowSpec):
         """Refit the winner and look at the held-out rows, once."""
         from lib import stages
 
-        self.bundle, self.bundle_sha256, about, self.example = stages.evaluate(self, current.run_id)
+        self.bundle, self.bundle_sha256, about, self.example = stages.evaluate(
+            self, current.run_id, max(self.threads, bootstrap.workers()))
         self.evaluation, self.versions = about["evaluation"], about["provenance"]["versions"]
         current.card["evaluation"].extend(cards.evaluation_components(self.evaluation, about))
         self.next(self.record)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.features import LINEAR, NATIVE, TREES
+from lib.features import LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
 
 MAX_ROUNDS, PATIENCE = 1500, 40  # boosting rounds at most, and without progress in log-loss before a fold stops
 
@@ -21,8 +21,10 @@ Space = Mapping[str, tuple | list]
 class Algorithm:
     """build(params, seed, threads, types) gives an unfitted scikit-learn classifier; `types` has one letter per input
     column, "c" for category codes (style "native" only) and "q" for quantities. `defaults` are tried first, in order.
+    A parameter `encoding` of the space chooses the style (`lib.features`) in place of `style`.
     `boosted` ones get their rounds (n_estimators) by early stopping. `max_rows` bounds the rows of one fit where more
-    cost much time and bring little.
+    cost much time and bring little. Under a budget `share` is the part of the arms' time that this one may take, and
+    `enough` the trials after which it hands the rest on. `bag`: models of different seeds that the final fit averages.
     """
 
     title: str
@@ -32,6 +34,9 @@ class Algorithm:
     space: Space
     boosted: bool = False
     max_rows: int | None = None
+    share: float = 0.2
+    enough: int = 10_000
+    bag: int = 1
 
 
 def _random_forest(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
@@ -59,6 +64,7 @@ def _logistic_regression(params: dict[str, Any], seed: int, threads: int, types:
 def _xgboost(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
     from xgboost import XGBClassifier
 
+    params = {k: v for k, v in params.items() if k != "encoding"}
     return XGBClassifier(tree_method="hist", eval_metric="logloss", random_state=seed, n_jobs=threads, verbosity=0,
                          enable_categorical=True, feature_types=list(types), **params)
 
@@ -66,44 +72,53 @@ def _xgboost(params: dict[str, Any], seed: int, threads: int, types: str) -> Any
 def _lightgbm(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
     from lightgbm import LGBMClassifier
 
+    params = {k: v for k, v in params.items() if k != "encoding"}
     return LGBMClassifier(metric="binary_logloss", bagging_freq=1, random_state=seed, n_jobs=threads, verbosity=-1,
                           deterministic=True, force_row_wise=True, **params)
 
 
-# In the order in which the arms start: under a budget the first are sure of their time.
+_ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
+
+# In the order in which the arms start. Under a budget the boosted models come last and take all the time that is left:
+# their trials are short, so that they end close to it.
 ALGORITHMS: dict[str, Algorithm] = {
-    "xgboost": Algorithm(
-        "XGBoost", NATIVE, _xgboost,
-        ({"learning_rate": 0.08, "max_depth": 4, "min_child_weight": 3.0, "subsample": 0.8, "colsample_bytree": 0.7,
-          "reg_lambda": 2.0},
-         {"learning_rate": 0.1, "max_depth": 6, "min_child_weight": 10.0, "subsample": 0.8, "colsample_bytree": 0.6,
-          "reg_lambda": 5.0}),
-        {"learning_rate": (0.03, 0.2, "log"), "max_depth": (2, 8), "min_child_weight": (0.5, 30.0, "log"),
-         "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0), "reg_lambda": (0.1, 30.0, "log")},
-        boosted=True),
-    "lightgbm": Algorithm(
-        "LightGBM", NATIVE, _lightgbm,
-        ({"learning_rate": 0.06, "num_leaves": 15, "min_child_samples": 20, "subsample": 0.8, "colsample_bytree": 0.7,
-          "reg_lambda": 1.0},
-         {"learning_rate": 0.06, "num_leaves": 7, "min_child_samples": 20, "subsample": 0.8, "colsample_bytree": 0.5,
-          "reg_lambda": 0.1}),
-        {"learning_rate": (0.03, 0.2, "log"), "num_leaves": (4, 63, "log"), "min_child_samples": (5, 100, "log"),
-         "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0), "reg_lambda": (0.01, 30.0, "log")},
-        boosted=True),
-    "random_forest": Algorithm(
-        "Random forest", TREES, _random_forest,
-        ({"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
-         {"n_estimators": 60, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
-        {"n_estimators": [60], "max_features": (0.1, 0.6), "min_samples_leaf": (2, 50, "log"),
-         "criterion": ["gini", "entropy"]}, max_rows=30_000),
+    "logistic_regression": Algorithm(
+        "Logistic regression", LINEAR, _logistic_regression, ({"C": 0.1}, {"C": 0.01}), {"C": (0.001, 30.0, "log")},
+        share=0.07, enough=8),
     "adaboost": Algorithm(
         "AdaBoost", TREES, _adaboost,
         ({"n_estimators": 100, "learning_rate": 0.1, "max_depth": 3, "min_samples_leaf": 20},
          {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20}),
         {"n_estimators": (40, 100, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 3),
-         "min_samples_leaf": (5, 100, "log")}, max_rows=10_000),
-    "logistic_regression": Algorithm(
-        "Logistic regression", LINEAR, _logistic_regression, ({"C": 0.1}, {"C": 1.0}), {"C": (0.001, 30.0, "log")}),
+         "min_samples_leaf": (5, 100, "log")}, max_rows=10_000, share=0.14, enough=12),
+    "random_forest": Algorithm(
+        "Random forest", TREES, _random_forest,
+        ({"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
+         {"n_estimators": 60, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
+        {"n_estimators": [60], "max_features": (0.1, 0.6), "min_samples_leaf": (2, 50, "log"),
+         "criterion": ["gini", "entropy"]}, max_rows=30_000, share=0.12, enough=12, bag=3),
+    "lightgbm": Algorithm(
+        "LightGBM", NATIVE, _lightgbm,
+        ({"encoding": NATIVE, "learning_rate": 0.05, "num_leaves": 8, "min_child_samples": 10, "subsample": 0.8,
+          "colsample_bytree": 0.9, "reg_lambda": 3.0, "extra_trees": False},
+         {"encoding": ONE_HOT, "learning_rate": 0.06, "num_leaves": 8, "min_child_samples": 10, "subsample": 0.8,
+          "colsample_bytree": 0.9, "reg_lambda": 3.0, "extra_trees": True},
+         {"encoding": NATIVE, "learning_rate": 0.04, "num_leaves": 15, "min_child_samples": 40, "subsample": 0.8,
+          "colsample_bytree": 0.4, "reg_lambda": 5.0, "extra_trees": False}),
+        {"encoding": _ENCODINGS, "learning_rate": (0.02, 0.15, "log"), "num_leaves": (4, 63, "log"),
+         "min_child_samples": (5, 100, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
+         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=4),
+    "xgboost": Algorithm(
+        "XGBoost", NATIVE, _xgboost,
+        ({"encoding": NATIVE, "learning_rate": 0.06, "max_depth": 4, "min_child_weight": 1.0, "subsample": 0.8,
+          "colsample_bytree": 0.9, "reg_lambda": 3.0},
+         {"encoding": ONE_HOT, "learning_rate": 0.05, "max_depth": 3, "min_child_weight": 1.0, "subsample": 0.8,
+          "colsample_bytree": 0.6, "reg_lambda": 3.0},
+         {"encoding": NATIVE, "learning_rate": 0.04, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.7,
+          "colsample_bytree": 0.4, "reg_lambda": 5.0}),
+        {"encoding": _ENCODINGS, "learning_rate": (0.02, 0.2, "log"), "max_depth": (2, 8),
+         "min_child_weight": (0.5, 30.0, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
+         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=4),
 }
 
 

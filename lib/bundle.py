@@ -6,8 +6,9 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ import pandas as pd
 
 from lib.calibration import calibrate
 from lib.conform import compare_columns, compare_names, compare_types, conform_columns
+from lib.direct import direct
 from lib.doubts import Doubt, doubts, join
-from lib.features import expand, expand_columns
+from lib.features import expand_columns
 from lib.findings import ERROR, Finding, Refused, errors, refuse_errors
 from lib.schema import Schema, from_json
 
@@ -49,10 +51,14 @@ class Bundle:
 
     def probability(self, typed: pd.DataFrame) -> np.ndarray:
         """Calibrated probability of the positive class for typed rows, shape (rows,)."""
-        return self._of_expanded(expand(typed, self.schema))
+        return self._of_columns({name: typed[name].array for name in self.schema.names()})
 
-    def _of_expanded(self, rows: pd.DataFrame) -> np.ndarray:
-        return calibrate(self.about["calibration"], self.pipeline.predict_proba(rows)[:, 1])
+    def _of_columns(self, typed: Mapping[str, Any]) -> np.ndarray:
+        return calibrate(self.about["calibration"], self._model(expand_columns(typed, self.schema)))
+
+    @cached_property
+    def _model(self) -> Callable[[Mapping[str, Any]], np.ndarray]:
+        return direct(self.pipeline)
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
         """probability, decision, warnings and error for each row of a raw table, in its order and with its index.
@@ -83,7 +89,7 @@ class Bundle:
         for start in range(0, len(good), rows):
             lot = good[start:start + rows]
             part = typed if len(lot) == len(frame) else {name: values[lot] for name, values in typed.items()}
-            probability[lot] = self._of_expanded(expand_columns(part, self.schema))
+            probability[lot] = self._of_columns(part)
             progress(min(start + rows, len(good)), len(good))
         negative, positive = self.about["phrases"]
         decision = np.where(probability >= self.about["threshold"]["value"], positive, negative)

@@ -10,7 +10,7 @@ import pandas as pd
 from lib.findings import ERROR, WARNING, Finding, errors, warnings
 from lib.kinds import to_numbers
 from lib.schema import Column, Schema
-from lib.values import BOOLEAN_PAIRS, parse_dates, texts, without_zone
+from lib.values import BOOLEAN_PAIRS, NUMBER_RULES, parse_dates, texts, without_zone
 
 TELLING = 5  # cells of a column that must all be unreadable before the whole table is refused, not just rows
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
@@ -47,7 +47,7 @@ def conform_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.Data
     """One column brought to its kind, as an array without index, and its unreadable cells."""
     missing = values.array.isna()
     if column.kind == "numeric":
-        numbers = to_numbers(values, "numeric", dict(column.parse))
+        numbers = _numbers(values, dict(column.parse))
         infinite = np.abs(numbers) > LARGEST
         bad = np.isnan(numbers) & ~missing
         clean = np.where(infinite, np.nan, numbers)
@@ -55,12 +55,21 @@ def conform_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.Data
     if column.kind == "date":
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
             return without_zone(values).array, []
-        dates = parse_dates(texts(values), dict(column.parse)).array
+        dates = parse_dates(_texts(values), dict(column.parse)).array
         return dates, _cells(values, column, dates.isna() & ~missing, "not-a-date")
     if column.kind == "boolean":
         flags = _flags(values, column)
         return flags, _cells(values, column, np.isnan(flags) & ~missing, "not-yes-or-no")
-    return texts(values).array, []
+    return _texts(values).array, []
+
+
+def different(values: Any) -> tuple[np.ndarray, list[str]]:
+    """(which of the different texts each cell is, -1 for a missing one; these texts) of a column's array."""
+    if len(values) == 1:  # around one row pandas costs more than all the rest
+        word = values[0]
+        return (np.zeros(1, dtype=int), [word]) if isinstance(word, str) else (np.array([-1]), [])
+    codes, words = pd.factorize(values)
+    return codes, words.tolist()
 
 
 def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
@@ -117,13 +126,35 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
     return sorted(found, key=lambda f: order.index(f.subject))
 
 
+def _texts(values: pd.Series) -> pd.Series:
+    """As `texts`, which is slow to find that one clean cell is clean."""
+    if len(values) == 1 and values.dtype == "str":
+        word = values.array[0]
+        if not isinstance(word, str) or word == word.strip():
+            return values
+    return texts(values)
+
+
+def _numbers(values: pd.Series, rule: dict[str, str]) -> np.ndarray:
+    """As `to_numbers`; of texts each different one is read once, and plain numbers without a table."""
+    if values.dtype != "str":
+        return to_numbers(values, "numeric", rule)
+    codes, words = different(values.array)
+    numbers = np.full(len(words), np.nan)
+    if rule in ({}, NUMBER_RULES[0]) and words:
+        numbers = pd.to_numeric(np.array(words, dtype=object), errors="coerce").astype("float64")
+    if np.isnan(numbers).any():  # currencies, thousands, words: the long way
+        numbers = to_numbers(pd.Series(words, dtype="str"), "numeric", rule)
+    return np.append(numbers, np.nan)[codes]
+
+
 def _flags(values: pd.Series, column: Column) -> np.ndarray:
     """0.0, 1.0 or NaN; the column's own two spellings first, then the common ones."""
-    codes = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0)}
+    flags = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0)}
     if len(column.levels) == 2:
-        codes |= {column.levels[0].lower(): 0.0, column.levels[1].lower(): 1.0}
-    lowered = np.asarray(texts(values).str.lower().array, dtype=object)
-    return np.array([codes.get(spelling, np.nan) for spelling in lowered], dtype="float64")
+        flags |= {column.levels[0].lower(): 0.0, column.levels[1].lower(): 1.0}
+    codes, words = different(_texts(values).array)
+    return np.array([*(flags.get(word.lower(), np.nan) for word in words), np.nan])[codes]
 
 
 def _cells(values: pd.Series, column: Column, where: np.ndarray, code: str) -> list[pd.DataFrame]:

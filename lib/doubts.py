@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from lib.conform import different
 from lib.findings import ERROR, WARNING
 from lib.kinds import days
 from lib.schema import Column, Schema
@@ -36,11 +37,13 @@ def doubts(frame: pd.DataFrame, typed: Mapping[str, Any], problems: pd.DataFrame
     """All doubts about a raw table; `typed` and `problems` are what `lib.conform.conform_columns` made of it."""
     found = [_unreadable(str(column), str(code), cells) for (column, code), cells in
              problems.groupby(["column", "code"], sort=False)] if len(problems) else []
-    lost = set(problems["column"])
+    lost = set(problems["column"]) if len(problems) else set()
     for column in (c for c in schema.columns if c.used):
         values = typed[column.name]
-        gone = pd.isna(frame[column.name] if column.name in lost else values)  # an unreadable cell is no gap
-        found += _of_column(values, np.asarray(gone), column)
+        if not column.nullable:  # an unreadable cell is no gap
+            gone = np.asarray(pd.isna(frame[column.name] if column.name in lost else values))
+            found += _doubt(column, "missing", gone, values, f"{column.name}: missing, which training never saw")
+        found += _of_values(values, column)
     return found
 
 
@@ -70,26 +73,27 @@ def _unreadable(column: str, code: str, cells: pd.DataFrame) -> Doubt:
                  texts)
 
 
-def _of_column(values: Any, gone: np.ndarray, column: Column) -> list[Doubt]:
-    """Gaps, far values and new categories of one typed column."""
-    name, found = column.name, list[Doubt]()
+def _of_values(values: Any, column: Column) -> list[Doubt]:
+    """Far values and new categories of one typed column."""
+    name, low, high = column.name, column.low, column.high
+    if column.kind == "numeric" and low is not None and high is not None:
+        return _doubt(column, "outside", (values < low) | (values > high), values,
+                      lambda v: f"{name}: {v:g} is outside the training range {low:g} to {high:g}")
+    if column.kind == "date" and low is not None and high is not None:
+        span, when = high - low + 365, days(values)  # later dates are usual, far ones are mistakes
+        return _doubt(column, "outside", (when < low - span) | (when > high + span), values,
+                      lambda v: f"{name}: {v:%Y-%m-%d} is far from the dates in training")
+    if column.kind != "categorical" or column.distinct > len(column.levels):  # then not all levels are known
+        return []
+    new = set(different(values)[1]) - set(column.levels)
+    return _doubt(column, "unseen", np.asarray(values.isin(list(new))), values,
+                  lambda v: f"{name}: {str(v)[:80]!r} was not seen in training") if new else []
 
-    def doubt(code: str, where: np.ndarray, told: str | Callable[[Any], str]) -> None:
-        if len(rows := np.flatnonzero(where)):
-            texts = told if isinstance(told, str) else [told(value) for value in values[rows]]
-            found.append(Doubt(name, code, WARNING, rows, texts))
 
-    if not column.nullable:
-        doubt("missing", gone, f"{name}: missing, which training never saw")
-    if column.kind == "numeric" and column.low is not None and column.high is not None:
-        doubt("outside", (values < column.low) | (values > column.high),
-              lambda v: f"{name}: {v:g} is outside the training range {column.low:g} to {column.high:g}")
-    if column.kind == "date" and column.low is not None and column.high is not None:
-        span, when = column.high - column.low + 365, days(values)  # later dates are usual, far ones are mistakes
-        doubt("outside", (when < column.low - span) | (when > column.high + span),
-              lambda v: f"{name}: {v:%Y-%m-%d} is far from the dates in training")
-    if column.kind == "categorical" and column.distinct <= len(column.levels):  # else not all levels are known
-        new = {word for word in values.unique() if isinstance(word, str)} - set(column.levels)
-        doubt("unseen", np.asarray(values.isin(list(new))) if new else np.zeros(len(values), dtype=bool),
-              lambda v: f"{name}: {str(v)[:80]!r} was not seen in training")
-    return found
+def _doubt(column: Column, code: str, where: np.ndarray, values: Any, told: str | Callable[[Any], str]) -> list[Doubt]:
+    """The doubt about these cells, as a list of none or one; `told`: the text, or how a value's text is made."""
+    rows = np.flatnonzero(where)
+    if not len(rows):
+        return []
+    texts = told if isinstance(told, str) else [told(value) for value in values[rows]]
+    return [Doubt(column.name, code, WARNING, rows, texts)]

@@ -17,10 +17,12 @@ from lib.kinds import days
 from lib.schema import Schema
 
 LINEAR, TREES, NATIVE = "linear", "trees", "native"
+ONE_HOT, MEANS, ORDERED = "one-hot", "means", "ordered"  # with NATIVE: what a boosted model's search may choose from
 MISSING = "(missing)"
 ONE_HOT_LEVELS = 12     # above it one-hot columns cost more than they tell; cross-fitted target means take over
 NATIVE_LEVELS = 64      # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
 TEXT_BUCKETS, TEXT_TOPICS = 2**14, 16
+ORDERED_PRIOR = 1.0     # rows that the overall mean weighs in an ordered target mean, as in CatBoost
 ALMOST_CONSTANT = 0.9995  # share of training rows with the same value
 REDUNDANT = 0.99995       # |Pearson correlation| of two columns without missing differences
 
@@ -31,11 +33,12 @@ def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     A date becomes days since 1970, month, weekday and, where there is one, the hour; two to four date columns also
     give their pairwise distance in days. Missing categories and texts become texts of their own.
     """
-    return expand_columns({name: typed[name].array for name in schema.names()}, schema, typed.index)
+    return pd.DataFrame(expand_columns({name: typed[name].array for name in schema.names()}, schema), index=typed.index)
 
 
-def expand_columns(typed: Mapping[str, Any], schema: Schema, index: pd.Index | None = None) -> pd.DataFrame:
-    """As `expand`, from the columns as arrays by name (`lib.conform.conform_columns`)."""
+def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """As `expand`, from and to columns as arrays by name (`lib.conform.conform_columns`): numbers float64, texts `str`.
+    """
     columns: dict[str, Any] = {}
     taken = {column.name for column in schema.columns}  # a column of the table keeps its name, no part may take it
     dates = {name: days(typed[name]) for name in schema.names("date")}
@@ -53,7 +56,7 @@ def expand_columns(typed: Mapping[str, Any], schema: Schema, index: pd.Index | N
     if 2 <= len(names) <= 4:
         columns |= {key: dates[a] - dates[b] for i, a in enumerate(names) for b in names[i + 1:]
                     if (key := f"{a} - {b} (days)") not in taken}
-    return pd.DataFrame(columns, index=index)
+    return columns
 
 
 def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
@@ -87,13 +90,27 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
     }
 
 
+def encodings(expanded: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
+    """The styles among NATIVE, ONE_HOT, MEANS and ORDERED that differ from each other on these training rows.
+
+    Without a category of three levels or more they are all the same; up to `ONE_HOT_LEVELS` levels a mean says
+    little more than the level itself.
+    """
+    levels = max((expanded[n].nunique() for n in schema.names("categorical")), default=0)
+    if levels <= 2:
+        return (NATIVE,)
+    return (NATIVE, ONE_HOT) if levels <= ONE_HOT_LEVELS else (NATIVE, ONE_HOT, MEANS, ORDERED)
+
+
 def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
-    """An unfitted ColumnTransformer for `plan`'s recipe in one of three styles.
+    """An unfitted ColumnTransformer for `plan`'s recipe in one of six styles.
 
     linear: missing indicators, rank-scaled cubic splines, one-hot, scaled target means. trees: median imputation
     with indicators, one-hot, target means. native: numbers as they are with NaN, integer codes of categories first
-    (columns 0 to len(recipe["native"]) - 1, unseen ones NaN), target means above `NATIVE_LEVELS`.
-    Target means are cross-fitted (Micci-Barreca 2001; sklearn.preprocessing.TargetEncoder).
+    (columns 0 to len(recipe["native"]) - 1, unseen ones NaN), target means above `NATIVE_LEVELS`. one-hot: numbers
+    as they are, one-hot, target means above `ONE_HOT_LEVELS`. means and ordered: numbers as they are, target means.
+    Target means are cross-fitted (Micci-Barreca 2001; sklearn.preprocessing.TargetEncoder); in the style ordered
+    `lib.tuning.encode_training` puts `ordered_means` in their place for the training rows.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.decomposition import TruncatedSVD
@@ -110,9 +127,9 @@ def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
         TargetEncoder,
     )
 
-    def means() -> Any:
+    def means(smooth: float | str = "auto") -> Any:
         folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-        return TargetEncoder(target_type="binary", smooth="auto", cv=folds)
+        return TargetEncoder(target_type="binary", smooth=smooth, cv=folds)
 
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False)
     numbers, low, high = recipe["numbers"], recipe["low"], recipe["high"]
@@ -131,14 +148,42 @@ def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=5)
         rest = [n for n in low + high if n not in recipe["native"]]
         parts = [("codes", codes, recipe["native"]), ("numbers", "passthrough", numbers), ("means", means(), rest)]
+    elif style == ONE_HOT:
+        parts = [("numbers", "passthrough", numbers), ("one_hot", one_hot, low), ("means", means(), high)]
+    elif style in (MEANS, ORDERED):
+        smooth = ORDERED_PRIOR if style == ORDERED else "auto"
+        parts = [("numbers", "passthrough", numbers), ("means", means(smooth), low + high)]
     else:
-        raise ValueError(f"style: expected {LINEAR}, {TREES} or {NATIVE}, found {style!r}")
+        raise ValueError(f"style: expected one of {LINEAR}, {TREES}, {NATIVE}, {ONE_HOT}, {MEANS}, {ORDERED}, "
+                         f"found {style!r}")
     for number, name in enumerate(recipe["text"], 1):
         words = make_pipeline(
             HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
             TfidfTransformer(sublinear_tf=True), TruncatedSVD(TEXT_TOPICS, random_state=seed))
         parts.append((f"text {number}", words, name))  # scikit-learn forbids some names, such as a__b
     return ColumnTransformer([p for p in parts if len(p[2])], sparse_threshold=0, verbose_feature_names_out=False)
+
+
+def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
+    """Each row's mean of `y` over the rows of its level that come before it in a random order, shape (rows,).
+
+    (sum before + prior * overall mean) / (rows before + prior): the ordered target statistics of CatBoost
+    (Prokhorenkova et al. 2018, section 3.2). A row's own label has no part in its value.
+
+    >>> ordered_means(np.array([0, 0, 1]), np.array([1, 1, 0]), 0).round(3).tolist()
+    [0.667, 0.833, 0.667]
+    """
+    order = np.random.default_rng(seed).permutation(len(y))
+    order = order[np.argsort(levels[order], kind="stable")]  # level by level, each in the random order
+    grouped, labels = levels[order], y[order].astype("float64")
+    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
+    sizes = np.diff(np.append(starts, len(y)))
+    before = np.arange(len(y)) - np.repeat(starts, sizes)
+    total = np.cumsum(labels) - labels
+    total -= np.repeat(total[starts], sizes)
+    values = np.empty(len(y))
+    values[order] = (total + ORDERED_PRIOR * y.mean()) / (before + ORDERED_PRIOR)
+    return values
 
 
 def _date_parts(name: str, stamps: Any, number: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,29 +13,40 @@ from lib.calibration import choose_threshold, fit_calibration, judged_scores
 from lib.evaluation import evaluate, permutation_importance
 from lib.explain import background
 from lib.features import TREES, expand, plan
+from lib.folds import Extra, encode_training
+from lib.refit import fit_blend, fit_final
 from lib.schema import Schema
 from lib.scope import Scope
 from lib.splits import HOLDOUT, training_rows
-from lib.tuning import Extra, encode_training, fit_final
 
 
 def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray,
            schema: Schema, scope: Scope, provenance: dict[str, Any], *, seed: int = 0, threads: int = 1,
-           extra: Extra | None = None, truth: np.ndarray | None = None) -> Bundle:
+           extra: Extra | None = None, truth: np.ndarray | None = None, others: Sequence[dict[str, Any]] = (),
+           weights: dict[str, float] | None = None, bag: int | None = None) -> Bundle:
     """The `Bundle` of the winning candidate, evaluated once on the rows whose `place` is `HOLDOUT`.
 
+    With `weights` {algorithm: share} it is the blend of the candidate and `others`; `oof` is then the blend's.
     Calibration and threshold come from out-of-fold scores of the training rows; the threshold from scores calibrated
     by other folds. `truth`: known P(positive) of every row of generated data, for the best achievable ROC AUC.
     """
     train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
     judged = place >= 0
-    pipeline = fit_final(candidate, typed.iloc[train], y[train], schema, seed=seed, threads=threads, extra=extra)
+    options: dict[str, Any] = {"seed": seed, "threads": threads, "extra": extra, "bag": bag}
+    used = [c for c in (candidate, *others) if weights and c["algorithm"] in weights] or [candidate]
+    pipeline = fit_blend(used, weights, typed.iloc[train], y[train], schema, **options) if weights else fit_final(
+        candidate, typed.iloc[train], y[train], schema, **options)
     calibration = fit_calibration(y[judged], oof[judged], place[judged])
     _, crossed = judged_scores(y, oof, place, calibration)
     threshold = choose_threshold(y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity)
     recipe = plan(expand(typed.iloc[train], schema), schema)
-    about = {"algorithm": candidate["algorithm"], "params": candidate["params"], "rounds": candidate["rounds"],
-             "rows_fitted": min(len(train), candidate["max_rows"] or len(train)), "rows_training": len(train),
+    about = {"algorithm": "blend" if weights else candidate["algorithm"],
+             "params": {} if weights else candidate["params"], "rounds": None if weights else candidate["rounds"],
+             "members": [{"algorithm": c["algorithm"], "weight": weights[c["algorithm"]] if weights else 1.0,
+                          "params": c["params"], "rounds": c["rounds"],
+                          "rows_fitted": min(len(train), c["max_rows"] or len(train))} for c in used],
+             "rows_fitted": max(min(len(train), c["max_rows"] or len(train)) for c in used),
+             "rows_training": len(train),
              "calibration": calibration, "threshold": threshold,
              "phrases": [scope.negative_phrase, scope.positive_phrase], "scope": scope.to_dict(),
              "features": {k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},
@@ -43,11 +55,11 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     bundle = Bundle(pipeline, schema, about)
     rows, labels = typed.iloc[held], y[held]
     q = bundle.probability(rows)
-    others = baselines(typed.iloc[train], y[train], rows, schema, seed)
+    compared = baselines(typed.iloc[train], y[train], rows, schema, seed)
     if truth is not None:
-        others["best achievable (known truth)"] = truth[held]
+        compared["best achievable (known truth)"] = truth[held]
     watched = [n for n in scope.protected_columns if n in rows.columns and schema[n].kind in ("categorical", "boolean")]
-    report = evaluate(labels, q, threshold, scope, seed=seed, baselines=others, groups=rows[watched])
+    report = evaluate(labels, q, threshold, scope, seed=seed, baselines=compared, groups=rows[watched])
     report["importance"] = permutation_importance(bundle.probability, rows, labels, schema.names(), seed)
     about["evaluation"] = report
     return bundle

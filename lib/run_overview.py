@@ -54,13 +54,14 @@ def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict
 
 
 def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
-    """{leaderboard, evaluation, options, mlflow, failed} of a run, as far as it got; else None.
+    """{leaderboard, blend, evaluation, options, mlflow, failed} of a run, as far as it got; else None.
 
     `failed`: {step: what was raised} of tasks that ended without success.
     """
     run = find_run(run_id, flow)
     found = {name: _artifact(run, step, name) for step, name in (
-        ("select", "leaderboard"), ("evaluate", "evaluation"), ("start", "options"), ("record", "mlflow"))}
+        ("select", "leaderboard"), ("select", "blend"), ("evaluate", "evaluation"), ("start", "options"),
+        ("record", "mlflow"))}
     return found | {"failed": _failures(run)}
 
 
@@ -78,7 +79,8 @@ def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """{labels, oof, place}: arrays of shape (rows,) from which a threshold is chosen. Raises `Refused` without them."""
     run = find_run(run_id, flow)
     labels, place = _artifact(run, "validate", "labels"), _artifact(run, "split", "place")
-    oof = _artifact(run, "select", "winner_oof")
+    oof = _artifact(run, "select", "served_oof")
+    oof = oof if oof is not None else _artifact(run, "select", "winner_oof")  # runs before there was a blend
     if labels is None or place is None or oof is None:
         raise Refused("The threshold cannot be weighed", [Finding(
             "scores-missing", ERROR, f"{flow}/{run_id}", "no readable out-of-fold scores",

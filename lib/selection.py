@@ -45,4 +45,4 @@ def failed_candidate(name: str, error: str, seconds: float = 0.0) -> dict[str, A
 
 def title(name: str) -> str:
     """The algorithm's name for people."""
-    return ALGORITHMS[name].title if name in ALGORITHMS else name
+    return ALGORITHMS[name].title if name in ALGORITHMS else "Blend" if name == "blend" else name

@@ -18,8 +18,10 @@ from lib.scope import Scope, from_mapping
 from lib.settings import mlflow_place, say
 from lib.tables import from_parquet, to_parquet
 
-AFTER_ARMS = 1.7  # select, evaluate and record take this many times what the steps before the arms took (measured)
+AFTER_ARMS = 1.5  # select, evaluate and record take this many times what the steps before the arms took (measured)
+REFITS = 0.1      # share of the arms' time that is kept for fitting the final models
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
+RECORD = 0.35     # share of AFTER_ARMS that the step record takes
 
 
 def now() -> str:
@@ -104,17 +106,30 @@ def seconds_gone(started_variable: str, started: str) -> float:
     return time.time() - float(os.environ.get(started_variable, datetime.fromisoformat(started).timestamp()))
 
 
-def seconds_left(budget: float, gone: float, before_arms: float, index: int, arms: int, workers: int) -> float | None:
+def seconds_left(budget: float, gone: float, before_arms: float, shares: list[float], workers: int) -> float | None:
     """How long an arm may search: its share of what is left of the budget; None without a budget.
 
-    `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. Of the arms not yet
-    started, `workers` run at a time.
+    `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. `shares`: of this
+    arm and of those that start after it, `workers` at a time; the last ones get all that is left.
     """
     if not budget:
         return None
-    left = budget - gone - AFTER_ARMS * before_arms
-    waves = -(-(arms - index) // workers)
-    return max(1.0, left / waves - PER_ARM * (waves > 1))
+    left = (budget - gone - AFTER_ARMS * before_arms) * (1 - REFITS)
+    if len(shares) <= workers:
+        return max(1.0, left)
+    return max(1.0, min(left, workers * left * shares[0] / sum(shares)) - PER_ARM)
+
+
+def shares(arms: list[str]) -> list[float]:
+    """The shares of the arms' time that these algorithms may take."""
+    from lib.algorithms import ALGORITHMS
+
+    return [ALGORITHMS[name].share for name in arms]
+
+
+def seconds_for_fits(budget: float, gone: float, before_arms: float) -> float | None:
+    """How long the final fits may take; None without a budget."""
+    return max(0.0, budget - gone - AFTER_ARMS * before_arms) if budget else None
 
 
 def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float | None) -> tuple[dict, np.ndarray]:
@@ -122,18 +137,28 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
     from lib import checkpoints, tuning
     from lib.algorithms import ALGORITHMS
 
-    name, entry = run.input, ALGORITHMS[run.input]
-    depends = checkpoints.key(run.source["md5"], run.problem, run.place, run.seed, run.synthetic_rows,
-                              [list(entry.defaults), dict(entry.space), entry.max_rows])
-    path = f"{run.first_run_id}/{name}/{depends}"
+    name = run.input
+
+    def place_of(arm: str) -> str:
+        entry = ALGORITHMS[arm]
+        depends = checkpoints.key(run.source["md5"], run.problem, run.place, run.seed, run.synthetic_rows,
+                                  [list(entry.defaults), dict(entry.space), entry.max_rows])
+        return f"{run.first_run_id}/{arm}/{depends}"
+
+    def rival() -> float | None:  # asked under a budget only: what others have reached depends on the clock
+        reached = [trial["auc"] for other in ALGORITHMS if other != name
+                   for trial, oof in checkpoints.load(storage, place_of(other)) if oof is not None]
+        return max(reached, default=None)
+
+    path = place_of(name)
     saved = checkpoints.load(storage, path)
     if saved:
         say(f"{name}: {len(saved)} finished trials taken over")
     schema = from_json(run.contract)
     return tuning.tune(
         name, from_parquet(run.typed), run.labels["y"], run.place, schema, trials=run.trials, seconds=seconds,
-        seed=run.seed, threads=run.threads, extra=drawer(run.synthetic_rows, schema, run.seed), saved=saved,
-        report=report, save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
+        seed=run.seed, threads=run.threads, extra=drawer(run.synthetic_rows, schema, run.seed), rival=rival,
+        saved=saved, report=report, save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
 
 
 def drawer(rows: int, schema: Schema, seed: int) -> Callable | None:
@@ -152,9 +177,15 @@ def drawer(rows: int, schema: Schema, seed: int) -> Callable | None:
     return draw
 
 
-def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: dict,
-           place: np.ndarray) -> tuple[list[dict], str, np.ndarray]:
-    """(leaderboard, winner, its out-of-fold probabilities). An arm without a candidate is listed as failed."""
+def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: dict, place: np.ndarray, serve: str,
+           seconds: float | None, threads: int) -> tuple[list[dict], str, np.ndarray, dict, np.ndarray]:
+    """(leaderboard, winner, its out-of-fold probabilities, blend, those of what will be served).
+
+    An arm without a candidate is listed as failed. `serve`: auto, single or blend; `seconds` that are left for the
+    final fits, None for no limit. The blend says under `served` and `why` what was decided, and under `bag` how many
+    seeds of each model can be afforded (None: all).
+    """
+    from lib import blend, refit
     from lib.selection import failed_candidate, rank, title
 
     candidates = [candidate if candidate and oof is not None else failed_candidate(name, _reason(failure))
@@ -165,10 +196,22 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
         told = f"{arm['auc_mean']:.4f} ± {arm['auc_std']:.4f}" if arm["status"] == "ok" else f"failed: {arm['error']}"
         print(f"{arm['rank'] or '-':>2}  {title(arm['algorithm']):20} {told}")
     winner = leaderboard[0]["algorithm"]
-    return leaderboard, winner, oofs[winner]
+    found, nested = blend.blend(oofs, labels["y"], place, winner)
+    served, why = blend.serve(serve, found)
+    weights = found["weights"] if served == "blend" else {winner: 1.0}
+    rows, bag = int((place >= 0).sum()), None
+    if seconds is not None:
+        possible, bag = refit.affordable(leaderboard, weights, rows, seconds, threads)
+        if possible != served == "blend":
+            served, why = possible, f"{why}, but the budget leaves no time to fit it"
+    shares = ", ".join(f"{title(name)} {share:.0%}" for name, share in found["weights"].items())
+    print(f"   {'Blend':20} {found['auc_mean']:.4f} ± {found['auc_std']:.4f} (nested; {shares})")
+    print(f"Served: {served} ({why})")
+    found |= {"served": served, "why": why, "bag": bag}
+    return leaderboard, winner, oofs[winner], found, nested if served == "blend" else oofs[winner]
 
 
-def evaluate(run: Any, run_id: str) -> tuple[bytes, str, dict[str, Any], list[dict]]:
+def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str, Any], list[dict]]:
     """(bundle, its sha256, what it says of itself, example input rows)."""
     from lib import bundle, runs
     from lib.finalist import finish
@@ -182,9 +225,10 @@ def evaluate(run: Any, run_id: str) -> tuple[bytes, str, dict[str, Any], list[di
         from lib.synthetic import true_probability
 
         truth = true_probability(frame)
-    finished = finish(run.leaderboard[0], run.winner_oof, from_parquet(run.typed), run.labels["y"], run.place, schema,
-                      scope, provenance, seed=run.seed, threads=run.threads, truth=truth,
-                      extra=drawer(run.synthetic_rows, schema, run.seed))
+    finished = finish(run.leaderboard[0], run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema,
+                      scope, provenance, seed=run.seed, threads=threads, truth=truth,
+                      extra=drawer(run.synthetic_rows, schema, run.seed), others=run.leaderboard[1:],
+                      weights=run.blend["weights"] if run.blend["served"] == "blend" else None, bag=run.blend["bag"])
     blob = finished.to_bytes()
     example = frame[schema.names()].head(5).astype("object").where(lambda cells: cells.notna(), None)
     rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
@@ -217,6 +261,7 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
     auc, best = run.evaluation["auc"], next((b for b in run.evaluation["baselines"] if "truth" in b["name"]), None)
     run_id = pathspec.split("/")[1]
     lines = [f"Winner: {title(run.winner)}",
+             f"Served: {'the blend' if run.blend['served'] == 'blend' else 'the winner'} ({run.blend['why']})",
              f"Held-out ROC AUC: {auc['value']:.4f}, 95% interval {auc['low']:.4f} to {auc['high']:.4f} "
              f"({run.evaluation['rows']:,} rows, {auc['method']})"]
     if best:

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
-from lib.features import NATIVE, encoder, expand, plan
+from lib.features import encodings, expand
+from lib.folds import Extra, Fold, encode_folds
 from lib.schema import Schema
 from lib.settings import TRIALS
-from lib.splits import fold_rows
+from lib.splits import fold_rows, training_rows
 
-QUIET_TRIALS = 4  # trials before pruning starts
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One fold, encoded: training matrix and labels, validation matrix, labels and row positions, column types."""
-
-    train_x: np.ndarray
-    train_y: np.ndarray
-    valid_x: np.ndarray
-    valid_y: np.ndarray
-    rows: np.ndarray
-    types: str
-
-
-Extra = Callable[[pd.DataFrame, np.ndarray, int], tuple[pd.DataFrame, np.ndarray]]
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
+QUIET_TRIALS = 4  # trials before pruning starts
+ROWS_KEPT_ENCODED = 100_000  # rows of a table up to which the folds are kept in each encoding that was tried
 
 
 def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, *,
          trials: int = TRIALS, seconds: float | None = None, seed: int = 0, threads: int = 1,
-         extra: Extra | None = None,
+         extra: Extra | None = None, rival: Callable[[], float | None] = lambda: None,
          saved: Iterable[tuple[dict[str, Any], np.ndarray | None]] = (), save: Save = lambda trial, oof: None,
          report: Callable[[dict[str, Any]], None] = lambda state: None) -> tuple[dict[str, Any], np.ndarray]:
     """(candidate, out-of-fold probabilities) of one algorithm.
@@ -46,27 +33,33 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     entry's defaults, then Optuna's TPE (Bergstra et al. 2011), maximising the mean ROC AUC over the folds; a trial
     whose mean so far is below the median of earlier ones is pruned between folds. Every trial is a pure function of
     (seed, its number, the trials before it), so that a search continued from `saved` equals an undisturbed one.
-    `seconds` bounds the search instead of `trials`; its first trial always ends. `extra(typed rows, y, fold)` gives
-    rows that are added to training parts only. `save` is called after each trial, `report` after each fold.
+    `seconds` bounds the search instead of `trials`; its first trial always ends, and it stops early after the entry's
+    `enough` trials, or where its defaults have shown that it cannot reach the mean ROC AUC of `rival()`.
+    `extra(typed rows, y, fold)` gives rows that are added to training parts only. `save` is called after each trial,
+    `report` after each fold.
 
     The candidate is JSON-ready: algorithm, params, rounds, auc_mean, auc_std, fold_scores, trials, seconds, max_rows.
     Out-of-fold probabilities have shape (rows,), NaN outside the folds.
     """
     started = time.monotonic()
-    entry = ALGORITHMS[name]
+    entry = with_encodings(ALGORITHMS[name], typed, place, schema)
     history, best, best_oof = _restore(saved)
-    limit = trials if seconds is None else 10_000
-    folds: list[Fold] = []
-    max_rows = entry.max_rows
+    limit = trials if seconds is None else entry.enough
+    encoded: dict[str, list[Fold]] = {}
+    max_rows = history[0]["max_rows"] if history else entry.max_rows
+    if seconds is not None and not history:
+        max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, max_rows)
     while len(history) < limit and not _spent(history, started, seconds):
-        if not folds:
-            if seconds is not None and not history:
-                max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, max_rows)
-            elif history:
-                max_rows = history[0]["max_rows"]
-            folds = list(encode_folds(entry.style, typed, y, place, schema, seed, extra, max_rows))
-        trial, oof = _run_trial(entry, folds, history, len(y), seed, threads, max_rows, limit, best, report,
-                                started + seconds if seconds is not None and history else None)
+        if seconds is not None and best and len(history) >= len(entry.defaults) and _hopeless(best, rival()):
+            break
+        asked = _ask(entry, history, seed)
+        style = asked.params.get("encoding", entry.style)
+        if style not in encoded:
+            if len(y) > ROWS_KEPT_ENCODED:  # memory: one encoding at a time
+                encoded.clear()
+            encoded[style] = list(encode_folds(style, typed, y, place, schema, seed, extra, max_rows))
+        trial, oof = _run_trial(entry, asked, encoded[style], history, len(y), seed, threads, max_rows, limit, best,
+                                report, started + seconds if seconds is not None and history else None)
         if trial is None:
             break
         improved = trial["state"] == "complete" and (best is None or trial["auc"] > best["auc"])
@@ -83,48 +76,21 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     return candidate, best_oof
 
 
-def encode_folds(style: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, seed: int,
-                 extra: Extra | None = None, max_rows: int | None = None) -> Iterable[Fold]:
-    """Each fold with its own plan and encoder, both learnt from its training part alone."""
-    for number, (train, valid) in enumerate(fold_rows(place)):
-        kept = _subsample(train, y, max_rows, seed)
-        rows, labels = _with_extra(typed.iloc[kept], y[kept], extra, number)
-        train_x, encode, types = encode_training(style, rows, labels, schema, seed)
-        yield Fold(train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types)
+def with_encodings(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Schema) -> Algorithm:
+    """The entry with the encodings that make a difference on these training rows, in its space and its defaults."""
+    if "encoding" not in entry.space:
+        return entry
+    known = encodings(expand(typed.iloc[training_rows(place)], schema), schema)
+    defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]} for d in entry.defaults)
+    return replace(entry, defaults=defaults, space={**entry.space, "encoding": list(known)})
 
 
-def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema,
-                    seed: int) -> tuple[np.ndarray, Any, str]:
-    """(matrix, fitted encoder, column types "c"/"q") of training rows."""
-    expanded = expand(typed, schema)
-    recipe = plan(expanded, schema)
-    encode = encoder(recipe, style, seed)
-    matrix = encode.fit_transform(expanded, y)
-    codes = len(recipe["native"]) if style == NATIVE else 0
-    return matrix, encode, "c" * codes + "q" * (matrix.shape[1] - codes)
-
-
-def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, schema: Schema, *, seed: int = 0,
-              threads: int = 1, extra: Extra | None = None) -> Any:
-    """The fitted scikit-learn Pipeline (encoder, model) of a candidate on all given rows; input: `expand`ed rows."""
-    from sklearn.pipeline import Pipeline
-
-    entry = ALGORITHMS[candidate["algorithm"]]
-    kept = _subsample(np.arange(len(y)), y, candidate["max_rows"], seed)
-    typed, y = _with_extra(typed.iloc[kept], y[kept], extra, -1)
-    matrix, encode, types = encode_training(entry.style, typed, y, schema, seed)
-    model = entry.build(dict(candidate["params"]), seed, threads, types)
-    if candidate["rounds"] is not None:
-        model.set_params(n_estimators=candidate["rounds"])
-    return Pipeline([("features", encode), ("model", fit(model, matrix, y, types))])
-
-
-def _run_trial(entry: Algorithm, folds: list[Fold], history: list[dict[str, Any]], rows: int, seed: int, threads: int,
-               max_rows: int | None, limit: int, best: dict[str, Any] | None, report: Callable[[dict[str, Any]], None],
+def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[dict[str, Any]], rows: int, seed: int,
+               threads: int, max_rows: int | None, limit: int, best: dict[str, Any] | None,
+               report: Callable[[dict[str, Any]], None],
                deadline: float | None) -> tuple[dict[str, Any] | None, np.ndarray]:
     """(trial, out-of-fold probabilities); (None, ...) when the deadline passed between two folds."""
     began, number = time.monotonic(), len(history)
-    asked = _ask(entry, history, seed)
     params = dict(asked.params)
     models, rounds, scores, pruned = [], [], [], False
     told = {"trial": number, "of": limit, "folds": len(folds), "best": best["auc"] if best else None}
@@ -211,6 +177,13 @@ def _spent(history: list[dict[str, Any]], started: float, seconds: float | None)
     return time.monotonic() - started + 0.7 * float(np.median([t["seconds"] for t in history])) > seconds
 
 
+def _hopeless(best: dict[str, Any], rival: float | None) -> bool:
+    """Whether the best mean ROC AUC lies below the rival's by more than two standard errors of the folds."""
+    if rival is None:
+        return False
+    return best["auc"] + 2 * float(np.std(best["fold_scores"], ddof=1)) / len(best["fold_scores"]) ** 0.5 < rival
+
+
 def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
                      seconds: float, seed: int, threads: int, cap: int | None) -> int | None:
     """How many training rows a fit may have so that the first trial takes at most half of the time.
@@ -223,32 +196,15 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
     if len(train) <= 2 * probe:
         return cap
     per_row = 0.0
+    style = entry.defaults[0].get("encoding", entry.style)
     for rows in (probe // 10, probe):
         began = time.monotonic()
-        fold = next(iter(encode_folds(entry.style, typed, y, place, schema, seed, None, rows)))
+        fold = next(iter(encode_folds(style, typed, y, place, schema, seed, None, rows)))
         _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads)
         per_row = (time.monotonic() - began) / rows
     count = int(place.max()) + 1
     afford = max(probe, int(0.5 * seconds / count / per_row))
     return cap if afford >= min(len(train), cap or len(train)) else afford
-
-
-def _with_extra(rows: pd.DataFrame, y: np.ndarray, extra: Extra | None,
-                fold: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """Training rows and labels with what `extra` draws from them, if anything."""
-    if extra is None:
-        return rows, y
-    more, more_y = extra(rows, y, fold)
-    return pd.concat([rows, more], ignore_index=True), np.concatenate([y, more_y])
-
-
-def _subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> np.ndarray:
-    """At most `most` of the positions, in order, with the same share of positives."""
-    if most is None or len(rows) <= most:
-        return rows
-    from sklearn.model_selection import train_test_split
-
-    return np.sort(train_test_split(rows, train_size=most, stratify=y[rows], random_state=seed)[0])
 
 
 def _auc(y: np.ndarray, score: np.ndarray) -> float:

@@ -16,9 +16,9 @@ from lib.algorithms import ALGORITHMS
 from lib.bundle import SCORE_COLUMNS, Bundle, from_bytes, reference, sha256
 from lib.calibration import IDENTITY
 from lib.findings import Refused
+from lib.refit import fit_final
 from lib.schema import Column, Schema
 from lib.splits import training_rows
-from lib.tuning import fit_final
 from tests.tables import mixed, prepared
 
 ABOUT = {"calibration": {**IDENTITY, "a": 0.8}, "threshold": {"value": 0.4}, "phrases": ["stays", "leaves"],

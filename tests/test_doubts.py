@@ -1,4 +1,4 @@
-"""Doubts about rows as data, worked by hand; and quick reading against a plain one, bit for bit."""
+"""Doubts about rows as data, worked by hand; and quick reading against a plain one."""
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from lib.conform import conform_columns
 from lib.doubts import Doubt, counts, doubts, join
 from lib.features import MISSING
 from lib.findings import ERROR, WARNING
+from lib.refit import fit_final
 from lib.schema import Column, Schema
 from lib.splits import training_rows
-from lib.tuning import fit_final
 from tests.tables import mixed, prepared
 
 SCHEMA = Schema((
@@ -127,7 +127,7 @@ def plain_reading(frame, schema):
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
-def test_probabilities_are_bit_for_bit_those_of_a_plain_reading(name):
+def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(name):
     typed, y, place, schema = prepared()
     rows = training_rows(place)
     candidate = {"algorithm": name, "params": ALGORITHMS[name].defaults[0], "rounds": 20 if ALGORITHMS[name].boosted else None, "max_rows": None}
@@ -140,7 +140,7 @@ def test_probabilities_are_bit_for_bit_those_of_a_plain_reading(name):
     assert 20 < (~good).sum() < 150
     assert {d.code for d in found} == {"unreadable", "not-yes-or-no", "missing", "outside", "unseen"}
     expected = calibrate(calibration, bundle.pipeline.predict_proba(plain_reading(frame[good], schema))[:, 1])
-    np.testing.assert_array_equal(scores.loc[good, "probability"], expected)
+    np.testing.assert_allclose(scores.loc[good, "probability"], expected, rtol=1e-14 if name == "adaboost" else 0)  # a sum in another order
     exact = name != "logistic_regression"  # BLAS sums in another order for another number of rows
     for lot in (64, 101):
         pd.testing.assert_frame_equal(bundle.assess(frame, lot)[0], scores, check_exact=exact, **({} if exact else {"rtol": 1e-12, "atol": 0}))

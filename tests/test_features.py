@@ -14,7 +14,7 @@ from lib.features import LINEAR, MISSING, NATIVE, TREES, encoder, expand, plan
 from lib.kinds import infer_schema
 from lib.schema import Column, Schema
 from lib.scope import Scope
-from lib.tuning import encode_training
+from lib.folds import encode_training
 from tests.tables import SCOPE, prepared
 
 STYLES = (LINEAR, TREES, NATIVE)

@@ -14,7 +14,8 @@ from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_ca
 from lib.features import TREES, expand
 from lib.finalist import baselines, finish
 from lib.splits import HOLDOUT, training_rows
-from lib.tuning import fit_final, tune
+from lib.refit import fit_final
+from lib.tuning import tune
 from tests.tables import SCOPE, mixed, prepared
 
 PROVENANCE = {"pathspec": "TrainFlow/1", "md5": "abc", "rows": 400}

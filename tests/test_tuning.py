@@ -15,7 +15,9 @@ from lib.algorithms import ALGORITHMS, Algorithm
 from lib.features import LINEAR, NATIVE, TREES, encoder, expand, plan
 from lib.schema import Column, Schema
 from lib.splits import HOLDOUT, fold_rows, split_rows, training_rows
-from lib.tuning import encode_folds, fit_final, tune
+from lib.folds import encode_folds
+from lib.refit import fit_final
+from lib.tuning import tune
 from tests.tables import mixed, prepared
 
 STYLES = (LINEAR, TREES, NATIVE)

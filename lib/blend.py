@@ -1,0 +1,91 @@
+"""Blend: a weighted mean of the arms' probabilities, chosen and judged on out-of-fold rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lib.delong import paired_test
+
+ROUNDS = 25           # steps of the greedy choice: weights are multiples of 1/25
+MOST_ROWS = 20_000    # out-of-fold rows that the choice looks at; more move no weight by much
+GAIN = 0.0  # nested gain in mean ROC AUC below which `auto` serves the winner; its own figure is the best of many trials
+CHOICES = ("auto", "single", "blend")
+
+
+def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winner: str,
+          seed: int = 0) -> tuple[dict[str, Any], np.ndarray]:
+    """(what the blend of these arms is and is worth, its out-of-fold probabilities of shape (rows,)).
+
+    Weights: Caruana et al. 2004, "Ensemble selection from libraries of models": arms are added one by one, with
+    replacement, each time the one that raises the mean ROC AUC over the folds most. Judged nested: the weights that
+    score a fold were chosen on the other folds, so that the choice has no part in the figure. Out-of-fold
+    probabilities, too, are these nested ones. Keys: weights {arm: share > 0}, auc_mean, auc_std, fold_scores, gain
+    (mean over the folds, against the winner), gain_low and gain_high (95% by `lib.delong.paired_test`).
+    """
+    names = [winner, *(n for n in sorted(oofs) if n != winner)]  # of equal ones the earlier is added
+    rows = np.flatnonzero(place >= 0)
+    folds = np.unique(place[rows])
+    look = rows
+    if len(rows) > MOST_ROWS:
+        look = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))
+    parts = {f: look[place[look] == f] for f in folds}
+    weights = _choose(names, oofs, y, list(parts.values()))
+    nested = np.full(len(y), np.nan, dtype="float32")
+    scores = []
+    for fold in folds:
+        chosen = _choose(names, oofs, y, [part for f, part in parts.items() if f != fold])
+        here = rows[place[rows] == fold]
+        nested[here] = mixed({n: oofs[n][here] for n in chosen}, chosen)
+        scores.append(_auc(y[here], nested[here]))
+    gain = paired_test(y[rows], nested[rows], oofs[winner][rows], place[rows])
+    return {"weights": weights, "auc_mean": float(np.mean(scores)), "auc_std": float(np.std(scores, ddof=1)),
+            "fold_scores": scores, "gain": gain["difference"], "gain_low": gain["difference"] - 1.96 * gain["se"],
+            "gain_high": gain["difference"] + 1.96 * gain["se"]}, nested
+
+
+def mixed(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """The weighted mean of probabilities by arm, shape (rows,)."""
+    return np.average([parts[n] for n in weights], axis=0, weights=list(weights.values()))
+
+
+def serve(asked: str, found: Mapping[str, Any]) -> tuple[str, str]:
+    """("single" or "blend", why), from the option --serve and what `blend` found.
+
+    >>> serve("auto", {"weights": {"lightgbm": 0.6, "xgboost": 0.4}, "gain": 0.001})
+    ('blend', 'nested gain +0.0010 in ROC AUC')
+    """
+    if len(found["weights"]) < 2:
+        return "single", "the greedy choice took the winner alone"
+    if asked != "auto":
+        return asked, f"--serve {asked}"
+    told = f"nested gain {found['gain']:+.4f} in ROC AUC"
+    return ("blend", told) if found["gain"] >= GAIN else ("single", f"{told}, which does not pay for the slower answer")
+
+
+def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
+            parts: list[np.ndarray]) -> dict[str, float]:
+    """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps."""
+    total = [np.zeros(len(rows)) for rows in parts]
+    order: list[str] = []
+    reached: list[float] = []
+    for _ in range(ROUNDS):
+        tried = {n: float(np.mean([_auc(y[rows], t + oofs[n][rows]) for rows, t in zip(parts, total, strict=True)]))
+                 for n in names}
+        best = max(names, key=lambda n: tried[n])
+        total = [t + oofs[best][rows] for rows, t in zip(parts, total, strict=True)]
+        order.append(best)
+        reached.append(tried[best])
+    taken = order[:int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
+    return {n: taken.count(n) / len(taken) for n in names if n in taken}
+
+
+def _auc(y: np.ndarray, score: np.ndarray) -> float:
+    """ROC AUC by ranks (Mann-Whitney), ties counted half."""
+    from scipy.stats import rankdata
+
+    ranks, positive = rankdata(score), y == 1
+    count = int(positive.sum())
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(y) - count)))

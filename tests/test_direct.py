@@ -1,0 +1,317 @@
+"""The quick way through a fitted model against its own predict_proba, for every style, part and odd row; and that it was taken."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.kernel_approximation import Nystroem, RBFSampler
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
+
+from lib.algorithms import ALGORITHMS, fit
+from lib.conform import LARGEST, conform
+from lib.direct import direct
+from lib.features import LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES, encoder, expand, expand_columns, plan
+from lib.kinds import infer_schema
+from lib.refit import average
+from tests.models import Formula
+from tests.tables import SCOPE, labels, mixed
+
+ROWS, ROUNDS = 400, 15
+
+
+def table(rows=ROWS, seed=0):
+    """`mixed` with names that scikit-learn dislikes, rare levels, and a second date that has gaps but no time of day."""
+    rng, frame = np.random.default_rng(seed), mixed(rows, seed)
+    rare = rng.choice(["basic", "gold", "silver", "rare 1", "rare 2", "rare 3"], rows, p=[.5, .26, .22, .006, .007, .007])
+    seen = pd.Series(pd.Timestamp("2024-05-05") + pd.to_timedelta(rng.integers(0, 300, rows), unit="D")).where(rng.random(rows) < .8)
+    return frame.assign(**{"card__tier [%], \"x\" <a>": pd.Series(rare, dtype="str"), "": rng.normal(size=rows), "seen": seen})
+
+
+@cache
+def learnt(columns=None):
+    """(typed table, y, schema) of `table`, of some of its columns."""
+    frame = table()
+    schema = infer_schema(frame[[*(columns or [c for c in frame if c != "left"]), "left"]], SCOPE, ("no", "yes"))
+    return conform(frame, schema)[0], labels(frame), schema
+
+
+@cache
+def encoded(style, columns=None):
+    """(fitted encoder, matrix, types): parts that tests share."""
+    typed, y, schema = learnt(columns)
+    expanded = expand(typed, schema)
+    recipe = plan(expanded, schema)
+    part = encoder(recipe, style, 0)
+    matrix = part.fit_transform(expanded, y)
+    codes = len(recipe["native"]) if style == NATIVE else 0
+    return part, matrix, "c" * codes + "q" * (matrix.shape[1] - codes)
+
+
+@cache
+def fitted(name, columns=None, seeds=(0,), style=""):
+    """A served model: a Pipeline whose classifier is alone, or votes with others that only differ by their seed."""
+    entry, (_, y, _) = ALGORITHMS[name], learnt(columns)
+    part, matrix, types = encoded(style or entry.style, columns)
+    params = {**entry.defaults[0], **({"n_estimators": ROUNDS} if "n_estimators" in entry.defaults[0] or entry.boosted else {})}
+    models = [fit(entry.build(dict(params), seed, 1, types), matrix, y, types) for seed in seeds]
+    return Pipeline([("features", part), ("model", models[0] if len(models) == 1 else average(models, [1.0] * len(models)))])
+
+
+def blend(seeds=(0,)):
+    return average([fitted(name, seeds=seeds) for name in ALGORITHMS], [.4, .1, .2, .25, .05])
+
+
+def emptied(typed):
+    return pd.DataFrame({name: pd.Series([None] * len(typed), dtype=typed[name].dtype) for name in typed})
+
+
+def extreme(typed):
+    """Numbers and dates at the ends of what the reading of a table lets through."""
+    ends = {"f": [LARGEST, -LARGEST, 1e-300, -0.0, 1e15], "M": ["1678-01-01", "2262-01-01 23:59", "1970-01-01", None, "0001-01-01"]}
+    return typed.assign(**{name: pd.Series(ends[typed[name].dtype.kind] * 2, dtype=typed[name].dtype)
+                           for name in typed if typed[name].dtype.kind in "fM"})
+
+
+ASKED = {
+    "training rows": lambda typed: typed, "a single row": lambda typed: typed.iloc[[17]], "two equal rows": lambda typed: typed.iloc[[3, 3]],
+    "the same rows many times": lambda typed: pd.concat([typed] * 3), "rows of another seed": lambda typed: conform(table(seed=1), learnt()[2])[0],
+    "everything missing": lambda typed: emptied(typed.head(3)), "one row of nothing": lambda typed: emptied(typed.head(1)),
+    "extremes": lambda typed: extreme(typed.head(10).reset_index(drop=True)),
+    "unseen levels": lambda typed: typed.assign(region="atlantis", shop=[f"shop {i}" for i in range(len(typed))], note="words unheard of"),
+    "one unseen row": lambda typed: typed.head(1).assign(region="\x00", shop="", note="")}
+
+
+@pytest.fixture
+def no_stock(monkeypatch):
+    """A function after which no table can go through a stock encoder or pipeline."""
+    def forbid():
+        monkeypatch.setattr(ColumnTransformer, "transform", lambda *given: pytest.fail("the stock encoder was asked"))
+        monkeypatch.setattr(Pipeline, "predict_proba", lambda *given: pytest.fail("the stock pipeline was asked"))
+
+    return forbid
+
+
+def assert_equal(model, typed, schema, forbid=lambda: None, rtol=1e-9):
+    """Both ways say the same of these rows; `forbid` is called between them. What they say is given back."""
+    with np.errstate(invalid="ignore"):  # the sum of two infinities in scikit-learn's own check
+        expected = model.predict_proba(expand(typed, schema))[:, 1]
+    asked = direct(model)
+    forbid()
+    told = asked(expand_columns({name: typed[name].array for name in typed}, schema))
+    assert told.shape == (len(typed),)
+    np.testing.assert_allclose(told, expected, rtol=rtol, atol=0)
+    return told
+
+
+def near(name):
+    return 1e-6 if name in ("xgboost", "blend") else 1e-9  # XGBoost reckons in float32
+
+
+# --- every algorithm ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_the_direct_way_says_what_the_pipeline_says_without_asking_it(name, asked, no_stock):
+    typed, _, schema = learnt()
+    told = assert_equal(fitted(name), ASKED[asked](typed), schema, no_stock, near(name))
+    assert len(np.unique(told)) > (10 if len(told) >= ROWS else 0)
+
+
+@pytest.mark.parametrize("style", [LINEAR, TREES, NATIVE, ONE_HOT, MEANS, ORDERED])
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_every_style_of_encoding(name, style, no_stock):
+    typed, _, schema = learnt()
+    asked = pd.concat([typed, ASKED["unseen levels"](typed), emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))])
+    assert len(np.unique(assert_equal(fitted(name, style=style), asked, schema, no_stock, near(name)))) > 100
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_blend_of_bags_says_what_its_members_say_together(asked, no_stock):
+    typed, _, schema = learnt()
+    assert_equal(blend(seeds=(0, 1, 2)), ASKED[asked](typed), schema, no_stock, near("blend"))
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_a_bag_says_the_mean_of_its_members(name, no_stock):
+    typed, _, schema = learnt()
+    bag = fitted(name, seeds=(0, 1, 2))
+    members = [assert_equal(Pipeline([("features", bag["features"]), ("model", model)]), typed, schema, rtol=near(name))
+               for model in bag["model"].estimators_]
+    told = assert_equal(bag, typed, schema, no_stock, near(name))
+    np.testing.assert_allclose(told, np.mean(members, axis=0), rtol=near(name))
+    assert np.allclose(members[0], members[1]) == (name in ("logistic_regression", "adaboost"))  # which no seed moves
+
+
+def test_a_table_without_rows_has_no_probabilities():
+    typed, _, schema = learnt()
+    for model in (fitted("lightgbm"), blend()):
+        assert direct(model)(expand_columns({name: typed[name].array[:0] for name in typed}, schema)).shape == (0,)
+
+
+@pytest.mark.parametrize("columns", [
+    ("amount", "age", "noise"), ("region", "shop"), ("region",), ("shop",), ("note", "age"), ("note",), ("member", "since"), ("age", "noise"),
+    ("seen", "since", "shop")], ids=lambda columns: " ".join(columns))
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_tables_of_one_or_two_kinds_of_columns(name, columns, no_stock):
+    typed, _, schema = learnt(columns)
+    assert schema.names() == list(columns)
+    told = assert_equal(fitted(name, columns), pd.concat([typed, emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))]),
+                        schema, no_stock, near(name))
+    assert len(np.unique(told)) > 1
+
+
+CELLS = {"f": st.one_of(st.none(), st.floats(-LARGEST, LARGEST), st.integers(-3, 200).map(float), st.sampled_from([0.0, 1.0, 50.0])),
+         "M": st.one_of(st.none(), st.datetimes(min_value=pd.Timestamp("1700-01-01").to_pydatetime())),
+         "O": st.one_of(st.none(), st.text(max_size=5), st.sampled_from(["north", "gold", "rare 1", "shop 03", "late kind", "(missing)"]))}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_typed_row_has_the_same_probability_on_both_ways(data):
+    typed, _, schema = learnt()
+    rows = data.draw(st.integers(1, 4))
+    drawn = {name: data.draw(st.lists(CELLS[typed[name].dtype.kind], min_size=rows, max_size=rows)) for name in typed}
+    asked = pd.DataFrame({name: pd.Series(cells, dtype=typed[name].dtype) for name, cells in drawn.items()})
+    for name in ALGORITHMS:
+        assert_equal(fitted(name), asked, schema, rtol=near(name))
+
+
+# --- parts that may come ------------------------------------------------------------------------------------
+
+
+NUMBERS, LOW, HIGH = ["amount", "age", "noise", "member"], ["region", "card__tier [%], \"x\" <a>"], ["shop"]
+
+
+def filled(*steps):
+    return make_pipeline(SimpleImputer(strategy="median"), *steps)
+
+
+def hot(**options):
+    return OneHotEncoder(handle_unknown="infrequent_if_exist", sparse_output=False, **options)
+
+
+PARTS = {
+    "numbers through a kernel map": [("n", filled(StandardScaler(), Nystroem(n_components=20, random_state=0)), NUMBERS)],
+    "random features": [("n", filled(StandardScaler(), RBFSampler(n_components=20, random_state=0)), NUMBERS)],
+    "products of numbers": [("n", filled(PolynomialFeatures(2)), NUMBERS), ("c", hot(), LOW)],
+    "a scaler without a mean": [("n", filled(StandardScaler(with_mean=False)), NUMBERS)],
+    "means as fill and all indicators": [("n", SimpleImputer(add_indicator=True), NUMBERS), ("m", MissingIndicator(features="all"), NUMBERS)],
+    "straight splines": [("n", filled(SplineTransformer(extrapolation="linear")), NUMBERS)],
+    "sparse splines": [("n", filled(SplineTransformer(sparse_output=True)), NUMBERS)],
+    "splines with all bases and other knots": [("n", filled(SplineTransformer(n_knots=4, degree=2)), NUMBERS)],
+    "a union": [("n", FeatureUnion([("a", filled(StandardScaler())), ("b", MissingIndicator(error_on_new=False))]), NUMBERS)],
+    "a column transformer inside": [("n", ColumnTransformer([("a", filled(), ["age"])], remainder="drop"), NUMBERS)],
+    "a function of a table": [("n", FunctionTransformer(lambda rows: rows[["age", "member"]].fillna(0.0) + 1), NUMBERS)],
+    "sparse one-hot": [("c", OneHotEncoder(handle_unknown="ignore"), LOW)],
+    "one-hot without the first": [("c", OneHotEncoder(handle_unknown="ignore", drop="first"), LOW)],
+    "at most two levels": [("c", hot(max_categories=2), LOW)],
+    "rare levels together": [("c", hot(min_frequency=5), LOW)],
+    "one-hot and scaled": [("c", make_pipeline(hot(), StandardScaler()), LOW)],
+    "categories mixed with each other": [("c", make_pipeline(hot(min_frequency=5), PCA(3, random_state=0)), LOW)],
+    "target means scaled and multiplied": [("c", make_pipeline(TargetEncoder(random_state=0), StandardScaler(), PolynomialFeatures(2)), [*LOW, *HIGH])],
+    "codes": [("c", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), LOW), ("n", filled(), NUMBERS)],
+    "numbers as categories": [("c", OneHotEncoder(handle_unknown="ignore"), ["member"]), ("n", filled(), ["age"])],
+    "counted words": [("t", CountVectorizer(), "note"), ("n", filled(), NUMBERS)],
+    "a part without columns": [("c", hot(), []), ("n", filled(), NUMBERS), ("d", "drop", LOW)],
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("parts", PARTS)
+def test_parts_of_any_kind_are_asked_themselves(parts, no_stock):
+    typed, y, schema = learnt()
+    model = Pipeline([("features", ColumnTransformer(PARTS[parts], verbose_feature_names_out=False)), ("model", LogisticRegression())])
+    model.fit(expand(typed, schema), y)
+    forbid = no_stock if parts != "a column transformer inside" else lambda: None
+    for rows in (typed, typed.head(1), ASKED["unseen levels"](typed.head(30)), emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))):
+        assert_equal(model, rows, schema, rtol=1e-9)
+    assert len(np.unique(assert_equal(model, typed, schema, forbid))) > 1
+
+
+@pytest.mark.parametrize("between", [Nystroem(n_components=30, random_state=0), PolynomialFeatures(2, interaction_only=True)], ids=str)
+def test_steps_between_encoder_and_classifier(between, no_stock):
+    typed, y, schema = learnt()
+    model = make_pipeline(clone_of(TREES), StandardScaler(), between, LogisticRegression(max_iter=50))
+    model.fit(expand(typed, schema), y)
+    assert len(np.unique(assert_equal(model, typed, schema, no_stock))) > 100
+
+
+def clone_of(style):
+    typed, _, schema = learnt()
+    return encoder(plan(expand(typed, schema), schema), style, 0)
+
+
+def test_a_column_that_was_constant_in_training_and_is_not_any_more(no_stock):
+    """The gaps of `seen` are filled with its one hour, 0: ranks, curves and all that follows are constant."""
+    typed, _, schema = learnt()
+    assert "seen (hour)" in plan(expand(typed, schema), schema)["numbers"]
+    asked = typed.assign(seen=pd.Timestamp("2024-06-01 23:00"))
+    assert_equal(fitted("logistic_regression"), asked, schema, no_stock)
+
+
+def test_an_indicator_without_columns_adds_none(no_stock):
+    typed, _, schema = learnt(("age", "noise"))
+    model = fitted("logistic_regression", ("age", "noise"))
+    assert model["features"].named_transformers_["missing"].features_.size == 0
+    assert_equal(model, typed, schema, no_stock)
+
+
+# --- what is not known --------------------------------------------------------------------------------------
+
+
+def unknown_models():
+    typed, y, schema = learnt(("age", "noise"))
+    rows = expand(typed, schema)
+    by_place = Pipeline([("features", ColumnTransformer([("n", "passthrough", [0])])), ("model", LogisticRegression())]).fit(rows, y)
+    weighted = Pipeline([("features", ColumnTransformer([("n", "passthrough", ["age"])], transformer_weights={"n": .1})), ("model", LogisticRegression())])
+    return {"a formula": Formula(lambda rows: 1 / (1 + np.exp(-rows["age"] / 50))), "places": by_place, "weights": weighted.fit(rows, y),
+            "calibrated": CalibratedClassifierCV(fitted("lightgbm", ("age", "noise")), cv=2).fit(rows, y),
+            "no encoder": make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, y)}
+
+
+@pytest.mark.parametrize("kind", ["a formula", "places", "weights", "calibrated", "no encoder"])
+def test_an_unknown_model_is_asked_by_its_own_predict_proba_with_a_table(kind, monkeypatch):
+    typed, _, schema = learnt(("age", "noise"))
+    model, tables = unknown_models()[kind], []
+    own = type(model).predict_proba
+    monkeypatch.setattr(type(model), "predict_proba", lambda self, rows: tables.append(rows) or own(self, rows))
+    assert_equal(model, typed, schema)
+    pd.testing.assert_frame_equal(tables[-1], expand(typed, schema))
+    told = direct(average([model, fitted("adaboost", ("age", "noise"))], [1.0, 3.0]))(expand_columns({n: typed[n].array for n in typed}, schema))
+    assert isinstance(tables[-1], pd.DataFrame)  # a member of a blend as well
+    assert len(np.unique(told)) > 10
+
+
+def test_an_unknown_classifier_behind_a_known_encoder_is_asked_with_its_matrix(no_stock):
+    typed, y, schema = learnt()
+    model = Pipeline([("features", clone_of(LINEAR)), ("model", average([GaussianNB().fit(encoded(LINEAR)[1], y)], [1.0]))])
+    model["features"].fit(expand(typed, schema), y)
+    assert len(np.unique(assert_equal(model, typed, schema, no_stock))) > 10
+
+
+def test_a_hard_vote_has_no_probabilities():
+    typed, _, schema = learnt()
+    model = average([fitted("lightgbm")], [1.0])
+    model.voting = "hard"
+    with pytest.raises(AttributeError, match=r"predict_proba"):
+        direct(model)(expand_columns({name: typed[name].array for name in typed}, schema))
