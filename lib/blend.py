@@ -11,7 +11,7 @@ from lib.delong import paired_test
 
 ROUNDS = 25           # steps of the greedy choice: weights are multiples of 1/25
 MOST_ROWS = 20_000    # out-of-fold rows that the choice looks at; more move no weight by much
-GAIN = 0.0  # nested gain in mean ROC AUC below which `auto` serves the winner; its own figure is the best of many trials
+GAIN = 0.0  # nested gain below which `auto` serves the winner, whose own figure is the best of many trials
 CHOICES = ("auto", "single", "blend")
 
 

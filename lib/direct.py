@@ -149,12 +149,12 @@ def _step(step: Any) -> Way:
         return lambda x: x
     if _is(step, "StandardScaler") and step.with_mean and step.with_std:
         return lambda x: (x - step.mean_) / step.scale_
-    if _is(step, "MissingIndicator") and step.features == "missing-only" and not step.error_on_new:
+    if _is(step, "MissingIndicator") and np.isnan(step.missing_values) and not step.error_on_new:
         return lambda x: np.isnan(x)[:, step.features_]
-    if _is(step, "SimpleImputer") and step.strategy == "median" and step.keep_empty_features:
+    if _is(step, "SimpleImputer") and np.isnan(step.missing_values) and not np.isnan(step.statistics_).any():
         gaps = step.indicator_.features_ if step.add_indicator else np.zeros(0, dtype=int)
         return lambda x: np.hstack([np.where(np.isnan(x), step.statistics_, x), np.isnan(x)[:, gaps]])
-    if _is(step, "SplineTransformer") and step.extrapolation == "constant" and not step.sparse_output:
+    if _is(step, "SplineTransformer") and step.extrapolation == "constant":
         return _curves(step)
     twin = copy.copy(step)
     vars(twin).pop("feature_names_in_", None)  # else it asks for them
@@ -172,11 +172,7 @@ def _curves(step: Any) -> Way:
         bent = np.empty((len(x), len(curves), curves[0].c.shape[1]))
         for columns in groups.values():
             curve, some = curves[columns[0]], x[:, columns]
-            low, high = curve.t[degree], curve.t[-degree - 1]
-            found = curve(np.clip(some, low, high))
-            found[some < low, degree:] = 0.0  # news only for a column that was constant in training
-            found[some > high, :-degree] = 0.0
-            bent[:, columns] = found
+            bent[:, columns] = curve(np.clip(some, curve.t[degree], curve.t[-degree - 1]))
         return bent[:, :, :last].reshape(len(x), -1)
 
     return bend
