@@ -7,7 +7,7 @@ from live import Live
 from metaflow import Config, FlowSpec, Parameter, card, catch, current, package_sources, retry, step, timeout
 
 OPTIONS = ("data", "query", "target", "positive", "id_columns", "drop", "data_rev", "trials", "budget", "folds", "seed",
-           "threads", "synthetic_rows", "serve")
+           "threads", "synthetic_rows", "serve", "device")
 
 
 @package_sources("../lib", suffixes=[".py"])
@@ -28,6 +28,7 @@ class TrainFlow(FlowSpec):
     seed = Parameter("seed", default=0, help="Seed of everything random")
     threads = Parameter("threads", default=1, help="Threads of one arm")
     serve = Parameter("serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain")
+    device = Parameter("device", default="cpu", help="cuda: boosted models on a GPU, where there is one")
     synthetic_rows = Parameter("synthetic-rows", default=0, help="Drawn rows added to each training fold")
     mlflow_uri = Parameter("mlflow-uri", default="", help="MLflow server; default: MLFLOW_TRACKING_URI or SQLite")
 
@@ -72,12 +73,12 @@ class TrainFlow(FlowSpec):
     @step
     def split(self):
         """Hold rows out, cut the folds that all arms share, and fix the input contract from training rows."""
-        from lib import stages
-        from lib.algorithms import ALGORITHMS
+        from lib import budget, stages
 
         self.place, self.contract, self.typed, self.split_findings = stages.split(
             self.table, self.problem, self.labels, self.folds, self.seed)
-        self.arms, self.before_arms = list(ALGORITHMS), stages.seconds_gone(bootstrap.STARTED, self.started)
+        self.before_arms = stages.seconds_gone(bootstrap.STARTED, self.started)
+        self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers())
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)
@@ -87,11 +88,11 @@ class TrainFlow(FlowSpec):
     @step
     def tune(self):
         """One algorithm's search, trial by trial, each kept as it finishes."""
-        from lib import stages
+        from lib import budget, stages
 
         live = Live(current.card["arm"], self.input)
-        seconds = stages.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
-                                      self.before_arms, stages.shares(self.arms[self.index:]), bootstrap.workers())
+        seconds = budget.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
+                                      self.before_arms, self.arms[self.index:], bootstrap.workers())
         self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
         live.finish(self.candidate)
         self.next(self.select)
@@ -101,14 +102,14 @@ class TrainFlow(FlowSpec):
     @step
     def select(self, inputs):
         """Pick the winner by mean ROC AUC over the folds; the held-out rows have no part in it."""
-        from lib import stages
+        from lib import budget, stages
 
         self.merge_artifacts(inputs, include=[
             "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary",
             "changes", "labels", "place", "contract", "typed", "split_findings", "before_arms"])
         self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = stages.select(
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
-             for arm in inputs], self.labels, self.place, self.serve, stages.seconds_for_fits(
+             for arm in inputs], self.labels, self.place, self.serve, budget.seconds_for_fits(
                 self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms),
             max(self.threads, bootstrap.workers()))
         current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner, self.blend))
@@ -140,9 +141,9 @@ class TrainFlow(FlowSpec):
     @step
     def end(self):
         """Say what came out and what to type next."""
-        from lib import stages
+        from lib import last_words
 
-        self.closing = stages.closing_words(self, f"{current.flow_name}/{current.run_id}", bootstrap.STORE)
+        self.closing = last_words.closing_words(self, f"{current.flow_name}/{current.run_id}", bootstrap.STORE)
 
 
 if __name__ == "__main__":

@@ -170,5 +170,12 @@ def predict_at(model: Any, x: np.ndarray, rounds: int | None) -> np.ndarray:
         return model.predict_proba(x, iteration_range=(0, min(rounds, grown)))[:, 1]
 
 
+def xgboost_has_cuda() -> bool:
+    """Whether this build of XGBoost can use an NVIDIA accelerator."""
+    import xgboost
+
+    return bool(xgboost.build_info().get("USE_CUDA"))
+
+
 def _is_lightgbm(model: Any) -> bool:
     return type(model).__module__.startswith("lightgbm")

@@ -149,9 +149,9 @@ def _step(step: Any) -> Way:
         return lambda x: x
     if _is(step, "StandardScaler") and step.with_mean and step.with_std:
         return lambda x: (x - step.mean_) / step.scale_
-    if _is(step, "MissingIndicator") and np.isnan(step.missing_values) and not step.error_on_new:
+    if _is(step, "MissingIndicator") and _is_nan(step.missing_values) and not step.error_on_new:
         return lambda x: np.isnan(x)[:, step.features_]
-    if _is(step, "SimpleImputer") and np.isnan(step.missing_values) and not np.isnan(step.statistics_).any():
+    if _is(step, "SimpleImputer") and _is_nan(step.missing_values) and not any(map(_is_nan, step.statistics_)):
         gaps = step.indicator_.features_ if step.add_indicator else np.zeros(0, dtype=int)
         return lambda x: np.hstack([np.where(np.isnan(x), step.statistics_, x), np.isnan(x)[:, gaps]])
     if _is(step, "SplineTransformer") and step.extrapolation == "constant":
@@ -229,6 +229,10 @@ def _inner(step: Any) -> bool:
 def _soft_vote(model: Any) -> bool:
     return _is(model, "VotingClassifier") and model.voting == "soft" and (
         model.weights is None or len(model.weights) == len(model.estimators_))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and np.isnan(value)
 
 
 def _is(model: Any, name: str) -> bool:

@@ -23,7 +23,7 @@ from lib.splits import HOLDOUT, training_rows
 def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray,
            schema: Schema, scope: Scope, provenance: dict[str, Any], *, seed: int = 0, threads: int = 1,
            extra: Extra | None = None, truth: np.ndarray | None = None, others: Sequence[dict[str, Any]] = (),
-           weights: dict[str, float] | None = None, bag: int | None = None) -> Bundle:
+           weights: dict[str, float] | None = None, bag: int | None = None, device: str = "cpu") -> Bundle:
     """The `Bundle` of the winning candidate, evaluated once on the rows whose `place` is `HOLDOUT`.
 
     With `weights` {algorithm: share} it is the blend of the candidate and `others`; `oof` is then the blend's.
@@ -32,7 +32,7 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     """
     train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
     judged = place >= 0
-    options: dict[str, Any] = {"seed": seed, "threads": threads, "extra": extra, "bag": bag}
+    options: dict[str, Any] = {"seed": seed, "threads": threads, "extra": extra, "bag": bag, "device": device}
     used = [c for c in (candidate, *others) if weights and c["algorithm"] in weights] or [candidate]
     pipeline = fit_blend(used, weights, typed.iloc[train], y[train], schema, **options) if weights else fit_final(
         candidate, typed.iloc[train], y[train], schema, **options)

@@ -32,15 +32,21 @@ COARSE = 0.5  # share of distinct rows below which equal rows count as different
 OPTION_RANGES = {"trials": (1, 10_000), "budget": (0, None), "folds": (2, 20), "threads": (1, 256),
                  "synthetic_rows": (0, None), "seed": (0, 2**31)}
 
+OPTION_CHOICES = {"serve": ("auto", "single", "blend"), "device": ("cpu", "cuda")}
+
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Raise `Refused` naming every number among the run's options that lies outside `OPTION_RANGES`."""
+    """Raise `Refused` naming every option outside `OPTION_RANGES` and `OPTION_CHOICES`."""
     problems = []
     for name, (low, high) in OPTION_RANGES.items():
         value = options.get(name, low)
         if value < low or (high is not None and value > high):
             expected = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
             problems.append(Finding("option-out-of-range", ERROR, f"--{name.replace('_', '-')}", str(value), expected,
+                                    "correct the option"))
+    for name, known in OPTION_CHOICES.items():
+        if (value := options.get(name, known[0])) not in known:
+            problems.append(Finding("option-unknown", ERROR, f"--{name}", repr(value), " or ".join(known),
                                     "correct the option"))
     refuse_errors("This run cannot start", problems)
 

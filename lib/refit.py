@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.algorithms import ALGORITHMS, Algorithm, fit
+from lib.device import place, release
 from lib.folds import Extra, encode_training, subsample, with_extra
 from lib.schema import Schema
 
@@ -15,7 +16,8 @@ ROWS_BAGGED = 200_000  # rows times seeds of a final fit
 
 
 def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, schema: Schema, *, seed: int = 0,
-              threads: int = 1, extra: Extra | None = None, bag: int | None = None) -> Any:
+              threads: int = 1, extra: Extra | None = None, bag: int | None = None,
+              device: str = "cpu") -> Any:
     """The fitted scikit-learn Pipeline (encoder, model) of a candidate on all given rows; input: `expand`ed rows.
 
     The model is the average (a soft VotingClassifier) of `bag` fits that differ in their seed, by default as many as
@@ -31,10 +33,10 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     matrix, encode, types = encode_training(style, typed, y, schema, seed)
 
     def member(number: int) -> Any:
-        model = entry.build(dict(candidate["params"]), seed + number, 1, types)
+        model = place(entry.build(dict(candidate["params"]), seed + number, 1, types), device)
         if candidate["rounds"] is not None:
             model.set_params(n_estimators=candidate["rounds"])
-        return fit(model, matrix, y, types)
+        return release(fit(model, matrix, y, types))
 
     count = bag or bag_size(entry, len(y))
     models = Parallel(n_jobs=threads, prefer="threads")(delayed(member)(number) for number in range(count))

@@ -18,10 +18,7 @@ from lib.scope import Scope, from_mapping
 from lib.settings import mlflow_place, say
 from lib.tables import from_parquet, to_parquet
 
-AFTER_ARMS = 1.5  # select, evaluate and record take this many times what the steps before the arms took (measured)
-REFITS = 0.1      # share of the arms' time that is kept for fitting the final models
-PER_ARM = 3.0     # seconds of a new process, its imports and its card
-RECORD = 0.35     # share of AFTER_ARMS that the step record takes
+NO_TIME = "not started: the budget has no time for it"
 
 
 def now() -> str:
@@ -106,38 +103,16 @@ def seconds_gone(started_variable: str, started: str) -> float:
     return time.time() - float(os.environ.get(started_variable, datetime.fromisoformat(started).timestamp()))
 
 
-def seconds_left(budget: float, gone: float, before_arms: float, shares: list[float], workers: int) -> float | None:
-    """How long an arm may search: its share of what is left of the budget; None without a budget.
-
-    `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. `shares`: of this
-    arm and of those that start after it, `workers` at a time; the last ones get all that is left.
-    """
-    if not budget:
-        return None
-    left = (budget - gone - AFTER_ARMS * before_arms) * (1 - REFITS)
-    if len(shares) <= workers:
-        return max(1.0, left)
-    return max(1.0, min(left, workers * left * shares[0] / sum(shares)) - PER_ARM)
-
-
-def shares(arms: list[str]) -> list[float]:
-    """The shares of the arms' time that these algorithms may take."""
-    from lib.algorithms import ALGORITHMS
-
-    return [ALGORITHMS[name].share for name in arms]
-
-
-def seconds_for_fits(budget: float, gone: float, before_arms: float) -> float | None:
-    """How long the final fits may take; None without a budget."""
-    return max(0.0, budget - gone - AFTER_ARMS * before_arms) if budget else None
-
-
 def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float | None) -> tuple[dict, np.ndarray]:
     """(candidate, out-of-fold probabilities) of the arm `run.input`; trials kept in `storage` are not redone."""
     from lib import checkpoints, tuning
     from lib.algorithms import ALGORITHMS
+    from lib.device import usable
 
     name = run.input
+    device, told = usable(run.device, name)
+    if told:
+        say(f"warning: {told}")
 
     def place_of(arm: str) -> str:
         entry = ALGORITHMS[arm]
@@ -158,7 +133,7 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
     return tuning.tune(
         name, from_parquet(run.typed), run.labels["y"], run.place, schema, trials=run.trials, seconds=seconds,
         seed=run.seed, threads=run.threads, extra=drawer(run.synthetic_rows, schema, run.seed), rival=rival,
-        saved=saved, report=report, save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
+        saved=saved, device=device, report=report, save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
 
 
 def drawer(rows: int, schema: Schema, seed: int) -> Callable | None:
@@ -186,14 +161,17 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     seeds of each model can be afforded (None: all).
     """
     from lib import blend, refit
+    from lib.algorithms import ALGORITHMS
     from lib.selection import failed_candidate, rank, title
 
     candidates = [candidate if candidate and oof is not None else failed_candidate(name, _reason(failure))
                   for name, candidate, oof, failure in arms]  # a task killed at its very end may lack one of them
     oofs = {name: oof for name, candidate, oof, _ in arms if candidate and oof is not None}
+    candidates += [failed_candidate(name, NO_TIME) for name in ALGORITHMS if name not in {arm[0] for arm in arms}]
     leaderboard = rank(candidates, oofs, labels["y"], place)
     for arm in leaderboard:
-        told = f"{arm['auc_mean']:.4f} ± {arm['auc_std']:.4f}" if arm["status"] == "ok" else f"failed: {arm['error']}"
+        ok = arm["status"] == "ok"
+        told = f"{arm['auc_mean']:.4f} ± {arm['auc_std']:.4f}" if ok else f"no result: {arm['error']}"
         print(f"{arm['rank'] or '-':>2}  {title(arm['algorithm']):20} {told}")
     winner = leaderboard[0]["algorithm"]
     found, nested = blend.blend(oofs, labels["y"], place, winner)
@@ -214,6 +192,7 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
 def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str, Any], list[dict]]:
     """(bundle, its sha256, what it says of itself, example input rows)."""
     from lib import bundle, runs
+    from lib.device import usable
     from lib.finalist import finish
 
     schema, scope, frame = from_json(run.contract), from_mapping(run.problem), from_parquet(run.table)
@@ -228,7 +207,8 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
     finished = finish(run.leaderboard[0], run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema,
                       scope, provenance, seed=run.seed, threads=threads, truth=truth,
                       extra=drawer(run.synthetic_rows, schema, run.seed), others=run.leaderboard[1:],
-                      weights=run.blend["weights"] if run.blend["served"] == "blend" else None, bag=run.blend["bag"])
+                      weights=run.blend["weights"] if run.blend["served"] == "blend" else None, bag=run.blend["bag"],
+                      device=usable(run.device, run.winner)[0])
     blob = finished.to_bytes()
     example = frame[schema.names()].head(5).astype("object").where(lambda cells: cells.notna(), None)
     rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
@@ -247,32 +227,6 @@ def mirror(run: Any, pathspec: str, uri: str, root: Path) -> dict[str, Any]:
     told = tracking.mirror(runs.record_of(pathspec, run), run.bundle, runs.cards_of(metaflow.Run(pathspec)), place)
     print(f"MLflow: {told['status']} {told['uri']}" + (f"\nwarning: {told['warning']}" if told.get("warning") else ""))
     return told
-
-
-def closing_words(run: Any, pathspec: str, root: Path) -> str:
-    """What a person reads at the end of a run; `root` is the folder that holds the local datastore."""
-    import metaflow
-
-    from lib.runs import card_files
-    from lib.selection import title
-
-    metaflow.namespace(None)
-
-    auc, best = run.evaluation["auc"], next((b for b in run.evaluation["baselines"] if "truth" in b["name"]), None)
-    run_id = pathspec.split("/")[1]
-    lines = [f"Winner: {title(run.winner)}",
-             f"Served: {'the blend' if run.blend['served'] == 'blend' else 'the winner'} ({run.blend['why']})",
-             f"Held-out ROC AUC: {auc['value']:.4f}, 95% interval {auc['low']:.4f} to {auc['high']:.4f} "
-             f"({run.evaluation['rows']:,} rows, {auc['method']})"]
-    if best:
-        lines.append(f"Best achievable on the same rows (known truth): {best['auc']:.4f}")
-    lines += ["Cards:", *(f"  {name:12} {place}" for name, place in card_files(metaflow.Run(pathspec), root).items()),
-              "Next:", f"  python flows/train.py card view {run_id}/eda     # also select, evaluate",
-              "  make app                           # predictions in a browser",
-              f"  python flows/score.py run --data new.csv --out scored.csv --run-id {run_id}",
-              "  python flows/train.py resume       # after a failed or killed run",
-              f"  mlflow ui --backend-store-uri {run.mlflow['uri']}"]
-    return "\n".join(lines)
 
 
 def _reason(failure: Any) -> str:

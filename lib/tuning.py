@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
+from lib.device import place as place_on
 from lib.features import encodings, expand
 from lib.folds import Extra, Fold, encode_folds
 from lib.schema import Schema
@@ -24,7 +25,7 @@ ROWS_KEPT_ENCODED = 100_000  # rows of a table up to which the folds are kept in
 
 def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, *,
          trials: int = TRIALS, seconds: float | None = None, seed: int = 0, threads: int = 1,
-         extra: Extra | None = None, rival: Callable[[], float | None] = lambda: None,
+         device: str = "cpu", extra: Extra | None = None, rival: Callable[[], float | None] = lambda: None,
          saved: Iterable[tuple[dict[str, Any], np.ndarray | None]] = (), save: Save = lambda trial, oof: None,
          report: Callable[[dict[str, Any]], None] = lambda state: None) -> tuple[dict[str, Any], np.ndarray]:
     """(candidate, out-of-fold probabilities) of one algorithm.
@@ -48,7 +49,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     encoded: dict[str, list[Fold]] = {}
     max_rows = history[0]["max_rows"] if history else entry.max_rows
     if seconds is not None and not history:
-        max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, max_rows)
+        max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, device, max_rows)
     while len(history) < limit and not _spent(history, started, seconds):
         if seconds is not None and best and len(history) >= len(entry.defaults) and _hopeless(best, rival()):
             break
@@ -58,8 +59,8 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
             if len(y) > ROWS_KEPT_ENCODED:  # memory: one encoding at a time
                 encoded.clear()
             encoded[style] = list(encode_folds(style, typed, y, place, schema, seed, extra, max_rows))
-        trial, oof = _run_trial(entry, asked, encoded[style], history, len(y), seed, threads, max_rows, limit, best,
-                                report, started + seconds if seconds is not None and history else None)
+        trial, oof = _run_trial(entry, asked, encoded[style], history, len(y), seed, threads, device, max_rows, limit,
+                                best, report, started + seconds if seconds is not None and history else None)
         if trial is None:
             break
         improved = trial["state"] == "complete" and (best is None or trial["auc"] > best["auc"])
@@ -86,7 +87,7 @@ def with_encodings(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, sch
 
 
 def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[dict[str, Any]], rows: int, seed: int,
-               threads: int, max_rows: int | None, limit: int, best: dict[str, Any] | None,
+               threads: int, device: str, max_rows: int | None, limit: int, best: dict[str, Any] | None,
                report: Callable[[dict[str, Any]], None],
                deadline: float | None) -> tuple[dict[str, Any] | None, np.ndarray]:
     """(trial, out-of-fold probabilities); (None, ...) when the deadline passed between two folds."""
@@ -95,7 +96,7 @@ def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[di
     models, rounds, scores, pruned = [], [], [], False
     told = {"trial": number, "of": limit, "folds": len(folds), "best": best["auc"] if best else None}
     for step, fold in enumerate(folds):
-        model, stopped = _fit_fold(entry, params, fold, seed, threads)
+        model, stopped = _fit_fold(entry, params, fold, seed, threads, device)
         models.append(model)
         rounds += [stopped] if stopped is not None else []
         scores.append(_auc(fold.valid_y, predict_at(model, fold.valid_x, stopped)))
@@ -120,8 +121,9 @@ def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[di
     return trial, oof
 
 
-def _fit_fold(entry: Algorithm, params: dict[str, Any], fold: Fold, seed: int, threads: int) -> tuple[Any, int | None]:
-    model = entry.build(dict(params), seed, threads, fold.types)
+def _fit_fold(entry: Algorithm, params: dict[str, Any], fold: Fold, seed: int, threads: int,
+              device: str) -> tuple[Any, int | None]:
+    model = place_on(entry.build(dict(params), seed, threads, fold.types), device)
     if entry.boosted:
         return model, fit_rounds(model, fold.train_x, fold.train_y, fold.types, fold.valid_x, fold.valid_y)
     return fit(model, fold.train_x, fold.train_y, fold.types), None
@@ -185,7 +187,7 @@ def _hopeless(best: dict[str, Any], rival: float | None) -> bool:
 
 
 def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
-                     seconds: float, seed: int, threads: int, cap: int | None) -> int | None:
+                     seconds: float, seed: int, threads: int, device: str, cap: int | None) -> int | None:
     """How many training rows a fit may have so that the first trial takes at most half of the time.
 
     Measured by the first default on 2,000 training rows of one fold, after a small fit that pays for imports, and
@@ -200,7 +202,7 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
     for rows in (probe // 10, probe):
         began = time.monotonic()
         fold = next(iter(encode_folds(style, typed, y, place, schema, seed, None, rows)))
-        _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads)
+        _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads, device)
         per_row = (time.monotonic() - began) / rows
     count = int(place.max()) + 1
     afford = max(probe, int(0.5 * seconds / count / per_row))

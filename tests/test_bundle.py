@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from lib.algorithms import ALGORITHMS
 from lib.bundle import SCORE_COLUMNS, Bundle, from_bytes, reference, sha256
-from lib.calibration import IDENTITY
+from lib.calibration import IDENTITY, calibrate
+from lib.direct import direct
+from lib.features import expand
 from lib.findings import Refused
 from lib.refit import fit_final
 from lib.schema import Column, Schema
@@ -95,6 +98,30 @@ def test_the_zip_has_a_readable_text_and_plain_json(blob):
 def test_nan_in_what_a_bundle_says_is_an_error(bundle):
     with pytest.raises(ValueError, match=r"Out of range float values are not JSON compliant"):
         Bundle(bundle.pipeline, bundle.schema, {**ABOUT, "evaluation": {"auc": float("nan")}}).to_bytes()
+
+
+# --- asked directly -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_scores_are_those_of_the_stock_pipeline_without_asking_it(name, monkeypatch):
+    made, (typed, *_) = bundled(name), prepared()
+    expected = calibrate(ABOUT["calibration"], made.pipeline.predict_proba(expand(typed, made.schema))[:, 1])
+    monkeypatch.setattr(ColumnTransformer, "transform", lambda *given: pytest.fail("the stock encoder was asked"))
+    np.testing.assert_allclose(made.probability(typed), expected, rtol=1e-6)
+    np.testing.assert_allclose(made.score(mixed())["probability"], expected, rtol=1e-6)
+
+
+def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
+    made, asked = bundled("lightgbm"), []
+    monkeypatch.setattr("lib.bundle.direct", lambda model: asked.append(model) or direct(model))
+    before = made.to_bytes()
+    for _ in range(2):
+        made.score(served())
+        made.probability(prepared()[0])
+    assert asked == [made.pipeline]
+    assert made.to_bytes() == before
+    assert made == Bundle(made.pipeline, made.schema, made.about)
 
 
 # --- refused ------------------------------------------------------------------------------------------------

@@ -114,13 +114,19 @@ def test_degenerate_tables_have_a_card(frame, kind):
     check(cards.eda_components(told))
 
 
+BLEND = {"weights": {"xgboost": 0.75, "adaboost": 0.25}, "auc_mean": 0.91, "auc_std": 0.01, "fold_scores": [0.9, 0.92],
+         "gain": 0.0012, "gain_low": -0.0003, "gain_high": 0.0027, "served": "blend", "why": NASTY, "bag": None}
+
+
 def test_leaderboard_card():
-    parts = cards.leaderboard_components(board(), "xgboost", [NASTY])
+    parts = cards.leaderboard_components(board(), "xgboost", BLEND, [NASTY])
     check(parts)
     boxes = {p._title: p._value for p in flat(parts) if isinstance(p, ValueBox)}
     assert (boxes["Winner"], boxes["As good"], boxes["Failed"]) == ("XGBoost", "1", "1")
     assert "0.4 (cannot be told apart)" in cells(parts)
     assert NASTY in cells(parts)  # the failed arm's error, as text
+    assert "+0.0012 (-0.0003 to +0.0027)" in cells(parts)
+    assert "XGBoost 75%, AdaBoost 25%" in cells(parts)
 
 
 def test_evaluation_card():

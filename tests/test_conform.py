@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.conform import PROBLEM_COLUMNS, compare_columns, conform, conform_column
+from lib.conform import LARGEST, PROBLEM_COLUMNS, compare_columns, conform, conform_column, different
 from lib.findings import ERROR, PASSED, WARNING, Finding, Refused, from_dicts, refuse_errors
-from lib.kinds import infer_schema
+from lib.kinds import infer_schema, to_numbers
 from lib.schema import Column, Schema, from_json
 from lib.scope import Scope, from_mapping, read_scope
+from lib.values import NUMBER_RULES
 
 SCHEMA = Schema((
     Column("age", "numeric", low=18.0, high=90.0), Column("pay", "numeric", parse={"decimal": ",", "thousands": "."}),
@@ -135,6 +136,36 @@ def test_one_row_is_read_as_it_was_among_all(records):
     whole, _ = conform(frame, schema)
     alone = pd.concat([conform(frame.iloc[[i]], schema)[0] for i in range(len(frame))])
     pd.testing.assert_frame_equal(whole, alone)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(
+    st.none(), st.integers(-2**70, 2**70).map(str), st.floats().map(repr), st.text("0123456789.,e+-' $%(\u00a0\t_", max_size=8),
+    st.sampled_from(["", " ", "nan", "Infinity", "1_000", "true", " 12 ", "18446744073709551615", "-9223372036854775809", "1,200.50"])), max_size=6),
+    st.sampled_from([{}, *NUMBER_RULES]))
+def test_numbers_of_the_different_texts_are_those_of_all_texts(cells, rule):
+    values = pd.Series(cells, dtype="str")
+    told, _ = conform_column(values, Column("n", "numeric", parse=rule))
+    expected = to_numbers(values, "numeric", rule)
+    np.testing.assert_array_equal(told, np.where(np.abs(expected) > LARGEST, np.nan, expected))
+
+
+@pytest.mark.parametrize("column", SCHEMA.columns, ids=lambda column: column.name)
+def test_a_cell_alone_reads_as_it_does_among_others(column):
+    cells = pd.Series(["30", " 30 ", "1.200,5", "oui", "OUI ", "\u00a0Rome", "01/02/2024", " 29/02/2024", "nonsense", "", None], dtype="str")
+    whole, problems = conform_column(cells, column)
+    for row in range(len(cells)):
+        alone, found = conform_column(cells.iloc[[row]], column)
+        pd.testing.assert_series_equal(pd.Series(alone), pd.Series(whole[[row]]))
+        assert [f["code"].tolist() for f in found] == [[code] for f in problems for at, code in zip(f["row"], f["code"], strict=True) if at == row]
+
+
+@pytest.mark.parametrize("dtype", ["str", "object"])
+def test_different_texts_worked_by_hand(dtype):
+    codes, words = different(pd.array(["b", "a", None, "b"], dtype=dtype))
+    assert (codes.tolist(), words) == ([0, 1, -1, 0], ["b", "a"])
+    assert [(c.tolist(), w) for c, w in (different(pd.array([v], dtype=dtype)) for v in ("b", None))] == [([0], ["b"]), ([-1], [])]
+    assert [len(part) for part in different(pd.array([], dtype=dtype))] == [0, 0]
 
 
 # --- compare_columns ----------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from tests.models import Formula
 from tests.tables import SCOPE, labels, mixed
 
 ROWS, ROUNDS = 400, 15
+pytestmark = pytest.mark.filterwarnings("ignore:lbfgs")
 
 
 def table(rows=ROWS, seed=0):
@@ -234,7 +235,8 @@ PARTS = {
     "a column transformer inside": [("n", ColumnTransformer([("a", filled(), ["age"])], remainder="drop"), NUMBERS)],
     "a function of one column": [("n", FunctionTransformer(lambda age: age.fillna(1.0).to_frame()), "age")],
     "gaps that are zeros": [("n", SimpleImputer(missing_values=0.0, fill_value=7.0, strategy="constant"), ["member", "age"]),
-                            ("m", MissingIndicator(missing_values=0.0, features="all"), ["member"])],
+                            ("m", MissingIndicator(missing_values=0.0, features="all", error_on_new=False), ["member"])],
+    "numbers and texts in one": [("c", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")), ["member", "region"])],
     "a function of a table": [("n", FunctionTransformer(lambda rows: rows[["age", "member"]].fillna(0.0) + 1), NUMBERS)],
     "sparse one-hot": [("c", OneHotEncoder(handle_unknown="ignore"), LOW)],
     "one-hot without the first": [("c", OneHotEncoder(handle_unknown="ignore", drop="first"), LOW)],
@@ -251,7 +253,7 @@ PARTS = {
 }
 
 
-NOT_LOOKED_UP = ("one-hot without the first", "numbers as categories")
+NOT_LOOKED_UP = ("one-hot without the first", "numbers as categories", "numbers and texts in one")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -329,6 +331,15 @@ def test_a_column_that_was_constant_in_training_and_is_not_any_more(no_stock):
     assert "seen (hour)" in plan(expand(typed, schema), schema)["numbers"]
     asked = typed.assign(seen=pd.Timestamp("2024-06-01 23:00"))
     assert_equal(fitted("logistic_regression"), asked, schema, no_stock)
+
+
+def test_an_empty_column_is_left_out_where_the_imputer_leaves_it_out(no_stock):
+    typed, y, schema = learnt(("age", "noise"))
+    nothing = typed.assign(age=np.nan)
+    model = Pipeline([("features", ColumnTransformer([("n", filled(), ["age", "noise"])])), ("model", LogisticRegression())])
+    model.fit(expand(nothing, schema), y)
+    assert model["model"].coef_.shape == (1, 1)
+    assert_equal(model, typed, schema, no_stock)
 
 
 def test_an_indicator_without_columns_adds_none(no_stock):

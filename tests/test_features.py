@@ -10,14 +10,28 @@ import pandas as pd
 import pytest
 
 from lib.conform import conform
-from lib.features import LINEAR, MISSING, NATIVE, TREES, encoder, expand, plan
+from lib.features import (
+    LINEAR,
+    MEANS,
+    MISSING,
+    NATIVE,
+    ONE_HOT,
+    ORDERED,
+    TREES,
+    encoder,
+    encodings,
+    expand,
+    ordered_means,
+    plan,
+)
+from lib.folds import encode_training
 from lib.kinds import infer_schema
 from lib.schema import Column, Schema
 from lib.scope import Scope
-from lib.folds import encode_training
 from tests.tables import SCOPE, prepared
 
-STYLES = (LINEAR, TREES, NATIVE)
+BOOSTED = (ONE_HOT, MEANS, ORDERED)
+STYLES = (LINEAR, TREES, NATIVE, ONE_HOT, MEANS, ORDERED)
 
 
 def typed_of(frame, **kinds):
@@ -159,11 +173,11 @@ def test_the_matrix_is_numeric_and_finite_where_the_style_needs_it(style):
     _, matrix, types, _, y, _, recipe = fitted(style)
     assert matrix.shape == (len(y), len(types))
     assert types.count("c") == (len(recipe["native"]) if style == NATIVE else 0)
-    assert np.isfinite(matrix).all() == (style != NATIVE)  # native keeps gaps as NaN
+    assert np.isfinite(matrix).all() == (style in (LINEAR, TREES))  # boosted models take gaps as they are
 
 
 def test_an_unknown_style_is_refused():
-    with pytest.raises(ValueError, match="style: expected linear, trees or native, found 'round'"):
+    with pytest.raises(ValueError, match="style: expected one of linear, trees, native, one-hot, means, ordered, found 'round'"):
         encoder({"numbers": [], "low": [], "high": [], "native": [], "text": []}, "round", 0)
 
 
@@ -182,6 +196,9 @@ def test_unseen_categories_and_gaps_are_encoded_at_serving(style):
         numbers = list(columns_of(encode, "numbers"))
         assert np.isnan(matrix[:, numbers[:4]]).all()
         assert recipe["numbers"][:4] == ["amount", "age", "member", "since"]
+    elif style in BOOSTED:
+        assert np.isnan(matrix[:, list(columns_of(encode, "numbers"))[:4]]).all()  # gaps stay gaps
+        assert np.isfinite(matrix[:, list(columns_of(encode, "means"))]).all()
     else:
         assert np.isfinite(matrix).all()
 
@@ -310,3 +327,54 @@ def test_a_column_named_like_a_date_part_keeps_its_values():
     for ordered in (frame, frame[["d", "d (month)"]]):
         typed, _ = conform(ordered, infer_schema(ordered, Scope()))
         assert expand(typed, schema)["d (month)"].tolist() == [70.0, 80.0, 90.0]
+
+
+# --- ordered target statistics, and which encodings differ ---------------------------------------------------
+
+
+def test_ordered_means_are_those_of_the_rows_before_by_hand():
+    levels, y = np.array([0, 1, 0, 0, 1]), np.array([1, 0, 0, 1, 1])
+    order = np.random.default_rng(3).permutation(5).tolist()
+    expected = []
+    for row in range(5):
+        before = [r for r in order[:order.index(row)] if levels[r] == levels[row]]
+        expected.append((sum(int(y[r]) for r in before) + 0.6) / (len(before) + 1))  # prior: one row of the mean, 3 of 5
+    assert ordered_means(levels, y, 3) == pytest.approx(expected)
+
+
+def test_a_rows_own_label_has_no_part_in_its_ordered_mean():
+    rng = np.random.default_rng(0)
+    levels, y = rng.integers(0, 300, 2000), rng.integers(0, 2, 2000)
+    told = ordered_means(levels, y, 1)
+    assert abs(np.corrcoef(told, y)[0, 1]) < 0.06  # levels say nothing here, and plain means of 7 rows would: about .38
+    plain = pd.Series(y).groupby(levels).transform("mean")
+    assert np.corrcoef(plain, y)[0, 1] > 0.3
+
+
+def test_serving_in_the_ordered_style_uses_all_training_rows_with_the_same_prior():
+    typed, y, place, schema = prepared()
+    rows = typed[place >= 0]
+    matrix, encode, types = encode_training(ORDERED, rows, y[place >= 0], schema, 0)
+    recipe = plan(expand(rows, schema), schema)
+    name = (recipe["low"] + recipe["high"])[0]
+    first = encode.output_indices_["means"].start
+    served = encode.transform(expand(rows, schema))
+    labels = y[place >= 0]
+    for level, group in expand(rows, schema).reset_index(drop=True).groupby(name):
+        told = (labels[group.index].sum() + labels.mean()) / (len(group) + 1)
+        assert served[group.index, first] == pytest.approx(np.full(len(group), told)), level
+    assert set(types) == {"q"}
+    assert not np.allclose(matrix[:, first], served[:, first])
+    others = [c for c in range(matrix.shape[1]) if not first <= c < encode.output_indices_["means"].stop]
+    np.testing.assert_array_equal(matrix[:, others], served[:, others])
+
+
+@pytest.mark.parametrize(("levels", "known"), [
+    (0, (NATIVE,)), (2, (NATIVE,)), (3, (NATIVE, ONE_HOT)), (12, (NATIVE, ONE_HOT)), (13, (NATIVE, ONE_HOT, MEANS, ORDERED))])
+def test_a_search_chooses_among_encodings_that_differ(levels, known):
+    frame = pd.DataFrame({"n": np.arange(60.0)})
+    columns = [Column("n", "numeric")]
+    if levels:
+        frame["c"] = [f"level {k % levels}" for k in range(60)]
+        columns.append(Column("c", "categorical"))
+    assert encodings(frame, Schema(tuple(columns), "y", "0", "1")) == known

@@ -13,8 +13,8 @@ from lib.bundle import from_bytes, sha256
 from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration
 from lib.features import TREES, expand
 from lib.finalist import baselines, finish
-from lib.splits import HOLDOUT, training_rows
 from lib.refit import fit_final
+from lib.splits import HOLDOUT, training_rows
 from lib.tuning import tune
 from tests.tables import SCOPE, mixed, prepared
 

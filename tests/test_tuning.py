@@ -13,10 +13,10 @@ from sklearn.naive_bayes import GaussianNB
 from lib import tuning
 from lib.algorithms import ALGORITHMS, Algorithm
 from lib.features import LINEAR, NATIVE, TREES, encoder, expand, plan
+from lib.folds import encode_folds, subsample
+from lib.refit import fit_final
 from lib.schema import Column, Schema
 from lib.splits import HOLDOUT, fold_rows, split_rows, training_rows
-from lib.folds import encode_folds
-from lib.refit import fit_final
 from lib.tuning import tune
 from tests.tables import mixed, prepared
 
@@ -302,6 +302,18 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     assert fits == [5000]
 
 
+def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monkeypatch):
+    clocked(monkeypatch, cost=lambda rows: 0.0)
+    monkeypatch.setitem(ALGORITHMS, "dial", replace(ALGORITHMS["dial"], defaults=ALGORITHMS["dial"].defaults[:2], enough=7))
+    assert len(tune("dial", *dialled(), seconds=1e9)[0]["trials"]) == 7
+    best = tune("dial", *dialled(), trials=2)[0]
+    error = best["auc_std"] / 3 ** 0.5
+    for reach, trials in ((1.9, 7), (2.1, 2)):
+        rival = best["auc_mean"] + reach * error
+        assert len(tune("dial", *dialled(), seconds=1e9, rival=lambda r=rival: r)[0]["trials"]) == trials
+    assert len(tune("dial", *dialled(), trials=9, rival=lambda: 1.0)[0]["trials"]) == 9  # a counted search is reproducible
+
+
 # --- extra rows ---------------------------------------------------------------------------------------------
 
 
@@ -373,10 +385,10 @@ def test_defaults_lie_in_the_space_and_every_drawn_value_too(name):
 
 def test_a_subsample_keeps_the_order_and_the_share_of_positives():
     y = np.tile([1, 0, 0, 0], 250)
-    rows = tuning._subsample(np.arange(1000), y, 400, seed=0)
+    rows = subsample(np.arange(1000), y, 400, seed=0)
     assert (len(rows), y[rows].sum()) == (400, 100)
     assert (np.diff(rows) > 0).all()
-    assert tuning._subsample(np.arange(1000), y, 1000, seed=0).tolist() == list(range(1000))
+    assert subsample(np.arange(1000), y, 1000, seed=0).tolist() == list(range(1000))
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
@@ -394,7 +406,9 @@ def test_boosted_models_get_the_median_of_the_folds_best_rounds(name, monkeypatc
     assert len(asked) == 3
     assert len(set(asked)) > 1
     assert candidate["rounds"] == round(np.median(asked))
-    final = fit_final(candidate, typed, y, schema)[-1]
+    bag = fit_final(candidate, typed, y, schema)[-1].estimators_
+    assert len(bag) == ALGORITHMS[name].bag
+    final = bag[-1]
     grown = final.n_estimators_ if name == "lightgbm" else final.get_booster().num_boosted_rounds()
     assert grown == candidate["rounds"]
 

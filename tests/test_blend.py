@@ -1,0 +1,95 @@
+"""The sixth candidate: weights chosen greedily, a figure that its own choice has no part in, and what is served."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from lib.blend import ROUNDS, _auc, _choose, blend, mixed, serve
+from lib.splits import HOLDOUT, split_rows
+
+ROWS = 3000
+RNG = np.random.default_rng(0)
+Y = (RNG.random(ROWS) < 0.3).astype("int8")
+PLACE = split_rows(Y, 5, 0)
+
+
+def scores(strength, seed):
+    """Probabilities on training rows, NaN elsewhere; arms of different seeds err independently."""
+    raw = strength * Y + np.random.default_rng(seed).normal(size=ROWS)
+    return np.where(PLACE >= 0, 1 / (1 + np.exp(-raw)), np.nan).astype("float32")
+
+
+def test_two_equal_arms_that_err_independently_gain_what_theory_says():
+    oofs = {"a": scores(1.0, 1), "b": scores(1.0, 2)}
+    found, nested = blend(oofs, Y, PLACE, "a")
+    assert found["weights"] == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
+    assert found["auc_mean"] == pytest.approx(0.841, abs=0.02)  # d' 1 becomes sqrt 2: Phi(1) = .841, from Phi(.707) = .760
+    assert found["gain"] == pytest.approx(0.081, abs=0.02)
+    assert found["gain_low"] > 0.05
+    assert found["gain_low"] < found["gain"] < found["gain_high"]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert (np.isnan(nested) == (PLACE == HOLDOUT)).all()
+
+
+def test_noise_gets_no_weight_and_nothing_is_gained():
+    found, _ = blend({"a": scores(2.0, 1), "noise": scores(0.0, 2)}, Y, PLACE, "a")
+    assert found["weights"].get("noise", 0.0) < 0.1
+    assert abs(found["gain"]) < 0.002
+    alone, same = blend({"a": scores(2.0, 1)}, Y, PLACE, "a")
+    assert alone["weights"] == {"a": 1.0}
+    assert (alone["gain"], alone["gain_low"], alone["gain_high"]) == (0, 0, 0)
+    np.testing.assert_array_equal(same, scores(2.0, 1))
+
+
+def test_a_fold_is_scored_with_weights_that_its_labels_had_no_part_in():
+    oofs = {"a": scores(1.0, 1), "b": scores(1.0, 2), "c": scores(0.8, 3)}
+    _, nested = blend(oofs, Y, PLACE, "a")
+    turned = np.where(PLACE == 2, oofs["c"] > 0.5, Y).astype("int8")  # there c is perfect now
+    found, after = blend(oofs, turned, PLACE, "a")
+    here = PLACE == 2
+    np.testing.assert_array_equal(after[here], nested[here])
+    assert not np.array_equal(after[PLACE == 1], nested[PLACE == 1])  # it can fail: fold 2 has a vote there
+    assert found["fold_scores"][2] == pytest.approx(roc_auc_score(turned[here], nested[here]), abs=1e-9)
+
+
+def test_many_useless_arms_do_not_make_a_gain():
+    gains = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        y = (rng.random(500) < 0.4).astype("int8")
+        place = split_rows(y, 5, seed)
+        oofs = {f"n{k}": np.where(place >= 0, rng.random(500), np.nan) for k in range(5)}
+        winner = max(oofs, key=lambda n: np.mean([_auc(y[place == f], oofs[n][place == f]) for f in range(5)]))
+        gains.append(blend(oofs, y, place, winner)[0]["auc_mean"] - 0.5)
+    assert abs(np.mean(gains)) < 0.03  # chosen and judged on the same rows it would be about +.04
+
+
+def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
+    y = np.array([0, 0, 1, 1])
+    oofs = {"a": np.array([0.1, 0.6, 0.5, 0.9]), "b": np.array([0.2, 0.1, 0.3, 0.15])}  # AUC 3/4 each; together 1
+    assert _choose(["a", "b"], oofs, y, [np.arange(4)]) in ({"a": 0.5, "b": 0.5}, {"a": 2 / 3, "b": 1 / 3}, {"a": 1 / 3, "b": 2 / 3})
+    perfect = {"a": np.array([0.1, 0.2, 0.3, 0.4]), "b": np.array([0.4, 0.3, 0.2, 0.1])}
+    assert _choose(["a", "b"], perfect, y, [np.arange(4)]) == {"a": 1.0}
+    assert sum(_choose(["a", "b"], oofs, y, [np.arange(4)]).values()) == pytest.approx(1)
+    assert ROUNDS >= 10
+
+
+def test_ranks_give_scikit_learns_roc_auc_with_ties():
+    score = np.round(np.random.default_rng(1).random(ROWS), 1)
+    assert _auc(Y, score) == pytest.approx(roc_auc_score(Y, score), abs=1e-12)
+
+
+def test_a_mixture_is_the_weighted_mean():
+    assert mixed({"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 0.75, "b": 0.25}).tolist() == [0.25, 1.0]
+
+
+@pytest.mark.parametrize(("asked", "gain", "weights", "expected"), [
+    ("auto", 0.0, {"a": 0.5, "b": 0.5}, "blend"), ("auto", -0.001, {"a": 0.5, "b": 0.5}, "single"),
+    ("blend", -0.001, {"a": 0.5, "b": 0.5}, "blend"), ("single", 0.1, {"a": 0.5, "b": 0.5}, "single"),
+    ("blend", 0.0, {"a": 1.0}, "single")])
+def test_what_is_served_and_why(asked, gain, weights, expected):
+    served, why = serve(asked, {"weights": weights, "gain": gain})
+    assert served == expected
+    assert why

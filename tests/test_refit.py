@@ -1,0 +1,88 @@
+"""The final fit: seeds averaged, candidates blended, and no more than the time allows."""
+
+import numpy as np
+import pytest
+import skops.io
+
+from lib.algorithms import ALGORITHMS
+from lib.bundle import TRUSTED
+from lib.features import expand
+from lib.refit import affordable, average, bag_size, fit_blend, fit_final, seconds_of
+from lib.splits import training_rows
+from tests.tables import prepared
+
+
+def candidate(name, rounds=20, seconds=4.0, folds=5):
+    trial = {"state": "complete", "auc": 0.8, "fold_scores": [0.8] * folds, "seconds": seconds}
+    return {"algorithm": name, "params": dict(ALGORITHMS[name].defaults[0]), "rounds": rounds if ALGORITHMS[name].boosted else None,
+            "max_rows": None, "trials": [trial]}
+
+
+def training():
+    typed, y, place, schema = prepared()
+    rows = training_rows(place)
+    return typed.iloc[rows], y[rows], schema
+
+
+def test_a_bag_is_the_mean_of_fits_that_differ_in_their_seed():
+    typed, y, schema = training()
+    served = expand(typed, schema)
+    bag = fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=3).predict_proba(served)[:, 1]
+    alone = [fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=1)]
+    assert not hasattr(alone[0][-1], "estimators_")
+    members = fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=3)[-1].estimators_
+    assert [m.random_state for m in members] == [5, 6, 7]
+    encoded = alone[0][0].transform(served)
+    np.testing.assert_allclose(bag, np.mean([m.predict_proba(encoded)[:, 1] for m in members], axis=0))
+    assert np.ptp([m.predict_proba(encoded)[0, 1] for m in members]) > 0
+
+
+def test_threads_do_not_change_a_bag():
+    typed, y, schema = training()
+    served = expand(typed, schema)
+    one, two = (fit_final(candidate("xgboost"), typed, y, schema, bag=4, threads=t).predict_proba(served) for t in (1, 2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_blend_is_the_weighted_mean_of_its_members_and_survives_the_file():
+    typed, y, schema = training()
+    served = expand(typed, schema)
+    two = [candidate("lightgbm"), candidate("logistic_regression"), candidate("xgboost")]
+    weights = {"logistic_regression": 0.25, "lightgbm": 0.75}
+    blend = fit_blend(two, weights, typed, y, schema, bag=2)
+    parts = {c["algorithm"]: fit_final(c, typed, y, schema, bag=2).predict_proba(served)[:, 1] for c in two[:2]}
+    expected = 0.75 * parts["lightgbm"] + 0.25 * parts["logistic_regression"]
+    np.testing.assert_allclose(blend.predict_proba(served)[:, 1], expected)
+    again = skops.io.loads(skops.io.dumps(blend), trusted=list(TRUSTED))
+    np.testing.assert_allclose(again.predict_proba(served)[:, 1], expected)
+    assert again.predict(served).tolist() == (expected > 0.5).astype(int).tolist()
+
+
+def test_the_average_takes_probabilities_by_weight():
+    class Fixed:
+        def __init__(self, p):
+            self.p = p
+
+        def predict_proba(self, x):
+            return np.tile([1 - self.p, self.p], (len(x), 1))
+
+    assert average([Fixed(0.2), Fixed(0.8)], [3, 1]).predict_proba(np.zeros((2, 1)))[:, 1] == pytest.approx([0.35, 0.35])
+
+
+@pytest.mark.parametrize(("rows", "bag"), [(10, 4), (50_000, 4), (100_000, 2), (200_000, 1), (10**7, 1)])
+def test_large_tables_are_bagged_less(rows, bag):
+    assert bag_size(ALGORITHMS["xgboost"], rows) == bag
+    assert bag_size(ALGORITHMS["logistic_regression"], rows) == 1
+
+
+def test_the_time_of_a_final_fit_is_told_from_the_best_trial():
+    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, bag=1) == pytest.approx(1.5 * 8 / 4)
+    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, threads=2) == pytest.approx(2 * 1.5 * 8 / 4)
+
+
+def test_what_cannot_be_fitted_in_time_is_left_out():
+    arms = [candidate("xgboost", seconds=8.0), candidate("lightgbm", seconds=8.0), candidate("adaboost", seconds=8.0)]
+    weights = {"xgboost": 0.5, "adaboost": 0.5}
+    told = {seconds: affordable(arms, weights, 1000, seconds) for seconds in (100.0, 15.1, 14.9, 6.1, 5.9, 3.1, 0.0)}
+    assert told == {100.0: ("blend", None), 15.1: ("blend", None), 14.9: ("blend", 1), 6.1: ("blend", 1), 5.9: ("single", 1),
+                    3.1: ("single", 1), 0.0: ("single", 1)}
