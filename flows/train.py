@@ -24,7 +24,7 @@ class TrainFlow(FlowSpec):
     data_rev = Parameter("data-rev", default="", help="DVC/Git revision of the data to train on")
     trials = Parameter("trials", default=bootstrap.TRIALS, help="Trials per algorithm (reproducible)")
     budget = Parameter("budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit")
-    folds = Parameter("folds", default=5, help="Folds of the cross-validation")
+    folds = Parameter("folds", default=0, help="Folds of the cross-validation; 0: 5, or 3 on more than 62,500 rows")
     seed = Parameter("seed", default=0, help="Seed of everything random")
     threads = Parameter("threads", default=1, help="Threads of one arm")
     serve = Parameter("serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain")

@@ -25,6 +25,7 @@ class Algorithm:
     `boosted` ones get their rounds (n_estimators) by early stopping. `max_rows` bounds the rows of one fit where more
     cost much time and bring little. Under a budget `share` is the part of the arms' time that this one may take, and
     `enough` the trials after which it hands the rest on. `bag`: models of different seeds that the final fit averages.
+    `large`: parameters that are tried first on more than `lib.splits.MANY_ROWS` training rows.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Algorithm:
     share: float = 0.2
     enough: int = 10_000
     bag: int = 1
+    large: Mapping[str, Any] | None = None
 
 
 def _random_forest(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
@@ -107,7 +109,9 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.4, "reg_lambda": 5.0, "extra_trees": False}),
         {"encoding": _ENCODINGS, "learning_rate": (0.02, 0.15, "log"), "num_leaves": (4, 63, "log"),
          "min_child_samples": (5, 100, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=4),
+         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=4,
+        large={"encoding": NATIVE, "learning_rate": 0.12, "num_leaves": 24, "min_child_samples": 60, "subsample": 0.8,
+               "colsample_bytree": 0.7, "reg_lambda": 3.0, "extra_trees": False}),
     "xgboost": Algorithm(
         "XGBoost", NATIVE, _xgboost,
         ({"encoding": NATIVE, "learning_rate": 0.06, "max_depth": 4, "min_child_weight": 1.0, "subsample": 0.8,
@@ -118,7 +122,9 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.4, "reg_lambda": 5.0}),
         {"encoding": _ENCODINGS, "learning_rate": (0.02, 0.2, "log"), "max_depth": (2, 8),
          "min_child_weight": (0.5, 30.0, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=4),
+         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=4,
+        large={"encoding": NATIVE, "learning_rate": 0.15, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.8,
+               "colsample_bytree": 0.7, "reg_lambda": 3.0}),
 }
 
 

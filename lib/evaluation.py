@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.calibration import log_loss
 from lib.delong import auc_interval, paired_test
 from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from lib.intervals import share, wilson
@@ -147,19 +146,27 @@ def _baseline(name: str, y: np.ndarray, q: np.ndarray, other: np.ndarray) -> dic
 
 def _bootstrap(y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, draws: int,
                seed: int) -> dict[str, dict[str, float | None]]:
-    from sklearn.metrics import average_precision_score
+    # A drawn sample is a count for each row. The rows are sorted once: sorting each sample anew took 30 times as long.
+    order = np.argsort(-q, kind="stable")
+    t, p, f = (y[order] == 1).astype("float64"), q[order], flagged[order]
+    last = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)  # average precision steps after the last of equal scores
+    squares, losses = (p - t) ** 2, -np.log(np.where(t == 1, clipped := np.clip(p, 1e-15, 1 - 1e-15), 1 - clipped))
+    costs = scope.cost_miss * (~f & (t == 1)) + scope.cost_false_alarm * (f & (t == 0))
 
-    def measure(rows: np.ndarray) -> dict[str, float]:
-        t, p, f = y[rows], q[rows], flagged[rows]
-        brier, base = float(np.mean((p - t) ** 2)), float(np.var(t))
-        cost = scope.cost_miss * np.mean(~f & (t == 1)) + scope.cost_false_alarm * np.mean(f & (t == 0))
-        return {"pr_auc": float(average_precision_score(t, p)), "log_loss": log_loss(t, p), "brier": brier,
-                "brier_skill": 1 - brier / base, "cost_per_1000": float(1000 * cost)}
+    def measure(counts: np.ndarray) -> dict[str, float]:
+        share = counts / len(y)
+        found, seen = np.cumsum(share * t)[last], np.cumsum(share)[last]
+        precision = found / np.maximum(seen, 1e-300)
+        brier, rate = float(share @ squares), float(share @ t)
+        return {"pr_auc": float(np.diff(found, prepend=0.0) @ precision / found[-1]), "log_loss": float(share @ losses),
+                "brier": brier, "brier_skill": 1 - brier / (rate * (1 - rate)),
+                "cost_per_1000": float(1000 * share @ costs)}
 
     rng = np.random.default_rng(seed)
-    drawn = [measure(rows) for _ in range(draws) if 0 < y[rows := rng.integers(0, len(y), len(y))].sum() < len(y)]
+    samples = (rng.integers(0, len(y), len(y)) for _ in range(draws))
+    drawn = [measure(np.bincount(rows, minlength=len(y))[order]) for rows in samples if 0 < y[rows].sum() < len(y)]
     told: dict[str, dict[str, float | None]] = {}
-    for name, value in measure(np.arange(len(y))).items():
+    for name, value in measure(np.ones(len(y))).items():
         low, high = np.percentile([d[name] for d in drawn], [2.5, 97.5])
         told[name] = {"value": value, "low": float(low), "high": float(high)}
     return told

@@ -21,7 +21,7 @@ from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
 from lib.scope import Scope, from_mapping, place_data, read_scope
 from lib.sources import Dataset, mask, read
-from lib.splits import join_groups, split_rows
+from lib.splits import default_folds, join_groups, split_rows
 from lib.target import Target, read_target
 from lib.versions import ensure, fetch, revision
 
@@ -40,6 +40,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     problems = []
     for name, (low, high) in OPTION_RANGES.items():
         value = options.get(name, low)
+        if name == "folds" and value == 0:  # by the rows
+            continue
         if value < low or (high is not None and value > high):
             expected = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
             problems.append(Finding("option-out-of-range", ERROR, f"--{name.replace('_', '-')}", str(value), expected,
@@ -135,7 +137,7 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
     if scope.time_column:
         column = infer_schema(frame[[scope.time_column]], replace(scope, target="")).columns[0]
         times = to_numbers(frame[scope.time_column], column.kind, dict(column.parse))
-    place = split_rows(y, folds, seed, groups, times)
+    place = split_rows(y, folds or default_folds(len(rows)), seed, groups, times)
     if times is not None or coarse:
         why = "the split follows time" if times is not None else "most rows have a twin, as in a table of few levels"
         if times is not None and scope.group_column:

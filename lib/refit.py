@@ -72,6 +72,21 @@ def affordable(candidates: list[dict[str, Any]], weights: dict[str, float], rows
     return "single", 1
 
 
+def rows_affordable(candidate: dict[str, Any], rows: int, seconds: float) -> int | None:
+    """How many rows the single final fit may have (None: all), where the search's fits had to do with fewer.
+
+    Half of the seconds, at the best trial's seconds for a row; never fewer rows than in the search, and never more
+    than the algorithm's own bound.
+    """
+    searched, bound = candidate["max_rows"], ALGORITHMS[candidate["algorithm"]].max_rows
+    if searched is None or searched == bound:
+        return searched
+    best = max((t for t in candidate["trials"] if t["state"] == "complete"), key=lambda t: t["auc"])
+    per_row = best["seconds"] / (len(best["fold_scores"]) * searched)
+    reach = max(searched, int(0.5 * seconds / per_row))
+    return None if reach >= min(rows, bound or rows) and bound is None else min(reach, bound or reach)
+
+
 def bag_size(entry: Algorithm, rows: int) -> int:
     """How many seeds a final fit averages: the entry's `bag`, fewer on large tables, where one varies little."""
     return max(1, min(entry.bag, ROWS_BAGGED // max(1, rows)))

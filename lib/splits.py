@@ -9,25 +9,32 @@ import pandas as pd
 
 from lib.findings import ERROR, Finding, Refused
 
-HOLDOUT, UNLABELLED, ALWAYS_TRAIN = -1, -2, -3
+HOLDOUT, UNLABELLED, ALWAYS_TRAIN, TRAIN_ONLY = -1, -2, -3, -4
 HOLDOUT_SHARE = 0.2
+MOST_JUDGED = 60_000  # rows in the folds: an ROC AUC of 20% positives has then a standard error of about .002
+MANY_ROWS, FOLDS, FEW_FOLDS = 50_000, 5, 3  # folds by default, above so many training rows and below
 SMALL_GROUP = 5
 SINGLE_GROUPS = 1000  # the largest groups are dealt one by one (110 µs each), all others in handfuls
 
 
 def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None,
                times: np.ndarray | None = None) -> np.ndarray:
-    """The place of every row, shape (rows,) int8: 0 to folds-1, `HOLDOUT`, `UNLABELLED` or `ALWAYS_TRAIN`.
+    """The place of every row, shape (rows,) int8: 0 to folds-1, `HOLDOUT`, `UNLABELLED`, `ALWAYS_TRAIN` or
+    `TRAIN_ONLY`.
 
     `y` is 1, 0 or -1 (no label). Without `times` the split is stratified by label, and rows of one group never part.
     With `times` (float, NaN unknown) the latest 20% are held out and the rest is cut into folds + 1 blocks, of which
-    the first only trains; rows of one time stay together. Raises `Refused` where a part would lack a class.
+    the first only trains; rows of one time stay together. Without, at most about `MOST_JUDGED` rows are dealt to the
+    folds, whole groups at a time; the others train in every fold and are never judged. Raises `Refused` where a part would
+    lack a class.
     """
     place = np.full(len(y), UNLABELLED, dtype="int8")
     labelled = np.flatnonzero(y >= 0)
     units = None if groups is None else pd.factorize(groups[labelled])[0]
     place[labelled] = _by_time(times[labelled], folds) if times is not None else _stratified(
         y[labelled], units, folds, seed)
+    if times is None:
+        place[labelled] = _spare(place[labelled], units, seed)
     names = {HOLDOUT: "holdout", **({} if times is None else {ALWAYS_TRAIN: "the earliest rows, which only train"}),
              **{p: f"fold {p}" for p in range(folds)}}
     fewest = {p: min(int((y[place == p] == 1).sum()), int((y[place == p] == 0).sum())) for p in names}
@@ -44,7 +51,7 @@ def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None =
 def fold_rows(place: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(training rows, validation rows) of each fold, as positions. Time-ordered folds train on the past only."""
     ordered = bool((place == ALWAYS_TRAIN).any())
-    training = (place >= 0) | (place == ALWAYS_TRAIN)
+    training = (place >= 0) | (place == ALWAYS_TRAIN) | (place == TRAIN_ONLY)
     for fold in range(int(place.max()) + 1):
         earlier = (place < fold) if ordered else (place != fold)
         yield np.flatnonzero(training & earlier), np.flatnonzero(place == fold)
@@ -52,7 +59,12 @@ def fold_rows(place: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def training_rows(place: np.ndarray) -> np.ndarray:
     """Positions of all rows that a final model may learn from."""
-    return np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN))
+    return np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN) | (place == TRAIN_ONLY))
+
+
+def default_folds(rows: int) -> int:
+    """How many folds a table of so many labelled rows gets where the user names none."""
+    return FOLDS if rows * (1 - HOLDOUT_SHARE) <= MANY_ROWS else FEW_FOLDS
 
 
 def join_groups(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -67,6 +79,16 @@ def join_groups(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     wide = int(a.max()) + 1
     graph = coo_matrix((np.ones(len(a)), (a, b + wide)), shape=(wide + int(b.max()) + 1,) * 2)
     return connected_components(graph, directed=False)[1][a]
+
+
+def _spare(place: np.ndarray, units: np.ndarray | None, seed: int) -> np.ndarray:
+    """The places with `TRAIN_ONLY` for a random part of the units in folds, so that about `MOST_JUDGED` rows stay."""
+    judged = int((place >= 0).sum())
+    if judged <= MOST_JUDGED:
+        return place
+    codes = np.arange(len(place)) if units is None else units
+    kept = np.random.default_rng(seed + 2).random(int(codes.max()) + 1) < MOST_JUDGED / judged
+    return np.where((place >= 0) & ~kept[codes], TRAIN_ONLY, place).astype("int8")
 
 
 def _stratified(y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:

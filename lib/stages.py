@@ -85,7 +85,7 @@ def split(table: bytes, problem: dict, labels: dict, folds: int,
     from lib import intake
     from lib.conform import conform
     from lib.kinds import infer_schema
-    from lib.splits import training_rows
+    from lib.splits import TRAIN_ONLY, training_rows
 
     frame, scope = from_parquet(table), from_mapping(problem)
     names = (labels["negative"], labels["positive"])
@@ -94,7 +94,9 @@ def split(table: bytes, problem: dict, labels: dict, folds: int,
     typed, _ = conform(frame, schema)
     intake.refuse_unlearnable(typed.iloc[training_rows(place)], schema)
     tell_warnings(found)
-    print(f"{(place >= 0).sum():,} rows in {folds} folds, {(place == -1).sum():,} rows held out until the end")
+    only = f"{(place == TRAIN_ONLY).sum():,} that only train, " if (place == TRAIN_ONLY).any() else ""
+    print(f"{(place >= 0).sum():,} rows in {place.max() + 1} folds, {only}{(place == -1).sum():,} rows held out until "
+          "the end")
     return place, schema.to_json(), to_parquet(typed), [f.to_dict() for f in found]
 
 
@@ -163,6 +165,7 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     from lib import blend, refit
     from lib.algorithms import ALGORITHMS
     from lib.selection import failed_candidate, rank, title
+    from lib.splits import training_rows
 
     candidates = [candidate if candidate and oof is not None else failed_candidate(name, _reason(failure))
                   for name, candidate, oof, failure in arms]  # a task killed at its very end may lack one of them
@@ -177,7 +180,7 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     found, nested = blend.blend(oofs, labels["y"], place, winner)
     served, why = blend.serve(serve, found)
     weights = found["weights"] if served == "blend" else {winner: 1.0}
-    rows, bag = int((place >= 0).sum()), None
+    rows, bag = len(training_rows(place)), None
     if seconds is not None:
         possible, bag = refit.affordable(leaderboard, weights, rows, seconds, threads)
         if possible != served == "blend":
@@ -185,7 +188,9 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     shares = ", ".join(f"{title(name)} {share:.0%}" for name, share in found["weights"].items())
     print(f"   {'Blend':20} {found['auc_mean']:.4f} ± {found['auc_std']:.4f} (nested; {shares})")
     print(f"Served: {served} ({why})")
-    found |= {"served": served, "why": why, "bag": bag}
+    found |= {"served": served, "why": why, "bag": bag, "max_rows": leaderboard[0]["max_rows"]}
+    if seconds is not None and served == "single":
+        found["max_rows"] = refit.rows_affordable(leaderboard[0], len(training_rows(place)), seconds)
     return leaderboard, winner, oofs[winner], found, nested if served == "blend" else oofs[winner]
 
 
@@ -204,8 +209,8 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
         from lib.synthetic import true_probability
 
         truth = true_probability(frame)
-    finished = finish(run.leaderboard[0], run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema,
-                      scope, provenance, seed=run.seed, threads=threads, truth=truth,
+    best = {**run.leaderboard[0], "max_rows": run.blend["max_rows"]}
+    finished = finish(best, run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema, scope, provenance, seed=run.seed, threads=threads, truth=truth,
                       extra=drawer(run.synthetic_rows, schema, run.seed), others=run.leaderboard[1:],
                       weights=run.blend["weights"] if run.blend["served"] == "blend" else None, bag=run.blend["bag"],
                       device=usable(run.device, run.winner)[0])

@@ -16,7 +16,7 @@ from lib.features import encodings, expand
 from lib.folds import Extra, Fold, encode_folds
 from lib.schema import Schema
 from lib.settings import TRIALS
-from lib.splits import fold_rows, training_rows
+from lib.splits import MANY_ROWS, fold_rows, training_rows
 
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
 QUIET_TRIALS = 4  # trials before pruning starts
@@ -81,8 +81,11 @@ def with_encodings(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, sch
     """The entry with the encodings that make a difference on these training rows, in its space and its defaults."""
     if "encoding" not in entry.space:
         return entry
-    known = encodings(expand(typed.iloc[training_rows(place)], schema), schema)
-    defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]} for d in entry.defaults)
+    rows = training_rows(place)
+    known = encodings(expand(typed.iloc[rows], schema), schema)
+    first = (dict(entry.large),) if entry.large and len(rows) > MANY_ROWS else ()
+    defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]}
+                     for d in (*first, *entry.defaults))
     return replace(entry, defaults=defaults, space={**entry.space, "encoding": list(known)})
 
 

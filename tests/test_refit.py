@@ -7,7 +7,7 @@ import skops.io
 from lib.algorithms import ALGORITHMS
 from lib.bundle import TRUSTED
 from lib.features import expand
-from lib.refit import affordable, average, bag_size, fit_blend, fit_final, seconds_of
+from lib.refit import affordable, average, bag_size, fit_blend, fit_final, rows_affordable, seconds_of
 from lib.splits import training_rows
 from tests.tables import prepared
 
@@ -86,3 +86,14 @@ def test_what_cannot_be_fitted_in_time_is_left_out():
     told = {seconds: affordable(arms, weights, 1000, seconds) for seconds in (100.0, 15.1, 14.9, 6.1, 5.9, 3.1, 0.0)}
     assert told == {100.0: ("blend", None), 15.1: ("blend", None), 14.9: ("blend", 1), 6.1: ("blend", 1), 5.9: ("single", 1),
                     3.1: ("single", 1), 0.0: ("single", 1)}
+
+
+def test_a_final_fit_takes_more_rows_than_the_search_could_afford():
+    arm = candidate("xgboost", seconds=10.0, folds=5) | {"max_rows": 2000}  # a millisecond a row
+    assert rows_affordable(arm, 100_000, 40.0) == 20_000
+    assert rows_affordable(arm, 15_000, 40.0) is None  # all of them
+    assert rows_affordable(arm, 100_000, 1.0) == 2000
+    assert rows_affordable(arm | {"max_rows": None}, 100_000, 1.0) is None
+    ada = candidate("adaboost", seconds=10.0, folds=5) | {"max_rows": 2000}
+    assert rows_affordable(ada, 100_000, 1e6) == ALGORITHMS["adaboost"].max_rows
+    assert rows_affordable(ada | {"max_rows": 10_000}, 100_000, 1e6) == 10_000

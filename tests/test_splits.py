@@ -7,7 +7,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lib.findings import Refused
-from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, fold_rows, join_groups, split_rows, training_rows
+from lib.splits import (
+    ALWAYS_TRAIN,
+    HOLDOUT,
+    MOST_JUDGED,
+    TRAIN_ONLY,
+    UNLABELLED,
+    default_folds,
+    fold_rows,
+    join_groups,
+    split_rows,
+    training_rows,
+)
 from tests.tables import mixed
 
 
@@ -217,3 +228,31 @@ def test_all_faults_of_a_split_in_time_are_named_at_once():
     y[:20], y[80:] = 1, 1
     with pytest.raises(Refused, match=r"\[holdout, the earliest rows, which only train\]"):
         split_rows(y, 3, 0, times=np.arange(100.0))
+
+
+# --- large tables -------------------------------------------------------------------------------------------
+
+
+def test_a_large_table_judges_on_a_part_and_trains_on_the_rest():
+    rng = np.random.default_rng(0)
+    y = (rng.random(200_000) < 0.2).astype("int8")
+    groups = rng.integers(0, 120_000, 200_000)
+    place = split_rows(y, 3, 0, groups)
+    judged = place >= 0
+    assert abs(judged.sum() - MOST_JUDGED) < 1500
+    assert (place == HOLDOUT).sum() == pytest.approx(40_000, rel=0.02)
+    assert len(training_rows(place)) == (place != HOLDOUT).sum()
+    where = {}
+    for group, there in zip(groups.tolist(), place.tolist(), strict=True):
+        assert where.setdefault(group, there) == there  # no group on two sides
+    for train, valid in fold_rows(place):
+        assert (place[valid] >= 0).all()
+        assert (place == TRAIN_ONLY).sum() == (place[train] == TRAIN_ONLY).sum()
+        assert len(np.intersect1d(train, valid)) == 0
+    assert y[judged].mean() == pytest.approx(0.2, abs=0.01)
+    assert not (split_rows(y[:70_000], 3, 0) == TRAIN_ONLY).any()
+
+
+@pytest.mark.parametrize(("rows", "folds"), [(100, 5), (62_500, 5), (62_501, 3), (10**7, 3)])
+def test_large_tables_get_fewer_folds(rows, folds):
+    assert default_folds(rows) == folds

@@ -1,0 +1,99 @@
+"""Times of scoring in one process and one thread: `python -m tests.bench_scoring`.
+
+A table as a CSV file gives it, all texts, goes through `Bundle.score`: reading, doubts, model, calibration. "stock" is
+the same with the pipeline's own predict_proba; "bare" is predict_proba of the classifier alone on the encoded matrix.
+Models are fitted on the generated table with their first defaults, boosted ones with `--rounds` rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.linalg  # noqa: F401  loads its BLAS, for the limit below
+from threadpoolctl import threadpool_limits
+
+from lib.algorithms import ALGORITHMS
+from lib.bundle import Bundle
+from lib.calibration import IDENTITY
+from lib.conform import conform
+from lib.features import expand
+from lib.kinds import infer_schema
+from lib.refit import average, fit_final
+from lib.schema import Schema
+from lib.scope import Scope
+from lib.synthetic import TARGET, draw
+
+ROWS = 10_000
+GOALS = "goals: one row 10 ms (a blend 30 ms), 10,000 rows 2 x bare"
+SCOPE = Scope(target=TARGET, positive="yes", id_columns=("customer_id",))
+ABOUT = {"calibration": {**IDENTITY, "a": 0.9}, "threshold": {"value": 0.3}, "phrases": ["stays", "leaves"]}
+
+
+class Stock:
+    """A model of which nothing is known but predict_proba."""
+
+    def __init__(self, model: Any):
+        self.predict_proba = model.predict_proba
+
+
+def main() -> None:
+    """Fit, measure, print one table; medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=50, help="of one row; a tenth of it of the whole table")
+    parser.add_argument("--rounds", type=int, default=200)
+    options = parser.parse_args()
+    threadpool_limits(1)
+    frame, asked = as_read(seed=5), as_read(seed=6).drop(columns=TARGET)
+    schema = infer_schema(frame, SCOPE, ("no", "yes"))
+    typed, y = conform(frame, schema)[0], (frame[TARGET] == "yes").to_numpy().astype("int8")
+    models = {}
+    for bag in (1, None):
+        fits = {name: fit_final({"algorithm": name, "params": entry.defaults[0], "max_rows": entry.max_rows,
+                                 "rounds": options.rounds if entry.boosted else None}, typed, y, schema, bag=bag)
+                for name, entry in ALGORITHMS.items()}
+        several = {name: model for name, model in fits.items() if bag == 1 or ALGORITHMS[name].bag > 1}
+        models |= {name + ("" if bag == 1 else f" x {ALGORITHMS[name].bag}"): [model] for name, model in several.items()}
+        models["blend of five" + ("" if bag == 1 else ", bags")] = list(fits.values())
+    print(f"{'model':26}{'1 row, ms':>11}{'stock':>9}{f'{ROWS:,} rows, ms':>17}{'stock':>9}{'bare':>9}{'ratio':>8}")
+    for name, parts in models.items():
+        model = parts[0] if len(parts) == 1 else average(parts, [0.1, 0.2, 0.15, 0.25, 0.3])
+        told = measure(model, parts, schema, asked, options.repeats)
+        print(f"{name:26}{told[0]:11.2f}{told[1]:9.1f}{told[2]:17.1f}{told[3]:9.1f}{told[4]:9.1f}{told[2] / told[4]:8.2f}", flush=True)
+    print(GOALS)
+
+
+def as_read(seed: int) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(draw(ROWS, seed).to_csv(index=False)), dtype="str")
+
+
+def measure(model: Any, parts: list[Any], schema: Schema, asked: pd.DataFrame, repeats: int) -> list[float]:
+    """[one row, one row stock, all rows, all rows stock, bare], in ms; `parts`: the pipelines that `model` is made of."""
+    ours, stock = Bundle(model, schema, ABOUT), Bundle(Stock(model), schema, ABOUT)
+    np.testing.assert_allclose(ours.score(asked)["probability"], stock.score(asked)["probability"], rtol=1e-6)
+    row, expanded = asked.iloc[[17]].reset_index(drop=True), expand(conform(asked, schema)[0], schema)
+    matrices = [(part["model"], part["features"].transform(expanded)) for part in parts]
+    few = max(3, repeats // 10)
+    return [median(lambda: ours.score(row), repeats), median(lambda: stock.score(row), few),
+            median(lambda: ours.score(asked), few), median(lambda: stock.score(asked), 3),
+            median(lambda: [bare.predict_proba(matrix) for bare, matrix in matrices], few)]
+
+
+def median(work: Callable[[], object], repeats: int) -> float:
+    """Milliseconds, after one run that does not count."""
+    times = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times[1:])
+
+
+if __name__ == "__main__":
+    main()
