@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help train app test check fast bench bench-quality lock install database browser clean
+.PHONY: help train app test check fast bench bench-scale bench-quality lock install database browser clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -29,6 +29,10 @@ check: $(READY) database browser  ## linter, types, then the whole test suite
 bench: $(READY) browser  ## measure orchestration, imports and the app; prints tables
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_app
+	$(BIN)/python -m tests.bench_scoring
+
+bench-scale: $(READY)  ## one run for 10,000, 100,000 and 1,000,000 generated rows: wall, memory, bytes, ROC AUC
+	$(BIN)/python -m tests.bench_scale
 
 bench-quality: $(READY)  ## held-out ROC AUC against FLAML and AutoGluon for the same seconds; takes hours
 	$(BIN)/python -m tests.bench_quality $(if $(TABLES),--tables $(TABLES))

@@ -149,6 +149,10 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
         parts += [Markdown("## Groups"), _segment_table(evaluation["segments"])]
     if features := bundle_card.get("features"):
         parts += [Markdown("## Features"), *part.feature_tables(features)]
+    if len(members := bundle_card.get("members") or []) > 1:
+        parts += [Markdown("## Blend"), Table(
+            [[part.line_of(title(m["algorithm"])), part.percent(m["weight"]), f"{m['rows_fitted']:,}",
+              part.params_text(m["params"])] for m in members], headers=["Algorithm", "Weight", "Rows", "Parameters"])]
     return [*parts, Markdown("## Provenance"), part.fact_table({
         "parameters": part.params_text(bundle_card.get("params") or {}), "rounds": bundle_card.get("rounds"),
         **(bundle_card.get("provenance") or {})})]

@@ -147,6 +147,9 @@ def _write_parent(client: Any, parent: Any, record: Mapping[str, Any]) -> None:
     params = {**record.get("parameters", {}), "winner": record.get("winner")}
     winner: Mapping[str, Any] = next((a for a in record["leaderboard"] if a["algorithm"] == record.get("winner")), {})
     params |= {f"winner.{k}": v for k, v in (winner.get("params") or {}).items()}
+    if blend := record.get("blend"):
+        params |= {"served": blend["served"], **{f"blend.{k}": v for k, v in blend["weights"].items()},
+                   "blend.auc_mean": blend["auc_mean"], "blend.gain": blend["gain"]}
     _log(client, parent.info.run_id, [], params, parent.data.params)
     data = record["data"]
     source = str(data.get("source", ""))

@@ -105,7 +105,8 @@ def record_of(pathspec: str, data: Any) -> dict[str, Any]:
                 "finished": data.finished, "user": data.user, **code,
                 "origin_run_id": None if data.first_run_id == run_id else data.first_run_id},
         "scope": data.problem, "parameters": data.options, "data": data.source, "leaderboard": data.leaderboard,
-        "winner": data.winner, "evaluation": data.evaluation, "bundle": {"sha256": data.bundle_sha256},
+        "winner": data.winner, "blend": getattr(data, "blend", None),  # runs before there was a blend have none
+        "evaluation": data.evaluation, "bundle": {"sha256": data.bundle_sha256},
         "schema": json.loads(data.contract), "example": data.example, "versions": data.versions,
     }
 

@@ -25,8 +25,8 @@ def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None =
     `y` is 1, 0 or -1 (no label). Without `times` the split is stratified by label, and rows of one group never part.
     With `times` (float, NaN unknown) the latest 20% are held out and the rest is cut into folds + 1 blocks, of which
     the first only trains; rows of one time stay together. Without, at most about `MOST_JUDGED` rows are dealt to the
-    folds, whole groups at a time; the others train in every fold and are never judged. Raises `Refused` where a part would
-    lack a class.
+    folds, whole groups at a time; the others train in every fold and are never judged. Raises `Refused` where a part
+    would lack a class.
     """
     place = np.full(len(y), UNLABELLED, dtype="int8")
     labelled = np.flatnonzero(y >= 0)

@@ -210,7 +210,8 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
 
         truth = true_probability(frame)
     best = {**run.leaderboard[0], "max_rows": run.blend["max_rows"]}
-    finished = finish(best, run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema, scope, provenance, seed=run.seed, threads=threads, truth=truth,
+    finished = finish(best, run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema, scope,
+                      provenance, seed=run.seed, threads=threads, truth=truth,
                       extra=drawer(run.synthetic_rows, schema, run.seed), others=run.leaderboard[1:],
                       weights=run.blend["weights"] if run.blend["served"] == "blend" else None, bag=run.blend["bag"],
                       device=usable(run.device, run.winner)[0])

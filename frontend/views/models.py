@@ -97,8 +97,9 @@ def facts(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
 
 
 def leaderboard(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
-    """The five algorithms of one run."""
-    board = reading.details(run_id)["leaderboard"]
+    """The five algorithms of one run, and their blend."""
+    known = reading.details(run_id)
+    board, blend = known["leaderboard"], known.get("blend")
     if not board:
         st.info("No leaderboard yet: the run has not passed the step select.", icon=":material/info:")
         return
@@ -115,6 +116,11 @@ def leaderboard(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
                        "p against winner": st.column_config.NumberColumn(format="%.2g"),
                        "Seconds": st.column_config.NumberColumn(format="%.0f")})
     st.caption("Means over the folds choose the winner. p: DeLong's paired test on the same rows, adjusted by Holm.")
+    if blend:
+        shares = ", ".join(f"{names[arm]} {share:.0%}" for arm, share in blend["weights"].items())
+        st.caption(f"Blend of {shares}: mean ROC AUC {blend['auc_mean']:.4f} ± {blend['auc_std']:.4f}, gain over the "
+                   f"winner {blend['gain']:+.4f} (95% {blend['gain_low']:+.4f} to {blend['gain_high']:+.4f}), judged "
+                   f"on folds that had no part in its weights. Served: {blend['served']} ({blend['why']}).")
 
 
 def curves(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
