@@ -140,3 +140,25 @@ def test_what_the_bundle_says_of_itself_is_json_without_nan_and_a_sixth_algorith
     frame = mixed(600)
     assert again.score(frame).equals(bundle.score(frame))
     assert set(bundle.score(frame)["decision"]) == {"negative", "positive"}
+
+
+# --- the blend ----------------------------------------------------------------------------------------------
+
+
+def test_a_blend_is_finished_like_a_single_model(parts):
+    candidate, oof, typed, y, place, schema = parts
+    other, other_oof = tune("logistic_regression", typed, y, place, schema, trials=1)
+    weights = {"naive_bayes": 0.25, "logistic_regression": 0.75}
+    mixed_oof = 0.25 * oof + 0.75 * other_oof
+    blended = finish(candidate, mixed_oof, typed, y, place, schema, SCOPE, dict(PROVENANCE), others=[other], weights=weights)
+    rows = training_rows(place)
+    alone = [fit_final(c, typed.iloc[rows], y[rows], schema).predict_proba(expand(typed, schema))[:, 1] for c in (candidate, other)]
+    expected = calibrate(blended.about["calibration"], 0.25 * alone[0] + 0.75 * alone[1])
+    np.testing.assert_allclose(blended.probability(typed), expected, rtol=1e-9)
+    assert blended.about["algorithm"] == "blend"
+    assert [(m["algorithm"], m["weight"]) for m in blended.about["members"]] == list(weights.items())
+    assert blended.about["members"][1]["params"] == other["params"]
+    judged = place >= 0
+    assert blended.about["calibration"] == fit_calibration(y[judged], mixed_oof[judged], place[judged])
+    held = place == HOLDOUT
+    assert blended.about["evaluation"]["auc"]["value"] == pytest.approx(roc_auc_score(y[held], expected[held]))
