@@ -5,7 +5,7 @@ from __future__ import annotations
 from lib.algorithms import ALGORITHMS
 
 AFTER_ARMS = 1.7  # select, evaluate, record and end take this many times what the steps before the arms took (measured)
-REFITS = 0.1      # share of the arms' time that is kept for fitting the final models
+REFITS = 0.15     # share of the arms' time that is kept for fitting the final models
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE = 5.0        # seconds that an arm needs at least for a search worth its start
 FIRST = ("lightgbm", "xgboost", "logistic_regression", "random_forest", "adaboost")  # who runs when not all can

@@ -53,12 +53,12 @@ def fit_blend(candidates: list[dict[str, Any]], weights: dict[str, float], typed
 
 def seconds_of(candidate: dict[str, Any], rows: int, bag: int | None = None, threads: int = 1) -> float:
     """How long `fit_final` of a candidate will take, from its best trial: a fit on all rows for one on all folds but
-    one, `bag` times, with half as much again for encoding and bad luck.
+    one, `bag` times, with a fifth as much again for encoding and bad luck.
     """
     best = max((t for t in candidate["trials"] if t["state"] == "complete"), key=lambda t: t["auc"])
     folds = len(best["fold_scores"])
     fits = -(-(bag or bag_size(ALGORITHMS[candidate["algorithm"]], rows)) // threads)
-    return 1.5 * fits * best["seconds"] / max(1, folds - 1)
+    return 1.2 * fits * best["seconds"] / max(1, folds - 1)
 
 
 def affordable(candidates: list[dict[str, Any]], weights: dict[str, float], rows: int, seconds: float,
