@@ -5,6 +5,7 @@ from __future__ import annotations
 from lib.algorithms import ALGORITHMS
 
 AFTER_ARMS = 1.7  # select, evaluate, record and end take this many times what the steps before the arms took (measured)
+AFTER_SELECT = 1.35  # the same for what comes after the step select, but for the final fits
 REFITS = 0.15     # share of the arms' time that is kept for fitting the final models
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE = 5.0        # seconds that an arm needs at least for a search worth its start
@@ -41,4 +42,4 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
 
 def seconds_for_fits(budget: float, gone: float, before_arms: float) -> float | None:
     """How long the final fits may take; None without a budget."""
-    return max(0.0, budget - gone - AFTER_ARMS * before_arms) if budget else None
+    return max(0.0, budget - gone - AFTER_SELECT * before_arms) if budget else None

@@ -72,3 +72,7 @@ def test_models_are_placed_on_the_device_and_released_for_serving():
 def test_options_that_are_no_choice_are_all_named():
     with pytest.raises(Refused, match=r"--serve(.|\n)*auto or single or blend(.|\n)*--device(.|\n)*cpu or cuda"):
         check_options({"trials": 1, "serve": "both", "device": "tpu"})
+
+
+def test_the_final_fits_get_what_the_last_steps_leave():
+    assert budget.seconds_for_fits(60, 40, 10) == pytest.approx(60 - 40 - 13.5)
