@@ -57,8 +57,8 @@ def direct(model: Any) -> Callable[[Columns], np.ndarray]:
     answer = _model(model)
 
     def probability(columns: Columns) -> np.ndarray:
-        some = len(next(iter(columns.values()), ()))
-        return answer(Rows(columns)) if some else np.empty(0)  # scikit-learn's parts refuse an empty table
+        length = len(next(iter(columns.values()), ()))
+        return answer(Rows(columns)) if length else np.empty(0)  # scikit-learn's parts refuse an empty table
 
     return probability
 

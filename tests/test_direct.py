@@ -39,7 +39,7 @@ from tests.models import Formula
 from tests.tables import SCOPE, labels, mixed
 
 ROWS, ROUNDS = 400, 15
-pytestmark = pytest.mark.filterwarnings("ignore:lbfgs")
+pytestmark = pytest.mark.filterwarnings("ignore:lbfgs", "ignore:Skipping features")
 
 
 def table(rows=ROWS, seed=0):
