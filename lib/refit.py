@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.algorithms import ALGORITHMS, Algorithm, fit
-from lib.device import place, release
+from lib.device import place, release, usable
 from lib.folds import Extra, encode_training, subsample, with_extra
 from lib.schema import Schema
 
@@ -22,6 +22,7 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
 
     The model is the average (a soft VotingClassifier) of `bag` fits that differ in their seed, by default as many as
     `bag_size` says: less variance for the same bias (Breiman 1996, "Bagging predictors", with seeds for resamples).
+    They are fitted on `device` where the algorithm's library can use it, else on the processor.
     """
     from joblib import Parallel, delayed
     from sklearn.pipeline import Pipeline
@@ -29,6 +30,7 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     entry = ALGORITHMS[candidate["algorithm"]]
     kept = subsample(np.arange(len(y)), y, candidate["max_rows"], seed)
     typed, y = with_extra(typed.iloc[kept], y[kept], extra, -1)
+    device, _ = usable(device, candidate["algorithm"])
     style = candidate["params"].get("encoding", entry.style)
     matrix, encode, types = encode_training(style, typed, y, schema, seed)
 

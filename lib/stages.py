@@ -119,7 +119,7 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
     def place_of(arm: str) -> str:
         entry = ALGORITHMS[arm]
         depends = checkpoints.key(run.source["md5"], run.problem, run.place, run.seed, run.synthetic_rows,
-                                  [list(entry.defaults), dict(entry.space), entry.max_rows])
+                                  [list(entry.defaults), dict(entry.space), entry.max_rows, entry.large])
         return f"{run.first_run_id}/{arm}/{depends}"
 
     def rival() -> float | None:  # asked under a budget only: what others have reached depends on the clock
@@ -183,21 +183,20 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     rows, bag = len(training_rows(place)), None
     if seconds is not None:
         possible, bag = refit.affordable(leaderboard, weights, rows, seconds, threads)
-        if possible != served == "blend":
+        if served == "blend" and possible == "single":
             served, why = possible, f"{why}, but the budget leaves no time to fit it"
-    shares = ", ".join(f"{title(name)} {share:.0%}" for name, share in found["weights"].items())
-    print(f"   {'Blend':20} {found['auc_mean']:.4f} ± {found['auc_std']:.4f} (nested; {shares})")
+    members = blend.shares(found["weights"])
+    print(f"   {title('blend'):20} {found['auc_mean']:.4f} ± {found['auc_std']:.4f} (nested; {members})")
     print(f"Served: {served} ({why})")
     found |= {"served": served, "why": why, "bag": bag, "max_rows": leaderboard[0]["max_rows"]}
     if seconds is not None and served == "single":
-        found["max_rows"] = refit.rows_affordable(leaderboard[0], len(training_rows(place)), seconds)
+        found["max_rows"] = refit.rows_affordable(leaderboard[0], rows, seconds)
     return leaderboard, winner, oofs[winner], found, nested if served == "blend" else oofs[winner]
 
 
 def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str, Any], list[dict]]:
     """(bundle, its sha256, what it says of itself, example input rows)."""
     from lib import bundle, runs
-    from lib.device import usable
     from lib.finalist import finish
 
     schema, scope, frame = from_json(run.contract), from_mapping(run.problem), from_parquet(run.table)
@@ -214,7 +213,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
                       provenance, seed=run.seed, threads=threads, truth=truth,
                       extra=drawer(run.synthetic_rows, schema, run.seed), others=run.leaderboard[1:],
                       weights=run.blend["weights"] if run.blend["served"] == "blend" else None, bag=run.blend["bag"],
-                      device=usable(run.device, run.winner)[0])
+                      device=run.device)
     blob = finished.to_bytes()
     example = frame[schema.names()].head(5).astype("object").where(lambda cells: cells.notna(), None)
     rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import skops.io
 
+from lib import refit
 from lib.algorithms import ALGORITHMS
 from lib.bundle import TRUSTED
 from lib.features import expand
@@ -97,3 +98,14 @@ def test_a_final_fit_takes_more_rows_than_the_search_could_afford():
     ada = candidate("adaboost", seconds=10.0, folds=5) | {"max_rows": 2000}
     assert rows_affordable(ada, 100_000, 1e6) == ALGORITHMS["adaboost"].max_rows
     assert rows_affordable(ada | {"max_rows": 10_000}, 100_000, 1e6) == 10_000
+
+
+def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(monkeypatch):
+    """A blend may hold XGBoost on an accelerator beside a LightGBM whose build has none."""
+    placed = []
+    monkeypatch.setattr(refit, "usable", lambda asked, name: (asked, "") if name == "xgboost" else ("cpu", "no"))
+    monkeypatch.setattr(refit, "place", lambda model, device: placed.append((type(model).__name__, device)) or model)
+    typed, y, schema = training()
+    fit_blend([candidate("lightgbm"), candidate("xgboost")], {"lightgbm": 0.5, "xgboost": 0.5}, typed, y, schema, bag=1,
+              device="cuda")
+    assert placed == [("LGBMClassifier", "cpu"), ("XGBClassifier", "cuda")]
