@@ -228,12 +228,13 @@ def feature_tables(recipe: Mapping[str, Any]) -> list[Any]:
     return [Table(used), *([Table(dropped, headers=["Dropped", "Why"])] if dropped else [])]
 
 
-def blend_parts(blend: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
+def blend_parts(blend: Mapping[str, Any]) -> list[Any]:
     """The sixth candidate: what the blend is made of, what it is worth, and whether it is served."""
-    shares = ", ".join(f"{names.get(name, name)} {share:.0%}" for name, share in blend["weights"].items())
+    from lib.blend import gain_text, shares
+
     return [Markdown("## Blend"), Markdown(
         "A weighted mean of the algorithms' probabilities. Weights that score a fold were chosen on the other folds."),
-        Table([[line_of(shares), auc_text(blend["auc_mean"]), auc_text(blend["auc_std"]),
-                f"{blend['gain']:+.4f} ({blend['gain_low']:+.4f} to {blend['gain_high']:+.4f})",
+        Table([[line_of(shares(blend["weights"])), auc_text(blend["auc_mean"]), auc_text(blend["auc_std"]),
+                gain_text(blend),
                 line_of(f"{blend['served']}: {blend['why']}", 200)]],
               headers=["Blend of", "Mean ROC AUC", "SD of folds", "Gain over the winner (95%)", "Served"])]

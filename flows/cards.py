@@ -100,7 +100,7 @@ def leaderboard_components(board: Sequence[Mapping[str, Any]], winner: str, blen
                for a in board],
               headers=["Rank", "Algorithm", "Mean ROC AUC", "SD of folds", "p against winner", "Trials", "Time",
                        "Parameters or error"]),
-        Markdown(CHOSEN), *(part.blend_parts(blend, names) if blend else []), *part.note_table(notes)]
+        Markdown(CHOSEN), *(part.blend_parts(blend) if blend else []), *part.note_table(notes)]
     searched = [a for a in board if a["trials"]]
     if searched:
         parts += [Markdown("## Searches"), Markdown("Grey: given up early, placed by the folds that they finished."),

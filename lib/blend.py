@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from lib.delong import paired_test
+from lib.leaks import auc
+from lib.selection import title
 
 ROUNDS = 12           # steps of the greedy choice: no arm that is worth less than a twelfth is fitted and served
 MOST_ROWS = 20_000    # out-of-fold rows that the choice looks at; more move no weight by much
@@ -40,7 +42,7 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
         chosen = _choose(names, oofs, y, [part for f, part in parts.items() if f != fold])
         here = rows[place[rows] == fold]
         nested[here] = mixed({n: oofs[n][here] for n in chosen}, chosen)
-        scores.append(_auc(y[here], nested[here]))
+        scores.append(auc(nested[here], y[here]))
     gain = paired_test(y[rows], nested[rows], oofs[winner][rows], place[rows])
     return {"weights": weights, "auc_mean": float(np.mean(scores)), "auc_std": float(np.std(scores, ddof=1)),
             "fold_scores": scores, "gain": gain["difference"], "gain_low": gain["difference"] - 1.96 * gain["se"],
@@ -50,6 +52,24 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
 def mixed(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
     """The weighted mean of probabilities by arm, shape (rows,)."""
     return np.average([parts[n] for n in weights], axis=0, weights=list(weights.values()))
+
+
+def shares(weights: Mapping[str, float]) -> str:
+    """The members for people.
+
+    >>> shares({"lightgbm": 0.75, "xgboost": 0.25})
+    'LightGBM 75%, XGBoost 25%'
+    """
+    return ", ".join(f"{title(name)} {share:.0%}" for name, share in weights.items())
+
+
+def gain_text(found: Mapping[str, Any]) -> str:
+    """The gain over the winner with its 95% interval.
+
+    >>> gain_text({"gain": 0.0012, "gain_low": -0.0003, "gain_high": 0.0027})
+    '+0.0012 (-0.0003 to +0.0027)'
+    """
+    return f"{found['gain']:+.4f} ({found['gain_low']:+.4f} to {found['gain_high']:+.4f})"
 
 
 def serve(asked: str, found: Mapping[str, Any]) -> tuple[str, str]:
@@ -73,7 +93,7 @@ def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
     order: list[str] = []
     reached: list[float] = []
     for _ in range(ROUNDS):
-        tried = {n: float(np.mean([_auc(y[rows], t + oofs[n][rows]) for rows, t in zip(parts, total, strict=True)]))
+        tried = {n: float(np.mean([auc(t + oofs[n][rows], y[rows]) for rows, t in zip(parts, total, strict=True)]))
                  for n in names}
         best = max(names, key=lambda n: tried[n])
         total = [t + oofs[best][rows] for rows, t in zip(parts, total, strict=True)]
@@ -81,12 +101,3 @@ def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
         reached.append(tried[best])
     taken = order[:int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
     return {n: taken.count(n) / len(taken) for n in names if n in taken}
-
-
-def _auc(y: np.ndarray, score: np.ndarray) -> float:
-    """ROC AUC by ranks (Mann-Whitney), ties counted half."""
-    from scipy.stats import rankdata
-
-    ranks, positive = rankdata(score), y == 1
-    count = int(positive.sum())
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(y) - count)))

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from lib import runs
 from lib.bundle import from_bytes
+from lib.selection import title
 from tests.running import ROOT, open_run, run_flow, run_id, run_until
 
 pytestmark = pytest.mark.slow
@@ -216,6 +217,10 @@ def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):
     shown = next(d.value for d in calm(app.run()).dataframe if "Mean ROC AUC" in d.value)
     board = tiny[0]["select"].task["leaderboard"].data
     assert shown["Mean ROC AUC"].tolist() == [arm["auc_mean"] for arm in board]
+    blend = tiny[0]["select"].task["blend"].data
+    assert f"mean ROC AUC {blend['auc_mean']:.4f}" in texts(app)
+    assert all(f"{title(name)} {share:.0%}" in texts(app) for name, share in blend["weights"].items())
+    assert f"Served: {blend['served']} ({blend['why']})" in texts(app)
 
 
 @pytest.mark.parametrize("words", ["nothing of that name", "large.csv"])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lib.blend import ROUNDS, _auc, _choose, blend, mixed, serve
+from lib.blend import ROUNDS, _choose, blend, mixed, serve
+from lib.leaks import auc
 from lib.splits import HOLDOUT, split_rows
 
 ROWS = 3000
@@ -61,7 +62,7 @@ def test_many_useless_arms_do_not_make_a_gain():
         y = (rng.random(500) < 0.4).astype("int8")
         place = split_rows(y, 5, seed)
         oofs = {f"n{k}": np.where(place >= 0, rng.random(500), np.nan) for k in range(5)}
-        winner = max(oofs, key=lambda n: np.mean([_auc(y[place == f], oofs[n][place == f]) for f in range(5)]))
+        winner = max(oofs, key=lambda n: np.mean([auc(oofs[n][place == f], y[place == f]) for f in range(5)]))
         gains.append(blend(oofs, y, place, winner)[0]["auc_mean"] - 0.5)
     assert abs(np.mean(gains)) < 0.03  # chosen and judged on the same rows it would be about +.04
 
@@ -78,7 +79,7 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
 
 def test_ranks_give_scikit_learns_roc_auc_with_ties():
     score = np.round(np.random.default_rng(1).random(ROWS), 1)
-    assert _auc(Y, score) == pytest.approx(roc_auc_score(Y, score), abs=1e-12)
+    assert auc(score, Y) == pytest.approx(roc_auc_score(Y, score), abs=1e-12)
 
 
 def test_a_mixture_is_the_weighted_mean():

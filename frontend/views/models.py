@@ -11,6 +11,7 @@ from frontend import reading, shield
 from frontend.address import choose
 from frontend.drawing import draw
 from lib import charts_compare, charts_model, run_overview
+from lib.blend import gain_text, shares
 from lib.runs import CARDS
 from lib.selection import title
 
@@ -117,10 +118,9 @@ def leaderboard(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
                        "Seconds": st.column_config.NumberColumn(format="%.0f")})
     st.caption("Means over the folds choose the winner. p: DeLong's paired test on the same rows, adjusted by Holm.")
     if blend:
-        shares = ", ".join(f"{names[arm]} {share:.0%}" for arm, share in blend["weights"].items())
-        st.caption(f"Blend of {shares}: mean ROC AUC {blend['auc_mean']:.4f} ± {blend['auc_std']:.4f}, gain over the "
-                   f"winner {blend['gain']:+.4f} (95% {blend['gain_low']:+.4f} to {blend['gain_high']:+.4f}), judged "
-                   f"on folds that had no part in its weights. Served: {blend['served']} ({blend['why']}).")
+        st.caption(f"Blend of {shares(blend['weights'])}: mean ROC AUC {blend['auc_mean']:.4f} ± "
+                   f"{blend['auc_std']:.4f}, gain over the winner {gain_text(blend)}, with its 95% interval, judged on "
+                   f"folds that had no part in its weights. Served: {blend['served']} ({blend['why']}).")
 
 
 def curves(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
