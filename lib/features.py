@@ -90,13 +90,13 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
     }
 
 
-def encodings(expanded: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
-    """The styles among NATIVE, ONE_HOT, MEANS and ORDERED that differ from each other on these training rows.
+def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
+    """The styles among NATIVE, ONE_HOT, MEANS and ORDERED that differ from each other on these typed training rows.
 
     Without a category of three levels or more they are all the same; up to `ONE_HOT_LEVELS` levels a mean says
     little more than the level itself.
     """
-    levels = max((expanded[n].nunique() for n in schema.names("categorical")), default=0)
+    levels = max((typed[n].nunique(dropna=False) for n in schema.names("categorical")), default=0)
     if levels <= 2:
         return (NATIVE,)
     return (NATIVE, ONE_HOT) if levels <= ONE_HOT_LEVELS else (NATIVE, ONE_HOT, MEANS, ORDERED)

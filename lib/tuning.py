@@ -12,7 +12,7 @@ import pandas as pd
 
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
 from lib.device import place as place_on
-from lib.features import encodings, expand
+from lib.features import encodings
 from lib.folds import Extra, Fold, encode_folds
 from lib.schema import Schema
 from lib.settings import TRIALS
@@ -82,7 +82,7 @@ def with_encodings(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, sch
     if "encoding" not in entry.space:
         return entry
     rows = training_rows(place)
-    known = encodings(expand(typed.iloc[rows], schema), schema)
+    known = encodings(typed[schema.names("categorical")].iloc[rows], schema)
     first = (dict(entry.large),) if entry.large and len(rows) > MANY_ROWS else ()
     defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]}
                      for d in (*first, *entry.defaults))
