@@ -89,10 +89,10 @@ ALGORITHMS: dict[str, Algorithm] = {
         share=0.07, enough=8),
     "adaboost": Algorithm(
         "AdaBoost", TREES, _adaboost,
-        ({"n_estimators": 100, "learning_rate": 0.1, "max_depth": 3, "min_samples_leaf": 20},
+        ({"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
          {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20}),
-        {"n_estimators": (40, 100, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 3),
-         "min_samples_leaf": (5, 100, "log")}, max_rows=10_000, share=0.14, enough=12),
+        {"n_estimators": (40, 80, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 3),
+         "min_samples_leaf": (5, 100, "log")}, max_rows=8_000, share=0.14, enough=12),
     "random_forest": Algorithm(
         "Random forest", TREES, _random_forest,
         ({"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
@@ -107,9 +107,9 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.9, "reg_lambda": 3.0, "extra_trees": True},
          {"encoding": NATIVE, "learning_rate": 0.04, "num_leaves": 15, "min_child_samples": 40, "subsample": 0.8,
           "colsample_bytree": 0.4, "reg_lambda": 5.0, "extra_trees": False}),
-        {"encoding": _ENCODINGS, "learning_rate": (0.02, 0.15, "log"), "num_leaves": (4, 63, "log"),
+        {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.15, "log"), "num_leaves": (4, 63, "log"),
          "min_child_samples": (5, 100, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=4,
+         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=3,
         large={"encoding": NATIVE, "learning_rate": 0.12, "num_leaves": 24, "min_child_samples": 60, "subsample": 0.8,
                "colsample_bytree": 0.7, "reg_lambda": 3.0, "extra_trees": False}),
     "xgboost": Algorithm(
@@ -120,9 +120,9 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.6, "reg_lambda": 3.0},
          {"encoding": NATIVE, "learning_rate": 0.04, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.7,
           "colsample_bytree": 0.4, "reg_lambda": 5.0}),
-        {"encoding": _ENCODINGS, "learning_rate": (0.02, 0.2, "log"), "max_depth": (2, 8),
+        {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.2, "log"), "max_depth": (2, 8),
          "min_child_weight": (0.5, 30.0, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=4,
+         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=3,
         large={"encoding": NATIVE, "learning_rate": 0.15, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.8,
                "colsample_bytree": 0.7, "reg_lambda": 3.0}),
 }
