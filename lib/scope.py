@@ -23,6 +23,8 @@ class Scope:
     share of the population that can be acted upon, in (0, 1]. `kinds` overrides inferred column kinds.
     `truth` = "synthetic" says that `lib.synthetic` drew the table, so that the best achievable ROC AUC is known.
     `known_columns` look like leaks of the target but are truly known when a prediction is made.
+    `max_latency_ms`: the longest that one prediction may take (median) for a new model to be promoted.
+    `retention_days`: how long the journal keeps predictions; `pseudonymised_columns` stand in it as keyed hashes.
     """
 
     target: str = ""
@@ -45,6 +47,9 @@ class Scope:
     cost_false_alarm: float = 1.0
     capacity: float | None = None
     min_roc_auc: float | None = None
+    max_latency_ms: float | None = None
+    retention_days: float | None = None
+    pseudonymised_columns: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     help: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +72,8 @@ _LAYOUT: dict[str, dict[str, str]] = {
                 "changeable": "changeable_columns", "known": "known_columns", "group": "group_column",
                 "time": "time_column", "kinds": "kinds", "units": "units", "help": "help"},
     "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
-    "success": {"roc_auc": "min_roc_auc"},
+    "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
+    "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
 }
 UNREADABLE = "(unreadable)"
 _EXPECTED = {"tuple": "a list of column names", "float": "a number", "str": "a text", "Mapping": "a table of texts"}
@@ -131,6 +137,16 @@ def place_data(scope: Scope, folder: Path) -> Scope:
     if scope.data and "://" not in scope.data and not Path(scope.data).is_absolute():
         return replace(scope, data=str(folder.resolve() / scope.data))
     return scope
+
+
+def problem_name(scope: Mapping[str, Any]) -> str:
+    """The name under which a problem's predictions, labels and promotions are kept: its title, else its target.
+
+    >>> problem_name({"title": "Bank churn", "target": "churned"}), problem_name({"title": "", "target": "Y/N"})
+    ('bank-churn', 'y-n')
+    """
+    name = str(scope.get("title") or scope.get("target") or "")
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())[:100] or "problem"
 
 
 def _unknown(key: str, known: list[str]) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,26 @@ def say(text: str) -> None:
 def workers() -> int:
     """How many tasks run at a time, by environment (a --max-workers option is not seen here)."""
     return int(os.environ.get("METAFLOW_RUN_MAX_WORKERS", os.cpu_count() or 2))
+
+
+def journal_place() -> str:
+    """The journal's URL: FIVEFOLD_JOURNAL, else a SQLite file beside the runs."""
+    return os.environ.get("FIVEFOLD_JOURNAL") or f"sqlite:///{_store() / 'journal.db'}"
+
+
+def pseudonym_key() -> bytes:
+    """The key of pseudonyms: FIVEFOLD_PSEUDONYM_KEY, else a file beside the runs that is made at its first use."""
+    if given := os.environ.get("FIVEFOLD_PSEUDONYM_KEY"):
+        return given.encode()
+    path = _store() / "journal.key"
+    with contextlib.suppress(FileExistsError), os.fdopen(
+            os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(secrets.token_hex(32).encode())
+    return path.read_bytes()
+
+
+def _store() -> Path:
+    return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")).resolve()
 
 
 def mlflow_place(uri: str, root: Path) -> str:

@@ -15,7 +15,7 @@ CODE = sorted([*ROOT.glob("lib/*.py"), *ROOT.glob("flows/*.py"), *ROOT.glob("fro
 HOMES = {  # outside library -> files (glob below the root) that may import it
     "mlflow": ("lib/mlflow_*.py", "lib/pyfunc.py"),
     "dvc": (),  # run as a command by lib/versions.py
-    "sqlalchemy": ("lib/sql.py",),
+    "sqlalchemy": ("lib/sql.py", "lib/journal*.py", "lib/migrations/**/*.py"), "alembic": ("lib/journal.py",),
     "altair": ("lib/charts*.py",),
     "optuna": ("lib/tuning.py",),
     "metaflow": ("flows/*.py", "lib/run*.py", "lib/stages.py"),

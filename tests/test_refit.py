@@ -70,7 +70,7 @@ def test_the_average_takes_probabilities_by_weight():
     assert average([Fixed(0.2), Fixed(0.8)], [3, 1]).predict_proba(np.zeros((2, 1)))[:, 1] == pytest.approx([0.35, 0.35])
 
 
-@pytest.mark.parametrize(("rows", "bag"), [(10, 4), (50_000, 4), (100_000, 2), (200_000, 1), (10**7, 1)])
+@pytest.mark.parametrize(("rows", "bag"), [(10, 3), (50_000, 3), (100_000, 2), (200_000, 1), (10**7, 1)])
 def test_large_tables_are_bagged_less(rows, bag):
     assert bag_size(ALGORITHMS["xgboost"], rows) == bag
     assert bag_size(ALGORITHMS["logistic_regression"], rows) == 1

@@ -1,0 +1,99 @@
+"""Records: what the journal keeps of scored rows, from raw rows and scores to lines of its tables."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+
+from lib.bundle import Bundle
+from lib.scope import problem_name
+
+CUT = 4000  # characters of the inputs of a refused row that are kept
+
+
+def records(bundle: Bundle, sha256: str, rows: Sequence[Mapping[str, Any]], scores: pd.DataFrame, ids: Sequence[str], *,
+            source: str, at: datetime, key: bytes, latency_ms: float | None = None,
+            threshold: float | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(predictions, rejects) as lines of `lib.journal_tables` for rows that `Bundle.score` has scored.
+
+    `rows` are the raw rows in the order of `scores`; only columns of the contract, the scope's id columns and what it
+    pseudonymises are kept. `key` makes the pseudonyms. `threshold`: where another than the bundle's decides.
+    """
+    about = bundle.about
+    common = {"at": at, "problem": problem_name(about["scope"]), "model": about["provenance"]["pathspec"],
+              "source": source}
+    limit = about["threshold"]["value"] if threshold is None else threshold
+    negative, positive = about["phrases"]
+    kept = kept_columns(bundle)
+    good, bad = [], []
+    for number, row, p, told, error in zip(ids, rows, scores["probability"].tolist(), scores["warnings"],
+                                           scores["error"], strict=True):
+        inputs, entity = journaled(row, about["scope"], kept, key)
+        if error:
+            bad.append({**common, "id": number, "inputs": inputs[:CUT], "reason": error})
+        else:
+            good.append({**common, "id": number, "sha256": sha256, "inputs": inputs, "entity": entity,
+                         "probability": p, "decision": positive if p >= limit else negative, "threshold": limit,
+                         "warnings": told, "latency_ms": latency_ms})
+    return good, bad
+
+
+def kept_columns(bundle: Bundle) -> list[str]:
+    """The columns of a row that the journal keeps."""
+    wanted = [*(c.name for c in bundle.schema.columns), *bundle.about["scope"].get("id_columns", ())]
+    return list(dict.fromkeys(wanted))
+
+
+def journaled(row: Mapping[str, Any], scope: Mapping[str, Any], kept: Sequence[str],
+              key: bytes) -> tuple[str, str | None]:
+    """(inputs as JSON, entity as JSON or None where an id is missing) of a raw row, pseudonyms in place of what the
+    scope pseudonymises."""
+    hidden = set(scope.get("pseudonymised_columns", ()))
+    cells = {name: _plain(row[name]) for name in kept if name in row}
+    for name in hidden & cells.keys():
+        cells[name] = pseudonym(cells[name], key)
+    return json.dumps(cells, ensure_ascii=False, separators=(",", ":")), entity_of(row, scope, key)
+
+
+def entity_of(row: Mapping[str, Any], scope: Mapping[str, Any], key: bytes) -> str | None:
+    """The scope's id columns of a row as JSON texts, for joining labels; None without ids or where one is missing."""
+    hidden, values = set(scope.get("pseudonymised_columns", ())), []
+    for name in scope.get("id_columns", ()):
+        value = _plain(row.get(name))
+        if value is None or value == "":
+            return None
+        text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value).strip()
+        values.append(pseudonym(text, key) if name in hidden else text)
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))[:500] if values else None
+
+
+def pseudonym(value: Any, key: bytes) -> str | None:
+    """A keyed hash (HMAC-SHA256, RFC 2104; 128 bits) of a value's text: the same value, the same pseudonym.
+
+    >>> pseudonym(41, b"k") == pseudonym("41", b"k"), pseudonym(None, b"k") is None
+    (True, True)
+    """
+    if value is None:
+        return None
+    text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON takes it; missing and infinite ones are None."""
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else str(value)
