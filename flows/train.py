@@ -1,5 +1,7 @@
 """TrainFlow: from a table to a chosen, recorded model. `python flows/train.py run --help` lists the options."""
 
+import sys
+
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 import cards
 from launch import launch, plainly
@@ -7,7 +9,7 @@ from live import Live
 from metaflow import Config, FlowSpec, Parameter, card, catch, current, package_sources, retry, step, timeout
 
 OPTIONS = ("data", "query", "target", "positive", "id_columns", "drop", "data_rev", "trials", "budget", "folds", "seed",
-           "threads", "synthetic_rows", "serve", "device")
+           "threads", "synthetic_rows", "serve", "device", "with_feedback")
 
 
 @package_sources("../lib", suffixes=[".py"])
@@ -29,6 +31,7 @@ class TrainFlow(FlowSpec):
     threads = Parameter("threads", default=1, help="Threads of one arm")
     serve = Parameter("serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain")
     device = Parameter("device", default="cpu", help="cuda: boosted models on a GPU, where there is one")
+    with_feedback = Parameter("with-feedback", default=False, type=bool, help="Learn also from labelled predictions")
     synthetic_rows = Parameter("synthetic-rows", default=0, help="Drawn rows added to each training fold")
     mlflow_uri = Parameter("mlflow-uri", default="", help="MLflow server; default: MLFLOW_TRACKING_URI or SQLite")
 
@@ -45,6 +48,8 @@ class TrainFlow(FlowSpec):
                                      query=self.query, target=self.target, positive=self.positive,
                                      ids=self.id_columns, drop=self.drop)
         self.problem, self.table, self.source, self.findings = stages.collect(scope, bootstrap.ROOT, self.data_rev)
+        self.table, self.source, self.findings, self.origin = stages.take_feedback(
+            self.table, self.problem, self.source, self.findings, self.with_feedback)
         self.next(self.validate)
 
     @plainly
@@ -76,7 +81,7 @@ class TrainFlow(FlowSpec):
         from lib import budget, stages
 
         self.place, self.contract, self.typed, self.split_findings = stages.split(
-            self.table, self.problem, self.labels, self.folds, self.seed)
+            self.table, self.problem, self.labels, self.folds, self.seed, self.origin)
         self.before_arms = stages.seconds_gone(bootstrap.STARTED, self.started)
         self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers())
         self.next(self.tune, foreach="arms")
@@ -106,7 +111,7 @@ class TrainFlow(FlowSpec):
 
         self.merge_artifacts(inputs, include=[
             "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary",
-            "changes", "labels", "place", "contract", "typed", "split_findings", "before_arms"])
+            "changes", "labels", "place", "origin", "contract", "typed", "split_findings", "before_arms"])
         self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = stages.select(
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
              for arm in inputs], self.labels, self.place, self.serve, budget.seconds_for_fits(
@@ -131,11 +136,12 @@ class TrainFlow(FlowSpec):
     @plainly
     @step
     def record(self):
-        """Mirror the run to MLflow. Metaflow keeps the truth; this can fail or be repeated without harm."""
+        """Mirror the run to MLflow, and serve a first model. Both can fail or be repeated without harm."""
         from lib import stages
 
         self.finished = stages.now()
         self.mlflow = stages.mirror(self, f"{current.flow_name}/{current.run_id}", self.mlflow_uri, bootstrap.ROOT)
+        self.promotion = stages.promote_first(self, f"{current.flow_name}/{current.run_id}", bootstrap.ROOT)
         self.next(self.end)
 
     @step
@@ -147,4 +153,5 @@ class TrainFlow(FlowSpec):
 
 
 if __name__ == "__main__":
+    sys.argv = [f"{word}=true" if word == "--with-feedback" else word for word in sys.argv]  # Metaflow has no flags
     launch(TrainFlow)

@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any
 
 
+def _promoted(promotion: dict[str, Any], run_id: str) -> str:
+    if promotion["action"] == "promoted":
+        return f"Promoted: the app and the API answer with it ({promotion['why']})"
+    return f"Not promoted: {promotion['why']}. To let it prove itself: python flows/promote.py judge {run_id}"
+
+
 def closing_words(run: Any, pathspec: str, root: Path) -> str:
     """What a person reads at the end of a run; `root` is the folder that holds the local datastore."""
     from lib.runs import card_files, find_run
@@ -19,6 +25,7 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
              f"({run.evaluation['rows']:,} rows, {auc['method']})"]
     if best:
         lines.append(f"Best achievable on the same rows (known truth): {best['auc']:.4f}")
+    lines.append(_promoted(run.promotion, run_id))
     lines += ["Cards:", *(f"  {name:12} {place}" for name, place in card_files(find_run(run_id), root).items()),
               "Next:", f"  python flows/train.py card view {run_id}/eda     # also select, evaluate",
               "  make app                           # predictions in a browser",

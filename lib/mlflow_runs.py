@@ -26,8 +26,12 @@ def main(folder: Path) -> None:
     try:
         check(request["uri"], stage.write_text)
         with alone(request["uri"], stage.write_text):
-            answer = (find_here(request["uri"], request["pathspec"]) if request["do"] == "find"
-                      else mirror_here(request["uri"], folder, stage.write_text, request["place"]))
+            if request["do"] == "find":
+                answer = find_here(request["uri"], request["pathspec"])
+            elif request["do"] == "alias":
+                answer = alias_here(request["uri"], request["models"])
+            else:
+                answer = mirror_here(request["uri"], folder, stage.write_text, request["place"])
     except Exception as fault:
         answer = {"fault": f"{fault or type(fault).__name__} ({stage.read_text(encoding='utf-8')})"}
     (folder / "part").write_text(json.dumps(answer), encoding="utf-8")
@@ -38,6 +42,14 @@ def find_here(uri: str, pathspec: str) -> dict[str, Any]:
     """`lib.tracking.find` in this process: {"run_id": id or ""}."""
     run = find_run(connect(uri), pathspec)
     return {"run_id": run.info.run_id if run else ""}
+
+
+def alias_here(uri: str, models: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """`lib.tracking.alias` in this process."""
+    client = connect(uri)
+    for name, model in models.items():
+        client.set_registered_model_alias(model["name"], name, model["version"])
+    return {}
 
 
 def mirror_here(uri: str, folder: Path, report: Report, place: str | None) -> dict[str, Any]:

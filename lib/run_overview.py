@@ -11,7 +11,7 @@ from typing import Any
 
 from lib.findings import ERROR, Finding, Refused
 from lib.run_cards import drawn_at
-from lib.runs import FLOW, find_run
+from lib.runs import FLOW, artifact, find_run
 
 FINISHED, FAILED, RUNNING, STOPPED = "finished", "failed", "running", "stopped"
 ALIVE = 900.0  # seconds without a sign of life after which a run counts as stopped; one long fit may be silent
@@ -39,7 +39,7 @@ def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict
     now = now or datetime.now(UTC)
     started, ended = _utc(run.created_at), _utc(run.finished_at)
     status, step, last = _state(run, now)
-    source, problem, evaluation = (_artifact(run, *place) or {} for place in (
+    source, problem, evaluation = (artifact(run, *place) or {} for place in (
         ("start", "source"), ("start", "problem"), ("evaluate", "evaluation")))
     auc, code = evaluation.get("auc") or {}, source.get("code") or {}
     until = ended if status == FINISHED else last
@@ -49,7 +49,7 @@ def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict
             "step": step, "target": problem.get("target"), "positive": problem.get("positive"),
             "title": problem.get("title") or problem.get("target"), "source": source.get("source"),
             "md5": source.get("md5"), "rows": source.get("rows"), "git_commit": code.get("git_commit"),
-            "git_dirty": code.get("git_dirty"), "algorithm": _artifact(run, "select", "winner"),
+            "git_dirty": code.get("git_dirty"), "algorithm": artifact(run, "select", "winner"),
             "auc": auc.get("value"), "low": auc.get("low"), "high": auc.get("high")}
 
 
@@ -59,7 +59,7 @@ def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     `failed`: {step: what was raised} of tasks that ended without success.
     """
     run = find_run(run_id, flow)
-    found = {name: _artifact(run, step, name) for step, name in (
+    found = {name: artifact(run, step, name) for step, name in (
         ("select", "leaderboard"), ("select", "blend"), ("evaluate", "evaluation"), ("start", "options"),
         ("record", "mlflow"))}
     return found | {"failed": _failures(run)}
@@ -67,7 +67,7 @@ def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
 
 def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """The EDA summary of a run. Raises `Refused` where the run has none that loads."""
-    found = _artifact(find_run(run_id, flow), "eda", "summary")
+    found = artifact(find_run(run_id, flow), "eda", "summary")
     if found is None:
         raise Refused("There is no data report", [Finding(
             "summary-missing", ERROR, f"{flow}/{run_id}", "no readable summary", "a run that passed the step eda",
@@ -78,9 +78,9 @@ def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
 def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """{labels, oof, place}: arrays of shape (rows,) from which a threshold is chosen. Raises `Refused` without them."""
     run = find_run(run_id, flow)
-    labels, place = _artifact(run, "validate", "labels"), _artifact(run, "split", "place")
-    oof = _artifact(run, "select", "served_oof")
-    oof = oof if oof is not None else _artifact(run, "select", "winner_oof")  # runs before there was a blend
+    labels, place = artifact(run, "validate", "labels"), artifact(run, "split", "place")
+    oof = artifact(run, "select", "served_oof")
+    oof = oof if oof is not None else artifact(run, "select", "winner_oof")  # runs before there was a blend
     if labels is None or place is None or oof is None:
         raise Refused("The threshold cannot be weighed", [Finding(
             "scores-missing", ERROR, f"{flow}/{run_id}", "no readable out-of-fold scores",
@@ -119,14 +119,6 @@ def _failed(task: Any) -> bool:
     """Whether the newest attempt of a task has ended without success. (`Task.finished` is False then.)"""
     told = task.metadata_dict
     return told.get("attempt_ok") == "False" and told.get("attempt-done") == told.get("attempt")
-
-
-def _artifact(run: Any, step: str, name: str) -> Any:
-    """The artifact of a step, None where the step, the task or the artifact is not there or cannot be read."""
-    try:
-        return run[step].task[name].data
-    except Exception:  # the client raises many kinds for what is missing or damaged
-        return None
 
 
 def _utc(when: datetime | None) -> datetime | None:

@@ -56,6 +56,14 @@ def bundle_of(run: Any) -> tuple[bytes, str]:
             "a run that passed the step evaluate", "resume it, or choose another run with --run-id")]) from None
 
 
+def artifact(run: Any, step: str, name: str) -> Any:
+    """An artifact of a run; None where the step, the task or the artifact is not there or cannot be read."""
+    try:
+        return run[step].task[name].data
+    except Exception:  # the client raises many kinds for what is missing or damaged
+        return None
+
+
 def earlier_summary(source: str, current_run: str, flow: str = FLOW) -> tuple[dict[str, Any], str] | None:
     """(EDA summary, pathspec) of the newest other run on the same source, else None. Never raises."""
     try:

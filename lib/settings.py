@@ -64,6 +64,11 @@ def pseudonym_key() -> bytes:
     return path.read_bytes()
 
 
+def spool_place() -> Path:
+    """The folder where lines wait that the journal could not take."""
+    return _store() / "journal-spool"
+
+
 def _store() -> Path:
     return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")).resolve()
 

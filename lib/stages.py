@@ -15,7 +15,7 @@ import pandas as pd
 from lib.findings import Finding, from_dicts, warnings
 from lib.schema import Schema, from_json
 from lib.scope import Scope, from_mapping
-from lib.settings import mlflow_place, say
+from lib.settings import journal_place, mlflow_place, say
 from lib.tables import from_parquet, to_parquet
 
 NO_TIME = "not started: the budget has no time for it"
@@ -39,6 +39,37 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[dict, bytes, dict, list
     dataset, facts = intake.collect(scope, root, rev or None)
     print(f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})")
     return scope.to_dict(), to_parquet(dataset.frame), facts, [f.to_dict() for f in dataset.findings]
+
+
+def take_feedback(table: bytes, problem: dict, facts: dict, found: list[dict],
+                  wanted: bool) -> tuple[bytes, dict, list[dict], np.ndarray]:
+    """(table, source facts, findings, origin of each row): where `wanted`, with the labelled predictions under it."""
+    from lib import harvest
+
+    frame = from_parquet(table)
+    if not wanted:
+        return table, facts, found, np.zeros(len(frame), dtype="int8")
+    joined, told, findings, origin = harvest.with_labelled(frame, from_mapping(problem), journal_place())
+    print(f"Feedback: {told['rows']:,} labelled predictions, {told['set_aside']:,} of them set aside to judge on")
+    tell_warnings(findings)
+    return to_parquet(joined), {**facts, "feedback": told}, [*found, *(f.to_dict() for f in findings)], origin
+
+
+def promote_first(run: Any, pathspec: str, root: Path) -> dict[str, Any]:
+    """{action, why} of the first model of its problem (`lib.promotion.first`); a journal that fails is a warning."""
+    from lib import journal, promotion, promotion_mirror
+
+    try:
+        engine = journal.open_journal(journal_place())
+        line = promotion.first(engine, run.problem, pathspec, run.bundle_sha256, run.evaluation)
+    except Exception as broken:  # a run that is trained must not be lost for its promotion
+        print(f"warning: the model could not be promoted: {broken}; to do: python flows/promote.py promote {pathspec}")
+        return {"action": "failed", "why": str(broken)}
+    if line is None:
+        return {"action": "", "why": "another model is served"}
+    for told in promotion_mirror.mirror(engine, line, root, {pathspec: run.mlflow}):
+        print(f"warning: {told}")
+    return {"action": line["action"], "why": line["why"]}
 
 
 def validate(table: bytes, problem: dict, found: list[dict], seed: int) -> tuple[list[dict], dict[str, Any]]:
@@ -76,20 +107,26 @@ def explore(table: bytes, problem: dict, labels: dict, found: list[dict], source
     return summary, changes
 
 
-def split(table: bytes, problem: dict, labels: dict, folds: int,
-          seed: int) -> tuple[np.ndarray, str, bytes, list[dict]]:
+def split(table: bytes, problem: dict, labels: dict, folds: int, seed: int,
+          origin: np.ndarray) -> tuple[np.ndarray, str, bytes, list[dict]]:
     """(place of each row, input contract as JSON, typed table as Parquet, findings).
+
+    The rows of the table itself (`origin`, `lib.harvest`) get the places that they would get without feedback.
 
     The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
     """
-    from lib import intake
+    from lib import harvest, intake
     from lib.conform import conform
     from lib.kinds import infer_schema
     from lib.splits import TRAIN_ONLY, training_rows
 
     frame, scope = from_parquet(table), from_mapping(problem)
     names = (labels["negative"], labels["positive"])
-    place, found = intake.split(frame, scope, infer_schema(frame, scope, names), labels["y"], folds, seed)
+    base = frame[origin == harvest.BASE]
+    place, found = intake.split(base, scope, infer_schema(base, scope, names), labels["y"][:len(base)], folds, seed)
+    if len(base) < len(frame):
+        groups = pd.factorize(frame[scope.group_column])[0] if scope.group_column else None
+        place = harvest.place_feedback(place, origin, groups)
     schema = infer_schema(frame.iloc[training_rows(place)].reset_index(drop=True), scope, names)
     typed, _ = conform(frame, schema)
     intake.refuse_unlearnable(typed.iloc[training_rows(place)], schema)
@@ -118,7 +155,8 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
 
     def place_of(arm: str) -> str:
         entry = ALGORITHMS[arm]
-        depends = checkpoints.key(run.source["md5"], run.problem, run.place, run.seed, run.synthetic_rows,
+        depends = checkpoints.key(run.source["md5"], run.source.get("feedback", {}).get("md5"), run.problem, run.place,
+                                  run.seed, run.synthetic_rows,
                                   [list(entry.defaults), dict(entry.space), entry.max_rows, entry.large])
         return f"{run.first_run_id}/{arm}/{depends}"
 
@@ -204,7 +242,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
                   "rows": len(frame), "revision": run.source["revision"], "started": run.started, "seed": run.seed,
                   "versions": runs.package_versions()}
     truth = None
-    if scope.truth == "synthetic":
+    if scope.truth == "synthetic" and not run.origin.any():  # of feedback the truth is not known
         from lib.synthetic import true_probability
 
         truth = true_probability(frame)

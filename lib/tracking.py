@@ -106,6 +106,16 @@ def find(uri: str, pathspec: str, timeout: float = TIMEOUT) -> str | None:
         raise ConnectionError(_warning(uri, fault, "ask again")) from None
 
 
+def alias(models: Mapping[str, Mapping[str, str]], uri: str, timeout: float = TIMEOUT) -> str:
+    """Point the registry's aliases {alias: {name, version}} at these versions; "" or a warning. Never raises."""
+    try:
+        with _folder() as folder:
+            _ask({"do": "alias", "uri": _absolute(uri), "models": models}, folder, timeout)
+    except Exception as fault:
+        return _warning(uri, fault, "python flows/promote.py mirror")
+    return ""
+
+
 def link(uri: str, run_id: str, experiment_id: str) -> str:
     """The address of a run's page, or "" for a store that no server shows (a database).
 

@@ -1,0 +1,133 @@
+"""Challenge: whether a new model has proven itself against the one that is served, on the same rows.
+
+The rows are those that neither model learnt from: the untouched holdout and, of recent labelled predictions, those that
+were set aside when they came in (`lib.harvest`). Each origin is a stratum: scores are compared within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from lib.delong import auc_interval, paired_test
+from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+
+MARGIN = 0.0         # ROC AUC by which the lower bound of the gain must exceed nothing
+SIDE = 0.025         # one-sided error of each bound
+MIN_CLASS = 30       # rows of each class below which a stratum cannot judge
+MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10
+WORSE_LOSS = 0.02    # log-loss may be proven worse by at most this share of the champion's
+Z = float(norm.ppf(1 - SIDE))
+
+
+def challenge(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, origin: np.ndarray,
+              segments: pd.DataFrame | None = None, margin: float = MARGIN) -> dict[str, Any]:
+    """{promote, why, rows, strata, gain, findings}; JSON-ready.
+
+    `y` 0/1, calibrated probabilities of both models, and the origin of each row, shape (rows,). `segments`: protected
+    columns of the same rows. Promotion needs all of: the lower 97.5% bound of the mean gain in ROC AUC over the strata
+    (DeLong's paired test) above `margin`; in no stratum a ROC AUC proven worse; in no stratum a log-loss proven worse
+    by more than `WORSE_LOSS` (paired z test on rows); in no protected segment a ROC AUC proven worse (Bonferroni over the
+    segments). What cannot be judged does not promote when it is the gain, and is named in any case.
+    """
+    y = y.astype(int)
+    names = [str(n) for n in np.unique(origin) if _judged(y[origin == n], MIN_CLASS)]
+    here = np.isin(origin, names)
+    if not names:
+        few = Finding("challenge-gain", NOT_APPLICABLE, "model", f"{int(y.sum())} positive and {int((y == 0).sum())} "
+                      f"negative rows", f"at least {MIN_CLASS} of each", "wait for more labels")
+        return {"promote": False, "why": f"Not proven: {few.found} cannot judge.", "rows": len(y), "strata": [],
+                "gain": None, "findings": [few.to_dict()]}
+    codes = pd.factorize(origin[here])[0]
+    test = paired_test(y[here], challenger[here], champion[here], codes)
+    gain = {"value": test["difference"], "low": test["difference"] - Z * test["se"],
+            "high": test["difference"] + Z * test["se"], "margin": margin}
+    findings = [_gain(gain)]
+    strata = []
+    for name in names:
+        rows = origin == name
+        strata.append(line := _stratum(name, y[rows], champion[rows], challenger[rows]))
+        findings += [_not_worse("challenge-auc", name, line["gain"]), _loss(name, line["loss"])]
+    if segments is not None:
+        findings += _segments(y[here], champion[here], challenger[here], segments[here])
+    failed = [f for f in findings if f.severity == WARNING]
+    unproven = not (gain["low"] > margin)
+    told = f"gain in ROC AUC {gain['value']:+.4f}, 95% interval {gain['low']:+.4f} to {gain['high']:+.4f}, on " + \
+        " and ".join(f"{s['rows']:,} {s['name']} rows" for s in strata)
+    if failed:
+        reasons = "; ".join(dict.fromkeys(f"{f.subject}: {f.found}" for f in failed))
+        why = f"Not promoted: {reasons} ({told})."
+    else:
+        why = f"Proven better: {told}."
+    return {"promote": not failed and not unproven, "why": why, "rows": int(here.sum()), "strata": strata, "gain": gain,
+            "findings": [f.to_dict() for f in findings]}
+
+
+def _stratum(name: str, y: np.ndarray, champion: np.ndarray, challenger: np.ndarray) -> dict[str, Any]:
+    test, each = paired_test(y, challenger, champion), _log_losses(y, challenger) - _log_losses(y, champion)
+    se = float(each.std(ddof=1)) / len(y) ** 0.5
+    before = float(_log_losses(y, champion).mean())
+    return {"name": name, "rows": len(y), "positives": int(y.sum()),
+            "champion": auc_interval(y, champion), "challenger": auc_interval(y, challenger),
+            "gain": {"value": test["difference"], "low": test["difference"] - Z * test["se"],
+                     "high": test["difference"] + Z * test["se"]},
+            "loss": {"champion": before, "difference": float(each.mean()), "low": float(each.mean()) - Z * se,
+                     "high": float(each.mean()) + Z * se}}
+
+
+def _gain(gain: Mapping[str, float]) -> Finding:
+    found = f"gain {gain['value']:+.4f}, at least {gain['low']:+.4f}"
+    expected = f"a lower bound above {gain['margin']:g}"
+    if gain["low"] > gain["margin"]:
+        return Finding("challenge-gain", PASSED, "ROC AUC", found, expected)
+    return Finding("challenge-gain", WARNING, "ROC AUC", f"not proven better ({found})", expected,
+                   "keep the champion; judge again with more labels")
+
+
+def _not_worse(code: str, name: str, gain: Mapping[str, float]) -> Finding:
+    found = f"ROC AUC {gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
+    if gain["high"] < 0:
+        return Finding(code, WARNING, name, f"worse by {found}", "not proven worse", "keep the champion")
+    return Finding(code, PASSED, name, found, "not proven worse")
+
+
+def _loss(name: str, loss: Mapping[str, float]) -> Finding:
+    found = f"log-loss {loss['difference']:+.4f} ({loss['low']:+.4f} to {loss['high']:+.4f})"
+    expected = f"not proven worse by more than {WORSE_LOSS:.0%}"
+    if loss["low"] > WORSE_LOSS * loss["champion"]:
+        return Finding("challenge-calibration", WARNING, name, f"calibration worse: {found}", expected,
+                       "keep the champion; look at the labels that came in")
+    return Finding("challenge-calibration", PASSED, name, found, expected)
+
+
+def _segments(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, segments: pd.DataFrame) -> list[Finding]:
+    found, tests = [], []
+    for column in segments.columns:
+        values = segments[column].astype("str").fillna("(missing)").to_numpy()
+        for level in pd.unique(values):
+            rows, name = values == level, f"{column} = {level}"
+            if rows.sum() >= MIN_SEGMENT and _judged(y[rows], MIN_SEGMENT_CLASS):
+                tests.append((name, paired_test(y[rows], challenger[rows], champion[rows])))
+            else:
+                few = f"{int(rows.sum())} rows: too few to judge"
+                found.append(Finding("challenge-segment", NOT_APPLICABLE, name, few,
+                                     f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class"))
+    z = float(norm.ppf(1 - SIDE / max(1, len(tests))))
+    for name, test in tests:
+        gain = {"value": test["difference"], "low": test["difference"] - z * test["se"],
+                "high": test["difference"] + z * test["se"]}
+        found.append(_not_worse("challenge-segment", name, gain))
+    return found
+
+
+def _judged(y: np.ndarray, least: int) -> bool:
+    return min(int((y == 1).sum()), int((y == 0).sum())) >= least
+
+
+def _log_losses(y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    q = np.clip(q, 1e-6, 1 - 1e-6)
+    return -np.where(y == 1, np.log(q), np.log1p(-q))

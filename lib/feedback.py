@@ -1,0 +1,102 @@
+"""Feedback: labels as people and programs give them, as lines for `lib.journal_labels`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from lib.findings import ERROR, Finding, Refused
+from lib.records import entity_of
+from lib.schema import Schema
+
+EXPECTED = "prediction_id or the scope's id columns, label, and perhaps observed_at"
+MOST = 100  # problems that are listed
+
+
+def read_labels(rows: Iterable[Mapping[str, Any]], schema: Schema, scope: Mapping[str, Any],
+                key: bytes) -> list[dict[str, Any]]:
+    """Lines for `add_labels` of rows {prediction_id or id columns, label (or the target's own name), observed_at?}.
+
+    A label is one of the model's two, or 1/0, true/false, yes/no. `observed_at` is ISO 8601; without a zone it is UTC.
+    Raises `Refused` naming every row that cannot be used.
+    """
+    lines: list[dict[str, Any]] = []
+    problems: list[Finding] = []
+    ids = tuple(scope.get("id_columns", ()))
+    for n, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            problems.append(Finding("feedback-row", ERROR, f"labels[{n}]", "no object", EXPECTED, "correct the row"))
+            continue
+        given = row.get("label", row.get(schema.target))
+        label, when = _label(given, schema), _moment(row.get("observed_at"))
+        number, entity = _id(row.get("prediction_id")), entity_of(row, scope, key)
+        if label is None:
+            problems.append(Finding("feedback-label", ERROR, f"labels[{n}].label", repr(given)[:80],
+                                    f"{schema.positive!r} or {schema.negative!r}, or 1 or 0", "correct the label"))
+        if number is None and entity is None:
+            wanted = "prediction_id" + (f", or {', '.join(ids)}" if ids else "")
+            problems.append(Finding("feedback-case", ERROR, f"labels[{n}]", "nothing that names the case", wanted,
+                                    "say which prediction the label belongs to"))
+        if when is False:
+            problems.append(Finding("feedback-time", ERROR, f"labels[{n}].observed_at",
+                                    repr(row.get("observed_at"))[:80], "a time in ISO 8601", "correct or leave it out"))
+        lines.append({"prediction_id": number, "entity": entity, "label": label, "observed_at": when or None})
+    if problems:
+        raise Refused("The feedback cannot be used", problems[:MOST])
+    if not lines:
+        raise Refused("The feedback cannot be used", [Finding(
+            "feedback-empty", ERROR, "labels", "no labels", f"rows with {EXPECTED}", "give at least one")])
+    return lines
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """What became of labels, in words.
+
+    >>> told({"accepted": 2, "corrected": 0, "duplicate": 1, "unknown": 0, "late": 1})
+    '2 accepted, 1 duplicate; 1 of them late'
+    """
+    parts = [f"{n:,} {outcome}" for outcome, n in counts.items() if n and outcome != "late"]
+    return (", ".join(parts) or "nothing new") + (f"; {counts['late']:,} of them late" if counts.get("late") else "")
+
+
+def columns_of(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -> None:
+    """Raise `Refused` where a table of labels lacks what names a case or the label."""
+    ids = tuple(scope.get("id_columns", ()))
+    problems = []
+    if "prediction_id" not in names and not (ids and set(ids) <= set(names)):
+        problems.append(Finding("feedback-case", ERROR, "table", f"the columns {', '.join(names)[:300]}",
+                                "prediction_id" + (f", or {', '.join(ids)}" if ids else ""), "add or rename a column"))
+    if "label" not in names and schema.target not in names:
+        problems.append(Finding("feedback-label", ERROR, "table", f"the columns {', '.join(names)[:300]}",
+                                f"label or {schema.target}", "add or rename a column"))
+    if problems:
+        raise Refused("The feedback cannot be used", problems)
+
+
+def _label(value: Any, schema: Schema) -> int | None:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip()
+    for label, name in ((1, schema.positive), (0, schema.negative)):
+        if text == name or text.lower() == name.lower():
+            return label
+    return {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}.get(text.lower()) if value is not None else None
+
+
+def _id(value: Any) -> str | None:
+    text = "" if value is None or value != value else str(value).strip()
+    return text[:36] or None
+
+
+def _moment(value: Any) -> datetime | bool | None:
+    """The time as UTC without a zone; None for none, False for what cannot be read."""
+    if value is None or value != value or value == "":
+        return None
+    try:
+        when = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        return False
+    return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when

@@ -1,0 +1,152 @@
+"""Harvest: labelled predictions from the journal as rows of a training table.
+
+Of every ten labelled predictions about three are set aside for ever, by a hash of their id: they are never learnt from,
+only judged on, so that champion and challenger can always be compared on recent rows that neither has seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.findings import WARNING, Finding
+from lib.journal import read_predictions
+from lib.schema import Schema
+from lib.scope import Scope, problem_name
+from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED
+from lib.target import read_target
+
+SET_ASIDE = 0.3
+BASE, LEARNT, ASIDE = 0, 1, 2  # origin of a row: the table itself, feedback to learn from, feedback to judge on
+
+
+def share_of(prediction_id: str) -> float:
+    """A number in [0, 1) that an id always has.
+
+    >>> share_of("a") == share_of("a"), 0 <= share_of("b") < 1
+    (True, True)
+    """
+    return int.from_bytes(hashlib.sha256(prediction_id.encode()).digest()[:8], "big") / 2**64
+
+
+def labelled(engine: Any, problem: str, since: Any = None) -> pd.DataFrame:
+    """Labelled predictions of a problem, oldest first: id, at, inputs (JSON), label (1.0 or 0.0), labelled_at."""
+    found = read_predictions(engine, problem, since=since, columns=("id", "at", "inputs"))
+    return found[found["label"].notna()].reset_index(drop=True)
+
+
+def with_labelled(base: pd.DataFrame, scope: Scope,
+                  journal_url: str) -> tuple[pd.DataFrame, dict[str, Any], list[Finding], np.ndarray]:
+    """(the table with the problem's labelled predictions under it, {rows, set_aside, newest, md5}, findings, origins)."""
+    from lib.journal import open_journal
+    from lib.journal_labels import settle
+
+    engine, name = open_journal(journal_url), problem_name(scope.to_dict())
+    settle(engine, name)
+    found, target = labelled(engine, name), read_target(base, scope)[0]
+    if target is None or not len(found):
+        told = {"rows": 0, "set_aside": 0, "newest": None, "md5": ""}
+        return base, told, [Finding("feedback-none", WARNING, "feedback", f"no labelled predictions of {name!r}",
+                                    "labels (flows/feedback.py, the API or the app)",
+                                    "nothing: the table alone is used")], np.zeros(len(base), dtype="int8")
+    more = rows_of(found, base, scope.target, target.negative, target.positive)
+    origin = origins(len(base), found)
+    digest = hashlib.md5("".join(found["id"] + found["label"].astype("str")).encode(), usedforsecurity=False)
+    told = {"rows": len(found), "set_aside": int((origin == ASIDE).sum()),
+            "newest": found["at"].max().isoformat(timespec="seconds"), "md5": digest.hexdigest()}
+    return join(base, more), told, [], origin
+
+
+def rows_of(found: pd.DataFrame, like: pd.DataFrame, target: str, negative: str, positive: str) -> pd.DataFrame:
+    """The inputs as a table with the columns and types of `like`, and the target's labels as texts."""
+    cells = pd.DataFrame([json.loads(text) for text in found["inputs"]]).reindex(columns=like.columns)
+    cells[target] = np.where(found["label"] == 1, positive, negative)
+    return as_typed(cells, like)
+
+
+def as_typed(cells: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
+    """`cells` in the column types of `like`; a column with a cell that cannot be read so becomes texts."""
+    typed = {}
+    for name in like.columns:
+        values, dtype = cells[name], like[name].dtype
+        if pd.api.types.is_bool_dtype(dtype):
+            words = values.map(lambda v: None if v is None or v != v else str(v).strip().lower())
+            known = words.isna() | words.isin(["true", "false"])
+            typed[name] = words.map({"true": True, "false": False}).astype("boolean") if known.all() else _texts(values)
+        elif pd.api.types.is_numeric_dtype(dtype):
+            numbers = pd.to_numeric(values, errors="coerce")
+            typed[name] = numbers if (numbers.notna() | values.isna()).all() else _texts(values)
+        elif pd.api.types.is_datetime64_any_dtype(dtype):
+            times = pd.to_datetime(values, errors="coerce", format="ISO8601")
+            typed[name] = times if (times.notna() | values.isna()).all() else _texts(values)
+        else:
+            typed[name] = _texts(values)
+    return pd.DataFrame(typed)
+
+
+def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """Both tables under each other; a column that is text in one of them is text in both."""
+    parts = []
+    for frame in (base, more):
+        changed = {name: _texts(frame[name]) for name in base.columns
+                   if pd.api.types.is_string_dtype(more[name].dtype) != pd.api.types.is_string_dtype(base[name].dtype)}
+        parts.append(frame.assign(**changed))
+    return pd.concat(parts, ignore_index=True)[list(base.columns)]
+
+
+def origins(base_rows: int, found: pd.DataFrame) -> np.ndarray:
+    """The origin of each row of the joined table, shape (rows,) int8."""
+    more = [ASIDE if share_of(number) < SET_ASIDE else LEARNT for number in found["id"]]
+    return np.array([*[BASE] * base_rows, *more], dtype="int8")
+
+
+def place_feedback(place: np.ndarray, origin: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """The places (`lib.splits`) of all rows, from those of the base rows, which keep theirs.
+
+    Rows set aside are held out. The others are dealt to the folds one after the other; where the folds follow time they
+    all come to the last one. A row whose group (codes, shape (rows,)) stands in the base follows it, so that no group
+    parts; where that group is held out, so is the row.
+    """
+    base = int((origin == BASE).sum())
+    folds = int(place.max()) + 1
+    ordered = bool((place == ALWAYS_TRAIN).any())
+    all_places = np.concatenate([place, np.full(len(origin) - base, UNLABELLED, dtype="int8")])
+    at = dict(zip(groups[:base].tolist(), place.tolist(), strict=True)) if groups is not None else {}
+    for n, row in enumerate(np.flatnonzero(origin != BASE)):
+        if origin[row] == ASIDE:
+            all_places[row] = HOLDOUT
+        elif groups is not None and at.get(int(groups[row]), UNLABELLED) != UNLABELLED:
+            all_places[row] = at[int(groups[row])]
+        else:
+            all_places[row] = folds - 1 if ordered else n % folds
+    return all_places
+
+
+def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:
+    """Which of `rows` are not among the rows `learnt`, by the values of the contract's columns; shape (rows,) bool."""
+    names = [c.name for c in schema.columns if c.used and c.name in rows.columns and c.name in learnt.columns]
+    return ~np.isin(_hashes(rows[names]), _hashes(learnt[names]))
+
+
+def _hashes(frame: pd.DataFrame) -> np.ndarray:
+    told = pd.DataFrame(index=frame.index)
+    for name in frame.columns:
+        numbers = pd.to_numeric(frame[name], errors="coerce") if not pd.api.types.is_datetime64_any_dtype(
+            frame[name].dtype) else frame[name].astype("str")
+        whole = pd.api.types.is_numeric_dtype(numbers.dtype) and bool((numbers.notna() | frame[name].isna()).all())
+        told[name] = numbers.astype("float64") if whole else _texts(frame[name])
+    return pd.util.hash_pandas_object(told, index=False).to_numpy()
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    def text(value: Any) -> Any:
+        if value is None or value != value or value is pd.NaT:
+            return None
+        return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+
+    plain = pd.api.types.is_string_dtype(values.dtype) and values.dtype != object
+    return values if plain else values.map(text).astype("str")

@@ -1,0 +1,133 @@
+"""Promotion: who is served. The first model promotes itself, a later one has to prove itself, a person may decide."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib import harvest, runs
+from lib import journal_promotions as promotions
+from lib.bundle import Bundle, from_bytes
+from lib.challenge import MARGIN, challenge
+from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
+from lib.schema import from_json
+from lib.scope import problem_name
+from lib.smoke import smoke
+from lib.splits import HOLDOUT, training_rows
+from lib.tables import from_parquet
+
+SELF = "fivefold"  # who, where no person decided
+
+
+def first(engine: Any, problem: dict[str, Any], pathspec: str, sha256: str, evaluation: dict[str, Any],
+          who: str = SELF) -> dict[str, Any] | None:
+    """Promote a problem's first model where it meets the scope; the line that was recorded, None where one is served.
+
+    Without a wanted ROC AUC in the scope any first model is promoted. One that is below it, or of which it cannot be
+    told, is recorded as kept back, with the reason.
+    """
+    name = problem_name(problem)
+    if promotions.champion(engine, name):
+        return None
+    success = next(f for f in evaluation["findings"] if f["code"] == "success-roc-auc")
+    wanted = problem.get("min_roc_auc")
+    facts: dict[str, Any] = {"model": pathspec, "sha256": sha256, "threshold": evaluation["threshold"]["value"],
+                             "who": who, "numbers": {"roc_auc": evaluation["auc"]}}
+    if wanted is None or success["severity"] == PASSED:
+        aim = f"wanted {wanted:g}" if wanted else "nothing wanted in the scope"
+        why = f"first model; {success['found']}, {aim}"
+        return promotions.record(engine, name, promotions.PROMOTED, why=why, replaces=0, **facts)
+    why = f"first model, kept back: {success['found']}, wanted {success['expected']}"
+    return promotions.record(engine, name, promotions.KEPT, why=why, **facts)
+
+
+def promote(engine: Any, run_id: str, who: str, why: str) -> dict[str, Any]:
+    """Serve a run's model because a person says so. Raises `Refused` where the run has no model."""
+    run = runs.find_run(run_id)
+    blob, digest = runs.bundle_of(run)
+    bundle = from_bytes(blob, digest)
+    name = problem_name(bundle.about["scope"])
+    held = promotions.champion(engine, name)
+    return promotions.record(engine, name, promotions.PROMOTED, model=run.pathspec, sha256=digest,
+                             threshold=bundle.about["threshold"]["value"], who=who, why=why,
+                             numbers={"roc_auc": bundle.about["evaluation"]["auc"]},
+                             replaces=held["seq"] if held else 0)
+
+
+def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: float = MARGIN,
+          require_approval: bool = False) -> dict[str, Any]:
+    """Let a run's model prove itself against the champion; the recorded line (promoted, kept, waiting, overtaken).
+
+    Raises `Refused` where there is no champion or the run has no model.
+    """
+    run = runs.find_run(run_id)
+    blob, digest = runs.bundle_of(run)
+    bundle = from_bytes(blob, digest)
+    name = problem_name(bundle.about["scope"])
+    held = promotions.champion(engine, name)
+    if held is None:
+        raise Refused("Nothing can be judged", [Finding(
+            "nothing-promoted", ERROR, name, "no champion", "one to compare with",
+            f"python flows/promote.py promote {run_id}")])
+    facts = {"model": run.pathspec, "sha256": digest, "threshold": bundle.about["threshold"]["value"], "who": who}
+    if held["sha256"] == digest:
+        return promotions.record(engine, name, promotions.KEPT, why="this model is served already", **facts)
+    told = compare(run, bundle, held, margin)
+    if told["promote"]:
+        told = _served(told, run, bundle, root)
+    if not told["promote"]:
+        return promotions.record(engine, name, promotions.KEPT, why=told["why"], numbers=told, **facts)
+    if require_approval:
+        return promotions.record(engine, name, promotions.WAITING, why=told["why"],
+                                 numbers={**told, "against": held["seq"]}, **facts)
+    return promotions.record(engine, name, promotions.PROMOTED, why=told["why"], numbers=told, replaces=held["seq"],
+                             **facts)
+
+
+def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> dict[str, Any]:
+    """`challenge` of the run's model and the champion `held`, on held-out rows of the run that the champion never saw."""
+    other = runs.find_run(held["model"].rpartition("/")[2])
+    champion = from_bytes(*runs.bundle_of(other))
+    split, data = run["split"].task, run["start"].task
+    place, table = split["place"].data, from_parquet(data["table"].data)
+    origin = runs.artifact(run, "start", "origin")
+    origin = np.zeros(len(place), dtype="int8") if origin is None else origin
+    held_out = np.flatnonzero(place == HOLDOUT)
+    rows, y = table.iloc[held_out].reset_index(drop=True), run["validate"].task["labels"].data["y"][held_out]
+    theirs = from_parquet(other["start"].task["table"].data)
+    learnt = theirs.iloc[training_rows(other["split"].task["place"].data)]
+    fresh = harvest.unseen(rows, learnt, from_json(split["contract"].data))
+    rows, y = rows[fresh].reset_index(drop=True), y[fresh]
+    names = np.where(origin[held_out] == harvest.BASE, "held-out", "recent")[fresh]
+    scored = {who: model.score(rows)["probability"].to_numpy() for who, model in (("old", champion), ("new", bundle))}
+    good = np.isfinite(scored["old"]) & np.isfinite(scored["new"])
+    watched = [n for n in bundle.about["scope"].get("protected_columns", ()) if n in rows.columns]
+    told = challenge(y[good], scored["old"][good], scored["new"][good], names[good],
+                     rows.loc[good, watched].reset_index(drop=True) if watched else None, margin)
+    return {**told, "champion": held["model"], "challenger": run.pathspec, "left_out": int((~fresh).sum())}
+
+
+def _served(told: dict[str, Any], run: Any, bundle: Bundle, root: Path) -> dict[str, Any]:
+    """`told` after a smoke test in the real server and a look at the time that it takes."""
+    example = run["evaluate"].task["example"].data
+    expected = bundle.score(pd.DataFrame(example))["probability"].tolist()
+    began, answer = time.monotonic(), smoke(run.pathspec, example, expected, root)
+    limit = bundle.about["scope"].get("max_latency_ms")
+    findings = [Finding("challenge-smoke", PASSED if answer["ok"] else WARNING, "server", answer["why"],
+                        "the model's own answers from the real server", "" if answer["ok"] else "keep the champion")]
+    took = answer["latency_ms"]
+    if took is None or limit is None:
+        findings.append(Finding("challenge-latency", NOT_APPLICABLE, "latency", "not judged: no limit in the scope"
+                                if took is not None else "not measured"))
+    else:
+        findings.append(Finding("challenge-latency", PASSED if took <= limit else WARNING, "latency",
+                                f"{took:.1f} ms a row", f"at most {limit:g} ms"))
+    bad = [f for f in findings if f.severity == WARNING]
+    why = f"Not promoted: {'; '.join(f.found for f in bad)} ({told['why']})" if bad else told["why"]
+    return {**told, "promote": not bad, "why": why, "latency_ms": took,
+            "smoke_seconds": round(time.monotonic() - began, 1),
+            "findings": [*told["findings"], *(f.to_dict() for f in findings)]}

@@ -1,0 +1,55 @@
+"""Promotion mirror: what the journal says of champion and challenger, as Metaflow tags and MLflow aliases.
+
+The journal is the record; a mirror that fails is a warning, and the next one puts it right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lib import journal_promotions as promotions
+from lib import runs, tracking
+from lib.settings import mlflow_place
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+CHALLENGES = (promotions.KEPT, promotions.WAITING, promotions.DECLINED, promotions.OVERTAKEN)
+
+
+def mirror(engine: Any, line: Mapping[str, Any], root: Path, fresh: Mapping[str, Any] | None = None) -> list[str]:
+    """Tag and alias the problem's champion, and the line's model as challenger where it is one; warnings.
+
+    `fresh`: {pathspec: its MLflow facts} of a run that is not finished, and so cannot be read.
+    """
+    held = promotions.champion(engine, line["problem"])
+    wanted = {CHAMPION: held["model"] if held else None,
+              CHALLENGER: line["model"] if line["action"] in CHALLENGES else None}
+    known = {x["model"] for x in promotions.history(engine, line["problem"])}
+    return [told for told in (_tags(wanted, known), _aliases(wanted, mlflow_place("", root), fresh or {})) if told]
+
+
+def _tags(wanted: Mapping[str, str | None], known: set[str]) -> str:
+    try:
+        for pathspec in known:
+            run = runs.find_run(pathspec.rpartition("/")[2])
+            mine = {role for role, model in wanted.items() if model == pathspec}
+            ours = {CHAMPION, CHALLENGER} & set(run.user_tags)
+            if mine != ours:
+                run.replace_tags(sorted(ours - mine), sorted(mine - ours))
+    except Exception as broken:  # the client raises many kinds
+        return f"the Metaflow tags could not be set ({type(broken).__name__}: {broken})"
+    return ""
+
+
+def _aliases(wanted: Mapping[str, str | None], uri: str, fresh: Mapping[str, Any]) -> str:
+    models = {}
+    for role, pathspec in wanted.items():
+        if pathspec is None:
+            continue
+        told = fresh.get(pathspec) or runs.artifact(
+            runs.find_run(pathspec.rpartition("/")[2]), "record", "mlflow") or {}
+        if told.get("model_version"):
+            models[role] = {"name": told["model_name"], "version": told["model_version"]}
+            uri = uri if not told.get("uri") or "***" in told["uri"] else told["uri"]
+    return tracking.alias(models, uri) if models else ""

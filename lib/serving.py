@@ -1,0 +1,183 @@
+"""Serving: rows in, answers and journal lines out, from the model that is promoted now."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lib import journal_promotions, runs
+from lib.bundle import Bundle, from_bytes
+from lib.decision import with_threshold
+from lib.findings import ERROR, Finding, Refused
+from lib.schema import Column, Schema
+
+log = logging.getLogger("fivefold")
+_JSON_TYPES = {"numeric": ["number", "string"], "boolean": ["boolean", "string", "number"]}
+FOLLOW_SECONDS = 1.0  # how often a server asks whether another model was promoted
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model: its bundle with the threshold in force, and the line of the promotions that says so (or None)."""
+
+    bundle: Bundle
+    sha256: str
+    pathspec: str
+    line: Mapping[str, Any] | None
+
+
+def load(pathspec: str, line: Mapping[str, Any] | None = None) -> Model:
+    """The model of a training run; with `line` at its threshold. Raises `Refused`."""
+    blob, digest = runs.bundle_of(runs.find_run(pathspec.rpartition("/")[2]))
+    if line and line["sha256"] != digest:
+        raise Refused("The model cannot be served", [Finding(
+            "bundle-digest", ERROR, pathspec, f"sha256 {digest[:12]}…", f"sha256 {line['sha256'][:12]}… as promoted",
+            "promote the run again: python flows/promote.py promote RUN")])
+    return Model(at_threshold(from_bytes(blob, digest), line), digest, pathspec, line)
+
+
+def at_threshold(bundle: Bundle, line: Mapping[str, Any] | None) -> Bundle:
+    """The bundle deciding at the line's threshold."""
+    if line is None or line["threshold"] == bundle.about["threshold"]["value"]:
+        return bundle
+    return with_threshold(bundle, {"value": line["threshold"], "why": line["why"]})
+
+
+def no_model(problem: str | None) -> Refused:
+    """What to say where nothing is promoted."""
+    return Refused("There is no model to serve", [Finding(
+        "nothing-promoted", ERROR, problem or "journal", "no promoted model", "one",
+        "train one (a first model that meets its scope promotes itself), or python flows/promote.py promote RUN")])
+
+
+class Follower:
+    """The promoted model of a problem, kept loaded; `current()` asks at most once a second whether it was replaced.
+
+    A new model is loaded beside the old one, which answers until then. With `pinned` (a training run) it is that model
+    and no other. Where the journal does not answer, the model that is loaded stays.
+    """
+
+    def __init__(self, engine: Any, problem: str = "", pinned: str = ""):
+        self._engine, self._problem, self._pinned = engine, problem, pinned
+        self._model: Model | None = load(pinned) if pinned else None
+        self._asked, self._lock = float("-inf"), threading.Lock()
+
+    def current(self) -> Model:
+        """The model in force. Raises `Refused` where none is promoted."""
+        if self._pinned or time.monotonic() - self._asked < FOLLOW_SECONDS:
+            if self._model is None:
+                raise no_model(self._problem)
+            return self._model
+        if self._model is None:
+            with self._lock:
+                self._follow()
+        elif self._lock.acquire(blocking=False):  # one thread looks; the others go on with what there is
+            self._asked = time.monotonic()
+            threading.Thread(target=self._follow_then_release, daemon=True).start()
+        if self._model is None:
+            raise no_model(self._problem)
+        return self._model
+
+    def _follow_then_release(self) -> None:
+        try:
+            self._follow()
+        except Exception as broken:
+            log.warning("the promoted model could not be looked up or loaded (%s); the present one stays", broken)
+        finally:
+            self._lock.release()
+
+    def _follow(self) -> None:
+        problem = self._problem or journal_promotions.newest_problem(self._engine)
+        line = journal_promotions.champion(self._engine, problem) if problem else None
+        self._asked = time.monotonic()
+        if line is None:
+            return
+        before = self._model.line if self._model else None
+        if before is None or before["seq"] != line["seq"]:
+            self._model = load(line["model"], line)
+            log.info("now serving %s at threshold %.4g (%s)", line["model"], line["threshold"], line["action"])
+
+
+def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFrame, list[str]]:
+    """(raw table that `Bundle.score` reads, notes on unknown columns) of rows of plain JSON values.
+
+    A column that may be empty may be left out. Raises `Refused` naming every used column that is missing, and where.
+    """
+    missing, columns = [], {}
+    for column in (c for c in schema.columns if c.used):
+        lacking = [n for n, row in enumerate(rows) if column.name not in row]
+        if lacking and not column.nullable:
+            where = f" in rows {', '.join(map(str, lacking[:5]))}" if len(rows) > 1 else ""
+            missing.append(Finding("column-missing", ERROR, column.name, f"no such field{where}",
+                                   f"a {column.kind} value", "add it; null says that the value is unknown"))
+        columns[column.name] = _column([row.get(column.name) for row in rows], column)
+    if missing:
+        raise Refused("The request does not fit the model", missing)
+    known = {c.name for c in schema.columns} | {schema.target}
+    unknown = sorted({name for row in rows for name in row} - known)
+    return pd.DataFrame(columns), [f"{name}: not a column of the model, ignored" for name in unknown[:20]]
+
+
+def refuse_bad_rows(scores: pd.DataFrame, several: bool) -> None:
+    """Raise `Refused` naming each row that could not be read (the first 100)."""
+    wrong = [Finding("value-unreadable", ERROR, (f"rows[{n}]." if several else "") + told.partition(":")[0],
+                     told.partition(": ")[2], "a value of the column's kind", "correct the value, or null for unknown")
+             for n, error in enumerate(scores["error"]) if error for told in error.split("; ")]
+    if wrong:
+        raise Refused("The request does not fit the model", wrong[:100])
+
+
+def answers(scores: pd.DataFrame, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """[{id, probability, decision, warnings: [...]}] of scored rows."""
+    return [{"id": number, "probability": p, "decision": decision, "warnings": told.split("; ") if told else []}
+            for number, p, decision, told in zip(ids, scores["probability"].tolist(), scores["decision"],
+                                                 scores["warnings"], strict=True)]
+
+
+def contract_schema(schema: Schema) -> dict[str, Any]:
+    """The model's input contract as the JSON Schema of one row."""
+    fields, required = {}, []
+    for column in (c for c in schema.columns if c.used):
+        kinds = _JSON_TYPES.get(column.kind, ["string"])
+        field: dict[str, Any] = {"type": [*kinds, "null"], "description": _described(column)}
+        if column.kind in ("categorical", "boolean") and column.levels:
+            field["examples"] = list(column.levels[:10])
+        elif column.typical is not None and column.kind == "numeric":
+            field["examples"] = [column.typical]
+        fields[column.name] = field
+        if not column.nullable:
+            required.append(column.name)
+    return {"type": "object", "properties": fields, "required": required, "additionalProperties": True}
+
+
+def _described(column: Column) -> str:
+    told = column.kind
+    if column.kind == "numeric" and column.low is not None:
+        told += f", {column.low:g} to {column.high:g} in training"
+    if column.kind == "date":
+        told += f", written as {json.dumps(column.parse.get('format', 'ISO8601'))}"
+    return told + ("" if column.nullable else "; training never saw it missing")
+
+
+def _column(values: list[Any], column: Column) -> pd.Series:
+    if column.kind == "numeric" and all(v is None or (isinstance(v, (int, float)) and not isinstance(v, bool))
+                                        for v in values):
+        return pd.Series([float("nan") if v is None else float(v) for v in values], dtype="float64")
+    return pd.Series([_text(v, column) for v in values], dtype="str")
+
+
+def _text(value: Any, column: Column) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return next((level for level in column.levels if level.lower() == str(value).lower()), str(value).lower())
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value)) if str(value) not in column.levels else str(value)
+    return str(value)
