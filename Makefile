@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help train app test check fast bench bench-scale bench-quality lock install database browser clean
+.PHONY: help train app api demo monitor test check fast bench bench-scale bench-quality lock install database browser clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -14,6 +14,15 @@ train: $(READY)  ## install, get the bundled data, train, and say what came out
 
 app: $(READY)  ## predictions in a browser, on this machine only
 	$(BIN)/streamlit run frontend/app.py
+
+api: $(READY)  ## predictions for programs, on this machine only; then open /docs
+	$(BIN)/python frontend/api.py
+
+demo: $(READY)  ## six months of traffic, drift, labels, retraining and promotion in minutes, in build/demo
+	$(BIN)/python flows/demo.py
+
+monitor: $(READY)  ## judge what the journal holds, and send alerts
+	$(BIN)/python flows/monitor.py run
 
 test: $(READY) database browser  ## the whole test suite
 	$(BIN)/python -m pytest
@@ -30,6 +39,8 @@ bench: $(READY) browser  ## measure orchestration, imports and the app; prints t
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_app
 	$(BIN)/python -m tests.bench_scoring
+	$(BIN)/python -m tests.bench_api
+	$(BIN)/python -m tests.bench_batch
 
 bench-scale: $(READY)  ## one run for 10,000, 100,000 and 1,000,000 generated rows: wall, memory, bytes, ROC AUC
 	$(BIN)/python -m tests.bench_scale

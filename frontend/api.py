@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import sys
 import time
@@ -34,10 +33,11 @@ from lib.scope import problem_name
 from lib.service import settings as service_settings
 
 log = logging.getLogger("fivefold")
-OPEN = ("/", "/health", "/ping", "/docs", "/openapi.json")  # asked without a key
 INLINE_ROWS = 100  # rows up to which scoring is quicker than handing it to a thread
-STATUS = {"too-many-rows": 413, "body-too-large": 413, "nothing-promoted": 503, "journal-unreachable": 503,
-          "column-missing": 422, "value-unreadable": 422, "column-type": 422, "value-nested": 422}
+STATUS = {"content-type": 415, "too-many-rows": 413, "body-too-large": 413,
+          **dict.fromkeys(("column-missing", "column-type", "value-unreadable", "value-nested"), 422),
+          **dict.fromkeys(("nothing-promoted", "journal-unreachable", "run-missing", "bundle-missing", "bundle-digest",
+                           "bundle-damaged", "bundle-format", "bundle-untrusted"), 503)}
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def started(app: FastAPI):  # type: ignore[no-untyped-def]
     """Open the journal, load the promoted model, and close what was written when the server ends."""
     state, chosen = app.state, service_settings()
     engine = await run_in_threadpool(journal.open_journal, settings.journal_place())
-    spool = settings.spool_place()
+    spool = Path(str(chosen["spool"])) if chosen["spool"] else settings.spool_place()
     await run_in_threadpool(empty, engine, spool)
     state.settings, state.engine, state.key, state.spool = chosen, engine, settings.pseudonym_key(), spool
     state.follower = serving.Follower(engine, str(chosen["problem"]), str(chosen["model"]))
@@ -59,7 +59,7 @@ async def started(app: FastAPI):  # type: ignore[no-untyped-def]
     engine.dispose()
 
 
-app = FastAPI(title="Fivefold", lifespan=started, redoc_url=None, openapi_url="/openapi.json",
+app = FastAPI(title="Fivefold", lifespan=started, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False,
               description="Predictions of the promoted model, its feedback and its health.")
 app.openapi = lambda: api_docs.openapi(app)  # type: ignore[method-assign]
 
@@ -69,16 +69,17 @@ async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]
     """Key, rate, and the last resort: whatever happens, an answer in JSON without a traceback."""
     began, chosen = time.perf_counter(), request.app.state.settings
     answer: Response
-    if refusal := _denied(request, chosen):
-        answer = refusal
+    if denial := api_metrics.denied(request, chosen):
+        answer = denial
     else:
         try:
             answer = await go_on(request)
         except Exception:
             number = uuid.uuid4().hex[:8]
             log.exception("request failed, number %s", number)
-            answer = _error(503, Finding("request-failed", "error", "server", f"an error, number {number} in the log",
-                                         "an answer", "try again; if it stays so, read the log"))
+            answer = api_docs.refusal(503, Finding(
+                "request-failed", "error", "server", f"an error, number {number} in the log", "an answer",
+                "try again; if it stays so, read the log"))
     api_metrics.request(request.scope.get("route"), answer.status_code, time.perf_counter() - began)
     return answer
 
@@ -88,16 +89,16 @@ async def refused(_: Request, problem: Refused) -> Response:
     """Everything that was refused, with status 4xx, or 503 where the server lacks something."""
     found = [f for f in problem.findings if f.severity == "error"]
     status = max((STATUS.get(f.code, 400) for f in found), default=400)
-    return JSONResponse({"error": str(problem).splitlines()[0], "problems": [_told(f) for f in found]}, status)
+    return api_docs.refusal(status, *found, error=str(problem).splitlines()[0])
 
 
 @app.exception_handler(HTTPException)
 async def unknown(request: Request, problem: HTTPException) -> Response:
     """Unknown paths and methods in the same form."""
     known = sorted({getattr(r, "path", "") for r in app.routes} & set(api_docs.PATHS))
-    return JSONResponse({"error": problem.detail, "problems": [_told(Finding(
-        "request-unknown", "error", "path", f"{request.method} {request.url.path}"[:200], ", ".join(known),
-        "see /docs"))]}, problem.status_code, headers=problem.headers)
+    return api_docs.refusal(problem.status_code, Finding(
+        "request-unknown", "error", "path", f"{request.method} {request.scope['path']}"[:200], ", ".join(known),
+        "see /docs"), error=problem.detail, headers=problem.headers)
 
 
 @app.post("/predict")
@@ -112,8 +113,8 @@ async def invocations(request: Request) -> Response:
     """The same in MLflow's protocol: JSON in its four forms, or CSV."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in ("application/json", "text/csv", ""):
-        return _error(415, Finding("content-type", "error", "Content-Type", kind[:80], "application/json or text/csv",
-                                   "correct the header"))
+        raise payload.bad(f"the content type {kind[:80]!r}", "application/json or text/csv", "correct the header",
+                          field="Content-Type", code="content-type")
     body, limit = await _body(request), _limit(request)
     rows = payload.csv_rows(body, limit) if kind == "text/csv" else payload.invocation_rows(payload.parse(body), limit)
     told = await _answer(request, rows)
@@ -127,9 +128,9 @@ async def give_feedback(request: Request) -> Response:
     model = state.follower.current()
     rows = value["labels"] if isinstance(value, dict) and set(value) == {"labels"} else value
     rows = [rows] if isinstance(rows, dict) else rows
-    if not isinstance(rows, list) or len(rows) > _limit(request):
-        raise payload.bad("no list, or too long a list, of labels",
-                          f'{{"labels": [...]}} of at most {_limit(request):,}', field="labels")
+    if not isinstance(rows, list):
+        raise payload.bad(payload.kind(rows), '{"labels": [...]}', field="labels")
+    payload.check_number(len(rows), _limit(request))
     bundle = model.bundle
     lines = feedback.read_labels(rows, bundle.schema, bundle.about["scope"], state.key)
     name = problem_name(bundle.about["scope"])
@@ -180,20 +181,21 @@ async def _answer(request: Request, rows: list[payload.Row]) -> dict[str, Any]:
     ids, bundle = [str(uuid.uuid4()) for _ in rows], model.bundle
     try:
         frame, notes = serving.table(rows, bundle.schema)
-        scores = bundle.score(frame) if len(rows) <= INLINE_ROWS else await run_in_threadpool(bundle.score, frame)
+        scores, found = bundle.assess(frame) if len(rows) <= INLINE_ROWS else await run_in_threadpool(
+            bundle.assess, frame)
     except Refused as problem:
-        await _keep(state, [], _rejects(model, rows, ids, str(problem), state.key))
+        await _keep(state, [], serving.rejects(model, rows, ids, problem, state.key))
         raise
     took = 1000 * (time.perf_counter() - began) / len(rows)
     good, bad = records.records(bundle, model.sha256, rows, scores, ids, source="api", at=journal.utc_now(),
                                 key=state.key, latency_ms=took)
     if bad:
         await _keep(state, [], bad)
-        serving.refuse_bad_rows(scores, several=len(rows) > 1)
+        serving.refuse_bad_rows(found, several=len(rows) > 1)
     where = await _keep(state, good, [])
     api_metrics.predicted(scores)
     return {"model": model.pathspec, "threshold": bundle.about["threshold"]["value"],
-            "predictions": serving.answers(scores, ids), "notes": notes,
+            "predictions": serving.answers(scores, found, ids), "notes": notes,
             **({"journal": "spooled"} if where == "spool" else {})}
 
 
@@ -204,13 +206,6 @@ async def _keep(state: Any, good: list[dict], bad: list[dict]) -> str:
         raise Refused("The prediction could not be recorded", [Finding(
             "journal-unreachable", "error", "journal", str(problem), "a journal or a spool that takes lines",
             "nothing was answered; try again later")]) from None
-
-
-def _rejects(model: serving.Model, rows: list[payload.Row], ids: list[str], reason: str, key: bytes) -> list[dict]:
-    scope, kept, now = model.bundle.about["scope"], records.kept_columns(model.bundle), journal.utc_now()
-    return [{"id": number, "at": now, "problem": problem_name(scope), "model": model.pathspec, "source": "api",
-             "inputs": records.journaled(row, scope, kept, key)[0][:records.CUT], "reason": reason[:records.CUT]}
-            for number, row in zip(ids, rows, strict=True)]
 
 
 async def _body(request: Request) -> bytes:
@@ -224,41 +219,12 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _denied(request: Request, chosen: dict[str, Any]) -> Response | None:
-    if request.url.path in OPEN:
-        return None
-    given = request.headers.get("x-api-key") or request.headers.get("authorization", "").partition("Bearer ")[2]
-    if chosen["keys"] and not any(hmac.compare_digest(given.encode(), key.encode()) for key in chosen["keys"]):
-        return _error(401, Finding("key-missing", "error", "Authorization", "no known key", "Authorization: Bearer KEY",
-                                   "ask the owner of this server for a key"), {"WWW-Authenticate": "Bearer"})
-    if chosen["rate"]:
-        wait = api_metrics.wait(request.app.state.buckets, _client(request), chosen["rate"], time.monotonic())
-        if wait > 0:
-            return _error(429, Finding("rate", "error", "client", f"more than {chosen['rate']} requests a minute",
-                                       "fewer", "wait, or send many rows in one request"),
-                          {"Retry-After": str(int(wait) + 1)})
-    return None
-
-
-def _client(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 def _who(request: Request) -> str:
-    return f"api {_client(request)}".strip()[:200]
+    return f"api {api_metrics.client(request)}".strip()[:200]
 
 
 def _limit(request: Request) -> int:
     return int(request.app.state.settings["max_rows"])
-
-
-def _error(status: int, finding: Finding, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": finding.found, "problems": [_told(finding)]}, status, headers)
-
-
-def _told(finding: Finding) -> dict[str, str]:
-    return {"code": finding.code, "field": finding.subject, "expected": finding.expected, "found": finding.found,
-            "action": finding.action}
 
 
 def main() -> int:
@@ -268,6 +234,8 @@ def main() -> int:
     try:
         chosen = service_settings()
         journal.open_journal(settings.journal_place()).dispose()
+        if chosen["model"]:
+            serving.load(str(chosen["model"]))
     except Refused as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -1,13 +1,15 @@
-"""API docs: the OpenAPI description, with the fields of the model that is served."""
+"""API docs: the OpenAPI description, with the fields of the model that is served, and the form of every refusal."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
 
-from lib.findings import Refused
+from lib.findings import Finding, Refused
 from lib.serving import contract_schema
 
 PATHS = ("/predict", "/invocations", "/feedback", "/model", "/health", "/ping", "/metrics")
@@ -22,6 +24,13 @@ _LABEL = {"type": "object", "required": ["label"], "properties": {
     "observed_at": {"type": "string"}}}
 _ERRORS = {"400": "cannot be read", "401": "needs a key", "413": "too large", "415": "another content type",
            "422": "does not fit the model", "429": "too many requests", "503": "no model, or no journal"}
+
+
+def refusal(status: int, *problems: Finding, error: str = "", headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An answer that says what was expected and found; `error`, else the first finding, in short."""
+    told = [{"code": f.code, "field": f.subject, "expected": f.expected, "found": f.found, "action": f.action}
+            for f in problems]
+    return JSONResponse({"error": error or problems[0].found, "problems": told}, status, headers)
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:

@@ -1,16 +1,23 @@
-"""API metrics: what Prometheus reads, over all worker processes, and the rate limit."""
+"""API metrics: what Prometheus reads, over all worker processes; and who may ask, and how often."""
 
 from __future__ import annotations
 
+import hmac
 import os
 import tempfile
-from collections.abc import MutableMapping
+import time
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import pandas as pd
+from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from frontend.api_docs import refusal
+from lib.findings import ERROR, Finding
+
+OPEN = ("/health", "/ping", "/docs", "/openapi.json")  # asked without a key
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
 REQUESTS = Counter("fivefold_requests_total", "Requests by path and status", ["path", "status"])
@@ -51,6 +58,28 @@ def text(state: Any) -> tuple[bytes, int, dict[str, str]]:
     more = ("# HELP fivefold_spooled_files Files that wait for the journal\n# TYPE fivefold_spooled_files gauge\n"
             f"fivefold_spooled_files {spooled}\n")
     return generate_latest(registry) + more.encode(), 200, {"Content-Type": CONTENT_TYPE_LATEST}
+
+
+def denied(request: Request, chosen: Mapping[str, Any]) -> Response | None:
+    """The refusal of a request without a key or above the rate; None for one that may go on."""
+    if request.scope["path"] in OPEN:
+        return None
+    given = request.headers.get("x-api-key") or request.headers.get("authorization", "").partition("Bearer ")[2]
+    if chosen["keys"] and not any(hmac.compare_digest(given.encode("latin-1"), k.encode()) for k in chosen["keys"]):
+        return refusal(401, Finding("key-missing", ERROR, "Authorization", "no known key", "Authorization: Bearer KEY",
+                                    "ask the owner of this server for a key"), headers={"WWW-Authenticate": "Bearer"})
+    rate = chosen["rate"]
+    seconds = wait(request.app.state.buckets, client(request), rate, time.monotonic()) if rate else 0.0
+    if not seconds:
+        return None
+    return refusal(429, Finding("rate", ERROR, "client", f"more than {rate} requests a minute", "fewer",
+                                "wait, or send many rows in one request"),
+                   headers={"Retry-After": str(int(seconds) + 1)})
+
+
+def client(request: Request) -> str:
+    """The address of who asks."""
+    return request.client.host if request.client else ""
 
 
 def wait(buckets: MutableMapping[str, tuple[float, float]], client: str, rate: int, now: float) -> float:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from frontend import reading
+from frontend import reading, served
 from frontend.address import choose
+from frontend.words import plain
 from lib import decision, run_overview
-from lib.bundle import Bundle
+from lib.scope import problem_name
 from lib.selection import title
+from lib.serving import Model
 
-LATEST = "latest"
+SERVED, LATEST = "served", "latest"
 OWN = "own_threshold"  # session state: {run, value, why} from the page Decision
+DEFAULT = "model_default"  # session state: what was the default when this visit was last drawn
 
 
 def ask() -> None:
@@ -21,28 +25,53 @@ def ask() -> None:
     finished = [r for r in reading.run_ids() if reading.overview(r)["status"] == run_overview.FINISHED]
     if not finished:
         return  # nothing to choose yet; the pages say what to type
-    choose("Model", [LATEST, *finished], "model", _label,
-           help="The newest finished run, or a certain one. The address keeps the choice.")
+    now = served.state()
+    options = [*([SERVED] if now["line"] else []), LATEST, *finished]
+    _follow_default(options[0])
+    chosen = choose("Model", options, "model", _label, help="Served: the promoted model at its promoted threshold. "
+                    "Latest: the newest finished run. Or a certain run. The address keeps the choice.")
     run = run_id()
     told = reading.overview(run)
     auc = "unknown" if told["auc"] is None else f"{told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})"
     st.caption(f"Run {told['run_id']}, held-out ROC AUC {auc}")
+    _tell_served(chosen, run, now)
     if own := _own(run):
         st.caption(f"Your threshold: {own['value']:.1%} (this visit only)")
-        st.button("Back to the model's threshold", on_click=lambda: st.session_state.pop(OWN, None))
+        st.button("Back to the model's threshold", on_click=drop_threshold)
 
 
 def run_id() -> str:
     """The chosen run. Raises `Refused` where no run has finished."""
+    line = served_line()
+    if line:
+        return line["model"].rpartition("/")[2]
     chosen = st.session_state.get("model", LATEST)
-    return reading.latest_id() if chosen == LATEST else chosen
+    return reading.latest_id() if chosen in (SERVED, LATEST) else chosen
 
 
-def bundle() -> Bundle:
+def served_line() -> dict[str, Any] | None:
+    """The promotion whose model is looked at, where the choice is Served; else None."""
+    line = served.line()
+    return line if st.session_state.get("model", SERVED if line else LATEST) == SERVED else None
+
+
+def everybodys() -> Model:
+    """The chosen model at its own threshold, of the served one the promoted threshold. Raises `Refused`."""
+    line = served_line()
+    return reading.served(line) if line else reading.model(run_id())
+
+
+def model() -> Model:
     """The chosen model, with this visitor's own threshold where there is one."""
-    run = run_id()
-    model, own = reading.bundle(run), _own(run)
-    return decision.with_threshold(model, own) if own else model
+    found = everybodys()
+    own = _own(found.pathspec.rpartition("/")[2])
+    return replace(found, bundle=decision.with_threshold(found.bundle, own)) if own else found
+
+
+def problem() -> str:
+    """The name under which the journal keeps what belongs to the chosen model. Raises `Refused` without a run."""
+    line = served_line()
+    return line["problem"] if line else problem_name(reading.overview(run_id()))
 
 
 def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
@@ -50,13 +79,45 @@ def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
     st.session_state[OWN] = {"run": run, **threshold}
 
 
+def drop_threshold() -> None:
+    """This visitor decides as everybody again."""
+    st.session_state.pop(OWN, None)
+
+
 def _own(run: str) -> dict[str, Any] | None:
     own = st.session_state.get(OWN)
     return {"value": own["value"], "why": own["why"]} if own and own["run"] == run else None
 
 
+def _follow_default(first: str) -> None:
+    """A visit that never chose follows when the default changes, as by the first promotion."""
+    before = st.session_state.get(DEFAULT)
+    if before not in (None, first) and st.session_state.get("model") == before:
+        st.session_state.pop("model")
+    st.session_state[DEFAULT] = first
+
+
+def _tell_served(chosen: str, run: str, now: dict[str, Any]) -> None:
+    """How what is shown stands to what is promoted, and whether the journal could be asked."""
+    line, trouble = now["line"], now["trouble"]
+    if trouble:
+        st.caption("The journal cannot be read: " + (
+            "Served is what was promoted when it last could." if line else
+            "which model is promoted is not known, Latest is the newest finished run."))
+        st.caption(plain(trouble))
+    if line is None:
+        if not trouble:
+            st.caption("No model is promoted: this is the newest finished run." if chosen == LATEST else
+                       "No model is promoted.")
+    elif chosen == SERVED:
+        st.caption(f"Served since {line['at']:%Y-%m-%d %H:%M} UTC, acting at {line['threshold']:.1%} or more")
+    elif line["model"].rpartition("/")[2] == run:
+        st.caption(f"This run is served, acting at {line['threshold']:.1%} or more; here it acts at the threshold it "
+                   "was trained with.")
+
+
 def _label(choice: str) -> str:
-    if choice == LATEST:
-        return "Latest"
+    if choice in (SERVED, LATEST):
+        return choice.capitalize()
     told = reading.overview(choice)
     return f"{told['started'][:16].replace('T', ' ')} · {title(told['algorithm'] or '')} · {told['title']}"

@@ -6,12 +6,13 @@ seconds, so that a model that has just been trained is found without a restart.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from lib import calibration, run_cards, run_overview, runs
-from lib.bundle import Bundle, from_bytes
+from lib import calibration, run_cards, run_overview, runs, serving
+from lib.bundle import Bundle
 
 TTL = 5  # seconds
 NEWEST = 300  # runs that are read and listed: each costs about 15 ms, once
@@ -30,9 +31,19 @@ def run_ids() -> list[str]:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
-def bundle(run_id: str) -> Bundle:
+def model(run_id: str) -> serving.Model:
     """A run's model, loaded after its sha256 and its types were checked; shared by all visitors, never changed."""
-    return from_bytes(*runs.bundle_of(runs.find_run(run_id)))
+    return serving.load(f"{runs.FLOW}/{run_id}")
+
+
+def bundle(run_id: str) -> Bundle:
+    """The bundle of `model`."""
+    return model(run_id).bundle
+
+
+def served(line: dict[str, Any]) -> serving.Model:
+    """The model of a promotion at its threshold. Raises `Refused` where the run's model is not the one promoted."""
+    return _served_kept(*(line[name] for name in ("model", "sha256", "threshold", "why", "at")), _line=line)
 
 
 def overview(run_id: str) -> dict[str, Any]:
@@ -76,6 +87,14 @@ def card(run_id: str, name: str) -> str | None:
 def arms(run_id: str) -> list[str]:
     """The algorithms whose search has begun."""
     return [name for name, _ in run_cards.arms(runs.find_run(run_id))]
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _served_kept(pathspec: str, sha256: str, *_told: Any, _line: dict[str, Any]) -> serving.Model:
+    found = model(pathspec.rpartition("/")[2])
+    if found.sha256 != sha256:
+        return serving.load(pathspec, _line)  # which says what is wrong
+    return replace(found, bundle=serving.at_threshold(found.bundle, _line), line=_line)
 
 
 @st.cache_data(ttl=TTL, max_entries=2000, show_spinner=False)

@@ -31,8 +31,8 @@ def challenge(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, origi
     `y` 0/1, calibrated probabilities of both models, and the origin of each row, shape (rows,). `segments`: protected
     columns of the same rows. Promotion needs all of: the lower 97.5% bound of the mean gain in ROC AUC over the strata
     (DeLong's paired test) above `margin`; in no stratum a ROC AUC proven worse; in no stratum a log-loss proven worse
-    by more than `WORSE_LOSS` (paired z test on rows); in no protected segment a ROC AUC proven worse (Bonferroni over the
-    segments). What cannot be judged does not promote when it is the gain, and is named in any case.
+    by more than `WORSE_LOSS` (paired z test on rows); in no protected segment a ROC AUC proven worse (Bonferroni).
+    What cannot be judged does not promote when it is the gain, and is named in any case.
     """
     y = y.astype(int)
     names = [str(n) for n in np.unique(origin) if _judged(y[origin == n], MIN_CLASS)]

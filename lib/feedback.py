@@ -75,20 +75,20 @@ def columns_of(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -
 
 
 def _label(value: Any, schema: Schema) -> int | None:
-    if isinstance(value, bool):
-        return int(value)
+    """1 or 0; the model's own labels come first, also where one of them is called 0, false or no."""
+    value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value).strip()
-    for label, name in ((1, schema.positive), (0, schema.negative)):
-        if text == name or text.lower() == name.lower():
-            return label
-    return {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}.get(text.lower()) if value is not None else None
+    if not isinstance(value, (str, bool, int)):
+        return None
+    text, plain = str(value).strip(), {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}
+    exact = {schema.negative: 0, schema.positive: 1}
+    near = {schema.negative.lower(): 0, schema.positive.lower(): 1}
+    return exact.get(text, near.get(text.lower(), plain.get(text.lower())))
 
 
 def _id(value: Any) -> str | None:
-    text = "" if value is None or value != value else str(value).strip()
-    return text[:36] or None
+    return None if value is None or value != value else str(value).strip() or None
 
 
 def _moment(value: Any) -> datetime | bool | None:
@@ -97,6 +97,6 @@ def _moment(value: Any) -> datetime | bool | None:
         return None
     try:
         when = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
-    except ValueError:
+        return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+    except (ValueError, OverflowError):
         return False
-    return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lib.conform import conform, conform_column
 from lib.findings import WARNING, Finding
 from lib.journal import read_predictions
+from lib.kinds import infer_column
 from lib.schema import Schema
 from lib.scope import Scope, problem_name
 from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED
 from lib.target import read_target
+from lib.values import NUMBER_RULES, parse_dates, parse_numbers
 
 SET_ASIDE = 0.3
 BASE, LEARNT, ASIDE = 0, 1, 2  # origin of a row: the table itself, feedback to learn from, feedback to judge on
@@ -41,7 +45,7 @@ def labelled(engine: Any, problem: str, since: Any = None) -> pd.DataFrame:
 
 def with_labelled(base: pd.DataFrame, scope: Scope,
                   journal_url: str) -> tuple[pd.DataFrame, dict[str, Any], list[Finding], np.ndarray]:
-    """(the table with the problem's labelled predictions under it, {rows, set_aside, newest, md5}, findings, origins)."""
+    """(table with the problem's labelled predictions under it, {rows, set_aside, newest, md5}, findings, origins)."""
     from lib.journal import open_journal
     from lib.journal_labels import settle
 
@@ -69,23 +73,11 @@ def rows_of(found: pd.DataFrame, like: pd.DataFrame, target: str, negative: str,
 
 
 def as_typed(cells: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
-    """`cells` in the column types of `like`; a column with a cell that cannot be read so becomes texts."""
-    typed = {}
-    for name in like.columns:
-        values, dtype = cells[name], like[name].dtype
-        if pd.api.types.is_bool_dtype(dtype):
-            words = values.map(lambda v: None if v is None or v != v else str(v).strip().lower())
-            known = words.isna() | words.isin(["true", "false"])
-            typed[name] = words.map({"true": True, "false": False}).astype("boolean") if known.all() else _texts(values)
-        elif pd.api.types.is_numeric_dtype(dtype):
-            numbers = pd.to_numeric(values, errors="coerce")
-            typed[name] = numbers if (numbers.notna() | values.isna()).all() else _texts(values)
-        elif pd.api.types.is_datetime64_any_dtype(dtype):
-            times = pd.to_datetime(values, errors="coerce", format="ISO8601")
-            typed[name] = times if (times.notna() | values.isna()).all() else _texts(values)
-        else:
-            typed[name] = _texts(values)
-    return pd.DataFrame(typed)
+    """`cells` as the table `like` writes them: its types, its two words for yes and no, its decimal sign.
+
+    A column with a cell that cannot be read so becomes texts; what is neither yes nor no is missing, as in serving.
+    """
+    return pd.DataFrame({name: _like(cells[name], like[name]) for name in like.columns})
 
 
 def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
@@ -108,43 +100,60 @@ def place_feedback(place: np.ndarray, origin: np.ndarray, groups: np.ndarray | N
     """The places (`lib.splits`) of all rows, from those of the base rows, which keep theirs.
 
     Rows set aside are held out. The others are dealt to the folds one after the other; where the folds follow time they
-    all come to the last one. A row whose group (codes, shape (rows,)) stands in the base follows it, so that no group
-    parts; where that group is held out, so is the row.
+    all come to the last one. A row whose group (codes, shape (rows,); below 0: none) has a place already follows it.
     """
     base = int((origin == BASE).sum())
     folds = int(place.max()) + 1
     ordered = bool((place == ALWAYS_TRAIN).any())
     all_places = np.concatenate([place, np.full(len(origin) - base, UNLABELLED, dtype="int8")])
-    at = dict(zip(groups[:base].tolist(), place.tolist(), strict=True)) if groups is not None else {}
+    codes = np.full(len(origin), -1) if groups is None else groups
+    at = {int(code): int(p) for code, p in zip(codes, place, strict=False) if code >= 0 and p != UNLABELLED}
     for n, row in enumerate(np.flatnonzero(origin != BASE)):
-        if origin[row] == ASIDE:
-            all_places[row] = HOLDOUT
-        elif groups is not None and at.get(int(groups[row]), UNLABELLED) != UNLABELLED:
-            all_places[row] = at[int(groups[row])]
-        else:
-            all_places[row] = folds - 1 if ordered else n % folds
+        dealt = folds - 1 if ordered else n % folds
+        all_places[row] = HOLDOUT if origin[row] == ASIDE else at.get(int(codes[row]), dealt)
+        if codes[row] >= 0:
+            at.setdefault(int(codes[row]), int(all_places[row]))
     return all_places
 
 
 def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:
     """Which of `rows` are not among the rows `learnt`, by the values of the contract's columns; shape (rows,) bool."""
     names = [c.name for c in schema.columns if c.used and c.name in rows.columns and c.name in learnt.columns]
-    return ~np.isin(_hashes(rows[names]), _hashes(learnt[names]))
+    mine, theirs = (pd.util.hash_pandas_object(conform(frame, schema)[0][names], index=False).to_numpy()
+                    for frame in (rows, learnt))
+    return ~np.isin(mine, theirs)
 
 
-def _hashes(frame: pd.DataFrame) -> np.ndarray:
-    told = pd.DataFrame(index=frame.index)
-    for name in frame.columns:
-        numbers = pd.to_numeric(frame[name], errors="coerce") if not pd.api.types.is_datetime64_any_dtype(
-            frame[name].dtype) else frame[name].astype("str")
-        whole = pd.api.types.is_numeric_dtype(numbers.dtype) and bool((numbers.notna() | frame[name].isna()).all())
-        told[name] = numbers.astype("float64") if whole else _texts(frame[name])
-    return pd.util.hash_pandas_object(told, index=False).to_numpy()
+def _like(values: pd.Series, like: pd.Series) -> pd.Series:
+    column, dtype = infer_column(like, str(like.name)), like.dtype
+    is_bool, is_number = pd.api.types.is_bool_dtype(dtype), pd.api.types.is_numeric_dtype(dtype)
+    if is_bool or column.kind == "boolean":
+        flags = pd.Series(conform_column(values, replace(column, kind="boolean"))[0], index=values.index)
+        if is_bool:
+            return flags.astype("boolean")
+        return _whole(flags, dtype) if is_number else flags.map(dict(enumerate(column.levels))).astype("str")
+    if is_number:
+        numbers = parse_numbers(_texts(values), NUMBER_RULES[0])
+        return _whole(numbers, dtype) if (numbers.notna() | values.isna()).all() else _texts(values)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        times = parse_dates(_texts(values), {"format": "ISO8601"})
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            times = times.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
+        return times if (times.notna() | values.isna()).all() else _texts(values)
+    if (sign := column.parse.get("decimal", ".")) != ".":
+        values = values.map(lambda v: str(v).replace(".", sign) if isinstance(v, float) and v == v else v)
+    return _texts(values)
+
+
+def _whole(numbers: pd.Series, dtype: Any) -> pd.Series:
+    """Whole numbers where the other table has such, and they fit."""
+    fit = pd.api.types.is_integer_dtype(dtype) and bool((numbers % 1 == 0).all() and (numbers.abs() < 2**53).all())
+    return numbers.astype("int64") if fit else numbers
 
 
 def _texts(values: pd.Series) -> pd.Series:
     def text(value: Any) -> Any:
-        if value is None or value != value or value is pd.NaT:
+        if pd.isna(value):
             return None
         return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,12 +26,19 @@ from lib.journal_tables import LABELS, METADATA, PREDICTIONS, REJECTS
 HEAD = "0001"  # newest revision of lib/migrations
 BUSY_SECONDS = 5.0
 LOT = 5000
+COUNTING = ("accepted", "corrected")  # outcomes of the labels that count
 _DIALECTS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
+_MIGRATING = threading.Lock()  # Alembic keeps its state in a module
 
 
 def utc_now() -> datetime:
-    """The present, UTC, without a zone, as the journal keeps it."""
+    """The present, UTC, without a zone, as the journal keeps it.
+
+    FIVEFOLD_CLOCK names a file that holds another present (ISO 8601): for simulations such as `make demo`.
+    """
+    if clock := os.environ.get("FIVEFOLD_CLOCK"):
+        return datetime.fromisoformat(Path(clock).read_text(encoding="utf-8").strip())
     return datetime.now(UTC).replace(tzinfo=None)
 
 
@@ -42,33 +50,37 @@ def open_journal(url: str) -> sa.Engine:
     """
     engine = _engine(url)
     try:
+        if engine.dialect.name == "sqlite":
+            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
         _migrate(engine)
-    except sa.exc.SQLAlchemyError as broken:
+        return engine
+    except (sa.exc.SQLAlchemyError, OSError, Refused) as broken:
         engine.dispose()
+        if isinstance(broken, Refused):
+            raise
+        from lib.sources import mask
+
         said = str(getattr(broken, "orig", None) or broken).splitlines()[0][:300]
-        raise _refused("journal-unreachable", f"{_masked(url)}: {said}", "a database that answers",
-                       "check FIVEFOLD_JOURNAL; sqlite:///PATH needs an existing, writable folder") from None
-    return engine
+        raise _refused("journal-unreachable", f"{mask(url)}: {said}", "a database that answers",
+                       "check FIVEFOLD_JOURNAL; sqlite:///PATH needs a folder that can be written") from None
 
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that will write: SQLite takes its lock at once, so that it never fails half-way for want of it."""
     with engine.connect().execution_options(fivefold_write=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_SECONDS * 1000:.0f}")
         yield connection
 
 
 def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:
     """Insert rows whose primary key is not there yet; how many were new. Repeating it doubles nothing."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
     rows, added = list(rows), 0
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-
-        statement: Any = insert_postgresql(table).on_conflict_do_nothing()
-    else:
-        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
-
-        statement = insert_sqlite(table).on_conflict_do_nothing()
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).on_conflict_do_nothing()
     for start in range(0, len(rows), LOT):
         added += max(0, connection.execute(statement, rows[start:start + LOT]).rowcount)
     return added
@@ -89,11 +101,14 @@ def read_predictions(engine: sa.Engine, problem: str, since: datetime | None = N
     `columns` names those of the table `predictions` that are wanted (all by default).
     """
     wanted = [PREDICTIONS.c[name] for name in (columns or PREDICTIONS.c.keys())]
-    truth = truths(problem).subquery()
-    query = sa.select(*wanted, truth.c.label, truth.c.at.label("labelled_at")).select_from(
-        PREDICTIONS.outerjoin(truth, truth.c.prediction_id == PREDICTIONS.c.id)).where(
+    other = LABELS.alias()
+    newest = sa.select(sa.func.max(other.c.seq)).where(  # looked up for each prediction, whatever the window
+        other.c.problem == problem, other.c.prediction_id == PREDICTIONS.c.id,
+        other.c.outcome.in_(COUNTING)).scalar_subquery()
+    query = sa.select(*wanted, LABELS.c.label, LABELS.c.at.label("labelled_at")).select_from(
+        PREDICTIONS.outerjoin(LABELS, LABELS.c.seq == newest)).where(
         *_between(PREDICTIONS, problem, since, until)).order_by(PREDICTIONS.c.at, PREDICTIONS.c.id)
-    return _frame(engine, query)
+    return _frame(engine, query).astype({"label": "float64"})
 
 
 def read_rejects(engine: sa.Engine, problem: str, since: datetime | None = None,
@@ -102,11 +117,11 @@ def read_rejects(engine: sa.Engine, problem: str, since: datetime | None = None,
     return _frame(engine, sa.select(REJECTS).where(*_between(REJECTS, problem, since, until)).order_by(REJECTS.c.at))
 
 
-def truths(problem: str) -> sa.Select:
-    """(prediction_id, label, at): of each prediction the newest label that counts."""
-    newest = sa.select(sa.func.max(LABELS.c.seq)).where(
-        LABELS.c.problem == problem, LABELS.c.outcome.in_(("accepted", "corrected"))).group_by(LABELS.c.prediction_id)
-    return sa.select(LABELS.c.prediction_id, LABELS.c.label, LABELS.c.at).where(LABELS.c.seq.in_(newest))
+def count_rejects(engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None) -> int:
+    """How many cases were refused with since <= at < until."""
+    with engine.connect() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(REJECTS).where(
+            *_between(REJECTS, problem, since, until))).scalar_one())
 
 
 def span(engine: sa.Engine, problem: str) -> tuple[datetime, datetime] | None:
@@ -118,13 +133,13 @@ def span(engine: sa.Engine, problem: str) -> tuple[datetime, datetime] | None:
 
 
 def purge(engine: sa.Engine, problem: str, days: float | None, now: datetime) -> dict[str, int]:
-    """Forget predictions, refusals and labels older than `days` (the scope's retention; None: nothing): {table: rows}."""
+    """Forget predictions, refusals and labels older than `days` (the scope's retention; None: never): {table: rows}."""
     if days is None:
         return {}
     before, gone = now - timedelta(days=days), {}
     with writing(engine) as connection:
         old = sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.problem == problem, PREDICTIONS.c.at < before)
-        stale = sa.or_(LABELS.c.prediction_id.in_(old), sa.and_(LABELS.c.prediction_id.is_(None), LABELS.c.at < before))
+        stale = sa.or_(LABELS.c.prediction_id.in_(old), sa.and_(LABELS.c.outcome == "unknown", LABELS.c.at < before))
         gone["labels"] = connection.execute(sa.delete(LABELS).where(LABELS.c.problem == problem, stale)).rowcount
         for table in (PREDICTIONS, REJECTS):
             gone[table.name] = connection.execute(sa.delete(table).where(
@@ -134,7 +149,8 @@ def purge(engine: sa.Engine, problem: str, days: float | None, now: datetime) ->
 
 def as_json(value: Any, most: int | None = None) -> str:
     """Compact JSON in which every character stands for itself; cut at `most` characters."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)[:most]
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"),
+                      default=lambda x: x.item() if hasattr(x, "item") else str(x))[:most]
 
 
 def _between(table: sa.Table, problem: str, since: datetime | None, until: datetime | None) -> list[Any]:
@@ -145,31 +161,44 @@ def _between(table: sa.Table, problem: str, since: datetime | None, until: datet
 def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
     with engine.connect() as connection:
         result = connection.execute(query)
-        return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        frame = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+    times = [c.name for c in query.selected_columns if isinstance(c.type, type(PREDICTIONS.c.at.type))]
+    return frame.astype(dict.fromkeys(times, "datetime64[us]"))  # also where there are none
 
 
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
+        family = parsed.drivername.partition("+")[0]
+        if family in _DIALECTS:
+            parsed = parsed.set(drivername=_DIALECTS[family])
+            if family != "sqlite" and "@" not in f"{parsed.host}{parsed.database}":  # else a piece of the password
+                return sa.create_engine(parsed, pool_pre_ping=True,
+                                        connect_args={"connect_timeout": max(2, int(BUSY_SECONDS))})
+            if family == "sqlite" and parsed.database not in (None, "", ":memory:"):  # each thread would have its own
+                return _sqlite(parsed)
+            raise ValueError
+    except (sa.exc.ArgumentError, ValueError, TypeError):
         raise _refused("journal-url", "no database URL", "sqlite:///PATH or postgresql://USER@HOST/NAME",
                        "correct FIVEFOLD_JOURNAL; write @ : / in a password as %40 %3A %2F") from None
-    family = parsed.drivername.partition("+")[0]
-    if family not in _DIALECTS:
-        raise _refused("journal-unknown", f"the database {family!r}", "sqlite or postgresql",
-                       "correct FIVEFOLD_JOURNAL")
-    if family != "sqlite":
-        return sa.create_engine(parsed.set(drivername=_DIALECTS[family]), pool_pre_ping=True,
-                                connect_args={"connect_timeout": int(BUSY_SECONDS)})
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+    raise _refused("journal-unknown", f"the database {family!r}", "sqlite or postgresql", "correct FIVEFOLD_JOURNAL")
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    path = Path(str(url.database))
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")
-    def _settings(raw: Any, _: Any) -> None:
+    def _settings(raw: Any, record: Any) -> None:
         sync = "FULL" if os.environ.get("FIVEFOLD_JOURNAL_SYNC", "").lower() == "full" else "NORMAL"
         for pragma in ("journal_mode=WAL", f"synchronous={sync}", "foreign_keys=ON"):
             raw.execute(f"PRAGMA {pragma}")
+        record.info["file"] = path.stat().st_ino
+
+    @sa.event.listens_for(engine, "checkout")
+    def _same_file(_: Any, record: Any, __: Any) -> None:  # a connection to a removed file takes lines to nowhere
+        if not path.exists() or record.info["file"] != path.stat().st_ino:
+            raise sa.exc.DisconnectionError("the file was removed or replaced")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:  # the driver's own transactions come too late
@@ -190,8 +219,9 @@ def _migrate(engine: sa.Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with writing(engine) as connection:
+    with _MIGRATING, writing(engine) as connection:
         if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         if _revision(connection) == HEAD:  # another process was faster
             return
@@ -209,13 +239,9 @@ def _revision(connection: sa.Connection) -> str | None:
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
-def _masked(url: str) -> str:
-    return sa.make_url(url).render_as_string(hide_password=True)
-
-
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
     return Refused("The journal cannot be used", [Finding(code, ERROR, "journal", found, expected, action)])
 
 
-__all__ = ["METADATA", "add", "as_json", "open_journal", "purge", "read_predictions", "read_rejects", "span", "truths",
+__all__ = ["METADATA", "add", "as_json", "open_journal", "purge", "read_predictions", "read_rejects", "span",
            "utc_now", "write", "writing"]

@@ -15,8 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lib.journal import LOT, utc_now, writing
-from lib.journal_tables import LABELS, PREDICTIONS
+from lib.journal import COUNTING, LOT, utc_now, writing
+from lib.journal_tables import ENTITY, ID, LABELS, PREDICTIONS, fitted, utc
 
 LATE_DAYS = 180
 OUTCOMES = ("accepted", "corrected", "duplicate", "unknown")
@@ -27,12 +27,13 @@ def add_labels(engine: sa.Engine, problem: str, labels: Iterable[Mapping[str, An
     """Record labels, each {label: 0 or 1, prediction_id or entity, perhaps observed_at}; counts of outcomes and late.
 
     A label by entity belongs to that entity's newest prediction at `observed_at` (or now). Of several labels for one
-    prediction the order given is the order of time.
+    prediction the order given is the order of time. Raises ValueError, and records none, where a label is not 0 or 1.
     """
-    now = now or utc_now()
+    now = utc(now or utc_now())
     told = dict.fromkeys((*OUTCOMES, "late"), 0)
-    given = [{"prediction_id": None, "entity": None, "observed_at": None, **label} for label in labels]
+    given = [_fitted(label) for label in labels]
     with writing(engine) as connection:
+        _alone(connection, problem)
         _settle(connection, problem, now)
         for start in range(0, len(given), LOT):
             lines = _judged(connection, problem, given[start:start + LOT], now)
@@ -48,7 +49,8 @@ def add_labels(engine: sa.Engine, problem: str, labels: Iterable[Mapping[str, An
 def settle(engine: sa.Engine, problem: str, now: datetime | None = None) -> int:
     """Try labels of unknown predictions again; how many were accepted."""
     with writing(engine) as connection:
-        return _settle(connection, problem, now or utc_now())
+        _alone(connection, problem)
+        return _settle(connection, problem, utc(now or utc_now()))
 
 
 def counts(engine: sa.Engine, problem: str) -> dict[str, int]:
@@ -60,33 +62,51 @@ def counts(engine: sa.Engine, problem: str) -> dict[str, int]:
     return told | {"late": sum(int(late or 0) for _, _, late in rows)}
 
 
+def _fitted(label: Mapping[str, Any]) -> dict[str, Any]:
+    """A label as the journal keeps it."""
+    if label["label"] not in (0, 1):
+        raise ValueError(f"expected a label of 0 or 1, found {label['label']!r}")
+    number, entity, seen = (label.get(name) for name in ("prediction_id", "entity", "observed_at"))
+    return {"prediction_id": fitted(str(number), ID) if number else None,
+            "entity": fitted(str(entity), ENTITY) if entity else None,
+            "observed_at": utc(seen) if seen is not None and seen == seen else None,  # pandas' NaT is not
+            "label": int(label["label"])}
+
+
+def _alone(connection: sa.Connection, problem: str) -> None:
+    """Until the transaction ends no other judges labels of this problem; SQLite has one writer at a time anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"labels of {problem}"))))
+
+
 def _settle(connection: sa.Connection, problem: str, now: datetime) -> int:
     open_ = connection.execute(sa.select(LABELS).where(
         LABELS.c.problem == problem, LABELS.c.outcome == "unknown").order_by(LABELS.c.seq)).mappings().all()
     accepted = 0
     for start in range(0, len(open_), LOT):
         lot = [dict(line) for line in open_[start:start + LOT]]
-        for line, judged in zip(lot, _judged(connection, problem, lot, now), strict=True):
-            if judged["outcome"] != "unknown":
-                connection.execute(sa.update(LABELS).where(LABELS.c.seq == line["seq"]).values(
-                    prediction_id=judged["prediction_id"], outcome=judged["outcome"], late=judged["late"]))
-                accepted += judged["outcome"] == "accepted"
+        judged = [{"line": line["seq"], **{name: x[name] for name in ("prediction_id", "outcome", "late")}} for line, x
+                  in zip(lot, _judged(connection, problem, lot, now), strict=True) if x["outcome"] != "unknown"]
+        if judged:
+            connection.execute(sa.update(LABELS).where(LABELS.c.seq == sa.bindparam("line")), judged)
+        accepted += sum(x["outcome"] == "accepted" for x in judged)
     return accepted
 
 
 def _judged(connection: sa.Connection, problem: str, given: list[dict[str, Any]],
             now: datetime) -> list[dict[str, Any]]:
-    """The labels with prediction_id, outcome and late."""
+    """The labels with prediction_id, outcome and late; those with `at` were given then, others are given now."""
     ids = [x["prediction_id"] for x in given if x["prediction_id"]]
     entities = [x["entity"] for x in given if not x["prediction_id"] and x["entity"]]
-    known = dict(_select(connection, problem, PREDICTIONS.c.id, ids, PREDICTIONS.c.id, PREDICTIONS.c.at))
+    known = dict(_rows(connection, problem, PREDICTIONS.c.id, ids, PREDICTIONS.c.id, PREDICTIONS.c.at))
     of_entity: dict[str, list[tuple[datetime, str]]] = {}
-    for entity, at, number in _select(connection, problem, PREDICTIONS.c.entity, entities, PREDICTIONS.c.entity,
-                                      PREDICTIONS.c.at, PREDICTIONS.c.id):
+    for entity, at, number in _rows(connection, problem, PREDICTIONS.c.entity, entities, PREDICTIONS.c.entity,
+                                    PREDICTIONS.c.at, PREDICTIONS.c.id):
         of_entity.setdefault(entity, []).append((at, number))
     lines = []
     for x in given:
-        number, until = x["prediction_id"], x["observed_at"] or now
+        came = x.get("at", now)
+        number, until = x["prediction_id"], x["observed_at"] or came
         if not number and x["entity"]:
             at, number = max((p for p in of_entity.get(x["entity"], []) if p[0] <= until), default=(None, None))
             if number:
@@ -94,8 +114,8 @@ def _judged(connection: sa.Connection, problem: str, given: list[dict[str, Any]]
         at = known.get(number) if number else None
         lines.append({"prediction_id": number, "entity": x["entity"], "observed_at": x["observed_at"],
                       "label": int(x["label"]), "outcome": "unknown" if at is None else "accepted",
-                      "late": at is not None and now - at > timedelta(days=LATE_DAYS)})
-    held = dict(_newest(connection, problem, [x["prediction_id"] for x in lines if x["outcome"] == "accepted"]))
+                      "late": at is not None and came - at > timedelta(days=LATE_DAYS)})
+    held = _newest(connection, problem, [x["prediction_id"] for x in lines if x["outcome"] == "accepted"])
     for line in lines:
         if line["outcome"] == "accepted":
             before = held.get(line["prediction_id"])
@@ -105,19 +125,18 @@ def _judged(connection: sa.Connection, problem: str, given: list[dict[str, Any]]
     return lines
 
 
-def _newest(connection: sa.Connection, problem: str, ids: list[str]) -> list[Any]:
-    found: list[Any] = []
-    for start in range(0, len(ids), 500):
-        rows = connection.execute(sa.select(LABELS.c.prediction_id, LABELS.c.label).where(
-            LABELS.c.problem == problem, LABELS.c.outcome.in_(("accepted", "corrected")),
-            LABELS.c.prediction_id.in_(ids[start:start + 500])).order_by(LABELS.c.seq)).all()
-        found += rows
-    return found
+def _newest(connection: sa.Connection, problem: str, ids: list[str]) -> dict[str, int]:
+    """{prediction_id: the label that counts}."""
+    rows = _rows(connection, problem, LABELS.c.prediction_id, ids, LABELS.c.seq, LABELS.c.prediction_id,
+                 LABELS.c.label, LABELS.c.outcome)
+    return {number: label for _, number, label, outcome in sorted(rows) if outcome in COUNTING}
 
 
-def _select(connection: sa.Connection, problem: str, key: Any, values: list[str], *columns: Any) -> list[Any]:
-    found: list[Any] = []
-    for start in range(0, len(values), 500):  # SQLite takes a limited number of parameters
-        found += connection.execute(sa.select(*columns).where(
-            PREDICTIONS.c.problem == problem, key.in_(values[start:start + 500]))).all()
-    return found
+def _rows(connection: sa.Connection, problem: str, key: Any, values: list[str], *columns: Any) -> list[Any]:
+    """The columns of the rows whose `key` is among the values, which go as one JSON text: thousands are no burden."""
+    if not values:
+        return []
+    each = sa.func.json_array_elements_text if connection.dialect.name == "postgresql" else sa.func.json_each
+    given = each(sa.literal(list(dict.fromkeys(values)), sa.JSON)).table_valued("value")
+    return list(connection.execute(sa.select(*columns).where(
+        key.table.c.problem == problem, key.in_(sa.select(given.c.value)))).all())

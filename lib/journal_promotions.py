@@ -52,13 +52,14 @@ def record(engine: sa.Engine, problem: str, action: str, *, model: str, sha256: 
     unknown action and for an effective one without `replaces`.
     """
     if action not in ACTIONS or (action in EFFECTIVE) != (replaces is not None):
-        raise ValueError(f"expected an effective action with replaces or another without, found {action!r}, {replaces!r}")
+        raise ValueError("expected an effective action with replaces or another without, "
+                         f"found {action!r}, {replaces!r}")
     line = {"at": now or utc_now(), "problem": problem, "action": action, "model": model, "sha256": sha256,
             "threshold": float(threshold), "who": who, "why": why, "numbers": as_json(numbers or {}),
             "replaces": replaces}
     try:
         return _append(engine, line)
-    except sa.exc.IntegrityError:
+    except (sa.exc.IntegrityError, _Overtaken):
         told = f"{why} Nothing was changed: what is served was replaced while this was judged."
         return _append(engine, {**line, "action": OVERTAKEN, "replaces": None, "why": told})
 
@@ -69,16 +70,29 @@ def before(engine: sa.Engine, problem: str, line: dict[str, Any]) -> dict[str, A
     Undoing twice does not return to what was undone: lines that a rollback has replaced are passed over.
     """
     lines = {x["seq"]: x for x in history(engine, problem) if x["replaces"] is not None}
-    earlier = lines.get(line["numbers"].get("returns_to") or line["seq"])
-    while earlier is not None and (earlier := lines.get(earlier["replaces"])) is not None:
-        earlier = lines.get(earlier["numbers"].get("returns_to") or earlier["seq"])
-        if earlier and (earlier["model"], earlier["threshold"]) != (line["model"], line["threshold"]):
+
+    def meant(x: dict[str, Any] | None) -> dict[str, Any] | None:
+        while x and (to := x["numbers"].get("returns_to")) in lines and to < x["seq"]:
+            x = lines[to]
+        return x
+
+    earlier = meant(line)
+    while earlier and (earlier := meant(lines.get(earlier["replaces"]))):
+        if (earlier["model"], earlier["threshold"]) != (line["model"], line["threshold"]):
             return earlier
     return None
 
 
+class _Overtaken(Exception):
+    pass
+
+
 def _append(engine: sa.Engine, line: dict[str, Any]) -> dict[str, Any]:
     with writing(engine) as connection:
+        if line["replaces"] is not None and line["replaces"] != (connection.execute(sa.select(sa.func.max(
+                PROMOTIONS.c.seq)).where(PROMOTIONS.c.problem == line["problem"],
+                                         PROMOTIONS.c.replaces.is_not(None))).scalar() or 0):
+            raise _Overtaken  # two that come to here at once meet the unique constraint
         seq = connection.execute(sa.insert(PROMOTIONS).values(**line)).inserted_primary_key
     return _read({**line, "seq": seq[0] if seq else None})
 

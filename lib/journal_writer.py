@@ -22,10 +22,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from lib.journal import as_json, write
 
 log = logging.getLogger("fivefold")
 RETRY_SECONDS = 5.0  # between attempts to empty the spool
+KINDS = ("predictions", "rejects")
+LOT = 50  # spooled files that are moved before requests are looked at again
 Lines = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]  # predictions, rejects
 
 
@@ -34,34 +38,41 @@ class NotKept(RuntimeError):
 
 
 class Writer:
-    """A thread that commits whatever is waiting in one transaction. `submit` gives a future: "journal" or "spool"."""
+    """A thread that commits whatever is waiting in one transaction. `submit` gives a future: "journal" or "spool".
+
+    Lines whose future was cancelled in time are not written: nobody waits for them, so nobody was answered.
+    """
 
     def __init__(self, engine: Any, spool: Path):
         self._engine, self._spool = engine, spool
         self._waiting: queue.Queue[tuple[Lines, Future] | None] = queue.Queue()
-        self._tried = -RETRY_SECONDS
+        self._lock, self._closed = threading.Lock(), False
+        self._spooled, self._next = True, float("-inf")  # whether the spool may hold lines; when it is tried again
         self._thread = threading.Thread(target=self._work, daemon=True, name="journal")
         self._thread.start()
 
     def submit(self, predictions: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]] = ()) -> Future:
         future: Future = Future()
-        self._waiting.put(((predictions, rejects), future))
+        with self._lock:
+            if self._closed:
+                future.set_exception(NotKept("the writer is closed"))
+            else:
+                self._waiting.put(((predictions, rejects), future))
         return future
 
     def close(self) -> None:
         """Write what waits, then end."""
-        self._waiting.put(None)
+        with self._lock:
+            self._closed = True
+            self._waiting.put(None)
         self._thread.join(30)
 
     def _work(self) -> None:
         going = True
         while going:
-            lot = [self._waiting.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(lot) < 1000:
-                    lot.append(self._waiting.get_nowait())
+            lot = self._lot()
             going = None not in lot
-            jobs = [job for job in lot if job is not None]
+            jobs = [job for job in lot if job is not None and job[1].set_running_or_notify_cancel()]
             lines = ([x for (good, _), _ in jobs for x in good], [x for (_, bad), _ in jobs for x in bad])
             try:
                 where: str | Exception = keep(self._engine, self._spool, *lines)
@@ -72,9 +83,20 @@ class Writer:
                     future.set_exception(where)
                 else:
                     future.set_result(where)
-            if where == "journal" and time.monotonic() - self._tried > RETRY_SECONDS:
-                self._tried = time.monotonic()
-                empty(self._engine, self._spool)
+            self._spooled |= where == "spool"
+            if self._spooled and where == "journal" and time.monotonic() >= self._next:
+                moved = empty(self._engine, self._spool, LOT)
+                self._spooled = bool(_files(self._spool))
+                self._next = time.monotonic() + (0 if moved else RETRY_SECONDS)
+
+    def _lot(self) -> list[tuple[Lines, Future] | None]:
+        """What waits; while the spool may hold lines the wait is not long."""
+        lot: list[tuple[Lines, Future] | None] = []
+        with contextlib.suppress(queue.Empty):
+            lot.append(self._waiting.get(timeout=max(0.0, self._next - time.monotonic()) if self._spooled else None))
+            while len(lot) < 1000:
+                lot.append(self._waiting.get_nowait())
+        return lot
 
 
 def keep(engine: Any, spool: Path, predictions: Sequence[Mapping[str, Any]],
@@ -86,37 +108,100 @@ def keep(engine: Any, spool: Path, predictions: Sequence[Mapping[str, Any]],
         write(engine, predictions, rejects)
         return "journal"
     except Exception as broken:  # drivers raise many kinds
-        reason = str(getattr(broken, "orig", None) or broken).splitlines()[0][:200]
+        reason = _said(broken)
         log.warning("the journal took no lines (%s); they go to %s", reason, spool)
     try:
+        texts = [as_json([kind, {**x, "at": x["at"].isoformat()}]).encode("utf-8", "replace")
+                 for kind, lines in zip(KINDS, (predictions, rejects), strict=True) for x in lines]
         spool.mkdir(parents=True, exist_ok=True)
-        part = spool / f".{uuid.uuid4().hex}"
-        with part.open("w", encoding="utf-8") as file:
-            for kind, lines in (("predictions", predictions), ("rejects", rejects)):
-                file.writelines(as_json([kind, {**x, "at": x["at"].isoformat()}]) + "\n" for x in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(spool / f"{time.time_ns()}-{part.name[1:9]}.jsonl")  # whole files only
+        _put(spool / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.jsonl", texts)
         return "spool"
-    except OSError as broken:
-        raise NotKept(f"neither the journal ({reason}) nor the spool ({broken.strerror}) takes lines") from None
+    except Exception as broken:
+        raise NotKept(f"neither the journal ({reason}) nor the spool ({_said(broken)}) takes lines") from None
 
 
-def empty(engine: Any, spool: Path) -> int:
-    """Move spooled lines into the journal; how many files. Stops quietly where the journal takes none."""
+def empty(engine: Any, spool: Path, most: int | None = None) -> int:
+    """Move spooled lines into the journal (of `most` files, the oldest); how many files.
+
+    Stops quietly where the journal takes none. Lines that cannot be read, or that no journal would take, are put aside
+    in a file that ends in .damaged, and stop nothing else.
+    """
     moved = 0
-    for path in sorted(spool.glob("*.jsonl")) if spool.is_dir() else ():
+    for path in _files(spool)[:most]:
         try:
-            held: dict[str, list[dict[str, Any]]] = {"predictions": [], "rejects": []}
-            for text in path.read_text(encoding="utf-8").splitlines():
-                kind, line = json.loads(text)
-                held[kind].append({**line, "at": datetime.fromisoformat(line["at"])})
-            write(engine, held["predictions"], held["rejects"])
-            path.unlink()
+            _move(engine, path)
             moved += 1
         except FileNotFoundError:  # another process was faster
             continue
-        except Exception:
-            log.warning("the spool %s could not be moved into the journal yet", path)
-            break
+        except Exception as broken:
+            log.warning("the spool %s could not be moved into the journal yet (%s)", path, _said(broken))
+            if not isinstance(broken, OSError):
+                break
     return moved
+
+
+def _move(engine: Any, path: Path) -> None:
+    good: list[tuple[bytes, str, dict[str, Any]]] = []
+    damaged: list[bytes] = []
+    for text in filter(None, path.read_bytes().split(b"\n")):  # str.splitlines would also split at U+2028
+        try:
+            kind, line = json.loads(text)
+            if kind not in KINDS:
+                raise ValueError(kind)
+            good.append((text, kind, {**line, "at": datetime.fromisoformat(line["at"])}))
+        except (ValueError, TypeError, KeyError):
+            damaged.append(text)
+    damaged += _refused(engine, good)
+    if damaged:
+        aside = path.with_suffix(".damaged")
+        _put(aside, damaged)
+        log.error("%d spooled lines cannot go into the journal; they are in %s", len(damaged), aside)
+    path.unlink()
+
+
+def _refused(engine: Any, lines: Sequence[tuple[bytes, str, dict[str, Any]]]) -> list[bytes]:
+    """Write lines into the journal; the texts of those that no journal would take."""
+    try:
+        write(engine, *([line for _, of, line in lines if of == kind] for kind in KINDS))
+        return []
+    except Exception as broken:
+        if not _hopeless(broken):
+            raise
+    half = len(lines) // 2
+    return [*_refused(engine, lines[:half]), *_refused(engine, lines[half:])] if half else [text for text, *_ in lines]
+
+
+def _hopeless(broken: Exception) -> bool:
+    """Whether the lines are at fault, not the journal."""
+    return type(broken) is sa.exc.StatementError or isinstance(broken, (
+        sa.exc.DataError, sa.exc.IntegrityError, sa.exc.CompileError, ArithmeticError, TypeError, ValueError))
+
+
+def _files(spool: Path) -> list[Path]:
+    try:
+        return sorted(spool.glob("*.jsonl"))
+    except OSError:
+        return []
+
+
+def _put(path: Path, texts: Sequence[bytes]) -> None:
+    """Write a whole file or none, and flush it and its folder to disk."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(b"".join(text + b"\n" for text in texts))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _said(broken: Exception) -> str:
+    return (str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__])[0][:200]

@@ -1,7 +1,7 @@
 """Payload: the bytes of a request as plain rows, or a refusal that names what was expected and found.
 
 JSON is read strictly (RFC 8259): no NaN or Infinity, no key twice in one object, UTF-8 only, numbers that a float can
-hold. MLflow's own request forms become the same rows.
+hold, texts that are Unicode (no half of a surrogate pair). MLflow's own request forms become the same rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import csv
 import io
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ Row = dict[str, Any]
 FORMS = '{"rows": [{column: value}]}'
 MLFLOW_FORMS = ('{"dataframe_records": [{column: value}]}, {"dataframe_split": {"columns": [...], "data": [[...]]}}, '
                 '{"instances": [{column: value}]} or {"inputs": {column: [values]}}')
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be half of a character
 
 
 def bad(found: str, expected: str, action: str = "correct the request", *, field: str = "body",
@@ -37,9 +40,15 @@ def parse(body: bytes) -> Any:
         found = f"byte {body[broken.start]:#04x} at position {broken.start}, which is no UTF-8"
         raise bad(found, "UTF-8 text") from None
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_constant, parse_float=_float, parse_int=_int)
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_constant, parse_float=_float, parse_int=_int)
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except json.JSONDecodeError as broken:
         raise bad(f"{broken.msg.lower()} at line {broken.lineno}, column {broken.colno}", "valid JSON") from None
+    except UnicodeEncodeError as broken:
+        raise bad(f"the escape \\u{ord(broken.object[broken.start]):04x} without its other half", "Unicode text",
+                  code="text-no-unicode") from None
     except RecursionError:
         raise bad("values nested too deeply", "rows of plain values") from None
 
@@ -56,17 +65,17 @@ def rows_of(value: Any, limit: int) -> list[Row]:
 def invocation_rows(value: Any, limit: int) -> list[Row]:
     """The rows of an MLflow /invocations request. Raises `Refused`."""
     if not isinstance(value, Mapping):
-        raise bad(_kind(value), MLFLOW_FORMS)
+        raise bad(kind(value), MLFLOW_FORMS)
     known = [k for k in ("dataframe_records", "dataframe_split", "instances", "inputs") if k in value]
     if len(known) != 1:
-        raise bad(f"the keys {sorted(map(str, value))[:10]}", f"one of {MLFLOW_FORMS}")
+        raise bad(f"the keys {sorted(map(str, value))[:10]}"[:300], f"one of {MLFLOW_FORMS}")
     held = value[known[0]]
     if known[0] == "dataframe_split":
         columns, data = (held.get("columns"), held.get("data")) if isinstance(held, Mapping) else (None, None)
         if not isinstance(columns, list) or not isinstance(data, list) or not all(
                 isinstance(c, str) for c in columns) or len(set(columns)) != len(columns):
-            raise bad(_kind(held), "columns (different texts) and data (a list of rows)", field="dataframe_split")
-        _limit(len(data), limit)
+            raise bad(kind(held), "columns (different texts) and data (a list of rows)", field="dataframe_split")
+        check_number(len(data), limit)
         wrong = [n for n, row in enumerate(data) if not isinstance(row, list) or len(row) != len(columns)]
         if wrong:
             raise bad(f"row {wrong[0]} of another length", f"{len(columns)} values in each row",
@@ -77,7 +86,7 @@ def invocation_rows(value: Any, limit: int) -> list[Row]:
         lengths = {len(v) for v in lists.values()}
         if len(lengths) != 1:
             raise bad(f"columns of {len(lengths)} different lengths", "one length for all columns", field="inputs")
-        _limit(max(lengths), limit)
+        check_number(max(lengths), limit)
         held = [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
     return _checked(held, limit, MLFLOW_FORMS)
 
@@ -85,26 +94,26 @@ def invocation_rows(value: Any, limit: int) -> list[Row]:
 def csv_rows(body: bytes, limit: int) -> list[Row]:
     """The rows of a text/csv request with a header; empty cells are missing. Raises `Refused`."""
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+        lines = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True) if line]
     except (UnicodeDecodeError, csv.Error) as broken:
         raise bad(str(broken)[:200], "comma-separated UTF-8 text with a header") from None
     if not lines or len(set(lines[0])) != len(lines[0]):
         raise bad("no header, or a column twice", "a header of different names")
-    if wrong := [n for n, line in enumerate(lines[1:], 2) if len(line) != len(lines[0])]:
-        raise bad(f"line {wrong[0]} with another number of cells", f"{len(lines[0])} cells in each line")
-    _limit(len(lines) - 1, limit)
+    if wrong := [n for n, line in enumerate(lines[1:]) if len(line) != len(lines[0])]:
+        raise bad("another number of cells", f"{len(lines[0])} cells, as in the header", field=f"rows[{wrong[0]}]")
+    check_number(len(lines) - 1, limit)
     return _checked([{k: v or None for k, v in zip(lines[0], line, strict=True)} for line in lines[1:]], limit, "rows")
 
 
 def _checked(value: Any, limit: int, forms: str) -> list[Row]:
     if not isinstance(value, list) or not value:
-        raise bad("an empty list" if value == [] else _kind(value), forms)
-    _limit(len(value), limit)
-    wrong = [Finding("row-no-object", ERROR, f"rows[{n}]", _kind(row), "an object {column: value}", "correct the row")
+        raise bad("an empty list" if value == [] else kind(value), forms)
+    check_number(len(value), limit)
+    wrong = [Finding("row-no-object", ERROR, f"rows[{n}]", kind(row), "an object {column: value}", "correct the row")
              for n, row in enumerate(value) if not isinstance(row, Mapping)]
     if wrong:
         raise Refused("The request cannot be used", wrong[:100])
-    nested = [Finding("value-nested", ERROR, f"rows[{n}].{name}"[:200], _kind(cell),
+    nested = [Finding("value-nested", ERROR, f"rows[{n}].{name}"[:200], kind(cell),
                       "a number, a text, true, false or null", "give one plain value")
               for n, row in enumerate(value) for name, cell in row.items() if isinstance(cell, (list, dict))]
     if nested:
@@ -112,7 +121,8 @@ def _checked(value: Any, limit: int, forms: str) -> list[Row]:
     return value
 
 
-def _limit(rows: int, limit: int) -> None:
+def check_number(rows: int, limit: int) -> None:
+    """Raise `Refused` for more rows than one request may hold."""
     if rows > limit:
         raise bad(f"{rows:,} rows", f"at most {limit:,} in one request",
                   "send several requests, or score the file with flows/score.py", code="too-many-rows")
@@ -121,9 +131,8 @@ def _limit(rows: int, limit: int) -> None:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise bad(f"the key {twice[:80]!r} twice in one object", "each key once", field=twice[:80], code="key-repeated")
+        twice = _shown(Counter(name for name, _ in pairs).most_common(1)[0][0])
+        raise bad(f"the key {twice!r} twice in one object", "each key once", field=twice, code="key-repeated")
     return found
 
 
@@ -138,10 +147,18 @@ def _float(text: str) -> float:
     return value
 
 
-def _int(text: str) -> int | float:
-    return int(text) if len(text) <= 18 else _float(text)
+def _int(text: str) -> int:
+    """Every digit counts: long whole numbers are mostly ids."""
+    _float(text)
+    return int(text)
 
 
-def _kind(value: Any) -> str:
+def _shown(name: str) -> str:
+    """A key as a message can hold it: short, and Unicode whatever it is."""
+    return name[:80].encode("utf-8", "replace").decode()
+
+
+def kind(value: Any) -> str:
+    """What a JSON value is, in words."""
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

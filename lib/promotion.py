@@ -89,7 +89,10 @@ def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: floa
 
 
 def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> dict[str, Any]:
-    """`challenge` of the run's model and the champion `held`, on held-out rows of the run that the champion never saw."""
+    """`challenge` of the run's model and the champion `held` on held-out rows the like of which neither learnt from.
+
+    Recent rows often come twice, a case that is asked about again: then one may be set aside and its twin learnt from.
+    """
     other = runs.find_run(held["model"].rpartition("/")[2])
     champion = from_bytes(*runs.bundle_of(other))
     split, data = run["split"].task, run["start"].task
@@ -100,9 +103,12 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
     rows, y = table.iloc[held_out].reset_index(drop=True), run["validate"].task["labels"].data["y"][held_out]
     theirs = from_parquet(other["start"].task["table"].data)
     learnt = theirs.iloc[training_rows(other["split"].task["place"].data)]
-    fresh = harvest.unseen(rows, learnt, from_json(split["contract"].data))
+    contract, recent = from_json(split["contract"].data), origin[held_out] != harvest.BASE
+    fresh = harvest.unseen(rows, learnt, contract)
+    if recent.any():
+        fresh &= ~recent | harvest.unseen(rows, table.iloc[training_rows(place)], contract)
     rows, y = rows[fresh].reset_index(drop=True), y[fresh]
-    names = np.where(origin[held_out] == harvest.BASE, "held-out", "recent")[fresh]
+    names = np.where(recent, "recent", "held-out")[fresh]
     scored = {who: model.score(rows)["probability"].to_numpy() for who, model in (("old", champion), ("new", bundle))}
     good = np.isfinite(scored["old"]) & np.isfinite(scored["new"])
     watched = [n for n in bundle.about["scope"].get("protected_columns", ()) if n in rows.columns]

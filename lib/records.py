@@ -33,9 +33,12 @@ def records(bundle: Bundle, sha256: str, rows: Sequence[Mapping[str, Any]], scor
     negative, positive = about["phrases"]
     kept = kept_columns(bundle)
     good, bad = [], []
+    hidden = set(about["scope"].get("pseudonymised_columns", ()))
     for number, row, p, told, error in zip(ids, rows, scores["probability"].tolist(), scores["warnings"],
                                            scores["error"], strict=True):
         inputs, entity = journaled(row, about["scope"], kept, key)
+        if hidden:
+            told, error = (_without_values(text, hidden, kept) for text in (told, error))
         if error:
             bad.append({**common, "id": number, "inputs": inputs[:CUT], "reason": error})
         else:
@@ -67,11 +70,10 @@ def entity_of(row: Mapping[str, Any], scope: Mapping[str, Any], key: bytes) -> s
     hidden, values = set(scope.get("pseudonymised_columns", ())), []
     for name in scope.get("id_columns", ()):
         value = _plain(row.get(name))
-        if value is None or value == "":
+        if value is None or not (text := _text(value)):
             return None
-        text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value).strip()
         values.append(pseudonym(text, key) if name in hidden else text)
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))[:500] if values else None
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else None
 
 
 def pseudonym(value: Any, key: bytes) -> str | None:
@@ -82,12 +84,33 @@ def pseudonym(value: Any, key: bytes) -> str | None:
     """
     if value is None:
         return None
-    text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value).strip()
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, _text(value).encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _without_values(told: str, hidden: set[str], kept: Sequence[str]) -> str:
+    """The notes of a row, those on pseudonymised columns without the values that they quote.
+
+    >>> _without_values("age: 7 is odd; name: 'Ann; or Bo' is no number; age: far", {"name"}, ["age", "name"])
+    'age: 7 is odd; name: unusual or unreadable; age: far'
+    """
+    notes, secret = [], False
+    for note in told.split("; "):
+        column = next((name for name in kept if note.startswith(f"{name}: ")), None)
+        secret = column in hidden if column else secret
+        if not secret:
+            notes.append(note)
+        elif column:
+            notes.append(f"{column}: unusual or unreadable")
+    return "; ".join(notes)
 
 
 def _plain(value: Any) -> Any:
     """A cell as JSON takes it; missing and infinite ones are None."""
+    value = value.item() if hasattr(value, "item") else value
     if value is None or value is pd.NaT or value is pd.NA:
         return None
     if isinstance(value, (str, bool, int)):
@@ -96,4 +119,4 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, (datetime, date)):
         return value.isoformat()
-    return value.item() if hasattr(value, "item") else str(value)
+    return str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -85,8 +86,8 @@ def loads(text: str) -> dict[str, Any]:
     For callers that would show a person a traceback instead, such as Metaflow's `Config(parser=...)`.
     """
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as broken:
+        return json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)  # JSON: a run's own scope
+    except ValueError as broken:
         return {UNREADABLE: str(broken)}
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as parquet
 
 from lib.bundle import SCORE_COLUMNS, Bundle
 from lib.conform import compare_names
@@ -49,6 +53,24 @@ def tally(scored: pd.DataFrame) -> dict[str, Any]:
             "mean_probability": float(scored["probability"].mean()) if good.any() else None}
 
 
+def merge(tallies: Sequence[dict[str, Any]], reasons: int = 20) -> dict[str, Any]:
+    """The tally of the whole, of the tallies of its parts (`lib.shards.score_part`); the `reasons` most frequent stay."""
+    told: dict[str, Any] = {key: sum(t[key] for t in tallies) for key in ("rows", "scored", "refused", "with_warnings")}
+    decisions: Counter[str] = Counter()
+    why: Counter[str] = Counter()
+    doubts: dict[str, dict[str, int]] = {}
+    for one in tallies:
+        decisions.update(one["decisions"])
+        why.update(one["reasons"])
+        for code, cells in one["doubts"].items():
+            doubts[code] = dict(Counter(doubts.get(code, {})) + Counter(cells))
+    total = sum(t["scored"] * (t["mean_probability"] or 0.0) for t in tallies)
+    bins = [{**same[0], "rows": sum(b["rows"] for b in same)}
+            for same in zip(*(t["bins"] for t in tallies), strict=True)]
+    return told | {"decisions": dict(decisions), "mean_probability": total / told["scored"] if told["scored"] else None,
+                   "doubts": doubts, "bins": bins, "reasons": dict(why.most_common(reasons))}
+
+
 def check_out(path: str) -> Path:
     """The path to write to. Raises `Refused` for an unknown ending or a folder that is not there."""
     out, problems = Path(path).expanduser(), []
@@ -69,9 +91,47 @@ def check_out(path: str) -> Path:
 
 def write(scored: pd.DataFrame, out: Path) -> None:
     """Write CSV or Parquet, whole or not at all."""
-    part = out.with_name(f".{out.name}.part{os.getpid()}")
+    part = _beside(out)
     try:
         WRITERS[out.suffix](scored, part)
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
+
+
+def join(parts: Sequence[Path], out: Path) -> None:
+    """Write the rows of files that `write` has written, in this order, into one of the same kind; whole or not at all.
+
+    All have the same columns. Only one of them is held in memory.
+    """
+    part = _beside(out)
+    try:
+        if out.suffix == ".parquet":
+            _join_parquet(parts, part)
+        else:
+            _join_csv(parts, part)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _join_csv(parts: Sequence[Path], out: Path) -> None:
+    taken: list[str] = []
+    with parts[0].open(encoding="utf-8", newline="") as source:
+        next(csv.reader(taken.append(line) or line for line in source))  # a name may hold a line break
+    head = len("".join(taken).encode())
+    with out.open("wb") as file:
+        for number, path in enumerate(parts):
+            with path.open("rb") as rows:
+                rows.seek(head if number else 0)
+                shutil.copyfileobj(rows, file, 1 << 20)
+
+
+def _join_parquet(parts: Sequence[Path], out: Path) -> None:
+    with parquet.ParquetWriter(out, parquet.read_schema(parts[0])) as file:
+        for path in parts:
+            file.write_table(parquet.read_table(path))
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f".{out.name}.part{os.getpid()}")

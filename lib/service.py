@@ -8,6 +8,7 @@ from typing import Any
 
 from lib.findings import ERROR, Finding, Refused
 
+PREFIX = "FIVEFOLD_API_"
 # name -> (default, whole number or text, what it means); the variable is FIVEFOLD_API_<NAME>
 SETTINGS: dict[str, tuple[Any, str]] = {
     "host": ("127.0.0.1", "address to listen on; 0.0.0.0 for all (then set keys)"),
@@ -19,21 +20,26 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "rate": (0, "requests a minute of one client and process; 0: no limit"),
     "problem": ("", "name of the problem to serve; default: the one whose model was promoted last"),
     "model": ("", "a training run to serve whatever is promoted, such as TrainFlow/1700000000"),
+    "spool": ("", "folder for what the journal does not take; default: journal-spool beside the runs"),
 }
 
 
 def settings(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """{name: value} of `SETTINGS`. Raises `Refused` naming every value that cannot be used."""
-    values, problems = {}, []
+    values: dict[str, Any] = {}
+    problems = []
     for name, (default, meaning) in SETTINGS.items():
-        given = environment.get(f"FIVEFOLD_API_{name.upper()}", "")
+        given = environment.get(f"{PREFIX}{name.upper()}", "")
         values[name] = given or default
         if given and isinstance(default, int):
-            if given.isdigit() and (int(given) > 0 or default == 0):
-                values[name] = int(given)
-            else:
-                problems.append(Finding("setting-wrong", ERROR, f"FIVEFOLD_API_{name.upper()}", repr(given),
+            values[name] = int(given) if given.isdecimal() and len(given) < 16 else -1
+            if values[name] < min(1, default) or (name == "port" and values[name] > 65535):
+                problems.append(Finding("setting-wrong", ERROR, f"{PREFIX}{name.upper()}", repr(given)[:80],
                                         f"a whole number ({meaning})", "correct or unset it"))
+    known = {f"{PREFIX}{name.upper()}" for name in SETTINGS}  # one that is misspelt could leave the server open
+    unknown = [name for name in environment if name.startswith(PREFIX) and name not in known]
+    problems += [Finding("setting-unknown", ERROR, name, "no such setting", ", ".join(sorted(known)),
+                         "correct or unset it") for name in unknown]
     if problems:
         raise Refused("The API cannot start", problems)
     values["keys"] = tuple(key.strip() for key in str(values["keys"]).split(",") if key.strip())

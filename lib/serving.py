@@ -6,21 +6,25 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from lib import journal_promotions, runs
+from lib import journal_promotions, records, runs
 from lib.bundle import Bundle, from_bytes
 from lib.decision import with_threshold
-from lib.findings import ERROR, Finding, Refused
+from lib.doubts import Doubt
+from lib.findings import ERROR, WARNING, Finding, Refused
+from lib.journal import utc_now
 from lib.schema import Column, Schema
+from lib.scope import problem_name
 
 log = logging.getLogger("fivefold")
 _JSON_TYPES = {"numeric": ["number", "string"], "boolean": ["boolean", "string", "number"]}
 FOLLOW_SECONDS = 1.0  # how often a server asks whether another model was promoted
+MOST_NOTES = 20
 
 
 @dataclass(frozen=True)
@@ -122,23 +126,37 @@ def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFra
         raise Refused("The request does not fit the model", missing)
     known = {c.name for c in schema.columns} | {schema.target}
     unknown = sorted({name for row in rows for name in row} - known)
-    return pd.DataFrame(columns), [f"{name}: not a column of the model, ignored" for name in unknown[:20]]
+    notes = [f"{name[:80]}: not a column of the model, ignored" for name in unknown[:MOST_NOTES]]
+    return pd.DataFrame(columns), notes + ([f"and {more:,} more"] if (more := len(unknown) - MOST_NOTES) > 0 else [])
 
 
-def refuse_bad_rows(scores: pd.DataFrame, several: bool) -> None:
-    """Raise `Refused` naming each row that could not be read (the first 100)."""
-    wrong = [Finding("value-unreadable", ERROR, (f"rows[{n}]." if several else "") + told.partition(":")[0],
-                     told.partition(": ")[2], "a value of the column's kind", "correct the value, or null for unknown")
-             for n, error in enumerate(scores["error"]) if error for told in error.split("; ")]
+def refuse_bad_rows(found: Iterable[Doubt], several: bool) -> None:
+    """Raise `Refused` naming each cell that could not be read (the first 100), of what `Bundle.assess` doubts."""
+    wrong = [Finding("value-unreadable", ERROR, (f"rows[{n}]." if several else "") + column,
+                     text.removeprefix(f"{column}: "), "a value of the column's kind",
+                     "correct the value, or null for unknown")
+             for n, cells in sorted(_of_rows(found, ERROR).items()) for column, text in cells]
     if wrong:
         raise Refused("The request does not fit the model", wrong[:100])
 
 
-def answers(scores: pd.DataFrame, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """[{id, probability, decision, warnings: [...]}] of scored rows."""
-    return [{"id": number, "probability": p, "decision": decision, "warnings": told.split("; ") if told else []}
-            for number, p, decision, told in zip(ids, scores["probability"].tolist(), scores["decision"],
-                                                 scores["warnings"], strict=True)]
+def answers(scores: pd.DataFrame, found: Iterable[Doubt], ids: Sequence[str]) -> list[dict[str, Any]]:
+    """[{id, probability, decision, warnings: [...]}] of the rows that `Bundle.assess` has scored and doubted."""
+    told = _of_rows(found, WARNING)
+    return [{"id": number, "probability": p, "decision": decision, "warnings": [text for _, text in told.get(n, ())]}
+            for n, (number, p, decision) in enumerate(zip(ids, scores["probability"].tolist(), scores["decision"],
+                                                          strict=True))]
+
+
+def rejects(model: Model, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused,
+            key: bytes) -> list[dict[str, Any]]:
+    """Lines for the journal of rows that were refused together, as a table."""
+    scope, kept, now = model.bundle.about["scope"], records.kept_columns(model.bundle), utc_now()
+    hidden = scope.get("pseudonymised_columns", ())  # findings quote values
+    reason = "; ".join(f"{f.subject}: {'unreadable' if f.subject in hidden else f.found}" for f in why.findings)
+    return [{"id": number, "at": now, "problem": problem_name(scope), "model": model.pathspec, "source": "api",
+             "inputs": records.journaled(row, scope, kept, key)[0][:records.CUT], "reason": reason[:records.CUT]}
+            for number, row in zip(ids, rows, strict=True)]
 
 
 def contract_schema(schema: Schema) -> dict[str, Any]:
@@ -155,6 +173,16 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
         if not column.nullable:
             required.append(column.name)
     return {"type": "object", "properties": fields, "required": required, "additionalProperties": True}
+
+
+def _of_rows(found: Iterable[Doubt], severity: str) -> dict[int, list[tuple[str, str]]]:
+    """{row: [(column, text)]}; a value may hold whatever stands between joined texts."""
+    told: dict[int, list[tuple[str, str]]] = {}
+    for doubt in (d for d in found if d.severity == severity):
+        texts = [doubt.texts] * len(doubt.rows) if isinstance(doubt.texts, str) else doubt.texts
+        for n, text in zip(doubt.rows.tolist(), texts, strict=True):
+            told.setdefault(n, []).append((doubt.column, text))
+    return told
 
 
 def _described(column: Column) -> str:
@@ -180,4 +208,6 @@ def _text(value: Any, column: Column) -> str | None:
         return next((level for level in column.levels if level.lower() == str(value).lower()), str(value).lower())
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value)) if str(value) not in column.levels else str(value)
+    if column.kind == "numeric":  # among texts, and read as they are: 1.234 is no 1,234
+        return str(value).replace(".", column.parse.get("decimal", "."))
     return str(value)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from frontend import form, model_choice, shield
+from frontend import form, model_choice, reading, recording, shield, uploads
 from frontend.drawing import draw
 from frontend.words import plain
-from lib import batch, cases, charts_case, sources
+from lib import batch, cases, charts_case
 from lib.bundle import Bundle
+from lib.journal_writer import NotKept
+from lib.serving import Model
 
-TYPES = ["csv", "tsv", "txt", "gz", "parquet", "feather"]
 RESULT = "batch_result"  # session state: the last scored file; it stays with its visitor, no cache holds it
 SHOWN = 200              # rows of a table on the page; the download has them all
 DOUBTS = {"unseen": "not seen in training", "outside": "outside the training range", "missing": "unexpectedly missing",
@@ -23,41 +24,58 @@ DOUBTS = {"unseen": "not seen in training", "outside": "outside the training ran
 
 
 def main() -> None:
-    bundle = model_choice.bundle()
+    model = model_choice.model()
+    bundle = model.bundle
     st.title("Score a file")
     st.text("Each row comes back with its probability and decision, or with the reason why it cannot be scored.")
     with st.expander("The columns it must have"):
         st.dataframe(contract(bundle), hide_index=True)
         st.download_button("Template", pd.DataFrame(columns=bundle.schema.names()).to_csv(index=False), "template.csv",
                            "text/csv", icon=":material/download:")
-    file = st.file_uploader("CSV, TSV, Parquet or Feather, also compressed by gzip", type=TYPES)
+    file = st.file_uploader("CSV, TSV, Parquet or Feather, also compressed by gzip", type=uploads.TYPES)
     if file is None:
         st.session_state.pop(RESULT, None)
         return
-    key = (file.file_id, bundle.about["provenance"]["pathspec"], bundle.about["threshold"]["value"])
+    key = (file.file_id, model.pathspec, bundle.about["threshold"]["value"])
     kept = st.session_state.get(RESULT)
     if not kept or kept["key"] != key:
         st.session_state.pop(RESULT, None)
-        kept = {"key": key, "name": Path(file.name).stem, **score(bundle, file.name, file.getbuffer())}
+        try:
+            kept = {"key": key, "name": Path(file.name).stem, **score(model, file.name, file.getbuffer())}
+        except NotKept as lost:
+            recording.tell_lost(str(lost))
+            return
         st.session_state[RESULT] = kept
     show(bundle, kept)
 
 
-def score(bundle: Bundle, name: str, blob: Any) -> dict[str, Any]:
-    """{scored, tally, findings, md5} of an uploaded file; raises `Refused` with the reasons where it cannot be used."""
+def score(model: Model, name: str, blob: Any) -> dict[str, Any]:
+    """{scored, tally, findings, md5, where} of an uploaded file, after all its rows were recorded.
+
+    Raises `Refused` with the reasons where it cannot be used, and `NotKept`.
+    """
     bar = st.progress(0.0, "Reading …")
+
+    def say(what: str, done: int, of: int) -> None:
+        bar.progress(done / max(1, of), f"{done:,} of {of:,} rows {what}")
+
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            endings = [s for s in Path(name).suffixes[-2:] if s.lower().lstrip(".") in TYPES]
-            path = Path(folder) / f"upload{''.join(endings)}"
-            path.write_bytes(blob)
-            table = sources.read(str(path))
-        scored, tally, found = batch.score_batch(
-            bundle, table.frame, table.md5, progress=lambda done, of: bar.progress(
-                done / max(1, of), f"{done:,} of {of:,} rows scored"))
+        table = uploads.table(name, blob)
+        scored, tally, found = batch.score_batch(model.bundle, table.frame, _key(model, table.md5),
+                                                 progress=partial(say, "scored"))
+        where = recording.keep_table(model, table.frame, scored, partial(say, "recorded"))
     finally:
         bar.empty()
-    return {"scored": scored, "tally": tally, "findings": [*table.findings, *found], "md5": table.md5}
+    return {"scored": scored, "tally": tally, "findings": [*table.findings, *found], "md5": table.md5, "where": where}
+
+
+def _key(model: Model, md5: str) -> str:
+    """What the ids of a file's rows are made of. Another threshold than the trained one gives others: what is on record
+    under an id is what was decided.
+    """
+    value = model.bundle.about["threshold"]["value"]
+    trained = reading.bundle(model.pathspec.rpartition("/")[2]).about["threshold"]["value"]
+    return md5 if value == trained else f"{md5} at {value!r}"
 
 
 def show(bundle: Bundle, kept: dict[str, Any]) -> None:
@@ -97,7 +115,8 @@ def show(bundle: Bundle, kept: dict[str, Any]) -> None:
     two.download_button("Parquet, for a program", lambda: scored.to_parquet(index=False),
                         f"{kept['name']}-scored.parquet", "application/vnd.apache.parquet", icon=":material/download:",
                         on_click="ignore", help="Every value as it came.")
-    st.caption(f"Model {kept['key'][1]} · file md5 {kept['md5']} · the same file and model give the same ids")
+    st.caption(f"Model {kept['key'][1]}, acting at {threshold:.1%} or more · file md5 {kept['md5']} · the same file, "
+               f"model and threshold give the same ids{recording.WAITS if kept['where'] == 'spool' else ''}")
 
 
 def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:

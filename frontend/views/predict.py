@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from frontend import form, model_choice, shield
+from frontend import form, model_choice, recording, shield
 from frontend.drawing import draw
 from frontend.words import plain, shown
-from lib import cases, charts_case, explain, whatif
+from lib import cases, charts_case, decision, explain, whatif
 from lib.bundle import Bundle
 from lib.findings import Refused
+from lib.journal_writer import NotKept
+from lib.serving import Model
 
 API = "http://127.0.0.1:8000/predict"
 ANSWER = "answer"  # session state: what was asked last and what was answered
+NEEDED = "a value is needed; training never saw it missing"
 
 
 def main() -> None:
-    bundle = model_choice.bundle()
+    model = model_choice.model()
+    bundle = model.bundle
     scope = bundle.about["scope"]
     st.title(plain(scope["title"] or f"Predict {scope['target']}"))
     if scope["question"]:
@@ -29,23 +34,37 @@ def main() -> None:
     with left:
         asked = form.case_form(bundle)
         if asked is not None:
-            st.session_state[ANSWER] = answer(bundle, asked)
+            st.session_state[ANSWER] = answer(model, asked)
     told = st.session_state.get(ANSWER)
     with right:
-        if told and told["model"] == bundle.about["provenance"]["pathspec"]:
-            show(bundle, told)
+        if told and told["model"] == model.pathspec:
+            now = bundle.about["threshold"]["value"]
+            then = bundle if now == told["threshold"]["value"] else decision.with_threshold(bundle, told["threshold"])
+            show(then, told, now)
         else:
             st.info("The form holds a typical case. Change what you know and press Predict.",
                     icon=":material/arrow_back:")
 
 
-def answer(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any]:
-    """What is shown at once of one case: {model, id, case, gaps} and, without gaps, what `Bundle.score` says of it."""
-    told: dict[str, Any] = {"model": bundle.about["provenance"]["pathspec"], "id": str(uuid.uuid4()), "case": case,
-                            "gaps": form.gaps(bundle, case)}
+def answer(model: Model, case: dict[str, Any]) -> dict[str, Any]:
+    """What is shown at once of one case, after it was recorded: {model, id, case, gaps, threshold, where} and, without
+    gaps, what `Bundle.score` says of it. What could not be recorded is not answered: `lost` says why.
+    """
+    bundle, number, began = model.bundle, str(uuid.uuid4()), time.perf_counter()
+    told: dict[str, Any] = {"model": model.pathspec, "id": number, "case": case, "gaps": form.gaps(bundle, case),
+                            "threshold": {k: bundle.about["threshold"][k] for k in ("value", "why")}, "where": ""}
     if told["gaps"]:
-        return told
-    return told | bundle.score(cases.raw_table(case, bundle.schema)).iloc[0].to_dict()
+        scores = pd.DataFrame([{"probability": float("nan"), "decision": "", "warnings": "",
+                                "error": "; ".join(f"{name}: {NEEDED}" for name in told["gaps"])}])
+    else:
+        scores = bundle.score(cases.raw_table(case, bundle.schema))
+    took = 1000 * (time.perf_counter() - began)
+    rows = cases.request_body(case, bundle.schema)["rows"]  # as a program would send them
+    try:
+        told["where"] = recording.keep(model, rows, scores, [number], took)
+    except NotKept as lost:
+        return told | {"lost": str(lost)}
+    return told if told["gaps"] else told | {str(name): value for name, value in scores.iloc[0].items()}
 
 
 def reasons(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any] | Refused:
@@ -55,8 +74,14 @@ def reasons(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any] | Refused:
         return refused
 
 
-def show(bundle: Bundle, told: dict[str, Any]) -> None:
-    """The answer, its reasons, what would turn it, and how a program asks for the same."""
+def show(bundle: Bundle, told: dict[str, Any], now: float) -> None:
+    """The answer at the threshold it was given at, its reasons, what would turn it, and how a program asks for it.
+
+    `now`: the threshold that counts now.
+    """
+    if "lost" in told:
+        recording.tell_lost(told["lost"])
+        return
     if told["gaps"]:
         st.error("A value is needed; training never saw these columns missing:", icon=":material/error:")
         st.text(", ".join(told["gaps"]))
@@ -66,12 +91,15 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
         st.text(told["error"])
         return
     threshold = bundle.about["threshold"]
-    decision = bundle.about["phrases"][int(told["probability"] >= threshold["value"])]
+    said = bundle.about["phrases"][int(told["probability"] >= threshold["value"])]
     one, two = st.columns(2)
     one.metric("Probability", f"{told['probability']:.1%}", border=True,
                help=plain(f"Calibrated: of cases like it about that share {bundle.about['phrases'][1]}."))
-    two.metric("Decision", plain(decision), border=True, help=plain(
+    two.metric("Decision", plain(said), border=True, help=plain(
         f"{bundle.about['phrases'][1]!r} at {threshold['value']:.1%} or more: {threshold['why']}"))
+    if now != threshold["value"]:
+        st.info(f"Decided at {threshold['value']:.1%}. The threshold is {now:.1%} now: press Predict to decide by it.",
+                icon=":material/autorenew:")
     for doubt in filter(None, told["warnings"].split("; ")):
         st.warning(plain(doubt), icon=":material/warning:")
     reference = bundle.about["reference"]
@@ -92,7 +120,7 @@ def show(bundle: Bundle, told: dict[str, Any]) -> None:
         st.caption("For the REST API, once one runs at this address.")
         st.code(cases.curl(body, API), language="bash", wrap_lines=True)
         st.code(cases.python(body, API), language="python", wrap_lines=True)
-    st.caption(f"Model {told['model']} · prediction {told['id']}")
+    st.caption(f"Model {told['model']} · prediction {told['id']}{recording.WAITS if told['where'] == 'spool' else ''}")
 
 
 def show_reasons(why: dict[str, Any], before: dict[str, Any] | None = None) -> None:

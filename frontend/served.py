@@ -1,0 +1,116 @@
+"""Served: the journal as the app sees it, and what it says is served now.
+
+A journal that fails is told and breaks no page: asking it raises `Refused`, and what was served last stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from frontend.reading import TTL
+from lib import journal, journal_writer, settings
+from lib import journal_promotions as promotions
+from lib.findings import ERROR, Finding, Refused
+
+log = logging.getLogger("fivefold")
+Answer = TypeVar("Answer")
+
+
+def state() -> dict[str, Any]:
+    """{line: the promotion in force of the problem that was promoted last, or None; trouble: why the journal could not
+    be read now, or ""}. Asked every `TTL` seconds; while there is trouble the line is the last one known.
+    """
+    url, known = settings.journal_place(), _known()
+    told = _state_now(url)
+    if not told["trouble"]:
+        known[url] = told["line"]
+    return {"line": known.get(url), "trouble": told["trouble"]}
+
+
+def line() -> dict[str, Any] | None:
+    """The promotion in force of the problem that was promoted last; None where nothing is promoted."""
+    return state()["line"]
+
+
+def record_of(problem: str) -> dict[str, Any]:
+    """{history, held, earlier, waiting} of a problem: all lines of its promotions (newest first), the one in force,
+    what a rollback returns to, and the challenger that waits. Raises `Refused`.
+    """
+    return _record_now(settings.journal_place(), problem)
+
+
+def forget() -> None:
+    """What is served was changed here: ask anew."""
+    _state_now.clear()
+    _record_now.clear()
+
+
+def ask(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
+    """What `question(engine, ...)` of `lib` says. Raises `Refused`, also where the journal does not answer."""
+    try:
+        return question(engine(), *about, **more)
+    except Refused:
+        raise
+    except Exception as broken:  # drivers raise many kinds
+        log.warning("the journal did not answer: %s", broken)
+        _opened.clear()  # a file that was replaced has to be brought to the newest revision
+        said = str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__]
+        raise Refused("The journal does not answer", [Finding(
+            "journal-unreachable", ERROR, "journal", said[0][:200], "a journal that answers",
+            "try again; if it stays so, see FIVEFOLD_JOURNAL and the log of the app")]) from None
+
+
+def engine() -> Any:
+    """The journal, opened once. Raises `Refused`; one that cannot be opened is tried again after `TTL` seconds."""
+    url, failed = settings.journal_place(), _failed()
+    if url in failed and time.monotonic() - failed[url][0] < TTL:
+        raise failed[url][1].with_traceback(None)
+    try:
+        return _opened(url)
+    except Refused as refused:
+        failed[url] = (time.monotonic(), refused)
+        raise
+
+
+@st.cache_resource(show_spinner=False)
+def _opened(url: str) -> Any:
+    found = journal.open_journal(url)
+    journal_writer.empty(found, settings.spool_place(), journal_writer.LOT)
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _failed() -> dict[str, tuple[float, Refused]]:
+    """{url: (when, why)} of journals that could not be opened, for all visitors."""
+    return {}
+
+
+@st.cache_resource(show_spinner=False)
+def _known() -> dict[str, dict[str, Any] | None]:
+    """{url: the newest line that was read}, for all visitors."""
+    return {}
+
+
+@st.cache_data(ttl=TTL, show_spinner=False)
+def _state_now(url: str) -> dict[str, Any]:
+    try:
+        return {"line": ask(_newest), "trouble": ""}
+    except Refused as refused:
+        return {"line": None, "trouble": "; ".join(f.found for f in refused.findings)}
+
+
+@st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
+def _record_now(url: str, problem: str) -> dict[str, Any]:
+    held = ask(promotions.champion, problem)
+    return {"history": ask(promotions.history, problem), "held": held, "waiting": ask(promotions.waiting, problem),
+            "earlier": ask(promotions.before, problem, held) if held else None}
+
+
+def _newest(journal_engine: Any) -> dict[str, Any] | None:
+    problem = promotions.newest_problem(journal_engine)
+    return promotions.champion(journal_engine, problem) if problem else None

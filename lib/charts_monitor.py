@@ -1,0 +1,65 @@
+"""Charts of the monitor: performance and traffic over the windows, and a column's spread before and now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from lib.charts_style import ACCENT, POSITIVE, QUIET, empty, styled
+
+HEIGHT = 240
+LINES = {"estimated, without labels": ACCENT, "realised, from labels": POSITIVE}
+
+
+def performance(reports: Sequence[Mapping[str, Any]]) -> Any:
+    """ROC AUC of each window with its 95% interval: estimated, and realised where there are labels."""
+    data = [{"end": r["end"][:10], "what": what, "model": r["model"],
+             **{k: auc.get(k) for k in ("value", "low", "high")}}
+            for r in reports for key, what in zip(("estimated", "realised"), LINES, strict=True)
+            if (auc := (r[key] or {}).get("auc") or {}).get("value") is not None]
+    if not data:
+        return empty("ROC AUC by window")
+    base = alt.Chart(alt.Data(values=data)).encode(
+        x=alt.X("end:O", title="window ending on", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        color=alt.Color("what:N", scale=alt.Scale(domain=list(LINES), range=list(LINES.values())), title=None))
+    tips = [alt.Tooltip("end:N"), alt.Tooltip("what:N"), *(alt.Tooltip(f"{f}:Q", format=".3f") for f in (
+        "value", "low", "high")), alt.Tooltip("model:N")]
+    dots = base.mark_line(point=True).encode(y=alt.Y("value:Q", title="ROC AUC", scale=alt.Scale(zero=False)),
+                                             tooltip=tips)
+    spread = base.mark_rule(opacity=0.45).encode(y=alt.Y("low:Q", title="ROC AUC"), y2="high:Q")
+    return styled(alt.layer(spread, dots), "ROC AUC by window", height=HEIGHT)
+
+
+def traffic(reports: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows of each window: answered, answered with a warning, refused."""
+    data = [{"end": r["end"][:10], "what": what, "rows": rows} for r in reports for what, rows in (
+        ("answered", round(r["rows"] * (1 - (r["warned"] or 0)))),
+        ("with warnings", round(r["rows"] * (r["warned"] or 0))),
+        ("refused", r["rejects"]))]
+    if not data:
+        return empty("Traffic")
+    chart = alt.Chart(alt.Data(values=data)).mark_bar().encode(
+        x=alt.X("end:O", title="window ending on", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        y=alt.Y("rows:Q", title="rows"), color=alt.Color("what:N", title=None, scale=alt.Scale(
+            domain=["answered", "with warnings", "refused"], range=[ACCENT, POSITIVE, QUIET])),
+        tooltip=["end:N", "what:N", alt.Tooltip("rows:Q", format=",")])
+    return styled(chart, "Traffic by window", height=HEIGHT)
+
+
+def two_spreads(line: Mapping[str, Any], compact: bool = False) -> Any:
+    """A column's shares in the training rows and in the window, side by side."""
+    data = [{"bin": b["label"], "i": i, "what": what, "share": b[key] or 0.0} for i, b in enumerate(line["bins"])
+            for key, what in (("reference", "training"), ("current", "this window"))]
+    if not data:
+        return empty(str(line["column"]), compact)
+    chart = alt.Chart(alt.Data(values=data)).mark_bar(clip=True).encode(
+        x=alt.X("bin:N", sort=alt.SortField("i"), title=None, axis=alt.Axis(
+            labels=not compact, ticks=not compact, labelAngle=-40, labelLimit=120)),
+        xOffset=alt.XOffset("what:N", sort=["training", "this window"]),
+        y=alt.Y("share:Q", title=None if compact else "share of the rows", axis=alt.Axis(format=".0%", tickCount=3)),
+        color=alt.Color("what:N", title=None, legend=None if compact else alt.Legend(orient="top"), scale=alt.Scale(
+            domain=["training", "this window"], range=[QUIET, POSITIVE])),
+        tooltip=["bin:N", "what:N", alt.Tooltip("share:Q", format=".1%")])
+    return styled(chart, None if compact else str(line["column"]), compact, height=None if compact else HEIGHT)

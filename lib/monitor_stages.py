@@ -1,0 +1,113 @@
+"""Monitor stages: the body of each step of `flows/monitor.py`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from lib import alerts, journal, journal_alerts, journal_labels, journal_reports, monitoring, trigger
+from lib import journal_promotions as promotions
+from lib.findings import ERROR, WARNING, Finding, Refused, from_dicts
+from lib.settings import journal_place
+
+
+def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list[tuple[str, str]]]:
+    """(problem, the present in ISO, windows as ISO times, oldest first). Raises `Refused`."""
+    engine = journal.open_journal(journal_place())
+    try:
+        time = datetime.fromisoformat(now) if now else journal.utc_now()
+        time = time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+    except ValueError:
+        raise _refused("monitor-now", repr(now), "a time in ISO 8601", "correct --now") from None
+    if not days > 0 or last < 0:
+        raise _refused("monitor-days", f"--days {days:g} --last {last}", "days above 0, last 0 or more", "correct it")
+    name = problem or promotions.newest_problem(engine)
+    span = journal.span(engine, name) if name else None
+    if not name or span is None:
+        raise _refused("journal-empty", f"no predictions{f' of {name!r}' if name else ''}", "predictions on record",
+                       "answer some with the API, the app or flows/score.py, then monitor")
+    found = monitoring.windows(*span, days, time)
+    return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in (found[-last:] if last else found)]
+
+
+def judge(name: str, windows: list[tuple[str, str]],
+          time: str) -> tuple[list[dict], dict, list[dict], list[dict]]:
+    """(reports, whether to retrain, findings of the newest window, `timeline`); the reports are kept in the journal."""
+    engine, now = journal.open_journal(journal_place()), datetime.fromisoformat(time)
+    journal_labels.settle(engine, name, now)
+    reference = cache(monitoring.reference_of)
+    reports = []
+    for start, end in windows:
+        since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
+        frame = journal.read_predictions(engine, name, since, until, columns=(
+            "id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms"))
+        frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # for a past --now: not known then
+        report = monitoring.judge_window(frame, journal.count_rejects(engine, name, since, until), since, until, now,
+                                         reference)
+        journal_reports.keep(engine, name, report, now)
+        reports.append(report)
+        bad = "bad: " + "; ".join(report["reasons"]) if report["bad"] else "not bad"
+        print(f"{start[:10]} to {end[:10]}: {report['rows']:,} rows, {report['rejects']:,} refused, {bad}", flush=True)
+    held = [r for r in journal_reports.reports(engine, name) if r["end"] <= time]
+    decided = trigger.due(held, now, last_challenge(engine, name, now))
+    events = [e for e in timeline(engine, name) if e["at"] <= time]
+    return reports, decided, reports[-1]["findings"] if reports else [], events
+
+
+def timeline(engine: Any, name: str) -> list[dict[str, str]]:
+    """[{at, what, told}] of promotions, alerts and judged windows, oldest first."""
+    events = [{"at": line["at"].isoformat(sep=" ", timespec="minutes"), "what": line["action"],
+               "told": f"{line['model']} at threshold {line['threshold']:.3g}, by {line['who']}: {line['why']}"}
+              for line in promotions.history(engine, name)]
+    events += [{"at": line["at"].isoformat(sep=" ", timespec="minutes"), "what": "alert",
+                "told": f"{line['message']} (sent: {', '.join(c for c, r in line['sent'].items() if r == 'sent')})"}
+               for line in journal_alerts.alerts(engine, name)]
+    events += [{"at": report["end"].replace("T", " ")[:16], "what": "bad window" if report["bad"] else "window",
+                "told": window_told(report)} for report in journal_reports.reports(engine, name)]
+    return sorted(events, key=lambda event: event["at"])
+
+
+def window_told(report: dict[str, Any]) -> str:
+    """A window in one line."""
+    auc = {key: ((report[key] or {}).get("auc") or {}).get("value") for key in ("estimated", "realised")}
+    told = {key: "not judged" if value is None else f"{value:.3f}" for key, value in auc.items()}
+    drifted = [line["column"] for line in report["drift"] if line.get("drifted")]
+    return (f"{report['rows']:,} rows, ROC AUC estimated {told['estimated']}, realised {told['realised']} "
+            f"(labels for {report['coverage'] or 0:.0%}), drifted: {', '.join(drifted[:5]) or 'nothing'}")
+
+
+def act(name: str, reports: list[dict], told: list[dict], time: str, cooldown: float) -> tuple[list[dict], dict]:
+    """(alerts sent, rows that retention removed)."""
+    engine, now = journal.open_journal(journal_place()), datetime.fromisoformat(time)
+    findings = [f for f in from_dicts(told) if f.severity in (WARNING, ERROR)]
+    sent = alerts.send(engine, name, findings, alerts.channels(os.environ), cooldown_hours=cooldown, now=now)
+    model = next((r["model"] for r in reversed(reports) if r["model"]), None)
+    scope = monitoring.scope_of(model) if model else {}
+    purged = journal.purge(engine, name, scope.get("retention_days"), now)
+    return [{**line, "at": line["at"].isoformat()} for line in sent], purged
+
+
+def last_challenge(engine: Any, name: str, now: datetime) -> datetime | None:
+    """When a challenger was last judged or the champion replaced by a model; the first promotion does not count."""
+    lines = [line for line in promotions.history(engine, name) if line["at"] <= now and line["action"] not in (
+        promotions.THRESHOLD, promotions.ROLLED_BACK) and line["replaces"] != 0]
+    return lines[0]["at"] if lines else None
+
+
+def closing_words(name: str, reports: list[dict], decided: dict, sent: list[dict]) -> str:
+    """What a person reads at the end."""
+    newest = reports[-1] if reports else {"findings": []}
+    warned = [f for f in newest["findings"] if f["severity"] == WARNING]
+    lines = [f"Problem {name}: {len(reports)} windows judged; in the newest {len(warned)} warnings"]
+    lines += [f"  {f['code']} [{f['subject']}]: {f['found']}" for f in warned[:12]]
+    lines.append(f"Alerts sent: {len(sent)}")
+    lines.append(f"Retrain: {'yes' if decided['retrain'] else 'no'} ({decided['why']})")
+    if decided["retrain"]:
+        lines.append("Next: python flows/retrain.py")
+    return "\n".join(lines)
+
+
+def _refused(code: str, found: str, expected: str, action: str) -> Refused:
+    return Refused("There is nothing to monitor", [Finding(code, ERROR, "monitor", found, expected, action)])

@@ -1,0 +1,167 @@
+"""Monitoring: one window of the journal against what the model was chosen on; JSON-ready reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib import runs
+from lib.bundle import Bundle, from_bytes
+from lib.conform import conform
+from lib.drift import drift_findings, drift_table, score_drift
+from lib.estimate import estimate, performance_findings, realised
+from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from lib.intervals import wilson
+from lib.splits import HOLDOUT, training_rows
+from lib.tables import from_parquet
+
+MOST_REFERENCE = 20_000  # training rows that are compared with a window; more sharpen nothing that matters
+WARNED, REJECTED = 0.05, 0.02  # shares of rows with warnings, of refused rows, that are proven exceeded to be told
+STALE_DAYS = 365               # age of a model's data
+HEAVY = 0.1  # sum of weight x distance over drifted columns from which drift alone asks for retraining
+ASK_FOR_RETRAINING = ("performance-realised", "performance-estimated", "calibration-realised")
+
+
+def windows(first: datetime, last: datetime, days: float, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Half-open windows of `days` from the midnight before the first prediction; the last one may still be running, and
+    ends at `now`.
+
+    >>> from datetime import datetime as t
+    >>> [(a.day, b.day) for a, b in windows(t(2026, 1, 1, 5), t(2026, 1, 16), 7, t(2026, 1, 17))]
+    [(1, 8), (8, 15), (15, 17)]
+    """
+    start, found = datetime(first.year, first.month, first.day), []
+    while start <= last and start < now:
+        found.append((start, min(start + timedelta(days=days), now)))
+        start += timedelta(days=days)
+    return found
+
+
+def reference_of(pathspec: str) -> dict[str, Any]:
+    """What a window is compared with, of the run that trained its model: bundle, training rows, held-out scores."""
+    run = runs.find_run(pathspec.rpartition("/")[2])
+    bundle = from_bytes(*runs.bundle_of(run))
+    typed, place = from_parquet(run["split"].task["typed"].data), run["split"].task["place"].data
+    train = training_rows(place)
+    if len(train) > MOST_REFERENCE:
+        train = np.sort(np.random.default_rng(0).choice(train, MOST_REFERENCE, replace=False))
+    held = typed.iloc[np.flatnonzero(place == HOLDOUT)]
+    return {"bundle": bundle, "typed": typed.iloc[train].reset_index(drop=True),
+            "scores": bundle.probability(held), "trained": bundle.about["provenance"].get("started")}
+
+
+def scope_of(pathspec: str) -> dict[str, Any]:
+    """The problem of the run that trained a model; {} where it cannot be read."""
+    return dict(runs.artifact(runs.find_run(pathspec.rpartition("/")[2]), "start", "problem") or {})
+
+
+def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: datetime, now: datetime,
+                 reference_for: Any = reference_of, seed: int = 0) -> dict[str, Any]:
+    """The report on the predictions of one window (`lib.journal.read_predictions`); JSON-ready.
+
+    Judged are the rows of the model that answered last; how many others there were is said. Keys: start, end, model,
+    rows, others, rejects, drift, score, estimated, realised, coverage (share of rows with a label), delay_days (median),
+    warned, latency_ms, findings, bad (whether it asks for a new model), reasons.
+    """
+    told: dict[str, Any] = {"start": start.isoformat(), "end": end.isoformat(), "model": None, "rows": 0, "others": 0,
+                            "rejects": rejects, "drift": [], "score": None, "estimated": None, "realised": None,
+                            "coverage": None, "delay_days": None, "warned": None, "latency_ms": None, "bad": False,
+                            "reasons": [], "findings": []}
+    if not len(frame):
+        nothing = Finding("no-traffic", NOT_APPLICABLE if not rejects else WARNING, "journal",
+                          "no predictions" + (f", {rejects:,} refused rows" if rejects else ""), "predictions",
+                          "see that the callers reach the API" if not rejects else "look at the refused rows")
+        return {**told, "findings": [nothing.to_dict()]}
+    model = str(frame["model"].iloc[-1])
+    mine = frame[frame["model"] == model]
+    reference = reference_for(model)
+    bundle: Bundle = reference["bundle"]
+    scope, importance = bundle.about["scope"], {
+        line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])}
+    typed = typed_inputs(mine["inputs"], bundle)
+    q, threshold = mine["probability"].to_numpy(), float(mine["threshold"].iloc[-1])
+    kinds = {c.name: c.kind for c in bundle.schema.columns
+             if c.used and c.name not in scope.get("pseudonymised_columns", ())}
+    drift = drift_table(reference["typed"], typed, kinds, importance)
+    score = score_drift(reference["scores"], q)
+    costs = (scope.get("cost_miss", 1.0), scope.get("cost_false_alarm", 1.0))
+    known = mine["label"].notna().to_numpy()
+    estimated = estimate(q, threshold, *costs, seed=seed)
+    real = realised(mine["label"].to_numpy()[known].astype(int), q[known], threshold, *costs)
+    delay = (mine["labelled_at"] - mine["at"])[known]
+    warned = int((mine["warnings"] != "").sum())
+    latency = mine["latency_ms"].dropna()
+    findings = [*drift_findings(drift, score),
+                *performance_findings(estimated, real, bundle.about["evaluation"]["auc"]),
+                *operation_findings(len(mine), warned, rejects, float(latency.median()) if len(latency) else None,
+                                    scope),
+                _stale(reference["trained"], now)]
+    reasons = reasons_to_retrain(findings, drift)
+    return {**told, "model": model, "rows": len(mine), "others": len(frame) - len(mine), "drift": drift, "score": score,
+            "estimated": estimated, "realised": real, "coverage": float(known.mean()),
+            "delay_days": float(delay.dt.total_seconds().median() / 86_400) if known.any() else None,
+            "warned": warned / len(mine), "latency_ms": float(latency.median()) if len(latency) else None,
+            "bad": bool(reasons), "reasons": reasons, "findings": [f.to_dict() for f in findings]}
+
+
+def reasons_to_retrain(findings: list[Finding], drift: list[dict[str, Any]]) -> list[str]:
+    """Why a window asks for a new model: a proven fall of performance, or drift in what the model leans on."""
+    reasons = [f"{f.code}: {f.found}" for f in findings if f.severity == WARNING and f.code in ASK_FOR_RETRAINING]
+    stake = sum(line["stake"] or 0.0 for line in drift if line.get("drifted"))
+    if stake >= HEAVY:
+        names = sorted((line for line in drift if line.get("drifted")), key=lambda line: -(line["stake"] or 0.0))
+        reasons.append(f"input-drift: {', '.join(line['column'] for line in names[:5])} "
+                       f"(weight x distance {stake:.2f}, at least {HEAVY:g})")
+    return reasons
+
+
+def operation_findings(rows: int, warned: int, rejects: int, latency_ms: float | None,
+                       scope: Mapping[str, Any]) -> list[Finding]:
+    """warnings-share, rejects-share (Wilson's lower bound against a fixed share) and latency (the scope's limit)."""
+    found = []
+    for code, hits, of, limit, what in (
+            ("warnings-share", warned, rows, WARNED, "rows with warnings"),
+            ("rejects-share", rejects, rows + rejects, REJECTED, "refused rows")):
+        low = wilson(hits, of)[0]
+        text = f"{hits / of:.1%} {what} ({hits:,} of {of:,})"
+        found.append(Finding(code, WARNING if low > limit else PASSED, "journal", text, f"at most {limit:.0%}",
+                             "look at what callers send: page Monitoring, table of warnings" if low > limit else ""))
+    limit_ms = scope.get("max_latency_ms")
+    if latency_ms is None or limit_ms is None:
+        why = "no latency on record" if latency_ms is None else f"{latency_ms:.1f} ms; the scope has no limit"
+        found.append(Finding("latency", NOT_APPLICABLE, "journal", why, "a limit in the scope ([success] latency_ms)"))
+    else:
+        slow = latency_ms > limit_ms
+        found.append(Finding("latency", WARNING if slow else PASSED, "journal", f"median {latency_ms:.1f} ms a row",
+                             f"at most {limit_ms:g} ms", "see what else runs on the machine" if slow else ""))
+    return found
+
+
+def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
+    """The journal's inputs as the typed table of the model's contract."""
+    raw = pd.DataFrame([json.loads(text) for text in inputs]).reindex(columns=bundle.schema.names())
+    for column in (c for c in bundle.schema.columns if c.used):
+        values = raw[column.name]
+        if column.kind != "numeric" or not pd.api.types.is_numeric_dtype(values.dtype):
+            raw[column.name] = values.map(lambda v: None if v is None or v != v else _text(v)).astype("str")
+    return conform(raw, bundle.schema)[0]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _stale(trained: str | None, now: datetime) -> Finding:
+    if not trained:
+        return Finding("stale-model", NOT_APPLICABLE, "model", "no time of training on record")
+    age = (now - datetime.fromisoformat(trained).replace(tzinfo=None)).total_seconds() / 86_400
+    old = age > STALE_DAYS
+    return Finding("stale-model", WARNING if old else PASSED, "model", f"trained {max(0, age):.0f} days ago",
+                   f"at most {STALE_DAYS} days", "retrain on newer data" if old else "")

@@ -1,0 +1,71 @@
+"""Retraining: the champion's problem trained again with what was learnt since, and judged."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lib import journal, journal_reports, monitor_stages, promotion, promotion_mirror, runs, trigger
+from lib import journal_promotions as promotions
+from lib.findings import ERROR, Finding, Refused
+from lib.serving import no_model
+from lib.settings import journal_place
+
+SAME = ("seed", "folds", "serve", "device", "threads", "synthetic_rows")  # options that a challenger takes over
+
+
+def retrain(root: Path, problem: str = "", *, force: bool = False, now: str = "", margin: float = 0.0,
+            require_approval: bool = False, options: Sequence[str] = ()) -> dict[str, Any]:
+    """{action, why, run}: "not-due", "failed", or what `lib.promotion.judge` recorded. Raises `Refused`.
+
+    `options` are further ones of flows/train.py. The split of the table itself stays the champion's: same table, seed
+    and folds give the same held-out rows.
+    """
+    engine = journal.open_journal(journal_place())
+    name = problem or promotions.newest_problem(engine)
+    held = promotions.champion(engine, name) if name else None
+    if held is None or not name:
+        raise no_model(name)
+    time = datetime.fromisoformat(now) if now else journal.utc_now()
+    reports = [r for r in journal_reports.reports(engine, name) if r["end"] <= time.isoformat()]
+    decided = trigger.due(reports, time, monitor_stages.last_challenge(engine, name, time))
+    if not decided["retrain"] and not force:
+        return {"action": "not-due", "why": f"Nothing to do: {decided['why']}.", "run": None}
+    print(f"Retraining {name}: {decided['why']}", flush=True)
+    run_id = train(root, held["model"], options)
+    if run_id is None:
+        return {"action": "failed", "run": None,
+                "why": "The training failed; the champion stays. To go on: python flows/train.py resume"}
+    line = promotion.judge(engine, run_id, root, margin=margin, require_approval=require_approval)
+    for warning in promotion_mirror.mirror(engine, line, root):
+        print(f"warning: {warning}")
+    return {"action": line["action"], "why": f"{line['action']}: {line['model']}. {line['why']}", "run": run_id}
+
+
+def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
+    """Run flows/train.py on the champion's problem with feedback; the run's id, None where it failed."""
+    run = runs.find_run(champion.rpartition("/")[2])
+    problem, before = runs.artifact(run, "start", "problem"), runs.artifact(run, "start", "options")
+    if problem is None or before is None:
+        raise Refused("The champion cannot be trained again", [Finding(
+            "run-damaged", ERROR, champion, "no readable scope or options", "a readable training run",
+            "train by hand: python flows/train.py --config scope FILE run --with-feedback")])
+    same = [f"--{name.replace('_', '-')}={before[name]}" for name in SAME if name in before]
+    effort = ["--budget", str(before["budget"])] if before.get("budget") else ["--trials", str(before["trials"])]
+    given = {word.partition("=")[0] for word in options}
+    effort = [] if given & {"--budget", "--trials"} else effort
+    command = [sys.executable, str(root / "flows" / "train.py"), "--config-value", "scope", json.dumps(problem), "run",
+               "--with-feedback", *[word for word in same if word.partition("=")[0] not in given], *effort, *options]
+    found = None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for text in process.stdout:
+            print(text, end="", flush=True)
+            found = found or re.search(r"\(run-id (\d+)\)", text)
+    return found[1] if found and process.returncode == 0 else None

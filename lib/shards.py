@@ -1,0 +1,255 @@
+"""Shards: a source of any size cut into parts of some 100,000 rows, each scored as if the whole were scored at once.
+
+The parts are Arrow files in a folder of their own, with the evidence (`lib.evidence`) that makes each of them read as
+it would within the whole table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather as feather
+
+from lib import batch, records
+from lib.batch import ID, OUR_COLUMNS
+from lib.bundle import Bundle
+from lib.cells import Log, settle
+from lib.conform import TELLING, compare_names, compare_types, conform, conform_column
+from lib.csvs import refused
+from lib.doubts import Doubt, counts
+from lib.evidence import Evidence
+from lib.findings import ERROR, Finding, Refused, errors, refuse_errors, warnings
+from lib.schema import Schema
+from lib.scoring import free_names, tally
+from lib.streams import open_stream
+
+ROWS = 100_000  # of a part
+REASONS = 200   # most frequent reasons of refused rows that a part tells
+_EVIDENCE, _READABLE = "evidence.arrow", "readable.arrow"
+_VARIANT = {digit: f"{int(digit, 16) & 3 | 8:x}" for digit in "0123456789abcdef"}
+
+
+def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple[dict[str, Any], list[Finding]]:
+    """(what was cut, findings of the reading); `folder` is made, and removed again where the source is refused.
+
+    What was cut is JSON-ready: folder, source and md5 (as `lib.sources.Dataset`), rows, columns, texts (whether it is
+    a CSV), words (those of its columns that are no numbers), parts [rows of each]. Raises `Refused` as
+    `lib.sources.read`.
+    """
+    stream = open_stream(source, query)
+    evidence, parts, columns = Evidence(stream.texts), list[int](), list[str]()
+    folder.mkdir(parents=True)
+    try:
+        for number, table in enumerate(_lots(map(_decoded, stream.tables), rows)):
+            evidence.look(table)
+            _save(table, folder / _name(number))
+            parts.append(table.num_rows)
+            columns = table.column_names
+        if not columns:
+            raise refused("no-rows", stream.source, "no rows", "rows", "write or select rows")
+        _save(evidence.table(), folder / _EVIDENCE)
+    except BaseException:
+        discard(folder)
+        raise
+    return {"folder": str(folder), "source": stream.source, "md5": stream.md5, "rows": sum(parts), "columns": columns,
+            "texts": stream.texts, "words": evidence.words() if stream.texts else [], "parts": parts}, stream.findings
+
+
+def read_part(told: Mapping[str, Any], number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The rows of a part of what was cut, as `lib.sources.read` gives them within the whole table; some columns only.
+
+    Raises `Refused` where the part is gone.
+    """
+    folder = Path(told["folder"])
+    evidence = _load(folder / _EVIDENCE, columns)
+    table = pa.concat_tables([evidence, _load(folder / _name(number), columns)])
+    words = [name for name in table.column_names if name in set(told["words"])]
+    others = [name for name in table.column_names if name not in set(words)]
+    frames = [settle(table.select(names), Log(), numbers=numbers) for names, numbers in (
+        (words, False), (others, told["texts"])) if names]
+    frame = pd.concat(frames, axis=1)[table.column_names] if len(frames) > 1 else frames[0]
+    return frame.iloc[len(evidence):].reset_index(drop=True)
+
+
+def check(told: Mapping[str, Any], schema: Schema) -> list[Finding]:
+    """What differs from the contract without hurting; leaves a readable cell of each used column beside the parts.
+
+    Raises `Refused` as `lib.bundle.Bundle.score` of the whole table would. Parts are read until a readable cell of
+    each column is found, so usually one.
+    """
+    by_name = compare_names(pd.DataFrame(columns=told["columns"]), schema)
+    open_, readable, bad = {n for n in schema.names() if n in told["columns"]}, {}, dict[str, list[pd.Series]]()
+    for number in range(len(told["parts"]) if open_ else 0):
+        frame = read_part(told, number, sorted(open_))
+        for name in sorted(open_):
+            values = frame[name]
+            _, problems = conform_column(values, schema[name])
+            wrong = values.index.isin(np.concatenate([np.zeros(0, dtype=int), *(p["row"] for p in problems)]))
+            good = np.flatnonzero(values.notna() & ~wrong)
+            if len(good):
+                readable[name] = values.iloc[good[:1]].reset_index(drop=True)
+                open_.discard(name)
+            else:
+                bad.setdefault(name, []).append(values[wrong].head(TELLING))
+        if not open_:
+            break
+    examples = {name: pd.concat(bad[name], ignore_index=True).head(TELLING) for name in open_}
+    unread = pd.DataFrame({name: cells for name, cells in examples.items() if len(cells) == TELLING})
+    by_type = compare_types(unread, schema, conform(unread, schema)[1])
+    refuse_errors("The table does not fit the model", [*errors(by_name), *by_type])
+    _save(pa.Table.from_pandas(pd.DataFrame(readable), preserve_index=False), Path(told["folder"]) / _READABLE)
+    return warnings(by_name)
+
+
+def groups(parts: int, most: int) -> list[list[int]]:
+    """The numbers of the parts, in order, in at most `most` groups of nearly equal size.
+
+    >>> groups(5, 2)
+    [[0, 1, 2], [3, 4]]
+    """
+    return [group.tolist() for group in np.array_split(np.arange(parts), min(parts, most))]
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder of a cut, and the one around it where nothing else is left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another run works there
+        folder.parent.rmdir()
+
+
+def score_part(bundle: Bundle, told: Mapping[str, Any], number: int, frame: pd.DataFrame,
+               ) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """(prediction_id, the columns of the part and `SCORE_COLUMNS`, as `lib.batch.score_batch` of the whole; a tally).
+
+    `frame` is the part as `read_part` gives it. The tally is JSON-ready: `lib.scoring.tally`, doubts {code: {column:
+    cells}}, bins (rows by probability, `lib.batch.histogram`), reasons {error: rows}.
+    """
+    scores, found = _assess(bundle, frame, Path(told["folder"]))
+    scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
+    start = sum(told["parts"][:number])
+    scored.insert(0, ID, ids(bundle, told["md5"], start, len(frame)))
+    reasons = Counter(scores.loc[scores["error"] != "", "error"]).most_common(REASONS)
+    return scored, tally(scored) | {"doubts": counts(found), "bins": batch.histogram(scores["probability"]),
+                                    "reasons": dict(reasons)}
+
+
+def ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
+    """The ids that `lib.batch.score_batch` gives to rows `start` to `start + rows` of the table `key`."""
+    name = f"{bundle.about['provenance']['pathspec']}/{key}/"
+    known, made = hashlib.sha1(batch._NAMESPACE.bytes + name.encode(), usedforsecurity=False), []
+    for row in range(start, start + rows):  # uuid.uuid5, three times as fast
+        digest = known.copy()
+        digest.update(b"%d" % row)
+        x = digest.hexdigest()
+        made.append(f"{x[:8]}-{x[8:12]}-5{x[13:16]}-{_VARIANT[x[16]]}{x[17:20]}-{x[20:32]}")
+    return made
+
+
+def lines(bundle: Bundle, sha256: str, frame: pd.DataFrame, scored: pd.DataFrame, *, at: datetime,
+          key: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(predictions, rejects) as `lib.records.records` makes them of the rows of a part, column by column.
+
+    `frame` as it was read, `scored` as `score_part` gives it.
+    """
+    def stock(part: slice | list[int]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        rows: Any = frame.iloc[part].to_dict("records")
+        return records.records(bundle, sha256, rows, scored.iloc[part], scored[ID].iloc[part].tolist(),
+                               source="batch", at=at, key=key)
+
+    scope = bundle.about["scope"]
+    if scope.get("pseudonymised_columns"):
+        return stock(slice(None))
+    wrong = (scored["error"] != "").to_numpy()
+    columns = [_json(frame[name]) for name in records.kept_columns(bundle) if name in frame.columns]
+    inputs = ["{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True)] if columns else ["{}"] * len(frame)
+    named, known = scope.get("id_columns", ()), [frame[n].tolist() for n in scope.get("id_columns", ()) if n in frame]
+    entities: Iterable[str | None] = [None] * len(frame) if len(known) < len(named) or not named else (
+        records.entity_of(dict(zip(named, row, strict=True)), scope, key) for row in zip(*known, strict=True))
+    good, bad = stock(np.flatnonzero(~wrong)[:1].tolist())[0], stock(np.flatnonzero(wrong)[:1].tolist())[1]
+    predictions, rejects = [], []
+    for number, text, entity, p, decision, told, error in zip(
+            scored[ID], inputs, entities, scored["probability"].tolist(), scored["decision"], scored["warnings"],
+            scored["error"], strict=True):
+        if error:
+            rejects.append({**bad[0], "id": number, "inputs": text[:records.CUT], "reason": error})
+        else:
+            predictions.append({**good[0], "id": number, "inputs": text, "entity": entity, "probability": p,
+                                "decision": decision, "warnings": told})
+    return predictions, rejects
+
+
+def _json(values: pd.Series) -> list[str]:
+    """The cells of a column as members of a JSON object; of texts and times each different one is written once."""
+    column = str(values.name)
+    name = json.dumps(column, ensure_ascii=False)
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return [f"{name}:{cell!r}" if math.isfinite(cell) else f"{name}:null" for cell in values.tolist()]
+    codes, different = pd.factorize(values)
+    written = [records.journaled({column: cell}, {}, [column], b"")[0][1:-1] for cell in different]
+    return np.array([*written, f"{name}:null"], dtype=object)[codes].tolist()
+
+
+def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, list[Doubt]]:
+    """As `Bundle.assess`, which refuses a table with a column of which no cell can be read: a part may have one."""
+    try:
+        return bundle.assess(frame)
+    except Refused:
+        more, readable = frame.iloc[[0]].copy(), _load(folder / _READABLE).to_pandas()
+        for name in readable:
+            more[name] = readable[name].array
+        scores, found = bundle.assess(pd.concat([frame, more], ignore_index=True))
+    kept = []
+    for doubt in found:
+        rows = doubt.rows[doubt.rows < len(frame)]
+        kept += [doubt._replace(rows=rows)] if len(rows) else []
+    return scores.iloc[:len(frame)], kept
+
+
+def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `rows` rows; the last one may be shorter."""
+    held, count = list[pa.Table](), 0
+    for table in tables:
+        while count + table.num_rows >= rows:
+            yield pa.concat_tables([*held, table.slice(0, rows - count)])
+            table, held, count = table.slice(rows - count), [], 0
+        if table.num_rows:
+            held, count = [*held, table], count + table.num_rows
+    if count:
+        yield pa.concat_tables(held)
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """Dictionary columns as plain ones: batches bring dictionaries of their own."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+    return table
+
+
+def _name(number: int) -> str:
+    return f"part-{number:05d}.arrow"
+
+
+def _save(table: pa.Table, path: Path) -> None:
+    feather.write_feather(table, path, compression="zstd", compression_level=1)
+
+
+def _load(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    try:
+        return feather.read_table(path, columns=None if columns is None else list(columns), memory_map=False)
+    except FileNotFoundError:
+        raise Refused("The run cannot go on", [Finding(
+            "parts-gone", ERROR, str(path), "no such file", "the parts that the run has cut",
+            "start again: python flows/score.py run")]) from None

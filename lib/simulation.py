@@ -1,0 +1,203 @@
+"""Simulation: the whole loop on one machine, by the commands and the server that a user would run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib import worlds
+from lib.findings import ERROR, Finding, Refused
+from lib.intake import resolve_scope
+from lib.scope import Scope
+from lib.sources import read
+from lib.target import read_target
+
+MONTHS, DAYS, CHANGE_DAY, WINDOW = 6, 180, 90, 15
+LOT, STEP = 100, 2.5          # rows of a request; days that pass between two looks at the labels
+DELAY, KNOWN = 12, 0.7        # days until a label is known, and the share that ever becomes known
+PAST = 6000                   # rows of the bundled table that the first model learns from
+
+
+def run(root: Path, folder: Path, options: Any) -> int:
+    """Play six months; the timeline is printed, and the monitor's last card tells it with pictures."""
+    began = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    scope, past, future = _tables(root, folder, options)
+    clock, end = folder / "clock", datetime.now().replace(microsecond=0)
+    start = end - timedelta(days=DAYS)
+    env = {**os.environ, "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder), "FIVEFOLD_CLOCK": str(clock),
+           "FIVEFOLD_ALERT_FILE": str(folder / "alerts.jsonl"), "FIVEFOLD_PSEUDONYM_KEY": "demo",
+           "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "FIVEFOLD_JOURNAL": "", "FIVEFOLD_API_MODEL": ""}
+    command = Commands(root, env)
+    _set(clock, start)
+    _say(start, f"A first model is trained on {len(past):,} rows ({options.trials} trials of each algorithm)")
+    command("train.py", "--config-value", "scope", json.dumps(scope.to_dict()), "run", "--trials", str(options.trials),
+            "--folds", "3", "--seed", str(options.seed), show=("Held-out", "Promoted:", "Not promoted"))
+    with _server(root, folder, env) as address:
+        served = _get(f"{address}/model")["model"]
+        _say(start, f"The API serves {served}")
+        _play(command, address, clock, start, future, scope, options)
+        after = _get(f"{address}/model")
+    _set(clock, end)
+    out = command("monitor.py", "run", "--last", "0", "--days", str(WINDOW), show=("Retrain:",))
+    _timeline(env)
+    print(f"\nThe API answered with {served} first and {after['model']} at the end, without a restart.")
+    print(f"Simulated {MONTHS} months in {time.monotonic() - began:.0f} s. Everything is in {folder}.")
+    print("The card: METAFLOW_DATASTORE_SYSROOT_LOCAL=" + str(folder) + " python flows/monitor.py card view judge")
+    return 0 if out.returncode == 0 and after["model"] != served else 1
+
+
+def _play(command: Commands, address: str, clock: Path, start: datetime, future: pd.DataFrame, scope: Scope,
+          options: Any) -> None:
+    """Traffic day by day through the API, labels as they become known, the monitor at the end of every window."""
+    rng = np.random.default_rng(options.seed)
+    inputs = future.drop(columns=scope.target)
+    answered: list[tuple[datetime, str, str]] = []  # when, prediction id, truth
+    per_step = round(options.rows * MONTHS / (DAYS / STEP))
+    for step in range(round(DAYS / STEP)):
+        now = start + timedelta(days=(step + 1) * STEP)
+        _set(clock, now - timedelta(hours=1))
+        if step * STEP == CHANGE_DAY:
+            _say(now, "The world changes (nobody is told)")
+        for first in range(step * per_step, (step + 1) * per_step, LOT):
+            lot = slice(first, min(first + LOT, (step + 1) * per_step))
+            rows = json.loads(inputs.iloc[lot].to_json(orient="records", date_format="iso"))
+            told = _get(f"{address}/predict", {"rows": rows})["predictions"]
+            truths = future[scope.target].iloc[lot].astype("str")
+            answered += [(now, t["id"], y) for t, y in zip(told, truths, strict=True) if rng.random() < KNOWN]
+        known = [a for a in answered if now - a[0] >= timedelta(days=DELAY)]
+        answered = [a for a in answered if now - a[0] < timedelta(days=DELAY)]
+        if known:
+            _get(f"{address}/feedback", {"labels": [{"prediction_id": i, "label": y} for _, i, y in known]})
+        if (step + 1) * STEP % WINDOW == 0:
+            _set(clock, now)
+            told = command("monitor.py", "run", "--last", "3", "--days", str(WINDOW)).stdout
+            _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", told)[-1])
+            if "Retrain: yes" in told:
+                _say(now, "The monitor asks for a new model; a challenger is trained")
+                out = command("retrain.py")
+                _say(now, f"Challenger {out.stdout.strip().splitlines()[-1]}")
+                time.sleep(2.5)  # what the API needs to notice; it is not restarted
+
+
+class Commands:
+    """Runs the project's commands in the simulation's environment."""
+
+    def __init__(self, root: Path, env: dict[str, str]):
+        self._root, self._env = root, env
+
+    def __call__(self, script: str, *words: str, show: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run([sys.executable, str(self._root / "flows" / script), *words], env=self._env, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        for text in done.stdout.splitlines():
+            if text.startswith(show) and show:
+                print(f"              {text}", flush=True)
+        if done.returncode:
+            said = done.stdout.strip().splitlines()
+            raise Refused("The simulation cannot go on", [Finding(
+                "command-failed", ERROR, script, " / ".join(said[-6:])[:1500], "success", "run it by hand")])
+        return done
+
+
+def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame, pd.DataFrame]:
+    """(scope, the table of the past, cases of the future in order, changed from `CHANGE_DAY` on)."""
+    scope = resolve_scope({}, root, data=options.data or None, target=options.target or None,
+                          positive=options.positive or None, ids=options.id_columns, drop=options.drop)
+    total = round(options.rows * MONTHS / (DAYS / STEP)) * round(DAYS / STEP)
+    if options.data:
+        frame = read(options.data).frame
+        frame = frame.sample(frac=1, random_state=options.seed).reset_index(drop=True)
+        past, pool = frame.iloc[:int(0.6 * len(frame))], frame.iloc[int(0.6 * len(frame)):]
+        future = pool.sample(total, replace=total > len(pool), random_state=options.seed).reset_index(drop=True)
+    else:
+        from lib.synthetic import draw
+
+        past, future = draw(PAST), draw(total, start=PAST)
+    target, found = read_target(past, scope)
+    if target is None:
+        raise Refused("The table cannot be used", found)
+    how = worlds.recipe(past, scope.target, target.positive, (*scope.id_columns, *scope.drop_columns))
+    at = total * CHANGE_DAY // DAYS
+    changed = worlds.change(future.iloc[at:], how, options.share, scope.target, (target.negative, target.positive),
+                            options.seed)
+    past.to_csv(folder / "past.csv", index=False)
+    scope = scope.override(data=str(folder / "past.csv"), title=f"Demo: {scope.title or scope.target}")
+    before = future.iloc[:at]
+    future = pd.concat([before.assign(**{scope.target: before[scope.target].astype("str")}), changed],
+                       ignore_index=True)
+    print(f"The change, from day {CHANGE_DAY} on, for {options.share:.0%} of the cases: {json.dumps(how)}")
+    return Scope(**{**scope.to_dict(), "truth": "", "positive": target.positive}), past, future
+
+
+def _timeline(env: dict[str, str]) -> None:
+    from lib import journal, monitor_stages
+    from lib import journal_promotions as promotions
+
+    engine = journal.open_journal(f"sqlite:///{env['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/journal.db")
+    print("\nTimeline (simulated time, UTC)")
+    for event in monitor_stages.timeline(engine, promotions.newest_problem(engine) or ""):
+        print(f"{event['at']}  {event['what']:11} {event['told'][:220]}")
+    engine.dispose()
+
+
+@contextmanager
+def _server(root: Path, folder: Path, env: dict[str, str]) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (folder / "api.log").open("wb") as log:
+        server = subprocess.Popen([sys.executable, str(root / "frontend" / "api.py")], stdout=log, stderr=log,
+                                  env={**env, "FIVEFOLD_API_PORT": str(port)}, start_new_session=True)
+    try:
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        while True:
+            try:
+                _get(f"{address}/health")
+                break
+            except OSError as silent:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    said = (folder / "api.log").read_text(errors="replace")[-1500:]
+                    raise Refused("The simulation cannot go on", [Finding(
+                        "server-silent", ERROR, "api", f"{silent}; {said}", "an answer", "read api.log")]) from None
+                time.sleep(0.2)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def _get(address: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def _set(clock: Path, now: datetime) -> None:
+    part = clock.with_suffix(".part")
+    part.write_text(now.isoformat(), encoding="utf-8")
+    part.replace(clock)
+
+
+def _say(now: datetime, told: str) -> None:
+    print(f"{now:%Y-%m-%d}    {told}", flush=True)
+
+
+

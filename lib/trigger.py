@@ -1,0 +1,37 @@
+"""Trigger: when the monitor's findings ask for a new model. A pure function, so that it can be argued about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+NEED, OF, COOLDOWN_DAYS = 2, 3, 7.0
+
+
+def due(reports: Sequence[Mapping[str, Any]], now: datetime, last_challenge: datetime | None = None, *,
+        need: int = NEED, of: int = OF, cooldown_days: float = COOLDOWN_DAYS) -> dict[str, Any]:
+    """{retrain, why}: whether at least `need` of the last `of` windows are bad, the newest among them, and the last
+    challenge is `cooldown_days` ago.
+
+    `reports` are those of `lib.monitoring.judge_window`, oldest first. A single bad window may be chance or one odd
+    week; one that is over says nothing of today.
+
+    >>> from datetime import datetime as t
+    >>> bad, good = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
+    >>> [due(w, t(2026, 1, 1))["retrain"] for w in ([bad, bad], [bad, good], [good, bad], [bad, good, bad], [])]
+    [True, False, False, True, False]
+    """
+    recent = list(reports)[-of:]
+    bad = [report for report in recent if report["bad"]]
+    if not recent:
+        return {"retrain": False, "why": "no window was judged yet"}
+    if not recent[-1]["bad"]:
+        return {"retrain": False, "why": "the newest window is not bad"}
+    if len(bad) < need:
+        return {"retrain": False, "why": f"{len(bad)} of the last {len(recent)} windows bad, {need} needed"}
+    if last_challenge is not None and now - last_challenge < timedelta(days=cooldown_days):
+        return {"retrain": False, "why": f"the last challenge was on {last_challenge:%Y-%m-%d}, less than "
+                f"{cooldown_days:g} days ago"}
+    reasons = list(dict.fromkeys(reason for report in reversed(bad) for reason in report["reasons"]))
+    return {"retrain": True, "why": f"{len(bad)} of the last {len(recent)} windows bad: " + "; ".join(reasons[:4])}

@@ -1,0 +1,366 @@
+"""The REST API as a client meets it: real server processes on the session's tiny run, asked over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from lib import journal, journal_labels, promotion, runs
+from lib import journal_promotions as promotions
+from lib.bundle import Bundle, from_bytes
+from lib.journal_writer import empty
+from tests.running import ROOT, command, environment
+from tests.servers import free_port, running
+
+pytestmark = pytest.mark.slow
+PROBLEM = "churned"  # the name that the tiny run's scope gets: it has no title
+PREDICT, FOLLOW = "/predict", 5.0
+
+
+class Server(NamedTuple):
+    port: int
+    journal: str
+    spool: Path
+    pid: int
+    env: dict[str, str]
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+    headers: Any
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def codes(self) -> list[str]:
+        return [problem["code"] for problem in self.json["problems"]]
+
+
+def ask(server: Server, path: str, body: Any = None, method: str = "", **headers: str) -> Answer:
+    """`body`: bytes, an iterator of bytes (sent in chunks) or a JSON value."""
+    ready = isinstance(body, bytes) or body is None or hasattr(body, "__next__")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request(method or ("GET" if body is None else "POST"), path, body if ready else json.dumps(body).encode(),
+                           {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read().decode(), answer.headers)
+
+
+def well_refused(answer: Answer) -> bool:
+    """Whether an answer is a refusal in our form, which shows nobody the inside of the server."""
+    told = answer.json
+    return (set(told) == {"error", "problems"} and bool(told["problems"]) and "Traceback" not in answer.text
+            and all(set(p) == {"code", "field", "expected", "found", "action"} and p["code"] and p["found"]
+                    for p in told["problems"]) and answer.headers["Content-Type"] == "application/json")
+
+
+@contextlib.contextmanager
+def serving(store: Path, folder: Path, **chosen: object) -> Iterator[Server]:
+    """A server of its own journal and spool in `folder`; `chosen`: settings of lib/service.py."""
+    port, url, spool = free_port(), f"sqlite:///{folder / 'kept' / 'journal.db'}", folder / "spool"
+    env = {**environment(store), "FIVEFOLD_JOURNAL": url, "FIVEFOLD_API_SPOOL": str(spool), "FIVEFOLD_PSEUDONYM_KEY": "k",
+           "FIVEFOLD_API_PORT": str(port), **{f"FIVEFOLD_API_{k.upper()}": str(v) for k, v in chosen.items()}}
+    api = [sys.executable, str(ROOT / "frontend" / "api.py")]
+    with running(api, f"http://127.0.0.1:{port}/openapi.json", folder, env=env) as pid:
+        yield Server(port, url, spool, pid, env)
+
+
+def promoted(folder: Path, run: Any) -> Any:
+    """The journal in `folder`, in which the tiny run's model is promoted."""
+    engine = journal.open_journal(f"sqlite:///{folder / 'kept' / 'journal.db'}")
+    promotion.promote(engine, run.id, "tests", "for the tests")
+    return engine
+
+
+@pytest.fixture(scope="module")
+def run(tiny):
+    return tiny[0]
+
+
+@pytest.fixture(scope="module")
+def bundle(run) -> Bundle:
+    return from_bytes(*runs.bundle_of(run))
+
+
+@pytest.fixture(scope="module")
+def engine(run, tmp_path_factory):
+    return promoted(tmp_path_factory.mktemp("api"), run)
+
+
+@pytest.fixture(scope="module")
+def server(store, engine) -> Iterator[Server]:
+    with serving(store, Path(engine.url.database).parent.parent) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def rows(small_csv, bundle) -> list[dict[str, Any]]:
+    """Rows as a program sends them, with their ids: numbers as numbers, gaps as null."""
+    frame = pd.read_csv(small_csv).drop(columns="churned").astype("object")
+    return frame.where(frame.notna(), None).to_dict("records")
+
+
+def kept(engine: Any, ids: list[str]) -> pd.DataFrame:
+    """The journal's lines of these predictions, in this order."""
+    found = journal.read_predictions(engine, PROBLEM).set_index("id")
+    return found.loc[ids].reset_index()
+
+
+def probabilities(answer: Answer) -> list[float]:
+    assert answer.status == 200, answer.text
+    return [p["probability"] for p in answer.json["predictions"]]
+
+
+# --- predictions --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 250])
+def test_the_answers_are_the_models(server, bundle, rows, count):
+    expected = bundle.score(pd.DataFrame(rows[:count]).astype("object"))
+    answer = ask(server, PREDICT, {"rows": rows[:count]})
+    np.testing.assert_allclose(probabilities(answer), expected["probability"], atol=1e-9)
+    assert [p["decision"] for p in answer.json["predictions"]] == expected["decision"].tolist()
+
+
+def test_one_row_bare_in_a_list_and_as_texts_is_the_same_row(server, rows):
+    texts = {k: None if v is None else str(v) for k, v in rows[0].items()}
+    told = [probabilities(ask(server, PREDICT, body)) for body in (rows[0], [rows[0]], {"rows": [rows[0]]}, texts)]
+    assert told == [told[0]] * 4
+
+
+def test_every_answer_is_in_the_journal_as_it_was_given(server, engine, run, rows):
+    answer = ask(server, PREDICT, {"rows": rows[:30]}).json
+    lines = kept(engine, [p["id"] for p in answer["predictions"]])
+    assert lines["probability"].tolist() == [p["probability"] for p in answer["predictions"]]
+    assert lines["decision"].tolist() == [p["decision"] for p in answer["predictions"]]
+    assert set(lines["model"]) == {answer["model"]} == {run.pathspec}
+    assert set(lines["threshold"]) == {answer["threshold"]}
+    assert set(lines["sha256"]) == {run["evaluate"].task["bundle_sha256"].data}
+    assert set(lines["source"]) == {"api"}
+    assert [json.loads(text) for text in lines["inputs"]] == rows[:30]
+    assert [json.loads(text) for text in lines["entity"]] == [[row["customer_id"]] for row in rows[:30]]
+    assert lines["latency_ms"].between(0, 10_000).all()
+
+
+def test_what_is_unusual_is_warned_of_and_journaled(server, engine, rows):
+    odd = {**rows[0], "country": "Elbonia; or so", "age": 300, "credit_score": None, "shoe size": 44}
+    told = ask(server, PREDICT, odd).json
+    warnings = told["predictions"][0]["warnings"]
+    assert [w for w in warnings if w.startswith("country: 'Elbonia; or so' was not seen")]
+    assert [w for w in warnings if w.startswith("age: 300 is outside the training range")]
+    assert "credit_score: missing, which training never saw" in warnings
+    assert len(warnings) == 3
+    assert told["notes"] == ["shoe size: not a column of the model, ignored"]
+    line = kept(engine, [told["predictions"][0]["id"]]).iloc[0]
+    assert line["warnings"] == "; ".join(warnings)
+    assert "shoe size" not in json.loads(line["inputs"])
+
+
+def test_a_column_that_may_be_empty_may_be_left_out(server, bundle, rows):
+    empty_ok = next(c.name for c in bundle.schema.columns if c.used and c.nullable)
+    without = {k: v for k, v in rows[0].items() if k != empty_ok}
+    assert probabilities(ask(server, PREDICT, without)) == probabilities(ask(server, PREDICT, {**rows[0], empty_ok: None}))
+
+
+def test_missing_columns_are_named_all_at_once_and_journaled(server, engine, rows):
+    part = [rows[0], {k: v for k, v in rows[1].items() if k not in ("age", "country")}]
+    answer = ask(server, PREDICT, part)
+    assert (answer.status, well_refused(answer)) == (422, True)
+    told = {p["field"]: p for p in answer.json["problems"]}
+    assert set(told) == {"age", "country"}
+    assert told["age"] == {"code": "column-missing", "field": "age", "expected": "a numeric value",
+                           "found": "no such field in rows 1", "action": "add it; null says that the value is unknown"}
+    last = journal.read_rejects(engine, PROBLEM).tail(2)
+    assert {json.loads(text)["customer_id"] for text in last["inputs"]} == {rows[0]["customer_id"], rows[1]["customer_id"]}
+    assert last["reason"].str.contains("age: no such field").all()
+
+
+def test_cells_that_cannot_be_read_are_named_with_row_and_field_and_nothing_is_answered(server, engine, rows):
+    before = len(journal.read_predictions(engine, PROBLEM))
+    answer = ask(server, PREDICT, {"rows": [rows[0], {**rows[1], "age": "old; very", "customer_since": "long ago"}, rows[2]]})
+    assert (answer.status, well_refused(answer)) == (422, True)
+    assert [(p["field"], p["found"]) for p in answer.json["problems"]] == [
+        ("rows[1].age", "'old; very' is not a number"), ("rows[1].customer_since", "'long ago' is not a date")]
+    line = journal.read_rejects(engine, PROBLEM).iloc[-1]
+    assert (json.loads(line["inputs"])["age"], line["source"]) == ("old; very", "api")
+    assert "'old; very' is not a number" in line["reason"]
+    assert len(journal.read_predictions(engine, PROBLEM)) == before
+    assert ask(server, PREDICT, {**rows[1], "age": "old"}).json["problems"][0]["field"] == "age"
+
+
+def test_a_column_in_which_nothing_can_be_read_is_said_so_once(server, engine, rows):
+    before = len(journal.read_rejects(engine, PROBLEM))
+    answer = ask(server, PREDICT, [{**row, "age": "old"} for row in rows[:6]])
+    assert (answer.status, answer.codes, answer.json["problems"][0]["field"]) == (422, ["column-type"], "age")
+    assert len(journal.read_rejects(engine, PROBLEM)) == before + 6
+
+
+def test_json_booleans_and_numbers_stand_for_the_texts_of_training(server, rows):
+    yes = ask(server, PREDICT, {**rows[0], "has_card": "yes", "active_member": "no", "n_products": "2"})
+    true = ask(server, PREDICT, {**rows[0], "has_card": True, "active_member": False, "n_products": 2.0})
+    assert probabilities(yes) == probabilities(true)
+    assert true.json["predictions"][0]["warnings"] == yes.json["predictions"][0]["warnings"]
+    assert ask(server, PREDICT, {**rows[0], "age": True}).codes == ["value-unreadable"]
+    assert "country: '3' was not seen" in ask(server, PREDICT, {**rows[0], "country": 3}).text
+
+
+def test_numbers_and_texts_in_one_column_are_read_as_each_alone(server, rows):
+    mixed = [{**rows[0], "salary": 31434.5}, {**rows[0], "salary": "31434.5"}, {**rows[0], "salary": 1e4}, {**rows[0], "salary": None}]
+    assert probabilities(ask(server, PREDICT, mixed)) == [p for row in mixed for p in probabilities(ask(server, PREDICT, row))]
+
+
+def test_long_whole_numbers_keep_every_digit(server, engine, rows):
+    ids = [1234567890123456789, 1234567890123456788]
+    told = ask(server, PREDICT, [{**rows[0], "customer_id": number} for number in ids]).json
+    lines = kept(engine, [p["id"] for p in told["predictions"]])
+    assert [json.loads(text) for text in lines["entity"]] == [[str(number)] for number in ids]
+
+
+# --- bad input ----------------------------------------------------------------------------------------------
+
+DEEP = b"[" * 100_000
+BAD = {
+    "empty": (b"", 400), "spaces": (b" \r\n", 400), "no JSON": (b"rows", 400), "two values": (b"{} {}", 400),
+    "latin-1": ('{"country": "Österreich"}'.encode("latin-1"), 400), "UTF-16": ('{"age": 1}'.encode("utf-16"), 400),
+    "UTF-16 without a mark": ('{"age": 1}'.encode("utf-16-le"), 400), "UTF-32": ('{"age": 1}'.encode("utf-32"), 400),
+    "deep": (DEEP, 400), "deep and closed": (DEEP + b"]" * 100_000, 400), "deep objects": (b'{"a":' * 100_000, 400),
+    "deep in a row": (b'{"rows": [{"age": ' + DEEP + b"]" * 100_000 + b"}]}", 400),
+    "nested in a row": (b'{"rows": [{"age": [[[1]]]}]}', 422), "object in a row": (b'{"age": {"value": 3}}', 422),
+    "5,000 digits": (b'{"age": ' + b"9" * 5000 + b"}", 400), "1e999": (b'{"age": 1e999}', 400), "-1e999": (b'{"age": -1e999}', 400),
+    "NaN": (b'{"age": NaN}', 400), "Infinity": (b'{"age": Infinity}', 400), "-Infinity": (b'[{"age": -Infinity}]', 400),
+    "a key twice": (b'{"rows": [], "rows": []}', 400), "a key twice inside": (b'{"rows": [{"age": 1, "age": 2}]}', 400),
+    "a key twice of 60,000": (b"{%s}" % b",".join(b'"k%d":0' % (n % 59_999) for n in range(60_000)), 400),
+    "no rows": (b"[]", 400), "rows of nothing": (b'{"rows": []}', 400), "rows no list": (b'{"rows": {"age": 1}}', 400),
+    "numbers": (b"[1, 2]", 400), "null": (b"null", 400), "text": (b'"age"', 400), "true": (b"true", 400), "rows with null": (b"[null]", 400),
+    "empty object": (b"{}", 422), "empty key": (b'{"": ""}', 422), "10,001 rows": (b"[" + b",".join([b"{}"] * 10_001) + b"]", 413),
+    "10,000 keys": (b"{%s}" % b",".join(b'"k%d":0' % n for n in range(10_000)), 422), "11 MB": (b'"' + b"x" * 11_000_000 + b'"', 413),
+    "half a character": (b'{"country": "\\ud800"}', 400), "half a character in a key": (b'{"\\ud800": 1}', 400),
+    "two halves, wrong way round": (b'{"country": "\\udc00\\ud800"}', 400), "a surrogate in UTF-8": (b'{"country": "\xed\xa0\x80"}', 400),
+    "half a character in a key twice": (b'{"\\ud800": 1, "\\ud800": 1}', 400), "NUL outside": (b"\0", 400), "NUL raw in a text": (b'["\0"]', 400),
+    "a key of 1 MB": (b'{"%s": 1}' % (b"k" * 1_000_000), 422),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_in_one_form(server, name):
+    body, status = BAD[name]
+    began = time.monotonic()
+    answer = ask(server, PREDICT, body)
+    assert (answer.status, well_refused(answer)) == (status, True), answer.text[:500]
+    assert len(answer.text) < 5000
+    assert time.monotonic() - began < 3
+    if status == 400:  # the other ways in read with the same eyes
+        for path in ("/invocations", "/feedback"):
+            answer = ask(server, path, body)
+            assert 400 <= answer.status < 500, (path, answer.text[:500])
+            assert well_refused(answer), path
+
+
+def test_a_body_in_chunks_is_measured_as_it_comes(server, rows):
+    answer = ask(server, PREDICT, iter([b"x" * 1_000_000] * 11))
+    assert (answer.status, answer.codes, well_refused(answer)) == (413, ["body-too-large"], True)
+    assert len(probabilities(ask(server, PREDICT, iter([b"[", json.dumps(rows[0]).encode(), b"]"])))) == 1
+
+
+def test_bom_and_any_content_type_are_fine_at_predict(server, rows):
+    body = json.dumps(rows[0]).encode()
+    told = [probabilities(answer) for answer in (ask(server, PREDICT, body), ask(server, PREDICT, b"\xef\xbb\xbf" + body),
+                                                 ask(server, PREDICT, body, Content_Type="text/plain"),
+                                                 ask(server, PREDICT, body, Content_Type="application/json; charset=utf-8"))]
+    assert told == [told[0]] * 4
+
+
+def test_strange_texts_are_scored_and_journaled_as_they_are(server, engine, rows):
+    long = "x" * 1_000_000
+    strange = [{**rows[0], "country": text, text[:50] or "e": 1} for text in ("\0", "a\0b", long, "🦄", "\u2028", "'; DROP TABLE", "=1+1", "")]
+    told = ask(server, PREDICT, strange).json
+    lines = kept(engine, [p["id"] for p in told["predictions"]])
+    shown = [json.loads(text)["country"] for text in lines["inputs"]]
+    assert [text.replace("\ufffd", "\0") for text in shown] == [row["country"] for row in strange]
+    assert all(len(p["warnings"]) >= 1 and len(str(p)) < 2000 for p in told["predictions"])
+    refused = ask(server, PREDICT, {**rows[0], "age": long})
+    assert (refused.status, len(refused.text) < 1000) == (422, True)
+    many = ask(server, PREDICT, {**rows[0], **{f"k{n}": n for n in range(10_000)}}).json
+    assert (len(many["notes"]), many["notes"][-1]) == (21, "and 9,980 more")
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("GET", PREDICT, 405), ("PUT", PREDICT, 405), ("DELETE", "/model", 405), ("POST", "/health", 405), ("GET", "/nowhere", 404),
+    ("POST", "/predict/", 404), ("GET", "/", 404), ("GET", "/%ff%00", 404), ("GET", "/../../etc/passwd", 404)])
+def test_unknown_paths_and_methods(server, method, path, status):
+    answer = ask(server, path, b"{}" if method in ("POST", "PUT") else None, method)
+    assert (answer.status, answer.codes, well_refused(answer)) == (status, ["request-unknown"], True)
+    assert "/predict" in answer.json["problems"][0]["expected"]
+
+
+def test_a_host_that_is_no_address_does_no_harm(server):
+    assert ask(server, "/health", Host="[").status == 200
+    assert ask(server, "/nowhere", Host="[").status == 404
+
+
+VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()), lambda inner: st.lists(
+    inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=10), inner, max_size=4), max_leaves=12)
+KEYS = st.sampled_from(["rows", "labels", "label", "prediction_id", "observed_at", "customer_id", "dataframe_split", "dataframe_records",
+                        "instances", "inputs", "columns", "data", "age", "country", "customer_since"])
+NEAR = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("2024-01-01"), lambda inner: st.lists(
+    inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=15)
+LIMITS = hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@LIMITS
+@given(body=st.binary(max_size=200) | st.builds(lambda v: json.dumps(v).encode(), VALUES | NEAR))
+def test_no_bytes_and_no_values_break_the_server(server, body):
+    for path in (PREDICT, "/invocations", "/feedback"):
+        answer = ask(server, path, body)
+        assert answer.status < 500, (path, answer.text)
+        assert answer.status == 200 or well_refused(answer)
+    assert ask(server, "/invocations", body, Content_Type="text/csv").status < 500
+
+
+@LIMITS
+@given(name=st.sampled_from(["age", "country", "customer_since", "has_card", "salary", "customer_id", "last_contact"]),
+       value=VALUES | st.floats(allow_nan=False, allow_infinity=False) | st.dates().map(str) | st.datetimes().map(str))
+def test_no_value_in_a_good_row_breaks_the_server(server, rows, name, value):
+    answer = ask(server, PREDICT, {**rows[0], name: value})
+    assert answer.status in (200, 400, 422), answer.text
+    assert answer.status == 200 or well_refused(answer)
+
+
+@pytest.fixture(scope="module")
+def described(server):
+    return schemathesis.openapi.from_url(f"http://127.0.0.1:{server.port}/openapi.json")
+
+
+fuzz = schemathesis.pytest.from_fixture("described")
+
+
+@fuzz.parametrize()
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_server_does_as_its_description_says(case):
+    case.call_and_validate()

@@ -1,0 +1,155 @@
+"""The monitor's windows, reports and trigger, on planted traffic."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import monitoring, worlds
+from lib.monitoring import judge_window, typed_inputs, windows
+from lib.trigger import due
+from tests.models import bundle_of
+
+START = datetime(2026, 3, 1)
+BAD, GOOD = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
+
+
+def world(rows: int, seed: int, shift: float = 0.0, level: str | None = None) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(["a", "b", "c"], rows)
+    if level:
+        kind[rng.random(rows) < 0.5] = level
+    return pd.DataFrame({"x": rng.normal(shift, 1, rows).round(3), "noise": rng.normal(0, 1, rows).round(3), "kind": kind})
+
+
+def chance(rows: pd.DataFrame) -> np.ndarray:
+    return 1 / (1 + np.exp(-2 * rows["x"].to_numpy(dtype=float)))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    base = world(4000, 1)
+    bundle = bundle_of(base, chance)
+    bundle.about["evaluation"] = {"importance": [{"column": "x", "mean": 0.3}, {"column": "kind", "mean": 0.05}],
+                                  "auc": {"value": 0.87, "se": 0.008, "low": 0.854, "high": 0.885}}
+    typed = typed_inputs(pd.Series([json.dumps(r) for r in base.to_dict("records")]), bundle)
+    return {"bundle": bundle, "typed": typed, "scores": chance(world(2000, 2)), "trained": "2026-01-01T00:00:00+00:00"}
+
+
+def traffic(rows: pd.DataFrame, truth: np.ndarray | None = None, model: str = "TrainFlow/1", seed: int = 9) -> pd.DataFrame:
+    q = chance(rows)
+    y = (np.random.default_rng(seed).random(len(rows)) < (q if truth is None else truth)).astype(float)
+    at = [START + timedelta(minutes=5 * n) for n in range(len(rows))]
+    return pd.DataFrame({"id": [str(n) for n in range(len(rows))], "at": pd.to_datetime(at), "model": model,
+                         "inputs": [json.dumps(r) for r in rows.to_dict("records")], "probability": q, "threshold": 0.5,
+                         "warnings": "", "latency_ms": 4.0, "label": y,
+                         "labelled_at": pd.to_datetime(at) + pd.Timedelta(days=10)})
+
+
+def judged(frame: pd.DataFrame, reference: dict, rejects: int = 0) -> dict:
+    return judge_window(frame, rejects, START, START + timedelta(days=7), START + timedelta(days=7), lambda _: reference)
+
+
+def codes(report: dict, severity: str) -> set[str]:
+    return {f["code"] for f in report["findings"] if f["severity"] == severity}
+
+
+def test_undisturbed_traffic_is_quiet(reference):
+    report = judged(traffic(world(1500, 3)), reference)
+    assert codes(report, "warning") == set() and not report["bad"] and report["reasons"] == []
+    assert report["rows"] == 1500 and report["coverage"] == 1.0 and report["delay_days"] == pytest.approx(10)
+    assert report["estimated"]["auc"]["value"] == pytest.approx(report["realised"]["auc"]["value"], abs=0.03)
+    json.dumps(report, allow_nan=False)
+
+
+def test_moved_inputs_are_named_and_ask_for_a_new_model(reference):
+    report = judged(traffic(world(1500, 4, shift=1.0)), reference)
+    drifted = {line["column"] for line in report["drift"] if line["drifted"]}
+    assert drifted == {"x"} and {"input-drift", "score-drift"} <= codes(report, "warning")
+    assert report["bad"] and "input-drift: x" in " ".join(report["reasons"])
+
+
+def test_moved_inputs_that_hardly_matter_do_not(reference):
+    frame = world(1500, 5)
+    frame["noise"] += 2
+    report = judged(traffic(frame), reference)
+    assert {line["column"] for line in report["drift"] if line["drifted"]} == {"noise"} and not report["bad"]
+
+
+def test_changed_meaning_shows_in_labels_only(reference):
+    rows = world(1500, 6)
+    report = judged(traffic(rows, truth=1 - chance(rows)), reference)
+    assert {"performance-realised"} <= codes(report, "warning") and report["bad"]
+    assert "performance-estimated" not in codes(report, "warning")
+    unlabelled = traffic(rows, truth=1 - chance(rows)).assign(label=np.nan, labelled_at=pd.NaT)
+    silent = judged(unlabelled, reference)
+    assert not silent["bad"] and "performance-realised" in codes(silent, "not_applicable") and silent["coverage"] == 0
+
+
+def test_few_rows_cannot_be_judged(reference):
+    report = judged(traffic(world(30, 7, shift=3.0)), reference)
+    assert not report["bad"] and {"input-drift", "score-drift", "performance-realised"} <= codes(report, "not_applicable")
+
+
+def test_no_traffic_is_said(reference):
+    empty = traffic(world(5, 1)).iloc[:0]
+    assert codes(judged(empty, reference), "not_applicable") == {"no-traffic"}
+    assert codes(judged(empty, reference, rejects=9), "warning") == {"no-traffic"}
+
+
+def test_warnings_and_refusals_are_told_where_proven(reference):
+    frame = traffic(world(1000, 8))
+    frame.loc[:119, "warnings"] = "kind: 'z' was not seen in training"
+    report = judged(frame, reference, rejects=60)
+    assert {"warnings-share", "rejects-share"} <= codes(report, "warning")
+
+
+def test_only_the_rows_of_the_model_that_answered_last_are_judged(reference):
+    frame = pd.concat([traffic(world(400, 1, shift=5.0), model="TrainFlow/0"), traffic(world(600, 2))], ignore_index=True)
+    report = judged(frame, reference)
+    assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 600, 400) and not report["bad"]
+
+
+def test_windows_cover_everything_once_and_the_last_ends_now():
+    found = windows(datetime(2026, 1, 3, 17), datetime(2026, 1, 20), 7, datetime(2026, 1, 20, 12))
+    assert found[0][0] == datetime(2026, 1, 3) and found[-1] == (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))
+    assert all(a[1] == b[0] for a, b in zip(found, found[1:], strict=False))
+
+
+@pytest.mark.parametrize(("held", "retrain"), [
+    ([], False), ([BAD], False), ([BAD, BAD], True), ([GOOD, BAD, BAD], True), ([BAD, GOOD, BAD], True),
+    ([BAD, BAD, GOOD], False), ([BAD, GOOD, GOOD, BAD], False), ([BAD, BAD, GOOD, GOOD, BAD], False)])
+def test_the_trigger_wants_several_bad_windows_and_the_newest(held, retrain):
+    assert due(held, START)["retrain"] is retrain
+
+
+def test_the_trigger_cools_down():
+    assert not due([BAD, BAD], START, START - timedelta(days=6))["retrain"]
+    assert due([BAD, BAD], START, START - timedelta(days=8))["retrain"]
+
+
+def test_a_planted_change_affects_its_share_and_nothing_else():
+    base = world(5000, 1)
+    base["left"] = np.where(np.random.default_rng(0).random(5000) < chance(base), "yes", "no")
+    how = worlds.recipe(base, "left", "yes")
+    assert how["numbers"][0]["name"] == "x" and how["level_column"] == "kind"
+    changed = worlds.change(base, how, 0.4, "left", ("no", "yes"), seed=3)
+    here = changed["kind"] == worlds.NEW
+    assert here.mean() == pytest.approx(0.4, abs=0.03)
+    pd.testing.assert_frame_equal(changed[~here], base[~here], check_dtype=False)
+    after, before = changed[here], base[~here]
+    assert np.corrcoef(after["x"], after["left"] == "yes")[0, 1] < -0.3 < 0.3 < np.corrcoef(
+        before["x"], before["left"] == "yes")[0, 1]
+    assert after["x"].mean() - base["x"].mean() == pytest.approx(worlds.SHIFT * base["x"].std(), abs=0.1)
+    with pytest.raises(ValueError, match="numeric column with more than ten values"):
+        worlds.recipe(base[["kind", "left"]], "left", "yes")
+
+
+def test_journal_inputs_are_read_by_the_contract(reference):
+    told = typed_inputs(pd.Series(['{"x":1.5,"kind":"a"}', '{"x":null,"noise":2,"kind":null}']), reference["bundle"])
+    assert told["x"].tolist()[0] == 1.5 and np.isnan(told["x"][1]) and told["kind"].isna().tolist() == [False, True]
+    assert monitoring.HEAVY == 0.1
