@@ -29,7 +29,7 @@ def monitor_components(name: str, reports: Sequence[Mapping[str, Any]], decided:
     parts += [boxes(newest), Markdown("## Over time"), Markdown(ASSUMES),
               part.chart_part(charts_monitor.performance(reports)), part.chart_part(charts_monitor.traffic(reports))]
     if events:
-        parts += [Markdown("## What happened"), Table([[part.line_of(e["at"], 20), part.line_of(e["what"], 30),
+        parts += [Markdown("## What happened"), Table([[e["at"].replace("-", "\u2011").replace(" ", part.GAP), part.line_of(e["what"], 30),
                                                         part.line_of(e["told"], 500)] for e in events[-60:]],
                                                       headers=["When (UTC)", "What", "Why"])]
     parts += [

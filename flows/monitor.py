@@ -15,7 +15,7 @@ class MonitorFlow(FlowSpec):
     days = Parameter("days", default=7.0, help="Length of a window in days")
     last = Parameter("last", default=4, help="How many of the newest windows are judged; 0: all")
     now = Parameter("now", default="", help="Judge as if it were this time (ISO 8601, UTC)")
-    cooldown = Parameter("cooldown", default=24.0, help="Hours before the same alert is sent again")
+    cooldown = Parameter("cooldown", default=23.0, help="Hours before the same alert is sent again")
 
     @plainly
     @step
@@ -44,7 +44,8 @@ class MonitorFlow(FlowSpec):
         """Send what a person should hear of, and forget what the scope no longer keeps."""
         from lib import monitor_stages
 
-        self.alerts, self.purged = monitor_stages.act(self.problem_name, self.reports, self.told, self.time, self.cooldown)
+        self.alerts, self.purged = monitor_stages.act(self.problem_name, self.reports, self.told, self.time, self.cooldown,
+                                                     bool(self.now))
         self.next(self.end)
 
     @step

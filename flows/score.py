@@ -1,55 +1,85 @@
-"""ScoreFlow: score a table with a finished run's model. `python flows/score.py run --data new.csv --out scored.csv`."""
+"""ScoreFlow: score a table with a trained model. `python flows/score.py run --data new.csv --out scored.csv`."""
 
+import contextlib
+import os
 import re
+import shutil
 import sys
 
-import bootstrap  # noqa: F401  # isort: skip  # sets the import path and Metaflow's settings; must come first
+import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
+import cards_score
 from launch import launch, plainly
-from metaflow import FlowSpec, Parameter, package_sources, step
+from metaflow import FlowSpec, Parameter, card, current, package_sources, retry, step
+
+KEPT = ("model", "bundle", "bundle_sha256", "line", "why", "threshold", "place", "parts", "source", "findings")
 
 
 @package_sources("../lib", suffixes=[".py"])
 class ScoreFlow(FlowSpec):
-    """Probability, decision and warnings for every row; rows that cannot be scored come back with the reason."""
+    """Probability, decision and warnings for every row; rows that cannot be scored come back with the reason.
+
+    The table is cut into shards, which are scored side by side, so that it may be larger than memory.
+    """
 
     data = Parameter("data", required=True, help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL")
     query = Parameter("query", default="", help="SELECT or table name, for a database URL")
     out = Parameter("out", default="scored.csv", help="CSV or Parquet file to write")
     train_run = Parameter("train-run", default="", help="Training run whose model scores (also --run-id); default: the "
-                          "latest finished one")
+                          "promoted model, else the latest finished run")
+    shard_rows = Parameter("shard-rows", default=100_000, help="Rows that are in memory at a time, in each task")
+    record = Parameter("record", default=True, help="False: leave the rows out of the journal")
 
     @plainly
     @step
     def start(self):
-        """Choose the model and see that the result can be written, before any work."""
-        from lib import runs, scoring
+        """Choose the model, cut the table, and see that it fits and that the result can be written."""
+        from lib import score_stages, scoring, shards
 
-        scoring.check_out(self.out)
-        run = runs.find_run(self.train_run or None)
-        self.model, (self.bundle, self.bundle_sha256) = run.pathspec, runs.bundle_of(run)
-        self.next(self.score)
+        out = scoring.check_out(self.out).absolute()
+        chosen = score_stages.choose(self.train_run, self.record)
+        self.model, self.why, self.line, self.place = chosen["model"], chosen["why"], chosen["line"], str(out)
+        self.bundle, self.bundle_sha256 = chosen["bundle"], chosen["sha256"]
+        schema, about = score_stages.contract(self.bundle, self.bundle_sha256)
+        self.threshold = (self.line or about["threshold"])["threshold" if self.line else "value"]
+        self.parts, self.findings = score_stages.prepare(self.data, self.query, out, current.run_id, self.shard_rows,
+                                                         schema, current.origin_run_id)
+        self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}
+        self.shards = shards.groups(len(self.parts["parts"]), min(score_stages.MOST, 2 * bootstrap.workers()))
+        print(f"{self.parts['rows']:,} rows in {len(self.shards)} shards for {self.model} ({self.why})")
+        self.next(self.score, foreach="shards")
 
+    @retry(times=1, minutes_between_retries=0)
     @plainly
     @step
     def score(self):
-        """Score and write."""
-        from lib import bundle, scoring, sources, stages
+        """Score the parts of one shard and keep them in the journal."""
+        from lib import score_stages
 
-        table = sources.read(self.data, query=self.query or None)
-        scored, findings = scoring.score_table(bundle.from_bytes(self.bundle, self.bundle_sha256), table.frame)
-        scoring.write(scored, scoring.check_out(self.out))
-        self.source, self.tally = {"source": table.source, "md5": table.md5, "rows": table.rows}, scoring.tally(scored)
-        self.findings = [f.to_dict() for f in (*table.findings, *findings)]
-        stages.tell_warnings(findings)
+        self.tallies = score_stages.score(self.parts, self.input, self.bundle, self.bundle_sha256, self.line,
+                                          self.place, self.record)
+        self.next(self.join)
+
+    @plainly
+    @card(type="blank", id="scored")
+    @step
+    def join(self, inputs):
+        """Write one file, with the rows in the order of the table."""
+        from lib import score_stages
+
+        self.merge_artifacts(inputs, include=list(KEPT))
+        self.tally = score_stages.gather(self.parts, [told for one in inputs for told in one.tallies], self.place)
+        self.closing = score_stages.closing(self.tally, self.model, self.why, self.out)
+        current.card["scored"].extend(cards_score.scored_components(self.tally, {
+            **self.source, "written to": self.place, "model": self.model, "chosen": self.why,
+            "threshold": f"{self.threshold:.6g}", "bundle": self.bundle_sha256}, self.threshold))
         self.next(self.end)
 
     @step
     def end(self):
-        """Say what came out."""
-        told = self.tally
-        self.closing = (
-            f"{told['scored']:,} of {told['rows']:,} rows scored by {self.model} into {self.out}: {told['decisions']}\n"
-            f"{told['with_warnings']:,} rows with warnings, {told['refused']:,} rows that could not be scored")
+        """Clear the parts away."""
+        shutil.rmtree(self.parts["folder"], ignore_errors=True)
+        with contextlib.suppress(OSError):  # another run has its parts there
+            os.rmdir(os.path.dirname(self.parts["folder"]))
 
 
 if __name__ == "__main__":

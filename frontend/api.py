@@ -162,14 +162,14 @@ async def health(request: Request) -> Response:
     return JSONResponse({"status": "ok", "model": found.pathspec, "spooled_files": spooled})
 
 
-@app.get("/ping")
+@app.get("/ping", response_class=PlainTextResponse)
 async def ping(request: Request) -> Response:
     """MLflow's probe."""
     request.app.state.follower.current()
     return PlainTextResponse("\n")
 
 
-@app.get("/metrics")
+@app.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Counters and latencies for Prometheus."""
     return Response(*api_metrics.text(request.app.state))

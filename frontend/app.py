@@ -22,6 +22,8 @@ PAGES = (  # file, title, icon; the first one opens
     ("models", "Models", ":material/leaderboard:"),
     ("data", "Data", ":material/bar_chart:"),
     ("decision", "Decision", ":material/tune:"),
+    ("monitoring", "Monitoring", ":material/monitoring:"),
+    ("feedback", "Feedback", ":material/fact_check:"),
 )
 
 st.set_page_config(page_title="Fivefold", page_icon=str(VIEWS.parent / "icon.svg"), layout="wide",

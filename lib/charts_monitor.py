@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import altair as alt
 
-from lib.charts_style import ACCENT, POSITIVE, QUIET, empty, styled
+from lib.charts_style import ACCENT, POSITIVE, QUIET, TEXT, empty, styled
 
 HEIGHT = 240
 LINES = {"estimated, without labels": ACCENT, "realised, from labels": POSITIVE}
+Report = Mapping[str, Any]
 
 
-def performance(reports: Sequence[Mapping[str, Any]]) -> Any:
-    """ROC AUC of each window with its 95% interval: estimated, and realised where there are labels."""
-    data = [{"end": r["end"][:10], "what": what, "model": r["model"],
-             **{k: auc.get(k) for k in ("value", "low", "high")}}
-            for r in reports for key, what in zip(("estimated", "realised"), LINES, strict=True)
+def performance(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]] = ()) -> Any:
+    """ROC AUC of each window with its 95% interval: estimated, and realised where there are labels.
+
+    `changes`: lines of `lib.journal_promotions`; a dashed line marks a window in which what is served was changed.
+    """
+    data = [{"end": end, "what": what, "model": r["model"], **{k: auc.get(k) for k in ("value", "low", "high")}}
+            for end, r in zip(ends(reports), reports, strict=True)
+            for key, what in zip(("estimated", "realised"), LINES, strict=True)
             if (auc := (r[key] or {}).get("auc") or {}).get("value") is not None]
     if not data:
         return empty("ROC AUC by window")
     base = alt.Chart(alt.Data(values=data)).encode(
-        x=alt.X("end:O", title="window ending on", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        color=alt.Color("what:N", scale=alt.Scale(domain=list(LINES), range=list(LINES.values())), title=None))
+        x=_axis(), color=alt.Color("what:N", scale=alt.Scale(domain=list(LINES), range=list(LINES.values())),
+                                   title=None))
     tips = [alt.Tooltip("end:N"), alt.Tooltip("what:N"), *(alt.Tooltip(f"{f}:Q", format=".3f") for f in (
         "value", "low", "high")), alt.Tooltip("model:N")]
     dots = base.mark_line(point=True).encode(y=alt.Y("value:Q", title="ROC AUC", scale=alt.Scale(zero=False)),
                                              tooltip=tips)
     spread = base.mark_rule(opacity=0.45).encode(y=alt.Y("low:Q", title="ROC AUC"), y2="high:Q")
-    return styled(alt.layer(spread, dots), "ROC AUC by window", height=HEIGHT)
+    return styled(alt.layer(*_changes(reports, changes), spread, dots), "ROC AUC by window", height=HEIGHT)
 
 
-def traffic(reports: Sequence[Mapping[str, Any]]) -> Any:
+def traffic(reports: Sequence[Report]) -> Any:
     """Rows of each window: answered, answered with a warning, refused."""
-    data = [{"end": r["end"][:10], "what": what, "rows": rows} for r in reports for what, rows in (
-        ("answered", round(r["rows"] * (1 - (r["warned"] or 0)))),
-        ("with warnings", round(r["rows"] * (r["warned"] or 0))),
-        ("refused", r["rejects"]))]
+    data = [{"end": end, "i": i, "what": what, "rows": rows} for end, r in zip(ends(reports), reports, strict=True)
+            for i, (what, rows) in enumerate((
+                ("answered", round(r["rows"] * (1 - (r["warned"] or 0)))),
+                ("with warnings", round(r["rows"] * (r["warned"] or 0))),
+                ("refused", r["rejects"])))]
     if not data:
-        return empty("Traffic")
+        return empty("Traffic by window")
     chart = alt.Chart(alt.Data(values=data)).mark_bar().encode(
-        x=alt.X("end:O", title="window ending on", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        y=alt.Y("rows:Q", title="rows"), color=alt.Color("what:N", title=None, scale=alt.Scale(
-            domain=["answered", "with warnings", "refused"], range=[ACCENT, POSITIVE, QUIET])),
+        x=_axis(), y=alt.Y("rows:Q", title="rows"), order=alt.Order("i:Q"), color=alt.Color(
+            "what:N", title=None, scale=alt.Scale(domain=["answered", "with warnings", "refused"],
+                                                  range=[ACCENT, POSITIVE, QUIET])),
         tooltip=["end:N", "what:N", alt.Tooltip("rows:Q", format=",")])
     return styled(chart, "Traffic by window", height=HEIGHT)
 
@@ -63,3 +69,35 @@ def two_spreads(line: Mapping[str, Any], compact: bool = False) -> Any:
             domain=["training", "this window"], range=[QUIET, POSITIVE])),
         tooltip=["bin:N", "what:N", alt.Tooltip("share:Q", format=".1%")])
     return styled(chart, None if compact else str(line["column"]), compact, height=None if compact else HEIGHT)
+
+
+def ends(reports: Sequence[Report]) -> list[str]:
+    """The day on which each window ends; with the time where two end on one day, as the running one may.
+
+    >>> ends([{"end": "2026-01-08T00:00:00"}, {"end": "2026-01-15T00:00:00"}, {"end": "2026-01-15T09:30:12.5"}])
+    ['2026-01-08', '2026-01-15 00:00', '2026-01-15 09:30']
+    """
+    days = [str(r["end"])[:10] for r in reports]
+    return [str(r["end"])[:16].replace("T", " ") if days.count(day) > 1 else day
+            for day, r in zip(days, reports, strict=True)]
+
+
+def _axis() -> alt.X:
+    return alt.X("end:O", title="window ending on", axis=alt.Axis(labelAngle=0, labelOverlap=True))
+
+
+def _changes(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]]) -> list[alt.Chart]:
+    """A dashed line at each window in which what is served was changed; its tooltip says how."""
+    marks = []
+    for end, r in zip(ends(reports), reports, strict=True):
+        inside = [line for line in changes if line["replaces"] is not None
+                  and datetime.fromisoformat(r["start"]) <= line["at"] < datetime.fromisoformat(r["end"])]
+        if inside:
+            told = sorted(inside, key=lambda line: line["at"])
+            marks.append({"end": end, "what": "; ".join(
+                f"{line['at']:%Y-%m-%d %H:%M} {line['action']}: {line['model']} at {line['threshold']:.1%}"
+                for line in told)[:300]})
+    if not marks:
+        return []
+    return [alt.Chart(alt.Data(values=marks)).mark_rule(color=TEXT, strokeDash=[4, 3], size=2).encode(
+        x=_axis(), tooltip=[alt.Tooltip("what:N", title="changed")])]

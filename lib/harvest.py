@@ -25,7 +25,9 @@ from lib.target import read_target
 from lib.values import NUMBER_RULES, parse_dates, parse_numbers
 
 SET_ASIDE = 0.3
-BASE, LEARNT, ASIDE = 0, 1, 2  # origin of a row: the table itself, feedback to learn from, feedback to judge on
+# Origin of a row: the table itself, feedback to learn from, feedback to judge on (recent, and older than that).
+BASE, LEARNT, ASIDE, ASIDE_OLD = 0, 1, 2, 3
+RECENT_DAYS = 90  # before the newest labelled prediction
 
 
 def share_of(prediction_id: str) -> float:
@@ -60,7 +62,7 @@ def with_labelled(base: pd.DataFrame, scope: Scope,
     more = rows_of(found, base, scope.target, target.negative, target.positive)
     origin = origins(len(base), found)
     digest = hashlib.md5("".join(found["id"] + found["label"].astype("str")).encode(), usedforsecurity=False)
-    told = {"rows": len(found), "set_aside": int((origin == ASIDE).sum()),
+    told = {"rows": len(found), "set_aside": int((origin >= ASIDE).sum()),
             "newest": found["at"].max().isoformat(timespec="seconds"), "md5": digest.hexdigest()}
     return join(base, more), told, [], origin
 
@@ -92,7 +94,9 @@ def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 
 def origins(base_rows: int, found: pd.DataFrame) -> np.ndarray:
     """The origin of each row of the joined table, shape (rows,) int8."""
-    more = [ASIDE if share_of(number) < SET_ASIDE else LEARNT for number in found["id"]]
+    recent = found["at"] >= found["at"].max() - pd.Timedelta(days=RECENT_DAYS)
+    more = [LEARNT if share_of(number) >= SET_ASIDE else ASIDE if fresh else ASIDE_OLD
+            for number, fresh in zip(found["id"], recent, strict=True)]
     return np.array([*[BASE] * base_rows, *more], dtype="int8")
 
 
@@ -110,7 +114,7 @@ def place_feedback(place: np.ndarray, origin: np.ndarray, groups: np.ndarray | N
     at = {int(code): int(p) for code, p in zip(codes, place, strict=False) if code >= 0 and p != UNLABELLED}
     for n, row in enumerate(np.flatnonzero(origin != BASE)):
         dealt = folds - 1 if ordered else n % folds
-        all_places[row] = HOLDOUT if origin[row] == ASIDE else at.get(int(codes[row]), dealt)
+        all_places[row] = HOLDOUT if origin[row] >= ASIDE else at.get(int(codes[row]), dealt)
         if codes[row] >= 0:
             at.setdefault(int(codes[row]), int(all_places[row]))
     return all_places

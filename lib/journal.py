@@ -74,16 +74,15 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Insert rows whose primary key is not there yet; how many were new. Repeating it doubles nothing."""
+def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert rows whose primary key is not there yet: repeating it doubles nothing."""
     from sqlalchemy.dialects import postgresql, sqlite
 
-    rows, added = list(rows), 0
+    rows = list(rows)
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).on_conflict_do_nothing()
     for start in range(0, len(rows), LOT):
-        added += max(0, connection.execute(statement, rows[start:start + LOT]).rowcount)
-    return added
+        connection.execute(statement, rows[start:start + LOT])
 
 
 def write(engine: sa.Engine, predictions: Iterable[Mapping[str, Any]],

@@ -15,6 +15,7 @@ from lib.settings import journal_place
 
 def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list[tuple[str, str]]]:
     """(problem, the present in ISO, windows as ISO times, oldest first). Raises `Refused`."""
+    alerts.channels(os.environ)  # wrong settings are told before any work
     engine = journal.open_journal(journal_place())
     try:
         time = datetime.fromisoformat(now) if now else journal.utc_now()
@@ -61,12 +62,21 @@ def timeline(engine: Any, name: str) -> list[dict[str, str]]:
     events = [{"at": line["at"].isoformat(sep=" ", timespec="minutes"), "what": line["action"],
                "told": f"{line['model']} at threshold {line['threshold']:.3g}, by {line['who']}: {line['why']}"}
               for line in promotions.history(engine, name)]
-    events += [{"at": line["at"].isoformat(sep=" ", timespec="minutes"), "what": "alert",
-                "told": f"{line['message']} (sent: {', '.join(c for c, r in line['sent'].items() if r == 'sent')})"}
-               for line in journal_alerts.alerts(engine, name)]
+    events += _alerts_told(journal_alerts.alerts(engine, name, 1000))
     events += [{"at": report["end"].replace("T", " ")[:16], "what": "bad window" if report["bad"] else "window",
                 "told": window_told(report)} for report in journal_reports.reports(engine, name)]
     return sorted(events, key=lambda event: event["at"])
+
+
+def _alerts_told(lines: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """One event for what was sent at once."""
+    at_once: dict[Any, list[dict[str, Any]]] = {}
+    for line in reversed(lines):
+        at_once.setdefault(line["at"], []).append(line)
+    return [{"at": at.isoformat(sep=" ", timespec="minutes"), "what": "alert",
+             "told": f"{', '.join(line['key'].replace('/', ' [', 1) + ']' for line in group)} (sent: "
+             f"{', '.join(c for c, r in group[0]['sent'].items() if r.partition(';')[0] == 'sent') or 'nobody'})"}
+            for at, group in at_once.items()]
 
 
 def window_told(report: dict[str, Any]) -> str:
@@ -78,11 +88,13 @@ def window_told(report: dict[str, Any]) -> str:
             f"(labels for {report['coverage'] or 0:.0%}), drifted: {', '.join(drifted[:5]) or 'nothing'}")
 
 
-def act(name: str, reports: list[dict], told: list[dict], time: str, cooldown: float) -> tuple[list[dict], dict]:
+def act(name: str, reports: list[dict], told: list[dict], time: str, cooldown: float,
+        simulated: bool) -> tuple[list[dict], dict]:
     """(alerts sent, rows that retention removed)."""
     engine, now = journal.open_journal(journal_place()), datetime.fromisoformat(time)
     findings = [f for f in from_dicts(told) if f.severity in (WARNING, ERROR)]
-    sent = alerts.send(engine, name, findings, alerts.channels(os.environ), cooldown_hours=cooldown, now=now)
+    sent = alerts.send(engine, name, findings, alerts.channels(os.environ), cooldown_hours=cooldown,
+                       now=now if simulated else None)
     model = next((r["model"] for r in reversed(reports) if r["model"]), None)
     scope = monitoring.scope_of(model) if model else {}
     purged = journal.purge(engine, name, scope.get("retention_days"), now)

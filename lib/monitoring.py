@@ -65,8 +65,8 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
     """The report on the predictions of one window (`lib.journal.read_predictions`); JSON-ready.
 
     Judged are the rows of the model that answered last; how many others there were is said. Keys: start, end, model,
-    rows, others, rejects, drift, score, estimated, realised, coverage (share of rows with a label), delay_days (median),
-    warned, latency_ms, findings, bad (whether it asks for a new model), reasons.
+    rows, others, rejects, drift, score, estimated, realised, coverage (share of rows with a label), delay_days
+    (median), warned, latency_ms, findings, bad (whether it asks for a new model), reasons.
     """
     told: dict[str, Any] = {"start": start.isoformat(), "end": end.isoformat(), "model": None, "rows": 0, "others": 0,
                             "rejects": rejects, "drift": [], "score": None, "estimated": None, "realised": None,

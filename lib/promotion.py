@@ -99,7 +99,7 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
     place, table = split["place"].data, from_parquet(data["table"].data)
     origin = runs.artifact(run, "start", "origin")
     origin = np.zeros(len(place), dtype="int8") if origin is None else origin
-    held_out = np.flatnonzero(place == HOLDOUT)
+    held_out = np.flatnonzero((place == HOLDOUT) & (origin != harvest.ASIDE_OLD))
     rows, y = table.iloc[held_out].reset_index(drop=True), run["validate"].task["labels"].data["y"][held_out]
     theirs = from_parquet(other["start"].task["table"].data)
     learnt = theirs.iloc[training_rows(other["split"].task["place"].data)]

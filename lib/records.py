@@ -105,7 +105,7 @@ def _without_values(told: str, hidden: set[str], kept: Sequence[str]) -> str:
             notes.append(note)
         elif column:
             notes.append(f"{column}: unusual or unreadable")
-    return "; ".join(notes)
+    return "; ".join(dict.fromkeys(notes))
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -27,29 +26,32 @@ def choose(train_run: str, record: bool) -> dict[str, Any]:
     `line` is what the record of promotions says of the model, None where it was not taken from there. Raises `Refused`
     where there is no model, the promoted one was changed, or the journal is wanted and does not answer.
     """
-    if record:
-        _journal_opens()
-    line = None if train_run else _promoted()
+    line = _promoted(record) if record or (not train_run and _journal_exists()) else None
+    line = None if train_run else line
     run = runs.find_run(line["model"].rpartition("/")[2] if line else train_run or None)
     blob, digest = runs.bundle_of(run)
     why = "as asked" if train_run else "the latest finished run"
     if line:
+        from lib.serving import load
+
         why = f"promoted {line['at']:%Y-%m-%d %H:%M} UTC"
-        digest = line["sha256"]  # else `contract` refuses it
+        if digest != line["sha256"]:
+            load(run.pathspec, line)  # says what is wrong
     return {"model": run.pathspec, "bundle": blob, "sha256": digest, "why": why,
             "line": {"threshold": line["threshold"], "why": line["why"]} if line else None}
 
 
-def contract(blob: bytes, digest: str) -> Schema:
-    """The input contract in a bundle, without loading its model. Raises `Refused` as `lib.bundle.from_bytes`."""
+def contract(blob: bytes, digest: str) -> tuple[Schema, dict[str, Any]]:
+    """(input contract, `about`) of a bundle, without loading its model. Raises `Refused` as `lib.bundle.from_bytes`."""
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            schema = from_json(json.dumps(json.loads(archive.read("bundle.json"))["schema"]))
+            about = dict(json.loads(archive.read("bundle.json")))
         if sha256(blob) == digest:
-            return schema
-    except Exception:
-        return from_bytes(blob, digest).schema  # says what is wrong
-    return from_bytes(blob, digest).schema
+            return from_json(json.dumps(about.pop("schema"))), about
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError):
+        pass
+    bundle = from_bytes(blob, digest)  # says what is wrong
+    return bundle.schema, bundle.about
 
 
 def prepare(source: str, query: str, out: Path, run_id: str, rows: int, schema: Schema,
@@ -74,59 +76,72 @@ def prepare(source: str, query: str, out: Path, run_id: str, rows: int, schema: 
     return told, [f.to_dict() for f in (*found, *differs)]
 
 
-def score(told: Mapping[str, Any], numbers: Sequence[int], bundle: Bundle, digest: str, suffix: str,
-          record: bool) -> list[dict[str, Any]]:
-    """Score some parts, keep them in the journal and beside their source; the tally of each.
+def score(told: Mapping[str, Any], numbers: Sequence[int], blob: bytes, digest: str, line: Mapping[str, Any] | None,
+          out: str, record: bool) -> list[dict[str, Any]]:
+    """Score some parts, at the threshold of `line`; keep them in the journal and beside their source; their tallies.
 
     A part whose result is there already, from a task that was killed, is not scored again.
     """
-    engine = _journal() if record else None
-    tallies = []
+    from lib.serving import at_threshold
+
+    bundle, engine, tallies = at_threshold(from_bytes(blob, digest), line), _journal() if record else None, []
     for number in numbers:
-        done = result(told, number, suffix)
+        done = _result(told, number, out)
         if not done.exists():
             _score_one(told, number, bundle, digest, done, engine)
         tallies.append(json.loads(done.with_suffix(".json").read_text(encoding="utf-8")))
     return tallies
 
 
-def result(told: Mapping[str, Any], number: int, suffix: str) -> Path:
+def gather(told: Mapping[str, Any], tallies: Sequence[dict[str, Any]], out: str) -> dict[str, Any]:
+    """Write the result from those of the parts; the tally of the whole."""
+    scoring.join([_result(told, number, out) for number in range(len(told["parts"]))], Path(out))
+    return scoring.merge(sorted(tallies, key=lambda tally: tally["number"]))
+
+
+def closing(tally: Mapping[str, Any], model: str, why: str, out: str) -> str:
+    """The last words."""
+    lines = [f"{tally['scored']:,} of {tally['rows']:,} rows scored by {model} ({why}) into {out}: "
+             f"{tally['decisions']}",
+             f"{tally['with_warnings']:,} rows with warnings, {tally['refused']:,} rows that could not be scored"]
+    if tally["spooled"]:
+        lines.append(f"{tally['spooled']:,} rows wait for the journal in {settings.spool_place()}")
+    return "\n".join(lines)
+
+
+def _result(told: Mapping[str, Any], number: int, out: str) -> Path:
     """Where the scored rows of a part are."""
-    return Path(told["folder"]) / f"scored-{number:05d}{suffix}"
+    return Path(told["folder"]) / f"scored-{number:05d}{Path(out).suffix}"
 
 
 def _score_one(told: Mapping[str, Any], number: int, bundle: Bundle, digest: str, done: Path, engine: Any) -> None:
-    clock = [time.perf_counter()]
+    began = time.perf_counter()
     frame = shards.read_part(told, number)
-    clock.append(time.perf_counter())
+    read = time.perf_counter()
     scored, tally = shards.score_part(bundle, told, number, frame)
-    clock.append(time.perf_counter())
+    known = time.perf_counter()
     spooled = _keep(engine, bundle, digest, frame, scored) if engine is not None else 0
-    clock.append(time.perf_counter())
-    start = sum(told["parts"][:number])
-    tally |= {"number": number, "spooled": spooled, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
-    tally["seconds"] = dict(zip(("read", "score", "journal"), (b - a for a, b in zip(clock, clock[1:], strict=False)),
-                                strict=True))
+    tally |= {"number": number, "spooled": spooled, "seconds": {
+        "read": read - began, "score": known - read, "journal": time.perf_counter() - known}}
     part = done.with_suffix(".json.part")
     part.write_text(json.dumps(tally, ensure_ascii=False), encoding="utf-8")
     part.replace(done.with_suffix(".json"))
     scoring.write(scored, done)  # the last: where it is, all is done
+    start = sum(told["parts"][:number])
     settings.say(f"rows {start + 1:,} to {start + len(frame):,}: {tally['scored']:,} scored, {tally['refused']:,} "
-                 f"refused, {len(frame) / (clock[2] - clock[1]):,.0f} rows/s")
+                 f"refused, {len(frame) / (known - read):,.0f} rows/s")
 
 
 def _keep(engine: Any, bundle: Bundle, digest: str, frame: Any, scored: Any) -> int:
-    """Write the lines of a part into the journal; how many lines went to the spool instead."""
+    """Write the lines of a part into the journal; how many of its rows went to the spool instead."""
     from lib.journal import utc_now
     from lib.journal_writer import keep
 
-    predictions, rejects = shards.lines(bundle, digest, frame, scored, at=utc_now(), key=settings.pseudonym_key())
-    spool, spooled = settings.spool_place(), 0
-    for lots in (predictions, rejects):
-        for start in range(0, len(lots), LOT):
-            lot = lots[start:start + LOT]
-            where = keep(engine, spool, lot) if lots is predictions else keep(engine, spool, [], lot)
-            spooled += len(lot) if where == "spool" else 0
+    at, key, spool, spooled = utc_now(), settings.pseudonym_key(), settings.spool_place(), 0
+    for start in range(0, len(frame), LOT):
+        lot = slice(start, start + LOT)
+        lines = shards.lines(bundle, digest, frame.iloc[lot], scored.iloc[lot], at=at, key=key)
+        spooled += sum(map(len, lines)) if keep(engine, spool, *lines) == "spool" else 0
     return spooled
 
 
@@ -136,25 +151,25 @@ def _journal() -> Any:
     return open_journal(settings.journal_place())
 
 
-def _journal_opens() -> None:
-    """Make the journal and the key of its pseudonyms, and move lines that wait into it, before any work."""
+def _journal_exists() -> bool:
+    """Whether there may be promotions; a journal that nobody has written to is not made for the question."""
+    place = settings.journal_place()
+    return not place.startswith("sqlite:///") or Path(place.removeprefix("sqlite:///")).exists()
+
+
+def _promoted(record: bool) -> dict[str, Any] | None:
+    """The line in force of the problem whose served model changed last; None where nothing was ever promoted.
+
+    `record`: lines will be written, so the key of pseudonyms is made, and lines that wait in the spool are moved.
+    """
+    from lib.journal_promotions import champion, newest_problem
     from lib.journal_writer import empty
 
     engine = _journal()
-    settings.pseudonym_key()
-    empty(engine, settings.spool_place())
-    engine.dispose()
-
-
-def _promoted() -> dict[str, Any] | None:
-    """The line in force of the problem whose served model changed last; None where nothing was ever promoted."""
-    from lib.journal_promotions import champion, newest_problem
-
-    place = settings.journal_place()
-    if place.startswith("sqlite:///") and not Path(place.removeprefix("sqlite:///")).exists():
-        return None
-    engine = _journal()
     try:
+        if record:
+            settings.pseudonym_key()
+            empty(engine, settings.spool_place())
         problem = newest_problem(engine)
         return champion(engine, problem) if problem else None
     finally:

@@ -54,8 +54,9 @@ def tally(scored: pd.DataFrame) -> dict[str, Any]:
 
 
 def merge(tallies: Sequence[dict[str, Any]], reasons: int = 20) -> dict[str, Any]:
-    """The tally of the whole, of the tallies of its parts (`lib.shards.score_part`); the `reasons` most frequent stay."""
-    told: dict[str, Any] = {key: sum(t[key] for t in tallies) for key in ("rows", "scored", "refused", "with_warnings")}
+    """The tally of a table from those of its parts (`lib.shards.score_part`); the `reasons` most frequent stay."""
+    told: dict[str, Any] = {key: sum(t.get(key, 0) for t in tallies)
+                            for key in ("rows", "scored", "refused", "with_warnings", "spooled")}
     decisions: Counter[str] = Counter()
     why: Counter[str] = Counter()
     doubts: dict[str, dict[str, int]] = {}
@@ -116,10 +117,11 @@ def join(parts: Sequence[Path], out: Path) -> None:
 
 
 def _join_csv(parts: Sequence[Path], out: Path) -> None:
-    taken: list[str] = []
-    with parts[0].open(encoding="utf-8", newline="") as source:
-        next(csv.reader(taken.append(line) or line for line in source))  # a name may hold a line break
-    head = len("".join(taken).encode())
+    with parts[0].open(encoding="utf-8", newline="") as first:
+        header = csv.reader(first)
+        next(header)  # of several lines where a name holds a line break
+    with parts[0].open("rb") as lines:
+        head = sum(len(lines.readline()) for _ in range(header.line_num))
     with out.open("wb") as file:
         for number, path in enumerate(parts):
             with path.open("rb") as rows:

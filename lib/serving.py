@@ -172,7 +172,8 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
         fields[column.name] = field
         if not column.nullable:
             required.append(column.name)
-    return {"type": "object", "properties": fields, "required": required, "additionalProperties": True}
+    return {"type": "object", "properties": fields, "required": required,
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
 
 
 def _of_rows(found: Iterable[Doubt], severity: str) -> dict[int, list[tuple[str, str]]]:

@@ -37,9 +37,10 @@ from tests.servers import answering, free_port, silent
 NOW = datetime(2026, 11, 23, 10, 0)
 AGE = Finding("input-drift", WARNING, "age", "PSI 0.31 < 0.4", "a PSI below 0.1", "look at the column")
 LATE = Finding("latency", ERROR, "requests", "median 900 ms", "at most 200 ms", "give it room")
-CODES = {"input-drift", "score-drift", "warnings-share", "rejects-share", "latency", "stale-model", "stale-data", "no-traffic",
-         "performance-estimated", "performance-realised", "calibration-realised", "label-coverage"}
-MAIL = {"FIVEFOLD_ALERT_EMAIL_FROM": "fivefold@example.com", "FIVEFOLD_ALERT_EMAIL_TO": "ada@example.com, bob@example.com"}
+CODES = {"input-drift", "score-drift", "warnings-share", "rejects-share", "latency", "stale-model", "stale-data",
+         "performance-estimated", "performance-realised", "calibration-realised", "no-traffic", "label-coverage"}
+MAIL = {"FIVEFOLD_ALERT_EMAIL_FROM": "fivefold@example.com",
+        "FIVEFOLD_ALERT_EMAIL_TO": "ada@example.com, bob@example.com"}
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +118,7 @@ def serving(server: Any) -> Iterator[int]:
 @contextlib.contextmanager
 def post_office(*, refuse: tuple[str, ...] = (), password: str = "", tls: ssl.SSLContext | None = None,
                 starttls: bool = True, after_data: str = "", address: str = "127.0.0.1") -> Iterator[SimpleNamespace]:
-    """A mail server that keeps what it accepts in `.mails` and all commands in `.said`; `.secure` counts TLS handshakes.
+    """A mail server: `.mails` that it accepted, commands `.said`, TLS handshakes `.secure` (their number).
 
     `password` asks for a login; `tls` with `starttls` offers STARTTLS, without it speaks TLS from the start;
     `after_data` = "drop" hangs up once a mail is accepted, "hang" never says that it is.
@@ -149,7 +150,8 @@ def post_office(*, refuse: tuple[str, ...] = (), password: str = "", tls: ssl.SS
                 kept.said.append(text)
                 verb = text.upper()
                 if verb.startswith("EHLO"):
-                    offers = [*(["STARTTLS"] if tls and starttls and not kept.secure else []), *(["AUTH PLAIN"] if password else [])]
+                    offers = ["STARTTLS"] if tls and starttls and not kept.secure else []
+                    offers += ["AUTH PLAIN"] if password else []
                     self.say("\r\n".join(["250-here", *(f"250-{o}" for o in offers), "250 HELP"]))
                 elif verb == "STARTTLS":
                     self.say("220 go ahead")
@@ -190,9 +192,9 @@ def certificate(tmp_path_factory) -> Path:
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl")
     path = tmp_path_factory.mktemp("certificate") / "both.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out",
-                    path.with_suffix(".crt")], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path,
+                    "-out", path.with_suffix(".crt")], check=True, capture_output=True)
     path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
     return path
 
@@ -208,7 +210,8 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 def test_twenty_columns_are_one_message_with_the_worst_first(engine):
     got: list[dict[str, Any]] = []
     good = [Finding("latency", PASSED, "x", "1 ms"), Finding("label-coverage", NOT_APPLICABLE, "x", "no labels")]
-    lines = alerts.send(engine, "churn", [*drifted(*map(str, range(20))), *good, LATE, LATE], {"list": got.append}, now=NOW)
+    findings = [*drifted(*map(str, range(20))), *good, LATE, LATE]
+    lines = alerts.send(engine, "churn", findings, {"list": got.append}, now=NOW)
     assert len(got) == 1
     assert got[0]["summary"] == "Fivefold, churn: 1 error, 20 warnings"
     assert [f["subject"] for f in got[0]["findings"]] == ["requests", *map(str, range(20))]
@@ -220,10 +223,11 @@ def test_twenty_columns_are_one_message_with_the_worst_first(engine):
 def test_the_text_says_what_was_found_what_was_expected_and_what_to_do(monkeypatch):
     text = journal_alerts.compose("churn", [LATE], NOW)["text"]
     assert text.splitlines() == [
-        "Fivefold, churn: 1 error", "", "1. error: latency [requests]", "   found: median 900 ms", "   expected: at most 200 ms",
-        "   to do: give it room", "   runbook: docs/runbook.md#latency"]
+        "Fivefold, churn: 1 error", "", "1. error: latency [requests]", "   found: median 900 ms",
+        "   expected: at most 200 ms", "   to do: give it room", "   runbook: docs/runbook.md#latency"]
     monkeypatch.setenv("FIVEFOLD_RUNBOOK", "https://wiki.example.com/runbook")
-    assert journal_alerts.compose("churn", [LATE], NOW)["findings"][0]["runbook"] == "https://wiki.example.com/runbook#latency"
+    found, = journal_alerts.compose("churn", [LATE], NOW)["findings"]
+    assert found["runbook"] == "https://wiki.example.com/runbook#latency"
 
 
 def test_nothing_worth_telling_sends_and_records_nothing(engine):
@@ -311,7 +315,8 @@ def test_receivers_that_say_nothing_or_nonsense_or_are_not_there_have_failed(eng
 def test_a_channel_that_never_ends_is_left_behind(engine, monkeypatch):
     monkeypatch.setattr(alerts, "DEADLINE", 0.3)
     over, got = threading.Event(), []
-    lines = alerts.send(engine, "churn", [LATE], {"stuck": lambda _: over.wait(30) and None, "list": got.append}, now=NOW)
+    stuck = {"stuck": lambda _: over.wait(30) and None, "list": got.append}
+    lines = alerts.send(engine, "churn", [LATE], stuck, now=NOW)
     over.set()
     assert lines[0]["sent"] == {"stuck": "failed: no end within 0.3 s", "list": "sent"}
     assert len(got) == 1
@@ -372,7 +377,8 @@ def test_all_recipients_refused_is_a_failure(engine):
     assert not office.mails
 
 
-@pytest.mark.parametrize(("after_data", "result"), [("drop", "sent"), ("hang", "failed: Connection unexpectedly closed: timed out")])
+@pytest.mark.parametrize(("after_data", "result"), [
+    ("drop", "sent"), ("hang", "failed: Connection unexpectedly closed: timed out")])
 def test_a_server_that_goes_away(engine, hasty, after_data, result):
     with post_office(after_data=after_data) as office:
         assert told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})["email"] == result
@@ -381,7 +387,8 @@ def test_a_server_that_goes_away(engine, hasty, after_data, result):
 # ---- forged and secret -----------------------------------------------------------------------------------------------
 
 def test_names_from_data_forge_no_header_no_recipient_and_no_finding(engine, tmp_path):
-    evil = "age\r\nBcc: eve@example.com\r\n\r\n.\r\nMAIL FROM:<eve@example.com>\u2028\x00\x85\ud800\n2. error: all is well"
+    evil = ("age\r\nBcc: eve@example.com\r\n\r\n.\r\nMAIL FROM:<eve@example.com>\u2028\x00\x85\ud800\n"
+            "2. error: all is well")
     findings = [Finding("input-drift", WARNING, evil, evil, evil, evil)]
     with post_office() as office, hook() as (url, got):
         environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}", "FIVEFOLD_ALERT_WEBHOOK": url,
@@ -396,7 +403,7 @@ def test_names_from_data_forge_no_header_no_recipient_and_no_finding(engine, tmp
     assert len(re.findall(r"(?m)^\d\. ", mail.get_content())) == 1
     assert len(re.findall(r"(?m)^\d\. ", got[0]["body"]["text"])) == 1
     assert len((tmp_path / "alerts").read_text().splitlines()) == 1
-    assert alerts.send(engine, f"churn{evil[:24]}", findings, {"x": print}, now=NOW) == []  # the strange key is found again
+    assert alerts.send(engine, f"churn{evil[:24]}", findings, {"x": print}, now=NOW) == []  # the key is found again
 
 
 def test_a_column_cannot_ping_a_whole_channel(engine):
@@ -413,7 +420,8 @@ def test_keys_are_short_and_no_two_become_one():
 
 
 def test_secrets_reach_neither_journal_nor_log(engine, caplog):
-    with post_office(password="right") as office, hook(500, words="no /services/T0/SECRETPATH?token=SECRETQUERY") as (url, _):
+    echo = "no /services/T0/SECRETPATH?token=SECRETQUERY"
+    with post_office(password="right") as office, hook(500, words=echo) as (url, _):
         environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://ada:SECRETWORD@127.0.0.1:{office.port}",
                    "FIVEFOLD_ALERT_WEBHOOK": f"{url}?token=SECRETQUERY"}
         sent = told(engine, environ)
@@ -430,8 +438,8 @@ def test_secrets_reach_neither_journal_nor_log(engine, caplog):
 def test_channels_are_on_where_they_are_set(tmp_path):
     assert set(alerts.channels({})) == {"log"}
     assert set(alerts.channels({"FIVEFOLD_ALERT_FILE": " ", "FIVEFOLD_ALERT_SMTP": ""})) == {"log"}
-    environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": "smtps://mail.example.com:465", "FIVEFOLD_ALERT_FILE": str(tmp_path / "a"),
-               "FIVEFOLD_ALERT_WEBHOOK": "https://hooks.example.com/x?y=z"}
+    environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": "smtps://mail.example.com:465",
+               "FIVEFOLD_ALERT_FILE": str(tmp_path / "a"), "FIVEFOLD_ALERT_WEBHOOK": "https://hooks.example.com/x?y=z"}
     assert list(alerts.channels(environ)) == ["log", "file", "webhook", "email"]
 
 
@@ -449,13 +457,17 @@ def test_all_wrong_settings_are_refused_at_once_and_show_no_secret(tmp_path):
 
 @pytest.mark.parametrize(("name", "value"), [
     *(("FIVEFOLD_ALERT_WEBHOOK", value) for value in (
-        "hooks.example.com/x", "ftp://host/x", "http://", "http://host:99999/", "http://host:0/", "http://[::1/", "javascript:alert(1)",
-        "http://me:word@host/", "http://host/a b", "http://host/\u00e9", "http://host/\r\nX: y")),
+        "hooks.example.com/x", "ftp://host/x", "http://", "http://host:99999/", "http://host:0/", "http://[::1/",
+        "javascript:alert(1)", "http://me:word@host/", "http://host/a b", "http://host/\u00e9",
+        "http://host/\r\nX: y")),
     *(("FIVEFOLD_ALERT_SMTP", value) for value in (
-        "mail.example.com:25", "http://host:25", "smtp://host", "smtp://host:x", "smtp://me@host:25", "smtp://:word@host:25",
-        "smtp://host:25/x", "smtp://host:25?x=y", "smtp://me:w\u00f6rd@host:25", "smtp://me:w%C3%B6rd@host:25", "smtp://me:a/b@host:25")),
-    *(("FIVEFOLD_ALERT_EMAIL_FROM", value) for value in ("", "ada", "Ada <ada@example.com>", "a@b, c@d", "a@b@c", "a@b\x01c")),
-    *(("FIVEFOLD_ALERT_EMAIL_TO", value) for value in ("", ",", "ada@example.com;bob@example.com", "ada@example.com, bob")),
+        "mail.example.com:25", "http://host:25", "smtp://host", "smtp://host:x", "smtp://me@host:25",
+        "smtp://host:25/x", "smtp://:word@host:25", "smtp://host:25?x=y", "smtp://me:w\u00f6rd@host:25",
+        "smtp://me:w%C3%B6rd@host:25", "smtp://me:a/b@host:25")),
+    *(("FIVEFOLD_ALERT_EMAIL_FROM", value) for value in (
+        "", "ada", "Ada <ada@example.com>", "a@b, c@d", "a@b@c", "a@b\x01c")),
+    *(("FIVEFOLD_ALERT_EMAIL_TO", value) for value in (
+        "", ",", "ada@example.com;bob@example.com", "ada@example.com, bob")),
     ("FIVEFOLD_ALERT_FILE", "/no/such/folder/alerts.jsonl")])
 def test_a_wrong_setting_is_refused(name, value):
     environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": "smtp://host:25", name: value}
@@ -490,7 +502,8 @@ def test_a_failure_by_every_channel_is_told_again_and_one_success_is_enough(engi
         assert "the alert reached nobody" in caplog.text
         sent = told(engine, {"FIVEFOLD_ALERT_WEBHOOK": good, **mail}, now=NOW + timedelta(minutes=1))
         assert (sent["webhook"], sent["email"]) == ("sent", "failed: Connection refused")
-        working = alerts.channels({"FIVEFOLD_ALERT_WEBHOOK": good, **mail, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})
+        mail["FIVEFOLD_ALERT_SMTP"] = f"smtp://127.0.0.1:{office.port}"
+        working = alerts.channels({"FIVEFOLD_ALERT_WEBHOOK": good, **mail})
         assert alerts.send(engine, "churn", [AGE, LATE], working, now=NOW + timedelta(minutes=2)) == []
     assert len(got) == 1
     assert not office.mails
@@ -509,9 +522,10 @@ def test_a_claim_holds_until_its_process_must_be_dead(engine):
 
 
 def test_a_line_of_a_wrong_clock_silences_nobody_for_years(engine):
-    journal_alerts.record(engine, "churn", "a/b", "text", "docs/runbook.md#a", {"log": "sent"}, NOW + timedelta(days=999))
+    ahead = NOW + timedelta(days=999)
+    journal_alerts.record(engine, "churn", "a/b", "text", "docs/runbook.md#a", {"log": "sent"}, ahead)
     assert journal_alerts.due(engine, "churn", ["a/b"], 24, NOW) == {"a/b"}
-    assert journal_alerts.due(engine, "churn", ["a/b"], 24, NOW + timedelta(days=999, hours=-1)) == set()
+    assert journal_alerts.due(engine, "churn", ["a/b"], 24, ahead - timedelta(hours=1)) == set()
     journal_alerts.claim(engine, "churn", {"c/d": ("text", "docs/runbook.md#c")}, 24, NOW + timedelta(hours=12))
     assert journal_alerts.due(engine, "churn", ["c/d"], 24, NOW) == {"c/d"}
 

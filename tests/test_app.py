@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import runs
-from lib.bundle import from_bytes
+from lib import journal, promotion, runs
+from lib.bundle import Bundle, from_bytes
 from lib.selection import title
 from tests.running import ROOT, open_run, run_flow, run_id, run_until
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("predict", "batch", "models", "data", "decision")
+MINE = "Use this threshold during my visit"
+PAGES = ("predict", "batch", "models", "data", "decision", "monitoring", "feedback")
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +31,33 @@ def other(tmp_path_factory, store, tiny) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def promoted(store, tiny, tmp_path_factory) -> Path:
+    """A journal in which the tiny run's model is promoted, to be copied."""
+    path = tmp_path_factory.mktemp("promoted") / "journal.db"
+    engine = journal.open_journal(f"sqlite:///{path}")
+    open_run(store, tiny[0].id)
+    promotion.promote(engine, tiny[0].id, "ann", "a first one")
+    engine.dispose()
+    return path
+
+
 @pytest.fixture
-def page(store, tiny, monkeypatch):
-    """page(name, folder): the app at one of its pages, on the runs of a folder."""
+def page(store, tiny, promoted, monkeypatch, tmp_path_factory):
+    """page(name, folder, fresh): the app at one of its pages, on the runs of a folder, with a journal of its own.
+
+    In that journal the tiny run's model is promoted; with `fresh` it is empty.
+    """
     import streamlit as st
 
-    def opened(name: str = "predict", folder: Path = store) -> AppTest:
+    place = tmp_path_factory.mktemp("journal") / "journal.db"
+    monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{place}")
+
+    def opened(name: str = "predict", folder: Path = store, fresh: bool = False) -> AppTest:
         st.cache_data.clear()
         st.cache_resource.clear()
+        if not fresh and not place.exists():
+            shutil.copy(promoted, place)
         from metaflow.plugins.datastores.local_storage import LocalStorage
 
         (folder / ".metaflow").mkdir(exist_ok=True)
@@ -71,6 +91,16 @@ def calm(app: AppTest) -> AppTest:
     return app
 
 
+def press(app: AppTest, label: str) -> AppTest:
+    """Press the button of that name."""
+    return next(b for b in app.button if b.label == label).click().run()
+
+
+def model_of(tiny) -> Bundle:
+    """The model of the tiny run, which is promoted."""
+    return from_bytes(*runs.bundle_of(tiny[0]))
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_is_drawn_on_a_real_run(page, name):
     app = calm(page(name).run())
@@ -80,16 +110,16 @@ def test_every_page_is_drawn_on_a_real_run(page, name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_without_a_run_every_page_says_what_to_type(page, name, tmp_path):
-    app = calm(page(name, tmp_path).run())
+    app = calm(page(name, tmp_path, fresh=True).run())
     assert "python flows/train.py run" in [c.value for c in app.code]
 
 
-def test_a_prediction_is_that_of_the_bundle_and_its_reasons_add_up(page):
+def test_a_prediction_is_that_of_the_bundle_and_its_reasons_add_up(page, tiny):
     app = page().run()
     next(n for n in app.number_input if n.label.startswith("age")).set_value(70)
     app.button[0].click().run()
     calm(app)
-    bundle = from_bytes(*runs.bundle_of(runs.find_run()))
+    bundle = model_of(tiny)
     case = app.session_state["answer"]["case"]
     assert case["age"] == 70
     answer = app.session_state["answer"]
@@ -137,7 +167,7 @@ def upload(app: AppTest, name: str, content: bytes) -> AppTest:
     return calm(app.run())
 
 
-def test_a_file_is_scored_row_by_row(page, small_csv):
+def test_a_file_is_scored_row_by_row(page, small_csv, tiny):
     table = pd.read_csv(small_csv, dtype="str").head(20)
     table.loc[2, "age"], table.loc[5, "branch"] = "old", "B99"
     app = upload(page("batch").run(), "new.csv", table.to_csv(index=False).encode())
@@ -145,7 +175,7 @@ def test_a_file_is_scored_row_by_row(page, small_csv):
     assert "age: 'old' is not a number" in tables(app)
     assert "not seen in training" in tables(app)
     scored = app.session_state["batch_result"]["scored"]
-    bundle = from_bytes(*runs.bundle_of(runs.find_run()))
+    bundle = model_of(tiny)
     pd.testing.assert_series_equal(scored["probability"], bundle.score(table)["probability"])
 
 
@@ -176,32 +206,33 @@ def test_wrong_columns_are_shown_as_a_diff(page, small_csv):
     assert "rename 'Age' to 'age'" in tables(app)
 
 
-def test_the_threshold_of_ones_own_is_used_for_this_run_only(page):
+def test_the_threshold_of_ones_own_is_used_for_this_run_only(page, tiny):
     app = page("decision").run()
     own = app.metric[0].value
     app.slider[0].set_value(0.0).run()
     assert calm(app).metric[0].value != own
-    app.button[-1].click().run()
+    press(app, MINE)
     assert app.session_state["own_threshold"]["value"] == 1.0
     app.switch_page("views/predict.py").run()
-    next(b for b in app.button if b.label == "Predict").click().run()
+    press(app, "Predict")
     assert "Your threshold" in texts(app)
-    assert app.metric[1].value == from_bytes(*runs.bundle_of(runs.find_run())).about["phrases"][0]
+    assert app.metric[1].value == model_of(tiny).about["phrases"][0]
 
 
 def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypatch, tiny):
     from frontend import model_choice, reading
 
-    app = page("decision").run()
+    app = page("decision", fresh=True).run()
+    first = reading.latest_id()
     own = app.metric[0].value
     app.slider[0].set_value(2.5).run()
     assert app.metric[0].value != own
-    real = {name: getattr(reading, name) for name in ("overview", "bundle", "judged")}
+    real = {name: getattr(reading, name) for name in ("overview", "model", "judged")}
     for name, read in real.items():
         monkeypatch.setattr(reading, name, lambda run_id, read=read: read(tiny[0].id))
     monkeypatch.setattr(reading, "latest_id", lambda: "another")
-    app.button[-1].click().run()  # the page in the browser is still that of the first run
-    assert app.session_state[model_choice.OWN]["run"] == tiny[0].id
+    press(app, MINE)  # the page in the browser is still that of the first run
+    assert app.session_state[model_choice.OWN]["run"] == first
     assert "Your threshold" not in texts(app)
     assert app.slider[0].value == 1.0
     assert app.metric[0].value == own
@@ -258,15 +289,15 @@ def test_a_run_that_failed_says_at_which_step_and_why(page, other, small_csv):
     assert "no_such_column" in told
 
 
-def test_a_damaged_model_is_said_and_another_page_still_works(page, other):
-    number = runs.find_run().id
+def test_a_damaged_model_is_said_and_another_page_still_works(page, other, tiny):
     for blob in (other / ".metaflow" / "TrainFlow" / "data").rglob("*"):
         if blob.is_file() and blob.stat().st_size > 500:
             blob.write_bytes(b"damaged")
     app = calm(page("predict", other).run())
     assert "There is no model" in app.error[0].value
-    assert number in tables(app)
+    assert tiny[0].id in tables(app)
     calm(page("models", other).run())
+    assert "On record" in texts(calm(page("decision", other).run()))
 
 
 def test_the_runs_of_another_user_are_there_too(page, tiny, monkeypatch):

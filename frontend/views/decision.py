@@ -1,10 +1,10 @@
-"""Decision: the threshold that given costs ask for, and what it means."""
+"""Decision: the threshold that given costs ask for and what it means; who is served, and decisions about it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from frontend import model_choice, reading
+from frontend import model_choice, promoting, reading, shield
 from frontend.address import slide
 from frontend.drawing import draw
 from frontend.words import plain
@@ -12,12 +12,20 @@ from lib import charts_case, decision
 
 
 def main() -> None:
-    run_id = model_choice.run_id()
-    bundle = reading.bundle(run_id)
+    problem = model_choice.problem()
+    st.title("What mistakes cost")
+    shield.guard(lambda: costs(problem))
+    st.divider()
+    shield.guard(lambda: promoting.panel(problem))  # also where the model cannot be loaded: then it is needed most
+
+
+def costs(problem: str) -> None:
+    """Costs in, threshold and consequences out."""
+    shown = model_choice.everybodys()
+    run_id, bundle = shown.pathspec.rpartition("/")[2], shown.bundle
     scope, trained = bundle.about["scope"], bundle.about["threshold"]
     y, q = reading.judged(run_id)
     negative, positive = bundle.about["phrases"]
-    st.title("What mistakes cost")
     st.text("Move the costs and see from which probability on it pays to act.")
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -32,12 +40,15 @@ def main() -> None:
         chosen, told = found["threshold"], found["consequences"]
         act = f"{chosen['value']:.1%} or more" if chosen["value"] < 1 else "nobody"
         st.metric("Act at a probability of", act, border=True, help=plain(chosen["why"]))
-        st.caption(f"The model was given {trained['value']:.1%}. For the costs at the sliders, perfectly calibrated "
-                   f"probabilities and no limit of capacity it would be {chosen['theory']:.1%} (Elkan 2001).")
+        st.caption(f"{'Everybody acts at' if shown.line else 'The model was given'} {trained['value']:.1%}. For the "
+                   "costs at the sliders, perfectly calibrated probabilities and no limit of capacity it would be "
+                   f"{chosen['theory']:.1%} (Elkan 2001).")
         st.button("Use this threshold during my visit", type="primary", on_click=model_choice.keep_threshold,
                   args=(run_id, {"value": chosen["value"], "why": f"set by this visitor: {chosen['why']}"}),
                   help="Predict and Batch decide by it until you close or reload the page. Nobody else is affected.",
                   width="stretch")
+        with st.expander("For everybody", icon=":material/group:"):
+            shield.guard(lambda: promoting.threshold(problem, shown.pathspec, chosen["value"]))
     with right:
         draw(charts_case.cost(found["curve"], chosen["value"], trained["value"]),
              "Expected cost per 1,000 cases by threshold")

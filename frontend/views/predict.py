@@ -19,7 +19,6 @@ from lib.journal_writer import NotKept
 from lib.serving import Model
 
 API = "http://127.0.0.1:8000/predict"
-ANSWER = "answer"  # session state: what was asked last and what was answered
 NEEDED = "a value is needed; training never saw it missing"
 
 
@@ -34,8 +33,8 @@ def main() -> None:
     with left:
         asked = form.case_form(bundle)
         if asked is not None:
-            st.session_state[ANSWER] = answer(model, asked)
-    told = st.session_state.get(ANSWER)
+            st.session_state[recording.ANSWER] = answer(model, asked)
+    told = st.session_state.get(recording.ANSWER)
     with right:
         if told and told["model"] == model.pathspec:
             now = bundle.about["threshold"]["value"]
