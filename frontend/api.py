@@ -24,6 +24,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from frontend import api_docs, api_metrics
 from lib import feedback, journal, journal_labels, payload, records, serving
@@ -68,10 +69,8 @@ app.openapi = lambda: api_docs.openapi(app)  # type: ignore[method-assign]
 async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
     """Key, rate, and the last resort: whatever happens, an answer in JSON without a traceback."""
     began, chosen = time.perf_counter(), request.app.state.settings
-    answer: Response
-    if denial := api_metrics.denied(request, chosen):
-        answer = denial
-    else:
+    answer = api_metrics.denied(request, chosen)
+    if answer is None:
         try:
             answer = await go_on(request)
         except Exception:
@@ -104,7 +103,7 @@ async def unknown(request: Request, problem: HTTPException) -> Response:
 @app.post("/predict")
 async def predict(request: Request) -> Response:
     """Probability, decision and warnings of one or many rows; each is recorded before it is answered."""
-    rows = payload.rows_of(payload.parse(await _body(request)), _limit(request))
+    rows = payload.rows_of(payload.parse(await _body(request)), request.app.state.settings["max_rows"])
     return JSONResponse(await _answer(request, rows))
 
 
@@ -115,27 +114,28 @@ async def invocations(request: Request) -> Response:
     if kind not in ("application/json", "text/csv", ""):
         raise payload.bad(f"the content type {kind[:80]!r}", "application/json or text/csv", "correct the header",
                           field="Content-Type", code="content-type")
-    body, limit = await _body(request), _limit(request)
+    body, limit = await _body(request), request.app.state.settings["max_rows"]
     rows = payload.csv_rows(body, limit) if kind == "text/csv" else payload.invocation_rows(payload.parse(body), limit)
-    told = await _answer(request, rows)
-    return JSONResponse({"predictions": told["predictions"]})
+    return JSONResponse({"predictions": (await _answer(request, rows))["predictions"]})
 
 
 @app.post("/feedback")
 async def give_feedback(request: Request) -> Response:
     """Labels: {"labels": [{prediction_id or id columns, label, observed_at?}]}; counts of what became of them."""
     state, value = request.app.state, payload.parse(await _body(request))
-    model = state.follower.current()
+    bundle = state.follower.current().bundle
     rows = value["labels"] if isinstance(value, dict) and set(value) == {"labels"} else value
     rows = [rows] if isinstance(rows, dict) else rows
     if not isinstance(rows, list):
         raise payload.bad(payload.kind(rows), '{"labels": [...]}', field="labels")
-    payload.check_number(len(rows), _limit(request))
-    bundle = model.bundle
+    payload.check_number(len(rows), state.settings["max_rows"])
     lines = feedback.read_labels(rows, bundle.schema, bundle.about["scope"], state.key)
     name = problem_name(bundle.about["scope"])
-    counts = await run_in_threadpool(journal_labels.add_labels, state.engine, name, lines, source="api",
-                                     who=_who(request))
+    try:
+        counts = await run_in_threadpool(journal_labels.add_labels, state.engine, name, lines, source="api",
+                                         who=f"api {api_metrics.client(request)}".strip())
+    except Exception as broken:  # drivers raise many kinds
+        raise _unrecorded(str(getattr(broken, "orig", broken)).partition("\n")[0]) from None
     return JSONResponse({**counts, "told": feedback.told(counts)})
 
 
@@ -203,28 +203,27 @@ async def _keep(state: Any, good: list[dict], bad: list[dict]) -> str:
     try:
         return await asyncio.wrap_future(state.writer.submit(good, bad))
     except NotKept as problem:
-        raise Refused("The prediction could not be recorded", [Finding(
-            "journal-unreachable", "error", "journal", str(problem), "a journal or a spool that takes lines",
-            "nothing was answered; try again later")]) from None
+        raise _unrecorded(str(problem)) from None
+
+
+def _unrecorded(why: str) -> Refused:
+    log.error("nothing could be recorded: %s", why)
+    return Refused("Nothing could be recorded", [Finding(
+        "journal-unreachable", "error", "journal", why[:300], "a journal that takes lines", "try again later")])
 
 
 async def _body(request: Request) -> bytes:
     most, parts, size = request.app.state.settings["max_bytes"], [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise payload.bad(f"a body of more than {most:,} bytes", f"at most {most:,} bytes", "send several requests",
-                              code="body-too-large")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise payload.bad(f"a body of more than {most:,} bytes", f"at most {most:,} bytes",
+                                  "send several requests", code="body-too-large")
+            parts.append(part)
+    except ClientDisconnect:  # nobody will read this
+        raise payload.bad("a body that ends early", "the whole body") from None
     return b"".join(parts)
-
-
-def _who(request: Request) -> str:
-    return f"api {api_metrics.client(request)}".strip()[:200]
-
-
-def _limit(request: Request) -> int:
-    return int(request.app.state.settings["max_rows"])
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lib.csvs import refused
 from lib.findings import PASSED, WARNING, Finding, refuse_errors
 
 BLOCK = 1 << 20  # bytes read at a time
+_BLOCK = 1 << 20  # bytes of a block; Arrow reads some 32 of them ahead
 _NOT_CP1252 = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
 
 
@@ -35,44 +36,58 @@ def delimited(path: Path, found: list[Finding]) -> Iterator[pa.Table]:
     refuse_errors(f"{path.name} cannot be read", found)
     names = csvs._header(header, found)
     refuse_errors(f"{path.name} cannot be read", found)
-    return _delimited_tables(_Text(path, codec, errors, skip), delimiter, names, path.name)
+    return _tables(lambda: _Text(path, codec, errors, skip), delimiter, names, path.name)
 
 
-def _delimited_tables(text: _Text, delimiter: str, names: list[str], subject: str) -> Iterator[pa.Table]:
+def _tables(opened: Callable[[], _Text], delimiter: str, names: list[str], subject: str) -> Iterator[pa.Table]:
     """The rows below the header. Raises `Refused` at the end where rows are of another width, or a quote stays open."""
-    wrong: list[Any] = []  # the first few; `many` counts them all
-    many, open_quote, rows, last = 0, False, 0, None
-
-    def skip(row: Any) -> str:
-        nonlocal many, open_quote
-        many, open_quote = many + 1, open_quote or ('"' in row.text and "\n" in row.text)
-        if len(wrong) < 5:
-            wrong.append(row)
-        return "skip"
-
-    read = arrow_csv.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=csvs._BLOCK_BYTES)
-    split = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip)
-    convert = arrow_csv.ConvertOptions(column_types={f"f{n}": pa.large_string() for n in range(len(names))},
-                                       strings_can_be_null=False)
-    try:
-        for batch in arrow_csv.open_csv(pa.PythonFile(io.BufferedReader(text), mode="r"), read, split, convert):
-            table = pa.Table.from_batches([batch]).slice(0 if rows else 1).rename_columns(names)
-            rows += batch.num_rows
-            if table.num_rows:
-                last = table.slice(table.num_rows - 1)
-                yield table
-    except pa.ArrowInvalid as broken:
-        raise refused("row-too-long", subject, str(broken), f"rows below {csvs._BLOCK_BYTES >> 20} MB",
-                      "close the quote left open") from None
-    if wrong:
-        first = ", ".join(f"{row.number or '?'} ({row.actual_columns})" for row in wrong)
-        raise refused("row-width", subject, f"{many:,} rows of another width; row (fields): {first}",
+    done, last, wrong = 0, None, _Wrong()  # rows with the header
+    for block in (_BLOCK, csvs._BLOCK_BYTES):
+        text, wrong, seen = opened(), _Wrong(), 0
+        try:
+            for batch in _batches(text, delimiter, len(names), wrong, block):
+                new = pa.Table.from_batches([batch]).slice(max(done, 1) - seen)  # the header, and what was given
+                seen += batch.num_rows
+                if seen > done:
+                    done = seen
+                    last = new.slice(new.num_rows - 1) if new.num_rows else last
+                    yield new.rename_columns(names)
+            break
+        except pa.ArrowInvalid as broken:  # a row that is longer than a block: once more with larger ones
+            if block == csvs._BLOCK_BYTES:
+                raise refused("row-too-long", subject, str(broken), f"rows below {block >> 20} MB",
+                              "close the quote left open") from None
+    if wrong.rows:
+        first = ", ".join(f"{row.number or '?'} ({row.actual_columns})" for row in wrong.first)
+        raise refused("row-width", subject, f"{wrong.rows:,} rows of another width; row (fields): {first}",
                       f"{len(names)} fields in every row, as in the header",
-                      "close the quote that runs over several lines" if open_quote else
+                      "close the quote that runs over several lines" if wrong.open_quote else
                       "quote fields that hold the delimiter, and delete lines that are no rows")
     if text.quotes % 2 and last is not None and any("\n" in cell for cell in last.to_pylist()[0].values()):
-        raise refused("quote-open", subject, f"a quote that never closes, in row {rows:,}", "quotes in pairs",
+        raise refused("quote-open", subject, f"a quote that never closes, in row {done:,}", "quotes in pairs",
                       "close or double the quote")
+
+
+def _batches(text: _Text, delimiter: str, width: int, wrong: _Wrong, block: int) -> Iterator[pa.RecordBatch]:
+    """All rows of the right width, header included, as text columns."""
+    read = arrow_csv.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=block)
+    split = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=wrong.skip)
+    convert = arrow_csv.ConvertOptions(column_types={f"f{n}": pa.large_string() for n in range(width)},
+                                       strings_can_be_null=False)
+    yield from arrow_csv.open_csv(pa.PythonFile(io.BufferedReader(text), mode="r"), read, split, convert)
+
+
+class _Wrong:
+    """Rows of another width: how many, the first few, and whether one looks like a quote that was left open."""
+
+    def __init__(self) -> None:
+        self.rows, self.first, self.open_quote = 0, list[Any](), False
+
+    def skip(self, row: Any) -> str:
+        self.rows, self.open_quote = self.rows + 1, self.open_quote or ('"' in row.text and "\n" in row.text)
+        if len(self.first) < 5:
+            self.first.append(row)
+        return "skip"
 
 
 class _Text(io.RawIOBase):

@@ -78,19 +78,20 @@ def _parts(folder: Path) -> list[Path]:
 def _declared(path: Path, kind: str, found: list[Finding]) -> Iterator[pa.Table]:
     parts = _parts(path) if kind == "folder" else [path]
     names = {p: str(p.relative_to(path)) if kind == "folder" else p.name for p in parts}
-    empty = []
+    shapes = []  # of one row, which gives the keys in a part's path their type
     for part in parts:
         with _damage(names[part], "feather" if kind == "arrow" else "parquet"):
             schema = _arrow_file(part).schema if kind == "arrow" else parquet.read_schema(part)
-            empty.append(_keyed(schema.empty_table(), part, path, kind))
-    first = set(empty[0].column_names)
+            row = pa.table([pa.nulls(1, field.type) for field in schema], names=schema.names)
+            shapes.append(_keyed(row, part, path, kind))
+    first = set(shapes[0].column_names)
     differ = [Finding("parts-differ", ERROR, names[p], "; ".join(
         f"{'no' if n in first else 'one more'} column {n!r}" for n in sorted(first ^ set(table.column_names))[:5]),
         f"the columns of {names[parts[0]]}", "write all parts alike")
-        for p, table in zip(parts, empty, strict=True) if first != set(table.column_names)]
+        for p, table in zip(parts, shapes, strict=True) if first != set(table.column_names)]
     refuse_errors(f"{path} cannot be read", differ)
     try:
-        model = pa.concat_tables(empty, promote_options="permissive")
+        model = pa.concat_tables(shapes, promote_options="permissive").slice(0, 0)
     except pa.ArrowException as broken:
         raise refused("parts-differ", str(path), f"parts of different types ({broken})",
                       "one type a column in all parts", "write all parts alike") from None

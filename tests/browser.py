@@ -23,11 +23,14 @@ _EXPECTED = ("_stcore/health", "_stcore/host-config")
 
 
 @contextlib.contextmanager
-def app(store: Path) -> Iterator[str]:
-    """The address of the app on the runs of `store`, started from there and not from the project's folder."""
+def app(store: Path, **more: str) -> Iterator[str]:
+    """The address of the app on the runs of `store`, started from there and not from the project's folder.
+
+    `more` are further environment variables.
+    """
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "frontend" / "app.py"), "--server.port", str(port)]
-    with running(command, f"http://127.0.0.1:{port}/_stcore/health", store, env=environment(store)):
+    with running(command, f"http://127.0.0.1:{port}/_stcore/health", store, env={**environment(store), **more}):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -329,6 +330,14 @@ def test_a_host_that_is_no_address_does_no_harm(server):
     assert ask(server, "/nowhere", Host="[").status == 404
 
 
+def test_clients_that_leave_early_do_no_harm(server, rows):
+    whole = json.dumps(rows[0]).encode()
+    for body in (whole, whole[:50]):
+        with socket.create_connection(("127.0.0.1", server.port)) as rude:
+            rude.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(whole) + body)
+    assert ask(server, PREDICT, rows[0]).status == 200  # the log is read at the end
+
+
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()), lambda inner: st.lists(
     inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=10), inner, max_size=4), max_leaves=12)
 KEYS = st.sampled_from(["rows", "labels", "label", "prediction_id", "observed_at", "customer_id", "dataframe_split", "dataframe_records",
@@ -604,6 +613,8 @@ def test_a_journal_that_is_removed_is_missed_by_nobody(store, tmp_path, run, row
         assert told["journal"] == "spooled"
         assert ask(server, "/health").json["spooled_files"] == 1
         assert counts(server)["fivefold_spooled_files",] == 1
+        lost = ask(server, "/feedback", {"prediction_id": "a", "label": 1})
+        assert (lost.status, lost.codes, well_refused(lost)) == (503, ["journal-unreachable"], True)
         fresh = journal.open_journal(server.journal)
         ids = [p["id"] for p in told["predictions"]]
         eventually(lambda: times_kept(fresh, ids) == [1, 1], 15)

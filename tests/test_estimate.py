@@ -100,15 +100,17 @@ def test_an_estimate_is_what_labels_drawn_by_the_probabilities_show_on_average()
 
 
 def test_the_interval_is_of_the_auc_that_such_a_window_shows():
-    hits, wide = 0, []
+    hits, wide, reach = 0, [], []
     for seed in range(300):
         rng = np.random.default_rng(seed)
         y, q = drawn(rng, 300)
         told, shown = estimate(q, 0.5, **COSTS, seed=seed)["auc"], auc_interval(y, q)
         hits += told["low"] <= shown["value"] <= told["high"]
         wide.append(told["se"] / shown["se"])
+        reach.append((told["high"] - told["low"]) / told["se"])
     assert 274 <= hits <= 296  # 285 +- 3 standard errors (3.8)
     assert np.mean(wide) == pytest.approx(1, abs=0.05)
+    assert np.mean(reach) == pytest.approx(2 * 1.96, abs=0.15)
 
 
 def test_the_seed_makes_the_interval():
@@ -134,15 +136,16 @@ def test_windows_without_rows_or_without_a_class_have_no_auc():
 
 def test_realised_performance_equals_direct_computation():
     y, q = drawn(np.random.default_rng(3), 500)
-    told = realised(y, q, 0.4, **COSTS)
+    cut = q[7]  # a case at the threshold is flagged
+    told = realised(y, q, cut, **COSTS)
     assert told["auc"] == auc_interval(y, q)
     assert told["auc"]["value"] == pytest.approx(roc_auc_score(y, q))
     assert told["brier"] == pytest.approx(brier_score_loss(y, q))
     assert told["brier_expected"] == pytest.approx(np.mean(q * (1 - q)))
-    assert told["precision"] == pytest.approx(precision_score(y, q >= 0.4))
-    assert told["recall"] == pytest.approx(recall_score(y, q >= 0.4))
-    assert told["cost_per_1000"] == pytest.approx(2 * (5 * ((q < 0.4) & (y == 1)).sum() + ((q >= 0.4) & (y == 0)).sum()))
-    assert told["flagged"] == pytest.approx(np.mean(q >= 0.4))
+    assert told["precision"] == pytest.approx(precision_score(y, q >= cut))
+    assert told["recall"] == pytest.approx(recall_score(y, q >= cut))
+    assert told["cost_per_1000"] == pytest.approx(2 * (5 * ((q < cut) & (y == 1)).sum() + ((q >= cut) & (y == 0)).sum()))
+    assert told["flagged"] == pytest.approx(np.mean(q >= cut))
     assert (told["rows"], told["positives"]) == (500, y.sum())
     assert (told["positive_rate"]["low"], told["positive_rate"]["high"]) == wilson(int(y.sum()), 500)
     assert told["expected_positive_rate"] == pytest.approx(q.mean())

@@ -21,8 +21,8 @@ def main() -> None:
 
 def costs(problem: str) -> None:
     """Costs in, threshold and consequences out."""
-    shown = model_choice.everybodys()
-    run_id, bundle = shown.pathspec.rpartition("/")[2], shown.bundle
+    run_id, shown = model_choice.run_id(), model_choice.everybodys()
+    bundle = shown.bundle
     scope, trained = bundle.about["scope"], bundle.about["threshold"]
     y, q = reading.judged(run_id)
     negative, positive = bundle.about["phrases"]

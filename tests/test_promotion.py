@@ -1,0 +1,498 @@
+"""Who is served: proofs that a challenger is better, harvested labels, decisions of people, and the way back."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from scipy.stats import binom
+
+from lib import harvest, journal, journal_labels, promotion, rollback, runs
+from lib import journal_promotions as promotions
+from lib.bundle import Bundle, from_bytes, reference, sha256
+from lib.calibration import IDENTITY
+from lib.challenge import challenge
+from lib.conform import conform
+from lib.explain import background
+from lib.findings import Refused
+from lib.harvest import ASIDE, BASE, LEARNT
+from lib.kinds import infer_schema
+from lib.refit import fit_final
+from lib.scope import Scope
+from lib.smoke import smoke
+from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, split_rows
+from lib.tables import to_parquet
+from tests.running import ROOT
+from tests.tables import labels, mixed
+
+# --- the proof ----------------------------------------------------------------------------------------------
+
+
+def world(rows: int, seed: int, strength: float = 1.5) -> dict[str, np.ndarray]:
+    """Labels and calibrated probabilities of models that know of three causes the first, two (in two ways), and all."""
+    rng = np.random.default_rng(seed)
+    a, b, c = rng.normal(size=rows), rng.choice([-strength, strength], rows), rng.choice([-strength, strength], rows)
+    y = (rng.random(rows) < expit(a + b + c)).astype(int)
+    hidden = np.array([-strength, strength])
+    first = expit(a[:, None, None] + hidden[:, None] + hidden).mean(axis=(1, 2))
+    return {"y": y, "one": first, "two": expit(a + b + hidden[:, None]).mean(axis=0), "other two": expit(a + c + hidden[:, None]).mean(axis=0),
+            "all": expit(a + b + c), "origin": np.where(np.arange(rows) % 3 == 0, "recent", "held-out")}
+
+
+def judged(told: dict[str, np.ndarray], champion: str | np.ndarray, challenger: str | np.ndarray, **more: Any) -> dict[str, Any]:
+    scores = [told[x] if isinstance(x, str) else x for x in (champion, challenger)]
+    found = challenge(told["y"], *scores, told["origin"], **more)
+    json.dumps(found, allow_nan=False)  # it goes into the journal
+    return found
+
+
+def codes(found: dict[str, Any], severity: str = "warning") -> set[str]:
+    return {f["code"] for f in found["findings"] if f["severity"] == severity}
+
+
+def test_a_better_model_is_proven_better():
+    found = judged(world(1500, 0), "one", "two")
+    assert found["promote"]
+    assert found["why"].startswith("Proven better: gain in ROC AUC +0.")
+    assert {s["name"]: s["rows"] for s in found["strata"]} == {"held-out": 1000, "recent": 500}
+    assert 0 < found["gain"]["low"] < found["gain"]["value"] < found["gain"]["high"]
+    assert codes(found) == set()
+    assert not judged(world(1500, 0), "two", "one")["promote"]
+
+
+def test_the_same_scores_are_no_proof():
+    told = world(600, 1)
+    for scores in ("two", np.full(600, 0.3)):
+        found = judged(told, scores, scores)
+        assert (found["promote"], found["gain"]["value"], codes(found)) == (False, 0.0, {"challenge-gain"})
+
+
+@pytest.mark.parametrize("origins", [1, 2])
+def test_of_equal_models_no_more_than_the_stated_share_is_promoted(origins):
+    """Two models that know equally much, of different causes: whatever is promoted is an error of the test."""
+    trials, won = 400, 0
+    for seed in range(trials):
+        told = world(360, 1000 * origins + seed)
+        told["origin"] = told["origin"] if origins == 2 else np.full(360, "held-out")
+        won += judged(told, "two", "other two")["promote"]
+    assert won <= binom.ppf(0.999, trials, 0.025)
+
+
+def test_the_margin_must_be_exceeded_by_the_lower_bound():
+    told = world(1500, 0)
+    low = judged(told, "one", "two")["gain"]["low"]
+    assert judged(told, "one", "two", margin=low - 1e-6)["promote"]
+    assert not judged(told, "one", "two", margin=low + 1e-6)["promote"]
+
+
+def test_worse_on_recent_rows_is_not_outweighed_by_the_others():
+    told, recent = world(3000, 2), np.arange(3000) % 3 == 0
+    found = judged(told, "two", np.where(recent, told["one"], told["all"]))
+    assert found["gain"]["low"] > 0
+    assert (found["promote"], codes(found)) == (False, {"challenge-auc"})
+    assert "recent: worse by ROC AUC -" in found["why"]
+
+
+def test_worse_in_a_protected_segment_is_not_outweighed():
+    told = world(4000, 3)
+    few = np.arange(4000) % 7 == 1
+    segments = pd.DataFrame({"gender": np.where(few, "f", "m"), "rare": np.where(np.arange(4000) < 20, "x", None)})
+    found = judged(told, "two", np.where(few, told["one"], told["all"]), segments=segments)
+    assert (found["promote"], codes(found)) == (False, {"challenge-segment"})
+    assert "gender = f: worse by" in found["why"]
+    assert [f["subject"] for f in found["findings"] if f["severity"] == "not_applicable"] == ["rare = x"]
+    assert judged(told, "two", "all", segments=segments)["promote"]
+
+
+def test_better_ranks_with_wrong_probabilities_do_not_promote():
+    told = world(2000, 4)
+    found = judged(told, "one", told["two"]**3)
+    assert found["gain"]["low"] > 0
+    assert (found["promote"], codes(found)) == (False, {"challenge-calibration"})
+    assert "calibration worse" in found["why"]
+
+
+def test_labels_that_were_tampered_with_promote_nobody():
+    """Of the recent labels 30% are wrong. A model that learnt from them is the champion with noise; or it follows them."""
+    won = []
+    for seed in range(60):
+        told, rng = world(900, 500 + seed), np.random.default_rng(seed)
+        recent = told["origin"] == "recent"
+        wrong = recent & (rng.random(900) < 0.3)
+        told["y"] = np.where(wrong, 1 - told["y"], told["y"])
+        odds = np.log(told["two"] / (1 - told["two"]))
+        won.append(judged(told, "two", expit(odds + rng.normal(0, 0.7, 900)))["promote"])
+        follows = expit(odds * np.where(recent, 1, 0.3) + np.where(recent, 0.5, 0) * (2 * told["y"] - 1) + rng.normal(0, 1, 900))
+        won.append(judged(told, "two", follows)["promote"])
+    assert sum(won) == 0
+
+
+@pytest.mark.parametrize(("rows", "positives"), [(0, 0), (100, 29), (100, 71), (5000, 10)])
+def test_too_few_rows_prove_nothing(rows, positives):
+    y = np.array([1] * positives + [0] * (rows - positives))
+    found = challenge(y, np.full(rows, 0.5), y * 0.8 + 0.1, np.full(rows, "held-out"))
+    assert not found["promote"]
+    assert found["why"] == f"Not proven: {positives} positive and {rows - positives} negative rows cannot judge."
+    assert codes(found, "not_applicable") == {"challenge-gain"}
+
+
+def test_a_stratum_with_too_few_rows_is_left_out():
+    told = world(1500, 0)
+    told["origin"] = np.where(np.arange(1500) < 40, "recent", "held-out")
+    found = judged(told, "one", "two")
+    assert [s["name"] for s in found["strata"]] == ["held-out"]
+    assert found["rows"] == 1460
+    assert found["promote"]
+
+
+# --- harvested labels ---------------------------------------------------------------------------------------
+
+BASE_TABLE = pd.DataFrame({
+    "n": [1, 2, 3], "f": [1.5, np.nan, 2.5], "flag": [True, False, True], "day": pd.to_datetime(["2020-01-01", "2020-02-01", "2020-03-01"]),
+    "member": pd.Series(["yes", "no", None], dtype="str"), "bit": [0, 1, 1], "price": pd.Series(["1,5", "1.200,0", "7,0"], dtype="str"),
+    "word": pd.Series(["a", "b", None], dtype="str"), "maybe": pd.array([True, None, False], dtype="boolean"),
+    "zoned": pd.to_datetime(["2020-01-01"] * 3).tz_localize("Europe/Berlin")})
+GOOD = {"n": 4, "f": 0.5, "flag": False, "day": "2021-01-01", "member": "no", "bit": 0, "price": "2,5", "word": "c", "maybe": True,
+        "zoned": "2021-01-01T12:00:00+00:00"}
+
+
+def joined(*changes: dict[str, Any]) -> pd.DataFrame:
+    """The base table with harvested rows under it, and through Parquet, as a run does it."""
+    cells = pd.DataFrame([{**GOOD, **change} for change in changes])
+    told = harvest.join(BASE_TABLE, harvest.as_typed(cells, BASE_TABLE))
+    to_parquet(told)
+    assert list(told.columns) == list(BASE_TABLE.columns)
+    return told
+
+
+def test_harvested_cells_take_the_types_of_the_table():
+    told = joined({}, {})
+    assert told["n"].tolist() == [1, 2, 3, 4, 4]
+    assert {k: str(v) for k, v in told.dtypes.items()} == {
+        "n": "int64", "f": "float64", "flag": "boolean", "day": "datetime64[us]", "member": "str", "bit": "int64", "price": "str",
+        "word": "str", "maybe": "boolean", "zoned": "datetime64[us, Europe/Berlin]"}
+    assert told["zoned"].iloc[3] == pd.Timestamp("2021-01-01 13:00", tz="Europe/Berlin")
+
+
+@pytest.mark.parametrize(("name", "given", "kept"), [
+    ("member", [True, "NO", 1, None, "perhaps"], ["yes", "no", "yes", None, None]), ("flag", ["yes", 0, "FALSE", None, 2], [True, False, False, None, None]),
+    ("bit", [True, "no", 1.0], [1, 0, 1]), ("maybe", ["n", True, "x"], [False, True, None]),
+    ("price", [12.345, 7, "3,5", None], ["12,345", "7", "3,5", None]), ("n", ["5", 6.0, " 7 "], [5, 6, 7]), ("n", ["$5", 5.5], [5, 5.5]),
+    ("n", [None, 10**30], [None, 1e30]), ("f", ["1e3", None], [1000, None]), ("word", [3.0, True, 2.5], ["3", "True", "2.5"]),
+    ("day", ["2021-05-01T02:00:00+02:00", "2021-05-01", "2021-05-01T00:00:00Z", None], [pd.Timestamp("2021-05-01")] * 3 + [None]),
+    ("n", ["five"], ["five"]), ("day", ["soon"], ["soon"])])
+def test_harvested_cells_are_read_as_serving_read_them(name, given, kept):
+    found = joined(*({name: value} for value in given))[name].tolist()[3:]
+    assert [None if pd.isna(x) else x for x in found] == kept
+
+
+def test_a_column_that_became_text_is_text_in_both_parts():
+    told = joined({"n": "five", "flag": "no", "day": "soon"})
+    assert told["n"].tolist() == ["1", "2", "3", "five"]
+    assert told["day"].tolist()[:1] == ["2020-01-01 00:00:00"]
+    assert joined({"maybe": None})["maybe"].isna().tolist() == [False, True, False, True]
+
+
+def test_the_kinds_of_a_table_do_not_change_with_what_clients_write():
+    frame, scope = mixed(300).drop(columns="left"), Scope(target="left")
+    cells = pd.DataFrame([{"amount": "12.5", "age": 40.0, "region": "east", "shop": "shop 01", "member": True, "since": "2020-01-01T00:00:00Z",
+                           "note": "late", "noise": None}, {"amount": 7, "age": "41", "member": "Y", "since": "2020-01-01"}])
+    told = harvest.join(frame, harvest.as_typed(cells.reindex(columns=frame.columns), frame))
+    before, after = infer_schema(frame, scope), infer_schema(told, scope)
+    assert [c.kind for c in after.columns] == [c.kind for c in before.columns]
+    assert after["member"].levels == before["member"].levels
+
+
+def test_about_three_of_ten_are_set_aside_and_always_the_same():
+    found = pd.DataFrame({"id": [str(n) for n in range(5000)]})
+    origin = harvest.origins(7, found)
+    assert (origin[:7] == BASE).all()
+    assert binom.ppf(0.001, 5000, 0.3) <= (origin == ASIDE).sum() <= binom.ppf(0.999, 5000, 0.3)
+    assert (origin == LEARNT).sum() + (origin == ASIDE).sum() == 5000
+    shuffled = found.sample(frac=1, random_state=0)
+    assert dict(zip(shuffled["id"], harvest.origins(0, shuffled), strict=True)) == dict(zip(found["id"], origin[7:], strict=True))
+
+
+def placed(place: list[int], origin: list[int], groups: list[int] | None = None) -> list[int]:
+    told = harvest.place_feedback(np.array(place, dtype="int8"), np.array(origin, dtype="int8"), None if groups is None else np.array(groups))
+    assert told[:len(place)].tolist() == place
+    assert told.dtype == "int8"
+    assert all(p == HOLDOUT for p, o in zip(told, origin, strict=True) if o == ASIDE)
+    return told[len(place):].tolist()
+
+
+def test_rows_to_learn_from_are_dealt_to_the_folds_and_those_aside_are_held_out():
+    assert placed([0, 1, 2, HOLDOUT, UNLABELLED], [BASE] * 5 + [LEARNT, ASIDE, LEARNT, LEARNT, LEARNT]) == [0, HOLDOUT, 2, 0, 1]
+    assert placed([0, 1], [BASE] * 2) == []
+
+
+def test_where_folds_follow_time_new_rows_come_to_the_last():
+    assert placed([ALWAYS_TRAIN, 0, 1, HOLDOUT], [BASE] * 4 + [LEARNT, ASIDE, LEARNT]) == [1, HOLDOUT, 1]
+
+
+def test_groups_stay_together():
+    origin = [BASE] * 5 + [LEARNT] * 6
+    assert placed([0, 1, 2, HOLDOUT, UNLABELLED], origin, [0, 1, 2, 3, 1, 1, 3, 2, 1, 9, 9]) == [1, HOLDOUT, 2, 1, 1, 1]
+    assert placed([0, 1], [BASE] * 2 + [LEARNT] * 4, [-1, -1, -1, -1, -1, -1]) == [0, 1, 0, 1]  # no group at all
+    assert placed([0, 1], [BASE] * 2 + [ASIDE, LEARNT], [0, 1, 5, 5]) == [HOLDOUT, HOLDOUT]
+
+
+def test_rows_are_unseen_by_their_values_whatever_the_types():
+    frame = mixed(40)
+    schema = infer_schema(frame, Scope(target="left"), ("no", "yes"))
+    texts = frame.astype({"age": "str", "amount": "str", "since": "str"})
+    texts.loc[len(texts)] = {**texts.iloc[0], "age": "unknown", "amount": "n/a"}
+    assert not harvest.unseen(texts.iloc[:40], frame, schema).any()
+    assert harvest.unseen(texts, frame, schema).tolist() == [False] * 40 + [True]
+    changed = frame.assign(age=frame["age"] + np.arange(40) % 2, left="no")
+    assert harvest.unseen(changed, frame, schema).tolist() == [False, True] * 20
+
+
+# --- judging runs -------------------------------------------------------------------------------------------
+
+ROWS = 1600
+
+
+class Run:
+    """A run as `lib.runs` gives it, with what `lib.promotion` reads."""
+
+    def __init__(self, number: int, table: pd.DataFrame, y: np.ndarray, place: np.ndarray, learnt: np.ndarray, origin: Any = None):
+        scope = Scope(target="left", positive="yes", protected_columns=("region",), max_latency_ms=50.0)
+        training = np.flatnonzero(place >= 0)
+        schema = infer_schema(table.iloc[training].reset_index(drop=True), scope, ("no", "yes"))
+        typed = conform(table, schema)[0].iloc[training].reset_index(drop=True)
+        model = fit_final({"algorithm": "logistic", "params": {"C": 1.0}, "rounds": None, "max_rows": None}, typed, learnt[training], schema, bag=1)
+        self.pathspec, auc = f"TrainFlow/{number}", {"value": 0.8, "low": 0.7, "high": 0.9}
+        bundle = Bundle(model, schema, {
+            "algorithm": "logistic", "calibration": IDENTITY, "threshold": {"value": 0.3 + number / 100}, "phrases": ["stays", "leaves"],
+            "scope": scope.to_dict(), "provenance": {"pathspec": self.pathspec, "md5": "", "rows": ROWS}, "evaluation": {"auc": auc},
+            "background": background(typed, schema, 0)})
+        bundle.about["reference"] = reference(typed, schema, bundle.probability(typed))
+        blob = bundle.to_bytes()
+        self.held = {"start": {"table": to_parquet(table), "origin": origin}, "validate": {"labels": {"y": y}},
+                     "split": {"place": place, "contract": schema.to_json()},
+                     "evaluate": {"bundle": blob, "bundle_sha256": sha256(blob), "example": [{"amount": 1.0}]}}
+
+    def __getitem__(self, step: str) -> Any:
+        return SimpleNamespace(task={name: SimpleNamespace(data=value) for name, value in self.held[step].items()})
+
+
+@pytest.fixture(scope="module")
+def arms() -> dict[str, Run]:
+    """1: a model that learnt from labels of which a third is wrong; 2: one that did not; 3: the same as 2; 4: 1 once more."""
+    table, rng = mixed(ROWS, 7), np.random.default_rng(0)
+    y, place = labels(table), split_rows(labels(table), 3, 0)
+    wrong = np.where(rng.random(ROWS) < 0.42, 1 - y, y)
+    return {"1": Run(1, table, y, place, wrong), "2": Run(2, table, y, place, y), "3": Run(3, table, y, place, y)}
+
+
+@pytest.fixture
+def stage(arms, tmp_path, monkeypatch):
+    """(journal, the smoke test's answer, to be changed); run 1 is served."""
+    answer = {"ok": True, "why": "the server answers as the model", "latency_ms": 4.0}
+    engine = journal.open_journal(f"sqlite:///{tmp_path}/journal.db")
+    monkeypatch.setattr(runs, "find_run", lambda number, flow="TrainFlow": arms[number])
+    monkeypatch.setattr(promotion, "smoke", lambda *_: answer)
+    monkeypatch.setattr(Bundle, "score", lambda self, frame: real(self, frame) if len(frame.columns) > 1 else frame.assign(probability=0.5))
+    promotion.promote(engine, "1", "Ann", "to begin with")
+    return engine, answer
+
+
+real = Bundle.score
+
+
+def served(engine: Any) -> str:
+    held = promotions.champion(engine, "left")
+    return held["model"] if held else ""
+
+
+def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
+    engine, _ = stage
+    line = promotion.judge(engine, "2", ROOT)
+    assert (line["action"], line["who"], served(engine)) == ("promoted", "fivefold", "TrainFlow/2")
+    told = line["numbers"]
+    assert (told["champion"], told["challenger"], told["left_out"], told["latency_ms"]) == ("TrainFlow/1", "TrainFlow/2", 0, 4.0)
+    assert told["rows"] == ROWS / 5
+    assert {f["code"] for f in told["findings"]} >= {"challenge-gain", "challenge-auc", "challenge-calibration", "challenge-segment", "challenge-smoke",
+                                                     "challenge-latency"}
+    assert line["threshold"] == 0.32
+
+
+def test_the_old_model_and_an_equal_one_are_kept_back(stage):
+    engine, _ = stage
+    assert promotion.judge(engine, "1", ROOT)["why"] == "this model is served already"
+    promotion.promote(engine, "2", "Ann", "")
+    for number in ("1", "3"):
+        line = promotion.judge(engine, number, ROOT)
+        assert (line["action"], line["replaces"], served(engine)) == ("kept", None, "TrainFlow/2")
+        assert line["why"].startswith("Not promoted: ROC AUC: not proven better")
+
+
+@pytest.mark.parametrize(("change", "why"), [
+    ({"ok": False, "why": "the server did not start: boom"}, "Not promoted: the server did not start: boom"),
+    ({"latency_ms": 80.0}, "Not promoted: 80.0 ms a row")])
+def test_a_model_that_does_not_answer_well_is_kept_back(stage, change, why):
+    engine, answer = stage
+    answer.update(change)
+    line = promotion.judge(engine, "2", ROOT)
+    assert (line["action"], served(engine)) == ("kept", "TrainFlow/1")
+    assert line["why"].startswith(why)
+    assert "Proven better" in line["why"]
+
+
+def test_a_person_may_have_to_say_yes(stage):
+    engine, _ = stage
+    with pytest.raises(Refused, match=r"nothing-waits \[left\]"):
+        rollback.decide(engine, "left", True, "Ann")
+    assert promotion.judge(engine, "2", ROOT, require_approval=True)["action"] == "waiting"
+    assert served(engine) == "TrainFlow/1"
+    assert promotions.waiting(engine, "left")["model"] == "TrainFlow/2"
+    line = rollback.decide(engine, "left", False, "Ann", "not on a Friday")
+    assert (line["action"], line["why"], line["who"]) == ("declined", "not on a Friday", "Ann")
+    assert promotions.waiting(engine, "left") is None
+    promotion.judge(engine, "2", ROOT, require_approval=True)
+    line = rollback.decide(engine, "left", True, "Ann")
+    assert (line["action"], served(engine), line["numbers"]["champion"]) == ("promoted", "TrainFlow/2", "TrainFlow/1")
+    with pytest.raises(Refused, match="nothing-waits"):
+        rollback.decide(engine, "left", True, "Ann")
+
+
+def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeypatch):
+    engine, _ = stage
+    waits = promotion.judge(engine, "2", ROOT, require_approval=True)
+    assert waits["numbers"]["against"] == promotions.champion(engine, "left")["seq"]
+    promotions.record(engine, "left", promotions.THRESHOLD, model="TrainFlow/1", sha256="s", threshold=0.7, who="Bob", why="", replaces=1)
+    promotions.record(engine, "left", promotions.WAITING, **{k: waits[k] for k in ("model", "sha256", "threshold", "who", "why", "numbers")})
+    line = rollback.decide(engine, "left", True, "Ann")
+    assert (line["action"], served(engine)) == ("overtaken", "TrainFlow/1")
+    assert "Nothing was changed" in line["why"]
+    monkeypatch.setattr(promotion, "smoke", lambda *_: promotion.promote(engine, "3", "Bob", "quicker") and {"ok": True, "why": "", "latency_ms": 1})
+    line = promotion.judge(engine, "2", ROOT)
+    assert (line["action"], served(engine)) == ("overtaken", "TrainFlow/3")
+
+
+def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms):
+    """Feedback: 300 new cases, each asked about twice, once learnt from and once set aside; and rows of the champion's table."""
+    engine, _ = stage
+    table, old = mixed(ROWS, 7), arms["1"].held
+    twice, new, known = mixed(300, 8), mixed(200, 9), table[old["split"]["place"] >= 0].head(150)
+    more = pd.concat([twice, twice, new, known])
+    joined_table = pd.concat([table, more], ignore_index=True)
+    origin = np.array([BASE] * ROWS + [LEARNT] * 300 + [ASIDE] * 650, dtype="int8")
+    place, y = harvest.place_feedback(old["split"]["place"], origin), labels(joined_table)
+    arms["5"] = Run(5, joined_table, y, place, y, origin)
+    told = promotion.judge(engine, "5", ROOT)["numbers"]
+    assert {s["name"]: s["rows"] for s in told["strata"]} == {"held-out": ROWS // 5, "recent": 200}
+    assert told["left_out"] == 300 + 150
+
+
+def test_without_a_champion_there_is_nothing_to_judge_against(stage, tmp_path):
+    engine = journal.open_journal(f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(Refused, match=r"nothing-promoted \[left\].*python flows/promote.py promote 2"):
+        promotion.judge(engine, "2", ROOT)
+
+
+# --- the first model, thresholds, and the way back ----------------------------------------------------------
+
+
+@pytest.fixture
+def engine(tmp_path):
+    return journal.open_journal(f"sqlite:///{tmp_path}/journal.db")
+
+
+@pytest.mark.parametrize(("wanted", "severity", "action"), [
+    (None, "not_applicable", "promoted"), (0.7, "passed", "promoted"), (0.9, "warning", "kept"), (0.9, "not_applicable", "kept")])
+def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, severity, action):
+    report = {"findings": [{"code": "success-roc-auc", "severity": severity, "found": "ROC AUC 0.8", "expected": "at least 0.9"}],
+              "threshold": {"value": 0.4}, "auc": {"value": 0.8}}
+    line = promotion.first(engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/1", "abc", report)
+    assert (line["action"], line["threshold"], line["numbers"]) == (action, 0.4, {"roc_auc": {"value": 0.8}})
+    assert line["why"].startswith("first model; ROC AUC 0.8" if action == "promoted" else "first model, kept back: ROC AUC 0.8, wanted")
+    again = promotion.first(engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/2", "def", report)
+    assert (again is None) == (action == "promoted")
+    assert promotion.first(engine, {"target": "right", "min_roc_auc": None}, "TrainFlow/3", "ghi", report)["action"] == "promoted"
+
+
+def put(engine: Any, model: str, threshold: float = 0.5) -> None:
+    held = promotions.champion(engine, "left")
+    promotions.record(engine, "left", promotions.PROMOTED, model=model, sha256=model, threshold=threshold, who="Ann", why="", replaces=held["seq"] if held else 0)
+
+
+def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
+    with pytest.raises(Refused, match="nothing-before"):
+        rollback.roll_back(engine, "left", "Ann", "")
+    for model in "ABC":
+        put(engine, model)
+    rollback.change_threshold(engine, "left", 0.7, "Bob", "fewer calls")
+    seen = []
+    for _ in range(3):
+        line = rollback.roll_back(engine, "left", "Ann", "worse")
+        assert (line["action"], line["who"], line["why"], line["sha256"]) == ("rolled-back", "Ann", "worse", line["model"])
+        seen.append((line["model"], line["threshold"]))
+    assert seen == [("C", 0.5), ("B", 0.5), ("A", 0.5)]
+    with pytest.raises(Refused, match=r"nothing-before \[left\].*at least two promotions"):
+        rollback.roll_back(engine, "left", "Ann", "")
+    assert len(promotions.history(engine, "left")) == 7
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
+def test_thresholds_that_are_none(engine, value):
+    with pytest.raises(Refused, match=r"threshold \[left\].*found nothing served"):
+        rollback.change_threshold(engine, "left", value, "Ann", "")
+    put(engine, "A")
+    with pytest.raises(Refused, match=r"threshold \[left\].*found the threshold"):
+        rollback.change_threshold(engine, "left", value, "Ann", "")
+    line = rollback.change_threshold(engine, "left", 1.0, "Ann", "nobody")
+    assert (line["threshold"], line["numbers"], line["model"]) == (1.0, {"before": 0.5}, "A")
+
+
+# --- the whole way ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(tiny, store, monkeypatch, tmp_path):
+    run = tiny[0]
+    waits = store / "journal-spool" / "1-smoke.jsonl"
+    waits.parent.mkdir(exist_ok=True)
+    waits.write_text('["predictions", {"at": "2026-01-01T00:00:00"}]\n')
+    for name, value in (("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(store)), ("http_proxy", "http://127.0.0.1:1"), ("FIVEFOLD_API_KEYS", "x")):
+        monkeypatch.setenv(name, value)
+    try:
+        rows = run["evaluate"].task["example"].data
+        expected = from_bytes(*runs.bundle_of(run)).score(pd.DataFrame(rows))["probability"].tolist()
+        told = smoke(run.pathspec, rows, expected, ROOT)
+        assert (told["ok"], told["why"]) == (True, "the server answers as the model")
+        assert 0 < told["latency_ms"] < 1000
+        assert waits.exists()
+    finally:
+        waits.unlink()
+    wrong = smoke("TrainFlow/1", rows, expected, ROOT)
+    assert not wrong["ok"]
+    assert wrong["why"].startswith("the server did not start: ")
+    assert "run-missing" in wrong["why"]
+
+
+def test_labelled_predictions_come_back_as_rows(engine):
+    at = journal.utc_now()
+    line = {"at": at, "problem": "left", "model": "TrainFlow/1", "sha256": "s", "source": "api", "entity": None, "probability": 0.5, "decision": "x",
+            "threshold": 0.5, "warnings": "", "latency_ms": None}
+    base = mixed(50)
+    cells = [{"amount": 3.5, "age": 33, "region": "east", "shop": "shop 03", "member": True, "since": "2020-01-01", "note": "late again", "noise": 0.1,
+              "extra": 1}, {"amount": None, "age": "44", "member": "no"}, {"age": 55}]
+    journal.write(engine, [{**line, "id": f"p{n}", "inputs": json.dumps(x)} for n, x in enumerate(cells)])
+    journal_labels.add_labels(engine, "left", [{"prediction_id": "p0", "label": 1}, {"prediction_id": "p1", "label": 0}], source="api", who="Ann")
+    url = str(engine.url)
+    table, told, findings, origin = harvest.with_labelled(base, Scope(target="left", positive="yes"), url)
+    assert (len(table), told["rows"], findings, origin.tolist()[:50]) == (52, 2, [], [BASE] * 50)
+    new = table.tail(2)
+    assert new["left"].tolist() == ["yes", "no"]
+    assert new["age"].tolist() == [33, 44]
+    assert new["member"].tolist() == ["yes", "no"]
+    assert table.dtypes.to_dict() == base.dtypes.to_dict() | {"age": np.dtype("int64")}
+    _, nothing, findings, origin = harvest.with_labelled(base, Scope(target="left", positive="yes", title="another"), url)
+    assert (nothing["rows"], [f.code for f in findings], len(origin)) == (0, ["feedback-none"], 50)
