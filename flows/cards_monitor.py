@@ -29,11 +29,10 @@ def monitor_components(name: str, reports: Sequence[Mapping[str, Any]], decided:
     parts += [boxes(newest), Markdown("## Over time"), Markdown(ASSUMES),
               part.chart_part(charts_monitor.performance(reports)), part.chart_part(charts_monitor.traffic(reports))]
     if events:
-        parts += [Markdown("## What happened"), Table([[e["at"].replace("-", "\u2011").replace(" ", part.GAP), part.line_of(e["what"], 30),
-                                                        part.line_of(e["told"], 500)] for e in events[-60:]],
-                                                      headers=["When (UTC)", "What", "Why"])]
-    parts += [
-              Markdown("## The newest window"), *part.finding_tables(newest["findings"])]
+        rows = [[e["at"].replace("-", "\u2011").replace(" ", part.GAP), part.line_of(e["what"], 30),
+                 part.line_of(e["told"], 500)] for e in events[-60:]]
+        parts += [Markdown("## What happened"), Table(rows, headers=["When (UTC)", "What", "Why"])]
+    parts += [Markdown("## The newest window"), *part.finding_tables(newest["findings"])]
     if newest["drift"]:
         parts += [Markdown("## Columns"), Markdown(COSTS), drift_rows(newest["drift"])]
     return parts

@@ -8,7 +8,7 @@ import bootstrap  # isort: skip  # sets the import path and Metaflow's settings;
 
 def main() -> int:
     """Mirror the chosen finished runs, oldest first; repeating it changes nothing. Exit code 1 if one failed."""
-    from lib import runs, stages
+    from lib import record_stages, runs
     from lib.findings import Refused
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -24,7 +24,7 @@ def main() -> int:
     failed = 0
     for run in chosen:
         print(run.pathspec, flush=True)
-        told = stages.mirror(run["record"].task.data, run.pathspec, options.mlflow_uri, bootstrap.ROOT)
+        told = record_stages.mirror(run["record"].task.data, run.pathspec, options.mlflow_uri, bootstrap.ROOT)
         failed += told["status"] == "failed"
     return int(failed > 0)
 

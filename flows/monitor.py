@@ -33,7 +33,8 @@ class MonitorFlow(FlowSpec):
         """Judge each window against the rows on which its model was chosen."""
         from lib import monitor_stages
 
-        self.reports, self.decided, self.told, self.events = monitor_stages.judge(self.problem_name, self.windows, self.time)
+        self.reports, self.decided, self.told, self.events = monitor_stages.judge(
+            self.problem_name, self.windows, self.time)
         current.card["monitor"].extend(cards_monitor.monitor_components(
             self.problem_name, self.reports, self.decided, self.events))
         self.next(self.act)
@@ -44,8 +45,8 @@ class MonitorFlow(FlowSpec):
         """Send what a person should hear of, and forget what the scope no longer keeps."""
         from lib import monitor_stages
 
-        self.alerts, self.purged = monitor_stages.act(self.problem_name, self.reports, self.told, self.time, self.cooldown,
-                                                     bool(self.now))
+        self.alerts, self.purged = monitor_stages.act(
+            self.problem_name, self.reports, self.told, self.time, self.cooldown, bool(self.now))
         self.next(self.end)
 
     @step

@@ -137,11 +137,13 @@ class TrainFlow(FlowSpec):
     @step
     def record(self):
         """Mirror the run to MLflow, and serve a first model. Both can fail or be repeated without harm."""
-        from lib import stages
+        from lib import record_stages, stages
 
         self.finished = stages.now()
-        self.mlflow = stages.mirror(self, f"{current.flow_name}/{current.run_id}", self.mlflow_uri, bootstrap.ROOT)
-        self.promotion = stages.promote_first(self, f"{current.flow_name}/{current.run_id}", bootstrap.ROOT)
+        pathspec = f"{current.flow_name}/{current.run_id}"
+        self.promotion = record_stages.promote_first(self, pathspec)
+        aliases = ["champion"] if self.promotion["action"] == "promoted" else []
+        self.mlflow = record_stages.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
         self.next(self.end)
 
     @step

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import hmac
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, MutableMapping
@@ -31,6 +33,7 @@ def prepare(workers: int) -> None:
     """With several processes let them share their counts through a folder; to be called before they start."""
     if workers > 1 and FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="fivefold-metrics-")
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
 
 
 def request(route: Any, status: int, seconds: float) -> None:

@@ -6,6 +6,7 @@ Each decision counts for what the person saw: where something else is served mea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,9 +15,10 @@ import streamlit as st
 from frontend import model_choice, served, shield, signing
 from frontend.words import plain
 from lib import journal_promotions as promotions
-from lib import rollback
+from lib import promotion_mirror, rollback
 from lib.findings import ERROR, Finding, Refused, from_dicts
 
+ROOT = Path(__file__).resolve().parent.parent
 DONE = "decision_done"  # session state: what was decided, to be told once
 WORDS = {promotions.PROMOTED: "Promoted", promotions.ROLLED_BACK: "Rolled back", promotions.THRESHOLD:
          "Threshold changed", promotions.KEPT: "Kept out", promotions.WAITING: "Waits for a decision",
@@ -29,6 +31,8 @@ def panel(problem: str) -> None:
     st.header("What is served")
     if done := st.session_state.pop(DONE, None):
         (st.success if done["changed"] else st.warning)(plain(done["text"]))
+        for told in done["warnings"]:
+            st.warning(plain(f"The record stands, but a mirror of it does not follow: {told}"))
     known = served.record_of(problem)
     held = known["held"]
     if held is None:
@@ -62,11 +66,14 @@ def threshold(problem: str, model: str, value: float) -> None:
     if held is None or held["model"] != model:
         st.caption("This model is not the one that is served, so its threshold counts for nobody else.")
         return
+    if value == held["threshold"]:
+        st.caption(f"Everybody acts at {value:.1%} or more already. Other costs give another threshold.")
+        return
     with st.form("threshold for everybody"):
         st.text(f"Now everybody acts at {held['threshold']:.1%} or more; this would make it {value:.1%}.")
         why, who = signing.reason("threshold"), signing.name("threshold")
-        sent = st.form_submit_button("Use this threshold for everybody", width="stretch", disabled=value ==
-                                     held["threshold"], help=f"API, app and batches act at {value:.1%} or more.")
+        sent = st.form_submit_button("Use this threshold for everybody", width="stretch",
+                                     help=f"API, app and batches act at {value:.1%} or more.")
     if sent and signing.signed(who, why):
         act(problem, held, lambda engine: rollback.change_threshold(engine, problem, value, who, why))
 
@@ -102,7 +109,7 @@ def challenger(problem: str, line: Line) -> None:
     if numbers.get("strata"):
         st.dataframe(strata(numbers["strata"]), hide_index=True)
     with st.expander("All that was looked at"):
-        shield.findings(from_dicts(numbers.get("findings", [])))
+        shield.findings(from_dicts(numbers.get("findings", [])), codes=True)
     with st.form("challenger"):
         why, who = signing.reason("challenger"), signing.name("challenger")
         yes, no = st.columns(2)
@@ -145,8 +152,18 @@ def act(problem: str, seen: Line, do: Callable[[Any], dict[str, Any]],
         text += f", acting at {line['threshold']:.1%} or more. Servers follow within seconds."
     elif line["action"] != promotions.DECLINED:
         text += f". {line['why']}"
-    st.session_state[DONE] = {"changed": line["action"] in (*promotions.EFFECTIVE, promotions.DECLINED), "text": text}
+    st.session_state[DONE] = {"changed": line["action"] in (*promotions.EFFECTIVE, promotions.DECLINED), "text": text,
+                              "warnings": mirrored(line)}
     st.rerun()
+
+
+def mirrored(line: Line) -> list[str]:
+    """Let the tags of Metaflow and the aliases of MLflow follow; what hindered them."""
+    with st.spinner("On record. Metaflow's tags and MLflow's aliases follow …"):
+        try:
+            return served.ask(promotion_mirror.mirror, line, ROOT)
+        except Refused as refused:
+            return [f.found for f in refused.findings]
 
 
 def _interval(told: Mapping[str, float]) -> str:

@@ -57,7 +57,7 @@ def ask(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
     except Refused:
         raise
     except Exception as broken:  # drivers raise many kinds
-        log.warning("the journal did not answer: %s", broken)
+        log.warning("the journal did not answer", exc_info=True)
         _opened.clear()  # a file that was replaced has to be brought to the newest revision
         said = str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__]
         raise Refused("The journal does not answer", [Finding(

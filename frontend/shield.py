@@ -38,10 +38,11 @@ def tell(refused: Refused) -> None:
         no_model()
 
 
-def findings(found: Iterable[Finding], severities: Iterable[str] = tuple(MARKS)) -> None:
+def findings(found: Iterable[Finding], severities: Iterable[str] = tuple(MARKS), codes: bool = False) -> None:
     """Findings of the given severities as a table, the gravest first. A table's cells are read as Markdown."""
     wanted = tuple(severities)
-    rows = [{"": MARKS[f.severity], "Subject": plain(f.subject), "Found": plain(f.found), "Expected": plain(f.expected),
+    rows = [{"": MARKS[f.severity].replace(" ", "\u00a0"), **({"Code": plain(f.code)} if codes else {}),
+             "Subject": plain(f.subject), "Found": plain(f.found), "Expected": plain(f.expected),
              "To do": plain(f.action)}
             for f in sorted(found, key=lambda f: list(MARKS).index(f.severity)) if f.severity in wanted]
     if rows:

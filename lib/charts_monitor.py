@@ -27,8 +27,8 @@ def performance(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]] 
     if not data:
         return empty("ROC AUC by window")
     base = alt.Chart(alt.Data(values=data)).encode(
-        x=_axis(), color=alt.Color("what:N", scale=alt.Scale(domain=list(LINES), range=list(LINES.values())),
-                                   title=None))
+        x=_axis(), color=alt.Color("what:N", title=None, legend=alt.Legend(symbolOpacity=1), scale=alt.Scale(
+            domain=list(LINES), range=list(LINES.values()))))
     tips = [alt.Tooltip("end:N"), alt.Tooltip("what:N"), *(alt.Tooltip(f"{f}:Q", format=".3f") for f in (
         "value", "low", "high")), alt.Tooltip("model:N")]
     dots = base.mark_line(point=True).encode(y=alt.Y("value:Q", title="ROC AUC", scale=alt.Scale(zero=False)),
@@ -42,31 +42,31 @@ def traffic(reports: Sequence[Report]) -> Any:
     data = [{"end": end, "i": i, "what": what, "rows": rows} for end, r in zip(ends(reports), reports, strict=True)
             for i, (what, rows) in enumerate((
                 ("answered", round(r["rows"] * (1 - (r["warned"] or 0)))),
-                ("with warnings", round(r["rows"] * (r["warned"] or 0))),
+                ("answered with warnings", round(r["rows"] * (r["warned"] or 0))),
                 ("refused", r["rejects"])))]
     if not data:
         return empty("Traffic by window")
     chart = alt.Chart(alt.Data(values=data)).mark_bar().encode(
         x=_axis(), y=alt.Y("rows:Q", title="rows"), order=alt.Order("i:Q"), color=alt.Color(
-            "what:N", title=None, scale=alt.Scale(domain=["answered", "with warnings", "refused"],
+            "what:N", title=None, scale=alt.Scale(domain=["answered", "answered with warnings", "refused"],
                                                   range=[ACCENT, POSITIVE, QUIET])),
         tooltip=["end:N", "what:N", alt.Tooltip("rows:Q", format=",")])
     return styled(chart, "Traffic by window", height=HEIGHT)
 
 
-def two_spreads(line: Mapping[str, Any], compact: bool = False) -> Any:
-    """A column's shares in the training rows and in the window, side by side."""
+def two_spreads(line: Mapping[str, Any], compact: bool = False, before: str = "training") -> Any:
+    """A column's shares in the rows `before` and in the window, side by side."""
     data = [{"bin": b["label"], "i": i, "what": what, "share": b[key] or 0.0} for i, b in enumerate(line["bins"])
-            for key, what in (("reference", "training"), ("current", "this window"))]
+            for key, what in (("reference", before), ("current", "this window"))]
     if not data:
         return empty(str(line["column"]), compact)
     chart = alt.Chart(alt.Data(values=data)).mark_bar(clip=True).encode(
         x=alt.X("bin:N", sort=alt.SortField("i"), title=None, axis=alt.Axis(
             labels=not compact, ticks=not compact, labelAngle=-40, labelLimit=120)),
-        xOffset=alt.XOffset("what:N", sort=["training", "this window"]),
+        xOffset=alt.XOffset("what:N", sort=[before, "this window"]),
         y=alt.Y("share:Q", title=None if compact else "share of the rows", axis=alt.Axis(format=".0%", tickCount=3)),
         color=alt.Color("what:N", title=None, legend=None if compact else alt.Legend(orient="top"), scale=alt.Scale(
-            domain=["training", "this window"], range=[QUIET, POSITIVE])),
+            domain=[before, "this window"], range=[QUIET, POSITIVE])),
         tooltip=["bin:N", "what:N", alt.Tooltip("share:Q", format=".1%")])
     return styled(chart, None if compact else str(line["column"]), compact, height=None if compact else HEIGHT)
 
@@ -83,21 +83,21 @@ def ends(reports: Sequence[Report]) -> list[str]:
 
 
 def _axis() -> alt.X:
-    return alt.X("end:O", title="window ending on", axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    return alt.X("end:O", title="window ending on", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=8))
 
 
 def _changes(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]]) -> list[alt.Chart]:
-    """A dashed line at each window in which what is served was changed; its tooltip says how."""
-    marks = []
-    for end, r in zip(ends(reports), reports, strict=True):
-        inside = [line for line in changes if line["replaces"] is not None
-                  and datetime.fromisoformat(r["start"]) <= line["at"] < datetime.fromisoformat(r["end"])]
-        if inside:
-            told = sorted(inside, key=lambda line: line["at"])
-            marks.append({"end": end, "what": "; ".join(
-                f"{line['at']:%Y-%m-%d %H:%M} {line['action']}: {line['model']} at {line['threshold']:.1%}"
-                for line in told)[:300]})
-    if not marks:
+    """A dashed line at each window in which, or just before which, what is served was changed; its tooltip says how."""
+    told: dict[str, list[str]] = {}
+    windows = [(datetime.fromisoformat(r["start"]), datetime.fromisoformat(r["end"]), name)
+               for name, r in zip(ends(reports), reports, strict=True)]
+    for line in sorted((c for c in changes if c["replaces"] is not None), key=lambda c: c["at"]):
+        later = [name for _, end, name in windows if line["at"] < end]
+        if later and windows[0][0] <= line["at"]:
+            told.setdefault(later[0], []).append(
+                f"{line['at']:%Y-%m-%d %H:%M} {line['action']}: {line['model']} at {line['threshold']:.1%}")
+    if not told:
         return []
+    marks = [{"end": name, "what": "; ".join(texts)[:300]} for name, texts in told.items()]
     return [alt.Chart(alt.Data(values=marks)).mark_rule(color=TEXT, strokeDash=[4, 3], size=2).encode(
         x=_axis(), tooltip=[alt.Tooltip("what:N", title="changed")])]

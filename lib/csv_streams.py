@@ -63,6 +63,8 @@ def _tables(opened: Callable[[], _Text], delimiter: str, names: list[str], subje
                       f"{len(names)} fields in every row, as in the header",
                       "close the quote that runs over several lines" if wrong.open_quote else
                       "quote fields that hold the delimiter, and delete lines that are no rows")
+    if done < 2:
+        raise refused("no-rows", subject, "a header and no rows", "rows below the header", "write the rows")
     if text.quotes % 2 and last is not None and any("\n" in cell for cell in last.to_pylist()[0].values()):
         raise refused("quote-open", subject, f"a quote that never closes, in row {done:,}", "quotes in pairs",
                       "close or double the quote")

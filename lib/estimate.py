@@ -94,16 +94,19 @@ def realised(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float,
 
 
 def performance_findings(estimated: Mapping[str, Any], realised: Mapping[str, Any],
-                         baseline: Mapping[str, Any] | None) -> list[Finding]:
+                         baseline: Mapping[str, Any] | None,
+                         expected: Mapping[str, Any] | None = None) -> list[Finding]:
     """`performance-estimated`, `performance-realised` and `calibration-realised`: one finding each.
 
     `baseline`: the model's held-out ROC AUC {value, se or low and high (95%)}. A fall is a warning where it is at least
     `FALL` and the one-sided z test of the window's AUC against it (independent rows, so the variances add; Hanley
     & McNeil 1982, Radiology 143, 29-36) has p < `ALPHA_AUC`; a calibration gap at `ALPHA_CALIBRATION` and `GAP`.
+    `expected`: the estimate for the held-out scores, which the window's estimate is compared with where it is given: a
+    model that never was quite calibrated misses its realised AUC by a constant.
     """
     few_labels = f"{realised['positives']} positives in {realised['rows']} labelled rows: too few to judge"
     enough = f"at least {MIN_CLASS} labelled rows of each class"
-    return [_judge_fall("performance-estimated", estimated["auc"], baseline, "estimated without labels",
+    return [_judge_fall("performance-estimated", estimated["auc"], expected or baseline, "estimated without labels",
                         f"{estimated['rows']} rows: too few, or one class only to expect", f"at least {MIN_ROWS} rows",
                         "see which inputs drifted, and get labels of recent rows to confirm it"),
             _judge_fall("performance-realised", realised["auc"], baseline, "of labelled rows", few_labels, enough,

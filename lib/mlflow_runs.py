@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ def main(folder: Path) -> None:
             elif request["do"] == "alias":
                 answer = alias_here(request["uri"], request["models"])
             else:
-                answer = mirror_here(request["uri"], folder, stage.write_text, request["place"])
+                answer = mirror_here(request["uri"], folder, stage.write_text, request["place"],
+                                     request.get("aliases", ()))
     except Exception as fault:
         answer = {"fault": f"{fault or type(fault).__name__} ({stage.read_text(encoding='utf-8')})"}
     (folder / "part").write_text(json.dumps(answer), encoding="utf-8")
@@ -52,7 +53,8 @@ def alias_here(uri: str, models: Mapping[str, Mapping[str, str]]) -> dict[str, A
     return {}
 
 
-def mirror_here(uri: str, folder: Path, report: Report, place: str | None) -> dict[str, Any]:
+def mirror_here(uri: str, folder: Path, report: Report, place: str | None,
+                aliases: Sequence[str] = ()) -> dict[str, Any]:
     """`mirror` in this process, from the files in `folder`; raises whatever MLflow raises."""
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     facts, scope, arms = record["run"], record["scope"], record["leaderboard"]
@@ -93,6 +95,8 @@ def mirror_here(uri: str, folder: Path, report: Report, place: str | None) -> di
         client.set_terminated(parent_id, "FINISHED", _ms(facts["finished"]))
         client.set_tag(parent_id, COMPLETE, "complete")
     version = version_of(client, name, parent_id)
+    for alias in aliases if version else ():
+        client.set_registered_model_alias(name, alias, str(version.version))
     return {**result, "status": "unchanged" if known else "mirrored", "experiment_id": experiment_id,
             "run_id": parent_id, "children": {k: children[k].info.run_id for k in (a["algorithm"] for a in arms)
                                               if k in children},

@@ -51,8 +51,10 @@ def reference_of(pathspec: str) -> dict[str, Any]:
     if len(train) > MOST_REFERENCE:
         train = np.sort(np.random.default_rng(0).choice(train, MOST_REFERENCE, replace=False))
     held = typed.iloc[np.flatnonzero(place == HOLDOUT)]
-    return {"bundle": bundle, "typed": typed.iloc[train].reset_index(drop=True),
-            "scores": bundle.probability(held), "trained": bundle.about["provenance"].get("started")}
+    scores = bundle.probability(held)
+    return {"bundle": bundle, "typed": typed.iloc[train].reset_index(drop=True), "scores": scores,
+            "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
+            "trained": bundle.about["provenance"].get("started")}
 
 
 def scope_of(pathspec: str) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
     warned = int((mine["warnings"] != "").sum())
     latency = mine["latency_ms"].dropna()
     findings = [*drift_findings(drift, score),
-                *performance_findings(estimated, real, bundle.about["evaluation"]["auc"]),
+                *performance_findings(estimated, real, bundle.about["evaluation"]["auc"], reference.get("expected")),
                 *operation_findings(len(mine), warned, rejects, float(latency.median()) if len(latency) else None,
                                     scope),
                 _stale(reference["trained"], now)]

@@ -17,19 +17,17 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 CHALLENGES = (promotions.KEPT, promotions.WAITING, promotions.DECLINED, promotions.OVERTAKEN)
 
 
-def mirror(engine: Any, line: Mapping[str, Any], root: Path, fresh: Mapping[str, Any] | None = None) -> list[str]:
-    """Tag and alias the problem's champion, and the line's model as challenger where it is one; warnings.
-
-    `fresh`: {pathspec: its MLflow facts} of a run that is not finished, and so cannot be read.
-    """
+def mirror(engine: Any, line: Mapping[str, Any], root: Path) -> list[str]:
+    """Tag and alias the problem's champion, and the line's model as challenger where it is one; warnings."""
     held = promotions.champion(engine, line["problem"])
     wanted = {CHAMPION: held["model"] if held else None,
               CHALLENGER: line["model"] if line["action"] in CHALLENGES else None}
     known = {x["model"] for x in promotions.history(engine, line["problem"])}
-    return [told for told in (_tags(wanted, known), _aliases(wanted, mlflow_place("", root), fresh or {})) if told]
+    return [told for told in (tag(wanted, known), _aliases(wanted, mlflow_place("", root))) if told]
 
 
-def _tags(wanted: Mapping[str, str | None], known: set[str]) -> str:
+def tag(wanted: Mapping[str, str | None], known: set[str]) -> str:
+    """Metaflow's tags of the models `known` as `wanted` {role: pathspec} says; "" or a warning."""
     try:
         for pathspec in known:
             run = runs.find_run(pathspec.rpartition("/")[2])
@@ -42,13 +40,12 @@ def _tags(wanted: Mapping[str, str | None], known: set[str]) -> str:
     return ""
 
 
-def _aliases(wanted: Mapping[str, str | None], uri: str, fresh: Mapping[str, Any]) -> str:
+def _aliases(wanted: Mapping[str, str | None], uri: str) -> str:
     models = {}
     for role, pathspec in wanted.items():
         if pathspec is None:
             continue
-        told = fresh.get(pathspec) or runs.artifact(
-            runs.find_run(pathspec.rpartition("/")[2]), "record", "mlflow") or {}
+        told = runs.artifact(runs.find_run(pathspec.rpartition("/")[2]), "record", "mlflow") or {}
         if told.get("model_version"):
             models[role] = {"name": told["model_name"], "version": told["model_version"]}
             uri = uri if not told.get("uri") or "***" in told["uri"] else told["uri"]

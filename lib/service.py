@@ -18,7 +18,7 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "max_bytes": (10_000_000, "largest body, in bytes"),
     "max_rows": (10_000, "most rows in one request"),
     "rate": (0, "requests a minute of one client and process; 0: no limit"),
-    "problem": ("", "name of the problem to serve; default: the one whose model was promoted last"),
+    "problem": ("", "name of the problem to serve; default: the one whose model was promoted last, at the start"),
     "model": ("", "a training run to serve whatever is promoted, such as TrainFlow/1700000000"),
     "spool": ("", "folder for what the journal does not take; default: journal-spool beside the runs"),
 }

@@ -101,12 +101,11 @@ class Follower:
         problem = self._problem or journal_promotions.newest_problem(self._engine)
         line = journal_promotions.champion(self._engine, problem) if problem else None
         self._asked = time.monotonic()
-        if line is None:
+        if line is None or (self._model and self._model.line == line):
             return
-        before = self._model.line if self._model else None
-        if before is None or before["seq"] != line["seq"]:
-            self._model = load(line["model"], line)
-            log.info("now serving %s at threshold %.4g (%s)", line["model"], line["threshold"], line["action"])
+        self._model = load(line["model"], line)
+        self._problem = problem or ""  # and stays: what is promoted of another problem is not for this server's clients
+        log.info("now serving %s at threshold %.4g (%s)", line["model"], line["threshold"], line["action"])
 
 
 def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFrame, list[str]]:

@@ -15,7 +15,7 @@ import pandas as pd
 from lib.findings import Finding, from_dicts, warnings
 from lib.schema import Schema, from_json
 from lib.scope import Scope, from_mapping
-from lib.settings import journal_place, mlflow_place, say
+from lib.settings import journal_place, say
 from lib.tables import from_parquet, to_parquet
 
 NO_TIME = "not started: the budget has no time for it"
@@ -53,23 +53,6 @@ def take_feedback(table: bytes, problem: dict, facts: dict, found: list[dict],
     print(f"Feedback: {told['rows']:,} labelled predictions, {told['set_aside']:,} of them set aside to judge on")
     tell_warnings(findings)
     return to_parquet(joined), {**facts, "feedback": told}, [*found, *(f.to_dict() for f in findings)], origin
-
-
-def promote_first(run: Any, pathspec: str, root: Path) -> dict[str, Any]:
-    """{action, why} of the first model of its problem (`lib.promotion.first`); a journal that fails is a warning."""
-    from lib import journal, promotion, promotion_mirror
-
-    try:
-        engine = journal.open_journal(journal_place())
-        line = promotion.first(engine, run.problem, pathspec, run.bundle_sha256, run.evaluation)
-    except Exception as broken:  # a run that is trained must not be lost for its promotion
-        print(f"warning: the model could not be promoted: {broken}; to do: python flows/promote.py promote {pathspec}")
-        return {"action": "failed", "why": str(broken)}
-    if line is None:
-        return {"action": "", "why": "another model is served"}
-    for told in promotion_mirror.mirror(engine, line, root, {pathspec: run.mlflow}):
-        print(f"warning: {told}")
-    return {"action": line["action"], "why": line["why"]}
 
 
 def validate(table: bytes, problem: dict, found: list[dict], seed: int) -> tuple[list[dict], dict[str, Any]]:
@@ -257,19 +240,6 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
     rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
             for row in example.to_dict("records")]
     return blob, bundle.sha256(blob), finished.about, rows
-
-
-def mirror(run: Any, pathspec: str, uri: str, root: Path) -> dict[str, Any]:
-    """The result of `lib.tracking.mirror`; a failed mirror is a printed warning, never a failed run."""
-    import metaflow
-
-    from lib import runs, tracking
-
-    metaflow.namespace(None)
-    place = mlflow_place(uri, root)
-    told = tracking.mirror(runs.record_of(pathspec, run), run.bundle, runs.cards_of(metaflow.Run(pathspec)), place)
-    print(f"MLflow: {told['status']} {told['uri']}" + (f"\nwarning: {told['warning']}" if told.get("warning") else ""))
-    return told
 
 
 def _reason(failure: Any) -> str:

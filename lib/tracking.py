@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,12 @@ _ADVICE = (  # what an error text contains -> what to do about it; the first mat
 _NOISE = r"\[SQL: .*\](?= \()|\(Background on this error at: \S+\)|<urlopen error (.*?)>(?= \()"
 
 
-def mirror(record: Mapping[str, Any], blob: bytes, cards: Mapping[str, str], uri: str,
-           timeout: float = TIMEOUT) -> dict[str, Any]:
+def mirror(record: Mapping[str, Any], blob: bytes, cards: Mapping[str, str], uri: str, timeout: float = TIMEOUT,
+           aliases: Sequence[str] = ()) -> dict[str, Any]:
     """Copy one finished Metaflow run to the MLflow store at `uri`; a second call changes nothing.
 
     record: the run as JSON-ready data; blob: the bundle's bytes; cards: {name: HTML}. timeout: seconds for the whole.
+    aliases: of the registry, pointed at the model.
     Returns {"status": "mirrored" | "unchanged" | "failed" | "skipped" (no uri), "uri" (without credentials),
     "experiment", "experiment_id", "run_id", "children": {algorithm: run id}, "model_name", "model_version",
     "model_uri", "link", "seconds", "warning"}. Never raises for a fault of MLflow: "warning" then says what was
@@ -83,7 +84,7 @@ def mirror(record: Mapping[str, Any], blob: bytes, cards: Mapping[str, str], uri
                 # a password in a data source's address must not travel on: the whole record is masked
                 text = mask(json.dumps(_finite(record), ensure_ascii=False))
                 (folder / "record.json").write_text(text, encoding="utf-8")
-                result |= _ask({"do": "mirror", "uri": _absolute(uri)}, folder, timeout)
+                result |= _ask({"do": "mirror", "uri": _absolute(uri), "aliases": list(aliases)}, folder, timeout)
         except Exception as fault:
             result |= {"status": "failed", "warning": _warning(uri, fault, f"python flows/mirror.py --run-id {run_id}")}
         result["link"] = link(uri, result["run_id"], result["experiment_id"]) if result["run_id"] else ""

@@ -87,7 +87,7 @@ def serving(store: Path, folder: Path, **chosen: object) -> Iterator[Server]:
     """A server of its own journal and spool in `folder`; `chosen`: settings of lib/service.py."""
     port, url, spool = free_port(), f"sqlite:///{folder / 'kept' / 'journal.db'}", folder / "spool"
     env = {**environment(store), "FIVEFOLD_JOURNAL": url, "FIVEFOLD_API_SPOOL": str(spool), "FIVEFOLD_PSEUDONYM_KEY": "k",
-           "FIVEFOLD_API_PORT": str(port), **{f"FIVEFOLD_API_{k.upper()}": str(v) for k, v in chosen.items()}}
+           "TMPDIR": str(folder), "FIVEFOLD_API_PORT": str(port), **{f"FIVEFOLD_API_{k.upper()}": str(v) for k, v in chosen.items()}}
     api = [sys.executable, str(ROOT / "frontend" / "api.py")]
     with running(api, f"http://127.0.0.1:{port}/openapi.json", folder, env=env) as pid:
         yield Server(port, url, spool, pid, env)
@@ -549,6 +549,10 @@ def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(st
             assert (answer.status, answer.codes, well_refused(answer)) == (503, ["nothing-promoted"], True), path
             assert "python flows/promote.py promote RUN" in answer.json["problems"][0]["action"]
         assert ask(server, "/openapi.json").json["components"]["schemas"]["Row"] == {"type": "object"}
+        damaged = {"model": run.pathspec, "sha256": "0" * 64, "threshold": 0.5, "who": "tests", "why": ""}
+        promotions.record(journal.open_journal(server.journal), PROBLEM, promotions.PROMOTED, replaces=0, **damaged)
+        eventually(lambda: ask(server, "/health").codes == ["bundle-digest"])
+        assert ask(server, PREDICT, rows[0], **key).status == 503
         promoted(tmp_path, run)
         eventually(lambda: ask(server, "/health").status == 200)
         check_keys(server, rows)
@@ -609,6 +613,10 @@ def test_a_journal_that_is_removed_is_missed_by_nobody(store, tmp_path, run, row
     with serving(store, tmp_path) as server:
         ask(server, PREDICT, rows[0])
         shutil.rmtree(tmp_path / "kept")
+        server.spool.write_text("in the way")
+        nowhere = ask(server, PREDICT, rows[0])
+        assert (nowhere.status, nowhere.codes, well_refused(nowhere)) == (503, ["journal-unreachable"], True)
+        server.spool.unlink()
         told = ask(server, PREDICT, rows[:2]).json
         assert told["journal"] == "spooled"
         assert ask(server, "/health").json["spooled_files"] == 1
@@ -663,6 +671,10 @@ def check_workers(server: Server, engine: Any, rows: list[dict[str, Any]]) -> No
     promotions.record(engine, PROBLEM, promotions.THRESHOLD, threshold=0.8, why="", who="tests", replaces=held["seq"],
                       **{name: held[name] for name in ("model", "sha256")})
     eventually(lambda: {ask(server, "/model").json["threshold"] for _ in range(20)} == {0.8})
+    promotions.record(engine, "another", promotions.PROMOTED, threshold=0.1, why="", who="tests", replaces=0,
+                      **{name: held[name] for name in ("model", "sha256")})
+    time.sleep(1.5)
+    assert {ask(server, "/model").json["threshold"] for _ in range(20)} == {0.8}  # clients of one problem never meet another
 
 
 def test_settings_that_cannot_be_used_stop_the_start_with_one_line_each(store, tmp_path):

@@ -18,7 +18,7 @@ HOMES = {  # outside library -> files (glob below the root) that may import it
     "sqlalchemy": ("lib/sql.py", "lib/journal*.py", "lib/migrations/**/*.py"), "alembic": ("lib/journal.py",),
     "altair": ("lib/charts*.py",),
     "optuna": ("lib/tuning.py",),
-    "metaflow": ("flows/*.py", "lib/run*.py", "lib/stages.py"),
+    "metaflow": ("flows/*.py", "lib/run*.py", "lib/record_stages.py"),
     "streamlit": ("frontend/**/*.py",),
     "xgboost": ("lib/algorithms.py",), "lightgbm": ("lib/algorithms.py",), "skops": ("lib/bundle.py",),
 }

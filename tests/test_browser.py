@@ -182,7 +182,7 @@ def test_a_threshold_of_ones_own_reaches_predict(visit):
     assert visit.page.get_by_text("Your threshold:").count() == 1
 
 
-@pytest.mark.parametrize("path", ["", "batch", "models", "data", "decision"])
+@pytest.mark.parametrize("path", ["", "batch", "models", "data", "decision", "monitoring", "feedback"])
 def test_a_narrow_screen_has_nothing_beyond_its_edge(browser, address, path):
     visit = Visit(browser, address, viewport={"width": 400, "height": 800})
     visit.open(path)

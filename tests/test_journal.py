@@ -121,7 +121,7 @@ def at_once(n: int, task: Callable[..., Any], *arguments: Any) -> list[Any]:
         try:
             told.put(task(number, *arguments))
         except Exception as broken:
-            told.put(broken)
+            told.put(repr(broken))
 
     processes = [fork.Process(target=work, args=(number,)) for number in range(n)]
     for process in processes:

@@ -223,7 +223,7 @@ def test_of_several_at_once_one_takes_effect(journal: sa.Engine, url: str) -> No
 
 @pytest.mark.parametrize("story", [
     "A | None", "A B C | B A None", "A A:.7 | A None", "A A:.7 A:.9 B | A:.9 A:.7 A None", "A B < C | A None", "A B C < D | B A None",
-    "A B B | A None", "A B A | B A None", "A B < A:.6 < B | A None", "A B C < < D E < | A None",
+    "A B B | A None", "A B A | B A None", "A B < A | None", "A B < A:.6 < B | A None", "A B C < < D E < | A None",
 ])
 def test_rolling_back_again_and_again(journal: sa.Engine, story: str) -> None:
     """Letters are promoted (with a threshold: set), "<" undoes; after "|" comes what undoing leads to, one after the other."""

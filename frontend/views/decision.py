@@ -13,7 +13,6 @@ from lib import charts_case, decision
 
 def main() -> None:
     problem = model_choice.problem()
-    st.title("What mistakes cost")
     shield.guard(lambda: costs(problem))
     st.divider()
     shield.guard(lambda: promoting.panel(problem))  # also where the model cannot be loaded: then it is needed most
@@ -26,6 +25,7 @@ def costs(problem: str) -> None:
     scope, trained = bundle.about["scope"], bundle.about["threshold"]
     y, q = reading.judged(run_id)
     negative, positive = bundle.about["phrases"]
+    st.title("What mistakes cost")
     st.text("Move the costs and see from which probability on it pays to act.")
     left, right = st.columns([2, 3], gap="large")
     with left:

@@ -100,8 +100,8 @@ def so_far(problem: str) -> None:
     counts, known = asking.labels(problem), asking.coverage(problem)
     boxes = st.columns(len(OUTCOMES) + 1)
     share = known["labelled"] / known["predictions"] if known["predictions"] else None
-    boxes[0].metric(f"Labelled, last {asking.DAYS} days", "–" if share is None else f"{share:.1%}", border=True,
-                    help=f"{known['labelled']:,} of {known['predictions']:,} predictions have a label")
+    boxes[0].metric("Coverage", "–" if share is None else f"{share:.1%}", border=True, help=(
+        f"{known['labelled']:,} of {known['predictions']:,} predictions of the last {asking.DAYS} days have a label"))
     for box, (outcome, meaning) in zip(boxes[1:], OUTCOMES.items(), strict=True):
         box.metric(outcome.capitalize(), f"{counts[outcome]:,}", border=True, help=f"{meaning.capitalize()}.")
     if not sum(counts.values()):

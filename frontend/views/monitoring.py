@@ -12,6 +12,7 @@ from frontend.address import choose
 from frontend.drawing import draw
 from frontend.words import plain
 from lib import charts_monitor
+from lib.charts_style import short
 from lib.estimate import ASSUMPTION
 from lib.findings import from_dicts
 from lib.journal_alerts import runbook
@@ -24,9 +25,9 @@ SHARES = ("positive_rate", "flagged", "precision", "recall")
 
 def main() -> None:
     problem = model_choice.problem()
-    st.title("Monitoring")
     known = asking.watched(problem)
     reports = known["reports"]
+    st.title("Monitoring")
     if not reports:
         st.info(plain(f"The monitor has not judged the predictions of {problem} yet. Type this in the project's "
                       "folder; the page finds the reports by itself:"), icon=":material/info:")
@@ -38,7 +39,7 @@ def main() -> None:
     draw(charts_monitor.performance(reports, served.record_of(problem)["history"]),
          "ROC AUC of each window, estimated and realised, with 95% intervals", left)
     draw(charts_monitor.traffic(reports), "Rows of each window: answered, with warnings, refused", right)
-    st.caption("Dashed: what is served was changed in that window (page Decision has the record).")
+    st.caption("A dashed line marks a window in which what is served was changed; the page Decision has the record.")
     windows = {r["start"]: r for r in reversed(reports)}
     report = windows[choose("Window, the newest first", list(windows), "window", lambda w: _window(windows[w]))]
     shield.guard(lambda: window(problem, report))
@@ -59,17 +60,18 @@ def due(problem: str, known: dict[str, Any]) -> None:
 def window(problem: str, report: dict[str, Any]) -> None:
     """All that is known of one window."""
     boxes(report)
-    for reason in report["reasons"]:
-        st.warning(plain(f"Asks for a new model: {reason}"), icon=":material/warning:")
+    if report["reasons"]:
+        st.warning("\n".join(["This window asks for a new model:", *(f"- {plain(why)}" for why in report["reasons"])]),
+                   icon=":material/warning:")
     found = from_dicts(report["findings"])
     st.subheader("Found")
-    shield.findings(found, ("error", "warning"))
+    shield.findings(found, ("error", "warning"), codes=True)
     quiet = [f for f in found if f.severity not in ("error", "warning")]
     if len(quiet) == len(found):
         st.caption("No errors and no warnings.")
     if quiet:
         with st.expander(f"{len(quiet)} more: passed, or not judged"):
-            shield.findings(quiet)
+            shield.findings(quiet, codes=True)
     to_do(report)
     performance(report)
     drift(report)
@@ -120,7 +122,7 @@ def performance(report: dict[str, Any]) -> None:
     delay = report["delay_days"]
     st.caption(plain(f"Labels for {_share(report['coverage'])} of the predictions" + (
         "" if delay is None else f", at the median {delay:.1f} days after them") +
-        f". The estimate assumes: {guess.get('assumption') or ASSUMPTION}."))
+        f". Assumed by the estimate: {guess.get('assumption') or ASSUMPTION}."))
 
 
 def drift(report: dict[str, Any]) -> None:
@@ -146,7 +148,7 @@ def drift(report: dict[str, Any]) -> None:
     left, right = st.columns(2)
     draw(charts_monitor.two_spreads(by_name[name]), "Shares of the values in training and in this window", left)
     if report["score"]:
-        draw(charts_monitor.two_spreads({**report["score"], "column": "Predicted probability"}),
+        draw(charts_monitor.two_spreads({**report["score"], "column": "Predicted probability"}, before="held-out rows"),
              "Shares of the probabilities on held-out rows and in this window", right)
 
 
@@ -188,7 +190,7 @@ def _interval(told: dict[str, Any] | None, few: str) -> str:
 
 
 def _figure(key: str, told: Any) -> str:
-    write = _share if key in SHARES else "{:.4f}".format if key == "brier" else "{:,.6g}".format
+    write = _share if key in SHARES else "{:.4f}".format if key == "brier" else short
     if not isinstance(told, dict):
         return "–" if told is None else write(told)
     if told["value"] is None:

@@ -1,0 +1,41 @@
+"""Record stages: what the step `record` of `flows/train.py` does with a finished model: serve a first one, mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lib.settings import journal_place, mlflow_place
+
+
+def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
+    """{action, why} of the first model of its problem (`lib.promotion.first`); a journal that fails is a warning."""
+    from lib import journal, promotion, promotion_mirror
+    from lib.journal_promotions import PROMOTED
+
+    try:
+        engine = journal.open_journal(journal_place())
+        line = promotion.first(engine, run.problem, pathspec, run.bundle_sha256, run.evaluation)
+    except Exception as broken:  # a run that is trained must not be lost for its promotion
+        print(f"warning: the model could not be promoted: {broken}; to do: python flows/promote.py promote {pathspec}")
+        return {"action": "failed", "why": str(broken)}
+    if line is None:
+        return {"action": "", "why": "another model is served"}
+    if line["action"] == PROMOTED and (told := promotion_mirror.tag({promotion_mirror.CHAMPION: pathspec}, {pathspec})):
+        print(f"warning: {told}")
+    return {"action": line["action"], "why": line["why"]}
+
+
+def mirror(run: Any, pathspec: str, uri: str, root: Path, aliases: Sequence[str] = ()) -> dict[str, Any]:
+    """The result of `lib.tracking.mirror`; a failed mirror is a printed warning, never a failed run."""
+    import metaflow
+
+    from lib import runs, tracking
+
+    metaflow.namespace(None)
+    place = mlflow_place(uri, root)
+    cards = runs.cards_of(metaflow.Run(pathspec))
+    told = tracking.mirror(runs.record_of(pathspec, run), run.bundle, cards, place, aliases=aliases)
+    print(f"MLflow: {told['status']} {told['uri']}" + (f"\nwarning: {told['warning']}" if told.get("warning") else ""))
+    return told

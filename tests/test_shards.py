@@ -1,0 +1,360 @@
+"""A source in parts: what is read, refused, scored and journalled is what the whole table gives."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as parquet
+import pytest
+
+from lib import csv_streams, journal, records, score_stages, scoring, settings, shards, sources
+from lib.batch import ID, score_batch
+from lib.bundle import SCORE_COLUMNS, from_bytes
+from lib.findings import Refused, errors
+from tests.models import bundle_of
+from tests.running import ROOT, open_run, run_flow, run_id, run_until
+
+FRAME = pd.DataFrame({"age": np.arange(20.0, 60.0), "town": pd.Series(["Ulm", "Bonn"] * 20, dtype="str"),
+                      "since": pd.Series([f"2024-01-{1 + n % 28:02d}" for n in range(40)], dtype="str")})
+POOLS = {  # cells that decide how a column of text is read, and cells that do not
+    "whole": ["1", "2", "-7", "+5", "0"], "fraction": ["1.5", "2.0", "1e3", "-0.0", ".5"], "zero": ["007", "-03"],
+    "gap": ["", "NA", "NaN", "None", " "], "marker": ["?", "-", ".", "unknown"],
+    "word": ["abc", "ünï", "quoted, comma", "line\nbreak", 'say "hi"', "$5", "True", "inf", "nAn"],
+    "long": ["9007199254740993", "12345678901234567890"], "big": ["1e300"]}
+
+
+def pieces(source, folder, rows, query=None):
+    """(what was cut, the parts as they are read)."""
+    told, _ = shards.cut(str(source), query, folder, rows)
+    return told, [shards.read_part(told, number) for number in range(len(told["parts"]))]
+
+
+def refusal(work, *arguments, **options):
+    """(what it gives, None) or (None, its errors)."""
+    try:
+        return work(*arguments, **options), None
+    except Refused as refused:
+        return None, errors(refused.findings)
+
+
+def read_alike(source, folder, rows, query=None):
+    """Hold that the parts together are what `sources.read` gives, or refused alike."""
+    want, wrong = refusal(sources.read, source, query=query)
+    got, wrong_too = refusal(pieces, source, folder, rows, query)
+    if wrong or wrong_too:
+        assert [(f.code, f.subject) for f in wrong_too or ()] == [(f.code, f.subject) for f in wrong or ()]
+        assert not folder.exists()
+        return
+    told, parts = got
+    assert (told["md5"], told["rows"], told["source"]) == (want.md5, want.rows, want.source)
+    assert max(told["parts"]) <= rows
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), want.frame, check_exact=True)
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_parts_of_a_csv_read_like_the_whole_wherever_the_decisive_cells_stand(tmp_path, monkeypatch, seed):
+    rng = random.Random(seed)
+    rows, columns = rng.randint(2, 60), {}
+    for number in range(5):
+        kinds = rng.sample(list(POOLS), rng.randint(1, 4))
+        weights = [rng.choice([1, 1, 10, 40]) for _ in kinds]
+        columns[f"c{number}"] = [rng.choice(POOLS[kind]) for kind in rng.choices(kinds, weights, k=rows)]
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=rng.choice(",;\t|"), lineterminator=rng.choice(["\n", "\r\n"]))
+        writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
+    if rng.random() < 0.3:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    monkeypatch.setattr(csv_streams, "_BLOCK", rng.choice([64, 300, 1 << 20]))
+    read_alike(path, tmp_path / "parts" / "1", rng.randint(1, 20))
+
+
+TEXT = "name;größe\n" + "".join(f"Zoë {n};{n},5\n" for n in range(50))
+PLAIN = "a,b\n" + "".join(f"{n},x\n" for n in range(30))
+FILES = {
+    "utf-8": TEXT.encode(), "mark": TEXT.encode("utf-8-sig"), "utf-16": TEXT.encode("utf-16"),
+    "utf-16 without mark": PLAIN.encode("utf-16-le"), "utf-32": TEXT.encode("utf-32"), "cp1252": TEXT.encode("cp1252"),
+    "latin-1": TEXT.encode("latin-1") + b"\x81;1\n", "damaged": TEXT.encode() + b"\xff;2\n",
+    "cut character": TEXT.encode() + "5;Zoë".encode()[:-1], "cut utf-16": TEXT.encode("utf-16") + b"\0",
+    "nul": PLAIN.encode() + b"x\0,1\n", "gzip of two": gzip.compress(PLAIN.encode()) + gzip.compress(b"99,y\n"),
+    "cut gzip": gzip.compress(random.Random(0).randbytes(9000).hex().encode())[:5000],
+    "sep": b"sep=;\r\n" + TEXT.encode(), "open quote": PLAIN.encode() + b'1,"abc\ndef\n',
+    "wide": PLAIN.encode() + b"1,2,3\n4\n", "header": b"a,b\n", "empty": b"", "one column": b"a\n1\n",
+    "numbers": b"1,2\n3,4\n", "twice": b"a,a\n1,2\n", "no name": b"a,\n1,2\n", "json": b'{"a": 1}',
+    "zip": b"PK\x03\x04xl/", "long row": b"a,b\n" + b"5,z\n" * 100 + b"1," + b"x" * 3000 + b"\n2,y\n",
+    "stray quote": b'a,b\n5" pipe,1\n3" pipe,"x\ny"\n', "old Mac": PLAIN.replace("\n", "\r").encode(),
+    "no end": PLAIN.encode()[:-1], "bomb": gzip.compress(b"a,b\n" + b"1,2\n" * 5_000_000)}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("block", [64, 1 << 20])
+def test_texts_of_any_encoding_and_damage_read_or_are_refused_like_the_whole(tmp_path, monkeypatch, name, block):
+    monkeypatch.setattr(csv_streams, "_BLOCK", block if name != "bomb" else 1 << 20)
+    (tmp_path / "t.csv").write_bytes(FILES[name])
+    read_alike(tmp_path / "t.csv", tmp_path / "parts" / "1", 7)
+
+
+def test_rows_of_another_width_are_named_by_their_place_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_streams, "_BLOCK", 64)
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 40 + "1,2,3\n" + "1,2\n" * 40)
+    with pytest.raises(Refused, match=r"row-width .* 1 rows of another width; row \(fields\): 42 \(3\)"):
+        pieces(tmp_path / "t.csv", tmp_path / "parts", 7)
+
+
+def declared() -> pa.Table:
+    return pa.table({
+        "gap late": pa.array([1, 2, 3, 4, 5, None], pa.int32()), "long": pa.array([1, None, 2, 3, 4, 2**60], pa.int64()),
+        "unsigned": pa.array([1, 2, 3, 4, 5, 2**64 - 1], pa.uint64()), "text": ["", "NA", "", "a", "07", None],
+        "flag": pa.array([None, None, None, None, True, False]), "level": pa.array(list("aabbab")).dictionary_encode(),
+        "time": pa.array([None] * 5 + [3], pa.time32("s")), "list": pa.array([None, None, None, [1], [], None]),
+        "at": pa.array([0, 1, 2, 3, 4, None], pa.timestamp("s", "Europe/Zurich")), "none": pa.nulls(6)})
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 100])
+def test_declared_types_read_like_the_whole(tmp_path, rows):
+    table, folder = declared(), tmp_path / "folder"
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=4)
+    feather.write_feather(table, tmp_path / "t.feather", chunksize=4)
+    for number, key in enumerate(("k=1", "k=__HIVE_DEFAULT_PARTITION__", "k=3")):
+        (folder / key).mkdir(parents=True)
+        part = table.slice(2 * number, 2)
+        parquet.write_table(part if number else part.select(part.column_names[::-1]), folder / key / "p.parquet")
+    (folder / "_hidden.parquet").write_bytes(b"no")
+    for name in ("t.parquet", "t.feather", "folder"):
+        read_alike(tmp_path / name, tmp_path / "parts" / name, rows)
+
+
+def test_folders_and_files_that_cannot_be_read_are_refused_alike(tmp_path):
+    for name in ("empty", "types", "names"):
+        (tmp_path / name).mkdir()
+    for name, other in (("types", pa.table({"a": ["x"]})), ("names", pa.table({"b": [1]}))):
+        parquet.write_table(pa.table({"a": [1]}), tmp_path / name / "1.parquet")
+        parquet.write_table(other, tmp_path / name / "2.parquet")
+    parquet.write_table(pa.table({"a": pa.array([], pa.int64())}), tmp_path / "none.parquet")
+    whole = (tmp_path / "none.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[:-9])
+    for name in ("empty", "types", "names", "none.parquet", "cut.parquet", "absent.csv"):
+        read_alike(tmp_path / name, tmp_path / "parts", 5)
+
+
+def test_databases_are_read_whole_and_cut(tmp_path):
+    with sqlite3.connect(tmp_path / "d.db") as connection:
+        pd.DataFrame({"n": [1, None, 3], "code": ["007", "NA", "x"]}).to_sql("t", connection, index=False)
+    read_alike(f"sqlite:///{tmp_path}/d.db", tmp_path / "parts", 2, query="t")
+    with pytest.raises(Refused, match="query-unused"):
+        shards.cut("t.csv", "SELECT 1", tmp_path / "parts2")
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    script = ("import re, sys; from pathlib import Path; from lib import shards\n"
+              "shards.cut(sys.argv[1], None, Path(sys.argv[2]), 10_000)\n"
+              "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])")
+    line, peaks = ",".join(["some words of a cell"] * 20) + "\n", []
+    for rows in (100_000, 200_000):  # 42 and 84 MB
+        (tmp_path / "t.csv").write_text(",".join(f"c{n}" for n in range(20)) + "\n" + line * rows)
+        done = subprocess.run([sys.executable, "-c", script, tmp_path / "t.csv", tmp_path / "parts" / str(rows)],
+                              cwd=ROOT, text=True, check=True, capture_output=True)
+        peaks.append(int(done.stdout) / 1024)
+    assert peaks[1] < peaks[0] + 20, peaks
+
+
+# --- scoring ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return bundle_of(FRAME, lambda x: x["age"] / 100, id_columns=("town",))
+
+
+def scored_parts(bundle, source, folder, rows):
+    told, _ = shards.cut(str(source), None, folder, rows)
+    found = shards.check(told, bundle.schema)
+    return told, found, [shards.score_part(bundle, told, n, shards.read_part(told, n)) for n in range(len(told["parts"]))]
+
+
+def awkward() -> pd.DataFrame:
+    """Rows with every sort of doubt; in rows 10 to 19 nothing in `age` can be read, in 20 to 29 nothing in `since`."""
+    frame = FRAME.astype("object").assign(note='said "a,\nb"', probability=7, prediction_id="x")
+    frame.loc[10:19, "age"] = [f"old {n}" for n in range(10)]
+    frame.loc[20:29, "since"] = "soon"
+    frame.loc[3:5, "town"] = [None, "Rome", " Ulm "]
+    frame.loc[33, "age"] = 99
+    return frame
+
+
+@pytest.mark.parametrize("rows", [1, 7, 10, 39, 40, 1000])
+def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
+    awkward().to_csv(tmp_path / "t.csv", index=False)
+    read = sources.read(tmp_path / "t.csv")
+    want, tally, findings = score_batch(bundle, read.frame, read.md5)
+    told, found, parts = scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", rows)
+    pd.testing.assert_frame_equal(pd.concat([part for part, _ in parts], ignore_index=True), want, check_exact=True)
+    merged = scoring.merge([tally for _, tally in parts])
+    assert {key: merged[key] for key in tally if key != "mean_probability"} == {
+        key: value for key, value in tally.items() if key != "mean_probability"}
+    assert merged["mean_probability"] == pytest.approx(tally["mean_probability"])
+    assert sum(b["rows"] for b in merged["bins"]) == tally["scored"]
+    assert merged["reasons"]["since: 'soon' is not a date"] == 10
+    assert found == findings
+    json.dumps([told, merged])
+
+
+@pytest.mark.parametrize(("change", "refused_not"), [
+    ({"age": "x"}, False), ({"town": None, "age": [None] * 35 + ["x"] * 5}, False), ({"drop": ["since"]}, False),
+    ({"drop": ["since"], "age": "x"}, False), ({"age": [None] * 36 + ["x"] * 4}, True), ({"since": None}, True),
+    ({"age": ["x"] * 39 + ["5"]}, True)])
+def test_tables_are_refused_as_a_whole_before_anything_is_scored(bundle, tmp_path, change, refused_not):
+    frame = FRAME.astype("object").drop(columns=change.get("drop", [])).assign(
+        **{name: value for name, value in change.items() if name != "drop"})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    _, wrong = refusal(bundle.score, sources.read(tmp_path / "t.csv").frame)
+    assert refusal(scored_parts, bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[1] == wrong
+    assert (wrong is None) == refused_not
+
+
+@pytest.mark.parametrize("hidden", [(), ("town", "age")])
+def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
+    frame = FRAME.assign(n=range(40), seen=pd.Timestamp("2024-02-01 10:00:00.5"), text='ä "b"\n\u2028')
+    bundle = bundle_of(frame, lambda x: x["age"] / 100, id_columns=("town", "n"), pseudonymised_columns=hidden)
+    rows = awkward().drop(columns=["probability", "prediction_id"]).assign(
+        n=range(40), seen=[pd.Timestamp("2024-02-01"), None] * 20, text=frame["text"], x=[0.1, -0.0, np.inf, None] * 10)
+    rows["age"] = rows["age"].astype("str")
+    parquet.write_table(pa.Table.from_pandas(rows), tmp_path / "t.parquet")
+    told, _ = shards.cut(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
+    shards.check(told, bundle.schema)
+    read = shards.read_part(told, 0)
+    scored, _ = shards.score_part(bundle, told, 0, read)
+    facts = {"at": journal.utc_now(), "key": b"k"}
+    for part in (slice(0, 40), slice(10, 20), slice(30, 40), slice(0, 0)):  # mixed, all refused, none refused, no rows
+        want = records.records(bundle, "sha", read.iloc[part].to_dict("records"), scored.iloc[part],
+                               scored[ID].iloc[part].tolist(), source="batch", **facts)
+        assert shards.lines(bundle, "sha", read.iloc[part], scored.iloc[part], **facts) == want
+
+
+def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(score_stages, "from_bytes", lambda blob, digest: bundle)
+    monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{tmp_path}/j.db")
+    monkeypatch.setenv("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(tmp_path))
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    told, _ = score_stages.prepare(str(tmp_path / "t.csv"), "", tmp_path / "out.csv", "1", 15, bundle.schema)
+    assert [len(group) for group in shards.groups(len(told["parts"]), 2)] == [2, 1]
+    task = (told, [0, 1, 2], b"", "sha", None, str(tmp_path / "out.csv"), True)
+    real, calls = scoring.write, []
+
+    def dies(scored, out):
+        calls.append(out.name)
+        if len(calls) == 2:
+            raise OSError("No space left on device")
+        real(scored, out)
+
+    monkeypatch.setattr(scoring, "write", dies)
+    with pytest.raises(OSError, match="No space"):
+        score_stages.score(*task)
+    assert not (tmp_path / "out.csv").exists()
+    tallies = score_stages.score(*task)
+    assert calls == ["scored-00000.csv", "scored-00001.csv", "scored-00001.csv", "scored-00002.csv"]
+    assert score_stages.gather(told, tallies, str(tmp_path / "out.csv"))["rows"] == 40
+    engine = journal.open_journal(settings.journal_place())
+    kept = journal.read_predictions(engine, "left")
+    engine.dispose()
+    out = pd.read_csv(tmp_path / "out.csv")
+    assert sorted(kept["id"]) == sorted(out[ID])  # once each, though part 1 was recorded twice
+    assert out["age"].tolist() == FRAME["age"].tolist()
+    shards.discard(tmp_path / "out.csv.parts" / "1")
+    assert not (tmp_path / "out.csv.parts").exists()
+    with pytest.raises(Refused, match=r"parts-gone.*start again"):
+        score_stages.score(*task)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_results_are_joined_in_order_or_not_at_all(tmp_path, suffix):
+    frames = [pd.DataFrame({'a "x", \n y': [n, n + 1], "text": pd.Series(["ä\nb", None], dtype="str")}) for n in (0, 2)]
+    paths = [tmp_path / f"{n}{suffix}" for n in range(2)]
+    for frame, path in zip(frames, paths, strict=True):
+        scoring.write(frame, path)
+    out, whole = tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
+    scoring.join(paths, out)
+    scoring.write(pd.concat(frames, ignore_index=True), whole)
+    if suffix == ".csv":
+        assert out.read_bytes() == whole.read_bytes()
+    else:
+        pd.testing.assert_frame_equal(pd.read_parquet(out), pd.read_parquet(whole))
+    before = out.read_bytes()
+    paths[1].unlink()
+    with pytest.raises(FileNotFoundError):
+        scoring.join(paths, out)
+    assert out.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == sorted([paths[0].name, out.name, whole.name])
+
+
+# --- the flow -----------------------------------------------------------------------------------------------
+
+
+def lines_of(store):
+    with sqlite3.connect(store / "journal.db") as connection:
+        return np.array([connection.execute(f"SELECT count(*) FROM {table} WHERE source = 'batch'").fetchone()[0]
+                         for table in ("predictions", "rejects")])
+
+
+def new_rows(small_csv, path):
+    """60 rows, two of them unreadable, each with a quoted line break."""
+    frame = pd.read_csv(small_csv, dtype=str, keep_default_na=False).head(60).assign(note='two\nlines, and "quotes"')
+    frame.loc[[1, 55], "age"] = ["old", "young"]
+    frame.to_csv(path, index=False)
+
+
+@pytest.mark.slow
+def test_shards_of_a_flow_are_the_table_scored_at_once_and_are_journalled_once(tiny, store, small_csv, tmp_path):
+    new_rows(small_csv, tmp_path / "new.csv")
+    (tmp_path / "new.csv.gz").write_bytes(gzip.compress((tmp_path / "new.csv").read_bytes()))
+    read, data, before = sources.read(tmp_path / "new.csv.gz"), tiny[0].data, lines_of(store)
+    want, _, _ = score_batch(from_bytes(data.bundle, data.bundle_sha256), read.frame, read.md5)
+    want.to_csv(tmp_path / "want.csv", index=False)
+    for name in ("out.csv", "out.parquet"):
+        done = run_flow(store, "score.py", "run", "--data", tmp_path / "new.csv.gz", "--out", tmp_path / name,
+                        "--shard-rows", 13, "--run-id", tiny[0].id, env={"METAFLOW_RUN_MAX_WORKERS": "1"})
+        assert done.returncode == 0, done.stdout
+        assert "58 of 60 rows scored" in done.stdout
+        back = pd.read_csv if name.endswith("csv") else pd.read_parquet
+        pd.testing.assert_frame_equal(back(tmp_path / name), back(tmp_path / "want.csv") if back is pd.read_csv else want,
+                                      check_exact=False, rtol=1e-12)  # BLAS adds up by the size of the matrix
+    assert sorted(os.listdir(tmp_path)) == ["new.csv", "new.csv.gz", "out.csv", "out.parquet", "want.csv"]
+    assert (lines_of(store) - before).tolist() == [58, 2]
+    run = open_run(store, run_id(done.stdout), "ScoreFlow")
+    assert run["start"].task.data.shards == [[0, 1, 2], [3, 4]]
+    assert len(list(run["score"])) == 2
+    html = run_flow(store, "score.py", "card", "get", f"{run.id}/join", timeout=60).stdout
+    assert "young" in html
+    assert tiny[0].pathspec in html
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_nothing_half_and_resumes_with_the_promoted_model(tiny, store, small_csv, tmp_path):
+    new_rows(small_csv, tmp_path / "new.csv")
+    out = tmp_path / "out.csv"
+    output = run_until(store, r"rows \d+ to \d+: ", "score.py", "run", "--data", tmp_path / "new.csv", "--out", out,
+                       "--shard-rows", 20, "--record", "False", whole=True)
+    assert not out.exists()
+    assert os.listdir(tmp_path / "out.csv.parts") == [run_id(output)]
+    assert list((tmp_path / "out.csv.parts").rglob("scored-*.csv"))
+    done = run_flow(store, "score.py", "resume", "--origin-run-id", run_id(output))
+    assert done.returncode == 0, done.stdout
+    assert "(promoted " in done.stdout
+    scored = pd.read_csv(out)
+    assert scored["customer_id"].tolist() == pd.read_csv(small_csv)["customer_id"].head(60).tolist()
+    assert scored.columns[-4:].tolist() == SCORE_COLUMNS
+    assert not (tmp_path / "out.csv.parts").exists()
