@@ -6,7 +6,7 @@ were set aside when they came in (`lib.harvest`). Each origin is a stratum: scor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ from scipy.stats import norm
 from lib.delong import auc_interval, paired_test
 from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 
+HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
 MARGIN = 0.0         # ROC AUC by which the lower bound of the gain must exceed nothing
 SIDE = 0.025         # one-sided error of each bound
 MIN_CLASS = 30       # rows of each class below which a stratum cannot judge
 MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10
+WORSE_BEFORE = 0.05  # ROC AUC on rows of the old table may be proven worse by at most this: the world may have changed
 WORSE_LOSS = 0.02    # log-loss may be proven worse by at most this share of the champion's
 Z = float(norm.ppf(1 - SIDE))
 
@@ -30,9 +32,13 @@ def challenge(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, origi
 
     `y` 0/1, calibrated probabilities of both models, and the origin of each row, shape (rows,). `segments`: protected
     columns of the same rows. Promotion needs all of: the lower 97.5% bound of the mean gain in ROC AUC over the strata
-    (DeLong's paired test) above `margin`; in no stratum a ROC AUC proven worse; in no stratum a log-loss proven worse
-    by more than `WORSE_LOSS` (paired z test on rows); in no protected segment a ROC AUC proven worse (Bonferroni).
-    What cannot be judged does not promote when it is the gain, and is named in any case.
+    (DeLong's paired test) above `margin`; on recent rows no ROC AUC proven worse, on held-out ones none proven worse
+    by more than `WORSE_BEFORE`; no mean log-loss over the strata proven worse by more than `WORSE_LOSS` (paired z test
+    on rows); in no protected segment a ROC AUC proven worse (Bonferroni). What cannot be judged does not promote when
+    it is the gain, and is named in any case.
+
+    Labels that are wrong at random teach no better ranking, so they promote nobody. Labels that are wrong by a pattern
+    cannot be told from a world that has changed: within `WORSE_BEFORE` only a person can (--require-approval).
     """
     y = y.astype(int)
     names = [str(n) for n in np.unique(origin) if _judged(y[origin == n], MIN_CLASS)]
@@ -51,9 +57,10 @@ def challenge(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, origi
     for name in names:
         rows = origin == name
         strata.append(line := _stratum(name, y[rows], champion[rows], challenger[rows]))
-        findings += [_not_worse("challenge-auc", name, line["gain"]), _loss(name, line["loss"])]
+        findings.append(_not_worse("challenge-auc", name, line["gain"], 0.0 if name == RECENT else WORSE_BEFORE))
+    findings.append(_loss([line["loss"] for line in strata]))
     if segments is not None:
-        findings += _segments(y[here], champion[here], challenger[here], segments[here])
+        findings += _segments(y[here], champion[here], challenger[here], codes, segments[here])
     failed = [f for f in findings if f.severity == WARNING]
     unproven = not (gain["low"] > margin)
     told = f"gain in ROC AUC {gain['value']:+.4f}, 95% interval {gain['low']:+.4f} to {gain['high']:+.4f}, on " + \
@@ -88,30 +95,35 @@ def _gain(gain: Mapping[str, float]) -> Finding:
                    "keep the champion; judge again with more labels")
 
 
-def _not_worse(code: str, name: str, gain: Mapping[str, float]) -> Finding:
+def _not_worse(code: str, name: str, gain: Mapping[str, float], allowed: float = 0.0) -> Finding:
     found = f"ROC AUC {gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
-    if gain["high"] < 0:
-        return Finding(code, WARNING, name, f"worse by {found}", "not proven worse", "keep the champion")
-    return Finding(code, PASSED, name, found, "not proven worse")
+    expected = "not proven worse" + (f" by more than {allowed:g}" if allowed else "")
+    if gain["high"] < -allowed:
+        return Finding(code, WARNING, name, f"worse by {found}", expected, "keep the champion")
+    return Finding(code, PASSED, name, found, expected)
 
 
-def _loss(name: str, loss: Mapping[str, float]) -> Finding:
-    found = f"log-loss {loss['difference']:+.4f} ({loss['low']:+.4f} to {loss['high']:+.4f})"
+def _loss(losses: Sequence[Mapping[str, float]]) -> Finding:
+    """The mean over the strata; their rows are different ones, so the variances add."""
+    value, before = (float(np.mean([loss[key] for loss in losses])) for key in ("difference", "champion"))
+    reach = float(np.sqrt(sum((loss["difference"] - loss["low"]) ** 2 for loss in losses))) / len(losses)
+    found = f"log-loss {value:+.4f} ({value - reach:+.4f} to {value + reach:+.4f})"
     expected = f"not proven worse by more than {WORSE_LOSS:.0%}"
-    if loss["low"] > WORSE_LOSS * loss["champion"]:
-        return Finding("challenge-calibration", WARNING, name, f"calibration worse: {found}", expected,
+    if value - reach > WORSE_LOSS * before:
+        return Finding("challenge-calibration", WARNING, "calibration", f"worse: {found}", expected,
                        "keep the champion; look at the labels that came in")
-    return Finding("challenge-calibration", PASSED, name, found, expected)
+    return Finding("challenge-calibration", PASSED, "calibration", found, expected)
 
 
-def _segments(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, segments: pd.DataFrame) -> list[Finding]:
+def _segments(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, codes: np.ndarray,
+              segments: pd.DataFrame) -> list[Finding]:
     found, tests = [], []
     for column in segments.columns:
         values = segments[column].astype("str").fillna("(missing)").to_numpy()
         for level in pd.unique(values):
             rows, name = values == level, f"{column} = {level}"
             if rows.sum() >= MIN_SEGMENT and _judged(y[rows], MIN_SEGMENT_CLASS):
-                tests.append((name, paired_test(y[rows], challenger[rows], champion[rows])))
+                tests.append((name, paired_test(y[rows], challenger[rows], champion[rows], codes[rows])))
             else:
                 few = f"{int(rows.sum())} rows: too few to judge"
                 found.append(Finding("challenge-segment", NOT_APPLICABLE, name, few,

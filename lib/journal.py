@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -190,8 +191,16 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _settings(raw: Any, record: Any) -> None:
         sync = "FULL" if os.environ.get("FIVEFOLD_JOURNAL_SYNC", "").lower() == "full" else "NORMAL"
-        for pragma in ("journal_mode=WAL", f"synchronous={sync}", "foreign_keys=ON"):
-            raw.execute(f"PRAGMA {pragma}")
+        ends = time.monotonic() + BUSY_SECONDS
+        while True:  # a new file's first users meet here, and SQLite does not wait by itself
+            try:
+                raw.execute("PRAGMA journal_mode=WAL")
+                break
+            except raw.OperationalError as broken:
+                if not broken.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > ends:
+                    raise
+                time.sleep(0.01)
+        raw.execute(f"PRAGMA synchronous={sync}")
         record.info["file"] = path.stat().st_ino
 
     @sa.event.listens_for(engine, "checkout")

@@ -12,7 +12,7 @@ import pandas as pd
 from lib import harvest, runs
 from lib import journal_promotions as promotions
 from lib.bundle import Bundle, from_bytes
-from lib.challenge import MARGIN, challenge
+from lib.challenge import HELD_OUT, MARGIN, RECENT, challenge
 from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
 from lib.schema import from_json
 from lib.scope import problem_name
@@ -108,7 +108,7 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
     if recent.any():
         fresh &= ~recent | harvest.unseen(rows, table.iloc[training_rows(place)], contract)
     rows, y = rows[fresh].reset_index(drop=True), y[fresh]
-    names = np.where(recent, "recent", "held-out")[fresh]
+    names = np.where(recent, RECENT, HELD_OUT)[fresh]
     scored = {who: model.score(rows)["probability"].to_numpy() for who, model in (("old", champion), ("new", bundle))}
     good = np.isfinite(scored["old"]) & np.isfinite(scored["new"])
     watched = [n for n in bundle.about["scope"].get("protected_columns", ()) if n in rows.columns]

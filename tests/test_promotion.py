@@ -116,7 +116,7 @@ def test_better_ranks_with_wrong_probabilities_do_not_promote():
     found = judged(told, "one", told["two"]**3)
     assert found["gain"]["low"] > 0
     assert (found["promote"], codes(found)) == (False, {"challenge-calibration"})
-    assert "calibration worse" in found["why"]
+    assert "calibration: worse" in found["why"]
 
 
 def test_labels_that_were_tampered_with_promote_nobody():

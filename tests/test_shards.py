@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import gzip
 import json
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +26,10 @@ from lib.bundle import SCORE_COLUMNS, from_bytes
 from lib.findings import Refused, errors
 from tests.models import bundle_of
 from tests.running import ROOT, open_run, run_flow, run_id, run_until
+from tests.test_cards import cells, check  # puts flows/ on the path
+from tests.test_charts import NASTY
+
+import cards_score  # isort: skip
 
 FRAME = pd.DataFrame({"age": np.arange(20.0, 60.0), "town": pd.Series(["Ulm", "Bonn"] * 20, dtype="str"),
                       "since": pd.Series([f"2024-01-{1 + n % 28:02d}" for n in range(40)], dtype="str")})
@@ -177,7 +183,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 @pytest.fixture(scope="module")
 def bundle():
-    return bundle_of(FRAME, lambda x: x["age"] / 100, id_columns=("town",))
+    return bundle_of(FRAME, lambda x: x["age"] / 100)
 
 
 def scored_parts(bundle, source, folder, rows):
@@ -301,6 +307,21 @@ def test_results_are_joined_in_order_or_not_at_all(tmp_path, suffix):
     assert sorted(os.listdir(tmp_path)) == sorted([paths[0].name, out.name, whole.name])
 
 
+def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
+    frame = awkward()
+    frame.loc[10, "age"] = frame.loc[4, "town"] = NASTY
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    tally = scoring.merge([tally for _, tally in scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[2]])
+    parts = cards_score.scored_components(tally, {"source": NASTY, "model": "TrainFlow/1"}, 0.5)
+    check(parts)
+    text = " | ".join(cells(parts))
+    for told in ("will stay", "cannot be read: the row is not scored", "not seen in training", "since: 'soon' is not a date"):
+        assert told in text
+    nothing = {"rows": 0, "scored": 0, "refused": 0, "with_warnings": 0, "decisions": {}, "mean_probability": None,
+               "doubts": {}, "bins": [], "reasons": {}}
+    check(cards_score.scored_components(nothing, {}, 0.5))
+
+
 # --- the flow -----------------------------------------------------------------------------------------------
 
 
@@ -337,9 +358,10 @@ def test_shards_of_a_flow_are_the_table_scored_at_once_and_are_journalled_once(t
     run = open_run(store, run_id(done.stdout), "ScoreFlow")
     assert run["start"].task.data.shards == [[0, 1, 2], [3, 4]]
     assert len(list(run["score"])) == 2
-    html = run_flow(store, "score.py", "card", "get", f"{run.id}/join", timeout=60).stdout
-    assert "young" in html
-    assert tiny[0].pathspec in html
+    html = next(store.glob(f".metaflow/mf.cards/ScoreFlow/runs/{run.id}/steps/join/tasks/*/cards/*.html")).read_text()
+    content = base64.b64decode(re.search(r'__MF_DATA__\[".*?"\] = "([^"]+)"', html)[1]).decode()
+    assert "young" in content
+    assert tiny[0].pathspec in content
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from lib.charts_style import short
 from lib.estimate import ASSUMPTION
 from lib.findings import from_dicts
 from lib.journal_alerts import runbook
+from lib.monitoring import ASK_FOR_RETRAINING
 
 MONITOR, RETRAIN = "python flows/monitor.py run", "python flows/retrain.py"
 FIGURES = {"Positives": "positive_rate", "Acted upon": "flagged", "Precision": "precision", "Recall": "recall",
@@ -63,7 +64,7 @@ def window(problem: str, report: dict[str, Any]) -> None:
     if report["reasons"]:
         st.warning("\n".join(["This window asks for a new model:", *(f"- {plain(why)}" for why in report["reasons"])]),
                    icon=":material/warning:")
-    found = from_dicts(report["findings"])
+    found = sorted(from_dicts(report["findings"]), key=lambda f: f.code not in ASK_FOR_RETRAINING)  # what matters most
     st.subheader("Found")
     shield.findings(found, ("error", "warning"), codes=True)
     quiet = [f for f in found if f.severity not in ("error", "warning")]
