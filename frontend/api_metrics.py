@@ -1,4 +1,4 @@
-"""API metrics: what Prometheus reads, over all worker processes; and who may ask, and how often."""
+"""API metrics: what Prometheus reads, over all worker processes; and who may ask, how often, and how much."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ import pandas as pd
 from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.requests import ClientDisconnect
 
 from frontend.api_docs import refusal
 from lib.findings import ERROR, Finding
+from lib.payload import bad
 
 OPEN = ("/health", "/ping", "/docs", "/openapi.json")  # asked without a key
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -78,6 +80,21 @@ def denied(request: Request, chosen: Mapping[str, Any]) -> Response | None:
     return refusal(429, Finding("rate", ERROR, "client", f"more than {rate} requests a minute", "fewer",
                                 "wait, or send many rows in one request"),
                    headers={"Retry-After": str(int(seconds) + 1)})
+
+
+async def body(request: Request) -> bytes:
+    """The body, measured as it comes. Raises `Refused` for one that is too large or ends early."""
+    most, parts, size = request.app.state.settings["max_bytes"], [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise bad(f"a body of more than {most:,} bytes", f"at most {most:,} bytes", "send several requests",
+                          code="body-too-large")
+            parts.append(part)
+    except ClientDisconnect:  # nobody will read this
+        raise bad("a body that ends early", "the whole body") from None
+    return b"".join(parts)
 
 
 def client(request: Request) -> str:

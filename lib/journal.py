@@ -8,7 +8,6 @@ locked or away.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -22,7 +21,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from lib.findings import ERROR, Finding, Refused
-from lib.journal_tables import LABELS, METADATA, PREDICTIONS, REJECTS
+from lib.journal_tables import LABELS, METADATA, PREDICTIONS, REJECTS, as_json
 
 HEAD = "0001"  # newest revision of lib/migrations
 BUSY_SECONDS = 5.0
@@ -147,12 +146,6 @@ def purge(engine: sa.Engine, problem: str, days: float | None, now: datetime) ->
     return gone
 
 
-def as_json(value: Any, most: int | None = None) -> str:
-    """Compact JSON in which every character stands for itself; cut at `most` characters."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"),
-                      default=lambda x: x.item() if hasattr(x, "item") else str(x))[:most]
-
-
 def _between(table: sa.Table, problem: str, since: datetime | None, until: datetime | None) -> list[Any]:
     ends = [*([table.c.at >= since] if since else []), *([table.c.at < until] if until else [])]
     return [table.c.problem == problem, *ends]
@@ -210,8 +203,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:  # the driver's own transactions come too late
-        write = connection.get_execution_options().get("fivefold_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        immediate = connection.get_execution_options().get("fivefold_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
 

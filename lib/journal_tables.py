@@ -6,6 +6,7 @@ All times are UTC without a zone. Text columns that end in JSON hold plain JSON.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,12 @@ def fitted(text: str, length: int | None = None) -> str:
     if length is None or len(text) <= length:
         return text
     return f"{text[:length - 17]}\u2026{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def as_json(value: Any, most: int | None = None) -> str:
+    """Compact JSON in which every character stands for itself; cut at `most` characters."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"),
+                      default=lambda x: x.item() if hasattr(x, "item") else str(x))[:most]
 
 
 def utc(at: datetime) -> datetime:

@@ -402,12 +402,11 @@ def test_what_a_locked_journal_did_not_take_gets_there_without_further_requests(
         assert writer.submit(lines, [reject(50)]).result(5) == "spool"
         assert writer.submit(lines[:1]).result(5) == "spool"
         assert len(list(spool.glob("*.jsonl"))) == 2
-    for _ in range(100):
-        if not list(spool.iterdir()):
-            break
-        time.sleep(0.05)
-    writer.close()
+    deadline = time.monotonic() + 5
+    while list(spool.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert not list(spool.iterdir())
+    writer.close()
     found = read_predictions(hasty, "p")
     assert found["id"].tolist() == [x["id"] for x in lines]
     assert found["at"].tolist() == [x["at"] for x in lines]
