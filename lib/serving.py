@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lib import journal_promotions, records, runs
@@ -25,6 +26,7 @@ log = logging.getLogger("fivefold")
 _JSON_TYPES = {"numeric": ["number", "string"], "boolean": ["boolean", "string", "number"]}
 FOLLOW_SECONDS = 1.0  # how often a server asks whether another model was promoted
 MOST_NOTES = 20
+_TEXTS = pd.StringDtype(na_value=np.nan)  # "str", without asking pandas each time what that means
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,9 @@ def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFra
     known = {c.name for c in schema.columns} | {schema.target}
     unknown = sorted({name for row in rows for name in row} - known)
     notes = [f"{name[:80]}: not a column of the model, ignored" for name in unknown[:MOST_NOTES]]
-    return pd.DataFrame(columns), notes + ([f"and {more:,} more"] if (more := len(unknown) - MOST_NOTES) > 0 else [])
+    if len(unknown) > MOST_NOTES:
+        notes.append(f"and {len(unknown) - MOST_NOTES:,} more")
+    return pd.DataFrame(columns, copy=False), notes
 
 
 def refuse_bad_rows(found: Iterable[Doubt], several: bool) -> None:
@@ -194,11 +198,12 @@ def _described(column: Column) -> str:
     return told + ("" if column.nullable else "; training never saw it missing")
 
 
-def _column(values: list[Any], column: Column) -> pd.Series:
+def _column(values: list[Any], column: Column) -> Any:
+    """An array: of one row, making a `Series` of each column takes longer than scoring some models."""
     if column.kind == "numeric" and all(v is None or (isinstance(v, (int, float)) and not isinstance(v, bool))
                                         for v in values):
-        return pd.Series([float("nan") if v is None else float(v) for v in values], dtype="float64")
-    return pd.Series([_text(v, column) for v in values], dtype="str")
+        return np.array([np.nan if v is None else float(v) for v in values])
+    return pd.array([_text(v, column) for v in values], dtype=_TEXTS)
 
 
 def _text(value: Any, column: Column) -> str | None:

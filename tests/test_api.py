@@ -666,6 +666,14 @@ def check_workers(server: Server, engine: Any, rows: list[dict[str, Any]]) -> No
     now = counts(server)
     assert now["fivefold_requests_total", PREDICT, "200"] - before.get(("fivefold_requests_total", PREDICT, "200"), 0) == 40
     assert sum(n for key, n in now.items() if key[0] == "fivefold_predictions_total") == 40
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
+        times = []
+        for _ in range(20):  # over one connection: Nagle's algorithm would hold each answer back for 40 ms
+            times.append(-time.perf_counter())
+            connection.request("GET", "/ping")
+            connection.getresponse().read()
+            times[-1] += time.perf_counter()
+    assert min(times) < 0.02
     held = promotions.champion(engine, PROBLEM)
     assert held
     promotions.record(engine, PROBLEM, promotions.THRESHOLD, threshold=0.8, why="", who="tests", replaces=held["seq"],

@@ -13,7 +13,16 @@ import pandas as pd
 import pytest
 
 from frontend import served
-from lib import journal, journal_alerts, journal_labels, journal_reports, promotion_mirror, rollback, settings
+from lib import (
+    charts_monitor,
+    journal,
+    journal_alerts,
+    journal_labels,
+    journal_reports,
+    promotion_mirror,
+    rollback,
+    settings,
+)
 from lib import journal_promotions as promotions
 from lib.estimate import ASSUMPTION
 from tests.browser import Visit, app, chromium
@@ -398,6 +407,19 @@ def test_monitoring_shows_what_the_monitor_kept(page, engine):
     assert "No warnings on record" in texts(calm(app))
 
 
+def test_changes_of_what_is_served_are_marked_at_the_window_they_fall_into():
+    reports = [report(f"2026-01-{a:02d}T00:00:00", b) for a, b in ((1, "2026-01-08T00:00:00"), (8, "2026-01-15T00:00:00"),
+                                                                 (15, "2026-01-15T09:30:00"))]
+    line = {"action": "promoted", "model": "TrainFlow/2", "threshold": 0.3, "replaces": 1}
+    changes = [{**line, "at": datetime(2026, 1, day)} for day in (3, 14)]
+    changes += [{**line, "at": datetime(2025, 12, 1), "replaces": 0}, {**line, "at": datetime(2026, 1, 9), "replaces": None}]
+    drawn = charts_monitor.performance(reports, changes).to_dict()
+    marks = drawn["layer"][0]["data"]["values"]
+    assert [m["end"] for m in marks] == ["2026-01-08", "2026-01-15 00:00"]
+    assert marks[0]["what"] == "2026-01-03 00:00 promoted: TrainFlow/2 at 30.0%"
+    assert len(charts_monitor.performance(reports).to_dict()["layer"]) == 2
+
+
 def test_a_window_without_predictions_or_labels_is_told_too(page, engine):
     page()
     nothing = dict.fromkeys(("model", "score", "estimated", "realised", "coverage", "delay_days", "warned", "latency_ms"))
@@ -436,6 +458,12 @@ def test_names_and_texts_of_the_loop_do_nothing_in_a_browser(store, promoted, en
             visit.shot(f"loop-{path}")
             assert visit.page.locator(ATTACKS).count() == 0, path
             assert visit.page.get_by_text("could not be shown").count() == 0
+        visit.open()
+        visit.page.get_by_role("button", name="Predict", exact=True).click()
+        visit.page.get_by_text("What would turn the decision").wait_for()
+        visit.page.get_by_role("button", name="Help for Decision").hover()  # it quotes who set the threshold, and why
+        visit.page.get_by_text("at 50.0% or more:").wait_for()
+        assert visit.page.locator(ATTACKS).count() == 0
         narrow = Visit(browser, address, viewport={"width": 400, "height": 800})
         for path, last in (("monitoring", "Alerts"), ("feedback", "Late")):
             narrow.open(path)

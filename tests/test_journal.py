@@ -16,7 +16,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,7 +40,6 @@ from tests.databases import postgresql
 from tests.running import ROOT
 
 T0 = datetime(2026, 1, 1, 12, 0, 0, 123456)
-NUMBERS = count()
 NASTY = ("Zürich 東京 🙂", "O'Brien \"x\" ; DROP TABLE predictions; --", "a\x00b", "half \ud83d pair", "line\u2028two\x85three\r\n", "")
 
 
@@ -56,13 +54,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/j.db"
-    server = request.getfixturevalue("server")
-    name = f"j{next(NUMBERS)}"
-    engine = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    server = str(request.getfixturevalue("server"))
+    engine = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
     engine.dispose()
-    return server.replace("/postgres", f"/{name}").replace(f"//{name}", "//postgres")
+    return server
 
 
 @pytest.fixture

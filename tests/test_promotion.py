@@ -100,6 +100,16 @@ def test_worse_on_recent_rows_is_not_outweighed_by_the_others():
     assert "recent: worse by ROC AUC -" in found["why"]
 
 
+@pytest.mark.parametrize(("noise", "promoted"), [(0.45, True), (1.5, False)])
+def test_in_a_changed_world_a_little_may_be_lost_on_rows_of_the_old_table(noise, promoted):
+    told, recent = world(9000, 2), np.arange(9000) % 3 == 0
+    noisy = expit(np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, noise, 9000))
+    found = judged(told, np.where(recent, told["one"], told["two"]), np.where(recent, told["two"], noisy))
+    old = next(s for s in found["strata"] if s["name"] == "held-out")
+    assert old["gain"]["high"] < 0
+    assert (found["promote"], "challenge-auc" in codes(found)) == (promoted, not promoted)
+
+
 def test_worse_in_a_protected_segment_is_not_outweighed():
     told = world(4000, 3)
     few = np.arange(4000) % 7 == 1
