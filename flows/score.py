@@ -40,12 +40,12 @@ class ScoreFlow(FlowSpec):
         self.model, self.why, self.line, self.place = chosen["model"], chosen["why"], chosen["line"], str(out)
         self.bundle, self.bundle_sha256 = chosen["bundle"], chosen["sha256"]
         schema, about = score_stages.contract(self.bundle, self.bundle_sha256)
-        self.threshold = (self.line or about["threshold"])["threshold" if self.line else "value"]
+        self.threshold = self.line["threshold"] if self.line else about["threshold"]["value"]
         self.parts, self.findings = score_stages.prepare(self.data, self.query, out, current.run_id, self.shard_rows,
                                                          schema, current.origin_run_id)
         self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}
         self.shards = shards.groups(len(self.parts["parts"]), min(score_stages.MOST, 2 * bootstrap.workers()))
-        print(f"{self.parts['rows']:,} rows in {len(self.shards)} shards for {self.model} ({self.why})")
+        print(f"{self.parts['rows']:,} rows in {len(self.parts['parts'])} parts for {self.model} ({self.why})")
         self.next(self.score, foreach="shards")
 
     @retry(times=1, minutes_between_retries=0)

@@ -112,10 +112,14 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
 
 
 def reasons_to_retrain(findings: list[Finding], drift: list[dict[str, Any]]) -> list[str]:
-    """Why a window asks for a new model: a proven fall of performance, or drift in what the model leans on."""
+    """Why a window asks for a new model: a proven fall of performance, or drift in what the model leans on.
+
+    Drift is a reason only while labels cannot tell: where they say that the model is as good as ever, it is none.
+    """
     reasons = [f"{f.code}: {f.found}" for f in findings if f.severity == WARNING and f.code in ASK_FOR_RETRAINING]
     stake = sum(line["stake"] or 0.0 for line in drift if line.get("drifted"))
-    if stake >= HEAVY:
+    as_good = any(f.code == "performance-realised" and f.severity == PASSED for f in findings)
+    if stake >= HEAVY and not as_good:
         names = sorted((line for line in drift if line.get("drifted")), key=lambda line: -(line["stake"] or 0.0))
         reasons.append(f"input-drift: {', '.join(line['column'] for line in names[:5])} "
                        f"(weight x distance {stake:.2f}, at least {HEAVY:g})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,8 @@ def choose(train_run: str, record: bool) -> dict[str, Any]:
     `line` is what the record of promotions says of the model, None where it was not taken from there. Raises `Refused`
     where there is no model, the promoted one was changed, or the journal is wanted and does not answer.
     """
-    line = _promoted(record) if record or (not train_run and _journal_exists()) else None
-    line = None if train_run else line
+    promoted = _promoted(record) if record or (not train_run and _journal_exists()) else None
+    line = None if train_run else promoted
     run = runs.find_run(line["model"].rpartition("/")[2] if line else train_run or None)
     blob, digest = runs.bundle_of(run)
     why = "as asked" if train_run else "the latest finished run"
@@ -123,7 +124,7 @@ def _score_one(told: Mapping[str, Any], number: int, bundle: Bundle, digest: str
     spooled = _keep(engine, bundle, digest, frame, scored) if engine is not None else 0
     tally |= {"number": number, "spooled": spooled, "seconds": {
         "read": read - began, "score": known - read, "journal": time.perf_counter() - known}}
-    part = done.with_suffix(".json.part")
+    part = done.with_suffix(f".json.part{os.getpid()}")  # an orphan of a killed run may be at the same
     part.write_text(json.dumps(tally, ensure_ascii=False), encoding="utf-8")
     part.replace(done.with_suffix(".json"))
     scoring.write(scored, done)  # the last: where it is, all is done
