@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from lib import runs, settings
+from lib import runs, serving, settings
 from lib.bundle import Bundle, from_bytes
 from lib.conform import conform
 from lib.features import expand
@@ -40,6 +39,7 @@ FIGURES = ("1 row, 1 client: p50, ms", "1 row, 1 client: p95, ms", f"1 row, {CLI
 
 def main() -> None:
     """Measure; print one table, servers side by side."""
+    load = os.getloadavg()[0]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", help="id of a training run; default: the newest")
     parser.add_argument("--repeats", type=int, default=300, help="requests of one row by one client")
@@ -59,7 +59,7 @@ def main() -> None:
     for name, workers in sizes.items() if uri else ():
         with mlflows(run, uri, workers) as port:
             told[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
-    print(f"{run.pathspec}, {bundle.about['algorithm']}, {os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
+    print(f"{run.pathspec}, {bundle.about['algorithm']}, {os.cpu_count()} cores, load before {load:.1f}")
     print(f"{'':34}" + "".join(f"{name:>19}" for name in told))
     for n, figure in enumerate(FIGURES):
         print(f"{figure:34}" + "".join(f"{values[n]:19,.1f}" for values in told.values()))
@@ -68,8 +68,8 @@ def main() -> None:
 
 
 def in_process(bundle: Bundle, row: dict[str, Any], repeats: int) -> tuple[float, float]:
-    """Median milliseconds of (the stock pipeline's predict_proba on a row already read, `Bundle.score` of the raw row)."""
-    raw = pd.DataFrame([row]).astype("object")
+    """Median milliseconds of (the stock pipeline's predict_proba on a row already read, `Bundle.score` of the row)."""
+    raw = serving.table([row], bundle.schema)[0]
     expanded = expand(conform(raw, bundle.schema)[0], bundle.schema)
     return median(lambda: bundle.pipeline.predict_proba(expanded), max(10, repeats // 10)), median(lambda: bundle.score(raw), repeats)
 
