@@ -13,6 +13,7 @@ from lib import monitoring, worlds
 from lib.monitoring import judge_window, typed_inputs, windows
 from lib.trigger import due
 from tests.models import bundle_of
+import itertools
 
 START = datetime(2026, 3, 1)
 BAD, GOOD = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
@@ -60,8 +61,12 @@ def codes(report: dict, severity: str) -> set[str]:
 
 def test_undisturbed_traffic_is_quiet(reference):
     report = judged(traffic(world(1500, 3)), reference)
-    assert codes(report, "warning") == set() and not report["bad"] and report["reasons"] == []
-    assert report["rows"] == 1500 and report["coverage"] == 1.0 and report["delay_days"] == pytest.approx(10)
+    assert codes(report, "warning") == set()
+    assert not report["bad"]
+    assert report["reasons"] == []
+    assert report["rows"] == 1500
+    assert report["coverage"] == 1.0
+    assert report["delay_days"] == pytest.approx(10)
     assert report["estimated"]["auc"]["value"] == pytest.approx(report["realised"]["auc"]["value"], abs=0.03)
     json.dumps(report, allow_nan=False)
 
@@ -69,32 +74,39 @@ def test_undisturbed_traffic_is_quiet(reference):
 def test_moved_inputs_are_named_and_ask_for_a_new_model_while_labels_cannot_tell(reference):
     report = judged(traffic(world(1500, 4, shift=1.0)), reference)
     drifted = {line["column"] for line in report["drift"] if line["drifted"]}
-    assert drifted == {"x"} and {"input-drift", "score-drift"} <= codes(report, "warning")
+    assert drifted == {"x"}
+    assert {"input-drift", "score-drift"} <= codes(report, "warning")
     assert not report["bad"], "labels say that the model is as good as ever"
     unlabelled = judged(traffic(world(1500, 4, shift=1.0)).assign(label=np.nan, labelled_at=pd.NaT), reference)
-    assert unlabelled["bad"] and "input-drift: x" in " ".join(unlabelled["reasons"])
+    assert unlabelled["bad"]
+    assert "input-drift: x" in " ".join(unlabelled["reasons"])
 
 
 def test_moved_inputs_that_hardly_matter_do_not(reference):
     frame = world(1500, 5)
     frame["noise"] += 2
     report = judged(traffic(frame), reference)
-    assert {line["column"] for line in report["drift"] if line["drifted"]} == {"noise"} and not report["bad"]
+    assert {line["column"] for line in report["drift"] if line["drifted"]} == {"noise"}
+    assert not report["bad"]
 
 
 def test_changed_meaning_shows_in_labels_only(reference):
     rows = world(1500, 6)
     report = judged(traffic(rows, truth=1 - chance(rows)), reference)
-    assert {"performance-realised"} <= codes(report, "warning") and report["bad"]
+    assert {"performance-realised"} <= codes(report, "warning")
+    assert report["bad"]
     assert "performance-estimated" not in codes(report, "warning")
     unlabelled = traffic(rows, truth=1 - chance(rows)).assign(label=np.nan, labelled_at=pd.NaT)
     silent = judged(unlabelled, reference)
-    assert not silent["bad"] and "performance-realised" in codes(silent, "not_applicable") and silent["coverage"] == 0
+    assert not silent["bad"]
+    assert "performance-realised" in codes(silent, "not_applicable")
+    assert silent["coverage"] == 0
 
 
 def test_few_rows_cannot_be_judged(reference):
     report = judged(traffic(world(30, 7, shift=3.0)), reference)
-    assert not report["bad"] and {"input-drift", "score-drift", "performance-realised"} <= codes(report, "not_applicable")
+    assert not report["bad"]
+    assert {"input-drift", "score-drift", "performance-realised"} <= codes(report, "not_applicable")
 
 
 def test_no_traffic_is_said(reference):
@@ -113,13 +125,15 @@ def test_warnings_and_refusals_are_told_where_proven(reference):
 def test_only_the_rows_of_the_model_that_answered_last_are_judged(reference):
     frame = pd.concat([traffic(world(400, 1, shift=5.0), model="TrainFlow/0"), traffic(world(600, 2))], ignore_index=True)
     report = judged(frame, reference)
-    assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 600, 400) and not report["bad"]
+    assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 600, 400)
+    assert not report["bad"]
 
 
 def test_windows_cover_everything_once_and_the_last_ends_now():
     found = windows(datetime(2026, 1, 3, 17), datetime(2026, 1, 20), 7, datetime(2026, 1, 20, 12))
-    assert found[0][0] == datetime(2026, 1, 3) and found[-1] == (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))
-    assert all(a[1] == b[0] for a, b in zip(found, found[1:], strict=False))
+    assert found[0][0] == datetime(2026, 1, 3)
+    assert found[-1] == (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
 
 
 @pytest.mark.parametrize(("held", "retrain"), [
@@ -138,7 +152,8 @@ def test_a_planted_change_affects_its_share_and_nothing_else():
     base = world(5000, 1)
     base["left"] = np.where(np.random.default_rng(0).random(5000) < chance(base), "yes", "no")
     how = worlds.recipe(base, "left", "yes")
-    assert how["numbers"][0]["name"] == "x" and how["level_column"] == "kind"
+    assert how["numbers"][0]["name"] == "x"
+    assert how["level_column"] == "kind"
     changed = worlds.change(base, how, 0.4, "left", ("no", "yes"), seed=3)
     here = changed["kind"] == worlds.NEW
     assert here.mean() == pytest.approx(0.4, abs=0.03)
@@ -153,5 +168,7 @@ def test_a_planted_change_affects_its_share_and_nothing_else():
 
 def test_journal_inputs_are_read_by_the_contract(reference):
     told = typed_inputs(pd.Series(['{"x":1.5,"kind":"a"}', '{"x":null,"noise":2,"kind":null}']), reference["bundle"])
-    assert told["x"].tolist()[0] == 1.5 and np.isnan(told["x"][1]) and told["kind"].isna().tolist() == [False, True]
+    assert told["x"].tolist()[0] == 1.5
+    assert np.isnan(told["x"][1])
+    assert told["kind"].isna().tolist() == [False, True]
     assert monitoring.HEAVY == 0.1
