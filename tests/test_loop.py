@@ -115,7 +115,8 @@ def test_rollback_and_retrain_by_hand(played):
     assert done.returncode == 0
     assert "Nothing to do" in done.stdout
     done = run_flow(folder, "promote.py", "rollback", "--why", "try it", "--who", "me", env=env)
-    assert done.returncode == 0 and "rolled-back" in done.stdout, done.stdout
+    assert done.returncode == 0, done.stdout
+    assert "rolled-back" in done.stdout
     back = promotions.champion(engine, PROBLEM)
     assert back["model"] != held["model"]
     assert (back["who"], back["why"]) == ("me", "try it")
@@ -133,7 +134,8 @@ def test_labels_from_a_file_find_their_cases_by_the_scopes_ids(played):
     (folder / "labels.csv").write_text(f"customer_id,churned\n{known},yes\nC99999999,no\n")
     before = journal_labels.counts(engine, PROBLEM)
     done = run_flow(folder, "feedback.py", folder / "labels.csv", env={"FIVEFOLD_CLOCK": str(folder / "clock")})
-    assert done.returncode == 0 and "2 labels" in done.stdout and "1 unknown" in done.stdout, done.stdout
+    assert done.returncode == 0, done.stdout
+    assert re.search("2 labels.*1 unknown", done.stdout)
     after = journal_labels.counts(engine, PROBLEM)
     assert sum(after.values()) - after["late"] == sum(before.values()) - before["late"] + 2
     (folder / "labels.csv").write_text("customer,churned\n1,maybe\n")

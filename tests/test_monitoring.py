@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import datetime, timedelta
 
@@ -13,7 +14,6 @@ from lib import monitoring, worlds
 from lib.monitoring import judge_window, typed_inputs, windows
 from lib.trigger import due
 from tests.models import bundle_of
-import itertools
 
 START = datetime(2026, 3, 1)
 BAD, GOOD = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
