@@ -22,7 +22,7 @@ from lib import settings
 settings.prepare(ROOT)  # before anything imports Metaflow
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -60,7 +60,7 @@ async def started(app: FastAPI):  # type: ignore[no-untyped-def]
     engine.dispose()
 
 
-app = FastAPI(title="Fivefold", lifespan=started, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False,
+app = FastAPI(title="Fivefold", lifespan=started, docs_url=None, redoc_url=None, redirect_slashes=False,
               description="Predictions of the promoted model, its feedback and its health.")
 app.openapi = lambda: api_docs.openapi(app)  # type: ignore[method-assign]
 
@@ -167,6 +167,12 @@ async def ping(request: Request) -> Response:
     """MLflow's probe."""
     request.app.state.follower.current()
     return PlainTextResponse("\n")
+
+
+@app.get("/docs", include_in_schema=False)
+async def docs() -> Response:
+    """What can be asked, for people."""
+    return HTMLResponse(api_docs.page(app.openapi()))
 
 
 @app.get("/metrics", response_class=PlainTextResponse)

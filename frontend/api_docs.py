@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
+from lib.cases import curl
 from lib.findings import Finding, Refused
 from lib.serving import contract_schema
 
@@ -56,6 +58,25 @@ def openapi(app: FastAPI) -> dict[str, Any]:
                                       **{status: _answer(why, {"$ref": "#/components/schemas/Problem"})
                                          for status, why in _ERRORS.items()}}
     return told
+
+
+def page(told: Mapping[str, Any]) -> str:
+    """The description as one page of HTML that asks nothing of the network (FastAPI's own loads scripts from a CDN)."""
+    text = lambda value: html.escape(str(value))  # noqa: E731
+    row = told["components"]["schemas"]["Row"]
+    fields = "".join(f"<tr><td>{text(name)}<td>{text(field['description'])}<td>"
+                     f"{text(', '.join(map(str, field.get('examples', ()))))}"
+                     for name, field in row.get("properties", {}).items())
+    example = {name: (field.get("examples") or [None])[0] for name, field in row.get("properties", {}).items()}
+    paths = "".join(f"<h2>{text(method.upper())} {text(path)}</h2><p>{text(operation.get('description', ''))}"
+                    for path, methods in told["paths"].items() for method, operation in methods.items())
+    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>{text(told['info']['title'])}</title><style>"
+            "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+            "td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}pre{background:#f4f5f6;padding:1rem;"
+            f"overflow:auto}}h2{{font-size:1.1rem;margin-top:2rem}}</style><h1>{text(told['info']['title'])}</h1>"
+            f"<p>{text(told['info']['description'])} For programs: <a href=openapi.json>openapi.json</a>{paths}"
+            f"<h2>A request</h2><pre>{text(curl({'rows': [example]}, 'http://127.0.0.1:8000/predict'))}</pre>"
+            f"<h2>Fields of a row</h2><table><tr><th>Field<th>What<th>Examples{fields}</table>")
 
 
 def _describe(told: dict[str, Any], path: str, asked: dict[str, Any], answered: dict[str, Any]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import secrets
 import sys
 import time
@@ -65,8 +67,10 @@ def pseudonym_key() -> bytes:
 
 
 def spool_place() -> Path:
-    """The folder where lines wait that the journal could not take."""
-    return _store() / "journal-spool"
+    """The folder where lines wait that the journal could not take: beside the runs, one for each journal."""
+    given = os.environ.get("FIVEFOLD_JOURNAL", "")
+    named = hashlib.sha256(re.sub("//[^/@]*@", "//", given).encode()).hexdigest()[:8] if given else ""
+    return _store() / f"journal-spool{'-' + named if named else ''}"
 
 
 def _store() -> Path:

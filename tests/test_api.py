@@ -566,7 +566,8 @@ def check_keys(server: Server, rows: list[dict[str, Any]]) -> None:
         assert (answer.status, answer.codes, well_refused(answer)) == (401, ["key-missing"], True), headers
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert {ask(server, path).status for path in ("/model", "/metrics", "/nowhere")} == {401}
-    assert {ask(server, path).status for path in ("/health", "/ping", "/docs", "/openapi.json")} == {200}
+    assert {ask(server, path).status for path in ("/health", "/ping")} == {200}
+    assert {ask(server, path).status for path in ("/docs", "/openapi.json")} == {401}
     for headers in ({"Authorization": "Bearer one"}, {"X_API_Key": "two"}, {"X_API_Key": "schlüssel".encode()}):
         assert ask(server, PREDICT, rows[0], **headers).status == 200
 

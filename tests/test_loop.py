@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -104,7 +105,9 @@ def test_the_story_is_told_in_order(played):
         assert f"{event['at']}  {event['what']}" in out
     cards = list(folder.glob(".metaflow/mf.cards/MonitorFlow/runs/*/steps/judge/tasks/*/cards/*monitor*.html"))
     assert cards
-    assert "What happened" in max(cards, key=lambda p: p.stat().st_mtime).read_text()
+    newest = max(cards, key=lambda p: int(p.parts[p.parts.index("runs") + 1])).read_text()
+    told = base64.b64decode(re.search(r'__MF_DATA__\["[^"]*"\] = "([^"]+)"', newest)[1]).decode()
+    assert "What happened" in told
 
 
 def test_rollback_and_retrain_by_hand(played):
