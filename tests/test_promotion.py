@@ -27,7 +27,7 @@ from lib.scope import Scope
 from lib.smoke import smoke
 from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, split_rows
 from lib.tables import to_parquet
-from tests.running import ROOT
+from tests.running import ROOT, open_run
 from tests.tables import labels, mixed
 
 # --- the proof ----------------------------------------------------------------------------------------------
@@ -473,7 +473,7 @@ def test_thresholds_that_are_none(engine, value):
 
 @pytest.mark.slow
 def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(tiny, store, monkeypatch, tmp_path):
-    run = tiny[0]
+    run = open_run(store, tiny[0].id)  # another test may have turned Metaflow's client to another store
     waits = store / "journal-spool" / "1-smoke.jsonl"
     waits.parent.mkdir(exist_ok=True)
     waits.write_text('["predictions", {"at": "2026-01-01T00:00:00"}]\n')

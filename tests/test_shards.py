@@ -371,6 +371,7 @@ def test_a_killed_run_leaves_nothing_half_and_resumes_with_the_promoted_model(ti
     output = run_until(store, r"rows \d+ to \d+: ", "score.py", "run", "--data", tmp_path / "new.csv", "--out", out,
                        "--shard-rows", 20, "--record", "False", whole=True)
     assert not out.exists()
+    assert (tmp_path / "out.csv.parts").exists(), output
     assert os.listdir(tmp_path / "out.csv.parts") == [run_id(output)]
     assert list((tmp_path / "out.csv.parts").rglob("scored-*.csv"))
     done = run_flow(store, "score.py", "resume", "--origin-run-id", run_id(output))
