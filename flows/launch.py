@@ -45,8 +45,12 @@ def plainly(step_name, flow, inputs, attributes):
         raise Stopped(str(refused)) from None
 
 
-def launch(flow: Callable[[], object]) -> None:
-    """Run the flow's command line; after a run, say what came out, or how to go on from where it stopped."""
+def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
+    """Run the flow's command line; after a run, say what came out, or how to go on from where it stopped.
+
+    `flags`: options that may stand without a value, which Metaflow does not know; they mean true.
+    """
+    sys.argv = [f"{word}=true" if word in flags else word for word in sys.argv]
     if {"run", "resume"} & set(sys.argv):  # a terminated scheduler ends its tasks and says how to go on, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

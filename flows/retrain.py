@@ -1,35 +1,42 @@
-"""A new model when the monitor asks for one: `python flows/retrain.py`. Trains on the old table and the labels that
-came in, then lets the new model prove itself (`flows/promote.py judge`). Does nothing where nothing is due."""
+"""RetrainFlow: a new model when the monitor asks for one. `python flows/retrain.py run`.
 
-import argparse
-import sys
+Trains on the old table and the labels that came in, then lets the new model prove itself (`flows/promote.py judge`).
+Does nothing where nothing is due.
+"""
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
+from launch import launch, plainly
+from metaflow import FlowSpec, Parameter, package_sources, step, trigger_on_finish
 
 
-def main() -> int:
-    """Exit code 0: not due, promoted or kept; 1: refused or the training failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problem", default="", help="name of the problem; default: the one promoted last")
-    parser.add_argument("--force", action="store_true", help="retrain also where the monitor does not ask for it")
-    parser.add_argument("--require-approval", action="store_true", help="a model that has proven itself waits")
-    parser.add_argument("--margin", type=float, default=0.0, help="ROC AUC that the gain's lower bound must exceed")
-    parser.add_argument("--now", default="", help="decide as if it were this time (ISO 8601, UTC)")
-    parser.add_argument("options", nargs="*", help="options of train.py after --, such as -- --budget 120")
-    options = parser.parse_args()
-    from lib import retraining
-    from lib.findings import Refused
+@trigger_on_finish(flow="MonitorFlow")  # where the engine has events (Argo); elsewhere it says nothing
+@package_sources("../lib", suffixes=[".py"])
+class RetrainFlow(FlowSpec):
+    """Train a challenger where the monitor asks for one, and judge it."""
 
-    try:
-        told = retraining.retrain(bootstrap.ROOT, options.problem, force=options.force, now=options.now,
-                                  margin=options.margin, require_approval=options.require_approval,
-                                  options=options.options)
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        return 1
-    print(told["why"])
-    return int(told["action"] == "failed")
+    problem = Parameter("problem", default="", help="Name of the problem; default: the one promoted last")
+    force = Parameter("force", default=False, type=bool, help="Retrain also where the monitor does not ask for it")
+    approval = Parameter("require-approval", default=False, type=bool, help="A model that has proven itself waits for "
+                         "a person's yes")
+    margin = Parameter("margin", default=0.0, help="ROC AUC that the gain's lower bound must exceed")
+    now = Parameter("now", default="", help="Decide as if it were this time (ISO 8601, UTC)")
+    options = Parameter("options", default="", help='Options of train.py in one text, such as "--budget 120"')
+
+    @plainly
+    @step
+    def start(self):
+        """Train and judge, where it is due."""
+        from lib import retraining
+
+        self.told = retraining.retrain(bootstrap.ROOT, self.problem, force=self.force, now=self.now,
+                                       margin=self.margin, require_approval=self.approval, options=self.options)
+        self.next(self.end)
+
+    @step
+    def end(self):
+        """Say what came out."""
+        self.closing = self.told["why"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    launch(RetrainFlow, flags=("--force", "--require-approval"))

@@ -1,7 +1,5 @@
 """TrainFlow: from a table to a chosen, recorded model. `python flows/train.py run --help` lists the options."""
 
-import sys
-
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 import cards
 from launch import launch, plainly
@@ -155,5 +153,4 @@ class TrainFlow(FlowSpec):
 
 
 if __name__ == "__main__":
-    sys.argv = [f"{word}=true" if word == "--with-feedback" else word for word in sys.argv]  # Metaflow has no flags
-    launch(TrainFlow)
+    launch(TrainFlow, flags=("--with-feedback",))

@@ -117,7 +117,7 @@ def closing_words(name: str, reports: list[dict], decided: dict, sent: list[dict
     lines.append(f"Alerts sent: {len(sent)}")
     lines.append(f"Retrain: {'yes' if decided['retrain'] else 'no'} ({decided['why']})")
     if decided["retrain"]:
-        lines.append("Next: python flows/retrain.py")
+        lines.append("Next: python flows/retrain.py run")
     return "\n".join(lines)
 
 

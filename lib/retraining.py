@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,17 +17,17 @@ from lib import journal, journal_reports, monitor_stages, promotion, promotion_m
 from lib import journal_promotions as promotions
 from lib.findings import ERROR, Finding, Refused
 from lib.serving import no_model
-from lib.settings import journal_place
+from lib.settings import SCOPE_FOLDER, STARTED, journal_place
 
 SAME = ("seed", "folds", "serve", "device", "threads", "synthetic_rows")  # options that a challenger takes over
 
 
 def retrain(root: Path, problem: str = "", *, force: bool = False, now: str = "", margin: float = 0.0,
-            require_approval: bool = False, options: Sequence[str] = ()) -> dict[str, Any]:
-    """{action, why, run}: "not-due", "failed", or what `lib.promotion.judge` recorded. Raises `Refused`.
+            require_approval: bool = False, options: str = "") -> dict[str, Any]:
+    """{action, why, run}: "not-due", or what `lib.promotion.judge` recorded.
 
-    `options` are further ones of flows/train.py. The split of the table itself stays the champion's: same table, seed
-    and folds give the same held-out rows.
+    `options` are further ones of flows/train.py, in one text. The split of the table itself stays the champion's: same
+    table, seed and folds give the same held-out rows. Raises `Refused`, also where the training fails.
     """
     engine = journal.open_journal(journal_place())
     name = problem or promotions.newest_problem(engine)
@@ -38,10 +40,11 @@ def retrain(root: Path, problem: str = "", *, force: bool = False, now: str = ""
     if not decided["retrain"] and not force:
         return {"action": "not-due", "why": f"Nothing to do: {decided['why']}.", "run": None}
     print(f"Retraining {name}: {decided['why']}", flush=True)
-    run_id = train(root, held["model"], options)
+    run_id = train(root, held["model"], shlex.split(options))
     if run_id is None:
-        return {"action": "failed", "run": None,
-                "why": "The training failed; the champion stays. To go on: python flows/train.py resume"}
+        raise Refused("There is no challenger", [Finding(
+            "training-failed", ERROR, name, "a training run that failed (see above)", "one that ends",
+            "python flows/train.py resume, then python flows/promote.py judge RUN; the champion stays")])
     line = promotion.judge(engine, run_id, root, margin=margin, require_approval=require_approval)
     for warning in promotion_mirror.mirror(engine, line, root):
         print(f"warning: {warning}")
@@ -63,7 +66,8 @@ def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
     command = [sys.executable, str(root / "flows" / "train.py"), "--config-value", "scope", json.dumps(problem), "run",
                "--with-feedback", *[word for word in same if word.partition("=")[0] not in given], *effort, *options]
     found = None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    kept = {k: v for k, v in os.environ.items() if k not in (STARTED, SCOPE_FOLDER)}  # of this run
+    with subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for text in process.stdout:
             print(text, end="", flush=True)

@@ -92,7 +92,7 @@ def _play(command: Commands, address: str, clock: Path, start: datetime, future:
             _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", told)[-1])
             if "Retrain: yes" in told:
                 _say(now, "The monitor asks for a new model; a challenger is trained")
-                out = command("retrain.py")
+                out = command("retrain.py", "run")
                 _say(now, f"Challenger {out.stdout.strip().splitlines()[-1]}")
                 time.sleep(2.5)  # what the API needs to notice; it is not restarted
 

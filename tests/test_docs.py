@@ -18,7 +18,7 @@ RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 SHELL = [line.split("#")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README + OPERATION + RUNBOOK, re.S)
          for line in block.splitlines()]
 COMMANDS = list(dict.fromkeys(line for line in SHELL if line))
-PLAIN = {"mirror.py", "feedback.py", "retrain.py", "promote.py", "demo.py"}  # commands, not flows
+PLAIN = {"mirror.py", "feedback.py", "promote.py", "demo.py"}  # commands, not flows
 CRON = [line for block in re.findall(r"```cron\n(.*?)```", OPERATION, re.S) for line in block.splitlines()]
 UNITS = re.findall(r"```ini\n(.*?)```", OPERATION, re.S)
 

@@ -114,7 +114,7 @@ def test_rollback_and_retrain_by_hand(played):
     folder, _, engine = played
     env = {"FIVEFOLD_CLOCK": str(folder / "clock")}
     held = promotions.champion(engine, PROBLEM)
-    done = run_flow(folder, "retrain.py", env=env)
+    done = run_flow(folder, "retrain.py", "run", env=env)
     assert done.returncode == 0
     assert "Nothing to do" in done.stdout
     done = run_flow(folder, "promote.py", "rollback", "--why", "try it", "--who", "me", env=env)

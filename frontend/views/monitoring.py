@@ -18,7 +18,7 @@ from lib.findings import from_dicts
 from lib.journal_alerts import runbook
 from lib.monitoring import ASK_FOR_RETRAINING
 
-MONITOR, RETRAIN = "python flows/monitor.py run", "python flows/retrain.py"
+MONITOR, RETRAIN = "python flows/monitor.py run", "python flows/retrain.py run"
 FIGURES = {"Positives": "positive_rate", "Acted upon": "flagged", "Precision": "precision", "Recall": "recall",
            "Brier score": "brier", "Cost per 1,000": "cost_per_1000"}
 SHARES = ("positive_rate", "flagged", "precision", "recall")
