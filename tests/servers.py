@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,9 +76,15 @@ def running(command: list[str], health: str, cwd: Path, seconds: float = 60, env
         try:
             deadline = time.monotonic() + seconds
             while True:
-                with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=2) as answer:
-                    if answer.status == 200:
+                try:
+                    with urllib.request.urlopen(health, timeout=2) as answer:
+                        if answer.status == 200:
+                            break
+                except urllib.error.HTTPError as refused:
+                    if refused.code == 401:  # it runs, and wants a key
                         break
+                except OSError:
+                    pass
                 if server.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError("the server did not start:\n" + (cwd / "server.log").read_text()[-2000:])
                 time.sleep(0.2)

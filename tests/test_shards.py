@@ -367,6 +367,8 @@ def test_shards_of_a_flow_are_the_table_scored_at_once_and_are_journalled_once(t
 @pytest.mark.slow
 def test_a_killed_run_leaves_nothing_half_and_resumes_with_the_promoted_model(tiny, store, small_csv, tmp_path):
     new_rows(small_csv, tmp_path / "new.csv")
+    done = run_flow(store, "promote.py", "promote", tiny[0].id)  # other tests train other problems in this store
+    assert done.returncode == 0, done.stdout
     out = tmp_path / "out.csv"
     output = run_until(store, r"rows \d+ to \d+: ", "score.py", "run", "--data", tmp_path / "new.csv", "--out", out,
                        "--shard-rows", 20, "--record", "False", whole=True)
