@@ -549,7 +549,7 @@ def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(st
             answer = ask(server, path, body, **key)
             assert (answer.status, answer.codes, well_refused(answer)) == (503, ["nothing-promoted"], True), path
             assert "python flows/promote.py promote RUN" in answer.json["problems"][0]["action"]
-        assert ask(server, "/openapi.json").json["components"]["schemas"]["Row"] == {"type": "object"}
+        assert ask(server, "/openapi.json", **key).json["components"]["schemas"]["Row"] == {"type": "object"}
         damaged = {"model": run.pathspec, "sha256": "0" * 64, "threshold": 0.5, "who": "tests", "why": ""}
         promotions.record(journal.open_journal(server.journal), PROBLEM, promotions.PROMOTED, replaces=0, **damaged)
         eventually(lambda: ask(server, "/health").codes == ["bundle-digest"])
