@@ -36,9 +36,14 @@ def score_batch(bundle: Bundle, frame: pd.DataFrame, key: str, *, rows: int = 10
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     scores, found = bundle.assess(frame, rows, progress)
     scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
-    source = f"{bundle.about['provenance']['pathspec']}/{key}"
-    scored.insert(0, ID, [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in range(len(frame))])
+    scored.insert(0, ID, ids(bundle, key, 0, len(frame)))
     return scored, tally(scores) | {"doubts": counts(found)}, warnings(compare_names(frame, bundle.schema))
+
+
+def ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
+    """The ids of rows `start` to `start + rows` of the table that `key` names, whichever part of it is scored alone."""
+    source = f"{bundle.about['provenance']['pathspec']}/{key}"
+    return [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in range(start, start + rows)]
 
 
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,6 @@ it would within the whole table.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import shutil
@@ -38,7 +37,6 @@ from lib.streams import open_stream
 ROWS = 100_000  # of a part
 REASONS = 200   # most frequent reasons of refused rows that a part tells
 _EVIDENCE, _READABLE = "evidence.arrow", "readable.arrow"
-_VARIANT = {digit: f"{int(digit, 16) & 3 | 8:x}" for digit in "0123456789abcdef"}
 
 
 def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple[dict[str, Any], list[Finding]]:
@@ -139,22 +137,10 @@ def score_part(bundle: Bundle, told: Mapping[str, Any], number: int, frame: pd.D
     scores, found = _assess(bundle, frame, Path(told["folder"]))
     scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
     start = sum(told["parts"][:number])
-    scored.insert(0, ID, ids(bundle, told["md5"], start, len(frame)))
+    scored.insert(0, ID, batch.ids(bundle, told["md5"], start, len(frame)))
     reasons = Counter(scores.loc[scores["error"] != "", "error"]).most_common(REASONS)
     return scored, tally(scored) | {"doubts": counts(found), "bins": batch.histogram(scores["probability"]),
                                     "reasons": dict(reasons)}
-
-
-def ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
-    """The ids that `lib.batch.score_batch` gives to rows `start` to `start + rows` of the table `key`."""
-    name = f"{bundle.about['provenance']['pathspec']}/{key}/"
-    known, made = hashlib.sha1(batch._NAMESPACE.bytes + name.encode(), usedforsecurity=False), []
-    for row in range(start, start + rows):  # uuid.uuid5, three times as fast
-        digest = known.copy()
-        digest.update(b"%d" % row)
-        x = digest.hexdigest()
-        made.append(f"{x[:8]}-{x[8:12]}-5{x[13:16]}-{_VARIANT[x[16]]}{x[17:20]}-{x[20:32]}")
-    return made
 
 
 def lines(bundle: Bundle, sha256: str, frame: pd.DataFrame, scored: pd.DataFrame, *, at: datetime,
