@@ -31,7 +31,7 @@ def main() -> int:
 
     try:
         return simulation.run(bootstrap.ROOT, Path(options.folder), options)
-    except Refused as refused:
+    except (Refused, OSError) as refused:
         print(refused, file=sys.stderr)
         return 1
 

@@ -6,15 +6,12 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ import pandas as pd
 from lib import worlds
 from lib.findings import ERROR, Finding, Refused
 from lib.intake import resolve_scope
+from lib.local_api import ask, serving
 from lib.scope import Scope
 from lib.sources import read
 from lib.target import read_target
@@ -31,6 +29,7 @@ from lib.target import read_target
 MONTHS, DAYS, CHANGE_DAY, WINDOW = 6, 180, 90, 15
 LOT, STEP = 100, 2.5          # rows of a request; days that pass between two looks at the labels
 DELAY, KNOWN = 12, 0.7        # days until a label is known, and the share that ever becomes known
+FOLLOWS = 30.0                # seconds that the API has to follow a promotion
 PAST = 6000                   # rows of the bundled table that the first model learns from
 
 
@@ -44,17 +43,17 @@ def run(root: Path, folder: Path, options: Any) -> int:
     start = end - timedelta(days=DAYS)
     env = {**os.environ, "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder), "FIVEFOLD_CLOCK": str(clock),
            "FIVEFOLD_ALERT_FILE": str(folder / "alerts.jsonl"), "FIVEFOLD_PSEUDONYM_KEY": "demo",
-           "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "FIVEFOLD_JOURNAL": "", "FIVEFOLD_API_MODEL": ""}
-    command = Commands(root, env)
+           "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "FIVEFOLD_JOURNAL": ""}
+    command = partial(_command, root, env)
     _set(clock, start)
     _say(start, f"A first model is trained on {len(past):,} rows ({options.trials} trials of each algorithm)")
     command("train.py", "--config-value", "scope", json.dumps(scope.to_dict()), "run", "--trials", str(options.trials),
             "--folds", "3", "--seed", str(options.seed), show=("Held-out", "Promoted:", "Not promoted"))
-    with _server(root, folder, env) as address:
-        served = _get(f"{address}/model")["model"]
+    with serving(root, folder, env) as address:
+        served = ask(f"{address}/model")["model"]
         _say(start, f"The API serves {served}")
         _play(command, address, clock, start, future, scope, options)
-        after = _get(f"{address}/model")
+        after = ask(f"{address}/model")
     _set(clock, end)
     out = command("monitor.py", "run", "--last", "0", "--days", str(WINDOW), show=("Retrain:",))
     _timeline(env)
@@ -64,8 +63,8 @@ def run(root: Path, folder: Path, options: Any) -> int:
     return 0 if out.returncode == 0 and after["model"] != served else 1
 
 
-def _play(command: Commands, address: str, clock: Path, start: datetime, future: pd.DataFrame, scope: Scope,
-          options: Any) -> None:
+def _play(command: Callable[..., subprocess.CompletedProcess[str]], address: str, clock: Path, start: datetime,
+          future: pd.DataFrame, scope: Scope, options: Any) -> None:
     """Traffic day by day through the API, labels as they become known, the monitor at the end of every window."""
     rng = np.random.default_rng(options.seed)
     inputs = future.drop(columns=scope.target)
@@ -79,41 +78,48 @@ def _play(command: Commands, address: str, clock: Path, start: datetime, future:
         for first in range(step * per_step, (step + 1) * per_step, LOT):
             lot = slice(first, min(first + LOT, (step + 1) * per_step))
             rows = json.loads(inputs.iloc[lot].to_json(orient="records", date_format="iso"))
-            told = _get(f"{address}/predict", {"rows": rows})["predictions"]
+            told = ask(f"{address}/predict", {"rows": rows})["predictions"]
             truths = future[scope.target].iloc[lot].astype("str")
             answered += [(now, t["id"], y) for t, y in zip(told, truths, strict=True) if rng.random() < KNOWN]
         known = [a for a in answered if now - a[0] >= timedelta(days=DELAY)]
         answered = [a for a in answered if now - a[0] < timedelta(days=DELAY)]
         if known:
-            _get(f"{address}/feedback", {"labels": [{"prediction_id": i, "label": y} for _, i, y in known]})
+            ask(f"{address}/feedback", {"labels": [{"prediction_id": i, "label": y} for _, i, y in known]})
         if (step + 1) * STEP % WINDOW == 0:
             _set(clock, now)
             told = command("monitor.py", "run", "--last", "3", "--days", str(WINDOW)).stdout
             _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", told)[-1])
             if "Retrain: yes" in told:
                 _say(now, "The monitor asks for a new model; a challenger is trained")
-                out = command("retrain.py", "run")
-                _say(now, f"Challenger {out.stdout.strip().splitlines()[-1]}")
-                time.sleep(2.5)  # what the API needs to notice; it is not restarted
+                before = ask(f"{address}/model")["model"]
+                outcome = command("retrain.py", "run").stdout.strip().splitlines()[-1]
+                _say(now, f"Challenger {outcome}")
+                if outcome.startswith("promoted"):
+                    _followed(address, before)
 
 
-class Commands:
-    """Runs the project's commands in the simulation's environment."""
+def _command(root: Path, env: dict[str, str], script: str, *words: str,
+             show: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """One of the project's commands, run; its lines that begin with one of `show` are printed."""
+    done = subprocess.run([sys.executable, str(root / "flows" / script), *words], env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    for text in done.stdout.splitlines():
+        if show and text.startswith(show):
+            print(f"              {text}", flush=True)
+    if done.returncode:
+        said = done.stdout.strip().splitlines()
+        raise Refused("The simulation cannot go on", [Finding(
+            "command-failed", ERROR, script, " / ".join(said[-6:])[:1500], "success", "run it by hand")])
+    return done
 
-    def __init__(self, root: Path, env: dict[str, str]):
-        self._root, self._env = root, env
 
-    def __call__(self, script: str, *words: str, show: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([sys.executable, str(self._root / "flows" / script), *words], env=self._env, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        for text in done.stdout.splitlines():
-            if text.startswith(show) and show:
-                print(f"              {text}", flush=True)
-        if done.returncode:
-            said = done.stdout.strip().splitlines()
-            raise Refused("The simulation cannot go on", [Finding(
-                "command-failed", ERROR, script, " / ".join(said[-6:])[:1500], "success", "run it by hand")])
-        return done
+def _followed(address: str, before: str) -> None:
+    """Wait until the API, which is not restarted, answers with another model than `before`."""
+    deadline = time.monotonic() + FOLLOWS
+    while ask(f"{address}/model")["model"] == before:
+        if time.monotonic() > deadline:
+            raise OSError(f"the API still answers with {before}, {FOLLOWS:g} s after a promotion")
+        time.sleep(0.2)
 
 
 def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame, pd.DataFrame]:
@@ -157,39 +163,6 @@ def _timeline(env: dict[str, str]) -> None:
     engine.dispose()
 
 
-@contextmanager
-def _server(root: Path, folder: Path, env: dict[str, str]) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (folder / "api.log").open("wb") as log:
-        server = subprocess.Popen([sys.executable, str(root / "frontend" / "api.py")], stdout=log, stderr=log,
-                                  env={**env, "FIVEFOLD_API_PORT": str(port)}, start_new_session=True)
-    try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while True:
-            try:
-                _get(f"{address}/health")
-                break
-            except OSError as silent:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    said = (folder / "api.log").read_text(errors="replace")[-1500:]
-                    raise Refused("The simulation cannot go on", [Finding(
-                        "server-silent", ERROR, "api", f"{silent}; {said}", "an answer", "read api.log")]) from None
-                time.sleep(0.2)
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
-
-
-def _get(address: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        return json.load(answer)
-
-
 def _set(clock: Path, now: datetime) -> None:
     part = clock.with_suffix(".part")
     part.write_text(now.isoformat(), encoding="utf-8")
@@ -198,6 +171,3 @@ def _set(clock: Path, now: datetime) -> None:
 
 def _say(now: datetime, told: str) -> None:
     print(f"{now:%Y-%m-%d}    {told}", flush=True)
-
-
-
