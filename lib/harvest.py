@@ -39,9 +39,9 @@ def share_of(prediction_id: str) -> float:
     return int.from_bytes(hashlib.sha256(prediction_id.encode()).digest()[:8], "big") / 2**64
 
 
-def labelled(engine: Any, problem: str, since: Any = None) -> pd.DataFrame:
+def labelled(engine: Any, problem: str) -> pd.DataFrame:
     """Labelled predictions of a problem, oldest first: id, at, inputs (JSON), label (1.0 or 0.0), labelled_at."""
-    found = read_predictions(engine, problem, since=since, columns=("id", "at", "inputs"))
+    found = read_predictions(engine, problem, columns=("id", "at", "inputs"))
     return found[found["label"].notna()].reset_index(drop=True)
 
 

@@ -47,15 +47,12 @@ def first(engine: Any, problem: dict[str, Any], pathspec: str, sha256: str, eval
 
 def promote(engine: Any, run_id: str, who: str, why: str) -> dict[str, Any]:
     """Serve a run's model because a person says so. Raises `Refused` where the run has no model."""
-    run = runs.find_run(run_id)
-    blob, digest = runs.bundle_of(run)
-    bundle = from_bytes(blob, digest)
+    _, bundle, facts = _candidate(run_id)
     name = problem_name(bundle.about["scope"])
     held = promotions.champion(engine, name)
-    return promotions.record(engine, name, promotions.PROMOTED, model=run.pathspec, sha256=digest,
-                             threshold=bundle.about["threshold"]["value"], who=who, why=why,
+    return promotions.record(engine, name, promotions.PROMOTED, who=who, why=why,
                              numbers={"roc_auc": bundle.about["evaluation"]["auc"]},
-                             replaces=held["seq"] if held else 0)
+                             replaces=held["seq"] if held else 0, **facts)
 
 
 def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: float = MARGIN,
@@ -64,17 +61,14 @@ def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: floa
 
     Raises `Refused` where there is no champion or the run has no model.
     """
-    run = runs.find_run(run_id)
-    blob, digest = runs.bundle_of(run)
-    bundle = from_bytes(blob, digest)
-    name = problem_name(bundle.about["scope"])
+    run, bundle, facts = _candidate(run_id)
+    facts["who"], name = who, problem_name(bundle.about["scope"])
     held = promotions.champion(engine, name)
     if held is None:
         raise Refused("Nothing can be judged", [Finding(
             "nothing-promoted", ERROR, name, "no champion", "one to compare with",
             f"python flows/promote.py promote {run_id}")])
-    facts = {"model": run.pathspec, "sha256": digest, "threshold": bundle.about["threshold"]["value"], "who": who}
-    if held["sha256"] == digest:
+    if held["sha256"] == facts["sha256"]:
         return promotions.record(engine, name, promotions.KEPT, why="this model is served already", **facts)
     told = compare(run, bundle, held, margin)
     if told["promote"]:
@@ -86,6 +80,14 @@ def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: floa
                                  numbers={**told, "against": held["seq"]}, **facts)
     return promotions.record(engine, name, promotions.PROMOTED, why=told["why"], numbers=told, replaces=held["seq"],
                              **facts)
+
+
+def _candidate(run_id: str) -> tuple[Any, Bundle, dict[str, Any]]:
+    """(run, bundle, {model, sha256, threshold} for the record) of a run. Raises `Refused` where it has no model."""
+    run = runs.find_run(run_id)
+    blob, digest = runs.bundle_of(run)
+    bundle = from_bytes(blob, digest)
+    return run, bundle, {"model": run.pathspec, "sha256": digest, "threshold": bundle.about["threshold"]["value"]}
 
 
 def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> dict[str, Any]:
