@@ -29,7 +29,7 @@ def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list
     if not name or span is None:
         raise _refused("journal-empty", f"no predictions{f' of {name!r}' if name else ''}", "predictions on record",
                        "answer some with the API, the app or flows/score.py, then monitor")
-    found = monitoring.windows(*span, days, time)
+    found = monitoring.windows(span[0], days, time)
     return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in (found[-last:] if last else found)]
 
 

@@ -17,6 +17,7 @@ from lib.drift import drift_findings, drift_table, score_drift
 from lib.estimate import estimate, performance_findings, realised
 from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from lib.intervals import wilson
+from lib.serving import table
 from lib.splits import HOLDOUT, training_rows
 from lib.tables import from_parquet
 
@@ -27,16 +28,16 @@ HEAVY = 0.1  # sum of weight x distance over drifted columns from which drift al
 ASK_FOR_RETRAINING = ("performance-realised", "performance-estimated", "calibration-realised")
 
 
-def windows(first: datetime, last: datetime, days: float, now: datetime) -> list[tuple[datetime, datetime]]:
-    """Half-open windows of `days` from the midnight before the first prediction; the last one may still be running, and
-    ends at `now`.
+def windows(first: datetime, days: float, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Half-open windows of `days` from the midnight before the first prediction to `now`, where the last one, which may
+    still be running, ends: also those to which nothing came, so that a silence is seen.
 
     >>> from datetime import datetime as t
-    >>> [(a.day, b.day) for a, b in windows(t(2026, 1, 1, 5), t(2026, 1, 16), 7, t(2026, 1, 17))]
+    >>> [(a.day, b.day) for a, b in windows(t(2026, 1, 1, 5), 7, t(2026, 1, 17))]
     [(1, 8), (8, 15), (15, 17)]
     """
     start, found = datetime(first.year, first.month, first.day), []
-    while start <= last and start < now:
+    while start < now:
         found.append((start, min(start + timedelta(days=days), now)))
         start += timedelta(days=days)
     return found
@@ -54,7 +55,8 @@ def reference_of(pathspec: str) -> dict[str, Any]:
     scores = bundle.probability(held)
     return {"bundle": bundle, "typed": typed.iloc[train].reset_index(drop=True), "scores": scores,
             "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
-            "trained": bundle.about["provenance"].get("started")}
+            "trained": bundle.about["provenance"].get("started"),
+            "newest": (run["start"].task["source"].data.get("feedback") or {}).get("newest")}
 
 
 def scope_of(pathspec: str) -> dict[str, Any]:
@@ -102,7 +104,8 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
                 *performance_findings(estimated, real, bundle.about["evaluation"]["auc"], reference.get("expected")),
                 *operation_findings(len(mine), warned, rejects, float(latency.median()) if len(latency) else None,
                                     scope),
-                _stale(reference["trained"], now)]
+                _coverage(len(mine), int(known.sum())),
+                *age_findings(reference["trained"], reference.get("newest"), now)]
     reasons = reasons_to_retrain(findings, drift)
     return {**told, "model": model, "rows": len(mine), "others": len(frame) - len(mine), "drift": drift, "score": score,
             "estimated": estimated, "realised": real, "coverage": float(known.mean()),
@@ -149,25 +152,31 @@ def operation_findings(rows: int, warned: int, rejects: int, latency_ms: float |
 
 
 def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
-    """The journal's inputs as the typed table of the model's contract."""
-    raw = pd.DataFrame([json.loads(text) for text in inputs]).reindex(columns=bundle.schema.names())
-    for column in (c for c in bundle.schema.columns if c.used):
-        values = raw[column.name]
-        if column.kind != "numeric" or not pd.api.types.is_numeric_dtype(values.dtype):
-            raw[column.name] = values.map(lambda v: None if v is None or v != v else _text(v)).astype("str")
-    return conform(raw, bundle.schema)[0]
+    """The journal's inputs as the typed table of the model's contract, read as they were when they were answered."""
+    unknown = dict.fromkeys(bundle.schema.names())
+    return conform(table([unknown | json.loads(text) for text in inputs], bundle.schema)[0], bundle.schema)[0]
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+def age_findings(trained: str | None, newest: str | None, now: datetime) -> list[Finding]:
+    """stale-model and stale-data: days since the model was trained, and since the newest case it could learn from."""
+    found = []
+    for code, subject, what, since in (
+            ("stale-model", "model", "trained", trained),
+            ("stale-data", "data", "newest labelled prediction that was learnt from", newest)):
+        if not since:
+            why = "no time on record" if code == "stale-model" else "the table alone was learnt from; it tells no time"
+            found.append(Finding(code, NOT_APPLICABLE, subject, why))
+            continue
+        age = max(0.0, (now - datetime.fromisoformat(since).replace(tzinfo=None)).total_seconds() / 86_400)
+        old = age > STALE_DAYS
+        found.append(Finding(code, WARNING if old else PASSED, subject, f"{what} {age:.0f} days ago",
+                             f"at most {STALE_DAYS} days", "retrain on newer data" if old else ""))
+    return found
 
 
-def _stale(trained: str | None, now: datetime) -> Finding:
-    if not trained:
-        return Finding("stale-model", NOT_APPLICABLE, "model", "no time of training on record")
-    age = (now - datetime.fromisoformat(trained).replace(tzinfo=None)).total_seconds() / 86_400
-    old = age > STALE_DAYS
-    return Finding("stale-model", WARNING if old else PASSED, "model", f"trained {max(0, age):.0f} days ago",
-                   f"at most {STALE_DAYS} days", "retrain on newer data" if old else "")
+def _coverage(rows: int, labelled: int) -> Finding:
+    found = f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})"
+    if labelled:
+        return Finding("label-coverage", PASSED, "journal", found)
+    return Finding("label-coverage", NOT_APPLICABLE, "journal", found, "labels",
+                   "give them: flows/feedback.py, the API or the app; until then performance is an estimate only")

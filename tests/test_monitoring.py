@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -11,11 +12,13 @@ import pandas as pd
 import pytest
 
 from lib import monitoring, worlds
-from lib.monitoring import judge_window, typed_inputs, windows
+from lib.monitoring import age_findings, judge_window, typed_inputs, windows
 from lib.trigger import due
 from tests.models import bundle_of
+from tests.running import ROOT
 
 START = datetime(2026, 3, 1)
+SECTIONS = re.findall(r"(?m)^## ([a-z-]+)$", (ROOT / "docs" / "runbook.md").read_text())
 BAD, GOOD = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
 
 
@@ -130,7 +133,7 @@ def test_only_the_rows_of_the_model_that_answered_last_are_judged(reference):
 
 
 def test_windows_cover_everything_once_and_the_last_ends_now():
-    found = windows(datetime(2026, 1, 3, 17), datetime(2026, 1, 20), 7, datetime(2026, 1, 20, 12))
+    found = windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 1, 20, 12))
     assert found[0][0] == datetime(2026, 1, 3)
     assert found[-1] == (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))
     assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
@@ -172,3 +175,23 @@ def test_journal_inputs_are_read_by_the_contract(reference):
     assert np.isnan(told["x"][1])
     assert told["kind"].isna().tolist() == [False, True]
     assert monitoring.HEAVY == 0.1
+
+
+def test_a_silence_is_a_window_too(reference):
+    found = windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 2, 2))
+    assert found[-1] == (datetime(2026, 1, 31), datetime(2026, 2, 2))
+    assert codes(judged(traffic(world(5, 1)).iloc[:0], reference), "not_applicable") == {"no-traffic"}
+
+
+def test_the_age_of_model_and_data_is_told_apart():
+    now = datetime(2026, 6, 1)
+    told = {f.code: (f.severity, f.found) for f in age_findings("2026-05-30T00:00:00+00:00", "2025-03-01T00:00:00", now)}
+    assert told == {"stale-model": ("passed", "trained 2 days ago"),
+                    "stale-data": ("warning", "newest labelled prediction that was learnt from 457 days ago")}
+    assert {f.severity for f in age_findings(None, None, now)} == {"not_applicable"}
+
+
+def test_every_code_of_the_monitor_has_a_section_in_the_runbook_and_the_other_way_round():
+    code = "".join((ROOT / "lib" / f"{name}.py").read_text() for name in ("monitoring", "drift", "estimate"))
+    emitted = set(re.findall(r'"([a-z]+-[a-z]+|latency)"', code)) & set(SECTIONS) | set(re.findall(r'Finding\("([a-z-]+)"', code))
+    assert emitted == set(SECTIONS)
