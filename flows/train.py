@@ -45,7 +45,8 @@ class TrainFlow(FlowSpec):
         scope = intake.resolve_scope(self.scope.to_dict(), bootstrap.ROOT, bootstrap.SCOPE_FOLDER, data=self.data,
                                      query=self.query, target=self.target, positive=self.positive,
                                      ids=self.id_columns, drop=self.drop)
-        self.problem, self.table, self.source, self.findings = stages.collect(scope, bootstrap.ROOT, self.data_rev)
+        self.problem, self.table, self.source, self.findings = stages.collect(
+            scope, bootstrap.ROOT, self.data_rev, self.budget)
         self.table, self.source, self.findings, self.origin = stages.take_feedback(
             self.table, self.problem, self.source, self.findings, self.with_feedback)
         self.next(self.validate)
@@ -56,7 +57,7 @@ class TrainFlow(FlowSpec):
         """Refuse what cannot be trained on, naming all reasons at once."""
         from lib import stages
 
-        self.findings, self.labels = stages.validate(self.table, self.problem, self.findings, self.seed)
+        self.findings, self.labels, self.whole = stages.validate(self.table, self.problem, self.findings, self.seed)
         self.next(self.eda)
 
     @plainly
@@ -67,8 +68,8 @@ class TrainFlow(FlowSpec):
         from lib import runs, stages
 
         earlier = runs.earlier_summary(self.source["source"], current.run_id)
-        self.summary, self.changes = stages.explore(self.table, self.problem, self.labels, self.findings, self.source,
-                                                    earlier, self.seed, self.synthetic_rows)
+        self.summary, self.changes = stages.explore(self.table, self.problem, self.labels, self.whole, self.findings,
+                                                    self.source, earlier, self.seed, self.synthetic_rows)
         current.card["eda"].extend(cards.eda_components(self.summary, self.changes))
         self.next(self.split)
 
@@ -78,10 +79,11 @@ class TrainFlow(FlowSpec):
         """Hold rows out, cut the folds that all arms share, and fix the input contract from training rows."""
         from lib import budget, stages
 
-        self.place, self.contract, self.typed, self.split_findings = stages.split(
-            self.table, self.problem, self.labels, self.folds, self.seed, self.origin)
+        (self.place, self.contract, self.typed, self.searched, self.search,
+         self.split_findings) = stages.split(self.table, self.problem, self.labels, self.whole, self.folds, self.seed,
+                                             self.origin)
         self.before_arms = stages.seconds_gone(bootstrap.STARTED, self.started)
-        self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers())
+        self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers(), len(self.place))
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)
@@ -95,7 +97,8 @@ class TrainFlow(FlowSpec):
 
         live = Live(current.card["arm"], self.input)
         seconds = budget.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
-                                      self.before_arms, self.arms[self.index:], bootstrap.workers())
+                                      self.before_arms, self.arms[self.index:], bootstrap.workers(),
+                                      len(self.place))
         self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
         live.finish(self.candidate)
         self.next(self.select)
@@ -105,16 +108,16 @@ class TrainFlow(FlowSpec):
     @step
     def select(self, inputs):
         """Pick the winner by mean ROC AUC over the folds; the held-out rows have no part in it."""
-        from lib import budget, stages
+        from lib import budget, final_stages, stages
 
         self.merge_artifacts(inputs, include=[
             "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary",
-            "changes", "labels", "place", "origin", "contract", "typed", "split_findings", "before_arms"])
-        self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = stages.select(
+            "changes", "labels", "place", "origin", "contract", "typed", "searched", "split_findings", "before_arms"])
+        self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = final_stages.select(
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
-             for arm in inputs], self.labels, self.place, self.serve, budget.seconds_for_fits(
-                self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms),
-            max(self.threads, bootstrap.workers()))
+             for arm in inputs], self.labels, self.place, self.searched, self.serve, budget.seconds_for_fits(
+                self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms,
+                len(self.place)), max(self.threads, bootstrap.workers()))
         current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner, self.blend))
         self.next(self.evaluate)
 
@@ -123,9 +126,9 @@ class TrainFlow(FlowSpec):
     @step
     def evaluate(self):
         """Refit the winner and look at the held-out rows, once."""
-        from lib import stages
+        from lib import final_stages
 
-        self.bundle, self.bundle_sha256, about, self.example = stages.evaluate(
+        self.bundle, self.bundle_sha256, about, self.example, self.served_oof = final_stages.evaluate(
             self, current.run_id, max(self.threads, bootstrap.workers()))
         self.evaluation, self.versions = about["evaluation"], about["provenance"]["versions"]
         current.card["evaluation"].extend(cards.evaluation_components(self.evaluation, about))

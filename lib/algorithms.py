@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ class Algorithm:
     `boosted` ones get their rounds (n_estimators) by early stopping. `max_rows` bounds the rows of one fit where more
     cost much time and bring little. Under a budget `share` is the part of the arms' time that this one may take, and
     `enough` the trials after which it hands the rest on. `bag`: models of different seeds that the final fit averages.
-    `large`: parameters that are tried first on more than `lib.splits.MANY_ROWS` training rows.
+    `large` and `large_space` take the place of `defaults` and of parts of `space` on more than `lib.splits.MANY_ROWS`
+    training rows: higher learning rates, and larger trees, for which there are rows enough.
     """
 
     title: str
@@ -38,7 +40,8 @@ class Algorithm:
     share: float = 0.2
     enough: int = 10_000
     bag: int = 1
-    large: Mapping[str, Any] | None = None
+    large: tuple[dict[str, Any], ...] = ()
+    large_space: Space = field(default_factory=dict)
 
 
 def _random_forest(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
@@ -86,7 +89,7 @@ _ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
 ALGORITHMS: dict[str, Algorithm] = {
     "logistic_regression": Algorithm(
         "Logistic regression", LINEAR, _logistic_regression, ({"C": 0.1}, {"C": 0.01}), {"C": (0.001, 30.0, "log")},
-        share=0.07, enough=8),
+        max_rows=100_000, share=0.07, enough=8),
     "adaboost": Algorithm(
         "AdaBoost", TREES, _adaboost,
         ({"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
@@ -110,8 +113,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.15, "log"), "num_leaves": (4, 63, "log"),
          "min_child_samples": (5, 100, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
          "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=3,
-        large={"encoding": NATIVE, "learning_rate": 0.12, "num_leaves": 24, "min_child_samples": 60, "subsample": 0.8,
-               "colsample_bytree": 0.7, "reg_lambda": 3.0, "extra_trees": False}),
+        large=({"encoding": NATIVE, "learning_rate": 0.12, "num_leaves": 24, "min_child_samples": 60, "subsample": 0.8,
+                "colsample_bytree": 0.7, "reg_lambda": 3.0, "extra_trees": False},
+               {"encoding": NATIVE, "learning_rate": 0.15, "num_leaves": 80, "min_child_samples": 60, "subsample": 0.8,
+                "colsample_bytree": 0.7, "reg_lambda": 3.0, "extra_trees": False}),
+        large_space={"learning_rate": (0.08, 0.25, "log"), "num_leaves": (12, 200, "log"),
+                     "min_child_samples": (20, 200, "log")}),
     "xgboost": Algorithm(
         "XGBoost", NATIVE, _xgboost,
         ({"encoding": NATIVE, "learning_rate": 0.06, "max_depth": 4, "min_child_weight": 1.0, "subsample": 0.8,
@@ -123,8 +130,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.2, "log"), "max_depth": (2, 8),
          "min_child_weight": (0.5, 30.0, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
          "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=3,
-        large={"encoding": NATIVE, "learning_rate": 0.15, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.8,
-               "colsample_bytree": 0.7, "reg_lambda": 3.0}),
+        large=({"encoding": NATIVE, "learning_rate": 0.15, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.8,
+                "colsample_bytree": 0.7, "reg_lambda": 3.0},
+               {"encoding": NATIVE, "learning_rate": 0.2, "max_depth": 8, "min_child_weight": 10.0, "subsample": 0.8,
+                "colsample_bytree": 0.7, "reg_lambda": 3.0}),
+        large_space={"learning_rate": (0.08, 0.3, "log"), "max_depth": (4, 10)}),
 }
 
 
@@ -137,13 +147,16 @@ def fit(model: Any, x: np.ndarray, y: np.ndarray, types: str, **options: Any) ->
         return model.fit(x, y, **options)
 
 
-def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.ndarray, stop_y: np.ndarray) -> int:
+def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.ndarray, stop_y: np.ndarray,
+               seconds: float = np.inf) -> int:
     """Fit a boosted model until log-loss on the stopping rows has not improved for `PATIENCE` rounds; the best round.
 
     The caller turns the best rounds of all folds into one number for all of them, as lightgbm.cv and xgboost.cv do:
-    a hyperparameter like any other, not a choice made fold by fold on the rows that judge the fold.
+    a hyperparameter like any other, not a choice made fold by fold on the rows that judge the fold. After `seconds`
+    the fit ends with the rounds that it has.
     """
     model.set_params(n_estimators=MAX_ROUNDS)
+    end = time.monotonic() + seconds
     if _is_lightgbm(model):
         from lightgbm import early_stopping
         from lightgbm.callback import EarlyStopException
@@ -156,12 +169,23 @@ def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.
             except EarlyStopException as reached:
                 best[0] = reached.best_iteration + 1
                 raise EarlyStopException(env.iteration, reached.best_score) from None
+            if time.monotonic() > end:
+                best[0] = env.iteration + 1
+                raise EarlyStopException(env.iteration, env.evaluation_result_list)
 
         fit(model, x, y, types, eval_X=(stop_x,), eval_y=(stop_y,), callbacks=[stop])
         return best[0]
-    model.set_params(early_stopping_rounds=PATIENCE)
+    from xgboost.callback import TrainingCallback
+
+    class Clock(TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            return time.monotonic() > end
+
+    model.set_params(early_stopping_rounds=PATIENCE, callbacks=[Clock()])
     fit(model, x, y, types, eval_set=[(stop_x, stop_y)], verbose=False)
-    return int(model.best_iteration) + 1
+    model.set_params(callbacks=None)
+    best = getattr(model, "best_iteration", None)  # not known where the time was up after the first round
+    return model.get_booster().num_boosted_rounds() if best is None else int(best) + 1
 
 
 def predict_at(model: Any, x: np.ndarray, rounds: int | None) -> np.ndarray:

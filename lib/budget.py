@@ -3,43 +3,69 @@
 from __future__ import annotations
 
 from lib.algorithms import ALGORITHMS
+from lib.splits import MANY_ROWS
 
-AFTER_ARMS = 1.7  # select, evaluate, record and end take this many times what the steps before the arms took (measured)
-AFTER_SELECT = 1.35  # the same for what comes after the step select, but for the final fits
-REFITS = 0.15     # share of the arms' time that is kept for fitting the final models
+# Measured, in seconds: what the steps before the arms take, those after them without the final fits, and those after
+# the step select; each for a small table, and more for each row.
+BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (12.5, 5e-6), (10.0, 4.5e-6)
+REFITS, REFITS_OF_MANY = 0.15, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
-WAVE = 5.0        # seconds that an arm needs at least for a search worth its start
+WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
+FLOOR, ROWS_A_SECOND, FEWEST_ROWS = 15.0, 20_000, 100_000  # of the seconds beyond the floor so many rows can be used
 FIRST = ("lightgbm", "xgboost", "logistic_regression", "random_forest", "adaboost")  # who runs when not all can
 
 
-def arms(budget: float, before_arms: float, workers: int) -> list[str]:
+def most_rows(budget: float) -> int | None:
+    """How many rows of a table a run of so many seconds takes; None without a budget. Known before anything is read,
+    so that the same budget takes the same rows on every machine.
+
+    >>> most_rows(60), most_rows(20), most_rows(0)
+    (900000, 100000, None)
+    """
+    return max(FEWEST_ROWS, int((budget - FLOOR) * ROWS_A_SECOND)) if budget else None
+
+
+def after(steps: tuple[float, float], before_arms: float, rows: int) -> float:
+    """How long `steps` (`AFTER_ARMS` or `AFTER_SELECT`) will take on a table of `rows` rows on this machine, which took
+    `before_arms` seconds for the steps before the arms.
+
+    >>> round(after(AFTER_ARMS, 13.0, 0), 1)
+    25.0
+    """
+    return before_arms * (steps[0] + steps[1] * rows) / (BEFORE[0] + BEFORE[1] * rows)
+
+
+def arms(budget: float, before_arms: float, workers: int, rows: int) -> list[str]:
     """The algorithms that are started, in their order: all of them, or under a small budget those that have the time.
 
-    `before_arms`: seconds of the budget that are gone. At least one wave of `workers` arms always runs.
+    `before_arms`: seconds of the budget that are gone. At least one wave of `workers` arms always runs. `rows`: of the
+    table.
     """
     if not budget:
         return list(ALGORITHMS)
-    left = budget - before_arms - AFTER_ARMS * before_arms
-    places = workers * max(1, int(left / WAVE))
+    left = budget - before_arms - after(AFTER_ARMS, before_arms, rows)
+    places = workers * max(1, int(left / (WAVE if rows <= MANY_ROWS else WAVE_OF_MANY)))
     ranked = sorted(ALGORITHMS, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     return [name for name in ALGORITHMS if name in ranked[:places]]
 
 
-def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[str], workers: int) -> float | None:
+def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[str], workers: int,
+                 rows: int) -> float | None:
     """How long an arm may search: its share of what is left of the budget; None without a budget.
 
     `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. `waiting`: this arm
-    and those that start after it, `workers` at a time; the last ones get all that is left.
+    and those that start after it, `workers` at a time; the last ones get all that is left. `rows`: of the table.
     """
     if not budget:
         return None
-    left = (budget - gone - AFTER_ARMS * before_arms) * (1 - REFITS)
+    kept = REFITS if rows <= MANY_ROWS else REFITS_OF_MANY
+    left = (budget - gone - after(AFTER_ARMS, before_arms, rows)) * (1 - kept)
     if len(waiting) <= workers:
         return max(1.0, left)
     shares = [ALGORITHMS[name].share for name in waiting]
     return max(1.0, min(left, workers * left * shares[0] / sum(shares)) - PER_ARM)
 
 
-def seconds_for_fits(budget: float, gone: float, before_arms: float) -> float | None:
+def seconds_for_fits(budget: float, gone: float, before_arms: float, rows: int) -> float | None:
     """How long the final fits may take; None without a budget."""
-    return max(0.0, budget - gone - AFTER_SELECT * before_arms) if budget else None
+    return max(0.0, budget - gone - after(AFTER_SELECT, before_arms, rows)) if budget else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from lib.delong import auc_interval, paired_test
 from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
@@ -23,7 +23,7 @@ MIN_CLASS = 30       # rows of each class below which a stratum cannot judge
 MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10
 WORSE_BEFORE = 0.05  # ROC AUC on rows of the old table may be proven worse by at most this: the world may have changed
 WORSE_LOSS = 0.02    # log-loss may be proven worse by at most this share of the champion's
-Z = float(norm.ppf(1 - SIDE))
+Z = float(ndtri(1 - SIDE))
 
 
 def challenge(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, origin: np.ndarray,
@@ -128,7 +128,7 @@ def _segments(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, codes
                 few = f"{int(rows.sum())} rows: too few to judge"
                 found.append(Finding("challenge-segment", NOT_APPLICABLE, name, few,
                                      f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class"))
-    z = float(norm.ppf(1 - SIDE / max(1, len(tests))))
+    z = float(ndtri(1 - SIDE / max(1, len(tests))))
     for name, test in tests:
         gain = {"value": test["difference"], "low": test["difference"] - z * test["se"],
                 "high": test["difference"] + z * test["se"]}

@@ -10,7 +10,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm, rankdata
+import pandas as pd
+from scipy.special import ndtr, ndtri  # scipy.stats takes half a second to import, in every step
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1, equal values the mean of theirs, shape (rows,).
+
+    >>> ranks(np.array([0.2, 0.1, 0.2])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    return pd.Series(values).rank().to_numpy()
 
 
 def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -28,9 +38,9 @@ def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndar
     by_positive, by_negative = [], []
     for score in scores:
         score = np.asarray(score, dtype="float64")
-        among_all = rankdata(score)
-        by_positive.append((among_all[y] - rankdata(score[y])) / n)
-        by_negative.append(1 - (among_all[~y] - rankdata(score[~y])) / m)
+        among_all = ranks(score)
+        by_positive.append((among_all[y] - ranks(score[y])) / n)
+        by_negative.append(1 - (among_all[~y] - ranks(score[~y])) / m)
     v10, v01 = np.array(by_positive), np.array(by_negative)
     covariance = np.atleast_2d(np.cov(v10)) / m + np.atleast_2d(np.cov(v01)) / n
     return v10.mean(axis=1), covariance
@@ -44,7 +54,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[
     """
     aucs, covariance = auc_components(y, [score])
     auc, se = float(aucs[0]), math.sqrt(max(float(covariance[0, 0]), 0.0))
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     if 0 < auc < 1 and se > 0:
         logit, width = math.log(auc / (1 - auc)), z * se / (auc * (1 - auc))
         low, high, method = _expit(logit - width), _expit(logit + width), "DeLong, logit scale"
@@ -77,7 +87,7 @@ def paired_test(y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray |
         return {"difference": 0.0, "se": 0.0, "p_value": 1.0}
     difference = float(np.mean(differences))
     se = math.sqrt(max(sum(variances), 0.0)) / len(variances)
-    p_value = float(2 * norm.sf(abs(difference) / se)) if se > 1e-12 else float(abs(difference) < 1e-12)
+    p_value = float(2 * ndtr(-abs(difference) / se)) if se > 1e-12 else float(abs(difference) < 1e-12)
     return {"difference": difference, "se": se, "p_value": p_value}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from lib.delong import auc_interval
 from lib.evaluation import confusion
@@ -26,7 +26,7 @@ ALPHA_AUC, FALL = 0.01, 0.01  # a fall that is told: its one-sided p, and its le
 ALPHA_CALIBRATION, GAP = 0.001, 0.02  # a gap of observed and expected rate that is told: two-sided p, least size
 ASSUMPTION = ("The probabilities are calibrated and the chance of a positive given the inputs has not changed: "
               "concept drift is invisible to this estimate; only labels show it")
-_Z = float(norm.isf(0.025))
+_Z = float(ndtri(0.975))
 
 
 def estimated_auc(q: np.ndarray) -> float | None:
@@ -87,7 +87,7 @@ def realised(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float,
     cost = cost_miss * found["fn"] + cost_false_alarm * found["fp"]
     return {"rows": rows, "positives": positives, "judged": judged, "auc": auc_interval(y, q) if judged else None,
             "positive_rate": share(positives, rows), "expected_positive_rate": _ratio(expected, rows),
-            "calibration_z": z, "calibration_p": None if z is None else float(2 * norm.sf(abs(z))),
+            "calibration_z": z, "calibration_p": None if z is None else float(2 * ndtr(-abs(z))),
             "brier": _ratio(float(((y - q) ** 2).sum()), rows), "brier_expected": _ratio(spread, rows),
             "flagged": _ratio(acted, rows), "precision": _ratio(caught, acted), "recall": _ratio(caught, positives),
             "cost_per_1000": _ratio(1000 * cost, rows)}
@@ -124,8 +124,8 @@ def _judge_fall(code: str, auc: Mapping[str, Any] | None, baseline: Mapping[str,
         return Finding(code, NOT_APPLICABLE, "model", told, "a held-out ROC AUC with its error to compare with",
                        "evaluate the model on held-out rows")
     fall, se = baseline["value"] - auc["value"], math.hypot(error, _error(auc) or 0.0)
-    p = float(norm.sf(fall / se)) if se > 0 else float(fall <= 0)
-    least = baseline["value"] - max(FALL, float(norm.isf(ALPHA_AUC)) * se)
+    p = float(ndtr(-fall / se)) if se > 0 else float(fall <= 0)
+    least = baseline["value"] - max(FALL, float(-ndtri(ALPHA_AUC)) * se)
     expected = f"at least {least:.3f}: the held-out {baseline['value']:.3f} less what is small or chance"
     if p < ALPHA_AUC and fall >= FALL:
         return Finding(code, WARNING, "model", f"{told}; a fall of {fall:.3f}, p {p:.1g}", expected, action)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lib.delong import ranks
 from lib.kinds import days
 from lib.schema import Schema
 
@@ -197,8 +198,6 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
 
     The ranks must agree too: one outlier that two columns share makes them correlate whatever the other rows say.
     """
-    from scipy.stats import rankdata
-
     copies: dict[str, str] = {}
     sample = expanded if len(expanded) <= 100_000 else expanded.iloc[:: len(expanded) // 100_000 + 1]
     if len(numbers) > 1:
@@ -211,8 +210,8 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
             for i, earlier in enumerate(numbers[:j]):
                 if earlier not in copies and related[i, j] >= REDUNDANT and (gaps[:, i] == gaps[:, j]).all():
                     known = ~gaps[:, i]
-                    ranks = np.corrcoef(rankdata(matrix[known, i]), rankdata(matrix[known, j]))
-                    if abs(ranks[0, 1]) >= REDUNDANT:
+                    agreed = np.corrcoef(ranks(matrix[known, i]), ranks(matrix[known, j]))
+                    if abs(agreed[0, 1]) >= REDUNDANT:
                         copies[name] = earlier
                         break
     codes = {n: pd.factorize(sample[n])[0] for n in categories}

@@ -2,67 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lib.bundle import Bundle, reference
-from lib.calibration import choose_threshold, fit_calibration, judged_scores
+from lib.calibration import choose_threshold, fit_calibration, judged_rows, judged_scores
 from lib.evaluation import evaluate, permutation_importance
 from lib.explain import background
 from lib.features import TREES, expand, plan
-from lib.folds import Extra, encode_training
+from lib.folds import Extra, encode_training, subsample
 from lib.refit import fit_blend, fit_final
 from lib.schema import Schema
 from lib.scope import Scope
 from lib.splits import HOLDOUT, training_rows
 
+MOST_LOOKED_AT = 200_000  # training rows of which a bundle keeps percentiles, shares and the recipe
+MOST_PLAIN = 50_000       # training rows of the plain logistic regression
+
 
 def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray,
            schema: Schema, scope: Scope, provenance: dict[str, Any], *, seed: int = 0, threads: int = 1,
            extra: Extra | None = None, truth: np.ndarray | None = None, others: Sequence[dict[str, Any]] = (),
-           weights: dict[str, float] | None = None, bag: int | None = None, device: str = "cpu") -> Bundle:
-    """The `Bundle` of the winning candidate, evaluated once on the rows whose `place` is `HOLDOUT`.
+           weights: dict[str, float] | None = None, fits: Mapping[str, Any] | None = None,
+           device: str = "cpu") -> tuple[Bundle, np.ndarray]:
+    """(`Bundle` of the winning candidate, evaluated once on the rows whose `place` is `HOLDOUT`; the out-of-fold
+    probabilities that its calibration and threshold rest on).
 
     With `weights` {algorithm: share} it is the blend of the candidate and `others`; `oof` is then the blend's.
     Calibration and threshold come from out-of-fold scores of the training rows; the threshold from scores calibrated
     by other folds. `truth`: known P(positive) of every row of generated data, for the best achievable ROC AUC.
+
+    `fits`: `lib.fit_plan.plan_fits`. Where it is `grown`, the rows of the last fold that the search has scored are
+    not fitted on: rounds, calibration and threshold come from them, scored by the final model itself.
     """
+    fits = fits or {"grown": False, "bag": None, "seconds": None, "rows": {}}
     train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
-    judged = place >= 0
-    options: dict[str, Any] = {"seed": seed, "threads": threads, "extra": extra, "bag": bag, "device": device}
+    options: dict[str, Any] = {"seed": seed, "threads": threads, "extra": extra, "bag": fits["bag"], "device": device}
     used = [c for c in (candidate, *others) if weights and c["algorithm"] in weights] or [candidate]
-    pipeline = fit_blend(used, weights, typed.iloc[train], y[train], schema, **options) if weights else fit_final(
-        candidate, typed.iloc[train], y[train], schema, **options)
-    calibration = fit_calibration(y[judged], oof[judged], place[judged])
+    used = [{**c, "max_rows": fits["rows"].get(c["algorithm"], c["max_rows"])} for c in used]
+    learnt = train
+    if fits["grown"]:
+        stop = np.flatnonzero((place == place.max()) & ~np.isnan(oof))
+        options["stop"] = typed.iloc[stop], y[stop]
+        learnt = subsample(np.setdiff1d(train, stop, assume_unique=True), y, max(c["max_rows"] for c in used), seed)
+    rows, labels, limits = typed.iloc[learnt], y[learnt], fits["seconds"]
+    pipeline = fit_blend(used, weights, rows, labels, schema, seconds=limits, **options) if weights else fit_final(
+        used[0], rows, labels, schema, seconds=(limits or {}).get(used[0]["algorithm"]), **options)
+    if fits["grown"]:
+        oof = np.full(len(y), np.nan, dtype="float32")
+        oof[stop] = pipeline.predict_proba(expand(options["stop"][0], schema))[:, 1]
+        members = pipeline.estimators_ if weights else [pipeline]
+        used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators)} for c, m in zip(used, members, strict=True)]
+    rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]
+    judged, folds = judged_rows(oof, place)
+    calibration = fit_calibration(y[judged], oof[judged], folds)
     _, crossed = judged_scores(y, oof, place, calibration)
     threshold = choose_threshold(y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity)
-    recipe = plan(expand(typed.iloc[train], schema), schema)
+    recipe = plan(expand(rows, schema), schema)
     about = {"algorithm": "blend" if weights else candidate["algorithm"],
-             "params": {} if weights else candidate["params"], "rounds": None if weights else candidate["rounds"],
+             "params": {} if weights else candidate["params"], "rounds": None if weights else used[0]["rounds"],
              "members": [{"algorithm": c["algorithm"], "weight": weights[c["algorithm"]] if weights else 1.0,
                           "params": c["params"], "rounds": c["rounds"],
-                          "rows_fitted": min(len(train), c["max_rows"] or len(train))} for c in used],
-             "rows_fitted": max(min(len(train), c["max_rows"] or len(train)) for c in used),
+                          "rows_fitted": min(len(learnt), c["max_rows"] or len(learnt))} for c in used],
+             "rows_fitted": max(min(len(learnt), c["max_rows"] or len(learnt)) for c in used),
              "rows_training": len(train),
              "calibration": calibration, "threshold": threshold,
              "phrases": [scope.negative_phrase, scope.positive_phrase], "scope": scope.to_dict(),
              "features": {k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},
-             "reference": reference(typed.iloc[train], schema, crossed),
-             "background": background(typed.iloc[train], schema, seed), "provenance": provenance, "evaluation": {}}
+             "reference": {**reference(rows, schema, crossed), "rows": len(train)},
+             "background": background(rows, schema, seed), "provenance": provenance, "evaluation": {}}
     bundle = Bundle(pipeline, schema, about)
     rows, labels = typed.iloc[held], y[held]
     q = bundle.probability(rows)
-    compared = baselines(typed.iloc[train], y[train], rows, schema, seed)
+    plainly = subsample(train, y, MOST_PLAIN, seed)
+    compared = baselines(typed.iloc[plainly], y[plainly], rows, schema, seed)
     if truth is not None:
         compared["best achievable (known truth)"] = truth[held]
     watched = [n for n in scope.protected_columns if n in rows.columns and schema[n].kind in ("categorical", "boolean")]
     report = evaluate(labels, q, threshold, scope, seed=seed, baselines=compared, groups=rows[watched])
-    report["importance"] = permutation_importance(bundle.probability, rows, labels, schema.names(), seed)
+    report["importance"] = permutation_importance(bundle.probability, rows, labels, schema.names(), seed,
+                                                  threads=threads)
     about["evaluation"] = report
-    return bundle
+    return bundle, oof
 
 
 def baselines(typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema,

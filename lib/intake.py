@@ -101,6 +101,20 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
     return replace(dataset, findings=tuple(found)), facts
 
 
+def draw(frame: pd.DataFrame, most: int | None, target: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """(at most `most` rows of the table in their order, the finding that says so).
+
+    Drawn at random with a fixed seed, so that the same table gives the same rows. Rows without a label count too.
+    """
+    if most is None or len(frame) <= most:
+        return frame, []
+    rows = np.sort(np.random.default_rng(0).choice(len(frame), most, replace=False))
+    return frame.iloc[rows].reset_index(drop=True), [Finding(
+        "rows-drawn", WARNING, "table", f"{len(frame):,} rows, more than the budget has time to read and report on; "
+        f"{most:,} of them drawn at random are used", "a table that fits --budget", "give more seconds, or --trials "
+        "instead of --budget, to use all rows")]
+
+
 def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding],
              seed: int) -> tuple[Target, Schema, list[Finding]]:
     """(target, schema of the whole table, all findings). Raises `Refused` that lists every error at once.

@@ -28,6 +28,13 @@ def infer_schema(frame: pd.DataFrame, scope: Scope, labels: tuple[str, str] = ("
     return Schema(columns, scope.target, *labels)
 
 
+def infer_schema_of(frame: pd.DataFrame, rows: np.ndarray, scope: Scope, labels: tuple[str, str]) -> Schema:
+    """As `infer_schema` of the rows at these positions; one column at a time is copied, not the table."""
+    columns = tuple(infer_column(frame[name].take(rows).reset_index(drop=True), str(name), scope)
+                    for name in frame.columns if name != scope.target)
+    return Schema(columns, scope.target, *labels)
+
+
 def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Column:
     """The `Column` that these values show. Shape of `values`: (rows,); any dtype."""
     scope = scope or Scope()
@@ -156,7 +163,7 @@ def _describe(values: pd.Series, kind: str, parse: dict[str, str]) -> dict[str, 
         finite = numbers[np.isfinite(numbers)]
         if not len(finite):
             return {"distinct": 0}
-        return {"distinct": len(np.unique(finite)), "low": float(finite.min()), "high": float(finite.max()),
+        return {"distinct": len(pd.unique(finite)), "low": float(finite.min()), "high": float(finite.max()),
                 "typical": float(np.median(finite)), "integer": bool((finite == np.floor(finite)).all())}
     return {"distinct": int(present.nunique())}
 

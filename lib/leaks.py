@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lib.context import Context, not_judged
+from lib.delong import ranks
 from lib.findings import ERROR, PASSED, WARNING, Finding
 from lib.intervals import wilson
 from lib.kinds import days
@@ -34,13 +35,10 @@ def auc(scores: np.ndarray, y: np.ndarray) -> float:
     >>> auc(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
     0.875
     """
-    from scipy.stats import rankdata  # half a second, which not every step owes
-
     positives, negatives = int((y == 1).sum()), int((y == 0).sum())
     if not positives or not negatives:
         return math.nan
-    ranks = rankdata(scores)
-    return float((ranks[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return float((ranks(scores)[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def lower_bound(area: float, positives: int, negatives: int) -> float:

@@ -79,8 +79,9 @@ def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """{labels, oof, place}: arrays of shape (rows,) from which a threshold is chosen. Raises `Refused` without them."""
     run = find_run(run_id, flow)
     labels, place = artifact(run, "validate", "labels"), artifact(run, "split", "place")
-    oof = artifact(run, "select", "served_oof")
-    oof = oof if oof is not None else artifact(run, "select", "winner_oof")  # runs before there was a blend
+    kept = (artifact(run, step, name) for step, name in (("evaluate", "served_oof"), ("select", "served_oof"),
+                                                         ("select", "winner_oof")))  # older runs lack the first ones
+    oof = next((found for found in kept if found is not None), None)
     if labels is None or place is None or oof is None:
         raise Refused("The threshold cannot be weighed", [Finding(
             "scores-missing", ERROR, f"{flow}/{run_id}", "no readable out-of-fold scores",

@@ -40,7 +40,7 @@ def rank(candidates: list[dict[str, Any]], oofs: dict[str, np.ndarray], y: np.nd
 def failed_candidate(name: str, error: str, seconds: float = 0.0) -> dict[str, Any]:
     """What stands in the leaderboard for an arm that raised, was killed or timed out."""
     return {"algorithm": name, "status": "failed", "params": {}, "rounds": None, "auc_mean": None, "auc_std": None,
-            "fold_scores": [], "seconds": seconds, "max_rows": None, "trials": [], "error": error}
+            "fold_scores": [], "seconds": seconds, "max_rows": None, "rows_fit": None, "trials": [], "error": error}
 
 
 def title(name: str) -> str:

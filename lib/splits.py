@@ -12,6 +12,7 @@ from lib.findings import ERROR, Finding, Refused
 HOLDOUT, UNLABELLED, ALWAYS_TRAIN, TRAIN_ONLY = -1, -2, -3, -4
 HOLDOUT_SHARE = 0.2
 MOST_JUDGED = 60_000  # rows in the folds: an ROC AUC of 20% positives has then a standard error of about .002
+MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all
 MANY_ROWS, FOLDS, FEW_FOLDS = 50_000, 5, 3  # folds by default, above so many training rows and below
 SMALL_GROUP = 5
 SINGLE_GROUPS = 1000  # the largest groups are dealt one by one (110 µs each), all others in handfuls
@@ -60,6 +61,25 @@ def fold_rows(place: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def training_rows(place: np.ndarray) -> np.ndarray:
     """Positions of all rows that a final model may learn from."""
     return np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN) | (place == TRAIN_ONLY))
+
+
+def searched_rows(place: np.ndarray, seed: int) -> np.ndarray:
+    """Sorted positions of the training rows that a search looks at: all of them up to `MOST_JUDGED` + `MOST_LEARNT`.
+
+    Of more the rows in folds, at most `MOST_JUDGED` of them, and a random part of the others. The setting that is best
+    on so many rows is taken for the best on all: the order of settings changes far slower than their ROC AUC
+    (docs/tuning.md).
+    """
+    rng = np.random.default_rng(seed + 3)
+    judged = np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN))
+    others = np.flatnonzero(place == TRAIN_ONLY)
+    if len(judged) + len(others) <= MOST_JUDGED + MOST_LEARNT:
+        return training_rows(place)
+    if len(judged) > MOST_JUDGED + MOST_LEARNT:  # a split by time deals all rows to the folds
+        judged = rng.choice(judged, MOST_JUDGED + MOST_LEARNT, replace=False)
+    if len(others) > MOST_LEARNT:
+        others = rng.choice(others, MOST_LEARNT, replace=False)
+    return np.sort(np.concatenate([judged, others]))
 
 
 def default_folds(rows: int) -> int:

@@ -19,8 +19,9 @@ from lib.settings import TRIALS
 from lib.splits import MANY_ROWS, fold_rows, training_rows
 
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
+FIRST_TRIAL = 0.3   # share of the seconds that the first trial may take where the rows must be fewer for that
 QUIET_TRIALS = 4  # trials before pruning starts
-ROWS_KEPT_ENCODED = 100_000  # rows of a table up to which the folds are kept in each encoding that was tried
+CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which the folds are kept in each encoding that was tried
 
 
 def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, *,
@@ -39,7 +40,8 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     `extra(typed rows, y, fold)` gives rows that are added to training parts only. `save` is called after each trial,
     `report` after each fold.
 
-    The candidate is JSON-ready: algorithm, params, rounds, auc_mean, auc_std, fold_scores, trials, seconds, max_rows.
+    The candidate is JSON-ready: algorithm, params, rounds, auc_mean, auc_std, fold_scores, trials, seconds,
+    max_rows, rows_fit (most rows of a fit).
     Out-of-fold probabilities have shape (rows,), NaN outside the folds.
     """
     started = time.monotonic()
@@ -56,7 +58,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
         asked = _ask(entry, history, seed)
         style = asked.params.get("encoding", entry.style)
         if style not in encoded:
-            if len(y) > ROWS_KEPT_ENCODED:  # memory: one encoding at a time
+            if typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
                 encoded.clear()
             encoded[style] = list(encode_folds(style, typed, y, place, schema, seed, extra, max_rows))
         trial, oof = _run_trial(entry, asked, encoded[style], history, len(y), seed, threads, device, max_rows, limit,
@@ -73,19 +75,22 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     candidate = {"algorithm": name, "status": "ok", "params": best["params"], "rounds": best["rounds"],
                  "auc_mean": best["auc"], "auc_std": float(np.std(best["fold_scores"], ddof=1)),
                  "fold_scores": best["fold_scores"], "seconds": sum(t["seconds"] for t in history),
-                 "max_rows": best["max_rows"], "trials": history, "error": ""}
+                 "max_rows": best["max_rows"], "trials": history, "error": "",
+                 "rows_fit": min(max(len(rows) for rows, _ in fold_rows(place)), best["max_rows"] or len(y))}
     return candidate, best_oof
 
 
 def with_encodings(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Schema) -> Algorithm:
-    """The entry with the encodings that make a difference on these training rows, in its space and its defaults."""
+    """The entry as it is for these training rows: its defaults and space by their number, and of the encodings those
+    that make a difference on them.
+    """
+    rows = training_rows(place)
+    if entry.large and len(rows) > MANY_ROWS:
+        entry = replace(entry, defaults=entry.large, space={**entry.space, **entry.large_space})
     if "encoding" not in entry.space:
         return entry
-    rows = training_rows(place)
     known = encodings(typed[schema.names("categorical")].iloc[rows], schema)
-    first = (dict(entry.large),) if entry.large and len(rows) > MANY_ROWS else ()
-    defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]}
-                     for d in (*first, *entry.defaults))
+    defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]} for d in entry.defaults)
     return replace(entry, defaults=defaults, space={**entry.space, "encoding": list(known)})
 
 
@@ -191,24 +196,31 @@ def _hopeless(best: dict[str, Any], rival: float | None) -> bool:
 
 def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
                      seconds: float, seed: int, threads: int, device: str, cap: int | None) -> int | None:
-    """How many training rows a fit may have so that the first trial takes at most half of the time.
+    """How many training rows a fit may have so that the first trial takes at most `FIRST_TRIAL` of the time.
 
-    Measured by the first default on 2,000 training rows of one fold, after a small fit that pays for imports, and
-    taken as linear in the rows.
+    Measured by the first default on 2,000 and 10,000 training rows of one fold, after a small fit that pays for
+    imports, and taken as linear in the rows.
     """
-    probe = 2000
+    probe, count = 2000, int(place.max()) + 1
     train = max((rows for rows, _ in fold_rows(place)), key=len)
     if len(train) <= 2 * probe:
         return cap
-    per_row = 0.0
     style = entry.defaults[0].get("encoding", entry.style)
-    for rows in (probe // 10, probe):
+
+    def took(rows: int) -> float:
         began = time.monotonic()
         fold = next(iter(encode_folds(style, typed, y, place, schema, seed, None, rows)))
         _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads, device)
-        per_row = (time.monotonic() - began) / rows
-    count = int(place.max()) + 1
-    afford = max(probe, int(0.5 * seconds / count / per_row))
+        return time.monotonic() - began
+
+    took(probe // 10)
+    first = took(probe)
+    always, per_row = 0.0, first / probe
+    if len(train) > 10 * probe and first < 0.06 * seconds:
+        more = took(5 * probe)
+        per_row = max(more - first, 0.1 * more) / (4 * probe)
+        always = max(0.0, more - per_row * 5 * probe)
+    afford = max(probe, int((FIRST_TRIAL * seconds / count - always) / per_row))
     return cap if afford >= min(len(train), cap or len(train)) else afford
 
 

@@ -1,0 +1,93 @@
+"""Final stages: the bodies of the steps select and evaluate of `flows/train.py`, from artifacts to artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lib.schema import from_json
+from lib.scope import from_mapping
+from lib.stages import drawer
+from lib.tables import from_parquet
+
+NO_TIME = "not started: the budget has no time for it"
+
+
+def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: dict, place: np.ndarray,
+           searched: np.ndarray, serve: str, seconds: float | None,
+           threads: int) -> tuple[list[dict], str, np.ndarray, dict, np.ndarray]:
+    """(leaderboard, winner, its out-of-fold probabilities, blend, those of what will be served), both of shape (rows,).
+
+    An arm without a candidate is listed as failed. `serve`: auto, single or blend; `seconds` that are left for the
+    final fits, None for no limit. The blend says under `served` and `why` what was decided, and under `fits` how
+    (`lib.fit_plan`).
+    """
+    from lib import blend, fit_plan
+    from lib.algorithms import ALGORITHMS
+    from lib.selection import failed_candidate, rank, title
+    from lib.splits import training_rows
+
+    candidates = [candidate if candidate and oof is not None else failed_candidate(name, _reason(failure))
+                  for name, candidate, oof, failure in arms]  # a task killed at its very end may lack one of them
+    oofs = {name: oof for name, candidate, oof, _ in arms if candidate and oof is not None}
+    candidates += [failed_candidate(name, NO_TIME) for name in ALGORITHMS if name not in {arm[0] for arm in arms}]
+    y, folds = labels["y"][searched], place[searched]
+    leaderboard = rank(candidates, oofs, y, folds)
+    for arm in leaderboard:
+        ok = arm["status"] == "ok"
+        told = f"{arm['auc_mean']:.4f} ± {arm['auc_std']:.4f}" if ok else f"no result: {arm['error']}"
+        print(f"{arm['rank'] or '-':>2}  {title(arm['algorithm']):20} {told}")
+    winner = leaderboard[0]["algorithm"]
+    found, nested = blend.blend(oofs, y, folds, winner)
+    served, why = blend.serve(serve, found)
+    fits = fit_plan.plan_fits(leaderboard, found["weights"] if served == "blend" else None, len(training_rows(place)),
+                              seconds, threads)
+    if served == "blend" and fits["served"] == "single":
+        served, why = "single", f"{why}, but the budget leaves no time to fit it"
+    members = blend.shares(found["weights"])
+    print(f"   {title('blend'):20} {found['auc_mean']:.4f} ± {found['auc_std']:.4f} (nested; {members})")
+    print(f"Served: {served} ({why})")
+    found |= {"served": served, "why": why, "fits": fits}
+    best = np.full(len(place), np.nan, dtype="float32")
+    best[searched] = oofs[winner]
+    if served == "single":
+        return leaderboard, winner, best, found, best
+    blended = np.full(len(place), np.nan, dtype="float32")
+    blended[searched] = nested
+    return leaderboard, winner, best, found, blended
+
+
+def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str, Any], list[dict], np.ndarray]:
+    """(bundle, its sha256, what it says of itself, example input rows, out-of-fold probabilities behind its threshold).
+    """
+    from lib import bundle, runs
+    from lib.finalist import finish
+
+    schema, scope = from_json(run.contract), from_mapping(run.problem)
+    provenance = {"pathspec": f"{runs.FLOW}/{run_id}", "md5": run.source["md5"], "source": run.source["source"],
+                  "rows": len(run.place), "revision": run.source["revision"], "started": run.started, "seed": run.seed,
+                  "versions": runs.package_versions()}
+    truth = None
+    if scope.truth == "synthetic" and not run.origin.any():  # of feedback the truth is not known
+        from lib.synthetic import true_probability
+
+        truth = true_probability(from_parquet(run.table))
+    finished, oof = finish(
+        run.leaderboard[0], run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema, scope,
+        provenance, seed=run.seed, threads=threads, truth=truth, extra=drawer(run.synthetic_rows, schema, run.seed),
+        others=run.leaderboard[1:], weights=run.blend["weights"] if run.blend["served"] == "blend" else None,
+        fits=run.blend["fits"], device=run.device)
+    blob = finished.to_bytes()
+    example = from_parquet(run.table, 5)[schema.names()].astype("object").where(lambda cells: cells.notna(), None)
+    rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
+            for row in example.to_dict("records")]
+    return blob, bundle.sha256(blob), finished.about, rows, oof
+
+
+def _reason(failure: Any) -> str:
+    """One line of why an arm failed, without paths."""
+    if failure is None:
+        return "killed"
+    told = f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip().splitlines()
+    return told[0][:300] if told else "failed"
