@@ -184,8 +184,8 @@ def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.
     model.set_params(early_stopping_rounds=PATIENCE, callbacks=[Clock()])
     fit(model, x, y, types, eval_set=[(stop_x, stop_y)], verbose=False)
     model.set_params(callbacks=None)
-    best = getattr(model, "best_iteration", None)  # not known where the time was up after the first round
-    return model.get_booster().num_boosted_rounds() if best is None else int(best) + 1
+    last = getattr(model, "best_iteration", None)  # not known where the time was up after the first round
+    return model.get_booster().num_boosted_rounds() if last is None else int(last) + 1
 
 
 def predict_at(model: Any, x: np.ndarray, rounds: int | None) -> np.ndarray:

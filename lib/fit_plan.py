@@ -35,7 +35,8 @@ def plan_fits(board: list[dict[str, Any]], weights: dict[str, float] | None, row
             members, most = single, alone
         served = "blend" if len(members) > 1 else "single"
         costs = {c["algorithm"]: _cost(c, most, threads) for c in members}
-        shares = None if seconds is None else {n: max(LEAST, seconds * cost / sum(costs.values())) for n, cost in costs.items()}
+        each = None if seconds is None else seconds / sum(costs.values())
+        shares = None if each is None else {name: max(LEAST, each * cost) for name, cost in costs.items()}
         return {"served": served, "bag": 1, "grown": True, "seconds": shares,
                 "rows": {c["algorithm"]: _rows(c, most) for c in members}}
     served, bag = "blend" if blended else "single", None
@@ -85,7 +86,7 @@ def rows_affordable(candidate: dict[str, Any], rows: int, seconds: float) -> int
 
 
 def _most_rows(members: list[dict[str, Any]], rows: int, seconds: float | None, threads: int) -> int:
-    """The most rows of grown fits of these members, by quarters less until the time allows it, never below the search."""
+    """The most rows of grown fits of these members: by quarters less until the time allows it, not below the search."""
     most, least = min(rows, MOST_FITTED), max(c["rows_fit"] for c in members)
     while seconds is not None and most > least and sum(_cost(c, most, threads) for c in members) > SAFE * seconds:
         most = max(least, most * 3 // 4)

@@ -101,7 +101,7 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
     return replace(dataset, findings=tuple(found)), facts
 
 
-def draw(frame: pd.DataFrame, most: int | None, target: str) -> tuple[pd.DataFrame, list[Finding]]:
+def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Finding]]:
     """(at most `most` rows of the table in their order, the finding that says so).
 
     Drawn at random with a fixed seed, so that the same table gives the same rows. Rows without a label count too.

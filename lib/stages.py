@@ -39,7 +39,7 @@ def collect(scope: Scope, root: Path, rev: str, budget: float = 0) -> tuple[dict
 
     dataset, facts = intake.collect(scope, root, rev or None)
     print(f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})")
-    frame, found = intake.draw(dataset.frame, most_rows(budget), scope.target)
+    frame, found = intake.draw(dataset.frame, most_rows(budget))
     tell_warnings(found)
     return scope.to_dict(), to_parquet(frame), facts, [f.to_dict() for f in (*dataset.findings, *found)]
 

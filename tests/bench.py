@@ -13,6 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+
 from lib.settings import TRIALS
 from tests.running import ROOT, command, environment
 
@@ -60,20 +62,22 @@ def timed(store: Path, words: list[str], **env: str) -> float:
 
 def compute(trials: int) -> None:
     """The default job without Metaflow: the same stages, two arms at a time, in one process and its two workers."""
-    from lib import intake, runs, stages, tracking
+    from lib import final_stages, intake, runs, stages, tracking
     from lib.algorithms import ALGORITHMS
 
     run = SimpleNamespace(first_run_id="bench", trials=trials, seed=0, threads=1, device="cpu", synthetic_rows=0, started=stages.now())
     scope = intake.resolve_scope({}, ROOT)
     run.problem, run.table, run.source, run.findings = stages.collect(scope, ROOT, "")
-    run.findings, run.labels = stages.validate(run.table, run.problem, run.findings, 0)
-    stages.explore(run.table, run.problem, run.labels, run.findings, run.source, None, 0)
-    run.place, run.contract, run.typed, _ = stages.split(run.table, run.problem, run.labels, 5, 0)
+    run.findings, run.labels, whole = stages.validate(run.table, run.problem, run.findings, 0)
+    stages.explore(run.table, run.problem, run.labels, whole, run.findings, run.source, None, 0)
+    run.origin = np.zeros(len(run.labels["y"]), dtype="int8")
+    run.place, run.contract, run.typed, run.searched, run.search, _ = stages.split(
+        run.table, run.problem, run.labels, whole, 0, 0, run.origin)
     with ProcessPoolExecutor(2) as pool:
         arms = list(pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS]))
-    run.leaderboard, run.winner, run.winner_oof, run.blend, run.served_oof = stages.select(
-        [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)], run.labels, run.place, "auto", None, 2)
-    run.bundle, run.bundle_sha256, about, run.example = stages.evaluate(run, "bench", 2)
+    run.leaderboard, run.winner, run.winner_oof, run.blend, run.served_oof = final_stages.select(
+        [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)], run.labels, run.place, run.searched, "auto", None, 2)
+    run.bundle, run.bundle_sha256, about, run.example, _ = final_stages.evaluate(run, "bench", 2)
     run.evaluation, run.versions, run.finished = about["evaluation"], about["provenance"]["versions"], stages.now()
     run.user, run.options = "bench", {}
     tracking.mirror(runs.record_of("TrainFlow/bench", run), run.bundle, {}, f"sqlite:///{Path.cwd()}/bench.db")

@@ -86,7 +86,7 @@ def test_background_rows_hold_used_columns_as_plain_data():
 def test_contributions_add_up_for_every_algorithm(name):
     typed, y, place, schema = prepared(600)
     candidate, oof = tune(name, typed, y, place, schema, trials=1)
-    bundle = finish(candidate, oof, typed, y, place, schema, SCOPE, {"pathspec": "TrainFlow/1", "md5": "m", "rows": 600})
+    bundle = finish(candidate, oof, typed, y, place, schema, SCOPE, {"pathspec": "TrainFlow/1", "md5": "m", "rows": 600})[0]
     for row in (0, 7):
         case = {n: plain(schema[n], typed[n].iloc[row]) for n in schema.names()}
         found = explain(bundle, case)

@@ -10,9 +10,10 @@ from sklearn.naive_bayes import GaussianNB
 from lib import finalist
 from lib.algorithms import ALGORITHMS, Algorithm
 from lib.bundle import from_bytes, sha256
-from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration
+from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration, judged_scores
 from lib.features import TREES, expand
 from lib.finalist import baselines, finish
+from lib.fit_plan import plan_fits
 from lib.refit import fit_final
 from lib.splits import HOLDOUT, training_rows
 from lib.tuning import tune
@@ -41,7 +42,7 @@ def parts():
 def finished(parts, **changes):
     candidate, oof, typed, y, place, schema = parts
     given = {"typed": typed, "y": y, "truth": None, **changes}
-    return finish(candidate, oof, given["typed"], given["y"], place, schema, SCOPE, dict(PROVENANCE), truth=given["truth"])
+    return finish(candidate, oof, given["typed"], given["y"], place, schema, SCOPE, dict(PROVENANCE), truth=given["truth"])[0]
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_a_blend_is_finished_like_a_single_model(parts):
     other, other_oof = tune("logistic_regression", typed, y, place, schema, trials=1)
     weights = {"naive_bayes": 0.25, "logistic_regression": 0.75}
     mixed_oof = 0.25 * oof + 0.75 * other_oof
-    blended = finish(candidate, mixed_oof, typed, y, place, schema, SCOPE, dict(PROVENANCE), others=[other], weights=weights)
+    blended = finish(candidate, mixed_oof, typed, y, place, schema, SCOPE, dict(PROVENANCE), others=[other], weights=weights)[0]
     rows = training_rows(place)
     alone = [fit_final(c, typed.iloc[rows], y[rows], schema).predict_proba(expand(typed, schema))[:, 1] for c in (candidate, other)]
     expected = calibrate(blended.about["calibration"], 0.25 * alone[0] + 0.75 * alone[1])
@@ -162,3 +163,44 @@ def test_a_blend_is_finished_like_a_single_model(parts):
     assert blended.about["calibration"] == fit_calibration(y[judged], mixed_oof[judged], place[judged])
     held = place == HOLDOUT
     assert blended.about["evaluation"]["auc"]["value"] == pytest.approx(roc_auc_score(y[held], expected[held]))
+
+
+# --- grown: the search saw a small part of the rows ------------------------------------------------------------
+
+
+def grown(parts, **changes):
+    _, _, typed, y, place, schema = parts
+    given = {"typed": typed, "y": y, **changes}
+    trial = {"state": "complete", "auc": 0.7, "fold_scores": [0.7] * 3, "seconds": 1.0}
+    candidate = {"algorithm": "lightgbm", "params": dict(ALGORITHMS["lightgbm"].defaults[0]), "rounds": 20, "max_rows": None,
+                 "rows_fit": 50, "trials": [trial]}
+    oof = np.where(place >= 0, 0.5, np.nan).astype("float32")
+    fits = plan_fits([candidate], None, len(training_rows(place)), None)
+    assert fits["grown"]
+    return finish(candidate, oof, given["typed"], given["y"], place, schema, SCOPE, dict(PROVENANCE), fits=fits)
+
+
+def test_a_grown_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_the_others(parts):
+    _, _, typed, y, place, schema = parts
+    bundle, oof = grown(parts)
+    stop = place == place.max()
+    assert (np.isfinite(oof) == stop).all()
+    assert bundle.about["rows_training"] == len(training_rows(place))
+    assert bundle.about["rows_fitted"] == len(training_rows(place)) - stop.sum()
+    raw = bundle.pipeline.predict_proba(expand(typed[stop], schema))[:, 1]
+    np.testing.assert_allclose(oof[stop], raw, rtol=1e-6)
+    folds = np.arange(stop.sum()) % 3
+    assert bundle.about["calibration"] == fit_calibration(y[stop], oof[stop], folds)
+    labels, q = judged_scores(y, oof, place, bundle.about["calibration"])  # what the page of decisions shows
+    np.testing.assert_array_equal(labels, y[stop])
+    assert bundle.about["threshold"] == choose_threshold(labels, q, 5.0, 1.0, None)
+
+
+def test_held_out_labels_have_no_part_in_a_grown_model(parts):
+    _, _, typed, y, place, _ = parts
+    flipped = np.where(place == HOLDOUT, 1 - y, y).astype("int8")
+    one, two = grown(parts)[0], grown(parts, y=flipped)[0]
+    assert {k: one.about[k] for k in CHOSEN} == {k: two.about[k] for k in CHOSEN}
+    np.testing.assert_array_equal(one.probability(typed), two.probability(typed))
+    moved = np.where(place == place.max(), 1 - y, y).astype("int8")  # the stopping rows do have one
+    assert grown(parts, y=moved)[0].about["threshold"] != one.about["threshold"]

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from lib import runs
 from lib.algorithms import ALGORITHMS
 from lib.bundle import from_bytes
-from lib.stages import NO_TIME
+from lib.final_stages import NO_TIME
 from lib.tables import from_parquet
 from tests.running import ROOT, TINY, open_run, run_flow, run_id
 

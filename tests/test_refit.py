@@ -8,7 +8,8 @@ from lib import refit
 from lib.algorithms import ALGORITHMS
 from lib.bundle import TRUSTED
 from lib.features import expand
-from lib.refit import affordable, average, bag_size, fit_blend, fit_final, rows_affordable, seconds_of
+from lib.fit_plan import affordable, plan_fits, rows_affordable, seconds_of
+from lib.refit import average, bag_size, fit_blend, fit_final
 from lib.splits import training_rows
 from tests.tables import prepared
 
@@ -16,7 +17,7 @@ from tests.tables import prepared
 def candidate(name, rounds=20, seconds=4.0, folds=5):
     trial = {"state": "complete", "auc": 0.8, "fold_scores": [0.8] * folds, "seconds": seconds}
     return {"algorithm": name, "params": dict(ALGORITHMS[name].defaults[0]), "rounds": rounds if ALGORITHMS[name].boosted else None,
-            "max_rows": None, "trials": [trial]}
+            "max_rows": None, "rows_fit": 640, "trials": [trial]}
 
 
 def training():
@@ -110,3 +111,50 @@ def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(mon
     fit_blend([candidate("lightgbm"), candidate("xgboost")], {"lightgbm": 0.5, "xgboost": 0.5}, typed, y, schema, bag=1,
               device="cuda")
     assert placed == [("LGBMClassifier", "cpu"), ("XGBClassifier", "cuda")]
+
+
+# --- grown fits: the search saw a small part of the rows -------------------------------------------------------
+
+
+def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():
+    told = plan_fits([candidate("xgboost"), candidate("lightgbm")], {"xgboost": 0.5, "lightgbm": 0.5}, 1000, None)
+    assert told == {"served": "blend", "bag": None, "grown": False, "seconds": None, "rows": {"xgboost": None, "lightgbm": None}}
+
+
+def test_where_it_saw_few_the_boosted_models_grow_and_the_others_keep_their_bound():
+    board = [candidate("lightgbm"), candidate("adaboost")]
+    told = plan_fits(board, {"lightgbm": 0.5, "adaboost": 0.5}, 1_000_000, None)
+    assert told == {"served": "blend", "bag": 1, "grown": True, "seconds": None,
+                    "rows": {"lightgbm": 1_000_000, "adaboost": ALGORITHMS["adaboost"].max_rows}}
+    assert plan_fits(board, None, 10**8, None)["rows"] == {"lightgbm": 2_000_000}
+    assert not plan_fits([candidate("random_forest")], None, 10**6, None)["grown"]  # it has no rounds to find
+
+
+def test_a_budget_takes_rows_from_a_grown_fit_and_gives_up_the_blend_for_them():
+    board = [candidate("lightgbm", seconds=0.1), candidate("xgboost", seconds=1.0)]  # 31 and 310 microseconds a row
+    weights = {"lightgbm": 0.5, "xgboost": 0.5}
+    rich, poor = (plan_fits(board, weights, 1_000_000, seconds) for seconds in (10_000.0, 40.0))
+    assert (rich["served"], rich["rows"]["xgboost"]) == ("blend", 1_000_000)
+    assert sum(rich["seconds"].values()) == pytest.approx(10_000)
+    assert poor["served"] == "single"
+    assert poor["seconds"] == {"lightgbm": 40.0}
+    assert 500_000 < poor["rows"]["lightgbm"] < 1_000_000
+    assert plan_fits(board, None, 1_000_000, 0.0)["rows"] == {"lightgbm": 640}  # as in the search, and a second
+    assert plan_fits(board, None, 1_000_000, 0.0)["seconds"] == {"lightgbm": 1.0}
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_a_grown_model_stops_by_rows_that_it_does_not_learn_from(name):
+    typed, y, schema = training()
+    half = len(y) // 2
+    stop = typed.iloc[half:], y[half:]
+    grown = fit_final(candidate(name), typed.iloc[:half], y[:half], schema, stop=stop, threads=2)
+    assert 1 <= grown[-1].n_estimators < 400
+    again = skops.io.loads(skops.io.dumps(grown), trusted=list(TRUSTED))
+    served = expand(typed, schema)
+    np.testing.assert_array_equal(again.predict_proba(served), grown.predict_proba(served))
+    plain = fit_final(candidate(name, rounds=grown[-1].n_estimators), typed.iloc[:half], y[:half], schema, bag=1)
+    np.testing.assert_allclose(plain.predict_proba(served), grown.predict_proba(served), atol=1e-6)
+    hurried = fit_final(candidate(name), typed.iloc[:half], y[:half], schema, stop=stop, seconds=0.0)
+    assert hurried[-1].n_estimators == 1
+    assert np.isfinite(hurried.predict_proba(served)).all()

@@ -16,6 +16,7 @@ from lib.splits import (
     default_folds,
     fold_rows,
     join_groups,
+    searched_rows,
     split_rows,
     training_rows,
 )
@@ -256,3 +257,17 @@ def test_a_large_table_judges_on_a_part_and_trains_on_the_rest():
 @pytest.mark.parametrize(("rows", "folds"), [(100, 5), (62_500, 5), (62_501, 3), (10**7, 3)])
 def test_large_tables_get_fewer_folds(rows, folds):
     assert default_folds(rows) == folds
+
+
+def test_a_search_looks_at_all_rows_of_a_small_table_and_at_a_part_of_a_large_one():
+    small = np.array([0, 1, HOLDOUT, TRAIN_ONLY, UNLABELLED], dtype="int8")
+    assert searched_rows(small, 0).tolist() == [0, 1, 3]
+    large = np.repeat(np.array([0, 1, TRAIN_ONLY, HOLDOUT], dtype="int8"), [30_000, 30_000, 500_000, 1000])
+    rows = searched_rows(large, 0)
+    assert (np.diff(rows) > 0).all()
+    assert [int((large[rows] == p).sum()) for p in (0, 1, TRAIN_ONLY, HOLDOUT)] == [30_000, 30_000, 60_000, 0]
+    assert np.array_equal(rows, searched_rows(large, 0))
+    by_time = np.repeat(np.array([ALWAYS_TRAIN, 0, 1, HOLDOUT], dtype="int8"), 100_000)  # all rows are in folds
+    drawn = searched_rows(by_time, 0)
+    assert len(drawn) == 120_000
+    assert set(by_time[drawn].tolist()) == {ALWAYS_TRAIN, 0, 1}
