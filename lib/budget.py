@@ -7,7 +7,7 @@ from lib.splits import MANY_ROWS
 
 # Measured, in seconds: what the steps before the arms take, those after them without the final fits, and those after
 # the step select; each for a small table, and more for each row.
-BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (12.5, 5e-6), (10.0, 4.5e-6)
+BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
 REFITS, REFITS_OF_MANY = 0.15, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
@@ -30,7 +30,7 @@ def after(steps: tuple[float, float], before_arms: float, rows: int) -> float:
     `before_arms` seconds for the steps before the arms.
 
     >>> round(after(AFTER_ARMS, 13.0, 0), 1)
-    25.0
+    27.0
     """
     return before_arms * (steps[0] + steps[1] * rows) / (BEFORE[0] + BEFORE[1] * rows)
 

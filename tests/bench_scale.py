@@ -71,7 +71,7 @@ def measure(folder: Path, rows: int, budget: int) -> dict:
     boosted = [a for a in board if a["trials"] and a["algorithm"] in ("lightgbm", "xgboost")]
     return {"rows": rows, "table_mb": round(in_memory), "wall_s": round(wall, 1),
             "fit_s": round(min(a["trials"][0]["seconds"] for a in boosted), 2),
-            "fitted_rows": max(a["max_rows"] or int(rows * 0.8) for a in boosted), "peak_mb": peak, "store_mb": round(store),
+            "search_rows": max(a["rows_fit"] for a in boosted), "peak_mb": peak, "store_mb": round(store),
             "served": run.data.blend["served"], "winner": run.data.winner, "auc": round(told["auc"]["value"], 4),
             "best_auc": round(best, 4) if best else None, "arms": sum(a["status"] == "ok" for a in board)}
 
