@@ -226,4 +226,4 @@ def test_importance_looks_at_a_sample_of_a_large_table():
     typed = pd.DataFrame({"signal": rng.normal(size=6000)})
     y = (rng.random(6000) < 0.5).astype(int)
     permutation_importance(lambda t: sizes.append(len(t)) or t["signal"].to_numpy(), typed, y, ["signal"], seed=0, repeats=2)
-    assert sizes == [5000] * 3
+    assert sizes == [2500] * 3
