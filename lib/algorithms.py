@@ -148,7 +148,7 @@ def fit(model: Any, x: np.ndarray, y: np.ndarray, types: str, **options: Any) ->
 
 
 def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.ndarray, stop_y: np.ndarray,
-               seconds: float = np.inf) -> int:
+               seconds: float | None = None) -> int:
     """Fit a boosted model until log-loss on the stopping rows has not improved for `PATIENCE` rounds; the best round.
 
     The caller turns the best rounds of all folds into one number for all of them, as lightgbm.cv and xgboost.cv do:
@@ -156,7 +156,7 @@ def fit_rounds(model: Any, x: np.ndarray, y: np.ndarray, types: str, stop_x: np.
     the fit ends with the rounds that it has.
     """
     model.set_params(n_estimators=MAX_ROUNDS)
-    end = time.monotonic() + seconds
+    end = np.inf if seconds is None else time.monotonic() + seconds
     if _is_lightgbm(model):
         from lightgbm import early_stopping
         from lightgbm.callback import EarlyStopException

@@ -49,13 +49,8 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     print(f"   {title('blend'):20} {found['auc_mean']:.4f} ± {found['auc_std']:.4f} (nested; {members})")
     print(f"Served: {served} ({why})")
     found |= {"served": served, "why": why, "fits": fits}
-    best = np.full(len(place), np.nan, dtype="float32")
-    best[searched] = oofs[winner]
-    if served == "single":
-        return leaderboard, winner, best, found, best
-    blended = np.full(len(place), np.nan, dtype="float32")
-    blended[searched] = nested
-    return leaderboard, winner, best, found, blended
+    best = _at(searched, oofs[winner], len(place))
+    return leaderboard, winner, best, found, _at(searched, nested, len(place)) if served == "blend" else best
 
 
 def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str, Any], list[dict], np.ndarray]:
@@ -83,6 +78,13 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
     rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
             for row in example.to_dict("records")]
     return blob, bundle.sha256(blob), finished.about, rows, oof
+
+
+def _at(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """The scores at their positions among `count` rows, NaN at the others."""
+    found = np.full(count, np.nan, dtype="float32")
+    found[rows] = scores
+    return found
 
 
 def _reason(failure: Any) -> str:

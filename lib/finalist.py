@@ -46,14 +46,14 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     learnt = train
     if fits["grown"]:
         stop = np.flatnonzero((place == place.max()) & ~np.isnan(oof))
-        options["stop"] = typed.iloc[stop], y[stop]
+        options["stop"] = expand(typed.iloc[stop], schema), y[stop]
         learnt = subsample(np.setdiff1d(train, stop, assume_unique=True), y, max(c["max_rows"] for c in used), seed)
     rows, labels, limits = typed.iloc[learnt], y[learnt], fits["seconds"]
     pipeline = fit_blend(used, weights, rows, labels, schema, seconds=limits, **options) if weights else fit_final(
         used[0], rows, labels, schema, seconds=(limits or {}).get(used[0]["algorithm"]), **options)
     if fits["grown"]:
         oof = np.full(len(y), np.nan, dtype="float32")
-        oof[stop] = pipeline.predict_proba(expand(options["stop"][0], schema))[:, 1]
+        oof[stop] = pipeline.predict_proba(options["stop"][0])[:, 1]
         members = pipeline.estimators_ if weights else [pipeline]
         used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators)} for c, m in zip(used, members, strict=True)]
     rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]

@@ -22,7 +22,7 @@ def plan_fits(board: list[dict[str, Any]], weights: dict[str, float] | None, row
 
     `board`: the leaderboard, its winner first. `weights` {algorithm: share} of the blend, None to fit the winner
     alone. `rows`: training rows. `seconds` for all final fits, None for no limit. `bag`: seeds of each model, None for
-    all. Where the served models are boosted ones whose search fits had less than `GROWN` of the rows, the fits are
+    all. Where one of the models is boosted and its search fits had less than `GROWN` of the rows, the fits are
     `grown` (`lib.refit.fit_final`, `stop`): one seed, own rounds, and as many rows as the time allows; the blend is
     given up where the winner alone can have more than twice its rows.
     """

@@ -18,20 +18,18 @@ MIN_ROWS_FOR_ID = 50
 _ID_NAME = re.compile(r"(?i:(^|[_\s\-.])(id|uuid|guid|key|index|idx|row_?number|row)$)|[a-z]I[Dd]$")
 
 
-def infer_schema(frame: pd.DataFrame, scope: Scope, labels: tuple[str, str] = ("0", "1")) -> Schema:
-    """The contract of all columns but the target, from these rows only.
+def infer_schema(frame: pd.DataFrame, scope: Scope, labels: tuple[str, str] = ("0", "1"),
+                 rows: np.ndarray | None = None) -> Schema:
+    """The contract of all columns but the target, from these rows only, or from those at the positions `rows`, of which
+    one column at a time is copied, not the table.
 
     `labels` are the target's (negative, positive) texts. `scope.kinds` overrides what the values say; columns
     that the scope names as id, drop or group are kept in the contract but not used.
     """
-    columns = tuple(infer_column(frame[name], str(name), scope) for name in frame.columns if name != scope.target)
-    return Schema(columns, scope.target, *labels)
+    def cells(name: Any) -> pd.Series:
+        return frame[name] if rows is None else frame[name].take(rows).reset_index(drop=True)
 
-
-def infer_schema_of(frame: pd.DataFrame, rows: np.ndarray, scope: Scope, labels: tuple[str, str]) -> Schema:
-    """As `infer_schema` of the rows at these positions; one column at a time is copied, not the table."""
-    columns = tuple(infer_column(frame[name].take(rows).reset_index(drop=True), str(name), scope)
-                    for name in frame.columns if name != scope.target)
+    columns = tuple(infer_column(cells(name), str(name), scope) for name in frame.columns if name != scope.target)
     return Schema(columns, scope.target, *labels)
 
 

@@ -9,12 +9,11 @@ import pandas as pd
 
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds
 from lib.device import place, release, usable
-from lib.features import expand
 from lib.folds import Extra, encode_training, subsample, with_extra
 from lib.schema import Schema
 
 ROWS_BAGGED = 200_000  # rows times seeds of a final fit
-Rows = tuple[pd.DataFrame, np.ndarray]  # typed rows and their labels
+Rows = tuple[pd.DataFrame, np.ndarray]  # `expand`ed rows and their labels
 
 
 def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, schema: Schema, *, seed: int = 0,
@@ -47,8 +46,7 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
 
     if stop is not None and entry.boosted:
         model = place(entry.build(dict(candidate["params"]), seed, threads, types), device)
-        rounds = fit_rounds(model, matrix, y, types, encode.transform(expand(stop[0], schema)), stop[1],
-                            np.inf if seconds is None else seconds)
+        rounds = fit_rounds(model, matrix, y, types, encode.transform(stop[0]), stop[1], seconds)
         return Pipeline([("features", encode), ("model", release(shorten(model, rounds)))])
     count = bag or bag_size(entry, len(y))
     models = Parallel(n_jobs=threads, prefer="threads")(delayed(member)(number) for number in range(count))

@@ -40,7 +40,6 @@ def collect(scope: Scope, root: Path, rev: str, budget: float = 0) -> tuple[dict
     dataset, facts = intake.collect(scope, root, rev or None)
     print(f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})")
     frame, found = intake.draw(dataset.frame, most_rows(budget))
-    tell_warnings(found)
     return scope.to_dict(), to_parquet(frame), facts, [f.to_dict() for f in (*dataset.findings, *found)]
 
 
@@ -106,20 +105,20 @@ def split(table: bytes, problem: dict, labels: dict, whole: str, folds: int, see
     """
     from lib import harvest, intake
     from lib.conform import conform
-    from lib.kinds import infer_schema_of
+    from lib.kinds import infer_schema
     from lib.splits import TRAIN_ONLY, searched_rows, training_rows
 
     frame, scope = from_parquet(table), from_mapping(problem)
     names = (labels["negative"], labels["positive"])
     base = np.flatnonzero(origin == harvest.BASE)
     alone = len(base) == len(frame)
-    schema = from_json(whole) if alone else infer_schema_of(frame, base, scope, names)
+    schema = from_json(whole) if alone else infer_schema(frame, scope, names, base)
     place, found = intake.split(frame if alone else frame.iloc[base], scope, schema, labels["y"][:len(base)], folds,
                                 seed)
     if not alone:
         groups = pd.factorize(frame[scope.group_column])[0] if scope.group_column else None
         place = harvest.place_feedback(place, origin, groups)
-    schema = infer_schema_of(frame, training_rows(place), scope, names)
+    schema = infer_schema(frame, scope, names, training_rows(place))
     typed, _ = conform(frame, schema)
     del frame
     searched = searched_rows(place, seed)

@@ -15,12 +15,9 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
 
 
 def from_parquet(blob: bytes, head: int | None = None) -> pd.DataFrame:
-    """The inverse of `to_parquet`; with `head` only the first rows."""
+    """The inverse of `to_parquet`; with `head` only its first rows, of which there must be one."""
     if head is None:
         return pd.read_parquet(io.BytesIO(blob))
-    import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-    file = ParquetFile(io.BytesIO(blob))
-    first = next(file.iter_batches(batch_size=max(1, head)), None)
-    return (pa.Table.from_batches([first]) if first is not None else file.schema_arrow.empty_table()).to_pandas()
+    return next(ParquetFile(io.BytesIO(blob)).iter_batches(batch_size=head)).to_pandas()

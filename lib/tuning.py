@@ -45,7 +45,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     Out-of-fold probabilities have shape (rows,), NaN outside the folds.
     """
     started = time.monotonic()
-    entry = with_encodings(ALGORITHMS[name], typed, place, schema)
+    entry = adapted(ALGORITHMS[name], typed, place, schema)
     history, best, best_oof = _restore(saved)
     limit = trials if seconds is None else entry.enough
     encoded: dict[str, list[Fold]] = {}
@@ -80,7 +80,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     return candidate, best_oof
 
 
-def with_encodings(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Schema) -> Algorithm:
+def adapted(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Schema) -> Algorithm:
     """The entry as it is for these training rows: its defaults and space by their number, and of the encodings those
     that make a difference on them.
     """

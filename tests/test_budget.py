@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import budget
+from lib import budget, stages
 from lib.algorithms import ALGORITHMS
 from lib.device import place, release, usable
 from lib.findings import Refused
 from lib.intake import check_options, draw
+from lib.scope import Scope
+from lib.tables import from_parquet
 
 ARMS = list(ALGORITHMS)
 
@@ -98,3 +100,17 @@ def test_options_that_are_no_choice_are_all_named():
 
 def test_the_final_fits_get_what_the_last_steps_leave():
     assert budget.seconds_for_fits(60, 40, 10, 0) == pytest.approx(60 - 40 - 10 * 11 / 6.5)
+
+
+def test_a_run_with_a_budget_says_what_it_drew_and_one_without_takes_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(budget, "FEWEST_ROWS", 40)
+    monkeypatch.setattr(budget, "ROWS_A_SECOND", 0)
+    pd.DataFrame({"a": np.arange(100), "y": [0, 1] * 50}).to_csv(tmp_path / "t.csv", index=False)
+    scope = Scope(data=str(tmp_path / "t.csv"), target="y")
+    _, table, facts, found = stages.collect(scope, tmp_path, "", 60)
+    assert len(from_parquet(table)) == 40
+    assert facts["rows"] == 100
+    assert [f["code"] for f in found if f["severity"] == "warning"] == ["rows-drawn"]
+    _, table, _, found = stages.collect(scope, tmp_path, "")
+    assert len(from_parquet(table)) == 100
+    assert "rows-drawn" not in {f["code"] for f in found}

@@ -147,7 +147,7 @@ def test_a_budget_takes_rows_from_a_grown_fit_and_gives_up_the_blend_for_them():
 def test_a_grown_model_stops_by_rows_that_it_does_not_learn_from(name):
     typed, y, schema = training()
     half = len(y) // 2
-    stop = typed.iloc[half:], y[half:]
+    stop = expand(typed.iloc[half:], schema), y[half:]
     grown = fit_final(candidate(name), typed.iloc[:half], y[:half], schema, stop=stop, threads=2)
     assert 1 <= grown[-1].n_estimators < 400
     again = skops.io.loads(skops.io.dumps(grown), trusted=list(TRUSTED))
