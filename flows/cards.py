@@ -150,7 +150,7 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
     if features := bundle_card.get("features"):
         parts += [Markdown("## Features"), *part.feature_tables(features)]
     if len(members := bundle_card.get("members") or []) > 1:
-        parts += [Markdown("## Blend"), Table(
+        parts += [Markdown("## What is averaged"), Table(
             [[part.line_of(title(m["algorithm"])), part.percent(m["weight"]), f"{m['rows_fitted']:,}",
               part.params_text(m["params"])] for m in members], headers=["Algorithm", "Weight", "Rows", "Parameters"])]
     return [*parts, Markdown("## Provenance"), part.fact_table({

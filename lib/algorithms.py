@@ -25,7 +25,8 @@ class Algorithm:
     A parameter `encoding` of the space chooses the style (`lib.features`) in place of `style`.
     `boosted` ones get their rounds (n_estimators) by early stopping. `max_rows` bounds the rows of one fit where more
     cost much time and bring little. Under a budget `share` is the part of the arms' time that this one may take, and
-    `enough` the trials after which it hands the rest on. `bag`: models of different seeds that the final fit averages.
+    `enough` the trials after which it hands the rest on. `bag`: models of different seeds that the final fit averages;
+    `team`: best settings of the search that they are of.
     `large` and `large_space` take the place of `defaults` and of parts of `space` on more than `lib.splits.MANY_ROWS`
     training rows: higher learning rates, and larger trees, for which there are rows enough.
     """
@@ -40,6 +41,7 @@ class Algorithm:
     share: float = 0.2
     enough: int = 10_000
     bag: int = 1
+    team: int = 1
     large: tuple[dict[str, Any], ...] = ()
     large_space: Space = field(default_factory=dict)
 
@@ -112,7 +114,7 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.4, "reg_lambda": 5.0, "extra_trees": False}),
         {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.15, "log"), "num_leaves": (4, 63, "log"),
          "min_child_samples": (5, 100, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=3,
+         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=3, team=3,
         large=({"encoding": NATIVE, "learning_rate": 0.12, "num_leaves": 24, "min_child_samples": 60, "subsample": 0.8,
                 "colsample_bytree": 0.7, "reg_lambda": 3.0, "extra_trees": False},
                {"encoding": NATIVE, "learning_rate": 0.15, "num_leaves": 80, "min_child_samples": 60, "subsample": 0.8,
@@ -129,7 +131,7 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.4, "reg_lambda": 5.0}),
         {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.2, "log"), "max_depth": (2, 8),
          "min_child_weight": (0.5, 30.0, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=3,
+         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=3, team=3,
         large=({"encoding": NATIVE, "learning_rate": 0.15, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.8,
                 "colsample_bytree": 0.7, "reg_lambda": 3.0},
                {"encoding": NATIVE, "learning_rate": 0.2, "max_depth": 8, "min_child_weight": 10.0, "subsample": 0.8,

@@ -14,7 +14,7 @@ from lib.evaluation import evaluate, permutation_importance
 from lib.explain import background
 from lib.features import TREES, expand, plan
 from lib.folds import Extra, encode_training, subsample
-from lib.refit import fit_blend, fit_final
+from lib.refit import fit_blend, fit_final, members
 from lib.schema import Schema
 from lib.scope import Scope
 from lib.splits import HOLDOUT, training_rows
@@ -54,20 +54,20 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     if fits["grown"]:
         oof = np.full(len(y), np.nan, dtype="float32")
         oof[stop] = pipeline.predict_proba(options["stop"][0])[:, 1]
-        members = pipeline.estimators_ if weights else [pipeline]
-        used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators)} for c, m in zip(used, members, strict=True)]
+        parts = pipeline.estimators_ if weights else [pipeline]
+        used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators), "settings": None}
+                for c, m in zip(used, parts, strict=True)]
     rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]
     judged, folds = judged_rows(oof, place)
     calibration = fit_calibration(y[judged], oof[judged], folds)
     _, crossed = judged_scores(y, oof, place, calibration)
     threshold = choose_threshold(y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity)
     recipe = plan(expand(rows, schema), schema)
+    told = [m for c in used for m in members(c, weights[c["algorithm"]] if weights else 1.0, len(learnt), fits["bag"])]
     about = {"algorithm": "blend" if weights else candidate["algorithm"],
              "params": {} if weights else candidate["params"], "rounds": None if weights else used[0]["rounds"],
-             "members": [{"algorithm": c["algorithm"], "weight": weights[c["algorithm"]] if weights else 1.0,
-                          "params": c["params"], "rounds": c["rounds"],
-                          "rows_fitted": min(len(learnt), c["max_rows"] or len(learnt))} for c in used],
-             "rows_fitted": max(min(len(learnt), c["max_rows"] or len(learnt)) for c in used),
+             "members": told,
+             "rows_fitted": max(member["rows_fitted"] for member in told),
              "rows_training": len(train),
              "calibration": calibration, "threshold": threshold,
              "phrases": [scope.negative_phrase, scope.positive_phrase], "scope": scope.to_dict(),

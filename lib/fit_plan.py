@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lib.algorithms import ALGORITHMS
-from lib.refit import bag_size
+from lib.refit import bag_size, settings
 
 MOST_FITTED = 2_000_000  # rows of one final fit: memory; more move the ROC AUC by less than its interval
 GROWN = 0.5            # share of the training rows in a search fit, below which the final fit finds its own rounds
@@ -50,13 +50,14 @@ def plan_fits(board: list[dict[str, Any]], weights: dict[str, float] | None, row
 
 
 def seconds_of(candidate: dict[str, Any], rows: int, bag: int | None = None, threads: int = 1) -> float:
-    """How long `lib.refit.fit_final` of a candidate will take, from its best trial: a fit on all rows for one on all
-    folds but one, `bag` times, with a fifth as much again for encoding and bad luck.
+    """How long `lib.refit.fit_final` of a candidate will take, from the trials of its settings: a fit on all rows for
+    one on all folds but one, `bag` times, with a fifth as much again for encoding and bad luck.
     """
-    best = _best(candidate)
-    folds = len(best["fold_scores"])
-    fits = -(-(bag or bag_size(ALGORITHMS[candidate["algorithm"]], rows)) // threads)
-    return 1.2 * fits * best["seconds"] / max(1, folds - 1)
+    entry = ALGORITHMS[candidate["algorithm"]]
+    best, seconds = _best(candidate), {t["number"]: t["seconds"] for t in candidate["trials"]}
+    chosen = settings(candidate, bag or bag_size(entry, rows))
+    mean = sum(seconds.get(c.get("number"), best["seconds"]) for c in chosen) / len(chosen)
+    return 1.2 * -(-len(chosen) // threads) * mean / max(1, len(best["fold_scores"]) - 1)
 
 
 def affordable(candidates: list[dict[str, Any]], weights: dict[str, float], rows: int, seconds: float,

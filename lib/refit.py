@@ -21,9 +21,10 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
               stop: Rows | None = None, seconds: float | None = None) -> Any:
     """The fitted scikit-learn Pipeline (encoder, model) of a candidate on all given rows; input: `expand`ed rows.
 
-    The model is the average (a soft VotingClassifier) of `bag` fits that differ in their seed, by default as many as
-    `bag_size` says: less variance for the same bias (Breiman 1996, "Bagging predictors", with seeds for resamples).
-    They are fitted on `device` where the algorithm's library can use it, else on the processor.
+    The model is the average (a soft VotingClassifier) of `bag` fits, by default as many as `bag_size` says, which go
+    through the candidate's settings in turn, best first, and differ in their seed: less variance for the same bias
+    (Breiman 1996, "Bagging predictors", with seeds for resamples). Where the settings encode differently it is an
+    average of Pipelines. They are fitted on `device` where the algorithm's library can use it, else on the processor.
 
     With `stop`, rows that are not among the others, a boosted model is fitted once, in `threads` threads, and gets its
     rounds by early stopping on them, for at most `seconds`: the rounds of a search that saw far fewer rows are too few.
@@ -35,22 +36,46 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     kept = subsample(np.arange(len(y)), y, candidate["max_rows"], seed)
     typed, y = with_extra(typed.iloc[kept] if len(kept) < len(y) else typed, y[kept], extra, -1)
     device, _ = usable(device, candidate["algorithm"])
-    style = candidate["params"].get("encoding", entry.style)
-    matrix, encode, types = encode_training(style, typed, y, schema, seed)
-
-    def member(number: int) -> Any:
-        model = place(entry.build(dict(candidate["params"]), seed + number, 1, types), device)
-        if candidate["rounds"] is not None:
-            model.set_params(n_estimators=candidate["rounds"])
-        return release(fit(model, matrix, y, types))
-
     if stop is not None and entry.boosted:
+        style = candidate["params"].get("encoding", entry.style)
+        matrix, encode, types = encode_training(style, typed, y, schema, seed)
         model = place(entry.build(dict(candidate["params"]), seed, threads, types), device)
         rounds = fit_rounds(model, matrix, y, types, encode.transform(stop[0]), stop[1], seconds)
         return Pipeline([("features", encode), ("model", release(shorten(model, rounds)))])
-    count = bag or bag_size(entry, len(y))
-    models = Parallel(n_jobs=threads, prefer="threads")(delayed(member)(number) for number in range(count))
-    return Pipeline([("features", encode), ("model", models[0] if count == 1 else average(models, [1.0] * count))])
+
+    def member(number: int, matrix: np.ndarray, types: str) -> Any:
+        model = place(entry.build(dict(chosen[number]["params"]), seed + number, 1, types), device)
+        if chosen[number]["rounds"] is not None:
+            model.set_params(n_estimators=chosen[number]["rounds"])
+        return release(fit(model, matrix, y, types))
+
+    chosen = settings(candidate, bag or bag_size(entry, len(kept)))
+    styles: dict[str, list[int]] = {}
+    for number, setting in enumerate(chosen):
+        styles.setdefault(setting["params"].get("encoding", entry.style), []).append(number)
+    pipelines = []
+    for style, numbers in styles.items():
+        matrix, encode, types = encode_training(style, typed, y, schema, seed)
+        models = Parallel(n_jobs=threads, prefer="threads")(delayed(member)(n, matrix, types) for n in numbers)
+        pipelines.append(Pipeline([("features", encode), ("model", average(models, [1.0] * len(models)))]))
+    return average(pipelines, [len(numbers) for numbers in styles.values()])
+
+
+def settings(candidate: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """{params, rounds} of each of `count` fits of a candidate: its settings in turn, best first."""
+    known = candidate.get("settings") or [candidate]  # candidates of older runs have one
+    return [known[number % len(known)] for number in range(count)]
+
+
+def members(candidate: dict[str, Any], weight: float, rows: int, bag: int | None) -> list[dict[str, Any]]:
+    """{algorithm, weight, params, rounds, rows_fitted} of each different setting that `fit_final` fits on at most
+    `rows` rows; together they weigh `weight`.
+    """
+    rows = min(rows, candidate["max_rows"] or rows)
+    chosen = settings(candidate, bag or bag_size(ALGORITHMS[candidate["algorithm"]], rows))
+    return [{"algorithm": candidate["algorithm"], "weight": weight * chosen.count(one) / len(chosen),
+             "params": one["params"], "rounds": one["rounds"], "rows_fitted": rows}
+            for number, one in enumerate(chosen) if one not in chosen[:number]]
 
 
 def fit_blend(candidates: list[dict[str, Any]], weights: dict[str, float], typed: pd.DataFrame, y: np.ndarray,
@@ -77,7 +102,11 @@ def bag_size(entry: Algorithm, rows: int) -> int:
 
 
 def average(models: list[Any], weights: list[float]) -> Any:
-    """A soft VotingClassifier of fitted models for the classes 0 and 1: their weighted mean probability."""
+    """A soft VotingClassifier of fitted models for the classes 0 and 1: their weighted mean probability; a single
+    model as it is.
+    """
+    if len(models) == 1:
+        return models[0]
     from sklearn.ensemble import VotingClassifier
     from sklearn.preprocessing import LabelEncoder
 

@@ -154,12 +154,13 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
         depends = checkpoints.key(run.source["md5"], run.source.get("feedback", {}).get("md5"), run.problem, run.place,
                                   run.seed, run.synthetic_rows,
                                   [list(entry.defaults), dict(entry.space), entry.max_rows, list(entry.large),
-                                   dict(entry.large_space)])
+                                   dict(entry.large_space), entry.team])
         return f"{run.first_run_id}/{arm}/{depends}"
 
     def rival() -> float | None:  # asked under a budget only: what others have reached depends on the clock
         reached = [trial["auc"] for other in ALGORITHMS if other != name
-                   for trial, oof in checkpoints.load(storage, place_of(other)) if oof is not None]
+                   for trial, _ in checkpoints.load(storage, place_of(other), scores=False)
+                   if trial["state"] == "complete"]
         return max(reached, default=None)
 
     path = place_of(name)

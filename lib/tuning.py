@@ -14,11 +14,13 @@ from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
 from lib.device import place as place_on
 from lib.features import encodings
 from lib.folds import Extra, Fold, encode_folds
+from lib.refit import bag_size
 from lib.schema import Schema
 from lib.settings import TRIALS
 from lib.splits import MANY_ROWS, fold_rows, training_rows
 
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
+Scored = tuple[dict[str, Any], np.ndarray]  # a trial and its out-of-fold probabilities
 FIRST_TRIAL = 0.3   # share of the seconds that the first trial may take where the rows must be fewer for that
 QUIET_TRIALS = 4  # trials before pruning starts
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which the folds are kept in each encoding that was tried
@@ -40,20 +42,23 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     `extra(typed rows, y, fold)` gives rows that are added to training parts only. `save` is called after each trial,
     `report` after each fold.
 
-    The candidate is JSON-ready: algorithm, params, rounds, auc_mean, auc_std, fold_scores, trials, seconds,
-    max_rows, rows_fit (most rows of a fit).
+    The candidate is JSON-ready: algorithm, params, rounds, auc_mean, auc_std, fold_scores, settings, trials, seconds,
+    max_rows, rows_fit (most rows of a fit). `settings`: number, params and rounds of the entry's `team` best trials,
+    best first, fewer on large tables (`lib.refit.bag_size`); what it is worth is the worth of the mean of their
+    out-of-fold probabilities. `params` and `rounds` are those of the best.
     Out-of-fold probabilities have shape (rows,), NaN outside the folds.
     """
     started = time.monotonic()
     entry = adapted(ALGORITHMS[name], typed, place, schema)
-    history, best, best_oof = _restore(saved)
+    team = max(1, min(entry.team, bag_size(entry, len(training_rows(place)))))
+    history, best = _restore(saved, team)
     limit = trials if seconds is None else entry.enough
     encoded: dict[str, list[Fold]] = {}
     max_rows = history[0]["max_rows"] if history else entry.max_rows
     if seconds is not None and not history:
         max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, device, max_rows)
     while len(history) < limit and not _spent(history, started, seconds):
-        if seconds is not None and best and len(history) >= len(entry.defaults) and _hopeless(best, rival()):
+        if seconds is not None and best and len(history) >= len(entry.defaults) and _hopeless(best[0][0], rival()):
             break
         asked = _ask(entry, history, seed)
         style = asked.params.get("encoding", entry.style)
@@ -61,23 +66,26 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
             if typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
                 encoded.clear()
             encoded[style] = list(encode_folds(style, typed, y, place, schema, seed, extra, max_rows))
+        reached = best[0][0]["auc"] if best else None
+        deadline = started + seconds if seconds is not None and history else None
         trial, oof = _run_trial(entry, asked, encoded[style], history, len(y), seed, threads, device, max_rows, limit,
-                                best, report, started + seconds if seconds is not None and history else None)
+                                reached, report, deadline)
         if trial is None:
             break
-        improved = trial["state"] == "complete" and (best is None or trial["auc"] > best["auc"])
-        save(trial, oof if improved else None)
+        if trial["state"] == "complete":
+            best = _among(best, trial, oof, team)
+        save(trial, oof if any(kept is trial for kept, _ in best) else None)
         history.append(trial)
-        if improved:
-            best, best_oof = trial, oof
-    if best is None or best_oof is None:
+    if not best:
         raise RuntimeError(f"{name}: no trial of {len(history)} came to an end")
-    candidate = {"algorithm": name, "status": "ok", "params": best["params"], "rounds": best["rounds"],
-                 "auc_mean": best["auc"], "auc_std": float(np.std(best["fold_scores"], ddof=1)),
-                 "fold_scores": best["fold_scores"], "seconds": sum(t["seconds"] for t in history),
-                 "max_rows": best["max_rows"], "trials": history, "error": "",
-                 "rows_fit": min(max(len(rows) for rows, _ in fold_rows(place)), best["max_rows"] or len(y))}
-    return candidate, best_oof
+    first, joint = best[0][0], np.mean([oof for _, oof in best], axis=0)
+    scores = [_auc(y[valid], joint[valid]) for _, valid in fold_rows(place)]
+    candidate = {"algorithm": name, "status": "ok", "params": first["params"], "rounds": first["rounds"],
+                 "auc_mean": float(np.mean(scores)), "auc_std": float(np.std(scores, ddof=1)), "fold_scores": scores,
+                 "settings": [{key: trial[key] for key in ("number", "params", "rounds")} for trial, _ in best],
+                 "seconds": sum(t["seconds"] for t in history), "max_rows": max_rows, "trials": history, "error": "",
+                 "rows_fit": min(max(len(rows) for rows, _ in fold_rows(place)), max_rows or len(y))}
+    return candidate, joint
 
 
 def adapted(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Schema) -> Algorithm:
@@ -95,14 +103,14 @@ def adapted(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Sc
 
 
 def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[dict[str, Any]], rows: int, seed: int,
-               threads: int, device: str, max_rows: int | None, limit: int, best: dict[str, Any] | None,
+               threads: int, device: str, max_rows: int | None, limit: int, best: float | None,
                report: Callable[[dict[str, Any]], None],
                deadline: float | None) -> tuple[dict[str, Any] | None, np.ndarray]:
     """(trial, out-of-fold probabilities); (None, ...) when the deadline passed between two folds."""
     began, number = time.monotonic(), len(history)
     params = dict(asked.params)
     models, rounds, scores, pruned = [], [], [], False
-    told = {"trial": number, "of": limit, "folds": len(folds), "best": best["auc"] if best else None}
+    told = {"trial": number, "of": limit, "folds": len(folds), "best": best}
     for step, fold in enumerate(folds):
         model, stopped = _fit_fold(entry, params, fold, seed, threads, device)
         models.append(model)
@@ -167,17 +175,23 @@ def _distribution(span: tuple | list) -> Any:
     return kind(span[0], span[1], log=len(span) > 2)
 
 
-def _restore(saved: Iterable[tuple[dict[str, Any], np.ndarray | None]]) -> tuple[list, dict | None, np.ndarray | None]:
-    """(history, best trial, its out-of-fold probabilities) from the unbroken run of saved trials."""
+def _restore(saved: Iterable[tuple[dict[str, Any], np.ndarray | None]],
+             team: int) -> tuple[list[dict[str, Any]], list[Scored]]:
+    """(history, the best `team` trials) from the unbroken run of saved trials."""
     history: list[dict[str, Any]] = []
-    best, best_oof = None, None
+    best: list[Scored] = []
     for trial, oof in saved:
         if trial["number"] != len(history):
             break
         history.append(trial)
         if oof is not None:
-            best, best_oof = trial, oof
-    return history, best, best_oof
+            best = _among(best, trial, oof, team)
+    return history, best
+
+
+def _among(best: list[Scored], trial: dict[str, Any], oof: np.ndarray, team: int) -> list[Scored]:
+    """The best `team` trials, best first, when this one has come to an end; of equal ones the earlier is better."""
+    return sorted([*best, (trial, oof)], key=lambda scored: -scored[0]["auc"])[:team]
 
 
 def _spent(history: list[dict[str, Any]], started: float, seconds: float | None) -> bool:

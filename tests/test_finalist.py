@@ -171,7 +171,7 @@ def test_a_blend_is_finished_like_a_single_model(parts):
 def grown(parts, **changes):
     _, _, typed, y, place, schema = parts
     given = {"typed": typed, "y": y, **changes}
-    trial = {"state": "complete", "auc": 0.7, "fold_scores": [0.7] * 3, "seconds": 1.0}
+    trial = {"number": 0, "state": "complete", "auc": 0.7, "fold_scores": [0.7] * 3, "seconds": 1.0}
     candidate = {"algorithm": "lightgbm", "params": dict(ALGORITHMS["lightgbm"].defaults[0]), "rounds": 20, "max_rows": None,
                  "rows_fit": 50, "trials": [trial]}
     oof = np.where(place >= 0, 0.5, np.nan).astype("float32")

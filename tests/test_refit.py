@@ -15,7 +15,7 @@ from tests.tables import prepared
 
 
 def candidate(name, rounds=20, seconds=4.0, folds=5):
-    trial = {"state": "complete", "auc": 0.8, "fold_scores": [0.8] * folds, "seconds": seconds}
+    trial = {"number": 0, "state": "complete", "auc": 0.8, "fold_scores": [0.8] * folds, "seconds": seconds}
     return {"algorithm": name, "params": dict(ALGORITHMS[name].defaults[0]), "rounds": rounds if ALGORITHMS[name].boosted else None,
             "max_rows": None, "rows_fit": 640, "trials": [trial]}
 
