@@ -384,7 +384,7 @@ def test_an_unknown_classifier_behind_a_known_encoder_is_asked_with_its_matrix(n
 
 def test_a_hard_vote_has_no_probabilities():
     typed, _, schema = learnt()
-    model = average([fitted("lightgbm")], [1.0])
+    model = average([fitted("lightgbm")] * 2, [1.0, 1.0])
     model.voting = "hard"
     with pytest.raises(AttributeError, match=r"predict_proba"):
         direct(model)(columns_of(typed, schema))

@@ -7,9 +7,10 @@ import skops.io
 from lib import refit
 from lib.algorithms import ALGORITHMS
 from lib.bundle import TRUSTED
-from lib.features import expand
+from lib.direct import direct
+from lib.features import ONE_HOT, expand, expand_columns
 from lib.fit_plan import affordable, plan_fits, rows_affordable, seconds_of
-from lib.refit import average, bag_size, fit_blend, fit_final
+from lib.refit import average, bag_size, fit_blend, fit_final, members
 from lib.splits import training_rows
 from tests.tables import prepared
 
@@ -37,6 +38,37 @@ def test_a_bag_is_the_mean_of_fits_that_differ_in_their_seed():
     encoded = alone[0][0].transform(served)
     np.testing.assert_allclose(bag, np.mean([m.predict_proba(encoded)[:, 1] for m in members], axis=0))
     assert np.ptp([m.predict_proba(encoded)[0, 1] for m in members]) > 0
+
+
+def three(name="lightgbm"):
+    """A candidate of three settings, in two encodings."""
+    base = dict(ALGORITHMS[name].defaults[0])
+    varied = [base, {**base, "encoding": ONE_HOT, "learning_rate": 0.1}, {**base, "learning_rate": 0.15}]
+    settings = [{"number": n, "params": params, "rounds": 20 + n} for n, params in enumerate(varied)]
+    return {**candidate(name), "params": base, "rounds": 20, "settings": settings}
+
+
+@pytest.mark.parametrize("bag", [1, 2, 3, 4])
+def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_own(bag):
+    typed, y, schema = training()
+    served, found = expand(typed, schema), three()
+    alone = [fit_final({**candidate("lightgbm"), **found["settings"][n % 3]}, typed, y, schema, seed=n, bag=1) for n in range(bag)]
+    model = fit_final(found, typed, y, schema, bag=bag)
+    expected = np.mean([one.predict_proba(served)[:, 1] for one in alone], axis=0)
+    np.testing.assert_allclose(model.predict_proba(served)[:, 1], expected)
+    columns = expand_columns({name: typed[name].array for name in typed}, schema)
+    np.testing.assert_allclose(direct(model)(columns), expected, rtol=1e-6)
+
+
+def test_what_is_said_of_a_final_fit_names_each_setting_once_with_its_weight():
+    found = three() | {"max_rows": 100}
+    told = members(found, 0.6, 1000, None)
+    assert [(m["params"], m["rounds"], m["rows_fitted"]) for m in told] == [
+        (s["params"], s["rounds"], 100) for s in found["settings"]]
+    assert [m["weight"] for m in told] == pytest.approx([0.2, 0.2, 0.2])
+    assert [m["weight"] for m in members(found, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
+    assert [m["rounds"] for m in members(found, 1.0, 1000, 1)] == [20]
+    assert len(members(candidate("lightgbm"), 1.0, 1000, None)) == 1  # of an older run: three seeds of one setting
 
 
 def test_threads_do_not_change_a_bag():
@@ -80,6 +112,13 @@ def test_large_tables_are_bagged_less(rows, bag):
 def test_the_time_of_a_final_fit_is_told_from_the_best_trial():
     assert seconds_of(candidate("xgboost", seconds=8.0), 1000, bag=1) == pytest.approx(1.2 * 8 / 4)
     assert seconds_of(candidate("xgboost", seconds=8.0), 1000, threads=2) == pytest.approx(2 * 1.2 * 8 / 4)
+
+
+def test_the_time_of_several_settings_is_their_own():
+    found = three()
+    found["trials"] = [{**found["trials"][0], "number": n, "seconds": seconds} for n, seconds in enumerate((8.0, 2.0, 5.0))]
+    assert seconds_of(found, 1000, bag=1) == pytest.approx(1.2 * 8 / 4)
+    assert seconds_of(found, 1000) == pytest.approx(1.2 * 15 / 4)
 
 
 def test_what_cannot_be_fitted_in_time_is_left_out():

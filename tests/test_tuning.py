@@ -188,6 +188,28 @@ def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
     np.testing.assert_array_equal([s for _, s in kept if s is not None][-1], oof)
 
 
+def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
+    typed, y, place, schema = prepared()
+    kept = []
+    candidate, oof = tune("lightgbm", typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof)))
+    best = sorted((t for t in candidate["trials"] if t["state"] == "complete"), key=lambda t: -t["auc"])[:3]
+    assert candidate["settings"] == [{key: t[key] for key in ("number", "params", "rounds")} for t in best]
+    assert (candidate["params"], candidate["rounds"]) == (best[0]["params"], best[0]["rounds"])
+    scores = {trial["number"]: scores for trial, scores in kept}
+    np.testing.assert_allclose(oof, np.mean([scores[t["number"]] for t in best], axis=0), rtol=1e-6)
+    by_fold = [roc_auc_score(y[place == fold], oof[place == fold]) for fold in range(3)]
+    assert candidate["fold_scores"] == pytest.approx(by_fold)
+    assert candidate["auc_mean"] == pytest.approx(np.mean(by_fold))
+    same((candidate, oof), tune("lightgbm", typed, y, place, schema, trials=6, saved=kept[:4]))
+
+
+def test_an_arm_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
+    monkeypatch.setattr("lib.refit.ROWS_BAGGED", 700)  # of 320 training rows: two
+    typed, y, place, schema = prepared()
+    assert len(tune("lightgbm", typed, y, place, schema, trials=4)[0]["settings"]) == 2
+    assert len(tune("random_forest", typed, y, place, schema, trials=2)[0]["settings"]) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_each_algorithm_continues_as_if_undisturbed(name):
