@@ -14,7 +14,7 @@ from lib.evaluation import evaluate, permutation_importance
 from lib.explain import background
 from lib.features import TREES, expand, plan
 from lib.folds import Extra, encode_training, subsample
-from lib.refit import fit_blend, fit_final, members
+from lib.refit import average, fit_final, members
 from lib.schema import Schema
 from lib.scope import Scope
 from lib.splits import HOLDOUT, training_rows
@@ -38,39 +38,22 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     `fits`: `lib.fit_plan.plan_fits`. Where it is `grown`, the rows of the last fold that the search has scored are
     not fitted on: rounds, calibration and threshold come from them, scored by the final model itself.
     """
-    fits = fits or {"grown": False, "bag": None, "seconds": None, "rows": {}}
     train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
-    options: dict[str, Any] = {"seed": seed, "threads": threads, "extra": extra, "bag": fits["bag"], "device": device}
-    used = [c for c in (candidate, *others) if weights and c["algorithm"] in weights] or [candidate]
-    used = [{**c, "max_rows": fits["rows"].get(c["algorithm"], c["max_rows"])} for c in used]
-    learnt = train
-    if fits["grown"]:
-        stop = np.flatnonzero((place == place.max()) & ~np.isnan(oof))
-        options["stop"] = expand(typed.iloc[stop], schema), y[stop]
-        learnt = subsample(np.setdiff1d(train, stop, assume_unique=True), y, max(c["max_rows"] for c in used), seed)
-    rows, labels, limits = typed.iloc[learnt], y[learnt], fits["seconds"]
-    pipeline = fit_blend(used, weights, rows, labels, schema, seconds=limits, **options) if weights else fit_final(
-        used[0], rows, labels, schema, seconds=(limits or {}).get(used[0]["algorithm"]), **options)
-    if fits["grown"]:
-        oof = np.full(len(y), np.nan, dtype="float32")
-        oof[stop] = pipeline.predict_proba(options["stop"][0])[:, 1]
-        parts = pipeline.estimators_ if weights else [pipeline]
-        used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators), "settings": None}
-                for c, m in zip(used, parts, strict=True)]
+    pipeline, told, oof = _fitted((candidate, *others), oof, typed, y, place, schema, weights,
+                                  fits or {"grown": False, "bag": None, "seconds": None, "rows": {}}, seed=seed,
+                                  threads=threads, extra=extra, device=device)
     rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]
     judged, folds = judged_rows(oof, place)
     calibration = fit_calibration(y[judged], oof[judged], folds)
     _, crossed = judged_scores(y, oof, place, calibration)
     threshold = choose_threshold(y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity)
     recipe = plan(expand(rows, schema), schema)
-    told = [m for c in used for m in members(c, weights[c["algorithm"]] if weights else 1.0, len(learnt), fits["bag"])]
     about = {"algorithm": "blend" if weights else candidate["algorithm"],
-             "params": {} if weights else candidate["params"], "rounds": None if weights else used[0]["rounds"],
-             "members": told,
-             "rows_fitted": max(member["rows_fitted"] for member in told),
-             "rows_training": len(train),
-             "calibration": calibration, "threshold": threshold,
-             "phrases": [scope.negative_phrase, scope.positive_phrase], "scope": scope.to_dict(),
+             "params": {} if weights else candidate["params"], "rounds": None if weights else told[0]["rounds"],
+             "members": told, "rows_fitted": max(member["rows_fitted"] for member in told),
+             "rows_training": len(train), "calibration": calibration,
+             "threshold": threshold, "phrases": [scope.negative_phrase, scope.positive_phrase],
+             "scope": scope.to_dict(),
              "features": {k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},
              "reference": {**reference(rows, schema, crossed), "rows": len(train)},
              "background": background(rows, schema, seed), "provenance": provenance, "evaluation": {}}
@@ -87,6 +70,34 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
                                                   threads=threads)
     about["evaluation"] = report
     return bundle, oof
+
+
+def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray,
+            place: np.ndarray, schema: Schema, weights: dict[str, float] | None, fits: Mapping[str, Any],
+            **options: Any) -> tuple[Any, list[dict[str, Any]], np.ndarray]:
+    """(fitted pipeline of the first candidate or of the blend, its `lib.refit.members`, out-of-fold probabilities).
+
+    `options` as `lib.refit.fit_final`.
+    """
+    used = [c for c in candidates if weights and c["algorithm"] in weights] or [candidates[0]]
+    used = [{**c, "max_rows": fits["rows"].get(c["algorithm"], c["max_rows"])} for c in used]
+    learnt, limits = training_rows(place), fits["seconds"] or {}
+    if fits["grown"]:
+        stop = np.flatnonzero((place == place.max()) & ~np.isnan(oof))
+        options["stop"] = expand(typed.iloc[stop], schema), y[stop]
+        learnt = subsample(np.setdiff1d(learnt, stop, assume_unique=True), y, max(c["max_rows"] for c in used),
+                           options["seed"])
+    rows, labels, bag = typed.iloc[learnt], y[learnt], fits["bag"]
+    fitted = [fit_final(c, rows, labels, schema, bag=bag, seconds=limits.get(c["algorithm"]), **options) for c in used]
+    shares = [weights[c["algorithm"]] if weights else 1.0 for c in used]
+    pipeline = average(fitted, shares)
+    if fits["grown"]:
+        oof = np.full(len(y), np.nan, dtype="float32")
+        oof[stop] = pipeline.predict_proba(options["stop"][0])[:, 1]
+        used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators), "settings": None}
+                for c, m in zip(used, fitted, strict=True)]
+    told = [m for c, share in zip(used, shares, strict=True) for m in members(c, share, len(learnt), bag)]
+    return pipeline, told, oof
 
 
 def baselines(typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from lib.algorithms import ALGORITHMS
@@ -27,22 +28,20 @@ def plan_fits(board: list[dict[str, Any]], weights: dict[str, float] | None, row
     given up where the winner alone can have more than twice its rows.
     """
     single, members = board[:1], [c for c in board if c["algorithm"] in (weights or {})] or board[:1]
-    blended = len(members) > 1
-    if any(ALGORITHMS[c["algorithm"]].boosted and c["rows_fit"] < GROWN * rows for c in members):
+    if _grows(members, rows) and 2 * _most_rows(members, rows, seconds, threads) < _most_rows(single, rows, seconds,
+                                                                                           threads):
+        members = single
+    served, bag = "blend" if len(members) > 1 else "single", None
+    if _grows(members, rows):
         most = _most_rows(members, rows, seconds, threads)
-        alone = _most_rows(single, rows, seconds, threads)
-        if blended and 2 * most < alone:
-            members, most = single, alone
-        served = "blend" if len(members) > 1 else "single"
         costs = {c["algorithm"]: _cost(c, most, threads) for c in members}
         each = None if seconds is None else seconds / sum(costs.values())
         shares = None if each is None else {name: max(LEAST, each * cost) for name, cost in costs.items()}
         return {"served": served, "bag": 1, "grown": True, "seconds": shares,
                 "rows": {c["algorithm"]: _rows(c, most) for c in members}}
-    served, bag = "blend" if blended else "single", None
     if seconds is not None:
-        served, bag = affordable(board, {c["algorithm"]: 1.0 for c in members}, rows, seconds, threads)
-        served = served if blended else "single"
+        told, bag = affordable(board, [c["algorithm"] for c in members], rows, seconds, threads)
+        served = told if len(members) > 1 else "single"
     found = {c["algorithm"]: c["max_rows"] for c in (members if served == "blend" else single)}
     if seconds is not None and served == "single":
         found = {single[0]["algorithm"]: rows_affordable(single[0], rows, seconds)}
@@ -60,10 +59,12 @@ def seconds_of(candidate: dict[str, Any], rows: int, bag: int | None = None, thr
     return 1.2 * -(-len(chosen) // threads) * mean / max(1, len(best["fold_scores"]) - 1)
 
 
-def affordable(candidates: list[dict[str, Any]], weights: dict[str, float], rows: int, seconds: float,
+def affordable(candidates: list[dict[str, Any]], names: Collection[str], rows: int, seconds: float,
                threads: int = 1) -> tuple[str, int | None]:
-    """("blend" or "single", seeds per model or None for all): the most of `weights` that can be fitted in `seconds`."""
-    chosen = [c for c in candidates if c["algorithm"] in weights]
+    """("blend" or "single", seeds per model or None for all): the most of the blend of the candidates of these `names`
+    that can be fitted in `seconds`.
+    """
+    chosen = [c for c in candidates if c["algorithm"] in names]
     for what, some in (("blend", chosen), ("single", candidates[:1])):
         for bag in (None, 1):
             if sum(seconds_of(c, rows, bag, threads) for c in some) <= seconds:
@@ -84,6 +85,10 @@ def rows_affordable(candidate: dict[str, Any], rows: int, seconds: float) -> int
     per_row = best["seconds"] / (len(best["fold_scores"]) * searched)
     reach = max(searched, int(0.5 * seconds / per_row))
     return None if reach >= min(rows, bound or rows) and bound is None else min(reach, bound or reach)
+
+
+def _grows(members: list[dict[str, Any]], rows: int) -> bool:
+    return any(ALGORITHMS[c["algorithm"]].boosted and c["rows_fit"] < GROWN * rows for c in members)
 
 
 def _most_rows(members: list[dict[str, Any]], rows: int, seconds: float | None, threads: int) -> int:

@@ -78,16 +78,6 @@ def members(candidate: dict[str, Any], weight: float, rows: int, bag: int | None
             for number, one in enumerate(chosen) if one not in chosen[:number]]
 
 
-def fit_blend(candidates: list[dict[str, Any]], weights: dict[str, float], typed: pd.DataFrame, y: np.ndarray,
-              schema: Schema, seconds: dict[str, float] | None = None, **options: Any) -> Any:
-    """The fitted candidates that `weights` {algorithm: share} names, averaged so; `options` as `fit_final`, `seconds`
-    by algorithm.
-    """
-    chosen = [c for c in candidates if c["algorithm"] in weights]
-    fitted = [fit_final(c, typed, y, schema, seconds=(seconds or {}).get(c["algorithm"]), **options) for c in chosen]
-    return average(fitted, [weights[c["algorithm"]] for c in chosen])
-
-
 def shorten(model: Any, rounds: int) -> Any:
     """A boosted model that early stopping has ended, which from now on predicts with its first `rounds` rounds."""
     model.set_params(n_estimators=rounds)

@@ -10,7 +10,7 @@ from lib.bundle import TRUSTED
 from lib.direct import direct
 from lib.features import ONE_HOT, expand, expand_columns
 from lib.fit_plan import affordable, plan_fits, rows_affordable, seconds_of
-from lib.refit import average, bag_size, fit_blend, fit_final, members
+from lib.refit import average, bag_size, fit_final, members
 from lib.splits import training_rows
 from tests.tables import prepared
 
@@ -52,9 +52,15 @@ def three(name="lightgbm"):
 def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_own(bag):
     typed, y, schema = training()
     served, found = expand(typed, schema), three()
-    alone = [fit_final({**candidate("lightgbm"), **found["settings"][n % 3]}, typed, y, schema, seed=n, bag=1) for n in range(bag)]
+
+    def alone(number):
+        """The last of `number` + 1 seeds of one setting."""
+        seeds = fit_final(found | {"settings": [found["settings"][number % 3]]}, typed, y, schema, bag=number + 1)
+        last = seeds[-1].estimators_[-1] if number else seeds[-1]
+        return last.predict_proba(seeds[0].transform(served))[:, 1]
+
     model = fit_final(found, typed, y, schema, bag=bag)
-    expected = np.mean([one.predict_proba(served)[:, 1] for one in alone], axis=0)
+    expected = np.mean([alone(number) for number in range(bag)], axis=0)
     np.testing.assert_allclose(model.predict_proba(served)[:, 1], expected)
     columns = expand_columns({name: typed[name].array for name in typed}, schema)
     np.testing.assert_allclose(direct(model)(columns), expected, rtol=1e-6)
@@ -81,11 +87,10 @@ def test_threads_do_not_change_a_bag():
 def test_a_blend_is_the_weighted_mean_of_its_members_and_survives_the_file():
     typed, y, schema = training()
     served = expand(typed, schema)
-    two = [candidate("lightgbm"), candidate("logistic_regression"), candidate("xgboost")]
-    weights = {"logistic_regression": 0.25, "lightgbm": 0.75}
-    blend = fit_blend(two, weights, typed, y, schema, bag=2)
-    parts = {c["algorithm"]: fit_final(c, typed, y, schema, bag=2).predict_proba(served)[:, 1] for c in two[:2]}
-    expected = 0.75 * parts["lightgbm"] + 0.25 * parts["logistic_regression"]
+    two = [fit_final(candidate(name), typed, y, schema, bag=2) for name in ("lightgbm", "logistic_regression")]
+    blend = average(two, [0.75, 0.25])
+    boosted, linear = (model.predict_proba(served)[:, 1] for model in two)
+    expected = 0.75 * boosted + 0.25 * linear
     np.testing.assert_allclose(blend.predict_proba(served)[:, 1], expected)
     again = skops.io.loads(skops.io.dumps(blend), trusted=list(TRUSTED))
     np.testing.assert_allclose(again.predict_proba(served)[:, 1], expected)
@@ -142,13 +147,13 @@ def test_a_final_fit_takes_more_rows_than_the_search_could_afford():
 
 
 def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(monkeypatch):
-    """A blend may hold XGBoost on an accelerator beside a LightGBM whose build has none."""
+    """XGBoost may be fitted on an accelerator beside a LightGBM whose build has none."""
     placed = []
     monkeypatch.setattr(refit, "usable", lambda asked, name: (asked, "") if name == "xgboost" else ("cpu", "no"))
     monkeypatch.setattr(refit, "place", lambda model, device: placed.append((type(model).__name__, device)) or model)
     typed, y, schema = training()
-    fit_blend([candidate("lightgbm"), candidate("xgboost")], {"lightgbm": 0.5, "xgboost": 0.5}, typed, y, schema, bag=1,
-              device="cuda")
+    for name in ("lightgbm", "xgboost"):
+        fit_final(candidate(name), typed, y, schema, bag=1, device="cuda")
     assert placed == [("LGBMClassifier", "cpu"), ("XGBClassifier", "cuda")]
 
 
@@ -167,6 +172,13 @@ def test_where_it_saw_few_the_boosted_models_grow_and_the_others_keep_their_boun
                     "rows": {"lightgbm": 1_000_000, "adaboost": ALGORITHMS["adaboost"].max_rows}}
     assert plan_fits(board, None, 10**8, None)["rows"] == {"lightgbm": 2_000_000}
     assert not plan_fits([candidate("random_forest")], None, 10**6, None)["grown"]  # it has no rounds to find
+
+
+def test_a_winner_without_rounds_that_takes_the_place_of_a_blend_leaves_no_rows_out():
+    forest = candidate("random_forest", seconds=0.1)
+    slow = candidate("lightgbm", seconds=100.0)
+    told = plan_fits([forest, slow], {"random_forest": 0.5, "lightgbm": 0.5}, 10_000, 5.0)
+    assert (told["served"], told["grown"], list(told["rows"])) == ("single", False, ["random_forest"])
 
 
 def test_a_budget_takes_rows_from_a_grown_fit_and_gives_up_the_blend_for_them():
