@@ -228,6 +228,17 @@ def feature_tables(recipe: Mapping[str, Any]) -> list[Any]:
     return [Table(used), *([Table(dropped, headers=["Dropped", "Why"])] if dropped else [])]
 
 
+def setting_parts(candidate: Mapping[str, Any]) -> list[Any]:
+    """The parameters of a candidate's best setting, or of all those whose mean it is."""
+    settings = candidate.get("settings") or []
+    if len(settings) < 2:
+        return [fact_table(candidate["params"])]
+    trials = {trial["number"]: trial for trial in candidate["trials"]}
+    return [Markdown(f"The model is the mean of its {len(settings)} best settings."), Table(
+        [[str(s["number"]), auc_text(trials[s["number"]]["auc"]), str(s["rounds"] or "–"), params_text(s["params"])]
+         for s in settings], headers=["Trial", "Mean ROC AUC", "Rounds", "Parameters"])]
+
+
 def blend_parts(blend: Mapping[str, Any]) -> list[Any]:
     """The sixth candidate: what the blend is made of, what it is worth, and whether it is served."""
     from lib.blend import gain_text, shares

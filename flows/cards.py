@@ -169,7 +169,7 @@ def arm_components(candidate: Mapping[str, Any]) -> list[Any]:
                      ValueBox("Mean ROC AUC", part.auc_text(candidate["auc_mean"]),
                               f"SD of the folds {part.auc_text(candidate['auc_std'])}"),
                      ValueBox("Trials", str(len(candidate["trials"])), f"{pruned} given up early")]),
-            part.chart_part(charts_model.trials(candidate["trials"], name)), part.fact_table(candidate["params"])]
+            part.chart_part(charts_model.trials(candidate["trials"], name)), *part.setting_parts(candidate)]
 
 
 def _metric_table(metrics: Mapping[str, Any]) -> Any:
