@@ -6,8 +6,8 @@ FOLDER holds CSV files and an index.json: [{name, target, positive, drop}]. With
 and the generated one are used. Every (table, seed, system) is run once, one after the other, as a whole process on a
 machine that should be quiet; results are kept in --out, and a second call goes on where the first was stopped. The
 budget is of wall seconds of the whole process: of Fivefold until its run has ended, of a peer until its predictions are
-written. A peer gets the budget as its own time limit, which its imports, last steps and predictions come on top of;
-SYSTEM-within gets less, so that the whole takes the budget. AUC intervals: paired t over (table, seed).
+written. A peer gets the budget as its own time limit, which its imports, last steps and predictions come on top of. AUC
+intervals: paired t over (table, seed).
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from tests.running import ROOT, command, environment, open_run, run_id
 
 AUTOGLUON = ("autogluon", ["torch==2.13.0", "autogluon.tabular[lightgbm,xgboost,catboost,fastai]==1.6.3"])
 PEERS = {  # system -> (environment, what is installed in it)
-    "flaml": ("flaml", ["flaml[automl]==2.7.0"]), "autogluon-best": AUTOGLUON, "autogluon-medium": AUTOGLUON,
-    "autogluon-best-within": AUTOGLUON}
-LESS = {"autogluon-best-within": 9}  # seconds that AutoGluon's limit does not cover (measured)
+    "flaml": ("flaml", ["flaml[automl]==2.7.0"]), "autogluon-best": AUTOGLUON, "autogluon-medium": AUTOGLUON}
 OURS = "fivefold"
 
 
@@ -41,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "quality")
     parser.add_argument("--budget", type=int, default=60, help="wall seconds")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--systems", default=",".join([OURS, *(peer for peer in PEERS if peer not in LESS)]))
+    parser.add_argument("--systems", default=",".join([OURS, *PEERS]))
     options = parser.parse_args()
     systems = options.systems.split(",")
     if unknown := set(systems) - {OURS, *PEERS}:
@@ -104,8 +102,7 @@ def measure(place: Path, about: dict, budget: int, seed: int, python: Path | Non
                         about["positive"], "--budget", budget, "--seed", seed, "--mlflow-uri", f"sqlite:///{place}/store/m.db")
         env, cwd = environment(place / "store"), place / "store"
     else:
-        limit = budget - LESS.get(place.name, 0)
-        words = [str(python), str(ROOT / "tests" / "peers.py"), place.name.removesuffix("-within"), str(place), str(limit), str(seed)]
+        words = [str(python), str(ROOT / "tests" / "peers.py"), place.name, str(place), str(budget), str(seed)]
         env, cwd = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "2"}, place
     with (place / "log").open("wb") as log:
         began = time.time()
