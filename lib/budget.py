@@ -9,6 +9,7 @@ from lib.splits import MANY_ROWS
 # the step select; each for a small table, and more for each row.
 BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
 REFITS, REFITS_OF_MANY = 0.15, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
+MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits have no use for more
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
 FLOOR, ROWS_A_SECOND, FEWEST_ROWS = 15.0, 20_000, 100_000  # of the seconds beyond the floor so many rows can be used
@@ -58,8 +59,8 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
     """
     if not budget:
         return None
-    kept = REFITS if rows <= MANY_ROWS else REFITS_OF_MANY
-    left = (budget - gone - after(AFTER_ARMS, before_arms, rows)) * (1 - kept)
+    left = budget - gone - after(AFTER_ARMS, before_arms, rows)
+    left -= min((REFITS if rows <= MANY_ROWS else REFITS_OF_MANY) * left, after(MOST_REFITS, before_arms, rows))
     if len(waiting) <= workers:
         return max(1.0, left)
     shares = [ALGORITHMS[name].share for name in waiting]

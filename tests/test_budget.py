@@ -60,9 +60,17 @@ def test_the_last_arms_get_all_that_is_left_and_never_less_than_a_second():
 def test_earlier_arms_get_their_share_less_the_time_of_a_new_process():
     shares = {name: ALGORITHMS[name].share for name in ARMS}
     assert sum(shares.values()) == pytest.approx(1.0)
-    left = (600 - 10 - 10 * 13.5 / 6.5) * 0.85
+    left = 600 - 10 - 10 * 13.5 / 6.5 - 10 * 15 / 6.5  # the final fits need no more
     assert budget.seconds_left(600, 10, 10, ARMS, 2, 0) == pytest.approx(2 * left * shares["logistic_regression"] - 3)
     assert budget.seconds_left(600, 10, 10, ["lightgbm", "xgboost"], 1, 0) == pytest.approx(left * 0.34 / 0.67 - 3)
+
+
+def test_the_final_fits_of_more_rows_may_have_more_seconds():
+    def arms(rows):
+        return budget.seconds_left(600, 10, 6.5 + 16e-6 * rows, ["xgboost"], 2, rows)
+
+    assert arms(100_000) == pytest.approx(600 - 10 - 13.5 - 0.5 - 15 - 6)
+    assert arms(10_000_000) == pytest.approx(0.6 * (600 - 10 - 13.5 - 50))
 
 
 def test_a_processor_is_always_there_and_an_accelerator_is_asked():
