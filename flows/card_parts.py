@@ -235,7 +235,7 @@ def setting_parts(candidate: Mapping[str, Any]) -> list[Any]:
         return [fact_table(candidate["params"])]
     trials = {trial["number"]: trial for trial in candidate["trials"]}
     return [Markdown(f"The model is the mean of its {len(settings)} best settings."), Table(
-        [[str(s["number"]), auc_text(trials[s["number"]]["auc"]), str(s["rounds"] or "–"), params_text(s["params"])]
+        [[str(s["number"] + 1), auc_text(trials[s["number"]]["auc"]), str(s["rounds"] or "–"), params_text(s["params"])]
          for s in settings], headers=["Trial", "Mean ROC AUC", "Rounds", "Parameters"])]
 
 

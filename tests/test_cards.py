@@ -163,7 +163,7 @@ def test_an_arm_card_lists_each_setting_that_is_averaged():
     parts = cards.arm_components(board()[0] | {"settings": settings})
     check(parts)
     rows = parts[-1]._data
-    assert [row[:3] for row in rows] == [["2", "0.8300", "90"], ["0", "0.8100", "–"]]
+    assert [row[:3] for row in rows] == [["3", "0.8300", "90"], ["1", "0.8100", "–"]]  # counted from 1, as in the chart
     assert "depth" in rows[1][3]
 
 
