@@ -153,9 +153,9 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
         parts += [Markdown("## What is averaged"), Table(
             [[part.line_of(title(m["algorithm"])), part.percent(m["weight"]), f"{m['rows_fitted']:,}",
               part.params_text(m["params"])] for m in members], headers=["Algorithm", "Weight", "Rows", "Parameters"])]
-    return [*parts, Markdown("## Provenance"), part.fact_table({
-        "parameters": part.params_text(bundle_card.get("params") or {}), "rounds": bundle_card.get("rounds"),
-        **(bundle_card.get("provenance") or {})})]
+    alone = {} if len(members) > 1 else {"parameters": part.params_text(bundle_card.get("params") or {}),
+                                         "rounds": bundle_card.get("rounds")}
+    return [*parts, Markdown("## Provenance"), part.fact_table({**alone, **(bundle_card.get("provenance") or {})})]
 
 
 def arm_components(candidate: Mapping[str, Any]) -> list[Any]:

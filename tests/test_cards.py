@@ -141,6 +141,14 @@ def test_evaluation_card():
     check(cards.evaluation_components(evaluation(), {}))
 
 
+def test_an_evaluation_card_of_several_models_lists_each_in_place_of_one_set_of_parameters():
+    member = {"algorithm": "xgboost", "weight": 0.5, "params": {"depth": 3}, "rounds": 90, "rows_fitted": 1000}
+    one, two = (cards.evaluation_components(evaluation(), {"params": {"depth": 3}, "members": [member] * n}) for n in (1, 2))
+    assert "parameters" in cells(one)
+    assert "parameters" not in cells(two)
+    assert cells(two).count("1,000") == 2
+
+
 def test_live_card_follows_and_finishes(monkeypatch):
     monkeypatch.setattr(live_card, "REDRAW", 0.0)
     card = Card()
