@@ -22,7 +22,7 @@ Space = Mapping[str, tuple | list]
 class Algorithm:
     """build(params, seed, threads, types) gives an unfitted scikit-learn classifier; `types` has one letter per input
     column, "c" for category codes (style "native" only) and "q" for quantities. `defaults` are tried first, in order.
-    A parameter `encoding` of the space chooses the style (`lib.features`) in place of `style`.
+    A parameter `encoding` of the space takes the place of `style` (`style_of`).
     `boosted` ones get their rounds (n_estimators) by early stopping. `max_rows` bounds the rows of one fit where more
     cost much time and bring little. Under a budget `share` is the part of the arms' time that this one may take, and
     `enough` the trials after which it hands the rest on. `bag`: models of different seeds that the final fit averages;
@@ -44,6 +44,10 @@ class Algorithm:
     team: int = 1
     large: tuple[dict[str, Any], ...] = ()
     large_space: Space = field(default_factory=dict)
+
+    def style_of(self, params: Mapping[str, Any]) -> str:
+        """The encoding (`lib.features`) that a model of these parameters is given."""
+        return params.get("encoding", self.style)
 
 
 def _random_forest(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:

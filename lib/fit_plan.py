@@ -28,12 +28,11 @@ def plan_fits(board: list[dict[str, Any]], weights: dict[str, float] | None, row
     given up where the winner alone can have more than twice its rows.
     """
     single, members = board[:1], [c for c in board if c["algorithm"] in (weights or {})] or board[:1]
-    if _grows(members, rows) and 2 * _most_rows(members, rows, seconds, threads) < _most_rows(single, rows, seconds,
-                                                                                           threads):
-        members = single
+    most, alone = (_most_rows(some, rows, seconds, threads) for some in (members, single))
+    if _grows(members, rows) and 2 * most < alone:
+        members, most = single, alone
     served, bag = "blend" if len(members) > 1 else "single", None
     if _grows(members, rows):
-        most = _most_rows(members, rows, seconds, threads)
         costs = {c["algorithm"]: _cost(c, most, threads) for c in members}
         each = None if seconds is None else seconds / sum(costs.values())
         shares = None if each is None else {name: max(LEAST, each * cost) for name, cost in costs.items()}

@@ -37,8 +37,7 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     typed, y = with_extra(typed.iloc[kept] if len(kept) < len(y) else typed, y[kept], extra, -1)
     device, _ = usable(device, candidate["algorithm"])
     if stop is not None and entry.boosted:
-        style = candidate["params"].get("encoding", entry.style)
-        matrix, encode, types = encode_training(style, typed, y, schema, seed)
+        matrix, encode, types = encode_training(entry.style_of(candidate["params"]), typed, y, schema, seed)
         model = place(entry.build(dict(candidate["params"]), seed, threads, types), device)
         rounds = fit_rounds(model, matrix, y, types, encode.transform(stop[0]), stop[1], seconds)
         return Pipeline([("features", encode), ("model", release(shorten(model, rounds)))])
@@ -52,7 +51,7 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     chosen = settings(candidate, bag or bag_size(entry, len(kept)))
     styles: dict[str, list[int]] = {}
     for number, setting in enumerate(chosen):
-        styles.setdefault(setting["params"].get("encoding", entry.style), []).append(number)
+        styles.setdefault(entry.style_of(setting["params"]), []).append(number)
     pipelines = []
     for style, numbers in styles.items():
         matrix, encode, types = encode_training(style, typed, y, schema, seed)

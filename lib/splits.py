@@ -67,8 +67,8 @@ def searched_rows(place: np.ndarray, seed: int) -> np.ndarray:
     """Sorted positions of the training rows that a search looks at: all of them up to `MOST_JUDGED` + `MOST_LEARNT`.
 
     Of more the rows in folds, at most `MOST_JUDGED` of them, and a random part of the others. The setting that is best
-    on so many rows is taken for the best on all: the order of settings changes far slower than their ROC AUC
-    (docs/tuning.md).
+    on so many rows is taken for the best on all (Petrak 2000, "Fast subsampling performance estimates for
+    classification algorithm selection"); what more rows still bring: docs/scale.md.
     """
     rng = np.random.default_rng(seed + 3)
     judged = np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN))

@@ -50,7 +50,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     """
     started = time.monotonic()
     entry = adapted(ALGORITHMS[name], typed, place, schema)
-    team = max(1, min(entry.team, bag_size(entry, len(training_rows(place)))))
+    team = min(entry.team, bag_size(entry, len(training_rows(place))))
     history, best = _restore(saved, team)
     limit = trials if seconds is None else entry.enough
     encoded: dict[str, list[Fold]] = {}
@@ -61,7 +61,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
         if seconds is not None and best and len(history) >= len(entry.defaults) and _hopeless(best[0][0], rival()):
             break
         asked = _ask(entry, history, seed)
-        style = asked.params.get("encoding", entry.style)
+        style = entry.style_of(asked.params)
         if style not in encoded:
             if typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
                 encoded.clear()
@@ -219,7 +219,7 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
     train = max((rows for rows, _ in fold_rows(place)), key=len)
     if len(train) <= 2 * probe:
         return cap
-    style = entry.defaults[0].get("encoding", entry.style)
+    style = entry.style_of(entry.defaults[0])
 
     def took(rows: int) -> float:
         began = time.monotonic()

@@ -43,6 +43,11 @@ def test_trials_and_their_scores_come_back_exactly_and_in_order(storage, tmp_pat
     assert [f.name for f in files(tmp_path)] == ["00000.npz", "00001.npz", "00002.npz", "00010.npz"]
 
 
+def test_trials_are_told_without_their_scores_where_these_are_not_wanted(storage):
+    save(storage, PATH, trial(0), oof(0))
+    assert load(storage, PATH, scores=False) == [(trial(0), None)]
+
+
 def test_nothing_kept_is_an_empty_list(storage):
     assert load(storage, PATH) == []
 
