@@ -29,6 +29,10 @@ OUTLIERS = (
 CHOSEN = (
     "p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose the winner, so they "
     "flatter it a little; the evaluation card shows rows that nothing was chosen on.")
+REFITTED = (
+    "These figures are those of the model fitted without the held-out rows. What is **served** was then fitted once "
+    "more with the same settings on all {rows:,} labelled rows. It has seen the held-out rows and cannot be judged on "
+    "them: the figures are an estimate for it, a little on the low side. `--refit no` serves the judged model itself.")
 
 
 def eda_components(summary: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> list[Any]:
@@ -120,6 +124,7 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
     name = title(str(bundle_card.get("algorithm", "model")))
     all_rows, used = bundle_card.get("rows_training", 0), bundle_card.get("rows_fitted", 0)
     fitted = f"all {all_rows:,}" if used == all_rows else f"{used:,} of {all_rows:,}"
+    again = (bundle_card.get("refit") or {}).get("rows")
     parts = [Markdown("# Evaluation on held-out rows"), *part.problem_table(scope), *part.box_rows([
         ValueBox("ROC AUC", f"{auc['value']:.4f}", f"95% interval {auc['low']:.4f} to {auc['high']:.4f}",
                  theme="success"),
@@ -130,6 +135,8 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
                  f"{positives:,} positive ({part.percent(positives / rows if rows else None)})"),
         ValueBox("Threshold", f"{threshold['value']:.3f}",
                  part.line_of(threshold.get("why") or "chosen on training rows", 300))])]
+    if again:
+        parts.append(Markdown(REFITTED.format(rows=again)))
     if evaluation.get("findings"):
         parts += part.finding_tables(evaluation["findings"])
     parts += [Markdown("## Measures"), _metric_table(evaluation["metrics"]), Markdown("## At the threshold"),

@@ -7,7 +7,7 @@ from live import Live
 from metaflow import Config, FlowSpec, Parameter, card, catch, current, package_sources, retry, step, timeout
 
 OPTIONS = ("data", "query", "target", "positive", "id_columns", "drop", "data_rev", "trials", "budget", "folds", "seed",
-           "threads", "synthetic_rows", "serve", "device", "with_feedback")
+           "threads", "synthetic_rows", "serve", "refit", "device", "with_feedback")
 
 
 @package_sources("../lib", suffixes=[".py"])
@@ -28,6 +28,8 @@ class TrainFlow(FlowSpec):
     seed = Parameter("seed", default=0, help="Seed of everything random")
     threads = Parameter("threads", default=1, help="Threads of one arm")
     serve = Parameter("serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain")
+    refit = Parameter("refit", default="auto", help="Serve the model fitted once more with the held-out rows: yes, no, "
+                      "or auto: under a budget, on tables of up to 50,000 rows")
     device = Parameter("device", default="cpu", help="cuda: boosted models on a GPU, where there is one")
     with_feedback = Parameter("with-feedback", default=False, type=bool, help="Learn also from labelled predictions")
     synthetic_rows = Parameter("synthetic-rows", default=0, help="Drawn rows added to each training fold")
@@ -98,7 +100,7 @@ class TrainFlow(FlowSpec):
         live = Live(current.card["arm"], self.input)
         seconds = budget.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
                                       self.before_arms, self.arms[self.index:], bootstrap.workers(),
-                                      len(self.place))
+                                      len(self.place), self.refit)
         self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
         live.finish(self.candidate)
         self.next(self.select)
@@ -117,7 +119,8 @@ class TrainFlow(FlowSpec):
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
              for arm in inputs], self.labels, self.place, self.searched, self.serve, budget.seconds_for_fits(
                 self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms,
-                len(self.place)), max(self.threads, bootstrap.workers()))
+                len(self.place)), max(self.threads, bootstrap.workers()),
+            budget.refit(self.refit, self.budget, len(self.place)))
         current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner, self.blend))
         self.next(self.evaluate)
 
@@ -125,10 +128,10 @@ class TrainFlow(FlowSpec):
     @card(type="blank", id="evaluation")
     @step
     def evaluate(self):
-        """Refit the winner and look at the held-out rows, once."""
+        """Refit the winner and look at the held-out rows, once; where --refit says so, then fit on all rows."""
         from lib import final_stages
 
-        self.bundle, self.bundle_sha256, about, self.example, self.served_oof = final_stages.evaluate(
+        self.bundle, self.bundle_sha256, about, self.example, self.served_oof, self.judged = final_stages.evaluate(
             self, current.run_id, max(self.threads, bootstrap.workers()))
         self.evaluation, self.versions = about["evaluation"], about["provenance"]["versions"]
         current.card["evaluation"].extend(cards.evaluation_components(self.evaluation, about))

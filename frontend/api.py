@@ -152,6 +152,7 @@ async def model(request: Request) -> Response:
         "since": line["at"].isoformat(timespec="seconds") + "Z" if line else None,
         "promoted_by": line.get("who"), "why": line.get("why"),
         "roc_auc": {k: auc.get(k) for k in ("value", "low", "high")},
+        "fitted_again_on": (about.get("refit") or {}).get("rows"),
         "columns": serving.contract_schema(found.bundle.schema)})
 
 

@@ -8,8 +8,10 @@ from lib.splits import MANY_ROWS
 # Measured, in seconds: what the steps before the arms take, those after them without the final fits, and those after
 # the step select; each for a small table, and more for each row.
 BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
-REFITS, REFITS_OF_MANY = 0.15, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
+REFITS, REFITS_OF_MANY = 0.12, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
 MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits have no use for more
+TWICE = 2.25      # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
+MOST_KEPT = 0.5   # share of the arms' time that these fits may take at most
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
 FLOOR, ROWS_A_SECOND, FEWEST_ROWS = 15.0, 20_000, 100_000  # of the seconds beyond the floor so many rows can be used
@@ -24,6 +26,17 @@ def most_rows(budget: float) -> int | None:
     (900000, 100000, None)
     """
     return max(FEWEST_ROWS, int((budget - FLOOR) * ROWS_A_SECOND)) if budget else None
+
+
+def refit(asked: str, budget: float, rows: int) -> str:
+    """no, auto or yes: what `--refit` comes to on a table of `rows` rows. "auto", the default, fits once more under a
+    budget, which asks for the best model for the time; a run by trials serves the model that was evaluated. Above
+    `MANY_ROWS` a quarter more of them brings too little.
+
+    >>> refit("auto", 60, 10_000), refit("auto", 0, 10_000), refit("auto", 60, 100_000), refit("yes", 0, 100_000)
+    ('auto', 'no', 'no', 'yes')
+    """
+    return "no" if asked == "auto" and (not budget or rows > MANY_ROWS) else asked
 
 
 def after(steps: tuple[float, float], before_arms: float, rows: int) -> float:
@@ -51,16 +64,19 @@ def arms(budget: float, before_arms: float, workers: int, rows: int) -> list[str
 
 
 def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[str], workers: int,
-                 rows: int) -> float | None:
+                 rows: int, asked: str = "no") -> float | None:
     """How long an arm may search: its share of what is left of the budget; None without a budget.
 
     `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. `waiting`: this arm
     and those that start after it, `workers` at a time; the last ones get all that is left. `rows`: of the table.
+    `asked`: the option --refit.
     """
     if not budget:
         return None
     left = budget - gone - after(AFTER_ARMS, before_arms, rows)
-    left -= min((REFITS if rows <= MANY_ROWS else REFITS_OF_MANY) * left, after(MOST_REFITS, before_arms, rows))
+    fits = 1.0 if refit(asked, budget, rows) == "no" else TWICE
+    kept = (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY) * left, after(MOST_REFITS, before_arms, rows)
+    left -= min(fits * min(kept), MOST_KEPT * left)
     if len(waiting) <= workers:
         return max(1.0, left)
     shares = [ALGORITHMS[name].share for name in waiting]

@@ -15,13 +15,13 @@ NO_TIME = "not started: the budget has no time for it"
 
 
 def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: dict, place: np.ndarray,
-           searched: np.ndarray, serve: str, seconds: float | None,
-           threads: int) -> tuple[list[dict], str, np.ndarray, dict, np.ndarray]:
+           searched: np.ndarray, serve: str, seconds: float | None, threads: int,
+           refit: str = "no") -> tuple[list[dict], str, np.ndarray, dict, np.ndarray]:
     """(leaderboard, winner, its out-of-fold probabilities, blend, those of what will be served), both of shape (rows,).
 
     An arm without a candidate is listed as failed. `serve`: auto, single or blend; `seconds` that are left for the
-    final fits, None for no limit. The blend says under `served` and `why` what was decided, and under `fits` how
-    (`lib.fit_plan`).
+    final fits, None for no limit; `refit`: no, auto or yes (`lib.budget.refit`). The blend says under `served` and
+    `why` what was decided, and under `fits` how (`lib.fit_plan`).
     """
     from lib import blend, fit_plan
     from lib.algorithms import ALGORITHMS
@@ -42,7 +42,7 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     found, nested = blend.blend(oofs, y, folds, winner)
     served, why = blend.serve(serve, found)
     fits = fit_plan.plan_fits(leaderboard, found["weights"] if served == "blend" else None, len(training_rows(place)),
-                              seconds, threads)
+                              seconds, threads, refit)
     if served == "blend" and fits["served"] == "single":
         served, why = "single", f"{why}, but the budget leaves no time to fit it"
     members = blend.shares(found["weights"])
@@ -53,11 +53,13 @@ def select(arms: list[tuple[str, dict | None, np.ndarray | None, Any]], labels: 
     return leaderboard, winner, best, found, _at(searched, nested, len(place)) if served == "blend" else best
 
 
-def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str, Any], list[dict], np.ndarray]:
-    """(bundle, its sha256, what it says of itself, example input rows, out-of-fold probabilities behind its threshold).
+def evaluate(run: Any, run_id: str,
+             threads: int) -> tuple[bytes, str, dict[str, Any], list[dict], np.ndarray, bytes | None]:
+    """(bundle that is served, its sha256, what it says of itself, example input rows, out-of-fold probabilities behind
+    its threshold, bundle that was judged where that is another one).
     """
     from lib import bundle, runs
-    from lib.finalist import finish
+    from lib.finalist import finish, refit
 
     schema, scope = from_json(run.contract), from_mapping(run.problem)
     provenance = {"pathspec": f"{runs.FLOW}/{run_id}", "md5": run.source["md5"], "source": run.source["source"],
@@ -68,16 +70,23 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[bytes, str, dict[str,
         from lib.synthetic import true_probability
 
         truth = true_probability(from_parquet(run.table))
-    finished, oof = finish(
-        run.leaderboard[0], run.served_oof, from_parquet(run.typed), run.labels["y"], run.place, schema, scope,
-        provenance, seed=run.seed, threads=threads, truth=truth, extra=drawer(run.synthetic_rows, schema, run.seed),
-        others=run.leaderboard[1:], weights=run.blend["weights"] if run.blend["served"] == "blend" else None,
-        fits=run.blend["fits"], device=run.device)
+    typed, fits = from_parquet(run.typed), run.blend["fits"]
+    options: dict[str, Any] = {
+        "seed": run.seed, "threads": threads, "device": run.device, "fits": fits,
+        "extra": drawer(run.synthetic_rows, schema, run.seed),
+        "weights": run.blend["weights"] if run.blend["served"] == "blend" else None}
+    finished, oof = finish(run.leaderboard[0], run.served_oof, typed, run.labels["y"], run.place, schema, scope,
+                           provenance, truth=truth, others=run.leaderboard[1:], **options)
+    judged = None
+    if fits.get("refit"):
+        judged = finished.to_bytes()
+        finished = refit(finished, run.leaderboard, run.served_oof, typed, run.labels["y"], run.place, **options)
+        print(f"Fitted once more on all {finished.about['refit']['rows']:,} labelled rows, to be served")
     blob = finished.to_bytes()
     example = from_parquet(run.table, 5)[schema.names()].astype("object").where(lambda cells: cells.notna(), None)
     rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
             for row in example.to_dict("records")]
-    return blob, bundle.sha256(blob), finished.about, rows, oof
+    return blob, bundle.sha256(blob), finished.about, rows, oof, judged
 
 
 def _at(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:

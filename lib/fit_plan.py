@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from lib.algorithms import ALGORITHMS
+from lib.budget import TWICE
 from lib.refit import bag_size, settings
 
 MOST_FITTED = 2_000_000  # rows of one final fit: memory; more move the ROC AUC by less than its interval
@@ -18,7 +19,25 @@ LEAST = 1.0            # seconds that a boosted model gets, however little is le
 
 
 def plan_fits(board: list[dict[str, Any]], weights: dict[str, float] | None, rows: int, seconds: float | None,
-              threads: int = 1) -> dict[str, Any]:
+              threads: int = 1, refit: str = "no") -> dict[str, Any]:
+    """As `_plan`, and under `refit` whether the model is fitted once more, held-out rows included, to be served.
+
+    `refit`: no, yes, or auto (`lib.budget.refit`): where the time allows both fits, at least of the winner, and none of
+    its boosted models has to do with fewer rows.
+    """
+    if refit == "no":
+        return {**_plan(board, weights, rows, seconds, threads), "refit": False}
+    half = None if seconds is None else seconds / TWICE
+    both = _plan(board, weights, rows, half, threads)
+    bounded = any(most is not None for name, most in both["rows"].items() if ALGORITHMS[name].boosted)
+    late = half is not None and seconds_of(board[0], rows, 1, threads) > half
+    if refit == "auto" and (both["grown"] or bounded or late):
+        return {**_plan(board, weights, rows, seconds, threads), "refit": False}
+    return {**both, "refit": True}
+
+
+def _plan(board: list[dict[str, Any]], weights: dict[str, float] | None, rows: int, seconds: float | None,
+          threads: int) -> dict[str, Any]:
     """{served: blend or single, bag, grown, rows {algorithm: most rows or None}, seconds {algorithm: limit} or None}.
 
     `board`: the leaderboard, its winner first. `weights` {algorithm: share} of the blend, None to fit the winner

@@ -32,7 +32,7 @@ COARSE = 0.5  # share of distinct rows below which equal rows count as different
 OPTION_RANGES = {"trials": (1, 10_000), "budget": (0, None), "folds": (2, 20), "threads": (1, 256),
                  "synthetic_rows": (0, None), "seed": (0, 2**31)}
 
-OPTION_CHOICES = {"serve": ("auto", "single", "blend"), "device": ("cpu", "cuda")}
+OPTION_CHOICES = {"serve": ("auto", "single", "blend"), "refit": ("auto", "yes", "no"), "device": ("cpu", "cuda")}
 
 
 def check_options(options: Mapping[str, Any]) -> None:

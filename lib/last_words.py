@@ -20,7 +20,8 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
     auc, best = run.evaluation["auc"], next((b for b in run.evaluation["baselines"] if "truth" in b["name"]), None)
     run_id = pathspec.split("/")[1]
     lines = [f"Winner: {title(run.winner)}",
-             f"Served: {'the blend' if run.blend['served'] == 'blend' else 'the winner'} ({run.blend['why']})",
+             f"Served: {'the blend' if run.blend['served'] == 'blend' else 'the winner'} ({run.blend['why']})"
+             + (", fitted once more on all labelled rows" if run.blend["fits"].get("refit") else ""),
              f"Held-out ROC AUC: {auc['value']:.4f}, 95% interval {auc['low']:.4f} to {auc['high']:.4f} "
              f"({run.evaluation['rows']:,} rows, {auc['method']})"]
     if best:

@@ -44,7 +44,9 @@ def windows(first: datetime, days: float, now: datetime) -> list[tuple[datetime,
 
 
 def reference_of(pathspec: str) -> dict[str, Any]:
-    """What a window is compared with, of the run that trained its model: bundle, training rows, held-out scores."""
+    """What a window is compared with, of the run that trained its model: bundle, training rows, and scores of held-out
+    rows by a model that never saw them (`lib.runs.judged_of`).
+    """
     run = runs.find_run(pathspec.rpartition("/")[2])
     bundle = from_bytes(*runs.bundle_of(run))
     typed, place = from_parquet(run["split"].task["typed"].data), run["split"].task["place"].data
@@ -52,7 +54,7 @@ def reference_of(pathspec: str) -> dict[str, Any]:
     if len(train) > MOST_REFERENCE:
         train = np.sort(np.random.default_rng(0).choice(train, MOST_REFERENCE, replace=False))
     held = typed.iloc[np.flatnonzero(place == HOLDOUT)]
-    scores = bundle.probability(held)
+    scores = runs.judged_of(run).probability(held)
     return {"bundle": bundle, "typed": typed.iloc[train].reset_index(drop=True), "scores": scores,
             "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
             "trained": bundle.about["provenance"].get("started"),

@@ -19,7 +19,8 @@ from lib.findings import ERROR, Finding, Refused
 from lib.serving import no_model
 from lib.settings import SCOPE_FOLDER, STARTED, journal_place
 
-SAME = ("seed", "folds", "serve", "device", "threads", "synthetic_rows")  # options that a challenger takes over
+# Options that a challenger takes over
+SAME = ("seed", "folds", "serve", "refit", "device", "threads", "synthetic_rows")
 
 
 def retrain(root: Path, problem: str = "", *, force: bool = False, now: str = "", margin: float = 0.0,

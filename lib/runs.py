@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lib.findings import ERROR, Finding, Refused
+
+if TYPE_CHECKING:
+    from lib.bundle import Bundle
 
 FLOW = "TrainFlow"
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost-cpu", "xgboost", "skops", "pyarrow")
@@ -54,6 +57,16 @@ def bundle_of(run: Any) -> tuple[bytes, str]:
         raise Refused("There is no model", [Finding(
             "bundle-missing", ERROR, run.pathspec, f"no readable bundle ({type(broken).__name__})",
             "a run that passed the step evaluate", "resume it, or choose another run with --run-id")]) from None
+
+
+def judged_of(run: Any) -> Bundle:
+    """The loaded model of a run that never saw its held-out rows: of a run whose served model was fitted once more
+    (`lib.finalist.refit`) the one that was judged. Raises `Refused` as `bundle_of` and `lib.bundle.from_bytes`.
+    """
+    from lib.bundle import from_bytes
+
+    blob = artifact(run, "evaluate", "judged")
+    return from_bytes(blob) if blob else from_bytes(*bundle_of(run))
 
 
 def artifact(run: Any, step: str, name: str) -> Any:

@@ -77,7 +77,7 @@ def compute(trials: int) -> None:
         arms = list(pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS]))
     run.leaderboard, run.winner, run.winner_oof, run.blend, run.served_oof = final_stages.select(
         [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)], run.labels, run.place, run.searched, "auto", None, 2)
-    run.bundle, run.bundle_sha256, about, run.example, _ = final_stages.evaluate(run, "bench", 2)
+    run.bundle, run.bundle_sha256, about, run.example, *_ = final_stages.evaluate(run, "bench", 2)
     run.evaluation, run.versions, run.finished = about["evaluation"], about["provenance"]["versions"], stages.now()
     run.user, run.options = "bench", {}
     tracking.mirror(runs.record_of("TrainFlow/bench", run), run.bundle, {}, f"sqlite:///{Path.cwd()}/bench.db")

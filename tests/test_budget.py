@@ -50,11 +50,21 @@ def test_a_budget_bounds_the_rows_before_they_are_read_the_same_on_every_machine
 
 
 def test_the_last_arms_get_all_that_is_left_and_never_less_than_a_second():
-    left = (60 - 30 - 10 * 13.5 / 6.5) * 0.85
+    left = (60 - 30 - 10 * 13.5 / 6.5) * 0.88
     assert budget.seconds_left(60, 30, 10, ["lightgbm", "xgboost"], 2, 0) == pytest.approx(left)
     assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0) == pytest.approx(left)
     assert budget.seconds_left(60, 90, 10, ["xgboost"], 2, 0) == 1.0
     assert budget.seconds_for_fits(60, 90, 10, 0) == 0.0
+
+
+def test_a_second_fit_of_what_is_served_has_its_time_kept():
+    left = 60 - 30 - 10 * 13.5 / 6.5
+    assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0, "auto") == pytest.approx(left * (1 - 2.25 * 0.12))
+    assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0, "no") == pytest.approx(left * 0.88)
+    many = 100_000
+    plain = budget.seconds_left(600, 30, 10, ["xgboost"], 2, many)
+    assert budget.seconds_left(600, 30, 10, ["xgboost"], 2, many, "auto") == plain
+    assert budget.seconds_left(600, 30, 10, ["xgboost"], 2, many, "yes") < plain
 
 
 def test_earlier_arms_get_their_share_less_the_time_of_a_new_process():
@@ -102,8 +112,9 @@ def test_models_are_placed_on_the_device_and_released_for_serving():
 
 
 def test_options_that_are_no_choice_are_all_named():
-    with pytest.raises(Refused, match=r"--serve(.|\n)*auto or single or blend(.|\n)*--device(.|\n)*cpu or cuda"):
-        check_options({"trials": 1, "serve": "both", "device": "tpu"})
+    with pytest.raises(Refused, match=r"--serve(.|\n)*auto or single or blend(.|\n)*--refit(.|\n)*auto or yes or no"
+                       r"(.|\n)*--device(.|\n)*cpu or cuda"):
+        check_options({"trials": 1, "serve": "both", "refit": "maybe", "device": "tpu"})
 
 
 def test_the_final_fits_get_what_the_last_steps_leave():

@@ -12,10 +12,10 @@ from lib.algorithms import ALGORITHMS, Algorithm
 from lib.bundle import from_bytes, sha256
 from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration, judged_scores
 from lib.features import TREES, expand
-from lib.finalist import baselines, finish
+from lib.finalist import baselines, finish, refit
 from lib.fit_plan import plan_fits
 from lib.refit import fit_final
-from lib.splits import HOLDOUT, training_rows
+from lib.splits import HOLDOUT, UNLABELLED, training_rows
 from lib.tuning import tune
 from tests.tables import SCOPE, mixed, prepared
 
@@ -204,3 +204,40 @@ def test_held_out_labels_have_no_part_in_a_grown_model(parts):
     np.testing.assert_array_equal(one.probability(typed), two.probability(typed))
     moved = np.where(place == place.max(), 1 - y, y).astype("int8")  # the stopping rows do have one
     assert grown(parts, y=moved)[0].about["threshold"] != one.about["threshold"]
+
+
+# --- what is served, fitted once more on all rows ---------------------------------------------------------------
+
+
+def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(parts, bundle):
+    candidate, oof, typed, y, place, schema = parts
+    served = refit(bundle, [candidate], oof, typed, y, place)
+    every = fit_final(candidate, typed, y, schema)
+    expected = calibrate(bundle.about["calibration"], every.predict_proba(expand(typed, schema))[:, 1])
+    np.testing.assert_allclose(served.probability(typed), expected)
+    assert served.about == {**bundle.about, "refit": {"rows": 600}}
+    assert "refit" not in bundle.about
+    again = from_bytes(blob := served.to_bytes(), sha256(blob))
+    assert again.about["refit"] == {"rows": 600}
+
+
+def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
+    candidate, oof, typed, y, place, _ = parts
+    unlabelled = np.flatnonzero(place == HOLDOUT)[:50]
+    fewer, none = place.copy(), y.copy()
+    fewer[unlabelled], none[unlabelled] = UNLABELLED, -1
+    served = refit(bundle, [candidate], oof, typed, none, fewer)
+    assert served.about["refit"] == {"rows": 550}
+
+
+def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
+    _, _, typed, y, place, _ = parts
+    candidate = {"algorithm": "lightgbm", "params": dict(ALGORITHMS["lightgbm"].defaults[0]), "rounds": 20, "max_rows": None}
+    oof = np.where(place >= 0, 0.5, np.nan).astype("float32")
+    fits = {"grown": True, "bag": 1, "seconds": None, "rows": {"lightgbm": 1000}}
+    one = grown(parts)[0]
+    served = refit(one, [candidate], oof, typed, y, place, fits=fits)
+    assert served.about["refit"] == {"rows": 600}
+    flipped = np.where(place == HOLDOUT, 1 - y, y).astype("int8")
+    other = refit(one, [candidate], oof, typed, flipped, place, fits=fits)  # here the held-out labels do have a part
+    assert (served.probability(typed) != other.probability(typed)).any()

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lib import runs
+from lib import monitoring, runs
 from lib.algorithms import ALGORITHMS
 from lib.bundle import from_bytes
 from lib.final_stages import NO_TIME
+from lib.splits import HOLDOUT
 from lib.tables import from_parquet
 from tests.running import ROOT, TINY, open_run, run_flow, run_id
 
@@ -161,6 +162,22 @@ def test_a_budget_is_kept(store, small_csv):
     assert {arm["algorithm"] for arm in board} == set(ALGORITHMS)
     assert all(arm["trials"] or arm["error"] == NO_TIME for arm in board)
     assert all(arm["trials"] for arm in board if arm["algorithm"] in ("lightgbm", "xgboost"))
+    check_the_served_model_has_seen_all_rows(open_run(store, run_id(done.stdout)))
+
+
+def check_the_served_model_has_seen_all_rows(run):
+    """Under a budget. The figures, the challenge and the monitor rest on the model that has not seen them."""
+    data, held = run.data, run.data.place == HOLDOUT
+    served, judged = from_bytes(data.bundle, data.bundle_sha256), runs.judged_of(run)
+    assert served.about["refit"] == {"rows": int((data.labels["y"] >= 0).sum())}
+    assert "refit" not in judged.about
+    rows, y = from_parquet(data.typed)[held], data.labels["y"][held]
+    assert data.evaluation["auc"]["value"] == pytest.approx(roc_auc_score(y, judged.probability(rows)))
+    assert roc_auc_score(y, served.probability(rows)) > data.evaluation["auc"]["value"]
+    assert "fitted once more" in data.closing
+    reference = monitoring.reference_of(run.pathspec)
+    np.testing.assert_allclose(reference["scores"], judged.probability(rows))
+    assert reference["bundle"].about["refit"]
 
 
 def test_a_budget_that_is_too_small_still_ends_with_a_model(store, small_csv):

@@ -340,6 +340,24 @@ def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
     assert line["threshold"] == 0.32
 
 
+def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_was_judged(stage, arms):
+    """Runs 6 and 7 are as 1 and 2, but what they serve has learnt the held-out labels by heart."""
+    engine, _ = stage
+    table = mixed(ROWS, 7)
+    y, place = labels(table), arms["1"].held["split"]["place"]
+    for number, twin in (("6", "1"), ("7", "2")):
+        arms[number] = Run(int(number), table, y, np.where(place == HOLDOUT, 0, place), y)
+        assert runs.judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{number}"
+        arms[number].held["split"]["place"] = place
+        arms[number].held["evaluate"]["judged"] = arms[twin].held["evaluate"]["bundle"]
+        assert runs.judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{twin}"
+    plain = promotion.judge(engine, "2", ROOT)["numbers"]
+    promotion.promote(engine, "6", "Ann", "")
+    line = promotion.judge(engine, "7", ROOT)
+    assert (line["action"], line["numbers"]["gain"], line["numbers"]["strata"]) == ("promoted", plain["gain"], plain["strata"])
+    assert served(engine) == "TrainFlow/7"
+
+
 def test_the_old_model_and_an_equal_one_are_kept_back(stage):
     engine, _ = stage
     assert promotion.judge(engine, "1", ROOT)["why"] == "this model is served already"

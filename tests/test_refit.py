@@ -162,13 +162,14 @@ def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(mon
 
 def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():
     told = plan_fits([candidate("xgboost"), candidate("lightgbm")], {"xgboost": 0.5, "lightgbm": 0.5}, 1000, None)
-    assert told == {"served": "blend", "bag": None, "grown": False, "seconds": None, "rows": {"xgboost": None, "lightgbm": None}}
+    assert told == {"served": "blend", "bag": None, "grown": False, "seconds": None, "refit": False,
+                    "rows": {"xgboost": None, "lightgbm": None}}
 
 
 def test_where_it_saw_few_the_boosted_models_grow_and_the_others_keep_their_bound():
     board = [candidate("lightgbm"), candidate("adaboost")]
     told = plan_fits(board, {"lightgbm": 0.5, "adaboost": 0.5}, 1_000_000, None)
-    assert told == {"served": "blend", "bag": 1, "grown": True, "seconds": None,
+    assert told == {"served": "blend", "bag": 1, "grown": True, "seconds": None, "refit": False,
                     "rows": {"lightgbm": 1_000_000, "adaboost": ALGORITHMS["adaboost"].max_rows}}
     assert plan_fits(board, None, 10**8, None)["rows"] == {"lightgbm": 2_000_000}
     assert not plan_fits([candidate("random_forest")], None, 10**6, None)["grown"]  # it has no rounds to find
@@ -192,6 +193,27 @@ def test_a_budget_takes_rows_from_a_grown_fit_and_gives_up_the_blend_for_them():
     assert 500_000 < poor["rows"]["lightgbm"] < 1_000_000
     assert plan_fits(board, None, 1_000_000, 0.0)["rows"] == {"lightgbm": 640}  # as in the search, and a second
     assert plan_fits(board, None, 1_000_000, 0.0)["seconds"] == {"lightgbm": 1.0}
+
+
+def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_all_rows():
+    board = [candidate("xgboost"), candidate("adaboost") | {"max_rows": 300}]  # a fit takes 1.2 s, three of them 3.6
+    weights = {"xgboost": 0.5, "adaboost": 0.5}
+
+    def told(seconds, refit="auto", some=board, rows=640):
+        found = plan_fits(some, weights, rows, seconds, refit=refit)
+        return found["served"], found["bag"], found["refit"]
+
+    assert told(12.0) == ("blend", None, True)  # 2.25 times 4.8
+    assert told(10.0) == ("blend", 1, True)
+    assert told(3.0) == ("single", 1, True)
+    assert told(2.6) == ("blend", 1, False)  # not even two fits of the winner: then all of the time for one
+    assert told(12.0, "no") == ("blend", None, False)
+    assert told(0.0, "yes") == ("single", 1, True)  # a person wants it
+    assert told(None, "yes") == ("blend", None, True)
+    assert not told(12.0, rows=100_000)[2]  # grown
+    assert told(None, "yes", rows=100_000)[2]
+    fewer = [candidate("xgboost") | {"max_rows": 300}]
+    assert not plan_fits(fewer, None, 640, 3.0, refit="auto")["refit"]  # it has not the time for all training rows
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
