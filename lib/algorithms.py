@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lib.features import LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
+from lib.crosses import solver
+from lib.features import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
 
 MAX_ROUNDS, PATIENCE = 1500, 40  # boosting rounds at most, and without progress in log-loss before a fold stops
 
@@ -69,7 +70,8 @@ def _adaboost(params: dict[str, Any], seed: int, threads: int, types: str) -> An
 def _logistic_regression(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(max_iter=1000, random_state=seed, **params)
+    params = {k: v for k, v in params.items() if k != "encoding"}
+    return LogisticRegression(max_iter=1000, random_state=seed, solver=solver(len(types)), **params)
 
 
 def _xgboost(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
@@ -94,14 +96,15 @@ _ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
 # their trials are short, so that they end close to it.
 ALGORITHMS: dict[str, Algorithm] = {
     "logistic_regression": Algorithm(
-        "Logistic regression", LINEAR, _logistic_regression, ({"C": 0.1}, {"C": 0.01}), {"C": (0.001, 30.0, "log")},
-        max_rows=100_000, share=0.07, enough=8),
+        "Logistic regression", LINEAR, _logistic_regression,
+        ({"encoding": LINEAR, "C": 0.1}, {"encoding": CROSSED, "C": 0.1}, {"encoding": LINEAR, "C": 0.01}),
+        {"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")}, max_rows=100_000, share=0.11, enough=10),
     "adaboost": Algorithm(
         "AdaBoost", TREES, _adaboost,
         ({"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
          {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20}),
         {"n_estimators": (40, 80, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 3),
-         "min_samples_leaf": (5, 100, "log")}, max_rows=8_000, share=0.14, enough=12),
+         "min_samples_leaf": (5, 100, "log")}, max_rows=8_000, share=0.13, enough=12),
     "random_forest": Algorithm(
         "Random forest", TREES, _random_forest,
         ({"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
@@ -118,7 +121,7 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.4, "reg_lambda": 5.0, "extra_trees": False}),
         {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.15, "log"), "num_leaves": (4, 63, "log"),
          "min_child_samples": (5, 100, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.34, bag=3, team=3,
+         "reg_lambda": (0.1, 30.0, "log"), "extra_trees": [False, True]}, boosted=True, share=0.32, bag=3, team=3,
         large=({"encoding": NATIVE, "learning_rate": 0.12, "num_leaves": 24, "min_child_samples": 60, "subsample": 0.8,
                 "colsample_bytree": 0.7, "reg_lambda": 3.0, "extra_trees": False},
                {"encoding": NATIVE, "learning_rate": 0.15, "num_leaves": 80, "min_child_samples": 60, "subsample": 0.8,
@@ -135,7 +138,7 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.4, "reg_lambda": 5.0}),
         {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.2, "log"), "max_depth": (2, 8),
          "min_child_weight": (0.5, 30.0, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.33, bag=3, team=3,
+         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.32, bag=3, team=3,
         large=({"encoding": NATIVE, "learning_rate": 0.15, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.8,
                 "colsample_bytree": 0.7, "reg_lambda": 3.0},
                {"encoding": NATIVE, "learning_rate": 0.2, "max_depth": 8, "min_child_weight": 10.0, "subsample": 0.8,

@@ -67,7 +67,7 @@ def _model(model: Any) -> Answer:
     if _soft_vote(model):
         members = [_model(member) for member in model.estimators_]
         return lambda rows: np.average([member(rows) for member in members], axis=0, weights=model.weights)
-    steps = _steps(model)
+    steps = [inner for step in _steps(model) for inner in _steps(step) or [step]]
     if len(steps) > 1 and _is(steps[0], "ColumnTransformer") and not steps[0].transformer_weights:
         parts = [(part, names) for _, part, names in steps[0].transformers_ if not isinstance(part, str) and len(names)]
         if all(isinstance(name, str) for _, names in parts for name in names):  # not places
@@ -156,9 +156,25 @@ def _step(step: Any) -> Way:
         return lambda x: np.hstack([np.where(np.isnan(x), step.statistics_, x), np.isnan(x)[:, gaps]])
     if _is(step, "SplineTransformer") and step.extrapolation == "constant":
         return _curves(step)
+    if _is(step, "ColumnTransformer") and (products := _products(step)):
+        return products
     twin = copy.copy(step)
     vars(twin).pop("feature_names_in_", None)  # else it asks for them
     return lambda x: twin.transform(x)
+
+
+def _products(step: Any) -> Way | None:
+    """The columns as they are and scaled products of two of them (`lib.crosses.crosses`); None for anything else."""
+    (_, first, columns), *rest = step.transformers_
+    parts = [_steps(part) for _, part, _ in rest]
+    if columns != slice(0, step.n_features_in_) or not _is(first, "FunctionTransformer"):
+        return None
+    if not all(len(part) == 2 and _is(part[0], "PolynomialFeatures") and part[0].powers_.tolist() == [[1, 1]]
+               and _is(part[1], "StandardScaler") for part in parts):
+        return None
+    left, right = np.array([pair for _, _, pair in rest], dtype=int).reshape(-1, 2).T
+    mean, scale = (np.array([getattr(part[1], key)[0] for part in parts]) for key in ("mean_", "scale_"))
+    return lambda x: np.hstack([x, (x[:, left] * x[:, right] - mean) / scale])
 
 
 def _curves(step: Any) -> Way:

@@ -17,8 +17,9 @@ from lib.delong import ranks
 from lib.kinds import days
 from lib.schema import Schema
 
-LINEAR, TREES, NATIVE = "linear", "trees", "native"
-ONE_HOT, MEANS, ORDERED = "one-hot", "means", "ordered"  # with NATIVE: what a boosted model's search may choose from
+LINEAR, CROSSED = "linear", "crossed"  # what the search of a logistic regression may choose from
+TREES = "trees"
+NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # and that of a boosted model
 MISSING = "(missing)"
 ONE_HOT_LEVELS = 12     # above it one-hot columns cost more than they tell; cross-fitted target means take over
 NATIVE_LEVELS = 64      # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
@@ -92,21 +93,23 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
 
 
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
-    """The styles among NATIVE, ONE_HOT, MEANS and ORDERED that differ from each other on these typed training rows.
+    """The styles that a search may choose from which differ from each other on these typed training rows.
 
-    Without a category of three levels or more they are all the same; up to `ONE_HOT_LEVELS` levels a mean says
-    little more than the level itself.
+    LINEAR and CROSSED always do. Of the others: without a category of three levels or more they are all the same; up to
+    `ONE_HOT_LEVELS` levels a mean says little more than the level itself.
     """
     levels = max((typed[n].nunique(dropna=False) for n in schema.names("categorical")), default=0)
     if levels <= 2:
-        return (NATIVE,)
-    return (NATIVE, ONE_HOT) if levels <= ONE_HOT_LEVELS else (NATIVE, ONE_HOT, MEANS, ORDERED)
+        return (LINEAR, CROSSED, NATIVE)
+    many = levels > ONE_HOT_LEVELS
+    return (LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED) if many else (LINEAR, CROSSED, NATIVE, ONE_HOT)
 
 
 def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
     """An unfitted ColumnTransformer for `plan`'s recipe in one of six styles.
 
-    linear: missing indicators, rank-scaled cubic splines, one-hot, scaled target means. trees: median imputation
+    linear: missing indicators, rank-scaled cubic splines, one-hot, scaled target means; `lib.folds.encode_training`
+    makes crossed of it by adding products (`lib.crosses`). trees: median imputation
     with indicators, one-hot, target means. native: numbers as they are with NaN, integer codes of categories first
     (columns 0 to len(recipe["native"]) - 1, unseen ones NaN), target means above `NATIVE_LEVELS`. one-hot: numbers
     as they are, one-hot, target means above `ONE_HOT_LEVELS`. means and ordered: numbers as they are, target means.

@@ -60,9 +60,9 @@ def _plan(board: list[dict[str, Any]], weights: dict[str, float] | None, rows: i
     if seconds is not None:
         told, bag = affordable(board, [c["algorithm"] for c in members], rows, seconds, threads)
         served = told if len(members) > 1 else "single"
-    found = {c["algorithm"]: c["max_rows"] for c in (members if served == "blend" else single)}
-    if seconds is not None and served == "single":
-        found = {single[0]["algorithm"]: rows_affordable(single[0], rows, seconds)}
+    chosen = members if served == "blend" else single
+    found = {c["algorithm"]: c["max_rows"] if seconds is None else rows_affordable(c, rows, seconds / len(chosen))
+             for c in chosen}
     return {"served": served, "bag": bag, "grown": False, "seconds": None, "rows": found}
 
 
@@ -91,7 +91,7 @@ def affordable(candidates: list[dict[str, Any]], names: Collection[str], rows: i
 
 
 def rows_affordable(candidate: dict[str, Any], rows: int, seconds: float) -> int | None:
-    """How many rows the single final fit may have (None: all), where the search's fits had to do with fewer.
+    """How many rows one final fit may have (None: all), where the search's fits had to do with fewer.
 
     Half of the seconds, at the best trial's seconds for a row; never fewer rows than in the search, and never more
     than the algorithm's own bound.

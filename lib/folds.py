@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.features import NATIVE, ORDERED, encoder, expand, ordered_means, plan
+from lib.crosses import crosses
+from lib.features import CROSSED, LINEAR, NATIVE, ORDERED, encoder, expand, ordered_means, plan
 from lib.schema import Schema
 from lib.splits import fold_rows
 
@@ -43,8 +44,13 @@ def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Sche
     """(matrix, fitted encoder, column types "c"/"q") of training rows."""
     expanded = expand(typed, schema)
     recipe = plan(expanded, schema)
-    encode = encoder(recipe, style, seed)
+    encode = encoder(recipe, LINEAR if style == CROSSED else style, seed)
     matrix = encode.fit_transform(expanded, y)
+    if style == CROSSED:
+        from sklearn.pipeline import Pipeline
+
+        products = crosses(matrix, y)
+        encode, matrix = Pipeline([("columns", encode), ("crosses", products)]), products.transform(matrix)
     if style == ORDERED and "means" in encode.output_indices_:
         first = encode.output_indices_["means"].start
         for number, name in enumerate(recipe["low"] + recipe["high"]):

@@ -22,6 +22,7 @@ from lib.splits import MANY_ROWS, fold_rows, training_rows
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
 Scored = tuple[dict[str, Any], np.ndarray]  # a trial and its out-of-fold probabilities
 FIRST_TRIAL = 0.3   # share of the seconds that the first trial may take where the rows must be fewer for that
+FIRST_OF_FEW = 0.5  # the same for algorithms that are not boosted, whose first settings are almost their best
 QUIET_TRIALS = 4  # trials before pruning starts
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which the folds are kept in each encoding that was tried
 
@@ -97,9 +98,10 @@ def adapted(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Sc
         entry = replace(entry, defaults=entry.large, space={**entry.space, **entry.large_space})
     if "encoding" not in entry.space:
         return entry
-    known = encodings(typed[schema.names("categorical")].iloc[rows], schema)
+    differ = encodings(typed[schema.names("categorical")].iloc[rows], schema)
+    known = [style for style in entry.space["encoding"] if style in differ]
     defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]} for d in entry.defaults)
-    return replace(entry, defaults=defaults, space={**entry.space, "encoding": list(known)})
+    return replace(entry, defaults=defaults, space={**entry.space, "encoding": known})
 
 
 def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[dict[str, Any]], rows: int, seed: int,
@@ -210,7 +212,8 @@ def _hopeless(best: dict[str, Any], rival: float | None) -> bool:
 
 def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
                      seconds: float, seed: int, threads: int, device: str, cap: int | None) -> int | None:
-    """How many training rows a fit may have so that the first trial takes at most `FIRST_TRIAL` of the time.
+    """How many training rows a fit may have so that the first trial takes at most `FIRST_TRIAL` (or `FIRST_OF_FEW`)
+    of the time.
 
     Measured by the first default on 2,000 and 10,000 training rows of one fold, after a small fit that pays for
     imports, and taken as linear in the rows.
@@ -234,7 +237,8 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
         more = took(5 * probe)
         per_row = max(more - first, 0.1 * more) / (4 * probe)
         always = max(0.0, more - per_row * 5 * probe)
-    afford = max(probe, int((FIRST_TRIAL * seconds / count - always) / per_row))
+    share = FIRST_TRIAL if entry.boosted else FIRST_OF_FEW
+    afford = max(probe, int((share * seconds / count - always) / per_row))
     return cap if afford >= min(len(train), cap or len(train)) else afford
 
 

@@ -72,7 +72,7 @@ def test_earlier_arms_get_their_share_less_the_time_of_a_new_process():
     assert sum(shares.values()) == pytest.approx(1.0)
     left = 600 - 10 - 10 * 13.5 / 6.5 - 10 * 15 / 6.5  # the final fits need no more
     assert budget.seconds_left(600, 10, 10, ARMS, 2, 0) == pytest.approx(2 * left * shares["logistic_regression"] - 3)
-    assert budget.seconds_left(600, 10, 10, ["lightgbm", "xgboost"], 1, 0) == pytest.approx(left * 0.34 / 0.67 - 3)
+    assert budget.seconds_left(600, 10, 10, ["lightgbm", "xgboost"], 1, 0) == pytest.approx(left / 2 - 3)
 
 
 def test_the_final_fits_of_more_rows_may_have_more_seconds():

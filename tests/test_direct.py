@@ -31,8 +31,10 @@ from sklearn.preprocessing import (
 
 from lib.algorithms import ALGORITHMS, fit
 from lib.conform import LARGEST, conform, different
+from lib.crosses import MOST
 from lib.direct import direct
-from lib.features import LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES, encoder, expand, expand_columns, plan
+from lib.features import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES, encoder, expand, expand_columns, plan
+from lib.folds import encode_training
 from lib.kinds import infer_schema
 from lib.refit import average
 from tests.models import Formula
@@ -62,12 +64,8 @@ def learnt(columns=None):
 def encoded(style, columns=None):
     """(fitted encoder, matrix, types): parts that tests share."""
     typed, y, schema = learnt(columns)
-    expanded = expand(typed, schema)
-    recipe = plan(expanded, schema)
-    part = encoder(recipe, style, 0)
-    matrix = part.fit_transform(expanded, y)
-    codes = len(recipe["native"]) if style == NATIVE else 0
-    return part, matrix, "c" * codes + "q" * (matrix.shape[1] - codes)
+    matrix, part, types = encode_training(style, typed, y, schema, 0)
+    return part, matrix, types
 
 
 @cache
@@ -155,6 +153,30 @@ def test_every_style_of_encoding(name, style, no_stock):
     typed, _, schema = learnt()
     asked = pd.concat([typed, ASKED["unseen levels"](typed), emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))])
     assert len(np.unique(assert_equal(fitted(name, style=style), asked, schema, no_stock, near(name)))) > 100
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_products_of_columns_are_made_without_asking_the_pipeline(asked, no_stock):
+    typed, _, schema = learnt()
+    model = fitted("logistic_regression", style=CROSSED)
+    assert model["model"].n_features_in_ == fitted("logistic_regression")["model"].n_features_in_ + MOST
+    assert_equal(model, ASKED[asked](typed), schema, no_stock)
+
+
+@pytest.mark.parametrize("columns", [("member",), ("region",), ("amount", "region")])
+def test_products_of_few_columns(columns, no_stock):
+    typed, _, schema = learnt(columns)
+    assert_equal(fitted("logistic_regression", columns, style=CROSSED), typed, schema, no_stock)
+
+
+def test_a_step_that_only_looks_like_products_is_asked_itself():
+    typed, y, schema = learnt()
+    part, matrix, _ = encoded(LINEAR)
+    for step in (ColumnTransformer([("columns", "passthrough", slice(0, 3))]),
+                 ColumnTransformer([("columns", "passthrough", slice(0, matrix.shape[1])), ("squares", make_pipeline(PolynomialFeatures((2, 2)), StandardScaler()), [0, 1])]),
+                 ColumnTransformer([("columns", StandardScaler(), slice(0, matrix.shape[1]))])):
+        crossed = step.fit_transform(matrix)
+        assert_equal(Pipeline([("features", part), ("step", step), ("model", LogisticRegression().fit(crossed, y))]), typed, schema)
 
 
 @pytest.mark.parametrize("asked", ASKED)

@@ -11,6 +11,7 @@ import pytest
 
 from lib.conform import conform
 from lib.features import (
+    CROSSED,
     LINEAR,
     MEANS,
     MISSING,
@@ -377,4 +378,4 @@ def test_a_search_chooses_among_encodings_that_differ(levels, known):
     if levels:
         frame["c"] = [f"level {k % levels}" for k in range(60)]
         columns.append(Column("c", "categorical"))
-    assert encodings(frame, Schema(tuple(columns), "y", "0", "1")) == known
+    assert encodings(frame, Schema(tuple(columns), "y", "0", "1")) == (LINEAR, CROSSED, *known)

@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from lib import tuning
 from lib.algorithms import ALGORITHMS, Algorithm
-from lib.features import LINEAR, NATIVE, TREES, encoder, expand, plan
+from lib.features import CROSSED, LINEAR, NATIVE, TREES, encoder, expand, plan
 from lib.folds import encode_folds, subsample
 from lib.refit import fit_final
 from lib.schema import Column, Schema
@@ -20,7 +20,7 @@ from lib.splits import HOLDOUT, fold_rows, split_rows, training_rows
 from lib.tuning import tune
 from tests.tables import mixed, prepared
 
-STYLES = (LINEAR, TREES, NATIVE)
+STYLES = (LINEAR, CROSSED, TREES, NATIVE)
 ENTRIES = dict(ALGORITHMS)
 BAYES = Algorithm("Naive Bayes", TREES, lambda params, seed, threads, types: GaussianNB(**params),
                   ({"var_smoothing": 1e-9},), {"var_smoothing": (1e-12, 1.0, "log")})
@@ -315,13 +315,13 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     fits = []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
     typed, y, place, schema = dialled(30_000)
-    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 9 s for one fit: 3,000 rows
-    assert fits[:5] == [200, 2000, 3000, 3000, 3000]  # two probes, then the folds
-    assert candidate["max_rows"] == 3000
+    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 15 s for one fit: 5,000 rows
+    assert fits[:5] == [200, 2000, 5000, 5000, 5000]  # two probes, then the folds
+    assert candidate["max_rows"] == 5000
     assert not np.isnan(oof[place >= 0]).any()
     fits.clear()
     fit_final(candidate, typed, y, schema)
-    assert fits == [3000]
+    assert fits == [5000]
 
 
 def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monkeypatch):

@@ -1,0 +1,90 @@
+"""Products of columns: the right ones are found, and nothing but training rows chooses them."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from lib import crosses
+from lib.crosses import choose
+from lib.features import CROSSED, LINEAR, expand
+from lib.folds import encode_training
+from tests.tables import prepared
+
+
+def drawn(effect, columns=6, rows=3000, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, columns))
+    return x, (rng.random(rows) < expit(effect(x))).astype("int8")
+
+
+def test_planted_interactions_come_first():
+    x, y = drawn(lambda x: x[:, 4] + 0.8 * x[:, 0] * x[:, 3] - 1.2 * x[:, 1] * x[:, 5])
+    assert choose(x, y, 2) == [(1, 5), (0, 3)]
+
+
+def test_the_order_is_that_of_score_tests_made_one_by_one():
+    x, y = drawn(lambda x: x[:, 0] + 0.3 * x[:, 1] * x[:, 2], rows=500)
+    x[:, 3] = x[:, 3] > 0
+    model = LogisticRegression(C=crosses.BASE_C, solver="newton-cholesky").fit(x, y)
+    p = model.predict_proba(x)[:, 1]
+    told = {}
+    for a in range(6):
+        for b in range(a + 1, 6):
+            product = x[:, a] * x[:, b]
+            product = product - np.average(product, weights=p * (1 - p))
+            told[a, b] = abs(product @ (y - p)) / np.sqrt((p * (1 - p)) @ product**2)
+    found = choose(x, y)
+    assert len(found) == 15
+    assert found == sorted(told, key=lambda pair: -told[pair])
+
+
+def test_a_product_that_never_varies_is_not_chosen():
+    x, y = drawn(lambda x: x[:, 0], columns=3)
+    x[:, 1] = x[:, 0] > 0
+    x[:, 2] = x[:, 0] <= 0  # two levels of one category
+    assert set(choose(x, y)) == {(0, 1), (0, 2)}
+
+
+def test_of_many_columns_those_that_tell_most_by_themselves_are_paired(monkeypatch):
+    monkeypatch.setattr(crosses, "MOST_COLUMNS", 3)
+    x, y = drawn(lambda x: x[:, 1] + x[:, 2] + x[:, 5])
+    assert {column for pair in choose(x, y) for column in pair} == {1, 2, 5}
+
+
+def test_of_many_rows_some_choose(monkeypatch):
+    monkeypatch.setattr(crosses, "MOST_LOOKED_AT", 2000)
+    x, y = drawn(lambda x: 1.5 * x[:, 0] * x[:, 3], rows=6000)
+    assert choose(x, y, 1) == [(0, 3)]
+
+
+def test_products_are_added_scaled_and_the_columns_stay():
+    x, y = drawn(lambda x: x[:, 0] * x[:, 1], columns=4)
+    step = crosses.crosses(x, y)
+    matrix = step.transform(x)
+    np.testing.assert_array_equal(matrix[:, :4], x)
+    for place, (a, b) in enumerate(choose(x, y), 4):
+        product = x[:, a] * x[:, b]
+        np.testing.assert_allclose(matrix[:, place], (product - product.mean()) / product.std())
+    assert matrix.shape[1] == 4 + 6
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_without_a_pair_there_is_no_product(columns):
+    x, y = drawn(lambda x: x[:, 0], columns=columns)
+    if columns == 2:
+        x = np.column_stack([x[:, 0] > 0, x[:, 0] <= 0]).astype("float64")
+    np.testing.assert_array_equal(crosses.crosses(x, y).transform(x), x)
+
+
+def test_crossed_is_linear_and_more():
+    typed, y, place, schema = prepared(600)
+    rows = place >= 0
+    plain, _, _ = encode_training(LINEAR, typed[rows], y[rows], schema, 0)
+    matrix, encode, types = encode_training(CROSSED, typed[rows], y[rows], schema, 0)
+    np.testing.assert_array_equal(matrix[:, :plain.shape[1]], plain)
+    assert matrix.shape[1] == plain.shape[1] + crosses.MOST == len(types)
+    np.testing.assert_array_equal(encode["crosses"].transform(plain), matrix)
+    served = encode.transform(expand(typed[rows], schema))
+    same = [c for c in range(plain.shape[1]) if (served[:, c] == plain[:, c]).all()]  # all but the cross-fitted means
+    assert len(same) == plain.shape[1] - 1
