@@ -119,7 +119,7 @@ class TrainFlow(FlowSpec):
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
              for arm in inputs], self.labels, self.place, self.searched, self.serve, budget.seconds_for_fits(
                 self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms,
-                len(self.place)), max(self.threads, bootstrap.workers()),
+                len(self.place), self.refit), max(self.threads, bootstrap.workers()),
             budget.refit(self.refit, self.budget, len(self.place)))
         current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner, self.blend))
         self.next(self.evaluate)

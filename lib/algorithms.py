@@ -97,20 +97,20 @@ _ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
 ALGORITHMS: dict[str, Algorithm] = {
     "logistic_regression": Algorithm(
         "Logistic regression", LINEAR, _logistic_regression,
-        ({"encoding": LINEAR, "C": 0.1}, {"encoding": CROSSED, "C": 0.1}, {"encoding": LINEAR, "C": 0.01}),
-        {"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")}, max_rows=100_000, share=0.11, enough=10),
+        ({"encoding": CROSSED, "C": 0.1}, {"encoding": LINEAR, "C": 0.1}, {"encoding": LINEAR, "C": 0.01}),
+        {"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")}, max_rows=100_000, share=0.16, enough=10),
     "adaboost": Algorithm(
         "AdaBoost", TREES, _adaboost,
         ({"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
          {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20}),
         {"n_estimators": (40, 80, "log"), "learning_rate": (0.05, 1.0, "log"), "max_depth": (1, 3),
-         "min_samples_leaf": (5, 100, "log")}, max_rows=8_000, share=0.13, enough=12),
+         "min_samples_leaf": (5, 100, "log")}, max_rows=8_000, share=0.11, enough=12),
     "random_forest": Algorithm(
         "Random forest", TREES, _random_forest,
         ({"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"},
          {"n_estimators": 60, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"}),
         {"n_estimators": [60], "max_features": (0.1, 0.6), "min_samples_leaf": (2, 50, "log"),
-         "criterion": ["gini", "entropy"]}, max_rows=30_000, share=0.12, enough=12, bag=3),
+         "criterion": ["gini", "entropy"]}, max_rows=30_000, share=0.1, enough=12, bag=3),
     "lightgbm": Algorithm(
         "LightGBM", NATIVE, _lightgbm,
         ({"encoding": NATIVE, "learning_rate": 0.05, "num_leaves": 8, "min_child_samples": 10, "subsample": 0.8,
@@ -138,7 +138,7 @@ ALGORITHMS: dict[str, Algorithm] = {
           "colsample_bytree": 0.4, "reg_lambda": 5.0}),
         {"encoding": _ENCODINGS, "learning_rate": (0.03, 0.2, "log"), "max_depth": (2, 8),
          "min_child_weight": (0.5, 30.0, "log"), "subsample": (0.5, 1.0), "colsample_bytree": (0.3, 1.0),
-         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.32, bag=3, team=3,
+         "reg_lambda": (0.1, 30.0, "log")}, boosted=True, share=0.31, bag=3, team=3,
         large=({"encoding": NATIVE, "learning_rate": 0.15, "max_depth": 5, "min_child_weight": 10.0, "subsample": 0.8,
                 "colsample_bytree": 0.7, "reg_lambda": 3.0},
                {"encoding": NATIVE, "learning_rate": 0.2, "max_depth": 8, "min_child_weight": 10.0, "subsample": 0.8,

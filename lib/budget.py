@@ -11,6 +11,7 @@ BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
 REFITS, REFITS_OF_MANY = 0.12, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
 MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits have no use for more
 TWICE = 2.25      # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
+AGAIN = (2.0, 0.0)  # seconds to write two models instead of one (measured, see above)
 MOST_KEPT = 0.5   # share of the arms' time that these fits may take at most
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
@@ -73,8 +74,9 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
     """
     if not budget:
         return None
-    left = budget - gone - after(AFTER_ARMS, before_arms, rows)
-    fits = 1.0 if refit(asked, budget, rows) == "no" else TWICE
+    left, fits = budget - gone - after(AFTER_ARMS, before_arms, rows), 1.0
+    if refit(asked, budget, rows) != "no":
+        left, fits = left - after(AGAIN, before_arms, rows), TWICE
     kept = (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY) * left, after(MOST_REFITS, before_arms, rows)
     left -= min(fits * min(kept), MOST_KEPT * left)
     if len(waiting) <= workers:
@@ -83,6 +85,7 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
     return max(1.0, min(left, workers * left * shares[0] / sum(shares)) - PER_ARM)
 
 
-def seconds_for_fits(budget: float, gone: float, before_arms: float, rows: int) -> float | None:
-    """How long the final fits may take; None without a budget."""
-    return max(0.0, budget - gone - after(AFTER_SELECT, before_arms, rows)) if budget else None
+def seconds_for_fits(budget: float, gone: float, before_arms: float, rows: int, asked: str = "no") -> float | None:
+    """How long the final fits may take; None without a budget. `asked`: the option --refit."""
+    again = 0.0 if refit(asked, budget, rows) == "no" else after(AGAIN, before_arms, rows)
+    return max(0.0, budget - gone - after(AFTER_SELECT, before_arms, rows) - again) if budget else None

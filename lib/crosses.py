@@ -8,7 +8,7 @@ import numpy as np
 
 MOST = 40              # products that are added
 MOST_COLUMNS = 400     # columns of which pairs are looked at, those that the model without products uses most
-MOST_LOOKED_AT = 20_000  # rows that choose
+MOST_LOOKED_AT = 10_000  # rows that choose
 BASE_C = 0.1           # inverse strength of the L2 penalty of the model without products
 
 
@@ -41,8 +41,10 @@ def choose(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[in
     return [(int(a), int(b)) for a, b in np.sort(pairs, axis=1)]
 
 
-def crosses(matrix: np.ndarray, y: np.ndarray) -> Any:
-    """A fitted ColumnTransformer that adds the chosen products to the columns of a matrix, scaled to unit variance."""
+def crosses(matrix: np.ndarray, y: np.ndarray) -> tuple[Any, np.ndarray]:
+    """(fitted ColumnTransformer that adds the chosen products to the columns of a matrix, scaled to unit variance; what
+    it makes of this one).
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -51,7 +53,8 @@ def crosses(matrix: np.ndarray, y: np.ndarray) -> Any:
     for number, pair in enumerate(choose(matrix, y)):
         product = PolynomialFeatures((2, 2), interaction_only=True, include_bias=False)
         parts.append((f"product {number}", make_pipeline(product, StandardScaler()), list(pair)))
-    return ColumnTransformer(parts, sparse_threshold=0, verbose_feature_names_out=False).fit(matrix)
+    step = ColumnTransformer(parts, sparse_threshold=0, verbose_feature_names_out=False)
+    return step, step.fit_transform(matrix)
 
 
 def solver(columns: int) -> str:

@@ -49,8 +49,8 @@ def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Sche
     if style == CROSSED:
         from sklearn.pipeline import Pipeline
 
-        products = crosses(matrix, y)
-        encode, matrix = Pipeline([("columns", encode), ("crosses", products)]), products.transform(matrix)
+        products, matrix = crosses(matrix, y)
+        encode = Pipeline([("columns", encode), ("crosses", products)])
     if style == ORDERED and "means" in encode.output_indices_:
         first = encode.output_indices_["means"].start
         for number, name in enumerate(recipe["low"] + recipe["high"]):

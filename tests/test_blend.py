@@ -87,8 +87,9 @@ def test_a_mixture_is_the_weighted_mean():
 
 
 @pytest.mark.parametrize(("asked", "gain", "weights", "expected"), [
-    ("auto", 0.0, {"a": 0.5, "b": 0.5}, "blend"), ("auto", -0.001, {"a": 0.5, "b": 0.5}, "single"),
-    ("blend", -0.001, {"a": 0.5, "b": 0.5}, "blend"), ("single", 0.1, {"a": 0.5, "b": 0.5}, "single"),
+    ("auto", 0.0, {"a": 0.5, "b": 0.5}, "blend"), ("auto", -0.001, {"a": 0.5, "b": 0.5}, "blend"),
+    ("auto", -0.0011, {"a": 0.5, "b": 0.5}, "single"),
+    ("blend", -0.1, {"a": 0.5, "b": 0.5}, "blend"), ("single", 0.1, {"a": 0.5, "b": 0.5}, "single"),
     ("blend", 0.0, {"a": 1.0}, "single")])
 def test_what_is_served_and_why(asked, gain, weights, expected):
     served, why = serve(asked, {"weights": weights, "gain": gain})

@@ -59,7 +59,9 @@ def test_the_last_arms_get_all_that_is_left_and_never_less_than_a_second():
 
 def test_a_second_fit_of_what_is_served_has_its_time_kept():
     left = 60 - 30 - 10 * 13.5 / 6.5
-    assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0, "auto") == pytest.approx(left * (1 - 2.25 * 0.12))
+    again = left - 10 * 2.0 / 6.5  # a second model is written
+    assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0, "auto") == pytest.approx(again * (1 - 2.25 * 0.12))
+    assert budget.seconds_for_fits(60, 30, 10, 0, "auto") == pytest.approx(60 - 30 - 10 * 13 / 6.5)
     assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0, "no") == pytest.approx(left * 0.88)
     many = 100_000
     plain = budget.seconds_left(600, 30, 10, ["xgboost"], 2, many)
@@ -72,7 +74,7 @@ def test_earlier_arms_get_their_share_less_the_time_of_a_new_process():
     assert sum(shares.values()) == pytest.approx(1.0)
     left = 600 - 10 - 10 * 13.5 / 6.5 - 10 * 15 / 6.5  # the final fits need no more
     assert budget.seconds_left(600, 10, 10, ARMS, 2, 0) == pytest.approx(2 * left * shares["logistic_regression"] - 3)
-    assert budget.seconds_left(600, 10, 10, ["lightgbm", "xgboost"], 1, 0) == pytest.approx(left / 2 - 3)
+    assert budget.seconds_left(600, 10, 10, ["lightgbm", "xgboost"], 1, 0) == pytest.approx(left * 0.32 / 0.63 - 3)
 
 
 def test_the_final_fits_of_more_rows_may_have_more_seconds():

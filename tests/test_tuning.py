@@ -12,8 +12,8 @@ from sklearn.naive_bayes import GaussianNB
 
 from lib import tuning
 from lib.algorithms import ALGORITHMS, Algorithm
-from lib.features import CROSSED, LINEAR, NATIVE, TREES, encoder, expand, plan
-from lib.folds import encode_folds, subsample
+from lib.features import CROSSED, LINEAR, NATIVE, TREES, expand
+from lib.folds import encode_folds, encode_training, subsample
 from lib.refit import fit_final
 from lib.schema import Column, Schema
 from lib.splits import HOLDOUT, fold_rows, split_rows, training_rows
@@ -63,17 +63,14 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
     assert np.isnan(oof[place < 0]).all()
     for fold in range(3):
         train, valid = (place >= 0) & (place != fold), place == fold
-        inside, outside = expand(typed[train], schema), expand(typed[valid], schema)
-        recipe = plan(inside, schema)
-        encode = encoder(recipe, entry.style, 0)
-        x = encode.fit_transform(inside, y[train])
-        codes = len(recipe["native"]) if entry.style == NATIVE else 0
-        model = entry.build(dict(candidate["params"]), 0, 1, "c" * codes + "q" * (x.shape[1] - codes))
+        outside = expand(typed[valid], schema)
+        x, encode, types = encode_training(entry.style_of(candidate["params"]), typed[train], y[train], schema, 0)
+        model = entry.build(dict(candidate["params"]), 0, 1, types)
         options = {}
         if entry.boosted:
             model.set_params(n_estimators=candidate["rounds"])
         if name == "lightgbm":
-            options["categorical_feature"] = list(range(codes))
+            options["categorical_feature"] = list(range(types.count("c")))
         expected = model.fit(x, y[train], **options).predict_proba(encode.transform(outside))[:, 1]
         np.testing.assert_allclose(oof[valid], expected, rtol=1e-4, atol=1e-6)
         scores.append(roc_auc_score(y[valid], oof[valid]))
@@ -315,13 +312,13 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     fits = []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
     typed, y, place, schema = dialled(30_000)
-    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 15 s for one fit: 5,000 rows
-    assert fits[:5] == [200, 2000, 5000, 5000, 5000]  # two probes, then the folds
-    assert candidate["max_rows"] == 5000
+    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 24 s for one fit: 8,000 rows
+    assert fits[:5] == [200, 2000, 8000, 8000, 8000]  # two probes, then the folds
+    assert candidate["max_rows"] == 8000
     assert not np.isnan(oof[place >= 0]).any()
     fits.clear()
     fit_final(candidate, typed, y, schema)
-    assert fits == [5000]
+    assert fits == [8000]
 
 
 def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monkeypatch):
