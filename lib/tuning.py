@@ -22,7 +22,7 @@ from lib.splits import MANY_ROWS, fold_rows, training_rows
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
 Scored = tuple[dict[str, Any], np.ndarray]  # a trial and its out-of-fold probabilities
 FIRST_TRIAL = 0.3   # share of the seconds that the first trial may take where the rows must be fewer for that
-FIRST_OF_FEW = 0.8  # the same for algorithms that are not boosted, whose first settings are almost their best
+FIRST_OF_FEW = 1.0  # the same for algorithms that are not boosted, whose first settings are almost their best
 QUIET_TRIALS = 4  # trials before pruning starts
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which the folds are kept in each encoding that was tried
 

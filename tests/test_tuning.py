@@ -312,13 +312,13 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     fits = []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
     typed, y, place, schema = dialled(30_000)
-    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 24 s for one fit: 8,000 rows
-    assert fits[:5] == [200, 2000, 8000, 8000, 8000]  # two probes, then the folds
-    assert candidate["max_rows"] == 8000
+    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 30 s for one fit: 10,000 rows
+    assert fits[:5] == [200, 2000, 10_000, 10_000, 10_000]  # two probes, then the folds
+    assert candidate["max_rows"] == 10_000
     assert not np.isnan(oof[place >= 0]).any()
     fits.clear()
     fit_final(candidate, typed, y, schema)
-    assert fits == [8000]
+    assert fits == [10_000]
 
 
 def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monkeypatch):
