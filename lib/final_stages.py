@@ -80,7 +80,8 @@ def evaluate(run: Any, run_id: str,
     judged = None
     if fits.get("refit"):
         judged = finished.to_bytes()
-        finished = refit(finished, run.leaderboard, run.served_oof, typed, run.labels["y"], run.place, **options)
+        finished = refit(finished, bundle.sha256(judged), run.leaderboard, run.served_oof, typed, run.labels["y"],
+                         run.place, **options)
         print(f"Fitted once more on all {finished.about['refit']['rows']:,} labelled rows, to be served")
     blob = finished.to_bytes()
     example = from_parquet(run.table, 5)[schema.names()].astype("object").where(lambda cells: cells.notna(), None)

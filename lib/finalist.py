@@ -71,21 +71,21 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     return bundle, oof
 
 
-def refit(bundle: Bundle, candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray,
-          place: np.ndarray, weights: dict[str, float] | None = None, fits: Mapping[str, Any] | None = None,
-          seed: int = 0, **options: Any) -> Bundle:
-    """The bundle that is served for `bundle`, which `finish` made and judged: its model fitted once more with the same
-    settings on all labelled rows, the held-out ones among them.
+def refit(bundle: Bundle, digest: str, candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame,
+          y: np.ndarray, place: np.ndarray, weights: dict[str, float] | None = None,
+          fits: Mapping[str, Any] | None = None, seed: int = 0, **options: Any) -> Bundle:
+    """The bundle that is served for `bundle` of sha256 `digest`, which `finish` made and judged: its model fitted once
+    more with the same settings on all labelled rows, the held-out ones among them.
 
     Contract, calibration, threshold and evaluation stay those of the judged model. Its figures are an estimate for this
     one that is a little too low, as it learnt from a fifth less (Hastie, Tibshirani and Friedman 2009, "The Elements of
     Statistical Learning", section 7.10.1: the bias of training sets that are smaller than the whole). `about["refit"]`
-    has the rows. `candidates`: the winner, then the others. `options` as `lib.refit.fit_final`.
+    has the rows and the digest. `candidates`: the winner, then the others. `options` as `lib.refit.fit_final`.
     """
     whole = np.where(place == HOLDOUT, TRAIN_ONLY, place)
-    pipeline, _, _ = _fitted(candidates, oof, typed, y, whole, bundle.schema, weights, fits, seed=seed,
-                              **options)
-    return Bundle(pipeline, bundle.schema, {**bundle.about, "refit": {"rows": len(training_rows(whole))}})
+    pipeline, _, _ = _fitted(candidates, oof, typed, y, whole, bundle.schema, weights, fits, seed=seed, **options)
+    told = {"rows": len(training_rows(whole)), "judged_sha256": digest}
+    return Bundle(pipeline, bundle.schema, {**bundle.about, "refit": told})
 
 
 def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray,

@@ -61,12 +61,20 @@ def bundle_of(run: Any) -> tuple[bytes, str]:
 
 def judged_of(run: Any) -> Bundle:
     """The loaded model of a run that never saw its held-out rows: of a run whose served model was fitted once more
-    (`lib.finalist.refit`) the one that was judged. Raises `Refused` as `bundle_of` and `lib.bundle.from_bytes`.
+    (`lib.finalist.refit`) the one that was judged. Raises `Refused` as `bundle_of` and `lib.bundle.from_bytes`, and
+    where that one is lost: the served model is no substitute.
     """
     from lib.bundle import from_bytes
 
+    served = from_bytes(*bundle_of(run))
+    if "refit" not in served.about:
+        return served
     blob = artifact(run, "evaluate", "judged")
-    return from_bytes(blob) if blob else from_bytes(*bundle_of(run))
+    if not blob:
+        raise Refused("Nothing can be judged", [Finding(
+            "judged-missing", ERROR, run.pathspec, "no readable model that has not seen the held-out rows",
+            "the artifact judged of the step evaluate", "train again")])
+    return from_bytes(blob, served.about["refit"]["judged_sha256"])
 
 
 def artifact(run: Any, step: str, name: str) -> Any:

@@ -211,14 +211,14 @@ def test_held_out_labels_have_no_part_in_a_grown_model(parts):
 
 def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(parts, bundle):
     candidate, oof, typed, y, place, schema = parts
-    served = refit(bundle, [candidate], oof, typed, y, place)
+    served = refit(bundle, "abc", [candidate], oof, typed, y, place)
     every = fit_final(candidate, typed, y, schema)
     expected = calibrate(bundle.about["calibration"], every.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(served.probability(typed), expected)
-    assert served.about == {**bundle.about, "refit": {"rows": 600}}
+    assert served.about == {**bundle.about, "refit": {"rows": 600, "judged_sha256": "abc"}}
     assert "refit" not in bundle.about
     again = from_bytes(blob := served.to_bytes(), sha256(blob))
-    assert again.about["refit"] == {"rows": 600}
+    assert again.about["refit"] == {"rows": 600, "judged_sha256": "abc"}
 
 
 def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
@@ -226,8 +226,8 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
     unlabelled = np.flatnonzero(place == HOLDOUT)[:50]
     fewer, none = place.copy(), y.copy()
     fewer[unlabelled], none[unlabelled] = UNLABELLED, -1
-    served = refit(bundle, [candidate], oof, typed, none, fewer)
-    assert served.about["refit"] == {"rows": 550}
+    served = refit(bundle, "abc", [candidate], oof, typed, none, fewer)
+    assert served.about["refit"] == {"rows": 550, "judged_sha256": "abc"}
 
 
 def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
@@ -236,8 +236,8 @@ def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
     oof = np.where(place >= 0, 0.5, np.nan).astype("float32")
     fits = {"grown": True, "bag": 1, "seconds": None, "rows": {"lightgbm": 1000}}
     one = grown(parts)[0]
-    served = refit(one, [candidate], oof, typed, y, place, fits=fits)
-    assert served.about["refit"] == {"rows": 600}
+    served = refit(one, "abc", [candidate], oof, typed, y, place, fits=fits)
+    assert served.about["refit"] == {"rows": 600, "judged_sha256": "abc"}
     flipped = np.where(place == HOLDOUT, 1 - y, y).astype("int8")
-    other = refit(one, [candidate], oof, typed, flipped, place, fits=fits)  # here the held-out labels do have a part
+    other = refit(one, "abc", [candidate], oof, typed, flipped, place, fits=fits)  # here the held-out labels do have a part
     assert (served.probability(typed) != other.probability(typed)).any()

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from lib import monitoring, runs
 from lib.algorithms import ALGORITHMS
-from lib.bundle import from_bytes
+from lib.bundle import from_bytes, sha256
 from lib.final_stages import NO_TIME
 from lib.splits import HOLDOUT
 from lib.tables import from_parquet
@@ -169,7 +169,7 @@ def check_the_served_model_has_seen_all_rows(run):
     """Under a budget. The figures, the challenge and the monitor rest on the model that has not seen them."""
     data, held = run.data, run.data.place == HOLDOUT
     served, judged = from_bytes(data.bundle, data.bundle_sha256), runs.judged_of(run)
-    assert served.about["refit"] == {"rows": int((data.labels["y"] >= 0).sum())}
+    assert served.about["refit"] == {"rows": int((data.labels["y"] >= 0).sum()), "judged_sha256": sha256(data.judged)}
     assert "refit" not in judged.about
     rows, y = from_parquet(data.typed)[held], data.labels["y"][held]
     assert data.evaluation["auc"]["value"] == pytest.approx(roc_auc_score(y, judged.probability(rows)))

@@ -347,15 +347,24 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
     y, place = labels(table), arms["1"].held["split"]["place"]
     for number, twin in (("6", "1"), ("7", "2")):
         arms[number] = Run(int(number), table, y, np.where(place == HOLDOUT, 0, place), y)
+        held, judged = arms[number].held, arms[twin].held["evaluate"]
         assert runs.judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{number}"
-        arms[number].held["split"]["place"] = place
-        arms[number].held["evaluate"]["judged"] = arms[twin].held["evaluate"]["bundle"]
+        held["split"]["place"] = place
+        by_heart = from_bytes(held["evaluate"]["bundle"])
+        by_heart.about["refit"] = {"rows": ROWS, "judged_sha256": judged["bundle_sha256"]}
+        held["evaluate"] |= {"bundle": (blob := by_heart.to_bytes()), "bundle_sha256": sha256(blob), "judged": judged["bundle"]}
         assert runs.judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{twin}"
     plain = promotion.judge(engine, "2", ROOT)["numbers"]
     promotion.promote(engine, "6", "Ann", "")
     line = promotion.judge(engine, "7", ROOT)
     assert (line["action"], line["numbers"]["gain"], line["numbers"]["strata"]) == ("promoted", plain["gain"], plain["strata"])
     assert served(engine) == "TrainFlow/7"
+    arms["7"].held["evaluate"]["judged"] = arms["6"].held["evaluate"]["judged"]
+    with pytest.raises(Refused, match="sha256"):
+        runs.judged_of(arms["7"])
+    del arms["7"].held["evaluate"]["judged"]
+    with pytest.raises(Refused, match="no readable model that has not seen the held-out rows"):
+        promotion.judge(engine, "6", ROOT)
 
 
 def test_the_old_model_and_an_equal_one_are_kept_back(stage):
