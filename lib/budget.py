@@ -12,6 +12,7 @@ REFITS, REFITS_OF_MANY = 0.12, 0.4  # share of the arms' time that is kept for f
 MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits have no use for more
 TWICE = 2.25      # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
 AGAIN = (2.0, 0.0)  # seconds to write two models instead of one (measured, see above)
+LONG = 20.0       # seconds for all arms below which none are kept for that; it is done where some are left over
 MOST_KEPT = 0.5   # share of the arms' time that these fits may take at most
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
@@ -75,7 +76,8 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
     if not budget:
         return None
     left, fits = budget - gone - after(AFTER_ARMS, before_arms, rows), 1.0
-    if refit(asked, budget, rows) != "no":
+    wanted, all_arms = refit(asked, budget, rows), left + gone - before_arms
+    if wanted == "yes" or (wanted == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)):
         left, fits = left - after(AGAIN, before_arms, rows), TWICE
     kept = (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY) * left, after(MOST_REFITS, before_arms, rows)
     left -= min(fits * min(kept), MOST_KEPT * left)

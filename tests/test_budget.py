@@ -58,11 +58,15 @@ def test_the_last_arms_get_all_that_is_left_and_never_less_than_a_second():
 
 
 def test_a_second_fit_of_what_is_served_has_its_time_kept():
-    left = 60 - 30 - 10 * 13.5 / 6.5
+    left = 62 - 30 - 10 * 13.5 / 6.5
     again = left - 10 * 2.0 / 6.5  # a second model is written
-    assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0, "auto") == pytest.approx(again * (1 - 2.25 * 0.12))
-    assert budget.seconds_for_fits(60, 30, 10, 0, "auto") == pytest.approx(60 - 30 - 10 * 13 / 6.5)
-    assert budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0, "no") == pytest.approx(left * 0.88)
+    assert budget.seconds_left(62, 30, 10, ["xgboost"], 2, 0, "auto") == pytest.approx(again * (1 - 2.25 * 0.12))
+    assert budget.seconds_for_fits(62, 30, 10, 0, "auto") == pytest.approx(62 - 30 - 10 * 13 / 6.5)
+    assert budget.seconds_left(62, 30, 10, ["xgboost"], 2, 0, "no") == pytest.approx(left * 0.88)
+    plain = budget.seconds_left(41, 11, 10, ["xgboost"], 2, 0)  # too little for all arms to keep some for that
+    assert budget.seconds_left(41, 11, 10, ["xgboost"], 2, 0, "auto") == plain
+    assert budget.seconds_left(41, 11, 10, ["xgboost"], 2, 0, "yes") < plain
+    assert budget.seconds_left(63, 11, 10, ["xgboost"], 2, 0, "auto") < budget.seconds_left(63, 11, 10, ["xgboost"], 2, 0)
     many = 100_000
     plain = budget.seconds_left(600, 30, 10, ["xgboost"], 2, many)
     assert budget.seconds_left(600, 30, 10, ["xgboost"], 2, many, "auto") == plain
