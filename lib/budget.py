@@ -9,7 +9,7 @@ from lib.splits import MANY_ROWS
 # the step select; each for a small table, and more for each row.
 BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
 REFITS, REFITS_OF_MANY = 0.12, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
-MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits have no use for more
+MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits, one or both, have no use for more
 TWICE = 2.25      # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
 AGAIN = (2.0, 0.0)  # seconds to write two models instead of one (measured, see above)
 LONG = 20.0       # seconds for all arms below which none are kept for that; it is done where some are left over
@@ -79,8 +79,8 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
     wanted, all_arms = refit(asked, budget, rows), left + gone - before_arms
     if wanted == "yes" or (wanted == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)):
         left, fits = left - after(AGAIN, before_arms, rows), TWICE
-    kept = (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY) * left, after(MOST_REFITS, before_arms, rows)
-    left -= min(fits * min(kept), MOST_KEPT * left)
+    share = min(MOST_KEPT, fits * (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY))
+    left -= min(share * left, after(MOST_REFITS, before_arms, rows))
     if len(waiting) <= workers:
         return max(1.0, left)
     shares = [ALGORITHMS[name].share for name in waiting]
