@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lib.crosses import solver
 from lib.features import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
 
+NEWTON_COLUMNS = 400  # up to which a logistic regression takes Newton's steps: few, but each costs their square
 MAX_ROUNDS, PATIENCE = 1500, 40  # boosting rounds at most, and without progress in log-loss before a fold stops
 
 # A space is plain data: parameter -> (low, high), (low, high, "log") or a list of choices. Whole ends mean integers.
@@ -71,7 +71,8 @@ def _logistic_regression(params: dict[str, Any], seed: int, threads: int, types:
     from sklearn.linear_model import LogisticRegression
 
     params = {k: v for k, v in params.items() if k != "encoding"}
-    return LogisticRegression(max_iter=1000, random_state=seed, solver=solver(len(types)), **params)
+    solver = "newton-cholesky" if len(types) <= NEWTON_COLUMNS else "lbfgs"
+    return LogisticRegression(max_iter=1000, random_state=seed, solver=solver, **params)
 
 
 def _xgboost(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lib.algorithms import ALGORITHMS, fit
+
 MOST = 40              # products that are added
 MOST_COLUMNS = 400     # columns of which pairs are looked at, those that the model without products uses most
 MOST_LOOKED_AT = 10_000  # rows that choose
@@ -25,9 +27,8 @@ def choose(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[in
     if len(y) > MOST_LOOKED_AT:
         rows = np.random.default_rng(0).choice(len(y), MOST_LOOKED_AT, replace=False)
         matrix, y = matrix[rows], y[rows]
-    from sklearn.linear_model import LogisticRegression
-
-    plain = LogisticRegression(C=BASE_C, max_iter=200, solver=solver(matrix.shape[1])).fit(matrix, y)
+    types = "q" * matrix.shape[1]
+    plain = fit(ALGORITHMS["logistic_regression"].build({"C": BASE_C}, 0, 1, types), matrix, y, types)
     used = np.argsort(-np.abs(plain.coef_[0]) * matrix.std(axis=0), kind="stable")[:MOST_COLUMNS]
     x, p = matrix[:, used], plain.predict_proba(matrix)[:, 1]
     weight = p * (1 - p)
@@ -55,8 +56,3 @@ def crosses(matrix: np.ndarray, y: np.ndarray) -> tuple[Any, np.ndarray]:
         parts.append((f"product {number}", make_pipeline(product, StandardScaler()), list(pair)))
     step = ColumnTransformer(parts, sparse_threshold=0, verbose_feature_names_out=False)
     return step, step.fit_transform(matrix)
-
-
-def solver(columns: int) -> str:
-    """Newton's steps are exact and few, and each costs the square of the columns."""
-    return "newton-cholesky" if columns <= MOST_COLUMNS else "lbfgs"

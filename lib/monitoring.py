@@ -54,7 +54,7 @@ def reference_of(pathspec: str) -> dict[str, Any]:
     if len(train) > MOST_REFERENCE:
         train = np.sort(np.random.default_rng(0).choice(train, MOST_REFERENCE, replace=False))
     held = typed.iloc[np.flatnonzero(place == HOLDOUT)]
-    scores = runs.judged_of(run).probability(held)
+    scores = runs.judged_of(run, bundle).probability(held)
     return {"bundle": bundle, "typed": typed.iloc[train].reset_index(drop=True), "scores": scores,
             "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
             "trained": bundle.about["provenance"].get("started"),

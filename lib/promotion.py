@@ -70,7 +70,7 @@ def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: floa
             f"python flows/promote.py promote {run_id}")])
     if held["sha256"] == facts["sha256"]:
         return promotions.record(engine, name, promotions.KEPT, why="this model is served already", **facts)
-    told = compare(run, held, margin)
+    told = compare(run, bundle, held, margin)
     if told["promote"]:
         told = _served(told, run, bundle, root)
     if not told["promote"]:
@@ -90,14 +90,14 @@ def _candidate(run_id: str) -> tuple[Any, Bundle, dict[str, Any]]:
     return run, bundle, {"model": run.pathspec, "sha256": digest, "threshold": bundle.about["threshold"]["value"]}
 
 
-def compare(run: Any, held: dict[str, Any], margin: float) -> dict[str, Any]:
+def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> dict[str, Any]:
     """`challenge` of the run's model and the champion `held` on held-out rows the like of which neither learnt from.
 
     A served model that learnt from them too is stood for by the one that was judged on them (`lib.runs.judged_of`).
     Recent rows often come twice, a case that is asked about again: then one may be set aside and its twin learnt from.
     """
     other = runs.find_run(held["model"].rpartition("/")[2])
-    champion, challenger = runs.judged_of(other), runs.judged_of(run)
+    champion, challenger = runs.judged_of(other, from_bytes(*runs.bundle_of(other))), runs.judged_of(run, bundle)
     split, data = run["split"].task, run["start"].task
     place, table = split["place"].data, from_parquet(data["table"].data)
     origin = runs.artifact(run, "start", "origin")
@@ -115,7 +115,7 @@ def compare(run: Any, held: dict[str, Any], margin: float) -> dict[str, Any]:
     scored = {who: model.score(rows)["probability"].to_numpy()
               for who, model in (("old", champion), ("new", challenger))}
     good = np.isfinite(scored["old"]) & np.isfinite(scored["new"])
-    watched = [n for n in challenger.about["scope"].get("protected_columns", ()) if n in rows.columns]
+    watched = [n for n in bundle.about["scope"].get("protected_columns", ()) if n in rows.columns]
     told = challenge(y[good], scored["old"][good], scored["new"][good], names[good],
                      rows.loc[good, watched].reset_index(drop=True) if watched else None, margin)
     return {**told, "champion": held["model"], "challenger": run.pathspec, "left_out": int((~fresh).sum())}

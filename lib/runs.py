@@ -59,21 +59,20 @@ def bundle_of(run: Any) -> tuple[bytes, str]:
             "a run that passed the step evaluate", "resume it, or choose another run with --run-id")]) from None
 
 
-def judged_of(run: Any) -> Bundle:
-    """The loaded model of a run that never saw its held-out rows: of a run whose served model was fitted once more
-    (`lib.finalist.refit`) the one that was judged. Raises `Refused` as `bundle_of` and `lib.bundle.from_bytes`, and
-    where that one is lost: the served model is no substitute.
+def judged_of(run: Any, served: Bundle) -> Bundle:
+    """The model of a run that never saw its held-out rows: `served`, the run's loaded bundle, or where that was fitted
+    once more (`lib.finalist.refit`) the one that was judged. Raises `Refused` as `lib.bundle.from_bytes`, and where
+    that one is lost: the served model is no substitute.
     """
     from lib.bundle import from_bytes
 
-    served = from_bytes(*bundle_of(run))
     if "refit" not in served.about:
         return served
     blob = artifact(run, "evaluate", "judged")
     if not blob:
         raise Refused("Nothing can be judged", [Finding(
             "judged-missing", ERROR, run.pathspec, "no readable model that has not seen the held-out rows",
-            "the artifact judged of the step evaluate", "train again")])
+            "the artifact judged of the step evaluate", "train again: python flows/train.py run")])
     return from_bytes(blob, served.about["refit"]["judged_sha256"])
 
 

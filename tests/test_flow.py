@@ -168,7 +168,8 @@ def test_a_budget_is_kept(store, small_csv):
 def check_the_served_model_has_seen_all_rows(run):
     """The figures, the challenge and the monitor rest on the model that has not seen them."""
     data, held = run.data, run.data.place == HOLDOUT
-    served, judged = from_bytes(data.bundle, data.bundle_sha256), runs.judged_of(run)
+    served = from_bytes(data.bundle, data.bundle_sha256)
+    judged = runs.judged_of(run, served)
     assert served.about["refit"] == {"rows": int((data.labels["y"] >= 0).sum()), "judged_sha256": sha256(data.judged)}
     assert "refit" not in judged.about
     rows, y = from_parquet(data.typed)[held], data.labels["y"][held]

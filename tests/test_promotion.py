@@ -340,6 +340,10 @@ def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
     assert line["threshold"] == 0.32
 
 
+def judged_of(run: Run) -> Bundle:
+    return runs.judged_of(run, from_bytes(*runs.bundle_of(run)))
+
+
 def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_was_judged(stage, arms):
     """Runs 6 and 7 are as 1 and 2, but what they serve has learnt the held-out labels by heart."""
     engine, _ = stage
@@ -348,12 +352,12 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
     for number, twin in (("6", "1"), ("7", "2")):
         arms[number] = Run(int(number), table, y, np.where(place == HOLDOUT, 0, place), y)
         held, judged = arms[number].held, arms[twin].held["evaluate"]
-        assert runs.judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{number}"
+        assert judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{number}"
         held["split"]["place"] = place
         by_heart = from_bytes(held["evaluate"]["bundle"])
         by_heart.about["refit"] = {"rows": ROWS, "judged_sha256": judged["bundle_sha256"]}
         held["evaluate"] |= {"bundle": (blob := by_heart.to_bytes()), "bundle_sha256": sha256(blob), "judged": judged["bundle"]}
-        assert runs.judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{twin}"
+        assert judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{twin}"
     plain = promotion.judge(engine, "2", ROOT)["numbers"]
     promotion.promote(engine, "6", "Ann", "")
     line = promotion.judge(engine, "7", ROOT)
@@ -361,7 +365,7 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
     assert served(engine) == "TrainFlow/7"
     arms["7"].held["evaluate"]["judged"] = arms["6"].held["evaluate"]["judged"]
     with pytest.raises(Refused, match="sha256"):
-        runs.judged_of(arms["7"])
+        judged_of(arms["7"])
     del arms["7"].held["evaluate"]["judged"]
     with pytest.raises(Refused, match="no readable model that has not seen the held-out rows"):
         promotion.judge(engine, "6", ROOT)

@@ -212,6 +212,8 @@ def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_
     assert told(None, "yes") == ("blend", None, True)
     assert not told(12.0, rows=100_000)[2]  # grown
     assert told(None, "yes", rows=100_000)[2]
+    rows = plan_fits(board, weights, 640, 12.0)["rows"]  # 3 of the 6 s of each, at 4 s for 5 folds of 300 rows
+    assert rows == {"xgboost": None, "adaboost": 1125}
     fewer = [candidate("xgboost") | {"max_rows": 300}]
     assert not plan_fits(fewer, None, 640, 3.0, refit="auto")["refit"]  # it has not the time for all training rows
 

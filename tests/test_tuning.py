@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline
 
 from lib import tuning
 from lib.algorithms import ALGORITHMS, Algorithm
-from lib.features import CROSSED, LINEAR, NATIVE, TREES, expand
-from lib.folds import encode_folds, encode_training, subsample
+from lib.crosses import crosses
+from lib.features import CROSSED, LINEAR, NATIVE, TREES, encoder, expand, plan
+from lib.folds import encode_folds, subsample
 from lib.refit import fit_final
 from lib.schema import Column, Schema
 from lib.splits import HOLDOUT, fold_rows, split_rows, training_rows
@@ -63,14 +65,20 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
     assert np.isnan(oof[place < 0]).all()
     for fold in range(3):
         train, valid = (place >= 0) & (place != fold), place == fold
-        outside = expand(typed[valid], schema)
-        x, encode, types = encode_training(entry.style_of(candidate["params"]), typed[train], y[train], schema, 0)
-        model = entry.build(dict(candidate["params"]), 0, 1, types)
+        inside, outside = expand(typed[train], schema), expand(typed[valid], schema)
+        recipe, style = plan(inside, schema), entry.style_of(candidate["params"])
+        encode = encoder(recipe, LINEAR if style == CROSSED else style, 0)
+        x = encode.fit_transform(inside, y[train])
+        if style == CROSSED:
+            products, x = crosses(x, y[train])
+            encode = Pipeline([("columns", encode), ("crosses", products)])
+        codes = len(recipe["native"]) if style == NATIVE else 0
+        model = entry.build(dict(candidate["params"]), 0, 1, "c" * codes + "q" * (x.shape[1] - codes))
         options = {}
         if entry.boosted:
             model.set_params(n_estimators=candidate["rounds"])
         if name == "lightgbm":
-            options["categorical_feature"] = list(range(types.count("c")))
+            options["categorical_feature"] = list(range(codes))
         expected = model.fit(x, y[train], **options).predict_proba(encode.transform(outside))[:, 1]
         np.testing.assert_allclose(oof[valid], expected, rtol=1e-4, atol=1e-6)
         scores.append(roc_auc_score(y[valid], oof[valid]))
