@@ -1,4 +1,5 @@
-# Every target works on a fresh machine with Python 3.11+ and a package index; nothing else is needed.
+# Every target works on a fresh machine with Python 3.11+ and a package index; test, check and bench install Debian's
+# PostgreSQL and Chromium where they are missing and they may, and skip their tests where they may not.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -76,5 +77,5 @@ browser:
 	    DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -qq chromium >/dev/null; } || \
 	  echo "no Chromium here and none could be installed: the browser tests will be skipped"
 
-clean:  ## remove what tools left behind; keeps data, runs and the virtual environment
+clean:  ## remove what tools left behind, and build/ with demo and benchmark results; keeps data, runs and environment
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build

@@ -24,7 +24,9 @@ def main() -> int:
     failed = 0
     for run in chosen:
         print(run.pathspec, flush=True)
-        told = record_stages.mirror(run["record"].task.data, run.pathspec, options.mlflow_uri, bootstrap.ROOT)
+        found = run["record"].task.data
+        told = record_stages.mirror(found, run.pathspec, options.mlflow_uri, bootstrap.ROOT,
+                                    record_stages.roles(found.problem, found.bundle_sha256))
         failed += told["status"] == "failed"
     return int(failed > 0)
 

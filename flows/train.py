@@ -100,7 +100,7 @@ class TrainFlow(FlowSpec):
         live = Live(current.card["arm"], self.input)
         seconds = budget.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
                                       self.before_arms, self.arms[self.index:], bootstrap.workers(),
-                                      len(self.place), self.refit)
+                                      len(self.place), budget.refit(self.refit, self.budget, len(self.place)))
         self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
         live.finish(self.candidate)
         self.next(self.select)
@@ -115,12 +115,12 @@ class TrainFlow(FlowSpec):
         self.merge_artifacts(inputs, include=[
             "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary",
             "changes", "labels", "place", "origin", "contract", "typed", "searched", "split_findings", "before_arms"])
+        again = budget.refit(self.refit, self.budget, len(self.place))
         self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = final_stages.select(
             [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
              for arm in inputs], self.labels, self.place, self.searched, self.serve, budget.seconds_for_fits(
                 self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms,
-                len(self.place), self.refit), max(self.threads, bootstrap.workers()),
-            budget.refit(self.refit, self.budget, len(self.place)))
+                len(self.place), again), max(self.threads, bootstrap.workers()), again)
         current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner, self.blend))
         self.next(self.evaluate)
 

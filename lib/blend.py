@@ -10,6 +10,7 @@ import numpy as np
 from lib.delong import paired_test
 from lib.leaks import auc
 from lib.selection import title
+from lib.splits import subsample
 
 ROUNDS = 12           # steps of the greedy choice: no arm that is worth less than a twelfth is fitted and served
 MOST_ROWS = 20_000    # out-of-fold rows that the choice looks at; more move no weight by much
@@ -31,10 +32,7 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
     names = [winner, *(n for n in sorted(oofs) if n != winner)]  # of equal ones the earlier is added
     rows = np.flatnonzero(place >= 0)
     folds = np.unique(place[rows])
-    look = rows
-    if len(rows) > MOST_ROWS:
-        look = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))
-    parts = {f: look[place[look] == f] for f in folds}
+    parts = {f: subsample(rows[place[rows] == f], y, MOST_ROWS // len(folds), seed) for f in folds}
     weights = _choose(names, oofs, y, list(parts.values()))
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []

@@ -66,18 +66,18 @@ def arms(budget: float, before_arms: float, workers: int, rows: int) -> list[str
 
 
 def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[str], workers: int,
-                 rows: int, asked: str = "no") -> float | None:
+                 rows: int, fit_again: str = "no") -> float | None:
     """How long an arm may search: its share of what is left of the budget; None without a budget.
 
     `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. `waiting`: this arm
     and those that start after it, `workers` at a time; the last ones get all that is left. `rows`: of the table.
-    `asked`: the option --refit.
+    `fit_again`: no, auto or yes (`refit`).
     """
     if not budget:
         return None
     left, fits = budget - gone - after(AFTER_ARMS, before_arms, rows), 1.0
-    wanted, all_arms = refit(asked, budget, rows), left + gone - before_arms
-    if wanted == "yes" or (wanted == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)):
+    all_arms = left + gone - before_arms
+    if fit_again == "yes" or (fit_again == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)):
         left, fits = left - after(AGAIN, before_arms, rows), TWICE
     share = min(MOST_KEPT, fits * (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY))
     left -= min(share * left, after(MOST_REFITS, before_arms, rows))
@@ -87,7 +87,8 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
     return max(1.0, min(left, workers * left * shares[0] / sum(shares)) - PER_ARM)
 
 
-def seconds_for_fits(budget: float, gone: float, before_arms: float, rows: int, asked: str = "no") -> float | None:
-    """How long the final fits may take; None without a budget. `asked`: the option --refit."""
-    again = 0.0 if refit(asked, budget, rows) == "no" else after(AGAIN, before_arms, rows)
+def seconds_for_fits(budget: float, gone: float, before_arms: float, rows: int,
+                     fit_again: str = "no") -> float | None:
+    """How long the final fits may take; None without a budget. `fit_again`: no, auto or yes (`refit`)."""
+    again = 0.0 if fit_again == "no" else after(AGAIN, before_arms, rows)
     return max(0.0, budget - gone - after(AFTER_SELECT, before_arms, rows) - again) if budget else None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lib.algorithms import ALGORITHMS, fit
+from lib.splits import subsample
 
 MOST = 40              # products that are added
 MOST_COLUMNS = 400     # columns of which pairs are looked at, those that the model without products uses most
@@ -24,9 +25,8 @@ def choose(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[in
     are three matrix products. `matrix`: training rows x columns, without gaps; `y` 0/1. Their labels choose, so the
     rows must be training rows alone.
     """
-    if len(y) > MOST_LOOKED_AT:
-        rows = np.random.default_rng(0).choice(len(y), MOST_LOOKED_AT, replace=False)
-        matrix, y = matrix[rows], y[rows]
+    rows = subsample(np.arange(len(y)), y, MOST_LOOKED_AT, 0)
+    matrix, y = matrix[rows], y[rows]
     types = "q" * matrix.shape[1]
     plain = fit(ALGORITHMS["logistic_regression"].build({"C": BASE_C}, 0, 1, types), matrix, y, types)
     used = np.argsort(-np.abs(plain.coef_[0]) * matrix.std(axis=0), kind="stable")[:MOST_COLUMNS]

@@ -82,7 +82,7 @@ def evaluate(run: Any, run_id: str,
         judged = finished.to_bytes()
         finished = refit(finished, bundle.sha256(judged), run.leaderboard, run.served_oof, typed, run.labels["y"],
                          run.place, **options)
-        print(f"Fitted once more on all {finished.about['refit']['rows']:,} labelled rows, to be served")
+        print(f"Fitted once more, with the held-out rows, on {finished.about['refit']['rows']:,} rows, to be served")
     blob = finished.to_bytes()
     example = from_parquet(run.table, 5)[schema.names()].astype("object").where(lambda cells: cells.notna(), None)
     rows = [{key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}

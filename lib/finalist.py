@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lib.algorithms import ALGORITHMS
 from lib.bundle import Bundle, reference
 from lib.calibration import choose_threshold, fit_calibration, judged_rows, judged_scores
 from lib.evaluation import evaluate, permutation_importance
 from lib.explain import background
 from lib.features import TREES, expand, plan
-from lib.folds import Extra, encode_training, subsample
-from lib.refit import average, fit_final, members
+from lib.folds import Extra, encode_training
+from lib.refit import average, bag_size, fit_final, members
 from lib.schema import Schema
 from lib.scope import Scope
-from lib.splits import HOLDOUT, TRAIN_ONLY, training_rows
+from lib.splits import HOLDOUT, TRAIN_ONLY, subsample, training_rows
 
 MOST_LOOKED_AT = 200_000  # training rows of which a bundle keeps percentiles, shares and the recipe
 MOST_PLAIN = 50_000       # training rows of the plain logistic regression
@@ -80,20 +81,23 @@ def refit(bundle: Bundle, digest: str, candidates: Sequence[dict[str, Any]], oof
     Contract, calibration, threshold and evaluation stay those of the judged model. Its figures are an estimate for this
     one that is a little too low, as it learnt from a fifth less (Hastie, Tibshirani and Friedman 2009, "The Elements of
     Statistical Learning", section 7.10.1: the bias of training sets that are smaller than the whole). `about["refit"]`
-    has the rows and the digest. `candidates`: the winner, then the others. `options` as `lib.refit.fit_final`.
+    has the rows that it learnt from, its members and the digest. `candidates`: the winner, then the others. `options`
+    as `lib.refit.fit_final`.
     """
     whole = np.where(place == HOLDOUT, TRAIN_ONLY, place)
-    pipeline, _, _ = _fitted(candidates, oof, typed, y, whole, bundle.schema, weights, fits, seed=seed, **options)
-    told = {"rows": len(training_rows(whole)), "judged_sha256": digest}
+    pipeline, members, _ = _fitted(candidates, oof, typed, y, whole, bundle.schema, weights, fits,
+                                   len(training_rows(place)), seed=seed, **options)
+    told = {"rows": max(member["rows_fitted"] for member in members), "members": members, "judged_sha256": digest}
     return Bundle(pipeline, bundle.schema, {**bundle.about, "refit": told})
 
 
 def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray,
             place: np.ndarray, schema: Schema, weights: dict[str, float] | None, fits: Mapping[str, Any] | None,
-            **options: Any) -> tuple[Any, list[dict[str, Any]], np.ndarray]:
+            rows_bagged: int | None = None, **options: Any) -> tuple[Any, list[dict[str, Any]], np.ndarray]:
     """(fitted pipeline of the first candidate or of the blend, its `lib.refit.members`, out-of-fold probabilities).
 
-    `options` as `lib.refit.fit_final`.
+    `rows_bagged`: training rows by whose number a model has its fits, so that two models of different rows have as
+    many; by default those that are fitted. `options` as `lib.refit.fit_final`.
     """
     fits = fits or {"grown": False, "bag": None, "seconds": None, "rows": {}}
     used = [c for c in candidates if weights and c["algorithm"] in weights] or [candidates[0]]
@@ -104,8 +108,11 @@ def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.Dat
         options["stop"] = expand(typed.iloc[stop], schema), y[stop]
         learnt = subsample(np.setdiff1d(learnt, stop, assume_unique=True), y, max(c["max_rows"] for c in used),
                            options["seed"])
-    rows, labels, bag = typed.iloc[learnt], y[learnt], fits["bag"]
-    fitted = [fit_final(c, rows, labels, schema, bag=bag, seconds=limits.get(c["algorithm"]), **options) for c in used]
+    rows, labels = typed.iloc[learnt], y[learnt]
+    sized = rows_bagged or len(learnt)
+    bags = [fits["bag"] or bag_size(ALGORITHMS[c["algorithm"]], min(sized, c["max_rows"] or sized)) for c in used]
+    fitted = [fit_final(c, rows, labels, schema, bag=bag, seconds=limits.get(c["algorithm"]), **options)
+              for c, bag in zip(used, bags, strict=True)]
     shares = [weights[c["algorithm"]] if weights else 1.0 for c in used]
     pipeline = average(fitted, shares)
     if fits["grown"]:
@@ -113,7 +120,7 @@ def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.Dat
         oof[stop] = pipeline.predict_proba(options["stop"][0])[:, 1]
         used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators), "settings": None}
                 for c, m in zip(used, fitted, strict=True)]
-    told = [m for c, share in zip(used, shares, strict=True) for m in members(c, share, len(learnt), bag)]
+    told = [m for c, share, bag in zip(used, shares, bags, strict=True) for m in members(c, share, len(learnt), bag)]
     return pipeline, told, oof
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from lib.crosses import crosses
 from lib.features import CROSSED, LINEAR, NATIVE, ORDERED, encoder, expand, ordered_means, plan
 from lib.schema import Schema
-from lib.splits import fold_rows
+from lib.splits import fold_rows, subsample
 
 Extra = Callable[[pd.DataFrame, np.ndarray, int], tuple[pd.DataFrame, np.ndarray]]
 
@@ -32,11 +32,17 @@ class Fold:
 def encode_folds(style: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, seed: int,
                  extra: Extra | None = None, max_rows: int | None = None) -> Iterable[Fold]:
     """Each fold with its own plan and encoder, both learnt from its training part alone."""
-    for number, (train, valid) in enumerate(fold_rows(place)):
-        kept = subsample(train, y, max_rows, seed)
-        rows, labels = with_extra(typed.iloc[kept], y[kept], extra, number)
-        train_x, encode, types = encode_training(style, rows, labels, schema, seed)
-        yield Fold(train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types)
+    for number in range(int(place.max()) + 1):
+        yield encode_fold(style, number, typed, y, place, schema, seed, extra, max_rows)
+
+
+def encode_fold(style: str, number: int, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
+                seed: int, extra: Extra | None = None, max_rows: int | None = None) -> Fold:
+    """The fold of this number."""
+    train, valid = list(fold_rows(place))[number]
+    rows, labels = fitted_rows(typed.iloc[train], y[train], extra, number, max_rows, seed)
+    train_x, encode, types = encode_training(style, rows, labels, schema, seed)
+    return Fold(train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types)
 
 
 def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema,
@@ -60,19 +66,16 @@ def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Sche
     return matrix, encode, "c" * codes + "q" * (matrix.shape[1] - codes)
 
 
-def with_extra(rows: pd.DataFrame, y: np.ndarray, extra: Extra | None,
-                fold: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """Training rows and labels with what `extra` draws from them, if anything."""
+def fitted_rows(typed: pd.DataFrame, y: np.ndarray, extra: Extra | None, fold: int, max_rows: int | None,
+                seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows and labels that one fit learns from: at most `max_rows` of these and of those that `extra` draws from
+    them, if anything.
+    """
+    kept = subsample(np.arange(len(y)), y, max_rows, seed)
+    typed, y = typed.iloc[kept] if len(kept) < len(y) else typed, y[kept]
     if extra is None:
-        return rows, y
-    more, more_y = extra(rows, y, fold)
-    return pd.concat([rows, more], ignore_index=True), np.concatenate([y, more_y])
-
-
-def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> np.ndarray:
-    """At most `most` of the positions, in order, with the same share of positives."""
-    if most is None or len(rows) <= most:
-        return rows
-    from sklearn.model_selection import train_test_split
-
-    return np.sort(train_test_split(rows, train_size=most, stratify=y[rows], random_state=seed)[0])
+        return typed, y
+    more, more_y = extra(typed, y, fold)
+    typed, y = pd.concat([typed, more], ignore_index=True), np.concatenate([y, more_y])
+    kept = subsample(np.arange(len(y)), y, max_rows, seed)
+    return typed.iloc[kept], y[kept]

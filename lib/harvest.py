@@ -20,7 +20,7 @@ from lib.journal import read_predictions
 from lib.kinds import infer_column
 from lib.schema import Schema
 from lib.scope import Scope, problem_name
-from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED
+from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, training_rows
 from lib.target import read_target
 from lib.values import NUMBER_RULES, parse_dates, parse_numbers
 
@@ -118,6 +118,18 @@ def place_feedback(place: np.ndarray, origin: np.ndarray, groups: np.ndarray | N
         if codes[row] >= 0:
             at.setdefault(int(codes[row]), int(all_places[row]))
     return all_places
+
+
+def apart(place: np.ndarray, origin: np.ndarray, twins: np.ndarray) -> np.ndarray:
+    """The places of all rows, with `UNLABELLED` for feedback that has a twin on the other side of the holdout.
+
+    `twins` (codes, shape (rows,)): the same for rows of equal inputs. Somebody who scores the table itself would else
+    teach the model the rows that it is judged on. What equals a held-out row of the table is not learnt from; of what
+    was set aside that is not judged on which equals a row that is learnt from.
+    """
+    base_held = (place == HOLDOUT) & (origin == BASE)
+    found = np.where((origin == LEARNT) & np.isin(twins, twins[base_held]), UNLABELLED, place)
+    return np.where((origin >= ASIDE) & np.isin(twins, twins[training_rows(found)]), UNLABELLED, found).astype("int8")
 
 
 def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:

@@ -58,8 +58,10 @@ def resolve_scope(config: Mapping[str, Any], root: Path, folder_variable: str = 
                   drop: str = "") -> Scope:
     """The scope of a run: the given TOML values, else the bundled problem if no data is named, else an empty one;
     command-line options win. `ids` and `drop` are comma-separated names. A relative `data` in the TOML starts at the
-    folder that the environment variable `folder_variable` names, if any. Raises `Refused` as `lib.scope`.
+    folder that the environment variable `folder_variable` names, if any, and a relative argument `data` here, so that
+    retraining finds the table from any other folder. Raises `Refused` as `lib.scope`.
     """
+    data = place_data(Scope(data=data), Path()).data if data else data
     if config:
         scope = place_data(from_mapping(config), Path(os.environ.get(folder_variable, "")))
     elif data:
@@ -142,9 +144,9 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
     different cases, and keeping them together would judge the model on combinations that it never met.
     """
     rows = np.flatnonzero(y >= 0)
-    twins = duplicate_groups(conform(frame, schema)[0])
-    coarse = len(np.unique(twins[rows])) < COARSE * len(rows)
-    groups = np.arange(len(y)) if coarse else twins
+    groups = twins(frame, schema, rows)
+    coarse = groups is None
+    groups = np.arange(len(y)) if groups is None else groups
     if scope.group_column:
         groups = join_groups(groups, pd.factorize(frame[scope.group_column], use_na_sentinel=False)[0])
     times = None
@@ -161,6 +163,14 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
     found = check_split(groups[rows], place[rows])
     refuse_errors("The split leaks", found)
     return place, found
+
+
+def twins(frame: pd.DataFrame, schema: Schema, rows: np.ndarray) -> np.ndarray | None:
+    """Codes of all rows, the same for rows of equal inputs; None in a coarse table, where most of `rows` (positions)
+    have a twin and equal rows are different cases.
+    """
+    codes = duplicate_groups(conform(frame, schema)[0])
+    return None if len(np.unique(codes[rows])) < COARSE * len(rows) else codes
 
 
 def _unreadable_kinds(frame: pd.DataFrame, scope: Scope, schema: Schema) -> list[Finding]:

@@ -7,9 +7,11 @@ from typing import Any
 
 
 def _promoted(promotion: dict[str, Any], run_id: str) -> str:
+    """Whether it is served, and how it can be. A first model that was kept has no champion to prove itself against."""
     if promotion["action"] == "promoted":
         return f"Promoted: the app and the API answer with it ({promotion['why']})"
-    return f"Not promoted: {promotion['why']}. To let it prove itself: python flows/promote.py judge {run_id}"
+    prove = f"To let it prove itself: python flows/promote.py judge {run_id}. " if not promotion["action"] else ""
+    return f"Not promoted: {promotion['why']}. {prove}To serve it as it is: python flows/promote.py promote {run_id}"
 
 
 def closing_words(run: Any, pathspec: str, root: Path) -> str:
@@ -21,7 +23,7 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
     run_id = pathspec.split("/")[1]
     lines = [f"Winner: {title(run.winner)}",
              f"Served: {'the blend' if run.blend['served'] == 'blend' else 'the winner'} ({run.blend['why']})"
-             + (", fitted once more on all labelled rows" if run.blend["fits"].get("refit") else ""),
+             + (", fitted once more with the held-out rows" if run.blend["fits"].get("refit") else ""),
              f"Held-out ROC AUC: {auc['value']:.4f}, 95% interval {auc['low']:.4f} to {auc['high']:.4f} "
              f"({run.evaluation['rows']:,} rows, {auc['method']})"]
     if best:

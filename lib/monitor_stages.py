@@ -16,12 +16,7 @@ from lib.settings import journal_place
 def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list[tuple[str, str]]]:
     """(problem, the present in ISO, windows as ISO times, oldest first). Raises `Refused`."""
     alerts.channels(os.environ)  # wrong settings are told before any work
-    engine = journal.open_journal(journal_place())
-    try:
-        time = datetime.fromisoformat(now) if now else journal.utc_now()
-        time = time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
-    except ValueError:
-        raise _refused("monitor-now", repr(now), "a time in ISO 8601", "correct --now") from None
+    engine, time = journal.open_journal(journal_place()), present(now)
     if not days > 0 or last < 0:
         raise _refused("monitor-days", f"--days {days:g} --last {last}", "days above 0, last 0 or more", "correct it")
     name = problem or promotions.newest_problem(engine)
@@ -33,20 +28,29 @@ def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list
     return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in (found[-last:] if last else found)]
 
 
+def present(now: str) -> datetime:
+    """The option --now, or the time, as the journal's UTC without a zone. Raises `Refused`."""
+    try:
+        time = datetime.fromisoformat(now) if now else journal.utc_now()
+    except ValueError:
+        raise _refused("monitor-now", repr(now), "a time in ISO 8601", "correct --now") from None
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
 def judge(name: str, windows: list[tuple[str, str]],
           time: str) -> tuple[list[dict], dict, list[dict], list[dict]]:
     """(reports, whether to retrain, findings of the newest window, `timeline`); the reports are kept in the journal."""
     engine, now = journal.open_journal(journal_place()), datetime.fromisoformat(time)
     journal_labels.settle(engine, name, now)
     reference = cache(monitoring.reference_of)
-    reports = []
+    reports: list[dict[str, Any]] = []
     for start, end in windows:
         since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
         frame = journal.read_predictions(engine, name, since, until, columns=(
             "id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms"))
         frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # for a past --now: not known then
         report = monitoring.judge_window(frame, journal.count_rejects(engine, name, since, until), since, until, now,
-                                         reference)
+                                         reference, silent=bool(reports) and not reports[-1]["rows"])
         journal_reports.keep(engine, name, report, now)
         reports.append(report)
         bad = "bad: " + "; ".join(report["reasons"]) if report["bad"] else "not bad"

@@ -67,20 +67,22 @@ def scope_of(pathspec: str) -> dict[str, Any]:
 
 
 def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: datetime, now: datetime,
-                 reference_for: Any = reference_of, seed: int = 0) -> dict[str, Any]:
+                 reference_for: Any = reference_of, seed: int = 0, silent: bool = False) -> dict[str, Any]:
     """The report on the predictions of one window (`lib.journal.read_predictions`); JSON-ready.
 
     Judged are the rows of the model that answered last; how many others there were is said. Keys: start, end, model,
     rows, others, rejects, drift, score, estimated, realised, coverage (share of rows with a label), delay_days
-    (median), warned, latency_ms, findings, bad (whether it asks for a new model), reasons.
+    (median), warned, latency_ms, findings, bad (whether it asks for a new model), reasons. `silent`: nothing came in
+    the window before either, so that an empty one is a silence to tell of and not one that has just begun.
     """
     told: dict[str, Any] = {"start": start.isoformat(), "end": end.isoformat(), "model": None, "rows": 0, "others": 0,
                             "rejects": rejects, "drift": [], "score": None, "estimated": None, "realised": None,
                             "coverage": None, "delay_days": None, "warned": None, "latency_ms": None, "bad": False,
                             "reasons": [], "findings": []}
     if not len(frame):
-        nothing = Finding("no-traffic", NOT_APPLICABLE if not rejects else WARNING, "journal",
-                          "no predictions" + (f", {rejects:,} refused rows" if rejects else ""), "predictions",
+        told_of = "no predictions" + (", nor in the window before" if silent else "")
+        nothing = Finding("no-traffic", WARNING if rejects or silent else NOT_APPLICABLE, "journal",
+                          told_of + (f", {rejects:,} refused rows" if rejects else ""), "predictions",
                           "see that the callers reach the API" if not rejects else "look at the refused rows")
         return {**told, "findings": [nothing.to_dict()]}
     model = str(frame["model"].iloc[-1])

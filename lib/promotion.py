@@ -25,14 +25,14 @@ SELF = "fivefold"  # who, where no person decided
 
 def first(engine: Any, problem: dict[str, Any], pathspec: str, sha256: str, evaluation: dict[str, Any],
           who: str = SELF) -> dict[str, Any] | None:
-    """Promote a problem's first model where it meets the scope; the line that was recorded, None where one is served.
+    """Promote a problem's first model where it meets the scope; the line that was recorded, None beside another.
 
     Without a wanted ROC AUC in the scope any first model is promoted. One that is below it, or of which it cannot be
     told, is recorded as kept back, with the reason.
     """
     name = problem_name(problem)
-    if promotions.champion(engine, name):
-        return None
+    if held := promotions.champion(engine, name):
+        return held if held["sha256"] == sha256 and held["action"] == promotions.PROMOTED else None  # a resumed run
     success = next(f for f in evaluation["findings"] if f["code"] == "success-roc-auc")
     wanted = problem.get("min_roc_auc")
     facts: dict[str, Any] = {"model": pathspec, "sha256": sha256, "threshold": evaluation["threshold"]["value"],
@@ -94,7 +94,7 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
     """`challenge` of the run's model and the champion `held` on held-out rows the like of which neither learnt from.
 
     A served model that learnt from them too is stood for by the one that was judged on them (`lib.runs.judged_of`).
-    Recent rows often come twice, a case that is asked about again: then one may be set aside and its twin learnt from.
+    Rows often come twice, a case that is asked about again: then one may be held out and its twin learnt from.
     """
     other = runs.find_run(held["model"].rpartition("/")[2])
     champion, challenger = runs.judged_of(other, from_bytes(*runs.bundle_of(other))), runs.judged_of(run, bundle)
@@ -107,9 +107,7 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
     theirs = from_parquet(other["start"].task["table"].data)
     learnt = theirs.iloc[training_rows(other["split"].task["place"].data)]
     contract, recent = from_json(split["contract"].data), origin[held_out] != harvest.BASE
-    fresh = harvest.unseen(rows, learnt, contract)
-    if recent.any():
-        fresh &= ~recent | harvest.unseen(rows, table.iloc[training_rows(place)], contract)
+    fresh = harvest.unseen(rows, learnt, contract) & harvest.unseen(rows, table.iloc[training_rows(place)], contract)
     rows, y = rows[fresh].reset_index(drop=True), y[fresh]
     names = np.where(recent, RECENT, HELD_OUT)[fresh]
     scored = {who: model.score(rows)["probability"].to_numpy()

@@ -27,6 +27,19 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
     return {"action": line["action"], "why": line["why"]}
 
 
+def roles(problem: dict[str, Any], sha256: str) -> list[str]:
+    """The aliases that the journal gives the model of this digest: ["champion"] or none, also without a journal."""
+    from lib import journal, journal_promotions, promotion_mirror
+    from lib.scope import problem_name
+
+    try:
+        held = journal_promotions.champion(journal.open_journal(journal_place()), problem_name(problem))
+    except Exception as broken:  # the mirror must not fail for it
+        print(f"warning: the journal does not say which model is served, so no alias was set: {broken}")
+        return []
+    return [promotion_mirror.CHAMPION] if held and held["sha256"] == sha256 else []
+
+
 def mirror(run: Any, pathspec: str, uri: str, root: Path, aliases: Sequence[str] = ()) -> dict[str, Any]:
     """The result of `lib.tracking.mirror`; a failed mirror is a printed warning, never a failed run."""
     import metaflow

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds
 from lib.device import place, release, usable
-from lib.folds import Extra, encode_training, subsample, with_extra
+from lib.folds import Extra, encode_training, fitted_rows
 from lib.schema import Schema
 
 ROWS_BAGGED = 200_000  # rows times seeds of a final fit
@@ -33,8 +33,8 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     from sklearn.pipeline import Pipeline
 
     entry = ALGORITHMS[candidate["algorithm"]]
-    kept = subsample(np.arange(len(y)), y, candidate["max_rows"], seed)
-    typed, y = with_extra(typed.iloc[kept] if len(kept) < len(y) else typed, y[kept], extra, -1)
+    bag = bag or bag_size(entry, min(len(y), candidate["max_rows"] or len(y)))
+    typed, y = fitted_rows(typed, y, extra, -1, candidate["max_rows"], seed)
     device, _ = usable(device, candidate["algorithm"])
     if stop is not None and entry.boosted:
         matrix, encode, types = encode_training(entry.style_of(candidate["params"]), typed, y, schema, seed)
@@ -48,7 +48,7 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
             model.set_params(n_estimators=chosen[number]["rounds"])
         return release(fit(model, matrix, y, types))
 
-    chosen = settings(candidate, bag or bag_size(entry, len(kept)))
+    chosen = settings(candidate, bag)
     styles: dict[str, list[int]] = {}
     for number, setting in enumerate(chosen):
         styles.setdefault(entry.style_of(setting["params"]), []).append(number)

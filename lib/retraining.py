@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def retrain(root: Path, problem: str = "", *, force: bool = False, now: str = ""
     held = promotions.champion(engine, name) if name else None
     if held is None or not name:
         raise no_model(name)
-    time = datetime.fromisoformat(now) if now else journal.utc_now()
+    time = monitor_stages.present(now)
     reports = [r for r in journal_reports.reports(engine, name) if r["end"] <= time.isoformat()]
     decided = trigger.due(reports, time, monitor_stages.last_challenge(engine, name, time))
     if not decided["retrain"] and not force:

@@ -134,9 +134,9 @@ def read_scope(path: str | Path) -> Scope:
 
 
 def place_data(scope: Scope, folder: Path) -> Scope:
-    """The scope with its `data`, where that is a relative path, starting at `folder`."""
-    if scope.data and "://" not in scope.data and not Path(scope.data).is_absolute():
-        return replace(scope, data=str(folder.resolve() / scope.data))
+    """The scope with its `data`, where that is a path, starting at `folder` where it is relative; `~` is the home."""
+    if scope.data and "://" not in scope.data:
+        return replace(scope, data=str(folder.resolve() / Path(scope.data).expanduser()))
     return scope
 
 

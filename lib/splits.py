@@ -14,6 +14,7 @@ HOLDOUT_SHARE = 0.2
 MOST_JUDGED = 60_000  # rows in the folds: an ROC AUC of 20% positives has then a standard error of about .002
 MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all
 MANY_ROWS, FOLDS, FEW_FOLDS = 50_000, 5, 3  # folds by default, above so many training rows and below
+FEWEST = 5  # rows of each class that a random part keeps, however rare it is
 SMALL_GROUP = 5
 SINGLE_GROUPS = 1000  # the largest groups are dealt one by one (110 µs each), all others in handfuls
 
@@ -61,6 +62,27 @@ def fold_rows(place: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def training_rows(place: np.ndarray) -> np.ndarray:
     """Positions of all rows that a final model may learn from."""
     return np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN) | (place == TRAIN_ONLY))
+
+
+def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> np.ndarray:
+    """At most `most` of the positions `rows`, in order, with the same share of positives; of a class so rare that its
+    share would be fewer than `FEWEST` rows, that many, or all there are. `y` is of all positions.
+
+    >>> rare = np.r_[np.ones(6, dtype=int), np.zeros(994, dtype=int)]
+    >>> [int(rare[subsample(np.arange(1000), rare, most, 0)].sum()) for most in (100, 900, 6)]
+    [5, 5, 3]
+    """
+    if most is None or len(rows) <= most:
+        return rows
+    from sklearn.model_selection import train_test_split
+
+    labels = y[rows]
+    rare = labels == (1 if 2 * labels.sum() <= len(labels) else 0)
+    if most * rare.sum() >= FEWEST * len(rows):
+        return np.sort(train_test_split(rows, train_size=most, stratify=labels, random_state=seed)[0])
+    rng = np.random.default_rng(seed)
+    few = rng.choice(rows[rare], min(int(rare.sum()), FEWEST, most // 2), replace=False)
+    return np.sort(np.concatenate([few, rng.choice(rows[~rare], most - len(few), replace=False)]))
 
 
 def searched_rows(place: np.ndarray, seed: int) -> np.ndarray:

@@ -118,6 +118,8 @@ def split(table: bytes, problem: dict, labels: dict, whole: str, folds: int, see
     if not alone:
         groups = pd.factorize(frame[scope.group_column])[0] if scope.group_column else None
         place = harvest.place_feedback(place, origin, groups)
+        same = intake.twins(frame, schema, base[labels["y"][base] >= 0])
+        place = place if same is None else harvest.apart(place, origin, same)
     schema = infer_schema(frame, scope, names, training_rows(place))
     typed, _ = conform(frame, schema)
     del frame

@@ -13,7 +13,7 @@ import pandas as pd
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
 from lib.device import place as place_on
 from lib.features import encodings
-from lib.folds import Extra, Fold, encode_folds
+from lib.folds import Extra, Fold, encode_fold, encode_folds, fitted_rows
 from lib.refit import bag_size
 from lib.schema import Schema
 from lib.settings import TRIALS
@@ -23,6 +23,7 @@ Save = Callable[[dict[str, Any], np.ndarray | None], None]
 Scored = tuple[dict[str, Any], np.ndarray]  # a trial and its out-of-fold probabilities
 FIRST_TRIAL = 0.3   # share of the seconds that the first trial may take where the rows must be fewer for that
 FIRST_OF_FEW = 1.0  # the same for algorithms that are not boosted, whose first settings are almost their best
+SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, without a look at the time
 QUIET_TRIALS = 4  # trials before pruning starts
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which the folds are kept in each encoding that was tried
 
@@ -57,7 +58,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     encoded: dict[str, list[Fold]] = {}
     max_rows = history[0]["max_rows"] if history else entry.max_rows
     if seconds is not None and not history:
-        max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, device, max_rows)
+        max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, device, max_rows, extra)
     while len(history) < limit and not _spent(history, started, seconds):
         if seconds is not None and best and len(history) >= len(entry.defaults) and _hopeless(best[0][0], rival()):
             break
@@ -211,35 +212,38 @@ def _hopeless(best: dict[str, Any], rival: float | None) -> bool:
 
 
 def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
-                     seconds: float, seed: int, threads: int, device: str, cap: int | None) -> int | None:
+                     seconds: float, seed: int, threads: int, device: str, cap: int | None,
+                     extra: Extra | None = None) -> int | None:
     """How many training rows a fit may have so that the first trial takes at most `FIRST_TRIAL` (or `FIRST_OF_FEW`)
     of the time.
 
-    Measured by the first default on 2,000 and 10,000 training rows of one fold, after a small fit that pays for
-    imports, and taken as linear in the rows.
+    Measured by the first default on 2,000 and 10,000 training rows of the largest fold, after a small fit that pays for
+    imports, and taken as linear in the rows. Small tables are not measured, unless they are wide.
     """
     probe, count = 2000, int(place.max()) + 1
-    train = max((rows for rows, _ in fold_rows(place)), key=len)
-    if len(train) <= 2 * probe:
+    number, train = max(enumerate(rows for rows, _ in fold_rows(place)), key=lambda fold: len(fold[1]))
+    whole = len(train) if extra is None else len(fitted_rows(typed.iloc[train], y[train], extra, number, None, seed)[1])
+    if whole <= 2 * probe and whole * typed.shape[1] <= SMALL_CELLS:
         return cap
+    probe = min(probe, whole // 2)
     style = entry.style_of(entry.defaults[0])
 
     def took(rows: int) -> float:
         began = time.monotonic()
-        fold = next(iter(encode_folds(style, typed, y, place, schema, seed, None, rows)))
+        fold = encode_fold(style, number, typed, y, place, schema, seed, extra, rows)
         _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads, device)
         return time.monotonic() - began
 
     took(probe // 10)
     first = took(probe)
     always, per_row = 0.0, first / probe
-    if len(train) > 10 * probe and first < 0.06 * seconds:
+    if whole > 10 * probe and first < 0.06 * seconds:
         more = took(5 * probe)
         per_row = max(more - first, 0.1 * more) / (4 * probe)
         always = max(0.0, more - per_row * 5 * probe)
     share = FIRST_TRIAL if entry.boosted else FIRST_OF_FEW
     afford = max(probe, int((share * seconds / count - always) / per_row))
-    return cap if afford >= min(len(train), cap or len(train)) else afford
+    return cap if afford >= min(whole, cap or whole) else afford
 
 
 def _auc(y: np.ndarray, score: np.ndarray) -> float:

@@ -55,6 +55,15 @@ def test_a_fold_is_scored_with_weights_that_its_labels_had_no_part_in():
     assert found["fold_scores"][2] == pytest.approx(roc_auc_score(turned[here], nested[here]), abs=1e-9)
 
 
+def test_a_rare_class_has_a_say_in_the_weights_of_a_large_table():
+    y = np.zeros(60_000, dtype="int8")
+    y[:15] = 1  # of every fold three: a part drawn blindly has none of them in one fold of five
+    place = (np.arange(60_000) % 5).astype("int8")
+    noise, told = np.random.default_rng(0).random(60_000), np.random.default_rng(1).random(60_000)
+    found, _ = blend({"noise": noise, "told": np.where(y == 1, 0.99, told)}, y, place, "noise")
+    assert found["weights"].get("told", 0) > 0.5
+
+
 def test_many_useless_arms_do_not_make_a_gain():
     gains = []
     for seed in range(6):

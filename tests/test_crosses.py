@@ -23,6 +23,14 @@ def test_planted_interactions_come_first():
     assert choose(x, y, 2) == [(1, 5), (0, 3)]
 
 
+def test_a_class_so_rare_that_a_random_part_may_lack_it_is_no_fault():
+    x = np.random.default_rng(1).normal(size=(20_000, 3))
+    y = np.ones(20_000, dtype="int8")
+    y[np.random.default_rng(0).choice(20_000, 19_990, replace=False)] = 0
+    assert sorted(choose(x, y, 2)) == sorted(set(choose(x, y, 2)))
+    assert len(choose(x, y, 2)) == 2
+
+
 def test_the_order_is_that_of_score_tests_made_one_by_one():
     x, y = drawn(lambda x: x[:, 0] + 0.3 * x[:, 1] * x[:, 2], rows=500)
     x[:, 3] = x[:, 3] > 0

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.delong import auc_interval, paired_test
-from lib.evaluation import CURVE_POINTS, confusion, curves, evaluate, judge_success, permutation_importance, segments
+from lib.evaluation import (
+    CURVE_POINTS,
+    confusion,
+    curves,
+    evaluate,
+    judge_success,
+    permutation_importance,
+    segments,
+    spread_between,
+)
 from lib.intervals import wilson
 from lib.scope import Scope
 
@@ -219,6 +228,41 @@ def test_importance_finds_the_planted_column_and_leaves_noise_at_zero():
     assert {t["column"]: abs(t["mean"]) < 1e-3 for t in told[1:]} == {"noise": True, "level": True}
     assert told[0]["sd"] > 0
     pd.testing.assert_frame_equal(typed, before)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_importance_of_a_rare_class_is_a_number(seed):
+    y = np.zeros(10_000, dtype="int8")
+    y[:5] = 1
+    typed = pd.DataFrame({"signal": y + np.random.default_rng(seed).random(10_000)})
+    told = permutation_importance(lambda t: t["signal"].to_numpy(), typed, y, ["signal"], seed)
+    assert told[0]["mean"] > 0.2
+
+
+def test_of_a_wide_table_the_columns_that_go_with_the_answers_are_asked():
+    rng = np.random.default_rng(0)
+    typed = pd.DataFrame(rng.normal(size=(3000, 400)), columns=[f"c{i}" for i in range(400)])
+    typed["level"] = rng.choice(["a", "b"], 3000)
+    asked = []
+
+    def predict(t):
+        asked.append(len(t))
+        return t["c7"].abs().to_numpy() + t["c300"].to_numpy() / 2 + (t["level"] == "b").to_numpy()
+
+    y = (predict(typed) > np.median(predict(typed))).astype("int8")
+    asked.clear()
+    told = permutation_importance(predict, typed, y, list(typed.columns), seed=0)
+    assert len(told) == 25
+    assert {line["column"] for line in told[:3]} == {"c7", "c300", "level"}
+    assert asked == [1000] * (1 + 3 * 25)
+
+
+@pytest.mark.parametrize(("values", "answers", "share"), [
+    ([1.0, 1.0, 2.0, 2.0], [0.0, 1.0, 0.0, 1.0], 0.0), (["a", "a", "b", "b"], [0.1, 0.1, 0.5, 0.5], 1.0),
+    (["a", "a", "b", "b"], [0.0, 1.0, 1.0, 2.0], 0.5), ([1.0, None, None, 2.0], [0.0, 0.5, 0.5, 0.0], 1.0), (["a", "b"], [1.0, 1.0], 0.0)])
+def test_the_spread_between_levels_and_tenths(values, answers, share):
+    kind = "float64" if isinstance(values[0], float) else "str"
+    assert spread_between(pd.Series(values, dtype=kind), np.array(answers)) == pytest.approx(share)
 
 
 def test_importance_looks_at_a_sample_of_a_large_table():

@@ -15,6 +15,7 @@ from lib.features import TREES, expand
 from lib.finalist import baselines, finish, refit
 from lib.fit_plan import plan_fits
 from lib.refit import fit_final
+from lib.scope import Scope
 from lib.splits import HOLDOUT, UNLABELLED, training_rows
 from lib.tuning import tune
 from tests.tables import SCOPE, mixed, prepared
@@ -215,10 +216,11 @@ def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the
     every = fit_final(candidate, typed, y, schema)
     expected = calibrate(bundle.about["calibration"], every.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(served.probability(typed), expected)
-    assert served.about == {**bundle.about, "refit": {"rows": 600, "judged_sha256": "abc"}}
+    members = [{**bundle.about["members"][0], "rows_fitted": 600}]
+    assert served.about == {**bundle.about, "refit": {"rows": 600, "members": members, "judged_sha256": "abc"}}
     assert "refit" not in bundle.about
     again = from_bytes(blob := served.to_bytes(), sha256(blob))
-    assert again.about["refit"] == {"rows": 600, "judged_sha256": "abc"}
+    assert again.about["refit"] == served.about["refit"]
 
 
 def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
@@ -227,7 +229,17 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
     fewer, none = place.copy(), y.copy()
     fewer[unlabelled], none[unlabelled] = UNLABELLED, -1
     served = refit(bundle, "abc", [candidate], oof, typed, none, fewer)
-    assert served.about["refit"] == {"rows": 550, "judged_sha256": "abc"}
+    assert served.about["refit"]["rows"] == 550
+
+
+def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch):
+    """600 rows instead of 480 must not make three fits to two: 200,000 rows times fits are 1,200 here."""
+    _, oof, typed, y, place, schema = parts
+    monkeypatch.setattr("lib.refit.ROWS_BAGGED", 3 * 480)
+    candidate = {"algorithm": "random_forest", "params": {"n_estimators": 5}, "rounds": None, "max_rows": None}
+    judged = finish(candidate, oof, typed, y, place, schema, Scope(target="label", positive="yes"), {})[0]
+    served = refit(judged, "abc", [candidate], oof, typed, y, place)
+    assert [len(model.pipeline[-1].estimators_) for model in (judged, served)] == [3, 3]
 
 
 def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
@@ -237,7 +249,10 @@ def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
     fits = {"grown": True, "bag": 1, "seconds": None, "rows": {"lightgbm": 1000}}
     one = grown(parts)[0]
     served = refit(one, "abc", [candidate], oof, typed, y, place, fits=fits)
-    assert served.about["refit"] == {"rows": 600, "judged_sha256": "abc"}
+    stop = int((place == place.max()).sum())
+    again = served.about["refit"]
+    assert (again["rows"], again["members"][0]["rows_fitted"]) == (600 - stop, 600 - stop)  # the stopping rows are not learnt
+    assert again["members"][0]["rounds"] != 20  # nor are the rounds those of the search
     flipped = np.where(place == HOLDOUT, 1 - y, y).astype("int8")
     other = refit(one, "abc", [candidate], oof, typed, flipped, place, fits=fits)  # here the held-out labels do have a part
     assert (served.probability(typed) != other.probability(typed)).any()

@@ -170,7 +170,8 @@ def check_the_served_model_has_seen_all_rows(run):
     data, held = run.data, run.data.place == HOLDOUT
     served = from_bytes(data.bundle, data.bundle_sha256)
     judged = runs.judged_of(run, served)
-    assert served.about["refit"] == {"rows": int((data.labels["y"] >= 0).sum()), "judged_sha256": sha256(data.judged)}
+    again = served.about["refit"]
+    assert (again["rows"], again["judged_sha256"]) == (int((data.labels["y"] >= 0).sum()), sha256(data.judged))
     assert "refit" not in judged.about
     rows, y = from_parquet(data.typed)[held], data.labels["y"][held]
     assert data.evaluation["auc"]["value"] == pytest.approx(roc_auc_score(y, judged.probability(rows)))

@@ -36,6 +36,15 @@ def test_options_win_over_the_scope_and_its_data_starts_at_its_file(tmp_path, mo
     assert resolve_scope(config, ROOT, "PLACE", positive="b").positive == "b"
 
 
+def test_a_relative_table_is_found_from_any_folder_later(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ann")
+    for given, found in (("t.csv", str(tmp_path / "t.csv")), ("/a/t.csv", "/a/t.csv"), ("~/t.csv", "/home/ann/t.csv"),
+                         ("https://h/t.csv", "https://h/t.csv"), ("postgresql://ann@h/shop", "postgresql://ann@h/shop")):
+        assert resolve_scope({}, ROOT, data=given).data == found
+    assert resolve_scope({"data": "~/t.csv", "target": {"column": "y"}}, ROOT).data == "/home/ann/t.csv"
+
+
 def test_no_data_is_refused_with_what_to_do():
     with pytest.raises(Refused, match=r"no source of data(.|\n)*pass --data"):
         collect(Scope(target="y"), ROOT)

@@ -54,8 +54,9 @@ def traffic(rows: pd.DataFrame, truth: np.ndarray | None = None, model: str = "T
                          "labelled_at": pd.to_datetime(at) + pd.Timedelta(days=10)})
 
 
-def judged(frame: pd.DataFrame, reference: dict, rejects: int = 0) -> dict:
-    return judge_window(frame, rejects, START, START + timedelta(days=7), START + timedelta(days=7), lambda _: reference)
+def judged(frame: pd.DataFrame, reference: dict, rejects: int = 0, silent: bool = False) -> dict:
+    end = START + timedelta(days=7)
+    return judge_window(frame, rejects, START, end, end, lambda _: reference, silent=silent)
 
 
 def codes(report: dict, severity: str) -> set[str]:
@@ -116,6 +117,10 @@ def test_no_traffic_is_said(reference):
     empty = traffic(world(5, 1)).iloc[:0]
     assert codes(judged(empty, reference), "not_applicable") == {"no-traffic"}
     assert codes(judged(empty, reference, rejects=9), "warning") == {"no-traffic"}
+    second = judged(empty, reference, silent=True)  # nothing came in the window before either
+    assert codes(second, "warning") == {"no-traffic"}
+    assert "nor in the window before" in second["findings"][0]["found"]
+    assert not second["bad"]  # a new model would not help
 
 
 def test_warnings_and_refusals_are_told_where_proven(reference):

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from lib import harvest, journal, journal_labels, promotion, rollback, runs
+from lib import harvest, journal, journal_labels, last_words, promotion, record_stages, rollback, runs, stages
 from lib import journal_promotions as promotions
 from lib.bundle import Bundle, from_bytes, reference, sha256
 from lib.calibration import IDENTITY
@@ -464,6 +464,69 @@ def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, seve
     again = promotion.first(engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/2", "def", report)
     assert (again is None) == (action == "promoted")
     assert promotion.first(engine, {"target": "right", "min_roc_auc": None}, "TrainFlow/3", "ghi", report)["action"] == "promoted"
+
+
+def test_a_run_that_is_resumed_after_it_promoted_itself_is_the_promoted_one(engine):
+    report = {"findings": [{"code": "success-roc-auc", "severity": "passed", "found": "ROC AUC 0.8", "expected": "at least 0.7"}],
+              "threshold": {"value": 0.4}, "auc": {"value": 0.8}}
+    problem = {"target": "left", "min_roc_auc": 0.7}
+    first = promotion.first(engine, problem, "TrainFlow/1", "abc", report)
+    again = promotion.first(engine, problem, "TrainFlow/2", "abc", report)  # the same model, from the resumed run
+    assert again["action"] == "promoted"
+    assert again["seq"] == first["seq"]
+    assert len(promotions.history(engine, "left")) == 1
+
+
+def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, capsys):
+    monkeypatch.setattr(record_stages, "journal_place", lambda: str(engine.url))
+    put(engine, "A")
+    put(engine, "B")
+    assert [record_stages.roles({"target": "left"}, sha) for sha in "ABC"] == [[], ["champion"], []]
+    assert record_stages.roles({"target": "right"}, "B") == []
+    monkeypatch.setattr(record_stages, "journal_place", lambda: "nosuch://place")
+    assert record_stages.roles({"target": "left"}, "B") == []
+    assert "no alias was set" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("action", "said", "unsaid"), [
+    ("promoted", ["Promoted: the app and the API"], ["judge", "promote.py"]),
+    ("kept", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
+    ("", ["Not promoted: why", "promote.py judge 7", "promote.py promote 7"], []),
+    ("failed", ["Not promoted: why", "promote.py promote 7"], ["judge"])])
+def test_the_last_words_name_commands_that_are_not_refused(action, said, unsaid):
+    """A first model that was kept back has nobody to be judged against."""
+    words = last_words._promoted({"action": action, "why": "why"}, "7")
+    assert all(text in words for text in said)
+    assert not any(text in words for text in unsaid)
+
+
+@pytest.mark.parametrize(("origin", "place", "twins", "told"), [
+    ([BASE, BASE, LEARNT, LEARNT], [0, HOLDOUT, 1, 0], [0, 1, 1, 2], [0, HOLDOUT, UNLABELLED, 0]),  # the table was scored
+    ([BASE, BASE, LEARNT], [0, HOLDOUT, 1], [0, 1, 0], [0, HOLDOUT, 1]),  # a twin that is learnt from anyway
+    ([BASE, LEARNT, ASIDE, ASIDE_OLD, ASIDE], [0, 1, HOLDOUT, HOLDOUT, HOLDOUT], [0, 1, 1, 0, 2], [0, 1, UNLABELLED, UNLABELLED, HOLDOUT]),
+    ([BASE, LEARNT, ASIDE], [HOLDOUT, 0, HOLDOUT], [1, 1, 1], [HOLDOUT, UNLABELLED, HOLDOUT])])
+def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, place, twins, told):
+    found = harvest.apart(np.array(place, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins))
+    assert found.tolist() == told
+    assert found.dtype == "int8"
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse):
+    """300 cases come back as feedback, input by input; in a table of few levels equal rows are different cases."""
+    table = mixed(300, 3)
+    if coarse:
+        table = table[["left", "region", "member"]]
+    problem = Scope(target="left", positive="yes").to_dict()
+    whole = pd.concat([table, table, table], ignore_index=True)
+    origin = np.array([BASE] * 300 + [LEARNT] * 600, dtype="int8")
+    y = labels(whole)
+    schema = infer_schema(whole, Scope(target="left", positive="yes"), ("no", "yes"))
+    place = stages.split(to_parquet(whole), problem, {"y": y, "negative": "no", "positive": "yes"}, schema.to_json(), 5, 0, origin)[0]
+    held = np.flatnonzero(place[:300] == HOLDOUT)
+    assert len(held) == 60
+    assert (place[300 + held] == UNLABELLED).all() == (not coarse)
+    assert (place[300:600][place[:300] >= 0] >= 0).all()
 
 
 def put(engine: Any, model: str, threshold: float = 0.5) -> None:

@@ -15,10 +15,12 @@ from lib import tuning
 from lib.algorithms import ALGORITHMS, Algorithm
 from lib.crosses import crosses
 from lib.features import CROSSED, LINEAR, NATIVE, TREES, encoder, expand, plan
-from lib.folds import encode_folds, subsample
+from lib.folds import encode_fold, encode_folds, fitted_rows
+from lib.kinds import infer_schema
 from lib.refit import fit_final
 from lib.schema import Column, Schema
-from lib.splits import HOLDOUT, fold_rows, split_rows, training_rows
+from lib.scope import Scope
+from lib.splits import ALWAYS_TRAIN, HOLDOUT, fold_rows, split_rows, subsample, training_rows
 from lib.tuning import tune
 from tests.tables import mixed, prepared
 
@@ -416,6 +418,63 @@ def test_a_subsample_keeps_the_order_and_the_share_of_positives():
     assert (len(rows), y[rows].sum()) == (400, 100)
     assert (np.diff(rows) > 0).all()
     assert subsample(np.arange(1000), y, 1000, seed=0).tolist() == list(range(1000))
+
+
+@pytest.mark.parametrize(("positives", "most", "kept"), [(20, 200, 5), (3, 200, 3), (0, 200, 0), (980, 200, 195), (40, 200, 8)])
+def test_a_subsample_keeps_some_rows_of_a_class_however_rare(positives, most, kept):
+    y = np.r_[np.ones(positives, dtype="int8"), np.zeros(1000 - positives, dtype="int8")]
+    rows = subsample(np.arange(1000), y, most, seed=0)
+    assert (len(rows), len(set(rows.tolist())), y[rows].sum()) == (most, most, kept)
+    assert (np.diff(rows) > 0).all()
+
+
+def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
+    """200 rows of 20,000 with 20 positives: without care none of them is positive, and a logistic regression raises."""
+    rng = np.random.default_rng(0)
+    y = np.r_[np.ones(20, dtype="int8"), np.zeros(19_980, dtype="int8")]
+    typed, place = pd.DataFrame({"a": rng.normal(size=len(y)) + y}), split_rows(y, 5, 0)
+    schema = infer_schema(typed.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
+    candidate, oof = tune("logistic_regression", typed, y, place, schema, seconds=2.0)
+    assert candidate["status"] == "ok"
+    assert np.isfinite(oof[place >= 0]).all()
+
+
+def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_drawn_for_it(monkeypatch):
+    """Folds in time order: the first has the fewest rows. 5,000 rows are drawn for each."""
+    asked = []
+
+    def fold(style, number, typed, y, place, schema, seed, extra=None, max_rows=None):
+        asked.append((number, extra, max_rows))
+        return encode_fold(style, number, typed, y, place, schema, seed, extra, max_rows)
+
+    monkeypatch.setattr(tuning, "encode_fold", fold)
+    y = np.tile([0, 1], 3000).astype("int8")
+    place = np.repeat([ALWAYS_TRAIN, 0, 1, 2, 3, HOLDOUT], 1000).astype("int8")
+    typed = pd.DataFrame({"amount": np.random.default_rng(0).normal(size=6000)})
+    schema = infer_schema(typed.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
+
+    def extra(typed, y, fold):
+        return typed.sample(5000, replace=True, random_state=0), np.tile([0, 1], 2500).astype("int8")
+
+    entry = ALGORITHMS["logistic_regression"]
+    assert tuning._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None) is None
+    assert asked == []  # 4,000 rows at most are not measured
+    assert tuning._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None, extra) is None
+    assert asked == [(3, extra, 200), (3, extra, 2000)]
+    asked.clear()
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(6000, 101)), columns=[f"c{i}" for i in range(101)])
+    schema = infer_schema(wide.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
+    tuning._affordable_rows(ALGORITHMS["lightgbm"], wide, y, place, schema, 1e6, 0, 1, "cpu", None)
+    assert [rows for _, _, rows in asked] == [200, 2000]  # a wide table is
+
+
+def test_rows_that_are_drawn_count_among_the_most_that_a_fit_may_have():
+    typed, y = pd.DataFrame({"amount": np.arange(100.0)}), np.tile([0, 1], 50)
+    seen = []
+    rows, labels = fitted_rows(typed, y, planter(60, seen), 0, 80, 0)
+    assert (len(rows), len(labels), len(seen[0][1])) == (80, 80, 80)
+    assert 0 < (rows["amount"] == MARK).sum() < 60
+    assert len(fitted_rows(typed, y, planter(60, []), 0, None, 0)[1]) == 160
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])

@@ -121,7 +121,7 @@ def leaderboard(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
         st.caption(f"Blend of {shares(blend['weights'])}: mean ROC AUC {blend['auc_mean']:.4f} ± "
                    f"{blend['auc_std']:.4f}, gain over the winner {gain_text(blend)}, with its 95% interval, judged on "
                    f"folds that had no part in its weights. Served: {blend['served']} ({blend['why']})"
-                   + (", fitted once more on all labelled rows." if (blend.get("fits") or {}).get("refit") else "."))
+                   + (", fitted once more with the held-out rows." if (blend.get("fits") or {}).get("refit") else "."))
 
 
 def curves(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
