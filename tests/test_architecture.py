@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,25 @@ def test_nothing_heavy_at_the_top_of_a_flow_file(path):
     top = imports(path, top_only=True)
     assert not {name.split(".")[0] for name in top} & (HEAVY | {"pandas", "numpy"})
     assert {name for name in top if name.startswith("lib")} <= LIGHT
+
+
+def layers() -> dict[str, int]:
+    """Module -> its line in the table of layers, from above; a name that ends in * stands for all that begin so."""
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## The layers of lib")[2].partition("\n## ")[0]
+    lines = [line.split("|")[2] for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    named = [(name, number) for number, line in enumerate(lines) for name in re.findall(r"`([a-z_0-9]+\*?)`", line)]
+    assert len(lines) == 5
+    assert len({name for name, _ in named}) == len(named)
+    return {path.stem: number for path in ROOT.glob("lib/*.py") for name, number in named
+            if path.stem == name or (name.endswith("*") and path.stem.startswith(name[:-1]))}
+
+
+def test_every_module_of_lib_has_a_layer_and_imports_from_none_above_it():
+    place = layers()
+    for path in ROOT.glob("lib/*.py"):
+        if path.stem != "__init__":
+            below = {name.split(".")[1] for name in imports(path) if name.startswith("lib.")} & set(place)
+            assert {name: place[name] for name in below if place[name] < place[path.stem]} == {}, path.stem
 
 
 def test_there_are_no_import_cycles_in_lib():
