@@ -26,6 +26,8 @@ class ScoreFlow(FlowSpec):
     out = Parameter("out", default="scored.csv", help="CSV or Parquet file to write")
     train_run = Parameter("train-run", default="", help="Training run whose model scores (also --run-id); default: the "
                           "promoted model, else the latest finished run")
+    problem = Parameter("problem", default="", help="Name of the problem whose promoted model scores; default: the one "
+                        "promoted last")
     shard_rows = Parameter("shard-rows", default=100_000, help="Rows that are in memory at a time, in each task")
     record = Parameter("record", default=True, help="False: leave the rows out of the journal")
 
@@ -36,7 +38,7 @@ class ScoreFlow(FlowSpec):
         from lib import score_stages, scoring, shards
 
         out = scoring.check_out(self.out).absolute()
-        chosen = score_stages.choose(self.train_run, self.record)
+        chosen = score_stages.choose(self.train_run, self.record, self.problem)
         self.model, self.why, self.line, self.place = chosen["model"], chosen["why"], chosen["line"], str(out)
         self.bundle, self.bundle_sha256 = chosen["bundle"], chosen["sha256"]
         schema, about = score_stages.contract(self.bundle, self.bundle_sha256)

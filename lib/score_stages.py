@@ -21,14 +21,20 @@ LOT = 5_000   # rows of one transaction of the journal: others may write between
 MOST = 100    # shards; Metaflow's own limit of a foreach
 
 
-def choose(train_run: str, record: bool) -> dict[str, Any]:
+def choose(train_run: str, record: bool, problem: str = "") -> dict[str, Any]:
     """{model, bundle (bytes), sha256, line, why}: the run asked for, else the promoted model, else the latest run.
+
+    Promoted for `problem`, by default for the one whose served model or threshold changed last.
 
     `line` is what the record of promotions says of the model, None where it was not taken from there. Raises `Refused`
     where there is no model, the promoted one was changed, or the journal is wanted and does not answer.
     """
-    promoted = _promoted(record) if record or (not train_run and _journal_exists()) else None
+    promoted = _promoted(record, problem) if record or (not train_run and _journal_exists()) else None
     line = None if train_run else promoted
+    if problem and not train_run and line is None:
+        from lib.serving import no_model
+
+        raise no_model(problem)
     run = runs.find_run(line["model"].rpartition("/")[2] if line else train_run or None)
     blob, digest = runs.bundle_of(run)
     why = "as asked" if train_run else "the latest finished run"
@@ -158,8 +164,8 @@ def _journal_exists() -> bool:
     return not place.startswith("sqlite:///") or Path(place.removeprefix("sqlite:///")).exists()
 
 
-def _promoted(record: bool) -> dict[str, Any] | None:
-    """The line in force of the problem whose served model changed last; None where nothing was ever promoted.
+def _promoted(record: bool, problem: str = "") -> dict[str, Any] | None:
+    """The line in force of the problem, or of the one whose served model changed last; None where there is none.
 
     `record`: lines will be written, so the key of pseudonyms is made, and lines that wait in the spool are moved.
     """
@@ -171,7 +177,7 @@ def _promoted(record: bool) -> dict[str, Any] | None:
         if record:
             settings.pseudonym_key()
             empty(engine, settings.spool_place())
-        problem = newest_problem(engine)
-        return champion(engine, problem) if problem else None
+        name = problem or newest_problem(engine)
+        return champion(engine, name) if name else None
     finally:
         engine.dispose()

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from lib import harvest, journal, journal_labels, last_words, promotion, record_stages, rollback, runs, stages
+from lib import harvest, journal, journal_labels, last_words, promotion, record_stages, rollback, runs, score_stages, stages
 from lib import journal_promotions as promotions
 from lib.bundle import Bundle, from_bytes, reference, sha256
 from lib.calibration import IDENTITY
@@ -532,6 +532,16 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
 def put(engine: Any, model: str, threshold: float = 0.5) -> None:
     held = promotions.champion(engine, "left")
     promotions.record(engine, "left", promotions.PROMOTED, model=model, sha256=model, threshold=threshold, who="Ann", why="", replaces=held["seq"] if held else 0)
+
+
+def test_scoring_takes_the_model_of_the_problem_that_is_asked_for(engine, monkeypatch):
+    put(engine, "A")
+    promotions.record(engine, "right", promotions.PROMOTED, model="B", sha256="B", threshold=0.5, who="Ann", why="", replaces=0)
+    monkeypatch.setattr(score_stages, "_journal", lambda: engine)
+    monkeypatch.setattr(score_stages, "_journal_exists", lambda: True)
+    assert [score_stages._promoted(False, name)["model"] for name in ("left", "right", "")] == ["A", "B", "B"]
+    with pytest.raises(Refused, match=r"nothing-promoted \[nobody\]"):
+        score_stages.choose("", False, "nobody")
 
 
 def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
