@@ -12,7 +12,18 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from lib import harvest, journal, journal_labels, last_words, promotion, record_stages, rollback, runs, score_stages, stages
+from lib import (
+    harvest,
+    journal,
+    journal_labels,
+    last_words,
+    promotion,
+    record_stages,
+    rollback,
+    runs,
+    score_stages,
+    stages,
+)
 from lib import journal_promotions as promotions
 from lib.bundle import Bundle, from_bytes, reference, sha256
 from lib.calibration import IDENTITY
