@@ -31,8 +31,8 @@ CHOSEN = (
     "flatter it a little; the evaluation card shows rows that nothing was chosen on.")
 REFITTED = (
     "These figures are those of the model fitted without the held-out rows. What is **served** was then fitted once "
-    "more with the same settings on all {rows:,} labelled rows. It has seen the held-out rows and cannot be judged on "
-    "them: the figures are an estimate for it, a little on the low side. `--refit no` serves the judged model itself.")
+    "more with the same settings on {rows:,} labelled rows, the held-out ones among them, and cannot be judged on "
+    "those: the figures are an estimate for it, a little on the low side. `--refit no` serves the judged model itself.")
 
 
 def eda_components(summary: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> list[Any]:
@@ -151,7 +151,8 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
     if evaluation.get("importance"):
         parts += [Markdown("## What the model uses"), part.chart_part(charts.importance(evaluation["importance"])),
                   Markdown(
-            "Columns that stand in for each other share their importance: neither looks important alone.")]
+            "Columns that stand in for each other share their importance: neither looks important alone. Of more than 100 "
+            "columns those are asked that go most with the model's answers.")]
     if evaluation.get("segments"):
         parts += [Markdown("## Groups"), _segment_table(evaluation["segments"])]
     if features := bundle_card.get("features"):
