@@ -29,6 +29,9 @@ OUTLIERS = (
 CHOSEN = (
     "p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose the winner, so they "
     "flatter it a little; the evaluation card shows rows that nothing was chosen on.")
+IMPORTANCE = (
+    "Columns that stand in for each other share their importance: neither looks important alone. Of more than 100 "
+    "columns those are asked that go most with the model's answers.")
 REFITTED = (
     "These figures are those of the model fitted without the held-out rows. What is **served** was then fitted once "
     "more with the same settings on {rows:,} labelled rows, the held-out ones among them, and cannot be judged on "
@@ -150,9 +153,7 @@ def evaluation_components(evaluation: Mapping[str, Any], bundle_card: Mapping[st
                   _baseline_table(evaluation["baselines"])]
     if evaluation.get("importance"):
         parts += [Markdown("## What the model uses"), part.chart_part(charts.importance(evaluation["importance"])),
-                  Markdown(
-            "Columns that stand in for each other share their importance: neither looks important alone. Of more than 100 "
-            "columns those are asked that go most with the model's answers.")]
+                  Markdown(IMPORTANCE)]
     if evaluation.get("segments"):
         parts += [Markdown("## Groups"), _segment_table(evaluation["segments"])]
     if features := bundle_card.get("features"):

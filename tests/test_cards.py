@@ -153,7 +153,7 @@ def test_an_evaluation_card_says_that_what_is_served_was_fitted_once_more():
     told = [[p._text for p in flat(cards.evaluation_components(evaluation(), about)) if isinstance(p, Markdown)]
             for about in ({}, {"refit": {"rows": 12_500}})]
     assert not any("fitted once" in words for words in told[0])
-    assert any("fitted once more with the same settings on all 12,500 labelled rows" in words for words in told[1])
+    assert any("fitted once more with the same settings on 12,500 labelled rows, the held-out ones among them" in words for words in told[1])
 
 
 def test_live_card_follows_and_finishes(monkeypatch):
