@@ -14,9 +14,8 @@ from lib.splits import subsample
 
 ROUNDS = 12           # steps of the greedy choice: no arm that is worth less than a twelfth is fitted and served
 MOST_ROWS = 20_000    # out-of-fold rows that the choice looks at; more move no weight by much
-# Nested gain in mean ROC AUC below which `auto` serves the winner. It is below 0 because the winner's own figure is the
-# best of many trials, and so too high, while the blend's is judged on folds that had no part in its choice.
-GAIN = -0.001
+EVEN = 50            # rows of the rarer class that equal weights count for: with few others they are the safer guess
+LEAST = 1 / 24        # part of an arm below which it is not taken in for that
 
 
 def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winner: str,
@@ -26,8 +25,9 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
     Weights: Caruana et al. 2004, "Ensemble selection from libraries of models": arms are added one by one, with
     replacement, each time the one that raises the mean ROC AUC over the folds most. Judged nested: the weights that
     score a fold were chosen on the other folds, so that the choice has no part in the figure. Out-of-fold
-    probabilities, too, are these nested ones. Keys: weights {arm: share > 0}, auc_mean, auc_std, fold_scores, gain
-    (mean over the folds, against the winner), gain_low and gain_high (95% by `lib.delong.paired_test`).
+    probabilities, too, are these nested ones. On few rows weights are drawn to equal ones (`_choose`). Keys: weights
+    {arm: share > 0}, auc_mean, auc_std, fold_scores, gain (mean over the folds, against the winner), gain_low and
+    gain_high (95% by `lib.delong.paired_test`).
     """
     names = [winner, *(n for n in sorted(oofs) if n != winner)]  # of equal ones the earlier is added
     rows = np.flatnonzero(place >= 0)
@@ -73,20 +73,30 @@ def gain_text(found: Mapping[str, Any]) -> str:
 def serve(asked: str, found: Mapping[str, Any]) -> tuple[str, str]:
     """("single" or "blend", why), from the option --serve and what `blend` found.
 
-    >>> serve("auto", {"weights": {"lightgbm": 0.6, "xgboost": 0.4}, "gain": 0.001})
-    ('blend', 'nested gain +0.0010 in ROC AUC')
+    `auto`: the blend unless its nested gain is below 0 beyond chance. The winner's own figure is the best of many
+    trials, and so too high, while the blend's is judged on folds that had no part in its choice: a small loss proves
+    nothing.
+
+    >>> found = {"weights": {"lightgbm": 0.6, "xgboost": 0.4}, "gain": -0.002, "gain_low": -0.005, "gain_high": 0.001}
+    >>> serve("auto", found)
+    ('blend', 'nested gain -0.0020 (-0.0050 to +0.0010) in ROC AUC')
     """
     if len(found["weights"]) < 2:
         return "single", "the greedy choice took the winner alone"
     if asked != "auto":
         return asked, f"--serve {asked}"
-    told = f"nested gain {found['gain']:+.4f} in ROC AUC"
-    return ("blend", told) if found["gain"] >= GAIN else ("single", f"{told}, which does not pay for its slower answer")
+    told = f"nested gain {gain_text(found)} in ROC AUC"
+    return ("blend", told) if found["gain_high"] >= 0 else ("single", f"{told}: worse than the winner beyond chance")
 
 
 def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
             parts: list[np.ndarray]) -> dict[str, float]:
-    """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps."""
+    """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps.
+
+    Where the rarer class has few rows, the weights are drawn to equal ones, as if those had been seen to be best on
+    `EVEN` rows of it (Diebold and Pauly 1990, "The use of prior information in forecast combination"): chosen weights
+    are then mostly noise, and equal ones the better blend. What that is worth: docs/tuning.md.
+    """
     total = [np.zeros(len(rows)) for rows in parts]
     order: list[str] = []
     reached: list[float] = []
@@ -98,4 +108,9 @@ def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
         order.append(best)
         reached.append(tried[best])
     taken = order[:int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
-    return {n: taken.count(n) / len(taken) for n in names if n in taken}
+    weights = {n: taken.count(n) / len(taken) for n in names if n in taken}
+    positives, count = sum(int(y[rows].sum()) for rows in parts), sum(map(len, parts))
+    even = EVEN / (EVEN + min(positives, count - positives))
+    if even / len(names) < LEAST:
+        return weights
+    return {n: (1 - even) * weights.get(n, 0.0) + even / len(names) for n in names}

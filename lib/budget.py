@@ -10,6 +10,7 @@ from lib.splits import MANY_ROWS
 BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
 REFITS, REFITS_OF_MANY = 0.12, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
 MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits, one or both, have no use for more
+FEW_REFITS = (3.0, 1e-3)     # the same of small tables
 TWICE = 2.25      # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
 AGAIN = (2.0, 0.0)  # seconds to write two models instead of one (measured, see above)
 LONG = 20.0       # seconds for all arms below which none are kept for that; it is done where some are left over
@@ -80,7 +81,7 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
     if fit_again == "yes" or (fit_again == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)):
         left, fits = left - after(AGAIN, before_arms, rows), TWICE
     share = min(MOST_KEPT, fits * (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY))
-    left -= min(share * left, after(MOST_REFITS, before_arms, rows))
+    left -= min(share * left, *(after(most, before_arms, rows) for most in (MOST_REFITS, FEW_REFITS)))
     if len(waiting) <= workers:
         return max(1.0, left)
     shares = [ALGORITHMS[name].share for name in waiting]

@@ -81,9 +81,22 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
     oofs = {"a": np.array([0.1, 0.6, 0.5, 0.9]), "b": np.array([0.2, 0.1, 0.3, 0.15])}  # AUC 3/4 each; together 1
     assert _choose(["a", "b"], oofs, y, [np.arange(4)]) in ({"a": 0.5, "b": 0.5}, {"a": 2 / 3, "b": 1 / 3}, {"a": 1 / 3, "b": 2 / 3})
     perfect = {"a": np.array([0.1, 0.2, 0.3, 0.4]), "b": np.array([0.4, 0.3, 0.2, 0.1])}
-    assert _choose(["a", "b"], perfect, y, [np.arange(4)]) == {"a": 1.0}
+    many = {name: np.tile(score, 500) for name, score in perfect.items()}
+    assert _choose(["a", "b"], many, np.tile(y, 500), [np.arange(2000)]) == {"a": 1.0}
     assert sum(_choose(["a", "b"], oofs, y, [np.arange(4)]).values()) == pytest.approx(1)
     assert ROUNDS >= 10
+
+
+@pytest.mark.parametrize(("positives", "arms", "best"), [
+    (10, 2, 1 - 5 / 6 / 2), (50, 2, 0.75), (50, 5, 0.6), (190, 5, 1 - 50 / 240 * 4 / 5), (191, 5, 1.0), (550, 2, 1 - 50 / 600 / 2), (551, 2, 1.0)])
+def test_with_few_rows_of_a_class_the_weights_are_drawn_to_equal_ones(positives, arms, best):
+    """As if equal ones had been best on 50 rows of it: 50 / (50 + rows) of the way, until an arm's part is below 1/24."""
+    y = np.repeat([0, 1], [2000, positives])
+    oofs = {"best": y + 0.0} | {f"other {n}": 1.0 - y for n in range(1, arms)}
+    found = _choose(list(oofs), oofs, y, [np.arange(len(y))])
+    assert found["best"] == pytest.approx(best)
+    assert sum(found.values()) == pytest.approx(1)
+    assert len(found) == (1 if best == 1 else arms)
 
 
 def test_ranks_give_scikit_learns_roc_auc_with_ties():
@@ -95,12 +108,12 @@ def test_a_mixture_is_the_weighted_mean():
     assert mixed({"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 0.75, "b": 0.25}).tolist() == [0.25, 1.0]
 
 
-@pytest.mark.parametrize(("asked", "gain", "weights", "expected"), [
-    ("auto", 0.0, {"a": 0.5, "b": 0.5}, "blend"), ("auto", -0.001, {"a": 0.5, "b": 0.5}, "blend"),
-    ("auto", -0.0011, {"a": 0.5, "b": 0.5}, "single"),
+@pytest.mark.parametrize(("asked", "high", "weights", "expected"), [
+    ("auto", 0.004, {"a": 0.5, "b": 0.5}, "blend"), ("auto", 0.0, {"a": 0.5, "b": 0.5}, "blend"),
+    ("auto", -0.0001, {"a": 0.5, "b": 0.5}, "single"),
     ("blend", -0.1, {"a": 0.5, "b": 0.5}, "blend"), ("single", 0.1, {"a": 0.5, "b": 0.5}, "single"),
     ("blend", 0.0, {"a": 1.0}, "single")])
-def test_what_is_served_and_why(asked, gain, weights, expected):
-    served, why = serve(asked, {"weights": weights, "gain": gain})
+def test_what_is_served_and_why(asked, high, weights, expected):
+    served, why = serve(asked, {"weights": weights, "gain": high - 0.002, "gain_low": high - 0.004, "gain_high": high})
     assert served == expected
     assert why
