@@ -14,7 +14,7 @@ from lib.splits import subsample
 
 ROUNDS = 12           # steps of the greedy choice: no arm that is worth less than a twelfth is fitted and served
 MOST_ROWS = 20_000    # out-of-fold rows that the choice looks at; more move no weight by much
-EVEN = 50            # rows of the rarer class that equal weights count for: with few others they are the safer guess
+EVEN = 500            # rows that equal weights count for: with few others they are the safer guess
 LEAST = 1 / 24        # part of an arm below which it is not taken in for that
 
 
@@ -93,9 +93,9 @@ def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
             parts: list[np.ndarray]) -> dict[str, float]:
     """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps.
 
-    Where the rarer class has few rows, the weights are drawn to equal ones, as if those had been seen to be best on
-    `EVEN` rows of it (Diebold and Pauly 1990, "The use of prior information in forecast combination"): chosen weights
-    are then mostly noise, and equal ones the better blend. What that is worth: docs/tuning.md.
+    Of few rows the weights are drawn to equal ones, as if those had been seen to be best on `EVEN` others (Diebold and
+    Pauly 1990, "The use of prior information in forecast combination"): chosen weights are then mostly noise. What that
+    is worth: docs/tuning.md.
     """
     total = [np.zeros(len(rows)) for rows in parts]
     order: list[str] = []
@@ -109,8 +109,7 @@ def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
         reached.append(tried[best])
     taken = order[:int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
     weights = {n: taken.count(n) / len(taken) for n in names if n in taken}
-    positives, count = sum(int(y[rows].sum()) for rows in parts), sum(map(len, parts))
-    even = EVEN / (EVEN + min(positives, count - positives))
+    even = EVEN / (EVEN + sum(map(len, parts)))
     if even / len(names) < LEAST:
         return weights
     return {n: (1 - even) * weights.get(n, 0.0) + even / len(names) for n in names}
