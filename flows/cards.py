@@ -30,7 +30,7 @@ CHOSEN = (
     "p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose the winner, so they "
     "flatter it a little; the evaluation card shows rows that nothing was chosen on.")
 IMPORTANCE = (
-    "Columns that stand in for each other share their importance: neither looks important alone. Of more than 100 "
+    "Columns that stand in for each other share their importance: neither looks important alone. Of more than 70 "
     "columns those are asked that go most with the model's answers.")
 REFITTED = (
     "These figures are those of the model fitted without the held-out rows. What is **served** was then fitted once "

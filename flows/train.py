@@ -85,7 +85,8 @@ class TrainFlow(FlowSpec):
          self.split_findings) = stages.split(self.table, self.problem, self.labels, self.whole, self.folds, self.seed,
                                              self.origin)
         self.before_arms = stages.seconds_gone(bootstrap.STARTED, self.started)
-        self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers(), len(self.place))
+        self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers(), len(self.place),
+                                self.summary["overview"]["columns"])
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)

@@ -17,6 +17,7 @@ LONG = 20.0       # seconds for all arms below which none are kept for that; it 
 MOST_KEPT = 0.5   # share of the arms' time that these fits may take at most
 PER_ARM = 3.0     # seconds of a new process, its imports and its card
 WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
+WIDE = 100        # columns beyond which a search needs more seconds, in proportion
 FLOOR, ROWS_A_SECOND, FEWEST_ROWS = 15.0, 20_000, 100_000  # of the seconds beyond the floor so many rows can be used
 FIRST = ("lightgbm", "xgboost", "logistic_regression", "random_forest", "adaboost")  # who runs when not all can
 
@@ -52,16 +53,17 @@ def after(steps: tuple[float, float], before_arms: float, rows: int) -> float:
     return before_arms * (steps[0] + steps[1] * rows) / (BEFORE[0] + BEFORE[1] * rows)
 
 
-def arms(budget: float, before_arms: float, workers: int, rows: int) -> list[str]:
+def arms(budget: float, before_arms: float, workers: int, rows: int, columns: int = 0) -> list[str]:
     """The algorithms that are started, in their order: all of them, or under a small budget those that have the time.
 
-    `before_arms`: seconds of the budget that are gone. At least one wave of `workers` arms always runs. `rows`: of the
-    table.
+    `before_arms`: seconds of the budget that are gone. At least one wave of `workers` arms always runs. `rows` and
+    `columns`: of the table.
     """
     if not budget:
         return list(ALGORITHMS)
     left = budget - before_arms - after(AFTER_ARMS, before_arms, rows)
-    places = workers * max(1, int(left / (WAVE if rows <= MANY_ROWS else WAVE_OF_MANY)))
+    wave = (WAVE if rows <= MANY_ROWS else WAVE_OF_MANY) * max(1.0, columns / WIDE)
+    places = workers * max(1, int(left / wave))
     ranked = sorted(ALGORITHMS, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     return [name for name in ALGORITHMS if name in ranked[:places]]
 

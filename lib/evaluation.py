@@ -15,7 +15,7 @@ from lib.scope import Scope
 from lib.splits import subsample
 
 CURVE_POINTS = 200
-MOST_PREDICTED = 31_250_000  # columns read x columns asked x repeats x rows of permutation importance
+MOST_PREDICTED = 16_000_000  # columns read x columns asked x repeats x rows of permutation importance
 FEW_ROWS, FEW_REPEATS = 1000, 3    # of a wide table
 MIN_SEGMENT = 30  # rows of a segment, and 5 of each class, below which nothing is said about it
 
@@ -111,12 +111,12 @@ def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed:
 
     Columns that stand in for each other share their importance: neither looks important alone. In wide tables, where
     each of many predictions reads many columns, fewer rows and repeats are asked, and only of the columns whose values
-    go most with the model's answers (`spread_between`): all of up to 100 columns, 26 of 400.
+    go most with the model's answers (`spread_between`): all of up to 70 columns, 13 of 400.
     """
     from joblib import Parallel, delayed
     from sklearn.metrics import roc_auc_score
 
-    cells = MOST_PREDICTED // max(1, len(columns))  # that may be predicted: columns x repeats x rows
+    cells, most = MOST_PREDICTED // max(1, len(columns)), min(most, len(y))  # cells: columns asked x repeats x rows
     most, repeats = (most, repeats) if cells >= len(columns) * repeats * most else (min(most, FEW_ROWS), FEW_REPEATS)
     rows = subsample(np.arange(len(y)), y, most, seed)
     typed, y = typed.iloc[rows], y[rows]
