@@ -86,7 +86,7 @@ class TrainFlow(FlowSpec):
                                              self.origin)
         self.before_arms = stages.seconds_gone(bootstrap.STARTED, self.started)
         self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers(), len(self.place),
-                                self.summary["overview"]["columns"])
+                                self.summary["overview"]["used"])
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)

@@ -25,7 +25,7 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
     Weights: Caruana et al. 2004, "Ensemble selection from libraries of models": arms are added one by one, with
     replacement, each time the one that raises the mean ROC AUC over the folds most. Judged nested: the weights that
     score a fold were chosen on the other folds, so that the choice has no part in the figure. Out-of-fold
-    probabilities, too, are these nested ones. On few rows weights are drawn to equal ones (`_choose`). Keys: weights
+    probabilities, too, are these nested ones. Of few rows weights are drawn to equal ones (`evenly`). Keys: weights
     {arm: share > 0}, auc_mean, auc_std, fold_scores, gain (mean over the folds, against the winner), gain_low and
     gain_high (95% by `lib.delong.paired_test`).
     """
@@ -33,11 +33,12 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
     rows = np.flatnonzero(place >= 0)
     folds = np.unique(place[rows])
     parts = {f: subsample(rows[place[rows] == f], y, MOST_ROWS // len(folds), seed) for f in folds}
-    weights = _choose(names, oofs, y, list(parts.values()))
+    even = evenly(len(rows), len(names))
+    weights = _choose(names, oofs, y, list(parts.values()), even)
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []
     for fold in folds:
-        chosen = _choose(names, oofs, y, [part for f, part in parts.items() if f != fold])
+        chosen = _choose(names, oofs, y, [part for f, part in parts.items() if f != fold], even)
         here = rows[place[rows] == fold]
         nested[here] = mixed({n: oofs[n][here] for n in chosen}, chosen)
         scores.append(auc(nested[here], y[here]))
@@ -89,14 +90,21 @@ def serve(asked: str, found: Mapping[str, Any]) -> tuple[str, str]:
     return ("blend", told) if found["gain_high"] >= 0 else ("single", f"{told}: worse than the winner beyond chance")
 
 
-def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
-            parts: list[np.ndarray]) -> dict[str, float]:
-    """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps.
+def evenly(rows: int, arms: int) -> float:
+    """How far the weights of a blend are drawn to equal ones, 0 to 1: as if those had been seen to be best on `EVEN`
+    other rows (Diebold and Pauly 1990, "The use of prior information in forecast combination"). Weights that few rows
+    chose are mostly noise; what this is worth: docs/tuning.md. 0 where an arm's part of it would be below `LEAST`.
 
-    Of few rows the weights are drawn to equal ones, as if those had been seen to be best on `EVEN` others (Diebold and
-    Pauly 1990, "The use of prior information in forecast combination"): chosen weights are then mostly noise. What that
-    is worth: docs/tuning.md.
+    >>> evenly(500, 5), round(evenly(1500, 5), 2), evenly(2000, 5)
+    (0.5, 0.25, 0.0)
     """
+    even = EVEN / (EVEN + rows)
+    return even if even / arms >= LEAST else 0.0
+
+
+def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
+            parts: list[np.ndarray], even: float = 0.0) -> dict[str, float]:
+    """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps, drawn to equal ones by the share `even`."""
     total = [np.zeros(len(rows)) for rows in parts]
     order: list[str] = []
     reached: list[float] = []
@@ -109,7 +117,5 @@ def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
         reached.append(tried[best])
     taken = order[:int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
     weights = {n: taken.count(n) / len(taken) for n in names if n in taken}
-    even = EVEN / (EVEN + sum(map(len, parts)))
-    if even / len(names) < LEAST:
-        return weights
-    return {n: (1 - even) * weights.get(n, 0.0) + even / len(names) for n in names}
+    drawn = {n: (1 - even) * weights.get(n, 0.0) + even / len(names) for n in names}
+    return {n: weight for n, weight in drawn.items() if weight > 0}

@@ -51,7 +51,7 @@ def psi(reference_counts: Sequence[float] | np.ndarray, counts: Sequence[float] 
 
 
 def drift_table(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, str],
-                importance: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
+                importance: Mapping[str, float] | None = None, asked: float = 1.0) -> list[dict[str, Any]]:
     """One line per column that both typed tables have and that is of one of `KINDS`; JSON-ready.
 
     Keys: column, kind, rows (present in `current`); test, statistic, p_test (present values: KS of numbers and dates,
@@ -63,9 +63,11 @@ def drift_table(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[s
     the reference or levels, and missing); distance, 0 to 1: of numbers the KS distance or the difference of missing
     shares, whichever is larger, of levels the total variation; weight, the column's share of the positive
     `importance`; stake, weight x distance, which ranks columns and forecasts no loss; drifted; judged.
+    `asked`: share of the model's columns of which the importance is known; as these are the ones that matter most, the
+    weights are then at least so much smaller than their shares.
     Below `MIN_ROWS` rows judged is False and p, q are None. Without rows on a side psi, distance and shares are None.
     """
-    weights = _weights(importance)
+    weights = _weights(importance, asked)
     lines = [_line(name, kind, reference[name], current[name], weights) for name, kind in kinds.items()
              if kind in KINDS and name in reference.columns and name in current.columns]
     judged = [line for line in lines if line["judged"]]
@@ -232,10 +234,10 @@ def _shares(bins: Bins) -> list[dict[str, Any]]:
             for label, p, q in zip(labels, old, new, strict=True)] if old.sum() and new.sum() else []
 
 
-def _weights(importance: Mapping[str, float] | None) -> dict[str, float] | None:
-    """Each column's share of the positive importances; None where there are none."""
+def _weights(importance: Mapping[str, float] | None, asked: float = 1.0) -> dict[str, float] | None:
+    """Each column's share of the positive importances, times `asked`; None where there are none."""
     positive = {name: float(value) for name, value in (importance or {}).items() if value > 0}
-    return {name: value / sum(positive.values()) for name, value in positive.items()} or None
+    return {name: asked * value / sum(positive.values()) for name, value in positive.items()} or None
 
 
 def _told(line: dict[str, Any]) -> str:

@@ -141,7 +141,8 @@ def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed:
 
 def spread_between(values: pd.Series, answers: np.ndarray) -> float:
     """Share of the variance of `answers` that lies between ten equally filled parts of a column's values, or between
-    its levels, the rarest of which are one: the correlation ratio (Pearson 1905), which also sees bends.
+    its levels, those beyond the 20 most frequent and missing ones as one: the correlation ratio (Pearson 1905), which
+    also sees bends.
 
     >>> round(spread_between(pd.Series([1.0, 2.0, 3.0, None]), np.array([0.0, 1.0, 0.0, 1.0])), 3)
     1.0
@@ -150,7 +151,7 @@ def spread_between(values: pd.Series, answers: np.ndarray) -> float:
         ranks = values.rank(pct=True).to_numpy()
         codes = np.where(np.isnan(ranks), 10, np.minimum(np.nan_to_num(ranks) * 10, 9)).astype(int)
     else:
-        codes = np.minimum(pd.factorize(values, sort=False)[0], 20) + 1
+        codes = pd.Categorical(values, values.value_counts().index[:20]).codes.astype(int) + 1
     counts = np.bincount(codes)
     means = np.bincount(codes, answers) / np.maximum(counts, 1)
     whole = float(answers.var())

@@ -68,14 +68,13 @@ def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Sche
 
 def fitted_rows(typed: pd.DataFrame, y: np.ndarray, extra: Extra | None, fold: int, max_rows: int | None,
                 seed: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows and labels that one fit learns from: at most `max_rows` of these and of those that `extra` draws from
-    them, if anything.
+    """The rows and labels that one fit learns from: at most `max_rows` of these, and at most as many of those that
+    `extra` draws from them, if anything.
     """
     kept = subsample(np.arange(len(y)), y, max_rows, seed)
     typed, y = typed.iloc[kept] if len(kept) < len(y) else typed, y[kept]
     if extra is None:
         return typed, y
     more, more_y = extra(typed, y, fold)
-    typed, y = pd.concat([typed, more], ignore_index=True), np.concatenate([y, more_y])
-    kept = subsample(np.arange(len(y)), y, max_rows, seed)
-    return typed.iloc[kept], y[kept]
+    kept = subsample(np.arange(len(more_y)), more_y, max_rows, seed)
+    return pd.concat([typed, more.iloc[kept]], ignore_index=True), np.concatenate([y, more_y[kept]])

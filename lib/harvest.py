@@ -47,7 +47,9 @@ def labelled(engine: Any, problem: str) -> pd.DataFrame:
 
 def with_labelled(base: pd.DataFrame, scope: Scope,
                   journal_url: str) -> tuple[pd.DataFrame, dict[str, Any], list[Finding], np.ndarray]:
-    """(table with the problem's labelled predictions under it, {rows, set_aside, newest, md5}, findings, origins)."""
+    """(table with the problem's labelled predictions under it, {rows, set_aside, newest (that is learnt from), md5},
+    findings, origins).
+    """
     from lib.journal import open_journal
     from lib.journal_labels import settle
 
@@ -61,9 +63,10 @@ def with_labelled(base: pd.DataFrame, scope: Scope,
                                     "nothing: the table alone is used")], np.zeros(len(base), dtype="int8")
     more = rows_of(found, base, scope.target, target.negative, target.positive)
     origin = origins(len(base), found)
+    learnt = found["at"][origin[len(base):] == LEARNT]
     digest = hashlib.md5("".join(found["id"] + found["label"].astype("str")).encode(), usedforsecurity=False)
     told = {"rows": len(found), "set_aside": int((origin >= ASIDE).sum()),
-            "newest": found["at"].max().isoformat(timespec="seconds"), "md5": digest.hexdigest()}
+            "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None, "md5": digest.hexdigest()}
     return join(base, more), told, [], origin
 
 
@@ -129,7 +132,19 @@ def apart(place: np.ndarray, origin: np.ndarray, twins: np.ndarray) -> np.ndarra
     """
     base_held = (place == HOLDOUT) & (origin == BASE)
     found = np.where((origin == LEARNT) & np.isin(twins, twins[base_held]), UNLABELLED, place)
-    return np.where((origin >= ASIDE) & np.isin(twins, twins[training_rows(found)]), UNLABELLED, found).astype("int8")
+    judged = (origin != BASE) & (found == HOLDOUT)
+    return np.where(judged & np.isin(twins, twins[training_rows(found)]), UNLABELLED, found).astype("int8")
+
+
+def twins_told(before: np.ndarray, place: np.ndarray) -> list[Finding]:
+    """The finding on feedback that `apart` left out; none where there is none."""
+    gone = (place == UNLABELLED) & (before != UNLABELLED)
+    learnt, judged = int((gone & (before != HOLDOUT)).sum()), int((gone & (before == HOLDOUT)).sum())
+    told = [f"{count:,} repeat {what}" for count, what in (
+        (learnt, "held-out rows of the table and are not learnt from"),
+        (judged, "rows that are learnt from and are not judged on")) if count]
+    return [Finding("feedback-twins", WARNING, "feedback", "of the labelled predictions " + "; ".join(told),
+                    "cases that are new", "nothing: they are left out")] if told else []
 
 
 def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:

@@ -49,8 +49,9 @@ def judge(name: str, windows: list[tuple[str, str]],
         frame = journal.read_predictions(engine, name, since, until, columns=(
             "id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms"))
         frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # for a past --now: not known then
+        before = (reports or [r for r in journal_reports.reports(engine, name) if r["end"] <= start])[-1:]
         report = monitoring.judge_window(frame, journal.count_rejects(engine, name, since, until), since, until, now,
-                                         reference, silent=bool(reports) and not reports[-1]["rows"])
+                                         reference, silent=bool(before) and not before[0]["rows"])
         journal_reports.keep(engine, name, report, now)
         reports.append(report)
         bad = "bad: " + "; ".join(report["reasons"]) if report["bad"] else "not bad"

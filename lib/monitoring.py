@@ -95,7 +95,8 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
     q, threshold = mine["probability"].to_numpy(), float(mine["threshold"].iloc[-1])
     kinds = {c.name: c.kind for c in bundle.schema.columns
              if c.used and c.name not in scope.get("pseudonymised_columns", ())}
-    drift = drift_table(reference["typed"], typed, kinds, importance)
+    asked = len(importance) / max(1, len(bundle.schema.names()))
+    drift = drift_table(reference["typed"], typed, kinds, importance, min(1.0, asked))
     score = score_drift(reference["scores"], q)
     costs = (scope.get("cost_miss", 1.0), scope.get("cost_false_alarm", 1.0))
     known = mine["label"].notna().to_numpy()

@@ -22,7 +22,8 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
         return {"action": "failed", "why": str(broken)}
     if line is None:
         return {"action": "", "why": "another model is served"}
-    if line["action"] == PROMOTED and (told := promotion_mirror.tag({promotion_mirror.CHAMPION: pathspec}, {pathspec})):
+    served = line["model"]  # of a resumed run that which was killed after it had promoted itself
+    if line["action"] == PROMOTED and (told := promotion_mirror.tag({promotion_mirror.CHAMPION: served}, {served})):
         print(f"warning: {told}")
     return {"action": line["action"], "why": line["why"]}
 

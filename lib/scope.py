@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import math
@@ -135,9 +136,12 @@ def read_scope(path: str | Path) -> Scope:
 
 def place_data(scope: Scope, folder: Path) -> Scope:
     """The scope with its `data`, where that is a path, starting at `folder` where it is relative; `~` is the home."""
-    if scope.data and "://" not in scope.data:
-        return replace(scope, data=str(folder.resolve() / Path(scope.data).expanduser()))
-    return scope
+    if not scope.data or "://" in scope.data:
+        return scope
+    path = Path(scope.data)
+    with contextlib.suppress(RuntimeError):  # a file that is called ~something
+        path = path.expanduser()
+    return replace(scope, data=str(folder.resolve() / path))
 
 
 def problem_name(scope: Mapping[str, Any]) -> str:

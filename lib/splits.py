@@ -78,9 +78,11 @@ def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> n
 
     labels = y[rows]
     rare = labels == (1 if 2 * labels.sum() <= len(labels) else 0)
+    rng = np.random.default_rng(seed)
+    if len(rows) - most == 1:  # a remainder of one row cannot be stratified
+        return np.delete(rows, rng.choice(np.flatnonzero(~rare)))
     if most * rare.sum() >= FEWEST * len(rows):
         return np.sort(train_test_split(rows, train_size=most, stratify=labels, random_state=seed)[0])
-    rng = np.random.default_rng(seed)
     few = rng.choice(rows[rare], min(int(rare.sum()), FEWEST, most // 2), replace=False)
     return np.sort(np.concatenate([few, rng.choice(rows[~rare], most - len(few), replace=False)]))
 

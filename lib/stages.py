@@ -119,7 +119,9 @@ def split(table: bytes, problem: dict, labels: dict, whole: str, folds: int, see
         groups = pd.factorize(frame[scope.group_column])[0] if scope.group_column else None
         place = harvest.place_feedback(place, origin, groups)
         same = intake.twins(frame, schema, base[labels["y"][base] >= 0])
-        place = place if same is None else harvest.apart(place, origin, same)
+        if same is not None:
+            before, place = place, harvest.apart(place, origin, same)
+            found = [*found, *harvest.twins_told(before, place)]
     schema = infer_schema(frame, scope, names, training_rows(place))
     typed, _ = conform(frame, schema)
     del frame

@@ -24,6 +24,7 @@ Scored = tuple[dict[str, Any], np.ndarray]  # a trial and its out-of-fold probab
 FIRST_TRIAL = 0.3   # share of the seconds that the first trial may take where the rows must be fewer for that
 FIRST_OF_FEW = 1.0  # the same for algorithms that are not boosted, whose first settings are almost their best
 SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, without a look at the time
+FEW = 200           # training rows of a fold below which nothing is measured
 QUIET_TRIALS = 4  # trials before pruning starts
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which the folds are kept in each encoding that was tried
 
@@ -222,8 +223,11 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
     """
     probe, count = 2000, int(place.max()) + 1
     number, train = max(enumerate(rows for rows, _ in fold_rows(place)), key=lambda fold: len(fold[1]))
-    whole = len(train) if extra is None else len(fitted_rows(typed.iloc[train], y[train], extra, number, None, seed)[1])
-    if whole <= 2 * probe and whole * typed.shape[1] <= SMALL_CELLS:
+    whole = len(train)
+    if extra is not None:  # a fit of so many rows may have as many drawn ones
+        drawn = len(fitted_rows(typed.iloc[train], y[train], extra, number, None, seed)[1]) - whole
+        whole = max(whole, (whole + drawn) // 2)
+    if whole <= 2 * probe and (whole < FEW or whole * typed.shape[1] <= SMALL_CELLS):
         return cap
     probe = min(probe, whole // 2)
     style = entry.style_of(entry.defaults[0])
@@ -234,7 +238,7 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
         _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads, device)
         return time.monotonic() - began
 
-    took(probe // 10)
+    took(max(FEW // 4, probe // 10))
     first = took(probe)
     always, per_row = 0.0, first / probe
     if whole > 10 * probe and first < 0.06 * seconds:

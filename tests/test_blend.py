@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lib.blend import ROUNDS, _choose, blend, mixed, serve
+from lib.blend import ROUNDS, _choose, blend, evenly, mixed, serve
 from lib.leaks import auc
 from lib.splits import HOLDOUT, split_rows
 
@@ -56,9 +56,9 @@ def test_a_fold_is_scored_with_weights_that_its_labels_had_no_part_in():
 
 
 def test_a_rare_class_has_a_say_in_the_weights_of_a_large_table():
-    y = np.zeros(60_000, dtype="int8")
-    y[:15] = 1  # of every fold three: a part drawn blindly has none of them in one fold of five
-    place = (np.arange(60_000) % 5).astype("int8")
+    y, place = np.zeros(60_000, dtype="int8"), (np.arange(60_000) % 5).astype("int8")
+    blind = np.setdiff1d(np.arange(60_000), np.random.default_rng(0).choice(60_000, 20_000, replace=False))
+    y[[blind[place[blind] == fold][n] for fold in range(5) for n in range(3)]] = 1  # rows that a blind draw has not
     noise, told = np.random.default_rng(0).random(60_000), np.random.default_rng(1).random(60_000)
     found, _ = blend({"noise": noise, "told": np.where(y == 1, 0.99, told)}, y, place, "noise")
     assert found["weights"].get("told", 0) > 0.5
@@ -81,22 +81,24 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
     oofs = {"a": np.array([0.1, 0.6, 0.5, 0.9]), "b": np.array([0.2, 0.1, 0.3, 0.15])}  # AUC 3/4 each; together 1
     assert _choose(["a", "b"], oofs, y, [np.arange(4)]) in ({"a": 0.5, "b": 0.5}, {"a": 2 / 3, "b": 1 / 3}, {"a": 1 / 3, "b": 2 / 3})
     perfect = {"a": np.array([0.1, 0.2, 0.3, 0.4]), "b": np.array([0.4, 0.3, 0.2, 0.1])}
-    many = {name: np.tile(score, 1500) for name, score in perfect.items()}
-    assert _choose(["a", "b"], many, np.tile(y, 1500), [np.arange(6000)]) == {"a": 1.0}
+    assert _choose(["a", "b"], perfect, y, [np.arange(4)]) == {"a": 1.0}
+    assert _choose(["a", "b"], perfect, y, [np.arange(4)], 0.5) == {"a": 0.75, "b": 0.25}
     assert sum(_choose(["a", "b"], oofs, y, [np.arange(4)]).values()) == pytest.approx(1)
     assert ROUNDS >= 10
 
 
-@pytest.mark.parametrize(("rows", "arms", "best"), [
-    (500, 2, 0.75), (500, 5, 0.6), (1500, 5, 0.8), (1900, 5, 1 - 500 / 2400 * 4 / 5), (1902, 5, 1.0), (5500, 2, 1 - 500 / 6000 / 2), (5502, 2, 1.0)])
-def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, best):
+@pytest.mark.parametrize(("rows", "arms", "even"), [
+    (500, 2, 0.5), (500, 5, 0.5), (1500, 5, 0.25), (1900, 5, 500 / 2400), (1901, 5, 0.0), (5500, 2, 1 / 12), (5501, 2, 0.0), (500, 1, 0.5)])
+def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, even):
     """As if equal ones had been best on 500 others: 500 / (500 + rows) of the way, until an arm's part is below 1/24."""
-    y = np.repeat([0, 1], rows // 2)
+    assert evenly(rows, arms) == pytest.approx(even)
+    y, place = np.tile([0, 1], rows)[:rows], np.arange(rows) // 2 % 5
     oofs = {"best": y + 0.0} | {f"other {n}": 1.0 - y for n in range(1, arms)}
-    found = _choose(list(oofs), oofs, y, [np.arange(len(y))])
-    assert found["best"] == pytest.approx(best)
-    assert sum(found.values()) == pytest.approx(1)
-    assert len(found) == (1 if best == 1 else arms)
+    found, nested = blend(oofs, y, place, "best")
+    assert found["weights"]["best"] == pytest.approx(1 - even * (arms - 1) / arms)
+    assert sum(found["weights"].values()) == pytest.approx(1)
+    assert len(found["weights"]) == (arms if even else 1)
+    np.testing.assert_allclose(nested, mixed(oofs, found["weights"]), rtol=1e-6)  # what is judged is what is served
 
 
 def test_ranks_give_scikit_learns_roc_auc_with_ties():

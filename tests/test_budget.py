@@ -57,6 +57,12 @@ def test_the_last_arms_get_all_that_is_left_and_never_less_than_a_second():
     assert budget.seconds_for_fits(60, 90, 10, 0) == 0.0
 
 
+@pytest.mark.parametrize(("columns", "started"), [(0, 5), (100, 5), (250, 4), (600, 2), (5000, 2)])
+def test_wide_tables_start_fewer_arms(columns, started):
+    """31.6 s for the arms: six waves of two of 5 s each, two of 12.5, one of 30."""
+    assert len(budget.arms(60, 8.0, 2, 0, columns)) == started
+
+
 def test_a_second_fit_of_what_is_served_has_its_time_kept():
     left = 62 - 30 - 10 * 13.5 / 6.5
     again = left - 10 * 2.0 / 6.5  # a second model is written

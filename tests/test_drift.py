@@ -256,6 +256,13 @@ def test_an_empty_window_says_nothing_and_breaks_nothing():
     assert drift_findings([], empty)[1].found == "too few scores"
 
 
+def test_importance_of_some_columns_claims_no_more_than_their_part():
+    old, new = (np.random.default_rng(n).normal(n, 1, 500) for n in (0, 1))
+    whole, part = (one(old, new, "numeric", importance={"x": 0.3, "other": 0.1}, asked=asked) for asked in (1.0, 0.1))
+    assert (whole["weight"], part["weight"]) == (pytest.approx(0.75), pytest.approx(0.075))
+    assert part["stake"] == pytest.approx(whole["stake"] / 10)
+
+
 def test_an_importance_without_anything_positive_puts_no_stake_on_any_column():
     rng = np.random.default_rng(8)
     a, b = sample(rng, 300), sample(rng, 300)

@@ -265,6 +265,13 @@ def test_the_spread_between_levels_and_tenths(values, answers, share):
     assert spread_between(pd.Series(values, dtype=kind), np.array(answers)) == pytest.approx(share)
 
 
+def test_the_rarest_levels_are_one_wherever_they_stand():
+    values = [f"rare {n}" for n in range(40)] + ["A", "B"] * 480
+    answers = np.array([0.5] * 40 + [0.0, 1.0] * 480)
+    for order in (slice(None), slice(None, None, -1)):
+        assert spread_between(pd.Series(values[order], dtype="str"), answers[order]) == pytest.approx(1.0)
+
+
 def test_importance_looks_at_a_sample_of_a_large_table():
     rng, sizes = np.random.default_rng(1), []
     typed = pd.DataFrame({"signal": rng.normal(size=6000)})

@@ -42,6 +42,7 @@ def test_a_relative_table_is_found_from_any_folder_later(tmp_path, monkeypatch):
     for given, found in (("t.csv", str(tmp_path / "t.csv")), ("/a/t.csv", "/a/t.csv"), ("~/t.csv", "/home/ann/t.csv"),
                          ("https://h/t.csv", "https://h/t.csv"), ("postgresql://ann@h/shop", "postgresql://ann@h/shop")):
         assert resolve_scope({}, ROOT, data=given).data == found
+    assert resolve_scope({}, ROOT, data="~nobody-of-this-name.csv").data == str(tmp_path / "~nobody-of-this-name.csv")
     assert resolve_scope({"data": "~/t.csv", "target": {"column": "y"}}, ROOT).data == "/home/ann/t.csv"
 
 

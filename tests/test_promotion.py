@@ -515,7 +515,8 @@ def test_the_last_words_name_commands_that_are_not_refused(action, said, unsaid)
     ([BASE, BASE, LEARNT, LEARNT], [0, HOLDOUT, 1, 0], [0, 1, 1, 2], [0, HOLDOUT, UNLABELLED, 0]),  # the table was scored
     ([BASE, BASE, LEARNT], [0, HOLDOUT, 1], [0, 1, 0], [0, HOLDOUT, 1]),  # a twin that is learnt from anyway
     ([BASE, LEARNT, ASIDE, ASIDE_OLD, ASIDE], [0, 1, HOLDOUT, HOLDOUT, HOLDOUT], [0, 1, 1, 0, 2], [0, 1, UNLABELLED, UNLABELLED, HOLDOUT]),
-    ([BASE, LEARNT, ASIDE], [HOLDOUT, 0, HOLDOUT], [1, 1, 1], [HOLDOUT, UNLABELLED, HOLDOUT])])
+    ([BASE, LEARNT, ASIDE], [HOLDOUT, 0, HOLDOUT], [1, 1, 1], [HOLDOUT, UNLABELLED, HOLDOUT]),
+    ([BASE, BASE, LEARNT], [0, HOLDOUT, HOLDOUT], [1, 2, 1], [0, HOLDOUT, UNLABELLED])])  # held out with its group
 def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, place, twins, told):
     found = harvest.apart(np.array(place, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins))
     assert found.tolist() == told
@@ -533,11 +534,13 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
     origin = np.array([BASE] * 300 + [LEARNT] * 600, dtype="int8")
     y = labels(whole)
     schema = infer_schema(whole, Scope(target="left", positive="yes"), ("no", "yes"))
-    place = stages.split(to_parquet(whole), problem, {"y": y, "negative": "no", "positive": "yes"}, schema.to_json(), 5, 0, origin)[0]
+    place, *_, findings = stages.split(to_parquet(whole), problem, {"y": y, "negative": "no", "positive": "yes"}, schema.to_json(), 5, 0, origin)
     held = np.flatnonzero(place[:300] == HOLDOUT)
     assert len(held) == 60
     assert (place[300 + held] == UNLABELLED).all() == (not coarse)
     assert (place[300:600][place[:300] >= 0] >= 0).all()
+    told = [f for f in findings if f["code"] == "feedback-twins"]
+    assert [f["found"] for f in told] == ([] if coarse else ["of the labelled predictions 120 repeat held-out rows of the table and are not learnt from"])
 
 
 def put(engine: Any, model: str, threshold: float = 0.5) -> None:

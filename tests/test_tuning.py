@@ -428,6 +428,22 @@ def test_a_subsample_keeps_some_rows_of_a_class_however_rare(positives, most, ke
     assert (np.diff(rows) > 0).all()
 
 
+@pytest.mark.parametrize("rows", [3, 100, 8001])
+def test_a_subsample_may_leave_out_a_single_row(rows):
+    """scikit-learn's stratified split refuses a remainder of one row."""
+    y = np.tile([1, 0, 0], rows)[:rows]
+    kept = subsample(np.arange(rows), y, rows - 1, seed=0)
+    assert len(set(kept.tolist())) == rows - 1
+    assert y[kept].sum() == y.sum()
+
+
+def test_a_wide_table_of_few_rows_is_not_measured(monkeypatch):
+    monkeypatch.setattr(tuning, "SMALL_CELLS", 0)
+    monkeypatch.setattr(tuning, "encode_fold", None)
+    typed, y, place, schema = prepared(rows=60)
+    assert tuning._affordable_rows(ALGORITHMS["adaboost"], typed, y, place, schema, 1e6, 0, 1, "cpu", None) is None
+
+
 def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
     """200 rows of 20,000 with 20 positives: without care none of them is positive, and a logistic regression raises."""
     rng = np.random.default_rng(0)
@@ -460,7 +476,7 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
     assert tuning._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None) is None
     assert asked == []  # 4,000 rows at most are not measured
     assert tuning._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None, extra) is None
-    assert asked == [(3, extra, 200), (3, extra, 2000)]
+    assert asked == [(3, extra, 200), (3, extra, 2000)]  # 4,000 rows and 5,000 drawn
     asked.clear()
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(6000, 101)), columns=[f"c{i}" for i in range(101)])
     schema = infer_schema(wide.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
@@ -468,13 +484,16 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
     assert [rows for _, _, rows in asked] == [200, 2000]  # a wide table is
 
 
-def test_rows_that_are_drawn_count_among_the_most_that_a_fit_may_have():
-    typed, y = pd.DataFrame({"amount": np.arange(100.0)}), np.tile([0, 1], 50)
-    seen = []
-    rows, labels = fitted_rows(typed, y, planter(60, seen), 0, 80, 0)
-    assert (len(rows), len(labels), len(seen[0][1])) == (80, 80, 80)
-    assert 0 < (rows["amount"] == MARK).sum() < 60
-    assert len(fitted_rows(typed, y, planter(60, []), 0, None, 0)[1]) == 160
+def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():
+    typed, y, seen = pd.DataFrame({"amount": np.arange(100.0)}), np.tile([0, 1], 50), []
+
+    def extra(typed, y, fold):
+        seen.append(len(y))
+        return pd.DataFrame({"amount": np.full(60, MARK)}), np.tile([0, 1], 30)
+
+    for most, real, drawn in ((80, 80, 60), (40, 40, 40), (None, 100, 60)):  # real rows are never crowded out
+        rows, labels = fitted_rows(typed, y, extra, 0, most, 0)
+        assert (seen.pop(), len(rows), len(labels), (rows["amount"] == MARK).sum()) == (real, real + drawn, real + drawn, drawn)
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
