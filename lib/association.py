@@ -164,12 +164,19 @@ def _hanley_mcneil(auc: float, positives: int, negatives: int) -> dict[str, floa
 
 
 def _codes(numbers: np.ndarray) -> np.ndarray:
-    """0 for missing, else 1 + the quantile bin."""
+    """0 for missing, else 1 + the bin: the values themselves where they are at most `BINS`, else between quantiles.
+
+    A value that a bin's share of the rows has (the zeros of a column of mostly zeros) is a bin of its own.
+    """
     present = np.isfinite(numbers)
     codes = np.zeros(len(numbers), dtype="int64")
-    if present.any():
+    values, places, rows = np.unique(numbers[present], return_inverse=True, return_counts=True)
+    if len(values) > BINS:
         cuts = np.unique(np.quantile(numbers[present], np.linspace(0, 1, BINS + 1)[1:-1]))
-        codes[present] = 1 + np.searchsorted(cuts, numbers[present], side="right")
+        heavy = rows * BINS >= rows.sum()
+        starts = (np.diff(np.searchsorted(cuts, values, side="right")) > 0) | heavy[1:] | heavy[:-1]
+        places = np.append(0, np.cumsum(starts))[places]
+    codes[present] = 1 + places
     return codes
 
 

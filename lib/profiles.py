@@ -128,6 +128,18 @@ def by_period(dates: pd.Series, y: np.ndarray) -> dict[str, Any]:
     return {"unit": unit, "omitted": omitted, "period": labels, **rates(groups, y, count - left_out)}
 
 
+def equal_starts(ordered: np.ndarray, groups: int) -> np.ndarray:
+    """Where groups of about equal size start in sorted values; a value that is several quantiles is a group alone.
+
+    >>> equal_starts(np.array([0, 0, 0, 0, 1, 2, 3, 4]), 4).tolist()
+    [0, 1, 2]
+    """
+    cuts, times = np.unique(np.quantile(ordered, np.linspace(0, 1, groups + 1), method="inverted_cdf"),
+                            return_counts=True)
+    after = np.searchsorted(ordered, cuts[times > 1], side="right")
+    return np.unique(np.concatenate([cuts[:-1], cuts[times > 1], ordered[after[after < len(ordered)]]]))
+
+
 def shorten(text: str, most: int = 40) -> str:
     """A text of at most `most` characters in one line; what is cut off leaves its mark, so that two stay different."""
     line = " ".join(text.split())
@@ -175,8 +187,7 @@ def _groups(values: np.ndarray, ordered: np.ndarray, distinct: int, y: np.ndarra
         starts = np.unique(ordered)
         ends = starts
     else:
-        cuts = np.unique(np.quantile(ordered, np.linspace(0, 1, 11), method="inverted_cdf"))
-        starts = cuts[:-1]
+        starts = equal_starts(ordered, 10)
         places = np.searchsorted(ordered, starts)
         ends = ordered[np.append(places[1:], len(ordered)) - 1]
     groups = np.searchsorted(starts, values, side="right") - 1

@@ -17,7 +17,7 @@ from lib.changes import compare
 from lib.context import duplicate_groups
 from lib.findings import Finding
 from lib.intervals import wilson
-from lib.profiles import by_period, number, profile, rates
+from lib.profiles import by_period, equal_starts, number, profile, rates
 from lib.schema import Schema
 from lib.scope import Scope
 
@@ -74,7 +74,7 @@ def summarise(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope, 
 def trend(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope) -> dict[str, Any] | None:
     """{column, why, unit, omitted, period, ...`rates`} over the scope's time column, else the first used date column.
 
-    A number as time column is cut into its values, or into at most 30 groups of equal size. None without such a column.
+    A number as time column is cut into its values, or into about 30 groups of equal size. None without such a column.
     """
     dates = [n for n in schema.names("date") if n in typed.columns and typed[n].notna().any()]
     named = scope.time_column if scope.time_column in typed.columns else None
@@ -90,7 +90,7 @@ def trend(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope) -> d
     present = values[np.isfinite(values)]
     starts = np.unique(present)
     if len(starts) > 60:
-        starts = np.unique(np.quantile(present, np.linspace(0, 1, 31)[:-1], method="inverted_cdf"))
+        starts = equal_starts(np.sort(present), 30)
     groups = np.where(np.isfinite(values), np.searchsorted(starts, values, side="right") - 1, -1)
     return told | {"unit": "number", "omitted": 0, "period": [number(float(s)) for s in starts],
                    **rates(groups, y, len(starts))}

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.association import associate, binned_auc, cramers_v, draw_folds, mutual_information
+from lib.association import _codes, associate, binned_auc, cramers_v, draw_folds, mutual_information
 from lib.changes import align_histograms, align_levels, psi, psi_bound, two_proportions
 from lib.charts import outliers
 from lib.conform import LARGEST, conform
 from lib.findings import Finding
 from lib.kinds import infer_schema
-from lib.profiles import by_period, nice_edges, rates, shorten, tukey
+from lib.profiles import by_period, equal_starts, nice_edges, rates, shorten, tukey
 from lib.scope import Scope
 from lib.summary import compare, summarise
 
@@ -185,6 +185,47 @@ def test_alone_sees_a_bend_that_the_order_misses():
     found = associate("x", "numeric", pd.Series(x), (np.abs(x) > 0.5).astype(int), draw_folds(3000, 0))
     assert found["auc"]["value"] == pytest.approx(0.5, abs=0.01)
     assert found["alone"]["value"] > 0.95
+
+
+def test_alone_sees_a_rare_flag_and_a_column_of_mostly_zeros_whichever_side_is_rare():
+    y = np.repeat([0, 1, 0, 1], [950, 10, 5, 35])  # 4% are above zero, of which 35 of 40 are positive
+    folds, above = draw_folds(1000, 0), np.repeat([0.0, 1.0], [960, 40])
+    flag = associate("f", "boolean", pd.Series(above), y, folds)
+    assert flag["auc"]["value"] == pytest.approx((35 * (950 + 5 / 2) + 10 * 950 / 2) / (45 * 955))
+    assert flag["alone"]["value"] == pytest.approx(flag["auc"]["value"], abs=0.01)  # a rare flag loses nothing in bins
+    # margins 45/955 and 40/960 of 1000: sum of p log2(p / expected), less 1 / (2 n ln 2)
+    cells = [(0.950, 0.960 * 0.955), (0.010, 0.960 * 0.045), (0.005, 0.040 * 0.955), (0.035, 0.040 * 0.045)]
+    bits = sum(p * math.log2(p / expected) for p, expected in cells) - 1 / (2000 * math.log(2))
+    assert flag["mutual_information"] == pytest.approx(bits)
+    amounts = above * np.linspace(1, 2, 1000)  # 40 distinct amounts beside the zeros
+    for values in (amounts, -amounts, 7 - amounts):
+        assert associate("v", "numeric", pd.Series(values), y, folds)["alone"]["value"] == flag["alone"]["value"]
+
+
+def test_bins_of_numbers_by_hand():
+    few = _codes(np.array([2.0, np.nan, 0.5, 2.0, -1.0]))
+    assert few.tolist() == [3, 0, 2, 3, 1]  # at most 20 values: each a bin
+    spread = np.arange(200.0)
+    assert np.bincount(_codes(spread)).tolist() == [0] + [10] * 20  # nothing heavy: 20 equal bins
+    heavy = np.bincount(_codes(np.r_[np.arange(-100.0, 0), np.zeros(800), np.arange(1.0, 101)]))
+    assert heavy.tolist() == [0, 50, 50, 800, 50, 50]  # one in ten on either side: two bins each
+    assert _codes(np.full(3, np.nan)).tolist() == [0, 0, 0]
+
+
+def test_groups_of_a_column_of_mostly_zeros_part_the_zeros_from_the_rest():
+    values, y = np.r_[np.zeros(930), np.arange(1.0, 71)], np.repeat([0, 1], [930, 70])
+    for told, ends in ((values, ([0, 1], [0, 70])), (-values, ([-70, 0], [-1, 0]))):
+        groups = summary_of(pd.DataFrame({"v": told}), y)["columns"]["v"]["groups"]
+        assert (groups["from"], groups["to"]) == ends
+        assert sorted(zip(groups["rows"], groups["rate"], strict=True)) == [(70, 1.0), (930, 0.0)]
+    assert equal_starts(np.arange(1000.0), 4).tolist() == [0, 249, 499, 749]  # nothing repeated
+    late = trend_of(np.r_[np.zeros(970), np.arange(1.0, 71)])
+    assert (late["period"][0], late["rows"][0]) == (0, 970)
+
+
+def trend_of(times):
+    frame = pd.DataFrame({"t": times})
+    return summary_of(frame, np.arange(len(times)) % 2, Scope(target="y", time_column="t"))["trend"]
 
 
 def test_ranking_puts_the_cause_first(whole):
