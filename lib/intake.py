@@ -16,7 +16,7 @@ from lib.checks import check_split, check_table
 from lib.conform import conform, conform_column
 from lib.context import duplicate_groups
 from lib.features import expand, plan
-from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused, refuse_errors
+from lib.findings import ERROR, NOT_APPLICABLE, PASSED, SEVERITIES, WARNING, Finding, Refused, refuse_errors
 from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
 from lib.scope import Scope, from_mapping, place_data, read_scope
@@ -127,13 +127,33 @@ def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding],
     schema = infer_schema(frame, scope, (target.negative, target.positive) if target else ("", ""))
     said += _unreadable_kinds(frame, scope, schema)
     judged = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
-    found = list({(f.code, f.subject): f for f in reversed([*found, *said, *check_table(
-        frame, scope, schema, judged, seed)])}.values())[::-1]  # what reading and checking both saw is said once
+    found = told_once([*found, *said], check_table(frame, scope, schema, judged, seed))
     if target is None:  # without labels these checks have nothing to say beside the target's own error
         found = [f for f in found if f.code not in ("few-rows", "few-labels", "imbalance")]
     refuse_errors("The table cannot be used for training", found)
     assert target is not None
     return target, schema, found
+
+
+def told_once(read: list[Finding], checked: list[Finding]) -> list[Finding]:
+    """The findings of reading, then of checking; what both have a word on (code and subject) is said by one of them.
+
+    It is the one with the most severe finding on it, else the one with more findings, else reading. Nothing else is
+    left out but word for word repetitions.
+    """
+    def said(found: list[Finding]) -> dict[tuple[str, str], list[Finding]]:
+        of: dict[tuple[str, str], list[Finding]] = {}
+        for f in dict.fromkeys(found):
+            of.setdefault((f.code, f.subject), []).append(f)
+        return of
+
+    def weight(found: list[Finding]) -> tuple[int, int]:
+        return -min(SEVERITIES.index(f.severity) for f in found), len(found)
+
+    first, second = said(read), said(checked)
+    from_checks = {key for key in second if key not in first or weight(second[key]) > weight(first[key])}
+    return [*(f for f in dict.fromkeys(read) if (f.code, f.subject) not in from_checks),
+            *(f for f in dict.fromkeys(checked) if (f.code, f.subject) in from_checks)]
 
 
 def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, folds: int,

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.findings import Refused
-from lib.intake import check_options, collect, resolve_scope, split, validate
+from lib.findings import Finding, Refused
+from lib.intake import check_options, collect, resolve_scope, split, told_once, validate
 from lib.kinds import infer_schema
 from lib.scope import Scope
 from lib.target import read_target
@@ -58,6 +58,34 @@ def test_every_error_of_a_table_is_in_one_message():
     with pytest.raises(Refused, match=r"few-labels(.|\n)*expected at least") as refused:
         validate(frame, Scope(target="y", id_columns=("gone",)), [], 0)
     assert {f.code for f in refused.value.findings if f.severity == "error"} >= {"few-labels", "scope-column-missing"}
+
+
+def test_findings_of_other_content_are_all_told_and_none_hides_a_more_severe_one():
+    def find(severity, text, code="a", subject="x"):
+        return Finding(code, severity, subject, text)
+
+    none, two = find("passed", "1 cell"), find("warning", "2 cells")
+    assert told_once([none, two, two], []) == [none, two]  # other content; a repetition
+    assert told_once([find("warning", "read")], [find("warning", "checked")]) == [find("warning", "read")]
+    assert told_once([none], [two]) == [two]
+    assert told_once([two], [none]) == [two]
+    assert told_once([two], [two, find("warning", "3 cells")]) == [two, find("warning", "3 cells")]
+    assert told_once([none], [find("error", "b", "b"), find("error", "y", "a", "y"), two]) == [
+        find("error", "b", "b"), find("error", "y", "a", "y"), two]
+
+
+def test_both_rare_classes_and_both_faults_of_a_group_column_are_told():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=120), "y": np.repeat(["yes", "no"], 60)})
+    frame["who"] = np.where(np.arange(120) < 5, None, np.repeat([f"p{i}" for i in range(12)], 10))
+    marker = [Finding("missing-marker", s, "table", f"{m!r} in 1 cells of a; read as missing")
+              for m, s in (("NA", "passed"), ("None", "warning"))]
+    _, _, found = validate(frame, Scope(target="y", group_column="who"), marker, 0)
+    assert [f.found for f in found if f.code == "few-labels"] == ["60 rows labelled 'yes'", "60 rows labelled 'no'"]
+    assert [f.found for f in found if f.code == "group-column"] == [
+        "12 groups, the largest with 10 of 115 rows", "5 rows without a group"]
+    assert [f for f in found if f.code == "missing-marker"] == marker
+    assert len(found) == len(set(found))
 
 
 def rows(values, y):
