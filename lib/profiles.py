@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lib.intervals import wilson
+from lib.notation import DATE_CODES, FAR
 from lib.schema import Column
 
 TOP_LEVELS, MAX_BINS, MAX_PERIODS = 20, 30, 60
@@ -104,12 +105,14 @@ def by_period(dates: pd.Series, y: np.ndarray) -> dict[str, Any]:
     """{unit, omitted, period, ...`rates`}: rows by day, week, month, quarter or year, whichever gives at most 60.
 
     Months are taken where they are at least three; period is its first day (ISO); empty periods are listed.
-    `omitted` counts the rows before the last 60 years of a longer span.
+    `omitted` counts the dates that are not among `_shown`.
     """
     present = dates.notna().to_numpy()
     if not present.any():
         return {"unit": "month", "omitted": 0, "period": [], **rates(np.empty(0, dtype=int), np.empty(0, dtype=int), 0)}
-    first, last = dates.min(), dates.max()
+    shown = present.copy()
+    shown[present] = _shown(dates[present])
+    first, last = dates[shown].min(), dates[shown].max()
 
     def places(unit: str) -> tuple[pd.Period, int]:
         start, end = pd.Period(first, _UNITS[unit]), pd.Period(last, _UNITS[unit])
@@ -117,15 +120,28 @@ def by_period(dates: pd.Series, y: np.ndarray) -> dict[str, Any]:
 
     months = places("month")[1]
     order = ("day", "week", "month", "quarter", "year") if months < 3 else ("month", "quarter", "year")
-    unit = next((u for u in order if places(u)[1] <= MAX_PERIODS), "year")
+    unit = next(u for u in order if places(u)[1] <= MAX_PERIODS)
     start, count = places(unit)
     groups = np.full(len(dates), -1, dtype="int64")
-    groups[present] = pd.PeriodIndex(dates[present], freq=_UNITS[unit]).asi8 - start.ordinal
-    left_out = max(0, count - MAX_PERIODS)
-    omitted = int((present & (groups < left_out)).sum())
-    groups = np.where(groups >= left_out, groups - left_out, -1)
-    labels = [(start + left_out + i).start_time.strftime("%Y-%m-%d") for i in range(count - left_out)]
-    return {"unit": unit, "omitted": omitted, "period": labels, **rates(groups, y, count - left_out)}
+    groups[shown] = pd.PeriodIndex(dates[shown], freq=_UNITS[unit]).asi8 - start.ordinal
+    labels = [(start + i).start_time.strftime("%Y-%m-%d") for i in range(count)]
+    return {"unit": unit, "omitted": int((present & ~shown).sum()), "period": labels, **rates(groups, y, count)}
+
+
+def _shown(dates: pd.Series) -> np.ndarray:
+    """Which dates the periods are of: no lone placeholder such as 9999-12-31 (as `lib.notation`), and of a longer span
+    the 60 years that hold the most rows, the latest such.
+    """
+    days = dates.to_numpy().astype("datetime64[D]").astype("int64")
+    codes = np.array(DATE_CODES, dtype="datetime64[D]").astype("int64")
+    others = days[~np.isin(days, codes)]
+    lone = [code for code in codes if len(others) and np.abs(others - code).min() >= FAR]
+    shown = ~np.isin(days, lone)
+    years = dates.dt.year.to_numpy()
+    ordered = np.sort(years[shown])
+    rows = np.searchsorted(ordered, ordered + MAX_PERIODS - 1, side="right") - np.searchsorted(ordered, ordered)
+    start = ordered[rows == rows.max()].max()
+    return shown & (years >= start) & (years < start + MAX_PERIODS)
 
 
 def equal_starts(ordered: np.ndarray, groups: int) -> np.ndarray:

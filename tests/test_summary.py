@@ -143,11 +143,37 @@ def test_periods_by_hand():
 
 @pytest.mark.parametrize(("first", "last", "unit", "count"), [
     ("2024-01-01", "2024-01-20", "day", 20), ("2024-01-01", "2024-12-31", "month", 12), ("2015-01-01", "2024-12-31", "quarter", 40),
-    ("1990-01-01", "2024-12-31", "year", 35), ("1900-01-01", "2024-12-31", "year", 60)])
+    ("1990-01-01", "2024-12-31", "year", 35), ("1965-01-01", "2024-12-31", "year", 60)])
 def test_period_units(first, last, unit, count):
     dates = pd.Series(pd.to_datetime([first, last])).astype("datetime64[us]")
     found = by_period(dates, np.array([0, 1]))
-    assert (found["unit"], len(found["period"]), found["omitted"]) == (unit, count, int(first < "1901"))
+    assert (found["unit"], len(found["period"]), found["omitted"]) == (unit, count, 0)
+
+
+def test_placeholders_and_extremes_are_left_out_of_the_periods_and_counted():
+    days = pd.date_range("2023-01-15", periods=24, freq="MS").astype("datetime64[us]").to_series()
+    codes = pd.Series(np.array(["9999-12-31", "1900-01-01", "2202-05-01", "1822-05-01"], dtype="datetime64[us]"))
+    for dates, omitted in ((days, 0), (pd.concat([days, codes[:1]]), 1), (pd.concat([codes, days, codes[1:]]), 7),
+                           (pd.concat([days, *[codes[:1]] * 99]), 99)):  # most of them "never"
+        found = by_period(dates, np.ones(len(dates), dtype=int))
+        assert (found["unit"], found["omitted"], found["rows"]) == ("month", omitted, [1] * 24)
+        assert (found["period"][0], found["period"][-1]) == ("2023-02-01", "2025-01-01")
+
+
+def test_a_placeholder_among_other_dates_is_a_date():
+    real = by_period(pd.Series(pd.to_datetime(["1969-12-01", "1970-01-01", "1970-03-01"])), np.array([0, 1, 1]))
+    assert (real["omitted"], real["rows"]) == (0, [1, 1, 0, 1])
+    alone = by_period(pd.Series(pd.to_datetime(["1970-01-01"] * 3)), np.array([0, 1, 1]))
+    assert (alone["omitted"], alone["rows"]) == (0, [3])
+
+
+def test_of_a_longer_span_the_sixty_years_of_most_rows_are_shown():
+    years = np.r_[np.arange(1901, 2025), np.repeat(1930, 5)]
+    dates = pd.Series(np.array([f"{year}-06-01" for year in years], dtype="datetime64[us]"))
+    even = by_period(dates[:124], np.ones(124, dtype=int))
+    assert (even["period"][0], even["period"][-1], even["omitted"]) == ("1965-01-01", "2024-01-01", 64)
+    early = by_period(dates, np.ones(129, dtype=int))
+    assert (early["period"][0], early["period"][-1], early["omitted"]) == ("1930-01-01", "1989-01-01", 64)
 
 
 def test_cramers_v_by_hand():
