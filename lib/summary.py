@@ -53,6 +53,8 @@ def summarise(typed: pd.DataFrame, y: np.ndarray, schema: Schema, scope: Scope, 
     correlation = correlations({n: as_numbers(typed[n], schema[n].kind) for n in numbers}, seed)
     if correlation["rows"] < len(typed):
         notes.append(f"Correlations rest on {correlation['rows']:,} rows drawn from {len(typed):,}.")
+    notes += [f"{omitted:,} dates of {c['name']}, placeholders or far from the others, are not among its periods."
+              for c in columns if (omitted := c.get("periods", {}).get("omitted"))]
     used = [c.name for c in known if c.used]
     return {
         "format": 1,

@@ -160,6 +160,14 @@ def test_placeholders_and_extremes_are_left_out_of_the_periods_and_counted():
         assert (found["period"][0], found["period"][-1]) == ("2023-02-01", "2025-01-01")
 
 
+def test_left_out_dates_are_noted():
+    frame, y = table(300)
+    assert summary_of(frame, y)["notes"] == []
+    frame.loc[[3, 8], "day"] = "9999-12-31"
+    assert summary_of(frame, y)["notes"] == [
+        "2 dates of day, placeholders or far from the others, are not among its periods."]
+
+
 def test_a_placeholder_among_other_dates_is_a_date():
     real = by_period(pd.Series(pd.to_datetime(["1969-12-01", "1970-01-01", "1970-03-01"])), np.array([0, 1, 1]))
     assert (real["omitted"], real["rows"]) == (0, [1, 1, 0, 1])
