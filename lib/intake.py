@@ -21,11 +21,12 @@ from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
 from lib.scope import Scope, from_mapping, place_data, read_scope
 from lib.sources import Dataset, mask, read
-from lib.splits import default_folds, join_groups, split_rows
+from lib.splits import HOLDOUT, HOLDOUT_SHARE, default_folds, join_groups, split_rows
 from lib.target import Target, read_target
 from lib.versions import ensure, fetch, revision
 
 BUNDLED = "data/churn.toml"
+SHARE_OFF = 0.05  # of the rows that the holdout may be larger or smaller than a fifth before that is said
 COARSE = 0.5  # share of distinct rows below which equal rows count as different cases
 
 
@@ -174,15 +175,28 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
         column = infer_schema(frame[[scope.time_column]], replace(scope, target="")).columns[0]
         times = to_numbers(frame[scope.time_column], column.kind, dict(column.parse))
     place = split_rows(y, folds or default_folds(len(rows)), seed, groups, times)
+    told = _held_share(place[rows], scope.time_column or scope.group_column or "table")
     if times is not None or coarse:
         why = "the split follows time" if times is not None else "most rows have a twin, as in a table of few levels"
         if times is not None and scope.group_column:
             return place, [Finding("split-groups-part", WARNING, scope.group_column, "a time order and groups",
-                                   "one of them", "know that groups stand on both sides of the cuts: time rules")]
-        return place, [Finding("split-straddle", NOT_APPLICABLE, "table", why)]
+                                   "one of them", "know that groups stand on both sides of the cuts: time rules"),
+                           *told]
+        return place, [Finding("split-straddle", NOT_APPLICABLE, "table", why), *told]
     found = check_split(groups[rows], place[rows])
     refuse_errors("The split leaks", found)
-    return place, found
+    return place, [*found, *told]
+
+
+def _held_share(place: np.ndarray, subject: str) -> list[Finding]:
+    """The finding where the share of (labelled) rows held out is more than `SHARE_OFF` from what it should be."""
+    share = float((place == HOLDOUT).mean())
+    if abs(share - HOLDOUT_SHARE) <= SHARE_OFF + 1e-9:
+        return []
+    judged, learnt = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
+    return [Finding("split-holdout-share", WARNING, subject, f"{share:.0%} of the rows held out, as whole groups and "
+                    f"times come out", f"about {HOLDOUT_SHARE:.0%}", f"know that the held-out figures rest on {judged} "
+                    f"rows and training on {learnt}; finer groups or times would allow a nearer cut")]
 
 
 def twins(frame: pd.DataFrame, schema: Schema, rows: np.ndarray) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import pandas as pd
 from lib.findings import ERROR, Finding, Refused
 
 HOLDOUT, UNLABELLED, ALWAYS_TRAIN, TRAIN_ONLY = -1, -2, -3, -4
-HOLDOUT_SHARE = 0.2
+HOLDOUT_SHARE, PARTS = 0.2, 5  # one part of so many is held out
 MOST_JUDGED = 60_000  # rows in the folds: an ROC AUC of 20% positives has then a standard error of about .002
 MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all
 MANY_ROWS, FOLDS, FEW_FOLDS = 50_000, 5, 3  # folds by default, above so many training rows and below
@@ -137,10 +137,28 @@ def _spare(place: np.ndarray, units: np.ndarray | None, seed: int) -> np.ndarray
 
 def _stratified(y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
     """Holdout as one part of five, then the folds of the rest."""
-    held = _parts(y, units, round(1 / HOLDOUT_SHARE), seed) == 0
+    part = _parts(y, units, PARTS, seed)
+    held = part == (0 if units is None else _held_part(part, y, units, folds, seed))
     place = np.full(len(y), HOLDOUT, dtype="int8")
     place[~held] = _parts(y[~held], None if units is None else units[~held], folds, seed + 1)
     return place
+
+
+def _held_part(part: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, seed: int) -> int:
+    """The part to hold out: the first, which is as good as any, unless a group fills more than half of a part.
+
+    The largest group is dealt to the first part whatever the seed, and may be most of the table. Then it is the part
+    nearest to a fifth of the rows, in steps of 5 points and drawn by the seed among equals; parts that lack a class, or
+    leave fewer groups than folds, come last.
+    """
+    largest = int(np.bincount(units).max())
+    if largest <= max(SMALL_GROUP, len(y) // (2 * PARTS)):
+        return 0
+    rows, positives = np.bincount(part, minlength=PARTS), np.bincount(part, weights=y, minlength=PARTS)
+    left = np.array([len(np.unique(units[part != p])) for p in range(PARTS)])
+    unfit = (np.minimum(positives, rows - positives) < 2) | (left < folds)
+    steps = np.floor(np.abs(rows / len(y) - HOLDOUT_SHARE) / 0.05)
+    return int(np.lexsort((np.random.default_rng(seed + 4).random(PARTS), steps, unfit))[0])
 
 
 def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np.ndarray:
@@ -192,6 +210,5 @@ def _by_time(times: np.ndarray, folds: int) -> np.ndarray:
     """Blocks of whole times: the last 20% of the rows held out, the rest in folds + 1 blocks, the first only trains."""
     known = np.where(np.isnan(times), -np.inf, times)
     earlier = np.searchsorted(np.sort(known), known, side="left")  # rows before; the same for rows of one time
-    parts = round(1 / HOLDOUT_SHARE)
-    block = earlier * parts * (folds + 1) // ((parts - 1) * len(known))  # whole numbers: no row lost to rounding
+    block = earlier * PARTS * (folds + 1) // ((PARTS - 1) * len(known))  # whole numbers: no row lost to rounding
     return np.where(block == 0, ALWAYS_TRAIN, np.where(block > folds, HOLDOUT, block - 1)).astype("int8")

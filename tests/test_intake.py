@@ -108,3 +108,14 @@ def test_in_a_coarse_table_equal_rows_are_different_cases():
     (place, found), frame = rows(rng.integers(0, 4, 400), rng.integers(0, 2, 400))
     assert frame.assign(place=place).groupby("x")["place"].nunique().min() > 1
     assert [f.severity for f in found] == ["not_applicable"]
+
+
+@pytest.mark.parametrize(("alone", "share"), [(8, None), (300, None), (900, "14%"), (1200, "10%")])
+def test_a_holdout_far_from_a_fifth_is_told(alone, share):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=2000), "y": rng.integers(0, 2, 2000)})
+    frame["who"] = np.r_[np.zeros(alone, dtype=int), 1 + np.arange(2000 - alone) // 8]
+    scope = Scope(target="y", group_column="who")
+    _, found = split(frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0)
+    told = [f for f in found if f.code == "split-holdout-share"]
+    assert [(f.severity, f.subject, f.found.split()[0]) for f in told] == ([("warning", "who", share)] if share else [])

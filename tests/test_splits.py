@@ -91,6 +91,44 @@ def test_groups_of_all_sizes_never_part_and_parts_stay_even():
     assert all(y[place == p].mean() == pytest.approx(y.mean(), abs=0.02) for p in range(-1, 5))
 
 
+@pytest.mark.parametrize(("share", "held"), [(0.3, 0.175), (0.45, 0.1375), (0.6, 0.1)])
+def test_a_group_larger_than_a_fifth_is_not_held_out_whatever_the_seed(share, held):
+    alone = int(share * 2000)
+    groups = np.r_[np.zeros(alone, dtype=int), 1 + np.arange(2000 - alone) // 8]
+    drawn = set()
+    for seed in range(8):
+        y = labels_of(2000, seed=seed)
+        place = split_rows(y, 5, seed, groups)
+        assert parted(place, groups) == []
+        assert place[0] != HOLDOUT
+        assert (place == HOLDOUT).mean() == pytest.approx(held, abs=0.01)
+        assert y[place == HOLDOUT].mean() == pytest.approx(0.3, abs=0.06)
+        drawn.add(tuple(np.unique(groups[place == HOLDOUT]).tolist()))
+    assert len(drawn) == 8  # the seed draws which of the other rows
+    assert (split_rows(y, 5, 7, groups) == place).all()
+
+
+def test_a_group_of_most_of_a_part_is_held_out_by_some_seeds_only():
+    groups = np.r_[np.zeros(300, dtype=int), 1 + np.arange(1700) // 8]
+    places = [split_rows(labels_of(2000, seed=seed), 5, seed, groups) for seed in range(20, 40)]
+    assert 1 <= sum(place[0] == HOLDOUT for place in places) <= 10
+    assert all(0.15 < (place == HOLDOUT).mean() < 0.25 for place in places)
+
+
+def test_without_a_large_group_the_first_part_is_held_out_as_ever():
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    y, groups = labels_of(1200), np.arange(1200) // 60  # twenty groups: each a twentieth, nothing joined
+    _, first = next(StratifiedGroupKFold(5, shuffle=True, random_state=3).split(y, y, groups))
+    assert np.flatnonzero(split_rows(y, 3, 3, groups) == HOLDOUT).tolist() == first.tolist()
+
+
+def test_large_groups_leave_groups_for_every_fold():
+    y, groups = labels_of(600, 0.5), np.repeat(np.arange(6), [300, 60, 60, 60, 60, 60])
+    for seed in range(5):  # a part of two small groups would be nearest to a fifth and leave four for five folds
+        assert parted(split_rows(y, 5, seed, groups), groups) == []
+
+
 def test_one_large_group_among_many_rows_is_no_slow_case(monkeypatch):
     import sklearn.model_selection
 
