@@ -21,7 +21,7 @@ from lib.kinds import infer_schema, to_numbers
 from lib.schema import Schema
 from lib.scope import Scope, from_mapping, place_data, read_scope
 from lib.sources import Dataset, mask, read
-from lib.splits import HOLDOUT, HOLDOUT_SHARE, default_folds, join_groups, split_rows
+from lib.splits import ALWAYS_TRAIN, HOLDOUT, HOLDOUT_SHARE, default_folds, join_groups, split_rows
 from lib.target import Target, read_target
 from lib.versions import ensure, fetch, revision
 
@@ -176,6 +176,8 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
         times = to_numbers(frame[scope.time_column], column.kind, dict(column.parse))
     place = split_rows(y, folds or default_folds(len(rows)), seed, groups, times)
     told = _held_share(place[rows], scope.time_column or scope.group_column or "table")
+    if times is not None:
+        told += _few_times(place[rows], times[rows], folds or default_folds(len(rows)), str(scope.time_column))
     if times is not None or coarse:
         why = "the split follows time" if times is not None else "most rows have a twin, as in a table of few levels"
         if times is not None and scope.group_column:
@@ -195,8 +197,22 @@ def _held_share(place: np.ndarray, subject: str) -> list[Finding]:
         return []
     judged, learnt = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
     return [Finding("split-holdout-share", WARNING, subject, f"{share:.0%} of the rows held out, as whole groups and "
-                    f"times come out", f"about {HOLDOUT_SHARE:.0%}", f"know that the held-out figures rest on {judged} "
+                    "times come out", f"about {HOLDOUT_SHARE:.0%}", f"know that the held-out figures rest on {judged} "
                     f"rows and training on {learnt}; finer groups or times would allow a nearer cut")]
+
+
+def _few_times(place: np.ndarray, times: np.ndarray, folds: int, column: str) -> list[Finding]:
+    """The finding where a split by time has fewer folds than asked for, or such that do not follow time."""
+    before = len(np.unique(np.nan_to_num(times[place != HOLDOUT], nan=-np.inf)))
+    if not (place == ALWAYS_TRAIN).any():
+        return [Finding("split-folds-unordered", WARNING, column, f"{before} distinct time{'s' * (before != 1)} before "
+                        "those held out, so the folds are drawn regardless of time", "at least 3", "trust the holdout, "
+                        "which is later, before the scores over the folds; finer times would allow folds in time")]
+    made = int(place.max()) + 1
+    return [] if made >= folds else [Finding(
+        "split-fewer-folds", WARNING, column, f"{made} folds: the {before} distinct times before those held out make "
+        "no more blocks with both classes", f"{folds} folds", "know that scores over few folds vary more; "
+        "finer times allow more")]
 
 
 def twins(frame: pd.DataFrame, schema: Schema, rows: np.ndarray) -> np.ndarray | None:

@@ -26,19 +26,21 @@ def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None =
 
     `y` is 1, 0 or -1 (no label). Without `times` the split is stratified by label, and rows of one group never part.
     With `times` (float, NaN unknown) the latest 20% are held out and the rest is cut into folds + 1 blocks, of which
-    the first only trains; rows of one time stay together. Without, at most about `MOST_JUDGED` rows are dealt to the
-    folds, whole groups at a time; the others train in every fold and are never judged. Raises `Refused` where a part
-    would lack a class.
+    the first only trains; rows of one time stay together, and few times make fewer folds (`_by_few_times`). Where no
+    order rules the folds, at most about `MOST_JUDGED` rows are dealt to them, whole groups at a time; the others train
+    in every fold and are never judged. Raises `Refused` where a part would lack a class.
     """
     place = np.full(len(y), UNLABELLED, dtype="int8")
     labelled = np.flatnonzero(y >= 0)
     units = None if groups is None else pd.factorize(groups[labelled])[0]
-    place[labelled] = _by_time(times[labelled], folds) if times is not None else _stratified(
+    place[labelled] = _by_time(
+        times[labelled], y[labelled], units, folds, seed) if times is not None else _stratified(
         y[labelled], units, folds, seed)
-    if times is None:
+    ordered = bool((place == ALWAYS_TRAIN).any())
+    if not ordered:
         place[labelled] = _spare(place[labelled], units, seed)
-    names = {HOLDOUT: "holdout", **({} if times is None else {ALWAYS_TRAIN: "the earliest rows, which only train"}),
-             **{p: f"fold {p}" for p in range(folds)}}
+    names = {HOLDOUT: "holdout", **({ALWAYS_TRAIN: "the earliest rows, which only train"} if ordered else {}),
+             **{p: f"fold {p}" for p in range(folds if times is None else int(place.max()) + 1)}}
     fewest = {p: min(int((y[place == p] == 1).sum()), int((y[place == p] == 0).sum())) for p in names}
     lacking = [p for p in names if fewest[p] < (2 if p == HOLDOUT else 1)]  # one row of a class has no interval
     if lacking:
@@ -206,9 +208,53 @@ def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes, first
 
 
-def _by_time(times: np.ndarray, folds: int) -> np.ndarray:
+def _by_time(times: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
     """Blocks of whole times: the last 20% of the rows held out, the rest in folds + 1 blocks, the first only trains."""
     known = np.where(np.isnan(times), -np.inf, times)
     earlier = np.searchsorted(np.sort(known), known, side="left")  # rows before; the same for rows of one time
     block = earlier * PARTS * (folds + 1) // ((PARTS - 1) * len(known))  # whole numbers: no row lost to rounding
+    block = np.minimum(block, folds + 1)
+    if len(np.unique(block)) < folds + 2:
+        return _by_few_times(known, y, units, folds, seed)
     return np.where(block == 0, ALWAYS_TRAIN, np.where(block > folds, HOLDOUT, block - 1)).astype("int8")
+
+
+def _by_few_times(known: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
+    """Where blocks of equal size would leave some empty: the latest times held out, cut nearest to 20% of the rows, and
+    as many blocks of the earlier ones, up to folds + 1, as give each a time and both classes. Where the earlier times
+    are too few for two folds in time, the folds are drawn from them as if there was no order.
+    """
+    values, codes, rows = np.unique(known, return_inverse=True, return_counts=True)
+    if (distinct := int(np.isfinite(values).sum())) < 2:
+        raise Refused("The table cannot be split", [Finding(
+            "split-too-few-times", ERROR, "time", f"{distinct} distinct time{'s' * (distinct != 1)}",
+            "at least 2: the latest is held out", "give finer times, or take [columns] time out of the scope")])
+    held = len(known) - np.cumsum(rows)[:-1]  # rows later than each time
+    cut = 1 + int(np.argmin(np.abs(PARTS * held - len(known))))
+    train = codes < cut
+    place = np.full(len(known), HOLDOUT, dtype="int8")
+    if cut < 3:
+        place[train] = _parts(y[train], None if units is None else units[train], folds, seed + 1)
+        return place
+    for made in range(min(folds, cut - 1), 1, -1):
+        block = _even_blocks(rows[:cut], made + 1)[codes[train]]
+        place[train] = np.where(block == 0, ALWAYS_TRAIN, block - 1)
+        if (np.array([np.bincount(y[train][block == b], minlength=2) for b in range(made + 1)]) > 0).all():
+            break
+    return place
+
+
+def _even_blocks(rows: np.ndarray, blocks: int) -> np.ndarray:
+    """The block of each time, given its rows: none is empty, and sizes are as even as a walk from the first can make
+    them, with at least half of an even share where that can be.
+
+    >>> _even_blocks(np.array([3, 1, 6, 2]), 3).tolist()
+    [0, 0, 1, 2]
+    """
+    ends, cuts = np.append(0, np.cumsum(rows)), [0]
+    for left in range(blocks, 1, -1):
+        share = (ends[-1] - ends[cuts[-1]]) / left
+        options = np.arange(cuts[-1] + 1, len(rows) - left + 2)
+        size = ends[options] - ends[cuts[-1]]
+        cuts.append(int(options[np.argmin(np.abs(size - share) + ends[-1] * (size < share / 2))]))
+    return np.searchsorted(cuts, np.arange(len(rows)), side="right") - 1

@@ -119,3 +119,18 @@ def test_a_holdout_far_from_a_fifth_is_told(alone, share):
     _, found = split(frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0)
     told = [f for f in found if f.code == "split-holdout-share"]
     assert [(f.severity, f.subject, f.found.split()[0]) for f in told] == ([("warning", "who", share)] if share else [])
+
+
+@pytest.mark.parametrize(("years", "told"), [
+    (2, [("split-holdout-share", "50%"), ("split-folds-unordered", "1")]),
+    (3, [("split-holdout-share", "33%"), ("split-folds-unordered", "2")]),
+    (4, [("split-fewer-folds", "2")]), (6, [("split-fewer-folds", "4")]), (7, [("split-holdout-share", "14%")]),
+    (10, []), (60, [])])
+def test_few_times_make_fewer_folds_and_that_is_told(years, told):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=840), "year": 1960 + np.arange(840) // (840 // years),
+                          "y": rng.integers(0, 2, 840)})
+    scope = Scope(target="y", time_column="year")
+    place, found = split(frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0)
+    assert [(f.code, f.found.split()[0]) for f in found if f.severity == "warning"] == told
+    assert frame.loc[place == -1, "year"].min() > frame.loc[place != -1, "year"].max()

@@ -203,6 +203,51 @@ def test_folds_in_time_learn_from_the_past_only_and_times_stay_together(seed, st
     assert 0.05 < (place[used] == HOLDOUT).mean() <= 0.2
 
 
+def test_few_times_worked_by_hand():
+    def parts(sizes, folds=5):
+        times = np.repeat(np.arange(2000.0, 2000 + len(sizes)), sizes)
+        place = split_rows(np.tile([0, 1], len(times))[:len(times)].astype("int8"), folds, 0, times=times)
+        assert parted(place, times) == []
+        return place[np.append(0, np.cumsum(sizes)[:-1])].tolist()
+
+    assert parts([50] * 4) == [ALWAYS_TRAIN, 0, 1, HOLDOUT]
+    assert parts([50] * 5) == [ALWAYS_TRAIN, 0, 1, 2, HOLDOUT]
+    assert parts([50] * 6) == [ALWAYS_TRAIN, 0, 1, 2, 3, HOLDOUT]
+    assert parts([50] * 6, folds=2) == [ALWAYS_TRAIN, ALWAYS_TRAIN, 0, 0, 1, HOLDOUT]  # enough for what is asked
+    assert parts([50] * 7) == [ALWAYS_TRAIN, 0, 1, 2, 3, 4, HOLDOUT]
+    assert parts([20, 20, 20, 20, 19, 1]) == [ALWAYS_TRAIN, 0, 1, 2, HOLDOUT, HOLDOUT]  # nearest to a fifth: 20, not 1
+    assert parts([10, 10, 10, 70]) == [ALWAYS_TRAIN, 0, 1, HOLDOUT]  # at least the last
+
+
+@pytest.mark.parametrize("years", [2, 3])
+def test_of_two_or_three_times_the_last_is_held_out_and_the_folds_are_stratified(years):
+    times = np.repeat(np.arange(float(years)), 50)
+    y = np.tile([1, 0, 0, 0, 0], 10 * years).astype("int8")
+    place = split_rows(y, 5, 0, times=times)
+    assert ((place == HOLDOUT) == (times == years - 1)).all()
+    assert np.bincount(place[place >= 0]).tolist() == [10 * (years - 1)] * 5
+    assert np.bincount(place[(place >= 0) & (y == 1)]).tolist() == [2 * (years - 1)] * 5
+    groups = np.arange(len(y)) // 2
+    together = split_rows(y, 5, 0, groups, times)
+    assert parted(together[together >= 0], groups[together >= 0]) == []
+    assert parted(place[place >= 0], groups[place >= 0]) != []  # the check can fail
+
+
+def test_one_time_of_many_rows_among_many_times_takes_no_fold_away():
+    times = np.sort(np.r_[np.arange(800.0), np.full(400, 300.0)])
+    place = split_rows(np.tile([0, 1], 600).astype("int8"), 5, 0, times=times)
+    assert parted(place, times) == []
+    assert [int((place == p).sum()) for p in (ALWAYS_TRAIN, 0, 1, 2, 3, 4, HOLDOUT)] == [160, 140, 401, 86, 86, 87, 240]
+    assert all(times[train].max() < times[valid].min() for train, valid in fold_rows(place))
+
+
+def test_fewer_blocks_where_a_time_lacks_a_class():
+    times = np.repeat(np.arange(6.0), 40)
+    y = np.tile([0, 1], 120).astype("int8")
+    y[40:80] = 0  # alone it would be a fold of one class
+    assert split_rows(y, 5, 0, times=times)[::40].tolist() == [ALWAYS_TRAIN, ALWAYS_TRAIN, 0, 1, 1, HOLDOUT]
+
+
 def test_rows_without_a_time_count_as_the_earliest():
     times = np.arange(60.0)
     times[[5, 30, 59]] = np.nan
@@ -257,9 +302,12 @@ def test_one_row_of_a_class_in_the_holdout_is_refused_because_it_has_no_interval
         split_rows(y, 3, 0, times=np.arange(100.0))
 
 
-def test_one_time_for_all_rows_is_refused():
-    with pytest.raises(Refused, match=r"split-class-missing \[holdout, fold 0, fold 1\]"):
-        split_rows(np.tile([0, 1], 20).astype("int8"), 2, 0, times=np.zeros(40))
+@pytest.mark.parametrize(("times", "found"), [(np.zeros(40), "1 distinct time;"),
+                                              (np.r_[np.zeros(20), np.full(20, np.nan)], "1 distinct time;"),
+                                              (np.full(40, np.nan), "0 distinct times;")])
+def test_one_time_for_all_rows_is_refused(times, found):
+    with pytest.raises(Refused, match=rf"split-too-few-times \[time\]: expected at least 2: .* found {found}"):
+        split_rows(np.tile([0, 1], 20).astype("int8"), 2, 0, times=times)
 
 
 def test_all_faults_of_a_split_in_time_are_named_at_once():
