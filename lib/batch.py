@@ -46,6 +46,16 @@ def ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
     return [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in range(start, start + rows)]
 
 
+def table_key(md5: str, threshold: float, trained: float) -> str:
+    """What the ids of a table's rows are made of, besides model and row. Another threshold than the trained one gives
+    others: what is on record under an id is what was decided.
+
+    >>> table_key("a1", 0.5, 0.5), table_key("a1", 0.7, 0.5)
+    ('a1', 'a1 at 0.7')
+    """
+    return md5 if threshold == trained else f"{md5} at {threshold!r}"
+
+
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     """The table with an apostrophe before every text and name that a spreadsheet would run as a formula.
 

@@ -81,7 +81,8 @@ class Bundle:
             refuse_errors("The table does not fit the model", compare_columns(frame, self.schema))
         typed, problems = conform_columns(frame, self.schema)
         refuse_errors("The table does not fit the model", compare_types(frame, self.schema, problems))
-        found = doubts(frame, typed, problems, self.schema)
+        hidden = self.about.get("scope", {}).get("pseudonymised_columns", ())  # notes on these come last
+        found = sorted(doubts(frame, typed, problems, self.schema), key=lambda doubt: doubt.column in hidden)
         wrong, notes = (join(len(frame), [d for d in found if (d.severity == ERROR) == is_error])
                         for is_error in (True, False))
         good = np.flatnonzero(wrong == "")

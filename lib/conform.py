@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,17 @@ def conform_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.Data
         flags = _flags(values, column)
         return flags, _cells(values, column, np.isnan(flags) & ~missing, "not-yes-or-no")
     return _texts(values).array, []
+
+
+def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
+    """Texts of a date column in the spelling of its contract, where some are ISO 8601 with a time: so the journal
+    writes the dates of Parquet files and databases, whatever the table was that the model learnt from.
+    """
+    form = parse.get("format", "")
+    iso = values.astype("str").str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?").fillna(False).astype(bool)
+    if "%" not in form or not iso.any():
+        return values
+    return values.mask(iso, pd.to_datetime(values[iso], format="ISO8601").dt.strftime(form).reindex(values.index))
 
 
 def different(values: Any) -> tuple[np.ndarray, list[str]]:

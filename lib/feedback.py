@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
+
 from lib.findings import ERROR, Finding, Refused
 from lib.records import entity_of
 from lib.schema import Schema
@@ -92,11 +94,18 @@ def _id(value: Any) -> str | None:
 
 
 def _moment(value: Any) -> datetime | bool | None:
-    """The time as UTC without a zone; None for none, False for what cannot be read."""
+    """The time as UTC without a zone; None for none, False for what cannot be read. A day alone means its end: what was
+    predicted on that day came before.
+    """
     if value is None or value != value or value == "":
         return None
     try:
-        when = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        text = "" if isinstance(value, datetime) else str(value).strip()
+        when = value if isinstance(value, datetime) else datetime.fromisoformat(text)
+        is_stamp = isinstance(value, pd.Timestamp) and value.tzinfo is None  # a table's dates
+        day = value == value.normalize() if is_stamp else 0 < len(text) <= len("2026-05-01")
+        if day:
+            when = datetime(when.year, when.month, when.day, 23, 59, 59, 999_999, tzinfo=when.tzinfo)
         return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
     except (ValueError, OverflowError):
         return False

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.conform import conform, conform_column
+from lib.conform import as_spelled, conform, conform_column
 from lib.findings import WARNING, Finding
 from lib.journal import read_predictions
 from lib.kinds import infer_column
@@ -171,6 +171,8 @@ def _like(values: pd.Series, like: pd.Series) -> pd.Series:
         if isinstance(dtype, pd.DatetimeTZDtype):
             times = times.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
         return times if (times.notna() | values.isna()).all() else _texts(values)
+    if column.kind == "date":
+        return as_spelled(_texts(values), column.parse)
     if (sign := column.parse.get("decimal", ".")) != ".":
         values = values.map(lambda v: str(v).replace(".", sign) if isinstance(v, float) and v == v else v)
     return _texts(values)

@@ -17,9 +17,12 @@ EFFECTIVE = (PROMOTED, ROLLED_BACK, THRESHOLD)
 ACTIONS = (*EFFECTIVE, KEPT, WAITING, DECLINED, OVERTAKEN)
 
 
-def champion(engine: sa.Engine, problem: str) -> dict[str, Any] | None:
-    """The line in force (a dict of the table's columns, `numbers` read from JSON); None where nothing is served."""
-    return _one(engine, PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None))
+def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> dict[str, Any] | None:
+    """The line in force (a dict of the table's columns, `numbers` read from JSON), now or `at` a time; None where
+    nothing is served.
+    """
+    then = [PROMOTIONS.c.at <= at] if at else []
+    return _one(engine, PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None), *then)
 
 
 def newest_problem(engine: sa.Engine) -> str | None:

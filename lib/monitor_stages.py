@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import UTC, datetime
 from functools import cache
@@ -21,10 +22,14 @@ def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list
         raise _refused("monitor-days", f"--days {days:g} --last {last}", "days above 0, last 0 or more", "correct it")
     name = problem or promotions.newest_problem(engine)
     span = journal.span(engine, name) if name else None
+    if name and span is None:  # refusals and labels alone
+        journal.purge(engine, name, _retention(engine, name, []), time)
     if not name or span is None:
         raise _refused("journal-empty", f"no predictions{f' of {name!r}' if name else ''}", "predictions on record",
                        "answer some with the API, the app or flows/score.py, then monitor")
-    found = monitoring.windows(span[0], days, time)
+    held = journal_reports.reports(engine, name, 1)
+    known = datetime.fromisoformat(held[0]["start"]) if held else None
+    found = monitoring.windows(span[0], days, time, known)
     return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in (found[-last:] if last else found)]
 
 
@@ -50,8 +55,10 @@ def judge(name: str, windows: list[tuple[str, str]],
             "id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms"))
         frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # for a past --now: not known then
         before = (reports or [r for r in journal_reports.reports(engine, name) if r["end"] <= start])[-1:]
+        silent = bool(before) and not before[0]["rows"]
         report = monitoring.judge_window(frame, journal.count_rejects(engine, name, since, until), since, until, now,
-                                         reference, silent=bool(before) and not before[0]["rows"])
+                                         reference, silent=silent,
+                                         served=promotions.champion(engine, name, until))
         journal_reports.keep(engine, name, report, now)
         reports.append(report)
         bad = "bad: " + "; ".join(report["reasons"]) if report["bad"] else "not bad"
@@ -100,10 +107,18 @@ def act(name: str, reports: list[dict], told: list[dict], time: str, cooldown: f
     findings = [f for f in from_dicts(told) if f.severity in (WARNING, ERROR)]
     sent = alerts.send(engine, name, findings, alerts.channels(os.environ), cooldown_hours=cooldown,
                        now=now if simulated else None)
-    model = next((r["model"] for r in reversed(reports) if r["model"]), None)
-    scope = monitoring.scope_of(model) if model else {}
-    purged = journal.purge(engine, name, scope.get("retention_days"), now)
+    purged = journal.purge(engine, name, _retention(engine, name, reports), now)
     return [{**line, "at": line["at"].isoformat()} for line in sent], purged
+
+
+def _retention(engine: Any, name: str, reports: list[dict[str, Any]]) -> float | None:
+    """The scope's days of the model that answered last, or is served: also where nothing came for weeks."""
+    held = promotions.champion(engine, name)
+    for model in (*(r["model"] for r in reversed(reports)), held["model"] if held else None):
+        if model:
+            with contextlib.suppress(Refused):  # the run was removed
+                return monitoring.scope_of(model).get("retention_days")
+    return None
 
 
 def last_challenge(engine: Any, name: str, now: datetime) -> datetime | None:

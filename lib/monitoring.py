@@ -12,10 +12,10 @@ import pandas as pd
 
 from lib import runs
 from lib.bundle import Bundle, from_bytes
-from lib.conform import conform
+from lib.conform import as_spelled, conform
 from lib.drift import drift_findings, drift_table, score_drift
 from lib.estimate import estimate, performance_findings, realised
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
 from lib.intervals import wilson
 from lib.serving import table
 from lib.splits import HOLDOUT, training_rows
@@ -28,15 +28,19 @@ HEAVY = 0.1  # sum of weight x distance over drifted columns from which drift al
 ASK_FOR_RETRAINING = ("performance-realised", "performance-estimated", "calibration-realised")
 
 
-def windows(first: datetime, days: float, now: datetime) -> list[tuple[datetime, datetime]]:
+def windows(first: datetime, days: float, now: datetime,
+            known: datetime | None = None) -> list[tuple[datetime, datetime]]:
     """Half-open windows of `days` from the midnight before the first prediction to `now`, where the last one, which may
-    still be running, ends: also those to which nothing came, so that a silence is seen.
+    still be running, ends: also those to which nothing came, so that a silence is seen. With the start of a `known`
+    window they begin a whole number of windows before or after it: the first prediction may be forgotten by and by.
 
     >>> from datetime import datetime as t
     >>> [(a.day, b.day) for a, b in windows(t(2026, 1, 1, 5), 7, t(2026, 1, 17))]
     [(1, 8), (8, 15), (15, 17)]
     """
     start, found = datetime(first.year, first.month, first.day), []
+    if known is not None:
+        start = known + (start - known) // timedelta(days=days) * timedelta(days=days)
     while start < now:
         found.append((start, min(start + timedelta(days=days), now)))
         start += timedelta(days=days)
@@ -67,10 +71,12 @@ def scope_of(pathspec: str) -> dict[str, Any]:
 
 
 def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: datetime, now: datetime,
-                 reference_for: Any = reference_of, seed: int = 0, silent: bool = False) -> dict[str, Any]:
+                 reference_for: Any = reference_of, seed: int = 0, silent: bool = False,
+                 served: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The report on the predictions of one window (`lib.journal.read_predictions`); JSON-ready.
 
-    Judged are the rows of the model that answered last; how many others there were is said. Keys: start, end, model,
+    Judged are the rows of the model `served` at the end of the window (a line of `lib.journal_promotions`), at its
+    threshold, else of the one that answered most; how many others there were is said. Keys: start, end, model,
     rows, others, rejects, drift, score, estimated, realised, coverage (share of rows with a label), delay_days
     (median), warned, latency_ms, findings, bad (whether it asks for a new model), reasons. `silent`: nothing came in
     the window before either, so that an empty one is a silence to tell of and not one that has just begun.
@@ -85,14 +91,21 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
                           told_of + (f", {rejects:,} refused rows" if rejects else ""), "predictions",
                           "see that the callers reach the API" if not rejects else "look at the refused rows")
         return {**told, "findings": [nothing.to_dict()]}
-    model = str(frame["model"].iloc[-1])
+    model = served["model"] if served and (frame["model"] == served["model"]).any() else _most(frame["model"])
     mine = frame[frame["model"] == model]
-    reference = reference_for(model)
+    try:
+        reference = reference_for(model)
+    except Refused as refused:
+        lost = Finding("model-unreadable", WARNING, "model", f"{model}: {refused.findings[0].found}",
+                       "the training run of the model that answered", "keep the runs of models that are served")
+        return {**told, "model": model, "rows": len(mine), "others": len(frame) - len(mine),
+                "findings": [lost.to_dict()]}
     bundle: Bundle = reference["bundle"]
     scope, importance = bundle.about["scope"], {
         line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])}
     typed = typed_inputs(mine["inputs"], bundle)
-    q, threshold = mine["probability"].to_numpy(), float(mine["threshold"].iloc[-1])
+    q = mine["probability"].to_numpy()
+    threshold = float(served["threshold"] if served and served["model"] == model else _most(mine["threshold"]))
     kinds = {c.name: c.kind for c in bundle.schema.columns
              if c.used and c.name not in scope.get("pseudonymised_columns", ())}
     asked = len(importance) / max(1, len(bundle.schema.names()))
@@ -107,8 +120,8 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
     latency = mine["latency_ms"].dropna()
     findings = [*drift_findings(drift, score),
                 *performance_findings(estimated, real, bundle.about["evaluation"]["auc"], reference.get("expected")),
-                *operation_findings(len(mine), warned, rejects, float(latency.median()) if len(latency) else None,
-                                    scope),
+                *operation_findings(len(mine), warned, len(frame), rejects,
+                                    float(latency.median()) if len(latency) else None, scope),
                 _coverage(len(mine), int(known.sum())),
                 *age_findings(reference["trained"], reference.get("newest"), now)]
     reasons = reasons_to_retrain(findings, drift)
@@ -134,13 +147,16 @@ def reasons_to_retrain(findings: list[Finding], drift: list[dict[str, Any]]) -> 
     return reasons
 
 
-def operation_findings(rows: int, warned: int, rejects: int, latency_ms: float | None,
+def operation_findings(rows: int, warned: int, answered: int, rejects: int, latency_ms: float | None,
                        scope: Mapping[str, Any]) -> list[Finding]:
-    """warnings-share, rejects-share (Wilson's lower bound against a fixed share) and latency (the scope's limit)."""
+    """warnings-share, rejects-share (Wilson's lower bound against a fixed share) and latency (the scope's limit).
+
+    `rows`: of the model that is judged, `warned` of them with warnings. `answered`: of all models, as `rejects` are.
+    """
     found = []
     for code, hits, of, limit, what in (
             ("warnings-share", warned, rows, WARNED, "rows with warnings"),
-            ("rejects-share", rejects, rows + rejects, REJECTED, "refused rows")):
+            ("rejects-share", rejects, answered + rejects, REJECTED, "refused rows")):
         low = wilson(hits, of)[0]
         text = f"{hits / of:.1%} {what} ({hits:,} of {of:,})"
         found.append(Finding(code, WARNING if low > limit else PASSED, "journal", text, f"at most {limit:.0%}",
@@ -156,10 +172,18 @@ def operation_findings(rows: int, warned: int, rejects: int, latency_ms: float |
     return found
 
 
+def _most(values: pd.Series) -> Any:
+    """The most frequent value, of equally frequent ones that which came last."""
+    counts = values.value_counts()
+    return values[values.isin(counts.index[counts == counts.max()])].iloc[-1]
+
+
 def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
     """The journal's inputs as the typed table of the model's contract, read as they were when they were answered."""
     unknown = dict.fromkeys(bundle.schema.names())
-    return conform(table([unknown | json.loads(text) for text in inputs], bundle.schema)[0], bundle.schema)[0]
+    raw = table([unknown | json.loads(text) for text in inputs], bundle.schema)[0]
+    spelled = {name: as_spelled(raw[name], bundle.schema[name].parse) for name in bundle.schema.names("date")}
+    return conform(raw.assign(**spelled), bundle.schema)[0]
 
 
 def age_findings(trained: str | None, newest: str | None, now: datetime) -> list[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lib import journal_promotions as promotions
 from lib import runs, tracking
+from lib.findings import Refused
 from lib.settings import mlflow_place
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -28,16 +29,19 @@ def mirror(engine: Any, line: Mapping[str, Any], root: Path) -> list[str]:
 
 def tag(wanted: Mapping[str, str | None], known: set[str]) -> str:
     """Metaflow's tags of the models `known` as `wanted` {role: pathspec} says; "" or a warning."""
-    try:
-        for pathspec in known:
+    faults: list[Exception] = []
+    for pathspec in sorted(known):
+        try:
             run = runs.find_run(pathspec.rpartition("/")[2])
             mine = {role for role, model in wanted.items() if model == pathspec}
             ours = {CHAMPION, CHALLENGER} & set(run.user_tags)
             if mine != ours:
                 run.replace_tags(sorted(ours - mine), sorted(mine - ours))
-    except Exception as broken:  # the client raises many kinds
-        return f"the Metaflow tags could not be set ({type(broken).__name__}: {broken})"
-    return ""
+        except Refused as gone:  # a run that was removed has no tags; where it is wanted, that is told
+            faults += [gone] if pathspec in wanted.values() else []
+        except Exception as broken:  # the client raises many kinds
+            faults.append(broken)
+    return f"Metaflow tags could not be set ({type(faults[0]).__name__}: {faults[0]})" if faults else ""
 
 
 def _aliases(wanted: Mapping[str, str | None], uri: str) -> str:
@@ -45,7 +49,10 @@ def _aliases(wanted: Mapping[str, str | None], uri: str) -> str:
     for role, pathspec in wanted.items():
         if pathspec is None:
             continue
-        told = runs.artifact(runs.find_run(pathspec.rpartition("/")[2]), "record", "mlflow") or {}
+        try:
+            told = runs.artifact(runs.find_run(pathspec.rpartition("/")[2]), "record", "mlflow") or {}
+        except Refused as gone:
+            return f"MLflow's aliases could not be set ({gone})"
         if told.get("model_version"):
             models[role] = {"name": told["model_name"], "version": told["model_version"]}
             uri = uri if not told.get("uri") or "***" in told["uri"] else told["uri"]

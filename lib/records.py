@@ -94,16 +94,18 @@ def _text(value: Any) -> str:
 def _without_values(told: str, hidden: set[str], kept: Sequence[str]) -> str:
     """The notes of a row, those on pseudonymised columns without the values that they quote.
 
-    >>> _without_values("age: 7 is odd; name: 'Ann; or Bo' is no number; age: far", {"name"}, ["age", "name"])
-    'age: 7 is odd; name: unusual or unreadable; age: far'
+    Such notes come last (`Bundle.assess`): a value may hold what looks like a note on another column.
+
+    >>> _without_values("age: 7 is odd; name: 'Ann; age: 41' is no number", {"name"}, ["age", "name"])
+    'age: 7 is odd; name: unusual or unreadable'
     """
     notes, secret = [], False
     for note in told.split("; "):
         column = next((name for name in kept if note.startswith(f"{name}: ")), None)
-        secret = column in hidden if column else secret
+        secret = secret or column in hidden
         if not secret:
             notes.append(note)
-        elif column:
+        elif column in hidden:
             notes.append(f"{column}: unusual or unreadable")
     return "; ".join(dict.fromkeys(notes))
 

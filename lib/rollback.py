@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lib import journal_promotions as promotions
 from lib.findings import ERROR, Finding, Refused
+from lib.serving import load
+
+Check = Callable[[str, dict[str, Any]], object]  # (pathspec, line), raises `Refused`
 
 
-def decide(engine: Any, problem: str, yes: bool, who: str, why: str = "") -> dict[str, Any]:
+def decide(engine: Any, problem: str, yes: bool, who: str, why: str = "",
+           check: Check = load) -> dict[str, Any]:
     """A person's answer to the challenger that waits. Raises `Refused` where none waits.
 
-    A yes counts for the comparison that was made: where another model is served since, the line is `OVERTAKEN`.
+    A yes counts for the comparison that was made: where another model is served since, the line is `OVERTAKEN`. A model
+    that cannot be loaded any more (`check`) is not promoted.
     """
     line = promotions.waiting(engine, problem)
     if line is None:
@@ -22,17 +28,19 @@ def decide(engine: Any, problem: str, yes: bool, who: str, why: str = "") -> dic
              "numbers": line["numbers"], "why": why or line["why"]}
     if not yes:
         return promotions.record(engine, problem, promotions.DECLINED, **facts)
+    check(line["model"], line)
     return promotions.record(engine, problem, promotions.PROMOTED, replaces=line["numbers"]["against"], **facts)
 
 
-def roll_back(engine: Any, problem: str, who: str, why: str) -> dict[str, Any]:
-    """Serve again what was served before. Raises `Refused` where nothing was."""
+def roll_back(engine: Any, problem: str, who: str, why: str, check: Check = load) -> dict[str, Any]:
+    """Serve again what was served before. Raises `Refused` where nothing was, or it cannot be loaded (`check`)."""
     held = promotions.champion(engine, problem)
     earlier = promotions.before(engine, problem, held) if held else None
     if held is None or earlier is None:
         raise Refused("Nothing can be rolled back", [Finding(
             "nothing-before", ERROR, problem, "no earlier model or threshold", "at least two promotions",
             "python flows/promote.py status")])
+    check(earlier["model"], earlier)
     return promotions.record(engine, problem, promotions.ROLLED_BACK, model=earlier["model"], sha256=earlier["sha256"],
                              threshold=earlier["threshold"], who=who, why=why, replaces=held["seq"],
                              numbers={"returns_to": earlier["seq"]})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import runs, scoring, settings, shards
+from lib.batch import table_key
 from lib.bundle import Bundle, from_bytes, sha256
 from lib.findings import ERROR, Finding, Refused
 from lib.schema import Schema, from_json
@@ -91,7 +92,10 @@ def score(told: Mapping[str, Any], numbers: Sequence[int], blob: bytes, digest: 
     """
     from lib.serving import at_threshold
 
-    bundle, engine, tallies = at_threshold(from_bytes(blob, digest), line), _journal() if record else None, []
+    trained = from_bytes(blob, digest)
+    bundle, engine, tallies = at_threshold(trained, line), _journal() if record else None, []
+    value = bundle.about["threshold"]["value"]
+    told = {**told, "key": table_key(told["key"], value, trained.about["threshold"]["value"])}
     for number in numbers:
         done = _result(told, number, out)
         if not done.exists():

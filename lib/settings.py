@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+SHORTEST_KEY = 16  # bytes of a key of pseudonyms that was made here
 TRIALS = 12  # of each algorithm, by default
 STARTED = "FIVEFOLD_STARTED"  # seconds since 1970 at which the scheduler started; --budget counts from here
 SCOPE_FOLDER = "FIVEFOLD_SCOPE_FOLDER"  # where the file of --config scope lies; its relative paths start there
@@ -60,10 +61,27 @@ def pseudonym_key() -> bytes:
     if given := os.environ.get("FIVEFOLD_PSEUDONYM_KEY"):
         return given.encode()
     path = _store() / "journal.key"
-    with contextlib.suppress(FileExistsError), os.fdopen(
-            os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(secrets.token_hex(32).encode())
-    return path.read_bytes()
+    if not path.exists():  # written whole beside it, then linked: nobody ever reads a part of it
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:  # another process was first
+            pass
+        except OSError:  # a file system without links
+            draft.replace(path)
+        draft.unlink(missing_ok=True)
+    key = path.read_bytes()
+    if len(key) < SHORTEST_KEY:
+        from lib.findings import ERROR, Finding, Refused
+
+        raise Refused("The pseudonyms cannot be made", [Finding(
+            "pseudonym-key", ERROR, str(path), f"{len(key)} bytes", f"a key of at least {SHORTEST_KEY}",
+            "restore the file, or remove it: a new key is made, to which older pseudonyms do not fit")])
+    return key
 
 
 def spool_place() -> Path:

@@ -42,7 +42,8 @@ _EVIDENCE, _READABLE = "evidence.arrow", "readable.arrow"
 def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple[dict[str, Any], list[Finding]]:
     """(what was cut, findings of the reading); `folder` is made, and removed again where the source is refused.
 
-    What was cut is JSON-ready: folder, source and md5 (as `lib.sources.Dataset`), rows, columns, texts (whether it is
+    What was cut is JSON-ready: folder, source and md5 (as `lib.sources.Dataset`), key (of the rows in their order: a
+    database may give the same ones in another), rows, columns, texts (whether it is
     a CSV), words (those of its columns that are no numbers), parts [rows of each]. Raises `Refused` as
     `lib.sources.read`.
     """
@@ -61,7 +62,8 @@ def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple
     except BaseException:
         discard(folder)
         raise
-    return {"folder": str(folder), "source": stream.source, "md5": stream.md5, "rows": sum(parts), "columns": columns,
+    return {"folder": str(folder), "source": stream.source, "md5": stream.md5, "key": stream.key, "rows": sum(parts),
+            "columns": columns,
             "texts": stream.texts, "words": evidence.words() if stream.texts else [], "parts": parts}, stream.findings
 
 
@@ -137,7 +139,7 @@ def score_part(bundle: Bundle, told: Mapping[str, Any], number: int, frame: pd.D
     scores, found = _assess(bundle, frame, Path(told["folder"]))
     scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
     start = sum(told["parts"][:number])
-    scored.insert(0, ID, batch.ids(bundle, told["md5"], start, len(frame)))
+    scored.insert(0, ID, batch.ids(bundle, told["key"], start, len(frame)))
     reasons = Counter(scores.loc[scores["error"] != "", "error"]).most_common(REASONS)
     return scored, tally(scored) | {"doubts": counts(found), "bins": batch.histogram(scores["probability"]),
                                     "reasons": dict(reasons)}

@@ -113,14 +113,15 @@ def mask(url: str) -> str:
     return _SECRET.sub(r"\1***", hidden)
 
 
-def content_md5(frame: pd.DataFrame) -> str:
-    """An md5 of column names, dtypes and rows that does not depend on the order of the rows.
+def content_md5(frame: pd.DataFrame, ordered: bool = False) -> str:
+    """An md5 of column names, dtypes and rows that does not depend on the order of the rows, unless `ordered`.
 
     A database gives rows in any order unless told; the md5 is of the sorted 64-bit hashes of the rows
     (`pandas.util.hash_pandas_object`) after a JSON list of names and dtypes.
     """
     head = json.dumps([[str(name), str(kind)] for name, kind in frame.dtypes.items()]).encode()
-    rows = pd.util.hash_pandas_object(frame, index=False).sort_values().to_numpy()
+    hashes = pd.util.hash_pandas_object(frame, index=False)
+    rows = (hashes if ordered else hashes.sort_values()).to_numpy()
     return hashlib.md5(head + rows.astype("<u8").tobytes(), usedforsecurity=False).hexdigest()
 
 

@@ -28,7 +28,8 @@ ROWS = 65_536  # rows of one table of a Parquet stream
 @dataclass(frozen=True)
 class Stream:
     """`tables`, one after another and all of one schema, can be gone through once; `source`, `md5` and `findings` are
-    those of `lib.sources.Dataset`. texts: whether all columns are texts that may yet turn out to be numbers (CSV).
+    those of `lib.sources.Dataset`; key is an md5 of the rows in this order. texts: whether all columns are texts that
+    may yet turn out to be numbers (CSV).
     """
 
     tables: Iterator[pa.Table]
@@ -36,6 +37,7 @@ class Stream:
     source: str
     md5: str
     findings: list[Finding]
+    key: str
 
 
 def open_stream(source: str, query: str | None = None) -> Stream:
@@ -46,10 +48,10 @@ def open_stream(source: str, query: str | None = None) -> Stream:
     if not kind:
         whole = sources.read(source, query=query)
         return Stream(iter([pa.Table.from_pandas(whole.frame, preserve_index=False)]), False, whole.source, whole.md5,
-                      list(whole.findings))
+                      list(whole.findings), sources.content_md5(whole.frame, ordered=True) if query else whole.md5)
     md5 = files.folder_md5(path) if kind == "folder" else files.file_md5(path)
     tables = delimited(path, found) if kind == "csv" else _declared(path, kind, found)
-    return Stream(tables, kind == "csv", sources.mask(source), md5, found)
+    return Stream(tables, kind == "csv", sources.mask(source), md5, found, md5)
 
 
 def _kind(path: Path) -> str:

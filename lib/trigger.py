@@ -14,15 +14,19 @@ def due(reports: Sequence[Mapping[str, Any]], now: datetime, last_challenge: dat
     """{retrain, why}: whether at least `need` of the last `of` windows are bad, the newest among them, and the last
     challenge is `cooldown_days` ago.
 
-    `reports` are those of `lib.monitoring.judge_window`, oldest first. A single bad window may be chance or one odd
-    week; one that is over says nothing of today.
+    `reports` are those of `lib.monitoring.judge_window`, oldest first; one that overlaps a newer one is passed over. A
+    single bad window may be chance or one odd week; one that is over says nothing of today.
 
     >>> from datetime import datetime as t
     >>> bad, good = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
     >>> [due(w, t(2026, 1, 1))["retrain"] for w in ([bad, bad], [bad, good], [good, bad], [bad, good, bad], [])]
     [True, False, False, True, False]
     """
-    recent = list(reports)[-of:]
+    recent: list[Mapping[str, Any]] = []
+    for report in reversed(reports):  # windows of other lengths may overlap: the same days count once
+        if not recent or "end" not in report or report["end"] <= recent[0]["start"]:
+            recent.insert(0, report)
+    recent = recent[-of:]
     bad = [report for report in recent if report["bad"]]
     if not recent:
         return {"retrain": False, "why": "no window was judged yet"}

@@ -38,7 +38,8 @@ NOW = datetime(2026, 11, 23, 10, 0)
 AGE = Finding("input-drift", WARNING, "age", "PSI 0.31 < 0.4", "a PSI below 0.1", "look at the column")
 LATE = Finding("latency", ERROR, "requests", "median 900 ms", "at most 200 ms", "give it room")
 CODES = {"input-drift", "score-drift", "warnings-share", "rejects-share", "latency", "stale-model", "stale-data",
-         "performance-estimated", "performance-realised", "calibration-realised", "no-traffic", "label-coverage"}
+         "performance-estimated", "performance-realised", "calibration-realised", "no-traffic", "label-coverage",
+         "model-unreadable"}
 MAIL = {"FIVEFOLD_ALERT_EMAIL_FROM": "fivefold@example.com",
         "FIVEFOLD_ALERT_EMAIL_TO": "ada@example.com, bob@example.com"}
 

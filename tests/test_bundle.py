@@ -245,6 +245,14 @@ def test_a_cell_that_cannot_be_read_costs_its_row_and_no_other(bundle, column, v
     np.testing.assert_array_equal(told.loc[others, "probability"], clean.loc[others, "probability"])
 
 
+def test_notes_on_pseudonymised_columns_come_last(bundle):
+    """So that nothing which such a value holds can pass for a note on another column (`lib.records`)."""
+    frame = served(age=150, region="x; shop: y")
+    hidden = Bundle(bundle.pipeline, bundle.schema, {**bundle.about, "scope": {"pseudonymised_columns": ["age"]}})
+    ages, regions = "age: 150 is outside the training range 18 to 79", "region: 'x; shop: y' was not seen in training"
+    assert [made.score(frame)["warnings"][0] for made in (bundle, hidden)] == [f"{ages}; {regions}", f"{regions}; {ages}"]
+
+
 @pytest.mark.parametrize(("column", "value", "warning"), [
     ("region", "atlantis", "region: 'atlantis' was not seen in training"),
     ("age", 150, "age: 150 is outside the training range 18 to 79"), ("age", -1, "age: -1 is outside the training range 18 to 79"),

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from lib import monitoring, worlds
+from lib.findings import ERROR, Finding, Refused
 from lib.monitoring import age_findings, judge_window, typed_inputs, windows
 from lib.trigger import due
 from tests.models import bundle_of
@@ -54,9 +55,9 @@ def traffic(rows: pd.DataFrame, truth: np.ndarray | None = None, model: str = "T
                          "labelled_at": pd.to_datetime(at) + pd.Timedelta(days=10)})
 
 
-def judged(frame: pd.DataFrame, reference: dict, rejects: int = 0, silent: bool = False) -> dict:
+def judged(frame: pd.DataFrame, reference: dict, rejects: int = 0, silent: bool = False, served: dict | None = None) -> dict:
     end = START + timedelta(days=7)
-    return judge_window(frame, rejects, START, end, end, lambda _: reference, silent=silent)
+    return judge_window(frame, rejects, START, end, end, lambda _: reference, silent=silent, served=served)
 
 
 def codes(report: dict, severity: str) -> set[str]:
@@ -130,7 +131,66 @@ def test_warnings_and_refusals_are_told_where_proven(reference):
     assert {"warnings-share", "rejects-share"} <= codes(report, "warning")
 
 
-def test_only_the_rows_of_the_model_that_answered_last_are_judged(reference):
+def test_a_trial_at_the_end_of_a_window_decides_nothing(reference):
+    """One answer of another model, and one of the same at another threshold, as a visitor of the app may ask for."""
+    many = traffic(world(600, 2))
+    other, bold = traffic(world(1, 3), model="TrainFlow/0"), traffic(world(1, 4)).assign(threshold=0.95)
+    frame = pd.concat([many, bold, other], ignore_index=True)
+    for served in (None, {"model": "TrainFlow/1", "threshold": 0.5}):
+        report = judged(frame, reference, served=served)
+        assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 601, 1)
+        assert report["estimated"]["flagged"] == pytest.approx(float((frame["probability"][:601] >= 0.5).mean()), abs=1e-9)
+    tight = judged(frame, reference, served={"model": "TrainFlow/1", "threshold": 0.95})
+    assert tight["estimated"]["flagged"] < 0.1
+    few = judged(frame, reference, served={"model": "TrainFlow/0", "threshold": 0.5})  # promoted at the end of the window
+    assert (few["model"], few["rows"]) == ("TrainFlow/0", 1)
+    assert judged(frame, reference, served={"model": "TrainFlow/7", "threshold": 0.5})["model"] == "TrainFlow/1"
+
+
+def test_refused_rows_are_a_share_of_all_that_came(reference):
+    frame = pd.concat([traffic(world(9900, 1), model="TrainFlow/0"), traffic(world(300, 2))], ignore_index=True)
+    report = judged(frame, reference, rejects=100, served={"model": "TrainFlow/1", "threshold": 0.5})
+    assert report["rows"] == 300
+    told, = (f for f in report["findings"] if f["code"] == "rejects-share")
+    assert (told["severity"], told["found"]) == ("passed", "1.0% refused rows (100 of 10,300)")
+
+
+def test_a_run_that_was_removed_costs_its_window_only():
+    def gone(model):
+        raise Refused("No run", [Finding("run-missing", ERROR, model, "no such run", "one", "restore it")])
+
+    end = START + timedelta(days=7)
+    report = judge_window(traffic(world(300, 2)), 0, START, end, end, gone)
+    assert codes(report, "warning") == {"model-unreadable"}
+    assert (report["rows"], report["bad"]) == (300, False)
+
+
+@pytest.mark.parametrize("first", [datetime(2026, 1, 3, 17), datetime(2026, 1, 5, 1), datetime(2026, 1, 9, 23, 59)])
+def test_windows_stay_where_they_are_while_old_predictions_are_forgotten(first):
+    found = windows(first, 7, datetime(2026, 1, 20, 12), known=datetime(2026, 1, 17))
+    assert found == [(datetime(2026, 1, 3), datetime(2026, 1, 10)), (datetime(2026, 1, 10), datetime(2026, 1, 17)),
+                     (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))]
+
+
+def test_days_that_overlap_count_once():
+    def window(start, end, bad):
+        return {"start": f"2026-03-{start:02}", "end": f"2026-03-{end:02}", "bad": bad, "reasons": ["x"] if bad else []}
+
+    same = [window(1, 5, True), window(2, 6, True), window(3, 7, True)]
+    assert not due(same, START)["retrain"]
+    assert due([window(1, 3, True), *same], START)["retrain"]
+
+
+def test_dates_of_a_parquet_file_are_read_by_the_contract_of_a_csv():
+    base = world(400, 1).assign(since=pd.date_range("2024-01-05", periods=400).strftime("%d/%m/%Y"))
+    bundle = bundle_of(base, chance)
+    assert bundle.schema["since"].parse == {"format": "%d/%m/%Y"}
+    row = {"x": 1.0, "noise": 0.0, "kind": "a"}
+    told = typed_inputs(pd.Series([json.dumps({**row, "since": text}) for text in ("25/02/2024", "2024-02-25T00:00:00")]), bundle)
+    assert told["since"].tolist() == [pd.Timestamp(2024, 2, 25)] * 2
+
+
+def test_only_the_rows_of_the_model_that_answered_most_are_judged(reference):
     frame = pd.concat([traffic(world(400, 1, shift=5.0), model="TrainFlow/0"), traffic(world(600, 2))], ignore_index=True)
     report = judged(frame, reference)
     assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 600, 400)

@@ -203,9 +203,10 @@ def test_the_models_own_labels_come_first():
 
 
 @pytest.mark.parametrize(("given_time", "kept"), [
-    ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5)), ("2026-01-02", datetime(2026, 1, 2)), (None, None), ("", None),
+    ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5)), ("2026-01-02", datetime(2026, 1, 2, 23, 59, 59, 999_999)), (None, None), ("", None),
     ("2026-01-02T03:04:05+02:00", datetime(2026, 1, 2, 1, 4, 5)), ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5)),
     (datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-1))), datetime(2026, 1, 2, 1)), (pd.Timestamp("2026-01-02", tz=UTC), datetime(2026, 1, 2)),
+    (pd.Timestamp("2026-01-02"), datetime(2026, 1, 2, 23, 59, 59, 999_999)), (pd.Timestamp("2026-01-02T03:04"), datetime(2026, 1, 2, 3, 4)),
     (pd.NaT, None), (float("nan"), None)])
 def test_times_are_utc(given_time, kept):
     row = {"prediction_id": "a", "left": "yes", "observed_at": given_time}

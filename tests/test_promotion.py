@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,11 +19,14 @@ from lib import (
     journal,
     journal_labels,
     last_words,
+    monitor_stages,
     promotion,
+    promotion_mirror,
     record_stages,
     rollback,
     runs,
     score_stages,
+    settings,
     stages,
 )
 from lib import journal_promotions as promotions
@@ -30,7 +35,7 @@ from lib.calibration import IDENTITY
 from lib.challenge import challenge
 from lib.conform import conform
 from lib.explain import background
-from lib.findings import Refused
+from lib.findings import ERROR, Finding, Refused
 from lib.harvest import ASIDE, ASIDE_OLD, BASE, LEARNT
 from lib.kinds import infer_schema
 from lib.refit import fit_final
@@ -543,6 +548,10 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
     assert [f["found"] for f in told] == ([] if coarse else ["of the labelled predictions 120 repeat held-out rows of the table and are not learnt from"])
 
 
+def kept(pathspec: str, line: dict[str, Any]) -> None:
+    """A model that can still be loaded."""
+
+
 def put(engine: Any, model: str, threshold: float = 0.5) -> None:
     held = promotions.champion(engine, "left")
     promotions.record(engine, "left", promotions.PROMOTED, model=model, sha256=model, threshold=threshold, who="Ann", why="", replaces=held["seq"] if held else 0)
@@ -560,19 +569,84 @@ def test_scoring_takes_the_model_of_the_problem_that_is_asked_for(engine, monkey
 
 def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
     with pytest.raises(Refused, match="nothing-before"):
-        rollback.roll_back(engine, "left", "Ann", "")
+        rollback.roll_back(engine, "left", "Ann", "", kept)
     for model in "ABC":
         put(engine, model)
     rollback.change_threshold(engine, "left", 0.7, "Bob", "fewer calls")
     seen = []
     for _ in range(3):
-        line = rollback.roll_back(engine, "left", "Ann", "worse")
+        line = rollback.roll_back(engine, "left", "Ann", "worse", kept)
         assert (line["action"], line["who"], line["why"], line["sha256"]) == ("rolled-back", "Ann", "worse", line["model"])
         seen.append((line["model"], line["threshold"]))
     assert seen == [("C", 0.5), ("B", 0.5), ("A", 0.5)]
     with pytest.raises(Refused, match=r"nothing-before \[left\].*at least two promotions"):
-        rollback.roll_back(engine, "left", "Ann", "")
+        rollback.roll_back(engine, "left", "Ann", "", kept)
     assert len(promotions.history(engine, "left")) == 7
+
+
+def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
+    def gone(pathspec, line):
+        raise Refused("No run", [Finding("run-missing", ERROR, pathspec, "no such run", "one", "restore it")])
+
+    put(engine, "A")
+    put(engine, "B")
+    with pytest.raises(Refused, match=r"run-missing \[A\]"):
+        rollback.roll_back(engine, "left", "Ann", "worse", gone)
+    held = promotions.champion(engine, "left")
+    assert (held["model"], len(promotions.history(engine, "left"))) == ("B", 2)
+    promotions.record(engine, "left", promotions.WAITING, model="C", sha256="C", threshold=0.5, who="Ann", why="better", numbers={"against": held["seq"]})
+    with pytest.raises(Refused, match=r"run-missing \[C\]"):
+        rollback.decide(engine, "left", True, "Ann", check=gone)
+    assert promotions.champion(engine, "left")["model"] == "B"
+
+
+def test_a_removed_run_stops_no_other_tag(monkeypatch):
+    tags = {"A": {"champion"}, "C": set()}
+
+    def find(run_id):
+        if run_id == "B":
+            raise Refused("No run", [Finding("run-missing", ERROR, run_id, "no such run", "one", "restore it")])
+        return SimpleNamespace(user_tags=tags[run_id], replace_tags=lambda old, new: tags.update({run_id: (tags[run_id] - set(old)) | set(new)}))
+
+    monkeypatch.setattr(runs, "find_run", find)
+    assert promotion_mirror.tag({"champion": "C", "challenger": None}, {"A", "B", "C"}) == ""
+    assert tags == {"A": set(), "C": {"champion"}}
+    assert "run-missing" in promotion_mirror.tag({"champion": "B", "challenger": None}, {"A", "B", "C"})
+    assert tags["C"] == set()
+    assert "run-missing" in promotion_mirror._aliases({"champion": "B", "challenger": None}, "sqlite:///nowhere.db")
+
+
+def test_the_line_in_force_at_a_time(engine):
+    for day, model in ((1, "A"), (3, "B")):
+        held = promotions.champion(engine, "left")
+        promotions.record(engine, "left", promotions.PROMOTED, model=model, sha256=model, threshold=0.5, who="Ann", why="", replaces=held["seq"] if held else 0, now=datetime(2026, 3, day))
+    told = [promotions.champion(engine, "left", datetime(2026, 3, day)) for day in (2, 3, 4)]
+    assert [line["model"] for line in told] == ["A", "B", "B"]
+    assert promotions.champion(engine, "left", datetime(2026, 2, 1)) is None
+
+
+def test_retention_goes_on_when_nobody_asks_any_more(engine, monkeypatch):
+    asked = []
+    monkeypatch.setattr(monitor_stages.monitoring, "scope_of", lambda model: asked.append(model) or {"retention_days": 30})
+    assert monitor_stages._retention(engine, "left", [{"model": None}]) is None
+    put(engine, "A")
+    assert monitor_stages._retention(engine, "left", [{"model": None}]) == 30
+    assert monitor_stages._retention(engine, "left", [{"model": "B"}, {"model": None}]) == 30
+    assert asked == ["A", "B"]
+
+
+def test_a_key_of_pseudonyms_is_whole_or_refused(monkeypatch, tmp_path):
+    monkeypatch.delenv("FIVEFOLD_PSEUDONYM_KEY", raising=False)
+    monkeypatch.setattr(settings, "_store", lambda: tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: settings.pseudonym_key(), range(50)))
+    assert len(keys) == 1
+    assert len(keys.pop()) == 64
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.key"]
+    assert (tmp_path / "journal.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "journal.key").write_bytes(b"")  # a kill between making and writing, as it once could be
+    with pytest.raises(Refused, match=r"pseudonym-key.*found 0 bytes"):
+        settings.pseudonym_key()
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])

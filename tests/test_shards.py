@@ -161,6 +161,9 @@ def test_databases_are_read_whole_and_cut(tmp_path):
     with sqlite3.connect(tmp_path / "d.db") as connection:
         pd.DataFrame({"n": [1, None, 3], "code": ["007", "NA", "x"]}).to_sql("t", connection, index=False)
     read_alike(f"sqlite:///{tmp_path}/d.db", tmp_path / "parts", 2, query="t")
+    told = [shards.cut(f"sqlite:///{tmp_path}/d.db", f"select * from t order by rowid {way}", tmp_path / way, 2)[0] for way in ("asc", "desc")]
+    assert told[0]["md5"] == told[1]["md5"]  # the same rows
+    assert told[0]["key"] != told[1]["key"]  # but not the same first row: its id must not be that of another case
     with pytest.raises(Refused, match="query-unused"):
         shards.cut("t.csv", "SELECT 1", tmp_path / "parts2")
 

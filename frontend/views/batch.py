@@ -70,12 +70,8 @@ def score(model: Model, name: str, blob: Any) -> dict[str, Any]:
 
 
 def _key(model: Model, md5: str) -> str:
-    """What the ids of a file's rows are made of. Another threshold than the trained one gives others: what is on record
-    under an id is what was decided.
-    """
-    value = model.bundle.about["threshold"]["value"]
     trained = reading.bundle(model.pathspec.rpartition("/")[2]).about["threshold"]["value"]
-    return md5 if value == trained else f"{md5} at {value!r}"
+    return batch.table_key(md5, model.bundle.about["threshold"]["value"], trained)
 
 
 def show(bundle: Bundle, kept: dict[str, Any]) -> None:
