@@ -10,7 +10,7 @@ from lib.splits import MANY_ROWS
 BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
 REFITS, REFITS_OF_MANY = 0.12, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
 MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits, one or both, have no use for more
-FEW_REFITS = (3.0, 1e-3)     # the same of small tables
+FEW_REFITS = (6.0, 0.7e-3)   # the same of small tables
 TWICE = 2.25      # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
 AGAIN = (2.0, 0.0)  # seconds to write two models instead of one (measured, see above)
 LONG = 20.0       # seconds for all arms below which none are kept for that; it is done where some are left over

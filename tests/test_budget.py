@@ -81,7 +81,7 @@ def test_a_second_fit_of_what_is_served_has_its_time_kept():
 def test_earlier_arms_get_their_share_less_the_time_of_a_new_process():
     shares = {name: ALGORITHMS[name].share for name in ARMS}
     assert sum(shares.values()) == pytest.approx(1.0)
-    left = 600 - 10 - 10 * 13.5 / 6.5 - 10 * 3 / 6.5  # the final fits need no more
+    left = 600 - 10 - 10 * 13.5 / 6.5 - 10 * 6 / 6.5  # the final fits need no more
     assert budget.seconds_left(600, 10, 10, ARMS, 2, 0) == pytest.approx(2 * left * shares["logistic_regression"] - 3)
     assert budget.seconds_left(600, 10, 10, ["lightgbm", "xgboost"], 1, 0) == pytest.approx(left * 0.32 / 0.63 - 3)
 
