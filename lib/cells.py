@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib.findings import PASSED, WARNING, Finding
+from lib.values import EXACT
 
 # Missing wherever they stand (exact spelling). "None" and "NA" can be real categories: they are reported, and
 # `keep` switches them off.
@@ -30,7 +31,6 @@ NUMBER_MARKERS = ("?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "
                   "(null)", "(blank)")
 # Reported, never replaced: codes that people write for "missing" into a numeric column.
 SENTINELS = (999, 9999, 99999, 999999, -999, -9999, -99999, -999999)
-EXACT = 2**53  # below it float64 holds every integer; 2**53 + 1 already reads as 2**53
 TEXT = pa.large_string()
 LONG = "integers of 2**53 and more, which float64 would round; kept as text"
 Column: TypeAlias = pa.ChunkedArray

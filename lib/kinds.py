@@ -10,11 +10,22 @@ import pandas as pd
 
 from lib.schema import MAX_LEVELS, Column, Schema
 from lib.scope import Scope
-from lib.values import BOOLEAN_PAIRS, DATE_FORMATS, NUMBER_RULES, parse_dates, parse_numbers, texts, without_zone
+from lib.values import (
+    BOOLEAN_PAIRS,
+    DATE_FORMATS,
+    EXACT,
+    NUMBER_RULES,
+    parse_dates,
+    parse_numbers,
+    texts,
+    without_zone,
+)
 
 ENOUGH = 0.95  # share of non-missing cells that must parse for a text column to count as numbers or dates
 MIN_ROWS_FOR_ID = 50
 # "customer_id", "customerId" and "ROW", but not "paid" or "grid".
+# What `lib.cells` keeps as text though it reads as a number: 00501, and whole numbers that may reach 2**53.
+_CODE, _LONG = r"[+-]?0\d+(\.\d*)?", r"[+-]?\d{16,}"
 _ID_NAME = re.compile(r"(?i:(^|[_\s\-.])(id|uuid|guid|key|index|idx|row_?number|row)$)|[a-z]I[Dd]$")
 
 
@@ -54,7 +65,8 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, dict[str, str]]:
     """(kind, parse rule) of a column.
 
     Order of the questions: constant, boolean, date, numeric, id, text, categorical. A text column is numeric or
-    a date when at least 95% of its non-missing cells read so under one rule.
+    a date when at least 95% of its non-missing cells read so under one rule. Codes (00501, whole numbers that a
+    float would round) are no numbers.
 
     >>> infer_kind(pd.Series(["$1,200", "$900", "$15", None]))
     ('numeric', {'decimal': '.', 'thousands': ','})
@@ -116,7 +128,17 @@ def _best_rule(counts: pd.Series, kind: str) -> dict[str, str] | None:
             best, best_share = rule, share
         if share == 1:
             break
+    if best is NUMBER_RULES[0] and _coded(counts.index):  # a rule with separators speaks for numbers nevertheless
+        return None
     return dict(best) if best is not None else None
+
+
+def _coded(levels: pd.Index) -> bool:
+    """Whether a text is a number with leading zeros, or a whole one of 2**53 and more: '00501' is not '501'."""
+    cells = pd.Series(levels, dtype="str")
+    if cells.str.fullmatch(_CODE).any():
+        return True
+    return any(abs(int(cell)) >= EXACT for cell in cells[cells.str.fullmatch(_LONG)])
 
 
 def _parse_for(values: pd.Series, kind: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+EXACT = 2**53  # below it float64 holds every integer; 2**53 + 1 already reads as 2**53
 # (no, yes) in lower case. "1/2" and "m/f" are missing on purpose: they do not say which is which.
 BOOLEAN_PAIRS = (("0", "1"), ("0.0", "1.0"), ("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
 

@@ -281,3 +281,37 @@ def test_a_product_code_is_no_currency():
 def test_zero_point_something_is_no_group_of_thousands():
     assert parse_numbers(pd.Series(["0.750", "1.234"]), {"decimal": ",", "thousands": "."}).tolist()[1] == 1234
     assert np.isnan(parse_numbers(pd.Series(["0.750"]), {"decimal": ",", "thousands": "."}).iloc[0])
+
+
+# --- codes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cells", "expected"), [
+    (("00501", "501", "10115"), "categorical"), (("+07", "8", "9"), "categorical"), (("007.50", "8.25", "9"), "categorical"),
+    (("9007199254740992", "1", "2"), "categorical"), (("-9007199254740993", "1", "2"), "categorical"),
+    (("9007199254740991", "1", "2"), "numeric"), (("0000000000000012", "1", "2"), "categorical"),
+    (("0.5", "0", "10"), "numeric"), (("-0.5", "0", "10"), "numeric"), (("1e300", "1", "2"), "numeric"),
+    (("$1,200", "0500", "$15"), "numeric"), (("0,5", "01,5", "2"), "numeric"), (("007 EUR", "12 EUR", "9 EUR"), "numeric")])
+def test_codes_are_no_numbers_and_numbers_are_no_codes(cells, expected):
+    assert kind(strings(*cells)) == expected
+
+
+def test_codes_stay_apart():
+    """Fifty codes of twenty digits are one float64; 00501 and 501 would be one number."""
+    codes = [f"123456789012345678{n:02d}" for n in range(50)]
+    assert len({float(code) for code in codes}) == 1
+    assert kind(strings(*codes)) == "id"
+    column = infer_column(strings(*codes * 3), "shop")
+    assert (column.kind, column.distinct, column.levels) == ("categorical", 50, tuple(codes))
+    assert infer_column(strings("00501", "501", "00501"), "zip").levels == ("00501", "501")
+
+
+def test_one_code_among_thousands_of_levels_is_seen():
+    plain = [str(10_000 + 7 * n) for n in range(3000)]
+    assert kind(strings(*plain)) == "numeric"
+    assert kind(strings(*plain, "00501")) == "id"
+
+
+def test_codes_declared_numeric_are_numbers():
+    column = infer_column(strings("00501", "10115"), "zip", Scope(kinds={"zip": "numeric"}))
+    assert (column.kind, column.parse, column.low, column.high) == ("numeric", PLAIN, 501, 10115)
