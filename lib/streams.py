@@ -78,12 +78,14 @@ def _parts(folder: Path) -> list[Path]:
 def _declared(path: Path, kind: str, found: list[Finding]) -> Iterator[pa.Table]:
     parts = _parts(path) if kind == "folder" else [path]
     names = {p: str(p.relative_to(path)) if kind == "folder" else p.name for p in parts}
-    shapes = []  # of one row, which gives the keys in a part's path their type
+    shapes, labels = [], list[str]()  # of one row, which gives the keys in a part's path their type
     for part in parts:
         with _damage(names[part], "feather" if kind == "arrow" else "parquet"):
             schema = _arrow_file(part).schema if kind == "arrow" else parquet.read_schema(part)
             row = pa.table([pa.nulls(1, field.type) for field in schema], names=schema.names)
+            row, index = files.without_index(row.replace_schema_metadata(schema.metadata))
             shapes.append(_keyed(row, part, path, kind))
+            labels += index
     first = set(shapes[0].column_names)
     differ = [Finding("parts-differ", ERROR, names[p], "; ".join(
         f"{'no' if n in first else 'one more'} column {n!r}" for n in sorted(first ^ set(table.column_names))[:5]),
@@ -97,6 +99,7 @@ def _declared(path: Path, kind: str, found: list[Finding]) -> Iterator[pa.Table]
                       "one type a column in all parts", "write all parts alike") from None
     tidy = tidy_names(list(model.column_names), found)
     refuse_errors(f"{path.name} cannot be read", found)
+    found += files.index_findings(labels)
     return _declared_tables(parts, names, path, kind, model, tidy)
 
 
@@ -110,7 +113,7 @@ def _declared_tables(parts: list[Path], names: dict[Path, str], path: Path, kind
             else:
                 batches = parquet.ParquetFile(part).iter_batches(batch_size=ROWS)
             for batch in batches:
-                table = _keyed(pa.Table.from_batches([batch]), part, path, kind)
+                table = _keyed(files.without_index(pa.Table.from_batches([batch]))[0], part, path, kind)
                 yield pa.concat_tables([model, table], promote_options="permissive").rename_columns(tidy)
 
 

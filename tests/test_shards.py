@@ -144,6 +144,20 @@ def test_declared_types_read_like_the_whole(tmp_path, rows):
         read_alike(tmp_path / name, tmp_path / "parts" / name, rows)
 
 
+def test_row_labels_of_pandas_are_left_out_like_in_the_whole(tmp_path):
+    frame = pd.DataFrame({"a": range(6), "b": list("xyzxyz")})
+    (tmp_path / "folder").mkdir()
+    for name, rows in (("folder/1.parquet", frame.iloc[[3, 1, 2]]), ("folder/2.parquet", frame), ("t.parquet", frame.iloc[[5, 0, 3]]),
+                       ("named.parquet", frame.iloc[[5, 0, 3]].rename_axis("who"))):
+        rows.to_parquet(tmp_path / name)
+    feather.write_feather(pa.Table.from_pandas(frame.iloc[[4, 2, 5]]), tmp_path / "t.feather")
+    for name, columns in (("folder", ["a", "b"]), ("t.parquet", ["a", "b"]), ("t.feather", ["a", "b"]), ("named.parquet", ["a", "b", "who"])):
+        read_alike(tmp_path / name, tmp_path / "parts" / name, 4)
+        told, found = shards.cut(str(tmp_path / name), None, tmp_path / "more" / name, 4)
+        assert told["columns"] == columns
+        assert [f.code for f in found] == ([] if "who" in columns else ["index-dropped"])
+
+
 def test_folders_and_files_that_cannot_be_read_are_refused_alike(tmp_path):
     for name in ("empty", "types", "names"):
         (tmp_path / name).mkdir()

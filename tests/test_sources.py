@@ -290,9 +290,34 @@ def test_a_parquet_file_under_another_name_and_an_empty_one(tmp_path: Path) -> N
         read(str(tmp_path / "e.parquet"))
 
 
-def test_a_written_index_stays_visible(tmp_path: Path) -> None:
-    pd.DataFrame({"a": [1, 2]}, index=["x", "y"]).to_parquet(tmp_path / "t.parquet")
-    assert read(str(tmp_path / "t.parquet")).frame.columns.tolist() == ["a", "__index_level_0__"]
+LABELLED = pd.DataFrame({"a": [1, 2]}, index=["x", "y"])
+
+
+def test_row_labels_of_pandas_without_a_name_are_no_column(tmp_path: Path) -> None:
+    LABELLED.to_parquet(tmp_path / "t.parquet")
+    feather.write_feather(pa.Table.from_pandas(LABELLED), tmp_path / "t.feather")
+    for name in ("t.parquet", "t.feather"):
+        data = read(str(tmp_path / name))
+        assert data.frame.to_dict("list") == {"a": [1, 2]}
+        assert [(f.code, f.severity, f.subject, f.found) for f in data.findings] == [
+            ("index-dropped", "passed", "__index_level_0__", "row labels of pandas without a name; not read")]
+
+
+def test_named_row_labels_and_columns_that_only_look_like_labels_stay(tmp_path: Path) -> None:
+    LABELLED.rename_axis("who").to_parquet(tmp_path / "named.parquet")
+    parquet.write_table(pa.table({"a": [1], "__index_level_0__": [2]}), tmp_path / "own.parquet")
+    LABELLED.reset_index(drop=True).to_parquet(tmp_path / "plain.parquet")
+    for name, columns in (("named", ["a", "who"]), ("own", ["a", "__index_level_0__"]), ("plain", ["a"])):
+        data = read(str(tmp_path / f"{name}.parquet"))
+        assert (data.frame.columns.tolist(), codes(data)) == (columns, {})
+
+
+def test_row_labels_of_parts_are_left_out_of_each(tmp_path: Path) -> None:
+    LABELLED.to_parquet(tmp_path / "1.parquet")
+    LABELLED.reset_index(drop=True).to_parquet(tmp_path / "2.parquet")
+    data = read(str(tmp_path))
+    assert data.frame.to_dict("list") == {"a": [1, 2, 1, 2]}
+    assert [f.code for f in data.findings] == ["index-dropped"]
 
 
 def test_folder_of_parts(tmp_path: Path) -> None:
