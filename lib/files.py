@@ -9,7 +9,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -155,10 +155,9 @@ def _read_folder(folder: Path) -> tuple[pa.Table, list[Finding], dict[str, Any]]
         raise refused("folder-without-parquet", str(folder), seen, "files named *.parquet",
                       "name one file, or write the parts as Parquet")
     tables, labels = list[pa.Table](), list[str]()
-    for part in parts:
-        name = part.relative_to(folder)
-        table, index = without_index(_arrow(part.read_bytes(), str(name), "parquet"))
-        tables.append(_with_keys(table, name))
+    for part, found in zip(parts, keys([p.relative_to(folder) for p in parts]), strict=True):
+        table, index = without_index(_arrow(part.read_bytes(), str(part.relative_to(folder)), "parquet"))
+        tables.append(with_keys(table, found))
         labels += index
     first = set(tables[0].column_names)
     differ = []
@@ -182,13 +181,34 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _with_keys(table: pa.Table, path: Path) -> pa.Table:
-    for key, _, value in (part.partition("=") for part in path.parts[:-1] if "=" in part):
-        empty = value == "__HIVE_DEFAULT_PARTITION__"
-        cell: Any = None if empty else unquote(value)
-        if isinstance(cell, str) and cell.isdecimal() and str(int(cell)) == cell:
-            cell = int(cell)
-        table = table.append_column(key, pa.array([cell] * len(table)))
+def keys(parts: Sequence[Path]) -> list[dict[str, pa.Scalar]]:
+    """The keys in the path of each part, relative to the folder: text, or int64 where a key is a plain integer in all.
+
+    >>> [found["k"].as_py() for found in keys([Path("k=01/a"), Path("k=12/a")])]
+    ['01', '12']
+    """
+    cells = [{key: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+              for key, _, value in (folder.partition("=") for folder in part.parts[:-1] if "=" in folder)}
+             for part in parts]
+    words = {(key, word) for found in cells for key, word in found.items() if word is not None}
+    whole = {key for key, _ in words} - {key for key, word in words if not re.fullmatch("0|-?[1-9][0-9]{0,17}", word)}
+    return [{key: pa.scalar(int(word) if key in whole and word else word, pa.int64() if key in whole else pa.string())
+             for key, word in found.items()} for found in cells]
+
+
+def with_keys(table: pa.Table, found: Mapping[str, pa.Scalar]) -> pa.Table:
+    """The table of a part with its keys as columns and dictionaries as plain values, so that parts can be joined."""
+    table = decoded(table)
+    for key, cell in found.items():
+        table = table.append_column(key, pa.repeat(cell, len(table)))
+    return table
+
+
+def decoded(table: pa.Table) -> pa.Table:
+    """Dictionary columns as plain ones: batches and parts bring dictionaries of their own."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
     return table
 
 

@@ -29,6 +29,7 @@ from lib.conform import TELLING, compare_names, compare_types, conform, conform_
 from lib.csvs import refused
 from lib.doubts import Doubt, counts
 from lib.evidence import Evidence
+from lib.files import decoded
 from lib.findings import ERROR, Finding, Refused, errors, refuse_errors, warnings
 from lib.schema import Schema
 from lib.scoring import free_names, tally
@@ -50,7 +51,7 @@ def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple
     evidence, parts, columns = Evidence(stream.texts), list[int](), list[str]()
     folder.mkdir(parents=True)
     try:
-        for number, table in enumerate(_lots(map(_decoded, stream.tables), rows)):
+        for number, table in enumerate(_lots(map(decoded, stream.tables), rows)):
             evidence.look(table)
             _save(table, folder / _name(number))
             parts.append(table.num_rows)
@@ -214,14 +215,6 @@ def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
             held, count = [*held, table], count + table.num_rows
     if count:
         yield pa.concat_tables(held)
-
-
-def _decoded(table: pa.Table) -> pa.Table:
-    """Dictionary columns as plain ones: batches bring dictionaries of their own."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
-    return table
 
 
 def _name(number: int) -> str:

@@ -158,6 +158,16 @@ def test_row_labels_of_pandas_are_left_out_like_in_the_whole(tmp_path):
         assert [f.code for f in found] == ([] if "who" in columns else ["index-dropped"])
 
 
+@pytest.mark.parametrize("folders", [
+    ["k=01", "k=11"], ["k=1", "k=US"], ["k=1", "k=2"], ["k=1", "k=__HIVE_DEFAULT_PARTITION__"], ["k=1", "other"], ["k=", "k=x"]])
+def test_keys_and_dictionaries_of_parts_read_like_the_whole(tmp_path, folders):
+    words = pa.array(["x", None, "y"])
+    for name, column in zip(folders, (words.dictionary_encode(), words), strict=True):
+        (tmp_path / "t" / name).mkdir(parents=True)
+        parquet.write_table(pa.table({"a": column}), tmp_path / "t" / name / "p.parquet")
+    read_alike(tmp_path / "t", tmp_path / "parts", 2)
+
+
 def test_folders_and_files_that_cannot_be_read_are_refused_alike(tmp_path):
     for name in ("empty", "types", "names"):
         (tmp_path / name).mkdir()

@@ -337,6 +337,29 @@ def test_folder_of_parts(tmp_path: Path) -> None:
         read(str(tmp_path))
 
 
+def parts(folder: Path, tables: dict[str, dict[str, object]]) -> str:
+    for name, columns in tables.items():
+        (folder / name).mkdir(parents=True)
+        parquet.write_table(pa.table(columns), folder / name / "p.parquet")
+    return str(folder)
+
+
+@pytest.mark.parametrize(("folders", "expected"), [
+    (["k=01", "k=09", "k=10"], ["01", "09", "10"]), (["k=1", "k=US"], ["1", "US"]), (["k=1", "k=12"], [1, 12]),
+    (["k=-3", "k=0"], [-3, 0]), (["k=-0", "k=1"], ["-0", "1"]), (["k=1", "k=__HIVE_DEFAULT_PARTITION__"], [1, None]),
+    (["k=a%20b", "k=__HIVE_DEFAULT_PARTITION__"], [None, "a b"]), (["k=1", "k=12345678901234567890"], ["1", "12345678901234567890"]),
+    (["k=", "k=1"], [None, "1"]), (["k=٣", "k=4"], ["4", "٣"])])
+def test_the_type_of_a_key_is_decided_over_all_parts(tmp_path: Path, folders: list[str], expected: list[object]) -> None:
+    data = read(parts(tmp_path / "t", {name: {"a": [1.5]} for name in folders}))
+    assert [row[1] for row in cells(data)] == expected
+
+
+def test_parts_of_dictionaries_and_of_plain_text_are_one_table(tmp_path: Path) -> None:
+    words = pa.array(["x", None])
+    data = read(parts(tmp_path / "t", {"1": {"a": words.dictionary_encode()}, "2": {"a": words}, "3": {"a": words.cast(pa.large_string()).dictionary_encode()}}))
+    assert [row[0] for row in cells(data)] == ["x", None] * 3
+
+
 # The web
 
 
