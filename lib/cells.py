@@ -121,17 +121,21 @@ def _number(name: str, column: Column, log: Log) -> Column | None:
         log.note(PASSED, "leading-zeros", name, f"leading zeros in {cells:,} cells; kept as text")
         return None
     whole = _cast(column, pa.int64())
-    if pc.max(pc.abs(floats)).as_py() >= EXACT and (whole is None or whole.null_count):
-        long = pc.match_substring_regex(column, "^[+-]?[0-9]{16,}$")
-        if pc.any(pc.and_(long, pc.greater_equal(pc.abs(floats), EXACT))).as_py():
-            log.note(PASSED, "long-integers", name, LONG)
-            return None
+    if (whole is None or whole.null_count) and pc.any(long_integers(column, floats)).as_py():
+        log.note(PASSED, "long-integers", name, LONG)
+        return None
     if whole is not None:
         return whole
     if cells := pc.sum(pc.is_inf(floats)).as_py():
         log.note(WARNING, "infinite-values", name, f"infinity in {cells:,} cells", "finite numbers",
                  "mend the source")
     return floats
+
+
+def long_integers(column: Column, floats: Column) -> Column:
+    """Which texts are whole numbers that float64 rounds; `floats`: the same cells as numbers."""
+    large = pc.greater_equal(pc.abs(floats), EXACT)
+    return pc.and_(large, pc.match_substring_regex(column, "^[+-]?[0-9]{16,}$")) if pc.any(large).as_py() else large
 
 
 def _cast(column: Column, kind: pa.DataType) -> Column | None:
@@ -155,7 +159,14 @@ def _plain(name: str, column: Column, log: Log) -> Column:
             return whole
         log.note(PASSED, "long-integers", name, LONG)
         return column.cast(TEXT)
-    if is_.is_null(kind) or is_.is_floating(kind) or is_.is_decimal(kind):
+    if is_.is_decimal(kind):  # by way of text: a cast makes 3.3000000000000003 of 3.30
+        written = column.cast(TEXT)
+        floats = written.cast(pa.float64())
+        if kind.scale or not pc.any(long_integers(written, floats)).as_py():
+            return floats
+        log.note(PASSED, "long-integers", name, LONG)
+        return written
+    if is_.is_null(kind) or is_.is_floating(kind):
         return column.cast(pa.float64())
     if is_.is_date(kind):
         return column.cast(pa.timestamp("us"))

@@ -127,6 +127,7 @@ def declared() -> pa.Table:
         "unsigned": pa.array([1, 2, 3, 4, 5, 2**64 - 1], pa.uint64()), "text": ["", "NA", "", "a", "07", None],
         "flag": pa.array([None, None, None, None, True, False]), "level": pa.array(list("aabbab")).dictionary_encode(),
         "time": pa.array([None] * 5 + [3], pa.time32("s")), "list": pa.array([None, None, None, [1], [], None]),
+        "whole": pa.array([1, 2, None, 3, 2**60, 2**61]).cast(pa.decimal128(38, 0)), "cents": pa.array([3.3] * 6).cast(pa.decimal128(9, 2)),
         "at": pa.array([0, 1, 2, 3, 4, None], pa.timestamp("s", "Europe/Zurich")), "none": pa.nulls(6)})
 
 

@@ -22,7 +22,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib import csvs, sources
+from lib import csvs, sources, sql
+from lib.cells import Log
 from lib.findings import Refused
 from lib.sources import Dataset, content_md5, mask, read
 from tests.databases import postgresql
@@ -279,6 +280,35 @@ def test_typed_files(tmp_path: Path, kind: str) -> None:
     said = {(f.code, f.subject, f.severity) for f in data.findings}
     assert said >= {("time-zone", "zone", "passed"), ("nested-values", "nest", "warning"), ("durations", "wait", "passed"),
                     ("binary-values", "raw", "warning"), ("long-integers", "u64", "passed")}
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(10, 2), pa.decimal256(40, 2), pa.decimal64(10, 2)])
+def test_a_decimal_is_the_number_that_its_digits_say(tmp_path: Path, kind: pa.DataType) -> None:
+    """A cast of 3.30 gives 3.3000000000000003: a model would see another number than in the CSV of the same table."""
+    parquet.write_table(pa.table({"fee": pa.array([Decimal("3.30"), Decimal("-0.07"), None], kind)}), tmp_path / "t.parquet")
+    data = read(str(tmp_path / "t.parquet"))
+    assert cells(data) == [[3.3], [-0.07], [None]]
+    assert cells(read(written(tmp_path, "fee,a\n3.30,1\n-0.07,1\n,1\n")))[0][0] == 3.3
+
+
+def test_whole_decimals_that_a_float_would_round_stay_text(tmp_path: Path) -> None:
+    ids = pa.array([Decimal(2**53 + 1), Decimal(2**53), None], pa.decimal128(38, 0))
+    small, cents = pa.array([Decimal(2**53 - 1), Decimal(1), None], pa.decimal128(38, 0)), ids.cast(pa.decimal128(38, 2))
+    parquet.write_table(pa.table({"id": ids, "small": small, "cents": cents}), tmp_path / "t.parquet")
+    data = read(str(tmp_path / "t.parquet"))
+    assert cells(data) == [["9007199254740993", 2.0**53 - 1, 2.0**53], ["9007199254740992", 1.0, 2.0**53], [None, None, None]]
+    assert [(f.code, f.severity, f.subject) for f in data.findings if f.code == "long-integers"] == [("long-integers", "passed", "id")]
+
+
+@pytest.mark.parametrize(("values", "expected", "said"), [
+    ([Decimal(2**53 + 1), None], ["9007199254740993", None], ["long-integers"]),
+    ([Decimal(-2**53), 1], ["-9007199254740992", "1"], ["long-integers"]),
+    ([Decimal(2**53 - 1), None], [2.0**53 - 1, None], []), ([Decimal("3.30"), Decimal("NaN"), 5.5], [3.3, "nan", 5.5], []),
+    ([Decimal("9007199254740993.50"), None], [9007199254740994.0, None], []), ([2**53 + 1, 1], [2**53 + 1, 1], [])])
+def test_decimals_of_a_database(values: list[object], expected: list[object], said: list[str]) -> None:
+    log = Log()
+    got = [str(v) if v != v else v for v in sql._column("n", values, (), log).to_pylist()]
+    assert (got, [f.code for f in log.findings]) == (expected, said)
 
 
 def test_a_parquet_file_under_another_name_and_an_empty_one(tmp_path: Path) -> None:
