@@ -96,7 +96,8 @@ def check_ambiguous_dates(ctx: Context) -> list[Finding]:
         cells = texts(ctx.raw[column.name].dropna()).drop_duplicates() if rule in AMBIGUOUS_DATES else None
         if cells is None or parse_dates(cells, {"format": AMBIGUOUS_DATES[rule]}).isna().any():
             found.append(Finding("date-ambiguous", PASSED, column.name,
-                                 f"dates{' written ' + rule if rule else ''}, {span}"))
+                                 f"dates{' written ' + rule if rule else ''}, {span}"
+                                 f"{' (years 69 to 99 are of the 1900s)' if '%y' in rule else ''}"))
         else:
             found.append(Finding("date-ambiguous", WARNING, column.name, f"{shown(cells.iloc[0])} and all others could "
                                  "be day or month first; read as day first", "a day above 12, or 2024-12-31",

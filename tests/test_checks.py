@@ -528,6 +528,18 @@ def test_ambiguous_dates():
     assert (finding.severity, finding.found) == (PASSED, "dates written %d/%m/%Y, 2021-01-01 to 2021-12-12")
 
 
+@pytest.mark.parametrize(("form", "doubtful"), [
+    ("{:02d}/{:02d}/21", True), ("{:02d}.{:02d}.21", False), ("{:02d}/{:02d}/2021 10:00:05", True), ("{:02d}-{:02d}-2021 10:00", True),
+    ("{:02d}/{:02d}/2021 01:00:05 PM", True), ("2021/{:02d}/{:02d} 10:00:05", False)])
+def test_ambiguous_dates_with_times_and_short_years(form, doubtful):
+    days, months = np.arange(400) % 12 + 1, np.arange(400) // 12 % 12 + 1
+    frame = table().assign(seen=pd.Series([form.format(d, m) for d, m in zip(days, months, strict=True)], dtype="str"))
+    finding = next(f for f in of(frame, "date-ambiguous")[1] if f.subject == "seen")
+    assert finding.severity == (WARNING if doubtful else PASSED)
+    if form.endswith(".21"):
+        assert finding.found == "dates written %d.%m.%y, 2021-01-01 to 2021-12-12 (years 69 to 99 are of the 1900s)"
+
+
 @pytest.mark.parametrize("code", ["1900-01-01", "9999-12-31", "1970-01-01"])
 def test_date_placeholders(code):
     frame = table()
