@@ -33,6 +33,7 @@ NUMBER_MARKERS = ("?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "
 SENTINELS = (999, 9999, 99999, 999999, -999, -9999, -99999, -999999)
 TEXT = pa.large_string()
 LONG = "integers of 2**53 and more, which float64 would round; kept as text"
+_THOUSANDS = r"^[+-]?([0-9]{1,3}|[1-9][0-9]{0,2}\.[0-9]{3})$"  # 950, 12.000
 Column: TypeAlias = pa.ChunkedArray
 
 
@@ -129,6 +130,13 @@ def _number(name: str, column: Column, log: Log) -> Column | None:
     if cells := pc.sum(pc.is_inf(floats)).as_py():
         log.note(WARNING, "infinite-values", name, f"infinity in {cells:,} cells", "finite numbers",
                  "mend the source")
+    fits = all(pc.all(pc.match_substring_regex(cells, _THOUSANDS)).as_py() is not False  # most fail at the first look
+               for cells in (column.slice(0, 100), column))
+    if fits and (place := pc.index(pc.match_substring(column, "."), True).as_py()) >= 0:  # German thousands?
+        cell = column[place].as_py()
+        log.note(WARNING, "written-numbers", name, f"{cell!r} read as {float(cell):.15g} (decimal '.'), but '.' could "
+                 "as well be the thousands sign", "a spelling with one reading",
+                 "look at the values; if wrong, write plain numbers such as 1500")
     return floats
 
 

@@ -145,6 +145,16 @@ def test_what_becomes_a_number(tmp_path: Path) -> None:
     assert [(f.subject, f.severity) for f in data.findings if f.code == "infinite-values"] == [("d", "warning")]
 
 
+@pytest.mark.parametrize(("column", "said"), [
+    ("950 1.500 12.000 120", "'1.500' read as 1.5"), ("-1.500 +2.250 7", "'-1.500' read as -1.5"), ("950 NA 45.000", "'45.000' read as 45"),
+    ("0.750 1.500 2.250", ""), ("950 1.500 12000", ""), ("950 1.500 1.5", ""), ("950 1200.500", ""), ("950 1500", ""), ("+5 7 NA", ""), ("1.500 1e3", ""),
+    ("1.500 inf", ""), ("1.500 2.2500", ""), ("950 1.234.567", "")])
+def test_a_point_before_three_digits_may_be_the_thousands_sign(tmp_path: Path, column: str, said: str) -> None:
+    data = read(written(tmp_path, "n,w\n" + "".join(f"{cell},a\n" for cell in column.split())))
+    assert [(f.severity, f.subject, f.found) for f in data.findings if f.code == "written-numbers"] == (
+        [("warning", "n", f"{said} (decimal '.'), but '.' could as well be the thousands sign")] if said else [])
+
+
 def test_a_column_that_changes_its_kind_far_down(tmp_path: Path) -> None:
     rows = "".join(f"{n},{n}\n" for n in range(200_000))
     data = read(written(tmp_path, "a,b\n" + rows + "word,7\n"))
