@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lib.findings import PASSED, WARNING, Finding
+from lib.values import EXACT
 
 # Missing wherever they stand (exact spelling). "None" and "NA" can be real categories: they are reported, and
 # `keep` switches them off.
@@ -30,9 +31,9 @@ NUMBER_MARKERS = ("?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "
                   "(null)", "(blank)")
 # Reported, never replaced: codes that people write for "missing" into a numeric column.
 SENTINELS = (999, 9999, 99999, 999999, -999, -9999, -99999, -999999)
-EXACT = 2**53  # below it float64 holds every integer; 2**53 + 1 already reads as 2**53
 TEXT = pa.large_string()
 LONG = "integers of 2**53 and more, which float64 would round; kept as text"
+_THOUSANDS = r"^[+-]?([0-9]{1,3}|[1-9][0-9]{0,2}\.[0-9]{3})$"  # 950, 12.000
 Column: TypeAlias = pa.ChunkedArray
 
 
@@ -121,17 +122,28 @@ def _number(name: str, column: Column, log: Log) -> Column | None:
         log.note(PASSED, "leading-zeros", name, f"leading zeros in {cells:,} cells; kept as text")
         return None
     whole = _cast(column, pa.int64())
-    if pc.max(pc.abs(floats)).as_py() >= EXACT and (whole is None or whole.null_count):
-        long = pc.match_substring_regex(column, "^[+-]?[0-9]{16,}$")
-        if pc.any(pc.and_(long, pc.greater_equal(pc.abs(floats), EXACT))).as_py():
-            log.note(PASSED, "long-integers", name, LONG)
-            return None
+    if (whole is None or whole.null_count) and pc.any(long_integers(column, floats)).as_py():
+        log.note(PASSED, "long-integers", name, LONG)
+        return None
     if whole is not None:
         return whole
     if cells := pc.sum(pc.is_inf(floats)).as_py():
         log.note(WARNING, "infinite-values", name, f"infinity in {cells:,} cells", "finite numbers",
                  "mend the source")
+    fits = all(pc.all(pc.match_substring_regex(cells, _THOUSANDS)).as_py() is not False  # most fail at the first look
+               for cells in (column.slice(0, 100), column))
+    if fits and (place := pc.index(pc.match_substring(column, "."), True).as_py()) >= 0:  # German thousands?
+        cell = column[place].as_py()
+        log.note(WARNING, "written-numbers", name, f"{cell!r} read as {float(cell):.15g} (decimal '.'), but '.' could "
+                 "as well be the thousands sign", "a spelling with one reading",
+                 "look at the values; if wrong, write plain numbers such as 1500")
     return floats
+
+
+def long_integers(column: Column, floats: Column) -> Column:
+    """Which texts are whole numbers that float64 rounds; `floats`: the same cells as numbers."""
+    large = pc.greater_equal(pc.abs(floats), EXACT)
+    return pc.and_(large, pc.match_substring_regex(column, "^[+-]?[0-9]{16,}$")) if pc.any(large).as_py() else large
 
 
 def _cast(column: Column, kind: pa.DataType) -> Column | None:
@@ -155,7 +167,14 @@ def _plain(name: str, column: Column, log: Log) -> Column:
             return whole
         log.note(PASSED, "long-integers", name, LONG)
         return column.cast(TEXT)
-    if is_.is_null(kind) or is_.is_floating(kind) or is_.is_decimal(kind):
+    if is_.is_decimal(kind):  # by way of text: a cast makes 3.3000000000000003 of 3.30
+        written = column.cast(TEXT)
+        floats = written.cast(pa.float64())
+        if kind.scale or not pc.any(long_integers(written, floats)).as_py():
+            return floats
+        log.note(PASSED, "long-integers", name, LONG)
+        return written
+    if is_.is_null(kind) or is_.is_floating(kind):
         return column.cast(pa.float64())
     if is_.is_date(kind):
         return column.cast(pa.timestamp("us"))

@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,7 +19,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as parquet
 
 from lib.csvs import parse, refused
-from lib.findings import ERROR, WARNING, Finding, Refused
+from lib.findings import ERROR, PASSED, WARNING, Finding, Refused
 
 MOST_EXPANDED, SMALL_EXPANDED = 100, 16 * 2**20  # times its size (tables reach about 30), and bytes always allowed
 _CSV = "save the table as CSV in UTF-8, Parquet or Feather"
@@ -80,10 +82,10 @@ def read_bytes(content: bytes, subject: str) -> tuple[pa.Table, list[Finding], d
         except (EOFError, zlib.error, gzip.BadGzipFile) as broken:
             raise refused("gzip-damaged", subject, f"a gzip file that breaks off or is damaged ({broken})",
                           "a whole gzip file", "copy or download it again") from None
-    if content.startswith(b"PAR1"):
-        return _arrow(content, subject, "parquet"), [], {**details, "format": "parquet"}
-    if content.startswith((b"ARROW1", b"FEA1")):
-        return _arrow(content, subject, "feather"), [], {**details, "format": "feather"}
+    for kind, first in (("parquet", b"PAR1"), ("feather", (b"ARROW1", b"FEA1"))):
+        if content.startswith(first):
+            table, index = without_index(_arrow(content, subject, kind))
+            return table, index_findings(index), {**details, "format": kind}
     _refuse_foreign(content, subject)
     table, found, said = parse(content, subject)
     return table, found, {**details, **said}
@@ -127,6 +129,20 @@ def _arrow(content: bytes, subject: str, kind: str) -> pa.Table:
                       f"a whole {kind} file", "copy or write it again") from None
 
 
+def without_index(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """(the table without the row labels that pandas wrote beside its columns, the names of these); named ones stay."""
+    about = table.schema.pandas_metadata or {}
+    index = [name for name in about.get("index_columns", ()) if isinstance(name, str)
+             and re.fullmatch(r"__index_level_\d+__", name) and name in table.column_names]
+    return table.drop_columns(index), index
+
+
+def index_findings(names: Iterable[str]) -> list[Finding]:
+    """That row labels were left out, once a name."""
+    return [Finding("index-dropped", PASSED, name, "row labels of pandas without a name; not read")
+            for name in dict.fromkeys(names)]
+
+
 def _read_folder(folder: Path) -> tuple[pa.Table, list[Finding], dict[str, Any]]:
     """All Parquet parts below a folder, by name; `key=value` folder names become columns, as in Hive.
 
@@ -138,8 +154,11 @@ def _read_folder(folder: Path) -> tuple[pa.Table, list[Finding], dict[str, Any]]
         seen = f"{', '.join(held[:5])}{', ...' if len(held) > 5 else ''}" if held else "an empty folder"
         raise refused("folder-without-parquet", str(folder), seen, "files named *.parquet",
                       "name one file, or write the parts as Parquet")
-    tables = [_with_keys(_arrow(p.read_bytes(), str(p.relative_to(folder)), "parquet"), p.relative_to(folder))
-              for p in parts]
+    tables, labels = list[pa.Table](), list[str]()
+    for part, found in zip(parts, keys([p.relative_to(folder) for p in parts]), strict=True):
+        table, index = without_index(_arrow(part.read_bytes(), str(part.relative_to(folder)), "parquet"))
+        tables.append(with_keys(table, found))
+        labels += index
     first = set(tables[0].column_names)
     differ = []
     for part, table in zip(parts, tables, strict=True):
@@ -155,20 +174,41 @@ def _read_folder(folder: Path) -> tuple[pa.Table, list[Finding], dict[str, Any]]
         raise refused("parts-differ", str(folder), f"parts of different types ({broken})",
                       "one type a column in all parts", "write all parts alike") from None
     size = sum(p.stat().st_size for p in parts)
-    return whole, [], {"format": "parquet-folder", "parts": len(parts), "bytes": size}
+    return whole, index_findings(labels), {"format": "parquet-folder", "parts": len(parts), "bytes": size}
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _with_keys(table: pa.Table, path: Path) -> pa.Table:
-    for key, _, value in (part.partition("=") for part in path.parts[:-1] if "=" in part):
-        empty = value == "__HIVE_DEFAULT_PARTITION__"
-        cell: Any = None if empty else unquote(value)
-        if isinstance(cell, str) and cell.isdecimal() and str(int(cell)) == cell:
-            cell = int(cell)
-        table = table.append_column(key, pa.array([cell] * len(table)))
+def keys(parts: Sequence[Path]) -> list[dict[str, pa.Scalar]]:
+    """The keys in the path of each part, relative to the folder: text, or int64 where a key is a plain integer in all.
+
+    >>> [found["k"].as_py() for found in keys([Path("k=01/a"), Path("k=12/a")])]
+    ['01', '12']
+    """
+    cells = [{key: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+              for key, _, value in (folder.partition("=") for folder in part.parts[:-1] if "=" in folder)}
+             for part in parts]
+    words = {(key, word) for found in cells for key, word in found.items() if word is not None}
+    whole = {key for key, _ in words} - {key for key, word in words if not re.fullmatch("0|-?[1-9][0-9]{0,17}", word)}
+    return [{key: pa.scalar(int(word) if key in whole and word else word, pa.int64() if key in whole else pa.string())
+             for key, word in found.items()} for found in cells]
+
+
+def with_keys(table: pa.Table, found: Mapping[str, pa.Scalar]) -> pa.Table:
+    """The table of a part with its keys as columns and dictionaries as plain values, so that parts can be joined."""
+    table = decoded(table)
+    for key, cell in found.items():
+        table = table.append_column(key, pa.repeat(cell, len(table)))
+    return table
+
+
+def decoded(table: pa.Table) -> pa.Table:
+    """Dictionary columns as plain ones: batches and parts bring dictionaries of their own."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
     return table
 
 

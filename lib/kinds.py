@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,23 @@ import pandas as pd
 
 from lib.schema import MAX_LEVELS, Column, Schema
 from lib.scope import Scope
-from lib.values import BOOLEAN_PAIRS, DATE_FORMATS, NUMBER_RULES, parse_dates, parse_numbers, texts, without_zone
+from lib.values import (
+    BOOLEAN_PAIRS,
+    DATE_FORMATS,
+    EXACT,
+    NUMBER_RULES,
+    SHORT_DATES,
+    parse_dates,
+    parse_numbers,
+    texts,
+    without_zone,
+)
 
 ENOUGH = 0.95  # share of non-missing cells that must parse for a text column to count as numbers or dates
 MIN_ROWS_FOR_ID = 50
 # "customer_id", "customerId" and "ROW", but not "paid" or "grid".
+# What `lib.cells` keeps as text though it reads as a number: 00501, and whole numbers that may reach 2**53.
+_CODE, _LONG = r"[+-]?0\d+(\.\d*)?", r"[+-]?\d{16,}"
 _ID_NAME = re.compile(r"(?i:(^|[_\s\-.])(id|uuid|guid|key|index|idx|row_?number|row)$)|[a-z]I[Dd]$")
 
 
@@ -54,7 +67,8 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, dict[str, str]]:
     """(kind, parse rule) of a column.
 
     Order of the questions: constant, boolean, date, numeric, id, text, categorical. A text column is numeric or
-    a date when at least 95% of its non-missing cells read so under one rule.
+    a date when at least 95% of its non-missing cells read so under one rule. Codes (00501, whole numbers that a
+    float would round) are no numbers.
 
     >>> infer_kind(pd.Series(["$1,200", "$900", "$15", None]))
     ('numeric', {'decimal': '.', 'thousands': ','})
@@ -101,30 +115,56 @@ def boolean_levels(levels: pd.Index | list[str]) -> tuple[str, str] | None:
     return None
 
 
-def _best_rule(counts: pd.Series, kind: str) -> dict[str, str] | None:
+def _best_rule(counts: pd.Series, kind: str, enough: float = ENOUGH) -> dict[str, str] | None:
     """The parse rule that reads the largest share of cells (first wins a tie), if that share is enough."""
     head = counts.iloc[:2000]
     levels = pd.Series(head.index, dtype="str")
-    if not levels.str.contains(r"\d").any():  # words: spares 23 attempts a column
+    if not levels.str.contains(r"\d").any():  # words: spares 12 attempts a column
         return None
-    rules = DATE_FORMATS if kind == "date" else NUMBER_RULES
+    rules: Iterable[dict[str, str]] = _date_rules(counts, enough) if kind == "date" else NUMBER_RULES
     parse = parse_dates if kind == "date" else parse_numbers
-    best, best_share = None, ENOUGH
+    best, best_share = None, enough
     for rule in rules:
         share = head.to_numpy()[parse(levels, rule).notna().to_numpy()].sum() / head.sum()
-        if share > best_share or (best is None and share >= ENOUGH):
+        if share > best_share or (best is None and share >= enough):
             best, best_share = rule, share
         if share == 1:
             break
+    if best is NUMBER_RULES[0] and _coded(counts.index):  # a rule with separators speaks for numbers nevertheless
+        return None
     return dict(best) if best is not None else None
 
 
+def _date_rules(counts: pd.Series, enough: float) -> Iterator[dict[str, str]]:
+    """The rules worth trying: those with names of months, and others only where enough cells look like digits of dates.
+
+    Years of two digits count only where every cell has them, unless the column is declared a date (`enough` is 0).
+    """
+    head, every = counts.iloc[:2000], pd.Series(counts.index, dtype="str")
+    looks = every.iloc[:2000].str.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d").to_numpy(dtype=bool)
+    digits = head.to_numpy()[looks].sum() >= enough * head.sum()
+    for rule in DATE_FORMATS:
+        form = rule["format"]
+        short = SHORT_DATES.get(form) if enough else None
+        if (digits or "%b" in form or "%B" in form) and (short is None or (
+                every.str.fullmatch(short).all() and parse_dates(every, rule).notna().all())):
+            yield rule
+
+
+def _coded(levels: pd.Index) -> bool:
+    """Whether a text is a number with leading zeros, or a whole one of 2**53 and more: '00501' is not '501'."""
+    cells = pd.Series(levels, dtype="str")
+    if cells.str.fullmatch(_CODE).any():
+        return True
+    return any(abs(int(cell)) >= EXACT for cell in cells[cells.str.fullmatch(_LONG)])
+
+
 def _parse_for(values: pd.Series, kind: str) -> dict[str, str]:
-    """The rule for a kind that the scope demands: the best fitting one, however poor."""
+    """The rule for a kind that the scope demands: the best fitting one, however poor; the first where none fits."""
     if kind not in ("date", "numeric") or not pd.api.types.is_string_dtype(values.dtype):
         return {}
     counts = texts(values.dropna()).value_counts()
-    return _best_rule(counts, kind) or dict((DATE_FORMATS if kind == "date" else NUMBER_RULES)[0])
+    return _best_rule(counts, kind, enough=0) or dict((DATE_FORMATS if kind == "date" else NUMBER_RULES)[0])
 
 
 def _numbered(present: pd.Series, name: str) -> bool:

@@ -47,22 +47,37 @@ def check_written_numbers(ctx: Context) -> list[Finding]:
     found = []
     for column in columns:
         head = texts(ctx.raw[column.name].iloc[ctx.sample].dropna()).drop_duplicates().head(2000)
-        odd = head.str.contains(rf"[{CURRENCY},'\s(]", regex=True).fillna(False).astype(bool)
+        odd = head.str.contains(rf"[{CURRENCY},'\s(]", regex=True).fillna(False).astype(bool).to_numpy()
         values = to_numbers(head, "numeric", dict(column.parse))
-        read = np.flatnonzero(odd.to_numpy() & np.isfinite(values))
+        sign, role, other = _other_reading(head, dict(column.parse))
+        differ = (other != values) & np.isfinite(other).all()
+        read = np.flatnonzero((differ if differ.any() else odd) & np.isfinite(values))
         if not len(read):
             continue
         decimal, thousands = column.parse.get("decimal", "."), column.parse.get("thousands", "")
         rule = f"decimal {decimal!r}" + (f", thousands {thousands!r}" if thousands else "")
         text = f"{shown(head.iloc[read[0]])} read as {values[read[0]]:.15g} ({rule})"
-        other = parse_numbers(head, {"decimal": thousands}) if thousands in (".", ",") else None
-        if other is not None and other.notna().all() and (other != values).any():
-            found.append(Finding("written-numbers", WARNING, column.name, f"{text}, but {thousands!r} could as well be "
-                                 "the decimal sign", "a spelling with one reading", "look at the values; if wrong, "
+        if differ.any():
+            found.append(Finding("written-numbers", WARNING, column.name, f"{text}, but {sign!r} could as well be "
+                                 f"the {role} sign", "a spelling with one reading", "look at the values; if wrong, "
                                  "write plain numbers such as 1234.5"))
         else:
             found.append(Finding("written-numbers", PASSED, column.name, text))
     return found
+
+
+def _other_reading(cells: pd.Series, rule: dict[str, str]) -> tuple[str, str, np.ndarray]:
+    """(the sign in question, what else it could be, the numbers that makes of the cells; all missing where it cannot).
+
+    In 1,234 the comma, in 950 and 1.500 the point; a number of four digits without a point shows that points are no
+    signs of thousands.
+    """
+    sign = rule.get("thousands", "")
+    if sign in (".", ","):
+        return sign, "decimal", parse_numbers(cells, {"decimal": sign}).to_numpy()
+    if sign or rule.get("decimal", ".") != "." or cells.str.contains(r"\d{4}", regex=True).any():
+        return sign, "", np.full(len(cells), np.nan)
+    return ".", "thousands", parse_numbers(cells, {"decimal": ",", "thousands": "."}).to_numpy()
 
 
 def check_number_codes(ctx: Context) -> list[Finding]:
@@ -96,7 +111,8 @@ def check_ambiguous_dates(ctx: Context) -> list[Finding]:
         cells = texts(ctx.raw[column.name].dropna()).drop_duplicates() if rule in AMBIGUOUS_DATES else None
         if cells is None or parse_dates(cells, {"format": AMBIGUOUS_DATES[rule]}).isna().any():
             found.append(Finding("date-ambiguous", PASSED, column.name,
-                                 f"dates{' written ' + rule if rule else ''}, {span}"))
+                                 f"dates{' written ' + rule if rule else ''}, {span}"
+                                 f"{' (years 69 to 99 are of the 1900s)' if '%y' in rule else ''}"))
         else:
             found.append(Finding("date-ambiguous", WARNING, column.name, f"{shown(cells.iloc[0])} and all others could "
                                  "be day or month first; read as day first", "a day above 12, or 2024-12-31",

@@ -19,16 +19,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from lib import batch, records
 from lib.batch import ID, OUR_COLUMNS
 from lib.bundle import Bundle
-from lib.cells import Log, settle
+from lib.cells import TEXT, Log, long_integers, settle
 from lib.conform import TELLING, compare_names, compare_types, conform, conform_column
 from lib.csvs import refused
 from lib.doubts import Doubt, counts
 from lib.evidence import Evidence
+from lib.files import decoded
 from lib.findings import ERROR, Finding, Refused, errors, refuse_errors, warnings
 from lib.schema import Schema
 from lib.scoring import free_names, tally
@@ -48,17 +50,20 @@ def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple
     `lib.sources.read`.
     """
     stream = open_stream(source, query)
-    evidence, parts, columns = Evidence(stream.texts), list[int](), list[str]()
+    evidence, parts, columns, long = Evidence(stream.texts), list[int](), list[str](), dict[str, pa.ChunkedArray]()
     folder.mkdir(parents=True)
     try:
-        for number, table in enumerate(_lots(map(_decoded, stream.tables), rows)):
+        for number, table in enumerate(_lots(map(decoded, stream.tables), rows)):
             evidence.look(table)
+            long = _long_decimals(table) | long
             _save(table, folder / _name(number))
             parts.append(table.num_rows)
             columns = table.column_names
         if not columns:
             raise refused("no-rows", stream.source, "no rows", "rows", "write or select rows")
-        _save(evidence.table(), folder / _EVIDENCE)
+        kept = evidence.table()
+        row = {name: long.get(name, kept.column(name).slice(0, 1)) for name in columns} if long else {}
+        _save(pa.concat_tables([kept, pa.table(row)]) if long else kept, folder / _EVIDENCE)
     except BaseException:
         discard(folder)
         raise
@@ -218,12 +223,15 @@ def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def _decoded(table: pa.Table) -> pa.Table:
-    """Dictionary columns as plain ones: batches bring dictionaries of their own."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
-    return table
+def _long_decimals(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """By column of whole decimals a cell that float64 rounds: the whole column is text then (`lib.cells`)."""
+    found = dict[str, pa.ChunkedArray]()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_decimal(column.type) and column.type.scale == 0:
+            written = column.cast(TEXT)
+            place = pc.index(long_integers(written, written.cast(pa.float64())), True).as_py()
+            found |= {name: column.take([place])} if place >= 0 else {}
+    return found
 
 
 def _name(number: int) -> str:

@@ -146,7 +146,7 @@ def _written(value: Any) -> str:
 
 
 def _numbers(name: str, values: list[Any], kinds: set[type], log: Log) -> pa.Array:
-    whole = [v for v in values if isinstance(v, int)]
+    whole = [int(v) for v in values if isinstance(v, int) or (isinstance(v, Decimal) and v.as_tuple().exponent == 0)]
     if whole and max(map(abs, whole)) >= EXACT and (kinds != {int} or max(map(abs, whole)) >= 2**63):
         log.note("passed", "long-integers", name, LONG)
         return pa.array([None if v is None else str(v) for v in values], TEXT)

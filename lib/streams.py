@@ -80,12 +80,15 @@ def _parts(folder: Path) -> list[Path]:
 def _declared(path: Path, kind: str, found: list[Finding]) -> Iterator[pa.Table]:
     parts = _parts(path) if kind == "folder" else [path]
     names = {p: str(p.relative_to(path)) if kind == "folder" else p.name for p in parts}
-    shapes = []  # of one row, which gives the keys in a part's path their type
-    for part in parts:
+    held = files.keys([p.relative_to(path) for p in parts])  # of a single file none
+    shapes, labels = [], list[str]()
+    for part, cells in zip(parts, held, strict=True):
         with _damage(names[part], "feather" if kind == "arrow" else "parquet"):
             schema = _arrow_file(part).schema if kind == "arrow" else parquet.read_schema(part)
             row = pa.table([pa.nulls(1, field.type) for field in schema], names=schema.names)
-            shapes.append(_keyed(row, part, path, kind))
+            row, index = files.without_index(row.replace_schema_metadata(schema.metadata))
+            shapes.append(files.with_keys(row, cells))
+            labels += index
     first = set(shapes[0].column_names)
     differ = [Finding("parts-differ", ERROR, names[p], "; ".join(
         f"{'no' if n in first else 'one more'} column {n!r}" for n in sorted(first ^ set(table.column_names))[:5]),
@@ -99,12 +102,14 @@ def _declared(path: Path, kind: str, found: list[Finding]) -> Iterator[pa.Table]
                       "one type a column in all parts", "write all parts alike") from None
     tidy = tidy_names(list(model.column_names), found)
     refuse_errors(f"{path.name} cannot be read", found)
-    return _declared_tables(parts, names, path, kind, model, tidy)
+    found += files.index_findings(labels)
+    return _declared_tables(dict(zip(parts, held, strict=True)), names, kind, model, tidy)
 
 
-def _declared_tables(parts: list[Path], names: dict[Path, str], path: Path, kind: str, model: pa.Table,
+def _declared_tables(parts: dict[Path, dict[str, pa.Scalar]], names: dict[Path, str], kind: str, model: pa.Table,
                      tidy: list[str]) -> Iterator[pa.Table]:
-    for part in parts:
+    """The tables of the parts, which come with their keys, all as `model` is."""
+    for part, cells in parts.items():
         with _damage(names[part], "feather" if kind == "arrow" else "parquet"):
             if kind == "arrow":
                 file = _arrow_file(part)
@@ -112,16 +117,12 @@ def _declared_tables(parts: list[Path], names: dict[Path, str], path: Path, kind
             else:
                 batches = parquet.ParquetFile(part).iter_batches(batch_size=ROWS)
             for batch in batches:
-                table = _keyed(pa.Table.from_batches([batch]), part, path, kind)
+                table = files.with_keys(files.without_index(pa.Table.from_batches([batch]))[0], cells)
                 yield pa.concat_tables([model, table], promote_options="permissive").rename_columns(tidy)
 
 
 def _arrow_file(path: Path) -> Any:
     return pa.ipc.open_file(pa.memory_map(str(path)))
-
-
-def _keyed(table: pa.Table, part: Path, path: Path, kind: str) -> pa.Table:
-    return files._with_keys(table, part.relative_to(path)) if kind == "folder" else table
 
 
 class _damage:

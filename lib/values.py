@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+EXACT = 2**53  # below it float64 holds every integer; 2**53 + 1 already reads as 2**53
 # (no, yes) in lower case. "1/2" and "m/f" are missing on purpose: they do not say which is which.
 BOOLEAN_PAIRS = (("0", "1"), ("0.0", "1.0"), ("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
 
@@ -16,8 +17,15 @@ NUMBER_RULES: tuple[dict[str, str], ...] = (
 DATE_FORMATS: tuple[dict[str, str], ...] = tuple({"format": f} for f in (
     "%Y-%m-%d", "ISO8601", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y",
     "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
-    "%d-%b-%Y", "%d-%b-%y"))
-AMBIGUOUS_DATES = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%Y %H:%M": "%m/%d/%Y %H:%M"}
+    "%d-%b-%Y", "%d-%b-%y", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M",
+    "%m-%d-%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S",
+    "%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M %p", "%d/%m/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y"))
+AMBIGUOUS_DATES = {f["format"]: f["format"].replace("%d", "%D").replace("%m", "%d").replace("%D", "%m")
+                   for f in DATE_FORMATS if f["format"].startswith(("%d/%m", "%d-%m"))}
+# Years of two digits say little: only where all cells are so. "1.2.10" may be a version.
+SHORT_DATES = {"%d/%m/%y": r"\d{1,2}/\d{1,2}/\d\d", "%m/%d/%y": r"\d{1,2}/\d{1,2}/\d\d",
+               "%d.%m.%y": r"\d\d\.\d\d\.\d\d"}
 CURRENCY = "$€£¥₹₽%"
 CODES = ("USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|CAD|AUD|NZD|BRL|MXN|ZAR|TRY|RUB|KRW|SGD|HKD|ILS")
 

@@ -516,6 +516,19 @@ def test_written_numbers_of_two_readings_are_doubtful():
     assert finding.found == "'1,001' read as 1001 (decimal '.', thousands ','), but ',' could as well be the decimal sign"
 
 
+GERMAN = ["950", "1.500", "12.000", "120"]
+
+
+@pytest.mark.parametrize(("cells", "doubtful"), [
+    ([f"{n} €" for n in GERMAN], "'1.500 €' read as 1.5"), (GERMAN, "'1.500' read as 1.5"), (["-1.500", "2.250"], "'-1.500' read as -1.5"),
+    (["0.750 €", "1.500 €", "3.250 €"], ""), ([*GERMAN, "12000"], ""), ([*GERMAN, "1.5"], ""), (["950 €", "120 €", "7 €"], ""),
+    (["1.500,00 €", "950,00 €"], "")])
+def test_a_point_before_three_digits_may_be_the_thousands_sign(cells, doubtful):
+    frame = table().assign(pay=pd.Series((cells * 400)[:400], dtype="str"))
+    found = [f for f in of(frame, "written-numbers")[1] if f.severity == WARNING]
+    assert [f.found for f in found] == ([f"{doubtful} (decimal '.'), but '.' could as well be the thousands sign"] if doubtful else [])
+
+
 def test_ambiguous_dates():
     days, months = np.arange(400) % 12 + 1, np.arange(400) // 12 % 12 + 1
     frame = table().assign(seen=[f"{d:02d}/{m:02d}/2021" for d, m in zip(days, months, strict=True)])
@@ -526,6 +539,18 @@ def test_ambiguous_dates():
     frame.loc[0, "seen"] = "13/01/2021"
     finding = next(f for f in of(frame, "date-ambiguous")[1] if f.subject == "seen")
     assert (finding.severity, finding.found) == (PASSED, "dates written %d/%m/%Y, 2021-01-01 to 2021-12-12")
+
+
+@pytest.mark.parametrize(("form", "doubtful"), [
+    ("{:02d}/{:02d}/21", True), ("{:02d}.{:02d}.21", False), ("{:02d}/{:02d}/2021 10:00:05", True), ("{:02d}-{:02d}-2021 10:00", True),
+    ("{:02d}/{:02d}/2021 01:00:05 PM", True), ("2021/{:02d}/{:02d} 10:00:05", False)])
+def test_ambiguous_dates_with_times_and_short_years(form, doubtful):
+    days, months = np.arange(400) % 12 + 1, np.arange(400) // 12 % 12 + 1
+    frame = table().assign(seen=pd.Series([form.format(d, m) for d, m in zip(days, months, strict=True)], dtype="str"))
+    finding = next(f for f in of(frame, "date-ambiguous")[1] if f.subject == "seen")
+    assert finding.severity == (WARNING if doubtful else PASSED)
+    if form.endswith(".21"):
+        assert finding.found == "dates written %d.%m.%y, 2021-01-01 to 2021-12-12 (years 69 to 99 are of the 1900s)"
 
 
 @pytest.mark.parametrize("code", ["1900-01-01", "9999-12-31", "1970-01-01"])

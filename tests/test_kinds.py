@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lib.kinds import boolean_levels, days, infer_column, infer_kind, infer_schema, to_numbers
 from lib.schema import MAX_LEVELS
 from lib.scope import Scope
-from lib.values import DATE_FORMATS, NUMBER_RULES, parse_dates, parse_numbers, texts, without_zone
+from lib.values import AMBIGUOUS_DATES, DATE_FORMATS, NUMBER_RULES, parse_dates, parse_numbers, texts, without_zone
 
 PLAIN, US, EU, SWISS, NORDIC, COMMA = NUMBER_RULES
 
@@ -94,7 +94,11 @@ def test_every_float_reads_back_from_its_own_spelling(numbers):
     ("%Y-%m-%d", "2024-02-29", "2024-02-29"), ("ISO8601", "2024-02-29T10:30:00", "2024-02-29 10:30"),
     ("ISO8601", "2024-02-29T10:30:00+02:00", "2024-02-29 08:30"), ("%d.%m.%Y", "29.02.2024", "2024-02-29"),
     ("%m/%d/%Y", "02/29/2024", "2024-02-29"), ("%d %b %Y", "29 Feb 2024", "2024-02-29"),
-    ("%B %d, %Y", "February 29, 2024", "2024-02-29"), ("%Y-%m-%d", "9999-12-31", "9999-12-31")])
+    ("%B %d, %Y", "February 29, 2024", "2024-02-29"), ("%Y-%m-%d", "9999-12-31", "9999-12-31"),
+    ("%m/%d/%Y %H:%M:%S", "2/29/2024 23:05:07", "2024-02-29 23:05:07"), ("%m/%d/%Y %I:%M:%S %p", "2/29/2024 11:05:07 pm", "2024-02-29 23:05:07"),
+    ("%m/%d/%Y %I:%M:%S %p", "02/29/2024 12:00:00 AM", "2024-02-29 00:00:00"), ("%d.%m.%Y %H:%M:%S", "29.02.2024 23:05:07", "2024-02-29 23:05:07"),
+    ("%Y/%m/%d %H:%M:%S", "2024/02/29 23:05:07", "2024-02-29 23:05:07"), ("%d-%m-%Y %H:%M", "29-02-2024 23:05", "2024-02-29 23:05"),
+    ("%d/%m/%y", "29/2/24", "2024-02-29"), ("%m/%d/%y", "02/29/24", "2024-02-29"), ("%d.%m.%y", "31.12.69", "1969-12-31"), ("%d.%m.%y", "31.12.68", "2068-12-31")])
 def test_dates_that_read(form, text, expected):
     got = parse_dates(strings(text, None), {"format": form})
     assert got.iloc[0] == pd.Timestamp(expected).as_unit("us")
@@ -154,11 +158,46 @@ def test_the_number_rule_that_reads_most_wins(cells, rule):
 @pytest.mark.parametrize(("cells", "form"), [
     (("2024-01-31", "2024-02-01"), "%Y-%m-%d"), (("05/06/2020", "01/02/2020"), "%d/%m/%Y"),
     (("05/13/2020", "01/02/2020"), "%m/%d/%Y"), (("13/05/2020", "01/02/2020"), "%d/%m/%Y"),
-    (("2024-01-31 10:00", "2024-02-01"), "ISO8601"), (("1 May 2020", "2 June 2020"), "%d %B %Y")])
+    (("2024-01-31 10:00", "2024-02-01"), "ISO8601"), (("01/13/2020 10:00:05", "01/02/2020 11:00:00"), "%m/%d/%Y %H:%M:%S"),
+    (("01/02/2020 10:00:05", "01/03/2020 11:00:00"), "%d/%m/%Y %H:%M:%S"), (("1/13/2020 1:00:05 PM", "1/2/2020 11:00:00 AM"), "%m/%d/%Y %I:%M:%S %p"),
+    (("1/13/2020 1:00 PM", "1/2/2020 11:00 AM"), "%m/%d/%Y %I:%M %p"), (("13.01.2020 10:00:05", "01.02.2020 11:00:00"), "%d.%m.%Y %H:%M:%S"),
+    (("2020/01/31 10:00:05", "2020/02/01 11:00:00"), "%Y/%m/%d %H:%M:%S"), (("31-01-2020 10:00", "01-02-2020 11:00"), "%d-%m-%Y %H:%M"),
+    (("13/01/20", "01/02/20"), "%d/%m/%y"), (("1/13/20", "1/2/20"), "%m/%d/%y"), (("13.01.20", "01.02.20"), "%d.%m.%y"), (("1/2/20", "1/3/20"), "%d/%m/%y"),
+    (("1 May 2020", "2 June 2020"), "%d %B %Y")])
 def test_the_date_format_that_reads_most_wins(cells, form):
     if form == "%d %B %Y":  # "May" is both the short and the long name
         cells = (*cells, "3 July 2020")
     assert infer_kind(strings(*cells)) == ("date", {"format": form})
+
+
+@pytest.mark.parametrize("cells", [
+    ("1.2.10", "1.3.11", "2.0.12"), ("1.2.10", "1.3.11"), ("10.11.12", "9.11.12"), ("1/2", "3/4"), ("120/80", "110/70"), ("1/2/3", "4/5/6"),
+    ("10.20.30", "11.22.33"), ("10.0.0.1", "10.0.0.2"), ("1-2-10", "1-3-11"), ("01/02/20", "13/02/20", "no"), ("10:30:00", "11:45:10"),
+    (*(f"{n % 28 + 1:02d}/01/20" for n in range(99)), "unclear"), ("01.02.20", "31.02.20", "01.03.20")])
+def test_what_only_looks_like_a_date_with_a_short_year_is_none(cells):
+    assert kind(strings(*cells)) == "categorical"
+
+
+def test_a_cell_that_is_no_short_date_counts_wherever_it_stands():
+    cells = [f"{n % 28 + 1:02d}/{n // 28 % 12 + 1:02d}/{n // 336:02d}" for n in range(3000)]
+    assert kind(strings(*cells)) == "date"
+    assert kind(strings(*cells, "1/2/3")) == "id"
+
+
+def test_a_column_declared_a_date_is_read_by_the_best_rule_however_poor():
+    declared = Scope(kinds={"d": "date"})
+    assert infer_column(strings("1.2.10", "1.3.11"), "d", declared).parse == {"format": "%d.%m.%y"}
+    assert infer_column(strings("13/01/2024", "later", "unknown yet 1"), "d", declared).parse == {"format": "%d/%m/%Y"}
+    assert infer_column(strings("Q1 2024", "Q2 2024"), "d", declared).parse == {"format": "%Y-%m-%d"}
+
+
+def test_every_date_of_two_readings_names_the_other():
+    forms = {rule["format"] for rule in DATE_FORMATS}
+    assert set(AMBIGUOUS_DATES) == {form for form in forms if form.startswith(("%d/%m", "%d-%m"))}
+    assert set(AMBIGUOUS_DATES.values()) == {form for form in forms if form.startswith(("%m/%d", "%m-%d"))}
+    for form, other in AMBIGUOUS_DATES.items():
+        written = pd.Timestamp("2024-02-03 04:05").strftime(form)
+        assert parse_dates(strings(written), {"format": other}).dt.strftime("%m-%d").tolist() == ["03-02"]
 
 
 @pytest.mark.parametrize(("bad", "expected"), [(5, "numeric"), (6, "categorical")])
@@ -281,3 +320,37 @@ def test_a_product_code_is_no_currency():
 def test_zero_point_something_is_no_group_of_thousands():
     assert parse_numbers(pd.Series(["0.750", "1.234"]), {"decimal": ",", "thousands": "."}).tolist()[1] == 1234
     assert np.isnan(parse_numbers(pd.Series(["0.750"]), {"decimal": ",", "thousands": "."}).iloc[0])
+
+
+# --- codes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cells", "expected"), [
+    (("00501", "501", "10115"), "categorical"), (("+07", "8", "9"), "categorical"), (("007.50", "8.25", "9"), "categorical"),
+    (("9007199254740992", "1", "2"), "categorical"), (("-9007199254740993", "1", "2"), "categorical"),
+    (("9007199254740991", "1", "2"), "numeric"), (("0000000000000012", "1", "2"), "categorical"),
+    (("0.5", "0", "10"), "numeric"), (("-0.5", "0", "10"), "numeric"), (("1e300", "1", "2"), "numeric"),
+    (("$1,200", "0500", "$15"), "numeric"), (("0,5", "01,5", "2"), "numeric"), (("007 EUR", "12 EUR", "9 EUR"), "numeric")])
+def test_codes_are_no_numbers_and_numbers_are_no_codes(cells, expected):
+    assert kind(strings(*cells)) == expected
+
+
+def test_codes_stay_apart():
+    """Fifty codes of twenty digits are one float64; 00501 and 501 would be one number."""
+    codes = [f"123456789012345678{n:02d}" for n in range(50)]
+    assert len({float(code) for code in codes}) == 1
+    assert kind(strings(*codes)) == "id"
+    column = infer_column(strings(*codes * 3), "shop")
+    assert (column.kind, column.distinct, column.levels) == ("categorical", 50, tuple(codes))
+    assert infer_column(strings("00501", "501", "00501"), "zip").levels == ("00501", "501")
+
+
+def test_one_code_among_thousands_of_levels_is_seen():
+    plain = [str(10_000 + 7 * n) for n in range(3000)]
+    assert kind(strings(*plain)) == "numeric"
+    assert kind(strings(*plain, "00501")) == "id"
+
+
+def test_codes_declared_numeric_are_numbers():
+    column = infer_column(strings("00501", "10115"), "zip", Scope(kinds={"zip": "numeric"}))
+    assert (column.kind, column.parse, column.low, column.high) == ("numeric", PLAIN, 501, 10115)

@@ -127,6 +127,7 @@ def declared() -> pa.Table:
         "unsigned": pa.array([1, 2, 3, 4, 5, 2**64 - 1], pa.uint64()), "text": ["", "NA", "", "a", "07", None],
         "flag": pa.array([None, None, None, None, True, False]), "level": pa.array(list("aabbab")).dictionary_encode(),
         "time": pa.array([None] * 5 + [3], pa.time32("s")), "list": pa.array([None, None, None, [1], [], None]),
+        "whole": pa.array([1, 2, None, 3, 2**60, 2**61]).cast(pa.decimal128(38, 0)), "cents": pa.array([3.3] * 6).cast(pa.decimal128(9, 2)),
         "at": pa.array([0, 1, 2, 3, 4, None], pa.timestamp("s", "Europe/Zurich")), "none": pa.nulls(6)})
 
 
@@ -142,6 +143,30 @@ def test_declared_types_read_like_the_whole(tmp_path, rows):
     (folder / "_hidden.parquet").write_bytes(b"no")
     for name in ("t.parquet", "t.feather", "folder"):
         read_alike(tmp_path / name, tmp_path / "parts" / name, rows)
+
+
+def test_row_labels_of_pandas_are_left_out_like_in_the_whole(tmp_path):
+    frame = pd.DataFrame({"a": range(6), "b": list("xyzxyz")})
+    (tmp_path / "folder").mkdir()
+    for name, rows in (("folder/1.parquet", frame.iloc[[3, 1, 2]]), ("folder/2.parquet", frame), ("t.parquet", frame.iloc[[5, 0, 3]]),
+                       ("named.parquet", frame.iloc[[5, 0, 3]].rename_axis("who"))):
+        rows.to_parquet(tmp_path / name)
+    feather.write_feather(pa.Table.from_pandas(frame.iloc[[4, 2, 5]]), tmp_path / "t.feather")
+    for name, columns in (("folder", ["a", "b"]), ("t.parquet", ["a", "b"]), ("t.feather", ["a", "b"]), ("named.parquet", ["a", "b", "who"])):
+        read_alike(tmp_path / name, tmp_path / "parts" / name, 4)
+        told, found = shards.cut(str(tmp_path / name), None, tmp_path / "more" / name, 4)
+        assert told["columns"] == columns
+        assert [f.code for f in found] == ([] if "who" in columns else ["index-dropped"])
+
+
+@pytest.mark.parametrize("folders", [
+    ["k=01", "k=11"], ["k=1", "k=US"], ["k=1", "k=2"], ["k=1", "k=__HIVE_DEFAULT_PARTITION__"], ["k=1", "other"], ["k=", "k=x"]])
+def test_keys_and_dictionaries_of_parts_read_like_the_whole(tmp_path, folders):
+    words = pa.array(["x", None, "y"])
+    for name, column in zip(folders, (words.dictionary_encode(), words), strict=True):
+        (tmp_path / "t" / name).mkdir(parents=True)
+        parquet.write_table(pa.table({"a": column}), tmp_path / "t" / name / "p.parquet")
+    read_alike(tmp_path / "t", tmp_path / "parts", 2)
 
 
 def test_folders_and_files_that_cannot_be_read_are_refused_alike(tmp_path):

@@ -22,7 +22,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib import csvs, sources
+from lib import csvs, sources, sql
+from lib.cells import Log
 from lib.findings import Refused
 from lib.sources import Dataset, content_md5, mask, read
 from tests.databases import postgresql
@@ -142,6 +143,16 @@ def test_what_becomes_a_number(tmp_path: Path) -> None:
     assert cells(data) == [[1.0, 1000.0, 0.0, np.inf, None], [-2.5, 0.5, 0.5, 1.0, None]]
     assert data.frame["e"].dtype == "float64"
     assert [(f.subject, f.severity) for f in data.findings if f.code == "infinite-values"] == [("d", "warning")]
+
+
+@pytest.mark.parametrize(("column", "said"), [
+    ("950 1.500 12.000 120", "'1.500' read as 1.5"), ("-1.500 +2.250 7", "'-1.500' read as -1.5"), ("950 NA 45.000", "'45.000' read as 45"),
+    ("0.750 1.500 2.250", ""), ("950 1.500 12000", ""), ("950 1.500 1.5", ""), ("950 1200.500", ""), ("950 1500", ""), ("+5 7 NA", ""), ("1.500 1e3", ""),
+    ("1.500 inf", ""), ("1.500 2.2500", ""), ("950 1.234.567", "")])
+def test_a_point_before_three_digits_may_be_the_thousands_sign(tmp_path: Path, column: str, said: str) -> None:
+    data = read(written(tmp_path, "n,w\n" + "".join(f"{cell},a\n" for cell in column.split())))
+    assert [(f.severity, f.subject, f.found) for f in data.findings if f.code == "written-numbers"] == (
+        [("warning", "n", f"{said} (decimal '.'), but '.' could as well be the thousands sign")] if said else [])
 
 
 def test_a_column_that_changes_its_kind_far_down(tmp_path: Path) -> None:
@@ -281,6 +292,35 @@ def test_typed_files(tmp_path: Path, kind: str) -> None:
                     ("binary-values", "raw", "warning"), ("long-integers", "u64", "passed")}
 
 
+@pytest.mark.parametrize("kind", [pa.decimal128(10, 2), pa.decimal256(40, 2), pa.decimal64(10, 2)])
+def test_a_decimal_is_the_number_that_its_digits_say(tmp_path: Path, kind: pa.DataType) -> None:
+    """A cast of 3.30 gives 3.3000000000000003: a model would see another number than in the CSV of the same table."""
+    parquet.write_table(pa.table({"fee": pa.array([Decimal("3.30"), Decimal("-0.07"), None], kind)}), tmp_path / "t.parquet")
+    data = read(str(tmp_path / "t.parquet"))
+    assert cells(data) == [[3.3], [-0.07], [None]]
+    assert cells(read(written(tmp_path, "fee,a\n3.30,1\n-0.07,1\n,1\n")))[0][0] == 3.3
+
+
+def test_whole_decimals_that_a_float_would_round_stay_text(tmp_path: Path) -> None:
+    ids = pa.array([Decimal(2**53 + 1), Decimal(2**53), None], pa.decimal128(38, 0))
+    small, cents = pa.array([Decimal(2**53 - 1), Decimal(1), None], pa.decimal128(38, 0)), ids.cast(pa.decimal128(38, 2))
+    parquet.write_table(pa.table({"id": ids, "small": small, "cents": cents}), tmp_path / "t.parquet")
+    data = read(str(tmp_path / "t.parquet"))
+    assert cells(data) == [["9007199254740993", 2.0**53 - 1, 2.0**53], ["9007199254740992", 1.0, 2.0**53], [None, None, None]]
+    assert [(f.code, f.severity, f.subject) for f in data.findings if f.code == "long-integers"] == [("long-integers", "passed", "id")]
+
+
+@pytest.mark.parametrize(("values", "expected", "said"), [
+    ([Decimal(2**53 + 1), None], ["9007199254740993", None], ["long-integers"]),
+    ([Decimal(-2**53), 1], ["-9007199254740992", "1"], ["long-integers"]),
+    ([Decimal(2**53 - 1), None], [2.0**53 - 1, None], []), ([Decimal("3.30"), Decimal("NaN"), 5.5], [3.3, "nan", 5.5], []),
+    ([Decimal("9007199254740993.50"), None], [9007199254740994.0, None], []), ([2**53 + 1, 1], [2**53 + 1, 1], [])])
+def test_decimals_of_a_database(values: list[object], expected: list[object], said: list[str]) -> None:
+    log = Log()
+    got = [str(v) if v != v else v for v in sql._column("n", values, (), log).to_pylist()]
+    assert (got, [f.code for f in log.findings]) == (expected, said)
+
+
 def test_a_parquet_file_under_another_name_and_an_empty_one(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"a": [1], "b": ["x"]}), tmp_path / "t.csv")
     data = read(str(tmp_path / "t.csv"))
@@ -290,9 +330,34 @@ def test_a_parquet_file_under_another_name_and_an_empty_one(tmp_path: Path) -> N
         read(str(tmp_path / "e.parquet"))
 
 
-def test_a_written_index_stays_visible(tmp_path: Path) -> None:
-    pd.DataFrame({"a": [1, 2]}, index=["x", "y"]).to_parquet(tmp_path / "t.parquet")
-    assert read(str(tmp_path / "t.parquet")).frame.columns.tolist() == ["a", "__index_level_0__"]
+LABELLED = pd.DataFrame({"a": [1, 2]}, index=["x", "y"])
+
+
+def test_row_labels_of_pandas_without_a_name_are_no_column(tmp_path: Path) -> None:
+    LABELLED.to_parquet(tmp_path / "t.parquet")
+    feather.write_feather(pa.Table.from_pandas(LABELLED), tmp_path / "t.feather")
+    for name in ("t.parquet", "t.feather"):
+        data = read(str(tmp_path / name))
+        assert data.frame.to_dict("list") == {"a": [1, 2]}
+        assert [(f.code, f.severity, f.subject, f.found) for f in data.findings] == [
+            ("index-dropped", "passed", "__index_level_0__", "row labels of pandas without a name; not read")]
+
+
+def test_named_row_labels_and_columns_that_only_look_like_labels_stay(tmp_path: Path) -> None:
+    LABELLED.rename_axis("who").to_parquet(tmp_path / "named.parquet")
+    parquet.write_table(pa.table({"a": [1], "__index_level_0__": [2]}), tmp_path / "own.parquet")
+    LABELLED.reset_index(drop=True).to_parquet(tmp_path / "plain.parquet")
+    for name, columns in (("named", ["a", "who"]), ("own", ["a", "__index_level_0__"]), ("plain", ["a"])):
+        data = read(str(tmp_path / f"{name}.parquet"))
+        assert (data.frame.columns.tolist(), codes(data)) == (columns, {})
+
+
+def test_row_labels_of_parts_are_left_out_of_each(tmp_path: Path) -> None:
+    LABELLED.to_parquet(tmp_path / "1.parquet")
+    LABELLED.reset_index(drop=True).to_parquet(tmp_path / "2.parquet")
+    data = read(str(tmp_path))
+    assert data.frame.to_dict("list") == {"a": [1, 2, 1, 2]}
+    assert [f.code for f in data.findings] == ["index-dropped"]
 
 
 def test_folder_of_parts(tmp_path: Path) -> None:
@@ -310,6 +375,29 @@ def test_folder_of_parts(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"a": ["word"], "b": ["z"]}), tmp_path / "year=2024" / "p3.parquet")
     with pytest.raises(Refused, match=r"parts-differ.*parts of different types"):
         read(str(tmp_path))
+
+
+def parts(folder: Path, tables: dict[str, dict[str, object]]) -> str:
+    for name, columns in tables.items():
+        (folder / name).mkdir(parents=True)
+        parquet.write_table(pa.table(columns), folder / name / "p.parquet")
+    return str(folder)
+
+
+@pytest.mark.parametrize(("folders", "expected"), [
+    (["k=01", "k=09", "k=10"], ["01", "09", "10"]), (["k=1", "k=US"], ["1", "US"]), (["k=1", "k=12"], [1, 12]),
+    (["k=-3", "k=0"], [-3, 0]), (["k=-0", "k=1"], ["-0", "1"]), (["k=1", "k=__HIVE_DEFAULT_PARTITION__"], [1, None]),
+    (["k=a%20b", "k=__HIVE_DEFAULT_PARTITION__"], [None, "a b"]), (["k=1", "k=12345678901234567890"], ["1", "12345678901234567890"]),
+    (["k=", "k=1"], [None, "1"]), (["k=٣", "k=4"], ["4", "٣"])])
+def test_the_type_of_a_key_is_decided_over_all_parts(tmp_path: Path, folders: list[str], expected: list[object]) -> None:
+    data = read(parts(tmp_path / "t", {name: {"a": [1.5]} for name in folders}))
+    assert [row[1] for row in cells(data)] == expected
+
+
+def test_parts_of_dictionaries_and_of_plain_text_are_one_table(tmp_path: Path) -> None:
+    words = pa.array(["x", None])
+    data = read(parts(tmp_path / "t", {"1": {"a": words.dictionary_encode()}, "2": {"a": words}, "3": {"a": words.cast(pa.large_string()).dictionary_encode()}}))
+    assert [row[0] for row in cells(data)] == ["x", None] * 3
 
 
 # The web
