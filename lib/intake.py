@@ -23,6 +23,7 @@ from lib.scope import Scope, from_mapping, place_data, read_scope
 from lib.sources import Dataset, mask, read
 from lib.splits import ALWAYS_TRAIN, HOLDOUT, HOLDOUT_SHARE, default_folds, join_groups, split_rows
 from lib.target import Target, read_target
+from lib.values import DATE_FORMATS
 from lib.versions import ensure, fetch, revision
 
 BUNDLED = "data/churn.toml"
@@ -231,9 +232,10 @@ def _unreadable_kinds(frame: pd.DataFrame, scope: Scope, schema: Schema) -> list
         if column.name in scope.kinds and present:
             unreadable = sum(map(len, conform_column(frame[column.name], column)[1]))
             if unreadable == present:
+                spelt = f" ({', '.join(rule['format'] for rule in DATE_FORMATS)})" if column.kind == "date" else ""
                 found.append(Finding(
                     "kind-unreadable", ERROR, column.name, f"{present:,} cells, none of which reads so",
-                    f"{column.kind} values, as [columns.kinds] says", "correct that line of the scope"))
+                    f"{column.kind} values{spelt}, as [columns.kinds] says", "correct that line of the scope"))
     return found
 
 

@@ -88,6 +88,12 @@ def test_both_rare_classes_and_both_faults_of_a_group_column_are_told():
     assert len(found) == len(set(found))
 
 
+def test_a_declared_date_that_no_rule_reads_names_the_known_spellings():
+    frame = pd.DataFrame({"when": pd.Series(["Q1 2024", "Q2 2024"] * 100, dtype="str"), "a": np.arange(200) % 7, "y": [0, 1] * 100})
+    with pytest.raises(Refused, match=r"kind-unreadable \[when\](.|\n)*date values \(%Y-%m-%d, ISO8601, .*%d\.%m\.%y\)"):
+        validate(frame, Scope(target="y", kinds={"when": "date"}), [], 0)
+
+
 def rows(values, y):
     frame = pd.DataFrame({"x": values, "y": y})
     scope = Scope(target="y")
