@@ -229,7 +229,7 @@ def _sentinels(name: str, column: Column, log: Log) -> Column:
             log.note(WARNING, "sentinel-suspected", name,
                      f"{code} in {pc.sum(hit).as_py():,} cells, the others from {span}",
                      "an empty cell where a value is missing",
-                     f"if {code} means missing, pass it as a missing marker")
+                     f"if {code} means missing, leave such cells empty in the source")
     return column
 
 
@@ -250,7 +250,7 @@ def _summary(log: Log) -> list[Finding]:
             found.append(Finding("missing-empty", PASSED, "table", f"{where} are empty; read as missing"))
         elif doubtful:
             found.append(Finding("missing-marker", WARNING, "table", said, "empty cells for missing values",
-                                 f"if {marker!r} is a real category, keep it as a value"))
+                                 f"if it is a real category, give it another name in the source"))
         else:
             found.append(Finding("missing-marker", PASSED, "table", said))
     if log.stripped:

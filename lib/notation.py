@@ -37,7 +37,7 @@ def check_missing_words(ctx: Context) -> list[Finding]:
             cells = int(ctx.typed[column.name].isin(words).sum())
             text = f"{cells:,} cells {listed([shown(w) for w in words])}, taken for levels"
             found.append(Finding("missing-words", WARNING, column.name, text, "empty cells where a value is missing",
-                                 "if it means missing, pass it as a missing marker"))
+                                 "if it means missing, leave such cells empty in the source"))
     return found
 
 
@@ -95,7 +95,7 @@ def check_number_codes(ctx: Context) -> list[Finding]:
             if n > 1 and len(rest) and (rest.max() <= code / 2 if code > 0 else rest.min() >= code / 2):
                 found.append(Finding("sentinel-suspected", WARNING, column.name, f"{code} in {n:,} cells, the others "
                                      f"from {rest.min():g} to {rest.max():g}", "an empty cell where a value is missing",
-                                     f"if {code} means missing, pass it as a missing marker"))
+                                     f"if {code} means missing, leave such cells empty in the source"))
     return found
 
 
@@ -134,5 +134,5 @@ def check_date_codes(ctx: Context) -> list[Finding]:
             if len(others) and (others - stamp).dt.days.abs().min() >= FAR:
                 found.append(Finding("date-sentinel", WARNING, column.name, f"{stamp:%Y-%m-%d} in {cells:,} cells, a "
                                      "year or more from all others", "an empty cell where no date is known",
-                                     "if it stands for missing, pass it as a missing marker"))
+                                     "if it stands for missing, leave such cells empty in the source"))
     return found
