@@ -250,7 +250,7 @@ def _summary(log: Log) -> list[Finding]:
             found.append(Finding("missing-empty", PASSED, "table", f"{where} are empty; read as missing"))
         elif doubtful:
             found.append(Finding("missing-marker", WARNING, "table", said, "empty cells for missing values",
-                                 f"if it is a real category, give it another name in the source"))
+                                 "if it is a real category, give it another name in the source"))
         else:
             found.append(Finding("missing-marker", PASSED, "table", said))
     if log.stripped:
