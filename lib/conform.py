@@ -69,8 +69,10 @@ def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
     writes the dates of Parquet files and databases, whatever the table was that the model learnt from.
     """
     form = parse.get("format", "")
+    if "%" not in form:
+        return values
     iso = values.astype("str").str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?").fillna(False).astype(bool)
-    if "%" not in form or not iso.any():
+    if not iso.any():
         return values
     return values.mask(iso, pd.to_datetime(values[iso], format="ISO8601").dt.strftime(form).reindex(values.index))
 

@@ -63,8 +63,8 @@ def drift_table(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[s
     the reference or levels, and missing); distance, 0 to 1: of numbers the KS distance or the difference of missing
     shares, whichever is larger, of levels the total variation; weight, the column's share of the positive
     `importance`; stake, weight x distance, which ranks columns and forecasts no loss; drifted; judged.
-    `asked`: share of the model's columns of which the importance is known; as these are the ones that matter most, the
-    weights are then at least so much smaller than their shares.
+    `asked`: share of the model's columns of which the importance is known. Weights are multiplied by it: as these
+    columns matter most, none is then said to matter more than it does.
     Below `MIN_ROWS` rows judged is False and p, q are None. Without rows on a side psi, distance and shares are None.
     """
     weights = _weights(importance, asked)

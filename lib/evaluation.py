@@ -116,8 +116,9 @@ def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed:
     from joblib import Parallel, delayed
     from sklearn.metrics import roc_auc_score
 
-    cells, most = MOST_PREDICTED // max(1, len(columns)), min(most, len(y))  # cells: columns asked x repeats x rows
-    most, repeats = (most, repeats) if cells >= len(columns) * repeats * most else (min(most, FEW_ROWS), FEW_REPEATS)
+    most, cells = min(most, len(y)), MOST_PREDICTED // max(1, len(columns))  # cells: columns asked x repeats x rows
+    if len(columns) * repeats * most > cells:
+        most, repeats = min(most, FEW_ROWS), min(repeats, FEW_REPEATS)
     rows = subsample(np.arange(len(y)), y, most, seed)
     typed, y = typed.iloc[rows], y[rows]
     answers = predict(typed)

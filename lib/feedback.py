@@ -100,10 +100,12 @@ def _moment(value: Any) -> datetime | bool | None:
     if value is None or value != value or value == "":
         return None
     try:
-        text = "" if isinstance(value, datetime) else str(value).strip()
-        when = value if isinstance(value, datetime) else datetime.fromisoformat(text)
-        is_stamp = isinstance(value, pd.Timestamp) and value.tzinfo is None  # a table's dates
-        day = value == value.normalize() if is_stamp else 0 < len(text) <= len("2026-05-01")
+        if isinstance(value, datetime):
+            when = value
+            day = isinstance(value, pd.Timestamp) and value.tzinfo is None and value == value.normalize()  # of a table
+        else:
+            text = str(value).strip()
+            when, day = datetime.fromisoformat(text), len(text) <= len("2026-05-01")
         if day:
             when = datetime(when.year, when.month, when.day, 23, 59, 59, 999_999, tzinfo=when.tzinfo)
         return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when

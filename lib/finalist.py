@@ -85,10 +85,10 @@ def refit(bundle: Bundle, digest: str, candidates: Sequence[dict[str, Any]], oof
     as `lib.refit.fit_final`.
     """
     whole = np.where(place == HOLDOUT, TRAIN_ONLY, place)
-    pipeline, members, _ = _fitted(candidates, oof, typed, y, whole, bundle.schema, weights, fits,
-                                   len(training_rows(place)), seed=seed, **options)
-    told = {"rows": max(member["rows_fitted"] for member in members), "members": members, "judged_sha256": digest}
-    return Bundle(pipeline, bundle.schema, {**bundle.about, "refit": told})
+    pipeline, told, _ = _fitted(candidates, oof, typed, y, whole, bundle.schema, weights, fits,
+                                len(training_rows(place)), seed=seed, **options)
+    again = {"rows": max(member["rows_fitted"] for member in told), "members": told, "judged_sha256": digest}
+    return Bundle(pipeline, bundle.schema, {**bundle.about, "refit": again})
 
 
 def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray,

@@ -32,14 +32,13 @@ class Fold:
 def encode_folds(style: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, seed: int,
                  extra: Extra | None = None, max_rows: int | None = None) -> Iterable[Fold]:
     """Each fold with its own plan and encoder, both learnt from its training part alone."""
-    for number in range(int(place.max()) + 1):
-        yield encode_fold(style, number, typed, y, place, schema, seed, extra, max_rows)
+    for number, (train, valid) in enumerate(fold_rows(place)):
+        yield encode_fold(style, number, train, valid, typed, y, schema, seed, extra, max_rows)
 
 
-def encode_fold(style: str, number: int, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
-                seed: int, extra: Extra | None = None, max_rows: int | None = None) -> Fold:
-    """The fold of this number."""
-    train, valid = list(fold_rows(place))[number]
+def encode_fold(style: str, number: int, train: np.ndarray, valid: np.ndarray, typed: pd.DataFrame, y: np.ndarray,
+                schema: Schema, seed: int, extra: Extra | None = None, max_rows: int | None = None) -> Fold:
+    """The fold of this number, of these training and validation rows (positions)."""
     rows, labels = fitted_rows(typed.iloc[train], y[train], extra, number, max_rows, seed)
     train_x, encode, types = encode_training(style, rows, labels, schema, seed)
     return Fold(train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types)

@@ -25,9 +25,9 @@ from lib.values import (
 
 ENOUGH = 0.95  # share of non-missing cells that must parse for a text column to count as numbers or dates
 MIN_ROWS_FOR_ID = 50
-# "customer_id", "customerId" and "ROW", but not "paid" or "grid".
 # What `lib.cells` keeps as text though it reads as a number: 00501, and whole numbers that may reach 2**53.
 _CODE, _LONG = r"[+-]?0\d+(\.\d*)?", r"[+-]?\d{16,}"
+# "customer_id", "customerId" and "ROW", but not "paid" or "grid".
 _ID_NAME = re.compile(r"(?i:(^|[_\s\-.])(id|uuid|guid|key|index|idx|row_?number|row)$)|[a-z]I[Dd]$")
 
 

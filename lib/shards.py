@@ -45,9 +45,8 @@ def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple
     """(what was cut, findings of the reading); `folder` is made, and removed again where the source is refused.
 
     What was cut is JSON-ready: folder, source and md5 (as `lib.sources.Dataset`), key (of the rows in their order: a
-    database may give the same ones in another), rows, columns, texts (whether it is
-    a CSV), words (those of its columns that are no numbers), parts [rows of each]. Raises `Refused` as
-    `lib.sources.read`.
+    database may give the same ones in another), rows, columns, texts (whether it is a CSV), words (those of its columns
+    that are no numbers), parts [rows of each]. Raises `Refused` as `lib.sources.read`.
     """
     stream = open_stream(source, query)
     evidence, parts, columns, long = Evidence(stream.texts), list[int](), list[str](), dict[str, pa.ChunkedArray]()
@@ -68,8 +67,8 @@ def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple
         discard(folder)
         raise
     return {"folder": str(folder), "source": stream.source, "md5": stream.md5, "key": stream.key, "rows": sum(parts),
-            "columns": columns,
-            "texts": stream.texts, "words": evidence.words() if stream.texts else [], "parts": parts}, stream.findings
+            "columns": columns, "texts": stream.texts, "words": evidence.words() if stream.texts else [],
+            "parts": parts}, stream.findings
 
 
 def read_part(told: Mapping[str, Any], number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -18,13 +18,15 @@ def due(reports: Sequence[Mapping[str, Any]], now: datetime, last_challenge: dat
     single bad window may be chance or one odd week; one that is over says nothing of today.
 
     >>> from datetime import datetime as t
-    >>> bad, good = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
-    >>> [due(w, t(2026, 1, 1))["retrain"] for w in ([bad, bad], [bad, good], [good, bad], [bad, good, bad], [])]
+    >>> def days(*bad):
+    ...     return [{"start": f"2026-01-{n:02}", "end": f"2026-01-{n + 1:02}", "bad": b, "reasons": ["x"] * b}
+    ...             for n, b in enumerate(bad, 1)]
+    >>> [due(days(*bad), t(2026, 1, 9))["retrain"] for bad in ((1, 1), (1, 0), (0, 1), (1, 0, 1), ())]
     [True, False, False, True, False]
     """
     recent: list[Mapping[str, Any]] = []
     for report in reversed(reports):  # windows of other lengths may overlap: the same days count once
-        if not recent or "end" not in report or report["end"] <= recent[0]["start"]:
+        if not recent or report["end"] <= recent[0]["start"]:
             recent.insert(0, report)
     recent = recent[-of:]
     bad = [report for report in recent if report["bad"]]

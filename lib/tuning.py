@@ -13,7 +13,7 @@ import pandas as pd
 from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
 from lib.device import place as place_on
 from lib.features import encodings
-from lib.folds import Extra, Fold, encode_fold, encode_folds, fitted_rows
+from lib.folds import Extra, Fold, encode_fold, encode_folds
 from lib.refit import bag_size
 from lib.schema import Schema
 from lib.settings import TRIALS
@@ -222,11 +222,10 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
     imports, and taken as linear in the rows. Small tables are not measured, unless they are wide.
     """
     probe, count = 2000, int(place.max()) + 1
-    number, train = max(enumerate(rows for rows, _ in fold_rows(place)), key=lambda fold: len(fold[1]))
+    number, (train, valid) = max(enumerate(fold_rows(place)), key=lambda fold: len(fold[1][0]))
     whole = len(train)
     if extra is not None:  # a fit of so many rows may have as many drawn ones
-        drawn = len(fitted_rows(typed.iloc[train], y[train], extra, number, None, seed)[1]) - whole
-        whole = max(whole, (whole + drawn) // 2)
+        whole = max(whole, (whole + len(extra(typed.iloc[train], y[train], number)[1])) // 2)
     if whole <= 2 * probe and (whole < FEW or whole * typed.shape[1] <= SMALL_CELLS):
         return cap
     probe = min(probe, whole // 2)
@@ -234,7 +233,7 @@ def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place
 
     def took(rows: int) -> float:
         began = time.monotonic()
-        fold = encode_fold(style, number, typed, y, place, schema, seed, extra, rows)
+        fold = encode_fold(style, number, train, valid, typed, y, schema, seed, extra, rows)
         _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads, device)
         return time.monotonic() - began
 

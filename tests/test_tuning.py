@@ -459,9 +459,9 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
     """Folds in time order: the first has the fewest rows. 5,000 rows are drawn for each."""
     asked = []
 
-    def fold(style, number, typed, y, place, schema, seed, extra=None, max_rows=None):
+    def fold(style, number, train, valid, typed, y, schema, seed, extra=None, max_rows=None):
         asked.append((number, extra, max_rows))
-        return encode_fold(style, number, typed, y, place, schema, seed, extra, max_rows)
+        return encode_fold(style, number, train, valid, typed, y, schema, seed, extra, max_rows)
 
     monkeypatch.setattr(tuning, "encode_fold", fold)
     y = np.tile([0, 1], 3000).astype("int8")
