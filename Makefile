@@ -37,25 +37,26 @@ check: $(READY) database browser  ## linter, types, then the whole test suite
 	$(BIN)/python -m pytest
 
 bench: $(READY) browser  ## measure orchestration, imports and the app; prints tables
-	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench_app
-	$(BIN)/python -m tests.bench_scoring
-	$(BIN)/python -m tests.bench_api
-	$(BIN)/python -m tests.bench_batch
+	$(BIN)/python -m tests.bench.flow
+	$(BIN)/python -m tests.bench.app
+	$(BIN)/python -m tests.bench.scoring
+	$(BIN)/python -m tests.bench.api
+	$(BIN)/python -m tests.bench.batch
 
 bench-scale: $(READY)  ## one run for 10,000, 100,000 and 1,000,000 generated rows: wall, memory, bytes, ROC AUC
-	$(BIN)/python -m tests.bench_scale
+	$(BIN)/python -m tests.bench.scale
 
 bench-quality: $(READY)  ## held-out ROC AUC against FLAML and AutoGluon for the same seconds; takes hours
-	$(BIN)/python -m tests.bench_quality $(if $(TABLES),--tables $(TABLES))
+	$(BIN)/python -m tests.bench.quality $(if $(TABLES),--tables $(TABLES))
 
 install: $(READY)  ## only the virtual environment
-$(READY): requirements.txt
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "expected Python 3.11 or newer, found $$($(PYTHON) --version); to do: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
 lock: $(READY)  ## compile requirements.in to the pinned requirements.txt

@@ -14,20 +14,31 @@ import bootstrap  # isort: skip  # sets the import path and Metaflow's settings;
 
 def main() -> int:
     """Run the simulation and print its timeline; exit code 1 where a part of it failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="", help="a table to split into past and future; default: the bundled one")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", default="", help="a table to split into past and future; default: the bundled one"
+    )
     parser.add_argument("--target", default="")
     parser.add_argument("--positive", default="")
     parser.add_argument("--id-columns", default="")
     parser.add_argument("--drop", default="")
-    parser.add_argument("--folder", default=str(bootstrap.ROOT / "build" / "demo"), help="emptied first")
+    parser.add_argument(
+        "--folder", default=str(bootstrap.ROOT / "build" / "demo"), help="emptied first"
+    )
     parser.add_argument("--rows", type=int, default=3000, help="cases a month")
-    parser.add_argument("--share", type=float, default=0.5, help="of the cases that the change of month four affects")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.5,
+        help="of the cases that the change of month four affects",
+    )
     parser.add_argument("--trials", type=int, default=3, help="trials of each algorithm")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    from lib import simulation
-    from lib.findings import Refused
+    from fivefold.core.findings import Refused
+    from fivefold.lifecycle import simulation
 
     try:
         return simulation.run(bootstrap.ROOT, Path(options.folder), options)

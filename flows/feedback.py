@@ -12,17 +12,23 @@ import bootstrap  # noqa: F401  # isort: skip  # sets the import path and Metafl
 
 def main() -> int:
     """Record the labels; exit code 1 with all reasons where they cannot be used."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL")
     parser.add_argument("--query", default="", help="SELECT or table name, for a database URL")
-    parser.add_argument("--problem", default="", help="name of the problem; default: the one promoted last")
-    parser.add_argument("--who", default=getpass.getuser(), help="who gives them; default: the user of this machine")
+    parser.add_argument(
+        "--problem", default="", help="name of the problem; default: the one promoted last"
+    )
+    parser.add_argument(
+        "--who", default=getpass.getuser(), help="who gives them; default: the user of this machine"
+    )
     options = parser.parse_args()
-    from lib import feedback_stages
-    from lib.findings import Refused
+    from fivefold.core.findings import Refused
+    from fivefold.serving import label_steps
 
     try:
-        print(feedback_stages.take(options.data, options.query, options.problem, options.who))
+        print(label_steps.take(options.data, options.query, options.problem, options.who))
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1

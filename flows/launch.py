@@ -11,7 +11,7 @@ from metaflow import current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.plugins.cards import card_datastore
 
-from lib.findings import Refused
+from fivefold.core.findings import Refused
 
 
 def keep_cards_beside_runs() -> None:
@@ -51,21 +51,28 @@ def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
     `flags`: options that may stand without a value, which Metaflow does not know; they mean true.
     """
     sys.argv = [f"{word}=true" if word in flags else word for word in sys.argv]
-    if {"run", "resume"} & set(sys.argv):  # a terminated scheduler ends its tasks and says how to go on, as by Ctrl-C
+    if {"run", "resume"} & set(
+        sys.argv
+    ):  # a terminated scheduler ends its tasks and says how to go on, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         flow()
     except SystemExit as end:
         run_id = getattr(current, "run_id", None)
         if run_id and {"run", "resume"} & set(sys.argv):
-            print(_how_to_go_on(run_id) if end.code else _closing(f"{current.flow_name}/{run_id}"), flush=True)
+            print(
+                _how_to_go_on(run_id) if end.code else _closing(f"{current.flow_name}/{run_id}"),
+                flush=True,
+            )
         raise
 
 
 def _how_to_go_on(run_id: str) -> str:
-    return ("\nNothing finished is lost. After a kill or a mended fault, go on with\n"
-            f"    python {_shown(sys.argv[0])} resume --origin-run-id {run_id}\n"
-            "Resuming keeps options and scope as they were; to change those, start with `run` again.")
+    return (
+        "\nNothing finished is lost. After a kill or a mended fault, go on with\n"
+        f"    python {_shown(sys.argv[0])} resume --origin-run-id {run_id}\n"
+        "Resuming keeps options and scope as they were; to change those, start with `run` again."
+    )
 
 
 def _closing(pathspec: str) -> str:

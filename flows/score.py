@@ -7,47 +7,85 @@ import shutil
 import sys
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
-import cards_score
+from cards import score as cards_score
 from launch import launch, plainly
 from metaflow import FlowSpec, Parameter, card, current, package_sources, retry, step
 
-KEPT = ("model", "bundle", "bundle_sha256", "line", "why", "threshold", "place", "parts", "source", "findings")
+KEPT = (
+    "model",
+    "bundle",
+    "bundle_sha256",
+    "line",
+    "why",
+    "threshold",
+    "place",
+    "parts",
+    "source",
+    "findings",
+)
 
 
-@package_sources("../lib", suffixes=[".py"])
+@package_sources("../lib/fivefold", suffixes=[".py"])
 class ScoreFlow(FlowSpec):
     """Probability, decision and warnings for every row; rows that cannot be scored come back with the reason.
 
     The table is cut into shards, which are scored side by side, so that it may be larger than memory.
     """
 
-    data = Parameter("data", required=True, help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL")
+    data = Parameter(
+        "data", required=True, help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL"
+    )
     query = Parameter("query", default="", help="SELECT or table name, for a database URL")
     out = Parameter("out", default="scored.csv", help="CSV or Parquet file to write")
-    train_run = Parameter("train-run", default="", help="Training run whose model scores (also --run-id); default: the "
-                          "promoted model, else the latest finished run")
-    problem = Parameter("problem", default="", help="Name of the problem whose promoted model scores; default: the one "
-                        "promoted last")
-    shard_rows = Parameter("shard-rows", default=100_000, help="Rows that are in memory at a time, in each task")
+    train_run = Parameter(
+        "train-run",
+        default="",
+        help="Training run whose model scores (also --run-id); default: the "
+        "promoted model, else the latest finished run",
+    )
+    problem = Parameter(
+        "problem",
+        default="",
+        help="Name of the problem whose promoted model scores; default: the one promoted last",
+    )
+    shard_rows = Parameter(
+        "shard-rows", default=100_000, help="Rows that are in memory at a time, in each task"
+    )
     record = Parameter("record", default=True, help="False: leave the rows out of the journal")
 
     @plainly
     @step
     def start(self):
         """Choose the model, cut the table, and see that it fits and that the result can be written."""
-        from lib import score_stages, scoring, shards
+        from fivefold.serving import result_files, shards, steps
 
-        out = scoring.check_out(self.out).absolute()
-        chosen = score_stages.choose(self.train_run, self.record, self.problem)
-        self.model, self.why, self.line, self.place = chosen["model"], chosen["why"], chosen["line"], str(out)
+        out = result_files.check_out(self.out).absolute()
+        chosen = steps.choose(self.train_run, self.record, self.problem)
+        self.model, self.why, self.line, self.place = (
+            chosen["model"],
+            chosen["why"],
+            chosen["line"],
+            str(out),
+        )
         self.bundle, self.bundle_sha256 = chosen["bundle"], chosen["sha256"]
-        schema, about = score_stages.contract(self.bundle, self.bundle_sha256)
+        schema, about = steps.contract(self.bundle, self.bundle_sha256)
         self.threshold = self.line["threshold"] if self.line else about["threshold"]["value"]
-        self.parts, self.findings = score_stages.prepare(self.data, self.query, out, current.run_id, self.shard_rows,
-                                                         schema, current.origin_run_id)
+        self.parts, self.findings = steps.prepare(
+            self.data,
+            self.query,
+            out,
+            current.run_id,
+            self.shard_rows,
+            schema,
+            current.origin_run_id,
+        )
         self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}
-        self.shards = shards.groups(len(self.parts["parts"]), min(score_stages.MOST, 2 * bootstrap.workers()))
-        print(f"{self.parts['rows']:,} rows in {len(self.parts['parts'])} parts for {self.model} ({self.why})")
+        self.shards = shards.groups(
+            len(self.parts["parts"]), min(steps.MOST, 2 * bootstrap.workers())
+        )
+        print(
+            f"{self.parts['rows']:,} rows in {len(self.parts['parts'])} parts for {self.model} ({self.why})"
+        )
         self.next(self.score, foreach="shards")
 
     @retry(times=1, minutes_between_retries=0)
@@ -55,10 +93,17 @@ class ScoreFlow(FlowSpec):
     @step
     def score(self):
         """Score the parts of one shard and keep them in the journal."""
-        from lib import score_stages
+        from fivefold.serving import steps
 
-        self.tallies = score_stages.score(self.parts, self.input, self.bundle, self.bundle_sha256, self.line,
-                                          self.place, self.record)
+        self.tallies = steps.score(
+            self.parts,
+            self.input,
+            self.bundle,
+            self.bundle_sha256,
+            self.line,
+            self.place,
+            self.record,
+        )
         self.next(self.join)
 
     @plainly
@@ -66,14 +111,27 @@ class ScoreFlow(FlowSpec):
     @step
     def join(self, inputs):
         """Write one file, with the rows in the order of the table."""
-        from lib import score_stages
+        from fivefold.serving import steps
 
         self.merge_artifacts(inputs, include=list(KEPT))
-        self.tally = score_stages.gather(self.parts, [told for one in inputs for told in one.tallies], self.place)
-        self.closing = score_stages.closing(self.tally, self.model, self.why, self.out)
-        current.card["scored"].extend(cards_score.scored_components(self.tally, {
-            **self.source, "written to": self.place, "model": self.model, "chosen": self.why,
-            "threshold": f"{self.threshold:.6g}", "bundle": self.bundle_sha256}, self.threshold))
+        self.tally = steps.gather(
+            self.parts, [told for one in inputs for told in one.tallies], self.place
+        )
+        self.closing = steps.closing(self.tally, self.model, self.why, self.out)
+        current.card["scored"].extend(
+            cards_score.scored_components(
+                self.tally,
+                {
+                    **self.source,
+                    "written to": self.place,
+                    "model": self.model,
+                    "chosen": self.why,
+                    "threshold": f"{self.threshold:.6g}",
+                    "bundle": self.bundle_sha256,
+                },
+                self.threshold,
+            )
+        )
         self.next(self.end)
 
     @step
@@ -85,6 +143,8 @@ class ScoreFlow(FlowSpec):
 
 
 if __name__ == "__main__":
-    if "run" in sys.argv:  # Metaflow keeps the name --run-id for itself; `resume --run-id` stays its own
+    if (
+        "run" in sys.argv
+    ):  # Metaflow keeps the name --run-id for itself; `resume --run-id` stays its own
         sys.argv = [re.sub("^--run-id(?==|$)", "--train-run", word) for word in sys.argv]
     launch(ScoreFlow)

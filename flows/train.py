@@ -1,65 +1,137 @@
 """TrainFlow: from a table to a chosen, recorded model. `python flows/train.py run --help` lists the options."""
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
-import cards
+from cards import train as cards
+from cards.live import Live
 from launch import launch, plainly
-from live import Live
-from metaflow import Config, FlowSpec, Parameter, card, catch, current, package_sources, retry, step, timeout
+from metaflow import (
+    Config,
+    FlowSpec,
+    Parameter,
+    card,
+    catch,
+    current,
+    package_sources,
+    retry,
+    step,
+    timeout,
+)
 
-OPTIONS = ("data", "query", "target", "positive", "id_columns", "drop", "data_rev", "trials", "budget", "folds", "seed",
-           "threads", "synthetic_rows", "serve", "refit", "device", "with_feedback")
+OPTIONS = (
+    "data",
+    "query",
+    "target",
+    "positive",
+    "id_columns",
+    "drop",
+    "data_rev",
+    "trials",
+    "budget",
+    "folds",
+    "seed",
+    "threads",
+    "synthetic_rows",
+    "serve",
+    "refit",
+    "device",
+    "with_feedback",
+)
 
 
-@package_sources("../lib", suffixes=[".py"])
+@package_sources("../lib/fivefold", suffixes=[".py"])
 class TrainFlow(FlowSpec):
     """Train, tune and compare five algorithms on one table, and record the best by ROC AUC."""
 
-    scope = Config("scope", default_value="", parser="lib.scope.loads", help="TOML file: the business problem")
-    data = Parameter("data", default="", help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL")
+    scope = Config(
+        "scope",
+        default_value="",
+        parser="fivefold.core.scope.loads",
+        help="TOML file: the business problem",
+    )
+    data = Parameter(
+        "data", default="", help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL"
+    )
     query = Parameter("query", default="", help="SELECT or table name, for a database URL")
     target = Parameter("target", default="", help="Column to predict")
     positive = Parameter("positive", default="", help="Label of the event to predict")
-    id_columns = Parameter("id-columns", default="", help="Comma-separated columns that identify rows")
+    id_columns = Parameter(
+        "id-columns", default="", help="Comma-separated columns that identify rows"
+    )
     drop = Parameter("drop", default="", help="Comma-separated columns to leave out")
     data_rev = Parameter("data-rev", default="", help="DVC/Git revision of the data to train on")
-    trials = Parameter("trials", default=bootstrap.TRIALS, help="Trials per algorithm (reproducible)")
-    budget = Parameter("budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit")
-    folds = Parameter("folds", default=0, help="Folds of the cross-validation; 0: 5, or 3 on more than 62,500 rows")
+    trials = Parameter(
+        "trials", default=bootstrap.TRIALS, help="Trials per algorithm (reproducible)"
+    )
+    budget = Parameter(
+        "budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit"
+    )
+    folds = Parameter(
+        "folds",
+        default=0,
+        help="Folds of the cross-validation; 0: 5, or 3 on more than 62,500 rows",
+    )
     seed = Parameter("seed", default=0, help="Seed of everything random")
     threads = Parameter("threads", default=1, help="Threads of one arm")
-    serve = Parameter("serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain")
-    refit = Parameter("refit", default="auto", help="Serve the model fitted once more with the held-out rows: yes, no, "
-                      "or auto: under a budget, on tables of up to 50,000 rows")
-    device = Parameter("device", default="cpu", help="cuda: boosted models on a GPU, where there is one")
-    with_feedback = Parameter("with-feedback", default=False, type=bool, help="Learn also from labelled predictions")
-    synthetic_rows = Parameter("synthetic-rows", default=0, help="Drawn rows added to each training fold")
-    mlflow_uri = Parameter("mlflow-uri", default="", help="MLflow server; default: MLFLOW_TRACKING_URI or SQLite")
+    serve = Parameter(
+        "serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain"
+    )
+    refit = Parameter(
+        "refit",
+        default="auto",
+        help="Serve the model fitted once more with the held-out rows: yes, no, "
+        "or auto: under a budget, on tables of up to 50,000 rows",
+    )
+    device = Parameter(
+        "device", default="cpu", help="cuda: boosted models on a GPU, where there is one"
+    )
+    with_feedback = Parameter(
+        "with-feedback", default=False, type=bool, help="Learn also from labelled predictions"
+    )
+    synthetic_rows = Parameter(
+        "synthetic-rows", default=0, help="Drawn rows added to each training fold"
+    )
+    mlflow_uri = Parameter(
+        "mlflow-uri", default="", help="MLflow server; default: MLFLOW_TRACKING_URI or SQLite"
+    )
 
     @plainly
     @step
     def start(self):
         """Data collection: read the table and note where it came from."""
-        from lib import intake, stages
+        from fivefold.core.clock import now
+        from fivefold.training import intake, steps
 
-        self.first_run_id, self.started, self.user = current.run_id, stages.now(), current.username
+        self.first_run_id, self.started, self.user = current.run_id, now(), current.username
         self.options = {name: getattr(self, name) for name in OPTIONS}
         intake.check_options(self.options)
-        scope = intake.resolve_scope(self.scope.to_dict(), bootstrap.ROOT, bootstrap.SCOPE_FOLDER, data=self.data,
-                                     query=self.query, target=self.target, positive=self.positive,
-                                     ids=self.id_columns, drop=self.drop)
-        self.problem, self.table, self.source, self.findings = stages.collect(
-            scope, bootstrap.ROOT, self.data_rev, self.budget)
-        self.table, self.source, self.findings, self.origin = stages.take_feedback(
-            self.table, self.problem, self.source, self.findings, self.with_feedback)
+        scope = intake.resolve_scope(
+            self.scope.to_dict(),
+            bootstrap.ROOT,
+            bootstrap.SCOPE_FOLDER,
+            data=self.data,
+            query=self.query,
+            target=self.target,
+            positive=self.positive,
+            ids=self.id_columns,
+            drop=self.drop,
+        )
+        self.problem, self.table, self.source, self.findings = steps.collect(
+            scope, bootstrap.ROOT, self.data_rev, self.budget
+        )
+        self.table, self.source, self.findings, self.origin = steps.take_feedback(
+            self.table, self.problem, self.source, self.findings, self.with_feedback
+        )
         self.next(self.validate)
 
     @plainly
     @step
     def validate(self):
         """Refuse what cannot be trained on, naming all reasons at once."""
-        from lib import stages
+        from fivefold.training import steps
 
-        self.findings, self.labels, self.whole = stages.validate(self.table, self.problem, self.findings, self.seed)
+        self.findings, self.labels, self.whole = steps.validate(
+            self.table, self.problem, self.findings, self.seed
+        )
         self.next(self.eda)
 
     @plainly
@@ -67,11 +139,21 @@ class TrainFlow(FlowSpec):
     @step
     def eda(self):
         """Report on the whole table. Nothing computed here steers the model."""
-        from lib import runs, stages
+        from fivefold.tracking import client
+        from fivefold.training import steps
 
-        earlier = runs.earlier_summary(self.source["source"], current.run_id)
-        self.summary, self.changes = stages.explore(self.table, self.problem, self.labels, self.whole, self.findings,
-                                                    self.source, earlier, self.seed, self.synthetic_rows)
+        earlier = client.earlier_summary(self.source["source"], current.run_id)
+        self.summary, self.changes = steps.explore(
+            self.table,
+            self.problem,
+            self.labels,
+            self.whole,
+            self.findings,
+            self.source,
+            earlier,
+            self.seed,
+            self.synthetic_rows,
+        )
         current.card["eda"].extend(cards.eda_components(self.summary, self.changes))
         self.next(self.split)
 
@@ -79,14 +161,28 @@ class TrainFlow(FlowSpec):
     @step
     def split(self):
         """Hold rows out, cut the folds that all arms share, and fix the input contract from training rows."""
-        from lib import budget, stages
+        from fivefold.training import steps
+        from fivefold.training import time_budget as budget
 
-        (self.place, self.contract, self.typed, self.searched, self.search,
-         self.split_findings) = stages.split(self.table, self.problem, self.labels, self.whole, self.folds, self.seed,
-                                             self.origin)
-        self.before_arms = stages.seconds_gone(bootstrap.STARTED, self.started)
-        self.arms = budget.arms(self.budget, self.before_arms, bootstrap.workers(), len(self.place),
-                                self.summary["overview"]["used"])
+        (self.place, self.contract, self.typed, self.searched, self.search, self.split_findings) = (
+            steps.split(
+                self.table,
+                self.problem,
+                self.labels,
+                self.whole,
+                self.folds,
+                self.seed,
+                self.origin,
+            )
+        )
+        self.before_arms = steps.seconds_gone(bootstrap.STARTED, self.started)
+        self.arms = budget.arms(
+            self.budget,
+            self.before_arms,
+            bootstrap.workers(),
+            len(self.place),
+            self.summary["overview"]["used"],
+        )
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)
@@ -96,13 +192,22 @@ class TrainFlow(FlowSpec):
     @step
     def tune(self):
         """One algorithm's search, trial by trial, each kept as it finishes."""
-        from lib import budget, stages
+        from fivefold.training import steps
+        from fivefold.training import time_budget as budget
 
         live = Live(current.card["arm"], self.input)
-        seconds = budget.seconds_left(self.budget, stages.seconds_gone(bootstrap.STARTED, self.started),
-                                      self.before_arms, self.arms[self.index:], bootstrap.workers(),
-                                      len(self.place), budget.refit(self.refit, self.budget, len(self.place)))
-        self.candidate, self.oof = stages.tune(self, self._datastore._storage_impl, live.report, seconds)
+        seconds = budget.seconds_left(
+            self.budget,
+            steps.seconds_gone(bootstrap.STARTED, self.started),
+            self.before_arms,
+            self.arms[self.index :],
+            bootstrap.workers(),
+            len(self.place),
+            budget.refit(self.refit, self.budget, len(self.place)),
+        )
+        self.candidate, self.oof = steps.tune(
+            self, self._datastore._storage_impl, live.report, seconds
+        )
         live.finish(self.candidate)
         self.next(self.select)
 
@@ -111,18 +216,62 @@ class TrainFlow(FlowSpec):
     @step
     def select(self, inputs):
         """Pick the winner by mean ROC AUC over the folds; the held-out rows have no part in it."""
-        from lib import budget, final_stages, stages
+        from fivefold.training import final_steps, steps
+        from fivefold.training import time_budget as budget
 
-        self.merge_artifacts(inputs, include=[
-            "first_run_id", "started", "user", "options", "problem", "source", "table", "findings", "summary",
-            "changes", "labels", "place", "origin", "contract", "typed", "searched", "split_findings", "before_arms"])
+        self.merge_artifacts(
+            inputs,
+            include=[
+                "first_run_id",
+                "started",
+                "user",
+                "options",
+                "problem",
+                "source",
+                "table",
+                "findings",
+                "summary",
+                "changes",
+                "labels",
+                "place",
+                "origin",
+                "contract",
+                "typed",
+                "searched",
+                "split_findings",
+                "before_arms",
+            ],
+        )
         again = budget.refit(self.refit, self.budget, len(self.place))
-        self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = final_stages.select(
-            [(arm.input, getattr(arm, "candidate", None), getattr(arm, "oof", None), getattr(arm, "failure", None))
-             for arm in inputs], self.labels, self.place, self.searched, self.serve, budget.seconds_for_fits(
-                self.budget, stages.seconds_gone(bootstrap.STARTED, self.started), self.before_arms,
-                len(self.place), again), max(self.threads, bootstrap.workers()), again)
-        current.card["leaderboard"].extend(cards.leaderboard_components(self.leaderboard, self.winner, self.blend))
+        self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = (
+            final_steps.select(
+                [
+                    (
+                        arm.input,
+                        getattr(arm, "candidate", None),
+                        getattr(arm, "oof", None),
+                        getattr(arm, "failure", None),
+                    )
+                    for arm in inputs
+                ],
+                self.labels,
+                self.place,
+                self.searched,
+                self.serve,
+                budget.seconds_for_fits(
+                    self.budget,
+                    steps.seconds_gone(bootstrap.STARTED, self.started),
+                    self.before_arms,
+                    len(self.place),
+                    again,
+                ),
+                max(self.threads, bootstrap.workers()),
+                again,
+            )
+        )
+        current.card["leaderboard"].extend(
+            cards.leaderboard_components(self.leaderboard, self.winner, self.blend)
+        )
         self.next(self.evaluate)
 
     @plainly
@@ -130,10 +279,11 @@ class TrainFlow(FlowSpec):
     @step
     def evaluate(self):
         """Refit the winner and look at the held-out rows, once; where --refit says so, then fit on all rows."""
-        from lib import final_stages
+        from fivefold.training import final_steps
 
-        self.bundle, self.bundle_sha256, about, self.example, self.served_oof, self.judged = final_stages.evaluate(
-            self, current.run_id, max(self.threads, bootstrap.workers()))
+        self.bundle, self.bundle_sha256, about, self.example, self.served_oof, self.judged = (
+            final_steps.evaluate(self, current.run_id, max(self.threads, bootstrap.workers()))
+        )
         self.evaluation, self.versions = about["evaluation"], about["provenance"]["versions"]
         current.card["evaluation"].extend(cards.evaluation_components(self.evaluation, about))
         self.next(self.record)
@@ -142,21 +292,24 @@ class TrainFlow(FlowSpec):
     @step
     def record(self):
         """Mirror the run to MLflow, and serve a first model. Both can fail or be repeated without harm."""
-        from lib import record_stages, stages
+        from fivefold.core.clock import now
+        from fivefold.lifecycle import record_steps
 
-        self.finished = stages.now()
+        self.finished = now()
         pathspec = f"{current.flow_name}/{current.run_id}"
-        self.promotion = record_stages.promote_first(self, pathspec)
+        self.promotion = record_steps.promote_first(self, pathspec)
         aliases = ["champion"] if self.promotion["action"] == "promoted" else []
-        self.mlflow = record_stages.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
+        self.mlflow = record_steps.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
         self.next(self.end)
 
     @step
     def end(self):
         """Say what came out and what to type next."""
-        from lib import last_words
+        from fivefold.training import closing
 
-        self.closing = last_words.closing_words(self, f"{current.flow_name}/{current.run_id}", bootstrap.STORE)
+        self.closing = closing.closing_words(
+            self, f"{current.flow_name}/{current.run_id}", bootstrap.STORE
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The REST API: `make api`, or `python frontend/api.py`. Settings: the table in `lib/service.py`; docs at /docs."""
+"""The REST API: `make api`, or `python frontend/api.py`. Settings: the table in `lib/fivefold/serving/api_settings.py`; docs at /docs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-from lib import settings
+from fivefold.core import settings
 
 settings.prepare(ROOT)  # before anything imports Metaflow
 
@@ -26,42 +23,73 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from fivefold.core.findings import Finding, Refused
+from fivefold.core.scope import problem_name
+from fivefold.journal import database
+from fivefold.journal import labels as journal_labels
+from fivefold.journal.writer import NotKept, Writer, empty
+from fivefold.serving import journal_rows, labels, served_model
+from fivefold.serving import request as payload
+from fivefold.serving.api_settings import settings as service_settings
 from frontend import api_docs, api_metrics
-from lib import feedback, journal, journal_labels, payload, records, serving
-from lib.findings import Finding, Refused
-from lib.journal_writer import NotKept, Writer, empty
-from lib.scope import problem_name
-from lib.service import settings as service_settings
 
 log = logging.getLogger("fivefold")
 INLINE_ROWS = 100  # rows up to which scoring is quicker than handing it to a thread
-STATUS = {"content-type": 415, "too-many-rows": 413, "body-too-large": 413,
-          **dict.fromkeys(("column-missing", "column-type", "value-unreadable", "value-nested"), 422),
-          **dict.fromkeys(("nothing-promoted", "journal-unreachable", "run-missing", "bundle-missing", "bundle-digest",
-                           "bundle-damaged", "bundle-format", "bundle-untrusted"), 503)}
+STATUS = {
+    "content-type": 415,
+    "too-many-rows": 413,
+    "body-too-large": 413,
+    **dict.fromkeys(("column-missing", "column-type", "value-unreadable", "value-nested"), 422),
+    **dict.fromkeys(
+        (
+            "nothing-promoted",
+            "journal-unreachable",
+            "run-missing",
+            "bundle-missing",
+            "bundle-digest",
+            "bundle-damaged",
+            "bundle-format",
+            "bundle-untrusted",
+        ),
+        503,
+    ),
+}
 
 
 @asynccontextmanager
 async def started(app: FastAPI):  # type: ignore[no-untyped-def]
     """Open the journal, load the promoted model, and close what was written when the server ends."""
     state, chosen = app.state, service_settings()
-    engine = await run_in_threadpool(journal.open_journal, settings.journal_place())
+    engine = await run_in_threadpool(database.open_journal, settings.journal_place())
     spool = Path(str(chosen["spool"])) if chosen["spool"] else settings.spool_place()
     await run_in_threadpool(empty, engine, spool)
-    state.settings, state.engine, state.key, state.spool = chosen, engine, settings.pseudonym_key(), spool
-    state.follower = serving.Follower(engine, str(chosen["problem"]), str(chosen["model"]))
+    state.settings, state.engine, state.key, state.spool = (
+        chosen,
+        engine,
+        settings.pseudonym_key(),
+        spool,
+    )
+    state.follower = served_model.Follower(engine, str(chosen["problem"]), str(chosen["model"]))
     state.writer, state.buckets = Writer(engine, spool), {}
     try:
         await run_in_threadpool(state.follower.current)
-    except Refused as refused:  # a server without a model says so, and finds one as soon as it is promoted
+    except (
+        Refused
+    ) as refused:  # a server without a model says so, and finds one as soon as it is promoted
         log.warning("%s", refused)
     yield
     await run_in_threadpool(state.writer.close)
     engine.dispose()
 
 
-app = FastAPI(title="Fivefold", lifespan=started, docs_url=None, redoc_url=None, redirect_slashes=False,
-              description="Predictions of the promoted model, its feedback and its health.")
+app = FastAPI(
+    title="Fivefold",
+    lifespan=started,
+    docs_url=None,
+    redoc_url=None,
+    redirect_slashes=False,
+    description="Predictions of the promoted model, its feedback and its health.",
+)
 app.openapi = lambda: api_docs.openapi(app)  # type: ignore[method-assign]
 
 
@@ -76,9 +104,17 @@ async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]
         except Exception:
             number = uuid.uuid4().hex[:8]
             log.exception("request failed, number %s", number)
-            answer = api_docs.refusal(503, Finding(
-                "request-failed", "error", "server", f"an error, number {number} in the log", "an answer",
-                "try again; if it stays so, read the log"))
+            answer = api_docs.refusal(
+                503,
+                Finding(
+                    "request-failed",
+                    "error",
+                    "server",
+                    f"an error, number {number} in the log",
+                    "an answer",
+                    "try again; if it stays so, read the log",
+                ),
+            )
     api_metrics.request(request.scope.get("route"), answer.status_code, time.perf_counter() - began)
     return answer
 
@@ -95,15 +131,27 @@ async def refused(_: Request, problem: Refused) -> Response:
 async def unknown(request: Request, problem: HTTPException) -> Response:
     """Unknown paths and methods in the same form."""
     known = sorted({getattr(r, "path", "") for r in app.routes} & set(api_docs.PATHS))
-    return api_docs.refusal(problem.status_code, Finding(
-        "request-unknown", "error", "path", f"{request.method} {request.scope['path']}"[:200], ", ".join(known),
-        "see /docs"), error=problem.detail, headers=problem.headers)
+    return api_docs.refusal(
+        problem.status_code,
+        Finding(
+            "request-unknown",
+            "error",
+            "path",
+            f"{request.method} {request.scope['path']}"[:200],
+            ", ".join(known),
+            "see /docs",
+        ),
+        error=problem.detail,
+        headers=problem.headers,
+    )
 
 
 @app.post("/predict")
 async def predict(request: Request) -> Response:
     """Probability, decision and warnings of one or many rows; each is recorded before it is answered."""
-    rows = payload.rows_of(payload.parse(await api_metrics.body(request)), request.app.state.settings["max_rows"])
+    rows = payload.rows_of(
+        payload.parse(await api_metrics.body(request)), request.app.state.settings["max_rows"]
+    )
     return JSONResponse(await _answer(request, rows))
 
 
@@ -112,10 +160,19 @@ async def invocations(request: Request) -> Response:
     """The same in MLflow's protocol: JSON in its four forms, or CSV."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in ("application/json", "text/csv", ""):
-        raise payload.bad(f"the content type {kind[:80]!r}", "application/json or text/csv", "correct the header",
-                          field="Content-Type", code="content-type")
+        raise payload.bad(
+            f"the content type {kind[:80]!r}",
+            "application/json or text/csv",
+            "correct the header",
+            field="Content-Type",
+            code="content-type",
+        )
     body, limit = await api_metrics.body(request), request.app.state.settings["max_rows"]
-    rows = payload.csv_rows(body, limit) if kind == "text/csv" else payload.invocation_rows(payload.parse(body), limit)
+    rows = (
+        payload.csv_rows(body, limit)
+        if kind == "text/csv"
+        else payload.invocation_rows(payload.parse(body), limit)
+    )
     return JSONResponse({"predictions": (await _answer(request, rows))["predictions"]})
 
 
@@ -129,14 +186,20 @@ async def give_feedback(request: Request) -> Response:
     if not isinstance(rows, list):
         raise payload.bad(payload.kind(rows), '{"labels": [...]}', field="labels")
     payload.check_number(len(rows), state.settings["max_rows"])
-    lines = feedback.read_labels(rows, bundle.schema, bundle.about["scope"], state.key)
+    lines = labels.read_labels(rows, bundle.schema, bundle.about["scope"], state.key)
     name = problem_name(bundle.about["scope"])
     try:
-        counts = await run_in_threadpool(journal_labels.add_labels, state.engine, name, lines, source="api",
-                                         who=f"api {api_metrics.client(request)}".strip())
+        counts = await run_in_threadpool(
+            journal_labels.add_labels,
+            state.engine,
+            name,
+            lines,
+            source="api",
+            who=f"api {api_metrics.client(request)}".strip(),
+        )
     except Exception as broken:  # drivers raise many kinds
         raise _unrecorded(str(getattr(broken, "orig", broken)).partition("\n")[0]) from None
-    return JSONResponse({**counts, "told": feedback.told(counts)})
+    return JSONResponse({**counts, "told": labels.told(counts)})
 
 
 @app.get("/model")
@@ -145,21 +208,32 @@ async def model(request: Request) -> Response:
     found = request.app.state.follower.current()
     about, line = found.bundle.about, found.line or {}
     auc = (about.get("evaluation") or {}).get("auc") or {}
-    return JSONResponse({
-        "model": found.pathspec, "sha256": found.sha256, "algorithm": about["algorithm"],
-        "problem": problem_name(about["scope"]), "question": about["scope"].get("question", ""),
-        "threshold": about["threshold"]["value"], "decisions": about["phrases"],
-        "since": line["at"].isoformat(timespec="seconds") + "Z" if line else None,
-        "promoted_by": line.get("who"), "why": line.get("why"),
-        "roc_auc": {k: auc.get(k) for k in ("value", "low", "high")},
-        "fitted_again_on": (about.get("refit") or {}).get("rows"),
-        "columns": serving.contract_schema(found.bundle.schema)})
+    return JSONResponse(
+        {
+            "model": found.pathspec,
+            "sha256": found.sha256,
+            "algorithm": about["algorithm"],
+            "problem": problem_name(about["scope"]),
+            "question": about["scope"].get("question", ""),
+            "threshold": about["threshold"]["value"],
+            "decisions": about["phrases"],
+            "since": line["at"].isoformat(timespec="seconds") + "Z" if line else None,
+            "promoted_by": line.get("who"),
+            "why": line.get("why"),
+            "roc_auc": {k: auc.get(k) for k in ("value", "low", "high")},
+            "fitted_again_on": (about.get("refit") or {}).get("rows"),
+            "columns": served_model.contract_schema(found.bundle.schema),
+        }
+    )
 
 
 @app.get("/health")
 async def health(request: Request) -> Response:
     """200 with the model's name where predictions can be answered; 503 with the reason where not."""
-    found, spooled = request.app.state.follower.current(), len(list(request.app.state.spool.glob("*.jsonl")))
+    found, spooled = (
+        request.app.state.follower.current(),
+        len(list(request.app.state.spool.glob("*.jsonl"))),
+    )
     return JSONResponse({"status": "ok", "model": found.pathspec, "spooled_files": spooled})
 
 
@@ -187,23 +261,39 @@ async def _answer(request: Request, rows: list[payload.Row]) -> dict[str, Any]:
     model = state.follower.current()
     ids, bundle = [str(uuid.uuid4()) for _ in rows], model.bundle
     try:
-        frame, notes = serving.table(rows, bundle.schema)
-        scores, found = bundle.assess(frame) if len(rows) <= INLINE_ROWS else await run_in_threadpool(
-            bundle.assess, frame)
+        frame, notes = served_model.table(rows, bundle.schema)
+        scores, found = (
+            bundle.assess(frame)
+            if len(rows) <= INLINE_ROWS
+            else await run_in_threadpool(bundle.assess, frame)
+        )
     except Refused as problem:
-        await _keep(state, [], serving.rejects(model, rows, ids, problem, state.key))
+        await _keep(state, [], served_model.rejects(model, rows, ids, problem, state.key))
         raise
     took = 1000 * (time.perf_counter() - began) / len(rows)
-    good, bad = records.records(bundle, model.sha256, rows, scores, ids, source="api", at=journal.utc_now(),
-                                key=state.key, latency_ms=took)
+    good, bad = journal_rows.records(
+        bundle,
+        model.sha256,
+        rows,
+        scores,
+        ids,
+        source="api",
+        at=database.utc_now(),
+        key=state.key,
+        latency_ms=took,
+    )
     if bad:
         await _keep(state, [], bad)
-        serving.refuse_bad_rows(found, several=len(rows) > 1)
+        served_model.refuse_bad_rows(found, several=len(rows) > 1)
     where = await _keep(state, good, [])
     api_metrics.predicted(scores)
-    return {"model": model.pathspec, "threshold": bundle.about["threshold"]["value"],
-            "predictions": serving.answers(scores, found, ids), "notes": notes,
-            **({"journal": "spooled"} if where == "spool" else {})}
+    return {
+        "model": model.pathspec,
+        "threshold": bundle.about["threshold"]["value"],
+        "predictions": served_model.answers(scores, found, ids),
+        "notes": notes,
+        **({"journal": "spooled"} if where == "spool" else {}),
+    }
 
 
 async def _keep(state: Any, good: list[dict], bad: list[dict]) -> str:
@@ -215,8 +305,19 @@ async def _keep(state: Any, good: list[dict], bad: list[dict]) -> str:
 
 def _unrecorded(why: str) -> Refused:
     log.error("nothing could be recorded: %s", why)
-    return Refused("Nothing could be recorded", [Finding(
-        "journal-unreachable", "error", "journal", why[:300], "a journal that takes lines", "try again later")])
+    return Refused(
+        "Nothing could be recorded",
+        [
+            Finding(
+                "journal-unreachable",
+                "error",
+                "journal",
+                why[:300],
+                "a journal that takes lines",
+                "try again later",
+            )
+        ],
+    )
 
 
 def main() -> int:
@@ -226,9 +327,9 @@ def main() -> int:
 
     try:
         chosen = service_settings()
-        journal.open_journal(settings.journal_place()).dispose()
+        database.open_journal(settings.journal_place()).dispose()
         if chosen["model"]:
-            serving.load(str(chosen["model"]))
+            served_model.load(str(chosen["model"]))
     except Refused as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -240,7 +341,9 @@ def main() -> int:
         return 0
     config = uvicorn.Config("frontend.api:app", **options)
     listener = config.bind_socket()
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does not for this one: 40 ms an answer
+    listener.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # asyncio does not for this one: 40 ms an answer
     Multiprocess(config, sockets=[listener]).run()
     return 0
 

@@ -13,19 +13,28 @@ from typing import Any
 
 import pandas as pd
 from fastapi import Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import ClientDisconnect
 
+from fivefold.core.findings import ERROR, Finding
+from fivefold.serving.request import bad
 from frontend.api_docs import refusal
-from lib.findings import ERROR, Finding
-from lib.payload import bad
 
 OPEN = ("/health", "/ping")  # asked without a key
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-_BUCKETS = (.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 REQUESTS = Counter("fivefold_requests_total", "Requests by path and status", ["path", "status"])
-SECONDS = Histogram("fivefold_request_seconds", "Time to answer, seconds", ["path"], buckets=_BUCKETS)
+SECONDS = Histogram(
+    "fivefold_request_seconds", "Time to answer, seconds", ["path"], buckets=_BUCKETS
+)
 PREDICTIONS = Counter("fivefold_predictions_total", "Rows answered, by decision", ["decision"])
 WARNED = Counter("fivefold_predictions_with_warnings_total", "Rows answered with a warning")
 MOST_CLIENTS = 10_000
@@ -60,8 +69,10 @@ def text(state: Any) -> tuple[bytes, int, dict[str, str]]:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
     spooled = len(list(state.spool.glob("*.jsonl")))
-    more = ("# HELP fivefold_spooled_files Files that wait for the journal\n# TYPE fivefold_spooled_files gauge\n"
-            f"fivefold_spooled_files {spooled}\n")
+    more = (
+        "# HELP fivefold_spooled_files Files that wait for the journal\n# TYPE fivefold_spooled_files gauge\n"
+        f"fivefold_spooled_files {spooled}\n"
+    )
     return generate_latest(registry) + more.encode(), 200, {"Content-Type": CONTENT_TYPE_LATEST}
 
 
@@ -69,17 +80,43 @@ def denied(request: Request, chosen: Mapping[str, Any]) -> Response | None:
     """The refusal of a request without a key or above the rate; None for one that may go on."""
     if request.scope["path"] in OPEN:
         return None
-    given = request.headers.get("x-api-key") or request.headers.get("authorization", "").partition("Bearer ")[2]
-    if chosen["keys"] and not any(hmac.compare_digest(given.encode("latin-1"), k.encode()) for k in chosen["keys"]):
-        return refusal(401, Finding("key-missing", ERROR, "Authorization", "no known key", "Authorization: Bearer KEY",
-                                    "ask the owner of this server for a key"), headers={"WWW-Authenticate": "Bearer"})
+    given = (
+        request.headers.get("x-api-key")
+        or request.headers.get("authorization", "").partition("Bearer ")[2]
+    )
+    if chosen["keys"] and not any(
+        hmac.compare_digest(given.encode("latin-1"), k.encode()) for k in chosen["keys"]
+    ):
+        return refusal(
+            401,
+            Finding(
+                "key-missing",
+                ERROR,
+                "Authorization",
+                "no known key",
+                "Authorization: Bearer KEY",
+                "ask the owner of this server for a key",
+            ),
+            headers={"WWW-Authenticate": "Bearer"},
+        )
     rate = chosen["rate"]
-    seconds = wait(request.app.state.buckets, client(request), rate, time.monotonic()) if rate else 0.0
+    seconds = (
+        wait(request.app.state.buckets, client(request), rate, time.monotonic()) if rate else 0.0
+    )
     if not seconds:
         return None
-    return refusal(429, Finding("rate", ERROR, "client", f"more than {rate} requests a minute", "fewer",
-                                "wait, or send many rows in one request"),
-                   headers={"Retry-After": str(int(seconds) + 1)})
+    return refusal(
+        429,
+        Finding(
+            "rate",
+            ERROR,
+            "client",
+            f"more than {rate} requests a minute",
+            "fewer",
+            "wait, or send many rows in one request",
+        ),
+        headers={"Retry-After": str(int(seconds) + 1)},
+    )
 
 
 async def body(request: Request) -> bytes:
@@ -89,8 +126,12 @@ async def body(request: Request) -> bytes:
         async for part in request.stream():
             size += len(part)
             if size > most:
-                raise bad(f"a body of more than {most:,} bytes", f"at most {most:,} bytes", "send several requests",
-                          code="body-too-large")
+                raise bad(
+                    f"a body of more than {most:,} bytes",
+                    f"at most {most:,} bytes",
+                    "send several requests",
+                    code="body-too-large",
+                )
             parts.append(part)
     except ClientDisconnect:  # nobody will read this
         raise bad("a body that ends early", "the whole body") from None
@@ -102,7 +143,9 @@ def client(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def wait(buckets: MutableMapping[str, tuple[float, float]], client: str, rate: int, now: float) -> float:
+def wait(
+    buckets: MutableMapping[str, tuple[float, float]], client: str, rate: int, now: float
+) -> float:
     """Seconds until this client may ask again (0: now), by a token bucket of `rate` a minute that holds one minute.
 
     >>> held = {}

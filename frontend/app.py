@@ -1,19 +1,15 @@
 """The app: `make app`, or `streamlit run frontend/app.py`. Its pages are the files of `frontend/views/`."""
 
-import sys
 from pathlib import Path
 
 import streamlit as st
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))  # Streamlit puts frontend/ there, not the project
-
-from lib import settings
+from fivefold.core import settings
 
 settings.prepare(ROOT)  # before anything imports Metaflow
 
-from frontend import model_choice, shield
+from frontend.widgets import error_guard, model_choice
 
 VIEWS = Path(__file__).resolve().parent / "views"
 PAGES = (  # file, title, icon; the first one opens
@@ -26,10 +22,20 @@ PAGES = (  # file, title, icon; the first one opens
     ("feedback", "Feedback", ":material/fact_check:"),
 )
 
-st.set_page_config(page_title="Fivefold", page_icon=str(VIEWS.parent / "icon.svg"), layout="wide",
-                   initial_sidebar_state="auto")
-page = st.navigation([st.Page(VIEWS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "predict")
-                      for name, title, icon in PAGES])
+st.set_page_config(
+    page_title="Fivefold",
+    page_icon=str(VIEWS.parent / "icon.svg"),
+    layout="wide",
+    initial_sidebar_state="auto",
+)
+page = st.navigation(
+    [
+        st.Page(
+            VIEWS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "predict"
+        )
+        for name, title, icon in PAGES
+    ]
+)
 with st.sidebar:
-    shield.guard(model_choice.ask)
-shield.guard(page.run)
+    error_guard.guard(model_choice.ask)
+error_guard.guard(page.run)

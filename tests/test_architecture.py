@@ -10,22 +10,43 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT
+from tests.support.running import ROOT
 
 CODE = sorted([*ROOT.glob("lib/*.py"), *ROOT.glob("flows/*.py"), *ROOT.glob("frontend/**/*.py")])
 HOMES = {  # outside library -> files (glob below the root) that may import it
-    "mlflow": ("lib/mlflow_*.py", "lib/pyfunc.py"),
-    "dvc": (),  # run as a command by lib/versions.py
-    "sqlalchemy": ("lib/sql.py", "lib/journal*.py", "lib/migrations/**/*.py"), "alembic": ("lib/journal.py",),
+    "mlflow": ("lib/mlflow_*.py", "lib/fivefold/tracking/mlflow_pyfunc.py"),
+    "dvc": (),  # run as a command by lib/fivefold/data/revision.py
+    "sqlalchemy": ("lib/fivefold/data/database.py", "lib/journal*.py", "lib/migrations/**/*.py"),
+    "alembic": ("lib/fivefold/journal/database.py",),
     "altair": ("lib/charts*.py",),
-    "optuna": ("lib/tuning.py",),
-    "metaflow": ("flows/*.py", "lib/run*.py", "lib/record_stages.py"),
+    "optuna": ("lib/fivefold/training/search.py",),
+    "metaflow": ("flows/*.py", "lib/run*.py", "lib/fivefold/lifecycle/record_steps.py"),
     "streamlit": ("frontend/**/*.py",),
-    "xgboost": ("lib/algorithms.py",), "lightgbm": ("lib/algorithms.py",), "skops": ("lib/bundle.py",),
+    "xgboost": ("lib/fivefold/training/algorithms.py",),
+    "lightgbm": ("lib/fivefold/training/algorithms.py",),
+    "skops": ("lib/fivefold/model/bundle.py",),
 }
-LIGHT = {"lib.findings", "lib.findings.Refused", "lib.settings", *(
-    f"lib.settings.{name}" for name in ("SCOPE_FOLDER", "STARTED", "TRIALS", "prepare", "say", "workers"))}
-HEAVY = {"sklearn", "xgboost", "lightgbm", "mlflow", "optuna", "altair", "scipy", "sqlalchemy", "skops", "dvc"}
+LIGHT = {
+    "fivefold.core.findings",
+    "fivefold.core.findings.Refused",
+    "fivefold.core.settings",
+    *(
+        f"fivefold.core.settings.{name}"
+        for name in ("SCOPE_FOLDER", "STARTED", "TRIALS", "prepare", "say", "workers")
+    ),
+}
+HEAVY = {
+    "sklearn",
+    "xgboost",
+    "lightgbm",
+    "mlflow",
+    "optuna",
+    "altair",
+    "scipy",
+    "sqlalchemy",
+    "skops",
+    "dvc",
+}
 
 
 def imports(path: Path, top_only: bool = False) -> set[str]:
@@ -71,25 +92,47 @@ def test_nothing_heavy_at_the_top_of_a_flow_file(path):
 
 def layers() -> dict[str, int]:
     """Module -> its line in the table of layers, from above; a name that ends in * stands for all that begin so."""
-    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## The layers of lib")[2].partition("\n## ")[0]
-    lines = [line.split("|")[2] for line in table.splitlines() if line.startswith("| ") and "`" in line]
-    named = [(name, number) for number, line in enumerate(lines) for name in re.findall(r"`([a-z_0-9]+\*?)`", line)]
+    table = (
+        (ROOT / "docs" / "architecture.md")
+        .read_text(encoding="utf-8")
+        .partition("## The layers of lib")[2]
+        .partition("\n## ")[0]
+    )
+    lines = [
+        line.split("|")[2] for line in table.splitlines() if line.startswith("| ") and "`" in line
+    ]
+    named = [
+        (name, number)
+        for number, line in enumerate(lines)
+        for name in re.findall(r"`([a-z_0-9]+\*?)`", line)
+    ]
     assert len(lines) == 5
     assert len({name for name, _ in named}) == len(named)
-    return {path.stem: number for path in ROOT.glob("lib/*.py") for name, number in named
-            if path.stem == name or (name.endswith("*") and path.stem.startswith(name[:-1]))}
+    return {
+        path.stem: number
+        for path in ROOT.glob("lib/*.py")
+        for name, number in named
+        if path.stem == name or (name.endswith("*") and path.stem.startswith(name[:-1]))
+    }
 
 
 def test_every_module_of_lib_has_a_layer_and_imports_from_none_above_it():
     place = layers()
     for path in ROOT.glob("lib/*.py"):
         if path.stem != "__init__":
-            below = {name.split(".")[1] for name in imports(path) if name.startswith("lib.")} & set(place)
-            assert {name: place[name] for name in below if place[name] < place[path.stem]} == {}, path.stem
+            below = {name.split(".")[1] for name in imports(path) if name.startswith("lib.")} & set(
+                place
+            )
+            assert {name: place[name] for name in below if place[name] < place[path.stem]} == {}, (
+                path.stem
+            )
 
 
 def test_there_are_no_import_cycles_in_lib():
-    graph = {p.stem: {n.split(".")[1] for n in imports(p, top_only=True) if n.startswith("lib.")} for p in ROOT.glob("lib/*.py")}
+    graph = {
+        p.stem: {n.split(".")[1] for n in imports(p, top_only=True) if n.startswith("lib.")}
+        for p in ROOT.glob("lib/*.py")
+    }
 
     def visit(name, trail):
         assert name not in trail, " -> ".join([*trail, name])
@@ -102,7 +145,9 @@ def test_there_are_no_import_cycles_in_lib():
 
 def test_a_bare_import_of_the_flow_loads_nothing_heavy():
     code = "import sys; sys.path.insert(0, 'flows'); import train; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert not set(done.stdout.split()) & (HEAVY | {"pandas"})
 
 
@@ -117,5 +162,11 @@ def test_architecture_md_names_every_module():
         name = path.stem
         if name == "__init__":
             continue
-        shown = "mlflow_" if name.startswith("mlflow_") else "charts" if name.startswith("charts") else name
+        shown = (
+            "mlflow_"
+            if name.startswith("mlflow_")
+            else "charts"
+            if name.startswith("charts")
+            else name
+        )
         assert shown in text, path

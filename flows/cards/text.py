@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-GAP = "\u00a0"    # keeps a number and its unit on one line
+GAP = "\u00a0"  # keeps a number and its unit on one line
 
 
 def code(text: object) -> str:
@@ -25,12 +25,23 @@ def p_text(arm: Mapping[str, Any], winner: str) -> str:
 
 
 def params_text(params: Mapping[str, Any]) -> str:
-    return line_of(", ".join(f"{k} {number_text(v) if isinstance(v, float) else v}" for k, v in params.items()),
-                 300) or "defaults"
+    return (
+        line_of(
+            ", ".join(
+                f"{k} {number_text(v) if isinstance(v, float) else v}" for k, v in params.items()
+            ),
+            300,
+        )
+        or "defaults"
+    )
 
 
 def interval_text(found: Mapping[str, Any] | None) -> str:
-    return "–" if not found else f"{found['value']:.3f} ({found['low']:.3f}{GAP}to{GAP}{found['high']:.3f})"
+    return (
+        "–"
+        if not found
+        else f"{found['value']:.3f} ({found['low']:.3f}{GAP}to{GAP}{found['high']:.3f})"
+    )
 
 
 def share_text(found: Mapping[str, Any]) -> str:
@@ -56,4 +67,4 @@ def number_text(value: float | None, digits: int = 4) -> str:
 def line_of(value: object, most: int = 80) -> str:
     """A value as one line of at most `most` characters, for a table cell or a value box."""
     line = " ".join(str(value).split())
-    return line if len(line) <= most else line[:most - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -8,12 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from frontend import served
-from frontend.reading import TTL
-from lib import journal, journal_alerts, journal_labels, journal_reports, monitor_stages, settings, trigger
+from fivefold.core import settings
+from fivefold.journal import alerts, database
+from fivefold.journal import labels as journal_labels
+from fivefold.journal import reports as journal_reports
+from fivefold.lifecycle import retrain_rule, steps
+from frontend.data import served_model
+from frontend.data.runs import TTL
 
-DAYS = 30    # of which label coverage is told
-MOST = 50    # warnings and reasons that are listed
+DAYS = 30  # of which label coverage is told
+MOST = 50  # warnings and reasons that are listed
 MINUTE = 60  # seconds for which what takes long is kept
 
 
@@ -28,8 +32,8 @@ def unusual(problem: str, start: str, end: str) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def labels(problem: str) -> dict[str, int]:
-    """`lib.journal_labels.counts`. Raises `Refused`."""
-    return served.ask(journal_labels.counts, problem)
+    """`fivefold.journal.labels.counts`. Raises `Refused`."""
+    return served_model.ask(journal_labels.counts, problem)
 
 
 def coverage(problem: str) -> dict[str, Any]:
@@ -44,24 +48,35 @@ def forget_labels() -> None:
 
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
 def _watched(url: str, problem: str) -> dict[str, Any]:
-    reports, now = served.ask(journal_reports.reports, problem), journal.utc_now()
-    return {"reports": reports, "alerts": served.ask(journal_alerts.alerts, problem),
-            "due": trigger.due(reports, now, served.ask(monitor_stages.last_challenge, problem, now))}
+    reports, now = served_model.ask(journal_reports.reports, problem), database.utc_now()
+    return {
+        "reports": reports,
+        "alerts": served_model.ask(alerts.alerts, problem),
+        "due": retrain_rule.due(reports, now, served_model.ask(steps.last_challenge, problem, now)),
+    }
 
 
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")
 def _unusual(url: str, problem: str, start: str, end: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
-    told = served.ask(journal.read_predictions, problem, since, until, columns=("warnings",))["warnings"]
+    told = served_model.ask(
+        database.read_predictions, problem, since, until, columns=("warnings",)
+    )["warnings"]
     notes = told[told != ""].str.split("; ").explode()
-    refused = served.ask(journal.read_rejects, problem, since, until)
-    return (notes.value_counts().head(MOST).rename_axis("Warning").reset_index(name="Rows"),
-            refused.groupby(["reason", "source"]).size().sort_values(ascending=False).head(MOST).rename_axis(
-                ["Reason", "From"]).reset_index(name="Rows"))
+    refused = served_model.ask(database.read_rejects, problem, since, until)
+    return (
+        notes.value_counts().head(MOST).rename_axis("Warning").reset_index(name="Rows"),
+        refused.groupby(["reason", "source"])
+        .size()
+        .sort_values(ascending=False)
+        .head(MOST)
+        .rename_axis(["Reason", "From"])
+        .reset_index(name="Rows"),
+    )
 
 
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")
 def _coverage(url: str, problem: str) -> dict[str, Any]:
-    since = journal.utc_now() - timedelta(days=DAYS)
-    found = served.ask(journal.read_predictions, problem, since, columns=("id",))["label"]
+    since = database.utc_now() - timedelta(days=DAYS)
+    found = served_model.ask(database.read_predictions, problem, since, columns=("id",))["label"]
     return {"predictions": len(found), "labelled": int(found.notna().sum())}

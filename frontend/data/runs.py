@@ -11,8 +11,11 @@ from typing import Any
 
 import streamlit as st
 
-from lib import calibration, run_cards, run_overview, runs, serving
-from lib.bundle import Bundle
+from fivefold.model import calibration
+from fivefold.model.bundle import Bundle
+from fivefold.serving import served_model
+from fivefold.tracking import cards, client
+from fivefold.tracking import overview as run_overview
 
 TTL = 5  # seconds
 NEWEST = 300  # runs that are read and listed: each costs about 15 ms, once
@@ -21,7 +24,7 @@ NEWEST = 300  # runs that are read and listed: each costs about 15 ms, once
 @st.cache_data(ttl=TTL, show_spinner=False)
 def latest_id() -> str:
     """The id of the newest finished run. Raises `Refused` where there is none."""
-    return runs.find_run().id
+    return client.find_run().id
 
 
 @st.cache_data(ttl=TTL, show_spinner=False)
@@ -31,9 +34,9 @@ def run_ids() -> list[str]:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
-def model(run_id: str) -> serving.Model:
+def model(run_id: str) -> served_model.Model:
     """A run's model, loaded after its sha256 and its types were checked; shared by all visitors, never changed."""
-    return serving.load(f"{runs.FLOW}/{run_id}")
+    return served_model.load(f"{client.FLOW}/{run_id}")
 
 
 def bundle(run_id: str) -> Bundle:
@@ -41,13 +44,15 @@ def bundle(run_id: str) -> Bundle:
     return model(run_id).bundle
 
 
-def served(line: dict[str, Any]) -> serving.Model:
+def served(line: dict[str, Any]) -> served_model.Model:
     """The model of a promotion at its threshold. Raises `Refused` where the run's model is not the one promoted."""
-    return _served_kept(*(line[name] for name in ("model", "sha256", "threshold", "why", "at")), _line=line)
+    return _served_kept(
+        *(line[name] for name in ("model", "sha256", "threshold", "why", "at")), _line=line
+    )
 
 
 def overview(run_id: str) -> dict[str, Any]:
-    """`lib.run_overview.overview`; kept for good once the run is finished."""
+    """`fivefold.tracking.overview.overview`; kept for good once the run is finished."""
     kept = _finished()
     if run_id not in kept:
         told = _overview_now(run_id)
@@ -58,7 +63,7 @@ def overview(run_id: str) -> dict[str, Any]:
 
 
 def details(run_id: str) -> dict[str, Any]:
-    """`lib.run_overview.details`; kept for good once the run is finished."""
+    """`fivefold.tracking.overview.details`; kept for good once the run is finished."""
     finished = overview(run_id)["status"] == run_overview.FINISHED
     return _details_kept(run_id) if finished else run_overview.details(run_id)
 
@@ -73,28 +78,31 @@ def summary(run_id: str) -> dict[str, Any]:
 def judged(run_id: str) -> tuple[Any, Any]:
     """(y, calibrated out-of-fold probabilities) of a run's training rows."""
     found = run_overview.judged(run_id)
-    return calibration.judged_scores(found["labels"], found["oof"], found["place"],
-                                     bundle(run_id).about["calibration"])
+    return calibration.judged_scores(
+        found["labels"], found["oof"], found["place"], bundle(run_id).about["calibration"]
+    )
 
 
 def card(run_id: str, name: str) -> str | None:
     """A card's HTML; kept once the run is finished, read anew while it goes on."""
     if overview(run_id)["status"] == run_overview.FINISHED:
         return _card_kept(run_id, name)
-    return run_cards.card_html(runs.find_run(run_id), name)
+    return cards.card_html(client.find_run(run_id), name)
 
 
 def arms(run_id: str) -> list[str]:
     """The algorithms whose search has begun."""
-    return [name for name, _ in run_cards.arms(runs.find_run(run_id))]
+    return [name for name, _ in cards.arms(client.find_run(run_id))]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _served_kept(pathspec: str, sha256: str, *_told: Any, _line: dict[str, Any]) -> serving.Model:
+def _served_kept(
+    pathspec: str, sha256: str, *_told: Any, _line: dict[str, Any]
+) -> served_model.Model:
     found = model(pathspec.rpartition("/")[2])
     if found.sha256 != sha256:
-        return serving.load(pathspec, _line)  # which says what is wrong
-    return replace(found, bundle=serving.at_threshold(found.bundle, _line), line=_line)
+        return served_model.load(pathspec, _line)  # which says what is wrong
+    return replace(found, bundle=served_model.at_threshold(found.bundle, _line), line=_line)
 
 
 @st.cache_data(ttl=TTL, max_entries=2000, show_spinner=False)
@@ -115,4 +123,4 @@ def _details_kept(run_id: str) -> dict[str, Any]:
 
 @st.cache_data(max_entries=8, show_spinner="Reading the card …")
 def _card_kept(run_id: str, name: str) -> str | None:
-    return run_cards.card_html(runs.find_run(run_id), name)
+    return cards.card_html(client.find_run(run_id), name)

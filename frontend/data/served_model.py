@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from frontend.reading import TTL
-from lib import journal, journal_writer, settings
-from lib import journal_promotions as promotions
-from lib.findings import ERROR, Finding, Refused
+from fivefold.core import settings
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.journal import database, promotions, writer
+from frontend.data.runs import TTL
 
 log = logging.getLogger("fivefold")
 Answer = TypeVar("Answer")
@@ -51,7 +51,7 @@ def forget() -> None:
 
 
 def ask(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
-    """What `question(engine, ...)` of `lib` says. Raises `Refused`, also where the journal does not answer."""
+    """What `question(engine, ...)` of `fivefold` says. Raises `Refused`, also where the journal does not answer."""
     try:
         return question(engine(), *about, **more)
     except Refused:
@@ -60,9 +60,19 @@ def ask(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
         log.warning("the journal did not answer", exc_info=True)
         _opened.clear()  # a file that was replaced has to be brought to the newest revision
         said = str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__]
-        raise Refused("The journal does not answer", [Finding(
-            "journal-unreachable", ERROR, "journal", said[0][:200], "a journal that answers",
-            "try again; if it stays so, see FIVEFOLD_JOURNAL and the log of the app")]) from None
+        raise Refused(
+            "The journal does not answer",
+            [
+                Finding(
+                    "journal-unreachable",
+                    ERROR,
+                    "journal",
+                    said[0][:200],
+                    "a journal that answers",
+                    "try again; if it stays so, see FIVEFOLD_JOURNAL and the log of the app",
+                )
+            ],
+        ) from None
 
 
 def engine() -> Any:
@@ -79,8 +89,8 @@ def engine() -> Any:
 
 @st.cache_resource(show_spinner=False)
 def _opened(url: str) -> Any:
-    found = journal.open_journal(url)
-    journal_writer.empty(found, settings.spool_place(), journal_writer.LOT)
+    found = database.open_journal(url)
+    writer.empty(found, settings.spool_place(), writer.LOT)
     return found
 
 
@@ -107,8 +117,12 @@ def _state_now(url: str) -> dict[str, Any]:
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
 def _record_now(url: str, problem: str) -> dict[str, Any]:
     held = ask(promotions.champion, problem)
-    return {"history": ask(promotions.history, problem), "held": held, "waiting": ask(promotions.waiting, problem),
-            "earlier": ask(promotions.before, problem, held) if held else None}
+    return {
+        "history": ask(promotions.history, problem),
+        "held": held,
+        "waiting": ask(promotions.waiting, problem),
+        "earlier": ask(promotions.before, problem, held) if held else None,
+    }
 
 
 def _newest(journal_engine: Any) -> dict[str, Any] | None:

@@ -6,15 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lib import sources
+from fivefold.data import source
 
 TYPES = ["csv", "tsv", "txt", "gz", "parquet", "feather"]
 
 
-def table(name: str, blob: Any) -> sources.Dataset:
+def table(name: str, blob: Any) -> source.Dataset:
     """The table in an uploaded file, whatever it is called. Raises `Refused` with the reasons."""
     with tempfile.TemporaryDirectory() as folder:
         endings = [s for s in Path(name).suffixes[-2:] if s.lower().lstrip(".") in TYPES]
         path = Path(folder) / f"upload{''.join(endings)}"
         path.write_bytes(blob)
-        return sources.read(str(path))
+        return source.read(str(path))

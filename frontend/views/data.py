@@ -7,28 +7,44 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from frontend import model_choice, reading, shield
-from frontend.drawing import draw
-from frontend.words import plain
-from lib import charts
-from lib.findings import from_dicts
+from fivefold.charts import table
+from fivefold.core.findings import from_dicts
+from frontend.data import runs
+from frontend.widgets import error_guard, model_choice
+from frontend.widgets.drawing import draw
+from frontend.widgets.plain_text import plain
 
 
 def main() -> None:
-    summary = reading.summary(model_choice.run_id())
+    summary = runs.summary(model_choice.run_id())
     scope, seen = summary["scope"], summary["overview"]
     words = (scope["negative_phrase"] or "negative", scope["positive_phrase"] or "positive")
     st.title(plain(scope["title"] or "Data"))
     st.text(f"{summary['source'].get('source', '')} · md5 {summary['source'].get('md5', '')}")
     boxes = st.columns(4)
     boxes[0].metric("Rows", f"{seen['rows']:,}", border=True)
-    boxes[1].metric("Columns", f"{seen['columns']:,}", border=True, help=plain(", ".join(
-        f"{n} {kind}" for kind, n in seen["kinds"].items())))
-    boxes[2].metric(plain(f"Share {words[1]}"), _percent(seen["positive_rate"]), border=True,
-                    help=f"95% interval {_percent(seen['positive_low'])} to {_percent(seen['positive_high'])}")
+    boxes[1].metric(
+        "Columns",
+        f"{seen['columns']:,}",
+        border=True,
+        help=plain(", ".join(f"{n} {kind}" for kind, n in seen["kinds"].items())),
+    )
+    boxes[2].metric(
+        plain(f"Share {words[1]}"),
+        _percent(seen["positive_rate"]),
+        border=True,
+        help=f"95% interval {_percent(seen['positive_low'])} to {_percent(seen['positive_high'])}",
+    )
     boxes[3].metric("Missing cells", _percent(seen["missing_share"]), border=True)
-    part = st.segmented_control("Show", list(PARTS), default="One column", required=True, key="view",
-                                bind="query-params", label_visibility="collapsed")
+    part = st.segmented_control(
+        "Show",
+        list(PARTS),
+        default="One column",
+        required=True,
+        key="view",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     PARTS[part or "One column"](summary, words)
 
 
@@ -36,7 +52,9 @@ def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
     """One column: how it spreads in each class, its positive rate, its numbers, its findings."""
     ranking = {line["column"]: line for line in summary["association"]["ranking"]}
     names = [*ranking, *(n for n in summary["columns"] if n not in ranking)]
-    name = st.selectbox("Column, strongest association first", names, key="column", bind="query-params")
+    name = st.selectbox(
+        "Column, strongest association first", names, key="column", bind="query-params"
+    )
     column = summary["columns"][name]
     if column["help"]:
         st.text(column["help"])
@@ -44,32 +62,53 @@ def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
         st.info(plain(f"Not used by the model: {column['why']}"), icon=":material/block:")
     if any(key in column for key in ("histogram", "levels", "periods")) and column["distinct"]:
         left, right = st.columns(2)
-        draw(charts.distribution(column, words), "How the values spread in each class", left)
-        draw(charts.rate(column, summary["overview"]["positive_rate"], words),
-             "Positive rate by value, with 95% intervals", right)
+        draw(table.distribution(column, words), "How the values spread in each class", left)
+        draw(
+            table.rate(column, summary["overview"]["positive_rate"], words),
+            "Positive rate by value, with 95% intervals",
+            right,
+        )
     line = ranking.get(name)
     if line and line["alone"]:
-        st.text(f"ROC AUC of this column alone: {line['alone']['value']:.3f} "
-                f"({line['alone']['low']:.3f} to {line['alone']['high']:.3f}); 0.5 says nothing")
+        st.text(
+            f"ROC AUC of this column alone: {line['alone']['value']:.3f} "
+            f"({line['alone']['low']:.3f} to {line['alone']['high']:.3f}); 0.5 says nothing"
+        )
     st.dataframe(pd.DataFrame(numbers(column), columns=["", "Value"]), hide_index=True)
-    shield.findings(f for f in from_dicts(summary["findings"]) if f.subject == name)
+    error_guard.findings(f for f in from_dicts(summary["findings"]) if f.subject == name)
 
 
 def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
     """The key numbers of a column, as texts."""
-    told = [("Kind", column["kind"]), ("Distinct values", f"{column['distinct']:,}"),
-            ("Missing", f"{column['missing']['rows']:,} ({_percent(column['missing']['share'])})")]
+    told = [
+        ("Kind", column["kind"]),
+        ("Distinct values", f"{column['distinct']:,}"),
+        ("Missing", f"{column['missing']['rows']:,} ({_percent(column['missing']['share'])})"),
+    ]
     if column["missing"]["rows"] and column["missing"].get("positive_rate") is not None:
         told.append(("Positive rate where missing", _percent(column["missing"]["positive_rate"])))
     for label, key in (("Mean", "mean"), ("Standard deviation", "sd"), ("Skew", "skew")):
         if column.get(key) is not None:
             told.append((label, f"{column[key]:,.4g}"))
-    told += [(label, f"{column['quantiles'][key]:,.6g}") for label, key in (
-        ("Least", "min"), ("First quartile", "p25"), ("Median", "p50"), ("Third quartile", "p75"), ("Largest", "max"))
-        if column.get("quantiles") and column["quantiles"][key] is not None]
+    told += [
+        (label, f"{column['quantiles'][key]:,.6g}")
+        for label, key in (
+            ("Least", "min"),
+            ("First quartile", "p25"),
+            ("Median", "p50"),
+            ("Third quartile", "p75"),
+            ("Largest", "max"),
+        )
+        if column.get("quantiles") and column["quantiles"][key] is not None
+    ]
     if "outliers" in column:
-        told.append(("Beyond Tukey's fences", f"{column['outliers']['low'] + column['outliers']['high']:,} "
-                                              f"({_percent(column['outliers']['share'])})"))
+        told.append(
+            (
+                "Beyond Tukey's fences",
+                f"{column['outliers']['low'] + column['outliers']['high']:,} "
+                f"({_percent(column['outliers']['share'])})",
+            )
+        )
     if "first" in column:
         told.append(("From, to", f"{column['first'][:10]} to {column['last'][:10]}"))
     return told
@@ -77,20 +116,23 @@ def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
 
 def all_columns(summary: dict[str, Any], words: tuple[str, str]) -> None:
     """What goes with the target, what is missing, what goes together, what changes over time."""
-    draw(charts.association(summary["association"]["ranking"]), "Association of each column with the target")
+    draw(
+        table.association(summary["association"]["ranking"]),
+        "Association of each column with the target",
+    )
     if summary["trend"] and summary["trend"]["period"]:
-        draw(charts.trend(summary["trend"], words), "Positive rate over time")
+        draw(table.trend(summary["trend"], words), "Positive rate over time")
     if summary["overview"]["missing_cells"]:
-        draw(charts.missing(summary["columns"]), "Missing share of each column")
+        draw(table.missing(summary["columns"]), "Missing share of each column")
     if len(summary["correlation"]["columns"]) > 1:
-        draw(charts.correlation(summary["correlation"]), "Correlations of numbers")
+        draw(table.correlation(summary["correlation"]), "Correlations of numbers")
     if any("outliers" in c for c in summary["columns"].values()):
-        draw(charts.outliers(summary["columns"]), "Outliers by Tukey's fences")
+        draw(table.outliers(summary["columns"]), "Outliers by Tukey's fences")
 
 
 def all_findings(summary: dict[str, Any], words: tuple[str, str]) -> None:
     """What the checks found, and what to know about the figures."""
-    shield.findings(from_dicts(summary["findings"]))
+    error_guard.findings(from_dicts(summary["findings"]))
     for note in summary["notes"]:
         st.text(note)
 

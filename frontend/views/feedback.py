@@ -8,18 +8,23 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from frontend import asking, model_choice, recording, served, shield, signing, uploads
-from frontend.words import plain
-from lib import feedback, feedback_stages, journal, journal_labels, settings
-from lib.bundle import Bundle
-from lib.scope import problem_name
+from fivefold.core import settings
+from fivefold.core.scope import problem_name
+from fivefold.journal import database
+from fivefold.journal import labels as journal_labels
+from fivefold.model.bundle import Bundle
+from fivefold.serving import label_steps, labels
+from frontend.data import monitoring, predictions, served_model, uploads
+from frontend.widgets import error_guard, model_choice, signature
+from frontend.widgets.plain_text import plain
 
-OUTCOMES = {  # of `lib.journal_labels` -> what it means
+OUTCOMES = {  # of `fivefold.journal.labels` -> what it means
     "accepted": "the first label of its prediction",
     "corrected": "another label stood there; the new one counts, both are kept",
     "duplicate": "the same label was there already; nothing has changed",
     "unknown": "no such prediction yet; kept, and tried again whenever labels come or the monitor runs",
-    "late": f"more than {journal_labels.LATE_DAYS} days after the prediction; it counts all the same"}
+    "late": f"more than {journal_labels.LATE_DAYS} days after the prediction; it counts all the same",
+}
 
 
 def main() -> None:
@@ -29,81 +34,149 @@ def main() -> None:
     st.text("Labels show whether the predictions come true, and new models learn from them.")
     left, right = st.columns(2, gap="large")
     with left:
-        shield.guard(lambda: one(bundle, scope))
+        error_guard.guard(lambda: one(bundle, scope))
     with right:
-        shield.guard(lambda: many(bundle, scope))
+        error_guard.guard(lambda: many(bundle, scope))
     st.divider()
-    shield.guard(lambda: so_far(problem_name(scope)))
+    error_guard.guard(lambda: so_far(problem_name(scope)))
 
 
 def one(bundle: Bundle, scope: dict[str, Any]) -> None:
     """The label of one case."""
     st.subheader("One case")
-    last = (st.session_state.get(recording.ANSWER) or {}).get("id", "")  # of this visit's last prediction
-    names, schema, key = list(scope["id_columns"]), bundle.schema, bundle.about["provenance"]["pathspec"]
+    last = (st.session_state.get(predictions.ANSWER) or {}).get(
+        "id", ""
+    )  # of this visit's last prediction
+    names, schema, key = (
+        list(scope["id_columns"]),
+        bundle.schema,
+        bundle.about["provenance"]["pathspec"],
+    )
     phrases = dict(zip((schema.negative, schema.positive), bundle.about["phrases"], strict=True))
     with st.form(f"label {key}"):
-        number = str(st.text_input("Prediction id", value=last, key=f"prediction {last}", help=(
-            "Stands under each prediction and in each row of a scored file."))).strip()
+        number = str(
+            st.text_input(
+                "Prediction id",
+                value=last,
+                key=f"prediction {last}",
+                help=("Stands under each prediction and in each row of a scored file."),
+            )
+        ).strip()
         if names:
-            st.caption(plain(f"or, without one, {', '.join(names)}: then it is the case's newest prediction"))
-        ids = {name: str(st.text_input(plain(name), key=f"id {key} {name}")).strip() for name in names}
-        label = st.radio("What happened", list(phrases), index=None, key=f"truth {key}", horizontal=True,
-                         format_func=lambda value: plain(f"{phrases[value]} ({value})"))
-        seen = st.date_input("Seen on, if that was not today", value=None, key=f"seen {key}",
-                             max_value=journal.utc_now().date(), format="YYYY-MM-DD")
-        who = signing.name("label")
+            st.caption(
+                plain(
+                    f"or, without one, {', '.join(names)}: then it is the case's newest prediction"
+                )
+            )
+        ids = {
+            name: str(st.text_input(plain(name), key=f"id {key} {name}")).strip() for name in names
+        }
+        label = st.radio(
+            "What happened",
+            list(phrases),
+            index=None,
+            key=f"truth {key}",
+            horizontal=True,
+            format_func=lambda value: plain(f"{phrases[value]} ({value})"),
+        )
+        seen = st.date_input(
+            "Seen on, if that was not today",
+            value=None,
+            key=f"seen {key}",
+            max_value=database.utc_now().date(),
+            format="YYYY-MM-DD",
+        )
+        who = signature.name("label")
         sent = st.form_submit_button("Record", type="primary", width="stretch")
-    if not sent or not _said(label) or not signing.signed(who):
+    if not sent or not _said(label) or not signature.signed(who):
         return
     row = {"prediction_id": number, **ids, "label": label, "observed_at": _moment(seen)}
-    lines = feedback.read_labels([row], schema, scope, settings.pseudonym_key())
-    told(served.ask(journal_labels.add_labels, problem_name(scope), lines, source=recording.SOURCE, who=who))
+    lines = labels.read_labels([row], schema, scope, settings.pseudonym_key())
+    told(
+        served_model.ask(
+            journal_labels.add_labels,
+            problem_name(scope),
+            lines,
+            source=predictions.SOURCE,
+            who=who,
+        )
+    )
 
 
 def many(bundle: Bundle, scope: dict[str, Any]) -> None:
     """The labels in a file."""
     st.subheader("A file")
     names, schema = list(scope["id_columns"]), bundle.schema
-    st.caption(plain(f"Columns: prediction_id{' or ' + ', '.join(names) if names else ''}; label (or {schema.target}): "
-                     f"{schema.positive} or {schema.negative}, also 1 or 0; perhaps observed_at (ISO 8601, UTC)."))
+    st.caption(
+        plain(
+            f"Columns: prediction_id{' or ' + ', '.join(names) if names else ''}; label (or {schema.target}): "
+            f"{schema.positive} or {schema.negative}, also 1 or 0; perhaps observed_at (ISO 8601, UTC)."
+        )
+    )
     columns = ["prediction_id", *names, "label", "observed_at"]
-    st.download_button("Template", pd.DataFrame(columns=columns).to_csv(index=False), "labels.csv", "text/csv",
-                       icon=":material/download:", on_click="ignore")
+    st.download_button(
+        "Template",
+        pd.DataFrame(columns=columns).to_csv(index=False),
+        "labels.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
     with st.form("labels"):
-        file = st.file_uploader("CSV, TSV, Parquet or Feather, also compressed by gzip", type=uploads.TYPES)
-        who = signing.name("labels")
+        file = st.file_uploader(
+            "CSV, TSV, Parquet or Feather, also compressed by gzip", type=uploads.TYPES
+        )
+        who = signature.name("labels")
         sent = st.form_submit_button("Record all", width="stretch")
     if not sent:
         return
     if file is None:
         st.error("Choose a file first.", icon=":material/error:")
-    elif signing.signed(who):
+    elif signature.signed(who):
         with st.spinner("Recording …"):
             table = uploads.table(file.name, file.getbuffer())
-            counts = served.ask(feedback_stages.add_table, bundle, table.frame, source=recording.SOURCE, who=who)
-        shield.findings(table.findings, ("error", "warning"))
+            counts = served_model.ask(
+                label_steps.add_table, bundle, table.frame, source=predictions.SOURCE, who=who
+            )
+        error_guard.findings(table.findings, ("error", "warning"))
         told(counts)
 
 
 def told(counts: dict[str, int]) -> None:
     """What became of the labels, in words."""
-    asking.forget_labels()
+    monitoring.forget_labels()
     known = counts["accepted"] + counts["corrected"] + counts["duplicate"]
-    lines = [f"{counts[outcome]:,} {outcome}: {meaning}" for outcome, meaning in OUTCOMES.items() if counts[outcome]]
-    (st.success if known else st.warning)("  \n".join(["On record.", *lines]), icon=":material/fact_check:")
+    lines = [
+        f"{counts[outcome]:,} {outcome}: {meaning}"
+        for outcome, meaning in OUTCOMES.items()
+        if counts[outcome]
+    ]
+    (st.success if known else st.warning)(
+        "  \n".join(["On record.", *lines]), icon=":material/fact_check:"
+    )
 
 
 def so_far(problem: str) -> None:
     """All labels of the problem, and for how many predictions there is one."""
     st.subheader("So far")
-    counts, known = asking.labels(problem), asking.coverage(problem)
+    counts, known = monitoring.labels(problem), monitoring.coverage(problem)
     boxes = st.columns(len(OUTCOMES) + 1)
     share = known["labelled"] / known["predictions"] if known["predictions"] else None
-    boxes[0].metric("Coverage", "–" if share is None else f"{share:.1%}", border=True, help=(
-        f"{known['labelled']:,} of {known['predictions']:,} predictions of the last {asking.DAYS} days have a label"))
+    boxes[0].metric(
+        "Coverage",
+        "–" if share is None else f"{share:.1%}",
+        border=True,
+        help=(
+            f"{known['labelled']:,} of {known['predictions']:,} predictions of the last {monitoring.DAYS} days have a label"
+        ),
+    )
     for box, (outcome, meaning) in zip(boxes[1:], OUTCOMES.items(), strict=True):
-        box.metric(outcome.capitalize(), f"{counts[outcome]:,}", border=True, help=f"{meaning.capitalize()}.")
+        box.metric(
+            outcome.capitalize(),
+            f"{counts[outcome]:,}",
+            border=True,
+            help=f"{meaning.capitalize()}.",
+        )
     if not sum(counts.values()):
         st.caption("No label has come yet. From a file they also come by typing:")
         st.code("python flows/feedback.py labels.csv", language="bash")
@@ -117,7 +190,7 @@ def _said(label: str | None) -> bool:
 
 def _moment(day: Any) -> dt.datetime | None:
     """The end of the day, so that a prediction of that day comes before it; the present where that is earlier."""
-    return min(dt.datetime.combine(day, dt.time.max), journal.utc_now()) if day else None
+    return min(dt.datetime.combine(day, dt.time.max), database.utc_now()) if day else None
 
 
 main()

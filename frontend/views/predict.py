@@ -9,14 +9,18 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from frontend import form, model_choice, recording, shield
-from frontend.drawing import draw
-from frontend.words import plain, shown
-from lib import cases, charts_case, decision, explain, whatif
-from lib.bundle import Bundle
-from lib.findings import Refused
-from lib.journal_writer import NotKept
-from lib.serving import Model
+from fivefold.charts import prediction
+from fivefold.core.findings import Refused
+from fivefold.journal.writer import NotKept
+from fivefold.model import case as cases
+from fivefold.model import counterfactual, explain
+from fivefold.model import threshold as decision
+from fivefold.model.bundle import Bundle
+from fivefold.serving.served_model import Model
+from frontend.data import predictions
+from frontend.widgets import error_guard, form, model_choice
+from frontend.widgets.drawing import draw
+from frontend.widgets.plain_text import plain, shown
 
 API = "http://127.0.0.1:8000/predict"
 NEEDED = "a value is needed; training never saw it missing"
@@ -33,16 +37,22 @@ def main() -> None:
     with left:
         asked = form.case_form(bundle)
         if asked is not None:
-            st.session_state[recording.ANSWER] = answer(model, asked)
-    told = st.session_state.get(recording.ANSWER)
+            st.session_state[predictions.ANSWER] = answer(model, asked)
+    told = st.session_state.get(predictions.ANSWER)
     with right:
         if told and told["model"] == model.pathspec:
             now = bundle.about["threshold"]["value"]
-            then = bundle if now == told["threshold"]["value"] else decision.with_threshold(bundle, told["threshold"])
+            then = (
+                bundle
+                if now == told["threshold"]["value"]
+                else decision.with_threshold(bundle, told["threshold"])
+            )
             show(then, told, now)
         else:
-            st.info("The form holds a typical case. Change what you know and press Predict.",
-                    icon=":material/arrow_back:")
+            st.info(
+                "The form holds a typical case. Change what you know and press Predict.",
+                icon=":material/arrow_back:",
+            )
 
 
 def answer(model: Model, case: dict[str, Any]) -> dict[str, Any]:
@@ -50,20 +60,38 @@ def answer(model: Model, case: dict[str, Any]) -> dict[str, Any]:
     gaps, what `Bundle.score` says of it. What could not be recorded is not answered: `lost` says why.
     """
     bundle, number, began = model.bundle, str(uuid.uuid4()), time.perf_counter()
-    told: dict[str, Any] = {"model": model.pathspec, "id": number, "case": case, "gaps": form.gaps(bundle, case),
-                            "threshold": {k: bundle.about["threshold"][k] for k in ("value", "why")}, "where": ""}
+    told: dict[str, Any] = {
+        "model": model.pathspec,
+        "id": number,
+        "case": case,
+        "gaps": form.gaps(bundle, case),
+        "threshold": {k: bundle.about["threshold"][k] for k in ("value", "why")},
+        "where": "",
+    }
     if told["gaps"]:
-        scores = pd.DataFrame([{"probability": float("nan"), "decision": "", "warnings": "",
-                                "error": "; ".join(f"{name}: {NEEDED}" for name in told["gaps"])}])
+        scores = pd.DataFrame(
+            [
+                {
+                    "probability": float("nan"),
+                    "decision": "",
+                    "warnings": "",
+                    "error": "; ".join(f"{name}: {NEEDED}" for name in told["gaps"]),
+                }
+            ]
+        )
     else:
         scores = bundle.score(cases.raw_table(case, bundle.schema))
     took = 1000 * (time.perf_counter() - began)
     rows = cases.request_body(case, bundle.schema)["rows"]  # as a program would send them
     try:
-        told["where"] = recording.keep(model, rows, scores, [number], took)
+        told["where"] = predictions.keep(model, rows, scores, [number], took)
     except NotKept as lost:
         return told | {"lost": str(lost)}
-    return told if told["gaps"] else told | {str(name): value for name, value in scores.iloc[0].items()}
+    return (
+        told
+        if told["gaps"]
+        else told | {str(name): value for name, value in scores.iloc[0].items()}
+    )
 
 
 def reasons(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any] | Refused:
@@ -79,10 +107,12 @@ def show(bundle: Bundle, told: dict[str, Any], now: float) -> None:
     `now`: the threshold that counts now.
     """
     if "lost" in told:
-        recording.tell_lost(told["lost"])
+        predictions.tell_lost(told["lost"])
         return
     if told["gaps"]:
-        st.error("A value is needed; training never saw these columns missing:", icon=":material/error:")
+        st.error(
+            "A value is needed; training never saw these columns missing:", icon=":material/error:"
+        )
         st.text(", ".join(told["gaps"]))
         return
     if told["error"]:
@@ -92,24 +122,42 @@ def show(bundle: Bundle, told: dict[str, Any], now: float) -> None:
     threshold = bundle.about["threshold"]
     said = bundle.about["phrases"][int(told["probability"] >= threshold["value"])]
     one, two = st.columns(2)
-    one.metric("Probability", f"{told['probability']:.1%}", border=True,
-               help=plain(f"Calibrated: of cases like it about that share {bundle.about['phrases'][1]}."))
-    two.metric("Decision", plain(said), border=True, help=plain(
-        f"{bundle.about['phrases'][1]!r} at {threshold['value']:.1%} or more: {threshold['why']}"))
+    one.metric(
+        "Probability",
+        f"{told['probability']:.1%}",
+        border=True,
+        help=plain(f"Calibrated: of cases like it about that share {bundle.about['phrases'][1]}."),
+    )
+    two.metric(
+        "Decision",
+        plain(said),
+        border=True,
+        help=plain(
+            f"{bundle.about['phrases'][1]!r} at {threshold['value']:.1%} or more: {threshold['why']}"
+        ),
+    )
     if now != threshold["value"]:
-        st.info(f"Decided at {threshold['value']:.1%}. The threshold is {now:.1%} now: press Predict to decide by it.",
-                icon=":material/autorenew:")
+        st.info(
+            f"Decided at {threshold['value']:.1%}. The threshold is {now:.1%} now: press Predict to decide by it.",
+            icon=":material/autorenew:",
+        )
     for doubt in filter(None, told["warnings"].split("; ")):
         st.warning(plain(doubt), icon=":material/warning:")
     reference = bundle.about["reference"]
-    below = whatif.share_below(reference["scores"], told["probability"])
-    st.text(f"Higher than {below:.0%} of {reference.get('scored', reference['rows']):,} training rows.")
-    draw(charts_case.standing(reference["scores"], told["probability"], threshold["value"]),
-         "How the training rows score, and where this case stands")
-    if "why" not in told:  # after the answer is on the screen; kept, so that a redrawing costs nothing
+    below = counterfactual.share_below(reference["scores"], told["probability"])
+    st.text(
+        f"Higher than {below:.0%} of {reference.get('scored', reference['rows']):,} training rows."
+    )
+    draw(
+        prediction.standing(reference["scores"], told["probability"], threshold["value"]),
+        "How the training rows score, and where this case stands",
+    )
+    if (
+        "why" not in told
+    ):  # after the answer is on the screen; kept, so that a redrawing costs nothing
         told |= {"why": reasons(bundle, told["case"])}
     if isinstance(told["why"], Refused):
-        shield.tell(told["why"])
+        error_guard.tell(told["why"])
     else:
         show_reasons(told["why"])
         what_if(bundle, told)
@@ -119,36 +167,57 @@ def show(bundle: Bundle, told: dict[str, Any], now: float) -> None:
         st.caption("For the REST API, once one runs at this address.")
         st.code(cases.curl(body, API), language="bash", wrap_lines=True)
         st.code(cases.python(body, API), language="python", wrap_lines=True)
-    st.caption(f"Model {told['model']} · prediction {told['id']}{recording.WAITS if told['where'] == 'spool' else ''}")
+    st.caption(
+        f"Model {told['model']} · prediction {told['id']}{predictions.WAITS if told['where'] == 'spool' else ''}"
+    )
 
 
 def show_reasons(why: dict[str, Any], before: dict[str, Any] | None = None) -> None:
-    draw(charts_case.reasons(why, before), "Contribution of each column to the probability, in percentage points")
-    st.caption(f"{why['rows']} training rows average {why['base']:.1%}; that and all contributions add up to "
-               f"{why['probability']:.1%}. They say how the model reckons, not what causes what.")
+    draw(
+        prediction.reasons(why, before),
+        "Contribution of each column to the probability, in percentage points",
+    )
+    st.caption(
+        f"{why['rows']} training rows average {why['base']:.1%}; that and all contributions add up to "
+        f"{why['probability']:.1%}. They say how the model reckons, not what causes what."
+    )
     with st.expander("The same as a table"):
-        st.dataframe(pd.DataFrame([{"Column": c["column"], "Value": shown(c["value"]),
-                                    "Points": 100 * c["contribution"]} for c in
-                                   sorted(why["contributions"], key=lambda c: -abs(c["contribution"]))]),
-                     hide_index=True, column_config={"Points": st.column_config.NumberColumn(format="%+.1f")})
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "Column": c["column"],
+                        "Value": shown(c["value"]),
+                        "Points": 100 * c["contribution"],
+                    }
+                    for c in sorted(why["contributions"], key=lambda c: -abs(c["contribution"]))
+                ]
+            ),
+            hide_index=True,
+            column_config={"Points": st.column_config.NumberColumn(format="%+.1f")},
+        )
 
 
 @st.fragment
 def what_if(bundle: Bundle, told: dict[str, Any]) -> None:
     """Another value for one column: the probability and the reasons move. A part that is redrawn by itself."""
-    shield.guard(lambda: _what_if(bundle, told))
+    error_guard.guard(lambda: _what_if(bundle, told))
 
 
 def _what_if(bundle: Bundle, told: dict[str, Any]) -> None:
     st.subheader("What if")
-    name = st.selectbox("Column to change", bundle.schema.names(), key=f"what {told['id']}", format_func=str)
+    name = st.selectbox(
+        "Column to change", bundle.schema.names(), key=f"what {told['id']}", format_func=str
+    )
     value = form.ask(bundle, bundle.schema[name], f"if {told['id']} {name}", told["case"][name])
     if value == told["case"][name]:
         st.caption("Change the value to see what moves.")
         return
     case = {**told["case"], name: value}
     if form.gaps(bundle, {name: value}):
-        st.error("A value is needed; training never saw this column missing.", icon=":material/error:")
+        st.error(
+            "A value is needed; training never saw this column missing.", icon=":material/error:"
+        )
         return
     scored = bundle.score(cases.raw_table(case, bundle.schema)).iloc[0]
     if scored["error"]:
@@ -156,8 +225,13 @@ def _what_if(bundle: Bundle, told: dict[str, Any]) -> None:
         st.text(scored["error"])
         return
     one, two = st.columns(2)
-    one.metric("Probability then", f"{scored['probability']:.1%}", border=True,
-               delta=f"{100 * (scored['probability'] - told['probability']):+.1f} points", delta_color="off")
+    one.metric(
+        "Probability then",
+        f"{scored['probability']:.1%}",
+        border=True,
+        delta=f"{100 * (scored['probability'] - told['probability']):+.1f} points",
+        delta_color="off",
+    )
     two.metric("Decision then", plain(scored["decision"]), border=True)
     for doubt in filter(None, scored["warnings"].split("; ")):
         st.warning(plain(doubt), icon=":material/warning:")
@@ -167,23 +241,41 @@ def _what_if(bundle: Bundle, told: dict[str, Any]) -> None:
 def show_flips(bundle: Bundle, told: dict[str, Any]) -> None:
     """The smallest single changes that turn the decision, among the columns that may change."""
     st.subheader("What would turn the decision")
-    if not whatif.changeable(bundle):
-        st.caption("The scope names no columns that may change. Name them in its file and train again:")
+    if not counterfactual.changeable(bundle):
+        st.caption(
+            "The scope names no columns that may change. Name them in its file and train again:"
+        )
         st.code('[columns]\nchangeable = ["…"]', language="toml")
         return
     found = told.setdefault("flips", {})
     limit = bundle.about["threshold"]["value"]
     if limit not in found:
-        found[limit] = whatif.flips(bundle, told["case"])
+        found[limit] = counterfactual.flips(bundle, told["case"])
     if not found[limit]:
-        st.caption("None of the values tried (percentiles and levels of training), one column at a time, among those "
-                   "that may change: " + plain(", ".join(whatif.changeable(bundle))) + ".")
+        st.caption(
+            "None of the values tried (percentiles and levels of training), one column at a time, among those "
+            "that may change: " + plain(", ".join(counterfactual.changeable(bundle))) + "."
+        )
         return
-    st.dataframe(pd.DataFrame([{"Column": f["column"], "Now": shown(f["now"]),
-                                "To": str(f["to"]), "Probability": 100 * f["probability"]} for f in found[limit]]),
-                 hide_index=True, column_config={"Probability": st.column_config.NumberColumn(format="%.1f %%")})
-    st.caption("The smallest change among the values tried (percentiles and levels of training), all other columns as "
-               "they are. It says what the model would answer, not what would happen.")
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "Column": f["column"],
+                    "Now": shown(f["now"]),
+                    "To": str(f["to"]),
+                    "Probability": 100 * f["probability"],
+                }
+                for f in found[limit]
+            ]
+        ),
+        hide_index=True,
+        column_config={"Probability": st.column_config.NumberColumn(format="%.1f %%")},
+    )
+    st.caption(
+        "The smallest change among the values tried (percentiles and levels of training), all other columns as "
+        "they are. It says what the model would answer, not what would happen."
+    )
 
 
 main()

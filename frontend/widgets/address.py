@@ -13,7 +13,9 @@ from typing import Any
 import streamlit as st
 
 
-def choose(label: str, options: Sequence[str], key: str, labels: Callable[[str], str] = str, **more: Any) -> str:
+def choose(
+    label: str, options: Sequence[str], key: str, labels: Callable[[str], str] = str, **more: Any
+) -> str:
     """A selectbox whose choice is kept as ?key=option; the first option is the default and leaves no trace."""
     wanted = st.session_state.get(key, st.query_params.get(key))
     if wanted in options:
@@ -28,14 +30,18 @@ def choose(label: str, options: Sequence[str], key: str, labels: Callable[[str],
     return chosen
 
 
-def slide(label: str, low: float, high: float, start: float, key: str, of: str, **more: Any) -> float:
+def slide(
+    label: str, low: float, high: float, start: float, key: str, of: str, **more: Any
+) -> float:
     """A slider that starts at `start`, kept during the visit for each `of` (a run), and in the address as ?key=number.
 
     The address speaks for the run that a visit begins with; another run starts from its own value.
     """
     own = f"{key} {of}"
     if own not in st.session_state:
-        st.session_state[own] = start if f"{key} of" in st.session_state else _number(key, low, high, start)
+        st.session_state[own] = (
+            start if f"{key} of" in st.session_state else _number(key, low, high, start)
+        )
     st.session_state[f"{key} of"] = of
     value = st.slider(label, low, high, key=own, persist_state="session", **more)
     if value == start:

@@ -1,4 +1,4 @@
-"""Drawing: charts of `lib.charts*` in a page."""
+"""Drawing: charts of `fivefold.charts.table*` in a page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-AROUND = 90  # pixels of title, legend and axes: Streamlit counts them into the height, a card does not
+AROUND = (
+    90  # pixels of title, legend and axes: Streamlit counts them into the height, a card does not
+)
 
 
 def draw(chart: Any, told: str, place: Any = st) -> None:

@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 import streamlit as st
 
-from frontend.words import plain
-from lib.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused
+from frontend.widgets.plain_text import plain
 
 log = logging.getLogger("fivefold")
 TRAIN = "python flows/train.py run"
-MARKS = {"error": "✖ error", "warning": "▲ warning", "passed": "✔ passed", "not_applicable": "– not judged"}
+MARKS = {
+    "error": "✖ error",
+    "warning": "▲ warning",
+    "passed": "✔ passed",
+    "not_applicable": "– not judged",
+}
 
 
 def guard(show: Callable[[], None]) -> None:
@@ -26,8 +31,11 @@ def guard(show: Callable[[], None]) -> None:
     except Exception:  # Streamlit's own signals (rerun, stop) are no Exceptions and pass
         number = uuid.uuid4().hex[:8]
         log.exception("page failed, number %s", number)
-        st.error(f"This page could not be shown. The log of the app says why, under the number {number}. "
-                 "Reload the page; if it stays so, choose another model at the left.", icon=":material/error:")
+        st.error(
+            f"This page could not be shown. The log of the app says why, under the number {number}. "
+            "Reload the page; if it stays so, choose another model at the left.",
+            icon=":material/error:",
+        )
 
 
 def tell(refused: Refused) -> None:
@@ -38,19 +46,31 @@ def tell(refused: Refused) -> None:
         no_model()
 
 
-def findings(found: Iterable[Finding], severities: Iterable[str] = tuple(MARKS), codes: bool = False) -> None:
+def findings(
+    found: Iterable[Finding], severities: Iterable[str] = tuple(MARKS), codes: bool = False
+) -> None:
     """Findings of the given severities as a table, the gravest first. A table's cells are read as Markdown."""
     wanted = tuple(severities)
-    rows = [{"": MARKS[f.severity].replace(" ", "\u00a0"), **({"Code": plain(f.code)} if codes else {}),
-             "Subject": plain(f.subject), "Found": plain(f.found), "Expected": plain(f.expected),
-             "To do": plain(f.action)}
-            for f in sorted(found, key=lambda f: list(MARKS).index(f.severity)) if f.severity in wanted]
+    rows = [
+        {
+            "": MARKS[f.severity].replace(" ", "\u00a0"),
+            **({"Code": plain(f.code)} if codes else {}),
+            "Subject": plain(f.subject),
+            "Found": plain(f.found),
+            "Expected": plain(f.expected),
+            "To do": plain(f.action),
+        }
+        for f in sorted(found, key=lambda f: list(MARKS).index(f.severity))
+        if f.severity in wanted
+    ]
     if rows:
         st.table(pd.DataFrame(rows).set_index(""))
 
 
 def no_model() -> None:
     """What to type to get a model."""
-    st.info("No model yet. Type this in the project's folder; this page finds the model by itself when it is done.",
-            icon=":material/info:")
+    st.info(
+        "No model yet. Type this in the project's folder; this page finds the model by itself when it is done.",
+        icon=":material/info:",
+    )
     st.code(TRAIN, language="bash")

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from frontend.words import UNKNOWN, plain
-from lib.bundle import Bundle
-from lib.schema import Column
+from fivefold.core.schema import Column
+from fivefold.model.bundle import Bundle
+from frontend.widgets.plain_text import UNKNOWN, plain
 
 CENTURY, EPOCH = 36_525, dt.date(1970, 1, 1).toordinal()  # days
 MODEL = "form_model"  # session state: whose form was shown last
@@ -25,7 +25,10 @@ def case_form(bundle: Bundle) -> dict[str, Any] | None:
     """
     columns, model = _in_order(bundle), bundle.about["provenance"]["pathspec"]
     if st.session_state.setdefault(MODEL, model) != model:
-        st.info(f"The model is another one now ({model}): this is its own form.", icon=":material/autorenew:")
+        st.info(
+            f"The model is another one now ({model}): this is its own form.",
+            icon=":material/autorenew:",
+        )
         st.session_state[MODEL] = model
     with st.form(f"case {model}", border=False):
         answers = _side_by_side(bundle, columns[:SHOWN])
@@ -41,26 +44,46 @@ def ask(bundle: Bundle, column: Column, key: str, start: Any, **more: Any) -> An
 
     Its answer is plain data (number, text, ISO date) or None for unknown.
     """
-    about = {"label": column_label(bundle, column), "key": key, "help": describe(bundle, column), **more}
+    about = {
+        "label": column_label(bundle, column),
+        "key": key,
+        "help": describe(bundle, column),
+        **more,
+    }
     if column.kind == "numeric":
         return _number(column, start, about)
     if column.kind == "date":
         st.session_state.setdefault(key, dt.date.fromisoformat(start[:10]) if start else None)
-        day = st.date_input(value=None, min_value=_date((column.low or 0) - CENTURY),
-                            max_value=_date((column.high or 0) + CENTURY), required=not column.nullable, **about)
+        day = st.date_input(
+            value=None,
+            min_value=_date((column.low or 0) - CENTURY),
+            max_value=_date((column.high or 0) + CENTURY),
+            required=not column.nullable,
+            **about,
+        )
         return day.isoformat() if day else None
     if column.kind in ("categorical", "boolean"):
         options = [*column.levels, *([None] if column.nullable else [])]
         options += [start] if start not in options else []
         st.session_state.setdefault(key, start)
-        unknown = UNKNOWN  # a table may have a level of that name: two equal labels would be one option
+        unknown = (
+            UNKNOWN  # a table may have a level of that name: two equal labels would be one option
+        )
         while unknown in options:
             unknown = f"({unknown})"
         if column.kind == "boolean":
-            return st.radio(options=options, horizontal=True, **about,
-                            format_func=lambda level: plain(unknown if level is None else level))
-        return st.selectbox(options=options, accept_new_options=True, **about,
-                            format_func=lambda level: unknown if level is None else level)
+            return st.radio(
+                options=options,
+                horizontal=True,
+                **about,
+                format_func=lambda level: plain(unknown if level is None else level),
+            )
+        return st.selectbox(
+            options=options,
+            accept_new_options=True,
+            **about,
+            format_func=lambda level: unknown if level is None else level,
+        )
     st.session_state.setdefault(key, start or "")
     return st.text_area(placeholder=bundle.about["scope"]["help"].get(column.name), **about) or None
 
@@ -81,7 +104,11 @@ def describe(bundle: Bundle, column: Column) -> str:
     elif column.kind == "categorical":
         told.append(f"{column.distinct:,} values seen in training; type another to try it")
     if column.kind != "text":
-        told.append("may be left unknown" if column.nullable else "a value is needed: training never saw it missing")
+        told.append(
+            "may be left unknown"
+            if column.nullable
+            else "a value is needed: training never saw it missing"
+        )
     return plain(". ".join(t.rstrip(". ") for t in told if t) + ".")
 
 
@@ -98,16 +125,27 @@ def typical(column: Column) -> Any:
 
 def gaps(bundle: Bundle, answers: dict[str, Any]) -> list[str]:
     """The columns left unknown although training never saw them missing."""
-    return [name for name, value in answers.items()
-            if value is None and not bundle.schema[name].nullable and bundle.schema[name].kind != "text"]
+    return [
+        name
+        for name, value in answers.items()
+        if value is None and not bundle.schema[name].nullable and bundle.schema[name].kind != "text"
+    ]
 
 
 def _number(column: Column, start: Any, about: dict[str, Any]) -> Any:
     whole = column.integer and (start is None or float(start).is_integer())
-    st.session_state.setdefault(about["key"], None if start is None else int(start) if whole else float(start))
+    st.session_state.setdefault(
+        about["key"], None if start is None else int(start) if whole else float(start)
+    )
     # value=None makes the box one that can be emptied; what it starts with comes from the session's state
-    return st.number_input(value=None, step=1 if whole else _step(column), placeholder=UNKNOWN,
-                           format="%d" if whole else "%.6g", required=not column.nullable, **about)
+    return st.number_input(
+        value=None,
+        step=1 if whole else _step(column),
+        placeholder=UNKNOWN,
+        format="%d" if whole else "%.6g",
+        required=not column.nullable,
+        **about,
+    )
 
 
 def _step(column: Column) -> float:
@@ -119,10 +157,15 @@ def _step(column: Column) -> float:
 def _side_by_side(bundle: Bundle, columns: list[Column]) -> dict[str, Any]:
     answers, model = {}, bundle.about["provenance"]["pathspec"]
     for start in range(0, len(columns), 2):
-        for side, column in zip(st.columns(2), columns[start:start + 2], strict=False):
+        for side, column in zip(st.columns(2), columns[start : start + 2], strict=False):
             with side:
-                answers[column.name] = ask(bundle, column, f"case {model} {column.name}", typical(column),
-                                           persist_state="session")
+                answers[column.name] = ask(
+                    bundle,
+                    column,
+                    f"case {model} {column.name}",
+                    typical(column),
+                    persist_state="session",
+                )
     return answers
 
 
@@ -131,7 +174,9 @@ def _in_order(bundle: Bundle) -> list[Column]:
     columns = [c for c in bundle.schema.columns if c.used]
     if len(columns) <= SHOWN:
         return columns
-    weight = {line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])}
+    weight = {
+        line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])
+    }
     return sorted(columns, key=lambda c: -weight.get(c.name, 0.0))
 
 

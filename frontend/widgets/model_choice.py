@@ -7,13 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from frontend import reading, served
-from frontend.address import choose
-from frontend.words import plain
-from lib import decision, run_overview
-from lib.scope import problem_name
-from lib.selection import title
-from lib.serving import Model
+from fivefold.core.scope import problem_name
+from fivefold.model import threshold as decision
+from fivefold.serving.served_model import Model
+from fivefold.tracking import overview
+from fivefold.training.leaderboard import title
+from frontend.data import runs, served_model
+from frontend.widgets.address import choose
+from frontend.widgets.plain_text import plain
 
 SERVED, LATEST = "served", "latest"
 OWN = "own_threshold"  # session state: {run, value, why} from the page Decision
@@ -22,17 +23,27 @@ DEFAULT = "model_default"  # session state: what was the default when this visit
 
 def ask() -> None:
     """The sidebar's selection; the choice stands in the address as ?model=."""
-    finished = [r for r in reading.run_ids() if reading.overview(r)["status"] == run_overview.FINISHED]
+    finished = [r for r in runs.run_ids() if runs.overview(r)["status"] == overview.FINISHED]
     if not finished:
         return  # nothing to choose yet; the pages say what to type
-    now = served.state()
+    now = served_model.state()
     options = [*([SERVED] if now["line"] else []), LATEST, *finished]
     _follow_default(options[0])
-    chosen = choose("Model", options, "model", _label, help="Served: the promoted model at its promoted threshold. "
-                    "Latest: the newest finished run. Or a certain run. The address keeps the choice.")
+    chosen = choose(
+        "Model",
+        options,
+        "model",
+        _label,
+        help="Served: the promoted model at its promoted threshold. "
+        "Latest: the newest finished run. Or a certain run. The address keeps the choice.",
+    )
     run = run_id()
-    told = reading.overview(run)
-    auc = "unknown" if told["auc"] is None else f"{told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})"
+    told = runs.overview(run)
+    auc = (
+        "unknown"
+        if told["auc"] is None
+        else f"{told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})"
+    )
     st.caption(f"Run {told['run_id']}, held-out ROC AUC {auc}")
     _tell_served(chosen, run, now)
     if own := _own(run):
@@ -46,19 +57,19 @@ def run_id() -> str:
     if line:
         return line["model"].rpartition("/")[2]
     chosen = st.session_state.get("model", LATEST)
-    return reading.latest_id() if chosen in (SERVED, LATEST) else chosen
+    return runs.latest_id() if chosen in (SERVED, LATEST) else chosen
 
 
 def served_line() -> dict[str, Any] | None:
     """The promotion whose model is looked at, where the choice is Served; else None."""
-    line = served.line()
+    line = served_model.line()
     return line if st.session_state.get("model", SERVED if line else LATEST) == SERVED else None
 
 
 def everybodys() -> Model:
     """The chosen model at its own threshold, of the served one the promoted threshold. Raises `Refused`."""
     line = served_line()
-    return reading.served(line) if line else reading.model(run_id())
+    return runs.served(line) if line else runs.model(run_id())
 
 
 def model() -> Model:
@@ -71,7 +82,7 @@ def model() -> Model:
 def problem() -> str:
     """The name under which the journal keeps what belongs to the chosen model. Raises `Refused` without a run."""
     line = served_line()
-    return line["problem"] if line else problem_name(reading.overview(run_id()))
+    return line["problem"] if line else problem_name(runs.overview(run_id()))
 
 
 def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
@@ -101,23 +112,35 @@ def _tell_served(chosen: str, run: str, now: dict[str, Any]) -> None:
     """How what is shown stands to what is promoted, and whether the journal could be asked."""
     line, trouble = now["line"], now["trouble"]
     if trouble:
-        st.caption("The journal cannot be read: " + (
-            "Served is what was promoted when it last could." if line else
-            "which model is promoted is not known, Latest is the newest finished run."))
+        st.caption(
+            "The journal cannot be read: "
+            + (
+                "Served is what was promoted when it last could."
+                if line
+                else "which model is promoted is not known, Latest is the newest finished run."
+            )
+        )
         st.caption(plain(trouble))
     if line is None:
         if not trouble:
-            st.caption("No model is promoted: this is the newest finished run." if chosen == LATEST else
-                       "No model is promoted.")
+            st.caption(
+                "No model is promoted: this is the newest finished run."
+                if chosen == LATEST
+                else "No model is promoted."
+            )
     elif chosen == SERVED:
-        st.caption(f"Served since {line['at']:%Y-%m-%d %H:%M} UTC, acting at {line['threshold']:.1%} or more")
+        st.caption(
+            f"Served since {line['at']:%Y-%m-%d %H:%M} UTC, acting at {line['threshold']:.1%} or more"
+        )
     elif line["model"].rpartition("/")[2] == run:
-        st.caption(f"This run is served, acting at {line['threshold']:.1%} or more; here it acts at the threshold it "
-                   "was trained with.")
+        st.caption(
+            f"This run is served, acting at {line['threshold']:.1%} or more; here it acts at the threshold it "
+            "was trained with."
+        )
 
 
 def _label(choice: str) -> str:
     if choice in (SERVED, LATEST):
         return choice.capitalize()
-    told = reading.overview(choice)
+    told = runs.overview(choice)
     return f"{told['started'][:16].replace('T', ' ')} · {title(told['algorithm'] or '')} · {told['title']}"

@@ -8,8 +8,12 @@ from typing import Any
 UNKNOWN = "unknown"
 JOINER = "\u2060"  # takes no room and shows nothing
 # Emphasis, code, references, math, HTML, entities, directives, arrows, and what starts a list.
-_SIGNS = re.compile(r"[\\`*\[\]$~<>|&]|:(?=\w)|(?<!\w)[_#]|_(?!\w)|^[-+](?=\s)|-(?=[->])|(?<=\d)[.)](?=\s)")
-_LINKS = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)")  # becomes a link even behind a backslash
+_SIGNS = re.compile(
+    r"[\\`*\[\]$~<>|&]|:(?=\w)|(?<!\w)[_#]|_(?!\w)|^[-+](?=\s)|-(?=[->])|(?<=\d)[.)](?=\s)"
+)
+_LINKS = re.compile(
+    r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)"
+)  # becomes a link even behind a backslash
 
 
 def plain(text: object) -> str:

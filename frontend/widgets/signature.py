@@ -9,20 +9,33 @@ NAME = "name_of_visitor"  # session state: what this visitor signed with last
 
 def name(key: str) -> str:
     """The visitor's name; what was given last is there again."""
-    return str(st.text_input("Your name", value=st.session_state.get(NAME, ""), key=f"name {key}", max_chars=100,
-                             autocomplete="name", help="Goes on record, as you write it.")).strip()
+    return str(
+        st.text_input(
+            "Your name",
+            value=st.session_state.get(NAME, ""),
+            key=f"name {key}",
+            max_chars=100,
+            autocomplete="name",
+            help="Goes on record, as you write it.",
+        )
+    ).strip()
 
 
 def reason(key: str) -> str:
     """Why the visitor decides so."""
-    return str(st.text_input("Reason", key=f"reason {key}", max_chars=1000, help="Goes on record.")).strip()
+    return str(
+        st.text_input("Reason", key=f"reason {key}", max_chars=1000, help="Goes on record.")
+    ).strip()
 
 
 def signed(who: str, why: str | None = None) -> bool:
     """Whether the name, and where one is wanted the reason, were given; what is lacking is asked for at once."""
     lacking = [word for word, text in (("a reason", why), ("your name", who)) if text == ""]
     if lacking:
-        st.error(f"Nothing was changed: {' and '.join(lacking)} must go on record.", icon=":material/error:")
+        st.error(
+            f"Nothing was changed: {' and '.join(lacking)} must go on record.",
+            icon=":material/error:",
+        )
         return False
     st.session_state[NAME] = who
     return True

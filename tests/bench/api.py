@@ -1,4 +1,4 @@
-"""Times of answers over HTTP beside those of MLflow's own server, on the same model: `python -m tests.bench_api`.
+"""Times of answers over HTTP beside those of MLflow's own server, on the same model: `python -m tests.bench.api`.
 
 Takes the newest training run of the datastore (or --run); trains nothing. Both servers get the same requests at
 /invocations, over connections that stay open, from threads of this process on the same cores. Ours checks each row,
@@ -23,27 +23,41 @@ from typing import Any
 
 import numpy as np
 
-from lib import runs, serving, settings
-from lib.bundle import Bundle, from_bytes
-from lib.conform import conform
-from lib.features import expand
-from lib.tables import from_parquet
-from tests.bench_scoring import median
-from tests.running import ROOT
-from tests.servers import free_port, running
+from fivefold.core import settings
+from fivefold.core.parquet import from_parquet
+from fivefold.data.coerce import conform
+from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.model.inputs import expand
+from fivefold.serving import served_model
+from fivefold.tracking import client as runs
+from tests.bench.scoring import median
+from tests.support.running import ROOT
+from tests.support.servers import free_port, running
 
 CLIENTS, MANY = 8, 1000
-FIGURES = ("1 row, 1 client: p50, ms", "1 row, 1 client: p95, ms", f"1 row, {CLIENTS} clients: requests/s", f"{MANY:,} rows, 1 client: p50, ms",
-           f"{MANY:,} rows, {CLIENTS} clients: requests/s", f"{MANY:,} rows, {CLIENTS} clients: rows/s")
+FIGURES = (
+    "1 row, 1 client: p50, ms",
+    "1 row, 1 client: p95, ms",
+    f"1 row, {CLIENTS} clients: requests/s",
+    f"{MANY:,} rows, 1 client: p50, ms",
+    f"{MANY:,} rows, {CLIENTS} clients: requests/s",
+    f"{MANY:,} rows, {CLIENTS} clients: rows/s",
+)
 
 
 def main() -> None:
     """Measure; print one table, servers side by side."""
     load = os.getloadavg()[0]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", help="id of a training run; default: the newest")
-    parser.add_argument("--repeats", type=int, default=300, help="requests of one row by one client")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement with several clients")
+    parser.add_argument(
+        "--repeats", type=int, default=300, help="requests of one row by one client"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of each measurement with several clients"
+    )
     options = parser.parse_args()
     settings.prepare(ROOT)
     run = runs.find_run(options.run)
@@ -59,19 +73,25 @@ def main() -> None:
     for name, workers in sizes.items() if uri else ():
         with mlflows(run, uri, workers) as port:
             told[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
-    print(f"{run.pathspec}, {bundle.about['algorithm']}, {os.cpu_count()} cores, load before {load:.1f}")
+    print(
+        f"{run.pathspec}, {bundle.about['algorithm']}, {os.cpu_count()} cores, load before {load:.1f}"
+    )
     print(f"{'':34}" + "".join(f"{name:>19}" for name in told))
     for n, figure in enumerate(FIGURES):
         print(f"{figure:34}" + "".join(f"{values[n]:19,.1f}" for values in told.values()))
     bare, score = in_process(bundle, rows[0], options.repeats)
-    print(f"in this process, one row: predict_proba of the bare pipeline {bare:.1f} ms, Bundle.score {score:.1f} ms")
+    print(
+        f"in this process, one row: predict_proba of the bare pipeline {bare:.1f} ms, Bundle.score {score:.1f} ms"
+    )
 
 
 def in_process(bundle: Bundle, row: dict[str, Any], repeats: int) -> tuple[float, float]:
     """Median milliseconds of (the stock pipeline's predict_proba on a row already read, `Bundle.score` of the row)."""
-    raw = serving.table([row], bundle.schema)[0]
+    raw = served_model.table([row], bundle.schema)[0]
     expanded = expand(conform(raw, bundle.schema)[0], bundle.schema)
-    return median(lambda: bundle.pipeline.predict_proba(expanded), max(10, repeats // 10)), median(lambda: bundle.score(raw), repeats)
+    return median(lambda: bundle.pipeline.predict_proba(expanded), max(10, repeats // 10)), median(
+        lambda: bundle.score(raw), repeats
+    )
 
 
 @contextlib.contextmanager
@@ -80,9 +100,21 @@ def ours(pathspec: str, workers: int) -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         kept = {k: v for k, v in os.environ.items() if not k.startswith("FIVEFOLD")}
-        env = {**kept, "FIVEFOLD_API_PORT": str(port), "FIVEFOLD_API_WORKERS": str(workers), "FIVEFOLD_API_MODEL": pathspec,
-               "FIVEFOLD_API_SPOOL": folder, "FIVEFOLD_JOURNAL": f"sqlite:///{folder}/journal.db", "FIVEFOLD_PSEUDONYM_KEY": "bench"}
-        with running([sys.executable, str(ROOT / "frontend" / "api.py")], f"http://127.0.0.1:{port}/ping", Path(folder), env=env):
+        env = {
+            **kept,
+            "FIVEFOLD_API_PORT": str(port),
+            "FIVEFOLD_API_WORKERS": str(workers),
+            "FIVEFOLD_API_MODEL": pathspec,
+            "FIVEFOLD_API_SPOOL": folder,
+            "FIVEFOLD_JOURNAL": f"sqlite:///{folder}/journal.db",
+            "FIVEFOLD_PSEUDONYM_KEY": "bench",
+        }
+        with running(
+            [sys.executable, str(ROOT / "frontend" / "api.py")],
+            f"http://127.0.0.1:{port}/ping",
+            Path(folder),
+            env=env,
+        ):
             yield port
 
 
@@ -91,8 +123,23 @@ def mlflows(run: Any, uri: str, workers: int) -> Iterator[int]:
     """The port of `mlflow models serve` with the same model."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local", "--host", "127.0.0.1",
-                   "--port", str(port), "--workers", str(workers)]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "models",
+            "serve",
+            "--model-uri",
+            uri,
+            "--env-manager",
+            "local",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            str(workers),
+        ]
         env = {**os.environ, "MLFLOW_TRACKING_URI": runs.artifact(run, "record", "mlflow")["uri"]}
         with running(command, f"http://127.0.0.1:{port}/ping", Path(folder), 120, env):
             yield port
@@ -108,7 +155,14 @@ def measured(port: int, rows: list[dict[str, Any]], repeats: int, seconds: float
     small = busy(port, bodies, seconds)
     many = latencies(port, [large], max(5, repeats // 30))
     big = busy(port, [large], seconds)
-    return [1000 * statistics.median(one), 1000 * float(np.percentile(one, 95)), small, 1000 * statistics.median(many), big, big * MANY]
+    return [
+        1000 * statistics.median(one),
+        1000 * float(np.percentile(one, 95)),
+        small,
+        1000 * statistics.median(many),
+        big,
+        big * MANY,
+    ]
 
 
 def latencies(port: int, bodies: list[bytes], repeats: int) -> list[float]:

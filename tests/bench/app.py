@@ -1,4 +1,4 @@
-"""Times of the app in a real browser, with a warm cache: `make bench`, or `python -m tests.bench_app`.
+"""Times of the app in a real browser, with a warm cache: `make bench`, or `python -m tests.bench.app`.
 
 One training run on the bundled table's model in a folder of its own, then a browser beside it on the same cores.
 """
@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.synthetic import write
-from tests.browser import Visit, app, chromium
-from tests.running import open_run, run_flow, run_id
+from fivefold.data.synthetic.bank import write
+from tests.support.browser import Visit, app, chromium
+from tests.support.running import open_run, run_flow, run_id
 
-GOALS = {"first paint of a page, s": 2.0, "click to prediction, s": 0.3, "100,000 rows, upload to result, s": 10.0}
+GOALS = {
+    "first paint of a page, s": 2.0,
+    "click to prediction, s": 0.3,
+    "100,000 rows, upload to result, s": 10.0,
+}
 ROWS = 100_000
 
 
@@ -30,15 +34,33 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
         write(store / "table.csv", rows=options.rows, seed=3)
-        done = run_flow(store, "train.py", "run", "--data", store / "table.csv", "--target", "churned", "--trials", 2,
-                        "--id-columns", "customer_id", "--mlflow-uri", f"sqlite:///{store}/mlflow.db")
+        done = run_flow(
+            store,
+            "train.py",
+            "run",
+            "--data",
+            store / "table.csv",
+            "--target",
+            "churned",
+            "--trials",
+            2,
+            "--id-columns",
+            "customer_id",
+            "--mlflow-uri",
+            f"sqlite:///{store}/mlflow.db",
+        )
         winner = open_run(store, run_id(done.stdout))["select"].task["winner"].data
         table = pd.read_csv(store / "table.csv", dtype="str")
-        pd.concat([table] * -(-ROWS // len(table)), ignore_index=True).head(ROWS).to_csv(store / "big.csv", index=False)
+        pd.concat([table] * -(-ROWS // len(table)), ignore_index=True).head(ROWS).to_csv(
+            store / "big.csv", index=False
+        )
         with app(store) as address, chromium() as browser:
             visit = Visit(browser, address)
-            rows = {**paints(visit, options.repeats), "click to prediction, s": clicks(visit, options.repeats),
-                    "100,000 rows, upload to result, s": [upload(visit, store / "big.csv")]}
+            rows = {
+                **paints(visit, options.repeats),
+                "click to prediction, s": clicks(visit, options.repeats),
+                "100,000 rows, upload to result, s": [upload(visit, store / "big.csv")],
+            }
             assert visit.faults == [], visit.faults
     print(f"model: {winner}\n{'figure':36}{'median':>8}{'worst':>8}{'goal':>7}")
     for name, values in rows.items():
@@ -72,8 +94,11 @@ def clicks(visit: Visit, repeats: int) -> list[float]:
         before = page.locator("[data-testid=stMetricValue]").first.inner_text() if number else ""
         began = time.perf_counter()
         page.get_by_role("button", name="Predict", exact=True).click()
-        page.wait_for_function("old => { const e = document.querySelector('[data-testid=stMetricValue]');"
-                               " return e && e.innerText !== old }", arg=before)
+        page.wait_for_function(
+            "old => { const e = document.querySelector('[data-testid=stMetricValue]');"
+            " return e && e.innerText !== old }",
+            arg=before,
+        )
         values.append(time.perf_counter() - began)
         visit.settle()
     return values[1:]

@@ -1,9 +1,9 @@
-"""Batch scoring of a large table: `python -m tests.bench_batch [--rows 1000000] [--store FOLDER]`.
+"""Batch scoring of a large table: `python -m tests.bench.batch [--rows 1000000] [--store FOLDER]`.
 
 Draws a CSV, trains a small model (once for a --store) and scores the CSV through flows/score.py with and without the
 journal, beside: "bare", the model's stock pipeline asked for predict_proba in lots of 10,000 typed rows, one thread;
 "scoring alone", what a shard does between reading and journal: typing, doubts, probability, decision, ids; "whole", the
-table read, scored and written in one process as `lib.sources.read` and `lib.batch.score_batch` do. Peaks are those of the
+table read, scored and written in one process as `fivefold.data.source.read` and `fivefold.serving.batch.score_batch` do. Peaks are those of the
 largest process. CPU seconds are those of all processes together: on a shared machine they tell more than the wall.
 """
 
@@ -18,19 +18,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from lib.synthetic import write
-from tests.running import ROOT, command, environment, open_run, run_flow, run_id
+from fivefold.data.synthetic.bank import write
+from tests.support.running import ROOT, command, environment, open_run, run_flow, run_id
 
 SAMPLE = 100_000  # rows of the first two figures
-GOAL = 0.8        # times bare
+GOAL = 0.8  # times bare
 RATES = """
 import json, sys, time
 from pathlib import Path
 import pandas as pd
-from lib import runs, shards
-from lib.bundle import from_bytes
-from lib.conform import conform
-from lib.features import expand
+from fivefold.serving import shards
+from fivefold.tracking import client as runs
+from fivefold.model.bundle import from_bytes
+from fivefold.data.coerce import conform
+from fivefold.model.inputs import expand
 source, folder, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 bundle = from_bytes(*runs.bundle_of(runs.find_run()))
 told, _ = shards.cut(source, None, folder, rows)
@@ -52,9 +53,11 @@ print(json.dumps({name: len(frame) / min(seconds) for name, seconds in found.ite
 WHOLE = """
 import sys
 from pathlib import Path
-from lib import runs, scoring, sources
-from lib.batch import score_batch
-from lib.bundle import from_bytes
+from fivefold.data import source as sources
+from fivefold.serving import result_files as scoring
+from fivefold.tracking import client as runs
+from fivefold.serving.batch import score_batch
+from fivefold.model.bundle import from_bytes
 bundle = from_bytes(*runs.bundle_of(runs.find_run()))
 read = sources.read(sys.argv[1])
 scoring.write(score_batch(bundle, read.frame, read.md5)[0], Path(sys.argv[2]))
@@ -62,9 +65,13 @@ scoring.write(score_batch(bundle, read.frame, read.md5)[0], Path(sys.argv[2]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--store", type=Path, help="a folder to keep the model in; default: a temporary one")
+    parser.add_argument(
+        "--store", type=Path, help="a folder to keep the model in; default: a temporary one"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         measure(options.rows, (options.store or Path(temporary)).resolve(), Path(temporary))
@@ -77,47 +84,106 @@ def measure(rows: int, store: Path, folder: Path) -> None:
     write(source, rows, 11)
     rates = json.loads(script(store, RATES, source, folder / "rates", min(rows, SAMPLE))[0])
     print(f"{rows:,} rows, a CSV of {source.stat().st_size / 1e6:,.0f} MB")
-    print(f"{'':36}{'wall s':>9}{'rows/s':>9}{'CPU s':>9}{'rows/CPU s':>12}{'x bare':>8}{'peak MB':>9}")
+    print(
+        f"{'':36}{'wall s':>9}{'rows/s':>9}{'CPU s':>9}{'rows/CPU s':>12}{'x bare':>8}{'peak MB':>9}"
+    )
     show("bare", rates["bare"])
     show("scoring alone", rates["bare"], per_cpu=rates["alone"])
     for name, record in (("flow", "True"), ("flow, --record False", "False")):
-        told, *used = script(store, None, "score.py", "run", "--data", source, "--out", folder / "out.csv", "--record", record)
+        told, *used = script(
+            store,
+            None,
+            "score.py",
+            "run",
+            "--data",
+            source,
+            "--out",
+            folder / "out.csv",
+            "--record",
+            record,
+        )
         show(name, rates["bare"], rows, *used)
         run = open_run(store, run_id(told), "ScoreFlow")
         for number, task in sorted((task.index, task) for task in run["score"]):
             tallies = task.data.tallies
-            spent = {what: sum(t["seconds"][what] for t in tallies) for what in ("read", "score", "journal")}
+            spent = {
+                what: sum(t["seconds"][what] for t in tallies)
+                for what in ("read", "score", "journal")
+            }
             of = sum(t["rows"] for t in tallies)
-            print(f"  shard {number + 1}, {of:,} rows: read {spent['read']:.1f} s, scored {spent['score']:.1f} s "
-                  f"({of / spent['score']:,.0f} rows/s), journal {spent['journal']:.1f} s", flush=True)
+            print(
+                f"  shard {number + 1}, {of:,} rows: read {spent['read']:.1f} s, scored {spent['score']:.1f} s "
+                f"({of / spent['score']:,.0f} rows/s), journal {spent['journal']:.1f} s",
+                flush=True,
+            )
     _, *used = script(store, WHOLE, source, folder / "whole.csv")
     show("whole, one process", rates["bare"], rows, *used)
     same = (folder / "whole.csv").read_bytes() == (folder / "out.csv").read_bytes()
-    print(f"The file of the flow is that of the whole, to the byte: {same}. Goal: scoring alone {GOAL} x bare.")
+    print(
+        f"The file of the flow is that of the whole, to the byte: {same}. Goal: scoring alone {GOAL} x bare."
+    )
 
 
-def show(name: str, bare: float, rows: int = 0, wall: float = 0.0, cpu: float = 0.0, peak: float = 0.0,
-         per_cpu: float = 0.0) -> None:
+def show(
+    name: str,
+    bare: float,
+    rows: int = 0,
+    wall: float = 0.0,
+    cpu: float = 0.0,
+    peak: float = 0.0,
+    per_cpu: float = 0.0,
+) -> None:
     per_cpu = per_cpu or (rows / cpu if cpu else bare)
     measured = f"{wall:9.1f}{rows / wall:9,.0f}{cpu:9.1f}" if rows else " " * 27
-    print(f"{name:36}{measured}{per_cpu:12,.0f}{per_cpu / bare:8.2f}{f'{peak:9,.0f}' if rows else ''}", flush=True)
+    print(
+        f"{name:36}{measured}{per_cpu:12,.0f}{per_cpu / bare:8.2f}{f'{peak:9,.0f}' if rows else ''}",
+        flush=True,
+    )
 
 
 def train(store: Path, folder: Path) -> None:
     store.mkdir(parents=True, exist_ok=True)
     if not (store / ".metaflow" / "TrainFlow").exists():
         write(folder / "train.csv", 3_000, 3)
-        done = run_flow(store, "train.py", "run", "--data", folder / "train.csv", "--target", "churned", "--id-columns",
-                        "customer_id", "--trials", 2, "--folds", 3, "--mlflow-uri", f"sqlite:///{store}/mlflow.db")
+        done = run_flow(
+            store,
+            "train.py",
+            "run",
+            "--data",
+            folder / "train.csv",
+            "--target",
+            "churned",
+            "--id-columns",
+            "customer_id",
+            "--trials",
+            2,
+            "--folds",
+            3,
+            "--mlflow-uri",
+            f"sqlite:///{store}/mlflow.db",
+        )
         assert done.returncode == 0, done.stdout
 
 
 def script(store: Path, code: str | None, *arguments: object) -> tuple[str, float, float, float]:
     """(output, wall and CPU seconds, peak in MB of the largest process) of a script, of a flow where `code` is None."""
-    given = command(*map(str, arguments)) if code is None else [sys.executable, "-c", code, *map(str, arguments)]
-    settings, began = environment(store) | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, time.perf_counter()
-    done = subprocess.run(["/usr/bin/time", "-f", "used %U %S %M", *given], cwd=store, env=settings, text=True,
-                          capture_output=True, check=False)
+    given = (
+        command(*map(str, arguments))
+        if code is None
+        else [sys.executable, "-c", code, *map(str, arguments)]
+    )
+    settings, began = (
+        environment(store) | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        time.perf_counter(),
+    )
+    done = subprocess.run(
+        ["/usr/bin/time", "-f", "used %U %S %M", *given],
+        cwd=store,
+        env=settings,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     user, system, peak = map(float, re.search(r"used (\S+) (\S+) (\S+)\s*$", done.stderr).groups())
     return done.stdout, time.perf_counter() - began, user + system, peak / 1024

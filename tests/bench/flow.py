@@ -15,10 +15,17 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lib.settings import TRIALS
-from tests.running import ROOT, command, environment
+from fivefold.core.clock import now
+from fivefold.core.settings import TRIALS
+from tests.support.running import ROOT, command, environment
 
-GOALS = {"orchestration ratio": 1.15, "default run, s": 90.0, "run --budget 60, s": 63.0, "import lib, s": 1.0, "train.py --help, s": 3.0}
+GOALS = {
+    "orchestration ratio": 1.15,
+    "default run, s": 90.0,
+    "run --budget 60, s": 63.0,
+    "import fivefold, s": 1.0,
+    "train.py --help, s": 3.0,
+}
 
 
 def main() -> None:
@@ -29,18 +36,51 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder)
-        rows = {"import lib, s": median(options.repeats, store, [sys.executable, "-c", "import lib"], PYTHONPATH=str(ROOT)),
-                "train.py --help, s": median(options.repeats, store, command("train.py", "--help"))}
-        rows["empty graph, s"] = median(3, store, [sys.executable, str(ROOT / "tests" / "empty_flow.py"), "run"],
-                                        METAFLOW_USER="bench", METAFLOW_PYLINT="0", METAFLOW_RUN_MAX_WORKERS="2",
-                                        METAFLOW_HOME=str(ROOT / "metaflow_config"))
-        rows["compute on two cores, s"] = timed(store, [sys.executable, "-m", "tests.bench", "--trials", str(options.trials)],
-                                                BENCH_COMPUTE="1", PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
-        rows["default run, s"] = timed(store, command("train.py", "run", "--trials", options.trials,
-                                                      "--mlflow-uri", f"sqlite:///{store}/mlflow.db"))
-        rows["run --budget 60, s"] = timed(store, command("train.py", "run", "--budget", 60,
-                                                          "--mlflow-uri", f"sqlite:///{store}/mlflow.db"))
-        rows["orchestration ratio"] = rows["default run, s"] / (rows["empty graph, s"] + rows["compute on two cores, s"])
+        rows = {
+            "import fivefold, s": median(
+                options.repeats,
+                store,
+                [sys.executable, "-c", "import fivefold"],
+                PYTHONPATH=str(ROOT),
+            ),
+            "train.py --help, s": median(options.repeats, store, command("train.py", "--help")),
+        }
+        rows["empty graph, s"] = median(
+            3,
+            store,
+            [sys.executable, str(ROOT / "tests" / "empty_flow.py"), "run"],
+            METAFLOW_USER="bench",
+            METAFLOW_PYLINT="0",
+            METAFLOW_RUN_MAX_WORKERS="2",
+            METAFLOW_HOME=str(ROOT / "metaflow_config"),
+        )
+        rows["compute on two cores, s"] = timed(
+            store,
+            [sys.executable, "-m", "tests.bench.flow", "--trials", str(options.trials)],
+            BENCH_COMPUTE="1",
+            PYTHONPATH=str(ROOT),
+            OMP_NUM_THREADS="1",
+        )
+        rows["default run, s"] = timed(
+            store,
+            command(
+                "train.py",
+                "run",
+                "--trials",
+                options.trials,
+                "--mlflow-uri",
+                f"sqlite:///{store}/mlflow.db",
+            ),
+        )
+        rows["run --budget 60, s"] = timed(
+            store,
+            command(
+                "train.py", "run", "--budget", 60, "--mlflow-uri", f"sqlite:///{store}/mlflow.db"
+            ),
+        )
+        rows["orchestration ratio"] = rows["default run, s"] / (
+            rows["empty graph, s"] + rows["compute on two cores, s"]
+        )
     print(f"{'figure':28}{'measured':>10}{'goal':>8}")
     for name, value in rows.items():
         print(f"{name:28}{value:10.2f}{GOALS.get(name, float('nan')):8.2f}".replace("nan", "   "))
@@ -54,7 +94,14 @@ def median(repeats: int, store: Path, words: list[str], **env: str) -> float:
 def timed(store: Path, words: list[str], **env: str) -> float:
     """Wall seconds of one whole process."""
     began = time.perf_counter()
-    done = subprocess.run(words, cwd=store, env={**environment(store), **env}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words,
+        cwd=store,
+        env={**environment(store), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return time.perf_counter() - began
@@ -62,33 +109,58 @@ def timed(store: Path, words: list[str], **env: str) -> float:
 
 def compute(trials: int) -> None:
     """The default job without Metaflow: the same stages, two arms at a time, in one process and its two workers."""
-    from lib import final_stages, intake, runs, stages, tracking
-    from lib.algorithms import ALGORITHMS
+    from fivefold.tracking import client, mlflow_mirror
+    from fivefold.training import final_steps, intake, steps
+    from fivefold.training.algorithms import ALGORITHMS
 
-    run = SimpleNamespace(first_run_id="bench", trials=trials, seed=0, threads=1, device="cpu", synthetic_rows=0, started=stages.now())
+    run = SimpleNamespace(
+        first_run_id="bench",
+        trials=trials,
+        seed=0,
+        threads=1,
+        device="cpu",
+        synthetic_rows=0,
+        started=now(),
+    )
     scope = intake.resolve_scope({}, ROOT)
-    run.problem, run.table, run.source, run.findings = stages.collect(scope, ROOT, "")
-    run.findings, run.labels, whole = stages.validate(run.table, run.problem, run.findings, 0)
-    stages.explore(run.table, run.problem, run.labels, whole, run.findings, run.source, None, 0)
+    run.problem, run.table, run.source, run.findings = steps.collect(scope, ROOT, "")
+    run.findings, run.labels, whole = steps.validate(run.table, run.problem, run.findings, 0)
+    steps.explore(run.table, run.problem, run.labels, whole, run.findings, run.source, None, 0)
     run.origin = np.zeros(len(run.labels["y"]), dtype="int8")
-    run.place, run.contract, run.typed, run.searched, run.search, _ = stages.split(
-        run.table, run.problem, run.labels, whole, 0, 0, run.origin)
+    run.place, run.contract, run.typed, run.searched, run.search, _ = steps.split(
+        run.table, run.problem, run.labels, whole, 0, 0, run.origin
+    )
     with ProcessPoolExecutor(2) as pool:
-        arms = list(pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS]))
-    run.leaderboard, run.winner, run.winner_oof, run.blend, run.served_oof = final_stages.select(
-        [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)], run.labels, run.place, run.searched, "auto", None, 2)
-    run.bundle, run.bundle_sha256, about, run.example, *_ = final_stages.evaluate(run, "bench", 2)
-    run.evaluation, run.versions, run.finished = about["evaluation"], about["provenance"]["versions"], stages.now()
+        arms = list(
+            pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS])
+        )
+    run.leaderboard, run.winner, run.winner_oof, run.blend, run.served_oof = final_steps.select(
+        [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)],
+        run.labels,
+        run.place,
+        run.searched,
+        "auto",
+        None,
+        2,
+    )
+    run.bundle, run.bundle_sha256, about, run.example, *_ = final_steps.evaluate(run, "bench", 2)
+    run.evaluation, run.versions, run.finished = (
+        about["evaluation"],
+        about["provenance"]["versions"],
+        now(),
+    )
     run.user, run.options = "bench", {}
-    tracking.mirror(runs.record_of("TrainFlow/bench", run), run.bundle, {}, f"sqlite:///{Path.cwd()}/bench.db")
+    mlflow_mirror.mirror(
+        client.record_of("TrainFlow/bench", run), run.bundle, {}, f"sqlite:///{Path.cwd()}/bench.db"
+    )
 
 
 def arm(run: SimpleNamespace) -> tuple:
     from metaflow.plugins.datastores.local_storage import LocalStorage
 
-    from lib import stages
+    from fivefold.training import steps
 
-    return stages.tune(run, LocalStorage(str(Path.cwd() / "checkpoints")), lambda state: None, None)
+    return steps.tune(run, LocalStorage(str(Path.cwd() / "checkpoints")), lambda state: None, None)
 
 
 if __name__ == "__main__":

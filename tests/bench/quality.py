@@ -1,6 +1,6 @@
 """Held-out ROC AUC for the same seconds: Fivefold and its peers on a folder of tables. `make bench-quality`.
 
-    python -m tests.bench_quality --tables FOLDER --budget 60 --seeds 3
+    python -m tests.bench.quality --tables FOLDER --budget 60 --seeds 3
 
 FOLDER holds CSV files and an index.json: [{name, target, positive, drop}]. Without one, scikit-learn's bundled table
 and the generated one are used. Every (table, seed, system) is run once, one after the other, as a whole process on a
@@ -25,16 +25,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tests.running import ROOT, command, environment, open_run, run_id
+from tests.support.running import ROOT, command, environment, open_run, run_id
 
-AUTOGLUON = ("autogluon", ["torch==2.13.0", "autogluon.tabular[lightgbm,xgboost,catboost,fastai]==1.6.3"])
+AUTOGLUON = (
+    "autogluon",
+    ["torch==2.13.0", "autogluon.tabular[lightgbm,xgboost,catboost,fastai]==1.6.3"],
+)
 PEERS = {  # system -> (environment, what is installed in it)
-    "flaml": ("flaml", ["flaml[automl]==2.7.0"]), "autogluon-best": AUTOGLUON, "autogluon-medium": AUTOGLUON}
+    "flaml": ("flaml", ["flaml[automl]==2.7.0"]),
+    "autogluon-best": AUTOGLUON,
+    "autogluon-medium": AUTOGLUON,
+}
 OURS = "fivefold"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tables", type=Path, help="folder with index.json")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "quality")
     parser.add_argument("--budget", type=int, default=60, help="wall seconds")
@@ -45,7 +53,11 @@ def main() -> None:
     if unknown := set(systems) - {OURS, *PEERS}:
         parser.error(f"--systems: expected some of {[OURS, *PEERS]}, found {sorted(unknown)}")
     options.out.mkdir(parents=True, exist_ok=True)
-    pythons = {system: _environment(options.out / "environments", *PEERS[system]) for system in systems if system != OURS}
+    pythons = {
+        system: _environment(options.out / "environments", *PEERS[system])
+        for system in systems
+        if system != OURS
+    }
     for name, frame, about in tables(options.tables):
         for seed in range(options.seeds):
             for system in systems:
@@ -69,17 +81,25 @@ def tables(folder: Path | None) -> Iterable[tuple[str, pd.DataFrame, dict]]:
     if folder is None:
         from sklearn.datasets import load_breast_cancer
 
-        from lib.synthetic import write
+        from fivefold.data.synthetic.bank import write
 
-        whole = load_breast_cancer(as_frame=True).frame.assign(target=lambda f: f["target"].map({0: "yes", 1: "no"}))
+        whole = load_breast_cancer(as_frame=True).frame.assign(
+            target=lambda f: f["target"].map({0: "yes", 1: "no"})
+        )
         yield "breast_cancer", whole, {"target": "target", "positive": "yes"}
         made = ROOT / "build" / "generated.csv"
         made.parent.mkdir(exist_ok=True)
         write(made, rows=10_000, seed=5)
-        yield "generated", pd.read_csv(made, dtype="str").drop(columns="customer_id"), {"target": "churned", "positive": "yes"}
+        yield (
+            "generated",
+            pd.read_csv(made, dtype="str").drop(columns="customer_id"),
+            {"target": "churned", "positive": "yes"},
+        )
         return
     for entry in json.loads((folder / "index.json").read_text()):
-        frame = pd.read_csv(folder / f"{entry['name']}.csv", dtype="str").drop(columns=entry.get("drop", []))
+        frame = pd.read_csv(folder / f"{entry['name']}.csv", dtype="str").drop(
+            columns=entry.get("drop", [])
+        )
         yield entry["name"], frame, {"target": entry["target"], "positive": str(entry["positive"])}
 
 
@@ -87,7 +107,9 @@ def divide(frame: pd.DataFrame, about: dict, seed: int, place: Path) -> np.ndarr
     """Write train.csv, test.csv and about.json of a stratified 75/25 split; the test labels, 0/1."""
     from sklearn.model_selection import train_test_split
 
-    train, test = train_test_split(frame, test_size=0.25, random_state=seed, stratify=frame[about["target"]])
+    train, test = train_test_split(
+        frame, test_size=0.25, random_state=seed, stratify=frame[about["target"]]
+    )
     train.to_csv(place / "train.csv", index=False)
     test.drop(columns=about["target"]).to_csv(place / "test.csv", index=False)
     (place / "about.json").write_text(json.dumps(about))
@@ -98,39 +120,72 @@ def measure(place: Path, about: dict, budget: int, seed: int, python: Path | Non
     """Run one system as a whole process: {wall_s, peak_mb (of its largest process), failed}, beside predictions."""
     if python is None:
         (place / "store").mkdir()
-        words = command("train.py", "run", "--data", place / "train.csv", "--target", about["target"], "--positive",
-                        about["positive"], "--budget", budget, "--seed", seed, "--mlflow-uri", f"sqlite:///{place}/store/m.db")
+        words = command(
+            "train.py",
+            "run",
+            "--data",
+            place / "train.csv",
+            "--target",
+            about["target"],
+            "--positive",
+            about["positive"],
+            "--budget",
+            budget,
+            "--seed",
+            seed,
+            "--mlflow-uri",
+            f"sqlite:///{place}/store/m.db",
+        )
         env, cwd = environment(place / "store"), place / "store"
     else:
-        words = [str(python), str(ROOT / "tests" / "peers.py"), place.name, str(place), str(budget), str(seed)]
+        words = [
+            str(python),
+            str(ROOT / "tests" / "peers.py"),
+            place.name,
+            str(place),
+            str(budget),
+            str(seed),
+        ]
         env, cwd = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "2"}, place
     with (place / "log").open("wb") as log:
         began = time.time()
         process = subprocess.Popen(words, cwd=cwd, env=env, stdout=log, stderr=log)
         _, status, used = os.wait4(process.pid, 0)
         ended = time.time()
-    if python is not None and (place / "predictions.csv").exists():  # after that it measures how quickly it answers
+    if (
+        python is not None and (place / "predictions.csv").exists()
+    ):  # after that it measures how quickly it answers
         ended = (place / "predictions.csv").stat().st_mtime
     if status == 0 and python is None:
         answer_with_bundle(place)
     told = json.loads((place / "told.json").read_text()) if (place / "told.json").exists() else {}
-    return {"wall_s": round(ended - began, 1), "peak_mb": round(used.ru_maxrss / 1024), "failed": status != 0, **told}
+    return {
+        "wall_s": round(ended - began, 1),
+        "peak_mb": round(used.ru_maxrss / 1024),
+        "failed": status != 0,
+        **told,
+    }
 
 
 def answer_with_bundle(place: Path) -> None:
     """Predictions and latencies of the run in `place`, from its bundle alone."""
-    from lib import runs, sources
-    from lib.bundle import from_bytes
-    from tests.peers import latency
+    from fivefold.data import source
+    from fivefold.model.bundle import from_bytes
+    from fivefold.tracking import client
+    from tests.support.peers import latency
 
-    bundle = from_bytes(*runs.bundle_of(open_run(place / "store", run_id((place / "log").read_text()))))
-    test = sources.read(str(place / "test.csv")).frame
+    bundle = from_bytes(
+        *client.bundle_of(open_run(place / "store", run_id((place / "log").read_text())))
+    )
+    test = source.read(str(place / "test.csv")).frame
 
     def predict(rows: pd.DataFrame) -> np.ndarray:
         return bundle.score(rows)["probability"].to_numpy()
 
     pd.DataFrame({"probability": predict(test)}).to_csv(place / "predictions.csv", index=False)
-    (place / "told.json").write_text(json.dumps({"winner": bundle.about["algorithm"], **latency(predict, test)}))
+    (place / "told.json").write_text(
+        json.dumps({"winner": bundle.about["algorithm"], **latency(predict, test)})
+    )
 
 
 def score(place: Path, labels: np.ndarray) -> dict:
@@ -147,11 +202,21 @@ def report(folder: Path, systems: list[str]) -> None:
     """Print the figures by system, by table, and ours against each peer with a 95% interval."""
     from scipy.stats import t
 
-    rows = [{"table": f.parts[-4], "seed": f.parts[-3], "system": f.parts[-2], **json.loads(f.read_text())}
-            for f in sorted(folder.glob("*/*/*/result.json")) if f.parts[-2] in systems]
+    rows = [
+        {
+            "table": f.parts[-4],
+            "seed": f.parts[-3],
+            "system": f.parts[-2],
+            **json.loads(f.read_text()),
+        }
+        for f in sorted(folder.glob("*/*/*/result.json"))
+        if f.parts[-2] in systems
+    ]
     found = pd.DataFrame(rows)
     by = found.pivot_table(index=["table", "seed"], columns="system", values="auc")
-    told = found.groupby("system")[["auc", "log_loss", "wall_s", "peak_mb", "row_ms", "rows_10k_ms"]].mean()
+    told = found.groupby("system")[
+        ["auc", "log_loss", "wall_s", "peak_mb", "row_ms", "rows_10k_ms"]
+    ].mean()
     told["rank"] = by.rank(axis=1, ascending=False).mean()
     told["failed"] = found.groupby("system")["failed"].sum()
     print(told.sort_values("rank").round(4).to_string())
@@ -160,8 +225,10 @@ def report(folder: Path, systems: list[str]) -> None:
         gain = (by[OURS] - by[peer]).dropna()
         if len(gain) > 1:
             half = t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
-            print(f"{OURS} - {peer}: {gain.mean():+.4f} ({gain.mean() - half:+.4f} to {gain.mean() + half:+.4f}), "
-                  f"{len(gain)} pairs")
+            print(
+                f"{OURS} - {peer}: {gain.mean():+.4f} ({gain.mean() - half:+.4f} to {gain.mean() + half:+.4f}), "
+                f"{len(gain)} pairs"
+            )
 
 
 def _environment(folder: Path, name: str, packages: list[str]) -> Path:
@@ -170,7 +237,10 @@ def _environment(folder: Path, name: str, packages: list[str]) -> Path:
     python = place / "bin" / "python"
     if not (place / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+            check=True,
+        )
         (place / "ready").touch()
     return python
 

@@ -1,6 +1,6 @@
 """Scale: one run of flows/train.py per size of the generated table (20 mixed columns). `make bench-scale`.
 
-    python -m tests.bench_scale --rows 10000,100000,1000000 --budget 180
+    python -m tests.bench.scale --rows 10000,100000,1000000 --budget 180
 
 Prints wall seconds of the whole process, the peak memory of its largest process against the table in memory, bytes in
 the datastore, the held-out ROC AUC beside the best achievable; without a budget (--budget 0, one trial for each arm)
@@ -21,14 +21,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.synthetic import write
-from tests.running import command, environment, open_run, run_id
+from fivefold.data.synthetic.bank import write
+from tests.support.running import command, environment, open_run, run_id
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", default="10000,100000,1000000")
-    parser.add_argument("--budget", type=int, default=180, help="seconds; 0: --trials 1 without a budget")
+    parser.add_argument(
+        "--budget", type=int, default=180, help="seconds; 0: --trials 1 without a budget"
+    )
     options = parser.parse_args()
     found = []
     for rows in map(int, options.rows.split(",")):
@@ -49,14 +53,27 @@ def measure(folder: Path, rows: int, budget: int) -> dict:
     write(data, rows=rows, seed=5)
     in_memory = pd.read_parquet(data).memory_usage(deep=True).sum() / 2**20
     scope = folder / "scope.toml"
-    scope.write_text(f'data = "{data}"\ntarget = "churned"\npositive = "yes"\nid_columns = ["customer_id"]\n'
-                     'truth = "synthetic"\n')
+    scope.write_text(
+        f'data = "{data}"\ntarget = "churned"\npositive = "yes"\nid_columns = ["customer_id"]\n'
+        'truth = "synthetic"\n'
+    )
     limit = ["--budget", budget] if budget else ["--trials", 1]
-    words = command("train.py", "--config", "scope", scope, "run", *limit, "--mlflow-uri", f"sqlite:///{folder}/m.db")
+    words = command(
+        "train.py",
+        "--config",
+        "scope",
+        scope,
+        "run",
+        *limit,
+        "--mlflow-uri",
+        f"sqlite:///{folder}/m.db",
+    )
     log = folder / "log"
     began = time.perf_counter()
     with log.open("wb") as out:
-        process = subprocess.Popen(words, cwd=folder, env=environment(folder), stdout=out, stderr=out)
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment(folder), stdout=out, stderr=out
+        )
         peak = 0
         while process.poll() is None:
             peak = max(peak, largest(process.pid))
@@ -69,16 +86,27 @@ def measure(folder: Path, rows: int, budget: int) -> dict:
     board, told = run.data.leaderboard, run.data.evaluation
     best = next((b["auc"] for b in told["baselines"] if "truth" in b["name"]), None)
     boosted = [a for a in board if a["trials"] and a["algorithm"] in ("lightgbm", "xgboost")]
-    return {"rows": rows, "table_mb": round(in_memory), "wall_s": round(wall, 1),
-            "fit_s": round(min(a["trials"][0]["seconds"] for a in boosted), 2),
-            "search_rows": max(a["rows_fit"] for a in boosted), "peak_mb": peak, "store_mb": round(store),
-            "served": run.data.blend["served"], "winner": run.data.winner, "auc": round(told["auc"]["value"], 4),
-            "best_auc": round(best, 4) if best else None, "arms": sum(a["status"] == "ok" for a in board)}
+    return {
+        "rows": rows,
+        "table_mb": round(in_memory),
+        "wall_s": round(wall, 1),
+        "fit_s": round(min(a["trials"][0]["seconds"] for a in boosted), 2),
+        "search_rows": max(a["rows_fit"] for a in boosted),
+        "peak_mb": peak,
+        "store_mb": round(store),
+        "served": run.data.blend["served"],
+        "winner": run.data.winner,
+        "auc": round(told["auc"]["value"], 4),
+        "best_auc": round(best, 4) if best else None,
+        "arms": sum(a["status"] == "ok" for a in board),
+    }
 
 
 def largest(root: int) -> int:
     """Megabytes of the largest process of this tree."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,rss"], capture_output=True, text=True, check=False).stdout.split("\n")[1:]
+    listed = subprocess.run(
+        ["ps", "-eo", "pid,ppid,rss"], capture_output=True, text=True, check=False
+    ).stdout.split("\n")[1:]
     known, biggest = {root}, 0
     for pid, parent, rss in (map(int, line.split()) for line in listed if line.strip()):
         if pid in known or parent in known:

@@ -1,4 +1,4 @@
-"""Times of scoring in one process and one thread: `python -m tests.bench_scoring`.
+"""Times of scoring in one process and one thread: `python -m tests.bench.scoring`.
 
 A table as a CSV file gives it, all texts, goes through `Bundle.score`: reading, doubts, model, calibration. "stock" is
 the same with the pipeline's own predict_proba; "bare" is predict_proba of the classifier alone on the encoded matrix,
@@ -22,21 +22,25 @@ import pandas as pd
 import scipy.linalg  # noqa: F401  loads its BLAS, for the limit below
 from threadpoolctl import threadpool_limits
 
-from lib.algorithms import ALGORITHMS
-from lib.bundle import Bundle
-from lib.calibration import IDENTITY
-from lib.conform import conform
-from lib.features import expand
-from lib.kinds import infer_schema
-from lib.refit import average, fit_final
-from lib.schema import Schema
-from lib.scope import Scope
-from lib.synthetic import TARGET, draw
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
+from fivefold.data.coerce import conform
+from fivefold.data.infer import infer_schema
+from fivefold.data.synthetic.bank import TARGET, draw
+from fivefold.model.bundle import Bundle
+from fivefold.model.calibration import IDENTITY
+from fivefold.model.inputs import expand
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.final_fit import average, fit_final
 
 ROWS = 10_000
 GOALS = "goals: one row 10 ms (a blend 30 ms), 10,000 rows 2 x bare"
 SCOPE = Scope(target=TARGET, positive="yes", id_columns=("customer_id",))
-ABOUT = {"calibration": {**IDENTITY, "a": 0.9}, "threshold": {"value": 0.3}, "phrases": ["stays", "leaves"]}
+ABOUT = {
+    "calibration": {**IDENTITY, "a": 0.9},
+    "threshold": {"value": 0.3},
+    "phrases": ["stays", "leaves"],
+}
 
 
 class Stock:
@@ -48,8 +52,12 @@ class Stock:
 
 def main() -> None:
     """Fit, measure, print one table; medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=50, help="of one row; a tenth of it of the whole table")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=50, help="of one row; a tenth of it of the whole table"
+    )
     parser.add_argument("--rounds", type=int, default=200)
     options = parser.parse_args()
     threadpool_limits(1)
@@ -59,18 +67,40 @@ def main() -> None:
     typed, y = conform(frame, schema)[0], (frame[TARGET] == "yes").to_numpy().astype("int8")
     models = {}
     for bag in (1, None):
-        fits = {name: fit_final({"algorithm": name, "params": entry.defaults[0], "max_rows": entry.max_rows,
-                                 "rounds": options.rounds if entry.boosted else None}, typed, y, schema, bag=bag)
-                for name, entry in ALGORITHMS.items()}
-        several = {name: model for name, model in fits.items() if bag == 1 or ALGORITHMS[name].bag > 1}
-        models |= {name + ("" if bag == 1 else f" x {ALGORITHMS[name].bag}"): [model] for name, model in several.items()}
+        fits = {
+            name: fit_final(
+                {
+                    "algorithm": name,
+                    "params": entry.defaults[0],
+                    "max_rows": entry.max_rows,
+                    "rounds": options.rounds if entry.boosted else None,
+                },
+                typed,
+                y,
+                schema,
+                bag=bag,
+            )
+            for name, entry in ALGORITHMS.items()
+        }
+        several = {
+            name: model for name, model in fits.items() if bag == 1 or ALGORITHMS[name].bag > 1
+        }
+        models |= {
+            name + ("" if bag == 1 else f" x {ALGORITHMS[name].bag}"): [model]
+            for name, model in several.items()
+        }
         models["blend of five" + ("" if bag == 1 else ", bags")] = list(fits.values())
-    print(f"{'model':26}{'1 row, ms':>11}{'stock':>9}{f'{ROWS:,} rows, ms':>17}{'stock':>9}{'bare':>9}{'ratio':>8}{'splines':>9}{'ratio':>8}")
+    print(
+        f"{'model':26}{'1 row, ms':>11}{'stock':>9}{f'{ROWS:,} rows, ms':>17}{'stock':>9}{'bare':>9}{'ratio':>8}{'splines':>9}{'ratio':>8}"
+    )
     for name, parts in models.items():
         model = parts[0] if len(parts) == 1 else average(parts, [0.1, 0.2, 0.15, 0.25, 0.3])
         told = measure(model, parts, schema, asked, options.repeats)
-        print(f"{name:26}{told[0]:11.2f}{told[1]:9.1f}{told[2]:17.1f}{told[3]:9.1f}{told[4]:9.1f}{told[2] / told[4]:8.2f}"
-              f"{told[5]:9.1f}{told[2] / told[5]:8.2f}", flush=True)
+        print(
+            f"{name:26}{told[0]:11.2f}{told[1]:9.1f}{told[2]:17.1f}{told[3]:9.1f}{told[4]:9.1f}{told[2] / told[4]:8.2f}"
+            f"{told[5]:9.1f}{told[2] / told[5]:8.2f}",
+            flush=True,
+        )
     print(GOALS)
 
 
@@ -78,20 +108,32 @@ def as_read(seed: int) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(draw(ROWS, seed).to_csv(index=False)), dtype="str")
 
 
-def measure(model: Any, parts: list[Any], schema: Schema, asked: pd.DataFrame, repeats: int) -> list[float]:
+def measure(
+    model: Any, parts: list[Any], schema: Schema, asked: pd.DataFrame, repeats: int
+) -> list[float]:
     """[one row, one row stock, all rows, all rows stock, bare, bare with splines], in ms; `parts`: the pipelines that
     `model` is made of.
     """
     ours, stock = Bundle(model, schema, ABOUT), Bundle(Stock(model), schema, ABOUT)
-    np.testing.assert_allclose(ours.score(asked)["probability"], stock.score(asked)["probability"], rtol=1e-6)
-    row, expanded = asked.iloc[[17]].reset_index(drop=True), expand(conform(asked, schema)[0], schema)
+    np.testing.assert_allclose(
+        ours.score(asked)["probability"], stock.score(asked)["probability"], rtol=1e-6
+    )
+    row, expanded = (
+        asked.iloc[[17]].reset_index(drop=True),
+        expand(conform(asked, schema)[0], schema),
+    )
     matrices = [(part["model"], part["features"].transform(expanded)) for part in parts]
     few, curves = max(3, repeats // 10), splines(parts, expanded)
     bare = median(lambda: [model.predict_proba(matrix) for model, matrix in matrices], few)
     bent = median(lambda: [curve.transform(numbers) for curve, numbers in curves], few)
-    return [median(lambda: ours.score(row), repeats), median(lambda: stock.score(row), few),
-            median(lambda: ours.score(asked), few), median(lambda: stock.score(asked), 3),
-            bare, bare + bent]
+    return [
+        median(lambda: ours.score(row), repeats),
+        median(lambda: stock.score(row), few),
+        median(lambda: ours.score(asked), few),
+        median(lambda: stock.score(asked), 3),
+        bare,
+        bare + bent,
+    ]
 
 
 def splines(parts: list[Any], expanded: pd.DataFrame) -> list[tuple[Any, np.ndarray]]:

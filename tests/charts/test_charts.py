@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import charts, charts_model, charts_style
-from lib.conform import conform
-from lib.kinds import infer_schema
-from lib.scope import Scope
-from lib.summary import summarise
+from fivefold.charts import model, style, table
+from fivefold.core.scope import Scope
+from fivefold.data.coerce import conform
+from fivefold.data.infer import infer_schema
+from fivefold.profiling.summary import summarise
 
 NASTY = "<script>alert('x')</script>"
 EDA_CHARTS = ("association", "missing", "correlation", "trend", "outliers")
@@ -22,11 +22,19 @@ EDA_CHARTS = ("association", "missing", "correlation", "trend", "outliers")
 def summary() -> dict:
     rng = np.random.default_rng(0)
     n = 400
-    frame = pd.DataFrame({
-        NASTY: rng.normal(size=n), "a.b[0]": rng.exponential(size=n), "few": rng.integers(0, 4, n),
-        "kind": rng.choice([NASTY, "b", "c"], n), "many": rng.choice([f"v{i:02d}" for i in range(40)], n),
-        "flag": rng.choice(["no", "yes"], n), "hole": np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n)),
-        "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), "D"), "gone": [None] * n})
+    frame = pd.DataFrame(
+        {
+            NASTY: rng.normal(size=n),
+            "a.b[0]": rng.exponential(size=n),
+            "few": rng.integers(0, 4, n),
+            "kind": rng.choice([NASTY, "b", "c"], n),
+            "many": rng.choice([f"v{i:02d}" for i in range(40)], n),
+            "flag": rng.choice(["no", "yes"], n),
+            "hole": np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n)),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), "D"),
+            "gone": [None] * n,
+        }
+    )
     scope = Scope(target="y", units={"few": "products"}, kinds={"gone": "categorical"})
     schema = infer_schema(frame, scope, ("no", "yes"))
     typed, _ = conform(frame, schema, used_only=False)
@@ -35,31 +43,103 @@ def summary() -> dict:
 
 def board() -> list[dict]:
     def arm(name, rank, scores, **more):
-        return {"algorithm": name, "status": "ok", "auc_mean": float(np.mean(scores)), "auc_std": 0.01, "fold_scores": scores,
-                "seconds": 3.0, "params": {"depth": 3}, "error": "", "p_value": None, "indistinguishable": True, "rank": rank,
-                "trials": [{"number": i, "auc": s, "state": "pruned" if i == 1 else "complete", "seconds": 1.0, "params": {}}
-                           for i, s in enumerate(scores)], **more}
-    return [arm("xgboost", 1, [0.81, 0.80, 0.83]), arm("lightgbm", 2, [0.80, 0.79, 0.82], p_value=0.4),
-            arm("adaboost", 3, [0.70, 0.71, 0.72], p_value=0.001, indistinguishable=False),
-            {"algorithm": NASTY, "status": "failed", "auc_mean": None, "auc_std": None, "fold_scores": [], "seconds": 0.0, "params": {},
-             "trials": [], "error": NASTY, "p_value": None, "indistinguishable": False, "rank": None}]
+        return {
+            "algorithm": name,
+            "status": "ok",
+            "auc_mean": float(np.mean(scores)),
+            "auc_std": 0.01,
+            "fold_scores": scores,
+            "seconds": 3.0,
+            "params": {"depth": 3},
+            "error": "",
+            "p_value": None,
+            "indistinguishable": True,
+            "rank": rank,
+            "trials": [
+                {
+                    "number": i,
+                    "auc": s,
+                    "state": "pruned" if i == 1 else "complete",
+                    "seconds": 1.0,
+                    "params": {},
+                }
+                for i, s in enumerate(scores)
+            ],
+            **more,
+        }
+
+    return [
+        arm("xgboost", 1, [0.81, 0.80, 0.83]),
+        arm("lightgbm", 2, [0.80, 0.79, 0.82], p_value=0.4),
+        arm("adaboost", 3, [0.70, 0.71, 0.72], p_value=0.001, indistinguishable=False),
+        {
+            "algorithm": NASTY,
+            "status": "failed",
+            "auc_mean": None,
+            "auc_std": None,
+            "fold_scores": [],
+            "seconds": 0.0,
+            "params": {},
+            "trials": [],
+            "error": NASTY,
+            "p_value": None,
+            "indistinguishable": False,
+            "rank": None,
+        },
+    ]
 
 
 def evaluation() -> dict:
     grid = [0.0, 0.5, 1.0]
     return {
         "auc": {"value": 0.86, "low": 0.84, "high": 0.88, "method": "DeLong"},
-        "curves": {"roc": {"fpr": grid, "tpr": [0.0, 0.8, 1.0]}, "pr": {"recall": grid, "precision": [1.0, 0.7, 0.2]},
-                   "calibration": [{"predicted": 0.1, "observed": 0.12, "low": 0.1, "high": 0.15, "count": 50}],
-                   "lift": {"share": [0.1, 0.5, 1.0], "gain": [0.4, 0.9, 1.0], "lift": [4.0, 1.8, 1.0]},
-                   "cost": {"threshold": grid, "cost": [0.8, 0.4, 1.0]}},
-        "confusion": {"tp": 70, "fp": 40, "fn": 30, "tn": 360}, "threshold": {"value": 0.3, "why": "cheapest"},
-        "importance": [{"column": NASTY, "mean": 0.1, "sd": 0.01}, {"column": "b", "mean": -0.01, "sd": 0.01}],
+        "curves": {
+            "roc": {"fpr": grid, "tpr": [0.0, 0.8, 1.0]},
+            "pr": {"recall": grid, "precision": [1.0, 0.7, 0.2]},
+            "calibration": [
+                {"predicted": 0.1, "observed": 0.12, "low": 0.1, "high": 0.15, "count": 50}
+            ],
+            "lift": {"share": [0.1, 0.5, 1.0], "gain": [0.4, 0.9, 1.0], "lift": [4.0, 1.8, 1.0]},
+            "cost": {"threshold": grid, "cost": [0.8, 0.4, 1.0]},
+        },
+        "confusion": {"tp": 70, "fp": 40, "fn": 30, "tn": 360},
+        "threshold": {"value": 0.3, "why": "cheapest"},
+        "importance": [
+            {"column": NASTY, "mean": 0.1, "sd": 0.01},
+            {"column": "b", "mean": -0.01, "sd": 0.01},
+        ],
         "baselines": [{"name": "base rate", "auc": 0.5, "low": 0.5, "high": 0.5}],
-        "metrics": {"roc_auc": {"value": 0.86, "low": 0.84, "high": 0.88}, "precision": {"value": None, "low": None, "high": None}},
-        "segments": [{"column": "g", "level": NASTY, "rows": 10, "positive_rate": 0.2, "mean_probability": 0.2, "flagged": 0.1, "recall": None,
-                      "false_alarm_rate": 0.1, "auc": None, "auc_low": None, "auc_high": None, "note": "too few rows to judge"}],
-        "findings": [{"code": "success-roc-auc", "severity": "passed", "subject": "model", "found": NASTY, "expected": "", "action": ""}]}
+        "metrics": {
+            "roc_auc": {"value": 0.86, "low": 0.84, "high": 0.88},
+            "precision": {"value": None, "low": None, "high": None},
+        },
+        "segments": [
+            {
+                "column": "g",
+                "level": NASTY,
+                "rows": 10,
+                "positive_rate": 0.2,
+                "mean_probability": 0.2,
+                "flagged": 0.1,
+                "recall": None,
+                "false_alarm_rate": 0.1,
+                "auc": None,
+                "auc_low": None,
+                "auc_high": None,
+                "note": "too few rows to judge",
+            }
+        ],
+        "findings": [
+            {
+                "code": "success-roc-auc",
+                "severity": "passed",
+                "subject": "model",
+                "found": NASTY,
+                "expected": "",
+                "action": "",
+            }
+        ],
+    }
 
 
 def points(chart) -> list[dict]:
@@ -72,7 +152,12 @@ def points(chart) -> list[dict]:
 def expressions(spec) -> list[str]:
     """Every place in a specification that Vega would evaluate, follow or load, outside the data."""
     if isinstance(spec, dict):
-        found = [str(v) for k, v in spec.items() if k in ("expr", "calculate", "test", "filter", "labelExpr", "url", "href", "field", "title")]
+        found = [
+            str(v)
+            for k, v in spec.items()
+            if k
+            in ("expr", "calculate", "test", "filter", "labelExpr", "url", "href", "field", "title")
+        ]
         return found + [e for k, v in spec.items() if k != "values" for e in expressions(v)]
     return [e for v in spec for e in expressions(v)] if isinstance(spec, list) else []
 
@@ -80,7 +165,10 @@ def expressions(spec) -> list[str]:
 def test_every_column_has_its_charts(summary):
     for column in summary["columns"].values():
         for compact in (False, True):
-            for chart in (charts.distribution(column, compact=compact), charts.rate(column, 0.5, compact=compact)):
+            for chart in (
+                table.distribution(column, compact=compact),
+                table.rate(column, 0.5, compact=compact),
+            ):
                 spec = chart.to_dict()
                 assert ("width" in spec) == compact
                 assert spec["config"]["background"] == "transparent"
@@ -88,50 +176,82 @@ def test_every_column_has_its_charts(summary):
 
 @pytest.mark.parametrize("name", EDA_CHARTS)
 def test_summary_charts_are_valid_json(summary, name):
-    given = {"association": summary["association"]["ranking"], "correlation": summary["correlation"],
-             "trend": summary["trend"]}.get(name, summary["columns"])
-    json.dumps(getattr(charts, name)(given).to_dict(), allow_nan=False)
+    given = {
+        "association": summary["association"]["ranking"],
+        "correlation": summary["correlation"],
+        "trend": summary["trend"],
+    }.get(name, summary["columns"])
+    json.dumps(getattr(table, name)(given).to_dict(), allow_nan=False)
 
 
 def test_points_are_counted(summary):
     few = summary["columns"]["few"]
-    assert len(points(charts.distribution(few))) == 2 * 4  # bins by class
-    assert sum(p["rows"] for p in points(charts.distribution(few))) == 400
-    assert len(points(charts.rate(few, 0.5))) == 4
-    assert len(points(charts.distribution(summary["columns"]["many"]))) == 2 * 21
-    assert len(points(charts.distribution(summary["columns"]["many"], compact=True))) == 2 * charts_style.CELL_LEVELS
-    assert len(points(charts.association(summary["association"]["ranking"]))) == 9
-    assert [p["column"] for p in points(charts.missing(summary["columns"]))] == ["gone", "hole"]
-    assert len(points(charts.correlation(summary["correlation"]))) == 5 * 4 / 2
-    assert len(points(charts.trend(summary["trend"]))) == 10
+    assert len(points(table.distribution(few))) == 2 * 4  # bins by class
+    assert sum(p["rows"] for p in points(table.distribution(few))) == 400
+    assert len(points(table.rate(few, 0.5))) == 4
+    assert len(points(table.distribution(summary["columns"]["many"]))) == 2 * 21
+    assert (
+        len(points(table.distribution(summary["columns"]["many"], compact=True)))
+        == 2 * style.CELL_LEVELS
+    )
+    assert len(points(table.association(summary["association"]["ranking"]))) == 9
+    assert [p["column"] for p in points(table.missing(summary["columns"]))] == ["gone", "hole"]
+    assert len(points(table.correlation(summary["correlation"]))) == 5 * 4 / 2
+    assert len(points(table.trend(summary["trend"]))) == 10
 
 
 def test_classes_keep_their_colours(summary):
     for name in ("few", "kind", "day"):
-        scale = charts.distribution(summary["columns"][name], ("will stay", "will leave")).to_dict()["encoding"]["color"]["scale"]
-        assert scale == {"domain": ["will stay", "will leave"], "range": [charts_style.NEGATIVE, charts_style.POSITIVE]}
+        scale = table.distribution(summary["columns"][name], ("will stay", "will leave")).to_dict()[
+            "encoding"
+        ]["color"]["scale"]
+        assert scale == {
+            "domain": ["will stay", "will leave"],
+            "range": [style.NEGATIVE, style.POSITIVE],
+        }
 
 
 def test_bars_that_do_not_start_at_zero_are_clipped(summary):
-    for layer in charts.association(summary["association"]["ranking"]).to_dict()["layer"]:
+    for layer in table.association(summary["association"]["ranking"]).to_dict()["layer"]:
         assert layer["mark"]["clip"] is True
 
 
 def test_units_are_on_the_axis(summary):
-    assert "few (products)" in charts.distribution(summary["columns"]["few"]).to_dict()["encoding"]["x"]["title"]
+    assert (
+        "few (products)"
+        in table.distribution(summary["columns"]["few"]).to_dict()["encoding"]["x"]["title"]
+    )
 
 
 def test_nothing_to_show_is_said():
     nothing = {"columns": [], "matrix": [], "rows": 0}
-    for chart in (charts.association([]), charts.missing({}), charts.correlation(nothing), charts.outliers({}),
-                  charts_model.leaderboard([]), charts_model.trials([]), charts_model.importance([])):
-        assert points(chart) == [{"text": charts_style.NOTHING}]
+    for chart in (
+        table.association([]),
+        table.missing({}),
+        table.correlation(nothing),
+        table.outliers({}),
+        model.leaderboard([]),
+        model.trials([]),
+        model.importance([]),
+    ):
+        assert points(chart) == [{"text": style.NOTHING}]
 
 
-@pytest.mark.parametrize("draw", [
-    charts_model.roc, charts_model.precision_recall, charts_model.calibration, charts_model.gain, charts_model.cost,
-    charts_model.baselines, lambda e: charts_model.confusion(e["confusion"]), lambda e: charts_model.importance(e["importance"]),
-    lambda e: charts_model.leaderboard(board()), lambda e: charts_model.trials(board()[0]["trials"])])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        model.roc,
+        model.precision_recall,
+        model.calibration,
+        model.gain,
+        model.cost,
+        model.baselines,
+        lambda e: model.confusion(e["confusion"]),
+        lambda e: model.importance(e["importance"]),
+        lambda e: model.leaderboard(board()),
+        lambda e: model.trials(board()[0]["trials"]),
+    ],
+)
 def test_model_charts_are_valid_and_transparent(draw):
     spec = draw(evaluation()).to_dict()
     json.dumps(spec, allow_nan=False)
@@ -141,25 +261,36 @@ def test_model_charts_are_valid_and_transparent(draw):
 
 def test_model_points():
     e = evaluation()
-    assert [p["tpr"] for p in points(charts_model.roc(e)) if "i" in p] == [0.0, 0.8, 1.0]
-    assert {"fpr": 0.1, "tpr": 0.7} in points(charts_model.roc(e))  # the threshold: 40 of 400, 70 of 100
-    assert len(points(charts_model.leaderboard(board()))) == 3 * 3 + 3
-    assert [p["best"] for p in points(charts_model.trials(board()[0]["trials"]))] == [0.81, 0.81, 0.83]
-    assert {p["text"] for p in points(charts_model.confusion(e["confusion"]))} == {"70 (70%)", "30 (30%)", "40 (10%)", "360 (90%)"}
-    assert points(charts_model.gain(e, 0.25))[-1] == {"capacity": 0.25}
+    assert [p["tpr"] for p in points(model.roc(e)) if "i" in p] == [0.0, 0.8, 1.0]
+    assert {"fpr": 0.1, "tpr": 0.7} in points(model.roc(e))  # the threshold: 40 of 400, 70 of 100
+    assert len(points(model.leaderboard(board()))) == 3 * 3 + 3
+    assert [p["best"] for p in points(model.trials(board()[0]["trials"]))] == [0.81, 0.81, 0.83]
+    assert {p["text"] for p in points(model.confusion(e["confusion"]))} == {
+        "70 (70%)",
+        "30 (30%)",
+        "40 (10%)",
+        "360 (90%)",
+    }
+    assert points(model.gain(e, 0.25))[-1] == {"capacity": 0.25}
 
 
 def test_a_threshold_that_flags_nobody_has_no_cross():
     e = evaluation() | {"confusion": {"tp": 0, "fp": 0, "fn": 100, "tn": 400}}
-    for draw in (charts_model.roc, charts_model.precision_recall):
+    for draw in (model.roc, model.precision_recall):
         draw(e).to_dict()
 
 
 def test_text_from_data_is_never_an_expression_field_or_address(summary):
-    drawn = [charts.association(summary["association"]["ranking"]), charts.missing(summary["columns"]),
-             charts.correlation(summary["correlation"]), charts.outliers(summary["columns"]),
-             charts.distribution(summary["columns"]["kind"]), charts.rate(summary["columns"]["kind"]),
-             charts_model.importance(evaluation()["importance"]), charts_model.leaderboard(board())]
+    drawn = [
+        table.association(summary["association"]["ranking"]),
+        table.missing(summary["columns"]),
+        table.correlation(summary["correlation"]),
+        table.outliers(summary["columns"]),
+        table.distribution(summary["columns"]["kind"]),
+        table.rate(summary["columns"]["kind"]),
+        model.importance(evaluation()["importance"]),
+        model.leaderboard(board()),
+    ]
     for chart in drawn:
         spec = chart.to_dict()
         spec.pop("title", None)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
-from lib.delong import auc_components, auc_interval, holm, paired_test
+from fivefold.core.roc_auc import auc_components, auc_interval, holm, paired_test
 
-scored_rows = st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 6)), min_size=4, max_size=40).filter(
-    lambda rows: 2 <= sum(r[0] for r in rows) <= len(rows) - 2)
+scored_rows = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 6)), min_size=4, max_size=40
+).filter(lambda rows: 2 <= sum(r[0] for r in rows) <= len(rows) - 2)
 
 
 def kernel(y, score):
@@ -29,8 +30,13 @@ def direct(y, a, b):
     s10, s01 = np.zeros((2, 2)), np.zeros((2, 2))
     for r in range(2):
         for s in range(2):
-            s10[r, s] = sum((psis[r][i].mean() - aucs[r]) * (psis[s][i].mean() - aucs[s]) for i in range(m)) / (m - 1)
-            s01[r, s] = sum((psis[r][:, j].mean() - aucs[r]) * (psis[s][:, j].mean() - aucs[s]) for j in range(n)) / (n - 1)
+            s10[r, s] = sum(
+                (psis[r][i].mean() - aucs[r]) * (psis[s][i].mean() - aucs[s]) for i in range(m)
+            ) / (m - 1)
+            s01[r, s] = sum(
+                (psis[r][:, j].mean() - aucs[r]) * (psis[s][:, j].mean() - aucs[s])
+                for j in range(n)
+            ) / (n - 1)
     return aucs, s10 / m + s01 / n
 
 
@@ -54,7 +60,10 @@ def test_auc_and_variance_worked_by_hand():
 
 @pytest.mark.parametrize("y", [[1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]])
 def test_fewer_than_two_rows_of_a_class_are_refused(y):
-    with pytest.raises(ValueError, match=rf"at least two rows of each class, found {sum(y)} positive and {4 - sum(y)} neg"):
+    with pytest.raises(
+        ValueError,
+        match=rf"at least two rows of each class, found {sum(y)} positive and {4 - sum(y)} neg",
+    ):
         auc_components(np.array(y), [np.arange(4.0)])
 
 
@@ -77,8 +86,10 @@ def test_the_95_percent_interval_covers_the_truth_about_95_times_in_100():
     assert 930 <= hits <= 970  # 950 +- 3 standard errors (6.9)
 
 
-@pytest.mark.parametrize(("score", "low", "high"), [
-    (np.arange(10.0), 0.025 ** (1 / 4), 1.0), (-np.arange(10.0), 0.0, 1 - 0.025 ** (1 / 4))])
+@pytest.mark.parametrize(
+    ("score", "low", "high"),
+    [(np.arange(10.0), 0.025 ** (1 / 4), 1.0), (-np.arange(10.0), 0.0, 1 - 0.025 ** (1 / 4))],
+)
 def test_a_perfect_or_perfectly_wrong_ranking_has_the_clopper_pearson_end(score, low, high):
     told = auc_interval(np.repeat([0, 1], [6, 4]), score)  # 4 is the smaller class
     assert (told["low"], told["high"]) == pytest.approx((low, high))
@@ -125,7 +136,9 @@ def test_a_fold_with_one_row_of_a_class_is_left_out_of_the_test():
     few = y.copy()
     few[60:][np.flatnonzero(y[60:])[1:]] = 0  # fold 1 keeps one positive
     assert paired_test(few, a, b, folds) == pytest.approx(paired_test(y[:60], a[:60], b[:60]))
-    assert paired_test(few[60:], a[60:], b[60:], folds[60:])["p_value"] == 1.0  # nothing can be told
+    assert (
+        paired_test(few[60:], a[60:], b[60:], folds[60:])["p_value"] == 1.0
+    )  # nothing can be told
 
 
 def test_equal_scores_have_p_1_and_a_difference_without_variance_has_p_0():

@@ -8,23 +8,55 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.conform import LARGEST, PROBLEM_COLUMNS, compare_columns, conform, conform_column, different
-from lib.findings import ERROR, PASSED, WARNING, Finding, Refused, from_dicts, refuse_errors
-from lib.kinds import infer_schema, to_numbers
-from lib.schema import Column, Schema, from_json
-from lib.scope import Scope, from_mapping, read_scope
-from lib.values import NUMBER_RULES
+from fivefold.core.findings import (
+    ERROR,
+    PASSED,
+    WARNING,
+    Finding,
+    Refused,
+    from_dicts,
+    refuse_errors,
+)
+from fivefold.core.schema import Column, Schema, from_json
+from fivefold.core.scope import Scope, from_mapping, read_scope
+from fivefold.data.coerce import (
+    LARGEST,
+    PROBLEM_COLUMNS,
+    compare_columns,
+    conform,
+    conform_column,
+    different,
+)
+from fivefold.data.infer import infer_schema, to_numbers
+from fivefold.data.parsing import NUMBER_RULES
 
-SCHEMA = Schema((
-    Column("age", "numeric", low=18.0, high=90.0), Column("pay", "numeric", parse={"decimal": ",", "thousands": "."}),
-    Column("city", "categorical", levels=("Bern", "Rome")), Column("vip", "boolean", levels=("non", "oui")),
-    Column("since", "date", parse={"format": "%d/%m/%Y"}), Column("who", "id", used=False, why="identifies rows"),
-), "y", "0", "1")
+SCHEMA = Schema(
+    (
+        Column("age", "numeric", low=18.0, high=90.0),
+        Column("pay", "numeric", parse={"decimal": ",", "thousands": "."}),
+        Column("city", "categorical", levels=("Bern", "Rome")),
+        Column("vip", "boolean", levels=("non", "oui")),
+        Column("since", "date", parse={"format": "%d/%m/%Y"}),
+        Column("who", "id", used=False, why="identifies rows"),
+    ),
+    "y",
+    "0",
+    "1",
+)
 
 
 def rows(**columns):
-    return pd.DataFrame({"age": [30, 40], "pay": ["1.200,5", "7"], "city": ["Bern", " Oslo "], "vip": ["oui", "non"],
-                         "since": ["01/02/2024", "29/02/2024"], "who": [1, 2], **columns})
+    return pd.DataFrame(
+        {
+            "age": [30, 40],
+            "pay": ["1.200,5", "7"],
+            "city": ["Bern", " Oslo "],
+            "vip": ["oui", "non"],
+            "since": ["01/02/2024", "29/02/2024"],
+            "who": [1, 2],
+            **columns,
+        }
+    )
 
 
 def problems_of(frame):
@@ -37,7 +69,13 @@ def problems_of(frame):
 def test_a_fitting_table_has_the_stated_types_and_no_problems():
     typed, problems = conform(rows(), SCHEMA)
     assert typed.columns.tolist() == ["age", "pay", "city", "vip", "since"]
-    assert [str(t) for t in typed.dtypes] == ["float64", "float64", "str", "float64", "datetime64[us]"]
+    assert [str(t) for t in typed.dtypes] == [
+        "float64",
+        "float64",
+        "str",
+        "float64",
+        "datetime64[us]",
+    ]
     assert typed["pay"].tolist() == [1200.5, 7]
     assert typed["city"].tolist() == ["Bern", "Oslo"]  # a new level is no problem here
     assert typed["vip"].tolist() == [1, 0]
@@ -47,16 +85,28 @@ def test_a_fitting_table_has_the_stated_types_and_no_problems():
 
 
 def test_every_cell_that_does_not_read_is_named_and_missing():
-    frame = rows(age=["thirty", "inf"], vip=["oui", "perhaps"], since=["31/02/2024", "02/13/2024"], pay=["1,200.5", None])
+    frame = rows(
+        age=["thirty", "inf"],
+        vip=["oui", "perhaps"],
+        since=["31/02/2024", "02/13/2024"],
+        pay=["1,200.5", None],
+    )
     typed, _ = conform(frame, SCHEMA)
     assert problems_of(frame) == [
-        [0, "age", "not-a-number", "thirty"], [1, "age", "infinite", "inf"], [0, "pay", "not-a-number", "1,200.5"],
-        [1, "vip", "not-yes-or-no", "perhaps"], [0, "since", "not-a-date", "31/02/2024"], [1, "since", "not-a-date", "02/13/2024"]]
+        [0, "age", "not-a-number", "thirty"],
+        [1, "age", "infinite", "inf"],
+        [0, "pay", "not-a-number", "1,200.5"],
+        [1, "vip", "not-yes-or-no", "perhaps"],
+        [0, "since", "not-a-date", "31/02/2024"],
+        [1, "since", "not-a-date", "02/13/2024"],
+    ]
     assert typed.isna().sum().to_dict() == {"age": 2, "pay": 2, "city": 0, "vip": 1, "since": 2}
 
 
 def test_problem_rows_are_positions_whatever_the_index():
-    assert problems_of(rows(age=[1, "x"]).set_index(pd.Index([70, 90]))) == [[1, "age", "not-a-number", "x"]]
+    assert problems_of(rows(age=[1, "x"]).set_index(pd.Index([70, 90]))) == [
+        [1, "age", "not-a-number", "x"]
+    ]
     assert conform(rows().set_index(pd.Index([70, 90])), SCHEMA)[0].index.tolist() == [70, 90]
 
 
@@ -65,14 +115,25 @@ def test_a_long_cell_is_cut_in_the_problem():
 
 
 def test_missing_cells_are_no_problem():
-    typed, problems = conform(rows(**{n: [None, None] for n in ("age", "pay", "city", "vip", "since")}), SCHEMA)
+    typed, problems = conform(
+        rows(**{n: [None, None] for n in ("age", "pay", "city", "vip", "since")}), SCHEMA
+    )
     assert len(problems) == 0
     assert typed.isna().all().all()
 
 
-@pytest.mark.parametrize(("values", "expected"), [
-    (["OUI", "Non"], [1, 0]), (["yes", "no"], [1, 0]), ([True, False], [1, 0]), ([1, 0], [1, 0]), ([1.0, None], [1, np.nan]),
-    (["1.0", "0.0"], [1, 0]), (["T", "off"], [1, 0])])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["OUI", "Non"], [1, 0]),
+        (["yes", "no"], [1, 0]),
+        ([True, False], [1, 0]),
+        ([1, 0], [1, 0]),
+        ([1.0, None], [1, np.nan]),
+        (["1.0", "0.0"], [1, 0]),
+        (["T", "off"], [1, 0]),
+    ],
+)
 def test_flags_take_their_own_spelling_and_the_common_ones(values, expected):
     flags, problems = conform_column(pd.Series(values), SCHEMA["vip"])
     np.testing.assert_array_equal(flags, expected)
@@ -95,13 +156,18 @@ def test_dates_come_as_texts_stamps_or_zoned_stamps():
 
 def test_a_level_is_spelt_alike_whether_it_comes_as_integer_float_or_text():
     for values in ([1, 2], [1.0, 2.0], ["1", " 2"]):
-        assert conform_column(pd.Series(values), Column("zone", "categorical"))[0].tolist() == ["1", "2"]
+        assert conform_column(pd.Series(values), Column("zone", "categorical"))[0].tolist() == [
+            "1",
+            "2",
+        ]
 
 
 def test_absent_extra_and_unused_columns_are_left_out():
     typed, _ = conform(rows(extra=1).drop(columns="pay"), SCHEMA)
     assert typed.columns.tolist() == ["age", "city", "vip", "since"]
-    assert conform(rows(), SCHEMA, used_only=False)[0].columns.tolist() == [*SCHEMA.names(used_only=False)]
+    assert conform(rows(), SCHEMA, used_only=False)[0].columns.tolist() == [
+        *SCHEMA.names(used_only=False)
+    ]
 
 
 def test_no_rows_and_no_columns_conform_to_empty_tables():
@@ -111,23 +177,39 @@ def test_no_rows_and_no_columns_conform_to_empty_tables():
     assert conform(pd.DataFrame(index=[0, 1]), SCHEMA)[0].shape == (2, 0)
 
 
-cells = st.one_of(st.none(), st.floats(), st.integers(-10**12, 10**12), st.text(max_size=12), st.booleans())
+cells = st.one_of(
+    st.none(), st.floats(), st.integers(-(10**12), 10**12), st.text(max_size=12), st.booleans()
+)
 
 
-@given(st.lists(st.fixed_dictionaries(dict.fromkeys(SCHEMA.names(), cells)), min_size=1, max_size=6))
+@given(
+    st.lists(st.fixed_dictionaries(dict.fromkeys(SCHEMA.names(), cells)), min_size=1, max_size=6)
+)
 @settings(max_examples=40, deadline=None)
 def test_any_cells_conform_and_each_lost_cell_is_a_problem(records):
     """Whatever comes, the types hold, and a cell is missing in the typed table if it was missing or is a problem."""
     frame = pd.DataFrame(records)
     typed, problems = conform(frame, SCHEMA)
-    assert [str(t) for t in typed.dtypes] == ["float64", "float64", "str", "float64", "datetime64[us]"]
+    assert [str(t) for t in typed.dtypes] == [
+        "float64",
+        "float64",
+        "str",
+        "float64",
+        "datetime64[us]",
+    ]
     for name in typed:
         lost = set(np.flatnonzero(typed[name].isna() & frame[name].notna()))
         assert lost == set(problems.loc[problems["column"] == name, "row"])
     assert not np.isinf(typed[["age", "pay"]].to_numpy()).any()
 
 
-@given(st.lists(st.tuples(st.sampled_from(["red", "blue", None]), st.floats(-1e6, 1e6), st.booleans()), min_size=4, max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["red", "blue", None]), st.floats(-1e6, 1e6), st.booleans()),
+        min_size=4,
+        max_size=20,
+    )
+)
 @settings(max_examples=12, deadline=None)
 def test_one_row_is_read_as_it_was_among_all(records):
     """No training-serving skew: each row alone gives what it gave in the table the schema was read from."""
@@ -139,10 +221,32 @@ def test_one_row_is_read_as_it_was_among_all(records):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.one_of(
-    st.none(), st.integers(-2**70, 2**70).map(str), st.floats().map(repr), st.text("0123456789.,e+-' $%(\u00a0\t_", max_size=8),
-    st.sampled_from(["", " ", "nan", "Infinity", "1_000", "true", " 12 ", "18446744073709551615", "-9223372036854775809", "1,200.50"])), max_size=6),
-    st.sampled_from([{}, *NUMBER_RULES]))
+@given(
+    st.lists(
+        st.one_of(
+            st.none(),
+            st.integers(-(2**70), 2**70).map(str),
+            st.floats().map(repr),
+            st.text("0123456789.,e+-' $%(\u00a0\t_", max_size=8),
+            st.sampled_from(
+                [
+                    "",
+                    " ",
+                    "nan",
+                    "Infinity",
+                    "1_000",
+                    "true",
+                    " 12 ",
+                    "18446744073709551615",
+                    "-9223372036854775809",
+                    "1,200.50",
+                ]
+            ),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from([{}, *NUMBER_RULES]),
+)
 def test_numbers_of_the_different_texts_are_those_of_all_texts(cells, rule):
     values = pd.Series(cells, dtype="str")
     told, _ = conform_column(values, Column("n", "numeric", parse=rule))
@@ -152,19 +256,41 @@ def test_numbers_of_the_different_texts_are_those_of_all_texts(cells, rule):
 
 @pytest.mark.parametrize("column", SCHEMA.columns, ids=lambda column: column.name)
 def test_a_cell_alone_reads_as_it_does_among_others(column):
-    cells = pd.Series(["30", " 30 ", "1.200,5", "oui", "OUI ", "\u00a0Rome", "01/02/2024", " 29/02/2024", "nonsense", "", None], dtype="str")
+    cells = pd.Series(
+        [
+            "30",
+            " 30 ",
+            "1.200,5",
+            "oui",
+            "OUI ",
+            "\u00a0Rome",
+            "01/02/2024",
+            " 29/02/2024",
+            "nonsense",
+            "",
+            None,
+        ],
+        dtype="str",
+    )
     whole, problems = conform_column(cells, column)
     for row in range(len(cells)):
         alone, found = conform_column(cells.iloc[[row]], column)
         pd.testing.assert_series_equal(pd.Series(alone), pd.Series(whole[[row]]))
-        assert [f["code"].tolist() for f in found] == [[code] for f in problems for at, code in zip(f["row"], f["code"], strict=True) if at == row]
+        assert [f["code"].tolist() for f in found] == [
+            [code]
+            for f in problems
+            for at, code in zip(f["row"], f["code"], strict=True)
+            if at == row
+        ]
 
 
 @pytest.mark.parametrize("dtype", ["str", "object"])
 def test_different_texts_worked_by_hand(dtype):
     codes, words = different(pd.array(["b", "a", None, "b"], dtype=dtype))
     assert (codes.tolist(), words) == ([0, 1, -1, 0], ["b", "a"])
-    assert [(c.tolist(), w) for c, w in (different(pd.array([v], dtype=dtype)) for v in ("b", None))] == [([0], ["b"]), ([-1], [])]
+    assert [
+        (c.tolist(), w) for c, w in (different(pd.array([v], dtype=dtype)) for v in ("b", None))
+    ] == [([0], ["b"]), ([-1], [])]
     assert [len(part) for part in different(pd.array([], dtype=dtype))] == [0, 0]
 
 
@@ -184,7 +310,10 @@ def test_a_fitting_table_differs_in_nothing():
 def test_missing_columns_are_errors_with_the_near_name():
     found = compare_columns(rows().drop(columns="pay").rename(columns={"age": " Age"}), SCHEMA)
     assert [(f.code, f.severity, f.subject) for f in found] == [
-        ("column-missing", ERROR, "age"), ("column-missing", ERROR, "pay"), ("column-extra", WARNING, "table")]
+        ("column-missing", ERROR, "age"),
+        ("column-missing", ERROR, "pay"),
+        ("column-extra", WARNING, "table"),
+    ]
     assert found[0].action == "rename ' Age' to 'age'"
     assert found[1].action == "add the column 'pay'"
     assert found[1].expected == "- pay (numeric)"
@@ -193,29 +322,40 @@ def test_missing_columns_are_errors_with_the_near_name():
 
 def test_repeated_columns_end_the_comparison():
     frame = rows()
-    assert compared(pd.concat([frame, frame[["age"]]], axis=1)) == [("column-repeated", ERROR, "age")]
+    assert compared(pd.concat([frame, frame[["age"]]], axis=1)) == [
+        ("column-repeated", ERROR, "age")
+    ]
 
 
 def test_a_column_in_which_nothing_reads_is_an_error():
     frame = pd.concat([rows(since=["x", "y"], age=["z", 1])] * 3, ignore_index=True)
     found = compare_columns(frame, SCHEMA)
-    assert [(f.code, f.subject, f.found) for f in found] == [("column-type", "since", "no cell that reads so, such as 'x'")]
+    assert [(f.code, f.subject, f.found) for f in found] == [
+        ("column-type", "since", "no cell that reads so, such as 'x'")
+    ]
     assert compared(rows(since=[None, None])) == []
 
 
 def test_a_few_unreadable_cells_are_errors_of_their_rows_not_of_the_table():
     assert compared(rows(since=["x", "y"])) == []
-    assert [code for _, _, code, _ in problems_of(rows(since=["x", "y"]))] == ["not-a-date", "not-a-date"]
+    assert [code for _, _, code, _ in problems_of(rows(since=["x", "y"]))] == [
+        "not-a-date",
+        "not-a-date",
+    ]
 
 
 @pytest.mark.parametrize("value", [1e39, -1e300, float("inf")])
 def test_a_number_that_trees_cannot_take_is_not_finite(value):
     frame = rows(age=[30.0, value])
-    assert [(row, name, code) for row, name, code, _ in problems_of(frame)] == [(1, "age", "infinite")]
+    assert [(row, name, code) for row, name, code, _ in problems_of(frame)] == [
+        (1, "age", "infinite")
+    ]
 
 
 def test_order_is_a_warning():
-    assert compared(rows()[["pay", "age", "city", "vip", "since"]]) == [("column-order", WARNING, "table")]
+    assert compared(rows()[["pay", "age", "city", "vip", "since"]]) == [
+        ("column-order", WARNING, "table")
+    ]
 
 
 # --- schema -------------------------------------------------------------------------------------------------
@@ -223,7 +363,15 @@ def test_order_is_a_warning():
 
 def test_a_schema_survives_json():
     assert from_json(SCHEMA.to_json()) == SCHEMA
-    frame = pd.DataFrame({"d": pd.to_datetime(["2024-01-01", "2024-01-02"]), "c": ["é", "b"], "n": [1, 2], "e": [None, None], "y": [0, 1]})
+    frame = pd.DataFrame(
+        {
+            "d": pd.to_datetime(["2024-01-01", "2024-01-02"]),
+            "c": ["é", "b"],
+            "n": [1, 2],
+            "e": [None, None],
+            "y": [0, 1],
+        }
+    )
     schema = infer_schema(frame, Scope(target="y"))
     assert from_json(schema.to_json()) == schema
     assert "é" in schema.to_json()
@@ -261,9 +409,19 @@ roc_auc = 0.8
 def test_a_scope_is_read_from_toml(tmp_path):
     (tmp_path / "s.toml").write_text(TOML)
     scope = read_scope(tmp_path / "s.toml")
-    assert scope == Scope(target="Exited", positive="1", title="Churn", data=str(tmp_path / "churn.csv"), id_columns=("CustomerId",),
-                          known_columns=("Balance",), time_column="since", cost_miss=5.0, capacity=0.2, min_roc_auc=0.8,
-                          kinds={"zip": "categorical"})
+    assert scope == Scope(
+        target="Exited",
+        positive="1",
+        title="Churn",
+        data=str(tmp_path / "churn.csv"),
+        id_columns=("CustomerId",),
+        known_columns=("Balance",),
+        time_column="since",
+        cost_miss=5.0,
+        capacity=0.2,
+        min_roc_auc=0.8,
+        kinds={"zip": "categorical"},
+    )
     assert from_mapping(json.loads(json.dumps(scope.to_dict()))) == scope
 
 
@@ -285,15 +443,29 @@ def test_unknown_keys_are_all_named_with_the_nearest():
     with pytest.raises(Refused, match="3 problems") as caught:
         from_mapping({"titel": "x", "columns": {"ids": []}, "target": {"colum": "y"}})
     actions = {f.subject: f.action for f in caught.value.findings}
-    assert actions == {"titel": "did you mean title?", "columns.ids": "did you mean columns.id?",
-                       "target.colum": "did you mean target.column?"}
+    assert actions == {
+        "titel": "did you mean title?",
+        "columns.ids": "did you mean columns.id?",
+        "target.colum": "did you mean target.column?",
+    }
 
 
-@pytest.mark.parametrize(("values", "subject"), [
-    ({"columns": {"id": "a"}}, "id_columns"), ({"columns": {"drop": [1]}}, "drop_columns"), ({"title": 3}, "title"),
-    ({"columns": {"kinds": {"a": "number"}}}, "kinds"), ({"columns": {"kinds": ["a"]}}, "kinds"), ({"costs": {"miss": "x"}}, "cost_miss"),
-    ({"costs": {"miss": -1}}, "cost_miss"), ({"costs": {"miss": True}}, "cost_miss"), ({"costs": {"miss": float("nan")}}, "cost_miss"),
-    ({"costs": {"capacity": 0}}, "capacity"), ({"success": {"roc_auc": 1.5}}, "min_roc_auc")])
+@pytest.mark.parametrize(
+    ("values", "subject"),
+    [
+        ({"columns": {"id": "a"}}, "id_columns"),
+        ({"columns": {"drop": [1]}}, "drop_columns"),
+        ({"title": 3}, "title"),
+        ({"columns": {"kinds": {"a": "number"}}}, "kinds"),
+        ({"columns": {"kinds": ["a"]}}, "kinds"),
+        ({"costs": {"miss": "x"}}, "cost_miss"),
+        ({"costs": {"miss": -1}}, "cost_miss"),
+        ({"costs": {"miss": True}}, "cost_miss"),
+        ({"costs": {"miss": float("nan")}}, "cost_miss"),
+        ({"costs": {"capacity": 0}}, "capacity"),
+        ({"success": {"roc_auc": 1.5}}, "min_roc_auc"),
+    ],
+)
 def test_values_of_a_wrong_type_are_refused(values, subject):
     with pytest.raises(Refused, match=rf"scope-wrong-value \[{subject}\]"):
         from_mapping(values)
@@ -302,12 +474,20 @@ def test_values_of_a_wrong_type_are_refused(values, subject):
 def test_override_keeps_what_is_not_given():
     scope = Scope(target="y", id_columns=("a",), cost_miss=5.0)
     assert scope.override(target=None, id_columns=(), title="t", cost_false_alarm=0.0) == Scope(
-        target="y", id_columns=("a",), cost_miss=5.0, title="t", cost_false_alarm=0.0)
+        target="y", id_columns=("a",), cost_miss=5.0, title="t", cost_false_alarm=0.0
+    )
 
 
 def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
-    findings = [Finding("a", ERROR, "s", "f"), Finding("b", WARNING, "s", "f"), Finding("c", ERROR, "s", "f", "e", "t")]
-    with pytest.raises(Refused, match=r"(?s)No: 2 problems\n  1\. a \[s\]: found f\n  2\. c \[s\]: expected e; found f; to do: t"):
+    findings = [
+        Finding("a", ERROR, "s", "f"),
+        Finding("b", WARNING, "s", "f"),
+        Finding("c", ERROR, "s", "f", "e", "t"),
+    ]
+    with pytest.raises(
+        Refused,
+        match=r"(?s)No: 2 problems\n  1\. a \[s\]: found f\n  2\. c \[s\]: expected e; found f; to do: t",
+    ):
         refuse_errors("No", findings)
     refuse_errors("No", [Finding("p", PASSED, "s", "f")])
     assert from_dicts([f.to_dict() for f in findings]) == findings
@@ -316,8 +496,10 @@ def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
 
 
 def test_an_empty_text_is_neither_yes_nor_no_where_the_contract_knows_no_two_spellings():
-    typed, problems = conform(pd.DataFrame({"flag": pd.Series(["yes", "", "no"], dtype="str")}),
-                              Schema((Column("flag", "boolean", levels=("yes",)),), "y", "no", "yes"))
+    typed, problems = conform(
+        pd.DataFrame({"flag": pd.Series(["yes", "", "no"], dtype="str")}),
+        Schema((Column("flag", "boolean", levels=("yes",)),), "y", "no", "yes"),
+    )
     assert typed["flag"].tolist()[::2] == [1.0, 0.0]
     assert np.isnan(typed["flag"].iloc[1])
     assert problems["code"].tolist() == ["not-yes-or-no"]

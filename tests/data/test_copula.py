@@ -7,12 +7,22 @@ import pandas as pd
 import pytest
 from scipy.special import ndtr
 
-from lib import copula, fidelity, margins
-from lib.copula import fit, nearest_correlation, sample
+from fivefold.data.synthetic import copula, fidelity, marginals
+from fivefold.data.synthetic.copula import fit, nearest_correlation, sample
 
 N = 4000
-KINDS = {"key": "id", "x": "numeric", "y": "numeric", "zeros": "numeric", "count": "numeric", "flag": "boolean",
-         "level": "categorical", "day": "date", "note": "text", "same": "constant"}
+KINDS = {
+    "key": "id",
+    "x": "numeric",
+    "y": "numeric",
+    "zeros": "numeric",
+    "count": "numeric",
+    "flag": "boolean",
+    "level": "categorical",
+    "day": "date",
+    "note": "text",
+    "same": "constant",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +33,24 @@ def real():
     label = np.where(rng.random(N) < 0.25, "yes", "no")
     x, y = z[:, 0] + 1.5 * (label == "yes"), np.exp(z[:, 1])
     gone = z[:, 0] + rng.normal(0, 0.5, N) > 1.2
-    return pd.DataFrame({
-        "key": [f"K{i}" for i in range(N)], "x": x, "y": np.where(gone, np.nan, y),
-        "zeros": np.where(z[:, 1] < -0.3, 0.0, np.round(50 + 10 * y, 2)), "count": np.floor(np.exp(z[:, 0] * 0.5)).astype("int64"),
-        "flag": np.where(gone, np.nan, (z[:, 1] > 0.8).astype("float64")),
-        "level": pd.Series(np.array(["low", "mid", "high"], object)[np.digitize(z[:, 0], [-0.5, 1])], dtype="str"),
-        "day": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.floor(20 * z[:, 1]), unit="D"),
-        "note": [f"text {i % 7}" for i in range(N)], "same": 4.0, "label": label})
+    return pd.DataFrame(
+        {
+            "key": [f"K{i}" for i in range(N)],
+            "x": x,
+            "y": np.where(gone, np.nan, y),
+            "zeros": np.where(z[:, 1] < -0.3, 0.0, np.round(50 + 10 * y, 2)),
+            "count": np.floor(np.exp(z[:, 0] * 0.5)).astype("int64"),
+            "flag": np.where(gone, np.nan, (z[:, 1] > 0.8).astype("float64")),
+            "level": pd.Series(
+                np.array(["low", "mid", "high"], object)[np.digitize(z[:, 0], [-0.5, 1])],
+                dtype="str",
+            ),
+            "day": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.floor(20 * z[:, 1]), unit="D"),
+            "note": [f"text {i % 7}" for i in range(N)],
+            "same": 4.0,
+            "label": label,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +66,9 @@ def made(model):
 def test_columns_order_dtypes_and_class_shares_are_kept(real, made):
     assert list(made.columns) == list(real.columns)
     assert made.dtypes.to_dict() == real.dtypes.to_dict()
-    assert (made.label == "yes").mean() == pytest.approx((real.label == "yes").mean(), abs=1 / len(made))
+    assert (made.label == "yes").mean() == pytest.approx(
+        (real.label == "yes").mean(), abs=1 / len(made)
+    )
     assert made.label.head(50).nunique() == 2  # in random order, not class by class
 
 
@@ -85,15 +108,21 @@ def test_levels_keep_their_shares(real, made, name, label):
 def test_a_planted_correlation_is_recovered(model):
     rng = np.random.default_rng(5)
     z = rng.multivariate_normal([0, 0, 0], [[1, 0.8, -0.4], [0.8, 1, 0], [-0.4, 0, 1]], 20_000)
-    frame = pd.DataFrame({"a": np.exp(z[:, 0]), "b": z[:, 1] ** 3, "c": -1 / (1 + np.exp(z[:, 2])), "t": 0})
-    found = np.array(fit(frame, "t", dict.fromkeys("abc", "numeric"))["classes"][0]["correlation"])[:3, :3]
+    frame = pd.DataFrame(
+        {"a": np.exp(z[:, 0]), "b": z[:, 1] ** 3, "c": -1 / (1 + np.exp(z[:, 2])), "t": 0}
+    )
+    found = np.array(fit(frame, "t", dict.fromkeys("abc", "numeric"))["classes"][0]["correlation"])[
+        :3, :3
+    ]
     assert found == pytest.approx(np.array([[1, 0.8, -0.4], [0.8, 1, 0], [-0.4, 0, 1]]), abs=0.02)
 
 
 def test_the_correlation_behind_coarse_columns_is_recovered_too():
     """Two yes-no columns cut from normals of correlation .7 show only .49; the hidden .7 is what must be found."""
     z = np.random.default_rng(6).multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 40_000)
-    frame = pd.DataFrame({"a": (z[:, 0] > 0).astype(float), "b": (z[:, 1] > 0).astype(float), "t": 0})
+    frame = pd.DataFrame(
+        {"a": (z[:, 0] > 0).astype(float), "b": (z[:, 1] > 0).astype(float), "t": 0}
+    )
     assert frame.a.corr(frame.b) == pytest.approx(2 / np.pi * np.arcsin(0.7), abs=0.015)
     found = fit(frame, "t", {"a": "boolean", "b": "boolean"})
     assert found["classes"][0]["correlation"][0][1] == pytest.approx(0.7, abs=0.02)
@@ -101,17 +130,27 @@ def test_the_correlation_behind_coarse_columns_is_recovered_too():
     assert drawn.a.corr(drawn.b) == pytest.approx(frame.a.corr(frame.b), abs=0.02)
 
 
-@pytest.mark.parametrize(("a", "b"), [("x", "y"), ("x", "count"), ("y", "zeros"), ("x", "day"), ("y", "flag"), ("count", "flag")])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [("x", "y"), ("x", "count"), ("y", "zeros"), ("x", "day"), ("y", "flag"), ("count", "flag")],
+)
 def test_rank_correlations_in_a_class_are_kept(real, made, a, b):
-    wanted, found = (pd.Series(fidelity._numbers(t[a])[t.label == "no"]).corr(
-        pd.Series(fidelity._numbers(t[b])[t.label == "no"]), method="spearman") for t in (real, made))
+    wanted, found = (
+        pd.Series(fidelity._numbers(t[a])[t.label == "no"]).corr(
+            pd.Series(fidelity._numbers(t[b])[t.label == "no"]), method="spearman"
+        )
+        for t in (real, made)
+    )
     assert abs(wanted) > 0.3
-    assert found == pytest.approx(wanted, abs=0.06)  # low where flag and y are missing with x: see the module
+    assert found == pytest.approx(
+        wanted, abs=0.06
+    )  # low where flag and y are missing with x: see the module
 
 
 def test_levels_are_ordered_by_what_they_go_with(real, made):
-    assert next(c for c in fit(real, "label", KINDS)["columns"] if c["name"] == "level")["levels"] in (
-        ["low", "mid", "high"], ["high", "mid", "low"])
+    assert next(c for c in fit(real, "label", KINDS)["columns"] if c["name"] == "level")[
+        "levels"
+    ] in (["low", "mid", "high"], ["high", "mid", "low"])
     means = made[made.label == "no"].groupby("level").x.mean()
     assert means["low"] < means["mid"] - 0.5 < means["high"] - 1
 
@@ -138,12 +177,17 @@ def test_missing_cells_keep_their_share_and_go_together(real, made):
     both = [(t.y.isna() & t.flag.isna()).sum() / t.y.isna().sum() for t in (real, made)]
     assert both[0] == 1.0
     assert both[1] > 0.9
-    gaps = [t.x[t.y.isna() & (t.label == "no")].mean() - t.x[t.y.notna() & (t.label == "no")].mean() for t in (real, made)]
+    gaps = [
+        t.x[t.y.isna() & (t.label == "no")].mean() - t.x[t.y.notna() & (t.label == "no")].mean()
+        for t in (real, made)
+    ]
     assert gaps[1] == pytest.approx(gaps[0], abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["y", "flag"])
-def test_what_is_present_keeps_its_distribution_where_missingness_goes_with_the_value(real, model, made, name):
+def test_what_is_present_keeps_its_distribution_where_missingness_goes_with_the_value(
+    real, model, made, name
+):
     """y is mostly missing where x, and so y, is high: drawing first and deleting after would bend what is left."""
     one = model["classes"][0]
     place = list(one["margins"]).index(name)
@@ -157,8 +201,8 @@ def test_the_share_among_present_cells_is_that_of_a_simulation():
     kept = z[z[:, 1] < 0.5244, 0]  # 30% missing
     at = np.array([-1.5, -0.5, 0, 0.8, 2])
     simulated = np.searchsorted(np.sort(kept), at) / len(kept)
-    assert margins.present_share(at, 0.3, 0.6) == pytest.approx(simulated, abs=0.005)
-    assert margins.present_share(at, 0.3, 0.0) == pytest.approx(ndtr(at), abs=1e-12)
+    assert marginals.present_share(at, 0.3, 0.6) == pytest.approx(simulated, abs=0.005)
+    assert marginals.present_share(at, 0.3, 0.0) == pytest.approx(ndtr(at), abs=1e-12)
 
 
 def test_identifiers_are_new(real, made):
@@ -169,20 +213,32 @@ def test_identifiers_are_new(real, made):
 
 
 def test_pieces_of_a_hand_made_column():
-    margin = margins.of_numbers(np.array([0, 0, 0, 0, 5, 6, 7, 9, 9, 9], dtype=float))
-    assert margin == {"missing": 0.0, "pieces": [{"share": 0.4, "grid": [0.0]}, {"share": 0.3, "grid": [5.0, 6.0, 7.0]},
-                                                 {"share": 0.3, "grid": [9.0]}]}
-    quantiles = margins.values_at(margin, ndtr([-5, -0.3, -0.2533471, 0.1256613, 0.5244, 0.53, 5]))
+    margin = marginals.of_numbers(np.array([0, 0, 0, 0, 5, 6, 7, 9, 9, 9], dtype=float))
+    assert margin == {
+        "missing": 0.0,
+        "pieces": [
+            {"share": 0.4, "grid": [0.0]},
+            {"share": 0.3, "grid": [5.0, 6.0, 7.0]},
+            {"share": 0.3, "grid": [9.0]},
+        ],
+    }
+    quantiles = marginals.values_at(
+        margin, ndtr([-5, -0.3, -0.2533471, 0.1256613, 0.5244, 0.53, 5])
+    )
     assert quantiles == pytest.approx([0, 0, 5, 6, 7, 9, 9], abs=1e-3)
 
 
 def test_scores_and_coefficients_of_a_fair_coin():
     """E[Z | Z > 0] is sqrt(2/pi); the first Hermite coefficient of sign(Z) is the same, and the second is zero."""
     coin = np.array([0.0, 1.0] * 10)
-    margin = margins.of_codes(coin)
-    assert margins.scores(margin, coin)[:2] == pytest.approx(np.sqrt(2 / np.pi) * np.array([-1, 1]))
-    assert margins.hermite(margin)[:3] == pytest.approx([np.sqrt(2 / np.pi), 0, -np.sqrt(1 / (3 * np.pi))], abs=2e-3)
-    smooth = margins.hermite(margins.of_numbers(np.arange(100.0)))
+    margin = marginals.of_codes(coin)
+    assert marginals.scores(margin, coin)[:2] == pytest.approx(
+        np.sqrt(2 / np.pi) * np.array([-1, 1])
+    )
+    assert marginals.hermite(margin)[:3] == pytest.approx(
+        [np.sqrt(2 / np.pi), 0, -np.sqrt(1 / (3 * np.pi))], abs=2e-3
+    )
+    smooth = marginals.hermite(marginals.of_numbers(np.arange(100.0)))
     assert smooth[0] == pytest.approx(1, abs=1e-6)
     assert np.abs(smooth[1:10]).max() < 1e-6
 
@@ -199,39 +255,58 @@ def test_an_impossible_matrix_is_mended_and_a_possible_one_left_alone():
 def test_a_class_of_few_rows_borrows_the_correlations_of_all():
     rng = np.random.default_rng(0)
     a = rng.normal(size=1000)
-    frame = pd.DataFrame({"a": a, "b": a + 0.2 * rng.normal(size=1000), "t": np.r_[np.ones(4), np.zeros(996)]})
+    frame = pd.DataFrame(
+        {"a": a, "b": a + 0.2 * rng.normal(size=1000), "t": np.r_[np.ones(4), np.zeros(996)]}
+    )
     large, small = fit(frame, "t", {"a": "numeric", "b": "numeric"})["classes"]
     assert small["rows"] == 4
-    assert small["correlation"][0][1] == pytest.approx(large["correlation"][0][1], abs=0.01) == pytest.approx(0.98, abs=0.01)
+    assert (
+        small["correlation"][0][1]
+        == pytest.approx(large["correlation"][0][1], abs=0.01)
+        == pytest.approx(0.98, abs=0.01)
+    )
 
 
 def test_a_class_of_some_rows_is_drawn_towards_all_rows():
     """12 rows count against 4 hidden variables: 12/16 of their own correlation, which is -1 and held at -.995."""
     rng = np.random.default_rng(0)
     a = rng.normal(size=1000)
-    frame = pd.DataFrame({"a": a, "b": np.r_[-a[:12], a[12:]], "t": np.r_[np.ones(12), np.zeros(988)]})
+    frame = pd.DataFrame(
+        {"a": a, "b": np.r_[-a[:12], a[12:]], "t": np.r_[np.ones(12), np.zeros(988)]}
+    )
     large, small = fit(frame, "t", {"a": "numeric", "b": "numeric"})["classes"]
     pooled = 0.995 * (988 - 12) / 1000
     assert small["correlation"][0][1] == pytest.approx(0.75 * -0.995 + 0.25 * pooled, abs=1e-3)
     assert large["correlation"][0][1] == pytest.approx((988 * 0.995 + 4 * pooled) / 992, abs=1e-3)
 
 
-@pytest.mark.parametrize(("columns", "kinds"), [
-    ({"a": [3.5]}, {"a": "numeric"}),
-    ({"a": [np.nan] * 4}, {"a": "numeric"}),
-    ({"a": pd.Series([None] * 4, dtype="str")}, {"a": "categorical"}),
-    ({"a": pd.to_datetime(["2026-01-01"] * 4)}, {"a": "constant"}),
-    ({"a": ["only"] * 4}, {"a": "constant"}),
-    ({"a": [True, False, True, True]}, {"a": "boolean"}),
-    ({"a": pd.Series([None, "long text", None, "other"], dtype="str")}, {"a": "text"}),
-    ({"a": [1.0, np.inf, -np.inf, 2.0]}, {"a": "numeric"}),
-    ({"a": pd.to_datetime(["2026-01-01 10:30", None, "2026-01-02 11:45", None])}, {"a": "date"}),
-    ({"a": ["x", "y", "x", "z"], "b": [1, 2, 3, 4], "c": [0.0, 1.0, np.nan, 0.0]}, {"a": "id", "b": "id", "c": "boolean"}),
-    ({}, {}),
-])
+@pytest.mark.parametrize(
+    ("columns", "kinds"),
+    [
+        ({"a": [3.5]}, {"a": "numeric"}),
+        ({"a": [np.nan] * 4}, {"a": "numeric"}),
+        ({"a": pd.Series([None] * 4, dtype="str")}, {"a": "categorical"}),
+        ({"a": pd.to_datetime(["2026-01-01"] * 4)}, {"a": "constant"}),
+        ({"a": ["only"] * 4}, {"a": "constant"}),
+        ({"a": [True, False, True, True]}, {"a": "boolean"}),
+        ({"a": pd.Series([None, "long text", None, "other"], dtype="str")}, {"a": "text"}),
+        ({"a": [1.0, np.inf, -np.inf, 2.0]}, {"a": "numeric"}),
+        (
+            {"a": pd.to_datetime(["2026-01-01 10:30", None, "2026-01-02 11:45", None])},
+            {"a": "date"},
+        ),
+        (
+            {"a": ["x", "y", "x", "z"], "b": [1, 2, 3, 4], "c": [0.0, 1.0, np.nan, 0.0]},
+            {"a": "id", "b": "id", "c": "boolean"},
+        ),
+        ({}, {}),
+    ],
+)
 def test_degenerate_tables_can_be_fitted_and_drawn(columns, kinds):
     frame = pd.DataFrame(columns)
-    frame["t"] = ["no", "yes", "no", "yes"][:len(frame)] if len(frame) else ["no", "yes", "no", "yes"]
+    frame["t"] = (
+        ["no", "yes", "no", "yes"][: len(frame)] if len(frame) else ["no", "yes", "no", "yes"]
+    )
     made = sample(json.loads(json.dumps(fit(frame, "t", kinds), allow_nan=False)), 30, seed=0)
     assert made.shape == (30, len(frame.columns))
     assert made.dtypes.to_dict() == frame.dtypes.to_dict()
@@ -261,7 +336,10 @@ def test_what_cannot_be_done_is_said():
 def test_equal_tables_have_no_distance(real):
     found = fidelity.fidelity(real[:3000], real[3000:], real[:3000], "label", KINDS)
     by = {c["column"]: c for c in found["columns"]}
-    assert {name for name, c in by.items() if c["value"] == 0} == set(real.columns) - {"key", "note"}
+    assert {name for name, c in by.items() if c["value"] == 0} == set(real.columns) - {
+        "key",
+        "note",
+    }
     assert by["key"]["reason"] == "identifiers are new"
     assert found["correlation_error"] == {"mean": 0.0, "max": 0.0, "pairs": 10, "reason": ""}
     assert found["utility"]["lost"] == 0
@@ -270,9 +348,12 @@ def test_equal_tables_have_no_distance(real):
 
 
 def test_a_shifted_a_shuffled_and_a_mislabelled_table_are_seen(real):
-    bad = real[:3000].assign(x=lambda t: t.x + 1, level="low",
-                             y=lambda t: t.y.sample(frac=1, random_state=0).to_numpy(),
-                             label=lambda t: t.label.sample(frac=1, random_state=0).to_numpy())
+    bad = real[:3000].assign(
+        x=lambda t: t.x + 1,
+        level="low",
+        y=lambda t: t.y.sample(frac=1, random_state=0).to_numpy(),
+        label=lambda t: t.label.sample(frac=1, random_state=0).to_numpy(),
+    )
     found = fidelity.fidelity(real[:3000], real[3000:], bad, "label", KINDS)
     by = {c["column"]: c for c in found["columns"]}
     assert by["x"]["value"] > 0.25 > by["x"]["noise"]
@@ -284,8 +365,12 @@ def test_a_shifted_a_shuffled_and_a_mislabelled_table_are_seen(real):
 
 def test_noise_is_the_level_that_equal_distributions_exceed_once_in_twenty_times():
     rng = np.random.default_rng(3)
-    runs = [fidelity._compare_column("a", "numeric", pd.Series(rng.normal(size=300)), pd.Series(rng.normal(size=400)))
-            for _ in range(400)]
+    runs = [
+        fidelity._compare_column(
+            "a", "numeric", pd.Series(rng.normal(size=300)), pd.Series(rng.normal(size=400))
+        )
+        for _ in range(400)
+    ]
     share = np.mean([run["value"] > run["noise"] for run in runs])
     assert 0.015 < share < 0.075
 

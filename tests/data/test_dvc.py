@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.running import ROOT
+from tests.support.running import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -27,17 +27,33 @@ def clone(tmp_path_factory) -> Path:
 
 def test_dvc_repro_gives_the_recorded_table(clone):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=clone, env={**os.environ, "PATH": path},
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=clone,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     recorded = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]["churn"]["outs"][0]["md5"]
-    made = hashlib.md5((clone / "data" / "churn.csv").read_bytes(), usedforsecurity=False).hexdigest()
+    made = hashlib.md5(
+        (clone / "data" / "churn.csv").read_bytes(), usedforsecurity=False
+    ).hexdigest()
     assert made == recorded
-    changed = subprocess.run(["git", "diff", "--exit-code", "dvc.lock"], cwd=clone, capture_output=True, check=False)
+    changed = subprocess.run(
+        ["git", "diff", "--exit-code", "dvc.lock"], cwd=clone, capture_output=True, check=False
+    )
     assert changed.returncode == 0, changed.stdout
 
 
 def test_neither_the_table_nor_a_run_is_committed(clone):
-    tracked = subprocess.run(["git", "ls-files"], cwd=clone, capture_output=True, text=True, check=True).stdout.splitlines()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=clone, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert "data/churn.toml" in tracked
-    assert not [name for name in tracked if name.endswith((".csv", ".parquet", ".db")) or ".metaflow/" in name]
+    assert not [
+        name
+        for name in tracked
+        if name.endswith((".csv", ".parquet", ".db")) or ".metaflow/" in name
+    ]

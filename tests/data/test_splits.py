@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lib.findings import Refused
-from lib.splits import (
+from fivefold.core.findings import Refused
+from fivefold.data.splits import (
     ALWAYS_TRAIN,
     HOLDOUT,
     MOST_JUDGED,
@@ -20,7 +20,7 @@ from lib.splits import (
     split_rows,
     training_rows,
 )
-from tests.tables import mixed
+from tests.support.tables import mixed
 
 
 def labels_of(rows, share=0.3, seed=0):
@@ -39,12 +39,30 @@ def parted(place, groups):
 def test_a_fifth_is_held_out_and_every_part_has_the_same_share_of_positives():
     y = np.repeat([1, 0], [300, 700]).astype("int8")
     place = split_rows(y, 5, seed=1)
-    assert {p: int((place == p).sum()) for p in np.unique(place)} == {-1: 200, 0: 160, 1: 160, 2: 160, 3: 160, 4: 160}
-    assert {p: int(y[place == p].sum()) for p in np.unique(place)} == {-1: 60, 0: 48, 1: 48, 2: 48, 3: 48, 4: 48}
+    assert {p: int((place == p).sum()) for p in np.unique(place)} == {
+        -1: 200,
+        0: 160,
+        1: 160,
+        2: 160,
+        3: 160,
+        4: 160,
+    }
+    assert {p: int(y[place == p].sum()) for p in np.unique(place)} == {
+        -1: 60,
+        0: 48,
+        1: 48,
+        2: 48,
+        3: 48,
+        4: 48,
+    }
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from([-1, 0, 1]), min_size=40, max_size=200), st.integers(2, 5), st.integers(0, 9))
+@given(
+    st.lists(st.sampled_from([-1, 0, 1]), min_size=40, max_size=200),
+    st.integers(2, 5),
+    st.integers(0, 9),
+)
 def test_every_labelled_row_is_in_one_part_and_unlabelled_ones_in_none(y, folds, seed):
     y = np.array(y, dtype="int8")
     assume(min((y == 0).sum(), (y == 1).sum()) >= 10)
@@ -52,7 +70,10 @@ def test_every_labelled_row_is_in_one_part_and_unlabelled_ones_in_none(y, folds,
     assert ((place == UNLABELLED) == (y < 0)).all()
     valid = [rows for _, rows in fold_rows(place)]
     assert len(valid) == folds
-    assert sorted(np.concatenate([*valid, np.flatnonzero(place == HOLDOUT)]).tolist()) == np.flatnonzero(y >= 0).tolist()
+    assert (
+        sorted(np.concatenate([*valid, np.flatnonzero(place == HOLDOUT)]).tolist())
+        == np.flatnonzero(y >= 0).tolist()
+    )
     for train, rows in fold_rows(place):
         assert sorted([*train, *rows]) == training_rows(place).tolist()
         assert np.isin(place[train], range(folds)).all()  # neither held out nor unlabelled
@@ -81,7 +102,9 @@ def test_groups_never_part(size):
 
 def test_groups_of_all_sizes_never_part_and_parts_stay_even():
     rng = np.random.default_rng(4)
-    groups = np.repeat(np.arange(2000), rng.geometric(0.2, 2000))  # more groups above 5 rows than are dealt singly
+    groups = np.repeat(
+        np.arange(2000), rng.geometric(0.2, 2000)
+    )  # more groups above 5 rows than are dealt singly
     groups = np.append(groups, np.full(400, 5000))
     y = labels_of(len(groups), seed=4)
     place = split_rows(y, 5, 0, groups)
@@ -118,14 +141,19 @@ def test_a_group_of_most_of_a_part_is_held_out_by_some_seeds_only():
 def test_without_a_large_group_the_first_part_is_held_out_as_ever():
     from sklearn.model_selection import StratifiedGroupKFold
 
-    y, groups = labels_of(1200), np.arange(1200) // 60  # twenty groups: each a twentieth, nothing joined
+    y, groups = (
+        labels_of(1200),
+        np.arange(1200) // 60,
+    )  # twenty groups: each a twentieth, nothing joined
     _, first = next(StratifiedGroupKFold(5, shuffle=True, random_state=3).split(y, y, groups))
     assert np.flatnonzero(split_rows(y, 3, 3, groups) == HOLDOUT).tolist() == first.tolist()
 
 
 def test_large_groups_leave_groups_for_every_fold():
     y, groups = labels_of(600, 0.5), np.repeat(np.arange(6), [300, 60, 60, 60, 60, 60])
-    for seed in range(5):  # a part of two small groups would be nearest to a fifth and leave four for five folds
+    for seed in range(
+        5
+    ):  # a part of two small groups would be nearest to a fifth and leave four for five folds
         assert parted(split_rows(y, 5, seed, groups), groups) == []
 
 
@@ -180,9 +208,15 @@ def test_joined_groups_are_the_finest_that_hold_both(pairs):
 def test_time_blocks_worked_by_hand():
     y = np.tile([0, 1], 20).astype("int8")
     times = np.arange(40.0)
-    place = split_rows(y, 3, 0, times=times)  # the last 8 held out, the first 32 in four blocks of 8
+    place = split_rows(
+        y, 3, 0, times=times
+    )  # the last 8 held out, the first 32 in four blocks of 8
     assert place.tolist() == [ALWAYS_TRAIN] * 8 + [0] * 8 + [1] * 8 + [2] * 8 + [HOLDOUT] * 8
-    assert [(train.max(), rows.min(), len(train)) for train, rows in fold_rows(place)] == [(7, 8, 8), (15, 16, 16), (23, 24, 24)]
+    assert [(train.max(), rows.min(), len(train)) for train, rows in fold_rows(place)] == [
+        (7, 8, 8),
+        (15, 16, 16),
+        (23, 24, 24),
+    ]
     assert training_rows(place).tolist() == list(range(32))
 
 
@@ -206,16 +240,32 @@ def test_folds_in_time_learn_from_the_past_only_and_times_stay_together(seed, st
 def test_few_times_worked_by_hand():
     def parts(sizes, folds=5):
         times = np.repeat(np.arange(2000.0, 2000 + len(sizes)), sizes)
-        place = split_rows(np.tile([0, 1], len(times))[:len(times)].astype("int8"), folds, 0, times=times)
+        place = split_rows(
+            np.tile([0, 1], len(times))[: len(times)].astype("int8"), folds, 0, times=times
+        )
         assert parted(place, times) == []
         return place[np.append(0, np.cumsum(sizes)[:-1])].tolist()
 
     assert parts([50] * 4) == [ALWAYS_TRAIN, 0, 1, HOLDOUT]
     assert parts([50] * 5) == [ALWAYS_TRAIN, 0, 1, 2, HOLDOUT]
     assert parts([50] * 6) == [ALWAYS_TRAIN, 0, 1, 2, 3, HOLDOUT]
-    assert parts([50] * 6, folds=2) == [ALWAYS_TRAIN, ALWAYS_TRAIN, 0, 0, 1, HOLDOUT]  # enough for what is asked
+    assert parts([50] * 6, folds=2) == [
+        ALWAYS_TRAIN,
+        ALWAYS_TRAIN,
+        0,
+        0,
+        1,
+        HOLDOUT,
+    ]  # enough for what is asked
     assert parts([50] * 7) == [ALWAYS_TRAIN, 0, 1, 2, 3, 4, HOLDOUT]
-    assert parts([20, 20, 20, 20, 19, 1]) == [ALWAYS_TRAIN, 0, 1, 2, HOLDOUT, HOLDOUT]  # nearest to a fifth: 20, not 1
+    assert parts([20, 20, 20, 20, 19, 1]) == [
+        ALWAYS_TRAIN,
+        0,
+        1,
+        2,
+        HOLDOUT,
+        HOLDOUT,
+    ]  # nearest to a fifth: 20, not 1
     assert parts([10, 10, 10, 70]) == [ALWAYS_TRAIN, 0, 1, HOLDOUT]  # at least the last
 
 
@@ -237,7 +287,15 @@ def test_one_time_of_many_rows_among_many_times_takes_no_fold_away():
     times = np.sort(np.r_[np.arange(800.0), np.full(400, 300.0)])
     place = split_rows(np.tile([0, 1], 600).astype("int8"), 5, 0, times=times)
     assert parted(place, times) == []
-    assert [int((place == p).sum()) for p in (ALWAYS_TRAIN, 0, 1, 2, 3, 4, HOLDOUT)] == [160, 140, 401, 86, 86, 87, 240]
+    assert [int((place == p).sum()) for p in (ALWAYS_TRAIN, 0, 1, 2, 3, 4, HOLDOUT)] == [
+        160,
+        140,
+        401,
+        86,
+        86,
+        87,
+        240,
+    ]
     assert all(times[train].max() < times[valid].min() for train, valid in fold_rows(place))
 
 
@@ -245,7 +303,14 @@ def test_fewer_blocks_where_a_time_lacks_a_class():
     times = np.repeat(np.arange(6.0), 40)
     y = np.tile([0, 1], 120).astype("int8")
     y[40:80] = 0  # alone it would be a fold of one class
-    assert split_rows(y, 5, 0, times=times)[::40].tolist() == [ALWAYS_TRAIN, ALWAYS_TRAIN, 0, 1, 1, HOLDOUT]
+    assert split_rows(y, 5, 0, times=times)[::40].tolist() == [
+        ALWAYS_TRAIN,
+        ALWAYS_TRAIN,
+        0,
+        1,
+        1,
+        HOLDOUT,
+    ]
 
 
 def test_rows_without_a_time_count_as_the_earliest():
@@ -260,7 +325,10 @@ def test_rows_without_a_time_count_as_the_earliest():
 
 def test_too_few_rows_of_a_class_are_refused():
     y = np.repeat([1, 0], [4, 96]).astype("int8")
-    with pytest.raises(Refused, match=r"split-too-few \[target\]: expected at least 5; found 4 rows of the rarer class"):
+    with pytest.raises(
+        Refused,
+        match=r"split-too-few \[target\]: expected at least 5; found 4 rows of the rarer class",
+    ):
         split_rows(y, 3, 0)
 
 
@@ -285,7 +353,9 @@ def test_one_class_in_the_latest_rows_is_refused():
 
 def test_one_class_in_the_earliest_rows_is_refused():
     y = np.r_[np.zeros(30), np.tile([0, 1], 35)].astype("int8")  # fold 0 would learn from one class
-    with pytest.raises(Refused, match=r"split-class-missing \[the earliest rows, which only train\]"):
+    with pytest.raises(
+        Refused, match=r"split-class-missing \[the earliest rows, which only train\]"
+    ):
         split_rows(y, 3, 0, times=np.arange(100.0))
 
 
@@ -298,15 +368,24 @@ def test_a_fold_of_one_class_is_refused_by_its_number():
 
 def test_one_row_of_a_class_in_the_holdout_is_refused_because_it_has_no_interval():
     y = np.r_[np.tile([0, 1], 40), 1, np.zeros(19)].astype("int8")
-    with pytest.raises(Refused, match=r"split-class-missing \[holdout\].*found too few rows of a class"):
+    with pytest.raises(
+        Refused, match=r"split-class-missing \[holdout\].*found too few rows of a class"
+    ):
         split_rows(y, 3, 0, times=np.arange(100.0))
 
 
-@pytest.mark.parametrize(("times", "found"), [(np.zeros(40), "1 distinct time;"),
-                                              (np.r_[np.zeros(20), np.full(20, np.nan)], "1 distinct time;"),
-                                              (np.full(40, np.nan), "0 distinct times;")])
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        (np.zeros(40), "1 distinct time;"),
+        (np.r_[np.zeros(20), np.full(20, np.nan)], "1 distinct time;"),
+        (np.full(40, np.nan), "0 distinct times;"),
+    ],
+)
 def test_one_time_for_all_rows_is_refused(times, found):
-    with pytest.raises(Refused, match=rf"split-too-few-times \[time\]: expected at least 2: .* found {found}"):
+    with pytest.raises(
+        Refused, match=rf"split-too-few-times \[time\]: expected at least 2: .* found {found}"
+    ):
         split_rows(np.tile([0, 1], 20).astype("int8"), 2, 0, times=times)
 
 
@@ -348,12 +427,21 @@ def test_large_tables_get_fewer_folds(rows, folds):
 def test_a_search_looks_at_all_rows_of_a_small_table_and_at_a_part_of_a_large_one():
     small = np.array([0, 1, HOLDOUT, TRAIN_ONLY, UNLABELLED], dtype="int8")
     assert searched_rows(small, 0).tolist() == [0, 1, 3]
-    large = np.repeat(np.array([0, 1, TRAIN_ONLY, HOLDOUT], dtype="int8"), [30_000, 30_000, 500_000, 1000])
+    large = np.repeat(
+        np.array([0, 1, TRAIN_ONLY, HOLDOUT], dtype="int8"), [30_000, 30_000, 500_000, 1000]
+    )
     rows = searched_rows(large, 0)
     assert (np.diff(rows) > 0).all()
-    assert [int((large[rows] == p).sum()) for p in (0, 1, TRAIN_ONLY, HOLDOUT)] == [30_000, 30_000, 60_000, 0]
+    assert [int((large[rows] == p).sum()) for p in (0, 1, TRAIN_ONLY, HOLDOUT)] == [
+        30_000,
+        30_000,
+        60_000,
+        0,
+    ]
     assert np.array_equal(rows, searched_rows(large, 0))
-    by_time = np.repeat(np.array([ALWAYS_TRAIN, 0, 1, HOLDOUT], dtype="int8"), 100_000)  # all rows are in folds
+    by_time = np.repeat(
+        np.array([ALWAYS_TRAIN, 0, 1, HOLDOUT], dtype="int8"), 100_000
+    )  # all rows are in folds
     drawn = searched_rows(by_time, 0)
     assert len(drawn) == 120_000
     assert set(by_time[drawn].tolist()) == {ALWAYS_TRAIN, 0, 1}

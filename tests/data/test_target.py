@@ -4,28 +4,41 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.scope import Scope
-from lib.target import read_target
+from fivefold.core.scope import Scope
+from fivefold.data.target import read_target
 
 
 def ask(values, **scope):
     return read_target(pd.DataFrame({"t": values}), Scope(**{"target": "t", **scope}))
 
 
-@pytest.mark.parametrize(("values", "positive"), [
-    ([0, 1, 1], "1"), ([0.0, 1.0, None], "1"), (["yes", "no", "no"], "yes"), (["Y", "N", "Y"], "Y"),
-    ([True, False, True], "True"), (["FALSE", "TRUE", "TRUE"], "TRUE"), ([-1, 1, 1], "1"),
-    (["negative", "positive", "negative"], "positive"),
-])
+@pytest.mark.parametrize(
+    ("values", "positive"),
+    [
+        ([0, 1, 1], "1"),
+        ([0.0, 1.0, None], "1"),
+        (["yes", "no", "no"], "yes"),
+        (["Y", "N", "Y"], "Y"),
+        ([True, False, True], "True"),
+        (["FALSE", "TRUE", "TRUE"], "TRUE"),
+        ([-1, 1, 1], "1"),
+        (["negative", "positive", "negative"], "positive"),
+    ],
+)
 def test_well_known_pairs_are_understood(values, positive):
     target, findings = ask(values)
     assert target.positive == positive
-    expected = [-1 if v is None else int(str(v).rstrip("0").rstrip(".") == positive or str(v) == positive) for v in values]
+    expected = [
+        -1 if v is None else int(str(v).rstrip("0").rstrip(".") == positive or str(v) == positive)
+        for v in values
+    ]
     assert target.y.tolist() == expected
     assert not [f for f in findings if f.severity == "error"]
 
 
-@pytest.mark.parametrize("values", [["left", "stayed", "left"], ["M", "B", "B"], [1, 2, 1], ["a", "b", "a"]])
+@pytest.mark.parametrize(
+    "values", [["left", "stayed", "left"], ["M", "B", "B"], [1, 2, 1], ["a", "b", "a"]]
+)
 def test_an_ambiguous_positive_is_a_question(values):
     target, (finding,) = ask(values)
     assert target is None
@@ -43,11 +56,17 @@ def test_a_positive_given_as_number_matches_its_other_spelling():
     assert ask([1.0, 2.0, 2.0], positive="2.0")[0].y.tolist() == [0, 1, 1]
 
 
-@pytest.mark.parametrize(("values", "scope", "code"), [
-    ([None, None], {}, "target-classes"), ([1, 1], {}, "target-classes"), ([1, 2, 3], {}, "target-classes"),
-    (["a", "b"], {"positive": "c"}, "positive-missing"), ([0, 1], {"target": ""}, "target-not-named"),
-    ([0, 1], {"target": "T"}, "target-missing"),
-])
+@pytest.mark.parametrize(
+    ("values", "scope", "code"),
+    [
+        ([None, None], {}, "target-classes"),
+        ([1, 1], {}, "target-classes"),
+        ([1, 2, 3], {}, "target-classes"),
+        (["a", "b"], {"positive": "c"}, "positive-missing"),
+        ([0, 1], {"target": ""}, "target-not-named"),
+        ([0, 1], {"target": "T"}, "target-missing"),
+    ],
+)
 def test_what_cannot_be_a_target(values, scope, code):
     target, (finding,) = ask(values, **scope)
     assert target is None

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from lib.conform import conform
-from lib.findings import Finding
-from lib.kinds import infer_schema
-from lib.scope import Scope
-from lib.summary import compare, summarise
-from tests.test_charts import NASTY, board, evaluation, summary  # noqa: F401
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "flows"))
-
-import card_parts
-import cards
-import live as live_card
+from cards import live as live_card
+from cards import parts as card_parts
+from cards import train as cards
 from metaflow.cards import Markdown, Table, ValueBox, VegaChart
+
+from fivefold.core.findings import Finding
+from fivefold.core.scope import Scope
+from fivefold.data.coerce import conform
+from fivefold.data.infer import infer_schema
+from fivefold.profiling.summary import compare, summarise
+from tests.charts.test_charts import NASTY, board, evaluation, summary  # noqa: F401
 
 
 class Card:
@@ -42,12 +37,21 @@ class Card:
 
 def flat(parts) -> list:
     """All components, those in table cells included."""
-    inner = [cell for part in parts if isinstance(part, Table) for row in part._data for cell in row]
+    inner = [
+        cell for part in parts if isinstance(part, Table) for row in part._data for cell in row
+    ]
     return [*parts, *(cell for cell in inner if not isinstance(cell, str))]
 
 
 def cells(parts) -> list[str]:
-    return [cell for part in parts if isinstance(part, Table) for row in part._data for cell in row if isinstance(cell, str)]
+    return [
+        cell
+        for part in parts
+        if isinstance(part, Table)
+        for row in part._data
+        for cell in row
+        if isinstance(cell, str)
+    ]
 
 
 def check(parts) -> None:
@@ -70,27 +74,67 @@ def check(parts) -> None:
 @pytest.fixture
 def nasty(summary):  # noqa: F811
     return summary | {
-        "scope": summary["scope"] | {"title": NASTY, "question": NASTY, "positive_phrase": "will <b>leave</b>"},
-        "source": {"source": NASTY, "md5": "0a1b", "rows": 400, "details": {NASTY: NASTY}, "revision": {"git_commit": None}},
-        "findings": [Finding("a", s, NASTY, NASTY, NASTY, NASTY).to_dict() for s in ("passed", "warning", "error", "not_applicable")],
-        "notes": [NASTY]}
+        "scope": summary["scope"]
+        | {"title": NASTY, "question": NASTY, "positive_phrase": "will <b>leave</b>"},
+        "source": {
+            "source": NASTY,
+            "md5": "0a1b",
+            "rows": 400,
+            "details": {NASTY: NASTY},
+            "revision": {"git_commit": None},
+        },
+        "findings": [
+            Finding("a", s, NASTY, NASTY, NASTY, NASTY).to_dict()
+            for s in ("passed", "warning", "error", "not_applicable")
+        ],
+        "notes": [NASTY],
+    }
 
 
 def test_eda_card_is_safe_and_complete(nasty):
-    changes = {"since": NASTY, "changes": [{"subject": NASTY, "what": "new levels", "before": NASTY, "now": NASTY, "notable": True, "why": NASTY}]}
+    changes = {
+        "since": NASTY,
+        "changes": [
+            {
+                "subject": NASTY,
+                "what": "new levels",
+                "before": NASTY,
+                "now": NASTY,
+                "notable": True,
+                "why": NASTY,
+            }
+        ],
+    }
     parts = cards.eda_components(nasty, changes)
     check(parts)
-    headings = [part._text for part in parts if isinstance(part, Markdown) and part._text.startswith("#")]
-    assert headings == ["# Data report", "## Findings", "## What changed", "## What goes with the target", "## Over time", "## Columns",
-                        "## Missing cells", "## Correlations of numbers", "## Outliers", "## Source"]
+    headings = [
+        part._text for part in parts if isinstance(part, Markdown) and part._text.startswith("#")
+    ]
+    assert headings == [
+        "# Data report",
+        "## Findings",
+        "## What changed",
+        "## What goes with the target",
+        "## Over time",
+        "## Columns",
+        "## Missing cells",
+        "## Correlations of numbers",
+        "## Outliers",
+        "## Source",
+    ]
     assert {"0a1b", NASTY} <= set(cells(parts))
-    assert len([p for p in flat(parts) if isinstance(p, VegaChart)]) == 5 + 2 * 8  # eight columns have values to draw
+    assert (
+        len([p for p in flat(parts) if isinstance(p, VegaChart)]) == 5 + 2 * 8
+    )  # eight columns have values to draw
 
 
 def test_findings_stand_errors_first_and_the_rest_folded(nasty):
     first, folded = card_parts.finding_tables(nasty["findings"])
     assert [row[0].replace("\u00a0", " ") for row in first._data] == ["✖ error", "▲ warning"]
-    assert [row[0].replace("\u00a0", " ") for row in folded._data] == ["✔ passed (1)", "– not judged (1)"]
+    assert [row[0].replace("\u00a0", " ") for row in folded._data] == [
+        "✔ passed (1)",
+        "– not judged (1)",
+    ]
 
 
 def test_long_texts_fit_the_boxes():
@@ -98,24 +142,49 @@ def test_long_texts_fit_the_boxes():
     scope = Scope(target="y", title=title, question=title)
     frame = pd.DataFrame({title: [1.0, 2.0, 3.0] * 5, "k": [title, "b", None] * 5})
     schema = infer_schema(frame, scope, ("no", "yes"))
-    told = summarise(conform(frame, schema, used_only=False)[0], [0, 1, -1] * 5, schema, scope, [], {"source": title})
+    told = summarise(
+        conform(frame, schema, used_only=False)[0],
+        [0, 1, -1] * 5,
+        schema,
+        scope,
+        [],
+        {"source": title},
+    )
     parts = cards.eda_components(told, {"since": title, "changes": compare(told, told)})
     check(parts)
     assert max(map(len, cells(parts))) <= 2000
 
 
-@pytest.mark.parametrize("frame", [
-    pd.DataFrame({"a": [float("nan")] * 3}), pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": pd.Series([], dtype="float64")})])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [float("nan")] * 3}),
+        pd.DataFrame({"a": [1.0]}),
+        pd.DataFrame({"a": pd.Series([], dtype="float64")}),
+    ],
+)
 @pytest.mark.parametrize("kind", ["numeric", "categorical", "date", "text", "constant"])
 def test_degenerate_tables_have_a_card(frame, kind):
     scope = Scope(target="y", kinds={"a": kind})
     schema = infer_schema(frame, scope, ("no", "yes"))
-    told = summarise(conform(frame, schema, used_only=False)[0], [1] * len(frame), schema, scope, [], {})
+    told = summarise(
+        conform(frame, schema, used_only=False)[0], [1] * len(frame), schema, scope, [], {}
+    )
     check(cards.eda_components(told))
 
 
-BLEND = {"weights": {"xgboost": 0.75, "adaboost": 0.25}, "auc_mean": 0.91, "auc_std": 0.01, "fold_scores": [0.9, 0.92],
-         "gain": 0.0012, "gain_low": -0.0003, "gain_high": 0.0027, "served": "blend", "why": NASTY, "bag": None}
+BLEND = {
+    "weights": {"xgboost": 0.75, "adaboost": 0.25},
+    "auc_mean": 0.91,
+    "auc_std": 0.01,
+    "fold_scores": [0.9, 0.92],
+    "gain": 0.0012,
+    "gain_low": -0.0003,
+    "gain_high": 0.0027,
+    "served": "blend",
+    "why": NASTY,
+    "bag": None,
+}
 
 
 def test_leaderboard_card():
@@ -130,30 +199,59 @@ def test_leaderboard_card():
 
 
 def test_evaluation_card():
-    about = {"algorithm": "xgboost", "params": {"depth": 3}, "rounds": 90, "calibration": {"method": "isotonic"},
-             "phrases": ["will stay", NASTY], "scope": {"title": NASTY, "target": "y", "capacity": 0.25},
-             "provenance": {"pathspec": "TrainFlow/1", "versions": {"numpy": "2"}}}
+    about = {
+        "algorithm": "xgboost",
+        "params": {"depth": 3},
+        "rounds": 90,
+        "calibration": {"method": "isotonic"},
+        "phrases": ["will stay", NASTY],
+        "scope": {"title": NASTY, "target": "y", "capacity": 0.25},
+        "provenance": {"pathspec": "TrainFlow/1", "versions": {"numpy": "2"}},
+    }
     parts = cards.evaluation_components(evaluation(), about)
     check(parts)
     boxes = {p._title: p._value for p in flat(parts) if isinstance(p, ValueBox)}
-    assert (boxes["ROC AUC"], boxes["Held-out rows"], boxes["Threshold"]) == ("0.8600", "500", "0.300")
+    assert (boxes["ROC AUC"], boxes["Held-out rows"], boxes["Threshold"]) == (
+        "0.8600",
+        "500",
+        "0.300",
+    )
     assert {"TrainFlow/1", "versions: numpy", "too few rows to judge"} <= set(cells(parts))
     check(cards.evaluation_components(evaluation(), {}))
 
 
 def test_an_evaluation_card_of_several_models_lists_each_in_place_of_one_set_of_parameters():
-    member = {"algorithm": "xgboost", "weight": 0.5, "params": {"depth": 3}, "rounds": 90, "rows_fitted": 1000}
-    one, two = (cards.evaluation_components(evaluation(), {"params": {"depth": 3}, "members": [member] * n}) for n in (1, 2))
+    member = {
+        "algorithm": "xgboost",
+        "weight": 0.5,
+        "params": {"depth": 3},
+        "rounds": 90,
+        "rows_fitted": 1000,
+    }
+    one, two = (
+        cards.evaluation_components(evaluation(), {"params": {"depth": 3}, "members": [member] * n})
+        for n in (1, 2)
+    )
     assert "parameters" in cells(one)
     assert "parameters" not in cells(two)
     assert cells(two).count("1,000") == 2
 
 
 def test_an_evaluation_card_says_that_what_is_served_was_fitted_once_more():
-    told = [[p._text for p in flat(cards.evaluation_components(evaluation(), about)) if isinstance(p, Markdown)]
-            for about in ({}, {"refit": {"rows": 12_500}})]
+    told = [
+        [
+            p._text
+            for p in flat(cards.evaluation_components(evaluation(), about))
+            if isinstance(p, Markdown)
+        ]
+        for about in ({}, {"refit": {"rows": 12_500}})
+    ]
     assert not any("fitted once" in words for words in told[0])
-    assert any("fitted once more with the same settings on 12,500 labelled rows, the held-out ones among them" in words for words in told[1])
+    assert any(
+        "fitted once more with the same settings on 12,500 labelled rows, the held-out ones among them"
+        in words
+        for words in told[1]
+    )
 
 
 def test_live_card_follows_and_finishes(monkeypatch):
@@ -162,7 +260,16 @@ def test_live_card_follows_and_finishes(monkeypatch):
     live = live_card.Live(card, "xgboost")
     for trial, auc in enumerate([0.8, 0.7]):
         for fold in (1, 2):
-            live.report({"trial": trial, "of": 2, "fold": fold, "folds": 2, "auc": auc, "best": 0.8 if trial else None})
+            live.report(
+                {
+                    "trial": trial,
+                    "of": 2,
+                    "fold": fold,
+                    "folds": 2,
+                    "auc": auc,
+                    "best": 0.8 if trial else None,
+                }
+            )
     assert card.refreshed == 4
     assert live._bar.render()["value"] == 100
     assert live._status.render()["value"] == "0.8000"
@@ -174,11 +281,17 @@ def test_live_card_follows_and_finishes(monkeypatch):
 
 
 def test_an_arm_card_lists_each_setting_that_is_averaged():
-    settings = [{"number": 2, "params": {"depth": 3, "kind": NASTY}, "rounds": 90}, {"number": 0, "params": {"depth": 5}, "rounds": None}]
+    settings = [
+        {"number": 2, "params": {"depth": 3, "kind": NASTY}, "rounds": 90},
+        {"number": 0, "params": {"depth": 5}, "rounds": None},
+    ]
     parts = cards.arm_components(board()[0] | {"settings": settings})
     check(parts)
     rows = parts[-1]._data
-    assert [row[:3] for row in rows] == [["3", "0.8300", "90"], ["1", "0.8100", "–"]]  # counted from 1, as in the chart
+    assert [row[:3] for row in rows] == [
+        ["3", "0.8300", "90"],
+        ["1", "0.8100", "–"],
+    ]  # counted from 1, as in the chart
     assert "depth" in rows[1][3]
 
 
@@ -202,7 +315,10 @@ def test_a_broken_card_never_stops_a_search(capsys):
     assert capsys.readouterr().out.count("The live card stopped: OSError: disk full\n") == 1
 
 
-@pytest.mark.parametrize("text", [NASTY, "a`b`c", "a\n\n<img src=x onerror=alert(1)>", "", "``", "](javascript:alert(1))"])
+@pytest.mark.parametrize(
+    "text",
+    [NASTY, "a`b`c", "a\n\n<img src=x onerror=alert(1)>", "", "``", "](javascript:alert(1))"],
+)
 def test_code_is_one_closed_span(text):
     span = card_parts.code(text)
     assert span[0] == span[-1] == "`"

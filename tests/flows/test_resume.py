@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from tests.running import TINY, open_run, run_flow, run_id, run_until
-from tests.test_flow import without_time
+from tests.flows.test_train import without_time
+from tests.support.running import TINY, open_run, run_flow, run_id, run_until
 
 pytestmark = pytest.mark.slow
 
@@ -17,9 +17,29 @@ pytestmark = pytest.mark.slow
 def disturbed(store, small_csv):
     """(outputs by killed step, run, last output): killed once in each step; in tune the whole flow at once."""
     outputs, last = {}, None
-    first = ["run", "--data", small_csv, "--target", "churned", "--id-columns", "customer_id", "--mlflow-uri",
-             f"sqlite:///{store}/resumed.db", *TINY]
-    for step in ("start", "validate", "eda", "split", "tune", "select", "evaluate", "record", "end"):
+    first = [
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--id-columns",
+        "customer_id",
+        "--mlflow-uri",
+        f"sqlite:///{store}/resumed.db",
+        *TINY,
+    ]
+    for step in (
+        "start",
+        "validate",
+        "eda",
+        "split",
+        "tune",
+        "select",
+        "evaluate",
+        "record",
+        "end",
+    ):
         arguments = first if last is None else ["resume", "--origin-run-id", last]
         pattern = r"trial 2/3" if step == "tune" else rf"/{step}/\d+ \(pid \d+\)\] Task is starting"
         outputs[step] = run_until(store, pattern, "train.py", *arguments, whole=step == "tune")
@@ -53,7 +73,12 @@ def test_no_finished_step_is_done_again(disturbed):
 
 
 def test_a_killed_arm_loses_one_trial_at_most(disturbed):
-    taken = {name: int(n) for name, n in re.findall(r"(\w+): (\d+) finished trials taken over", disturbed[0]["select"])}
+    taken = {
+        name: int(n)
+        for name, n in re.findall(
+            r"(\w+): (\d+) finished trials taken over", disturbed[0]["select"]
+        )
+    }
     seen = {name: int(n) for name, n in re.findall(r"(\w+): trial (\d)/3 ", disturbed[0]["tune"])}
     assert seen
     for name, trials in seen.items():

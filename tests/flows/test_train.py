@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lib import monitoring, runs
-from lib.algorithms import ALGORITHMS
-from lib.bundle import from_bytes, sha256
-from lib.final_stages import NO_TIME
-from lib.splits import HOLDOUT
-from lib.tables import from_parquet
-from tests.running import ROOT, TINY, open_run, run_flow, run_id
+from fivefold.core.parquet import from_parquet
+from fivefold.data.splits import HOLDOUT
+from fivefold.lifecycle import window
+from fivefold.model.bundle import from_bytes, sha256
+from fivefold.tracking import client
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.final_steps import NO_TIME
+from tests.support.running import ROOT, TINY, open_run, run_flow, run_id
 
 pytestmark = pytest.mark.slow
 ARMS = {"adaboost", "logistic_regression", "xgboost", "lightgbm", "random_forest"}
@@ -29,12 +30,27 @@ def without_time(value) -> str:
 
 def test_the_steps_are_the_interface(tiny):
     assert {step.id for step in tiny[0]} == {
-        "start", "validate", "eda", "split", "tune", "select", "evaluate", "record", "end"}
+        "start",
+        "validate",
+        "eda",
+        "split",
+        "tune",
+        "select",
+        "evaluate",
+        "record",
+        "end",
+    }
 
 
 def test_the_last_words_say_what_came_out_and_what_to_type(tiny):
-    for words in (r"Winner: \w+", r"Held-out ROC AUC: 0\.\d{4}, 95% interval 0\.\d{4} to [01]\.\d{4}", "Cards:",
-                  "card view", "resume", "score.py run --data"):
+    for words in (
+        r"Winner: \w+",
+        r"Held-out ROC AUC: 0\.\d{4}, 95% interval 0\.\d{4} to [01]\.\d{4}",
+        "Cards:",
+        "card view",
+        "resume",
+        "score.py run --data",
+    ):
         assert re.search(words, tiny[1]), words
 
 
@@ -88,7 +104,7 @@ def test_the_blend_is_that_of_the_arms_and_what_is_served_is_what_was_decided(ti
 
 
 def test_three_report_cards_and_five_live_ones_are_kept(tiny):
-    cards = runs.cards_of(tiny[0])
+    cards = client.cards_of(tiny[0])
     assert set(cards) == {"eda", "leaderboard", "evaluation"}
     assert all(len(html) > 10_000 for html in cards.values())
     from metaflow.cards import get_cards
@@ -100,16 +116,32 @@ def test_no_artifact_is_a_class_of_ours(tiny):
     for step in tiny[0]:
         for task in step:
             for artifact in task:
-                assert not type(artifact.data).__module__.startswith(("lib", "flows")), artifact.pathspec
+                assert not type(artifact.data).__module__.startswith(("fivefold", "flows")), (
+                    artifact.pathspec
+                )
 
 
 def test_the_same_seed_gives_the_same_winner_and_numbers(tiny, store, small_csv):
-    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--id-columns", "customer_id",
-                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db", *TINY)
+    done = run_flow(
+        store,
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--id-columns",
+        "customer_id",
+        "--mlflow-uri",
+        f"sqlite:///{store}/mlflow.db",
+        *TINY,
+    )
     again, first = open_run(store, run_id(done.stdout)).data, tiny[0].data
     assert without_time(again.leaderboard) == without_time(first.leaderboard)
     assert without_time(again.evaluation) == without_time(first.evaluation)
-    assert again.changes["since"].startswith("TrainFlow/")  # the EDA card says what changed since the run before
+    assert again.changes["since"].startswith(
+        "TrainFlow/"
+    )  # the EDA card says what changed since the run before
     assert not [change for change in again.changes["changes"] if change["notable"]]
 
 
@@ -117,8 +149,22 @@ def test_an_arm_that_fails_is_reported_and_the_others_go_on(store, small_csv, tm
     """LightGBM is made unimportable for the run; the leaderboard says so."""
     (tmp_path / "lightgbm").mkdir()
     (tmp_path / "lightgbm" / "__init__.py").write_text("raise RuntimeError('planted fault')")
-    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--mlflow-uri",
-                    f"sqlite:///{tmp_path}/mlflow.db", "--trials", 1, "--folds", 3, env={"PYTHONPATH": str(tmp_path)})
+    done = run_flow(
+        store,
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--mlflow-uri",
+        f"sqlite:///{tmp_path}/mlflow.db",
+        "--trials",
+        1,
+        "--folds",
+        3,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
     assert done.returncode == 0, done.stdout
     board = open_run(store, run_id(done.stdout)).data.leaderboard
     assert [arm["status"] for arm in board] == ["ok"] * 4 + ["failed"]
@@ -129,15 +175,31 @@ def test_an_arm_that_fails_is_reported_and_the_others_go_on(store, small_csv, tm
 def test_when_all_arms_fail_the_message_says_how_to_redo_them(store, small_csv, tmp_path):
     (tmp_path / "optuna").mkdir()
     (tmp_path / "optuna" / "__init__.py").write_text("raise RuntimeError('planted fault')")
-    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--mlflow-uri",
-                    f"sqlite:///{tmp_path}/mlflow.db", "--trials", 1, "--folds", 3, env={"PYTHONPATH": str(tmp_path)})
+    done = run_flow(
+        store,
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--mlflow-uri",
+        f"sqlite:///{tmp_path}/mlflow.db",
+        "--trials",
+        1,
+        "--folds",
+        3,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
     assert done.returncode != 0
     assert "all 5 algorithms failed" in done.stdout
     assert "planted fault" in done.stdout
     assert "resume tune" in done.stdout
     mended = run_flow(store, "train.py", "resume", "tune", "--origin-run-id", run_id(done.stdout))
     assert mended.returncode == 0, mended.stdout
-    assert {arm["status"] for arm in open_run(store, run_id(mended.stdout)).data.leaderboard} == {"ok"}
+    assert {arm["status"] for arm in open_run(store, run_id(mended.stdout)).data.leaderboard} == {
+        "ok"
+    }
 
 
 def test_bad_input_is_one_message_without_a_traceback(store, tmp_path):
@@ -154,10 +216,25 @@ def test_a_budget_is_kept(store, small_csv):
     import time
 
     began = time.monotonic()
-    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--budget", 45,
-                    "--refit", "yes", "--mlflow-uri", f"sqlite:///{store}/mlflow.db")
+    done = run_flow(
+        store,
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--budget",
+        45,
+        "--refit",
+        "yes",
+        "--mlflow-uri",
+        f"sqlite:///{store}/mlflow.db",
+    )
     assert done.returncode == 0, done.stdout
-    assert time.monotonic() - began < 45 * 1.25  # the claim is 1.05 on a quiet machine, see the benchmark
+    assert (
+        time.monotonic() - began < 45 * 1.25
+    )  # the claim is 1.05 on a quiet machine, see the benchmark
     board = open_run(store, run_id(done.stdout)).data.leaderboard
     assert {arm["algorithm"] for arm in board} == set(ALGORITHMS)
     assert all(arm["trials"] or arm["error"] == NO_TIME for arm in board)
@@ -169,25 +246,44 @@ def check_the_served_model_has_seen_all_rows(run):
     """The figures, the challenge and the monitor rest on the model that has not seen them."""
     data, held = run.data, run.data.place == HOLDOUT
     served = from_bytes(data.bundle, data.bundle_sha256)
-    judged = runs.judged_of(run, served)
+    judged = client.judged_of(run, served)
     again = served.about["refit"]
-    assert (again["rows"], again["judged_sha256"]) == (int((data.labels["y"] >= 0).sum()), sha256(data.judged))
+    assert (again["rows"], again["judged_sha256"]) == (
+        int((data.labels["y"] >= 0).sum()),
+        sha256(data.judged),
+    )
     assert "refit" not in judged.about
     rows, y = from_parquet(data.typed)[held], data.labels["y"][held]
-    assert data.evaluation["auc"]["value"] == pytest.approx(roc_auc_score(y, judged.probability(rows)))
+    assert data.evaluation["auc"]["value"] == pytest.approx(
+        roc_auc_score(y, judged.probability(rows))
+    )
     assert roc_auc_score(y, served.probability(rows)) > data.evaluation["auc"]["value"]
     assert "fitted once more" in data.closing
-    reference = monitoring.reference_of(run.pathspec)
+    reference = window.reference_of(run.pathspec)
     np.testing.assert_allclose(reference["scores"], judged.probability(rows))
     assert reference["bundle"].about["refit"]
 
 
 def test_a_budget_that_is_too_small_still_ends_with_a_model(store, small_csv):
-    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--budget", 5,
-                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db")
+    done = run_flow(
+        store,
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--budget",
+        5,
+        "--mlflow-uri",
+        f"sqlite:///{store}/mlflow.db",
+    )
     assert done.returncode == 0, done.stdout
     data = open_run(store, run_id(done.stdout)).data
-    assert {arm["algorithm"] for arm in data.leaderboard if arm["status"] == "ok"} == {"lightgbm", "xgboost"}
+    assert {arm["algorithm"] for arm in data.leaderboard if arm["status"] == "ok"} == {
+        "lightgbm",
+        "xgboost",
+    }
     assert {arm["error"] for arm in data.leaderboard if arm["status"] != "ok"} == {NO_TIME}
     assert data.blend["served"] == "single"
     assert data.evaluation["auc"]["value"] > 0.6
@@ -195,8 +291,27 @@ def test_a_budget_that_is_too_small_still_ends_with_a_model(store, small_csv):
 
 def test_synthetic_rows_change_training_only(tiny, store, small_csv):
     """The same rows are validated and held out, the truth of no row changes, and the models do differ."""
-    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--id-columns", "customer_id",
-                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db", "--trials", 1, "--folds", 3, "--synthetic-rows", 300, "--serve", "blend")
+    done = run_flow(
+        store,
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--id-columns",
+        "customer_id",
+        "--mlflow-uri",
+        f"sqlite:///{store}/mlflow.db",
+        "--trials",
+        1,
+        "--folds",
+        3,
+        "--synthetic-rows",
+        300,
+        "--serve",
+        "blend",
+    )
     assert done.returncode == 0, done.stdout
     more, plain = open_run(store, run_id(done.stdout)).data, tiny[0].data
     assert (more.place == plain.place).all()
@@ -212,13 +327,24 @@ def test_synthetic_rows_change_training_only(tiny, store, small_csv):
     assert {"columns", "correlation_error", "utility"} <= set(more.summary["fidelity"])
 
 
-def test_scoring_uses_the_latest_finished_run_and_returns_every_row(tiny, store, small_csv, tmp_path):
+def test_scoring_uses_the_latest_finished_run_and_returns_every_row(
+    tiny, store, small_csv, tmp_path
+):
     frame = pd.read_csv(small_csv, dtype=str, keep_default_na=False).head(6)
     frame.loc[1, "age"] = "old"
     frame.loc[2, "country"] = "Atlantis"
     frame.to_csv(tmp_path / "new.csv", index=False)
-    done = run_flow(store, "score.py", "run", "--data", tmp_path / "new.csv", "--out", tmp_path / "scored.csv",
-                    "--run-id", tiny[0].id)
+    done = run_flow(
+        store,
+        "score.py",
+        "run",
+        "--data",
+        tmp_path / "new.csv",
+        "--out",
+        tmp_path / "scored.csv",
+        "--run-id",
+        tiny[0].id,
+    )
     assert done.returncode == 0, done.stdout
     scored = pd.read_csv(tmp_path / "scored.csv", keep_default_na=False)
     assert len(scored) == 6
@@ -230,8 +356,17 @@ def test_scoring_uses_the_latest_finished_run_and_returns_every_row(tiny, store,
 
 def test_a_missing_column_is_shown_as_a_diff(tiny, store, small_csv, tmp_path):
     pd.read_csv(small_csv).drop(columns=["age"]).to_csv(tmp_path / "new.csv", index=False)
-    done = run_flow(store, "score.py", "run", "--data", tmp_path / "new.csv", "--out", tmp_path / "scored.csv",
-                    "--run-id", tiny[0].id)
+    done = run_flow(
+        store,
+        "score.py",
+        "run",
+        "--data",
+        tmp_path / "new.csv",
+        "--out",
+        tmp_path / "scored.csv",
+        "--run-id",
+        tiny[0].id,
+    )
     assert done.returncode != 0
     assert "- age (numeric)" in done.stdout
     assert not (tmp_path / "scored.csv").exists()
@@ -247,8 +382,21 @@ def test_the_mirror_can_be_rebuilt_from_metaflow_alone(tiny, store, tmp_path):
 
 
 def test_a_dead_mlflow_server_costs_seconds_and_one_warning(store, small_csv):
-    done = run_flow(store, "train.py", "run", "--data", small_csv, "--target", "churned", "--trials", 1, "--folds", 3,
-                    "--mlflow-uri", "http://127.0.0.1:9")
+    done = run_flow(
+        store,
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--trials",
+        1,
+        "--folds",
+        3,
+        "--mlflow-uri",
+        "http://127.0.0.1:9",
+    )
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("MLflow: failed") == 1
     assert open_run(store, run_id(done.stdout)).data.mlflow["seconds"] < 15

@@ -29,12 +29,14 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from lib import journal, journal_labels, promotion, runs
-from lib import journal_promotions as promotions
-from lib.bundle import Bundle, from_bytes
-from lib.journal_writer import empty
-from tests.running import ROOT, command, environment
-from tests.servers import free_port, running
+from fivefold.journal import database as journal
+from fivefold.journal import labels, promotions
+from fivefold.journal.writer import empty
+from fivefold.lifecycle import promotion
+from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.tracking import client as runs
+from tests.support.running import ROOT, command, environment
+from tests.support.servers import free_port, running
 
 pytestmark = pytest.mark.slow
 PROBLEM = "churned"  # the name that the tiny run's scope gets: it has no title
@@ -68,8 +70,12 @@ def ask(server: Server, path: str, body: Any = None, method: str = "", **headers
     ready = isinstance(body, bytes) or body is None or hasattr(body, "__next__")
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     with contextlib.closing(connection):
-        connection.request(method or ("GET" if body is None else "POST"), path, body if ready else json.dumps(body).encode(),
-                           {name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            method or ("GET" if body is None else "POST"),
+            path,
+            body if ready else json.dumps(body).encode(),
+            {name.replace("_", "-"): value for name, value in headers.items()},
+        )
         answer = connection.getresponse()
         return Answer(answer.status, answer.read().decode(), answer.headers)
 
@@ -77,17 +83,31 @@ def ask(server: Server, path: str, body: Any = None, method: str = "", **headers
 def well_refused(answer: Answer) -> bool:
     """Whether an answer is a refusal in our form, which shows nobody the inside of the server."""
     told = answer.json
-    return (set(told) == {"error", "problems"} and bool(told["problems"]) and "Traceback" not in answer.text
-            and all(set(p) == {"code", "field", "expected", "found", "action"} and p["code"] and p["found"]
-                    for p in told["problems"]) and answer.headers["Content-Type"] == "application/json")
+    return (
+        set(told) == {"error", "problems"}
+        and bool(told["problems"])
+        and "Traceback" not in answer.text
+        and all(
+            set(p) == {"code", "field", "expected", "found", "action"} and p["code"] and p["found"]
+            for p in told["problems"]
+        )
+        and answer.headers["Content-Type"] == "application/json"
+    )
 
 
 @contextlib.contextmanager
 def serving(store: Path, folder: Path, **chosen: object) -> Iterator[Server]:
-    """A server of its own journal and spool in `folder`; `chosen`: settings of lib/service.py."""
+    """A server of its own journal and spool in `folder`; `chosen`: settings of lib/fivefold/serving/api_settings.py."""
     port, url, spool = free_port(), f"sqlite:///{folder / 'kept' / 'journal.db'}", folder / "spool"
-    env = {**environment(store), "FIVEFOLD_JOURNAL": url, "FIVEFOLD_API_SPOOL": str(spool), "FIVEFOLD_PSEUDONYM_KEY": "k",
-           "TMPDIR": str(folder), "FIVEFOLD_API_PORT": str(port), **{f"FIVEFOLD_API_{k.upper()}": str(v) for k, v in chosen.items()}}
+    env = {
+        **environment(store),
+        "FIVEFOLD_JOURNAL": url,
+        "FIVEFOLD_API_SPOOL": str(spool),
+        "FIVEFOLD_PSEUDONYM_KEY": "k",
+        "TMPDIR": str(folder),
+        "FIVEFOLD_API_PORT": str(port),
+        **{f"FIVEFOLD_API_{k.upper()}": str(v) for k, v in chosen.items()},
+    }
     api = [sys.executable, str(ROOT / "frontend" / "api.py")]
     with running(api, f"http://127.0.0.1:{port}/openapi.json", folder, env=env) as pid:
         yield Server(port, url, spool, pid, env)
@@ -154,7 +174,10 @@ def test_the_answers_are_the_models(server, bundle, rows, count):
 
 def test_one_row_bare_in_a_list_and_as_texts_is_the_same_row(server, rows):
     texts = {k: None if v is None else str(v) for k, v in rows[0].items()}
-    told = [probabilities(ask(server, PREDICT, body)) for body in (rows[0], [rows[0]], {"rows": [rows[0]]}, texts)]
+    told = [
+        probabilities(ask(server, PREDICT, body))
+        for body in (rows[0], [rows[0]], {"rows": [rows[0]]}, texts)
+    ]
     assert told == [told[0]] * 4
 
 
@@ -168,12 +191,20 @@ def test_every_answer_is_in_the_journal_as_it_was_given(server, engine, run, row
     assert set(lines["sha256"]) == {run["evaluate"].task["bundle_sha256"].data}
     assert set(lines["source"]) == {"api"}
     assert [json.loads(text) for text in lines["inputs"]] == rows[:30]
-    assert [json.loads(text) for text in lines["entity"]] == [[row["customer_id"]] for row in rows[:30]]
+    assert [json.loads(text) for text in lines["entity"]] == [
+        [row["customer_id"]] for row in rows[:30]
+    ]
     assert lines["latency_ms"].between(0, 10_000).all()
 
 
 def test_what_is_unusual_is_warned_of_and_journaled(server, engine, rows):
-    odd = {**rows[0], "country": "Elbonia; or so", "age": 300, "credit_score": None, "shoe size": 44}
+    odd = {
+        **rows[0],
+        "country": "Elbonia; or so",
+        "age": 300,
+        "credit_score": None,
+        "shoe size": 44,
+    }
     told = ask(server, PREDICT, odd).json
     warnings = told["predictions"][0]["warnings"]
     assert [w for w in warnings if w.startswith("country: 'Elbonia; or so' was not seen")]
@@ -189,7 +220,9 @@ def test_what_is_unusual_is_warned_of_and_journaled(server, engine, rows):
 def test_a_column_that_may_be_empty_may_be_left_out(server, bundle, rows):
     empty_ok = next(c.name for c in bundle.schema.columns if c.used and c.nullable)
     without = {k: v for k, v in rows[0].items() if k != empty_ok}
-    assert probabilities(ask(server, PREDICT, without)) == probabilities(ask(server, PREDICT, {**rows[0], empty_ok: None}))
+    assert probabilities(ask(server, PREDICT, without)) == probabilities(
+        ask(server, PREDICT, {**rows[0], empty_ok: None})
+    )
 
 
 def test_missing_columns_are_named_all_at_once_and_journaled(server, engine, rows):
@@ -198,19 +231,35 @@ def test_missing_columns_are_named_all_at_once_and_journaled(server, engine, row
     assert (answer.status, well_refused(answer)) == (422, True)
     told = {p["field"]: p for p in answer.json["problems"]}
     assert set(told) == {"age", "country"}
-    assert told["age"] == {"code": "column-missing", "field": "age", "expected": "a numeric value",
-                           "found": "no such field in rows 1", "action": "add it; null says that the value is unknown"}
+    assert told["age"] == {
+        "code": "column-missing",
+        "field": "age",
+        "expected": "a numeric value",
+        "found": "no such field in rows 1",
+        "action": "add it; null says that the value is unknown",
+    }
     last = journal.read_rejects(engine, PROBLEM).tail(2)
-    assert {json.loads(text)["customer_id"] for text in last["inputs"]} == {rows[0]["customer_id"], rows[1]["customer_id"]}
+    assert {json.loads(text)["customer_id"] for text in last["inputs"]} == {
+        rows[0]["customer_id"],
+        rows[1]["customer_id"],
+    }
     assert last["reason"].str.contains("age: no such field").all()
 
 
-def test_cells_that_cannot_be_read_are_named_with_row_and_field_and_nothing_is_answered(server, engine, rows):
+def test_cells_that_cannot_be_read_are_named_with_row_and_field_and_nothing_is_answered(
+    server, engine, rows
+):
     before = len(journal.read_predictions(engine, PROBLEM))
-    answer = ask(server, PREDICT, {"rows": [rows[0], {**rows[1], "age": "old; very", "customer_since": "long ago"}, rows[2]]})
+    answer = ask(
+        server,
+        PREDICT,
+        {"rows": [rows[0], {**rows[1], "age": "old; very", "customer_since": "long ago"}, rows[2]]},
+    )
     assert (answer.status, well_refused(answer)) == (422, True)
     assert [(p["field"], p["found"]) for p in answer.json["problems"]] == [
-        ("rows[1].age", "'old; very' is not a number"), ("rows[1].customer_since", "'long ago' is not a date")]
+        ("rows[1].age", "'old; very' is not a number"),
+        ("rows[1].customer_since", "'long ago' is not a date"),
+    ]
     line = journal.read_rejects(engine, PROBLEM).iloc[-1]
     assert (json.loads(line["inputs"])["age"], line["source"]) == ("old; very", "api")
     assert "'old; very' is not a number" in line["reason"]
@@ -221,13 +270,21 @@ def test_cells_that_cannot_be_read_are_named_with_row_and_field_and_nothing_is_a
 def test_a_column_in_which_nothing_can_be_read_is_said_so_once(server, engine, rows):
     before = len(journal.read_rejects(engine, PROBLEM))
     answer = ask(server, PREDICT, [{**row, "age": "old"} for row in rows[:6]])
-    assert (answer.status, answer.codes, answer.json["problems"][0]["field"]) == (422, ["column-type"], "age")
+    assert (answer.status, answer.codes, answer.json["problems"][0]["field"]) == (
+        422,
+        ["column-type"],
+        "age",
+    )
     assert len(journal.read_rejects(engine, PROBLEM)) == before + 6
 
 
 def test_json_booleans_and_numbers_stand_for_the_texts_of_training(server, rows):
-    yes = ask(server, PREDICT, {**rows[0], "has_card": "yes", "active_member": "no", "n_products": "2"})
-    true = ask(server, PREDICT, {**rows[0], "has_card": True, "active_member": False, "n_products": 2.0})
+    yes = ask(
+        server, PREDICT, {**rows[0], "has_card": "yes", "active_member": "no", "n_products": "2"}
+    )
+    true = ask(
+        server, PREDICT, {**rows[0], "has_card": True, "active_member": False, "n_products": 2.0}
+    )
     assert probabilities(yes) == probabilities(true)
     assert true.json["predictions"][0]["warnings"] == yes.json["predictions"][0]["warnings"]
     assert ask(server, PREDICT, {**rows[0], "age": True}).codes == ["value-unreadable"]
@@ -235,7 +292,12 @@ def test_json_booleans_and_numbers_stand_for_the_texts_of_training(server, rows)
 
 
 def test_numbers_and_texts_in_one_column_are_read_as_each_alone(server, rows):
-    mixed = [{**rows[0], "salary": 31434.5}, {**rows[0], "salary": "31434.5"}, {**rows[0], "salary": 1e4}, {**rows[0], "salary": None}]
+    mixed = [
+        {**rows[0], "salary": 31434.5},
+        {**rows[0], "salary": "31434.5"},
+        {**rows[0], "salary": 1e4},
+        {**rows[0], "salary": None},
+    ]
     alone = [p for row in mixed for p in probabilities(ask(server, PREDICT, row))]
     np.testing.assert_allclose(probabilities(ask(server, PREDICT, mixed)), alone, rtol=1e-12)
     assert alone[0] == alone[1]
@@ -252,23 +314,52 @@ def test_long_whole_numbers_keep_every_digit(server, engine, rows):
 
 DEEP = b"[" * 100_000
 BAD = {
-    "empty": (b"", 400), "spaces": (b" \r\n", 400), "no JSON": (b"rows", 400), "two values": (b"{} {}", 400),
-    "latin-1": ('{"country": "Österreich"}'.encode("latin-1"), 400), "UTF-16": ('{"age": 1}'.encode("utf-16"), 400),
-    "UTF-16 without a mark": ('{"age": 1}'.encode("utf-16-le"), 400), "UTF-32": ('{"age": 1}'.encode("utf-32"), 400),
-    "deep": (DEEP, 400), "deep and closed": (DEEP + b"]" * 100_000, 400), "deep objects": (b'{"a":' * 100_000, 400),
+    "empty": (b"", 400),
+    "spaces": (b" \r\n", 400),
+    "no JSON": (b"rows", 400),
+    "two values": (b"{} {}", 400),
+    "latin-1": ('{"country": "Österreich"}'.encode("latin-1"), 400),
+    "UTF-16": ('{"age": 1}'.encode("utf-16"), 400),
+    "UTF-16 without a mark": ('{"age": 1}'.encode("utf-16-le"), 400),
+    "UTF-32": ('{"age": 1}'.encode("utf-32"), 400),
+    "deep": (DEEP, 400),
+    "deep and closed": (DEEP + b"]" * 100_000, 400),
+    "deep objects": (b'{"a":' * 100_000, 400),
     "deep in a row": (b'{"rows": [{"age": ' + DEEP + b"]" * 100_000 + b"}]}", 400),
-    "nested in a row": (b'{"rows": [{"age": [[[1]]]}]}', 422), "object in a row": (b'{"age": {"value": 3}}', 422),
-    "5,000 digits": (b'{"age": ' + b"9" * 5000 + b"}", 400), "1e999": (b'{"age": 1e999}', 400), "-1e999": (b'{"age": -1e999}', 400),
-    "NaN": (b'{"age": NaN}', 400), "Infinity": (b'{"age": Infinity}', 400), "-Infinity": (b'[{"age": -Infinity}]', 400),
-    "a key twice": (b'{"rows": [], "rows": []}', 400), "a key twice inside": (b'{"rows": [{"age": 1, "age": 2}]}', 400),
-    "a key twice of 60,000": (b"{%s}" % b",".join(b'"k%d":0' % (n % 59_999) for n in range(60_000)), 400),
-    "no rows": (b"[]", 400), "rows of nothing": (b'{"rows": []}', 400), "rows no list": (b'{"rows": {"age": 1}}', 400),
-    "numbers": (b"[1, 2]", 400), "null": (b"null", 400), "text": (b'"age"', 400), "true": (b"true", 400), "rows with null": (b"[null]", 400),
-    "empty object": (b"{}", 422), "empty key": (b'{"": ""}', 422), "10,001 rows": (b"[" + b",".join([b"{}"] * 10_001) + b"]", 413),
-    "10,000 keys": (b"{%s}" % b",".join(b'"k%d":0' % n for n in range(10_000)), 422), "11 MB": (b'"' + b"x" * 11_000_000 + b'"', 413),
-    "half a character": (b'{"country": "\\ud800"}', 400), "half a character in a key": (b'{"\\ud800": 1}', 400),
-    "two halves, wrong way round": (b'{"country": "\\udc00\\ud800"}', 400), "a surrogate in UTF-8": (b'{"country": "\xed\xa0\x80"}', 400),
-    "half a character in a key twice": (b'{"\\ud800": 1, "\\ud800": 1}', 400), "NUL outside": (b"\0", 400), "NUL raw in a text": (b'["\0"]', 400),
+    "nested in a row": (b'{"rows": [{"age": [[[1]]]}]}', 422),
+    "object in a row": (b'{"age": {"value": 3}}', 422),
+    "5,000 digits": (b'{"age": ' + b"9" * 5000 + b"}", 400),
+    "1e999": (b'{"age": 1e999}', 400),
+    "-1e999": (b'{"age": -1e999}', 400),
+    "NaN": (b'{"age": NaN}', 400),
+    "Infinity": (b'{"age": Infinity}', 400),
+    "-Infinity": (b'[{"age": -Infinity}]', 400),
+    "a key twice": (b'{"rows": [], "rows": []}', 400),
+    "a key twice inside": (b'{"rows": [{"age": 1, "age": 2}]}', 400),
+    "a key twice of 60,000": (
+        b"{%s}" % b",".join(b'"k%d":0' % (n % 59_999) for n in range(60_000)),
+        400,
+    ),
+    "no rows": (b"[]", 400),
+    "rows of nothing": (b'{"rows": []}', 400),
+    "rows no list": (b'{"rows": {"age": 1}}', 400),
+    "numbers": (b"[1, 2]", 400),
+    "null": (b"null", 400),
+    "text": (b'"age"', 400),
+    "true": (b"true", 400),
+    "rows with null": (b"[null]", 400),
+    "empty object": (b"{}", 422),
+    "empty key": (b'{"": ""}', 422),
+    "10,001 rows": (b"[" + b",".join([b"{}"] * 10_001) + b"]", 413),
+    "10,000 keys": (b"{%s}" % b",".join(b'"k%d":0' % n for n in range(10_000)), 422),
+    "11 MB": (b'"' + b"x" * 11_000_000 + b'"', 413),
+    "half a character": (b'{"country": "\\ud800"}', 400),
+    "half a character in a key": (b'{"\\ud800": 1}', 400),
+    "two halves, wrong way round": (b'{"country": "\\udc00\\ud800"}', 400),
+    "a surrogate in UTF-8": (b'{"country": "\xed\xa0\x80"}', 400),
+    "half a character in a key twice": (b'{"\\ud800": 1, "\\ud800": 1}', 400),
+    "NUL outside": (b"\0", 400),
+    "NUL raw in a text": (b'["\0"]', 400),
     "a key of 1 MB": (b'{"%s": 1}' % (b"k" * 1_000_000), 422),
 }
 
@@ -291,20 +382,32 @@ def test_bad_input_is_refused_in_one_form(server, name):
 def test_a_body_in_chunks_is_measured_as_it_comes(server, rows):
     answer = ask(server, PREDICT, iter([b"x" * 1_000_000] * 11))
     assert (answer.status, answer.codes, well_refused(answer)) == (413, ["body-too-large"], True)
-    assert len(probabilities(ask(server, PREDICT, iter([b"[", json.dumps(rows[0]).encode(), b"]"])))) == 1
+    assert (
+        len(probabilities(ask(server, PREDICT, iter([b"[", json.dumps(rows[0]).encode(), b"]"]))))
+        == 1
+    )
 
 
 def test_bom_and_any_content_type_are_fine_at_predict(server, rows):
     body = json.dumps(rows[0]).encode()
-    told = [probabilities(answer) for answer in (ask(server, PREDICT, body), ask(server, PREDICT, b"\xef\xbb\xbf" + body),
-                                                 ask(server, PREDICT, body, Content_Type="text/plain"),
-                                                 ask(server, PREDICT, body, Content_Type="application/json; charset=utf-8"))]
+    told = [
+        probabilities(answer)
+        for answer in (
+            ask(server, PREDICT, body),
+            ask(server, PREDICT, b"\xef\xbb\xbf" + body),
+            ask(server, PREDICT, body, Content_Type="text/plain"),
+            ask(server, PREDICT, body, Content_Type="application/json; charset=utf-8"),
+        )
+    ]
     assert told == [told[0]] * 4
 
 
 def test_strange_texts_are_scored_and_journaled_as_they_are(server, engine, rows):
     long = "x" * 1_000_000
-    strange = [{**rows[0], "country": text, text[:50] or "e": 1} for text in ("\0", "a\0b", long, "🦄", "\u2028", "'; DROP TABLE", "=1+1", "")]
+    strange = [
+        {**rows[0], "country": text, text[:50] or "e": 1}
+        for text in ("\0", "a\0b", long, "🦄", "\u2028", "'; DROP TABLE", "=1+1", "")
+    ]
     told = ask(server, PREDICT, strange).json
     lines = kept(engine, [p["id"] for p in told["predictions"]])
     shown = [json.loads(text)["country"] for text in lines["inputs"]]
@@ -316,12 +419,27 @@ def test_strange_texts_are_scored_and_journaled_as_they_are(server, engine, rows
     assert (len(many["notes"]), many["notes"][-1]) == (21, "and 9,980 more")
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", PREDICT, 405), ("PUT", PREDICT, 405), ("DELETE", "/model", 405), ("POST", "/health", 405), ("GET", "/nowhere", 404),
-    ("POST", "/predict/", 404), ("GET", "/", 404), ("GET", "/%ff%00", 404), ("GET", "/../../etc/passwd", 404)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", PREDICT, 405),
+        ("PUT", PREDICT, 405),
+        ("DELETE", "/model", 405),
+        ("POST", "/health", 405),
+        ("GET", "/nowhere", 404),
+        ("POST", "/predict/", 404),
+        ("GET", "/", 404),
+        ("GET", "/%ff%00", 404),
+        ("GET", "/../../etc/passwd", 404),
+    ],
+)
 def test_unknown_paths_and_methods(server, method, path, status):
     answer = ask(server, path, b"{}" if method in ("POST", "PUT") else None, method)
-    assert (answer.status, answer.codes, well_refused(answer)) == (status, ["request-unknown"], True)
+    assert (answer.status, answer.codes, well_refused(answer)) == (
+        status,
+        ["request-unknown"],
+        True,
+    )
     assert "/predict" in answer.json["problems"][0]["expected"]
 
 
@@ -334,17 +452,48 @@ def test_clients_that_leave_early_do_no_harm(server, rows):
     whole = json.dumps(rows[0]).encode()
     for body in (whole, whole[:50]):
         with socket.create_connection(("127.0.0.1", server.port)) as rude:
-            rude.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(whole) + body)
+            rude.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(whole)
+                + body
+            )
     assert ask(server, PREDICT, rows[0]).status == 200  # the log is read at the end
 
 
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()), lambda inner: st.lists(
-    inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=10), inner, max_size=4), max_leaves=12)
-KEYS = st.sampled_from(["rows", "labels", "label", "prediction_id", "observed_at", "customer_id", "dataframe_split", "dataframe_records",
-                        "instances", "inputs", "columns", "data", "age", "country", "customer_since"])
-NEAR = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("2024-01-01"), lambda inner: st.lists(
-    inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=15)
-LIMITS = hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(), max_size=10), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(
+    [
+        "rows",
+        "labels",
+        "label",
+        "prediction_id",
+        "observed_at",
+        "customer_id",
+        "dataframe_split",
+        "dataframe_records",
+        "instances",
+        "inputs",
+        "columns",
+        "data",
+        "age",
+        "country",
+        "customer_since",
+    ]
+)
+NEAR = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("2024-01-01"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=15,
+)
+LIMITS = hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @LIMITS
@@ -358,8 +507,15 @@ def test_no_bytes_and_no_values_break_the_server(server, body):
 
 
 @LIMITS
-@given(name=st.sampled_from(["age", "country", "customer_since", "has_card", "salary", "customer_id", "last_contact"]),
-       value=VALUES | st.floats(allow_nan=False, allow_infinity=False) | st.dates().map(str) | st.datetimes().map(str))
+@given(
+    name=st.sampled_from(
+        ["age", "country", "customer_since", "has_card", "salary", "customer_id", "last_contact"]
+    ),
+    value=VALUES
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.dates().map(str)
+    | st.datetimes().map(str),
+)
 def test_no_value_in_a_good_row_breaks_the_server(server, rows, name, value):
     answer = ask(server, PREDICT, {**rows[0], name: value})
     assert answer.status in (200, 400, 422), answer.text
@@ -372,9 +528,12 @@ def test_the_server_does_as_its_description_says(server, mode):
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == 7
     for operation in operations:
+
         @hypothesis_settings(LIMITS, max_examples=25 if operation.body else 1)
         @given(case=operation.as_strategy(mode))
-        def ask_and_check(case):  # a text in a column of numbers or dates fits the description, and may still say none
+        def ask_and_check(
+            case,
+        ):  # a text in a column of numbers or dates fits the description, and may still say none
             case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
         if operation.body or mode == schemathesis.GenerationMode.POSITIVE:
@@ -388,11 +547,19 @@ def test_the_four_forms_of_mlflow_and_csv_answer_as_predict(server, engine, rows
     few, names = rows[:3], list(rows[0])
     cells = [[row[name] for name in names] for row in few]
     expected = probabilities(ask(server, PREDICT, few))
-    forms = [{"dataframe_records": few}, {"dataframe_split": {"columns": names, "data": cells, "index": [7, 8, 9]}}, {"instances": few},
-             {"inputs": {name: [row[name] for row in few] for name in names}}, {"inputs": few, "params": {"anything": 1}}]
+    forms = [
+        {"dataframe_records": few},
+        {"dataframe_split": {"columns": names, "data": cells, "index": [7, 8, 9]}},
+        {"instances": few},
+        {"inputs": {name: [row[name] for row in few] for name in names}},
+        {"inputs": few, "params": {"anything": 1}},
+    ]
     answers = [ask(server, "/invocations", form, Content_Type="application/json") for form in forms]
     csv = pd.DataFrame(few).to_csv(index=False).encode()
-    answers += [ask(server, "/invocations", text, Content_Type="text/csv; charset=utf-8") for text in (csv, b"\xef\xbb\xbf" + csv + b"\r\n\r\n")]
+    answers += [
+        ask(server, "/invocations", text, Content_Type="text/csv; charset=utf-8")
+        for text in (csv, b"\xef\xbb\xbf" + csv + b"\r\n\r\n")
+    ]
     for answer in answers:
         np.testing.assert_allclose(probabilities(answer), expected, rtol=1e-12)
         assert set(answer.json) == {"predictions"}
@@ -401,28 +568,58 @@ def test_the_four_forms_of_mlflow_and_csv_answer_as_predict(server, engine, rows
     assert one == probabilities(ask(server, PREDICT, few[0]))
 
 
-@pytest.mark.parametrize(("body", "status"), [
-    ([1], 400), ({}, 400), ({"instances": [], "inputs": []}, 400), ({"instances": []}, 400), ({"dataframe_split": []}, 400),
-    ({"dataframe_split": {"columns": ["a", "a"], "data": []}}, 400), ({"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}, 400),
-    ({"dataframe_split": {"columns": ["a"], "data": [5]}}, 400), ({"inputs": {"a": [1], "b": [1, 2]}}, 400), ({"inputs": {}}, 400),
-    ({"inputs": {"a": []}}, 400), ({"dataframe_records": [{"a": [1]}]}, 422), ({"instances": [{"a": 1}]}, 422),
-    ({"dataframe_split": {"columns": ["a"], "data": [[1]] * 10_001}}, 413), ({"inputs": {"a": [1] * 10_001}}, 413)])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ([1], 400),
+        ({}, 400),
+        ({"instances": [], "inputs": []}, 400),
+        ({"instances": []}, 400),
+        ({"dataframe_split": []}, 400),
+        ({"dataframe_split": {"columns": ["a", "a"], "data": []}}, 400),
+        ({"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}, 400),
+        ({"dataframe_split": {"columns": ["a"], "data": [5]}}, 400),
+        ({"inputs": {"a": [1], "b": [1, 2]}}, 400),
+        ({"inputs": {}}, 400),
+        ({"inputs": {"a": []}}, 400),
+        ({"dataframe_records": [{"a": [1]}]}, 422),
+        ({"instances": [{"a": 1}]}, 422),
+        ({"dataframe_split": {"columns": ["a"], "data": [[1]] * 10_001}}, 413),
+        ({"inputs": {"a": [1] * 10_001}}, 413),
+    ],
+)
 def test_forms_that_are_none_are_refused(server, body, status):
     answer = ask(server, "/invocations", body)
     assert (answer.status, well_refused(answer)) == (status, True), answer.text[:500]
 
 
-@pytest.mark.parametrize(("text", "status"), [
-    (b"", 400), (b"\n\n", 400), (b"age,age\n1,2\n", 400), (b"age,country\n1\n", 400), (b"age\n", 400), (b'age\n"1\n', 400), (b"age\n\xff\n", 400),
-    (b"age\n1\n", 422), (b"age\n" + b"1\n" * 10_001, 413), (b"age\n" + b"x" * 200_000, 400)])
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b"", 400),
+        (b"\n\n", 400),
+        (b"age,age\n1,2\n", 400),
+        (b"age,country\n1\n", 400),
+        (b"age\n", 400),
+        (b'age\n"1\n', 400),
+        (b"age\n\xff\n", 400),
+        (b"age\n1\n", 422),
+        (b"age\n" + b"1\n" * 10_001, 413),
+        (b"age\n" + b"x" * 200_000, 400),
+    ],
+)
 def test_csv_that_cannot_be_used_is_refused(server, text, status):
     answer = ask(server, "/invocations", text, Content_Type="text/csv")
     assert (answer.status, well_refused(answer)) == (status, True), answer.text[:500]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "ü", ";"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "ü", ";"]
+)
 def test_other_content_types_are_not_read(server, rows, kind):
-    answer = ask(server, "/invocations", {"instances": rows[:1]}, Content_Type=kind.encode("latin-1"))
+    answer = ask(
+        server, "/invocations", {"instances": rows[:1]}, Content_Type=kind.encode("latin-1")
+    )
     assert answer.status == (200 if kind == ";" else 415)
     assert answer.status == 200 or (answer.codes == ["content-type"] and well_refused(answer))
 
@@ -432,10 +629,21 @@ def test_other_content_types_are_not_read(server, rows, kind):
 
 def test_ping_health_and_model_say_what_is_served(server, run, bundle):
     assert (ask(server, "/ping").status, ask(server, "/ping").text) == (200, "\n")
-    assert ask(server, "/health").json == {"status": "ok", "model": run.pathspec, "spooled_files": 0}
+    assert ask(server, "/health").json == {
+        "status": "ok",
+        "model": run.pathspec,
+        "spooled_files": 0,
+    }
     told = ask(server, "/model").json
-    assert (told["model"], told["sha256"]) == (run.pathspec, run["evaluate"].task["bundle_sha256"].data)
-    assert (told["problem"], told["why"], told["promoted_by"]) == (PROBLEM, "for the tests", "tests")
+    assert (told["model"], told["sha256"]) == (
+        run.pathspec,
+        run["evaluate"].task["bundle_sha256"].data,
+    )
+    assert (told["problem"], told["why"], told["promoted_by"]) == (
+        PROBLEM,
+        "for the tests",
+        "tests",
+    )
     assert told["decisions"] == bundle.about["phrases"]
     assert told["threshold"] == bundle.about["threshold"]["value"]
     assert set(told["columns"]["properties"]) == set(bundle.schema.names())
@@ -445,7 +653,11 @@ def test_ping_health_and_model_say_what_is_served(server, run, bundle):
 def counts(server: Server) -> dict[tuple[str, ...], float]:
     """{(sample, labels...): value} of /metrics, read as Prometheus would."""
     families = text_string_to_metric_families(ask(server, "/metrics").text)
-    return {(s.name, *map(str, s.labels.values())): s.value for family in families for s in family.samples}
+    return {
+        (s.name, *map(str, s.labels.values())): s.value
+        for family in families
+        for s in family.samples
+    }
 
 
 def test_the_metrics_count_right(server, rows):
@@ -454,7 +666,9 @@ def test_the_metrics_count_right(server, rows):
     ask(server, PREDICT, b"no")
     ask(server, "/nowhere")
     after = counts(server)
-    grown = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
+    grown = {
+        key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)
+    }
     assert grown["fivefold_requests_total", PREDICT, "200"] == 1
     assert grown["fivefold_requests_total", PREDICT, "400"] == 1
     assert grown["fivefold_requests_total", "other", "404"] == 1
@@ -474,37 +688,69 @@ def outcomes(answer: Answer) -> dict[str, int]:
 
 
 def test_labels_by_id_and_by_id_columns_find_their_prediction(server, engine, rows):
-    before = journal_labels.counts(engine, PROBLEM)["unknown"]
-    told = ask(server, PREDICT, {"rows": [{**row, "customer_id": f"F{n}"} for n, row in enumerate(rows[:4])]}).json["predictions"]
-    by_id = {"prediction_id": told[0]["id"], "label": "yes", "observed_at": "2026-01-02T03:04:05+02:00"}
+    before = labels.counts(engine, PROBLEM)["unknown"]
+    told = ask(
+        server,
+        PREDICT,
+        {"rows": [{**row, "customer_id": f"F{n}"} for n, row in enumerate(rows[:4])]},
+    ).json["predictions"]
+    by_id = {
+        "prediction_id": told[0]["id"],
+        "label": "yes",
+        "observed_at": "2026-01-02T03:04:05+02:00",
+    }
     by_customer = {"customer_id": "F1", "churned": "no"}
     assert outcomes(ask(server, "/feedback", {"labels": [by_id, by_customer]})) == {"accepted": 2}
     assert outcomes(ask(server, "/feedback", by_id)) == {"duplicate": 1}
-    assert outcomes(ask(server, "/feedback", [{**by_id, "label": False}, {"customer_id": " F2 ", "label": 1.0}])) == {
-        "corrected": 1, "accepted": 1}
-    assert outcomes(ask(server, "/feedback", {"prediction_id": "nobody", "label": 1})) == {"unknown": 1}
-    assert outcomes(ask(server, "/feedback", {"customer_id": "nobody", "label": "NO"})) == {"unknown": 1}
-    both = ask(server, "/feedback", [{"prediction_id": told[3]["id"], "label": x} for x in ("0", "TRUE")])
+    assert outcomes(
+        ask(server, "/feedback", [{**by_id, "label": False}, {"customer_id": " F2 ", "label": 1.0}])
+    ) == {"corrected": 1, "accepted": 1}
+    assert outcomes(ask(server, "/feedback", {"prediction_id": "nobody", "label": 1})) == {
+        "unknown": 1
+    }
+    assert outcomes(ask(server, "/feedback", {"customer_id": "nobody", "label": "NO"})) == {
+        "unknown": 1
+    }
+    both = ask(
+        server, "/feedback", [{"prediction_id": told[3]["id"], "label": x} for x in ("0", "TRUE")]
+    )
     assert outcomes(both) == {"accepted": 1, "corrected": 1}
     assert both.json["told"] == "1 accepted, 1 corrected"
     lines = kept(engine, [p["id"] for p in told])
     assert lines["label"].tolist() == [0, 0, 1, 1]
-    assert journal_labels.counts(engine, PROBLEM)["unknown"] == before + 2
+    assert labels.counts(engine, PROBLEM)["unknown"] == before + 2
 
 
 def test_labels_that_cannot_be_used_are_named_all_at_once_and_none_is_taken(server, engine):
-    before = journal_labels.counts(engine, PROBLEM)
-    answer = ask(server, "/feedback", {"labels": [
-        {"prediction_id": "a", "label": "maybe"}, {"label": 1}, {"prediction_id": "a", "label": 1, "observed_at": "soon"}, 7,
-        {"prediction_id": "a", "label": 1, "observed_at": "0001-01-01T00:00:00+14:00"}, {"prediction_id": "a", "label": 1}]})
+    before = labels.counts(engine, PROBLEM)
+    answer = ask(
+        server,
+        "/feedback",
+        {
+            "labels": [
+                {"prediction_id": "a", "label": "maybe"},
+                {"label": 1},
+                {"prediction_id": "a", "label": 1, "observed_at": "soon"},
+                7,
+                {"prediction_id": "a", "label": 1, "observed_at": "0001-01-01T00:00:00+14:00"},
+                {"prediction_id": "a", "label": 1},
+            ]
+        },
+    )
     assert (answer.status, well_refused(answer)) == (400, True)
     assert [(p["code"], p["field"]) for p in answer.json["problems"]] == [
-        ("feedback-label", "labels[0].label"), ("feedback-case", "labels[1]"), ("feedback-time", "labels[2].observed_at"),
-        ("feedback-row", "labels[3]"), ("feedback-time", "labels[4].observed_at")]
+        ("feedback-label", "labels[0].label"),
+        ("feedback-case", "labels[1]"),
+        ("feedback-time", "labels[2].observed_at"),
+        ("feedback-row", "labels[3]"),
+        ("feedback-time", "labels[4].observed_at"),
+    ]
     assert answer.json["problems"][0]["expected"] == "'yes' or 'no', or 1 or 0"
-    assert journal_labels.counts(engine, PROBLEM) == before
+    assert labels.counts(engine, PROBLEM) == before
     assert ask(server, "/feedback", {"labels": 5}).status == 400
-    assert ask(server, "/feedback", [{"prediction_id": "a", "label": 1}] * 10_001).codes == ["too-many-rows"]
+    assert ask(server, "/feedback", [{"prediction_id": "a", "label": 1}] * 10_001).codes == [
+        "too-many-rows"
+    ]
 
 
 # --- following what is promoted -----------------------------------------------------------------------------
@@ -520,8 +766,14 @@ def eventually(true: Any, seconds: float = FOLLOW) -> float:
 
 
 def promote(server: Server, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(command("promote.py", *arguments), env=server.env, cwd=server.spool.parent, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        command("promote.py", *arguments),
+        env=server.env,
+        cwd=server.spool.parent,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def test_a_threshold_and_a_rollback_are_followed_without_a_restart(server, engine, rows, bundle):
@@ -534,24 +786,54 @@ def test_a_threshold_and_a_rollback_are_followed_without_a_restart(server, engin
     assert set(kept(engine, [told["predictions"][0]["id"]])["threshold"]) == {0.9}
     assert ask(server, "/model").json["why"] == "a test"
     undone = promote(server, "rollback")
-    took = eventually(lambda: ask(server, "/model").json["threshold"] == bundle.about["threshold"]["value"], 30)
+    took = eventually(
+        lambda: ask(server, "/model").json["threshold"] == bundle.about["threshold"]["value"], 30
+    )
     assert "at threshold 0.9. a test" in raised.communicate(timeout=60)[0]
     assert undone.communicate(timeout=60)[0].startswith("rolled-back")
-    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # the machine may have more to do than this
+    busy = max(
+        1.0, os.getloadavg()[0] / (os.cpu_count() or 1)
+    )  # the machine may have more to do than this
     assert took < 5 * busy
 
 
-def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(store, tmp_path, run, rows):
+def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(
+    store, tmp_path, run, rows
+):
     key = {"Authorization": "Bearer two"}
     with serving(store, tmp_path, keys="one, two ,schlüssel", rate=60) as server:
-        for path, body in ((PREDICT, rows[0]), ("/invocations", {"instances": rows[:1]}), ("/feedback", {"prediction_id": "a", "label": 1}),
-                           ("/model", None), ("/health", None), ("/ping", None)):
+        for path, body in (
+            (PREDICT, rows[0]),
+            ("/invocations", {"instances": rows[:1]}),
+            ("/feedback", {"prediction_id": "a", "label": 1}),
+            ("/model", None),
+            ("/health", None),
+            ("/ping", None),
+        ):
             answer = ask(server, path, body, **key)
-            assert (answer.status, answer.codes, well_refused(answer)) == (503, ["nothing-promoted"], True), path
+            assert (answer.status, answer.codes, well_refused(answer)) == (
+                503,
+                ["nothing-promoted"],
+                True,
+            ), path
             assert "python flows/promote.py promote RUN" in answer.json["problems"][0]["action"]
-        assert ask(server, "/openapi.json", **key).json["components"]["schemas"]["Row"] == {"type": "object"}
-        damaged = {"model": run.pathspec, "sha256": "0" * 64, "threshold": 0.5, "who": "tests", "why": ""}
-        promotions.record(journal.open_journal(server.journal), PROBLEM, promotions.PROMOTED, replaces=0, **damaged)
+        assert ask(server, "/openapi.json", **key).json["components"]["schemas"]["Row"] == {
+            "type": "object"
+        }
+        damaged = {
+            "model": run.pathspec,
+            "sha256": "0" * 64,
+            "threshold": 0.5,
+            "who": "tests",
+            "why": "",
+        }
+        promotions.record(
+            journal.open_journal(server.journal),
+            PROBLEM,
+            promotions.PROMOTED,
+            replaces=0,
+            **damaged,
+        )
         eventually(lambda: ask(server, "/health").codes == ["bundle-digest"])
         assert ask(server, PREDICT, rows[0], **key).status == 503
         promoted(tmp_path, run)
@@ -561,15 +843,29 @@ def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(st
 
 
 def check_keys(server: Server, rows: list[dict[str, Any]]) -> None:
-    for headers in ({}, {"Authorization": "Bearer three"}, {"X_API_Key": "tw"}, {"Authorization": "Basic two"}, {"X_API_Key": "ü"},
-                    {"Authorization": "Bearer "}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer three"},
+        {"X_API_Key": "tw"},
+        {"Authorization": "Basic two"},
+        {"X_API_Key": "ü"},
+        {"Authorization": "Bearer "},
+    ):
         answer = ask(server, PREDICT, rows[0], **headers)
-        assert (answer.status, answer.codes, well_refused(answer)) == (401, ["key-missing"], True), headers
+        assert (answer.status, answer.codes, well_refused(answer)) == (
+            401,
+            ["key-missing"],
+            True,
+        ), headers
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert {ask(server, path).status for path in ("/model", "/metrics", "/nowhere")} == {401}
     assert {ask(server, path).status for path in ("/health", "/ping")} == {200}
     assert {ask(server, path).status for path in ("/docs", "/openapi.json")} == {401}
-    for headers in ({"Authorization": "Bearer one"}, {"X_API_Key": "two"}, {"X_API_Key": "schlüssel".encode()}):
+    for headers in (
+        {"Authorization": "Bearer one"},
+        {"X_API_Key": "two"},
+        {"X_API_Key": "schlüssel".encode()},
+    ):
         assert ask(server, PREDICT, rows[0], **headers).status == 200
 
 
@@ -604,7 +900,9 @@ def test_a_locked_journal_delays_answers_and_loses_none(server, engine, rows):
         lock.execute("COMMIT")
         told = [future.result().json for future in asked]
     ids = [answer["predictions"][0]["id"] for answer in told]
-    assert "spooled" in [answer.get("journal") for answer in told]  # others may have come when the lock was gone
+    assert "spooled" in [
+        answer.get("journal") for answer in told
+    ]  # others may have come when the lock was gone
     eventually(lambda: times_kept(engine, ids) == [1] * 4, 15)
     eventually(lambda: ask(server, "/health").json["spooled_files"] == 0)
     assert "journal" not in ask(server, PREDICT, rows[0]).json
@@ -617,7 +915,11 @@ def test_a_journal_that_is_removed_is_missed_by_nobody(store, tmp_path, run, row
         shutil.rmtree(tmp_path / "kept")
         server.spool.write_text("in the way")
         nowhere = ask(server, PREDICT, rows[0])
-        assert (nowhere.status, nowhere.codes, well_refused(nowhere)) == (503, ["journal-unreachable"], True)
+        assert (nowhere.status, nowhere.codes, well_refused(nowhere)) == (
+            503,
+            ["journal-unreachable"],
+            True,
+        )
         server.spool.unlink()
         told = ask(server, PREDICT, rows[:2]).json
         assert told["journal"] == "spooled"
@@ -640,9 +942,11 @@ def test_what_was_acknowledged_survives_a_kill(store, tmp_path, run, rows, worke
         acknowledged: list[str] = []
 
         def load(n: int) -> None:
-            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):  # killed before or amid the answer
+            with contextlib.suppress(
+                OSError, http.client.HTTPException, ValueError
+            ):  # killed before or amid the answer
                 while True:
-                    answer = ask(server, PREDICT, rows[n * 7:n * 7 + 1 + n])
+                    answer = ask(server, PREDICT, rows[n * 7 : n * 7 + 1 + n])
                     acknowledged.extend(p["id"] for p in answer.json["predictions"])
 
         clients = [threading.Thread(target=load, args=(n,)) for n in range(4)]
@@ -666,11 +970,17 @@ def check_workers(server: Server, engine: Any, rows: list[dict[str, Any]]) -> No
         told = list(pool.map(lambda row: ask(server, PREDICT, row).status, rows[:40]))
     assert told == [200] * 40
     now = counts(server)
-    assert now["fivefold_requests_total", PREDICT, "200"] - before.get(("fivefold_requests_total", PREDICT, "200"), 0) == 40
+    assert (
+        now["fivefold_requests_total", PREDICT, "200"]
+        - before.get(("fivefold_requests_total", PREDICT, "200"), 0)
+        == 40
+    )
     assert sum(n for key, n in now.items() if key[0] == "fivefold_predictions_total") == 40
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
         times = []
-        for _ in range(20):  # over one connection: Nagle's algorithm would hold each answer back for 40 ms
+        for _ in range(
+            20
+        ):  # over one connection: Nagle's algorithm would hold each answer back for 40 ms
             times.append(-time.perf_counter())
             connection.request("GET", "/ping")
             connection.getresponse().read()
@@ -678,19 +988,49 @@ def check_workers(server: Server, engine: Any, rows: list[dict[str, Any]]) -> No
     assert min(times) < 0.02
     held = promotions.champion(engine, PROBLEM)
     assert held
-    promotions.record(engine, PROBLEM, promotions.THRESHOLD, threshold=0.8, why="", who="tests", replaces=held["seq"],
-                      **{name: held[name] for name in ("model", "sha256")})
+    promotions.record(
+        engine,
+        PROBLEM,
+        promotions.THRESHOLD,
+        threshold=0.8,
+        why="",
+        who="tests",
+        replaces=held["seq"],
+        **{name: held[name] for name in ("model", "sha256")},
+    )
     eventually(lambda: {ask(server, "/model").json["threshold"] for _ in range(20)} == {0.8})
-    promotions.record(engine, "another", promotions.PROMOTED, threshold=0.1, why="", who="tests", replaces=0,
-                      **{name: held[name] for name in ("model", "sha256")})
+    promotions.record(
+        engine,
+        "another",
+        promotions.PROMOTED,
+        threshold=0.1,
+        why="",
+        who="tests",
+        replaces=0,
+        **{name: held[name] for name in ("model", "sha256")},
+    )
     time.sleep(1.5)
-    assert {ask(server, "/model").json["threshold"] for _ in range(20)} == {0.8}  # clients of one problem never meet another
+    assert {ask(server, "/model").json["threshold"] for _ in range(20)} == {
+        0.8
+    }  # clients of one problem never meet another
 
 
 def test_settings_that_cannot_be_used_stop_the_start_with_one_line_each(store, tmp_path):
-    env = {**environment(store), "FIVEFOLD_JOURNAL": f"sqlite:///{tmp_path}/j.db", "FIVEFOLD_API_PORT": "80000", "FIVEFOLD_API_KEY": "x"}
-    done = subprocess.run([sys.executable, str(ROOT / "frontend" / "api.py")], env=env, cwd=tmp_path, text=True, capture_output=True,
-                          timeout=60, check=False)
+    env = {
+        **environment(store),
+        "FIVEFOLD_JOURNAL": f"sqlite:///{tmp_path}/j.db",
+        "FIVEFOLD_API_PORT": "80000",
+        "FIVEFOLD_API_KEY": "x",
+    }
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "frontend" / "api.py")],
+        env=env,
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "setting-wrong [FIVEFOLD_API_PORT]" in done.stderr

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import journal, promotion, runs
-from lib.bundle import Bundle, from_bytes
-from lib.selection import title
-from tests.running import ROOT, open_run, run_flow, run_id, run_until
+from fivefold.journal import database
+from fivefold.lifecycle import promotion
+from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.tracking import client
+from fivefold.training.leaderboard import title
+from tests.support.running import ROOT, open_run, run_flow, run_id, run_until
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +37,7 @@ def other(tmp_path_factory, store, tiny) -> Path:
 def promoted(store, tiny, tmp_path_factory) -> Path:
     """A journal in which the tiny run's model is promoted, to be copied."""
     path = tmp_path_factory.mktemp("promoted") / "journal.db"
-    engine = journal.open_journal(f"sqlite:///{path}")
+    engine = database.open_journal(f"sqlite:///{path}")
     open_run(store, tiny[0].id)
     promotion.promote(engine, tiny[0].id, "ann", "a first one")
     engine.dispose()
@@ -75,12 +77,29 @@ def page(store, tiny, promoted, monkeypatch, tmp_path_factory):
 
 def texts(app: AppTest) -> str:
     """All that a person reads outside tables."""
-    return "\n".join(str(e.value) for kind in ("title", "text", "caption", "info", "warning", "error", "code", "markdown", "subheader")
-                     for e in app.get(kind))
+    return "\n".join(
+        str(e.value)
+        for kind in (
+            "title",
+            "text",
+            "caption",
+            "info",
+            "warning",
+            "error",
+            "code",
+            "markdown",
+            "subheader",
+        )
+        for e in app.get(kind)
+    )
 
 
 def tables(app: AppTest) -> str:
-    return "\n".join(pd.DataFrame(e.value).to_csv() for kind in ("table", "dataframe", "arrow_data_frame") for e in app.get(kind))
+    return "\n".join(
+        pd.DataFrame(e.value).to_csv()
+        for kind in ("table", "dataframe", "arrow_data_frame")
+        for e in app.get(kind)
+    )
 
 
 def calm(app: AppTest) -> AppTest:
@@ -98,7 +117,7 @@ def press(app: AppTest, label: str) -> AppTest:
 
 def model_of(tiny) -> Bundle:
     """The model of the tiny run, which is promoted."""
-    return from_bytes(*runs.bundle_of(tiny[0]))
+    return from_bytes(*client.bundle_of(tiny[0]))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -124,9 +143,14 @@ def test_a_prediction_is_that_of_the_bundle_and_its_reasons_add_up(page, tiny):
     assert case["age"] == 70
     answer = app.session_state["answer"]
     assert app.metric[0].value == f"{answer['probability']:.1%}"
-    assert app.metric[1].value == bundle.about["phrases"][int(answer["probability"] >= bundle.about["threshold"]["value"])]
+    assert (
+        app.metric[1].value
+        == bundle.about["phrases"][int(answer["probability"] >= bundle.about["threshold"]["value"])]
+    )
     why = answer["why"]
-    assert why["base"] + sum(c["contribution"] for c in why["contributions"]) == pytest.approx(answer["probability"], abs=1e-9)
+    assert why["base"] + sum(c["contribution"] for c in why["contributions"]) == pytest.approx(
+        answer["probability"], abs=1e-9
+    )
     assert answer["id"] in texts(app)
     assert bundle.about["provenance"]["pathspec"] in texts(app)
 
@@ -185,12 +209,15 @@ def test_any_file_name_will_do(page, small_csv, name):
     assert {m.label: m.value for m in app.metric}["Scored"] == "600"
 
 
-@pytest.mark.parametrize(("name", "content", "told"), [
-    ("broken.parquet", b"PAR1 nonsense", "cannot be read"),
-    ("empty.csv", b"", ""),
-    ("binary.csv", bytes(range(256)) * 50, ""),
-    ("other.csv", b"a,b\n1,2\n3,4\n", "does not fit the model"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("broken.parquet", b"PAR1 nonsense", "cannot be read"),
+        ("empty.csv", b"", ""),
+        ("binary.csv", bytes(range(256)) * 50, ""),
+        ("other.csv", b"a,b\n1,2\n3,4\n", "does not fit the model"),
+    ],
+)
 def test_a_file_that_cannot_be_used_is_refused_with_its_reason(page, name, content, told):
     app = upload(page("batch").run(), name, content)
     assert app.error
@@ -200,7 +227,12 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_reason(page, name, conte
 
 
 def test_wrong_columns_are_shown_as_a_diff(page, small_csv):
-    table = pd.read_csv(small_csv, dtype="str").head(5).rename(columns={"age": "Age "}).drop(columns="salary")
+    table = (
+        pd.read_csv(small_csv, dtype="str")
+        .head(5)
+        .rename(columns={"age": "Age "})
+        .drop(columns="salary")
+    )
     app = upload(page("batch").run(), "new.csv", table.to_csv(index=False).encode())
     assert "- salary (numeric)" in tables(app)
     assert "rename 'Age' to 'age'" in tables(app)
@@ -220,7 +252,8 @@ def test_the_threshold_of_ones_own_is_used_for_this_run_only(page, tiny):
 
 
 def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypatch, tiny):
-    from frontend import model_choice, reading
+    from frontend.data import runs as reading
+    from frontend.widgets import model_choice
 
     app = page("decision", fresh=True).run()
     first = reading.latest_id()
@@ -250,7 +283,9 @@ def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):
     assert shown["Mean ROC AUC"].tolist() == [arm["auc_mean"] for arm in board]
     blend = tiny[0]["select"].task["blend"].data
     assert f"mean ROC AUC {blend['auc_mean']:.4f}" in texts(app)
-    assert all(f"{title(name)} {share:.0%}" in texts(app) for name, share in blend["weights"].items())
+    assert all(
+        f"{title(name)} {share:.0%}" in texts(app) for name, share in blend["weights"].items()
+    )
     assert f"Served: {blend['served']} ({blend['why']})" in texts(app)
 
 
@@ -265,15 +300,32 @@ def test_the_list_of_runs_can_be_searched(page, tiny, words):
 
 
 def test_a_run_that_was_killed_is_shown_with_its_cards_and_how_to_go_on(page, other, small_csv):
-    output = run_until(other, r"trial 1/", "train.py", "run", "--data", small_csv, "--target", "churned", "--trials", "3",
-                       "--folds", "3", whole=True)
+    output = run_until(
+        other,
+        r"trial 1/",
+        "train.py",
+        "run",
+        "--data",
+        small_csv,
+        "--target",
+        "churned",
+        "--trials",
+        "3",
+        "--folds",
+        "3",
+        whole=True,
+    )
     number = run_id(output)
     app = page("models", other)
     app.query_params["run"] = number
     calm(app.run())
     assert f"resume --origin-run-id {number}" in texts(app) or "goes on" in texts(app)
     app = page("models", other)
-    app.query_params["run"], app.query_params["part"], app.query_params["card"] = number, "Cards", "eda"
+    app.query_params["run"], app.query_params["part"], app.query_params["card"] = (
+        number,
+        "Cards",
+        "eda",
+    )
     (frame,) = calm(app.run()).get("iframe")
     assert "Content-Security-Policy" in frame.proto.srcdoc
     assert "fonts.googleapis" not in frame.proto.srcdoc
@@ -306,12 +358,12 @@ def test_the_runs_of_another_user_are_there_too(page, tiny, monkeypatch):
 
 
 def test_what_nobody_foresaw_is_a_number_and_not_a_traceback(page, monkeypatch, caplog):
-    from lib import run_overview
+    from fivefold.tracking import overview
 
     def broken(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(run_overview, "summary", broken)
+    monkeypatch.setattr(overview, "summary", broken)
     app = page("data").run()
     assert not app.exception
     assert "could not be shown" in app.error[0].value

@@ -1,6 +1,6 @@
 """The app in the loop: what is served, what is recorded, decisions on record, monitoring and feedback."""
 
-# ruff: noqa: F811  fixtures of tests.test_app
+# ruff: noqa: F811  fixtures of tests.frontend.test_app
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pytest
 
-from frontend import served
-from lib import (
-    charts_monitor,
-    journal,
-    journal_alerts,
-    journal_labels,
-    journal_reports,
-    promotion_mirror,
-    rollback,
-    settings,
+from fivefold.charts import monitoring
+from fivefold.core import settings
+from fivefold.journal import alerts as journal_alerts
+from fivefold.journal import database, labels, promotions
+from fivefold.journal import reports as journal_reports
+from fivefold.lifecycle import decisions, promotion_mirror
+from fivefold.lifecycle.performance import ASSUMPTION
+from frontend.data import served_model
+from tests.frontend.test_app import (  # noqa: F401
+    MINE,
+    calm,
+    model_of,
+    page,
+    press,
+    promoted,
+    tables,
+    texts,
+    upload,
 )
-from lib import journal_promotions as promotions
-from lib.estimate import ASSUMPTION
-from tests.browser import Visit, app, chromium
-from tests.test_app import MINE, calm, model_of, page, press, promoted, tables, texts, upload  # noqa: F401
-from tests.test_browser import ATTACKS, EVIL, IMAGE
+from tests.frontend.test_browser import ATTACKS, EVIL, IMAGE
+from tests.support.browser import Visit, app, chromium
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +48,7 @@ def engine(page):
 
     def opened():
         if not made:
-            made.append(journal.open_journal(os.environ["FIVEFOLD_JOURNAL"]))
+            made.append(database.open_journal(os.environ["FIVEFOLD_JOURNAL"]))
         return made[0]
 
     yield opened
@@ -62,7 +67,11 @@ def spool(tmp_path, monkeypatch):
 def mirrored(monkeypatch):
     """The lines whose mirrors were asked to follow; tests of the mirror itself are elsewhere."""
     lines = []
-    monkeypatch.setattr(promotion_mirror, "mirror", lambda engine, line, root: lines.append(line) or [f"no MLflow {IMAGE}"])
+    monkeypatch.setattr(
+        promotion_mirror,
+        "mirror",
+        lambda engine, line, root: lines.append(line) or [f"no MLflow {IMAGE}"],
+    )
     return lines
 
 
@@ -81,33 +90,124 @@ def fill_form(app, key: str, who: str = "ann", why: str = "because"):
 
 
 def report(start: str, end: str, columns: tuple[str, ...] = ("age", EVIL), **more) -> dict:
-    """A report as `lib.monitoring.judge_window` makes them."""
-    bins = [{"label": IMAGE, "reference": 0.7, "current": 0.2}, {"label": LINK, "reference": 0.3, "current": 0.8}]
-    drift = [{"column": name, "kind": "numeric", "rows": 900, "test": "KS", "statistic": 0.3, "p_test": 1e-9,
-              "missing_reference": 0.0, "missing_current": 0.1, "p_missing": 1e-5, "p_value": 1e-9, "q_value": 1e-8,
-              "psi": 0.31, "distance": 0.3, "weight": 0.5, "stake": 0.15, "drifted": True, "judged": True, "bins": bins}
-             for name in columns]
+    """A report as `fivefold.lifecycle.window.judge_window` makes them."""
+    bins = [
+        {"label": IMAGE, "reference": 0.7, "current": 0.2},
+        {"label": LINK, "reference": 0.3, "current": 0.8},
+    ]
+    drift = [
+        {
+            "column": name,
+            "kind": "numeric",
+            "rows": 900,
+            "test": "KS",
+            "statistic": 0.3,
+            "p_test": 1e-9,
+            "missing_reference": 0.0,
+            "missing_current": 0.1,
+            "p_missing": 1e-5,
+            "p_value": 1e-9,
+            "q_value": 1e-8,
+            "psi": 0.31,
+            "distance": 0.3,
+            "weight": 0.5,
+            "stake": 0.15,
+            "drifted": True,
+            "judged": True,
+            "bins": bins,
+        }
+        for name in columns
+    ]
     share = {"value": 0.3, "low": 0.25, "high": 0.35}
-    found = [{"code": "input-drift", "severity": "warning", "subject": name, "found": f"moved {IMAGE}", "expected": LINK,
-              "action": "look"} for name in columns]
-    found.append({"code": "latency", "severity": "passed", "subject": "journal", "found": "2 ms", "expected": "", "action": ""})
+    found = [
+        {
+            "code": "input-drift",
+            "severity": "warning",
+            "subject": name,
+            "found": f"moved {IMAGE}",
+            "expected": LINK,
+            "action": "look",
+        }
+        for name in columns
+    ]
+    found.append(
+        {
+            "code": "latency",
+            "severity": "passed",
+            "subject": "journal",
+            "found": "2 ms",
+            "expected": "",
+            "action": "",
+        }
+    )
     auc = {"value": 0.81, "low": 0.78, "high": 0.84, "se": 0.01}
-    return {"start": start, "end": end, "model": "TrainFlow/1", "rows": 900, "others": 0, "rejects": 12, "drift": drift,
-            "score": {"rows": [9, 9], "psi": 0.1, "distance": 0.1, "drifted": False, "judged": True, "bins": bins},
-            "estimated": {"rows": 900, "judged": True, "auc": auc, "positive_rate": 0.2, "flagged": 0.25, "precision": 0.5,
-                          "recall": 0.6, "brier": 0.12, "cost_per_1000": 500.0, "assumption": ASSUMPTION},
-            "realised": {"rows": 400, "positives": 80, "judged": True, "auc": {**auc, "value": 0.71}, "positive_rate": share,
-                         "flagged": 0.2, "precision": 0.4, "recall": 0.5, "brier": 0.15, "cost_per_1000": 700.0},
-            "coverage": 0.44, "delay_days": 3.5, "warned": 0.02, "latency_ms": 2.0, "bad": True,
-            "reasons": [f"input-drift: {EVIL}"], "findings": found, **more}
+    return {
+        "start": start,
+        "end": end,
+        "model": "TrainFlow/1",
+        "rows": 900,
+        "others": 0,
+        "rejects": 12,
+        "drift": drift,
+        "score": {
+            "rows": [9, 9],
+            "psi": 0.1,
+            "distance": 0.1,
+            "drifted": False,
+            "judged": True,
+            "bins": bins,
+        },
+        "estimated": {
+            "rows": 900,
+            "judged": True,
+            "auc": auc,
+            "positive_rate": 0.2,
+            "flagged": 0.25,
+            "precision": 0.5,
+            "recall": 0.6,
+            "brier": 0.12,
+            "cost_per_1000": 500.0,
+            "assumption": ASSUMPTION,
+        },
+        "realised": {
+            "rows": 400,
+            "positives": 80,
+            "judged": True,
+            "auc": {**auc, "value": 0.71},
+            "positive_rate": share,
+            "flagged": 0.2,
+            "precision": 0.4,
+            "recall": 0.5,
+            "brier": 0.15,
+            "cost_per_1000": 700.0,
+        },
+        "coverage": 0.44,
+        "delay_days": 3.5,
+        "warned": 0.02,
+        "latency_ms": 2.0,
+        "bad": True,
+        "reasons": [f"input-drift: {EVIL}"],
+        "findings": found,
+        **more,
+    }
 
 
 def plant(engine, columns: tuple[str, ...] = ("age", EVIL)) -> None:
     """Two judged windows and an alert."""
-    for start, end in (("2026-01-01T00:00:00", "2026-01-08T00:00:00"), ("2026-01-08T00:00:00", "2026-01-15T00:00:00")):
+    for start, end in (
+        ("2026-01-01T00:00:00", "2026-01-08T00:00:00"),
+        ("2026-01-08T00:00:00", "2026-01-15T00:00:00"),
+    ):
         journal_reports.keep(engine, PROBLEM, report(start, end, columns))
-    journal_alerts.record(engine, PROBLEM, f"input-drift/{EVIL}", f"{EVIL} {IMAGE}", "docs/runbook.md#input-drift",
-                          {"log": "sent", "email": "failed: refused"}, datetime(2026, 1, 15))
+    journal_alerts.record(
+        engine,
+        PROBLEM,
+        f"input-drift/{EVIL}",
+        f"{EVIL} {IMAGE}",
+        "docs/runbook.md#input-drift",
+        {"log": "sent", "email": "failed: refused"},
+        datetime(2026, 1, 15),
+    )
 
 
 def test_the_promoted_model_is_shown_and_changes_of_others_are_followed(page, engine, tiny):
@@ -115,16 +215,18 @@ def test_the_promoted_model_is_shown_and_changes_of_others_are_followed(page, en
     assert chosen(app) == "served"
     assert next(s for s in app.selectbox if s.label == "Model").options[:2] == ["Served", "Latest"]
     assert f"Run {tiny[0].id}" in texts(app)
-    rollback.change_threshold(engine(), PROBLEM, 0.999, "bo", "fewer calls")
+    decisions.change_threshold(engine(), PROBLEM, 0.999, "bo", "fewer calls")
     time.sleep(5.1)
     press(app, "Predict")
     assert "acting at 99.9% or more" in texts(app)
-    line = journal.read_predictions(engine(), PROBLEM).iloc[0]
+    line = database.read_predictions(engine(), PROBLEM).iloc[0]
     assert (line["threshold"], line["decision"]) == (0.999, app.metric[1].value)
-    rollback.roll_back(engine(), PROBLEM, "bo", "back")
-    served.forget()  # as five seconds do
+    decisions.roll_back(engine(), PROBLEM, "bo", "back")
+    served_model.forget()  # as five seconds do
     app.run()
-    assert "press Predict to decide by it" in texts(app)  # what was decided stays as it is on record
+    assert "press Predict to decide by it" in texts(
+        app
+    )  # what was decided stays as it is on record
     assert f"acting at {model_of(tiny).about['threshold']['value']:.1%}" in texts(app)
 
 
@@ -133,9 +235,18 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
     assert chosen(app) == "latest"
     assert "No model is promoted" in texts(app)
     model = model_of(tiny)
-    promotions.record(engine(), PROBLEM, promotions.PROMOTED, model=tiny[0].pathspec, threshold=0.5, who="ann", why="first",
-                      sha256=tiny[0]["evaluate"].task["bundle_sha256"].data, replaces=0)
-    served.forget()
+    promotions.record(
+        engine(),
+        PROBLEM,
+        promotions.PROMOTED,
+        model=tiny[0].pathspec,
+        threshold=0.5,
+        who="ann",
+        why="first",
+        sha256=tiny[0]["evaluate"].task["bundle_sha256"].data,
+        replaces=0,
+    )
+    served_model.forget()
     assert chosen(app.run()) == "served"
     next(s for s in app.selectbox if s.label == "Model").set_value("latest").run()
     assert chosen(app.run()) == "latest"
@@ -149,8 +260,17 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
 def test_a_model_that_is_not_the_promoted_one_is_refused(page, engine, tiny):
     page()
     line = promotions.champion(engine(), PROBLEM)
-    promotions.record(engine(), PROBLEM, promotions.PROMOTED, model=tiny[0].pathspec, threshold=0.5, who="x", why="x",
-                      sha256="0" * 64, replaces=line["seq"])
+    promotions.record(
+        engine(),
+        PROBLEM,
+        promotions.PROMOTED,
+        model=tiny[0].pathspec,
+        threshold=0.5,
+        who="x",
+        why="x",
+        sha256="0" * 64,
+        replaces=line["seq"],
+    )
     app = calm(page().run())
     assert "cannot be served" in app.error[0].value
     assert not app.metric
@@ -164,7 +284,7 @@ def test_predict_records_what_it_shows_once(page, engine, tiny):
     app.selectbox(key=f"what {answer['id']}").set_value("active_member").run()
     box = app.radio[-1]
     box.set_value(next(o for o in box.options if o != box.value)).run()
-    (line,) = journal.read_predictions(engine(), PROBLEM).to_dict("records")
+    (line,) = database.read_predictions(engine(), PROBLEM).to_dict("records")
     model = model_of(tiny)
     assert (line["id"], line["source"], line["model"]) == (answer["id"], "app", tiny[0].pathspec)
     assert line["id"] in texts(app)
@@ -173,15 +293,15 @@ def test_predict_records_what_it_shows_once(page, engine, tiny):
     assert line["decision"] == app.metric[1].value
     assert line["threshold"] == model.about["threshold"]["value"]
     assert line["latency_ms"] > 0
-    from lib.monitoring import typed_inputs
+    from fivefold.lifecycle.window import typed_inputs
 
     typed = typed_inputs(pd.Series([line["inputs"]]), model)
     assert model.probability(typed)[0] == pytest.approx(answer["probability"], abs=1e-12)
     next(n for n in app.number_input if n.label.startswith("age")).set_value(None)
     press(app, "Predict")
-    (refused,) = journal.read_rejects(engine(), PROBLEM).to_dict("records")
+    (refused,) = database.read_rejects(engine(), PROBLEM).to_dict("records")
     assert refused["reason"].startswith("age: a value is needed")
-    assert len(journal.read_predictions(engine(), PROBLEM)) == 1
+    assert len(database.read_predictions(engine(), PROBLEM)) == 1
 
 
 def test_the_threshold_of_ones_own_is_on_record_as_it_was_shown(page, engine, tiny):
@@ -190,7 +310,7 @@ def test_the_threshold_of_ones_own_is_on_record_as_it_was_shown(page, engine, ti
     press(app, MINE)
     app.switch_page("views/predict.py").run()
     press(app, "Predict")
-    (line,) = journal.read_predictions(engine(), PROBLEM).to_dict("records")
+    (line,) = database.read_predictions(engine(), PROBLEM).to_dict("records")
     assert (line["threshold"], line["decision"]) == (1.0, model_of(tiny).about["phrases"][0])
     press(app, "Back to the model's threshold")
     assert "Decided at 100.0%" in texts(app)
@@ -203,7 +323,10 @@ def test_a_file_is_recorded_once_however_often_it_comes(page, engine, small_csv)
     content = table.to_csv(index=False).encode()
     app = upload(page("batch").run(), "new.csv", content)
     scored = app.session_state["batch_result"]["scored"]
-    lines, refused = journal.read_predictions(engine(), PROBLEM), journal.read_rejects(engine(), PROBLEM)
+    lines, refused = (
+        database.read_predictions(engine(), PROBLEM),
+        database.read_rejects(engine(), PROBLEM),
+    )
     good = scored[scored["error"] == ""]
     assert sorted(lines["id"]) == sorted(good["prediction_id"])
     assert refused["id"].tolist() == [scored["prediction_id"][2]]
@@ -212,15 +335,20 @@ def test_a_file_is_recorded_once_however_often_it_comes(page, engine, small_csv)
     assert all(by_id.loc[x.id, "decision"] == x.decision for x in lines.itertuples())
     assert json.loads(lines["entity"][0])[0] in set(table["customer_id"])
     again = upload(page("batch").run(), "renamed.csv", content)
-    assert again.session_state["batch_result"]["scored"]["prediction_id"].tolist() == scored["prediction_id"].tolist()
-    assert len(journal.read_predictions(engine(), PROBLEM)) == 19
-    rollback.change_threshold(engine(), PROBLEM, 0.99, "bo", "fewer")
+    assert (
+        again.session_state["batch_result"]["scored"]["prediction_id"].tolist()
+        == scored["prediction_id"].tolist()
+    )
+    assert len(database.read_predictions(engine(), PROBLEM)) == 19
+    decisions.change_threshold(engine(), PROBLEM, 0.99, "bo", "fewer")
     upload(page("batch").run(), "new.csv", content)
-    assert sorted(journal.read_predictions(engine(), PROBLEM)["threshold"].unique())[-1] == 0.99
+    assert sorted(database.read_predictions(engine(), PROBLEM)["threshold"].unique())[-1] == 0.99
 
 
 @pytest.mark.parametrize("place", ["sqlite:////proc/nowhere/journal.db", "nonsense"])
-def test_without_a_journal_the_app_goes_on_and_lines_wait_in_the_spool(page, spool, monkeypatch, place):
+def test_without_a_journal_the_app_goes_on_and_lines_wait_in_the_spool(
+    page, spool, monkeypatch, place
+):
     app = page()
     monkeypatch.setenv("FIVEFOLD_JOURNAL", place)
     calm(app.run())
@@ -229,7 +357,9 @@ def test_without_a_journal_the_app_goes_on_and_lines_wait_in_the_spool(page, spo
     press(app, "Predict")
     assert app.metric
     assert "recorded in a file" in texts(calm(app))
-    (kept,) = [json.loads(text) for path in spool.glob("*.jsonl") for text in path.read_text().splitlines()]
+    (kept,) = [
+        json.loads(text) for path in spool.glob("*.jsonl") for text in path.read_text().splitlines()
+    ]
     assert kept[1]["id"] == app.session_state["answer"]["id"]
     for name in ("decision", "monitoring", "feedback"):
         app.switch_page(f"views/{name}.py").run()
@@ -250,7 +380,9 @@ def test_an_answer_that_could_not_be_recorded_is_not_shown(page, spool, monkeypa
     assert not app.metric
 
 
-def test_lines_that_had_to_wait_are_moved_when_the_journal_is_back(page, engine, spool, monkeypatch):
+def test_lines_that_had_to_wait_are_moved_when_the_journal_is_back(
+    page, engine, spool, monkeypatch
+):
     app = page().run()
     place = os.environ["FIVEFOLD_JOURNAL"]
     monkeypatch.setenv("FIVEFOLD_JOURNAL", "sqlite:////proc/nowhere/journal.db")
@@ -264,7 +396,7 @@ def test_lines_that_had_to_wait_are_moved_when_the_journal_is_back(page, engine,
         if not list(spool.glob("*.jsonl")):
             break
         time.sleep(3)
-    assert set(journal.read_predictions(engine(), PROBLEM)["id"]) == answered
+    assert set(database.read_predictions(engine(), PROBLEM)["id"]) == answered
     assert not list(spool.glob("*.jsonl"))
 
 
@@ -296,25 +428,57 @@ def test_a_threshold_for_everybody_and_the_way_back(page, engine, mirrored):
 def test_a_decision_counts_for_what_was_seen(page, engine):
     app = page("decision").run()
     app.slider[0].set_value(8.0).run()
-    rollback.change_threshold(engine(), PROBLEM, 0.77, "bo", "at the same time")
+    decisions.change_threshold(engine(), PROBLEM, 0.77, "bo", "at the same time")
     fill_form(app, "threshold")
     press(app, EVERYBODY)
     assert "another decision was taken meanwhile" in tables(calm(app))
     assert promotions.champion(engine(), PROBLEM)["threshold"] == 0.77
 
 
-@pytest.mark.parametrize(("label", "action"), [("Approve: serve it from now on", "promoted"), ("Decline", "declined")])
+@pytest.mark.parametrize(
+    ("label", "action"), [("Approve: serve it from now on", "promoted"), ("Decline", "declined")]
+)
 def test_a_challenger_that_waits_is_decided_upon(page, engine, tiny, label, action):
     page()
     held = promotions.champion(engine(), PROBLEM)
     gain = {"value": 0.021, "low": 0.004, "high": 0.038, "margin": 0.0}
-    numbers = {"gain": gain, "champion": "TrainFlow/1", "against": held["seq"], "strata": [{
-        "name": "recent", "rows": 900, "positives": 200, "champion": {"value": 0.80}, "challenger": {"value": 0.82},
-        "gain": gain, "loss": {"champion": 0.4, "difference": -0.01, "low": -0.02, "high": 0.0}}],
-        "findings": [{"code": "challenge-gain", "severity": "passed", "subject": "ROC AUC", "found": f"gain {IMAGE}",
-                      "expected": "", "action": ""}]}
-    promotions.record(engine(), PROBLEM, promotions.WAITING, model=tiny[0].pathspec, sha256=held["sha256"], threshold=0.6,
-                      who="fivefold", why=f"Proven better {EVIL}", numbers=numbers)
+    numbers = {
+        "gain": gain,
+        "champion": "TrainFlow/1",
+        "against": held["seq"],
+        "strata": [
+            {
+                "name": "recent",
+                "rows": 900,
+                "positives": 200,
+                "champion": {"value": 0.80},
+                "challenger": {"value": 0.82},
+                "gain": gain,
+                "loss": {"champion": 0.4, "difference": -0.01, "low": -0.02, "high": 0.0},
+            }
+        ],
+        "findings": [
+            {
+                "code": "challenge-gain",
+                "severity": "passed",
+                "subject": "ROC AUC",
+                "found": f"gain {IMAGE}",
+                "expected": "",
+                "action": "",
+            }
+        ],
+    }
+    promotions.record(
+        engine(),
+        PROBLEM,
+        promotions.WAITING,
+        model=tiny[0].pathspec,
+        sha256=held["sha256"],
+        threshold=0.6,
+        who="fivefold",
+        why=f"Proven better {EVIL}",
+        numbers=numbers,
+    )
     app = calm(page("decision").run())
     assert "95% interval +0.0040 to +0.0380" in texts(app)
     assert "0.8200" in tables(app)
@@ -330,8 +494,17 @@ def test_a_challenger_that_waits_is_decided_upon(page, engine, tiny, label, acti
 def test_another_model_than_the_served_one_sets_nothing_for_everybody(page, engine, tiny):
     page()
     held = promotions.champion(engine(), PROBLEM)
-    promotions.record(engine(), PROBLEM, promotions.PROMOTED, model="TrainFlow/1", sha256="0" * 64, threshold=0.5, who="x",
-                      why="x", replaces=held["seq"])
+    promotions.record(
+        engine(),
+        PROBLEM,
+        promotions.PROMOTED,
+        model="TrainFlow/1",
+        sha256="0" * 64,
+        threshold=0.5,
+        who="x",
+        why="x",
+        replaces=held["seq"],
+    )
     app = page("decision")
     app.query_params["model"] = tiny[0].id
     calm(app.run())
@@ -353,7 +526,7 @@ def test_feedback_on_the_last_prediction_and_by_file(page, engine, small_csv):
     assert "1 accepted" in app.success[0].value
     assert {m.label: m.value for m in app.metric}["Accepted"] == "1"
     assert app.metric[0].value == "100.0%"
-    labelled = journal.read_predictions(engine(), PROBLEM)
+    labelled = database.read_predictions(engine(), PROBLEM)
     assert labelled["label"].tolist() == [1.0]
     app.radio[0].set_value("no")
     press(app, "Record")
@@ -366,7 +539,10 @@ def test_feedback_on_the_last_prediction_and_by_file(page, engine, small_csv):
     app.file_uploader[0].upload("labels.csv", known.to_csv(index=False).encode())
     press(app, "Record all")
     assert "4 accepted" in calm(app).success[0].value
-    app.file_uploader[0].upload("labels.csv", pd.concat([known, known.assign(customer_id="none")]).to_csv(index=False).encode())
+    app.file_uploader[0].upload(
+        "labels.csv",
+        pd.concat([known, known.assign(customer_id="none")]).to_csv(index=False).encode(),
+    )
     press(app, "Record all")
     assert "4 duplicate" in app.success[0].value
     assert "4 unknown: no such prediction yet" in app.success[0].value
@@ -374,7 +550,13 @@ def test_feedback_on_the_last_prediction_and_by_file(page, engine, small_csv):
     app.file_uploader[0].upload("labels.csv", wrong.to_csv(index=False).encode())
     press(app, "Record all")
     assert all(text in tables(calm(app)) for text in ("maybe", "perhaps", "soon"))
-    assert journal_labels.counts(engine(), PROBLEM) == {"accepted": 5, "corrected": 1, "duplicate": 4, "unknown": 4, "late": 0}
+    assert labels.counts(engine(), PROBLEM) == {
+        "accepted": 5,
+        "corrected": 1,
+        "duplicate": 4,
+        "unknown": 4,
+        "late": 0,
+    }
 
 
 def test_a_day_of_today_names_todays_prediction(page, engine, small_csv):
@@ -383,11 +565,11 @@ def test_a_day_of_today_names_todays_prediction(page, engine, small_csv):
     app = page("feedback").run()
     fill(app, "customer_id", table["customer_id"][0])
     app.radio[0].set_value("yes")
-    app.date_input[0].set_value(journal.utc_now().date())
+    app.date_input[0].set_value(database.utc_now().date())
     app.text_input(key="name label").set_value("ann")
     press(app, "Record")
     assert "1 accepted" in calm(app).success[0].value
-    app.date_input[0].set_value(journal.utc_now().date() - timedelta(days=400))
+    app.date_input[0].set_value(database.utc_now().date() - timedelta(days=400))
     press(app, "Record")
     assert "1 unknown" in calm(app).warning[0].value
 
@@ -414,30 +596,74 @@ def test_monitoring_shows_what_the_monitor_kept(page, engine):
 
 
 def test_changes_of_what_is_served_are_marked_at_the_window_they_fall_into():
-    reports = [report(f"2026-01-{a:02d}T00:00:00", b) for a, b in ((1, "2026-01-08T00:00:00"), (8, "2026-01-15T00:00:00"),
-                                                                 (15, "2026-01-15T09:30:00"))]
+    reports = [
+        report(f"2026-01-{a:02d}T00:00:00", b)
+        for a, b in (
+            (1, "2026-01-08T00:00:00"),
+            (8, "2026-01-15T00:00:00"),
+            (15, "2026-01-15T09:30:00"),
+        )
+    ]
     line = {"action": "promoted", "model": "TrainFlow/2", "threshold": 0.3, "replaces": 1}
     changes = [{**line, "at": datetime(2026, 1, day)} for day in (3, 14)]
-    changes += [{**line, "at": datetime(2025, 12, 1), "replaces": 0}, {**line, "at": datetime(2026, 1, 9), "replaces": None}]
-    drawn = charts_monitor.performance(reports, changes).to_dict()
+    changes += [
+        {**line, "at": datetime(2025, 12, 1), "replaces": 0},
+        {**line, "at": datetime(2026, 1, 9), "replaces": None},
+    ]
+    drawn = monitoring.performance(reports, changes).to_dict()
     marks = drawn["layer"][0]["data"]["values"]
     assert [m["end"] for m in marks] == ["2026-01-08", "2026-01-15 00:00"]
     assert marks[0]["what"] == "2026-01-03 00:00 promoted: TrainFlow/2 at 30.0%"
-    assert len(charts_monitor.performance(reports).to_dict()["layer"]) == 2
+    assert len(monitoring.performance(reports).to_dict()["layer"]) == 2
 
 
 def test_a_window_without_predictions_or_labels_is_told_too(page, engine):
     page()
-    nothing = dict.fromkeys(("model", "score", "estimated", "realised", "coverage", "delay_days", "warned", "latency_ms"))
-    journal_reports.keep(engine(), PROBLEM, report("2026-01-01T00:00:00", "2026-01-08T00:00:00", (), rows=0, rejects=0,
-                                                   bad=False, reasons=[], **nothing))
+    nothing = dict.fromkeys(
+        (
+            "model",
+            "score",
+            "estimated",
+            "realised",
+            "coverage",
+            "delay_days",
+            "warned",
+            "latency_ms",
+        )
+    )
+    journal_reports.keep(
+        engine(),
+        PROBLEM,
+        report(
+            "2026-01-01T00:00:00",
+            "2026-01-08T00:00:00",
+            (),
+            rows=0,
+            rejects=0,
+            bad=False,
+            reasons=[],
+            **nothing,
+        ),
+    )
     app = calm(page("monitoring").run())
     assert "No predictions, so nothing to judge" in texts(app)
     few = report("2026-01-08T00:00:00", "2026-01-15T00:00:00")
     for key in ("estimated", "realised"):
-        few[key] |= {"auc": None, "precision": None, "positive_rate": {"value": None, "low": None, "high": None}}
+        few[key] |= {
+            "auc": None,
+            "precision": None,
+            "positive_rate": {"value": None, "low": None, "high": None},
+        }
     for line in few["drift"]:
-        line |= {"q_value": None, "psi": None, "distance": None, "stake": None, "drifted": False, "judged": False, "bins": []}
+        line |= {
+            "q_value": None,
+            "psi": None,
+            "distance": None,
+            "stake": None,
+            "drifted": False,
+            "judged": False,
+            "bins": [],
+        }
     journal_reports.keep(engine(), PROBLEM, few | {"score": None})
     app = calm(page("monitoring").run())
     assert "too few labels" in tables(app)
@@ -448,16 +674,52 @@ def test_names_and_texts_of_the_loop_do_nothing_in_a_browser(store, promoted, en
     page()
     plant(engine(), (EVIL, LINK, IMAGE))
     held = promotions.champion(engine(), PROBLEM)
-    promotions.record(engine(), PROBLEM, promotions.THRESHOLD, model=held["model"], sha256=held["sha256"], threshold=0.5,
-                      who=EVIL, why=f"{IMAGE} {LINK}", replaces=held["seq"])
-    promotions.record(engine(), PROBLEM, promotions.WAITING, model="TrainFlow/1", sha256="0" * 64, threshold=0.5,
-                      who=LINK, why=f"{EVIL} {IMAGE}", numbers={"champion": IMAGE, "findings": [{
-                          "code": "x", "severity": "passed", "subject": LINK, "found": EVIL, "expected": "", "action": ""}]})
-    with app(store, FIVEFOLD_JOURNAL=os.environ["FIVEFOLD_JOURNAL"]) as address, chromium() as browser:
+    promotions.record(
+        engine(),
+        PROBLEM,
+        promotions.THRESHOLD,
+        model=held["model"],
+        sha256=held["sha256"],
+        threshold=0.5,
+        who=EVIL,
+        why=f"{IMAGE} {LINK}",
+        replaces=held["seq"],
+    )
+    promotions.record(
+        engine(),
+        PROBLEM,
+        promotions.WAITING,
+        model="TrainFlow/1",
+        sha256="0" * 64,
+        threshold=0.5,
+        who=LINK,
+        why=f"{EVIL} {IMAGE}",
+        numbers={
+            "champion": IMAGE,
+            "findings": [
+                {
+                    "code": "x",
+                    "severity": "passed",
+                    "subject": LINK,
+                    "found": EVIL,
+                    "expected": "",
+                    "action": "",
+                }
+            ],
+        },
+    )
+    with (
+        app(store, FIVEFOLD_JOURNAL=os.environ["FIVEFOLD_JOURNAL"]) as address,
+        chromium() as browser,
+    ):
         visit = Visit(browser, address)
         alerts = []
         visit.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-        for path, last in (("monitoring", "Alerts"), ("decision", "Roll back"), ("feedback", "Late")):
+        for path, last in (
+            ("monitoring", "Alerts"),
+            ("decision", "Roll back"),
+            ("feedback", "Late"),
+        ):
             visit.open(path)
             visit.page.get_by_text(last, exact=True).wait_for()
             visit.settle()
@@ -467,12 +729,19 @@ def test_names_and_texts_of_the_loop_do_nothing_in_a_browser(store, promoted, en
         visit.open()
         visit.page.get_by_role("button", name="Predict", exact=True).click()
         visit.page.get_by_text("What would turn the decision").wait_for()
-        visit.page.get_by_role("button", name="Help for Decision").hover()  # it quotes who set the threshold, and why
+        visit.page.get_by_role(
+            "button", name="Help for Decision"
+        ).hover()  # it quotes who set the threshold, and why
         visit.page.get_by_text("at 50.0% or more:").wait_for()
         assert visit.page.locator(ATTACKS).count() == 0
         narrow = Visit(browser, address, viewport={"width": 400, "height": 800})
         for path, last in (("monitoring", "Alerts"), ("feedback", "Late")):
             narrow.open(path)
             narrow.page.get_by_text(last, exact=True).wait_for()
-            assert narrow.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth") <= 400, path
+            assert (
+                narrow.page.evaluate(
+                    "() => document.querySelector('[data-testid=stMain]').scrollWidth"
+                )
+                <= 400
+            ), path
         assert visit.faults + narrow.faults + alerts == []

@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib import runs
-from lib.bundle import from_bytes
-from tests.browser import Visit, app, chromium
-from tests.running import command, environment, open_run, run_flow, run_id
-from tests.tables import mixed
+from fivefold.model.bundle import from_bytes
+from fivefold.tracking import client
+from tests.support.browser import Visit, app, chromium
+from tests.support.running import command, environment, open_run, run_flow, run_id
+from tests.support.tables import mixed
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +26,22 @@ IMAGE = "![x](http://elsewhere.test/y.png)"
 @pytest.fixture(scope="module")
 def second(store, scope, tiny, address):
     """Another run on the same data, with a scope; trained while the app is up."""
-    done = run_flow(store, "train.py", "--config", "scope", "scope.toml", "run", "--seed", "1",
-                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db", "--trials", "1", "--folds", "3")
+    done = run_flow(
+        store,
+        "train.py",
+        "--config",
+        "scope",
+        "scope.toml",
+        "run",
+        "--seed",
+        "1",
+        "--mlflow-uri",
+        f"sqlite:///{store}/mlflow.db",
+        "--trials",
+        "1",
+        "--folds",
+        "3",
+    )
     assert done.returncode == 0, done.stdout
     return open_run(store, run_id(done.stdout))
 
@@ -38,23 +52,39 @@ def scope(store, small_csv):
         f'title = "Bank churn"\nquestion = "Which customers will leave?"\ndata = "{small_csv}"\n'
         '[target]\ncolumn = "churned"\npositive = "yes"\npositive_phrase = "will leave"\nnegative_phrase = "will stay"\n'
         '[columns]\nid = ["customer_id"]\nchangeable = ["n_products", "complaints_12m", "active_member"]\n'
-        '[columns.units]\nage = "years"\n[costs]\nmiss = 5\ncapacity = 0.25\n')
+        '[columns.units]\nage = "years"\n[costs]\nmiss = 5\ncapacity = 0.25\n'
+    )
 
 
 @pytest.fixture(scope="module")
 def hostile(store, second, tmp_path_factory):
     """A run on a table whose names and texts are HTML and Markdown that would call home."""
     rows = mixed(240).rename(columns={"amount": EVIL, "region": "[x](javascript:alert(1))"})
-    rows["[x](javascript:alert(1))"] = rows["[x](javascript:alert(1))"].replace({"north": EVIL, "south": IMAGE})
+    rows["[x](javascript:alert(1))"] = rows["[x](javascript:alert(1))"].replace(
+        {"north": EVIL, "south": IMAGE}
+    )
     rows["left"] = rows["left"].replace({"yes": IMAGE, "no": "<b>no</b>"})
     folder = tmp_path_factory.mktemp("hostile")
     rows.to_csv(folder / "rows.csv", index=False)
     (folder / "scope.toml").write_text(
         f"title = '{EVIL}'\nquestion = '{IMAGE}'\ndata = 'rows.csv'\n[target]\ncolumn = 'left'\npositive = '{IMAGE}'\n"
         f"positive_phrase = '{IMAGE}'\nnegative_phrase = '{EVIL}'\n[columns]\nchangeable = ['shop', '{EVIL}']\n"
-        f"[columns.help]\nage = '{EVIL} {IMAGE}'\n[columns.units]\nage = '{IMAGE}'\n")
-    done = run_flow(store, "train.py", "--config", "scope", folder / "scope.toml", "run", "--trials", "1", "--folds", "3",
-                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db")
+        f"[columns.help]\nage = '{EVIL} {IMAGE}'\n[columns.units]\nage = '{IMAGE}'\n"
+    )
+    done = run_flow(
+        store,
+        "train.py",
+        "--config",
+        "scope",
+        folder / "scope.toml",
+        "run",
+        "--trials",
+        "1",
+        "--folds",
+        "3",
+        "--mlflow-uri",
+        f"sqlite:///{store}/mlflow.db",
+    )
     assert done.returncode == 0, done.stdout
     return open_run(store, run_id(done.stdout)), rows
 
@@ -91,7 +121,12 @@ def test_a_model_trained_while_the_app_was_up_is_there_without_a_restart(visit, 
 
 
 def metric(visit: Visit, label: str) -> str:
-    return visit.page.locator("[data-testid=stMetric]").filter(has_text=label).first.locator("[data-testid=stMetricValue]").inner_text()
+    return (
+        visit.page.locator("[data-testid=stMetric]")
+        .filter(has_text=label)
+        .first.locator("[data-testid=stMetricValue]")
+        .inner_text()
+    )
 
 
 def test_predict_what_if_and_the_change_that_turns_it(visit, second):
@@ -103,15 +138,19 @@ def test_predict_what_if_and_the_change_that_turns_it(visit, second):
     page.get_by_text("What would turn the decision").wait_for()
     visit.settle()
     shown = metric(visit, "Probability")
-    bundle = from_bytes(*runs.bundle_of(second))
+    bundle = from_bytes(*client.bundle_of(second))
     case = {c.name: c.typical for c in bundle.schema.columns if c.used} | {"age": 71}
     for column in bundle.schema.columns:
         if column.kind == "date" and column.used:
-            case[column.name] = pd.Timestamp("1970-01-01") + pd.Timedelta(days=int(case[column.name]))
+            case[column.name] = pd.Timestamp("1970-01-01") + pd.Timedelta(
+                days=int(case[column.name])
+            )
     wanted = bundle.score(pd.DataFrame([case])).iloc[0]
     assert shown == f"{wanted['probability']:.1%}"
     assert metric(visit, "Decision") == wanted["decision"]
-    assert page.get_by_text("prediction ").last.inner_text().startswith(f"Model TrainFlow/{second.id}")
+    assert (
+        page.get_by_text("prediction ").last.inner_text().startswith(f"Model TrainFlow/{second.id}")
+    )
     visit.shot("predict")
     visit.choose("Column to change", "n_products")
     number = page.get_by_role("spinbutton", name="n_products").last
@@ -167,7 +206,9 @@ def test_a_card_is_drawn_in_the_page_and_asks_nothing_of_the_network(visit, seco
 @pytest.mark.parametrize("path", ["data", "decision"])
 def test_the_other_pages_are_drawn(visit, path):
     visit.open(path)
-    visit.page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
+    visit.page.locator(
+        "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg"
+    ).first.wait_for()
     visit.settle()
     visit.shot(path)
 
@@ -182,7 +223,9 @@ def test_a_threshold_of_ones_own_reaches_predict(visit):
     assert visit.page.get_by_text("Your threshold:").count() == 1
 
 
-@pytest.mark.parametrize("path", ["", "batch", "models", "data", "decision", "monitoring", "feedback"])
+@pytest.mark.parametrize(
+    "path", ["", "batch", "models", "data", "decision", "monitoring", "feedback"]
+)
 def test_a_narrow_screen_has_nothing_beyond_its_edge(browser, address, path):
     visit = Visit(browser, address, viewport={"width": 400, "height": 800})
     visit.open(path)
@@ -199,10 +242,14 @@ def test_dark_is_dark_and_light_is_light(browser, address):
         visit = Visit(browser, address, color_scheme=scheme)
         visit.open("data")
         visit.shot(f"data-{scheme}")
-        grounds[scheme] = visit.page.evaluate("() => getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+        grounds[scheme] = visit.page.evaluate(
+            "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+        )
         visit.context.close()
         assert visit.faults == []
-    light, dark = (sum(map(int, g[4:-1].split(",")[:3])) for g in (grounds["light"], grounds["dark"]))
+    light, dark = (
+        sum(map(int, g[4:-1].split(",")[:3])) for g in (grounds["light"], grounds["dark"])
+    )
     assert light > 600
     assert dark < 200
 
@@ -228,9 +275,28 @@ def test_every_control_has_a_name_for_screen_readers(visit):
 
 
 def test_a_run_that_goes_on_shows_its_live_cards_and_they_move(visit, store, small_csv):
-    flow = subprocess.Popen(command("train.py", "run", "--data", small_csv, "--target", "churned", "--trials", "400", "--folds", "3",
-                                    "--mlflow-uri", f"sqlite:///{store}/mlflow.db"), cwd=store, env=environment(store), text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    flow = subprocess.Popen(
+        command(
+            "train.py",
+            "run",
+            "--data",
+            small_csv,
+            "--target",
+            "churned",
+            "--trials",
+            "400",
+            "--folds",
+            "3",
+            "--mlflow-uri",
+            f"sqlite:///{store}/mlflow.db",
+        ),
+        cwd=store,
+        env=environment(store),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         output = ""
         while "trial 2/" not in output:
@@ -264,7 +330,9 @@ def test_names_and_texts_that_are_html_or_markdown_do_nothing(visit, hostile, tm
     visit.shot("hostile")
     assert page.locator(ATTACKS).count() == 0
     path = tmp_path / "rows.csv"
-    rows.assign(age=["<b>x</b>" + IMAGE, *rows["age"].astype("str").iloc[1:]]).head(30).to_csv(path, index=False)
+    rows.assign(age=["<b>x</b>" + IMAGE, *rows["age"].astype("str").iloc[1:]]).head(30).to_csv(
+        path, index=False
+    )
     visit.open(f"batch?model={run.id}")
     page.locator("input[type=file]").set_input_files(path)
     page.get_by_text("Highest probabilities").wait_for()
@@ -272,10 +340,17 @@ def test_names_and_texts_that_are_html_or_markdown_do_nothing(visit, hostile, tm
     visit.open(f"batch?model={run.id}")
     page.locator("input[type=file]").set_input_files(path)
     page.get_by_text("does not fit the model").wait_for()
-    for place in (f"decision?model={run.id}", f"data?model={run.id}", f"data?model={run.id}&view=All+columns",
-                  f"data?model={run.id}&view=Findings", f"models?run={run.id}", f"models?run={run.id}&part=Leaderboard",
-                  f"models?run={run.id}&part=Curves", f"models?run={run.id}&part=Cards&card=eda",
-                  f"models?run={run.id}&part=Cards&card=evaluation"):
+    for place in (
+        f"decision?model={run.id}",
+        f"data?model={run.id}",
+        f"data?model={run.id}&view=All+columns",
+        f"data?model={run.id}&view=Findings",
+        f"models?run={run.id}",
+        f"models?run={run.id}&part=Leaderboard",
+        f"models?run={run.id}&part=Curves",
+        f"models?run={run.id}&part=Cards&card=eda",
+        f"models?run={run.id}&part=Cards&card=evaluation",
+    ):
         visit.open(place)
         assert page.locator(ATTACKS).count() == 0, place
         page.wait_for_timeout(800)
@@ -284,6 +359,10 @@ def test_names_and_texts_that_are_html_or_markdown_do_nothing(visit, hostile, tm
 
 def test_the_app_listens_on_this_machine_only(address):
     port = f"{int(address.rsplit(':', 1)[1]):04X}"
-    heard = [line.split()[1] for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-             if line.split()[3] == "0A" and line.split()[1].endswith(f":{port}")]
+    heard = [
+        line.split()[1]
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{port}")
+    ]
     assert heard == [f"0100007F:{port}"]

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lib import cases, explain
-from tests.models import bundle_of
+from fivefold.model import case as cases
+from fivefold.model import explain
+from tests.support.models import bundle_of
 
 ROWS = 40
 
@@ -19,9 +20,15 @@ def show(bundle, model: str = "TrainFlow/1"):
 
     import streamlit as st
 
-    from frontend import form
+    from frontend.widgets import form
 
-    about = {**bundle.about, "provenance": {**bundle.about["provenance"], "pathspec": st.session_state.get("other", model)}}
+    about = {
+        **bundle.about,
+        "provenance": {
+            **bundle.about["provenance"],
+            "pathspec": st.session_state.get("other", model),
+        },
+    }
     sent = form.case_form(dataclasses.replace(bundle, about=about))
     if sent is not None:
         st.session_state["sent"] = sent
@@ -41,7 +48,15 @@ def send(app: AppTest) -> dict:
 
 def frame(**columns) -> pd.DataFrame:
     base = {"n": np.arange(ROWS) % 7 + 0.5}
-    return pd.DataFrame({**base, **{k: pd.Series(v, dtype="str") if isinstance(v[0], str) or v[0] is None else v for k, v in columns.items()}})
+    return pd.DataFrame(
+        {
+            **base,
+            **{
+                k: pd.Series(v, dtype="str") if isinstance(v[0], str) or v[0] is None else v
+                for k, v in columns.items()
+            },
+        }
+    )
 
 
 def half(x):
@@ -52,7 +67,9 @@ def test_a_level_called_unknown_is_not_the_same_as_unknown():
     bundle = bundle_of(frame(edu=(["unknown", "basic", None, "unknown"] * 10)), half)
     app = opened(bundle)
     assert send(app)["edu"] == "unknown"
-    app.selectbox[0].select(next(o for o in app.selectbox[0].options if o not in ("unknown", "basic")))
+    app.selectbox[0].select(
+        next(o for o in app.selectbox[0].options if o not in ("unknown", "basic"))
+    )
     assert send(app)["edu"] is None
 
 
@@ -104,16 +121,25 @@ def test_many_columns_show_the_important_ones_first():
 def test_spaces_around_a_text_change_neither_the_score_nor_its_reasons(typed):
     bundle = bundle_of(frame(c=["p", "q"] * 20), lambda x: np.where(x["c"] == "p", 0.9, 0.1))
     case = {"n": 1.5, "c": typed}
-    assert bundle.score(cases.raw_table(case, bundle.schema))["probability"].iloc[0] == pytest.approx(0.9)
+    assert bundle.score(cases.raw_table(case, bundle.schema))["probability"].iloc[
+        0
+    ] == pytest.approx(0.9)
     assert explain.explain(bundle, case)["probability"] == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize("spelling", [["Yes", "YES", "n"], ["yes", "Yes", "no"], ["on", "off", "ON"]])
+@pytest.mark.parametrize(
+    "spelling", [["Yes", "YES", "n"], ["yes", "Yes", "no"], ["on", "off", "ON"]]
+)
 def test_declared_yes_no_columns_score_and_explain_every_spelling_alike(spelling):
-    bundle = bundle_of(frame(flag=(spelling * 14)[:ROWS]), lambda x: 0.1 + 0.8 * (x["flag"] == 1), kinds={"flag": "boolean"})
+    bundle = bundle_of(
+        frame(flag=(spelling * 14)[:ROWS]),
+        lambda x: 0.1 + 0.8 * (x["flag"] == 1),
+        kinds={"flag": "boolean"},
+    )
     column = bundle.schema["flag"]
     assert len({level.lower() for level in column.levels}) == 2
     for level in column.levels:
         case = {"n": 1.5, "flag": level}
         assert explain.explain(bundle, case)["probability"] == pytest.approx(
-            bundle.score(cases.raw_table(case, bundle.schema))["probability"].iloc[0])
+            bundle.score(cases.raw_table(case, bundle.schema))["probability"].iloc[0]
+        )

@@ -29,18 +29,33 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import lib.sources  # noqa: F401  so that nothing is imported while a test has given up its rights
-from lib import journal as journals
-from lib import journal_labels
-from lib.findings import Refused
-from lib.journal import HEAD, open_journal, purge, read_predictions, read_rejects, span, write
-from lib.journal_tables import METADATA, PREDICTIONS, REJECTS
-from lib.journal_writer import NotKept, Writer, empty, keep
-from tests.databases import postgresql
-from tests.running import ROOT
+import fivefold.data.source  # noqa: F401  so that nothing is imported while a test has given up its rights
+from fivefold.core.findings import Refused
+from fivefold.journal import database as journals
+from fivefold.journal import labels as journal_labels
+from fivefold.journal.database import (
+    HEAD,
+    open_journal,
+    purge,
+    read_predictions,
+    read_rejects,
+    span,
+    write,
+)
+from fivefold.journal.tables import METADATA, PREDICTIONS, REJECTS
+from fivefold.journal.writer import NotKept, Writer, empty, keep
+from tests.support.databases import postgresql
+from tests.support.running import ROOT
 
 T0 = datetime(2026, 1, 1, 12, 0, 0, 123456)
-NASTY = ("Zürich 東京 🙂", "O'Brien \"x\" ; DROP TABLE predictions; --", "a\x00b", "half \ud83d pair", "line\u2028two\x85three\r\n", "")
+NASTY = (
+    "Zürich 東京 🙂",
+    'O\'Brien "x" ; DROP TABLE predictions; --',
+    "a\x00b",
+    "half \ud83d pair",
+    "line\u2028two\x85three\r\n",
+    "",
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +96,30 @@ def hasty(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
 
 def line(n: int, **more: Any) -> dict[str, Any]:
     """A prediction at T0 + n seconds."""
-    return {"id": str(uuid.UUID(int=n)), "at": T0 + timedelta(seconds=n), "problem": "p", "model": "TrainFlow/1", "sha256": "0" * 64,
-            "source": "api", "inputs": '{"age":41,"plan":"basic"}', "entity": f'["{n}"]', "probability": 0.25, "decision": "will stay",
-            "threshold": 0.5, "warnings": "", "latency_ms": 1.5, **more}
+    return {
+        "id": str(uuid.UUID(int=n)),
+        "at": T0 + timedelta(seconds=n),
+        "problem": "p",
+        "model": "TrainFlow/1",
+        "sha256": "0" * 64,
+        "source": "api",
+        "inputs": '{"age":41,"plan":"basic"}',
+        "entity": f'["{n}"]',
+        "probability": 0.25,
+        "decision": "will stay",
+        "threshold": 0.5,
+        "warnings": "",
+        "latency_ms": 1.5,
+        **more,
+    }
 
 
 def reject(n: int, **more: Any) -> dict[str, Any]:
-    return {**{k: v for k, v in line(n).items() if k in REJECTS.c}, "reason": "age: 'x' is not a number", **more}
+    return {
+        **{k: v for k, v in line(n).items() if k in REJECTS.c},
+        "reason": "age: 'x' is not a number",
+        **more,
+    }
 
 
 def ids(engine: sa.Engine, problem: str = "p") -> list[str]:
@@ -98,7 +130,9 @@ def ids(engine: sa.Engine, problem: str = "p") -> list[str]:
 def locked(engine: sa.Engine) -> Iterator[None]:
     """Another connection keeps every writer out."""
     if engine.dialect.name == "sqlite":
-        with contextlib.closing(sqlite3.connect(engine.url.database, isolation_level=None)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(engine.url.database, isolation_level=None)
+        ) as connection:
             connection.execute("BEGIN EXCLUSIVE")
             yield
     else:
@@ -159,14 +193,21 @@ def open_folder() -> Iterator[Path]:
 
 def config(connection: sa.Connection) -> Config:
     made = Config()
-    made.set_main_option("script_location", str(ROOT / "lib" / "migrations"))
+    made.set_main_option(
+        "script_location", str(ROOT / "lib" / "fivefold" / "journal" / "migrations")
+    )
     made.attributes["connection"] = connection
     return made
 
 
 def test_an_empty_database_comes_to_what_the_tables_say(journal: sa.Engine, url: str) -> None:
     with journal.begin() as connection:
-        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
+        assert (
+            compare_metadata(
+                MigrationContext.configure(connection, opts={"compare_type": True}), METADATA
+            )
+            == []
+        )
         assert ScriptDirectory.from_config(config(connection)).get_heads() == [HEAD]
     write(journal, [line(1)])
     again = open_journal(url)
@@ -190,7 +231,12 @@ def test_six_processes_open_a_new_journal_at_once(url: str) -> None:
 
 def test_threads_open_different_new_journals_at_once(tmp_path: Path) -> None:
     opened: list[sa.Engine] = []
-    threads = [threading.Thread(target=lambda n=n: opened.append(open_journal(f"sqlite:///{tmp_path}/{n}/j.db"))) for n in range(8)]
+    threads = [
+        threading.Thread(
+            target=lambda n=n: opened.append(open_journal(f"sqlite:///{tmp_path}/{n}/j.db"))
+        )
+        for n in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -198,23 +244,44 @@ def test_threads_open_different_new_journals_at_once(tmp_path: Path) -> None:
     assert [ids(engine) for engine in opened] == [[]] * 8
 
 
-def test_a_journal_of_a_newer_version_is_refused_and_untouched(journal: sa.Engine, url: str) -> None:
+def test_a_journal_of_a_newer_version_is_refused_and_untouched(
+    journal: sa.Engine, url: str
+) -> None:
     with journals.writing(journal) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(Refused, match=r"journal-newer \[journal\]: expected at most 0001; found revision '9999'; to do: use the version"):
+    with pytest.raises(
+        Refused,
+        match=r"journal-newer \[journal\]: expected at most 0001; found revision '9999'; to do: use the version",
+    ):
         open_journal(url)
     assert sa.inspect(journal).has_table("predictions")
 
 
-@pytest.mark.parametrize(("url", "match"), [
-    ("", "journal-url.*found no database URL"), ("journal.db", "journal-url"), ("sqlite://", "journal-url.*sqlite:///PATH"),
-    ("sqlite:///:memory:", "journal-url"), ("postgresql://host:port/x", "journal-url"), ("sqlite:///x?timeout=s3cret", "journal-url"),
-    ("postgresql://ann:s3cret@s3cret/x@host/d", "journal-url.*%40"), ("mysql://ann:s3cret@host/x", "journal-unknown.*'mysql'"),
-    ("postgresql://ann:s3cret@127.0.0.1:9/x", r"journal-unreachable.*ann:\*\*\*@127.0.0.1:9/x: .*refused; to do: check FIVEFOLD"),
-    ("postgres://127.0.0.1:9/x?user=ann&password=s3cret", "journal-unreachable.*refused"),
-    ("postgresql+asyncpg://ann:s3cret@127.0.0.1:9/x?sslmode=odd", "journal-unreachable.*invalid sslmode"),
-])
-def test_urls_that_lead_to_no_journal(url: str, match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("url", "match"),
+    [
+        ("", "journal-url.*found no database URL"),
+        ("journal.db", "journal-url"),
+        ("sqlite://", "journal-url.*sqlite:///PATH"),
+        ("sqlite:///:memory:", "journal-url"),
+        ("postgresql://host:port/x", "journal-url"),
+        ("sqlite:///x?timeout=s3cret", "journal-url"),
+        ("postgresql://ann:s3cret@s3cret/x@host/d", "journal-url.*%40"),
+        ("mysql://ann:s3cret@host/x", "journal-unknown.*'mysql'"),
+        (
+            "postgresql://ann:s3cret@127.0.0.1:9/x",
+            r"journal-unreachable.*ann:\*\*\*@127.0.0.1:9/x: .*refused; to do: check FIVEFOLD",
+        ),
+        ("postgres://127.0.0.1:9/x?user=ann&password=s3cret", "journal-unreachable.*refused"),
+        (
+            "postgresql+asyncpg://ann:s3cret@127.0.0.1:9/x?sslmode=odd",
+            "journal-unreachable.*invalid sslmode",
+        ),
+    ],
+)
+def test_urls_that_lead_to_no_journal(
+    url: str, match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refused, match=match) as caught:
         open_journal(url)
@@ -224,12 +291,18 @@ def test_urls_that_lead_to_no_journal(url: str, match: str, tmp_path: Path, monk
 
 def test_places_that_take_no_journal(tmp_path: Path, open_folder: Path, server: str) -> None:
     (tmp_path / "text.db").write_text("no database " * 100)
-    for place, match in ((tmp_path / "text.db", "file is not a database"), (tmp_path / "text.db" / "j.db", "File exists|Not a dir"),
-                         (tmp_path, "unable to open database file")):
+    for place, match in (
+        (tmp_path / "text.db", "file is not a database"),
+        (tmp_path / "text.db" / "j.db", "File exists|Not a dir"),
+        (tmp_path, "unable to open database file"),
+    ):
         with pytest.raises(Refused, match=f"journal-unreachable.*({match})"):
             open_journal(f"sqlite:///{place}")
     with nobody(open_folder):
-        with pytest.raises(Refused, match=r"journal-unreachable.*Permission denied.*; to do: .*a folder that can be written"):
+        with pytest.raises(
+            Refused,
+            match=r"journal-unreachable.*Permission denied.*; to do: .*a folder that can be written",
+        ):
             open_journal(f"sqlite:///{open_folder}/new/j.db")
         with pytest.raises(Refused, match=r"journal-unreachable.*unable to open database file"):
             open_journal(f"sqlite:///{open_folder}/j.db")
@@ -260,39 +333,88 @@ def test_a_transaction_that_breaks_leaves_nothing(journal: sa.Engine) -> None:
 
 def test_times_come_back_as_they_were(journal: sa.Engine) -> None:
     away = datetime(2026, 7, 1, 2, 0, tzinfo=UTC).astimezone(ZoneInfo("Asia/Tokyo"))
-    times = [datetime(1970, 1, 1), datetime(2026, 3, 29, 2, 30, 0, 1), away, datetime(2262, 5, 1, 23, 59, 59, 999999)]
+    times = [
+        datetime(1970, 1, 1),
+        datetime(2026, 3, 29, 2, 30, 0, 1),
+        away,
+        datetime(2262, 5, 1, 23, 59, 59, 999999),
+    ]
     write(journal, [line(n, at=at) for n, at in enumerate(times)])
     found = read_predictions(journal, "p")["at"]
     assert found.dtype == "datetime64[us]"
-    assert [at.to_pydatetime() for at in found] == [times[0], times[1], datetime(2026, 7, 1, 2, 0), times[3]]
+    assert [at.to_pydatetime() for at in found] == [
+        times[0],
+        times[1],
+        datetime(2026, 7, 1, 2, 0),
+        times[3],
+    ]
     assert span(journal, "p") == (times[0], times[3])
     assert span(journal, "other") is None
 
 
 def test_any_text_is_kept(journal: sa.Engine, tmp_path: Path) -> None:
     """NUL, which PostgreSQL takes in no text, and half a surrogate pair, which is no character, are replaced."""
-    lines = [line(n, inputs=text, entity=text, decision=text, warnings=text, model=text) for n, text in enumerate(NASTY)]
-    assert keep(journal, tmp_path / "spool", lines, [reject(9, reason=NASTY[2], inputs=NASTY[3])]) == "journal"
+    lines = [
+        line(n, inputs=text, entity=text, decision=text, warnings=text, model=text)
+        for n, text in enumerate(NASTY)
+    ]
+    assert (
+        keep(journal, tmp_path / "spool", lines, [reject(9, reason=NASTY[2], inputs=NASTY[3])])
+        == "journal"
+    )
     found = read_predictions(journal, "p")
     expected = [text.replace("\0", "\ufffd").replace("\ud83d", "\ufffd") for text in NASTY]
     for column in ("inputs", "entity", "decision", "warnings", "model"):
         assert found[column].tolist() == expected
-    assert read_rejects(journal, "p").loc[0, ["reason", "inputs"]].tolist() == [expected[2], expected[3]]
-    told = journal_labels.add_labels(journal, "p", [{"entity": text, "label": 1} for text in NASTY[:5]], source="file",
-                                     who=NASTY[2], now=T0 + timedelta(days=1))
+    assert read_rejects(journal, "p").loc[0, ["reason", "inputs"]].tolist() == [
+        expected[2],
+        expected[3],
+    ]
+    told = journal_labels.add_labels(
+        journal,
+        "p",
+        [{"entity": text, "label": 1} for text in NASTY[:5]],
+        source="file",
+        who=NASTY[2],
+        now=T0 + timedelta(days=1),
+    )
     assert told["accepted"] == 5
 
 
-def test_long_texts_are_kept_and_cut_ones_stay_different(journal: sa.Engine, tmp_path: Path) -> None:
+def test_long_texts_are_kept_and_cut_ones_stay_different(
+    journal: sa.Engine, tmp_path: Path
+) -> None:
     """PostgreSQL refuses a text that is longer than its column; SQLite does not look."""
-    lines = [line(n, inputs="é" * 2_000_000, entity="e" * 600 + str(n), decision="d" * 300, id=f"{n}" + "i" * 40) for n in range(2)]
+    lines = [
+        line(
+            n,
+            inputs="é" * 2_000_000,
+            entity="e" * 600 + str(n),
+            decision="d" * 300,
+            id=f"{n}" + "i" * 40,
+        )
+        for n in range(2)
+    ]
     assert keep(journal, tmp_path / "spool", lines) == "journal"
     found = read_predictions(journal, "p")
     assert found["inputs"].str.len().tolist() == [2_000_000] * 2
-    assert (found["id"].nunique(), found["entity"].nunique(), found["entity"].str.len().max()) == (2, 2, 500)
-    told = journal_labels.add_labels(journal, "p", [{"entity": lines[1]["entity"], "label": 1}, {"prediction_id": lines[0]["id"],
-                                     "label": 0}, {"prediction_id": "0" + "i" * 39, "label": 0}], source="api", who="w" * 999,
-                                     now=T0 + timedelta(days=1))
+    assert (found["id"].nunique(), found["entity"].nunique(), found["entity"].str.len().max()) == (
+        2,
+        2,
+        500,
+    )
+    told = journal_labels.add_labels(
+        journal,
+        "p",
+        [
+            {"entity": lines[1]["entity"], "label": 1},
+            {"prediction_id": lines[0]["id"], "label": 0},
+            {"prediction_id": "0" + "i" * 39, "label": 0},
+        ],
+        source="api",
+        who="w" * 999,
+        now=T0 + timedelta(days=1),
+    )
     assert (told["accepted"], told["unknown"]) == (2, 1)
     assert read_predictions(journal, "p")["label"].tolist() == [0, 1]
 
@@ -300,35 +422,68 @@ def test_long_texts_are_kept_and_cut_ones_stay_different(journal: sa.Engine, tmp
 def test_reading_takes_the_newest_label_of_a_half_open_time(journal: sa.Engine) -> None:
     write(journal, [line(n) for n in range(5)] + [line(9, problem="other")])
     for day, label in ((1, 0), (2, 1)):
-        journal_labels.add_labels(journal, "p", [{"prediction_id": line(2)["id"], "label": label}], source="api", who="ann",
-                                  now=T0 + timedelta(days=day))
+        journal_labels.add_labels(
+            journal,
+            "p",
+            [{"prediction_id": line(2)["id"], "label": label}],
+            source="api",
+            who="ann",
+            now=T0 + timedelta(days=day),
+        )
     found = read_predictions(journal, "p", T0 + timedelta(seconds=1), T0 + timedelta(seconds=4))
     assert found["id"].tolist() == [line(n)["id"] for n in (1, 2, 3)]
     assert found["label"].fillna(-1).tolist() == [-1, 1, -1]
     assert found["labelled_at"].tolist()[1] == T0 + timedelta(days=2)
     assert found.columns.tolist() == [*PREDICTIONS.c.keys(), "label", "labelled_at"]
-    assert read_predictions(journal, "p", columns=("id", "at")).columns.tolist() == ["id", "at", "label", "labelled_at"]
-    for none in (read_predictions(journal, "none"), read_predictions(journal, "p", until=T0 + timedelta(seconds=1))):
-        assert none.dtypes[["at", "label", "labelled_at"]].tolist() == ["datetime64[us]", "float64", "datetime64[us]"]
+    assert read_predictions(journal, "p", columns=("id", "at")).columns.tolist() == [
+        "id",
+        "at",
+        "label",
+        "labelled_at",
+    ]
+    for none in (
+        read_predictions(journal, "none"),
+        read_predictions(journal, "p", until=T0 + timedelta(seconds=1)),
+    ):
+        assert none.dtypes[["at", "label", "labelled_at"]].tolist() == [
+            "datetime64[us]",
+            "float64",
+            "datetime64[us]",
+        ]
     write(journal, [], [reject(n) for n in range(4)])
-    assert len(read_rejects(journal, "p", T0 + timedelta(seconds=1), T0 + timedelta(seconds=3))) == 2
+    assert (
+        len(read_rejects(journal, "p", T0 + timedelta(seconds=1), T0 + timedelta(seconds=3))) == 2
+    )
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_lines_and_fifty_thousand_labels(journal: sa.Engine) -> None:
-    rows = 100_000 if journal.dialect.name == "sqlite" else 20_000  # the bounds are seconds, and this server is a test's
-    lines = [line(n, entity=f'["{n % (rows * 6 // 10)}"]', inputs='{"city":"Zürich","age":41}' * 8) for n in range(rows)]
-    labels = [{"prediction_id": x["id"], "label": 1} if n % 2 else {"entity": x["entity"], "label": 0}
-              for n, x in enumerate(lines[:rows // 2])]
+    rows = (
+        100_000 if journal.dialect.name == "sqlite" else 20_000
+    )  # the bounds are seconds, and this server is a test's
+    lines = [
+        line(n, entity=f'["{n % (rows * 6 // 10)}"]', inputs='{"city":"Zürich","age":41}' * 8)
+        for n in range(rows)
+    ]
+    labels = [
+        {"prediction_id": x["id"], "label": 1} if n % 2 else {"entity": x["entity"], "label": 0}
+        for n, x in enumerate(lines[: rows // 2])
+    ]
     marks = [time.perf_counter()]
     write(journal, lines)
     marks.append(time.perf_counter())
-    told = journal_labels.add_labels(journal, "p", labels, source="file", who="ann", now=T0 + timedelta(days=2))
+    told = journal_labels.add_labels(
+        journal, "p", labels, source="file", who="ann", now=T0 + timedelta(days=2)
+    )
     marks.append(time.perf_counter())
     found = read_predictions(journal, "p")
     marks.append(time.perf_counter())
     seconds = np.diff(marks)
-    assert (told["accepted"], len(found), int(found["label"].notna().sum())) == (rows // 2, rows, rows // 2)
+    assert (told["accepted"], len(found), int(found["label"].notna().sum())) == (
+        rows // 2,
+        rows,
+        rows // 2,
+    )
     assert seconds[0] < 15
     assert seconds[1] < 20
     assert seconds[2] < 15
@@ -337,20 +492,50 @@ def test_a_hundred_thousand_lines_and_fifty_thousand_labels(journal: sa.Engine) 
 def test_retention_forgets_what_is_old_of_one_problem(journal: sa.Engine) -> None:
     old, new = T0 - timedelta(days=31), T0 - timedelta(days=29)
     for problem, first in (("p", 0), ("other", 10)):
-        write(journal, [line(first, problem=problem, at=old), line(first + 1, problem=problem, at=new)],
-              [reject(first + 2, problem=problem, at=old), reject(first + 3, problem=problem, at=new)])
+        write(
+            journal,
+            [line(first, problem=problem, at=old), line(first + 1, problem=problem, at=new)],
+            [
+                reject(first + 2, problem=problem, at=old),
+                reject(first + 3, problem=problem, at=new),
+            ],
+        )
         for at, unknown in ((old, "gone"), (new, "to come")):
-            labels = [{"prediction_id": x, "label": 1} for x in (line(first)["id"], line(first + 1)["id"], unknown)]
-            journal_labels.add_labels(journal, problem, [*labels, {"entity": unknown, "label": 1}], source="api", who="ann", now=at)
-    untouched = ids(journal, "other"), journal_labels.counts(journal, "other"), len(read_rejects(journal, "other"))
+            labels = [
+                {"prediction_id": x, "label": 1}
+                for x in (line(first)["id"], line(first + 1)["id"], unknown)
+            ]
+            journal_labels.add_labels(
+                journal,
+                problem,
+                [*labels, {"entity": unknown, "label": 1}],
+                source="api",
+                who="ann",
+                now=at,
+            )
+    untouched = (
+        ids(journal, "other"),
+        journal_labels.counts(journal, "other"),
+        len(read_rejects(journal, "other")),
+    )
     assert purge(journal, "p", None, T0) == {}
     assert len(ids(journal)) == 2
     assert purge(journal, "p", 30, T0) == {"labels": 4, "predictions": 1, "rejects": 1}
     assert ids(journal) == [line(1)["id"]]
     assert read_rejects(journal, "p")["id"].tolist() == [line(3)["id"]]
-    assert journal_labels.counts(journal, "p") == {"accepted": 1, "corrected": 0, "duplicate": 1, "unknown": 2, "late": 0}
+    assert journal_labels.counts(journal, "p") == {
+        "accepted": 1,
+        "corrected": 0,
+        "duplicate": 1,
+        "unknown": 2,
+        "late": 0,
+    }
     assert purge(journal, "p", 30, T0) == {"labels": 0, "predictions": 0, "rejects": 0}
-    assert untouched == (ids(journal, "other"), journal_labels.counts(journal, "other"), len(read_rejects(journal, "other")))
+    assert untouched == (
+        ids(journal, "other"),
+        journal_labels.counts(journal, "other"),
+        len(read_rejects(journal, "other")),
+    )
 
 
 # The writer and its spool
@@ -360,7 +545,10 @@ def test_eight_threads_submit(journal: sa.Engine, tmp_path: Path) -> None:
     writer, futures = Writer(journal, tmp_path / "spool"), []
 
     def work(first: int) -> None:
-        futures.extend(writer.submit([line(first + n)], [reject(first + n)] if n % 10 == 0 else ()) for n in range(200))
+        futures.extend(
+            writer.submit([line(first + n)], [reject(first + n)] if n % 10 == 0 else ())
+            for n in range(200)
+        )
 
     threads = [threading.Thread(target=work, args=(1000 * k,)) for k in range(8)]
     for thread in threads:
@@ -391,8 +579,9 @@ def test_a_caller_who_gave_up_does_not_stop_the_writer(hasty: sa.Engine, tmp_pat
 
 
 def test_what_a_locked_journal_did_not_take_gets_there_without_further_requests(
-        hasty: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lib.journal_writer.RETRY_SECONDS", 0.1)
+    hasty: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fivefold.journal.writer.RETRY_SECONDS", 0.1)
     spool = tmp_path / "spool"
     writer = Writer(hasty, spool)
     lines = [line(n, inputs=text) for n, text in enumerate(NASTY)]
@@ -412,7 +601,9 @@ def test_what_a_locked_journal_did_not_take_gets_there_without_further_requests(
     assert len(read_rejects(hasty, "p")) == 1
 
 
-def test_a_crash_between_journal_and_spool_doubles_nothing(hasty: sa.Engine, tmp_path: Path) -> None:
+def test_a_crash_between_journal_and_spool_doubles_nothing(
+    hasty: sa.Engine, tmp_path: Path
+) -> None:
     with locked(hasty):
         assert keep(hasty, tmp_path, [line(1), line(2)]) == "spool"
     held = next(tmp_path.glob("*.jsonl"))
@@ -436,11 +627,14 @@ def test_processes_that_empty_one_spool_at_once(hasty: sa.Engine, tmp_path: Path
 
 
 def test_lines_that_no_journal_takes_are_put_aside_and_block_nothing(
-        journal: sa.Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal: sa.Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert keep(journal, tmp_path, [line(1), line(2, model=None), line(3)]) == "spool"
     poison = next(tmp_path.glob("*.jsonl"))
     first = tmp_path / "0-first.jsonl"
-    first.write_bytes(b'{"half a li\n\xff\xfe\n[1,2,3]\n["labels",{}]\n["predictions",{"at":"soon"}]\n["predictions",[]]\n')
+    first.write_bytes(
+        b'{"half a li\n\xff\xfe\n[1,2,3]\n["labels",{}]\n["predictions",{"at":"soon"}]\n["predictions",[]]\n'
+    )
     (tmp_path / "1-odd.jsonl").mkdir()
     assert empty(journal, tmp_path) == 2
     assert ids(journal) == [line(1)["id"], line(3)["id"]]
@@ -464,7 +658,13 @@ def test_neither_journal_nor_spool(hasty: sa.Engine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for spool in (tmp_path / "file", tmp_path / "file" / "spool"):
         writer = Writer(hasty, spool)
-        with locked(hasty), pytest.raises(NotKept, match=r"neither the journal \(.*(lock|locked).*\) nor the spool \(.*\) takes lines"):
+        with (
+            locked(hasty),
+            pytest.raises(
+                NotKept,
+                match=r"neither the journal \(.*(lock|locked).*\) nor the spool \(.*\) takes lines",
+            ),
+        ):
             writer.submit([line(1)]).result(5)
         assert writer.submit([line(2)]).result(5) == "journal"
         writer.close()
@@ -502,9 +702,9 @@ def test_a_folder_that_cannot_be_written_any_more(open_folder: Path, tmp_path: P
 KILLED = """
 import sys
 from pathlib import Path
-from lib import journal
-from lib.journal_writer import Writer
-from tests.test_journal import line
+from fivefold.journal import database as journal
+from fivefold.journal.writer import Writer
+from tests.journal.test_database import line
 journal.BUSY_SECONDS = 0.1
 writer = Writer(journal.open_journal(sys.argv[1]), Path(sys.argv[2]))
 for n in range(0, 10_000_000, 5):
@@ -514,9 +714,13 @@ for n in range(0, 10_000_000, 5):
 """
 
 
-def test_what_was_acknowledged_survives_a_killed_process(hasty: sa.Engine, url: str, tmp_path: Path) -> None:
+def test_what_was_acknowledged_survives_a_killed_process(
+    hasty: sa.Engine, url: str, tmp_path: Path
+) -> None:
     spool = tmp_path / "spool"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, url, str(spool)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, url, str(spool)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     told: list[str] = []
     reading = threading.Thread(target=lambda: told.extend(process.stdout))
     reading.start()

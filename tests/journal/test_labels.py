@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from lib import journal_labels
-from lib import journal_promotions as promotions
-from lib.journal import as_json, open_journal, read_predictions, write
-from lib.journal_labels import add_labels, counts, settle
-from lib.journal_promotions import (
+from fivefold.journal import labels as journal_labels
+from fivefold.journal import promotions
+from fivefold.journal.database import as_json, open_journal, read_predictions, write
+from fivefold.journal.labels import add_labels, counts, settle
+from fivefold.journal.promotions import (
     DECLINED,
     KEPT,
     OVERTAKEN,
@@ -30,10 +30,10 @@ from lib.journal_promotions import (
     record,
     waiting,
 )
-from lib.journal_tables import LABELS
-from lib.records import CUT, entity_of, journaled, pseudonym, records
-from tests import test_journal as base
-from tests.models import bundle_of
+from fivefold.journal.tables import LABELS
+from fivefold.serving.journal_rows import CUT, entity_of, journaled, pseudonym, records
+from tests.journal import test_database as base
+from tests.support.models import bundle_of
 
 server, url, journal = base.server, base.url, base.journal
 T0, line = base.T0, base.line
@@ -43,7 +43,12 @@ def seconds(n: float) -> datetime:
     return T0 + timedelta(seconds=n)
 
 
-def give(engine: sa.Engine, *labels: dict[str, Any], problem: str = "p", now: datetime = T0 + timedelta(days=1)) -> dict[str, int]:
+def give(
+    engine: sa.Engine,
+    *labels: dict[str, Any],
+    problem: str = "p",
+    now: datetime = T0 + timedelta(days=1),
+) -> dict[str, int]:
     """The outcomes that were told, without those of which there were none."""
     told = add_labels(engine, problem, labels, source="api", who="ann", now=now)
     return {name: n for name, n in told.items() if n}
@@ -56,7 +61,10 @@ def of(n: int, label: int) -> dict[str, Any]:
 def truth(engine: sa.Engine, problem: str = "p") -> dict[int, int]:
     """{number of the prediction: the label that counts}."""
     found = read_predictions(engine, problem).dropna(subset="label")
-    return {int(number[-6:], 16): int(label) for number, label in zip(found["id"], found["label"], strict=True)}
+    return {
+        int(number[-6:], 16): int(label)
+        for number, label in zip(found["id"], found["label"], strict=True)
+    }
 
 
 # Labels
@@ -69,16 +77,27 @@ def test_outcomes_of_labels_by_id(journal: sa.Engine) -> None:
     assert give(journal, of(2, 1)) == {"duplicate": 1}
     assert give(journal) == {}
     assert truth(journal) == {1: 1, 2: 1}
-    assert counts(journal, "p") == {"accepted": 2, "corrected": 1, "duplicate": 2, "unknown": 1, "late": 0}
+    assert counts(journal, "p") == {
+        "accepted": 2,
+        "corrected": 1,
+        "duplicate": 2,
+        "unknown": 1,
+        "late": 0,
+    }
 
 
-def test_the_order_within_a_call_is_the_order_of_time(journal: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_within_a_call_is_the_order_of_time(
+    journal: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(journal, [line(n) for n in range(4)])
     several = [of(1, 1), of(2, 0), {"entity": '["1"]', "label": 0}, of(1, 0), of(2, 1), of(1, 1)]
     assert give(journal, *several) == {"accepted": 2, "corrected": 3, "duplicate": 1}
     assert truth(journal) == {1: 1, 2: 1}
     monkeypatch.setattr(journal_labels, "LOT", 2)  # lots are judged one after the other
-    assert give(journal, *[{**x, "label": 1 - x["label"]} for x in several]) == {"corrected": 4, "duplicate": 2}
+    assert give(journal, *[{**x, "label": 1 - x["label"]} for x in several]) == {
+        "corrected": 4,
+        "duplicate": 2,
+    }
     assert truth(journal) == {1: 0, 2: 0}
 
 
@@ -87,30 +106,51 @@ def test_a_label_by_entity_belongs_to_the_newest_prediction_then(journal: sa.Eng
     by = {"entity": '["41"]'}
     assert give(journal, {**by, "label": 1, "observed_at": seconds(29.9)}) == {"accepted": 1}
     assert truth(journal) == {20: 1}
-    assert give(journal, {**by, "label": 0, "observed_at": seconds(9)}, {"entity": '["42"]', "label": 1}) == {"unknown": 2}
-    assert give(journal, {**by, "label": 1, "observed_at": seconds(10).replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=9)))},
-                {**by, "label": 0, "observed_at": pd.NaT}) == {"accepted": 2}
+    assert give(
+        journal, {**by, "label": 0, "observed_at": seconds(9)}, {"entity": '["42"]', "label": 1}
+    ) == {"unknown": 2}
+    assert give(
+        journal,
+        {
+            **by,
+            "label": 1,
+            "observed_at": seconds(10).replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=9))),
+        },
+        {**by, "label": 0, "observed_at": pd.NaT},
+    ) == {"accepted": 2}
     assert truth(journal) == {10: 1, 20: 1, 30: 0}
-    assert give(journal, {**by, "label": 1}, now=seconds(25)) == {"duplicate": 1}  # of 20, the newest then
+    assert give(journal, {**by, "label": 1}, now=seconds(25)) == {
+        "duplicate": 1
+    }  # of 20, the newest then
 
 
 def test_labels_that_come_before_their_prediction(journal: sa.Engine) -> None:
     """A prediction may wait in the spool while its label is already here."""
-    assert give(journal, of(1, 0), {"entity": '["2"]', "label": 1, "observed_at": seconds(5)}, of(1, 1)) == {"unknown": 3}
+    assert give(
+        journal, of(1, 0), {"entity": '["2"]', "label": 1, "observed_at": seconds(5)}, of(1, 1)
+    ) == {"unknown": 3}
     assert settle(journal, "p") == 0
     write(journal, [line(1), line(2), line(3, problem="other")])
     assert settle(journal, "other") == 0
     assert settle(journal, "p") == 2
     assert truth(journal) == {1: 1, 2: 1}
     assert settle(journal, "p") == 0
-    assert counts(journal, "p") == {"accepted": 2, "corrected": 1, "duplicate": 0, "unknown": 0, "late": 0}
+    assert counts(journal, "p") == {
+        "accepted": 2,
+        "corrected": 1,
+        "duplicate": 0,
+        "unknown": 0,
+        "late": 0,
+    }
     give(journal, of(4, 1))
     write(journal, [line(4)])
     assert give(journal, of(4, 0)) == {"corrected": 1}  # what waited was settled first
     assert truth(journal)[4] == 0
 
 
-def test_a_label_does_not_belong_to_a_prediction_made_after_it_was_given(journal: sa.Engine) -> None:
+def test_a_label_does_not_belong_to_a_prediction_made_after_it_was_given(
+    journal: sa.Engine,
+) -> None:
     assert give(journal, {"entity": '["7"]', "label": 1}, now=seconds(5)) == {"unknown": 1}
     write(journal, [line(7)])
     assert settle(journal, "p", now=seconds(1000)) == 0
@@ -121,7 +161,10 @@ def test_late_labels_count_and_a_label_that_waited_is_not_late(journal: sa.Engin
     write(journal, [line(1), line(2)])
     give(journal, of(3, 1), now=T0 + timedelta(days=2))
     assert give(journal, of(1, 1), of(2, 1), of(9, 1), now=seconds(1.5) + timedelta(days=180)) == {
-        "accepted": 2, "unknown": 1, "late": 1}
+        "accepted": 2,
+        "unknown": 1,
+        "late": 1,
+    }
     assert truth(journal) == {1: 1, 2: 1}
     write(journal, [line(3)])
     assert settle(journal, "p", now=T0 + timedelta(days=400)) == 1
@@ -144,7 +187,10 @@ def test_a_label_that_is_none_is_refused_with_all_others(tmp_path: Any, wrong: A
     with pytest.raises(ValueError, match=f"expected a label of 0 or 1, found {wrong!r}"):
         give(journal, of(1, 1), {**of(1, 1), "label": wrong})
     assert sum(counts(journal, "p").values()) == 0
-    assert give(journal, {**of(1, 1), "label": np.int64(1)}, {**of(1, 0), "label": True}) == {"accepted": 1, "duplicate": 1}
+    assert give(journal, {**of(1, 1), "label": np.int64(1)}, {**of(1, 0), "label": True}) == {
+        "accepted": 1,
+        "duplicate": 1,
+    }
 
 
 def test_processes_that_label_at_once_agree(journal: sa.Engine, url: str) -> None:
@@ -155,46 +201,105 @@ def test_processes_that_label_at_once_agree(journal: sa.Engine, url: str) -> Non
 
 
 def test_thousands_of_waiting_labels_are_settled_in_little_time(journal: sa.Engine) -> None:
-    give(journal, *[of(n, n % 2) for n in range(6000)], *[{"entity": f'["{n}"]', "label": 1} for n in range(6000, 9000)])
+    give(
+        journal,
+        *[of(n, n % 2) for n in range(6000)],
+        *[{"entity": f'["{n}"]', "label": 1} for n in range(6000, 9000)],
+    )
     write(journal, [line(n) for n in range(9000)])
     began = base.time.perf_counter()
     assert settle(journal, "p") == 9000
     assert base.time.perf_counter() - began < 10
     with journal.connect() as connection:
-        assert connection.execute(sa.select(sa.func.count(LABELS.c.prediction_id.distinct()))).scalar() == 9000
+        assert (
+            connection.execute(sa.select(sa.func.count(LABELS.c.prediction_id.distinct()))).scalar()
+            == 9000
+        )
 
 
 # Promotions
 
 
-def promote(engine: sa.Engine, model: str, action: str = PROMOTED, threshold: float = 0.5, replaces: int | None = None,
-            problem: str = "p", **numbers: Any) -> dict[str, Any]:
+def promote(
+    engine: sa.Engine,
+    model: str,
+    action: str = PROMOTED,
+    threshold: float = 0.5,
+    replaces: int | None = None,
+    problem: str = "p",
+    **numbers: Any,
+) -> dict[str, Any]:
     """A line that replaces the one in force, where its action replaces any."""
     if replaces is None and action in promotions.EFFECTIVE:
         replaces = (champion(engine, problem) or {"seq": 0})["seq"]
-    return record(engine, problem, action, model=model, sha256=model * 64, threshold=threshold, who="ann", why="better.",
-                  numbers=numbers, replaces=replaces)
+    return record(
+        engine,
+        problem,
+        action,
+        model=model,
+        sha256=model * 64,
+        threshold=threshold,
+        who="ann",
+        why="better.",
+        numbers=numbers,
+        replaces=replaces,
+    )
 
 
 def test_lines_are_added_and_never_changed(journal: sa.Engine) -> None:
-    assert (champion(journal, "p"), newest_problem(journal), history(journal, "p"), waiting(journal, "p")) == (None, None, [], None)
-    first = promote(journal, "A", auc=np.float64(0.75), rows=np.int64(3), share=np.float32(0.5), gap=float("nan"))
+    assert (
+        champion(journal, "p"),
+        newest_problem(journal),
+        history(journal, "p"),
+        waiting(journal, "p"),
+    ) == (None, None, [], None)
+    first = promote(
+        journal,
+        "A",
+        auc=np.float64(0.75),
+        rows=np.int64(3),
+        share=np.float32(0.5),
+        gap=float("nan"),
+    )
     assert {**champion(journal, "p"), "numbers": {}} == {**first, "numbers": {}}
-    assert {k: v for k, v in first["numbers"].items() if k != "gap"} == {"auc": 0.75, "rows": 3, "share": 0.5}
+    assert {k: v for k, v in first["numbers"].items() if k != "gap"} == {
+        "auc": 0.75,
+        "rows": 3,
+        "share": 0.5,
+    }
     promote(journal, "B", KEPT)
     second = promote(journal, "A", THRESHOLD, 0.7)
     promote(journal, "C", problem="other")
     assert [(x["model"], x["action"], x["replaces"]) for x in history(journal, "p")] == [
-        ("A", THRESHOLD, first["seq"]), ("B", KEPT, None), ("A", PROMOTED, 0)]
+        ("A", THRESHOLD, first["seq"]),
+        ("B", KEPT, None),
+        ("A", PROMOTED, 0),
+    ]
     assert newest_problem(journal) == "other"
     assert champion(journal, "p") == second
 
 
-@pytest.mark.parametrize(("action", "replaces"), [(PROMOTED, None), (ROLLED_BACK, None), (THRESHOLD, None), (KEPT, 0), ("deleted", None)])
+@pytest.mark.parametrize(
+    ("action", "replaces"),
+    [(PROMOTED, None), (ROLLED_BACK, None), (THRESHOLD, None), (KEPT, 0), ("deleted", None)],
+)
 def test_lines_that_make_no_sense(tmp_path: Any, action: str, replaces: int | None) -> None:
     journal = open_journal(f"sqlite:///{tmp_path}/j.db")
-    with pytest.raises(ValueError, match=f"expected an effective action with replaces or another without, found '{action}', {replaces}"):
-        record(journal, "p", action, model="A", sha256="", threshold=0.5, who="", why="", replaces=replaces)
+    with pytest.raises(
+        ValueError,
+        match=f"expected an effective action with replaces or another without, found '{action}', {replaces}",
+    ):
+        record(
+            journal,
+            "p",
+            action,
+            model="A",
+            sha256="",
+            threshold=0.5,
+            who="",
+            why="",
+            replaces=replaces,
+        )
     assert history(journal, "p") == []
 
 
@@ -204,7 +309,9 @@ def test_a_decision_about_another_state_changes_nothing(journal: sa.Engine) -> N
     for replaces in (0, 999, -1, *(x["seq"] for x in stray)):
         told = promote(journal, "B", replaces=replaces)
         assert (told["action"], told["replaces"]) == (OVERTAKEN, None)
-        assert told["why"].endswith("better. Nothing was changed: what is served was replaced while this was judged.")
+        assert told["why"].endswith(
+            "better. Nothing was changed: what is served was replaced while this was judged."
+        )
     assert champion(journal, "p") == first
     assert promote(journal, "B", replaces=first["seq"])["action"] == PROMOTED
     assert promote(journal, "C", replaces=first["seq"])["action"] == OVERTAKEN
@@ -213,7 +320,9 @@ def test_a_decision_about_another_state_changes_nothing(journal: sa.Engine) -> N
 def test_of_several_at_once_one_takes_effect(journal: sa.Engine, url: str) -> None:
     for _ in range(3):
         held = (champion(journal, "p") or {"seq": 0})["seq"]
-        told = base.at_once(5, lambda n, held=held: promote(open_journal(url), "ABCDE"[n], replaces=held))
+        told = base.at_once(
+            5, lambda n, held=held: promote(open_journal(url), "ABCDE"[n], replaces=held)
+        )
         assert sorted(x["action"] for x in told) == [OVERTAKEN] * 4 + [PROMOTED]
         won = next(x for x in told if x["action"] == PROMOTED)
         assert champion(journal, "p") == won
@@ -221,18 +330,33 @@ def test_of_several_at_once_one_takes_effect(journal: sa.Engine, url: str) -> No
     assert len(history(journal, "p")) == 15
 
 
-@pytest.mark.parametrize("story", [
-    "A | None", "A B C | B A None", "A A:.7 | A None", "A A:.7 A:.9 B | A:.9 A:.7 A None", "A B < C | A None", "A B C < D | B A None",
-    "A B B | A None", "A B A | B A None", "A B < A | None", "A B < A:.6 < B | A None", "A B C < < D E < | A None",
-])
+@pytest.mark.parametrize(
+    "story",
+    [
+        "A | None",
+        "A B C | B A None",
+        "A A:.7 | A None",
+        "A A:.7 A:.9 B | A:.9 A:.7 A None",
+        "A B < C | A None",
+        "A B C < D | B A None",
+        "A B B | A None",
+        "A B A | B A None",
+        "A B < A | None",
+        "A B < A:.6 < B | A None",
+        "A B C < < D E < | A None",
+    ],
+)
 def test_rolling_back_again_and_again(journal: sa.Engine, story: str) -> None:
     """Letters are promoted (with a threshold: set), "<" undoes; after "|" comes what undoing leads to, one after the other."""
+
     def undo() -> str:
         back = before(journal, "p", champion(journal, "p"))
         if back is None:
             return "None"
         promote(journal, back["model"], ROLLED_BACK, back["threshold"], returns_to=back["seq"])
-        return back["model"] + (f":{back['threshold']:g}".replace("0.", ".") if back["threshold"] != 0.5 else "")
+        return back["model"] + (
+            f":{back['threshold']:g}".replace("0.", ".") if back["threshold"] != 0.5 else ""
+        )
 
     steps, _, expected = story.partition(" | ")
     for step in steps.split():
@@ -267,13 +391,29 @@ def test_what_waits_for_a_person(journal: sa.Engine) -> None:
 SCOPE = {"id_columns": ["customer", "shop"], "pseudonymised_columns": ["customer"]}
 
 
-@pytest.mark.parametrize(("cells", "expected"), [
-    ((41, "a"), '["41","a"]'), ((41.0, " a "), '["41","a"]'), (("41", "a"), '["41","a"]'), ((np.int64(41), "a"), '["41","a"]'),
-    ((np.float32(41), "a"), '["41","a"]'), ((True, "a"), '["True","a"]'), ((2**70, 1e20), f'["{2**70}","{10**20}"]'),
-    ((41.5, "é\""), '["41.5","é\\""]'), ((0, 0.0), '["0","0"]'), ((pd.Timestamp("2026-01-01"), "a"), '["2026-01-01T00:00:00","a"]'),
-    ((None, "a"), None), ((float("nan"), "a"), None), ((np.float32("nan"), "a"), None), ((pd.NA, "a"), None), ((pd.NaT, "a"), None),
-    ((41, ""), None), ((41, "  "), None), ((float("inf"), "a"), None),
-])
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ((41, "a"), '["41","a"]'),
+        ((41.0, " a "), '["41","a"]'),
+        (("41", "a"), '["41","a"]'),
+        ((np.int64(41), "a"), '["41","a"]'),
+        ((np.float32(41), "a"), '["41","a"]'),
+        ((True, "a"), '["True","a"]'),
+        ((2**70, 1e20), f'["{2**70}","{10**20}"]'),
+        ((41.5, 'é"'), '["41.5","é\\""]'),
+        ((0, 0.0), '["0","0"]'),
+        ((pd.Timestamp("2026-01-01"), "a"), '["2026-01-01T00:00:00","a"]'),
+        ((None, "a"), None),
+        ((float("nan"), "a"), None),
+        ((np.float32("nan"), "a"), None),
+        ((pd.NA, "a"), None),
+        ((pd.NaT, "a"), None),
+        ((41, ""), None),
+        ((41, "  "), None),
+        ((float("inf"), "a"), None),
+    ],
+)
 def test_entities(cells: tuple[Any, ...], expected: str | None) -> None:
     row = dict(zip(SCOPE["id_columns"], cells, strict=True))
     assert entity_of(row, {"id_columns": SCOPE["id_columns"]}, b"k") == expected
@@ -281,42 +421,93 @@ def test_entities(cells: tuple[Any, ...], expected: str | None) -> None:
     if expected is None:
         assert hidden is None
     else:
-        assert json.loads(hidden) == [pseudonym(json.loads(expected)[0], b"k"), json.loads(expected)[1]]
+        assert json.loads(hidden) == [
+            pseudonym(json.loads(expected)[0], b"k"),
+            json.loads(expected)[1],
+        ]
     assert entity_of(row, {}, b"k") is None
     assert entity_of({"customer": 41}, SCOPE, b"k") is None
 
 
 def test_pseudonyms_are_stable_and_differ_by_key() -> None:
-    told = {journaled({"customer": value, "shop": "a"}, SCOPE, ["customer", "shop"], b"k") for value in (41, 41.0, "41", " 41 ")}
+    told = {
+        journaled({"customer": value, "shop": "a"}, SCOPE, ["customer", "shop"], b"k")
+        for value in (41, 41.0, "41", " 41 ")
+    }
     assert len(told) == 1
     inputs, entity = told.pop()
     name = pseudonym("41", b"k")
-    assert (json.loads(inputs), json.loads(entity)) == ({"customer": name, "shop": "a"}, [name, "a"])
+    assert (json.loads(inputs), json.loads(entity)) == (
+        {"customer": name, "shop": "a"},
+        [name, "a"],
+    )
     assert name != pseudonym("41", b"other") != pseudonym("42", b"other")
     assert pseudonym("half \ud83d", b"k")
     assert journaled({"customer": None}, SCOPE, ["customer"], b"k") == ('{"customer":null}', None)
 
 
 def test_cells_become_plain_json() -> None:
-    row = {"a": np.float32("nan"), "b": np.float32(0.5), "c": np.bool_(True), "d": float("-inf"), "e": pd.Timestamp("2026-01-01"),
-           "f": "a\x00\"é", "g": np.datetime64("2026-01-01"), "h": pd.NA, "i": 2**70, "unknown": 1}
+    row = {
+        "a": np.float32("nan"),
+        "b": np.float32(0.5),
+        "c": np.bool_(True),
+        "d": float("-inf"),
+        "e": pd.Timestamp("2026-01-01"),
+        "f": 'a\x00"é',
+        "g": np.datetime64("2026-01-01"),
+        "h": pd.NA,
+        "i": 2**70,
+        "unknown": 1,
+    }
     inputs, _ = journaled(row, {}, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "absent"], b"k")
     assert json.loads(inputs, parse_constant=pytest.fail) == {
-        "a": None, "b": 0.5, "c": True, "d": None, "e": "2026-01-01T00:00:00", "f": "a\x00\"é", "g": "2026-01-01", "h": None, "i": 2**70}
-    assert as_json({"n": np.int64(2), "at": datetime(2026, 1, 1)}) == '{"n":2,"at":"2026-01-01 00:00:00"}'
+        "a": None,
+        "b": 0.5,
+        "c": True,
+        "d": None,
+        "e": "2026-01-01T00:00:00",
+        "f": 'a\x00"é',
+        "g": "2026-01-01",
+        "h": None,
+        "i": 2**70,
+    }
+    assert (
+        as_json({"n": np.int64(2), "at": datetime(2026, 1, 1)})
+        == '{"n":2,"at":"2026-01-01 00:00:00"}'
+    )
 
 
 def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> None:
     """Neither inputs nor entity nor warnings nor reasons tell what the scope pseudonymises."""
     frame = pd.DataFrame({"age": [20.0, 30, 40, 50] * 5, "name": ["Ann", "Bo", "Cy", "Di"] * 5})
-    bundle = bundle_of(frame, lambda rows: rows["age"] / 100, 0.5, id_columns=("customer",), title="P",
-                       pseudonymised_columns=("customer", "name", "age"))
-    rows = [{"customer": 1, "age": 60, "name": "Eve; age: secret", "password": "x"}, {"customer": 2.0, "age": "s3cret" * 1000, "name": "Bo"},
-            {"customer": None, "age": 40.0, "name": "Bo"}]
+    bundle = bundle_of(
+        frame,
+        lambda rows: rows["age"] / 100,
+        0.5,
+        id_columns=("customer",),
+        title="P",
+        pseudonymised_columns=("customer", "name", "age"),
+    )
+    rows = [
+        {"customer": 1, "age": 60, "name": "Eve; age: secret", "password": "x"},
+        {"customer": 2.0, "age": "s3cret" * 1000, "name": "Bo"},
+        {"customer": None, "age": 40.0, "name": "Bo"},
+    ]
     scores = bundle.score(pd.DataFrame([{k: row[k] for k in ("age", "name")} for row in rows]))
     assert "Eve" in scores["warnings"][0]
     assert "s3cret" in scores["error"][1]
-    good, bad = records(bundle, "f" * 64, rows, scores, ["1", "2", "3"], source="api", at=T0, key=b"k", latency_ms=2.5, threshold=0.6)
+    good, bad = records(
+        bundle,
+        "f" * 64,
+        rows,
+        scores,
+        ["1", "2", "3"],
+        source="api",
+        at=T0,
+        key=b"k",
+        latency_ms=2.5,
+        threshold=0.6,
+    )
     write(journal, good, bad)
     found = read_predictions(journal, "p")
     assert found["decision"].tolist() == ["will leave", "will stay"]
@@ -330,6 +521,8 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     assert not any(secret in everything for secret in ("Eve", "Bo", "secret", "s3cret", "password"))
     plain = {**bundle.about["scope"], "pseudonymised_columns": ()}
     bundle.about["scope"] = plain
-    _, bad = records(bundle, "f" * 64, rows, scores, ["1", "2", "3"], source="batch", at=T0, key=b"k")
+    _, bad = records(
+        bundle, "f" * 64, rows, scores, ["1", "2", "3"], source="batch", at=T0, key=b"k"
+    )
     assert [len(x["inputs"]) for x in bad] == [CUT]
     assert "s3cret" in bad[0]["reason"]

@@ -28,26 +28,46 @@ from typing import Any
 
 import pytest
 
-from lib import alerts, journal, journal_alerts
-from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
-from tests.databases import postgresql
-from tests.running import ROOT
-from tests.servers import answering, free_port, silent
+from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
+from fivefold.journal import alerts as journal_alerts
+from fivefold.journal import database
+from fivefold.lifecycle import alerts
+from tests.support.databases import postgresql
+from tests.support.running import ROOT
+from tests.support.servers import answering, free_port, silent
 
 NOW = datetime(2026, 11, 23, 10, 0)
-AGE = Finding("input-drift", WARNING, "age", "PSI 0.31 < 0.4", "a PSI below 0.1", "look at the column")
+AGE = Finding(
+    "input-drift", WARNING, "age", "PSI 0.31 < 0.4", "a PSI below 0.1", "look at the column"
+)
 LATE = Finding("latency", ERROR, "requests", "median 900 ms", "at most 200 ms", "give it room")
-CODES = {"input-drift", "score-drift", "warnings-share", "rejects-share", "latency", "stale-model", "stale-data",
-         "performance-estimated", "performance-realised", "calibration-realised", "no-traffic", "label-coverage",
-         "model-unreadable"}
-MAIL = {"FIVEFOLD_ALERT_EMAIL_FROM": "fivefold@example.com",
-        "FIVEFOLD_ALERT_EMAIL_TO": "ada@example.com, bob@example.com"}
+CODES = {
+    "input-drift",
+    "score-drift",
+    "warnings-share",
+    "rejects-share",
+    "latency",
+    "stale-model",
+    "stale-data",
+    "performance-estimated",
+    "performance-realised",
+    "calibration-realised",
+    "no-traffic",
+    "label-coverage",
+    "model-unreadable",
+}
+MAIL = {
+    "FIVEFOLD_ALERT_EMAIL_FROM": "fivefold@example.com",
+    "FIVEFOLD_ALERT_EMAIL_TO": "ada@example.com, bob@example.com",
+}
 
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     """No settings of the machine that runs the tests."""
-    for name in [n for n in os.environ if n.startswith("FIVEFOLD_") or n.lower().endswith("_proxy")]:
+    for name in [
+        n for n in os.environ if n.startswith("FIVEFOLD_") or n.lower().endswith("_proxy")
+    ]:
         monkeypatch.delenv(name)
 
 
@@ -59,16 +79,21 @@ def hasty(monkeypatch):
 
 @pytest.fixture
 def engine(tmp_path):
-    opened = journal.open_journal(f"sqlite:///{tmp_path / 'journal.db'}")
+    opened = database.open_journal(f"sqlite:///{tmp_path / 'journal.db'}")
     yield opened
     opened.dispose()
 
 
 def drifted(*names: str) -> list[Finding]:
-    return [Finding("input-drift", WARNING, name, "PSI 0.3", "a PSI below 0.1", "look") for name in names]
+    return [
+        Finding("input-drift", WARNING, name, "PSI 0.3", "a PSI below 0.1", "look")
+        for name in names
+    ]
 
 
-def told(engine, environ: dict[str, str], findings=(AGE, LATE), now: datetime = NOW, **options: Any) -> dict[str, str]:
+def told(
+    engine, environ: dict[str, str], findings=(AGE, LATE), now: datetime = NOW, **options: Any
+) -> dict[str, str]:
     """What became of an alert by the channels of `environ`, the same in the answer and in the journal."""
     lines = alerts.send(engine, "churn", findings, alerts.channels(environ), now=now, **options)
     kept = {line["seq"]: line for line in journal_alerts.alerts(engine, "churn")}
@@ -79,15 +104,20 @@ def told(engine, environ: dict[str, str], findings=(AGE, LATE), now: datetime = 
 
 # ---- receivers -------------------------------------------------------------------------------------------------------
 
+
 @contextlib.contextmanager
-def hook(status: int = 200, location: str = "", words: str | None = None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def hook(
+    status: int = 200, location: str = "", words: str | None = None
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """(address, requests) of a receiver that reads a POST and answers `status`."""
     got: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append({"path": self.path, "type": self.headers["Content-Type"], "body": json.loads(body)})
+            got.append(
+                {"path": self.path, "type": self.headers["Content-Type"], "body": json.loads(body)}
+            )
             self.send_response(status, words)
             if location:
                 self.send_header("Location", location)
@@ -117,8 +147,15 @@ def serving(server: Any) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def post_office(*, refuse: tuple[str, ...] = (), password: str = "", tls: ssl.SSLContext | None = None,
-                starttls: bool = True, after_data: str = "", address: str = "127.0.0.1") -> Iterator[SimpleNamespace]:
+def post_office(
+    *,
+    refuse: tuple[str, ...] = (),
+    password: str = "",
+    tls: ssl.SSLContext | None = None,
+    starttls: bool = True,
+    after_data: str = "",
+    address: str = "127.0.0.1",
+) -> Iterator[SimpleNamespace]:
     """A mail server: `.mails` that it accepted, commands `.said`, TLS handshakes `.secure` (their number).
 
     `password` asks for a login; `tls` with `starttls` offers STARTTLS, without it speaks TLS from the start;
@@ -193,9 +230,30 @@ def certificate(tmp_path_factory) -> Path:
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl")
     path = tmp_path_factory.mktemp("certificate") / "both.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path,
-                    "-out", path.with_suffix(".crt")], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=127.0.0.1",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            path,
+            "-out",
+            path.with_suffix(".crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
     path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
     return path
 
@@ -208,9 +266,13 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 
 # ---- what is sent ----------------------------------------------------------------------------------------------------
 
+
 def test_twenty_columns_are_one_message_with_the_worst_first(engine):
     got: list[dict[str, Any]] = []
-    good = [Finding("latency", PASSED, "x", "1 ms"), Finding("label-coverage", NOT_APPLICABLE, "x", "no labels")]
+    good = [
+        Finding("latency", PASSED, "x", "1 ms"),
+        Finding("label-coverage", NOT_APPLICABLE, "x", "no labels"),
+    ]
     findings = [*drifted(*map(str, range(20))), *good, LATE, LATE]
     lines = alerts.send(engine, "churn", findings, {"list": got.append}, now=NOW)
     assert len(got) == 1
@@ -224,16 +286,31 @@ def test_twenty_columns_are_one_message_with_the_worst_first(engine):
 def test_the_text_says_what_was_found_what_was_expected_and_what_to_do(monkeypatch):
     text = journal_alerts.compose("churn", [LATE], NOW)["text"]
     assert text.splitlines() == [
-        "Fivefold, churn: 1 error", "", "1. error: latency [requests]", "   found: median 900 ms",
-        "   expected: at most 200 ms", "   to do: give it room", "   runbook: docs/runbook.md#latency"]
+        "Fivefold, churn: 1 error",
+        "",
+        "1. error: latency [requests]",
+        "   found: median 900 ms",
+        "   expected: at most 200 ms",
+        "   to do: give it room",
+        "   runbook: docs/runbook.md#latency",
+    ]
     monkeypatch.setenv("FIVEFOLD_RUNBOOK", "https://wiki.example.com/runbook")
-    found, = journal_alerts.compose("churn", [LATE], NOW)["findings"]
+    (found,) = journal_alerts.compose("churn", [LATE], NOW)["findings"]
     assert found["runbook"] == "https://wiki.example.com/runbook#latency"
 
 
 def test_nothing_worth_telling_sends_and_records_nothing(engine):
     got: list[dict[str, Any]] = []
-    assert alerts.send(engine, "churn", [Finding("latency", PASSED, "x", "1 ms")], {"list": got.append}, now=NOW) == []
+    assert (
+        alerts.send(
+            engine,
+            "churn",
+            [Finding("latency", PASSED, "x", "1 ms")],
+            {"list": got.append},
+            now=NOW,
+        )
+        == []
+    )
     assert alerts.send(engine, "churn", [LATE], {}, now=NOW) == []
     assert not got
     assert not journal_alerts.alerts(engine, "churn")
@@ -241,7 +318,10 @@ def test_nothing_worth_telling_sends_and_records_nothing(engine):
 
 # ---- the channels ----------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("findings", "level"), [([AGE], logging.WARNING), ([AGE, LATE], logging.ERROR)])
+
+@pytest.mark.parametrize(
+    ("findings", "level"), [([AGE], logging.WARNING), ([AGE, LATE], logging.ERROR)]
+)
 def test_the_log_is_always_on(engine, caplog, findings, level):
     assert told(engine, {}, findings) == {"log": "sent"}
     assert [(r.name, r.levelno) for r in caplog.records] == [("fivefold", level)]
@@ -251,7 +331,12 @@ def test_the_log_is_always_on(engine, caplog, findings, level):
 def test_the_file_gets_one_line_of_json_for_each_alert(engine, tmp_path):
     path = tmp_path / "alerts.jsonl"
     for hours in (0, 25):
-        assert told(engine, {"FIVEFOLD_ALERT_FILE": str(path)}, now=NOW + timedelta(hours=hours))["file"] == "sent"
+        assert (
+            told(engine, {"FIVEFOLD_ALERT_FILE": str(path)}, now=NOW + timedelta(hours=hours))[
+                "file"
+            ]
+            == "sent"
+        )
     first, second = map(json.loads, path.read_text().splitlines())
     assert [first["at"], second["at"]] == ["2026-11-23T10:00:00", "2026-11-24T11:00:00"]
     assert [f["code"] for f in first["findings"]] == ["latency", "input-drift"]
@@ -259,7 +344,10 @@ def test_the_file_gets_one_line_of_json_for_each_alert(engine, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_disk_is_a_failure_that_is_told_again(engine):
-    assert told(engine, {"FIVEFOLD_ALERT_FILE": "/dev/full"})["file"] == "failed: No space left on device"
+    assert (
+        told(engine, {"FIVEFOLD_ALERT_FILE": "/dev/full"})["file"]
+        == "failed: No space left on device"
+    )
     assert told(engine, {"FIVEFOLD_ALERT_FILE": "/dev/full"})["file"].startswith("failed")
 
 
@@ -277,8 +365,9 @@ def test_the_webhook_gets_json_that_chats_understand(engine, status):
 
 def test_a_webhook_that_answers_500_has_failed(engine, caplog):
     with answering(500, 200) as (url, asked):
-        assert told(engine, {"FIVEFOLD_ALERT_WEBHOOK": f"{url}/services/SECRETPATH"})["webhook"] == (
-            "failed: HTTP Error 500: Internal Server Error")
+        assert told(engine, {"FIVEFOLD_ALERT_WEBHOOK": f"{url}/services/SECRETPATH"})[
+            "webhook"
+        ] == ("failed: HTTP Error 500: Internal Server Error")
     assert asked == ["/services/SECRETPATH"]
     assert "alert by webhook: failed: HTTP Error 500" in caplog.text
     assert "SECRETPATH" not in caplog.text
@@ -287,10 +376,14 @@ def test_a_webhook_that_answers_500_has_failed(engine, caplog):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(engine, status):
     with hook() as (elsewhere, got), hook(status, elsewhere) as (url, _):
-        assert told(engine, {"FIVEFOLD_ALERT_WEBHOOK": url})["webhook"].startswith(f"failed: HTTP Error {status}")
+        assert told(engine, {"FIVEFOLD_ALERT_WEBHOOK": url})["webhook"].startswith(
+            f"failed: HTTP Error {status}"
+        )
         assert not got
     with hook(status, "file:///etc/hostname") as (url, _):
-        assert told(engine, {"FIVEFOLD_ALERT_WEBHOOK": url})["webhook"].startswith(f"failed: HTTP Error {status}")
+        assert told(engine, {"FIVEFOLD_ALERT_WEBHOOK": url})["webhook"].startswith(
+            f"failed: HTTP Error {status}"
+        )
 
 
 def test_receivers_that_say_nothing_or_nonsense_or_are_not_there_have_failed(engine, hasty):
@@ -303,7 +396,9 @@ def test_receivers_that_say_nothing_or_nonsense_or_are_not_there_have_failed(eng
     started = time.monotonic()
     with silent() as url:
         assert by_hook(url) == "failed: timed out"
-        assert by_mail(url.rpartition(":")[2]) == "failed: Connection unexpectedly closed: timed out"
+        assert (
+            by_mail(url.rpartition(":")[2]) == "failed: Connection unexpectedly closed: timed out"
+        )
     assert by_hook(f"http://127.0.0.1:{free_port()}/x") == "failed: Connection refused"
     assert by_mail(free_port()) == "failed: Connection refused"
     with post_office() as office:
@@ -325,21 +420,33 @@ def test_a_channel_that_never_ends_is_left_behind(engine, monkeypatch):
 
 def test_a_mail_arrives_with_everything_in_it(engine):
     with post_office() as office:
-        assert told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})["email"] == "sent"
-    (to, raw), = office.mails
+        assert (
+            told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})[
+                "email"
+            ]
+            == "sent"
+        )
+    ((to, raw),) = office.mails
     mail = email.message_from_bytes(raw, policy=email.policy.default)
     assert to == ["ada@example.com", "bob@example.com"]
-    assert (mail["From"], mail["To"]) == ("fivefold@example.com", "ada@example.com, bob@example.com")
+    assert (mail["From"], mail["To"]) == (
+        "fivefold@example.com",
+        "ada@example.com, bob@example.com",
+    )
     assert mail["Subject"] == "Fivefold, churn: 1 error, 1 warning"
     assert mail["Date"].datetime.tzinfo
     assert mail["Message-ID"].endswith("@example.com>")
-    assert "to do: give it room\n   runbook: docs/runbook.md#latency" in mail.get_content().replace("\r\n", "\n")
+    assert "to do: give it room\n   runbook: docs/runbook.md#latency" in mail.get_content().replace(
+        "\r\n", "\n"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
 def test_a_password_goes_through_tls(engine, certificate, monkeypatch, scheme):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
-    with post_office(password="p@ss:/word", tls=server_tls(certificate), starttls=scheme == "smtp") as office:
+    with post_office(
+        password="p@ss:/word", tls=server_tls(certificate), starttls=scheme == "smtp"
+    ) as office:
         url = f"{scheme}://ada:p%40ss%3A%2Fword@127.0.0.1:{office.port}"
         assert told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": url})["email"] == "sent"
     assert office.secure == 1
@@ -351,7 +458,10 @@ def test_a_password_goes_through_tls(engine, certificate, monkeypatch, scheme):
 def test_a_certificate_that_nobody_vouches_for_gets_no_password(engine, certificate):
     with post_office(password="word", tls=server_tls(certificate)) as office:
         url = f"smtp://ada:word@127.0.0.1:{office.port}"
-        assert "certificate verify failed" in told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": url})["email"]
+        assert (
+            "certificate verify failed"
+            in told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": url})["email"]
+        )
     assert not any(line.startswith("AUTH") for line in office.said)
 
 
@@ -367,36 +477,62 @@ def test_one_refused_recipient_is_said_and_the_others_get_the_mail_once(engine):
     with post_office(refuse=("bob@example.com",)) as office:
         environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"}
         assert told(engine, environ)["email"] == "sent; bob@example.com refused: 550 no such user"
-        assert alerts.send(engine, "churn", [AGE], alerts.channels(environ), now=NOW + timedelta(hours=1)) == []
+        assert (
+            alerts.send(
+                engine, "churn", [AGE], alerts.channels(environ), now=NOW + timedelta(hours=1)
+            )
+            == []
+        )
     assert [to for to, _ in office.mails] == [["ada@example.com"]]
 
 
 def test_all_recipients_refused_is_a_failure(engine):
     with post_office(refuse=("ada@example.com", "bob@example.com")) as office:
-        result = told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})["email"]
-    assert result == "failed: ada@example.com refused: 550 no such user; bob@example.com refused: 550 no such user"
+        result = told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})[
+            "email"
+        ]
+    assert (
+        result
+        == "failed: ada@example.com refused: 550 no such user; bob@example.com refused: 550 no such user"
+    )
     assert not office.mails
 
 
-@pytest.mark.parametrize(("after_data", "result"), [
-    ("drop", "sent"), ("hang", "failed: Connection unexpectedly closed: timed out")])
+@pytest.mark.parametrize(
+    ("after_data", "result"),
+    [("drop", "sent"), ("hang", "failed: Connection unexpectedly closed: timed out")],
+)
 def test_a_server_that_goes_away(engine, hasty, after_data, result):
     with post_office(after_data=after_data) as office:
-        assert told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})["email"] == result
+        assert (
+            told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"})[
+                "email"
+            ]
+            == result
+        )
 
 
 # ---- forged and secret -----------------------------------------------------------------------------------------------
 
+
 def test_names_from_data_forge_no_header_no_recipient_and_no_finding(engine, tmp_path):
-    evil = ("age\r\nBcc: eve@example.com\r\n\r\n.\r\nMAIL FROM:<eve@example.com>\u2028\x00\x85\ud800\n"
-            "2. error: all is well")
+    evil = (
+        "age\r\nBcc: eve@example.com\r\n\r\n.\r\nMAIL FROM:<eve@example.com>\u2028\x00\x85\ud800\n"
+        "2. error: all is well"
+    )
     findings = [Finding("input-drift", WARNING, evil, evil, evil, evil)]
     with post_office() as office, hook() as (url, got):
-        environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}", "FIVEFOLD_ALERT_WEBHOOK": url,
-                   "FIVEFOLD_ALERT_FILE": str(tmp_path / "alerts")}
-        lines = alerts.send(engine, f"churn{evil[:24]}", findings, alerts.channels(environ), now=NOW)
+        environ = {
+            **MAIL,
+            "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}",
+            "FIVEFOLD_ALERT_WEBHOOK": url,
+            "FIVEFOLD_ALERT_FILE": str(tmp_path / "alerts"),
+        }
+        lines = alerts.send(
+            engine, f"churn{evil[:24]}", findings, alerts.channels(environ), now=NOW
+        )
     assert lines[0]["sent"] == dict.fromkeys(("log", "file", "webhook", "email"), "sent")
-    (to, raw), = office.mails
+    ((to, raw),) = office.mails
     mail = email.message_from_bytes(raw, policy=email.policy.default)
     assert to == ["ada@example.com", "bob@example.com"]
     assert "Bcc" not in mail
@@ -404,12 +540,18 @@ def test_names_from_data_forge_no_header_no_recipient_and_no_finding(engine, tmp
     assert len(re.findall(r"(?m)^\d\. ", mail.get_content())) == 1
     assert len(re.findall(r"(?m)^\d\. ", got[0]["body"]["text"])) == 1
     assert len((tmp_path / "alerts").read_text().splitlines()) == 1
-    assert alerts.send(engine, f"churn{evil[:24]}", findings, {"x": print}, now=NOW) == []  # the key is found again
+    assert (
+        alerts.send(engine, f"churn{evil[:24]}", findings, {"x": print}, now=NOW) == []
+    )  # the key is found again
 
 
 def test_a_column_cannot_ping_a_whole_channel(engine):
     with hook() as (url, got):
-        told(engine, {"FIVEFOLD_ALERT_WEBHOOK": url}, drifted("<!channel> <http://evil.example.com|click>"))
+        told(
+            engine,
+            {"FIVEFOLD_ALERT_WEBHOOK": url},
+            drifted("<!channel> <http://evil.example.com|click>"),
+        )
     assert "<" not in got[0]["body"]["text"]
 
 
@@ -423,8 +565,11 @@ def test_keys_are_short_and_no_two_become_one():
 def test_secrets_reach_neither_journal_nor_log(engine, caplog):
     echo = "no /services/T0/SECRETPATH?token=SECRETQUERY"
     with post_office(password="right") as office, hook(500, words=echo) as (url, _):
-        environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://ada:SECRETWORD@127.0.0.1:{office.port}",
-                   "FIVEFOLD_ALERT_WEBHOOK": f"{url}?token=SECRETQUERY"}
+        environ = {
+            **MAIL,
+            "FIVEFOLD_ALERT_SMTP": f"smtp://ada:SECRETWORD@127.0.0.1:{office.port}",
+            "FIVEFOLD_ALERT_WEBHOOK": f"{url}?token=SECRETQUERY",
+        }
         sent = told(engine, environ)
     assert sent["email"] == "failed: 535 wrong: *** (AUTH PLAIN ***)"
     assert sent["webhook"] == "failed: HTTP Error 500: no ***?***"
@@ -436,54 +581,110 @@ def test_secrets_reach_neither_journal_nor_log(engine, caplog):
 
 # ---- settings --------------------------------------------------------------------------------------------------------
 
+
 def test_channels_are_on_where_they_are_set(tmp_path):
     assert set(alerts.channels({})) == {"log"}
     assert set(alerts.channels({"FIVEFOLD_ALERT_FILE": " ", "FIVEFOLD_ALERT_SMTP": ""})) == {"log"}
-    environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": "smtps://mail.example.com:465",
-               "FIVEFOLD_ALERT_FILE": str(tmp_path / "a"), "FIVEFOLD_ALERT_WEBHOOK": "https://hooks.example.com/x?y=z"}
+    environ = {
+        **MAIL,
+        "FIVEFOLD_ALERT_SMTP": "smtps://mail.example.com:465",
+        "FIVEFOLD_ALERT_FILE": str(tmp_path / "a"),
+        "FIVEFOLD_ALERT_WEBHOOK": "https://hooks.example.com/x?y=z",
+    }
     assert list(alerts.channels(environ)) == ["log", "file", "webhook", "email"]
 
 
 def test_all_wrong_settings_are_refused_at_once_and_show_no_secret(tmp_path):
-    environ = {"FIVEFOLD_ALERT_FILE": str(tmp_path), "FIVEFOLD_ALERT_WEBHOOK": "file:///SECRET",
-               "FIVEFOLD_ALERT_SMTP": "smtp://ada:SECRET@host", "FIVEFOLD_ALERT_EMAIL_FROM": "a@b\nBcc: c@d",
-               "FIVEFOLD_ALERT_EMAIL_TO": "ada"}
+    environ = {
+        "FIVEFOLD_ALERT_FILE": str(tmp_path),
+        "FIVEFOLD_ALERT_WEBHOOK": "file:///SECRET",
+        "FIVEFOLD_ALERT_SMTP": "smtp://ada:SECRET@host",
+        "FIVEFOLD_ALERT_EMAIL_FROM": "a@b\nBcc: c@d",
+        "FIVEFOLD_ALERT_EMAIL_TO": "ada",
+    }
     with pytest.raises(Refused, match="The alerts cannot be set up: 5 problems") as refused:
         alerts.channels(environ)
     assert [f.code for f in refused.value.findings] == [
-        "alert-file", "alert-webhook", "alert-smtp", "alert-email-from", "alert-email-to"]
+        "alert-file",
+        "alert-webhook",
+        "alert-smtp",
+        "alert-email-from",
+        "alert-email-to",
+    ]
     assert all(f.expected and f.found and f.action for f in refused.value.findings)
     assert "SECRET" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    *(("FIVEFOLD_ALERT_WEBHOOK", value) for value in (
-        "hooks.example.com/x", "ftp://host/x", "http://", "http://host:99999/", "http://host:0/", "http://[::1/",
-        "javascript:alert(1)", "http://me:word@host/", "http://host/a b", "http://host/\u00e9",
-        "http://host/\r\nX: y")),
-    *(("FIVEFOLD_ALERT_SMTP", value) for value in (
-        "mail.example.com:25", "http://host:25", "smtp://host", "smtp://host:x", "smtp://me@host:25",
-        "smtp://host:25/x", "smtp://:word@host:25", "smtp://host:25?x=y", "smtp://me:w\u00f6rd@host:25",
-        "smtp://me:w%C3%B6rd@host:25", "smtp://me:a/b@host:25")),
-    *(("FIVEFOLD_ALERT_EMAIL_FROM", value) for value in (
-        "", "ada", "Ada <ada@example.com>", "a@b, c@d", "a@b@c", "a@b\x01c")),
-    *(("FIVEFOLD_ALERT_EMAIL_TO", value) for value in (
-        "", ",", "ada@example.com;bob@example.com", "ada@example.com, bob")),
-    ("FIVEFOLD_ALERT_FILE", "/no/such/folder/alerts.jsonl")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("FIVEFOLD_ALERT_WEBHOOK", value)
+            for value in (
+                "hooks.example.com/x",
+                "ftp://host/x",
+                "http://",
+                "http://host:99999/",
+                "http://host:0/",
+                "http://[::1/",
+                "javascript:alert(1)",
+                "http://me:word@host/",
+                "http://host/a b",
+                "http://host/\u00e9",
+                "http://host/\r\nX: y",
+            )
+        ),
+        *(
+            ("FIVEFOLD_ALERT_SMTP", value)
+            for value in (
+                "mail.example.com:25",
+                "http://host:25",
+                "smtp://host",
+                "smtp://host:x",
+                "smtp://me@host:25",
+                "smtp://host:25/x",
+                "smtp://:word@host:25",
+                "smtp://host:25?x=y",
+                "smtp://me:w\u00f6rd@host:25",
+                "smtp://me:w%C3%B6rd@host:25",
+                "smtp://me:a/b@host:25",
+            )
+        ),
+        *(
+            ("FIVEFOLD_ALERT_EMAIL_FROM", value)
+            for value in ("", "ada", "Ada <ada@example.com>", "a@b, c@d", "a@b@c", "a@b\x01c")
+        ),
+        *(
+            ("FIVEFOLD_ALERT_EMAIL_TO", value)
+            for value in ("", ",", "ada@example.com;bob@example.com", "ada@example.com, bob")
+        ),
+        ("FIVEFOLD_ALERT_FILE", "/no/such/folder/alerts.jsonl"),
+    ],
+)
 def test_a_wrong_setting_is_refused(name, value):
     environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": "smtp://host:25", name: value}
-    with pytest.raises(Refused, match=f"1 problem\n.*{name}.*expected .*; found .*; to do: correct {name}"):
+    with pytest.raises(
+        Refused, match=f"1 problem\n.*{name}.*expected .*; found .*; to do: correct {name}"
+    ):
         alerts.channels(environ)
 
 
 # ---- once, and again -------------------------------------------------------------------------------------------------
+
 
 def test_a_key_is_told_once_per_cooldown_and_problem(engine):
     got: list[dict[str, Any]] = []
 
     def subjects(findings, hours, problem="churn", **options):
         before = len(got)
-        alerts.send(engine, problem, findings, {"list": got.append}, now=NOW + timedelta(hours=hours), **options)
+        alerts.send(
+            engine,
+            problem,
+            findings,
+            {"list": got.append},
+            now=NOW + timedelta(hours=hours),
+            **options,
+        )
         return [f["subject"] for message in got[before:] for f in message["findings"]]
 
     assert subjects(drifted("a", "b"), 0) == ["a", "b"]
@@ -499,13 +700,21 @@ def test_a_key_is_told_once_per_cooldown_and_problem(engine):
 def test_a_failure_by_every_channel_is_told_again_and_one_success_is_enough(engine, caplog):
     with hook(500) as (bad, _), hook() as (good, got), post_office() as office:
         mail = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{free_port()}"}
-        assert set(told(engine, {"FIVEFOLD_ALERT_WEBHOOK": bad, **mail})) == {"log", "webhook", "email"}
+        assert set(told(engine, {"FIVEFOLD_ALERT_WEBHOOK": bad, **mail})) == {
+            "log",
+            "webhook",
+            "email",
+        }
         assert "the alert reached nobody" in caplog.text
-        sent = told(engine, {"FIVEFOLD_ALERT_WEBHOOK": good, **mail}, now=NOW + timedelta(minutes=1))
+        sent = told(
+            engine, {"FIVEFOLD_ALERT_WEBHOOK": good, **mail}, now=NOW + timedelta(minutes=1)
+        )
         assert (sent["webhook"], sent["email"]) == ("sent", "failed: Connection refused")
         mail["FIVEFOLD_ALERT_SMTP"] = f"smtp://127.0.0.1:{office.port}"
         working = alerts.channels({"FIVEFOLD_ALERT_WEBHOOK": good, **mail})
-        assert alerts.send(engine, "churn", [AGE, LATE], working, now=NOW + timedelta(minutes=2)) == []
+        assert (
+            alerts.send(engine, "churn", [AGE, LATE], working, now=NOW + timedelta(minutes=2)) == []
+        )
     assert len(got) == 1
     assert not office.mails
 
@@ -524,25 +733,35 @@ def test_a_claim_holds_until_its_process_must_be_dead(engine):
 
 def test_a_line_of_a_wrong_clock_silences_nobody_for_years(engine):
     ahead = NOW + timedelta(days=999)
-    journal_alerts.record(engine, "churn", "a/b", "text", "docs/runbook.md#a", {"log": "sent"}, ahead)
+    journal_alerts.record(
+        engine, "churn", "a/b", "text", "docs/runbook.md#a", {"log": "sent"}, ahead
+    )
     assert journal_alerts.due(engine, "churn", ["a/b"], 24, NOW) == {"a/b"}
     assert journal_alerts.due(engine, "churn", ["a/b"], 24, ahead - timedelta(hours=1)) == set()
-    journal_alerts.claim(engine, "churn", {"c/d": ("text", "docs/runbook.md#c")}, 24, NOW + timedelta(hours=12))
+    journal_alerts.claim(
+        engine, "churn", {"c/d": ("text", "docs/runbook.md#c")}, 24, NOW + timedelta(hours=12)
+    )
     assert journal_alerts.due(engine, "churn", ["c/d"], 24, NOW) == {"c/d"}
 
 
 def test_alerts_come_newest_first(engine):
     for n in range(5):
-        journal_alerts.record(engine, "churn", f"a/{n}", "text", "docs/runbook.md#a", {"log": "sent"}, NOW)
+        journal_alerts.record(
+            engine, "churn", f"a/{n}", "text", "docs/runbook.md#a", {"log": "sent"}, NOW
+        )
     journal_alerts.record(engine, "other", "a/9", "text", "docs/runbook.md#a", {}, NOW)
-    assert [line["key"] for line in journal_alerts.alerts(engine, "churn", limit=3)] == ["a/4", "a/3", "a/2"]
+    assert [line["key"] for line in journal_alerts.alerts(engine, "churn", limit=3)] == [
+        "a/4",
+        "a/3",
+        "a/2",
+    ]
     assert journal_alerts.alerts(engine, "churn")[0]["sent"] == {"log": "sent"}
 
 
 def test_a_journal_that_takes_no_claims_sends_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal, "BUSY_SECONDS", 0.1)
-    engine, got = journal.open_journal(f"sqlite:///{tmp_path / 'busy.db'}"), []
-    with journal.writing(engine), pytest.raises(Exception, match="database is locked"):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    engine, got = database.open_journal(f"sqlite:///{tmp_path / 'busy.db'}"), []
+    with database.writing(engine), pytest.raises(Exception, match="database is locked"):
         alerts.send(engine, "churn", [LATE], {"list": got.append}, now=NOW)
     assert not got
     assert len(alerts.send(engine, "churn", [LATE], {"list": got.append}, now=NOW)) == 1
@@ -550,16 +769,18 @@ def test_a_journal_that_takes_no_claims_sends_nothing(tmp_path, monkeypatch):
 
 def test_a_journal_that_goes_away_while_sending_raises_nothing(engine, caplog):
     def drop(_: dict[str, Any]) -> None:
-        with journal.writing(engine) as connection:
+        with database.writing(engine) as connection:
             connection.exec_driver_sql("DROP TABLE alerts")
 
-    assert alerts.send(engine, "churn", [LATE], {"drop": drop}, now=NOW)[0]["sent"] == {"drop": "sent"}
+    assert alerts.send(engine, "churn", [LATE], {"drop": drop}, now=NOW)[0]["sent"] == {
+        "drop": "sent"
+    }
     assert "the journal did not take what became of the alert" in caplog.text
 
 
 def at_once(url: str, people: int = 6) -> list[str]:
     """The subjects that `people` threads have sent, each with an engine of its own, all at the same moment."""
-    journal.open_journal(url).dispose()
+    database.open_journal(url).dispose()
     start, got = threading.Barrier(people, timeout=20), []
 
     def slow(message: dict[str, Any]) -> None:
@@ -567,7 +788,7 @@ def at_once(url: str, people: int = 6) -> list[str]:
         got.append(message)
 
     def work(_: int) -> None:
-        engine = journal.open_journal(url)
+        engine = database.open_journal(url)
         start.wait()
         alerts.send(engine, "churn", drifted("a", "b", "c"), {"slow": slow}, now=NOW)
         engine.dispose()
@@ -592,17 +813,27 @@ def test_processes_that_alert_at_once_send_once(tmp_path, engine):
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from datetime import datetime
-from lib import alerts, journal
-from lib.findings import Finding
-engine = journal.open_journal("sqlite:///{tmp_path / 'journal.db'}")
+from fivefold.journal import database as journal
+from fivefold.lifecycle import alerts
+from fivefold.core.findings import Finding
+engine = journal.open_journal("sqlite:///{tmp_path / "journal.db"}")
 found = [Finding("input-drift", "warning", name, "PSI 0.3") for name in "abc"]
 print("ready", flush=True)
 sys.stdin.readline()
 print(len(alerts.send(engine, "churn", found, alerts.channels(os.environ), now=datetime(2026, 11, 23, 10))))
 """
     environ = {**os.environ, "FIVEFOLD_ALERT_FILE": str(tmp_path / "alerts.jsonl")}
-    running = [subprocess.Popen([sys.executable, "-c", code], env=environ, text=True, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environ,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
     assert [process.stdout.readline() for process in running] == ["ready\n"] * 2
     for process in running:
         process.stdin.write("go\n")
@@ -613,9 +844,12 @@ print(len(alerts.send(engine, "churn", found, alerts.channels(os.environ), now=d
 
 # ---- the runbook -----------------------------------------------------------------------------------------------------
 
+
 def test_the_runbook_has_a_section_for_each_code_and_no_other():
     text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
-    sections = dict(zip(re.findall(r"(?m)^## (.+)$", text), re.split(r"(?m)^## .+$", text)[1:], strict=True))
+    sections = dict(
+        zip(re.findall(r"(?m)^## (.+)$", text), re.split(r"(?m)^## .+$", text)[1:], strict=True)
+    )
     assert set(sections) == CODES
     for code, section in sections.items():
         for part in ("**Means.**", "**Look at.**", "**Do.**", "**Ignore when**"):

@@ -10,17 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
-from lib.drift import ALPHA, MIN_ROWS, drift_findings, drift_table, psi, score_drift
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING
+from fivefold.lifecycle.drift import ALPHA, MIN_ROWS, drift_findings, drift_table, psi, score_drift
 
-KINDS = {"amount": "numeric", "visits": "numeric", "region": "categorical", "code": "categorical", "member": "boolean",
-         "since": "date"}
+KINDS = {
+    "amount": "numeric",
+    "visits": "numeric",
+    "region": "categorical",
+    "code": "categorical",
+    "member": "boolean",
+    "since": "date",
+}
 counts = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=8).filter(
-    lambda pairs: sum(p[0] for p in pairs) and sum(p[1] for p in pairs))
+    lambda pairs: sum(p[0] for p in pairs) and sum(p[1] for p in pairs)
+)
 
 
 def words(values):
-    """A text column as `lib.conform` makes it: `str` with NaN."""
+    """A text column as `fivefold.data.coerce` makes it: `str` with NaN."""
     return pd.Series(values, dtype="str")
 
 
@@ -29,18 +36,26 @@ def sample(rng, rows):
     cause = rng.normal(size=rows)
     amount = np.exp(cause + rng.normal(size=rows))
     amount[rng.random(rows) < 0.05] = np.nan
-    region = rng.choice(["north", "south", "west", "isle"], rows, p=[0.6, 0.3, 0.08, 0.02]).astype(object)
+    region = rng.choice(["north", "south", "west", "isle"], rows, p=[0.6, 0.3, 0.08, 0.02]).astype(
+        object
+    )
     region[rng.random(rows) < 0.03] = np.nan
-    return pd.DataFrame({
-        "amount": amount, "visits": rng.poisson(np.exp(cause / 2)).astype(float), "region": words(region),
-        "code": words([f"k{i}" for i in rng.zipf(1.6, rows) % 60]),
-        "member": (cause + rng.normal(size=rows) > 1.5).astype(float),
-        "since": np.datetime64("2024-01-01", "us") + rng.integers(0, 365, rows).astype("timedelta64[D]")})
+    return pd.DataFrame(
+        {
+            "amount": amount,
+            "visits": rng.poisson(np.exp(cause / 2)).astype(float),
+            "region": words(region),
+            "code": words([f"k{i}" for i in rng.zipf(1.6, rows) % 60]),
+            "member": (cause + rng.normal(size=rows) > 1.5).astype(float),
+            "since": np.datetime64("2024-01-01", "us")
+            + rng.integers(0, 365, rows).astype("timedelta64[D]"),
+        }
+    )
 
 
 def one(old, new, kind, **more):
     """The line of a table of a single column."""
-    line, = drift_table(pd.DataFrame({"x": old}), pd.DataFrame({"x": new}), {"x": kind}, **more)
+    (line,) = drift_table(pd.DataFrame({"x": old}), pd.DataFrame({"x": new}), {"x": kind}, **more)
     return line
 
 
@@ -51,13 +66,27 @@ def shown(line):
 def test_psi_worked_by_hand():
     assert psi([60, 40], [30, 70]) == pytest.approx(-0.3 * math.log(0.5) + 0.3 * math.log(1.75))
     assert psi([10, 30], [100, 300]) == 0.0  # equal shares of unequal tables
-    assert psi([100, 0], [90, 10]) == pytest.approx(-0.1 * math.log(0.9) + 0.095 * math.log(0.1 / 0.005))  # half a case
-    assert psi([100, 0], [90, 10], floor=1) == pytest.approx(-0.1 * math.log(0.9) + 0.09 * math.log(10))
+    assert psi([100, 0], [90, 10]) == pytest.approx(
+        -0.1 * math.log(0.9) + 0.095 * math.log(0.1 / 0.005)
+    )  # half a case
+    assert psi([100, 0], [90, 10], floor=1) == pytest.approx(
+        -0.1 * math.log(0.9) + 0.09 * math.log(10)
+    )
     assert psi([5, 0, 5], [50, 0, 50]) == 0.0  # an empty bin says nothing
 
 
-@pytest.mark.parametrize(("old", "new"), [([1, 2], [1]), ([0, 0], [1, 2]), ([1, 2], [0, 0]), ([3, -1], [1, 1]), ([], []),
-                                          ([[1, 2]], [[1, 2]]), ([1, math.nan], [1, 1])])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ([1, 2], [1]),
+        ([0, 0], [1, 2]),
+        ([1, 2], [0, 0]),
+        ([3, -1], [1, 1]),
+        ([], []),
+        ([[1, 2]], [[1, 2]]),
+        ([1, math.nan], [1, 1]),
+    ],
+)
 def test_counts_that_make_no_index_are_refused(old, new):
     with pytest.raises(ValueError, match="expected two equally long lists of counts, not all 0"):
         psi(old, new)
@@ -76,13 +105,21 @@ def test_a_numeric_column_worked_by_hand():
     line = one(old, new, "numeric", importance={"x": 0.3, "other": 0.1, "noise": -0.2})
     assert line["statistic"] == pytest.approx(0.6)  # all of the window is in the lower 40%
     assert line["p_test"] == pytest.approx(ks_2samp(old, new[:400]).pvalue, rel=1e-6, abs=0)
-    assert line["p_missing"] == pytest.approx(fisher_exact([[0, 100], [1000, 400]]).pvalue, rel=1e-6, abs=0)
+    assert line["p_missing"] == pytest.approx(
+        fisher_exact([[0, 100], [1000, 400]]).pvalue, rel=1e-6, abs=0
+    )
     assert line["p_value"] == 2 * min(line["p_test"], line["p_missing"]) > 0  # two tests were made
     assert (line["missing_reference"], line["missing_current"], line["rows"]) == (0.0, 0.2, 400)
     assert list(shown(line).values()) == [*[(0.1, 0.2)] * 4, *[(0.1, 0.0)] * 6, (0.0, 0.2)]
     assert [b["label"] for b in line["bins"]][:2] + [b["label"] for b in line["bins"]][-2:] == [
-        "up to 100", "100 to 200", "above 900", "(missing)"]
-    assert line["psi"] == pytest.approx(4 * 0.1 * math.log(2) + 6 * 0.099 * math.log(100) + 0.1995 * math.log(400))
+        "up to 100",
+        "100 to 200",
+        "above 900",
+        "(missing)",
+    ]
+    assert line["psi"] == pytest.approx(
+        4 * 0.1 * math.log(2) + 6 * 0.099 * math.log(100) + 0.1995 * math.log(400)
+    )
     assert (line["weight"], line["distance"]) == pytest.approx((0.75, 0.6))
     assert line["stake"] == pytest.approx(0.45)
     assert (line["test"], line["judged"], line["drifted"]) == ("KS", True, True)
@@ -92,10 +129,18 @@ def test_a_categorical_column_worked_by_hand():
     old = words(["a"] * 500 + ["b"] * 480 + ["c"] * 5 + ["d"] * 5 + [np.nan] * 10)
     new = words(["a"] * 200 + ["b"] * 150 + ["c"] * 3 + ["e"] * 40 + [np.nan] * 7)
     line = one(old, new, "categorical")
-    assert shown(line) == {"a": (0.5, 0.5), "b": (0.48, 0.375), "(rare)": (0.01, 0.0075), "(unseen)": (0.0, 0.1),
-                           "(missing)": (0.01, 0.0175)}
+    assert shown(line) == {
+        "a": (0.5, 0.5),
+        "b": (0.48, 0.375),
+        "(rare)": (0.01, 0.0075),
+        "(unseen)": (0.0, 0.1),
+        "(missing)": (0.01, 0.0175),
+    }
     assert line["distance"] == pytest.approx((0.105 + 0.0025 + 0.1 + 0.0075) / 2)
-    table = [[500, 480, 0, 10], [200, 150, 40, 3]]  # c and d: 13 cells, of which 13 x 393 / 1383 = 3.7 < 5, join e
+    table = [
+        [500, 480, 0, 10],
+        [200, 150, 40, 3],
+    ]  # c and d: 13 cells, of which 13 x 393 / 1383 = 3.7 < 5, join e
     cells = [[500, 480, 10], [200, 150, 43]]
     assert line["statistic"] == pytest.approx(chi2_contingency(cells, correction=False).statistic)
     assert line["statistic"] != pytest.approx(chi2_contingency(table, correction=False).statistic)
@@ -108,9 +153,14 @@ def test_a_boolean_column_is_tested_by_chi_square_or_where_that_is_too_coarse_ex
     old, new = np.repeat([0.0, 1.0], [700, 300]), np.repeat([0.0, 1.0], [150, 150])
     line = one(old, new, "boolean")
     assert shown(line) == {"no": (0.7, 0.5), "yes": (0.3, 0.5), "(missing)": (0.0, 0.0)}
-    assert line["p_value"] == line["p_test"] == pytest.approx(
-        chi2_contingency([[700, 300], [150, 150]], correction=False).pvalue)  # nothing missing: one test, no factor
-    rare = one(np.repeat([0.0, 1.0], [998, 2]), np.repeat([0.0, 1.0], [290, 10]), "boolean")  # 12 x 300/1300 = 2.8 < 5
+    assert (
+        line["p_value"]
+        == line["p_test"]
+        == pytest.approx(chi2_contingency([[700, 300], [150, 150]], correction=False).pvalue)
+    )  # nothing missing: one test, no factor
+    rare = one(
+        np.repeat([0.0, 1.0], [998, 2]), np.repeat([0.0, 1.0], [290, 10]), "boolean"
+    )  # 12 x 300/1300 = 2.8 < 5
     assert (rare["test"], rare["statistic"]) == ("Fisher", None)
     assert rare["p_test"] == pytest.approx(fisher_exact([[998, 2], [290, 10]]).pvalue)
 
@@ -123,16 +173,27 @@ def test_a_value_that_is_several_deciles_has_a_bin_of_its_own():
     assert shown(line)["below 0"] == (0.0, pytest.approx(10 / 1010))
     assert shown(line)["0 to 100"] == (0.1, pytest.approx(100 / 1010))
     assert shown(line)["above 300"] == (0.1, pytest.approx(400 / 1010))
-    ends = one(np.repeat([1.0, 5.0], [400, 600]), np.repeat([1.0, 3.0, 5.0], [400, 200, 400]), "numeric")
+    ends = one(
+        np.repeat([1.0, 5.0], [400, 600]), np.repeat([1.0, 3.0, 5.0], [400, 200, 400]), "numeric"
+    )
     assert "0" in shown(one(old * -0.0, new, "numeric"))  # not -0
-    assert shown(ends) == {"1": (0.4, 0.4), "1 to below 5": (0.0, 0.2), "5": (0.6, 0.4), "(missing)": (0.0, 0.0)}
+    assert shown(ends) == {
+        "1": (0.4, 0.4),
+        "1 to below 5": (0.0, 0.2),
+        "5": (0.6, 0.4),
+        "(missing)": (0.0, 0.0),
+    }
 
 
 def test_labels_tell_near_numbers_and_dates_of_one_day_apart():
-    numbers = one(1_000_000 + np.arange(1000.0) / 100, 1_000_000 + np.arange(1000.0) / 100, "numeric")
+    numbers = one(
+        1_000_000 + np.arange(1000.0) / 100, 1_000_000 + np.arange(1000.0) / 100, "numeric"
+    )
     assert len(shown(numbers)) == 11
     assert "up to 1000001" in shown(numbers)
-    minutes = pd.Series(np.datetime64("2024-05-01T00:00", "us") + np.arange(1000).astype("timedelta64[m]"))
+    minutes = pd.Series(
+        np.datetime64("2024-05-01T00:00", "us") + np.arange(1000).astype("timedelta64[m]")
+    )
     assert len(shown(one(minutes, minutes, "date"))) == 11
     assert "up to 2024-05-01T01:39" in shown(one(minutes, minutes, "date"))
     days = pd.Series(np.datetime64("2024-05-01", "us") + np.arange(1000).astype("timedelta64[D]"))
@@ -142,11 +203,18 @@ def test_labels_tell_near_numbers_and_dates_of_one_day_apart():
 def test_levels_that_are_called_as_the_pools_keep_their_own_bins():
     old = words(["(missing)"] * 150 + ["(rare)"] * 150)
     line = one(old, old, "categorical")
-    assert shown(line) == {"'(missing)'": (0.5, 0.5), "'(rare)'": (0.5, 0.5), "(missing)": (0.0, 0.0)}
+    assert shown(line) == {
+        "'(missing)'": (0.5, 0.5),
+        "'(rare)'": (0.5, 0.5),
+        "(missing)": (0.0, 0.0),
+    }
 
 
 def test_a_once_rare_level_that_became_common_is_told():
-    old, new = words([f"v{i % 1000}" for i in range(20_000)]), words([f"v{i % 1000}" for i in range(300)] + ["v7"] * 200)
+    old, new = (
+        words([f"v{i % 1000}" for i in range(20_000)]),
+        words([f"v{i % 1000}" for i in range(300)] + ["v7"] * 200),
+    )
     line = one(old, new, "categorical")
     assert line["drifted"]
     assert shown(line)["v7"] == (0.001, pytest.approx(201 / 500))
@@ -174,7 +242,9 @@ def plant(frame, column):
 @pytest.mark.parametrize("column", KINDS)
 def test_planted_drift_is_told_of_its_column_and_of_no_other(column):
     rng = np.random.default_rng(1)
-    table = drift_table(sample(rng, 2000), plant(sample(rng, 1000), column), KINDS, {column: 2.0, "other": 2.0})
+    table = drift_table(
+        sample(rng, 2000), plant(sample(rng, 1000), column), KINDS, {column: 2.0, "other": 2.0}
+    )
     assert [line["column"] for line in table if line["drifted"]] == [column]
     line = next(line for line in table if line["drifted"])
     assert line["q_value"] < ALPHA
@@ -183,7 +253,10 @@ def test_planted_drift_is_told_of_its_column_and_of_no_other(column):
     warning, score = drift_findings(table, None)
     assert (warning.code, warning.severity, warning.subject) == ("input-drift", WARNING, column)
     assert f"distance {line['distance']:.2f} of 1" in warning.found
-    assert f"at stake {line['stake']:.2f} of 1, as the column has 50% of the importance" in warning.found
+    assert (
+        f"at stake {line['stake']:.2f} of 1, as the column has 50% of the importance"
+        in warning.found
+    )
     assert ("missing in" in warning.found) == (column in ("visits", "code"))
     assert "retrain" in warning.action
     assert (score.severity, score.found) == (NOT_APPLICABLE, "no scores")
@@ -196,14 +269,18 @@ def test_at_most_alpha_of_undrifted_windows_show_any_drifted_column():
         table = drift_table(sample(rng, 600), sample(rng, 300), KINDS)
         alarms += any(line["drifted"] for line in table)
         p_values += [line["p_value"] for line in table]
-    assert alarms <= windows * ALPHA + 3 * math.sqrt(windows * ALPHA * (1 - ALPHA))  # 3 + 3 standard errors (1.7)
+    assert alarms <= windows * ALPHA + 3 * math.sqrt(
+        windows * ALPHA * (1 - ALPHA)
+    )  # 3 + 3 standard errors (1.7)
     assert 0.02 < np.mean(np.array(p_values) < 0.05) < 0.06  # the tests are neither blind nor rash
 
 
 def test_at_most_alpha_of_undrifted_scores_are_called_drifted():
     rng, windows = np.random.default_rng(3), 500
     found = [score_drift(rng.beta(1, 6, 1000), rng.beta(1, 6, 250)) for _ in range(windows)]
-    assert sum(f["drifted"] for f in found) <= windows * ALPHA + 3 * math.sqrt(windows * ALPHA * (1 - ALPHA))
+    assert sum(f["drifted"] for f in found) <= windows * ALPHA + 3 * math.sqrt(
+        windows * ALPHA * (1 - ALPHA)
+    )
     assert 0.02 < np.mean([f["p_value"] < 0.05 for f in found]) < 0.08
 
 
@@ -228,37 +305,70 @@ def test_few_rows_are_described_but_not_judged():
     for old, new in ((MIN_ROWS - 1, 500), (500, MIN_ROWS - 1)):
         table = drift_table(sample(rng, old), plant(sample(rng, new), "amount"), KINDS)
         assert not any(line["judged"] or line["drifted"] for line in table)
-        assert {line[key] for line in table for key in ("p_value", "q_value", "p_test", "p_missing")} == {None}
+        assert {
+            line[key] for line in table for key in ("p_value", "q_value", "p_test", "p_missing")
+        } == {None}
         assert table[0]["psi"] > 0.1
         finding = drift_findings(table, None)[0]
-        assert (finding.code, finding.severity, finding.found) == ("input-drift", NOT_APPLICABLE, "too few rows")
-    assert all(line["judged"] for line in drift_table(sample(rng, MIN_ROWS), sample(rng, MIN_ROWS), KINDS))
+        assert (finding.code, finding.severity, finding.found) == (
+            "input-drift",
+            NOT_APPLICABLE,
+            "too few rows",
+        )
+    assert all(
+        line["judged"] for line in drift_table(sample(rng, MIN_ROWS), sample(rng, MIN_ROWS), KINDS)
+    )
 
 
 def test_other_kinds_and_columns_of_one_table_only_are_left_out():
     rng = np.random.default_rng(6)
-    kinds = {"amount": "text", "visits": "id", "region": "categorical", "code": "categorical", "gone": "numeric"}
+    kinds = {
+        "amount": "text",
+        "visits": "id",
+        "region": "categorical",
+        "code": "categorical",
+        "gone": "numeric",
+    }
     table = drift_table(sample(rng, 300), sample(rng, 300).drop(columns="code"), kinds)
     assert [line["column"] for line in table] == ["region"]
-    assert [f.found for f in drift_findings([], None)] == ["no column that can be compared", "no scores"]
+    assert [f.found for f in drift_findings([], None)] == [
+        "no column that can be compared",
+        "no scores",
+    ]
 
 
 def test_an_empty_window_says_nothing_and_breaks_nothing():
     reference = sample(np.random.default_rng(7), 500)
-    for old, new in ((reference, reference.iloc[:0]), (reference.iloc[:0], reference), (reference.iloc[:0],) * 2):
+    for old, new in (
+        (reference, reference.iloc[:0]),
+        (reference.iloc[:0], reference),
+        (reference.iloc[:0],) * 2,
+    ):
         for line in drift_table(old, new, KINDS, {"amount": 1.0}):
             assert not line["judged"]
             assert not line["drifted"]
             assert line["bins"] == []
-            assert [line[key] for key in ("psi", "distance", "stake", "missing_reference", "missing_current")] == [None] * 5
+            assert [
+                line[key]
+                for key in ("psi", "distance", "stake", "missing_reference", "missing_current")
+            ] == [None] * 5
     empty = score_drift(np.linspace(0, 1, 300), np.empty(0))
-    assert (empty["rows"], empty["psi"], empty["distance"], empty["p_value"], empty["bins"]) == (0, None, None, None, [])
+    assert (empty["rows"], empty["psi"], empty["distance"], empty["p_value"], empty["bins"]) == (
+        0,
+        None,
+        None,
+        None,
+        [],
+    )
     assert drift_findings([], empty)[1].found == "too few scores"
 
 
 def test_importance_of_some_columns_claims_no_more_than_their_part():
     old, new = (np.random.default_rng(n).normal(n, 1, 500) for n in (0, 1))
-    whole, part = (one(old, new, "numeric", importance={"x": 0.3, "other": 0.1}, asked=asked) for asked in (1.0, 0.1))
+    whole, part = (
+        one(old, new, "numeric", importance={"x": 0.3, "other": 0.1}, asked=asked)
+        for asked in (1.0, 0.1)
+    )
     assert (whole["weight"], part["weight"]) == (pytest.approx(0.75), pytest.approx(0.075))
     assert part["stake"] == pytest.approx(whole["stake"] / 10)
 
@@ -267,7 +377,9 @@ def test_an_importance_without_anything_positive_puts_no_stake_on_any_column():
     rng = np.random.default_rng(8)
     a, b = sample(rng, 300), sample(rng, 300)
     for importance in (None, {}, {"amount": -0.1, "region": 0.0}):
-        assert {(line["weight"], line["stake"]) for line in drift_table(a, b, KINDS, importance)} == {(None, None)}
+        assert {
+            (line["weight"], line["stake"]) for line in drift_table(a, b, KINDS, importance)
+        } == {(None, None)}
     some = drift_table(a, b, KINDS, {"amount": 0.2, "region": -0.1})
     assert [line["weight"] for line in some] == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
@@ -276,28 +388,45 @@ def test_the_highest_stake_is_told_first():
     rng = np.random.default_rng(10)
     window = plant(plant(sample(rng, 1000), "amount"), "since")
     for first, second in (("amount", "since"), ("since", "amount")):
-        found = drift_findings(drift_table(sample(rng, 1000), window, KINDS, {first: 0.9, second: 0.1}), None)
+        found = drift_findings(
+            drift_table(sample(rng, 1000), window, KINDS, {first: 0.9, second: 0.1}), None
+        )
         assert [f.subject for f in found if f.severity == WARNING] == [first, second]
 
 
 def test_scores_worked_by_hand():
-    old, new = (np.arange(1000) + 0.5) / 1000, (np.arange(500, 1000) + 0.5) / 1000  # off the edges of the bins
+    old, new = (
+        (np.arange(1000) + 0.5) / 1000,
+        (np.arange(500, 1000) + 0.5) / 1000,
+    )  # off the edges of the bins
     told = score_drift(old, new)
-    assert (told["rows"], told["statistic"], told["distance"]) == (500, pytest.approx(0.5), pytest.approx(0.5))
-    assert [(b["reference"], b["current"]) for b in told["bins"][:20]] == [(0.05, 0.0)] * 10 + [(0.05, 0.1)] * 10
-    assert (told["bins"][0]["label"], told["bins"][19]["label"], len(told["bins"])) == ("0.00 to 0.05", "0.95 to 1.00", 20)
+    assert (told["rows"], told["statistic"], told["distance"]) == (
+        500,
+        pytest.approx(0.5),
+        pytest.approx(0.5),
+    )
+    assert [(b["reference"], b["current"]) for b in told["bins"][:20]] == [(0.05, 0.0)] * 10 + [
+        (0.05, 0.1)
+    ] * 10
+    assert (told["bins"][0]["label"], told["bins"][19]["label"], len(told["bins"])) == (
+        "0.00 to 0.05",
+        "0.95 to 1.00",
+        20,
+    )
     assert told["drifted"]
     quiet, moved = drift_findings([], score_drift(old, old))[1], drift_findings([], told)[1]
     assert (quiet.code, quiet.severity, moved.severity) == ("score-drift", PASSED, WARNING)
     assert moved.found.startswith("distance 0.50 of 1, PSI ")
-    assert not score_drift(old, old[:MIN_ROWS - 1])["judged"]
+    assert not score_drift(old, old[: MIN_ROWS - 1])["judged"]
 
 
 def test_scores_of_a_rare_class_that_move_inside_one_drawn_bin_are_told():
     rng = np.random.default_rng(12)
     told = score_drift(rng.uniform(0, 0.02, 1000), rng.uniform(0.01, 0.03, 1000))
     assert told["drifted"]
-    assert [(b["reference"], b["current"]) for b in told["bins"]] == [(1.0, 1.0)] + [(0.0, 0.0)] * 19
+    assert [(b["reference"], b["current"]) for b in told["bins"]] == [(1.0, 1.0)] + [
+        (0.0, 0.0)
+    ] * 19
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
@@ -306,17 +435,30 @@ def test_scores_that_are_no_probabilities_are_refused(bad):
         score_drift(np.array([0.5, 0.5]), np.array([0.5, bad]))
 
 
-cells = {"numeric": st.sampled_from([np.nan, -1.5, 0.0, 0.0, 1e-9, 7.0, 3e38]), "boolean": st.sampled_from([np.nan, 0.0, 1.0]),
-         "categorical": st.sampled_from([np.nan, "", "a", "b", "é", "(unseen)"]),
-         "date": st.sampled_from([pd.NaT, pd.Timestamp("1912-04-14"), pd.Timestamp("2024-02-29 12:00:00.000001")])}
-dtypes = {"numeric": "float64", "boolean": "float64", "categorical": "str", "date": "datetime64[us]"}
+cells = {
+    "numeric": st.sampled_from([np.nan, -1.5, 0.0, 0.0, 1e-9, 7.0, 3e38]),
+    "boolean": st.sampled_from([np.nan, 0.0, 1.0]),
+    "categorical": st.sampled_from([np.nan, "", "a", "b", "é", "(unseen)"]),
+    "date": st.sampled_from(
+        [pd.NaT, pd.Timestamp("1912-04-14"), pd.Timestamp("2024-02-29 12:00:00.000001")]
+    ),
+}
+dtypes = {
+    "numeric": "float64",
+    "boolean": "float64",
+    "categorical": "str",
+    "date": "datetime64[us]",
+}
 
 
 @st.composite
 def columns(draw):
     """(kind, reference, current): values drawn from few, repeated past `MIN_ROWS` or not; all missing and constant too."""
     kind = draw(st.sampled_from(sorted(cells)))
-    sides = [draw(st.lists(cells[kind], min_size=0, max_size=6)) * draw(st.sampled_from([1, 40, 250])) for _ in range(2)]
+    sides = [
+        draw(st.lists(cells[kind], min_size=0, max_size=6)) * draw(st.sampled_from([1, 40, 250]))
+        for _ in range(2)
+    ]
     return kind, *(pd.Series(side, dtype=dtypes[kind]) for side in sides)
 
 
@@ -362,6 +504,15 @@ def test_a_column_that_is_missing_or_constant_on_one_side_only_is_told():
     stuck = one(there, there * 0 + 7, "numeric")
     assert (stuck["distance"], stuck["drifted"]) == (pytest.approx(292 / 300), True)
     same = words(["a"] * 300), words(["a"] * 280 + [np.nan] * 20)
-    for line in (one(*same, "categorical"), one(there * 0, (there * 0).where(there >= 20), "numeric")):
-        assert line["p_value"] == line["p_missing"] == fisher_exact([[0, 20], [300, 280]]).pvalue  # the only test there is
-    assert one(gone, gone, "numeric")["p_value"] == one(there * 0, there * 0, "numeric")["p_value"] == 1.0
+    for line in (
+        one(*same, "categorical"),
+        one(there * 0, (there * 0).where(there >= 20), "numeric"),
+    ):
+        assert (
+            line["p_value"] == line["p_missing"] == fisher_exact([[0, 20], [300, 280]]).pvalue
+        )  # the only test there is
+    assert (
+        one(gone, gone, "numeric")["p_value"]
+        == one(there * 0, there * 0, "numeric")["p_value"]
+        == 1.0
+    )

@@ -10,9 +10,10 @@ import sys
 
 import pytest
 
-from lib import journal, journal_alerts, journal_labels, journal_reports, monitor_stages
-from lib import journal_promotions as promotions
-from tests.running import ROOT, environment, open_run, run_flow
+from fivefold.journal import alerts, database, labels, promotions
+from fivefold.journal import reports as journal_reports
+from fivefold.lifecycle import steps
+from tests.support.running import ROOT, environment, open_run, run_flow
 
 pytestmark = pytest.mark.slow
 PROBLEM = "demo-bank-churn"
@@ -22,11 +23,18 @@ PROBLEM = "demo-bank-churn"
 def played(tmp_path_factory):
     """(folder, output, journal) of one demo."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    done = subprocess.run([sys.executable, str(ROOT / "flows" / "demo.py"), "--folder", str(folder), "--trials", "2"],
-                          env=environment(folder.parent), cwd=folder.parent, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=1200, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "flows" / "demo.py"), "--folder", str(folder), "--trials", "2"],
+        env=environment(folder.parent),
+        cwd=folder.parent,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=1200,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-4000:]
-    engine = journal.open_journal(f"sqlite:///{folder}/journal.db")
+    engine = database.open_journal(f"sqlite:///{folder}/journal.db")
     yield folder, done.stdout, engine
     engine.dispose()
 
@@ -36,7 +44,9 @@ def test_nothing_is_bad_before_the_change_and_the_change_is_found(played):
     changed = re.search(r"(\d{4}-\d\d-\d\d) +The world changes", out)[1]
     reports = journal_reports.reports(engine, PROBLEM)
     assert len(reports) == 12
-    before, after = ([r for r in reports if (r["end"][:10] <= changed) == early] for early in (True, False))
+    before, after = (
+        [r for r in reports if (r["end"][:10] <= changed) == early] for early in (True, False)
+    )
     assert len(before) == 6
     assert not any(r["bad"] for r in before)
     assert after[0]["bad"]
@@ -49,7 +59,7 @@ def test_an_alert_went_out_once_it_was_bad(played):
     told = {finding["code"] for line in lines for finding in line["findings"]}
     assert "input-drift" in told
     assert "runbook" in json.dumps(lines)
-    assert {a["key"].partition("/")[0] for a in journal_alerts.alerts(engine, PROBLEM)} == told
+    assert {a["key"].partition("/")[0] for a in alerts.alerts(engine, PROBLEM)} == told
 
 
 def test_the_challenger_proved_itself_and_performance_recovered(played):
@@ -61,8 +71,14 @@ def test_the_challenger_proved_itself_and_performance_recovered(played):
     assert better
     assert all(line["numbers"]["gain"]["low"] > 0 for line in better)
     assert {s["name"] for s in better[0]["numbers"]["strata"]} == {"held-out", "recent"}
-    judged = [r for r in journal_reports.reports(engine, PROBLEM) if (r["realised"] or {}).get("auc")]
-    old = [r["realised"]["auc"]["value"] for r in judged if r["model"] == lines[0]["model"] and r["bad"]]
+    judged = [
+        r for r in journal_reports.reports(engine, PROBLEM) if (r["realised"] or {}).get("auc")
+    ]
+    old = [
+        r["realised"]["auc"]["value"]
+        for r in judged
+        if r["model"] == lines[0]["model"] and r["bad"]
+    ]
     new = [r["realised"]["auc"]["value"] for r in judged if r["model"] == better[-1]["model"]]
     assert new
     assert old
@@ -71,11 +87,11 @@ def test_the_challenger_proved_itself_and_performance_recovered(played):
 
 def test_every_answer_and_label_is_in_the_journal(played):
     _, _, engine = played
-    frame = journal.read_predictions(engine, PROBLEM)
+    frame = database.read_predictions(engine, PROBLEM)
     assert len(frame) == 18_000
     assert set(frame["source"]) == {"api"}
     assert frame["model"].nunique() >= 2
-    counts = journal_labels.counts(engine, PROBLEM)
+    counts = labels.counts(engine, PROBLEM)
     assert counts["accepted"] > 9000
     assert counts["unknown"] == 0
     assert frame["label"].notna().sum() == counts["accepted"]
@@ -91,19 +107,25 @@ def test_the_challenger_learnt_from_feedback_and_never_from_what_was_set_aside(p
     assert (place[origin == 1] >= 0).all()
     assert 0.25 < (origin >= 2).sum() / (origin > 0).sum() < 0.35
     first = open_run(folder, promotions.history(engine, PROBLEM)[-1]["model"].rpartition("/")[2])
-    assert (place[origin == 0] == first["split"].task["place"].data).all()  # the table itself is split as before
+    assert (
+        place[origin == 0] == first["split"].task["place"].data
+    ).all()  # the table itself is split as before
     assert {"champion"} <= set(run.user_tags)
     assert "champion" not in first.user_tags
 
 
 def test_the_story_is_told_in_order(played):
     folder, out, engine = played
-    events = monitor_stages.timeline(engine, PROBLEM)
+    events = steps.timeline(engine, PROBLEM)
     assert [e["at"] for e in events] == sorted(e["at"] for e in events)
     assert {"promoted", "alert", "window", "bad window"} <= {e["what"] for e in events}
     for event in events:
         assert f"{event['at']}  {event['what']}" in out
-    cards = list(folder.glob(".metaflow/mf.cards/MonitorFlow/runs/*/steps/judge/tasks/*/cards/*monitor*.html"))
+    cards = list(
+        folder.glob(
+            ".metaflow/mf.cards/MonitorFlow/runs/*/steps/judge/tasks/*/cards/*monitor*.html"
+        )
+    )
     assert cards
     newest = max(cards, key=lambda p: int(p.parts[p.parts.index("runs") + 1])).read_text()
     told = base64.b64decode(re.search(r'__MF_DATA__\["[^"]*"\] = "([^"]+)"', newest)[1]).decode()
@@ -133,13 +155,15 @@ def test_rollback_and_retrain_by_hand(played):
 
 def test_labels_from_a_file_find_their_cases_by_the_scopes_ids(played):
     folder, _, engine = played
-    known = json.loads(journal.read_predictions(engine, PROBLEM)["inputs"].iloc[-1])["customer_id"]
+    known = json.loads(database.read_predictions(engine, PROBLEM)["inputs"].iloc[-1])["customer_id"]
     (folder / "labels.csv").write_text(f"customer_id,churned\n{known},yes\nC99999999,no\n")
-    before = journal_labels.counts(engine, PROBLEM)
-    done = run_flow(folder, "feedback.py", folder / "labels.csv", env={"FIVEFOLD_CLOCK": str(folder / "clock")})
+    before = labels.counts(engine, PROBLEM)
+    done = run_flow(
+        folder, "feedback.py", folder / "labels.csv", env={"FIVEFOLD_CLOCK": str(folder / "clock")}
+    )
     assert done.returncode == 0, done.stdout
     assert re.search("2 labels.*1 unknown", done.stdout)
-    after = journal_labels.counts(engine, PROBLEM)
+    after = labels.counts(engine, PROBLEM)
     assert sum(after.values()) - after["late"] == sum(before.values()) - before["late"] + 2
     (folder / "labels.csv").write_text("customer,churned\n1,maybe\n")
     done = run_flow(folder, "feedback.py", folder / "labels.csv")

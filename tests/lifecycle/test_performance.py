@@ -11,14 +11,22 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
-from lib.delong import auc_interval
-from lib.estimate import MIN_ROWS, estimate, estimated_auc, performance_findings, realised
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING
-from lib.intervals import wilson
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING
+from fivefold.core.intervals import wilson
+from fivefold.core.roc_auc import auc_interval
+from fivefold.lifecycle.performance import (
+    MIN_ROWS,
+    estimate,
+    estimated_auc,
+    performance_findings,
+    realised,
+)
 
 COSTS = {"cost_miss": 5.0, "cost_false_alarm": 1.0}
 HELD_OUT = {"value": 0.80, "se": 0.01}
-probabilities = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5, 0.7, 0.9, 1.0]), min_size=0, max_size=7)
+probabilities = st.lists(
+    st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5, 0.7, 0.9, 1.0]), min_size=0, max_size=7
+)
 
 
 def enumerated(q):
@@ -65,7 +73,11 @@ def test_no_auc_where_no_pair_of_a_positive_and_a_negative_can_occur(q):
 
 @pytest.mark.parametrize("bad", [[0.5, -0.1], [0.5, 1.1], [0.5, math.nan], [[0.5]]])
 def test_probabilities_that_are_none_are_refused(bad):
-    for call in (estimated_auc, lambda q: estimate(q, 0.5, **COSTS, seed=0), lambda q: realised(np.ones(2), q, 0.5, **COSTS)):
+    for call in (
+        estimated_auc,
+        lambda q: estimate(q, 0.5, **COSTS, seed=0),
+        lambda q: realised(np.ones(2), q, 0.5, **COSTS),
+    ):
         with pytest.raises(ValueError, match="expected a list of probabilities from 0 to 1"):
             call(np.array(bad))
 
@@ -96,7 +108,9 @@ def test_an_estimate_is_what_labels_drawn_by_the_probabilities_show_on_average()
     for name in ("precision", "recall", "brier", "cost_per_1000"):
         values = [s[name] for s in shown]
         assert told[name] == pytest.approx(np.mean(values), abs=4 * np.std(values) / math.sqrt(600))
-    assert told["auc"]["value"] == pytest.approx(np.mean([s["auc"]["value"] for s in shown]), abs=0.004)
+    assert told["auc"]["value"] == pytest.approx(
+        np.mean([s["auc"]["value"] for s in shown]), abs=0.004
+    )
 
 
 def test_the_interval_is_of_the_auc_that_such_a_window_shows():
@@ -123,13 +137,27 @@ def test_the_seed_makes_the_interval():
 
 def test_windows_without_rows_or_without_a_class_have_no_auc():
     empty = estimate(np.empty(0), 0.5, **COSTS, seed=0)
-    assert {k: v for k, v in empty.items() if v is not None and k != "assumption"} == {"rows": 0, "judged": False}
+    assert {k: v for k, v in empty.items() if v is not None and k != "assumption"} == {
+        "rows": 0,
+        "judged": False,
+    }
     nobody = estimate(np.zeros(MIN_ROWS), 0.5, **COSTS, seed=0)
-    assert (nobody["auc"], nobody["precision"], nobody["recall"], nobody["cost_per_1000"]) == (None, None, None, 0.0)
+    assert (nobody["auc"], nobody["precision"], nobody["recall"], nobody["cost_per_1000"]) == (
+        None,
+        None,
+        None,
+        0.0,
+    )
     scarce = np.append(np.full(MIN_ROWS, 0.0), 0.1)  # nine draws of ten have no positive at all
     assert estimate(scarce, 0.5, **COSTS, seed=0)["auc"] is None
     none = realised(np.empty(0), np.empty(0), 0.5, **COSTS)
-    assert (none["rows"], none["positives"], none["judged"], none["auc"], none["brier"]) == (0, 0, False, None, None)
+    assert (none["rows"], none["positives"], none["judged"], none["auc"], none["brier"]) == (
+        0,
+        0,
+        False,
+        None,
+        None,
+    )
     assert severities(performance_findings(empty, none, HELD_OUT)) == [NOT_APPLICABLE] * 3
     assert severities(performance_findings(nobody, none, HELD_OUT)) == [NOT_APPLICABLE] * 3
 
@@ -144,16 +172,22 @@ def test_realised_performance_equals_direct_computation():
     assert told["brier_expected"] == pytest.approx(np.mean(q * (1 - q)))
     assert told["precision"] == pytest.approx(precision_score(y, q >= cut))
     assert told["recall"] == pytest.approx(recall_score(y, q >= cut))
-    assert told["cost_per_1000"] == pytest.approx(2 * (5 * ((q < cut) & (y == 1)).sum() + ((q >= cut) & (y == 0)).sum()))
+    assert told["cost_per_1000"] == pytest.approx(
+        2 * (5 * ((q < cut) & (y == 1)).sum() + ((q >= cut) & (y == 0)).sum())
+    )
     assert told["flagged"] == pytest.approx(np.mean(q >= cut))
     assert (told["rows"], told["positives"]) == (500, y.sum())
-    assert (told["positive_rate"]["low"], told["positive_rate"]["high"]) == wilson(int(y.sum()), 500)
+    assert (told["positive_rate"]["low"], told["positive_rate"]["high"]) == wilson(
+        int(y.sum()), 500
+    )
     assert told["expected_positive_rate"] == pytest.approx(q.mean())
 
 
 def test_calibration_worked_by_hand():
     told = realised(np.repeat([1, 0], [50, 50]), np.full(100, 0.36), 0.5, **COSTS)
-    assert told["calibration_z"] == pytest.approx((50 - 36) / math.sqrt(100 * 0.36 * 0.64))  # 14 / 4.8
+    assert told["calibration_z"] == pytest.approx(
+        (50 - 36) / math.sqrt(100 * 0.36 * 0.64)
+    )  # 14 / 4.8
     assert told["calibration_p"] == pytest.approx(2 * norm.sf(14 / 4.8))
 
 
@@ -164,7 +198,9 @@ def test_calibration_z_is_standard_normal_while_labels_follow_the_probabilities(
     assert np.std(z) == pytest.approx(1, abs=3 / math.sqrt(1000))
 
 
-@pytest.mark.parametrize(("positives", "judged"), [(29, False), (30, True), (270, True), (271, False)])
+@pytest.mark.parametrize(
+    ("positives", "judged"), [(29, False), (30, True), (270, True), (271, False)]
+)
 def test_an_auc_takes_thirty_of_each_class(positives, judged):
     y = (np.arange(300) < positives) * 1
     told = realised(y, np.linspace(0.1, 0.2, 300), 0.5, **COSTS)
@@ -176,7 +212,11 @@ def test_an_auc_takes_thirty_of_each_class(positives, judged):
 def test_a_window_without_the_positives_that_were_expected_is_told():
     told = realised(np.zeros(500), np.full(500, 0.1), 0.5, **COSTS)  # 50 are expected
     found = performance_findings(estimate(np.full(500, 0.1), 0.5, **COSTS, seed=0), told, HELD_OUT)
-    assert (told["judged"], found[1].severity, found[2].severity) == (False, NOT_APPLICABLE, WARNING)
+    assert (told["judged"], found[1].severity, found[2].severity) == (
+        False,
+        NOT_APPLICABLE,
+        WARNING,
+    )
     assert found[1].found == "0 positives in 500 labelled rows: too few to judge"
     assert found[2].found.startswith("0.0% positives, p ")
     few = realised(np.zeros(500), np.full(500, 0.05), 0.5, **COSTS)  # 25 are expected
@@ -186,19 +226,36 @@ def test_a_window_without_the_positives_that_were_expected_is_told():
 def window(value, se, p=1.0, observed=0.3, expected=0.3):
     """(estimated, realised) as far as they are judged."""
     auc = {"value": value, "low": value - 1.96 * se, "high": value + 1.96 * se, "se": se}
-    return ({"rows": 500, "auc": auc}, {"rows": 500, "positives": 150, "auc": auc, "positive_rate": {"value": observed},
-                                        "expected_positive_rate": expected, "calibration_p": p})
+    return (
+        {"rows": 500, "auc": auc},
+        {
+            "rows": 500,
+            "positives": 150,
+            "auc": auc,
+            "positive_rate": {"value": observed},
+            "expected_positive_rate": expected,
+            "calibration_p": p,
+        },
+    )
 
 
-@pytest.mark.parametrize(("value", "se", "expected"), [
-    (0.70, 0.030, WARNING),  # .10 / hypot(.01, .03) = 3.16
-    (0.70, 0.045, PASSED),   # .10 / hypot(.01, .045) = 2.17 < 2.33
-    (0.765, 0.010, WARNING),  # .035 / .01414 = 2.47
-    (0.768, 0.010, PASSED),  # .032 / .01414 = 2.26
-    (0.90, 0.010, PASSED)])  # better
+@pytest.mark.parametrize(
+    ("value", "se", "expected"),
+    [
+        (0.70, 0.030, WARNING),  # .10 / hypot(.01, .03) = 3.16
+        (0.70, 0.045, PASSED),  # .10 / hypot(.01, .045) = 2.17 < 2.33
+        (0.765, 0.010, WARNING),  # .035 / .01414 = 2.47
+        (0.768, 0.010, PASSED),  # .032 / .01414 = 2.26
+        (0.90, 0.010, PASSED),
+    ],
+)  # better
 def test_a_fall_is_told_where_the_z_test_of_independent_aucs_tells_it(value, se, expected):
     found = performance_findings(*window(value, se), HELD_OUT)
-    assert [f.code for f in found] == ["performance-estimated", "performance-realised", "calibration-realised"]
+    assert [f.code for f in found] == [
+        "performance-estimated",
+        "performance-realised",
+        "calibration-realised",
+    ]
     assert severities(found) == [expected, expected, PASSED]
     assert all(bool(f.action) == (f.severity == WARNING) for f in found)
 
@@ -206,25 +263,42 @@ def test_a_fall_is_told_where_the_z_test_of_independent_aucs_tells_it(value, se,
 def test_a_sure_but_small_fall_is_no_warning():
     exact = {"value": 0.80, "se": 0.0005}
     assert severities(performance_findings(*window(0.7905, 0.0005), exact))[:2] == [PASSED, PASSED]
-    assert severities(performance_findings(*window(0.7895, 0.0005), exact))[:2] == [WARNING, WARNING]
+    assert severities(performance_findings(*window(0.7895, 0.0005), exact))[:2] == [
+        WARNING,
+        WARNING,
+    ]
 
 
-@pytest.mark.parametrize(("p", "observed", "expected"), [
-    (0.0005, 0.33, WARNING), (0.0005, 0.27, WARNING), (0.0005, 0.315, PASSED), (0.002, 0.33, PASSED)])
+@pytest.mark.parametrize(
+    ("p", "observed", "expected"),
+    [
+        (0.0005, 0.33, WARNING),
+        (0.0005, 0.27, WARNING),
+        (0.0005, 0.315, PASSED),
+        (0.002, 0.33, PASSED),
+    ],
+)
 def test_a_calibration_gap_is_told_where_it_is_sure_and_not_small(p, observed, expected):
     found = performance_findings(*window(0.8, 0.02, p, observed), HELD_OUT)
     assert severities(found) == [PASSED, PASSED, expected]
     assert found[2].found == f"{observed:.1%} positives, p {p:.1g}"
 
 
-@pytest.mark.parametrize("baseline", [
-    {"value": 0.80, "low": 0.80 - 0.0196, "high": 0.80 + 0.0196}, {"value": 0.80, "se": 0.0, "low": 0.7804, "high": 0.8196}])
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        {"value": 0.80, "low": 0.80 - 0.0196, "high": 0.80 + 0.0196},
+        {"value": 0.80, "se": 0.0, "low": 0.7804, "high": 0.8196},
+    ],
+)
 def test_the_error_of_the_baseline_is_taken_from_its_interval_where_it_has_none(baseline):
     for value, expected in ((0.765, WARNING), (0.768, PASSED)):  # as for an se of .01 above
         assert performance_findings(*window(value, 0.01), baseline)[1].severity == expected
 
 
-@pytest.mark.parametrize("baseline", [None, {"value": 0.8}, {"value": 0.8, "low": None, "high": None}])
+@pytest.mark.parametrize(
+    "baseline", [None, {"value": 0.8}, {"value": 0.8, "low": None, "high": None}]
+)
 def test_without_a_baseline_no_fall_can_be_judged(baseline):
     found = performance_findings(*window(0.6, 0.01), baseline)
     assert severities(found) == [NOT_APPLICABLE, NOT_APPLICABLE, PASSED]
@@ -243,10 +317,17 @@ def test_a_changed_concept_is_invisible_to_the_estimate_and_told_by_the_labels()
     y, q = drawn(rng, 3000)
     held_out = auc_interval(*drawn(rng, 3000))
     before = estimate(q, 0.4, **COSTS, seed=0)
-    assert severities(performance_findings(before, realised(y, q, 0.4, **COSTS), held_out)) == [PASSED] * 3
-    weaker, same = drawn(np.random.default_rng(6), 3000, slope=0.3)  # the same rows; inputs say less now
+    assert (
+        severities(performance_findings(before, realised(y, q, 0.4, **COSTS), held_out))
+        == [PASSED] * 3
+    )
+    weaker, same = drawn(
+        np.random.default_rng(6), 3000, slope=0.3
+    )  # the same rows; inputs say less now
     assert (same == drawn(np.random.default_rng(6), 3000)[1]).all()
-    found = performance_findings(estimate(same, 0.4, **COSTS, seed=0), realised(weaker, same, 0.4, **COSTS), held_out)
+    found = performance_findings(
+        estimate(same, 0.4, **COSTS, seed=0), realised(weaker, same, 0.4, **COSTS), held_out
+    )
     assert severities(found) == [PASSED, WARNING, WARNING]
     assert "estimated without labels" in found[0].found
     assert "a fall of" in found[1].found
@@ -257,8 +338,11 @@ def test_inputs_that_tell_less_are_told_before_the_labels_come():
     rng = np.random.default_rng(7)
     held_out = auc_interval(*drawn(rng, 3000))
     narrow = 1 / (1 + np.exp(-rng.normal(-1, 0.4, 2000)))  # nearly all cases look alike
-    found = performance_findings(estimate(narrow, 0.4, **COSTS, seed=0), realised(np.empty(0), np.empty(0), 0.4, **COSTS),
-                                 held_out)
+    found = performance_findings(
+        estimate(narrow, 0.4, **COSTS, seed=0),
+        realised(np.empty(0), np.empty(0), 0.4, **COSTS),
+        held_out,
+    )
     assert severities(found) == [WARNING, NOT_APPLICABLE, NOT_APPLICABLE]
 
 
@@ -268,7 +352,9 @@ def test_false_alarms_stay_within_their_stated_rates():
         rng = np.random.default_rng(seed)
         held_out = auc_interval(*drawn(rng, 800))
         y, q = drawn(rng, 400)
-        found = performance_findings(estimate(q, 0.4, **COSTS, seed=seed, draws=50), realised(y, q, 0.4, **COSTS), held_out)
+        found = performance_findings(
+            estimate(q, 0.4, **COSTS, seed=seed, draws=50), realised(y, q, 0.4, **COSTS), held_out
+        )
         alarms += [f.severity == WARNING for f in found]
     most = windows * 0.01 + 3 * math.sqrt(windows * 0.01 * 0.99)
     assert alarms[0] <= most

@@ -14,37 +14,29 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from lib import (
-    harvest,
-    journal,
-    journal_labels,
-    last_words,
-    monitor_stages,
-    promotion,
-    promotion_mirror,
-    record_stages,
-    rollback,
-    runs,
-    score_stages,
-    settings,
-    stages,
-)
-from lib import journal_promotions as promotions
-from lib.bundle import Bundle, from_bytes, reference, sha256
-from lib.calibration import IDENTITY
-from lib.challenge import challenge
-from lib.conform import conform
-from lib.explain import background
-from lib.findings import ERROR, Finding, Refused
-from lib.harvest import ASIDE, ASIDE_OLD, BASE, LEARNT
-from lib.kinds import infer_schema
-from lib.refit import fit_final
-from lib.scope import Scope
-from lib.smoke import smoke
-from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, split_rows
-from lib.tables import to_parquet
-from tests.running import ROOT, open_run
-from tests.tables import labels, mixed
+from fivefold.core import settings
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.parquet import to_parquet
+from fivefold.core.scope import Scope
+from fivefold.data.coerce import conform
+from fivefold.data.infer import infer_schema
+from fivefold.data.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, split_rows
+from fivefold.journal import database, promotions
+from fivefold.journal import labels as journal_labels
+from fivefold.lifecycle import decisions, promotion, promotion_mirror, record_steps, steps
+from fivefold.lifecycle.challenge import challenge
+from fivefold.model.bundle import Bundle, from_bytes, reference, sha256
+from fivefold.model.calibration import IDENTITY
+from fivefold.model.explain import background
+from fivefold.serving import steps as score_stages
+from fivefold.serving.smoke_test import smoke
+from fivefold.tracking import client
+from fivefold.training import closing, labelled_rows
+from fivefold.training import steps as stages
+from fivefold.training.final_fit import fit_final
+from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
+from tests.support.running import ROOT, open_run
+from tests.support.tables import labels, mixed
 
 # --- the proof ----------------------------------------------------------------------------------------------
 
@@ -52,15 +44,30 @@ from tests.tables import labels, mixed
 def world(rows: int, seed: int, strength: float = 1.5) -> dict[str, np.ndarray]:
     """Labels and calibrated probabilities of models that know of three causes the first, two (in two ways), and all."""
     rng = np.random.default_rng(seed)
-    a, b, c = rng.normal(size=rows), rng.choice([-strength, strength], rows), rng.choice([-strength, strength], rows)
+    a, b, c = (
+        rng.normal(size=rows),
+        rng.choice([-strength, strength], rows),
+        rng.choice([-strength, strength], rows),
+    )
     y = (rng.random(rows) < expit(a + b + c)).astype(int)
     hidden = np.array([-strength, strength])
     first = expit(a[:, None, None] + hidden[:, None] + hidden).mean(axis=(1, 2))
-    return {"y": y, "one": first, "two": expit(a + b + hidden[:, None]).mean(axis=0), "other two": expit(a + c + hidden[:, None]).mean(axis=0),
-            "all": expit(a + b + c), "origin": np.where(np.arange(rows) % 3 == 0, "recent", "held-out")}
+    return {
+        "y": y,
+        "one": first,
+        "two": expit(a + b + hidden[:, None]).mean(axis=0),
+        "other two": expit(a + c + hidden[:, None]).mean(axis=0),
+        "all": expit(a + b + c),
+        "origin": np.where(np.arange(rows) % 3 == 0, "recent", "held-out"),
+    }
 
 
-def judged(told: dict[str, np.ndarray], champion: str | np.ndarray, challenger: str | np.ndarray, **more: Any) -> dict[str, Any]:
+def judged(
+    told: dict[str, np.ndarray],
+    champion: str | np.ndarray,
+    challenger: str | np.ndarray,
+    **more: Any,
+) -> dict[str, Any]:
     scores = [told[x] if isinstance(x, str) else x for x in (champion, challenger)]
     found = challenge(told["y"], *scores, told["origin"], **more)
     json.dumps(found, allow_nan=False)  # it goes into the journal
@@ -85,7 +92,11 @@ def test_the_same_scores_are_no_proof():
     told = world(600, 1)
     for scores in ("two", np.full(600, 0.3)):
         found = judged(told, scores, scores)
-        assert (found["promote"], found["gain"]["value"], codes(found)) == (False, 0.0, {"challenge-gain"})
+        assert (found["promote"], found["gain"]["value"], codes(found)) == (
+            False,
+            0.0,
+            {"challenge-gain"},
+        )
 
 
 @pytest.mark.parametrize("origins", [1, 2])
@@ -108,7 +119,9 @@ def test_the_margin_must_be_exceeded_by_the_lower_bound():
 
 def test_worse_on_recent_rows_is_not_outweighed_by_the_others():
     told, recent = world(6000, 2), np.arange(6000) % 3 == 0
-    noisy = expit(np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, 0.7, 6000))
+    noisy = expit(
+        np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, 0.7, 6000)
+    )
     found = judged(told, "two", np.where(recent, noisy, told["all"]))
     assert found["gain"]["low"] > 0
     assert not found["promote"]
@@ -119,8 +132,12 @@ def test_worse_on_recent_rows_is_not_outweighed_by_the_others():
 @pytest.mark.parametrize(("noise", "promoted"), [(0.45, True), (1.5, False)])
 def test_in_a_changed_world_a_little_may_be_lost_on_rows_of_the_old_table(noise, promoted):
     told, recent = world(9000, 2), np.arange(9000) % 3 == 0
-    noisy = expit(np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, noise, 9000))
-    found = judged(told, np.where(recent, told["one"], told["two"]), np.where(recent, told["two"], noisy))
+    noisy = expit(
+        np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, noise, 9000)
+    )
+    found = judged(
+        told, np.where(recent, told["one"], told["two"]), np.where(recent, told["two"], noisy)
+    )
     old = next(s for s in found["strata"] if s["name"] == "held-out")
     assert old["gain"]["high"] < 0
     assert (found["promote"], "challenge-auc" in codes(found)) == (promoted, not promoted)
@@ -129,17 +146,21 @@ def test_in_a_changed_world_a_little_may_be_lost_on_rows_of_the_old_table(noise,
 def test_worse_in_a_protected_segment_is_not_outweighed():
     told = world(4000, 3)
     few = np.arange(4000) % 7 == 1
-    segments = pd.DataFrame({"gender": np.where(few, "f", "m"), "rare": np.where(np.arange(4000) < 20, "x", None)})
+    segments = pd.DataFrame(
+        {"gender": np.where(few, "f", "m"), "rare": np.where(np.arange(4000) < 20, "x", None)}
+    )
     found = judged(told, "two", np.where(few, told["one"], told["all"]), segments=segments)
     assert (found["promote"], codes(found)) == (False, {"challenge-segment"})
     assert "gender = f: worse by" in found["why"]
-    assert [f["subject"] for f in found["findings"] if f["severity"] == "not_applicable"] == ["rare = x"]
+    assert [f["subject"] for f in found["findings"] if f["severity"] == "not_applicable"] == [
+        "rare = x"
+    ]
     assert judged(told, "two", "all", segments=segments)["promote"]
 
 
 def test_better_ranks_with_wrong_probabilities_do_not_promote():
     told = world(2000, 4)
-    found = judged(told, "one", told["two"]**3)
+    found = judged(told, "one", told["two"] ** 3)
     assert found["gain"]["low"] > 0
     assert (found["promote"], codes(found)) == (False, {"challenge-calibration"})
     assert "calibration: worse" in found["why"]
@@ -155,7 +176,11 @@ def test_labels_that_were_tampered_with_promote_nobody():
         told["y"] = np.where(wrong, 1 - told["y"], told["y"])
         odds = np.log(told["two"] / (1 - told["two"]))
         won.append(judged(told, "two", expit(odds + rng.normal(0, 0.7, 900)))["promote"])
-        follows = expit(odds * np.where(recent, 1, 0.3) + np.where(recent, 0.5, 0) * (2 * told["y"] - 1) + rng.normal(0, 1, 900))
+        follows = expit(
+            odds * np.where(recent, 1, 0.3)
+            + np.where(recent, 0.5, 0) * (2 * told["y"] - 1)
+            + rng.normal(0, 1, 900)
+        )
         won.append(judged(told, "two", follows)["promote"])
     assert sum(won) == 0
 
@@ -165,7 +190,10 @@ def test_too_few_rows_prove_nothing(rows, positives):
     y = np.array([1] * positives + [0] * (rows - positives))
     found = challenge(y, np.full(rows, 0.5), y * 0.8 + 0.1, np.full(rows, "held-out"))
     assert not found["promote"]
-    assert found["why"] == f"Not proven: {positives} positive and {rows - positives} negative rows cannot judge."
+    assert (
+        found["why"]
+        == f"Not proven: {positives} positive and {rows - positives} negative rows cannot judge."
+    )
     assert codes(found, "not_applicable") == {"challenge-gain"}
 
 
@@ -180,19 +208,38 @@ def test_a_stratum_with_too_few_rows_is_left_out():
 
 # --- harvested labels ---------------------------------------------------------------------------------------
 
-BASE_TABLE = pd.DataFrame({
-    "n": [1, 2, 3], "f": [1.5, np.nan, 2.5], "flag": [True, False, True], "day": pd.to_datetime(["2020-01-01", "2020-02-01", "2020-03-01"]),
-    "member": pd.Series(["yes", "no", None], dtype="str"), "bit": [0, 1, 1], "price": pd.Series(["1,5", "1.200,0", "7,0"], dtype="str"),
-    "word": pd.Series(["a", "b", None], dtype="str"), "maybe": pd.array([True, None, False], dtype="boolean"),
-    "zoned": pd.to_datetime(["2020-01-01"] * 3).tz_localize("Europe/Berlin")})
-GOOD = {"n": 4, "f": 0.5, "flag": False, "day": "2021-01-01", "member": "no", "bit": 0, "price": "2,5", "word": "c", "maybe": True,
-        "zoned": "2021-01-01T12:00:00+00:00"}
+BASE_TABLE = pd.DataFrame(
+    {
+        "n": [1, 2, 3],
+        "f": [1.5, np.nan, 2.5],
+        "flag": [True, False, True],
+        "day": pd.to_datetime(["2020-01-01", "2020-02-01", "2020-03-01"]),
+        "member": pd.Series(["yes", "no", None], dtype="str"),
+        "bit": [0, 1, 1],
+        "price": pd.Series(["1,5", "1.200,0", "7,0"], dtype="str"),
+        "word": pd.Series(["a", "b", None], dtype="str"),
+        "maybe": pd.array([True, None, False], dtype="boolean"),
+        "zoned": pd.to_datetime(["2020-01-01"] * 3).tz_localize("Europe/Berlin"),
+    }
+)
+GOOD = {
+    "n": 4,
+    "f": 0.5,
+    "flag": False,
+    "day": "2021-01-01",
+    "member": "no",
+    "bit": 0,
+    "price": "2,5",
+    "word": "c",
+    "maybe": True,
+    "zoned": "2021-01-01T12:00:00+00:00",
+}
 
 
 def joined(*changes: dict[str, Any]) -> pd.DataFrame:
     """The base table with harvested rows under it, and through Parquet, as a run does it."""
     cells = pd.DataFrame([{**GOOD, **change} for change in changes])
-    told = harvest.join(BASE_TABLE, harvest.as_typed(cells, BASE_TABLE))
+    told = labelled_rows.join(BASE_TABLE, labelled_rows.as_typed(cells, BASE_TABLE))
     to_parquet(told)
     assert list(told.columns) == list(BASE_TABLE.columns)
     return told
@@ -202,18 +249,42 @@ def test_harvested_cells_take_the_types_of_the_table():
     told = joined({}, {})
     assert told["n"].tolist() == [1, 2, 3, 4, 4]
     assert {k: str(v) for k, v in told.dtypes.items()} == {
-        "n": "int64", "f": "float64", "flag": "boolean", "day": "datetime64[us]", "member": "str", "bit": "int64", "price": "str",
-        "word": "str", "maybe": "boolean", "zoned": "datetime64[us, Europe/Berlin]"}
+        "n": "int64",
+        "f": "float64",
+        "flag": "boolean",
+        "day": "datetime64[us]",
+        "member": "str",
+        "bit": "int64",
+        "price": "str",
+        "word": "str",
+        "maybe": "boolean",
+        "zoned": "datetime64[us, Europe/Berlin]",
+    }
     assert told["zoned"].iloc[3] == pd.Timestamp("2021-01-01 13:00", tz="Europe/Berlin")
 
 
-@pytest.mark.parametrize(("name", "given", "kept"), [
-    ("member", [True, "NO", 1, None, "perhaps"], ["yes", "no", "yes", None, None]), ("flag", ["yes", 0, "FALSE", None, 2], [True, False, False, None, None]),
-    ("bit", [True, "no", 1.0], [1, 0, 1]), ("maybe", ["n", True, "x"], [False, True, None]),
-    ("price", [12.345, 7, "3,5", None], ["12,345", "7", "3,5", None]), ("n", ["5", 6.0, " 7 "], [5, 6, 7]), ("n", ["$5", 5.5], [5, 5.5]),
-    ("n", [None, 10**30], [None, 1e30]), ("f", ["1e3", None], [1000, None]), ("word", [3.0, True, 2.5], ["3", "True", "2.5"]),
-    ("day", ["2021-05-01T02:00:00+02:00", "2021-05-01", "2021-05-01T00:00:00Z", None], [pd.Timestamp("2021-05-01")] * 3 + [None]),
-    ("n", ["five"], ["five"]), ("day", ["soon"], ["soon"])])
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("member", [True, "NO", 1, None, "perhaps"], ["yes", "no", "yes", None, None]),
+        ("flag", ["yes", 0, "FALSE", None, 2], [True, False, False, None, None]),
+        ("bit", [True, "no", 1.0], [1, 0, 1]),
+        ("maybe", ["n", True, "x"], [False, True, None]),
+        ("price", [12.345, 7, "3,5", None], ["12,345", "7", "3,5", None]),
+        ("n", ["5", 6.0, " 7 "], [5, 6, 7]),
+        ("n", ["$5", 5.5], [5, 5.5]),
+        ("n", [None, 10**30], [None, 1e30]),
+        ("f", ["1e3", None], [1000, None]),
+        ("word", [3.0, True, 2.5], ["3", "True", "2.5"]),
+        (
+            "day",
+            ["2021-05-01T02:00:00+02:00", "2021-05-01", "2021-05-01T00:00:00Z", None],
+            [pd.Timestamp("2021-05-01")] * 3 + [None],
+        ),
+        ("n", ["five"], ["five"]),
+        ("day", ["soon"], ["soon"]),
+    ],
+)
 def test_harvested_cells_are_read_as_serving_read_them(name, given, kept):
     found = joined(*({name: value} for value in given))[name].tolist()[3:]
     assert [None if pd.isna(x) else x for x in found] == kept
@@ -228,9 +299,24 @@ def test_a_column_that_became_text_is_text_in_both_parts():
 
 def test_the_kinds_of_a_table_do_not_change_with_what_clients_write():
     frame, scope = mixed(300).drop(columns="left"), Scope(target="left")
-    cells = pd.DataFrame([{"amount": "12.5", "age": 40.0, "region": "east", "shop": "shop 01", "member": True, "since": "2020-01-01T00:00:00Z",
-                           "note": "late", "noise": None}, {"amount": 7, "age": "41", "member": "Y", "since": "2020-01-01"}])
-    told = harvest.join(frame, harvest.as_typed(cells.reindex(columns=frame.columns), frame))
+    cells = pd.DataFrame(
+        [
+            {
+                "amount": "12.5",
+                "age": 40.0,
+                "region": "east",
+                "shop": "shop 01",
+                "member": True,
+                "since": "2020-01-01T00:00:00Z",
+                "note": "late",
+                "noise": None,
+            },
+            {"amount": 7, "age": "41", "member": "Y", "since": "2020-01-01"},
+        ]
+    )
+    told = labelled_rows.join(
+        frame, labelled_rows.as_typed(cells.reindex(columns=frame.columns), frame)
+    )
     before, after = infer_schema(frame, scope), infer_schema(told, scope)
     assert [c.kind for c in after.columns] == [c.kind for c in before.columns]
     assert after["member"].levels == before["member"].levels
@@ -239,39 +325,67 @@ def test_the_kinds_of_a_table_do_not_change_with_what_clients_write():
 def test_about_three_of_ten_are_set_aside_and_always_the_same():
     at = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(5000) % 100, unit="D")
     found = pd.DataFrame({"id": [str(n) for n in range(5000)], "at": at})
-    origin = harvest.origins(7, found)
+    origin = labelled_rows.origins(7, found)
     assert (origin[:7] == BASE).all()
     aside = origin[7:] >= ASIDE
     assert binom.ppf(0.001, 5000, 0.3) <= aside.sum() <= binom.ppf(0.999, 5000, 0.3)
     assert set(origin[7:][~aside]) == {LEARNT}
-    assert ((origin[7:] == ASIDE_OLD) == (aside & (np.arange(5000) % 100 < 9))).all()  # 90 days before the newest
+    assert (
+        (origin[7:] == ASIDE_OLD) == (aside & (np.arange(5000) % 100 < 9))
+    ).all()  # 90 days before the newest
     shuffled = found.sample(frac=1, random_state=0)
-    assert dict(zip(shuffled["id"], harvest.origins(0, shuffled), strict=True)) == dict(zip(found["id"], origin[7:], strict=True))
+    assert dict(zip(shuffled["id"], labelled_rows.origins(0, shuffled), strict=True)) == dict(
+        zip(found["id"], origin[7:], strict=True)
+    )
     later = pd.concat([found, pd.DataFrame({"id": ["new"], "at": [pd.Timestamp("2030-01-01")]})])
-    assert ((harvest.origins(0, later)[:-1] >= ASIDE) == aside).all()  # never learnt from, however old they get
+    assert (
+        (labelled_rows.origins(0, later)[:-1] >= ASIDE) == aside
+    ).all()  # never learnt from, however old they get
 
 
 def placed(place: list[int], origin: list[int], groups: list[int] | None = None) -> list[int]:
-    told = harvest.place_feedback(np.array(place, dtype="int8"), np.array(origin, dtype="int8"), None if groups is None else np.array(groups))
-    assert told[:len(place)].tolist() == place
+    told = labelled_rows.place_feedback(
+        np.array(place, dtype="int8"),
+        np.array(origin, dtype="int8"),
+        None if groups is None else np.array(groups),
+    )
+    assert told[: len(place)].tolist() == place
     assert told.dtype == "int8"
     assert all(p == HOLDOUT for p, o in zip(told, origin, strict=True) if o in (ASIDE, ASIDE_OLD))
-    return told[len(place):].tolist()
+    return told[len(place) :].tolist()
 
 
 def test_rows_to_learn_from_are_dealt_to_the_folds_and_those_aside_are_held_out():
-    assert placed([0, 1, 2, HOLDOUT, UNLABELLED], [BASE] * 5 + [LEARNT, ASIDE, LEARNT, LEARNT, ASIDE_OLD]) == [0, HOLDOUT, 2, 0, HOLDOUT]
+    assert placed(
+        [0, 1, 2, HOLDOUT, UNLABELLED], [BASE] * 5 + [LEARNT, ASIDE, LEARNT, LEARNT, ASIDE_OLD]
+    ) == [0, HOLDOUT, 2, 0, HOLDOUT]
     assert placed([0, 1], [BASE] * 2) == []
 
 
 def test_where_folds_follow_time_new_rows_come_to_the_last():
-    assert placed([ALWAYS_TRAIN, 0, 1, HOLDOUT], [BASE] * 4 + [LEARNT, ASIDE, LEARNT]) == [1, HOLDOUT, 1]
+    assert placed([ALWAYS_TRAIN, 0, 1, HOLDOUT], [BASE] * 4 + [LEARNT, ASIDE, LEARNT]) == [
+        1,
+        HOLDOUT,
+        1,
+    ]
 
 
 def test_groups_stay_together():
     origin = [BASE] * 5 + [LEARNT] * 6
-    assert placed([0, 1, 2, HOLDOUT, UNLABELLED], origin, [0, 1, 2, 3, 1, 1, 3, 2, 1, 9, 9]) == [1, HOLDOUT, 2, 1, 1, 1]
-    assert placed([0, 1], [BASE] * 2 + [LEARNT] * 4, [-1, -1, -1, -1, -1, -1]) == [0, 1, 0, 1]  # no group at all
+    assert placed([0, 1, 2, HOLDOUT, UNLABELLED], origin, [0, 1, 2, 3, 1, 1, 3, 2, 1, 9, 9]) == [
+        1,
+        HOLDOUT,
+        2,
+        1,
+        1,
+        1,
+    ]
+    assert placed([0, 1], [BASE] * 2 + [LEARNT] * 4, [-1, -1, -1, -1, -1, -1]) == [
+        0,
+        1,
+        0,
+        1,
+    ]  # no group at all
     assert placed([0, 1], [BASE] * 2 + [ASIDE, LEARNT], [0, 1, 5, 5]) == [HOLDOUT, HOLDOUT]
 
 
@@ -280,10 +394,10 @@ def test_rows_are_unseen_by_their_values_whatever_the_types():
     schema = infer_schema(frame, Scope(target="left"), ("no", "yes"))
     texts = frame.astype({"age": "str", "amount": "str", "since": "str"})
     texts.loc[len(texts)] = {**texts.iloc[0], "age": "unknown", "amount": "n/a"}
-    assert not harvest.unseen(texts.iloc[:40], frame, schema).any()
-    assert harvest.unseen(texts, frame, schema).tolist() == [False] * 40 + [True]
+    assert not labelled_rows.unseen(texts.iloc[:40], frame, schema).any()
+    assert labelled_rows.unseen(texts, frame, schema).tolist() == [False] * 40 + [True]
     changed = frame.assign(age=frame["age"] + np.arange(40) % 2, left="no")
-    assert harvest.unseen(changed, frame, schema).tolist() == [False, True] * 20
+    assert labelled_rows.unseen(changed, frame, schema).tolist() == [False, True] * 20
 
 
 # --- judging runs -------------------------------------------------------------------------------------------
@@ -292,27 +406,67 @@ ROWS = 1600
 
 
 class Run:
-    """A run as `lib.runs` gives it, with what `lib.promotion` reads."""
+    """A run as `fivefold.tracking.client` gives it, with what `fivefold.lifecycle.promotion` reads."""
 
-    def __init__(self, number: int, table: pd.DataFrame, y: np.ndarray, place: np.ndarray, learnt: np.ndarray, origin: Any = None):
-        scope = Scope(target="left", positive="yes", protected_columns=("region",), max_latency_ms=50.0)
+    def __init__(
+        self,
+        number: int,
+        table: pd.DataFrame,
+        y: np.ndarray,
+        place: np.ndarray,
+        learnt: np.ndarray,
+        origin: Any = None,
+    ):
+        scope = Scope(
+            target="left", positive="yes", protected_columns=("region",), max_latency_ms=50.0
+        )
         training = np.flatnonzero(place >= 0)
         schema = infer_schema(table.iloc[training].reset_index(drop=True), scope, ("no", "yes"))
         typed = conform(table, schema)[0].iloc[training].reset_index(drop=True)
-        model = fit_final({"algorithm": "logistic_regression", "params": {"C": 1.0}, "rounds": None, "max_rows": None}, typed, learnt[training], schema, bag=1)
+        model = fit_final(
+            {
+                "algorithm": "logistic_regression",
+                "params": {"C": 1.0},
+                "rounds": None,
+                "max_rows": None,
+            },
+            typed,
+            learnt[training],
+            schema,
+            bag=1,
+        )
         self.pathspec, auc = f"TrainFlow/{number}", {"value": 0.8, "low": 0.7, "high": 0.9}
-        bundle = Bundle(model, schema, {
-            "algorithm": "logistic_regression", "calibration": IDENTITY, "threshold": {"value": 0.3 + number / 100}, "phrases": ["stays", "leaves"],
-            "scope": scope.to_dict(), "provenance": {"pathspec": self.pathspec, "md5": "", "rows": ROWS}, "evaluation": {"auc": auc},
-            "background": background(typed, schema, 0)})
+        bundle = Bundle(
+            model,
+            schema,
+            {
+                "algorithm": "logistic_regression",
+                "calibration": IDENTITY,
+                "threshold": {"value": 0.3 + number / 100},
+                "phrases": ["stays", "leaves"],
+                "scope": scope.to_dict(),
+                "provenance": {"pathspec": self.pathspec, "md5": "", "rows": ROWS},
+                "evaluation": {"auc": auc},
+                "background": background(typed, schema, 0),
+            },
+        )
         bundle.about["reference"] = reference(typed, schema, bundle.probability(typed))
         blob = bundle.to_bytes()
-        self.held = {"start": {"table": to_parquet(table), "origin": origin}, "validate": {"labels": {"y": y}},
-                     "split": {"place": place, "contract": schema.to_json()},
-                     "evaluate": {"bundle": blob, "bundle_sha256": sha256(blob), "example": [{"amount": 1.0}]}}
+        self.held = {
+            "start": {"table": to_parquet(table), "origin": origin},
+            "validate": {"labels": {"y": y}},
+            "split": {"place": place, "contract": schema.to_json()},
+            "evaluate": {
+                "bundle": blob,
+                "bundle_sha256": sha256(blob),
+                "example": [{"amount": 1.0}],
+            },
+        }
 
     def __getitem__(self, step: str) -> Any:
-        return SimpleNamespace(task={name: SimpleNamespace(data=value) for name, value in self.held[step].items()})
+        return SimpleNamespace(
+            task={name: SimpleNamespace(data=value) for name, value in self.held[step].items()}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -321,17 +475,27 @@ def arms() -> dict[str, Run]:
     table, rng = mixed(ROWS, 7), np.random.default_rng(0)
     y, place = labels(table), split_rows(labels(table), 3, 0)
     wrong = np.where(rng.random(ROWS) < 0.42, 1 - y, y)
-    return {"1": Run(1, table, y, place, wrong), "2": Run(2, table, y, place, y), "3": Run(3, table, y, place, y)}
+    return {
+        "1": Run(1, table, y, place, wrong),
+        "2": Run(2, table, y, place, y),
+        "3": Run(3, table, y, place, y),
+    }
 
 
 @pytest.fixture
 def stage(arms, tmp_path, monkeypatch):
     """(journal, the smoke test's answer, to be changed); run 1 is served."""
     answer = {"ok": True, "why": "the server answers as the model", "latency_ms": 4.0}
-    engine = journal.open_journal(f"sqlite:///{tmp_path}/journal.db")
-    monkeypatch.setattr(runs, "find_run", lambda number, flow="TrainFlow": arms[number])
+    engine = database.open_journal(f"sqlite:///{tmp_path}/journal.db")
+    monkeypatch.setattr(client, "find_run", lambda number, flow="TrainFlow": arms[number])
     monkeypatch.setattr(promotion, "smoke", lambda *_: answer)
-    monkeypatch.setattr(Bundle, "score", lambda self, frame: real(self, frame) if len(frame.columns) > 1 else frame.assign(probability=0.5))
+    monkeypatch.setattr(
+        Bundle,
+        "score",
+        lambda self, frame: (
+            real(self, frame) if len(frame.columns) > 1 else frame.assign(probability=0.5)
+        ),
+    )
     promotion.promote(engine, "1", "Ann", "to begin with")
     return engine, answer
 
@@ -349,18 +513,31 @@ def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
     line = promotion.judge(engine, "2", ROOT)
     assert (line["action"], line["who"], served(engine)) == ("promoted", "fivefold", "TrainFlow/2")
     told = line["numbers"]
-    assert (told["champion"], told["challenger"], told["left_out"], told["latency_ms"]) == ("TrainFlow/1", "TrainFlow/2", 0, 4.0)
+    assert (told["champion"], told["challenger"], told["left_out"], told["latency_ms"]) == (
+        "TrainFlow/1",
+        "TrainFlow/2",
+        0,
+        4.0,
+    )
     assert told["rows"] == ROWS / 5
-    assert {f["code"] for f in told["findings"]} >= {"challenge-gain", "challenge-auc", "challenge-calibration", "challenge-segment", "challenge-smoke",
-                                                     "challenge-latency"}
+    assert {f["code"] for f in told["findings"]} >= {
+        "challenge-gain",
+        "challenge-auc",
+        "challenge-calibration",
+        "challenge-segment",
+        "challenge-smoke",
+        "challenge-latency",
+    }
     assert line["threshold"] == 0.32
 
 
 def judged_of(run: Run) -> Bundle:
-    return runs.judged_of(run, from_bytes(*runs.bundle_of(run)))
+    return client.judged_of(run, from_bytes(*client.bundle_of(run)))
 
 
-def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_was_judged(stage, arms):
+def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_was_judged(
+    stage, arms
+):
     """Runs 6 and 7 are as 1 and 2, but what they serve has learnt the held-out labels by heart."""
     engine, _ = stage
     table = mixed(ROWS, 7)
@@ -372,12 +549,20 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
         held["split"]["place"] = place
         by_heart = from_bytes(held["evaluate"]["bundle"])
         by_heart.about["refit"] = {"rows": ROWS, "judged_sha256": judged["bundle_sha256"]}
-        held["evaluate"] |= {"bundle": (blob := by_heart.to_bytes()), "bundle_sha256": sha256(blob), "judged": judged["bundle"]}
+        held["evaluate"] |= {
+            "bundle": (blob := by_heart.to_bytes()),
+            "bundle_sha256": sha256(blob),
+            "judged": judged["bundle"],
+        }
         assert judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{twin}"
     plain = promotion.judge(engine, "2", ROOT)["numbers"]
     promotion.promote(engine, "6", "Ann", "")
     line = promotion.judge(engine, "7", ROOT)
-    assert (line["action"], line["numbers"]["gain"], line["numbers"]["strata"]) == ("promoted", plain["gain"], plain["strata"])
+    assert (line["action"], line["numbers"]["gain"], line["numbers"]["strata"]) == (
+        "promoted",
+        plain["gain"],
+        plain["strata"],
+    )
     assert served(engine) == "TrainFlow/7"
     arms["7"].held["evaluate"]["judged"] = arms["6"].held["evaluate"]["judged"]
     with pytest.raises(Refused, match="sha256"):
@@ -397,9 +582,16 @@ def test_the_old_model_and_an_equal_one_are_kept_back(stage):
         assert line["why"].startswith("Not promoted: ROC AUC: not proven better")
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    ({"ok": False, "why": "the server did not start: boom"}, "Not promoted: the server did not start: boom"),
-    ({"latency_ms": 80.0}, "Not promoted: 80.0 ms a row")])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            {"ok": False, "why": "the server did not start: boom"},
+            "Not promoted: the server did not start: boom",
+        ),
+        ({"latency_ms": 80.0}, "Not promoted: 80.0 ms a row"),
+    ],
+)
 def test_a_model_that_does_not_answer_well_is_kept_back(stage, change, why):
     engine, answer = stage
     answer.update(change)
@@ -412,30 +604,56 @@ def test_a_model_that_does_not_answer_well_is_kept_back(stage, change, why):
 def test_a_person_may_have_to_say_yes(stage):
     engine, _ = stage
     with pytest.raises(Refused, match=r"nothing-waits \[left\]"):
-        rollback.decide(engine, "left", True, "Ann")
+        decisions.decide(engine, "left", True, "Ann")
     assert promotion.judge(engine, "2", ROOT, require_approval=True)["action"] == "waiting"
     assert served(engine) == "TrainFlow/1"
     assert promotions.waiting(engine, "left")["model"] == "TrainFlow/2"
-    line = rollback.decide(engine, "left", False, "Ann", "not on a Friday")
+    line = decisions.decide(engine, "left", False, "Ann", "not on a Friday")
     assert (line["action"], line["why"], line["who"]) == ("declined", "not on a Friday", "Ann")
     assert promotions.waiting(engine, "left") is None
     promotion.judge(engine, "2", ROOT, require_approval=True)
-    line = rollback.decide(engine, "left", True, "Ann")
-    assert (line["action"], served(engine), line["numbers"]["champion"]) == ("promoted", "TrainFlow/2", "TrainFlow/1")
+    line = decisions.decide(engine, "left", True, "Ann")
+    assert (line["action"], served(engine), line["numbers"]["champion"]) == (
+        "promoted",
+        "TrainFlow/2",
+        "TrainFlow/1",
+    )
     with pytest.raises(Refused, match="nothing-waits"):
-        rollback.decide(engine, "left", True, "Ann")
+        decisions.decide(engine, "left", True, "Ann")
 
 
 def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeypatch):
     engine, _ = stage
     waits = promotion.judge(engine, "2", ROOT, require_approval=True)
     assert waits["numbers"]["against"] == promotions.champion(engine, "left")["seq"]
-    promotions.record(engine, "left", promotions.THRESHOLD, model="TrainFlow/1", sha256="s", threshold=0.7, who="Bob", why="", replaces=1)
-    promotions.record(engine, "left", promotions.WAITING, **{k: waits[k] for k in ("model", "sha256", "threshold", "who", "why", "numbers")})
-    line = rollback.decide(engine, "left", True, "Ann")
+    promotions.record(
+        engine,
+        "left",
+        promotions.THRESHOLD,
+        model="TrainFlow/1",
+        sha256="s",
+        threshold=0.7,
+        who="Bob",
+        why="",
+        replaces=1,
+    )
+    promotions.record(
+        engine,
+        "left",
+        promotions.WAITING,
+        **{k: waits[k] for k in ("model", "sha256", "threshold", "who", "why", "numbers")},
+    )
+    line = decisions.decide(engine, "left", True, "Ann")
     assert (line["action"], served(engine)) == ("overtaken", "TrainFlow/1")
     assert "Nothing was changed" in line["why"]
-    monkeypatch.setattr(promotion, "smoke", lambda *_: promotion.promote(engine, "3", "Bob", "quicker") and {"ok": True, "why": "", "latency_ms": 1})
+    monkeypatch.setattr(
+        promotion,
+        "smoke",
+        lambda *_: (
+            promotion.promote(engine, "3", "Bob", "quicker")
+            and {"ok": True, "why": "", "latency_ms": 1}
+        ),
+    )
     line = promotion.judge(engine, "2", ROOT)
     assert (line["action"], served(engine)) == ("overtaken", "TrainFlow/3")
 
@@ -447,8 +665,10 @@ def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms
     twice, new, known = mixed(300, 8), mixed(200, 9), table[old["split"]["place"] >= 0].head(150)
     more = pd.concat([twice, twice, new, known, mixed(100, 10)])
     joined_table = pd.concat([table, more], ignore_index=True)
-    origin = np.array([BASE] * ROWS + [LEARNT] * 300 + [ASIDE] * 650 + [ASIDE_OLD] * 100, dtype="int8")
-    place, y = harvest.place_feedback(old["split"]["place"], origin), labels(joined_table)
+    origin = np.array(
+        [BASE] * ROWS + [LEARNT] * 300 + [ASIDE] * 650 + [ASIDE_OLD] * 100, dtype="int8"
+    )
+    place, y = labelled_rows.place_feedback(old["split"]["place"], origin), labels(joined_table)
     arms["5"] = Run(5, joined_table, y, place, y, origin)
     told = promotion.judge(engine, "5", ROOT)["numbers"]
     assert {s["name"]: s["rows"] for s in told["strata"]} == {"held-out": ROWS // 5, "recent": 200}
@@ -456,8 +676,10 @@ def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms
 
 
 def test_without_a_champion_there_is_nothing_to_judge_against(stage, tmp_path):
-    engine = journal.open_journal(f"sqlite:///{tmp_path}/other.db")
-    with pytest.raises(Refused, match=r"nothing-promoted \[left\].*python flows/promote.py promote 2"):
+    engine = database.open_journal(f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(
+        Refused, match=r"nothing-promoted \[left\].*python flows/promote.py promote 2"
+    ):
         promotion.judge(engine, "2", ROOT)
 
 
@@ -466,64 +688,135 @@ def test_without_a_champion_there_is_nothing_to_judge_against(stage, tmp_path):
 
 @pytest.fixture
 def engine(tmp_path):
-    return journal.open_journal(f"sqlite:///{tmp_path}/journal.db")
+    return database.open_journal(f"sqlite:///{tmp_path}/journal.db")
 
 
-@pytest.mark.parametrize(("wanted", "severity", "action"), [
-    (None, "not_applicable", "promoted"), (0.7, "passed", "promoted"), (0.9, "warning", "kept"), (0.9, "not_applicable", "kept")])
+@pytest.mark.parametrize(
+    ("wanted", "severity", "action"),
+    [
+        (None, "not_applicable", "promoted"),
+        (0.7, "passed", "promoted"),
+        (0.9, "warning", "kept"),
+        (0.9, "not_applicable", "kept"),
+    ],
+)
 def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, severity, action):
-    report = {"findings": [{"code": "success-roc-auc", "severity": severity, "found": "ROC AUC 0.8", "expected": "at least 0.9"}],
-              "threshold": {"value": 0.4}, "auc": {"value": 0.8}}
-    line = promotion.first(engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/1", "abc", report)
-    assert (line["action"], line["threshold"], line["numbers"]) == (action, 0.4, {"roc_auc": {"value": 0.8}})
-    assert line["why"].startswith("first model; ROC AUC 0.8" if action == "promoted" else "first model, kept back: ROC AUC 0.8, wanted")
-    again = promotion.first(engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/2", "def", report)
+    report = {
+        "findings": [
+            {
+                "code": "success-roc-auc",
+                "severity": severity,
+                "found": "ROC AUC 0.8",
+                "expected": "at least 0.9",
+            }
+        ],
+        "threshold": {"value": 0.4},
+        "auc": {"value": 0.8},
+    }
+    line = promotion.first(
+        engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/1", "abc", report
+    )
+    assert (line["action"], line["threshold"], line["numbers"]) == (
+        action,
+        0.4,
+        {"roc_auc": {"value": 0.8}},
+    )
+    assert line["why"].startswith(
+        "first model; ROC AUC 0.8"
+        if action == "promoted"
+        else "first model, kept back: ROC AUC 0.8, wanted"
+    )
+    again = promotion.first(
+        engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/2", "def", report
+    )
     assert (again is None) == (action == "promoted")
-    assert promotion.first(engine, {"target": "right", "min_roc_auc": None}, "TrainFlow/3", "ghi", report)["action"] == "promoted"
+    assert (
+        promotion.first(
+            engine, {"target": "right", "min_roc_auc": None}, "TrainFlow/3", "ghi", report
+        )["action"]
+        == "promoted"
+    )
 
 
 def test_a_run_that_is_resumed_after_it_promoted_itself_is_the_promoted_one(engine):
-    report = {"findings": [{"code": "success-roc-auc", "severity": "passed", "found": "ROC AUC 0.8", "expected": "at least 0.7"}],
-              "threshold": {"value": 0.4}, "auc": {"value": 0.8}}
+    report = {
+        "findings": [
+            {
+                "code": "success-roc-auc",
+                "severity": "passed",
+                "found": "ROC AUC 0.8",
+                "expected": "at least 0.7",
+            }
+        ],
+        "threshold": {"value": 0.4},
+        "auc": {"value": 0.8},
+    }
     problem = {"target": "left", "min_roc_auc": 0.7}
     first = promotion.first(engine, problem, "TrainFlow/1", "abc", report)
-    again = promotion.first(engine, problem, "TrainFlow/2", "abc", report)  # the same model, from the resumed run
+    again = promotion.first(
+        engine, problem, "TrainFlow/2", "abc", report
+    )  # the same model, from the resumed run
     assert again["action"] == "promoted"
     assert again["seq"] == first["seq"]
     assert len(promotions.history(engine, "left")) == 1
 
 
 def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, capsys):
-    monkeypatch.setattr(record_stages, "journal_place", lambda: str(engine.url))
+    monkeypatch.setattr(record_steps, "journal_place", lambda: str(engine.url))
     put(engine, "A")
     put(engine, "B")
-    assert [record_stages.roles({"target": "left"}, sha) for sha in "ABC"] == [[], ["champion"], []]
-    assert record_stages.roles({"target": "right"}, "B") == []
-    monkeypatch.setattr(record_stages, "journal_place", lambda: "nosuch://place")
-    assert record_stages.roles({"target": "left"}, "B") == []
+    assert [record_steps.roles({"target": "left"}, sha) for sha in "ABC"] == [[], ["champion"], []]
+    assert record_steps.roles({"target": "right"}, "B") == []
+    monkeypatch.setattr(record_steps, "journal_place", lambda: "nosuch://place")
+    assert record_steps.roles({"target": "left"}, "B") == []
     assert "no alias was set" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("action", "said", "unsaid"), [
-    ("promoted", ["Promoted: the app and the API"], ["judge", "promote.py"]),
-    ("kept", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
-    ("", ["Not promoted: why", "promote.py judge 7", "promote.py promote 7"], []),
-    ("failed", ["Not promoted: why", "promote.py promote 7"], ["judge"])])
+@pytest.mark.parametrize(
+    ("action", "said", "unsaid"),
+    [
+        ("promoted", ["Promoted: the app and the API"], ["judge", "promote.py"]),
+        ("kept", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
+        ("", ["Not promoted: why", "promote.py judge 7", "promote.py promote 7"], []),
+        ("failed", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
+    ],
+)
 def test_the_last_words_name_commands_that_are_not_refused(action, said, unsaid):
     """A first model that was kept back has nobody to be judged against."""
-    words = last_words._promoted({"action": action, "why": "why"}, "7")
+    words = closing._promoted({"action": action, "why": "why"}, "7")
     assert all(text in words for text in said)
     assert not any(text in words for text in unsaid)
 
 
-@pytest.mark.parametrize(("origin", "place", "twins", "told"), [
-    ([BASE, BASE, LEARNT, LEARNT], [0, HOLDOUT, 1, 0], [0, 1, 1, 2], [0, HOLDOUT, UNLABELLED, 0]),  # the table was scored
-    ([BASE, BASE, LEARNT], [0, HOLDOUT, 1], [0, 1, 0], [0, HOLDOUT, 1]),  # a twin that is learnt from anyway
-    ([BASE, LEARNT, ASIDE, ASIDE_OLD, ASIDE], [0, 1, HOLDOUT, HOLDOUT, HOLDOUT], [0, 1, 1, 0, 2], [0, 1, UNLABELLED, UNLABELLED, HOLDOUT]),
-    ([BASE, LEARNT, ASIDE], [HOLDOUT, 0, HOLDOUT], [1, 1, 1], [HOLDOUT, UNLABELLED, HOLDOUT]),
-    ([BASE, BASE, LEARNT], [0, HOLDOUT, HOLDOUT], [1, 2, 1], [0, HOLDOUT, UNLABELLED])])  # held out with its group
+@pytest.mark.parametrize(
+    ("origin", "place", "twins", "told"),
+    [
+        (
+            [BASE, BASE, LEARNT, LEARNT],
+            [0, HOLDOUT, 1, 0],
+            [0, 1, 1, 2],
+            [0, HOLDOUT, UNLABELLED, 0],
+        ),  # the table was scored
+        (
+            [BASE, BASE, LEARNT],
+            [0, HOLDOUT, 1],
+            [0, 1, 0],
+            [0, HOLDOUT, 1],
+        ),  # a twin that is learnt from anyway
+        (
+            [BASE, LEARNT, ASIDE, ASIDE_OLD, ASIDE],
+            [0, 1, HOLDOUT, HOLDOUT, HOLDOUT],
+            [0, 1, 1, 0, 2],
+            [0, 1, UNLABELLED, UNLABELLED, HOLDOUT],
+        ),
+        ([BASE, LEARNT, ASIDE], [HOLDOUT, 0, HOLDOUT], [1, 1, 1], [HOLDOUT, UNLABELLED, HOLDOUT]),
+        ([BASE, BASE, LEARNT], [0, HOLDOUT, HOLDOUT], [1, 2, 1], [0, HOLDOUT, UNLABELLED]),
+    ],
+)  # held out with its group
 def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, place, twins, told):
-    found = harvest.apart(np.array(place, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins))
+    found = labelled_rows.apart(
+        np.array(place, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins)
+    )
     assert found.tolist() == told
     assert found.dtype == "int8"
 
@@ -539,13 +832,27 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
     origin = np.array([BASE] * 300 + [LEARNT] * 600, dtype="int8")
     y = labels(whole)
     schema = infer_schema(whole, Scope(target="left", positive="yes"), ("no", "yes"))
-    place, *_, findings = stages.split(to_parquet(whole), problem, {"y": y, "negative": "no", "positive": "yes"}, schema.to_json(), 5, 0, origin)
+    place, *_, findings = stages.split(
+        to_parquet(whole),
+        problem,
+        {"y": y, "negative": "no", "positive": "yes"},
+        schema.to_json(),
+        5,
+        0,
+        origin,
+    )
     held = np.flatnonzero(place[:300] == HOLDOUT)
     assert len(held) == 60
     assert (place[300 + held] == UNLABELLED).all() == (not coarse)
     assert (place[300:600][place[:300] >= 0] >= 0).all()
     told = [f for f in findings if f["code"] == "feedback-twins"]
-    assert [f["found"] for f in told] == ([] if coarse else ["of the labelled predictions 120 repeat held-out rows of the table and are not learnt from"])
+    assert [f["found"] for f in told] == (
+        []
+        if coarse
+        else [
+            "of the labelled predictions 120 repeat held-out rows of the table and are not learnt from"
+        ]
+    )
 
 
 def kept(pathspec: str, line: dict[str, Any]) -> None:
@@ -554,49 +861,90 @@ def kept(pathspec: str, line: dict[str, Any]) -> None:
 
 def put(engine: Any, model: str, threshold: float = 0.5) -> None:
     held = promotions.champion(engine, "left")
-    promotions.record(engine, "left", promotions.PROMOTED, model=model, sha256=model, threshold=threshold, who="Ann", why="", replaces=held["seq"] if held else 0)
+    promotions.record(
+        engine,
+        "left",
+        promotions.PROMOTED,
+        model=model,
+        sha256=model,
+        threshold=threshold,
+        who="Ann",
+        why="",
+        replaces=held["seq"] if held else 0,
+    )
 
 
 def test_scoring_takes_the_model_of_the_problem_that_is_asked_for(engine, monkeypatch):
     put(engine, "A")
-    promotions.record(engine, "right", promotions.PROMOTED, model="B", sha256="B", threshold=0.5, who="Ann", why="", replaces=0)
+    promotions.record(
+        engine,
+        "right",
+        promotions.PROMOTED,
+        model="B",
+        sha256="B",
+        threshold=0.5,
+        who="Ann",
+        why="",
+        replaces=0,
+    )
     monkeypatch.setattr(score_stages, "_journal", lambda: engine)
     monkeypatch.setattr(score_stages, "_journal_exists", lambda: True)
-    assert [score_stages._promoted(False, name)["model"] for name in ("left", "right", "")] == ["A", "B", "B"]
+    assert [score_stages._promoted(False, name)["model"] for name in ("left", "right", "")] == [
+        "A",
+        "B",
+        "B",
+    ]
     with pytest.raises(Refused, match=r"nothing-promoted \[nobody\]"):
         score_stages.choose("", False, "nobody")
 
 
 def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
     with pytest.raises(Refused, match="nothing-before"):
-        rollback.roll_back(engine, "left", "Ann", "", kept)
+        decisions.roll_back(engine, "left", "Ann", "", kept)
     for model in "ABC":
         put(engine, model)
-    rollback.change_threshold(engine, "left", 0.7, "Bob", "fewer calls")
+    decisions.change_threshold(engine, "left", 0.7, "Bob", "fewer calls")
     seen = []
     for _ in range(3):
-        line = rollback.roll_back(engine, "left", "Ann", "worse", kept)
-        assert (line["action"], line["who"], line["why"], line["sha256"]) == ("rolled-back", "Ann", "worse", line["model"])
+        line = decisions.roll_back(engine, "left", "Ann", "worse", kept)
+        assert (line["action"], line["who"], line["why"], line["sha256"]) == (
+            "rolled-back",
+            "Ann",
+            "worse",
+            line["model"],
+        )
         seen.append((line["model"], line["threshold"]))
     assert seen == [("C", 0.5), ("B", 0.5), ("A", 0.5)]
     with pytest.raises(Refused, match=r"nothing-before \[left\].*at least two promotions"):
-        rollback.roll_back(engine, "left", "Ann", "", kept)
+        decisions.roll_back(engine, "left", "Ann", "", kept)
     assert len(promotions.history(engine, "left")) == 7
 
 
 def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
     def gone(pathspec, line):
-        raise Refused("No run", [Finding("run-missing", ERROR, pathspec, "no such run", "one", "restore it")])
+        raise Refused(
+            "No run", [Finding("run-missing", ERROR, pathspec, "no such run", "one", "restore it")]
+        )
 
     put(engine, "A")
     put(engine, "B")
     with pytest.raises(Refused, match=r"run-missing \[A\]"):
-        rollback.roll_back(engine, "left", "Ann", "worse", gone)
+        decisions.roll_back(engine, "left", "Ann", "worse", gone)
     held = promotions.champion(engine, "left")
     assert (held["model"], len(promotions.history(engine, "left"))) == ("B", 2)
-    promotions.record(engine, "left", promotions.WAITING, model="C", sha256="C", threshold=0.5, who="Ann", why="better", numbers={"against": held["seq"]})
+    promotions.record(
+        engine,
+        "left",
+        promotions.WAITING,
+        model="C",
+        sha256="C",
+        threshold=0.5,
+        who="Ann",
+        why="better",
+        numbers={"against": held["seq"]},
+    )
     with pytest.raises(Refused, match=r"run-missing \[C\]"):
-        rollback.decide(engine, "left", True, "Ann", check=gone)
+        decisions.decide(engine, "left", True, "Ann", check=gone)
     assert promotions.champion(engine, "left")["model"] == "B"
 
 
@@ -605,21 +953,44 @@ def test_a_removed_run_stops_no_other_tag(monkeypatch):
 
     def find(run_id):
         if run_id == "B":
-            raise Refused("No run", [Finding("run-missing", ERROR, run_id, "no such run", "one", "restore it")])
-        return SimpleNamespace(user_tags=tags[run_id], replace_tags=lambda old, new: tags.update({run_id: (tags[run_id] - set(old)) | set(new)}))
+            raise Refused(
+                "No run",
+                [Finding("run-missing", ERROR, run_id, "no such run", "one", "restore it")],
+            )
+        return SimpleNamespace(
+            user_tags=tags[run_id],
+            replace_tags=lambda old, new: tags.update(
+                {run_id: (tags[run_id] - set(old)) | set(new)}
+            ),
+        )
 
-    monkeypatch.setattr(runs, "find_run", find)
+    monkeypatch.setattr(client, "find_run", find)
     assert promotion_mirror.tag({"champion": "C", "challenger": None}, {"A", "B", "C"}) == ""
     assert tags == {"A": set(), "C": {"champion"}}
-    assert "run-missing" in promotion_mirror.tag({"champion": "B", "challenger": None}, {"A", "B", "C"})
+    assert "run-missing" in promotion_mirror.tag(
+        {"champion": "B", "challenger": None}, {"A", "B", "C"}
+    )
     assert tags["C"] == set()
-    assert "run-missing" in promotion_mirror._aliases({"champion": "B", "challenger": None}, "sqlite:///nowhere.db")
+    assert "run-missing" in promotion_mirror._aliases(
+        {"champion": "B", "challenger": None}, "sqlite:///nowhere.db"
+    )
 
 
 def test_the_line_in_force_at_a_time(engine):
     for day, model in ((1, "A"), (3, "B")):
         held = promotions.champion(engine, "left")
-        promotions.record(engine, "left", promotions.PROMOTED, model=model, sha256=model, threshold=0.5, who="Ann", why="", replaces=held["seq"] if held else 0, now=datetime(2026, 3, day))
+        promotions.record(
+            engine,
+            "left",
+            promotions.PROMOTED,
+            model=model,
+            sha256=model,
+            threshold=0.5,
+            who="Ann",
+            why="",
+            replaces=held["seq"] if held else 0,
+            now=datetime(2026, 3, day),
+        )
     told = [promotions.champion(engine, "left", datetime(2026, 3, day)) for day in (2, 3, 4)]
     assert [line["model"] for line in told] == ["A", "B", "B"]
     assert promotions.champion(engine, "left", datetime(2026, 2, 1)) is None
@@ -627,11 +998,13 @@ def test_the_line_in_force_at_a_time(engine):
 
 def test_retention_goes_on_when_nobody_asks_any_more(engine, monkeypatch):
     asked = []
-    monkeypatch.setattr(monitor_stages.monitoring, "scope_of", lambda model: asked.append(model) or {"retention_days": 30})
-    assert monitor_stages._retention(engine, "left", [{"model": None}]) is None
+    monkeypatch.setattr(
+        steps.monitoring, "scope_of", lambda model: asked.append(model) or {"retention_days": 30}
+    )
+    assert steps._retention(engine, "left", [{"model": None}]) is None
     put(engine, "A")
-    assert monitor_stages._retention(engine, "left", [{"model": None}]) == 30
-    assert monitor_stages._retention(engine, "left", [{"model": "B"}, {"model": None}]) == 30
+    assert steps._retention(engine, "left", [{"model": None}]) == 30
+    assert steps._retention(engine, "left", [{"model": "B"}, {"model": None}]) == 30
     assert asked == ["A", "B"]
 
 
@@ -644,7 +1017,9 @@ def test_a_key_of_pseudonyms_is_whole_or_refused(monkeypatch, tmp_path):
     assert len(keys.pop()) == 64
     assert [path.name for path in tmp_path.iterdir()] == ["journal.key"]
     assert (tmp_path / "journal.key").stat().st_mode & 0o777 == 0o600
-    (tmp_path / "journal.key").write_bytes(b"")  # a kill between making and writing, as it once could be
+    (tmp_path / "journal.key").write_bytes(
+        b""
+    )  # a kill between making and writing, as it once could be
     with pytest.raises(Refused, match=r"pseudonym-key.*found 0 bytes"):
         settings.pseudonym_key()
 
@@ -652,11 +1027,11 @@ def test_a_key_of_pseudonyms_is_whole_or_refused(monkeypatch, tmp_path):
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
 def test_thresholds_that_are_none(engine, value):
     with pytest.raises(Refused, match=r"threshold \[left\].*found nothing served"):
-        rollback.change_threshold(engine, "left", value, "Ann", "")
+        decisions.change_threshold(engine, "left", value, "Ann", "")
     put(engine, "A")
     with pytest.raises(Refused, match=r"threshold \[left\].*found the threshold"):
-        rollback.change_threshold(engine, "left", value, "Ann", "")
-    line = rollback.change_threshold(engine, "left", 1.0, "Ann", "nobody")
+        decisions.change_threshold(engine, "left", value, "Ann", "")
+    line = decisions.change_threshold(engine, "left", 1.0, "Ann", "nobody")
     assert (line["threshold"], line["numbers"], line["model"]) == (1.0, {"before": 0.5}, "A")
 
 
@@ -664,16 +1039,26 @@ def test_thresholds_that_are_none(engine, value):
 
 
 @pytest.mark.slow
-def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(tiny, store, monkeypatch, tmp_path):
-    run = open_run(store, tiny[0].id)  # another test may have turned Metaflow's client to another store
+def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(
+    tiny, store, monkeypatch, tmp_path
+):
+    run = open_run(
+        store, tiny[0].id
+    )  # another test may have turned Metaflow's client to another store
     waits = store / "journal-spool" / "1-smoke.jsonl"
     waits.parent.mkdir(exist_ok=True)
     waits.write_text('["predictions", {"at": "2026-01-01T00:00:00"}]\n')
-    for name, value in (("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(store)), ("http_proxy", "http://127.0.0.1:1"), ("FIVEFOLD_API_KEYS", "x")):
+    for name, value in (
+        ("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(store)),
+        ("http_proxy", "http://127.0.0.1:1"),
+        ("FIVEFOLD_API_KEYS", "x"),
+    ):
         monkeypatch.setenv(name, value)
     try:
         rows = run["evaluate"].task["example"].data
-        expected = from_bytes(*runs.bundle_of(run)).score(pd.DataFrame(rows))["probability"].tolist()
+        expected = (
+            from_bytes(*client.bundle_of(run)).score(pd.DataFrame(rows))["probability"].tolist()
+        )
         told = smoke(run.pathspec, rows, expected, ROOT)
         assert (told["ok"], told["why"]) == (True, "the server answers as the model")
         assert 0 < told["latency_ms"] < 1000
@@ -687,21 +1072,57 @@ def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(tiny, st
 
 
 def test_labelled_predictions_come_back_as_rows(engine):
-    at = journal.utc_now()
-    line = {"at": at, "problem": "left", "model": "TrainFlow/1", "sha256": "s", "source": "api", "entity": None, "probability": 0.5, "decision": "x",
-            "threshold": 0.5, "warnings": "", "latency_ms": None}
+    at = database.utc_now()
+    line = {
+        "at": at,
+        "problem": "left",
+        "model": "TrainFlow/1",
+        "sha256": "s",
+        "source": "api",
+        "entity": None,
+        "probability": 0.5,
+        "decision": "x",
+        "threshold": 0.5,
+        "warnings": "",
+        "latency_ms": None,
+    }
     base = mixed(50)
-    cells = [{"amount": 3.5, "age": 33, "region": "east", "shop": "shop 03", "member": True, "since": "2020-01-01", "note": "late again", "noise": 0.1,
-              "extra": 1}, {"amount": None, "age": "44", "member": "no"}, {"age": 55}]
-    journal.write(engine, [{**line, "id": f"p{n}", "inputs": json.dumps(x)} for n, x in enumerate(cells)])
-    journal_labels.add_labels(engine, "left", [{"prediction_id": "p0", "label": 1}, {"prediction_id": "p1", "label": 0}], source="api", who="Ann")
+    cells = [
+        {
+            "amount": 3.5,
+            "age": 33,
+            "region": "east",
+            "shop": "shop 03",
+            "member": True,
+            "since": "2020-01-01",
+            "note": "late again",
+            "noise": 0.1,
+            "extra": 1,
+        },
+        {"amount": None, "age": "44", "member": "no"},
+        {"age": 55},
+    ]
+    database.write(
+        engine, [{**line, "id": f"p{n}", "inputs": json.dumps(x)} for n, x in enumerate(cells)]
+    )
+    journal_labels.add_labels(
+        engine,
+        "left",
+        [{"prediction_id": "p0", "label": 1}, {"prediction_id": "p1", "label": 0}],
+        source="api",
+        who="Ann",
+    )
     url = str(engine.url)
-    table, told, findings, origin = harvest.with_labelled(base, Scope(target="left", positive="yes"), url)
+    table, told, findings, origin = labelled_rows.with_labelled(
+        base, Scope(target="left", positive="yes"), url
+    )
     assert (len(table), told["rows"], findings, origin.tolist()[:50]) == (52, 2, [], [BASE] * 50)
     new = table.tail(2)
     assert new["left"].tolist() == ["yes", "no"]
     assert new["age"].tolist() == [33, 44]
     assert new["member"].tolist() == ["yes", "no"]
     assert table.dtypes.to_dict() == base.dtypes.to_dict() | {"age": np.dtype("int64")}
-    _, nothing, findings, origin = harvest.with_labelled(base, Scope(target="left", positive="yes", title="another"), url)
+    _, nothing, findings, origin = labelled_rows.with_labelled(
+        base, Scope(target="left", positive="yes", title="another"), url
+    )
     assert (nothing["rows"], [f.code for f in findings], len(origin)) == (0, ["feedback-none"], 50)

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import monitoring, worlds
-from lib.findings import ERROR, Finding, Refused
-from lib.monitoring import age_findings, judge_window, typed_inputs, windows
-from lib.trigger import due
-from tests.models import bundle_of
-from tests.running import ROOT
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.data.synthetic import shifted
+from fivefold.lifecycle import window as monitoring
+from fivefold.lifecycle.retrain_rule import due
+from fivefold.lifecycle.window import age_findings, judge_window, typed_inputs, windows
+from tests.support.models import bundle_of
+from tests.support.running import ROOT
 
 START = datetime(2026, 3, 1)
 SECTIONS = re.findall(r"(?m)^## ([a-z-]+)$", (ROOT / "docs" / "runbook.md").read_text())
@@ -25,7 +26,10 @@ BAD, GOOD = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
 
 def one_by_one(reports: list[dict]) -> list[dict]:
     """The reports as those of one day after another."""
-    return [{**report, "start": f"2026-02-{n:02}", "end": f"2026-02-{n + 1:02}"} for n, report in enumerate(reports, 1)]
+    return [
+        {**report, "start": f"2026-02-{n:02}", "end": f"2026-02-{n + 1:02}"}
+        for n, report in enumerate(reports, 1)
+    ]
 
 
 def world(rows: int, seed: int, shift: float = 0.0, level: str | None = None) -> pd.DataFrame:
@@ -33,7 +37,13 @@ def world(rows: int, seed: int, shift: float = 0.0, level: str | None = None) ->
     kind = rng.choice(["a", "b", "c"], rows)
     if level:
         kind[rng.random(rows) < 0.5] = level
-    return pd.DataFrame({"x": rng.normal(shift, 1, rows).round(3), "noise": rng.normal(0, 1, rows).round(3), "kind": kind})
+    return pd.DataFrame(
+        {
+            "x": rng.normal(shift, 1, rows).round(3),
+            "noise": rng.normal(0, 1, rows).round(3),
+            "kind": kind,
+        }
+    )
 
 
 def chance(rows: pd.DataFrame) -> np.ndarray:
@@ -44,25 +54,54 @@ def chance(rows: pd.DataFrame) -> np.ndarray:
 def reference():
     base = world(4000, 1)
     bundle = bundle_of(base, chance)
-    bundle.about["evaluation"] = {"importance": [{"column": "x", "mean": 0.3}, {"column": "kind", "mean": 0.05}],
-                                  "auc": {"value": 0.87, "se": 0.008, "low": 0.854, "high": 0.885}}
+    bundle.about["evaluation"] = {
+        "importance": [{"column": "x", "mean": 0.3}, {"column": "kind", "mean": 0.05}],
+        "auc": {"value": 0.87, "se": 0.008, "low": 0.854, "high": 0.885},
+    }
     typed = typed_inputs(pd.Series([json.dumps(r) for r in base.to_dict("records")]), bundle)
-    return {"bundle": bundle, "typed": typed, "scores": chance(world(2000, 2)), "trained": "2026-01-01T00:00:00+00:00"}
+    return {
+        "bundle": bundle,
+        "typed": typed,
+        "scores": chance(world(2000, 2)),
+        "trained": "2026-01-01T00:00:00+00:00",
+    }
 
 
-def traffic(rows: pd.DataFrame, truth: np.ndarray | None = None, model: str = "TrainFlow/1", seed: int = 9) -> pd.DataFrame:
+def traffic(
+    rows: pd.DataFrame, truth: np.ndarray | None = None, model: str = "TrainFlow/1", seed: int = 9
+) -> pd.DataFrame:
     q = chance(rows)
-    y = (np.random.default_rng(seed).random(len(rows)) < (q if truth is None else truth)).astype(float)
+    y = (np.random.default_rng(seed).random(len(rows)) < (q if truth is None else truth)).astype(
+        float
+    )
     at = [START + timedelta(minutes=5 * n) for n in range(len(rows))]
-    return pd.DataFrame({"id": [str(n) for n in range(len(rows))], "at": pd.to_datetime(at), "model": model,
-                         "inputs": [json.dumps(r) for r in rows.to_dict("records")], "probability": q, "threshold": 0.5,
-                         "warnings": "", "latency_ms": 4.0, "label": y,
-                         "labelled_at": pd.to_datetime(at) + pd.Timedelta(days=10)})
+    return pd.DataFrame(
+        {
+            "id": [str(n) for n in range(len(rows))],
+            "at": pd.to_datetime(at),
+            "model": model,
+            "inputs": [json.dumps(r) for r in rows.to_dict("records")],
+            "probability": q,
+            "threshold": 0.5,
+            "warnings": "",
+            "latency_ms": 4.0,
+            "label": y,
+            "labelled_at": pd.to_datetime(at) + pd.Timedelta(days=10),
+        }
+    )
 
 
-def judged(frame: pd.DataFrame, reference: dict, rejects: int = 0, silent: bool = False, served: dict | None = None) -> dict:
+def judged(
+    frame: pd.DataFrame,
+    reference: dict,
+    rejects: int = 0,
+    silent: bool = False,
+    served: dict | None = None,
+) -> dict:
     end = START + timedelta(days=7)
-    return judge_window(frame, rejects, START, end, end, lambda _: reference, silent=silent, served=served)
+    return judge_window(
+        frame, rejects, START, end, end, lambda _: reference, silent=silent, served=served
+    )
 
 
 def codes(report: dict, severity: str) -> set[str]:
@@ -77,7 +116,9 @@ def test_undisturbed_traffic_is_quiet(reference):
     assert report["rows"] == 1500
     assert report["coverage"] == 1.0
     assert report["delay_days"] == pytest.approx(10)
-    assert report["estimated"]["auc"]["value"] == pytest.approx(report["realised"]["auc"]["value"], abs=0.03)
+    assert report["estimated"]["auc"]["value"] == pytest.approx(
+        report["realised"]["auc"]["value"], abs=0.03
+    )
     json.dumps(report, allow_nan=False)
 
 
@@ -87,7 +128,9 @@ def test_moved_inputs_are_named_and_ask_for_a_new_model_while_labels_cannot_tell
     assert drifted == {"x"}
     assert {"input-drift", "score-drift"} <= codes(report, "warning")
     assert not report["bad"], "labels say that the model is as good as ever"
-    unlabelled = judged(traffic(world(1500, 4, shift=1.0)).assign(label=np.nan, labelled_at=pd.NaT), reference)
+    unlabelled = judged(
+        traffic(world(1500, 4, shift=1.0)).assign(label=np.nan, labelled_at=pd.NaT), reference
+    )
     assert unlabelled["bad"]
     assert "input-drift: x" in " ".join(unlabelled["reasons"])
 
@@ -139,30 +182,46 @@ def test_warnings_and_refusals_are_told_where_proven(reference):
 def test_a_trial_at_the_end_of_a_window_decides_nothing(reference):
     """One answer of another model, and one of the same at another threshold, as a visitor of the app may ask for."""
     many = traffic(world(600, 2))
-    other, bold = traffic(world(1, 3), model="TrainFlow/0"), traffic(world(1, 4)).assign(threshold=0.95)
+    other, bold = (
+        traffic(world(1, 3), model="TrainFlow/0"),
+        traffic(world(1, 4)).assign(threshold=0.95),
+    )
     frame = pd.concat([many, bold, other], ignore_index=True)
     for served in (None, {"model": "TrainFlow/1", "threshold": 0.5}):
         report = judged(frame, reference, served=served)
         assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 601, 1)
-        assert report["estimated"]["flagged"] == pytest.approx(float((frame["probability"][:601] >= 0.5).mean()), abs=1e-9)
+        assert report["estimated"]["flagged"] == pytest.approx(
+            float((frame["probability"][:601] >= 0.5).mean()), abs=1e-9
+        )
     tight = judged(frame, reference, served={"model": "TrainFlow/1", "threshold": 0.95})
     assert tight["estimated"]["flagged"] < 0.1
-    few = judged(frame, reference, served={"model": "TrainFlow/0", "threshold": 0.5})  # promoted at the end of the window
+    few = judged(
+        frame, reference, served={"model": "TrainFlow/0", "threshold": 0.5}
+    )  # promoted at the end of the window
     assert (few["model"], few["rows"]) == ("TrainFlow/0", 1)
-    assert judged(frame, reference, served={"model": "TrainFlow/7", "threshold": 0.5})["model"] == "TrainFlow/1"
+    assert (
+        judged(frame, reference, served={"model": "TrainFlow/7", "threshold": 0.5})["model"]
+        == "TrainFlow/1"
+    )
 
 
 def test_refused_rows_are_a_share_of_all_that_came(reference):
-    frame = pd.concat([traffic(world(9900, 1), model="TrainFlow/0"), traffic(world(300, 2))], ignore_index=True)
-    report = judged(frame, reference, rejects=100, served={"model": "TrainFlow/1", "threshold": 0.5})
+    frame = pd.concat(
+        [traffic(world(9900, 1), model="TrainFlow/0"), traffic(world(300, 2))], ignore_index=True
+    )
+    report = judged(
+        frame, reference, rejects=100, served={"model": "TrainFlow/1", "threshold": 0.5}
+    )
     assert report["rows"] == 300
-    told, = (f for f in report["findings"] if f["code"] == "rejects-share")
+    (told,) = (f for f in report["findings"] if f["code"] == "rejects-share")
     assert (told["severity"], told["found"]) == ("passed", "1.0% refused rows (100 of 10,300)")
 
 
 def test_a_run_that_was_removed_costs_its_window_only():
     def gone(model):
-        raise Refused("No run", [Finding("run-missing", ERROR, model, "no such run", "one", "restore it")])
+        raise Refused(
+            "No run", [Finding("run-missing", ERROR, model, "no such run", "one", "restore it")]
+        )
 
     end = START + timedelta(days=7)
     report = judge_window(traffic(world(300, 2)), 0, START, end, end, gone)
@@ -170,16 +229,26 @@ def test_a_run_that_was_removed_costs_its_window_only():
     assert (report["rows"], report["bad"]) == (300, False)
 
 
-@pytest.mark.parametrize("first", [datetime(2026, 1, 3, 17), datetime(2026, 1, 5, 1), datetime(2026, 1, 9, 23, 59)])
+@pytest.mark.parametrize(
+    "first", [datetime(2026, 1, 3, 17), datetime(2026, 1, 5, 1), datetime(2026, 1, 9, 23, 59)]
+)
 def test_windows_stay_where_they_are_while_old_predictions_are_forgotten(first):
     found = windows(first, 7, datetime(2026, 1, 20, 12), known=datetime(2026, 1, 17))
-    assert found == [(datetime(2026, 1, 3), datetime(2026, 1, 10)), (datetime(2026, 1, 10), datetime(2026, 1, 17)),
-                     (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))]
+    assert found == [
+        (datetime(2026, 1, 3), datetime(2026, 1, 10)),
+        (datetime(2026, 1, 10), datetime(2026, 1, 17)),
+        (datetime(2026, 1, 17), datetime(2026, 1, 20, 12)),
+    ]
 
 
 def test_days_that_overlap_count_once():
     def window(start, end, bad):
-        return {"start": f"2026-03-{start:02}", "end": f"2026-03-{end:02}", "bad": bad, "reasons": ["x"] if bad else []}
+        return {
+            "start": f"2026-03-{start:02}",
+            "end": f"2026-03-{end:02}",
+            "bad": bad,
+            "reasons": ["x"] if bad else [],
+        }
 
     same = [window(1, 5, True), window(2, 6, True), window(3, 7, True)]
     assert not due(same, START)["retrain"]
@@ -191,12 +260,20 @@ def test_dates_of_a_parquet_file_are_read_by_the_contract_of_a_csv():
     bundle = bundle_of(base, chance)
     assert bundle.schema["since"].parse == {"format": "%d/%m/%Y"}
     row = {"x": 1.0, "noise": 0.0, "kind": "a"}
-    told = typed_inputs(pd.Series([json.dumps({**row, "since": text}) for text in ("25/02/2024", "2024-02-25T00:00:00")]), bundle)
+    told = typed_inputs(
+        pd.Series(
+            [json.dumps({**row, "since": text}) for text in ("25/02/2024", "2024-02-25T00:00:00")]
+        ),
+        bundle,
+    )
     assert told["since"].tolist() == [pd.Timestamp(2024, 2, 25)] * 2
 
 
 def test_only_the_rows_of_the_model_that_answered_most_are_judged(reference):
-    frame = pd.concat([traffic(world(400, 1, shift=5.0), model="TrainFlow/0"), traffic(world(600, 2))], ignore_index=True)
+    frame = pd.concat(
+        [traffic(world(400, 1, shift=5.0), model="TrainFlow/0"), traffic(world(600, 2))],
+        ignore_index=True,
+    )
     report = judged(frame, reference)
     assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 600, 400)
     assert not report["bad"]
@@ -209,9 +286,19 @@ def test_windows_cover_everything_once_and_the_last_ends_now():
     assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
 
 
-@pytest.mark.parametrize(("held", "retrain"), [
-    ([], False), ([BAD], False), ([BAD, BAD], True), ([GOOD, BAD, BAD], True), ([BAD, GOOD, BAD], True),
-    ([BAD, BAD, GOOD], False), ([BAD, GOOD, GOOD, BAD], False), ([BAD, BAD, GOOD, GOOD, BAD], False)])
+@pytest.mark.parametrize(
+    ("held", "retrain"),
+    [
+        ([], False),
+        ([BAD], False),
+        ([BAD, BAD], True),
+        ([GOOD, BAD, BAD], True),
+        ([BAD, GOOD, BAD], True),
+        ([BAD, BAD, GOOD], False),
+        ([BAD, GOOD, GOOD, BAD], False),
+        ([BAD, BAD, GOOD, GOOD, BAD], False),
+    ],
+)
 def test_the_trigger_wants_several_bad_windows_and_the_newest(held, retrain):
     assert due(one_by_one(held), START)["retrain"] is retrain
 
@@ -224,23 +311,31 @@ def test_the_trigger_cools_down():
 def test_a_planted_change_affects_its_share_and_nothing_else():
     base = world(5000, 1)
     base["left"] = np.where(np.random.default_rng(0).random(5000) < chance(base), "yes", "no")
-    how = worlds.recipe(base, "left", "yes")
+    how = shifted.recipe(base, "left", "yes")
     assert how["numbers"][0]["name"] == "x"
     assert how["level_column"] == "kind"
-    changed = worlds.change(base, how, 0.4, "left", ("no", "yes"), seed=3)
-    here = changed["kind"] == worlds.NEW
+    changed = shifted.change(base, how, 0.4, "left", ("no", "yes"), seed=3)
+    here = changed["kind"] == shifted.NEW
     assert here.mean() == pytest.approx(0.4, abs=0.03)
     pd.testing.assert_frame_equal(changed[~here], base[~here], check_dtype=False)
     after, before = changed[here], base[~here]
-    assert np.corrcoef(after["x"], after["left"] == "yes")[0, 1] < -0.3 < 0.3 < np.corrcoef(
-        before["x"], before["left"] == "yes")[0, 1]
-    assert after["x"].mean() - base["x"].mean() == pytest.approx(worlds.SHIFT * base["x"].std(), abs=0.1)
+    assert (
+        np.corrcoef(after["x"], after["left"] == "yes")[0, 1]
+        < -0.3
+        < 0.3
+        < np.corrcoef(before["x"], before["left"] == "yes")[0, 1]
+    )
+    assert after["x"].mean() - base["x"].mean() == pytest.approx(
+        shifted.SHIFT * base["x"].std(), abs=0.1
+    )
     with pytest.raises(ValueError, match="numeric column with more than ten values"):
-        worlds.recipe(base[["kind", "left"]], "left", "yes")
+        shifted.recipe(base[["kind", "left"]], "left", "yes")
 
 
 def test_journal_inputs_are_read_by_the_contract(reference):
-    told = typed_inputs(pd.Series(['{"x":1.5,"kind":"a"}', '{"x":null,"noise":2,"kind":null}']), reference["bundle"])
+    told = typed_inputs(
+        pd.Series(['{"x":1.5,"kind":"a"}', '{"x":null,"noise":2,"kind":null}']), reference["bundle"]
+    )
     assert told["x"].tolist()[0] == 1.5
     assert np.isnan(told["x"][1])
     assert told["kind"].isna().tolist() == [False, True]
@@ -250,18 +345,30 @@ def test_journal_inputs_are_read_by_the_contract(reference):
 def test_a_silence_is_a_window_too(reference):
     found = windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 2, 2))
     assert found[-1] == (datetime(2026, 1, 31), datetime(2026, 2, 2))
-    assert codes(judged(traffic(world(5, 1)).iloc[:0], reference), "not_applicable") == {"no-traffic"}
+    assert codes(judged(traffic(world(5, 1)).iloc[:0], reference), "not_applicable") == {
+        "no-traffic"
+    }
 
 
 def test_the_age_of_model_and_data_is_told_apart():
     now = datetime(2026, 6, 1)
-    told = {f.code: (f.severity, f.found) for f in age_findings("2026-05-30T00:00:00+00:00", "2025-03-01T00:00:00", now)}
-    assert told == {"stale-model": ("passed", "trained 2 days ago"),
-                    "stale-data": ("warning", "newest labelled prediction that was learnt from 457 days ago")}
+    told = {
+        f.code: (f.severity, f.found)
+        for f in age_findings("2026-05-30T00:00:00+00:00", "2025-03-01T00:00:00", now)
+    }
+    assert told == {
+        "stale-model": ("passed", "trained 2 days ago"),
+        "stale-data": ("warning", "newest labelled prediction that was learnt from 457 days ago"),
+    }
     assert {f.severity for f in age_findings(None, None, now)} == {"not_applicable"}
 
 
 def test_every_code_of_the_monitor_has_a_section_in_the_runbook_and_the_other_way_round():
-    code = "".join((ROOT / "lib" / f"{name}.py").read_text() for name in ("monitoring", "drift", "estimate"))
-    emitted = set(re.findall(r'"([a-z]+-[a-z]+|latency)"', code)) & set(SECTIONS) | set(re.findall(r'Finding\("([a-z-]+)"', code))
+    code = "".join(
+        (ROOT / "lib" / "fivefold" / "lifecycle" / f"{name}.py").read_text()
+        for name in ("window", "drift", "performance")
+    )
+    emitted = set(re.findall(r'"([a-z]+-[a-z]+|latency)"', code)) & set(SECTIONS) | set(
+        re.findall(r'Finding\("([a-z-]+)"', code)
+    )
     assert emitted == set(SECTIONS)

@@ -13,19 +13,24 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from lib.algorithms import ALGORITHMS
-from lib.bundle import SCORE_COLUMNS, Bundle, from_bytes, reference, sha256
-from lib.calibration import IDENTITY, calibrate
-from lib.direct import direct
-from lib.features import expand
-from lib.findings import Refused
-from lib.refit import fit_final
-from lib.schema import Column, Schema
-from lib.splits import training_rows
-from tests.tables import mixed, prepared
+from fivefold.core.findings import Refused
+from fivefold.core.schema import Column, Schema
+from fivefold.data.splits import training_rows
+from fivefold.model.bundle import SCORE_COLUMNS, Bundle, from_bytes, reference, sha256
+from fivefold.model.calibration import IDENTITY, calibrate
+from fivefold.model.fast_predict import direct
+from fivefold.model.inputs import expand
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.final_fit import fit_final
+from tests.support.tables import mixed, prepared
 
-ABOUT = {"calibration": {**IDENTITY, "a": 0.8}, "threshold": {"value": 0.4}, "phrases": ["stays", "leaves"],
-         "provenance": {"pathspec": "TrainFlow/7", "rows": 400, "md5": "abc"}, "evaluation": {"rows": 80}}
+ABOUT = {
+    "calibration": {**IDENTITY, "a": 0.8},
+    "threshold": {"value": 0.4},
+    "phrases": ["stays", "leaves"],
+    "provenance": {"pathspec": "TrainFlow/7", "rows": 400, "md5": "abc"},
+    "evaluation": {"rows": 80},
+}
 ROWS = 20
 
 
@@ -33,7 +38,10 @@ def bundled(name):
     typed, y, place, schema = prepared()
     rows = training_rows(place)
     rounds = 20 if ALGORITHMS[name].boosted else None
-    params = {**ALGORITHMS[name].defaults[0], **({"n_estimators": 20} if "n_estimators" in ALGORITHMS[name].defaults[0] else {})}
+    params = {
+        **ALGORITHMS[name].defaults[0],
+        **({"n_estimators": 20} if "n_estimators" in ALGORITHMS[name].defaults[0] else {}),
+    }
     candidate = {"algorithm": name, "params": params, "rounds": rounds, "max_rows": None}
     return Bundle(fit_final(candidate, typed.iloc[rows], y[rows], schema), schema, dict(ABOUT))
 
@@ -89,7 +97,10 @@ def test_scores_are_equal_after_the_way_through_bytes(name):
 def test_the_zip_has_a_readable_text_and_plain_json(blob):
     with zipfile.ZipFile(io.BytesIO(blob)) as archive:
         assert archive.namelist() == ["README.txt", "model.skops", "bundle.json"]
-        assert "Trained by TrainFlow/7 on 400 rows, data md5 abc." in archive.read("README.txt").decode()
+        assert (
+            "Trained by TrainFlow/7 on 400 rows, data md5 abc."
+            in archive.read("README.txt").decode()
+        )
         content = json.loads(archive.read("bundle.json"))
     assert (content["format"], content["phrases"]) == (1, ["stays", "leaves"])
     assert [c["name"] for c in content["schema"]["columns"]][:2] == ["amount", "age"]
@@ -97,7 +108,9 @@ def test_the_zip_has_a_readable_text_and_plain_json(blob):
 
 def test_nan_in_what_a_bundle_says_is_an_error(bundle):
     with pytest.raises(ValueError, match=r"Out of range float values are not JSON compliant"):
-        Bundle(bundle.pipeline, bundle.schema, {**ABOUT, "evaluation": {"auc": float("nan")}}).to_bytes()
+        Bundle(
+            bundle.pipeline, bundle.schema, {**ABOUT, "evaluation": {"auc": float("nan")}}
+        ).to_bytes()
 
 
 # --- asked directly -----------------------------------------------------------------------------------------
@@ -106,15 +119,21 @@ def test_nan_in_what_a_bundle_says_is_an_error(bundle):
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_scores_are_those_of_the_stock_pipeline_without_asking_it(name, monkeypatch):
     made, (typed, *_) = bundled(name), prepared()
-    expected = calibrate(ABOUT["calibration"], made.pipeline.predict_proba(expand(typed, made.schema))[:, 1])
-    monkeypatch.setattr(ColumnTransformer, "transform", lambda *given: pytest.fail("the stock encoder was asked"))
+    expected = calibrate(
+        ABOUT["calibration"], made.pipeline.predict_proba(expand(typed, made.schema))[:, 1]
+    )
+    monkeypatch.setattr(
+        ColumnTransformer, "transform", lambda *given: pytest.fail("the stock encoder was asked")
+    )
     np.testing.assert_allclose(made.probability(typed), expected, rtol=1e-6)
     np.testing.assert_allclose(made.score(mixed())["probability"], expected, rtol=1e-6)
 
 
 def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
     made, asked = bundled("lightgbm"), []
-    monkeypatch.setattr("lib.bundle.direct", lambda model: asked.append(model) or direct(model))
+    monkeypatch.setattr(
+        "fivefold.model.bundle.direct", lambda model: asked.append(model) or direct(model)
+    )
     told = made.score(served())
     for _ in range(2):
         made.score(served())
@@ -129,7 +148,9 @@ def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
 
 def test_another_digest_is_refused_and_the_right_one_is_not(blob):
     assert from_bytes(blob, sha256(blob)).about["phrases"] == ["stays", "leaves"]
-    with pytest.raises(Refused, match=r"bundle-digest \[bundle\]: expected sha256 000000000000…; found sha256 "):
+    with pytest.raises(
+        Refused, match=r"bundle-digest \[bundle\]: expected sha256 000000000000…; found sha256 "
+    ):
         from_bytes(blob, "0" * 64)
     flipped = bytearray(blob)
     flipped[len(blob) // 2] ^= 1
@@ -142,7 +163,9 @@ def test_a_damaged_file_is_refused_wherever_it_is_damaged(blob):
         with pytest.raises(Refused, match=r"bundle-damaged"):
             from_bytes(blob[:cut])
     rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(blob), 150):  # a flip in a date or attribute of the zip may do no harm
+    for place in rng.integers(
+        0, len(blob), 150
+    ):  # a flip in a date or attribute of the zip may do no harm
         flipped = bytearray(blob)
         flipped[place] ^= 1 << rng.integers(0, 8)
         try:
@@ -153,17 +176,29 @@ def test_a_damaged_file_is_refused_wherever_it_is_damaged(blob):
             assert told.about == json.loads(json.dumps(ABOUT))
 
 
-@pytest.mark.parametrize("changes", [
-    {"bundle_json": None}, {"model_skops": None}, {"bundle_json": b"{"}, {"bundle_json": b"\xff\xfe"}, {"bundle_json": b"[1, 2]"},
-    {"bundle_json": b'{"format": 1}'}, {"bundle_json": b'{"format": 1, "schema": {"columns": [{"nme": "x"}]}}'},
-    {"model_skops": b"not a zip"}, {"model_skops": b""}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bundle_json": None},
+        {"model_skops": None},
+        {"bundle_json": b"{"},
+        {"bundle_json": b"\xff\xfe"},
+        {"bundle_json": b"[1, 2]"},
+        {"bundle_json": b'{"format": 1}'},
+        {"bundle_json": b'{"format": 1, "schema": {"columns": [{"nme": "x"}]}}'},
+        {"model_skops": b"not a zip"},
+        {"model_skops": b""},
+    ],
+)
 def test_a_missing_or_broken_part_is_refused(blob, changes):
     with pytest.raises(Refused, match=r"bundle-(damaged|format)"):
         from_bytes(repacked(blob, **changes))
 
 
 def test_another_format_is_refused(blob):
-    with pytest.raises(Refused, match=r"bundle-format.*expected format 1.*score with the version that trained it"):
+    with pytest.raises(
+        Refused, match=r"bundle-format.*expected format 1.*score with the version that trained it"
+    ):
         from_bytes(repacked(blob, bundle_json=b'{"format": 2, "schema": {}}'))
 
 
@@ -174,7 +209,10 @@ class Foreign:
 def renamed(model, old, new):
     """Bytes of a skops file in which a type or function goes by another name."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archive, zipfile.ZipFile(buffer, "w") as changed_archive:
+    with (
+        zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archive,
+        zipfile.ZipFile(buffer, "w") as changed_archive,
+    ):
         for name in archive.namelist():
             data = archive.read(name)
             if name == "schema.json":
@@ -187,9 +225,19 @@ def renamed(model, old, new):
 
 def test_a_foreign_type_is_refused_by_name_and_never_loaded(blob, monkeypatch):
     monkeypatch.setattr(skops.io, "loads", lambda *args, **options: pytest.fail("loaded"))
-    attacks = {r"test_bundle\.Foreign": skops.io.dumps(Pipeline([("model", Foreign())])),
-               r"posix\.system": renamed(Pipeline([("model", FunctionTransformer(os.path.join))]), ("posixpath", "join"), ("posix", "system")),
-               r"builtins\.eval": renamed(Pipeline([("model", FunctionTransformer(os.path.join))]), ("posixpath", "join"), ("builtins", "eval"))}
+    attacks = {
+        r"test_bundle\.Foreign": skops.io.dumps(Pipeline([("model", Foreign())])),
+        r"posix\.system": renamed(
+            Pipeline([("model", FunctionTransformer(os.path.join))]),
+            ("posixpath", "join"),
+            ("posix", "system"),
+        ),
+        r"builtins\.eval": renamed(
+            Pipeline([("model", FunctionTransformer(os.path.join))]),
+            ("posixpath", "join"),
+            ("builtins", "eval"),
+        ),
+    }
     for named, model in attacks.items():
         with pytest.raises(Refused, match=rf"bundle-untrusted.*{named}.*do not load this file"):
             from_bytes(repacked(blob, model_skops=model))
@@ -201,7 +249,7 @@ def test_no_class_of_ours_is_inside_a_bundle(name):
         text = zipfile.ZipFile(io.BytesIO(archive.read("model.skops"))).read("schema.json").decode()
     modules = {line.split('"')[3] for line in text.splitlines() if '"__module__"' in line}
     assert "sklearn.pipeline" in modules
-    assert not {m for m in modules if m.split(".")[0] in ("lib", "tests", "__main__")}
+    assert not {m for m in modules if m.split(".")[0] in ("fivefold", "tests", "__main__")}
 
 
 # --- rows ---------------------------------------------------------------------------------------------------
@@ -222,7 +270,9 @@ def test_the_index_and_the_order_of_the_input_are_kept(bundle):
     assert told.index.tolist() == [5] * 10 + [3] * 10
     np.testing.assert_array_equal(told["probability"], bundle.score(served())["probability"])
     turned = bundle.score(served().iloc[::-1])
-    np.testing.assert_array_equal(turned["probability"].to_numpy()[::-1], bundle.score(served())["probability"])
+    np.testing.assert_array_equal(
+        turned["probability"].to_numpy()[::-1], bundle.score(served())["probability"]
+    )
 
 
 def test_each_row_is_scored_as_if_alone(bundle):
@@ -231,10 +281,17 @@ def test_each_row_is_scored_as_if_alone(bundle):
         assert bundle.score(mixed().iloc[[row]]).equals(whole.iloc[[row]])
 
 
-@pytest.mark.parametrize(("column", "value", "error"), [
-    ("age", "forty", "age: 'forty' is not a number"), ("amount", np.inf, "amount: 'inf' is not finite"),
-    ("amount", "-inf", "amount: '-inf' is not finite"), ("since", "31.31.2020", "since: '31.31.2020' is not a date"),
-    ("age", "", "age: '' is not a number"), ("age", "9" * 400, "is not finite")])
+@pytest.mark.parametrize(
+    ("column", "value", "error"),
+    [
+        ("age", "forty", "age: 'forty' is not a number"),
+        ("amount", np.inf, "amount: 'inf' is not finite"),
+        ("amount", "-inf", "amount: '-inf' is not finite"),
+        ("since", "31.31.2020", "since: '31.31.2020' is not a date"),
+        ("age", "", "age: '' is not a number"),
+        ("age", "9" * 400, "is not finite"),
+    ],
+)
 def test_a_cell_that_cannot_be_read_costs_its_row_and_no_other(bundle, column, value, error):
     told, clean = bundle.score(changed(column, 4, value)), bundle.score(served())
     assert error in told.loc[4, "error"]
@@ -246,19 +303,36 @@ def test_a_cell_that_cannot_be_read_costs_its_row_and_no_other(bundle, column, v
 
 
 def test_notes_on_pseudonymised_columns_come_last(bundle):
-    """So that nothing which such a value holds can pass for a note on another column (`lib.records`)."""
+    """So that nothing which such a value holds can pass for a note on another column (`fivefold.serving.journal_rows`)."""
     frame = served(age=150, region="x; shop: y")
-    hidden = Bundle(bundle.pipeline, bundle.schema, {**bundle.about, "scope": {"pseudonymised_columns": ["age"]}})
-    ages, regions = "age: 150 is outside the training range 18 to 79", "region: 'x; shop: y' was not seen in training"
-    assert [made.score(frame)["warnings"][0] for made in (bundle, hidden)] == [f"{ages}; {regions}", f"{regions}; {ages}"]
+    hidden = Bundle(
+        bundle.pipeline,
+        bundle.schema,
+        {**bundle.about, "scope": {"pseudonymised_columns": ["age"]}},
+    )
+    ages, regions = (
+        "age: 150 is outside the training range 18 to 79",
+        "region: 'x; shop: y' was not seen in training",
+    )
+    assert [made.score(frame)["warnings"][0] for made in (bundle, hidden)] == [
+        f"{ages}; {regions}",
+        f"{regions}; {ages}",
+    ]
 
 
-@pytest.mark.parametrize(("column", "value", "warning"), [
-    ("region", "atlantis", "region: 'atlantis' was not seen in training"),
-    ("age", 150, "age: 150 is outside the training range 18 to 79"), ("age", -1, "age: -1 is outside the training range 18 to 79"),
-    ("age", None, "age: missing, which training never saw"), ("shop", None, "shop: missing, which training never saw"),
-    ("member", "perhaps", "member: 'perhaps' is neither yes nor no, taken as missing"),
-    ("since", None, "since: missing, which training never saw"), ("note", None, "note: missing, which training never saw")])
+@pytest.mark.parametrize(
+    ("column", "value", "warning"),
+    [
+        ("region", "atlantis", "region: 'atlantis' was not seen in training"),
+        ("age", 150, "age: 150 is outside the training range 18 to 79"),
+        ("age", -1, "age: -1 is outside the training range 18 to 79"),
+        ("age", None, "age: missing, which training never saw"),
+        ("shop", None, "shop: missing, which training never saw"),
+        ("member", "perhaps", "member: 'perhaps' is neither yes nor no, taken as missing"),
+        ("since", None, "since: missing, which training never saw"),
+        ("note", None, "note: missing, which training never saw"),
+    ],
+)
 def test_a_doubtful_cell_is_scored_with_a_warning(bundle, column, value, warning):
     told, clean = bundle.score(changed(column, 4, value)), bundle.score(served())
     added = set(told.loc[4, "warnings"].split("; ")) - set(clean.loc[4, "warnings"].split("; "))
@@ -293,12 +367,18 @@ def test_long_foreign_text_is_cut_in_a_warning(bundle):
 
 
 def test_a_missing_column_is_refused_with_the_difference(bundle):
-    with pytest.raises(Refused, match=r"(?s)does not fit the model: 2 problems.*- amount \(numeric\).*rename 'Region' to 'region'"):
+    with pytest.raises(
+        Refused,
+        match=r"(?s)does not fit the model: 2 problems.*- amount \(numeric\).*rename 'Region' to 'region'",
+    ):
         bundle.score(served().drop(columns="amount").rename(columns={"region": "Region"}))
 
 
 def test_a_column_of_another_type_is_refused(bundle):
-    with pytest.raises(Refused, match=r"column-type \[age\]: expected numeric values; found no cell that reads so, such as 'old'"):
+    with pytest.raises(
+        Refused,
+        match=r"column-type \[age\]: expected numeric values; found no cell that reads so, such as 'old'",
+    ):
         bundle.score(served(age=["old", "young"] * 10))
 
 
@@ -311,7 +391,12 @@ def test_repeated_columns_are_refused(bundle):
 def test_names_that_are_no_texts_are_refused_or_matched_but_never_a_traceback(bundle):
     with pytest.raises(Refused, match="column-missing"):
         bundle.score(served().set_axis(range(8), axis=1))
-    numbered = Schema(tuple(Column(str(i), c.kind, nullable=True) for i, c in enumerate(bundle.schema.columns)), "y", "0", "1")
+    numbered = Schema(
+        tuple(Column(str(i), c.kind, nullable=True) for i, c in enumerate(bundle.schema.columns)),
+        "y",
+        "0",
+        "1",
+    )
     told = Bundle(None, numbered, dict(ABOUT)).score(served().head(0).set_axis(range(8), axis=1))
     assert len(told) == 0
 
@@ -319,12 +404,20 @@ def test_names_that_are_no_texts_are_refused_or_matched_but_never_a_traceback(bu
 def test_order_and_extra_columns_do_not_matter(bundle):
     frame = served()
     clean = bundle.score(frame)
-    assert bundle.score(frame[frame.columns[::-1]]).drop(columns="warnings").equals(clean.drop(columns="warnings"))
+    assert (
+        bundle.score(frame[frame.columns[::-1]])
+        .drop(columns="warnings")
+        .equals(clean.drop(columns="warnings"))
+    )
     assert bundle.score(frame.assign(more=1, left="yes")).equals(clean)
 
 
 def test_a_table_without_rows_gives_a_table_without_rows(bundle):
-    for frame in (served().head(0), pd.DataFrame(columns=served().columns), served().head(0).astype("object")):
+    for frame in (
+        served().head(0),
+        pd.DataFrame(columns=served().columns),
+        served().head(0).astype("object"),
+    ):
         told = bundle.score(frame)
         assert (told.columns.tolist(), len(told)) == (SCORE_COLUMNS, 0)
 
@@ -338,15 +431,25 @@ def test_a_table_of_errors_only_is_scored_as_such(bundle):
 
 
 TYPES = {
-    "texts": lambda t: t.astype("str").where(t.notna(), None), "objects": lambda t: t.astype("object"),
-    "Int64": lambda t: t.astype({"age": "Int64"}), "int8": lambda t: t.astype({"age": "int8"}),
-    "float32": lambda t: t.astype({"age": "float32"}), "Float64": lambda t: t.astype({"amount": "Float64"}),
-    "categories": lambda t: t.astype({"region": "category", "shop": "category", "member": "category"}),
-    "bool": lambda t: t.assign(member=t["member"] == "yes"), "boolean": lambda t: t.assign(member=(t["member"] == "yes").astype("boolean")),
-    "0/1": lambda t: t.assign(member=(t["member"] == "yes").astype(int)), "0.0/1.0": lambda t: t.assign(member=(t["member"] == "yes") * 1.0),
-    "date texts": lambda t: t.assign(since=t["since"].dt.strftime("%Y-%m-%d")), "dates in ns": lambda t: t.astype({"since": "datetime64[ns]"}),
-    "zoned": lambda t: t.assign(since=t["since"].dt.tz_localize("UTC")), "pyarrow": lambda t: t.convert_dtypes(dtype_backend="pyarrow"),
-    "nullable": lambda t: t.convert_dtypes(), "spaces": lambda t: t.assign(region=" " + t["region"] + " "),
+    "texts": lambda t: t.astype("str").where(t.notna(), None),
+    "objects": lambda t: t.astype("object"),
+    "Int64": lambda t: t.astype({"age": "Int64"}),
+    "int8": lambda t: t.astype({"age": "int8"}),
+    "float32": lambda t: t.astype({"age": "float32"}),
+    "Float64": lambda t: t.astype({"amount": "Float64"}),
+    "categories": lambda t: t.astype(
+        {"region": "category", "shop": "category", "member": "category"}
+    ),
+    "bool": lambda t: t.assign(member=t["member"] == "yes"),
+    "boolean": lambda t: t.assign(member=(t["member"] == "yes").astype("boolean")),
+    "0/1": lambda t: t.assign(member=(t["member"] == "yes").astype(int)),
+    "0.0/1.0": lambda t: t.assign(member=(t["member"] == "yes") * 1.0),
+    "date texts": lambda t: t.assign(since=t["since"].dt.strftime("%Y-%m-%d")),
+    "dates in ns": lambda t: t.astype({"since": "datetime64[ns]"}),
+    "zoned": lambda t: t.assign(since=t["since"].dt.tz_localize("UTC")),
+    "pyarrow": lambda t: t.convert_dtypes(dtype_backend="pyarrow"),
+    "nullable": lambda t: t.convert_dtypes(),
+    "spaces": lambda t: t.assign(region=" " + t["region"] + " "),
 }
 
 
@@ -370,14 +473,39 @@ def test_a_single_row_of_json_like_values_is_scored(bundle):
 
 
 def test_the_reference_worked_by_hand():
-    schema = Schema((Column("n", "numeric"), Column("c", "categorical"), Column("b", "boolean"), Column("empty", "numeric"),
-                     Column("t", "text")), "y", "0", "1")
-    typed = pd.DataFrame({"n": [0.0, 50.0, 100.0, np.nan], "c": pd.Series(["a", "a", None, "b"], dtype="str"), "b": [1.0, 0.0, 1.0, 1.0],
-                          "empty": [np.nan] * 4, "t": "words"})
+    schema = Schema(
+        (
+            Column("n", "numeric"),
+            Column("c", "categorical"),
+            Column("b", "boolean"),
+            Column("empty", "numeric"),
+            Column("t", "text"),
+        ),
+        "y",
+        "0",
+        "1",
+    )
+    typed = pd.DataFrame(
+        {
+            "n": [0.0, 50.0, 100.0, np.nan],
+            "c": pd.Series(["a", "a", None, "b"], dtype="str"),
+            "b": [1.0, 0.0, 1.0, 1.0],
+            "empty": [np.nan] * 4,
+            "t": "words",
+        }
+    )
     told = reference(typed, schema, np.array([0.0, 0.5, 1.0]))
     assert told["rows"] == 4
-    assert (told["scores"][0], told["scores"][50], told["scores"][100], len(told["scores"])) == (0.0, 0.5, 1.0, 101)
-    assert (told["columns"]["n"]["missing"], told["columns"]["n"]["percentiles"][25]) == (0.25, 25.0)
+    assert (told["scores"][0], told["scores"][50], told["scores"][100], len(told["scores"])) == (
+        0.0,
+        0.5,
+        1.0,
+        101,
+    )
+    assert (told["columns"]["n"]["missing"], told["columns"]["n"]["percentiles"][25]) == (
+        0.25,
+        25.0,
+    )
     assert told["columns"]["c"] == {"missing": 0.25, "levels": {"a": 0.666667, "b": 0.333333}}
     assert told["columns"]["b"] == {"missing": 0.0, "levels": {"1.0": 0.75, "0.0": 0.25}}
     assert told["columns"]["empty"] == {"missing": 1.0, "percentiles": []}

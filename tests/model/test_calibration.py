@@ -7,7 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lib.calibration import IDENTITY, calibrate, choose_threshold, cross_calibrate, fit_calibration, log_loss
+from fivefold.model.calibration import (
+    IDENTITY,
+    calibrate,
+    choose_threshold,
+    cross_calibrate,
+    fit_calibration,
+    log_loss,
+)
 
 
 def drawn(distort, rows=20_000, seed=0):
@@ -37,7 +44,7 @@ def test_a_known_miscalibration_is_recovered():
 
 
 def test_a_one_sided_miscalibration_is_recovered():
-    y, p, folds, truth = drawn(lambda t: t ** 3)  # only a beta family with a != b can undo this
+    y, p, folds, truth = drawn(lambda t: t**3)  # only a beta family with a != b can undo this
     told = fit_calibration(y, p, folds)
     assert np.abs(calibrate(told, p) - truth).mean() < 0.02
 
@@ -54,11 +61,13 @@ def test_scores_that_are_right_already_are_taken_as_they_are():
             assert told["log_loss_after"] == told["log_loss_before"]
     assert used <= 3
     y = rng.integers(0, 2, 400)
-    assert fit_calibration(y, np.full(400, y.mean()), np.arange(400) % 5)["method"] == "none"  # nothing to gain
+    assert (
+        fit_calibration(y, np.full(400, y.mean()), np.arange(400) % 5)["method"] == "none"
+    )  # nothing to gain
 
 
 def test_cross_calibration_never_uses_the_rows_own_fold():
-    y, p, folds, _ = drawn(lambda t: t ** 2, rows=600)
+    y, p, folds, _ = drawn(lambda t: t**2, rows=600)
     before = cross_calibrate(y, p, folds)
     changed = np.where(folds == 2, 1 - y, y)
     after = cross_calibrate(changed, p, folds)
@@ -66,10 +75,18 @@ def test_cross_calibration_never_uses_the_rows_own_fold():
     assert (before[folds != 2] != after[folds != 2]).all()
 
 
-@given(st.floats(0.05, 3), st.floats(0.05, 3), st.floats(-5, 5), st.floats(1e-5, 1 - 1e-5), st.floats(1e-5, 1 - 1e-5))
+@given(
+    st.floats(0.05, 3),
+    st.floats(0.05, 3),
+    st.floats(-5, 5),
+    st.floats(1e-5, 1 - 1e-5),
+    st.floats(1e-5, 1 - 1e-5),
+)
 def test_calibration_is_strictly_increasing_and_stays_inside_0_and_1(a, b, c, p, q):
     assume(abs(p - q) > 1e-9)
-    assume(max(a * abs(math.log(x)) + b * abs(math.log(1 - x)) for x in (p, q)) < 20)  # beyond, floats are too coarse
+    assume(
+        max(a * abs(math.log(x)) + b * abs(math.log(1 - x)) for x in (p, q)) < 20
+    )  # beyond, floats are too coarse
     low, high = calibrate({"a": a, "b": b, "c": c}, np.sort([p, q]))
     assert 0 < low < high < 1
 
@@ -77,8 +94,12 @@ def test_calibration_is_strictly_increasing_and_stays_inside_0_and_1(a, b, c, p,
 def test_scores_of_0_and_1_stay_finite():
     assert calibrate(IDENTITY, np.array([0.0, 1.0])).tolist() == pytest.approx([1e-6, 1 - 1e-6])
     y, p = np.tile([0, 1], 50), np.tile([0.0, 1.0], 50)
-    told = fit_calibration(y, p, np.arange(100) % 5)  # perfectly separated: no maximum of the likelihood
-    assert np.isfinite([told["a"], told["b"], told["c"], told["log_loss_before"], told["log_loss_after"]]).all()
+    told = fit_calibration(
+        y, p, np.arange(100) % 5
+    )  # perfectly separated: no maximum of the likelihood
+    assert np.isfinite(
+        [told["a"], told["b"], told["c"], told["log_loss_before"], told["log_loss_after"]]
+    ).all()
     assert (np.diff(calibrate(told, np.array([0.0, 0.5, 1.0]))) > 0).all()
 
 
@@ -87,7 +108,9 @@ def test_no_probability_is_1_so_that_a_threshold_of_1_flags_nobody():
 
 
 def test_log_loss_worked_by_hand():
-    assert log_loss(np.array([1, 0, 1]), np.array([0.5, 0.25, 1.0])) == pytest.approx((math.log(2) - math.log(0.75)) / 3)
+    assert log_loss(np.array([1, 0, 1]), np.array([0.5, 0.25, 1.0])) == pytest.approx(
+        (math.log(2) - math.log(0.75)) / 3
+    )
     assert log_loss(np.array([1]), np.array([0.0])) == pytest.approx(-math.log(1e-15))
 
 
@@ -118,7 +141,9 @@ def test_equal_scores_are_never_parted():
     y, q = np.array([1, 1, 0, 0]), np.array([0.7, 0.7, 0.7, 0.2])
     told = choose_threshold(y, q, 1, 1)
     assert (told["value"], told["flagged"], told["cost"]) == pytest.approx((0.45, 0.75, 0.25))
-    assert choose_threshold(y, q, 1, 1, capacity=0.5)["flagged"] == 0  # half of the tie cannot be flagged
+    assert (
+        choose_threshold(y, q, 1, 1, capacity=0.5)["flagged"] == 0
+    )  # half of the tie cannot be flagged
 
 
 def test_of_equally_cheap_cuts_the_highest_is_taken():
@@ -139,8 +164,11 @@ def test_no_costs_at_all_flag_nobody_and_say_one_half():
     assert (told["theory"], told["flagged"]) == (0.5, 0.0)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.floats(1e-6, 1 - 1e-6)), min_size=1, max_size=30), st.floats(0.1, 10),
-       st.one_of(st.none(), st.floats(0.05, 1)))
+@given(
+    st.lists(st.tuples(st.booleans(), st.floats(1e-6, 1 - 1e-6)), min_size=1, max_size=30),
+    st.floats(0.1, 10),
+    st.one_of(st.none(), st.floats(0.05, 1)),
+)
 def test_the_value_flags_just_what_it_says_and_no_cut_is_cheaper(rows, miss, capacity):
     y, q = np.array([int(r[0]) for r in rows]), np.array([r[1] for r in rows])
     told = choose_threshold(y, q, miss, 1.0, capacity)
@@ -151,7 +179,9 @@ def test_the_value_flags_just_what_it_says_and_no_cut_is_cheaper(rows, miss, cap
     flags = q >= told["value"]
     assert flags.mean() == pytest.approx(told["flagged"])
     assert cost(flags) == pytest.approx(told["cost"])
-    others = [q >= cut for cut in (*q, 2.0) if capacity is None or (q >= cut).sum() <= capacity * len(y)]
+    others = [
+        q >= cut for cut in (*q, 2.0) if capacity is None or (q >= cut).sum() <= capacity * len(y)
+    ]
     assert min(cost(other) for other in others) >= told["cost"] - 1e-12
 
 

@@ -6,18 +6,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.whatif import changeable, flips
-from tests.models import bundle_of
+from fivefold.model.counterfactual import changeable, flips
+from tests.support.models import bundle_of
 
 ROWS = 101
 
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    once = pd.DataFrame({"logins": np.arange(ROWS), "tier": pd.Series((["basic", "gold", "basic", "silver"] * 26)[:ROWS], dtype="str"),
-                         "card": pd.Series((["no", "yes"] * 51)[:ROWS], dtype="str"),
-                         "since": pd.to_datetime("2020-01-01") + pd.to_timedelta(np.arange(ROWS), unit="D")})
-    return pd.concat([once, once], ignore_index=True)  # each value twice, or the numbers would look like ids
+    once = pd.DataFrame(
+        {
+            "logins": np.arange(ROWS),
+            "tier": pd.Series((["basic", "gold", "basic", "silver"] * 26)[:ROWS], dtype="str"),
+            "card": pd.Series((["no", "yes"] * 51)[:ROWS], dtype="str"),
+            "since": pd.to_datetime("2020-01-01") + pd.to_timedelta(np.arange(ROWS), unit="D"),
+        }
+    )
+    return pd.concat(
+        [once, once], ignore_index=True
+    )  # each value twice, or the numbers would look like ids
 
 
 CASE = {"logins": 20, "tier": "basic", "card": "yes", "since": "2020-01-11"}
@@ -26,8 +33,15 @@ ALL = ("logins", "tier", "card", "since")
 
 def test_the_nearest_number_beyond_the_edge_is_offered(frame):
     bundle = bundle_of(frame, lambda x: np.where(x["logins"] < 50, 0.8, 0.1), changeable=ALL)
-    assert flips(bundle, CASE) == [{"column": "logins", "now": 20, "to": 50, "probability": pytest.approx(0.1),
-                                    "moved": pytest.approx(0.30, abs=1e-3)}]
+    assert flips(bundle, CASE) == [
+        {
+            "column": "logins",
+            "now": 20,
+            "to": 50,
+            "probability": pytest.approx(0.1),
+            "moved": pytest.approx(0.30, abs=1e-3),
+        }
+    ]
 
 
 def test_levels_yes_no_and_dates_are_tried_and_the_smallest_change_comes_first(frame):
@@ -36,14 +50,24 @@ def test_levels_yes_no_and_dates_are_tried_and_the_smallest_change_comes_first(f
         return np.where((x["tier"] == "gold") | (x["card"] == 0) | day, 0.9, 0.2)
 
     found = flips(bundle_of(frame, model, changeable=ALL), CASE)
-    assert [(f["column"], f["to"]) for f in found] == [("since", "2020-01-16"), ("card", "no"), ("tier", "gold")]
+    assert [(f["column"], f["to"]) for f in found] == [
+        ("since", "2020-01-16"),
+        ("card", "no"),
+        ("tier", "gold"),
+    ]
     assert found[0]["moved"] == pytest.approx(0.05)  # 5 of 100 days
-    assert found[1]["moved"] == pytest.approx(1 - 51 / 101, abs=1e-6)  # the share of rows with another answer
+    assert found[1]["moved"] == pytest.approx(
+        1 - 51 / 101, abs=1e-6
+    )  # the share of rows with another answer
     assert found[2]["moved"] == pytest.approx(1 - 25 / 101, abs=1e-6)
 
 
 def test_only_columns_that_the_scope_names_are_touched(frame):
-    bundle = bundle_of(frame, lambda x: np.where((x["logins"] < 50) & (x["tier"] == "basic"), 0.8, 0.1), changeable=("tier",))
+    bundle = bundle_of(
+        frame,
+        lambda x: np.where((x["logins"] < 50) & (x["tier"] == "basic"), 0.8, 0.1),
+        changeable=("tier",),
+    )
     assert changeable(bundle) == ["tier"]
     assert [f["column"] for f in flips(bundle, CASE)] == ["tier"]
 

@@ -10,8 +10,10 @@ import sklearn.metrics as sk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.delong import auc_interval, paired_test
-from lib.evaluation import (
+from fivefold.core.intervals import wilson
+from fivefold.core.roc_auc import auc_interval, paired_test
+from fivefold.core.scope import Scope
+from fivefold.model.evaluation import (
     CURVE_POINTS,
     confusion,
     curves,
@@ -21,8 +23,6 @@ from lib.evaluation import (
     segments,
     spread_between,
 )
-from lib.intervals import wilson
-from lib.scope import Scope
 
 THRESHOLD = {"value": 0.5, "cost": 0.1, "flagged": 0.3, "theory": 0.2, "why": "as told"}
 SCOPE = Scope(cost_miss=5.0, cost_false_alarm=2.0)
@@ -42,12 +42,21 @@ def test_metrics_equal_scikit_learns():
     flags = q >= 0.5
     told = {k: v["value"] for k, v in evaluate(y, q, THRESHOLD, SCOPE)["metrics"].items()}
     misses, alarms = ((y == 1) & ~flags).sum(), ((y == 0) & flags).sum()
-    assert told == pytest.approx({
-        "roc_auc": sk.roc_auc_score(y, q), "pr_auc": sk.average_precision_score(y, q), "log_loss": sk.log_loss(y, q),
-        "brier": sk.brier_score_loss(y, q), "brier_skill": 1 - sk.brier_score_loss(y, q) / (y.mean() * (1 - y.mean())),
-        "cost_per_1000": 1000 * (5 * misses + 2 * alarms) / len(y), "precision": sk.precision_score(y, flags),
-        "recall": sk.recall_score(y, flags), "specificity": sk.recall_score(y, flags, pos_label=0),
-        "accuracy": sk.accuracy_score(y, flags), "flagged": flags.mean()})
+    assert told == pytest.approx(
+        {
+            "roc_auc": sk.roc_auc_score(y, q),
+            "pr_auc": sk.average_precision_score(y, q),
+            "log_loss": sk.log_loss(y, q),
+            "brier": sk.brier_score_loss(y, q),
+            "brier_skill": 1 - sk.brier_score_loss(y, q) / (y.mean() * (1 - y.mean())),
+            "cost_per_1000": 1000 * (5 * misses + 2 * alarms) / len(y),
+            "precision": sk.precision_score(y, flags),
+            "recall": sk.recall_score(y, flags),
+            "specificity": sk.recall_score(y, flags, pos_label=0),
+            "accuracy": sk.accuracy_score(y, flags),
+            "flagged": flags.mean(),
+        }
+    )
 
 
 def test_every_interval_holds_its_value_and_shares_have_wilsons():
@@ -56,11 +65,15 @@ def test_every_interval_holds_its_value_and_shares_have_wilsons():
     for name, told in report["metrics"].items():
         assert told["low"] < told["value"] < told["high"], name
     c = report["confusion"]
-    for name, hits, of in (("precision", c["tp"], c["tp"] + c["fp"]), ("recall", c["tp"], c["tp"] + c["fn"]),
-                           ("specificity", c["tn"], c["tn"] + c["fp"])):
+    for name, hits, of in (
+        ("precision", c["tp"], c["tp"] + c["fp"]),
+        ("recall", c["tp"], c["tp"] + c["fn"]),
+        ("specificity", c["tn"], c["tn"] + c["fp"]),
+    ):
         assert (report["metrics"][name]["low"], report["metrics"][name]["high"]) == wilson(hits, of)
     assert {k: report["metrics"]["roc_auc"][k] for k in ("value", "low", "high")} == {
-        k: report["auc"][k] for k in ("value", "low", "high")}
+        k: report["auc"][k] for k in ("value", "low", "high")
+    }
 
 
 def test_bootstrap_intervals_have_the_width_that_theory_says_and_depend_on_the_seed_alone():
@@ -88,9 +101,27 @@ def test_the_confusion_worked_by_hand_and_the_threshold_itself_is_flagged():
 
 def test_the_report_is_json_without_nan_even_where_nothing_can_be_told():
     y, q = rows(200)
-    groups = pd.DataFrame({"sex": pd.Series(["f", "m", None, "x"] * 50, dtype="str"), "flag": [0.0, 1.0, np.nan, 1.0] * 50})
-    for scores, cut in ((q, 0.5), (np.full(200, 0.3), 0.5), (y * 0.98 + 0.01, 0.5), (q, 1.0), (q, 0.0)):
-        report = evaluate(y, scores, {**THRESHOLD, "value": cut}, SCOPE, groups=groups, baselines={"base rate": np.full(200, 0.4)})
+    groups = pd.DataFrame(
+        {
+            "sex": pd.Series(["f", "m", None, "x"] * 50, dtype="str"),
+            "flag": [0.0, 1.0, np.nan, 1.0] * 50,
+        }
+    )
+    for scores, cut in (
+        (q, 0.5),
+        (np.full(200, 0.3), 0.5),
+        (y * 0.98 + 0.01, 0.5),
+        (q, 1.0),
+        (q, 0.0),
+    ):
+        report = evaluate(
+            y,
+            scores,
+            {**THRESHOLD, "value": cut},
+            SCOPE,
+            groups=groups,
+            baselines={"base rate": np.full(200, 0.4)},
+        )
         assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
@@ -112,7 +143,9 @@ def test_wilsons_ends_are_where_the_score_test_says_so(counts):
     assert (low == 0, high == 1) == (hits == 0, hits == of)
     for end in (low, high):
         if 0 < end < 1:
-            assert abs(hits / of - end) / math.sqrt(end * (1 - end) / of) == pytest.approx(1.959963984540054, rel=1e-6)
+            assert abs(hits / of - end) / math.sqrt(end * (1 - end) / of) == pytest.approx(
+                1.959963984540054, rel=1e-6
+            )
 
 
 # --- curves -------------------------------------------------------------------------------------------------
@@ -121,9 +154,18 @@ def test_wilsons_ends_are_where_the_score_test_says_so(counts):
 def test_curves_worked_by_hand():
     y, q = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.6, 0.1])
     told = curves(y, q, SCOPE)
-    assert told["lift"] == {"share": [0.25, 0.5, 0.75, 1.0], "gain": [0.5, 0.5, 1.0, 1.0], "lift": [2.0, 1.0, 1.333333, 1.0]}
-    assert (told["cost"]["threshold"][0], told["cost"]["cost"][0]) == (0.0, 1.0)  # two false alarms of 2 on four rows
-    assert (told["cost"]["threshold"][70], told["cost"]["cost"][70]) == pytest.approx((0.7, (5 + 2) / 4))
+    assert told["lift"] == {
+        "share": [0.25, 0.5, 0.75, 1.0],
+        "gain": [0.5, 0.5, 1.0, 1.0],
+        "lift": [2.0, 1.0, 1.333333, 1.0],
+    }
+    assert (told["cost"]["threshold"][0], told["cost"]["cost"][0]) == (
+        0.0,
+        1.0,
+    )  # two false alarms of 2 on four rows
+    assert (told["cost"]["threshold"][70], told["cost"]["cost"][70]) == pytest.approx(
+        (0.7, (5 + 2) / 4)
+    )
     assert told["cost"]["cost"][100] == pytest.approx(10 / 4)
     assert told["roc"]["fpr"][0] == told["roc"]["tpr"][0] == 0
     assert told["roc"]["fpr"][-1] == told["roc"]["tpr"][-1] == 1
@@ -134,7 +176,9 @@ def test_long_curves_are_thinned_and_keep_their_ends_and_area():
     told = curves(y, q, SCOPE)
     for name in ("roc", "pr", "lift"):
         assert all(len(values) <= CURVE_POINTS for values in told[name].values())
-    assert np.trapezoid(told["roc"]["tpr"], told["roc"]["fpr"]) == pytest.approx(sk.roc_auc_score(y, q), abs=0.003)
+    assert np.trapezoid(told["roc"]["tpr"], told["roc"]["fpr"]) == pytest.approx(
+        sk.roc_auc_score(y, q), abs=0.003
+    )
 
 
 def test_calibration_bins_hold_all_rows_and_their_shares():
@@ -157,19 +201,42 @@ def test_segments_worked_by_hand():
     q[:5], q[20:30] = 0.2, 0.9
     groups = pd.DataFrame({"sex": ["f"] * 40 + ["m"] * 60})
     male, female = segments(y, q, q >= 0.5, groups)  # the more frequent first
-    assert (female["level"], female["rows"], female["positive_rate"], female["recall"], female["false_alarm_rate"]) == (
-        "f", 40, 0.5, 0.75, 0.5)
+    assert (
+        female["level"],
+        female["rows"],
+        female["positive_rate"],
+        female["recall"],
+        female["false_alarm_rate"],
+    ) == ("f", 40, 0.5, 0.75, 0.5)
     assert female["flagged"] == pytest.approx(25 / 40)
     assert female["mean_probability"] == pytest.approx(q[:40].mean())
     expected = auc_interval(y[:40], q[:40])
     assert (female["auc"], female["auc_low"], female["auc_high"], female["note"]) == (
-        expected["value"], expected["low"], expected["high"], "")
-    assert (male["rows"], male["auc"], male["auc_low"], male["note"]) == (60, None, None, "too few rows to judge")  # 3 positives
+        expected["value"],
+        expected["low"],
+        expected["high"],
+        "",
+    )
+    assert (male["rows"], male["auc"], male["auc_low"], male["note"]) == (
+        60,
+        None,
+        None,
+        "too few rows to judge",
+    )  # 3 positives
     assert male["recall"] == 1.0
 
 
-@pytest.mark.parametrize(("count", "positives", "judged"), [
-    (30, 5, True), (29, 10, False), (30, 4, False), (30, 26, False), (30, 25, True), (30, 0, False)])
+@pytest.mark.parametrize(
+    ("count", "positives", "judged"),
+    [
+        (30, 5, True),
+        (29, 10, False),
+        (30, 4, False),
+        (30, 26, False),
+        (30, 25, True),
+        (30, 0, False),
+    ],
+)
 def test_a_segment_is_judged_from_30_rows_and_5_of_each_class(count, positives, judged):
     y = np.array([1] * positives + [0] * (count - positives))
     q = np.linspace(0.1, 0.9, count)
@@ -181,12 +248,18 @@ def test_a_segment_is_judged_from_30_rows_and_5_of_each_class(count, positives, 
 
 def test_missing_values_are_a_segment_and_at_most_12_are_shown():
     y, q = rows(300)
-    groups = pd.DataFrame({"g": pd.Series([None, "a", "b"] * 100, dtype="str"), "many": [f"l{i % 20}" for i in range(300)],
-                           "member": [1.0, 0.0, np.nan] * 100})
+    groups = pd.DataFrame(
+        {
+            "g": pd.Series([None, "a", "b"] * 100, dtype="str"),
+            "many": [f"l{i % 20}" for i in range(300)],
+            "member": [1.0, 0.0, np.nan] * 100,
+        }
+    )
     told = segments(y, q, q >= 0.5, groups)
     assert {(s["column"], s["level"]): s["rows"] for s in told if s["column"] != "many"} == {
         **{("g", level): 100 for level in ("(missing)", "a", "b")},
-        **{("member", level): 100 for level in ("(missing)", "0.0", "1.0")}}
+        **{("member", level): 100 for level in ("(missing)", "0.0", "1.0")},
+    }
     missing = next(s for s in told if s["level"] == "(missing)")
     assert missing["positive_rate"] == pytest.approx(y[::3].mean())
     assert sum(s["column"] == "many" for s in told) == 12
@@ -195,9 +268,17 @@ def test_missing_values_are_a_segment_and_at_most_12_are_shown():
 # --- success, baselines, importance -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("wanted", "severity", "told"), [
-    (None, "not_applicable", "a wanted ROC AUC in the scope"), (0.75, "passed", "at least 0.75"), (0.7, "passed", "at least 0.7"),
-    (0.8, "not_applicable", "cannot be judged on so few rows"), (0.851, "warning", "a smaller aim"), (0.85, "not_applicable", "few rows")])
+@pytest.mark.parametrize(
+    ("wanted", "severity", "told"),
+    [
+        (None, "not_applicable", "a wanted ROC AUC in the scope"),
+        (0.75, "passed", "at least 0.75"),
+        (0.7, "passed", "at least 0.7"),
+        (0.8, "not_applicable", "cannot be judged on so few rows"),
+        (0.851, "warning", "a smaller aim"),
+        (0.85, "not_applicable", "few rows"),
+    ],
+)
 def test_success_is_yes_or_no_only_where_the_interval_says_so(wanted, severity, told):
     finding = judge_success({"value": 0.8, "low": 0.75, "high": 0.85}, Scope(min_roc_auc=wanted))
     assert (finding.code, finding.severity) == ("success-roc-auc", severity)
@@ -208,21 +289,38 @@ def test_success_is_yes_or_no_only_where_the_interval_says_so(wanted, severity, 
 def test_baselines_are_compared_on_the_same_rows():
     y, q = rows()
     noise = np.random.default_rng(9).random(500)
-    plain, base = evaluate(y, q, THRESHOLD, SCOPE, baselines={"noise": noise, "base rate": np.full(500, 0.4)})["baselines"]
+    plain, base = evaluate(
+        y, q, THRESHOLD, SCOPE, baselines={"noise": noise, "base rate": np.full(500, 0.4)}
+    )["baselines"]
     against = paired_test(y, q, noise)
     assert (plain["name"], plain["auc"], plain["gain"], plain["p_value"]) == (
-        "noise", pytest.approx(sk.roc_auc_score(y, noise)), against["difference"], against["p_value"])
+        "noise",
+        pytest.approx(sk.roc_auc_score(y, noise)),
+        against["difference"],
+        against["p_value"],
+    )
     assert plain["gain"] > 0.2
     assert (base["auc"], base["low"], base["high"]) == (0.5, 0.5, 0.5)
 
 
 def test_importance_finds_the_planted_column_and_leaves_noise_at_zero():
     rng = np.random.default_rng(1)
-    typed = pd.DataFrame({"noise": rng.normal(size=800), "signal": rng.normal(size=800), "level": rng.choice(["a", "b"], 800)})
+    typed = pd.DataFrame(
+        {
+            "noise": rng.normal(size=800),
+            "signal": rng.normal(size=800),
+            "level": rng.choice(["a", "b"], 800),
+        }
+    )
     y = (rng.random(800) < 1 / (1 + np.exp(-2 * typed["signal"]))).astype(int).to_numpy()
     before = typed.copy()
-    told = permutation_importance(lambda t: t["signal"].to_numpy() + (t["level"] == "b").to_numpy() * 1e-9, typed, y,
-                                  ["noise", "signal", "level"], seed=0)
+    told = permutation_importance(
+        lambda t: t["signal"].to_numpy() + (t["level"] == "b").to_numpy() * 1e-9,
+        typed,
+        y,
+        ["noise", "signal", "level"],
+        seed=0,
+    )
     assert told[0]["column"] == "signal"
     assert told[0]["mean"] == pytest.approx(sk.roc_auc_score(y, typed["signal"]) - 0.5, abs=0.03)
     assert {t["column"]: abs(t["mean"]) < 1e-3 for t in told[1:]} == {"noise": True, "level": True}
@@ -257,9 +355,16 @@ def test_of_a_wide_table_the_columns_that_go_with_the_answers_are_asked():
     assert asked == [1000] * (1 + 3 * 13)
 
 
-@pytest.mark.parametrize(("values", "answers", "share"), [
-    ([1.0, 1.0, 2.0, 2.0], [0.0, 1.0, 0.0, 1.0], 0.0), (["a", "a", "b", "b"], [0.1, 0.1, 0.5, 0.5], 1.0),
-    (["a", "a", "b", "b"], [0.0, 1.0, 1.0, 2.0], 0.5), ([1.0, None, None, 2.0], [0.0, 0.5, 0.5, 0.0], 1.0), (["a", "b"], [1.0, 1.0], 0.0)])
+@pytest.mark.parametrize(
+    ("values", "answers", "share"),
+    [
+        ([1.0, 1.0, 2.0, 2.0], [0.0, 1.0, 0.0, 1.0], 0.0),
+        (["a", "a", "b", "b"], [0.1, 0.1, 0.5, 0.5], 1.0),
+        (["a", "a", "b", "b"], [0.0, 1.0, 1.0, 2.0], 0.5),
+        ([1.0, None, None, 2.0], [0.0, 0.5, 0.5, 0.0], 1.0),
+        (["a", "b"], [1.0, 1.0], 0.0),
+    ],
+)
 def test_the_spread_between_levels_and_tenths(values, answers, share):
     kind = "float64" if isinstance(values[0], float) else "str"
     assert spread_between(pd.Series(values, dtype=kind), np.array(answers)) == pytest.approx(share)
@@ -269,12 +374,21 @@ def test_the_rarest_levels_are_one_wherever_they_stand():
     values = [f"rare {n}" for n in range(40)] + ["A", "B"] * 480
     answers = np.array([0.5] * 40 + [0.0, 1.0] * 480)
     for order in (slice(None), slice(None, None, -1)):
-        assert spread_between(pd.Series(values[order], dtype="str"), answers[order]) == pytest.approx(1.0)
+        assert spread_between(
+            pd.Series(values[order], dtype="str"), answers[order]
+        ) == pytest.approx(1.0)
 
 
 def test_importance_looks_at_a_sample_of_a_large_table():
     rng, sizes = np.random.default_rng(1), []
     typed = pd.DataFrame({"signal": rng.normal(size=6000)})
     y = (rng.random(6000) < 0.5).astype(int)
-    permutation_importance(lambda t: sizes.append(len(t)) or t["signal"].to_numpy(), typed, y, ["signal"], seed=0, repeats=2)
+    permutation_importance(
+        lambda t: sizes.append(len(t)) or t["signal"].to_numpy(),
+        typed,
+        y,
+        ["signal"],
+        seed=0,
+        repeats=2,
+    )
     assert sizes == [2500] * 3

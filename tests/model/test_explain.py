@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.algorithms import ALGORITHMS
-from lib.cases import plain
-from lib.explain import background, explain
-from lib.finalist import finish
-from lib.findings import Refused
-from lib.tuning import tune
-from tests.models import bundle_of
-from tests.tables import SCOPE, prepared
+from fivefold.core.findings import Refused
+from fivefold.model.case import plain
+from fivefold.model.explain import background, explain
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.finalize import finish
+from fivefold.training.search import tune
+from tests.support.models import bundle_of
+from tests.support.tables import SCOPE, prepared
 
 ROWS = 60
 
@@ -21,8 +21,13 @@ ROWS = 60
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    return pd.DataFrame({"a": rng.random(ROWS), "b": rng.random(ROWS),
-                         "c": pd.Series(["x", "y", "z"] * (ROWS // 3), dtype="str")})
+    return pd.DataFrame(
+        {
+            "a": rng.random(ROWS),
+            "b": rng.random(ROWS),
+            "c": pd.Series(["x", "y", "z"] * (ROWS // 3), dtype="str"),
+        }
+    )
 
 
 def by_column(found) -> dict[str, float]:
@@ -40,7 +45,10 @@ def test_an_additive_model_gives_each_column_its_own_part(frame):
 def test_an_interaction_of_two_columns_is_shared_in_halves(frame):
     bundle = bundle_of(frame, lambda x: 0.5 * x["a"] * x["b"])
     found = by_column(explain(bundle, {"a": 1.0, "b": 1.0, "c": "y"}))
-    a, b = frame["a"], frame["b"]  # Shapley of a product: (x1 - z1)(x2 + z2) / 2, over the background rows
+    a, b = (
+        frame["a"],
+        frame["b"],
+    )  # Shapley of a product: (x1 - z1)(x2 + z2) / 2, over the background rows
     assert found["a"] == pytest.approx(0.5 * ((1 - a) * (1 + b) / 2).mean(), abs=1e-9)
     assert found["b"] == pytest.approx(0.5 * ((1 - b) * (1 + a) / 2).mean(), abs=1e-9)
 
@@ -86,10 +94,23 @@ def test_background_rows_hold_used_columns_as_plain_data():
 def test_contributions_add_up_for_every_algorithm(name):
     typed, y, place, schema = prepared(600)
     candidate, oof = tune(name, typed, y, place, schema, trials=1)
-    bundle = finish(candidate, oof, typed, y, place, schema, SCOPE, {"pathspec": "TrainFlow/1", "md5": "m", "rows": 600})[0]
+    bundle = finish(
+        candidate,
+        oof,
+        typed,
+        y,
+        place,
+        schema,
+        SCOPE,
+        {"pathspec": "TrainFlow/1", "md5": "m", "rows": 600},
+    )[0]
     for row in (0, 7):
         case = {n: plain(schema[n], typed[n].iloc[row]) for n in schema.names()}
         found = explain(bundle, case)
-        assert found["probability"] == pytest.approx(bundle.probability(typed.iloc[[row]])[0], abs=1e-12)
-        assert found["base"] + sum(by_column(found).values()) == pytest.approx(found["probability"], abs=1e-9)
+        assert found["probability"] == pytest.approx(
+            bundle.probability(typed.iloc[[row]])[0], abs=1e-12
+        )
+        assert found["base"] + sum(by_column(found).values()) == pytest.approx(
+            found["probability"], abs=1e-9
+        )
     assert abs(by_column(found)["noise"]) < max(map(abs, by_column(found).values()))

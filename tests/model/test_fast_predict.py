@@ -29,16 +29,27 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from lib.algorithms import ALGORITHMS, fit
-from lib.conform import LARGEST, conform, different
-from lib.crosses import MOST
-from lib.direct import direct
-from lib.features import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES, encoder, expand, expand_columns, plan
-from lib.folds import encode_training
-from lib.kinds import infer_schema
-from lib.refit import average
-from tests.models import Formula
-from tests.tables import SCOPE, labels, mixed
+from fivefold.data.coerce import LARGEST, conform, different
+from fivefold.data.infer import infer_schema
+from fivefold.model.fast_predict import direct
+from fivefold.model.inputs import expand, expand_columns
+from fivefold.training.algorithms import ALGORITHMS, fit
+from fivefold.training.encode_folds import encode_training
+from fivefold.training.encoding import (
+    CROSSED,
+    LINEAR,
+    MEANS,
+    NATIVE,
+    ONE_HOT,
+    ORDERED,
+    TREES,
+    encoder,
+    plan,
+)
+from fivefold.training.final_fit import average
+from fivefold.training.interactions import MOST
+from tests.support.models import Formula
+from tests.support.tables import SCOPE, labels, mixed
 
 ROWS, ROUNDS = 400, 15
 pytestmark = pytest.mark.filterwarnings("ignore:lbfgs", "ignore:Skipping features")
@@ -47,16 +58,30 @@ pytestmark = pytest.mark.filterwarnings("ignore:lbfgs", "ignore:Skipping feature
 def table(rows=ROWS, seed=0):
     """`mixed` with names that scikit-learn dislikes, rare levels, and a second date that has gaps but no time of day."""
     rng, frame = np.random.default_rng(seed), mixed(rows, seed)
-    rare = rng.choice(["basic", "gold", "silver", "rare 1", "rare 2", "rare 3"], rows, p=[.5, .26, .22, .006, .007, .007])
-    seen = pd.Series(pd.Timestamp("2024-05-05") + pd.to_timedelta(rng.integers(0, 300, rows), unit="D")).where(rng.random(rows) < .8)
-    return frame.assign(**{"card__tier [%], \"x\" <a>": pd.Series(rare, dtype="str"), "": rng.normal(size=rows), "seen": seen})
+    rare = rng.choice(
+        ["basic", "gold", "silver", "rare 1", "rare 2", "rare 3"],
+        rows,
+        p=[0.5, 0.26, 0.22, 0.006, 0.007, 0.007],
+    )
+    seen = pd.Series(
+        pd.Timestamp("2024-05-05") + pd.to_timedelta(rng.integers(0, 300, rows), unit="D")
+    ).where(rng.random(rows) < 0.8)
+    return frame.assign(
+        **{
+            'card__tier [%], "x" <a>': pd.Series(rare, dtype="str"),
+            "": rng.normal(size=rows),
+            "seen": seen,
+        }
+    )
 
 
 @cache
 def learnt(columns=None):
     """(typed table, y, schema) of `table`, of some of its columns."""
     frame = table()
-    schema = infer_schema(frame[[*(columns or [c for c in frame if c != "left"]), "left"]], SCOPE, ("no", "yes"))
+    schema = infer_schema(
+        frame[[*(columns or [c for c in frame if c != "left"]), "left"]], SCOPE, ("no", "yes")
+    )
     return conform(frame, schema)[0], labels(frame), schema
 
 
@@ -73,43 +98,79 @@ def fitted(name, columns=None, seeds=(0,), style=""):
     """A served model: a Pipeline whose classifier is alone, or votes with others that only differ by their seed."""
     entry, (_, y, _) = ALGORITHMS[name], learnt(columns)
     part, matrix, types = encoded(style or entry.style, columns)
-    params = {**entry.defaults[0], **({"n_estimators": ROUNDS} if "n_estimators" in entry.defaults[0] or entry.boosted else {})}
+    params = {
+        **entry.defaults[0],
+        **(
+            {"n_estimators": ROUNDS} if "n_estimators" in entry.defaults[0] or entry.boosted else {}
+        ),
+    }
     models = [fit(entry.build(dict(params), seed, 1, types), matrix, y, types) for seed in seeds]
-    return Pipeline([("features", part), ("model", models[0] if len(models) == 1 else average(models, [1.0] * len(models)))])
+    return Pipeline(
+        [
+            ("features", part),
+            ("model", models[0] if len(models) == 1 else average(models, [1.0] * len(models))),
+        ]
+    )
 
 
 def blend(seeds=(0,)):
-    return average([fitted(name, seeds=seeds) for name in ALGORITHMS], [.4, .1, .2, .25, .05])
+    return average([fitted(name, seeds=seeds) for name in ALGORITHMS], [0.4, 0.1, 0.2, 0.25, 0.05])
 
 
 def emptied(typed):
-    return pd.DataFrame({name: pd.Series([None] * len(typed), dtype=typed[name].dtype) for name in typed})
+    return pd.DataFrame(
+        {name: pd.Series([None] * len(typed), dtype=typed[name].dtype) for name in typed}
+    )
 
 
 def extreme(typed):
     """Numbers and dates at the ends of what the reading of a table lets through."""
-    ends = {"f": [LARGEST, -LARGEST, 1e-300, -0.0, 1e15], "M": ["1678-01-01", "2262-01-01 23:59", "1970-01-01", None, "0001-01-01"]}
-    return typed.assign(**{name: pd.Series(ends[typed[name].dtype.kind] * 2, dtype=typed[name].dtype)
-                           for name in typed if typed[name].dtype.kind in "fM"})
+    ends = {
+        "f": [LARGEST, -LARGEST, 1e-300, -0.0, 1e15],
+        "M": ["1678-01-01", "2262-01-01 23:59", "1970-01-01", None, "0001-01-01"],
+    }
+    return typed.assign(
+        **{
+            name: pd.Series(ends[typed[name].dtype.kind] * 2, dtype=typed[name].dtype)
+            for name in typed
+            if typed[name].dtype.kind in "fM"
+        }
+    )
 
 
 ASKED = {
-    "training rows": lambda typed: typed, "a single row": lambda typed: typed.iloc[[17]], "two equal rows": lambda typed: typed.iloc[[3, 3]],
-    "the same rows many times": lambda typed: pd.concat([typed] * 3), "rows of another seed": lambda typed: conform(table(seed=1), learnt()[2])[0],
-    "everything missing": lambda typed: emptied(typed.head(3)), "one row of nothing": lambda typed: emptied(typed.head(1)),
+    "training rows": lambda typed: typed,
+    "a single row": lambda typed: typed.iloc[[17]],
+    "two equal rows": lambda typed: typed.iloc[[3, 3]],
+    "the same rows many times": lambda typed: pd.concat([typed] * 3),
+    "rows of another seed": lambda typed: conform(table(seed=1), learnt()[2])[0],
+    "everything missing": lambda typed: emptied(typed.head(3)),
+    "one row of nothing": lambda typed: emptied(typed.head(1)),
     "extremes": lambda typed: extreme(typed.head(10).reset_index(drop=True)),
-    "unseen levels": lambda typed: typed.assign(region="atlantis", shop=[f"shop {i}" for i in range(len(typed))], note="words unheard of"),
-    "one unseen row": lambda typed: typed.head(1).assign(region="\x00", shop="", note="")}
+    "unseen levels": lambda typed: typed.assign(
+        region="atlantis", shop=[f"shop {i}" for i in range(len(typed))], note="words unheard of"
+    ),
+    "one unseen row": lambda typed: typed.head(1).assign(region="\x00", shop="", note=""),
+}
 
 
 @pytest.fixture
 def no_stock(monkeypatch):
     """A function after which no table can go through a stock encoder or pipeline, and no category through its part."""
+
     def forbid(categories=True):
         for part in (OneHotEncoder, OrdinalEncoder, TargetEncoder) if categories else ():
-            monkeypatch.setattr(part, "transform", lambda *given: pytest.fail("a category was not looked up"))
-        monkeypatch.setattr(ColumnTransformer, "transform", lambda *given: pytest.fail("the stock encoder was asked"))
-        monkeypatch.setattr(Pipeline, "predict_proba", lambda *given: pytest.fail("the stock pipeline was asked"))
+            monkeypatch.setattr(
+                part, "transform", lambda *given: pytest.fail("a category was not looked up")
+            )
+        monkeypatch.setattr(
+            ColumnTransformer,
+            "transform",
+            lambda *given: pytest.fail("the stock encoder was asked"),
+        )
+        monkeypatch.setattr(
+            Pipeline, "predict_proba", lambda *given: pytest.fail("the stock pipeline was asked")
+        )
 
     return forbid
 
@@ -151,15 +212,28 @@ def test_the_direct_way_says_what_the_pipeline_says_without_asking_it(name, aske
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
 def test_every_style_of_encoding(name, style, no_stock):
     typed, _, schema = learnt()
-    asked = pd.concat([typed, ASKED["unseen levels"](typed), emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))])
-    assert len(np.unique(assert_equal(fitted(name, style=style), asked, schema, no_stock, near(name)))) > 100
+    asked = pd.concat(
+        [
+            typed,
+            ASKED["unseen levels"](typed),
+            emptied(typed.head(2)),
+            extreme(typed.head(10).reset_index(drop=True)),
+        ]
+    )
+    assert (
+        len(np.unique(assert_equal(fitted(name, style=style), asked, schema, no_stock, near(name))))
+        > 100
+    )
 
 
 @pytest.mark.parametrize("asked", ASKED)
 def test_products_of_columns_are_made_without_asking_the_pipeline(asked, no_stock):
     typed, _, schema = learnt()
     model = fitted("logistic_regression", style=CROSSED)
-    assert model["model"].n_features_in_ == fitted("logistic_regression")["model"].n_features_in_ + MOST
+    assert (
+        model["model"].n_features_in_
+        == fitted("logistic_regression")["model"].n_features_in_ + MOST
+    )
     assert_equal(model, ASKED[asked](typed), schema, no_stock)
 
 
@@ -172,11 +246,28 @@ def test_products_of_few_columns(columns, no_stock):
 def test_a_step_that_only_looks_like_products_is_asked_itself():
     typed, y, schema = learnt()
     part, matrix, _ = encoded(LINEAR)
-    for step in (ColumnTransformer([("columns", "passthrough", slice(0, 3))]),
-                 ColumnTransformer([("columns", "passthrough", slice(0, matrix.shape[1])), ("squares", make_pipeline(PolynomialFeatures((2, 2)), StandardScaler()), [0, 1])]),
-                 ColumnTransformer([("columns", StandardScaler(), slice(0, matrix.shape[1]))])):
+    for step in (
+        ColumnTransformer([("columns", "passthrough", slice(0, 3))]),
+        ColumnTransformer(
+            [
+                ("columns", "passthrough", slice(0, matrix.shape[1])),
+                ("squares", make_pipeline(PolynomialFeatures((2, 2)), StandardScaler()), [0, 1]),
+            ]
+        ),
+        ColumnTransformer([("columns", StandardScaler(), slice(0, matrix.shape[1]))]),
+    ):
         crossed = step.fit_transform(matrix)
-        assert_equal(Pipeline([("features", part), ("step", step), ("model", LogisticRegression().fit(crossed, y))]), typed, schema)
+        assert_equal(
+            Pipeline(
+                [
+                    ("features", part),
+                    ("step", step),
+                    ("model", LogisticRegression().fit(crossed, y)),
+                ]
+            ),
+            typed,
+            schema,
+        )
 
 
 @pytest.mark.parametrize("asked", ASKED)
@@ -189,11 +280,20 @@ def test_a_blend_of_bags_says_what_its_members_say_together(asked, no_stock):
 def test_a_bag_says_the_mean_of_its_members(name, no_stock):
     typed, _, schema = learnt()
     bag = fitted(name, seeds=(0, 1, 2))
-    members = [assert_equal(Pipeline([("features", bag["features"]), ("model", model)]), typed, schema, rtol=near(name))
-               for model in bag["model"].estimators_]
+    members = [
+        assert_equal(
+            Pipeline([("features", bag["features"]), ("model", model)]),
+            typed,
+            schema,
+            rtol=near(name),
+        )
+        for model in bag["model"].estimators_
+    ]
     told = assert_equal(bag, typed, schema, no_stock, near(name))
     np.testing.assert_allclose(told, np.mean(members, axis=0), rtol=near(name))
-    assert np.allclose(members[0], members[1]) == (name in ("logistic_regression", "adaboost"))  # which no seed moves
+    assert np.allclose(members[0], members[1]) == (
+        name in ("logistic_regression", "adaboost")
+    )  # which no seed moves
 
 
 def test_a_table_without_rows_has_no_probabilities():
@@ -202,21 +302,49 @@ def test_a_table_without_rows_has_no_probabilities():
         assert direct(model)(columns_of(typed.head(0), schema)).shape == (0,)
 
 
-@pytest.mark.parametrize("columns", [
-    ("amount", "age", "noise"), ("region", "shop"), ("region",), ("shop",), ("note", "age"), ("note",), ("member", "since"), ("age", "noise"),
-    ("seen", "since", "shop")], ids=lambda columns: " ".join(columns))
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("amount", "age", "noise"),
+        ("region", "shop"),
+        ("region",),
+        ("shop",),
+        ("note", "age"),
+        ("note",),
+        ("member", "since"),
+        ("age", "noise"),
+        ("seen", "since", "shop"),
+    ],
+    ids=lambda columns: " ".join(columns),
+)
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_tables_of_one_or_two_kinds_of_columns(name, columns, no_stock):
     typed, _, schema = learnt(columns)
     assert schema.names() == list(columns)
-    told = assert_equal(fitted(name, columns), pd.concat([typed, emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))]),
-                        schema, no_stock, near(name))
+    told = assert_equal(
+        fitted(name, columns),
+        pd.concat([typed, emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))]),
+        schema,
+        no_stock,
+        near(name),
+    )
     assert len(np.unique(told)) > 1
 
 
-CELLS = {"f": st.one_of(st.none(), st.floats(-LARGEST, LARGEST), st.integers(-3, 200).map(float), st.sampled_from([0.0, 1.0, 50.0])),
-         "M": st.one_of(st.none(), st.datetimes(min_value=pd.Timestamp("1700-01-01").to_pydatetime())),
-         "O": st.one_of(st.none(), st.text(max_size=5), st.sampled_from(["north", "gold", "rare 1", "shop 03", "late kind", "(missing)"]))}
+CELLS = {
+    "f": st.one_of(
+        st.none(),
+        st.floats(-LARGEST, LARGEST),
+        st.integers(-3, 200).map(float),
+        st.sampled_from([0.0, 1.0, 50.0]),
+    ),
+    "M": st.one_of(st.none(), st.datetimes(min_value=pd.Timestamp("1700-01-01").to_pydatetime())),
+    "O": st.one_of(
+        st.none(),
+        st.text(max_size=5),
+        st.sampled_from(["north", "gold", "rare 1", "shop 03", "late kind", "(missing)"]),
+    ),
+}
 
 
 @settings(max_examples=25, deadline=None)
@@ -224,8 +352,13 @@ CELLS = {"f": st.one_of(st.none(), st.floats(-LARGEST, LARGEST), st.integers(-3,
 def test_any_typed_row_has_the_same_probability_on_both_ways(data):
     typed, _, schema = learnt()
     rows = data.draw(st.integers(1, 4))
-    drawn = {name: data.draw(st.lists(CELLS[typed[name].dtype.kind], min_size=rows, max_size=rows)) for name in typed}
-    asked = pd.DataFrame({name: pd.Series(cells, dtype=typed[name].dtype) for name, cells in drawn.items()})
+    drawn = {
+        name: data.draw(st.lists(CELLS[typed[name].dtype.kind], min_size=rows, max_size=rows))
+        for name in typed
+    }
+    asked = pd.DataFrame(
+        {name: pd.Series(cells, dtype=typed[name].dtype) for name, cells in drawn.items()}
+    )
     for name in ALGORITHMS:
         assert_equal(fitted(name), asked, schema, rtol=near(name))
 
@@ -233,7 +366,11 @@ def test_any_typed_row_has_the_same_probability_on_both_ways(data):
 # --- parts that may come ------------------------------------------------------------------------------------
 
 
-NUMBERS, LOW, HIGH = ["amount", "age", "noise", "member"], ["region", "card__tier [%], \"x\" <a>"], ["shop"]
+NUMBERS, LOW, HIGH = (
+    ["amount", "age", "noise", "member"],
+    ["region", 'card__tier [%], "x" <a>'],
+    ["shop"],
+)
 
 
 def filled(*steps):
@@ -245,31 +382,84 @@ def hot(**options):
 
 
 PARTS = {
-    "numbers through a kernel map": [("n", filled(StandardScaler(), Nystroem(n_components=20, random_state=0)), NUMBERS)],
-    "random features": [("n", filled(StandardScaler(), RBFSampler(n_components=20, random_state=0)), NUMBERS)],
+    "numbers through a kernel map": [
+        ("n", filled(StandardScaler(), Nystroem(n_components=20, random_state=0)), NUMBERS)
+    ],
+    "random features": [
+        ("n", filled(StandardScaler(), RBFSampler(n_components=20, random_state=0)), NUMBERS)
+    ],
     "products of numbers": [("n", filled(PolynomialFeatures(2)), NUMBERS), ("c", hot(), LOW)],
     "a scaler without a mean": [("n", filled(StandardScaler(with_mean=False)), NUMBERS)],
-    "means as fill and all indicators": [("n", SimpleImputer(add_indicator=True), NUMBERS), ("m", MissingIndicator(features="all"), NUMBERS)],
+    "means as fill and all indicators": [
+        ("n", SimpleImputer(add_indicator=True), NUMBERS),
+        ("m", MissingIndicator(features="all"), NUMBERS),
+    ],
     "straight splines": [("n", filled(SplineTransformer(extrapolation="linear")), NUMBERS)],
     "sparse splines": [("n", filled(SplineTransformer(sparse_output=True)), NUMBERS)],
-    "splines with all bases and other knots": [("n", filled(SplineTransformer(n_knots=4, degree=2)), NUMBERS)],
-    "a union": [("n", FeatureUnion([("a", filled(StandardScaler())), ("b", MissingIndicator(error_on_new=False))]), NUMBERS)],
-    "a column transformer inside": [("n", ColumnTransformer([("a", filled(), ["age"])], remainder="drop"), NUMBERS)],
-    "a function of one column": [("n", FunctionTransformer(lambda age: age.fillna(1.0).to_frame()), "age")],
-    "gaps that are zeros": [("n", SimpleImputer(missing_values=0.0, fill_value=7.0, strategy="constant"), ["member", "age"]),
-                            ("m", MissingIndicator(missing_values=0.0, features="all", error_on_new=False), ["member"])],
-    "numbers and texts in one": [("c", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")), ["member", "region"])],
-    "a function of a table": [("n", FunctionTransformer(lambda rows: rows[["age", "member"]].fillna(0.0) + 1), NUMBERS)],
+    "splines with all bases and other knots": [
+        ("n", filled(SplineTransformer(n_knots=4, degree=2)), NUMBERS)
+    ],
+    "a union": [
+        (
+            "n",
+            FeatureUnion(
+                [("a", filled(StandardScaler())), ("b", MissingIndicator(error_on_new=False))]
+            ),
+            NUMBERS,
+        )
+    ],
+    "a column transformer inside": [
+        ("n", ColumnTransformer([("a", filled(), ["age"])], remainder="drop"), NUMBERS)
+    ],
+    "a function of one column": [
+        ("n", FunctionTransformer(lambda age: age.fillna(1.0).to_frame()), "age")
+    ],
+    "gaps that are zeros": [
+        (
+            "n",
+            SimpleImputer(missing_values=0.0, fill_value=7.0, strategy="constant"),
+            ["member", "age"],
+        ),
+        ("m", MissingIndicator(missing_values=0.0, features="all", error_on_new=False), ["member"]),
+    ],
+    "numbers and texts in one": [
+        (
+            "c",
+            make_pipeline(
+                SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+            ),
+            ["member", "region"],
+        )
+    ],
+    "a function of a table": [
+        ("n", FunctionTransformer(lambda rows: rows[["age", "member"]].fillna(0.0) + 1), NUMBERS)
+    ],
     "sparse one-hot": [("c", OneHotEncoder(handle_unknown="ignore"), LOW)],
     "one-hot without the first": [("c", OneHotEncoder(handle_unknown="ignore", drop="first"), LOW)],
     "at most two levels": [("c", hot(max_categories=2), LOW)],
     "rare levels together": [("c", hot(min_frequency=5), LOW)],
     "one-hot and scaled": [("c", make_pipeline(hot(), StandardScaler()), LOW)],
-    "categories mixed with each other": [("c", make_pipeline(hot(min_frequency=5), PCA(3, random_state=0)), LOW)],
-    "target means turned": [("c", make_pipeline(TargetEncoder(random_state=0), PCA(3)), [*LOW, *HIGH])],
-    "target means scaled and multiplied": [("c", make_pipeline(TargetEncoder(random_state=0), StandardScaler(), PolynomialFeatures(2)), [*LOW, *HIGH])],
-    "codes": [("c", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), LOW), ("n", filled(), NUMBERS)],
-    "numbers as categories": [("c", OneHotEncoder(handle_unknown="ignore"), ["member"]), ("n", filled(), ["age"])],
+    "categories mixed with each other": [
+        ("c", make_pipeline(hot(min_frequency=5), PCA(3, random_state=0)), LOW)
+    ],
+    "target means turned": [
+        ("c", make_pipeline(TargetEncoder(random_state=0), PCA(3)), [*LOW, *HIGH])
+    ],
+    "target means scaled and multiplied": [
+        (
+            "c",
+            make_pipeline(TargetEncoder(random_state=0), StandardScaler(), PolynomialFeatures(2)),
+            [*LOW, *HIGH],
+        )
+    ],
+    "codes": [
+        ("c", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), LOW),
+        ("n", filled(), NUMBERS),
+    ],
+    "numbers as categories": [
+        ("c", OneHotEncoder(handle_unknown="ignore"), ["member"]),
+        ("n", filled(), ["age"]),
+    ],
     "counted words": [("t", CountVectorizer(), "note"), ("n", filled(), NUMBERS)],
     "a part without columns": [("c", hot(), []), ("n", filled(), NUMBERS), ("d", "drop", LOW)],
 }
@@ -282,35 +472,68 @@ NOT_LOOKED_UP = ("one-hot without the first", "numbers as categories", "numbers 
 @pytest.mark.parametrize("parts", PARTS)
 def test_parts_of_any_kind_are_asked_themselves(parts, no_stock):
     typed, y, schema = learnt()
-    model = Pipeline([("features", ColumnTransformer(PARTS[parts], verbose_feature_names_out=False)), ("model", LogisticRegression())])
+    model = Pipeline(
+        [
+            ("features", ColumnTransformer(PARTS[parts], verbose_feature_names_out=False)),
+            ("model", LogisticRegression()),
+        ]
+    )
     model.fit(expand(typed, schema), y)
-    for rows in (typed, typed.head(1), ASKED["unseen levels"](typed.head(30)), emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))):
-        if parts != "gaps that are zeros" or not rows["age"].isna().any():  # a gap that is none is refused
+    for rows in (
+        typed,
+        typed.head(1),
+        ASKED["unseen levels"](typed.head(30)),
+        emptied(typed.head(2)),
+        extreme(typed.head(10).reset_index(drop=True)),
+    ):
+        if (
+            parts != "gaps that are zeros" or not rows["age"].isna().any()
+        ):  # a gap that is none is refused
             assert_equal(model, rows, schema)
     if parts != "a column transformer inside":
         told = assert_equal(model, typed, schema, lambda: no_stock(parts not in NOT_LOOKED_UP))
         assert len(np.unique(told)) > 1
 
 
-@pytest.mark.parametrize(("part", "names", "change", "message"), [
-    (OneHotEncoder(), ["card__tier [%], \"x\" <a>"], "unseen", "unknown categories"), (MissingIndicator(), ["amount", "age"], None, "missing values")])
+@pytest.mark.parametrize(
+    ("part", "names", "change", "message"),
+    [
+        (OneHotEncoder(), ['card__tier [%], "x" <a>'], "unseen", "unknown categories"),
+        (MissingIndicator(), ["amount", "age"], None, "missing values"),
+    ],
+)
 def test_a_part_that_refuses_news_refuses_them_still(part, names, change, message):
     typed, y, schema = learnt()
-    model = Pipeline([("features", ColumnTransformer([("p", part, names)])), ("model", LogisticRegression())]).fit(expand(typed, schema), y)
+    model = Pipeline(
+        [("features", ColumnTransformer([("p", part, names)])), ("model", LogisticRegression())]
+    ).fit(expand(typed, schema), y)
     assert_equal(model, typed, schema)
     odd = typed.head(3).assign(**{names[-1]: pd.Series([change] * 3, dtype=typed[names[-1]].dtype)})
-    for asked in (lambda: model.predict_proba(expand(odd, schema)), lambda: direct(model)(columns_of(odd, schema))):
+    for asked in (
+        lambda: model.predict_proba(expand(odd, schema)),
+        lambda: direct(model)(columns_of(odd, schema)),
+    ):
         with pytest.raises(ValueError, match=message):
             asked()
 
 
-@pytest.mark.parametrize("classifier", [LogisticRegression(), RandomForestClassifier(5, random_state=0), AdaBoostClassifier(n_estimators=5),
-                                        LGBMClassifier(n_estimators=5, verbosity=-1)], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        LogisticRegression(),
+        RandomForestClassifier(5, random_state=0),
+        AdaBoostClassifier(n_estimators=5),
+        LGBMClassifier(n_estimators=5, verbosity=-1),
+    ],
+    ids=lambda c: type(c).__name__,
+)
 def test_of_three_classes_the_second_is_told(classifier, no_stock):
     typed, _, schema = learnt()
-    model = Pipeline([("features", ColumnTransformer([("n", filled(), NUMBERS)])), ("model", classifier)])
-    model.fit(expand(typed, schema), np.digitize(typed["noise"], [-.5, .5]))
-    assert assert_equal(model, typed, schema, no_stock).max() > .35
+    model = Pipeline(
+        [("features", ColumnTransformer([("n", filled(), NUMBERS)])), ("model", classifier)]
+    )
+    model.fit(expand(typed, schema), np.digitize(typed["noise"], [-0.5, 0.5]))
+    assert assert_equal(model, typed, schema, no_stock).max() > 0.35
 
 
 def test_a_leaf_that_is_undecided_counts_for_the_first_class(no_stock):
@@ -319,7 +542,12 @@ def test_a_leaf_that_is_undecided_counts_for_the_first_class(no_stock):
     young = np.flatnonzero(~old)[:100]
     keep, y = np.r_[np.flatnonzero(old), young], np.r_[np.zeros(old.sum()), np.arange(100) % 2]
     rows = expand(typed.assign(age=old * 1.0), schema)
-    model = Pipeline([("features", ColumnTransformer([("n", "passthrough", ["age"])])), ("model", AdaBoostClassifier(n_estimators=1))])
+    model = Pipeline(
+        [
+            ("features", ColumnTransformer([("n", "passthrough", ["age"])])),
+            ("model", AdaBoostClassifier(n_estimators=1)),
+        ]
+    )
     model.fit(rows.iloc[keep], y)
     leaves = model["model"].estimators_[0].tree_.value[1:, 0]
     assert sorted(leaves[:, 0] - leaves[:, 1]) == [0, 1]
@@ -329,15 +557,28 @@ def test_a_leaf_that_is_undecided_counts_for_the_first_class(no_stock):
 def test_members_share_the_different_texts_of_a_column(monkeypatch):
     typed, _, schema = learnt()
     model, asked = direct(blend()), []
-    monkeypatch.setattr("lib.direct.different", lambda values: asked.append(len(values)) or different(values))
+    monkeypatch.setattr(
+        "fivefold.model.fast_predict.different",
+        lambda values: asked.append(len(values)) or different(values),
+    )
     model(columns_of(typed, schema))
     assert len(asked) == len(schema.names("categorical", "text")) == 4
 
 
-@pytest.mark.parametrize("between", [Nystroem(n_components=30, random_state=0), PolynomialFeatures(2, interaction_only=True), FunctionTransformer(np.tanh)], ids=str)
+@pytest.mark.parametrize(
+    "between",
+    [
+        Nystroem(n_components=30, random_state=0),
+        PolynomialFeatures(2, interaction_only=True),
+        FunctionTransformer(np.tanh),
+    ],
+    ids=str,
+)
 def test_steps_between_encoder_and_classifier(between, no_stock):
     typed, y, schema = learnt()
-    model = make_pipeline(clone_of(TREES), StandardScaler(), between, LogisticRegression(max_iter=50))
+    model = make_pipeline(
+        clone_of(TREES), StandardScaler(), between, LogisticRegression(max_iter=50)
+    )
     model.fit(expand(typed, schema), y)
     assert len(np.unique(assert_equal(model, typed, schema, no_stock))) > 100
 
@@ -358,7 +599,12 @@ def test_a_column_that_was_constant_in_training_and_is_not_any_more(no_stock):
 def test_an_empty_column_is_left_out_where_the_imputer_leaves_it_out(no_stock):
     typed, y, schema = learnt(("age", "noise"))
     nothing = typed.assign(age=np.nan)
-    model = Pipeline([("features", ColumnTransformer([("n", filled(), ["age", "noise"])])), ("model", LogisticRegression())])
+    model = Pipeline(
+        [
+            ("features", ColumnTransformer([("n", filled(), ["age", "noise"])])),
+            ("model", LogisticRegression()),
+        ]
+    )
     model.fit(expand(nothing, schema), y)
     assert model["model"].coef_.shape == (1, 1)
     assert_equal(model, typed, schema, no_stock)
@@ -377,11 +623,30 @@ def test_an_indicator_without_columns_adds_none(no_stock):
 def unknown_models():
     typed, y, schema = learnt(("age", "noise"))
     rows = expand(typed, schema)
-    by_place = Pipeline([("features", ColumnTransformer([("n", "passthrough", [0])])), ("model", LogisticRegression())]).fit(rows, y)
-    weighted = Pipeline([("features", ColumnTransformer([("n", "passthrough", ["age"])], transformer_weights={"n": .1})), ("model", LogisticRegression())])
-    return {"a formula": Formula(lambda rows: 1 / (1 + np.exp(-rows["age"] / 50))), "places": by_place, "weights": weighted.fit(rows, y),
-            "calibrated": CalibratedClassifierCV(fitted("lightgbm", ("age", "noise")), cv=2).fit(rows, y),
-            "no encoder": make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, y)}
+    by_place = Pipeline(
+        [
+            ("features", ColumnTransformer([("n", "passthrough", [0])])),
+            ("model", LogisticRegression()),
+        ]
+    ).fit(rows, y)
+    weighted = Pipeline(
+        [
+            (
+                "features",
+                ColumnTransformer([("n", "passthrough", ["age"])], transformer_weights={"n": 0.1}),
+            ),
+            ("model", LogisticRegression()),
+        ]
+    )
+    return {
+        "a formula": Formula(lambda rows: 1 / (1 + np.exp(-rows["age"] / 50))),
+        "places": by_place,
+        "weights": weighted.fit(rows, y),
+        "calibrated": CalibratedClassifierCV(fitted("lightgbm", ("age", "noise")), cv=2).fit(
+            rows, y
+        ),
+        "no encoder": make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, y),
+    }
 
 
 @pytest.mark.parametrize("kind", ["a formula", "places", "weights", "calibrated", "no encoder"])
@@ -389,17 +654,26 @@ def test_an_unknown_model_is_asked_by_its_own_predict_proba_with_a_table(kind, m
     typed, _, schema = learnt(("age", "noise"))
     model, tables = unknown_models()[kind], []
     own = type(model).predict_proba
-    monkeypatch.setattr(type(model), "predict_proba", lambda self, rows: tables.append(rows) or own(self, rows))
+    monkeypatch.setattr(
+        type(model), "predict_proba", lambda self, rows: tables.append(rows) or own(self, rows)
+    )
     assert_equal(model, typed, schema)
     pd.testing.assert_frame_equal(tables[-1], expand(typed, schema))
-    told = direct(average([model, fitted("adaboost", ("age", "noise"))], [1.0, 3.0]))(columns_of(typed, schema))
+    told = direct(average([model, fitted("adaboost", ("age", "noise"))], [1.0, 3.0]))(
+        columns_of(typed, schema)
+    )
     assert isinstance(tables[-1], pd.DataFrame)  # a member of a blend as well
     assert len(np.unique(told)) > 10
 
 
 def test_an_unknown_classifier_behind_a_known_encoder_is_asked_with_its_matrix(no_stock):
     typed, y, schema = learnt()
-    model = Pipeline([("features", clone_of(LINEAR)), ("model", average([GaussianNB().fit(encoded(LINEAR)[1], y)], [1.0]))])
+    model = Pipeline(
+        [
+            ("features", clone_of(LINEAR)),
+            ("model", average([GaussianNB().fit(encoded(LINEAR)[1], y)], [1.0])),
+        ]
+    )
     model["features"].fit(expand(typed, schema), y)
     assert len(np.unique(assert_equal(model, typed, schema, no_stock))) > 10
 

@@ -4,31 +4,55 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.algorithms import ALGORITHMS
-from lib.bundle import Bundle
-from lib.calibration import IDENTITY, calibrate
-from lib.conform import conform_columns
-from lib.doubts import Doubt, counts, doubts, join
-from lib.features import MISSING
-from lib.findings import ERROR, WARNING
-from lib.refit import fit_final
-from lib.schema import Column, Schema
-from lib.splits import training_rows
-from tests.tables import mixed, prepared
+from fivefold.core.findings import ERROR, WARNING
+from fivefold.core.schema import Column, Schema
+from fivefold.data.coerce import conform_columns
+from fivefold.data.splits import training_rows
+from fivefold.model.bundle import Bundle
+from fivefold.model.calibration import IDENTITY, calibrate
+from fivefold.model.input_warnings import Doubt, counts, doubts, join
+from fivefold.model.inputs import MISSING
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.final_fit import fit_final
+from tests.support.tables import mixed, prepared
 
-SCHEMA = Schema((
-    Column("age", "numeric", low=18.0, high=90.0), Column("city", "categorical", distinct=2, levels=("Bern", "Rome"), nullable=True),
-    Column("vip", "boolean", levels=("no", "yes"), nullable=True),
-    Column("since", "date", nullable=True, low=19_000.0, high=19_100.0, parse={"format": "%Y-%m-%d"}),
-    Column("who", "id", used=False)), "left", "no", "yes")
+SCHEMA = Schema(
+    (
+        Column("age", "numeric", low=18.0, high=90.0),
+        Column("city", "categorical", distinct=2, levels=("Bern", "Rome"), nullable=True),
+        Column("vip", "boolean", levels=("no", "yes"), nullable=True),
+        Column(
+            "since",
+            "date",
+            nullable=True,
+            low=19_000.0,
+            high=19_100.0,
+            parse={"format": "%Y-%m-%d"},
+        ),
+        Column("who", "id", used=False),
+    ),
+    "left",
+    "no",
+    "yes",
+)
 
 
 def told(schema=SCHEMA, **columns):
     """Doubts about a table that fits but for `columns`, as plain tuples."""
-    frame = pd.DataFrame({"age": [30, 40, 50], "city": ["Bern", "Rome", "Bern"], "vip": ["yes", "no", "yes"],
-                          "since": ["2022-01-08"] * 3, **columns}).set_index(pd.Index([7, 7, 9]))
+    frame = pd.DataFrame(
+        {
+            "age": [30, 40, 50],
+            "city": ["Bern", "Rome", "Bern"],
+            "vip": ["yes", "no", "yes"],
+            "since": ["2022-01-08"] * 3,
+            **columns,
+        }
+    ).set_index(pd.Index([7, 7, 9]))
     typed, problems = conform_columns(frame, schema)
-    return [(d.column, d.code, d.severity, d.rows.tolist(), d.texts) for d in doubts(frame, typed, problems, schema)]
+    return [
+        (d.column, d.code, d.severity, d.rows.tolist(), d.texts)
+        for d in doubts(frame, typed, problems, schema)
+    ]
 
 
 # --- one by one ---------------------------------------------------------------------------------------------
@@ -36,19 +60,65 @@ def told(schema=SCHEMA, **columns):
 
 def test_a_fitting_table_raises_no_doubt():
     assert told() == []
-    assert told(city=["Bern", None, "Bern"], vip=[None] * 3, since=[None] * 3) == []  # gaps that training saw
+    assert (
+        told(city=["Bern", None, "Bern"], vip=[None] * 3, since=[None] * 3) == []
+    )  # gaps that training saw
 
 
-@pytest.mark.parametrize(("columns", "expected"), [
-    ({"age": [30, "x", "inf"]}, [("age", "unreadable", ERROR, [1], ["age: 'x' is not a number"]),
-                                 ("age", "unreadable", ERROR, [2], ["age: 'inf' is not finite"])]),
-    ({"since": ["2022-01-08", "2022-31-01", None]}, [("since", "unreadable", ERROR, [1], ["since: '2022-31-01' is not a date"])]),
-    ({"vip": ["maybe", "no", "?"]}, [("vip", "not-yes-or-no", WARNING, [0, 2], [
-        "vip: 'maybe' is neither yes nor no, taken as missing", "vip: '?' is neither yes nor no, taken as missing"])]),
-    ({"age": [None, 40, np.nan]}, [("age", "missing", WARNING, [0, 2], "age: missing, which training never saw")]),
-    ({"age": [17.5, 90, 1e6]}, [("age", "outside", WARNING, [0, 2], [
-        "age: 17.5 is outside the training range 18 to 90", "age: 1e+06 is outside the training range 18 to 90"])]),
-    ({"city": ["Oslo", " Rome ", None]}, [("city", "unseen", WARNING, [0], ["city: 'Oslo' was not seen in training"])])])
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            {"age": [30, "x", "inf"]},
+            [
+                ("age", "unreadable", ERROR, [1], ["age: 'x' is not a number"]),
+                ("age", "unreadable", ERROR, [2], ["age: 'inf' is not finite"]),
+            ],
+        ),
+        (
+            {"since": ["2022-01-08", "2022-31-01", None]},
+            [("since", "unreadable", ERROR, [1], ["since: '2022-31-01' is not a date"])],
+        ),
+        (
+            {"vip": ["maybe", "no", "?"]},
+            [
+                (
+                    "vip",
+                    "not-yes-or-no",
+                    WARNING,
+                    [0, 2],
+                    [
+                        "vip: 'maybe' is neither yes nor no, taken as missing",
+                        "vip: '?' is neither yes nor no, taken as missing",
+                    ],
+                )
+            ],
+        ),
+        (
+            {"age": [None, 40, np.nan]},
+            [("age", "missing", WARNING, [0, 2], "age: missing, which training never saw")],
+        ),
+        (
+            {"age": [17.5, 90, 1e6]},
+            [
+                (
+                    "age",
+                    "outside",
+                    WARNING,
+                    [0, 2],
+                    [
+                        "age: 17.5 is outside the training range 18 to 90",
+                        "age: 1e+06 is outside the training range 18 to 90",
+                    ],
+                )
+            ],
+        ),
+        (
+            {"city": ["Oslo", " Rome ", None]},
+            [("city", "unseen", WARNING, [0], ["city: 'Oslo' was not seen in training"])],
+        ),
+    ],
+)
 def test_each_doubt_is_named_with_its_rows_and_texts(columns, expected):
     assert told(**columns) == expected
 
@@ -56,22 +126,47 @@ def test_each_doubt_is_named_with_its_rows_and_texts(columns, expected):
 def test_a_date_is_far_beyond_the_span_of_training_and_a_year():
     # span: 100 days + 365; days 19100 + 465 = 19565 (2023-07-27) and 19000 - 465 = 18535 (2020-09-30) still pass
     assert told(since=["2023-07-27", "2020-09-30", "2022-01-08"]) == []
-    assert told(since=["2023-07-28", "2020-09-29", "2022-01-08"]) == [("since", "outside", WARNING, [0, 1], [
-        "since: 2023-07-28 is far from the dates in training", "since: 2020-09-29 is far from the dates in training"])]
+    assert told(since=["2023-07-28", "2020-09-29", "2022-01-08"]) == [
+        (
+            "since",
+            "outside",
+            WARNING,
+            [0, 1],
+            [
+                "since: 2023-07-28 is far from the dates in training",
+                "since: 2020-09-29 is far from the dates in training",
+            ],
+        )
+    ]
 
 
 def test_an_unreadable_cell_is_no_gap_and_a_gap_beside_it_is():
-    assert [(code, rows) for _, code, _, rows, _ in told(age=["x", None, 30])] == [("unreadable", [0]), ("missing", [1])]
+    assert [(code, rows) for _, code, _, rows, _ in told(age=["x", None, 30])] == [
+        ("unreadable", [0]),
+        ("missing", [1]),
+    ]
 
 
 def test_levels_are_new_only_where_all_are_known():
-    some = Schema((Column("city", "categorical", distinct=3, levels=("Bern", "Rome"), nullable=True),), "left", "no", "yes")
+    some = Schema(
+        (Column("city", "categorical", distinct=3, levels=("Bern", "Rome"), nullable=True),),
+        "left",
+        "no",
+        "yes",
+    )
     assert told(some, city=["Oslo", "Bern", "x"]) == []
 
 
 def test_unreadable_ones_come_first_then_the_columns_in_order():
-    assert [(c, code) for c, code, *_ in told(age=[1, None, "x"], city=["Oslo"] * 3, vip=["?"] * 3)] == [
-        ("age", "unreadable"), ("vip", "not-yes-or-no"), ("age", "missing"), ("age", "outside"), ("city", "unseen")]
+    assert [
+        (c, code) for c, code, *_ in told(age=[1, None, "x"], city=["Oslo"] * 3, vip=["?"] * 3)
+    ] == [
+        ("age", "unreadable"),
+        ("vip", "not-yes-or-no"),
+        ("age", "missing"),
+        ("age", "outside"),
+        ("city", "unseen"),
+    ]
 
 
 def test_no_rows_raise_no_doubts():
@@ -83,8 +178,11 @@ def test_no_rows_raise_no_doubts():
 
 
 def test_texts_are_joined_by_row_in_order_and_counted_by_code_and_column():
-    found = [Doubt("a", "outside", WARNING, np.array([0, 2]), ["a0", "a2"]), Doubt("b", "missing", WARNING, np.array([2, 3]), "b"),
-             Doubt("a", "outside", WARNING, np.array([2]), ["again"])]
+    found = [
+        Doubt("a", "outside", WARNING, np.array([0, 2]), ["a0", "a2"]),
+        Doubt("b", "missing", WARNING, np.array([2, 3]), "b"),
+        Doubt("a", "outside", WARNING, np.array([2]), ["again"]),
+    ]
     assert join(5, found).tolist() == ["a0", "", "a2; b; again", "b", ""]
     assert counts(found) == {"outside": {"a": 3}, "missing": {"b": 2}}
     assert join(2, []).tolist() == ["", ""]
@@ -98,9 +196,15 @@ def odd_rows():
     """Rows of every sort: gaps, unseen levels, unreadable cells, odd spellings."""
     frame = mixed(300, seed=3).drop(columns="left").astype("object")
     rng = np.random.default_rng(0)
-    cells = {"amount": [None, "x", 1e9, "12.5", np.inf], "age": [None, "-3", "", 20.0], "region": [None, "atlantis", " north ", 7],
-             "shop": [None, "shop 99"], "member": [None, "YES", "perhaps", True, 0, 1.0], "note": [None, "", "late " * 30],
-             "since": [None, "2020-02-29", "2020-02-30", pd.Timestamp("2021-05-06 07:08"), "1900-01-01"]}
+    cells = {
+        "amount": [None, "x", 1e9, "12.5", np.inf],
+        "age": [None, "-3", "", 20.0],
+        "region": [None, "atlantis", " north ", 7],
+        "shop": [None, "shop 99"],
+        "member": [None, "YES", "perhaps", True, 0, 1.0],
+        "note": [None, "", "late " * 30],
+        "since": [None, "2020-02-29", "2020-02-30", pd.Timestamp("2021-05-06 07:08"), "1900-01-01"],
+    }
     for name, values in cells.items():
         for row in rng.choice(300, 40, replace=False):
             frame.loc[row, name] = values[rng.integers(len(values))]
@@ -109,7 +213,19 @@ def odd_rows():
 
 def plain_reading(frame, schema):
     """What the model should see, cell by cell, in the most pedestrian way; for contracts like that of `mixed`."""
-    columns, flags = {}, {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+    columns, flags = (
+        {},
+        {
+            "yes": 1.0,
+            "no": 0.0,
+            "true": 1.0,
+            "false": 0.0,
+            "1": 1.0,
+            "0": 0.0,
+            "1.0": 1.0,
+            "0.0": 0.0,
+        },
+    )
     for name in schema.names():
         kind, cells = schema[name].kind, [None if pd.isna(v) else v for v in frame[name]]
         if kind == "numeric":
@@ -118,11 +234,20 @@ def plain_reading(frame, schema):
             columns[name] = [flags.get(str(v).strip().lower(), np.nan) for v in cells]
         elif kind == "date":
             stamps = [None if v is None else pd.Timestamp(v) for v in cells]
-            for part, of in (("", lambda s: s.value / 1e9 / 86400), (" (month)", lambda s: s.month),
-                             (" (weekday)", lambda s: s.weekday()), (" (hour)", lambda s: s.hour)):
-                columns[name + part] = [np.nan if s is None else float(of(s.as_unit("ns"))) for s in stamps]
+            for part, of in (
+                ("", lambda s: s.value / 1e9 / 86400),
+                (" (month)", lambda s: s.month),
+                (" (weekday)", lambda s: s.weekday()),
+                (" (hour)", lambda s: s.hour),
+            ):
+                columns[name + part] = [
+                    np.nan if s is None else float(of(s.as_unit("ns"))) for s in stamps
+                ]
         else:
-            columns[name] = [(MISSING if kind == "categorical" else "") if v is None else str(v).strip() for v in cells]
+            columns[name] = [
+                (MISSING if kind == "categorical" else "") if v is None else str(v).strip()
+                for v in cells
+            ]
     return pd.DataFrame(columns)
 
 
@@ -130,20 +255,49 @@ def plain_reading(frame, schema):
 def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(name):
     typed, y, place, schema = prepared()
     rows = training_rows(place)
-    candidate = {"algorithm": name, "params": ALGORITHMS[name].defaults[0], "rounds": 20 if ALGORITHMS[name].boosted else None, "max_rows": None}
+    candidate = {
+        "algorithm": name,
+        "params": ALGORITHMS[name].defaults[0],
+        "rounds": 20 if ALGORITHMS[name].boosted else None,
+        "max_rows": None,
+    }
     calibration = {**IDENTITY, "a": 0.8}
-    bundle = Bundle(fit_final(candidate, typed.iloc[rows], y[rows], schema), schema, {
-        "calibration": calibration, "threshold": {"value": 0.4}, "phrases": ["stays", "leaves"]})
+    bundle = Bundle(
+        fit_final(candidate, typed.iloc[rows], y[rows], schema),
+        schema,
+        {"calibration": calibration, "threshold": {"value": 0.4}, "phrases": ["stays", "leaves"]},
+    )
     frame = odd_rows()
     scores, found = bundle.assess(frame)
     good = (scores["error"] == "").to_numpy()
     assert 20 < (~good).sum() < 150
-    assert {d.code for d in found} == {"unreadable", "not-yes-or-no", "missing", "outside", "unseen"}
-    expected = calibrate(calibration, bundle.pipeline.predict_proba(plain_reading(frame[good], schema))[:, 1])
-    np.testing.assert_allclose(scores.loc[good, "probability"], expected, rtol=1e-14 if name == "adaboost" else 0)  # a sum in another order
+    assert {d.code for d in found} == {
+        "unreadable",
+        "not-yes-or-no",
+        "missing",
+        "outside",
+        "unseen",
+    }
+    expected = calibrate(
+        calibration, bundle.pipeline.predict_proba(plain_reading(frame[good], schema))[:, 1]
+    )
+    np.testing.assert_allclose(
+        scores.loc[good, "probability"], expected, rtol=1e-14 if name == "adaboost" else 0
+    )  # a sum in another order
     exact = name != "logistic_regression"  # BLAS sums in another order for another number of rows
     for lot in (64, 101):
-        pd.testing.assert_frame_equal(bundle.assess(frame, lot)[0], scores, check_exact=exact, **({} if exact else {"rtol": 1e-12, "atol": 0}))
+        pd.testing.assert_frame_equal(
+            bundle.assess(frame, lot)[0],
+            scores,
+            check_exact=exact,
+            **({} if exact else {"rtol": 1e-12, "atol": 0}),
+        )
     pd.testing.assert_frame_equal(bundle.score(frame), scores, check_exact=True)
-    assert join(len(frame), [d for d in found if d.severity == WARNING]).tolist() == scores["warnings"].tolist()
-    assert join(len(frame), [d for d in found if d.severity == ERROR]).tolist() == scores["error"].tolist()
+    assert (
+        join(len(frame), [d for d in found if d.severity == WARNING]).tolist()
+        == scores["warnings"].tolist()
+    )
+    assert (
+        join(len(frame), [d for d in found if d.severity == ERROR]).tolist()
+        == scores["error"].tolist()
+    )

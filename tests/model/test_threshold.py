@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.calibration import IDENTITY, calibrate, choose_threshold, cross_calibrate, fit_calibration, judged_scores
-from lib.decision import consequences, cost_curve, decide, with_threshold
-from lib.intervals import wilson
-from tests.models import bundle_of
-from tests.tables import mixed
+from fivefold.core.intervals import wilson
+from fivefold.model.calibration import (
+    IDENTITY,
+    calibrate,
+    choose_threshold,
+    cross_calibrate,
+    fit_calibration,
+    judged_scores,
+)
+from fivefold.model.threshold import consequences, cost_curve, decide, with_threshold
+from tests.support.models import bundle_of
+from tests.support.tables import mixed
 
 Y = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0])
 Q = np.array([0.9, 0.6, 0.2, 0.7, 0.5, 0.3, 0.2, 0.1, 0.1, 0.05])
@@ -55,7 +62,9 @@ def test_judged_scores_are_those_of_the_finalist():
     labels, q = judged_scores(y, oof, place, {**calibration, "method": "beta"})
     np.testing.assert_array_equal(labels, y[judged])
     np.testing.assert_array_equal(q, cross_calibrate(y[judged], oof[judged], place[judged]))
-    np.testing.assert_array_equal(judged_scores(y, oof, place, IDENTITY)[1], calibrate(IDENTITY, oof[judged]))
+    np.testing.assert_array_equal(
+        judged_scores(y, oof, place, IDENTITY)[1], calibrate(IDENTITY, oof[judged])
+    )
 
 
 def test_another_threshold_leaves_the_given_bundle_alone():

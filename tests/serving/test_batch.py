@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.batch import histogram, lift_at, neutralise, score_batch, top
-from lib.findings import Refused
-from tests.models import bundle_of
+from fivefold.core.findings import Refused
+from fivefold.serving.batch import histogram, lift_at, neutralise, score_batch, top
+from tests.support.models import bundle_of
 
-FRAME = pd.DataFrame({"age": np.arange(20.0, 60.0), "town": pd.Series(["Ulm", "Bonn"] * 20, dtype="str")})
+FRAME = pd.DataFrame(
+    {"age": np.arange(20.0, 60.0), "town": pd.Series(["Ulm", "Bonn"] * 20, dtype="str")}
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +23,45 @@ def bundle():
 
 
 def test_every_row_comes_back_with_its_outcome_and_doubts_are_counted(bundle):
-    rows = pd.DataFrame({"age": ["30", "99", None, "old"], "town": ["Ulm", "Rome", "Bonn", "Ulm"], "extra": [1, 2, 3, 4]})
+    rows = pd.DataFrame(
+        {
+            "age": ["30", "99", None, "old"],
+            "town": ["Ulm", "Rome", "Bonn", "Ulm"],
+            "extra": [1, 2, 3, 4],
+        }
+    )
     scored, tally, found = score_batch(bundle, rows, "md5")
-    assert list(scored.columns) == ["prediction_id", "age", "town", "extra", "probability", "decision", "warnings", "error"]
+    assert list(scored.columns) == [
+        "prediction_id",
+        "age",
+        "town",
+        "extra",
+        "probability",
+        "decision",
+        "warnings",
+        "error",
+    ]
     assert scored["probability"].iloc[:2].tolist() == pytest.approx([0.30, 0.99])
     assert scored["error"].iloc[3] == "age: 'old' is not a number"
-    assert tally["doubts"] == {"unreadable": {"age": 1}, "missing": {"age": 1}, "outside": {"age": 1}, "unseen": {"town": 1}}
-    assert (tally["rows"], tally["scored"], tally["refused"], tally["with_warnings"]) == (4, 3, 1, 2)
+    assert tally["doubts"] == {
+        "unreadable": {"age": 1},
+        "missing": {"age": 1},
+        "outside": {"age": 1},
+        "unseen": {"town": 1},
+    }
+    assert (tally["rows"], tally["scored"], tally["refused"], tally["with_warnings"]) == (
+        4,
+        3,
+        1,
+        2,
+    )
     assert [f.code for f in found] == ["column-extra"]
 
 
 def test_ids_are_the_same_for_the_same_file_and_differ_between_rows_files_and_models(bundle):
-    first, again, other = (score_batch(bundle, FRAME, key)[0]["prediction_id"] for key in ("a", "a", "b"))
+    first, again, other = (
+        score_batch(bundle, FRAME, key)[0]["prediction_id"] for key in ("a", "a", "b")
+    )
     assert first.tolist() == again.tolist()
     assert len({*first, *other}) == 80
     bundle2 = bundle_of(FRAME, lambda x: x["age"] / 100)
@@ -42,7 +71,9 @@ def test_ids_are_the_same_for_the_same_file_and_differ_between_rows_files_and_mo
 
 def test_lots_change_nothing_and_progress_reaches_the_end(bundle):
     seen = []
-    small = score_batch(bundle, FRAME, "a", rows=7, progress=lambda done, of: seen.append((done, of)))[0]
+    small = score_batch(
+        bundle, FRAME, "a", rows=7, progress=lambda done, of: seen.append((done, of))
+    )[0]
     pd.testing.assert_frame_equal(small, score_batch(bundle, FRAME, "a")[0])
     assert seen[-1] == (40, 40)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
@@ -54,7 +85,10 @@ def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle):
     scored, tally, _ = score_batch(bundle, bad, "a", rows=10)  # nothing in the second lot reads
     assert scored["error"].ne("").tolist() == [10 <= row < 20 for row in range(40)]
     assert (tally["refused"], tally["doubts"]) == (10, {"unreadable": {"age": 10}})
-    with pytest.raises(Refused, match=r"column-type \[age\]: expected numeric values; found no cell that reads so, such as 'x'"):
+    with pytest.raises(
+        Refused,
+        match=r"column-type \[age\]: expected numeric values; found no cell that reads so, such as 'x'",
+    ):
         score_batch(bundle, FRAME.assign(age="x"), "a", rows=10)
 
 
@@ -75,19 +109,64 @@ def test_a_table_of_other_columns_is_refused_with_the_diff(bundle):
         score_batch(bundle, FRAME.rename(columns={"town": "city"}), "a")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1", "-", "=cmd|' /C calc'!A0", "+49 30 1234", "\n=1",
-                                  "\u00a0=1", "\ufeff=1", "\u200b@x", "\x0b=1", "+.e5", "-,123"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        "\uff1d1",
+        "-",
+        "=cmd|' /C calc'!A0",
+        "+49 30 1234",
+        "\n=1",
+        "\u00a0=1",
+        "\ufeff=1",
+        "\u200b@x",
+        "\x0b=1",
+        "+.e5",
+        "-,123",
+    ],
+)
 def test_formulas_are_disarmed(text):
     assert neutralise(pd.DataFrame({"a": [text]}))["a"].iloc[0] == "'" + text
 
 
-@pytest.mark.parametrize("text", ["-5", "+3.2", "-1,234.5", "1e5", "-1e-3", "-5%", "-.5", "+5.", "-1,234,567", "plain", "a=b", "", "3-4", "'=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-5",
+        "+3.2",
+        "-1,234.5",
+        "1e5",
+        "-1e-3",
+        "-5%",
+        "-.5",
+        "+5.",
+        "-1,234,567",
+        "plain",
+        "a=b",
+        "",
+        "3-4",
+        "'=1",
+    ],
+)
 def test_numbers_and_plain_texts_stay(text):
     assert neutralise(pd.DataFrame({"a": [text]}))["a"].iloc[0] == text
 
 
 def test_names_are_disarmed_numbers_and_gaps_stay_and_the_table_reads_back():
-    frame = pd.DataFrame({"=x": [-1.5, 2.0], "b": pd.Series(["=1", None], dtype="str"), "c": pd.Categorical(["@a", "b"])})
+    frame = pd.DataFrame(
+        {
+            "=x": [-1.5, 2.0],
+            "b": pd.Series(["=1", None], dtype="str"),
+            "c": pd.Categorical(["@a", "b"]),
+        }
+    )
     safe = neutralise(frame)
     assert list(safe.columns) == ["'=x", "b", "c"]
     assert safe["'=x"].tolist() == [-1.5, 2.0]
@@ -97,7 +176,13 @@ def test_names_are_disarmed_numbers_and_gaps_stay_and_the_table_reads_back():
 
 
 def test_times_and_mixed_cells_are_disarmed_too():
-    frame = pd.DataFrame({"t": pd.to_timedelta([-1, 1], unit="D"), "o": pd.Series(["=1", -5], dtype="object"), "d": pd.Timestamp("2024-01-02")})
+    frame = pd.DataFrame(
+        {
+            "t": pd.to_timedelta([-1, 1], unit="D"),
+            "o": pd.Series(["=1", -5], dtype="object"),
+            "d": pd.Timestamp("2024-01-02"),
+        }
+    )
     safe = neutralise(frame)
     assert safe["t"].tolist() == ["'-1 days", "1 days"]
     assert safe["o"].tolist() == ["'=1", "-5"]
@@ -107,14 +192,30 @@ def test_times_and_mixed_cells_are_disarmed_too():
 
 def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probability():
     found = lift_at(pd.Series([0.6, np.nan, 0.2, 0.4]), 2)
-    assert found == {"count": 2, "expected_positives": pytest.approx(1.0), "rate": pytest.approx(0.5),
-                     "overall_rate": pytest.approx(0.4), "lift": pytest.approx(1.25)}
+    assert found == {
+        "count": 2,
+        "expected_positives": pytest.approx(1.0),
+        "rate": pytest.approx(0.5),
+        "overall_rate": pytest.approx(0.4),
+        "lift": pytest.approx(1.25),
+    }
     assert lift_at(pd.Series([0.6, 0.2]), 9)["count"] == 2
     assert lift_at(pd.Series([0.6, 0.2]), -1)["count"] == 0
     assert lift_at(pd.Series([0.0, 0.0]), 1)["lift"] is None
 
 
 def test_histogram_and_top():
-    assert [b["rows"] for b in histogram(pd.Series([0.0, 0.05, 0.5, 1.0, np.nan]), 10)] == [2, 0, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert [b["rows"] for b in histogram(pd.Series([0.0, 0.05, 0.5, 1.0, np.nan]), 10)] == [
+        2,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        1,
+    ]
     scored = pd.DataFrame({"i": [0, 1, 2, 3], "probability": [0.5, 0.9, np.nan, 0.5]})
     assert top(scored, 3)["i"].tolist() == [1, 0, 3]

@@ -11,64 +11,107 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fivefold.core.findings import Refused
+from fivefold.core.schema import Column, Schema
+from fivefold.model.bundle import Bundle
+from fivefold.serving import api_settings, labels, request, served_model
+from fivefold.serving.journal_rows import entity_of
 from frontend.api_metrics import MOST_CLIENTS, wait
-from lib import feedback, payload, service, serving
-from lib.bundle import Bundle
-from lib.findings import Refused
-from lib.records import entity_of
-from lib.schema import Column, Schema
-from tests.models import bundle_of
+from tests.support.models import bundle_of
 
-SCHEMA = Schema((Column("age", "numeric", low=18.0, high=90.0), Column("city", "categorical", distinct=2, levels=("Bern", "3.0")),
-                 Column("member", "boolean", nullable=True, levels=("no", "yes")), Column("id", "id", used=False)), "left", "no", "yes")
+SCHEMA = Schema(
+    (
+        Column("age", "numeric", low=18.0, high=90.0),
+        Column("city", "categorical", distinct=2, levels=("Bern", "3.0")),
+        Column("member", "boolean", nullable=True, levels=("no", "yes")),
+        Column("id", "id", used=False),
+    ),
+    "left",
+    "no",
+    "yes",
+)
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [b'{"a": 1}', b' [1, 2.5e3, null, true, "\xc3\xb6\\u00f6\\ud83e\\udd84"]\n', b"\xef\xbb\xbf{}", b"-0.0", b"1e-400",
-                                  b'{"A": 1, "a": 2}', b'"\\u0000"', b"[" * 200 + b"]" * 200])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1}',
+        b' [1, 2.5e3, null, true, "\xc3\xb6\\u00f6\\ud83e\\udd84"]\n',
+        b"\xef\xbb\xbf{}",
+        b"-0.0",
+        b"1e-400",
+        b'{"A": 1, "a": 2}',
+        b'"\\u0000"',
+        b"[" * 200 + b"]" * 200,
+    ],
+)
 def test_good_json_is_what_the_standard_library_reads(body):
-    assert payload.parse(body) == json.loads(body)
+    assert request.parse(body) == json.loads(body)
 
 
-@pytest.mark.parametrize(("body", "code", "found"), [
-    (b"", "request-unreadable", "an empty body"), (b"{", "request-unreadable", "at line 1, column 2"),
-    (b'{"a": 1} x', "request-unreadable", "extra data at line 1, column 10"), (b"\xff", "request-unreadable", "byte 0xff at position 0"),
-    (b'{"a": NaN}', "number-not-finite", "NaN"), (b"[-Infinity]", "number-not-finite", "-Infinity"),
-    (b"1e309", "number-too-large", "the number 1e309"), (b"9" * 5000, "number-too-large", "the number 9999"),
-    (b'{"b": {"a": 1, "c": 2, "a": 3}}', "key-repeated", "the key 'a' twice"), (b"[" * 50_000, "request-unreadable", "too deeply"),
-    (b'"\\ud800"', "text-no-unicode", "\\ud800"), (b'{"\\uDfff": 1}', "text-no-unicode", "\\udfff"),
-    (b'["\\ud83e", "\\udd84"]', "text-no-unicode", "\\ud83e")])
+@pytest.mark.parametrize(
+    ("body", "code", "found"),
+    [
+        (b"", "request-unreadable", "an empty body"),
+        (b"{", "request-unreadable", "at line 1, column 2"),
+        (b'{"a": 1} x', "request-unreadable", "extra data at line 1, column 10"),
+        (b"\xff", "request-unreadable", "byte 0xff at position 0"),
+        (b'{"a": NaN}', "number-not-finite", "NaN"),
+        (b"[-Infinity]", "number-not-finite", "-Infinity"),
+        (b"1e309", "number-too-large", "the number 1e309"),
+        (b"9" * 5000, "number-too-large", "the number 9999"),
+        (b'{"b": {"a": 1, "c": 2, "a": 3}}', "key-repeated", "the key 'a' twice"),
+        (b"[" * 50_000, "request-unreadable", "too deeply"),
+        (b'"\\ud800"', "text-no-unicode", "\\ud800"),
+        (b'{"\\uDfff": 1}', "text-no-unicode", "\\udfff"),
+        (b'["\\ud83e", "\\udd84"]', "text-no-unicode", "\\ud83e"),
+    ],
+)
 def test_bad_json_is_refused_in_words(body, code, found):
     with pytest.raises(Refused, match=code) as told:
-        payload.parse(body)
+        request.parse(body)
     assert found in told.value.findings[0].found
 
 
 def test_a_repeated_key_among_many_is_found_at_once():
     body = "{" + ",".join(f'"k{n % 199_999}":0' for n in range(200_000)) + "}"
     with pytest.raises(Refused, match="the key 'k0' twice"):
-        payload.parse(body.encode())
+        request.parse(body.encode())
 
 
 @pytest.mark.parametrize("number", [0, -7, 2**63, 1234567890123456789, 10**307])
 def test_whole_numbers_keep_every_digit(number):
-    assert payload.parse(str(number).encode()) == number
-    assert type(payload.parse(str(number).encode())) is int
+    assert request.parse(str(number).encode()) == number
+    assert type(request.parse(str(number).encode())) is int
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers(-10**300, 10**300) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(10**300), 10**300)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    )
+)
 def test_whatever_can_be_written_is_read_back(value):
-    assert payload.parse(json.dumps(value).encode()) == value
-    assert payload.parse(json.dumps(value, ensure_ascii=False).encode()) == value
+    assert request.parse(json.dumps(value).encode()) == value
+    assert request.parse(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 @given(st.binary(max_size=50))
 def test_bytes_are_read_or_refused(body):
-    for read in (payload.parse, lambda x: payload.csv_rows(x, 5), lambda x: payload.rows_of(payload.parse(x), 5),
-                 lambda x: payload.invocation_rows(payload.parse(x), 5)):
+    for read in (
+        request.parse,
+        lambda x: request.csv_rows(x, 5),
+        lambda x: request.rows_of(request.parse(x), 5),
+        lambda x: request.invocation_rows(request.parse(x), 5),
+    ):
         try:
             read(body)
         except Refused as refused:
@@ -80,40 +123,56 @@ def test_bytes_are_read_or_refused(body):
 
 def test_one_row_a_list_and_rows():
     row = {"age": 3}
-    assert [payload.rows_of(value, 5) for value in (row, [row], {"rows": [row]})] == [[row]] * 3
-    assert payload.rows_of({"rows": 3, "age": 1}, 5) == [{"rows": 3, "age": 1}]
+    assert [request.rows_of(value, 5) for value in (row, [row], {"rows": [row]})] == [[row]] * 3
+    assert request.rows_of({"rows": 3, "age": 1}, 5) == [{"rows": 3, "age": 1}]
 
 
-@pytest.mark.parametrize(("value", "code"), [
-    (7, "request-unreadable"), ([], "request-unreadable"), ({"rows": None}, "request-unreadable"), ([{}, 1], r"row-no-object \[rows\[1\]\]"),
-    ([{"a": {}}], r"value-nested \[rows\[0\]\.a\]"), ([{}] * 6, "too-many-rows.*at most 5 in one request.*6 rows")])
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (7, "request-unreadable"),
+        ([], "request-unreadable"),
+        ({"rows": None}, "request-unreadable"),
+        ([{}, 1], r"row-no-object \[rows\[1\]\]"),
+        ([{"a": {}}], r"value-nested \[rows\[0\]\.a\]"),
+        ([{}] * 6, "too-many-rows.*at most 5 in one request.*6 rows"),
+    ],
+)
 def test_rows_that_are_none(value, code):
     with pytest.raises(Refused, match=code):
-        payload.rows_of(value, 5)
+        request.rows_of(value, 5)
 
 
 def test_all_bad_rows_are_named_up_to_a_hundred():
     with pytest.raises(Refused, match="3 problems"):
-        payload.rows_of([1, {}, 2, None], 5)
+        request.rows_of([1, {}, 2, None], 5)
     with pytest.raises(Refused, match="100 problems"):
-        payload.rows_of([{"a": []}] * 200, 500)
+        request.rows_of([{"a": []}] * 200, 500)
 
 
 def test_mlflows_forms_are_the_same_rows():
     rows = [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
     split = {"columns": ["a", "b"], "data": [[1, None], [2, "x"]]}
-    for value in ({"dataframe_records": rows}, {"dataframe_split": split}, {"instances": rows}, {"inputs": rows},
-                  {"inputs": {"a": [1, 2], "b": [None, "x"]}}):
-        assert payload.invocation_rows(value, 2) == rows
+    for value in (
+        {"dataframe_records": rows},
+        {"dataframe_split": split},
+        {"instances": rows},
+        {"inputs": rows},
+        {"inputs": {"a": [1, 2], "b": [None, "x"]}},
+    ):
+        assert request.invocation_rows(value, 2) == rows
         with pytest.raises(Refused, match="too-many-rows"):
-            payload.invocation_rows(value, 1)
-    assert payload.invocation_rows({"inputs": {"a": 1, "b": "x"}}, 2) == [{"a": 1, "b": "x"}]
+            request.invocation_rows(value, 1)
+    assert request.invocation_rows({"inputs": {"a": 1, "b": "x"}}, 2) == [{"a": 1, "b": "x"}]
 
 
 def test_csv_is_texts_with_gaps_and_without_empty_lines():
-    assert payload.csv_rows(b'\xef\xbb\xbfa,"b\nc"\r\n1,\r\n\r\n" 2","x,""y"""\r\n', 2) == [{"a": "1", "b\nc": None}, {"a": " 2", "b\nc": 'x,"y"'}]
+    assert request.csv_rows(b'\xef\xbb\xbfa,"b\nc"\r\n1,\r\n\r\n" 2","x,""y"""\r\n', 2) == [
+        {"a": "1", "b\nc": None},
+        {"a": " 2", "b\nc": 'x,"y"'},
+    ]
     with pytest.raises(Refused, match=r"\[rows\[1\]\]: expected 2 cells"):
-        payload.csv_rows(b"a,b\n1,2\n3\n", 5)
+        request.csv_rows(b"a,b\n1,2\n3\n", 5)
 
 
 # --- rows as a table ----------------------------------------------------------------------------------------
@@ -121,45 +180,86 @@ def test_csv_is_texts_with_gaps_and_without_empty_lines():
 
 def column(name: str, kind: str, values: list, **more) -> list:
     schema = Schema((Column(name, kind, nullable=True, **more),), "left", "no", "yes")
-    return serving.table([{name: value} for value in values], schema)[0][name].tolist()
+    return served_model.table([{name: value} for value in values], schema)[0][name].tolist()
 
 
 def test_numbers_among_texts_are_written_as_the_column_writes_them():
     comma = {"decimal": ",", "thousands": "."}
-    assert column("x", "numeric", [12.345, "1.234,5", None, 7, 1e-7], parse=comma) == ["12,345", "1.234,5", np.nan, "7", "1e-07"]
-    assert column("x", "numeric", [12.345, None, 7], parse=comma) == [12.345, pytest.approx(np.nan, nan_ok=True), 7]
-    assert column("x", "numeric", [12.345, "1,234"], parse={"decimal": ".", "thousands": ","}) == ["12.345", "1,234"]
+    assert column("x", "numeric", [12.345, "1.234,5", None, 7, 1e-7], parse=comma) == [
+        "12,345",
+        "1.234,5",
+        np.nan,
+        "7",
+        "1e-07",
+    ]
+    assert column("x", "numeric", [12.345, None, 7], parse=comma) == [
+        12.345,
+        pytest.approx(np.nan, nan_ok=True),
+        7,
+    ]
+    assert column("x", "numeric", [12.345, "1,234"], parse={"decimal": ".", "thousands": ","}) == [
+        "12.345",
+        "1,234",
+    ]
 
 
 def test_booleans_and_whole_numbers_find_the_level_of_training():
-    assert column("x", "categorical", [True, 3, 3.0, 2.5, 10**20], levels=("TRUE", "3")) == ["TRUE", "3", "3", "2.5", "100000000000000000000"]
+    assert column("x", "categorical", [True, 3, 3.0, 2.5, 10**20], levels=("TRUE", "3")) == [
+        "TRUE",
+        "3",
+        "3",
+        "2.5",
+        "100000000000000000000",
+    ]
     assert column("x", "categorical", [3.0, False], levels=("3.0",)) == ["3.0", "false"]
     assert column("x", "numeric", [True, 1]) == ["true", "1"]
 
 
 def test_all_missing_columns_are_named_with_their_rows():
-    with pytest.raises(Refused, match=r"(?s)2 problems.*\[age\].*in rows 1.*\[city\].*in rows 0, 1"):
-        serving.table([{"age": 1}, {"member": None}], SCHEMA)
-    frame, notes = serving.table([{"age": 1, "city": "Bern", "left": "yes", "id": 3, "x" * 200: 1}], SCHEMA)
+    with pytest.raises(
+        Refused, match=r"(?s)2 problems.*\[age\].*in rows 1.*\[city\].*in rows 0, 1"
+    ):
+        served_model.table([{"age": 1}, {"member": None}], SCHEMA)
+    frame, notes = served_model.table(
+        [{"age": 1, "city": "Bern", "left": "yes", "id": 3, "x" * 200: 1}], SCHEMA
+    )
     assert list(frame.columns) == ["age", "city", "member"]
     assert notes == ["x" * 80 + ": not a column of the model, ignored"]
-    assert len(serving.table([{"age": 1, "city": "Bern", **{str(n): 0 for n in range(21)}}], SCHEMA)[1]) == 21
+    assert (
+        len(
+            served_model.table(
+                [{"age": 1, "city": "Bern", **{str(n): 0 for n in range(21)}}], SCHEMA
+            )[1]
+        )
+        == 21
+    )
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return bundle_of(pd.DataFrame({"age": [20.0, 30, 40, 50], "city": ["Bern", "Rome", "Bern", "Rome"]}), lambda rows: rows["age"] / 100)
+    return bundle_of(
+        pd.DataFrame({"age": [20.0, 30, 40, 50], "city": ["Bern", "Rome", "Bern", "Rome"]}),
+        lambda rows: rows["age"] / 100,
+    )
 
 
 def test_a_value_that_looks_like_two_notes_stays_one(bundle):
-    rows = [{"age": 30, "city": "a; b"}, {"age": "c; d: e", "city": "Rome"}, {"age": 999, "city": None}]
-    scores, found = bundle.assess(serving.table(rows, bundle.schema)[0])
-    told = serving.answers(scores, found, ["1", "2", "3"])
+    rows = [
+        {"age": 30, "city": "a; b"},
+        {"age": "c; d: e", "city": "Rome"},
+        {"age": 999, "city": None},
+    ]
+    scores, found = bundle.assess(served_model.table(rows, bundle.schema)[0])
+    told = served_model.answers(scores, found, ["1", "2", "3"])
     assert told[0]["warnings"] == ["city: 'a; b' was not seen in training"]
     assert [len(line["warnings"]) for line in told] == [1, 0, 2]
-    with pytest.raises(Refused, match=r"1 problem\n.*\[rows\[1\]\.age\]: .*found 'c; d: e' is not a number"):
-        serving.refuse_bad_rows(found, several=True)
-    serving.refuse_bad_rows(bundle.assess(serving.table(rows[:1], bundle.schema)[0])[1], several=False)
+    with pytest.raises(
+        Refused, match=r"1 problem\n.*\[rows\[1\]\.age\]: .*found 'c; d: e' is not a number"
+    ):
+        served_model.refuse_bad_rows(found, several=True)
+    served_model.refuse_bad_rows(
+        bundle.assess(served_model.table(rows[:1], bundle.schema)[0])[1], several=False
+    )
 
 
 def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
@@ -167,8 +267,14 @@ def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
     secret = Bundle(bundle.pipeline, bundle.schema, {**bundle.about, "scope": scope})
     rows = [{"age": "forty-one", "city": "Bern"}] * 6
     with pytest.raises(Refused, match="column-type") as why:
-        secret.assess(serving.table(rows, secret.schema)[0])
-    lines = serving.rejects(serving.Model(secret, "abc", "TrainFlow/1", None), rows, list("abcdef"), why.value, b"key")
+        secret.assess(served_model.table(rows, secret.schema)[0])
+    lines = served_model.rejects(
+        served_model.Model(secret, "abc", "TrainFlow/1", None),
+        rows,
+        list("abcdef"),
+        why.value,
+        b"key",
+    )
     assert len(lines) == 6
     assert "forty-one" not in json.dumps(lines, default=str)
     assert {line["reason"] for line in lines} == {"age: unreadable"}
@@ -179,18 +285,38 @@ def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
 
 def read(value, positive="yes", negative="no"):
     schema = Schema((), "left", negative, positive)
-    return feedback.read_labels([{"prediction_id": "a", "label": value}], schema, {}, b"k")[0]["label"]
+    return labels.read_labels([{"prediction_id": "a", "label": value}], schema, {}, b"k")[0][
+        "label"
+    ]
 
 
-@pytest.mark.parametrize(("value", "label"), [("yes", 1), (" NO ", 0), (1, 1), (0.0, 0), (True, 1), (False, 0), ("true", 1), ("0", 0),
-                                              (np.int64(1), 1), (np.bool_(False), 0), (np.float64(1), 1)])
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        ("yes", 1),
+        (" NO ", 0),
+        (1, 1),
+        (0.0, 0),
+        (True, 1),
+        (False, 0),
+        ("true", 1),
+        ("0", 0),
+        (np.int64(1), 1),
+        (np.bool_(False), 0),
+        (np.float64(1), 1),
+    ],
+)
 def test_labels_in_many_spellings(value, label):
     assert read(value) == label
 
 
-@pytest.mark.parametrize("value", [None, "maybe", "", 2, 0.5, float("nan"), [1], {"label": 1}, "1.0"])
+@pytest.mark.parametrize(
+    "value", [None, "maybe", "", 2, 0.5, float("nan"), [1], {"label": 1}, "1.0"]
+)
 def test_labels_that_say_nothing(value):
-    with pytest.raises(Refused, match=r"feedback-label \[labels\[0\]\.label\]: expected 'yes' or 'no', or 1 or 0"):
+    with pytest.raises(
+        Refused, match=r"feedback-label \[labels\[0\]\.label\]: expected 'yes' or 'no', or 1 or 0"
+    ):
         read(value)
 
 
@@ -202,76 +328,149 @@ def test_the_models_own_labels_come_first():
     assert [read(x, "no", "yes") for x in ("no", "yes", 1)] == [1, 0, 1]
 
 
-@pytest.mark.parametrize(("given_time", "kept"), [
-    ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5)), ("2026-01-02", datetime(2026, 1, 2, 23, 59, 59, 999_999)), (None, None), ("", None),
-    ("2026-01-02T03:04:05+02:00", datetime(2026, 1, 2, 1, 4, 5)), ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5)),
-    (datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-1))), datetime(2026, 1, 2, 1)), (pd.Timestamp("2026-01-02", tz=UTC), datetime(2026, 1, 2)),
-    (pd.Timestamp("2026-01-02"), datetime(2026, 1, 2, 23, 59, 59, 999_999)), (pd.Timestamp("2026-01-02T03:04"), datetime(2026, 1, 2, 3, 4)),
-    (pd.NaT, None), (float("nan"), None)])
+@pytest.mark.parametrize(
+    ("given_time", "kept"),
+    [
+        ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5)),
+        ("2026-01-02", datetime(2026, 1, 2, 23, 59, 59, 999_999)),
+        (None, None),
+        ("", None),
+        ("2026-01-02T03:04:05+02:00", datetime(2026, 1, 2, 1, 4, 5)),
+        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5)),
+        (datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-1))), datetime(2026, 1, 2, 1)),
+        (pd.Timestamp("2026-01-02", tz=UTC), datetime(2026, 1, 2)),
+        (pd.Timestamp("2026-01-02"), datetime(2026, 1, 2, 23, 59, 59, 999_999)),
+        (pd.Timestamp("2026-01-02T03:04"), datetime(2026, 1, 2, 3, 4)),
+        (pd.NaT, None),
+        (float("nan"), None),
+    ],
+)
 def test_times_are_utc(given_time, kept):
     row = {"prediction_id": "a", "left": "yes", "observed_at": given_time}
-    assert feedback.read_labels([row], SCHEMA, {}, b"k")[0]["observed_at"] == kept
+    assert labels.read_labels([row], SCHEMA, {}, b"k")[0]["observed_at"] == kept
 
 
-@pytest.mark.parametrize("given_time", ["soon", "2026-13-01", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", [1], {}, True])
+@pytest.mark.parametrize(
+    "given_time",
+    ["soon", "2026-13-01", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", [1], {}, True],
+)
 def test_times_that_are_none(given_time):
     with pytest.raises(Refused, match="feedback-time"):
-        feedback.read_labels([{"prediction_id": "a", "label": 1, "observed_at": given_time}], SCHEMA, {}, b"k")
+        labels.read_labels(
+            [{"prediction_id": "a", "label": 1, "observed_at": given_time}], SCHEMA, {}, b"k"
+        )
 
 
 def test_a_case_is_named_by_its_id_or_by_all_id_columns():
     scope = {"id_columns": ["bank", "id"], "pseudonymised_columns": ["id"]}
     row = {"bank": 1.0, "id": " 7 ", "label": 1}
-    line = feedback.read_labels([row], SCHEMA, scope, b"k")[0]
+    line = labels.read_labels([row], SCHEMA, scope, b"k")[0]
     assert line["prediction_id"] is None
     assert line["entity"] == entity_of({"bank": "1", "id": 7}, scope, b"k")
     assert '"7"' not in line["entity"]
-    long = feedback.read_labels([{"prediction_id": "x" * 40, "label": 1}], SCHEMA, scope, b"k")[0]["prediction_id"]
+    long = labels.read_labels([{"prediction_id": "x" * 40, "label": 1}], SCHEMA, scope, b"k")[0][
+        "prediction_id"
+    ]
     assert long == "x" * 40  # cut, it could be another's
-    for lacking in ({"bank": 1}, {"bank": 1, "id": None}, {"bank": 1, "id": " "}, {"prediction_id": ""}, {}):
-        with pytest.raises(Refused, match=r"feedback-case \[labels\[0\]\]: expected prediction_id, or bank, id"):
-            feedback.read_labels([{**lacking, "label": 1}], SCHEMA, scope, b"k")
+    for lacking in (
+        {"bank": 1},
+        {"bank": 1, "id": None},
+        {"bank": 1, "id": " "},
+        {"prediction_id": ""},
+        {},
+    ):
+        with pytest.raises(
+            Refused, match=r"feedback-case \[labels\[0\]\]: expected prediction_id, or bank, id"
+        ):
+            labels.read_labels([{**lacking, "label": 1}], SCHEMA, scope, b"k")
 
 
 def test_all_problems_are_named_at_once_up_to_a_hundred():
     with pytest.raises(Refused, match="4 problems"):
-        feedback.read_labels([{"label": "x", "observed_at": "y"}, 5], SCHEMA, {}, b"k")
+        labels.read_labels([{"label": "x", "observed_at": "y"}, 5], SCHEMA, {}, b"k")
     with pytest.raises(Refused, match="100 problems"):
-        feedback.read_labels([{}] * 99, SCHEMA, {}, b"k")
+        labels.read_labels([{}] * 99, SCHEMA, {}, b"k")
     with pytest.raises(Refused, match="feedback-empty"):
-        feedback.read_labels([], SCHEMA, {}, b"k")
+        labels.read_labels([], SCHEMA, {}, b"k")
 
 
-@pytest.mark.parametrize(("names", "code"), [(["label"], "feedback-case"), (["prediction_id"], "feedback-label"), (["bank", "label"], "feedback-case"),
-                                             (["x"], "(?s)feedback-case.*feedback-label")])
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["label"], "feedback-case"),
+        (["prediction_id"], "feedback-label"),
+        (["bank", "label"], "feedback-case"),
+        (["x"], "(?s)feedback-case.*feedback-label"),
+    ],
+)
 def test_a_table_of_labels_needs_a_case_and_a_label(names, code):
     with pytest.raises(Refused, match=code):
-        feedback.columns_of(names, SCHEMA, {"id_columns": ["bank", "id"]})
+        labels.columns_of(names, SCHEMA, {"id_columns": ["bank", "id"]})
     for good in (["prediction_id", "left"], ["bank", "id", "label"]):
-        feedback.columns_of(good, SCHEMA, {"id_columns": ["bank", "id"]})
+        labels.columns_of(good, SCHEMA, {"id_columns": ["bank", "id"]})
 
 
 # --- settings and the rate ----------------------------------------------------------------------------------
 
 
 def test_the_settings_by_default_and_as_given():
-    told = service.settings({})
-    assert (told["host"], told["port"], told["workers"], told["keys"], told["rate"]) == ("127.0.0.1", 8000, 1, (), 0)
-    told = service.settings({"FIVEFOLD_API_KEYS": " one,two ,, ", "FIVEFOLD_API_PORT": "65535", "FIVEFOLD_API_RATE": "0", "OTHER": "x",
-                             "FIVEFOLD_API_HOST": "0.0.0.0", "FIVEFOLD_API_WORKERS": ""})
-    assert (told["keys"], told["port"], told["rate"], told["host"], told["workers"]) == (("one", "two"), 65535, 0, "0.0.0.0", 1)
+    told = api_settings.settings({})
+    assert (told["host"], told["port"], told["workers"], told["keys"], told["rate"]) == (
+        "127.0.0.1",
+        8000,
+        1,
+        (),
+        0,
+    )
+    told = api_settings.settings(
+        {
+            "FIVEFOLD_API_KEYS": " one,two ,, ",
+            "FIVEFOLD_API_PORT": "65535",
+            "FIVEFOLD_API_RATE": "0",
+            "OTHER": "x",
+            "FIVEFOLD_API_HOST": "0.0.0.0",
+            "FIVEFOLD_API_WORKERS": "",
+        }
+    )
+    assert (told["keys"], told["port"], told["rate"], told["host"], told["workers"]) == (
+        ("one", "two"),
+        65535,
+        0,
+        "0.0.0.0",
+        1,
+    )
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "0"), ("PORT", "65536"), ("PORT", "http"), ("PORT", " 80"), ("WORKERS", "-1"), ("WORKERS", "2.0"),
-                                             ("MAX_ROWS", "²"), ("MAX_BYTES", "1e6"), ("RATE", "-5"), ("RATE", "9" * 5000)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("PORT", " 80"),
+        ("WORKERS", "-1"),
+        ("WORKERS", "2.0"),
+        ("MAX_ROWS", "²"),
+        ("MAX_BYTES", "1e6"),
+        ("RATE", "-5"),
+        ("RATE", "9" * 5000),
+    ],
+)
 def test_settings_that_are_no_numbers(name, value):
-    with pytest.raises(Refused, match=rf"setting-wrong \[FIVEFOLD_API_{name}\]: expected a whole number"):
-        service.settings({f"FIVEFOLD_API_{name}": value})
+    with pytest.raises(
+        Refused, match=rf"setting-wrong \[FIVEFOLD_API_{name}\]: expected a whole number"
+    ):
+        api_settings.settings({f"FIVEFOLD_API_{name}": value})
 
 
 def test_all_wrong_and_unknown_settings_are_named():
-    with pytest.raises(Refused, match=r"(?s)3 problems.*_PORT.*_RATE.*setting-unknown \[FIVEFOLD_API_KEY\]: expected .*FIVEFOLD_API_KEYS"):
-        service.settings({"FIVEFOLD_API_PORT": "x", "FIVEFOLD_API_RATE": "x", "FIVEFOLD_API_KEY": "secret"})
+    with pytest.raises(
+        Refused,
+        match=r"(?s)3 problems.*_PORT.*_RATE.*setting-unknown \[FIVEFOLD_API_KEY\]: expected .*FIVEFOLD_API_KEYS",
+    ):
+        api_settings.settings(
+            {"FIVEFOLD_API_PORT": "x", "FIVEFOLD_API_RATE": "x", "FIVEFOLD_API_KEY": "secret"}
+        )
 
 
 def test_a_client_may_ask_so_often_and_others_do_not_count():
@@ -280,7 +479,12 @@ def test_a_client_may_ask_so_often_and_others_do_not_count():
     assert wait(held, "b", 3, 0.0) == 0
     assert wait(held, "a", 3, 10.0) == pytest.approx(10)  # to be refused costs nothing
     assert wait(held, "a", 3, 20.0) == 0
-    assert [wait(held, "a", 3, 1e6) for _ in range(4)] == [0, 0, 0, 20]  # no more than a minute is saved up
+    assert [wait(held, "a", 3, 1e6) for _ in range(4)] == [
+        0,
+        0,
+        0,
+        20,
+    ]  # no more than a minute is saved up
 
 
 def test_the_memory_for_clients_is_bounded():

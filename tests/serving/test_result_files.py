@@ -7,20 +7,31 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
-from lib.bundle import SCORE_COLUMNS, Bundle
-from lib.calibration import IDENTITY
-from lib.findings import Refused
-from lib.schema import Column, Schema
-from lib.scoring import WRITERS, check_out, score_table, tally, write
+from fivefold.core.findings import Refused
+from fivefold.core.schema import Column, Schema
+from fivefold.model.bundle import SCORE_COLUMNS, Bundle
+from fivefold.model.calibration import IDENTITY
+from fivefold.serving.result_files import WRITERS, check_out, score_table, tally, write
 
-SCHEMA = Schema((Column("age", "numeric", low=18.0, high=90.0), Column("city", "categorical", distinct=2, levels=("Bern", "Rome"))),
-                "left", "no", "yes")
+SCHEMA = Schema(
+    (
+        Column("age", "numeric", low=18.0, high=90.0),
+        Column("city", "categorical", distinct=2, levels=("Bern", "Rome")),
+    ),
+    "left",
+    "no",
+    "yes",
+)
 
 
 @pytest.fixture(scope="module")
 def bundle():
     model = DummyClassifier(strategy="prior").fit(np.zeros((4, 2)), [0, 0, 0, 1])
-    return Bundle(model, SCHEMA, {"calibration": IDENTITY, "threshold": {"value": 0.5}, "phrases": ["stays", "leaves"]})
+    return Bundle(
+        model,
+        SCHEMA,
+        {"calibration": IDENTITY, "threshold": {"value": 0.5}, "phrases": ["stays", "leaves"]},
+    )
 
 
 def table(**columns):
@@ -49,7 +60,13 @@ def test_reordered_columns_are_a_finding(bundle):
 
 def test_input_columns_of_our_names_are_kept(bundle):
     told, _ = score_table(bundle, table(probability=[7, 8, 9], error=["x", "y", "z"]))
-    assert told.columns.tolist() == ["age", "city", "input_probability", "input_error", *SCORE_COLUMNS]
+    assert told.columns.tolist() == [
+        "age",
+        "city",
+        "input_probability",
+        "input_error",
+        *SCORE_COLUMNS,
+    ]
     assert told["input_probability"].tolist() == [7, 8, 9]
     assert told["error"].tolist() == [""] * 3
 
@@ -66,7 +83,11 @@ def test_a_result_can_be_scored_again_and_again(bundle, tmp_path):
 
 
 def test_names_that_are_no_texts_become_texts(bundle):
-    numbered = Bundle(bundle.pipeline, Schema((Column("0", "numeric"), Column("1", "categorical")), "y", "0", "1"), bundle.about)
+    numbered = Bundle(
+        bundle.pipeline,
+        Schema((Column("0", "numeric"), Column("1", "categorical")), "y", "0", "1"),
+        bundle.about,
+    )
     told, _ = score_table(numbered, table().set_axis([0, 1], axis=1))
     assert told.columns.tolist() == ["0", "1", *SCORE_COLUMNS]
     assert told["error"].tolist() == [""] * 3
@@ -81,10 +102,23 @@ def test_a_table_that_does_not_fit_is_refused(bundle):
 
 def test_the_tally_worked_by_hand(bundle):
     scored, _ = score_table(bundle, table(age=[30, "x", 99]))
-    assert tally(scored) == {"rows": 3, "scored": 2, "refused": 1, "with_warnings": 1, "decisions": {"stays": 2},
-                             "mean_probability": pytest.approx(0.25)}
+    assert tally(scored) == {
+        "rows": 3,
+        "scored": 2,
+        "refused": 1,
+        "with_warnings": 1,
+        "decisions": {"stays": 2},
+        "mean_probability": pytest.approx(0.25),
+    }
     nothing, _ = score_table(bundle, table().head(0))
-    assert tally(nothing) == {"rows": 0, "scored": 0, "refused": 0, "with_warnings": 0, "decisions": {}, "mean_probability": None}
+    assert tally(nothing) == {
+        "rows": 0,
+        "scored": 0,
+        "refused": 0,
+        "with_warnings": 0,
+        "decisions": {},
+        "mean_probability": None,
+    }
 
 
 # --- files --------------------------------------------------------------------------------------------------
@@ -121,14 +155,21 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 def test_the_new_file_appears_at_once(tmp_path, monkeypatch):
     out, seen = tmp_path / "scored.csv", []
     real = WRITERS[".csv"]
-    monkeypatch.setitem(WRITERS, ".csv", lambda frame, path: (real(frame, path), seen.append((path.name, out.exists()))))
+    monkeypatch.setitem(
+        WRITERS,
+        ".csv",
+        lambda frame, path: (real(frame, path), seen.append((path.name, out.exists()))),
+    )
     write(table(), out)
     assert seen == [(f".scored.csv.part{os.getpid()}", False)]
     assert out.exists()
 
 
 def test_an_unknown_ending_and_a_missing_folder_are_refused_together(tmp_path):
-    with pytest.raises(Refused, match=r"(?s)2 problems.*out-format.*\.csv or \.parquet.*'\.xlsx'.*out-folder.*no such folder"):
+    with pytest.raises(
+        Refused,
+        match=r"(?s)2 problems.*out-format.*\.csv or \.parquet.*'\.xlsx'.*out-folder.*no such folder",
+    ):
         check_out(str(tmp_path / "nowhere" / "scored.xlsx"))
     with pytest.raises(Refused, match=r"1 problem\n.*out-folder"):
         check_out(str(tmp_path / "nowhere" / "scored.csv"))

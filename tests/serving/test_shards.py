@@ -20,24 +20,38 @@ import pyarrow.feather as feather
 import pyarrow.parquet as parquet
 import pytest
 
-from lib import csv_streams, journal, records, score_stages, scoring, settings, shards, sources
-from lib.batch import ID, score_batch
-from lib.bundle import SCORE_COLUMNS, from_bytes
-from lib.findings import Refused, errors
-from tests.models import bundle_of
-from tests.running import ROOT, open_run, run_flow, run_id, run_until
-from tests.test_cards import cells, check  # puts flows/ on the path
-from tests.test_charts import NASTY
+from fivefold.core import settings
+from fivefold.core.findings import Refused, errors
+from fivefold.data import csv_stream
+from fivefold.data import source as sources
+from fivefold.journal import database
+from fivefold.model.bundle import SCORE_COLUMNS, from_bytes
+from fivefold.serving import journal_rows, result_files, shards, steps
+from fivefold.serving.batch import ID, score_batch
+from tests.charts.test_charts import NASTY
+from tests.flows.test_cards import cells, check  # puts flows/ on the path
+from tests.support.models import bundle_of
+from tests.support.running import ROOT, open_run, run_flow, run_id, run_until
 
 import cards_score  # isort: skip
 
-FRAME = pd.DataFrame({"age": np.arange(20.0, 60.0), "town": pd.Series(["Ulm", "Bonn"] * 20, dtype="str"),
-                      "since": pd.Series([f"2024-01-{1 + n % 28:02d}" for n in range(40)], dtype="str")})
+FRAME = pd.DataFrame(
+    {
+        "age": np.arange(20.0, 60.0),
+        "town": pd.Series(["Ulm", "Bonn"] * 20, dtype="str"),
+        "since": pd.Series([f"2024-01-{1 + n % 28:02d}" for n in range(40)], dtype="str"),
+    }
+)
 POOLS = {  # cells that decide how a column of text is read, and cells that do not
-    "whole": ["1", "2", "-7", "+5", "0"], "fraction": ["1.5", "2.0", "1e3", "-0.0", ".5"], "zero": ["007", "-03"],
-    "gap": ["", "NA", "NaN", "None", " "], "marker": ["?", "-", ".", "unknown"],
+    "whole": ["1", "2", "-7", "+5", "0"],
+    "fraction": ["1.5", "2.0", "1e3", "-0.0", ".5"],
+    "zero": ["007", "-03"],
+    "gap": ["", "NA", "NaN", "None", " "],
+    "marker": ["?", "-", ".", "unknown"],
     "word": ["abc", "ünï", "quoted, comma", "line\nbreak", 'say "hi"', "$5", "True", "inf", "nAn"],
-    "long": ["9007199254740993", "12345678901234567890"], "big": ["1e300"]}
+    "long": ["9007199254740993", "12345678901234567890"],
+    "big": ["1e300"],
+}
 
 
 def pieces(source, folder, rows, query=None):
@@ -59,7 +73,9 @@ def read_alike(source, folder, rows, query=None):
     want, wrong = refusal(sources.read, source, query=query)
     got, wrong_too = refusal(pieces, source, folder, rows, query)
     if wrong or wrong_too:
-        assert [(f.code, f.subject) for f in wrong_too or ()] == [(f.code, f.subject) for f in wrong or ()]
+        assert [(f.code, f.subject) for f in wrong_too or ()] == [
+            (f.code, f.subject) for f in wrong or ()
+        ]
         assert not folder.exists()
         return
     told, parts = got
@@ -72,63 +88,100 @@ def read_alike(source, folder, rows, query=None):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_parts_of_a_csv_read_like_the_whole_wherever_the_decisive_cells_stand(tmp_path, monkeypatch, seed):
+def test_parts_of_a_csv_read_like_the_whole_wherever_the_decisive_cells_stand(
+    tmp_path, monkeypatch, seed
+):
     rng = random.Random(seed)
     rows, columns = rng.randint(2, 60), {}
     for number in range(5):
         kinds = rng.sample(list(POOLS), rng.randint(1, 4))
         weights = [rng.choice([1, 1, 10, 40]) for _ in kinds]
-        columns[f"c{number}"] = [rng.choice(POOLS[kind]) for kind in rng.choices(kinds, weights, k=rows)]
+        columns[f"c{number}"] = [
+            rng.choice(POOLS[kind]) for kind in rng.choices(kinds, weights, k=rows)
+        ]
     path = tmp_path / "t.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter=rng.choice(",;\t|"), lineterminator=rng.choice(["\n", "\r\n"]))
+        writer = csv.writer(
+            file, delimiter=rng.choice(",;\t|"), lineterminator=rng.choice(["\n", "\r\n"])
+        )
         writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
     if rng.random() < 0.3:
         path.write_bytes(gzip.compress(path.read_bytes()))
-    monkeypatch.setattr(csv_streams, "_BLOCK", rng.choice([64, 300, 1 << 20]))
+    monkeypatch.setattr(csv_stream, "_BLOCK", rng.choice([64, 300, 1 << 20]))
     read_alike(path, tmp_path / "parts" / "1", rng.randint(1, 20))
 
 
 TEXT = "name;größe\n" + "".join(f"Zoë {n};{n},5\n" for n in range(50))
 PLAIN = "a,b\n" + "".join(f"{n},x\n" for n in range(30))
 FILES = {
-    "utf-8": TEXT.encode(), "mark": TEXT.encode("utf-8-sig"), "utf-16": TEXT.encode("utf-16"),
-    "utf-16 without mark": PLAIN.encode("utf-16-le"), "utf-32": TEXT.encode("utf-32"), "cp1252": TEXT.encode("cp1252"),
-    "latin-1": TEXT.encode("latin-1") + b"\x81;1\n", "damaged": TEXT.encode() + b"\xff;2\n",
-    "cut character": TEXT.encode() + "5;Zoë".encode()[:-1], "cut utf-16": TEXT.encode("utf-16") + b"\0",
-    "nul": PLAIN.encode() + b"x\0,1\n", "gzip of two": gzip.compress(PLAIN.encode()) + gzip.compress(b"99,y\n"),
+    "utf-8": TEXT.encode(),
+    "mark": TEXT.encode("utf-8-sig"),
+    "utf-16": TEXT.encode("utf-16"),
+    "utf-16 without mark": PLAIN.encode("utf-16-le"),
+    "utf-32": TEXT.encode("utf-32"),
+    "cp1252": TEXT.encode("cp1252"),
+    "latin-1": TEXT.encode("latin-1") + b"\x81;1\n",
+    "damaged": TEXT.encode() + b"\xff;2\n",
+    "cut character": TEXT.encode() + "5;Zoë".encode()[:-1],
+    "cut utf-16": TEXT.encode("utf-16") + b"\0",
+    "nul": PLAIN.encode() + b"x\0,1\n",
+    "gzip of two": gzip.compress(PLAIN.encode()) + gzip.compress(b"99,y\n"),
     "cut gzip": gzip.compress(random.Random(0).randbytes(9000).hex().encode())[:5000],
-    "sep": b"sep=;\r\n" + TEXT.encode(), "open quote": PLAIN.encode() + b'1,"abc\ndef\n',
-    "wide": PLAIN.encode() + b"1,2,3\n4\n", "header": b"a,b\n", "empty": b"", "one column": b"a\n1\n",
-    "numbers": b"1,2\n3,4\n", "twice": b"a,a\n1,2\n", "no name": b"a,\n1,2\n", "json": b'{"a": 1}',
-    "zip": b"PK\x03\x04xl/", "long row": b"a,b\n" + b"5,z\n" * 100 + b"1," + b"x" * 3000 + b"\n2,y\n",
-    "stray quote": b'a,b\n5" pipe,1\n3" pipe,"x\ny"\n', "old Mac": PLAIN.replace("\n", "\r").encode(),
-    "no end": PLAIN.encode()[:-1], "bomb": gzip.compress(b"a,b\n" + b"1,2\n" * 5_000_000)}
+    "sep": b"sep=;\r\n" + TEXT.encode(),
+    "open quote": PLAIN.encode() + b'1,"abc\ndef\n',
+    "wide": PLAIN.encode() + b"1,2,3\n4\n",
+    "header": b"a,b\n",
+    "empty": b"",
+    "one column": b"a\n1\n",
+    "numbers": b"1,2\n3,4\n",
+    "twice": b"a,a\n1,2\n",
+    "no name": b"a,\n1,2\n",
+    "json": b'{"a": 1}',
+    "zip": b"PK\x03\x04xl/",
+    "long row": b"a,b\n" + b"5,z\n" * 100 + b"1," + b"x" * 3000 + b"\n2,y\n",
+    "stray quote": b'a,b\n5" pipe,1\n3" pipe,"x\ny"\n',
+    "old Mac": PLAIN.replace("\n", "\r").encode(),
+    "no end": PLAIN.encode()[:-1],
+    "bomb": gzip.compress(b"a,b\n" + b"1,2\n" * 5_000_000),
+}
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("block", [64, 1 << 20])
-def test_texts_of_any_encoding_and_damage_read_or_are_refused_like_the_whole(tmp_path, monkeypatch, name, block):
-    monkeypatch.setattr(csv_streams, "_BLOCK", block if name != "bomb" else 1 << 20)
+def test_texts_of_any_encoding_and_damage_read_or_are_refused_like_the_whole(
+    tmp_path, monkeypatch, name, block
+):
+    monkeypatch.setattr(csv_stream, "_BLOCK", block if name != "bomb" else 1 << 20)
     (tmp_path / "t.csv").write_bytes(FILES[name])
     read_alike(tmp_path / "t.csv", tmp_path / "parts" / "1", 7)
 
 
 def test_rows_of_another_width_are_named_by_their_place_in_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_streams, "_BLOCK", 64)
+    monkeypatch.setattr(csv_stream, "_BLOCK", 64)
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 40 + "1,2,3\n" + "1,2\n" * 40)
-    with pytest.raises(Refused, match=r"row-width .* 1 rows of another width; row \(fields\): 42 \(3\)"):
+    with pytest.raises(
+        Refused, match=r"row-width .* 1 rows of another width; row \(fields\): 42 \(3\)"
+    ):
         pieces(tmp_path / "t.csv", tmp_path / "parts", 7)
 
 
 def declared() -> pa.Table:
-    return pa.table({
-        "gap late": pa.array([1, 2, 3, 4, 5, None], pa.int32()), "long": pa.array([1, None, 2, 3, 4, 2**60], pa.int64()),
-        "unsigned": pa.array([1, 2, 3, 4, 5, 2**64 - 1], pa.uint64()), "text": ["", "NA", "", "a", "07", None],
-        "flag": pa.array([None, None, None, None, True, False]), "level": pa.array(list("aabbab")).dictionary_encode(),
-        "time": pa.array([None] * 5 + [3], pa.time32("s")), "list": pa.array([None, None, None, [1], [], None]),
-        "whole": pa.array([1, 2, None, 3, 2**60, 2**61]).cast(pa.decimal128(38, 0)), "cents": pa.array([3.3] * 6).cast(pa.decimal128(9, 2)),
-        "at": pa.array([0, 1, 2, 3, 4, None], pa.timestamp("s", "Europe/Zurich")), "none": pa.nulls(6)})
+    return pa.table(
+        {
+            "gap late": pa.array([1, 2, 3, 4, 5, None], pa.int32()),
+            "long": pa.array([1, None, 2, 3, 4, 2**60], pa.int64()),
+            "unsigned": pa.array([1, 2, 3, 4, 5, 2**64 - 1], pa.uint64()),
+            "text": ["", "NA", "", "a", "07", None],
+            "flag": pa.array([None, None, None, None, True, False]),
+            "level": pa.array(list("aabbab")).dictionary_encode(),
+            "time": pa.array([None] * 5 + [3], pa.time32("s")),
+            "list": pa.array([None, None, None, [1], [], None]),
+            "whole": pa.array([1, 2, None, 3, 2**60, 2**61]).cast(pa.decimal128(38, 0)),
+            "cents": pa.array([3.3] * 6).cast(pa.decimal128(9, 2)),
+            "at": pa.array([0, 1, 2, 3, 4, None], pa.timestamp("s", "Europe/Zurich")),
+            "none": pa.nulls(6),
+        }
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 100])
@@ -139,7 +192,9 @@ def test_declared_types_read_like_the_whole(tmp_path, rows):
     for number, key in enumerate(("k=1", "k=__HIVE_DEFAULT_PARTITION__", "k=3")):
         (folder / key).mkdir(parents=True)
         part = table.slice(2 * number, 2)
-        parquet.write_table(part if number else part.select(part.column_names[::-1]), folder / key / "p.parquet")
+        parquet.write_table(
+            part if number else part.select(part.column_names[::-1]), folder / key / "p.parquet"
+        )
     (folder / "_hidden.parquet").write_bytes(b"no")
     for name in ("t.parquet", "t.feather", "folder"):
         read_alike(tmp_path / name, tmp_path / "parts" / name, rows)
@@ -148,19 +203,37 @@ def test_declared_types_read_like_the_whole(tmp_path, rows):
 def test_row_labels_of_pandas_are_left_out_like_in_the_whole(tmp_path):
     frame = pd.DataFrame({"a": range(6), "b": list("xyzxyz")})
     (tmp_path / "folder").mkdir()
-    for name, rows in (("folder/1.parquet", frame.iloc[[3, 1, 2]]), ("folder/2.parquet", frame), ("t.parquet", frame.iloc[[5, 0, 3]]),
-                       ("named.parquet", frame.iloc[[5, 0, 3]].rename_axis("who"))):
+    for name, rows in (
+        ("folder/1.parquet", frame.iloc[[3, 1, 2]]),
+        ("folder/2.parquet", frame),
+        ("t.parquet", frame.iloc[[5, 0, 3]]),
+        ("named.parquet", frame.iloc[[5, 0, 3]].rename_axis("who")),
+    ):
         rows.to_parquet(tmp_path / name)
     feather.write_feather(pa.Table.from_pandas(frame.iloc[[4, 2, 5]]), tmp_path / "t.feather")
-    for name, columns in (("folder", ["a", "b"]), ("t.parquet", ["a", "b"]), ("t.feather", ["a", "b"]), ("named.parquet", ["a", "b", "who"])):
+    for name, columns in (
+        ("folder", ["a", "b"]),
+        ("t.parquet", ["a", "b"]),
+        ("t.feather", ["a", "b"]),
+        ("named.parquet", ["a", "b", "who"]),
+    ):
         read_alike(tmp_path / name, tmp_path / "parts" / name, 4)
         told, found = shards.cut(str(tmp_path / name), None, tmp_path / "more" / name, 4)
         assert told["columns"] == columns
         assert [f.code for f in found] == ([] if "who" in columns else ["index-dropped"])
 
 
-@pytest.mark.parametrize("folders", [
-    ["k=01", "k=11"], ["k=1", "k=US"], ["k=1", "k=2"], ["k=1", "k=__HIVE_DEFAULT_PARTITION__"], ["k=1", "other"], ["k=", "k=x"]])
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["k=01", "k=11"],
+        ["k=1", "k=US"],
+        ["k=1", "k=2"],
+        ["k=1", "k=__HIVE_DEFAULT_PARTITION__"],
+        ["k=1", "other"],
+        ["k=", "k=x"],
+    ],
+)
 def test_keys_and_dictionaries_of_parts_read_like_the_whole(tmp_path, folders):
     words = pa.array(["x", None, "y"])
     for name, column in zip(folders, (words.dictionary_encode(), words), strict=True):
@@ -184,24 +257,40 @@ def test_folders_and_files_that_cannot_be_read_are_refused_alike(tmp_path):
 
 def test_databases_are_read_whole_and_cut(tmp_path):
     with sqlite3.connect(tmp_path / "d.db") as connection:
-        pd.DataFrame({"n": [1, None, 3], "code": ["007", "NA", "x"]}).to_sql("t", connection, index=False)
+        pd.DataFrame({"n": [1, None, 3], "code": ["007", "NA", "x"]}).to_sql(
+            "t", connection, index=False
+        )
     read_alike(f"sqlite:///{tmp_path}/d.db", tmp_path / "parts", 2, query="t")
-    told = [shards.cut(f"sqlite:///{tmp_path}/d.db", f"select * from t order by rowid {way}", tmp_path / way, 2)[0] for way in ("asc", "desc")]
+    told = [
+        shards.cut(
+            f"sqlite:///{tmp_path}/d.db", f"select * from t order by rowid {way}", tmp_path / way, 2
+        )[0]
+        for way in ("asc", "desc")
+    ]
     assert told[0]["md5"] == told[1]["md5"]  # the same rows
-    assert told[0]["key"] != told[1]["key"]  # but not the same first row: its id must not be that of another case
+    assert (
+        told[0]["key"] != told[1]["key"]
+    )  # but not the same first row: its id must not be that of another case
     with pytest.raises(Refused, match="query-unused"):
         shards.cut("t.csv", "SELECT 1", tmp_path / "parts2")
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
-    script = ("import re, sys; from pathlib import Path; from lib import shards\n"
-              "shards.cut(sys.argv[1], None, Path(sys.argv[2]), 10_000)\n"
-              "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])")
+    script = (
+        "import re, sys; from pathlib import Path; from fivefold.serving import shards\n"
+        "shards.cut(sys.argv[1], None, Path(sys.argv[2]), 10_000)\n"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
+    )
     line, peaks = ",".join(["some words of a cell"] * 20) + "\n", []
     for rows in (100_000, 200_000):  # 42 and 84 MB
         (tmp_path / "t.csv").write_text(",".join(f"c{n}" for n in range(20)) + "\n" + line * rows)
-        done = subprocess.run([sys.executable, "-c", script, tmp_path / "t.csv", tmp_path / "parts" / str(rows)],
-                              cwd=ROOT, text=True, check=True, capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script, tmp_path / "t.csv", tmp_path / "parts" / str(rows)],
+            cwd=ROOT,
+            text=True,
+            check=True,
+            capture_output=True,
+        )
         peaks.append(int(done.stdout) / 1024)
     assert peaks[1] < peaks[0] + 20, peaks
 
@@ -217,7 +306,14 @@ def bundle():
 def scored_parts(bundle, source, folder, rows):
     told, _ = shards.cut(str(source), None, folder, rows)
     found = shards.check(told, bundle.schema)
-    return told, found, [shards.score_part(bundle, told, n, shards.read_part(told, n)) for n in range(len(told["parts"]))]
+    return (
+        told,
+        found,
+        [
+            shards.score_part(bundle, told, n, shards.read_part(told, n))
+            for n in range(len(told["parts"]))
+        ],
+    )
 
 
 def awkward() -> pd.DataFrame:
@@ -236,10 +332,13 @@ def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     read = sources.read(tmp_path / "t.csv")
     want, tally, findings = score_batch(bundle, read.frame, read.md5)
     told, found, parts = scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", rows)
-    pd.testing.assert_frame_equal(pd.concat([part for part, _ in parts], ignore_index=True), want, check_exact=True)
-    merged = scoring.merge([tally for _, tally in parts])
+    pd.testing.assert_frame_equal(
+        pd.concat([part for part, _ in parts], ignore_index=True), want, check_exact=True
+    )
+    merged = result_files.merge([tally for _, tally in parts])
     assert {key: merged[key] for key in tally if key != "mean_probability"} == {
-        key: value for key, value in tally.items() if key != "mean_probability"}
+        key: value for key, value in tally.items() if key != "mean_probability"
+    }
     assert merged["mean_probability"] == pytest.approx(tally["mean_probability"])
     assert sum(b["rows"] for b in merged["bins"]) == tally["scored"]
     assert merged["reasons"]["since: 'soon' is not a date"] == 10
@@ -247,13 +346,26 @@ def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     json.dumps([told, merged])
 
 
-@pytest.mark.parametrize(("change", "refused_not"), [
-    ({"age": "x"}, False), ({"town": None, "age": [None] * 35 + ["x"] * 5}, False), ({"drop": ["since"]}, False),
-    ({"drop": ["since"], "age": "x"}, False), ({"age": [None] * 36 + ["x"] * 4}, True), ({"since": None}, True),
-    ({"age": ["x"] * 39 + ["5"]}, True)])
-def test_tables_are_refused_as_a_whole_before_anything_is_scored(bundle, tmp_path, change, refused_not):
-    frame = FRAME.astype("object").drop(columns=change.get("drop", [])).assign(
-        **{name: value for name, value in change.items() if name != "drop"})
+@pytest.mark.parametrize(
+    ("change", "refused_not"),
+    [
+        ({"age": "x"}, False),
+        ({"town": None, "age": [None] * 35 + ["x"] * 5}, False),
+        ({"drop": ["since"]}, False),
+        ({"drop": ["since"], "age": "x"}, False),
+        ({"age": [None] * 36 + ["x"] * 4}, True),
+        ({"since": None}, True),
+        ({"age": ["x"] * 39 + ["5"]}, True),
+    ],
+)
+def test_tables_are_refused_as_a_whole_before_anything_is_scored(
+    bundle, tmp_path, change, refused_not
+):
+    frame = (
+        FRAME.astype("object")
+        .drop(columns=change.get("drop", []))
+        .assign(**{name: value for name, value in change.items() if name != "drop"})
+    )
     frame.to_csv(tmp_path / "t.csv", index=False)
     _, wrong = refusal(bundle.score, sources.read(tmp_path / "t.csv").frame)
     assert refusal(scored_parts, bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[1] == wrong
@@ -262,32 +374,58 @@ def test_tables_are_refused_as_a_whole_before_anything_is_scored(bundle, tmp_pat
 
 @pytest.mark.parametrize("hidden", [(), ("town", "age")])
 def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
-    frame = FRAME.assign(n=range(40), seen=pd.Timestamp("2024-02-01 10:00:00.5"), text='ä "b"\n\u2028')
-    bundle = bundle_of(frame, lambda x: x["age"] / 100, id_columns=("town", "n"), pseudonymised_columns=hidden)
-    rows = awkward().drop(columns=["probability", "prediction_id"]).assign(
-        n=range(40), seen=[pd.Timestamp("2024-02-01"), None] * 20, text=frame["text"], x=[0.1, -0.0, np.inf, None] * 10)
+    frame = FRAME.assign(
+        n=range(40), seen=pd.Timestamp("2024-02-01 10:00:00.5"), text='ä "b"\n\u2028'
+    )
+    bundle = bundle_of(
+        frame, lambda x: x["age"] / 100, id_columns=("town", "n"), pseudonymised_columns=hidden
+    )
+    rows = (
+        awkward()
+        .drop(columns=["probability", "prediction_id"])
+        .assign(
+            n=range(40),
+            seen=[pd.Timestamp("2024-02-01"), None] * 20,
+            text=frame["text"],
+            x=[0.1, -0.0, np.inf, None] * 10,
+        )
+    )
     rows["age"] = rows["age"].astype("str")
     parquet.write_table(pa.Table.from_pandas(rows), tmp_path / "t.parquet")
     told, _ = shards.cut(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
     shards.check(told, bundle.schema)
     read = shards.read_part(told, 0)
     scored, _ = shards.score_part(bundle, told, 0, read)
-    facts = {"at": journal.utc_now(), "key": b"k"}
-    for part in (slice(0, 40), slice(10, 20), slice(30, 40), slice(0, 0)):  # mixed, all refused, none refused, no rows
-        want = records.records(bundle, "sha", read.iloc[part].to_dict("records"), scored.iloc[part],
-                               scored[ID].iloc[part].tolist(), source="batch", **facts)
+    facts = {"at": database.utc_now(), "key": b"k"}
+    for part in (
+        slice(0, 40),
+        slice(10, 20),
+        slice(30, 40),
+        slice(0, 0),
+    ):  # mixed, all refused, none refused, no rows
+        want = journal_rows.records(
+            bundle,
+            "sha",
+            read.iloc[part].to_dict("records"),
+            scored.iloc[part],
+            scored[ID].iloc[part].tolist(),
+            source="batch",
+            **facts,
+        )
         assert shards.lines(bundle, "sha", read.iloc[part], scored.iloc[part], **facts) == want
 
 
 def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_stages, "from_bytes", lambda blob, digest: bundle)
+    monkeypatch.setattr(steps, "from_bytes", lambda blob, digest: bundle)
     monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{tmp_path}/j.db")
     monkeypatch.setenv("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(tmp_path))
     FRAME.to_csv(tmp_path / "t.csv", index=False)
-    told, _ = score_stages.prepare(str(tmp_path / "t.csv"), "", tmp_path / "out.csv", "1", 15, bundle.schema)
+    told, _ = steps.prepare(
+        str(tmp_path / "t.csv"), "", tmp_path / "out.csv", "1", 15, bundle.schema
+    )
     assert [len(group) for group in shards.groups(len(told["parts"]), 2)] == [2, 1]
     task = (told, [0, 1, 2], b"", "sha", None, str(tmp_path / "out.csv"), True)
-    real, calls = scoring.write, []
+    real, calls = result_files.write, []
 
     def dies(scored, out):
         calls.append(out.name)
@@ -295,15 +433,15 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
             raise OSError("No space left on device")
         real(scored, out)
 
-    monkeypatch.setattr(scoring, "write", dies)
+    monkeypatch.setattr(result_files, "write", dies)
     with pytest.raises(OSError, match="No space"):
-        score_stages.score(*task)
+        steps.score(*task)
     assert not (tmp_path / "out.csv").exists()
-    tallies = score_stages.score(*task)
+    tallies = steps.score(*task)
     assert calls == ["scored-00000.csv", "scored-00001.csv", "scored-00001.csv", "scored-00002.csv"]
-    assert score_stages.gather(told, tallies, str(tmp_path / "out.csv"))["rows"] == 40
-    engine = journal.open_journal(settings.journal_place())
-    kept = journal.read_predictions(engine, "left")
+    assert steps.gather(told, tallies, str(tmp_path / "out.csv"))["rows"] == 40
+    engine = database.open_journal(settings.journal_place())
+    kept = database.read_predictions(engine, "left")
     engine.dispose()
     out = pd.read_csv(tmp_path / "out.csv")
     assert sorted(kept["id"]) == sorted(out[ID])  # once each, though part 1 was recorded twice
@@ -311,18 +449,21 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     shards.discard(tmp_path / "out.csv.parts" / "1")
     assert not (tmp_path / "out.csv.parts").exists()
     with pytest.raises(Refused, match=r"parts-gone.*start again"):
-        score_stages.score(*task)
+        steps.score(*task)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_results_are_joined_in_order_or_not_at_all(tmp_path, suffix):
-    frames = [pd.DataFrame({'a "x", \n y': [n, n + 1], "text": pd.Series(["ä\nb", None], dtype="str")}) for n in (0, 2)]
+    frames = [
+        pd.DataFrame({'a "x", \n y': [n, n + 1], "text": pd.Series(["ä\nb", None], dtype="str")})
+        for n in (0, 2)
+    ]
     paths = [tmp_path / f"{n}{suffix}" for n in range(2)]
     for frame, path in zip(frames, paths, strict=True):
-        scoring.write(frame, path)
+        result_files.write(frame, path)
     out, whole = tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
-    scoring.join(paths, out)
-    scoring.write(pd.concat(frames, ignore_index=True), whole)
+    result_files.join(paths, out)
+    result_files.write(pd.concat(frames, ignore_index=True), whole)
     if suffix == ".csv":
         assert out.read_bytes() == whole.read_bytes()
     else:
@@ -330,7 +471,7 @@ def test_results_are_joined_in_order_or_not_at_all(tmp_path, suffix):
     before = out.read_bytes()
     paths[1].unlink()
     with pytest.raises(FileNotFoundError):
-        scoring.join(paths, out)
+        result_files.join(paths, out)
     assert out.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == sorted([paths[0].name, out.name, whole.name])
 
@@ -339,14 +480,30 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
     frame = awkward()
     frame.loc[10, "age"] = frame.loc[4, "town"] = NASTY
     frame.to_csv(tmp_path / "t.csv", index=False)
-    tally = scoring.merge([tally for _, tally in scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[2]])
+    tally = result_files.merge(
+        [tally for _, tally in scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[2]]
+    )
     parts = cards_score.scored_components(tally, {"source": NASTY, "model": "TrainFlow/1"}, 0.5)
     check(parts)
     text = " | ".join(cells(parts))
-    for told in ("will stay", "cannot be read: the row is not scored", "not seen in training", "since: 'soon' is not a date"):
+    for told in (
+        "will stay",
+        "cannot be read: the row is not scored",
+        "not seen in training",
+        "since: 'soon' is not a date",
+    ):
         assert told in text
-    nothing = {"rows": 0, "scored": 0, "refused": 0, "with_warnings": 0, "decisions": {}, "mean_probability": None,
-               "doubts": {}, "bins": [], "reasons": {}}
+    nothing = {
+        "rows": 0,
+        "scored": 0,
+        "refused": 0,
+        "with_warnings": 0,
+        "decisions": {},
+        "mean_probability": None,
+        "doubts": {},
+        "bins": [],
+        "reasons": {},
+    }
     check(cards_score.scored_components(nothing, {}, 0.5))
 
 
@@ -355,51 +512,104 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
 
 def lines_of(store):
     with sqlite3.connect(store / "journal.db") as connection:
-        return np.array([connection.execute(f"SELECT count(*) FROM {table} WHERE source = 'batch'").fetchone()[0]
-                         for table in ("predictions", "rejects")])
+        return np.array(
+            [
+                connection.execute(
+                    f"SELECT count(*) FROM {table} WHERE source = 'batch'"
+                ).fetchone()[0]
+                for table in ("predictions", "rejects")
+            ]
+        )
 
 
 def new_rows(small_csv, path):
     """60 rows, two of them unreadable, each with a quoted line break."""
-    frame = pd.read_csv(small_csv, dtype=str, keep_default_na=False).head(60).assign(note='two\nlines, and "quotes"')
+    frame = (
+        pd.read_csv(small_csv, dtype=str, keep_default_na=False)
+        .head(60)
+        .assign(note='two\nlines, and "quotes"')
+    )
     frame.loc[[1, 55], "age"] = ["old", "young"]
     frame.to_csv(path, index=False)
 
 
 @pytest.mark.slow
-def test_shards_of_a_flow_are_the_table_scored_at_once_and_are_journalled_once(tiny, store, small_csv, tmp_path):
+def test_shards_of_a_flow_are_the_table_scored_at_once_and_are_journalled_once(
+    tiny, store, small_csv, tmp_path
+):
     new_rows(small_csv, tmp_path / "new.csv")
     (tmp_path / "new.csv.gz").write_bytes(gzip.compress((tmp_path / "new.csv").read_bytes()))
     read, data, before = sources.read(tmp_path / "new.csv.gz"), tiny[0].data, lines_of(store)
     want, _, _ = score_batch(from_bytes(data.bundle, data.bundle_sha256), read.frame, read.md5)
     want.to_csv(tmp_path / "want.csv", index=False)
     for name in ("out.csv", "out.parquet"):
-        done = run_flow(store, "score.py", "run", "--data", tmp_path / "new.csv.gz", "--out", tmp_path / name,
-                        "--shard-rows", 13, "--run-id", tiny[0].id, env={"METAFLOW_RUN_MAX_WORKERS": "1"})
+        done = run_flow(
+            store,
+            "score.py",
+            "run",
+            "--data",
+            tmp_path / "new.csv.gz",
+            "--out",
+            tmp_path / name,
+            "--shard-rows",
+            13,
+            "--run-id",
+            tiny[0].id,
+            env={"METAFLOW_RUN_MAX_WORKERS": "1"},
+        )
         assert done.returncode == 0, done.stdout
         assert "58 of 60 rows scored" in done.stdout
         back = pd.read_csv if name.endswith("csv") else pd.read_parquet
-        pd.testing.assert_frame_equal(back(tmp_path / name), back(tmp_path / "want.csv") if back is pd.read_csv else want,
-                                      check_exact=False, rtol=1e-12)  # BLAS adds up by the size of the matrix
-    assert sorted(os.listdir(tmp_path)) == ["new.csv", "new.csv.gz", "out.csv", "out.parquet", "want.csv"]
+        pd.testing.assert_frame_equal(
+            back(tmp_path / name),
+            back(tmp_path / "want.csv") if back is pd.read_csv else want,
+            check_exact=False,
+            rtol=1e-12,
+        )  # BLAS adds up by the size of the matrix
+    assert sorted(os.listdir(tmp_path)) == [
+        "new.csv",
+        "new.csv.gz",
+        "out.csv",
+        "out.parquet",
+        "want.csv",
+    ]
     assert (lines_of(store) - before).tolist() == [58, 2]
     run = open_run(store, run_id(done.stdout), "ScoreFlow")
     assert run["start"].task.data.shards == [[0, 1, 2], [3, 4]]
     assert len(list(run["score"])) == 2
-    html = next(store.glob(f".metaflow/mf.cards/ScoreFlow/runs/{run.id}/steps/join/tasks/*/cards/*.html")).read_text()
+    html = next(
+        store.glob(f".metaflow/mf.cards/ScoreFlow/runs/{run.id}/steps/join/tasks/*/cards/*.html")
+    ).read_text()
     content = base64.b64decode(re.search(r'__MF_DATA__\[".*?"\] = "([^"]+)"', html)[1]).decode()
     assert "young" in content
     assert tiny[0].pathspec in content
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_nothing_half_and_resumes_with_the_promoted_model(tiny, store, small_csv, tmp_path):
+def test_a_killed_run_leaves_nothing_half_and_resumes_with_the_promoted_model(
+    tiny, store, small_csv, tmp_path
+):
     new_rows(small_csv, tmp_path / "new.csv")
-    done = run_flow(store, "promote.py", "promote", tiny[0].id)  # other tests train other problems in this store
+    done = run_flow(
+        store, "promote.py", "promote", tiny[0].id
+    )  # other tests train other problems in this store
     assert done.returncode == 0, done.stdout
     out = tmp_path / "out.csv"
-    output = run_until(store, r"rows \d+ to \d+: ", "score.py", "run", "--data", tmp_path / "new.csv", "--out", out,
-                       "--shard-rows", 20, "--record", "False", whole=True)
+    output = run_until(
+        store,
+        r"rows \d+ to \d+: ",
+        "score.py",
+        "run",
+        "--data",
+        tmp_path / "new.csv",
+        "--out",
+        out,
+        "--shard-rows",
+        20,
+        "--record",
+        "False",
+        whole=True,
+    )
     assert not out.exists()
     assert (tmp_path / "out.csv.parts").exists(), output
     assert os.listdir(tmp_path / "out.csv.parts") == [run_id(output)]

@@ -12,12 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT, environment
-from tests.servers import free_port, running
+from tests.support.running import ROOT, environment
+from tests.support.servers import free_port, running
 
 SHOTS = ROOT / "build" / "screenshots"  # kept as CI output
-_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-          "--disable-component-update", "--disable-sync"]
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 # Streamlit asks for its health below the page's own path first, and takes the 404 as "not there".
 _EXPECTED = ("_stcore/health", "_stcore/host-config")
 
@@ -29,8 +36,21 @@ def app(store: Path, **more: str) -> Iterator[str]:
     `more` are further environment variables.
     """
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "frontend" / "app.py"), "--server.port", str(port)]
-    with running(command, f"http://127.0.0.1:{port}/_stcore/health", store, env={**environment(store), **more}):
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(ROOT / "frontend" / "app.py"),
+        "--server.port",
+        str(port),
+    ]
+    with running(
+        command,
+        f"http://127.0.0.1:{port}/_stcore/health",
+        store,
+        env={**environment(store), **more},
+    ):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -39,7 +59,9 @@ def chromium() -> Iterator[object]:
     """Playwright's browser. Skips without a Chromium, but fails on CI."""
     from playwright.sync_api import sync_playwright
 
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if path is None:
         if os.environ.get("CI"):
             pytest.fail("no Chromium on CI: make browser")
@@ -57,7 +79,9 @@ class Visit:
 
     def __init__(self, browser: object, address: str, **context: object):
         self.address, self.faults = address, []
-        self.context = browser.new_context(viewport=context.pop("viewport", {"width": 1400, "height": 1000}), **context)
+        self.context = browser.new_context(
+            viewport=context.pop("viewport", {"width": 1400, "height": 1000}), **context
+        )
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
         self.page.on("console", self._heard)
@@ -73,8 +97,10 @@ class Visit:
     def settle(self) -> None:
         """Wait until Streamlit has finished running, for at least a moment."""
         for _ in range(2):
-            self.page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]') && "
-                                        "!document.querySelector('[data-stale=true]')")
+            self.page.wait_for_function(
+                "() => !document.querySelector('[data-testid=stStatusWidget]') && "
+                "!document.querySelector('[data-stale=true]')"
+            )
             time.sleep(0.4)
 
     def shot(self, name: str) -> Path:

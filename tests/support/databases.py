@@ -46,17 +46,41 @@ def postgresql() -> Iterator[str]:
     def run(*command: str) -> None:
         log = folder.with_suffix(".log")
         with log.open("w") as out:  # a file: the server would hold a pipe open
-            done = subprocess.run([*prefix, *command], cwd="/", stdout=out, stderr=out, timeout=60, check=False)
+            done = subprocess.run(
+                [*prefix, *command], cwd="/", stdout=out, stderr=out, timeout=60, check=False
+            )
         said = log.read_text()
         log.unlink()
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed: {said[-2000:]}")
 
     try:
-        run(str(initdb), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+        run(
+            str(initdb),
+            "-D",
+            str(data),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--locale=C",
+        )
         try:
             options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-            run(str(pg_ctl), "-D", str(data), "-w", "-o", options, "-l", str(folder / "server.log"), "start")
+            run(
+                str(pg_ctl),
+                "-D",
+                str(data),
+                "-w",
+                "-o",
+                options,
+                "-l",
+                str(folder / "server.log"),
+                "start",
+            )
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
         finally:
             with contextlib.suppress(RuntimeError):

@@ -1,4 +1,4 @@
-"""The graph of flows/train.py with nothing in its steps: what orchestration alone costs (tests/bench.py)."""
+"""The graph of flows/train.py with nothing in its steps: what orchestration alone costs (tests/bench/flow.py)."""
 
 from metaflow import FlowSpec, card, catch, retry, step, timeout
 

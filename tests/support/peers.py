@@ -1,4 +1,4 @@
-"""One peer on one table, run by the peer's own Python: `python tests/peers.py SYSTEM FOLDER BUDGET SEED`.
+"""One peer on one table, run by the peer's own Python: `python tests/support/peers.py SYSTEM FOLDER BUDGET SEED`.
 
 FOLDER holds train.csv, test.csv (without the target) and about.json; predictions.csv and told.json are written there.
 Nothing of Fivefold is imported: each peer lives in an environment of its own.
@@ -19,8 +19,16 @@ def flaml(train: pd.DataFrame, target: str, budget: float, seed: int, folder: Pa
     from flaml import AutoML
 
     model = AutoML()
-    model.fit(X_train=train.drop(columns=target), y_train=train[target], task="classification", metric="roc_auc",
-              time_budget=budget, n_jobs=2, seed=seed, verbose=0)
+    model.fit(
+        X_train=train.drop(columns=target),
+        y_train=train[target],
+        task="classification",
+        metric="roc_auc",
+        time_budget=budget,
+        n_jobs=2,
+        seed=seed,
+        verbose=0,
+    )
     return lambda rows: model.predict_proba(rows)[:, 1]
 
 
@@ -28,15 +36,25 @@ def autogluon(preset: str):
     def fit(train: pd.DataFrame, target: str, budget: float, seed: int, folder: Path):
         from autogluon.tabular import TabularPredictor
 
-        model = TabularPredictor(label=target, eval_metric="roc_auc", path=str(folder / "autogluon"), verbosity=0,
-                                 problem_type="binary", learner_kwargs={"random_state": seed})
+        model = TabularPredictor(
+            label=target,
+            eval_metric="roc_auc",
+            path=str(folder / "autogluon"),
+            verbosity=0,
+            problem_type="binary",
+            learner_kwargs={"random_state": seed},
+        )
         model.fit(train, time_limit=budget, presets=preset, num_cpus=2, num_gpus=0)
         return lambda rows: model.predict_proba(rows)[1].to_numpy()
 
     return fit
 
 
-SYSTEMS = {"flaml": flaml, "autogluon-best": autogluon("best_quality"), "autogluon-medium": autogluon("medium_quality")}
+SYSTEMS = {
+    "flaml": flaml,
+    "autogluon-best": autogluon("best_quality"),
+    "autogluon-medium": autogluon("medium_quality"),
+}
 
 
 def main(system: str, place: str, budget: str, seed: str) -> None:

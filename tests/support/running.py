@@ -11,13 +11,17 @@ from pathlib import Path
 
 import metaflow
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--trials", "3", "--folds", "3"]
 
 
 def environment(store: Path) -> dict[str, str]:
     """This process's environment without its Metaflow and MLflow settings, with a datastore of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("METAFLOW", "MLFLOW", "FIVEFOLD", "COVERAGE"))}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("METAFLOW", "MLFLOW", "FIVEFOLD", "COVERAGE"))
+    }
     return {**kept, "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(store), "PYTHONUNBUFFERED": "1"}
 
 
@@ -25,17 +29,39 @@ def command(script: str, *arguments: object) -> list[str]:
     return [sys.executable, str(ROOT / "flows" / script), *map(str, arguments)]
 
 
-def run_flow(store: Path, script: str, *arguments: object, env: dict[str, str] | None = None,
-             timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run_flow(
+    store: Path,
+    script: str,
+    *arguments: object,
+    env: dict[str, str] | None = None,
+    timeout: float = 300,
+) -> subprocess.CompletedProcess[str]:
     """The finished process; its working directory is the datastore's folder, not the project's."""
-    return subprocess.run(command(script, *arguments), cwd=store, env={**environment(store), **(env or {})}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, check=False)
+    return subprocess.run(
+        command(script, *arguments),
+        cwd=store,
+        env={**environment(store), **(env or {})},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout,
+        check=False,
+    )
 
 
-def run_until(store: Path, pattern: str, script: str, *arguments: object, whole: bool = False) -> str:
+def run_until(
+    store: Path, pattern: str, script: str, *arguments: object, whole: bool = False
+) -> str:
     """Start a flow and SIGKILL the task that prints `pattern` (with its pid), or the whole flow; its output."""
-    process = subprocess.Popen(command(script, *arguments), cwd=store, env=environment(store), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(
+        command(script, *arguments),
+        cwd=store,
+        env=environment(store),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     lines = []
     assert process.stdout is not None
     try:

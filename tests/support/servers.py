@@ -66,13 +66,26 @@ def answering(status: int, health: int, delay: float = 0.0) -> Iterator[tuple[st
 
 
 @contextlib.contextmanager
-def running(command: list[str], health: str, cwd: Path, seconds: float = 60, env: dict[str, str] | None = None) -> Iterator[int]:
+def running(
+    command: list[str],
+    health: str,
+    cwd: Path,
+    seconds: float = 60,
+    env: dict[str, str] | None = None,
+) -> Iterator[int]:
     """The pid of `command` once the address `health` answers 200; it and its children are ended by its own id."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    env = {**(os.environ if env is None else env), "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": "",
-           "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = {
+        **(os.environ if env is None else env),
+        "PATH": path,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONPATH": "",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     with (cwd / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(
+            command, cwd=cwd, env=env, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             deadline = time.monotonic() + seconds
             while True:
@@ -86,7 +99,9 @@ def running(command: list[str], health: str, cwd: Path, seconds: float = 60, env
                 except OSError:
                     pass
                 if server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("the server did not start:\n" + (cwd / "server.log").read_text()[-2000:])
+                    raise RuntimeError(
+                        "the server did not start:\n" + (cwd / "server.log").read_text()[-2000:]
+                    )
                 time.sleep(0.2)
             yield server.pid
         finally:
@@ -99,8 +114,21 @@ def running(command: list[str], health: str, cwd: Path, seconds: float = 60, env
 def mlflow_server(folder: Path) -> Iterator[str]:
     """The address of a real MLflow server that keeps everything in `folder`."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-               "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
-               "--artifacts-destination", str(folder / "served")]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'server.db'}",
+        "--artifacts-destination",
+        str(folder / "served"),
+    ]
     with running(command, f"http://127.0.0.1:{port}/health", folder):
         yield f"http://127.0.0.1:{port}"

@@ -9,15 +9,34 @@ import pandas as pd
 import scipy.linalg  # noqa: F401  loads its BLAS, for the limit below
 from threadpoolctl import threadpool_limits
 
-from lib.conform import conform
-from lib.kinds import infer_schema
-from lib.schema import Schema
-from lib.scope import Scope
-from lib.splits import split_rows
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
+from fivefold.data.coerce import conform
+from fivefold.data.infer import infer_schema
+from fivefold.data.splits import split_rows
 
 threadpool_limits(1)  # two BLAS threads make these small decompositions ten times slower
-WORDS = ("late", "kind", "slow", "fast", "broken", "fine", "again", "never", "order", "phone", "paid", "refund")
-SCOPE = Scope(target="left", positive="yes", cost_miss=5.0, cost_false_alarm=1.0, protected_columns=("region",))
+WORDS = (
+    "late",
+    "kind",
+    "slow",
+    "fast",
+    "broken",
+    "fine",
+    "again",
+    "never",
+    "order",
+    "phone",
+    "paid",
+    "refund",
+)
+SCOPE = Scope(
+    target="left",
+    positive="yes",
+    cost_miss=5.0,
+    cost_false_alarm=1.0,
+    protected_columns=("region",),
+)
 
 
 def mixed(rows: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -31,14 +50,21 @@ def mixed(rows: int = 400, seed: int = 0) -> pd.DataFrame:
     score = 0.02 * (amount - 100) + 1.2 * (region == 1) - 1.0 * member + 0.08 * (shop - 15) - 0.5
     left = rng.random(rows) < 1 / (1 + np.exp(-score))
     days = rng.integers(0, 2000, rows)
-    frame = pd.DataFrame({
-        "amount": np.where(rng.random(rows) < 0.1, np.nan, amount.round(2)), "age": age,
-        "region": pd.Series([("north", "south", "east", "west")[i] for i in region], dtype="str"),
-        "shop": pd.Series([f"shop {i:02d}" for i in shop], dtype="str"),
-        "member": pd.Series(np.where(member, "yes", "no"), dtype="str"),
-        "since": pd.Timestamp("2019-01-01") + pd.to_timedelta(days, unit="D"),
-        "note": pd.Series([" ".join(rng.choice(WORDS, 6)) for _ in range(rows)], dtype="str"),
-        "noise": noise.round(3), "left": pd.Series(np.where(left, "yes", "no"), dtype="str")})
+    frame = pd.DataFrame(
+        {
+            "amount": np.where(rng.random(rows) < 0.1, np.nan, amount.round(2)),
+            "age": age,
+            "region": pd.Series(
+                [("north", "south", "east", "west")[i] for i in region], dtype="str"
+            ),
+            "shop": pd.Series([f"shop {i:02d}" for i in shop], dtype="str"),
+            "member": pd.Series(np.where(member, "yes", "no"), dtype="str"),
+            "since": pd.Timestamp("2019-01-01") + pd.to_timedelta(days, unit="D"),
+            "note": pd.Series([" ".join(rng.choice(WORDS, 6)) for _ in range(rows)], dtype="str"),
+            "noise": noise.round(3),
+            "left": pd.Series(np.where(left, "yes", "no"), dtype="str"),
+        }
+    )
     frame.loc[rng.random(rows) < 0.05, "region"] = None
     return frame
 
@@ -49,7 +75,9 @@ def labels(frame: pd.DataFrame) -> np.ndarray:
 
 
 @cache
-def prepared(rows: int = 400, seed: int = 0, folds: int = 3) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Schema]:
+def prepared(
+    rows: int = 400, seed: int = 0, folds: int = 3
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Schema]:
     """(typed table, y, place, schema) of `mixed`; do not change them in place."""
     frame = mixed(rows, seed)
     y = labels(frame)

@@ -18,46 +18,108 @@ from typing import Any
 
 import pytest
 
-from lib import mlflow_runs, mlflow_store, tracking
-from tests import servers
+from fivefold.tracking import mlflow_child, mlflow_mirror, mlflow_store
+from tests.support import servers
 
 ALGORITHMS = ("lightgbm", "xgboost", "forest", "logistic", "adaboost")
 STARTED = 1_795_428_000_000  # ms, 2026-11-23T10:00:00Z
-COLUMNS = [{"name": "age", "kind": "numeric", "low": 18.0, "high": 90.0},
-           {"name": "plan", "kind": "categorical", "nullable": True, "distinct": 2, "levels": ["basic", "plus"]},
-           {"name": "since", "kind": "date", "nullable": True, "low": 18000.0, "high": 20000.0},
-           {"name": "vip", "kind": "boolean", "nullable": True, "levels": ["no", "yes"]},
-           {"name": "customer", "kind": "id", "used": False}]
+COLUMNS = [
+    {"name": "age", "kind": "numeric", "low": 18.0, "high": 90.0},
+    {
+        "name": "plan",
+        "kind": "categorical",
+        "nullable": True,
+        "distinct": 2,
+        "levels": ["basic", "plus"],
+    },
+    {"name": "since", "kind": "date", "nullable": True, "low": 18000.0, "high": 20000.0},
+    {"name": "vip", "kind": "boolean", "nullable": True, "levels": ["no", "yes"]},
+    {"name": "customer", "kind": "id", "used": False},
+]
 
 
-def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = None) -> dict[str, Any]:
+def record(
+    run_id: str = "1700000000", trials: int = 3, sha256: str | None = None
+) -> dict[str, Any]:
     """A finished run with five arms; the last one failed after its first trial."""
     arms: list[dict[str, Any]] = []
     for rank, algorithm in enumerate(ALGORITHMS, 1):
-        rows = [{"number": n, "state": "complete" if n != 1 else "pruned", "auc": [0.70, 0.99, 0.75][n % 3],
-                 "fold_scores": [0.7] * 5, "seconds": 2.0, "params": {"depth": n}} for n in range(trials)]
-        arms.append({"rank": rank, "algorithm": algorithm, "status": "ok", "auc_mean": 0.8 - rank / 100, "auc_std": 0.01,
-                     "fold_scores": [0.8, 0.79, 0.81, 0.8, 0.8], "seconds": 10.0, "params": {"depth": rank}, "error": "",
-                     "trials": rows})
-    arms[-1] |= {"status": "failed", "auc_mean": None, "auc_std": float("nan"), "fold_scores": [], "params": {},
-                 "error": "ValueError: planted", "trials": arms[-1]["trials"][:1], "rank": None}
+        rows = [
+            {
+                "number": n,
+                "state": "complete" if n != 1 else "pruned",
+                "auc": [0.70, 0.99, 0.75][n % 3],
+                "fold_scores": [0.7] * 5,
+                "seconds": 2.0,
+                "params": {"depth": n},
+            }
+            for n in range(trials)
+        ]
+        arms.append(
+            {
+                "rank": rank,
+                "algorithm": algorithm,
+                "status": "ok",
+                "auc_mean": 0.8 - rank / 100,
+                "auc_std": 0.01,
+                "fold_scores": [0.8, 0.79, 0.81, 0.8, 0.8],
+                "seconds": 10.0,
+                "params": {"depth": rank},
+                "error": "",
+                "trials": rows,
+            }
+        )
+    arms[-1] |= {
+        "status": "failed",
+        "auc_mean": None,
+        "auc_std": float("nan"),
+        "fold_scores": [],
+        "params": {},
+        "error": "ValueError: planted",
+        "trials": arms[-1]["trials"][:1],
+        "rank": None,
+    }
     return {
-        "run": {"flow": "TrainFlow", "run_id": run_id, "pathspec": f"TrainFlow/{run_id}", "user": "ada",
-                "started": "2026-11-23T10:00:00+00:00", "finished": "2026-11-23T10:01:00Z", "git_commit": "abc123",
-                "git_dirty": False, "origin_run_id": None},
+        "run": {
+            "flow": "TrainFlow",
+            "run_id": run_id,
+            "pathspec": f"TrainFlow/{run_id}",
+            "user": "ada",
+            "started": "2026-11-23T10:00:00+00:00",
+            "finished": "2026-11-23T10:01:00Z",
+            "git_commit": "abc123",
+            "git_dirty": False,
+            "origin_run_id": None,
+        },
         "scope": {"title": "Customer churn", "target": "churn", "question": "Who leaves?"},
         "parameters": {"seed": 7, "trials": trials, "winner": "a name that collides"},
-        "data": {"source": "postgresql://ada:secret@db.example/churn", "md5": "d41d8cd98f00b204e9800998ecf8427e",
-                 "rows": 10000, "details": {}, "revision": {}},
-        "leaderboard": arms, "winner": "lightgbm",
-        "evaluation": {"auc": {"value": 0.81, "low": 0.78, "high": 0.84, "method": "DeLong"},
-                       "metrics": {"brier": {"value": 0.12, "low": 0.1, "high": None}, "recall@10%": {"value": 0.4},
-                                   "undefined": {"value": None, "low": None, "high": None}},
-                       "baselines": [{"name": "majority", "auc": 0.5}], "threshold": {"value": 0.3, "why": "costs"}},
-        "bundle": {"sha256": sha256}, "schema": {"columns": COLUMNS, "target": "churn", "negative": "no", "positive": "yes"},
-        "example": [{"age": 40, "plan": "plus", "since": "2020-01-31", "vip": "yes", "customer": "c1"},
-                    {"age": None, "plan": None, "since": None, "vip": None, "customer": "c2"}],
-        "versions": {"numpy": "2.4.0"}}
+        "data": {
+            "source": "postgresql://ada:secret@db.example/churn",
+            "md5": "d41d8cd98f00b204e9800998ecf8427e",
+            "rows": 10000,
+            "details": {},
+            "revision": {},
+        },
+        "leaderboard": arms,
+        "winner": "lightgbm",
+        "evaluation": {
+            "auc": {"value": 0.81, "low": 0.78, "high": 0.84, "method": "DeLong"},
+            "metrics": {
+                "brier": {"value": 0.12, "low": 0.1, "high": None},
+                "recall@10%": {"value": 0.4},
+                "undefined": {"value": None, "low": None, "high": None},
+            },
+            "baselines": [{"name": "majority", "auc": 0.5}],
+            "threshold": {"value": 0.3, "why": "costs"},
+        },
+        "bundle": {"sha256": sha256},
+        "schema": {"columns": COLUMNS, "target": "churn", "negative": "no", "positive": "yes"},
+        "example": [
+            {"age": 40, "plan": "plus", "since": "2020-01-31", "vip": "yes", "customer": "c1"},
+            {"age": None, "plan": None, "since": None, "vip": None, "customer": "c2"},
+        ],
+        "versions": {"numpy": "2.4.0"},
+    }
 
 
 CARDS = {"winner": "<html><b>Winner</b></html>", "../../escape": "<html>stays inside</html>"}
@@ -86,7 +148,7 @@ def store(empty_store: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in tracking._ENV.items():
+    for name, value in mlflow_mirror._ENV.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # mlflow sets it; the test's end takes it back
 
@@ -95,13 +157,15 @@ class Interrupted(BaseException):
     """Raised in place of a process that is killed: no handler of ours catches it."""
 
 
-def here(uri: str, folder: Path, values: dict[str, Any], stop_at: int = 10**9, blob: bytes = b"blob") -> tuple[dict[str, Any], list[str]]:
+def here(
+    uri: str, folder: Path, values: dict[str, Any], stop_at: int = 10**9, blob: bytes = b"blob"
+) -> tuple[dict[str, Any], list[str]]:
     """`mirror` in this process, killed before its stage number `stop_at`; also the stages it went through."""
     work = folder / f"work{time.monotonic_ns()}"
     (work / "cards").mkdir(parents=True)
     (work / "cards" / "winner.html").write_text(CARDS["winner"])
     (work / "bundle.bin").write_bytes(blob)
-    (work / "record.json").write_text(json.dumps(tracking._finite(values)))
+    (work / "record.json").write_text(json.dumps(mlflow_mirror._finite(values)))
     stages: list[str] = []
 
     def report(stage: str) -> None:
@@ -109,13 +173,24 @@ def here(uri: str, folder: Path, values: dict[str, Any], stop_at: int = 10**9, b
             raise Interrupted(stage)
         stages.append(stage)
 
-    return mlflow_runs.mirror_here(uri, work, report, tracking.artifact_place(uri)), stages
+    return mlflow_child.mirror_here(uri, work, report, mlflow_mirror.artifact_place(uri)), stages
 
 
 def counts(uri: str) -> dict[str, int]:
     """Rows of every table that a mirror writes."""
-    tables = ("experiments", "runs", "metrics", "params", "tags", "datasets", "inputs", "logged_models",
-              "logged_model_metrics", "registered_models", "model_versions")
+    tables = (
+        "experiments",
+        "runs",
+        "metrics",
+        "params",
+        "tags",
+        "datasets",
+        "inputs",
+        "logged_models",
+        "logged_model_metrics",
+        "registered_models",
+        "model_versions",
+    )
     with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
         return {t: database.execute(f"select count(*) from {t}").fetchone()[0] for t in tables}
 
@@ -123,8 +198,18 @@ def counts(uri: str) -> dict[str, int]:
 # 4 full arms: 3 trials x 2 + 5 folds + auc_mean, auc_std, seconds, rank; the failed arm: 2 + seconds;
 # parent: brier x 2, recall, auc x 3, threshold, rows, one baseline
 METRICS = 4 * (3 * 2 + 5 + 4) + (2 + 1) + 9
-EXACT = {"experiments": 2, "runs": 6, "metrics": METRICS, "datasets": 1, "inputs": 2, "logged_models": 1,
-         "logged_model_metrics": 9, "registered_models": 1, "model_versions": 1, "params": 3 + 1 + 4}
+EXACT = {
+    "experiments": 2,
+    "runs": 6,
+    "metrics": METRICS,
+    "datasets": 1,
+    "inputs": 2,
+    "logged_models": 1,
+    "logged_model_metrics": 9,
+    "registered_models": 1,
+    "model_versions": 1,
+    "params": 3 + 1 + 4,
+}
 
 
 def assert_exact(uri: str) -> None:
@@ -138,36 +223,76 @@ def test_every_fact_of_the_record_is_in_mlflow(store: str, tmp_path: Path) -> No
     client = mlflow_store.connect(store)
     parent = client.get_run(result["run_id"])
     assert result["status"] == "mirrored"
-    assert client.get_experiment(result["experiment_id"]).name == result["experiment"] == "TrainFlow: Customer churn"
+    assert (
+        client.get_experiment(result["experiment_id"]).name
+        == result["experiment"]
+        == "TrainFlow: Customer churn"
+    )
     assert parent.info.status == "FINISHED"
     assert (parent.info.start_time, parent.info.end_time) == (STARTED, STARTED + 60_000)
-    assert parent.data.params == {"seed": "7", "trials": "3", "winner": "lightgbm", "winner.depth": "1"}
-    assert parent.data.metrics == {"brier": 0.12, "brier_low": 0.1, "recall_10_": 0.4, "auc": 0.81, "auc_low": 0.78, "auc_high": 0.84,
-                                   "threshold": 0.3, "rows": 10000.0, "baseline_auc.majority": 0.5}
-    expected = {"metaflow.pathspec": "TrainFlow/1700000000", "mlflow.user": "ada", "mlflow.source.git.commit": "abc123",
-                "git.dirty": "false", "fivefold.winner": "lightgbm", "fivefold.mirror": "complete"}
+    assert parent.data.params == {
+        "seed": "7",
+        "trials": "3",
+        "winner": "lightgbm",
+        "winner.depth": "1",
+    }
+    assert parent.data.metrics == {
+        "brier": 0.12,
+        "brier_low": 0.1,
+        "recall_10_": 0.4,
+        "auc": 0.81,
+        "auc_low": 0.78,
+        "auc_high": 0.84,
+        "threshold": 0.3,
+        "rows": 10000.0,
+        "baseline_auc.majority": 0.5,
+    }
+    expected = {
+        "metaflow.pathspec": "TrainFlow/1700000000",
+        "mlflow.user": "ada",
+        "mlflow.source.git.commit": "abc123",
+        "git.dirty": "false",
+        "fivefold.winner": "lightgbm",
+        "fivefold.mirror": "complete",
+    }
     assert {k: parent.data.tags.get(k) for k in expected} == expected
     data = parent.inputs.dataset_inputs[0].dataset
-    assert (data.name, data.digest, data.source_type) == ("churn", "d41d8cd98f00b204e9800998ecf8427e", "postgresql")
+    assert (data.name, data.digest, data.source_type) == (
+        "churn",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "postgresql",
+    )
     assert json.loads(data.profile) == {"num_rows": 10000}
     assert [f"models:/{o.model_id}" for o in parent.outputs.model_outputs] == [
-        client.get_model_version(result["model_name"], "1").source]
+        client.get_model_version(result["model_name"], "1").source
+    ]
 
     assert list(result["children"]) == list(ALGORITHMS)
     child = client.get_run(result["children"]["xgboost"])
     assert child.data.tags["mlflow.parentRunId"] == result["run_id"]
     assert child.data.params == {"depth": "2"}
-    history = {k: [(m.step, m.value, m.timestamp - STARTED) for m in client.get_metric_history(child.info.run_id, k)]
-               for k in ("trial_auc", "best_auc", "fold_auc", "auc_mean")}
+    history = {
+        k: [
+            (m.step, m.value, m.timestamp - STARTED)
+            for m in client.get_metric_history(child.info.run_id, k)
+        ]
+        for k in ("trial_auc", "best_auc", "fold_auc", "auc_mean")
+    }
     assert history["trial_auc"] == [(0, 0.70, 2000), (1, 0.99, 4000), (2, 0.75, 6000)]
-    assert history["best_auc"] == [(0, 0.70, 2000), (1, 0.70, 4000), (2, 0.75, 6000)]  # a pruned trial is no best
+    assert history["best_auc"] == [
+        (0, 0.70, 2000),
+        (1, 0.70, 4000),
+        (2, 0.75, 6000),
+    ]  # a pruned trial is no best
     assert [v for _, v, _ in history["fold_auc"]] == [0.8, 0.79, 0.81, 0.8, 0.8]
     assert history["auc_mean"] == [(0, 0.78, 10_000)]
     failed = client.get_run(result["children"]["adaboost"])
     assert (failed.info.status, failed.data.tags["error"]) == ("FAILED", "ValueError: planted")
 
 
-def test_the_model_is_registered_once_with_a_signature_and_its_code(store: str, tmp_path: Path) -> None:
+def test_the_model_is_registered_once_with_a_signature_and_its_code(
+    store: str, tmp_path: Path
+) -> None:
     import mlflow
 
     result, _ = here(store, tmp_path, record())
@@ -179,14 +304,28 @@ def test_the_model_is_registered_once_with_a_signature_and_its_code(store: str, 
     assert client.get_registered_model("trainflow-customer-churn").aliases == {}
     info = mlflow.models.get_model_info(result["model_uri"])
     assert [(c.name, c.type.name, c.required) for c in info.signature.inputs] == [
-        ("age", "double", True), ("plan", "string", False), ("since", "string", False), ("vip", "string", False)]
+        ("age", "double", True),
+        ("plan", "string", False),
+        ("since", "string", False),
+        ("vip", "string", False),
+    ]
     folder = Path(mlflow.artifacts.download_artifacts(result["model_uri"]))
     assert (folder / "artifacts" / "bundle.bin").read_bytes() == b"blob"
-    assert (folder / "code" / "lib" / "schema.py").is_file()
-    assert not [p for p in folder.rglob("*") if p.name == "__pycache__" or p.suffix in (".pkl", ".pyc")]
+    assert (folder / "code" / "fivefold" / "core" / "schema.py").is_file()
+    assert not [
+        p for p in folder.rglob("*") if p.name == "__pycache__" or p.suffix in (".pkl", ".pyc")
+    ]
     pinned = (folder / "requirements.txt").read_text().split()
     assert "numpy==2.4.0" in pinned  # the training run's, not the one installed here
-    assert [p.split("==")[0] for p in pinned] == ["mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops", "lightgbm"]
+    assert [p.split("==")[0] for p in pinned] == [
+        "mlflow",
+        "numpy",
+        "pandas",
+        "scipy",
+        "scikit-learn",
+        "skops",
+        "lightgbm",
+    ]
 
 
 def test_a_second_mirror_changes_nothing(store: str, tmp_path: Path) -> None:
@@ -198,7 +337,9 @@ def test_a_second_mirror_changes_nothing(store: str, tmp_path: Path) -> None:
     assert stages == ["opening the store", "looking for the run"]
 
 
-def test_a_mirror_killed_before_each_of_its_stages_is_completed_without_doubles(store: str, tmp_path: Path) -> None:
+def test_a_mirror_killed_before_each_of_its_stages_is_completed_without_doubles(
+    store: str, tmp_path: Path
+) -> None:
     """One store, killed before stage 0, then before 1, 2, ...: every attempt starts from what all others left."""
     result: dict[str, Any] = {}
     for stop_at in range(100):
@@ -211,22 +352,37 @@ def test_a_mirror_killed_before_each_of_its_stages_is_completed_without_doubles(
     assert_exact(store)
 
 
-CALLS = ("create_experiment", "create_run", "log_batch", "log_inputs", "log_artifacts", "create_logged_model",
-         "log_model_artifacts", "finalize_logged_model", "log_outputs", "create_registered_model", "create_model_version",
-         "set_terminated", "set_tag")
+CALLS = (
+    "create_experiment",
+    "create_run",
+    "log_batch",
+    "log_inputs",
+    "log_artifacts",
+    "create_logged_model",
+    "log_model_artifacts",
+    "finalize_logged_model",
+    "log_outputs",
+    "create_registered_model",
+    "create_model_version",
+    "set_terminated",
+    "set_tag",
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_fault_inside_each_call_is_completed_without_doubles(
-        when: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    when: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also the worst moment: MLflow has done it and the answer is lost."""
     import mlflow
 
     for number, call in enumerate(CALLS):
         real = getattr(mlflow.MlflowClient, call)
 
-        def broken(self: Any, *args: Any, _real: Any = real, _call: str = call, **kwargs: Any) -> Any:
+        def broken(
+            self: Any, *args: Any, _real: Any = real, _call: str = call, **kwargs: Any
+        ) -> Any:
             if when == "after":
                 _real(self, *args, **kwargs)
             raise Interrupted(_call)
@@ -251,16 +407,26 @@ def real_bundle() -> tuple[bytes, dict[str, Any]]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    from lib import bundle, calibration, conform, features, schema
+    from fivefold.core import schema
+    from fivefold.data import coerce
+    from fivefold.model import bundle, calibration, inputs
 
     columns = [{**c, "levels": tuple(c.get("levels", ()))} for c in COLUMNS]
     contract = schema.Schema(tuple(schema.Column(**c) for c in columns), "churn", "no", "yes")  # type: ignore[arg-type]
-    raw = pd.DataFrame({"age": [20.0, 40.0, 60.0, 80.0], "plan": "plus", "since": "2020-01-31", "vip": "yes"})
-    typed, _ = conform.conform(raw, contract)
-    pipeline = make_pipeline(make_column_transformer(("passthrough", ["age"])), LogisticRegression())
-    pipeline.fit(features.expand(typed, contract), np.array([0, 0, 1, 1]))
-    about = {"calibration": dict(calibration.IDENTITY), "threshold": {"value": 0.5}, "phrases": ["stays", "leaves"],
-             "provenance": {}}
+    raw = pd.DataFrame(
+        {"age": [20.0, 40.0, 60.0, 80.0], "plan": "plus", "since": "2020-01-31", "vip": "yes"}
+    )
+    typed, _ = coerce.conform(raw, contract)
+    pipeline = make_pipeline(
+        make_column_transformer(("passthrough", ["age"])), LogisticRegression()
+    )
+    pipeline.fit(inputs.expand(typed, contract), np.array([0, 0, 1, 1]))
+    about = {
+        "calibration": dict(calibration.IDENTITY),
+        "threshold": {"value": 0.5},
+        "phrases": ["stays", "leaves"],
+        "provenance": {},
+    }
     blob = bundle.Bundle(pipeline, contract, about).to_bytes()
     return blob, record(sha256=bundle.sha256(blob))
 
@@ -271,73 +437,118 @@ import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
 frame = pd.DataFrame({"age": [20, 80, 50.5], "plan": ["plus", None, "unseen"], "since": ["2020-01-31", None, "2021-05-01"]})
-import lib.bundle
-print(json.dumps([model.predict(frame).to_dict("list"), lib.bundle.__file__]))
+import fivefold.model.bundle
+print(json.dumps([model.predict(frame).to_dict("list"), fivefold.model.bundle.__file__]))
 """
 
 
 @pytest.mark.slow
 def test_the_model_loads_elsewhere_without_the_checkout(
-        real_bundle: tuple[bytes, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_bundle: tuple[bytes, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole way, child process included; the relative address means the folder of the caller."""
     blob, values = real_bundle
     monkeypatch.chdir(tmp_path)
-    result = tracking.mirror(values, blob, CARDS, "sqlite:///mlflow.db")
+    result = mlflow_mirror.mirror(values, blob, CARDS, "sqlite:///mlflow.db")
     assert (result["status"], result["warning"]) == ("mirrored", "")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db", "mlflow.db.lock"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "mlartifacts",
+        "mlflow.db",
+        "mlflow.db.lock",
+    ]
     artifacts = tmp_path / "mlartifacts" / result["run_id"] / "artifacts"
     assert sorted(str(p.relative_to(artifacts)) for p in artifacts.rglob("*") if p.is_file()) == [
-        "cards/escape.html", "cards/winner.html", "leaderboard.json", "record.json", "trials.json"]
+        "cards/escape.html",
+        "cards/winner.html",
+        "leaderboard.json",
+        "record.json",
+        "trials.json",
+    ]
     assert (artifacts / "cards" / "winner.html").read_text() == CARDS["winner"]
     assert "secret" not in (artifacts / "record.json").read_text()
-    assert json.loads((artifacts / "leaderboard.json").read_text())["columns"][:3] == ["rank", "algorithm", "status"]
+    assert json.loads((artifacts / "leaderboard.json").read_text())["columns"][:3] == [
+        "rank",
+        "algorithm",
+        "status",
+    ]
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = subprocess.run([sys.executable, "-c", SCORE, uri_of(tmp_path), result["model_uri"]], cwd=elsewhere,
-                          env={"PATH": "/usr/bin", "MLFLOW_DISABLE_TELEMETRY": "true"}, capture_output=True, text=True,
-                          timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", SCORE, uri_of(tmp_path), result["model_uri"]],
+        cwd=elsewhere,
+        env={"PATH": "/usr/bin", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     scores, file = json.loads(done.stdout.splitlines()[-1])
-    assert str(tracking.LIB) not in file
+    assert str(mlflow_mirror.PACKAGE) not in file
     assert scores["decision"] == ["stays", "leaves", "leaves"]
-    assert scores["probability"][0] < 0.1 < 0.5 < scores["probability"][2] < 0.9 < scores["probability"][1]
-    assert tracking.find(uri_of(tmp_path), "TrainFlow/1700000000") == result["run_id"]
-    assert tracking.find(uri_of(tmp_path), "TrainFlow/2") is None
+    assert (
+        scores["probability"][0]
+        < 0.1
+        < 0.5
+        < scores["probability"][2]
+        < 0.9
+        < scores["probability"][1]
+    )
+    assert mlflow_mirror.find(uri_of(tmp_path), "TrainFlow/1700000000") == result["run_id"]
+    assert mlflow_mirror.find(uri_of(tmp_path), "TrainFlow/2") is None
 
 
 @pytest.mark.slow
 def test_a_real_server_is_mirrored_to_over_http(
-        real_bundle: tuple[bytes, dict[str, Any]], tmp_path: Path) -> None:
+    real_bundle: tuple[bytes, dict[str, Any]], tmp_path: Path
+) -> None:
     blob, values = real_bundle
     with servers.mlflow_server(tmp_path) as uri:
-        first = tracking.mirror(values, blob, CARDS, uri)
+        first = mlflow_mirror.mirror(values, blob, CARDS, uri)
         assert (first["status"], first["warning"]) == ("mirrored", "")
         assert_exact(f"sqlite:///{tmp_path / 'server.db'}")
-        assert tracking.find(uri, "TrainFlow/1700000000") == first["run_id"]
+        assert mlflow_mirror.find(uri, "TrainFlow/1700000000") == first["run_id"]
         assert first["link"] == f"{uri}/#/experiments/1/runs/{first['run_id']}"
-        second = tracking.mirror(values, blob, CARDS, uri)
+        second = mlflow_mirror.mirror(values, blob, CARDS, uri)
         assert_exact(f"sqlite:///{tmp_path / 'server.db'}")
         assert {**second, "status": "", "seconds": 0} == {**first, "status": "", "seconds": 0}
         assert second["status"] == "unchanged"
-        assert (tmp_path / "served" / "1" / first["run_id"] / "artifacts" / "cards" / "winner.html").is_file()
+        assert (
+            tmp_path / "served" / "1" / first["run_id"] / "artifacts" / "cards" / "winner.html"
+        ).is_file()
 
 
 @pytest.mark.slow
 def test_the_model_answers_json_when_mlflow_serves_it(
-        real_bundle: tuple[bytes, dict[str, Any]], store: str, tmp_path: Path) -> None:
+    real_bundle: tuple[bytes, dict[str, Any]], store: str, tmp_path: Path
+) -> None:
     """Left-out nullable columns are scored; a cell that cannot be read gives null, never NaN (which is no JSON)."""
     blob, values = real_bundle
     here(store, tmp_path, values, blob=blob)
     source = next(tmp_path.glob("*/mlartifacts/**/MLmodel")).parent
     port = servers.free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(source), "--env-manager", "local",
-               "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(source),
+        "--env-manager",
+        "local",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
 
     def ask(rows: list[dict[str, Any]]) -> tuple[int, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations",
-                                         json.dumps({"dataframe_records": rows}).encode(),
-                                         {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            json.dumps({"dataframe_records": rows}).encode(),
+            {"Content-Type": "application/json"},
+        )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode()
@@ -345,10 +556,18 @@ def test_the_model_answers_json_when_mlflow_serves_it(
             return refused.code, refused.read().decode()
 
     with servers.running(command, f"http://127.0.0.1:{port}/ping", tmp_path):
-        status, text = ask([{"age": 20, "plan": "plus", "since": "2020-01-31", "vip": "yes"}, {"age": 80.5, "plan": None},
-                            {"age": 80, "since": "31 of May"}])
+        status, text = ask(
+            [
+                {"age": 20, "plan": "plus", "since": "2020-01-31", "vip": "yes"},
+                {"age": 80.5, "plan": None},
+                {"age": 80, "since": "31 of May"},
+            ]
+        )
         missing = ask([{"plan": "plus"}])
-        loose = [ask([row])[0] for row in ({"age": 20, "vip": True}, {"age": "20", "vip": 1}, {"age": 20, "plan": 3})]
+        loose = [
+            ask([row])[0]
+            for row in ({"age": 20, "vip": True}, {"age": "20", "vip": 1}, {"age": 20, "plan": 3})
+        ]
     assert status == 200
     assert "NaN" not in text
     predictions = json.loads(text)["predictions"]
@@ -362,7 +581,12 @@ def test_the_model_answers_json_when_mlflow_serves_it(
 @pytest.mark.slow
 def test_two_runs_at_once_on_a_fresh_store_both_arrive(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda run: tracking.mirror(record(run), b"blob", {}, uri_of(tmp_path)), ["1", "2"]))
+        done = list(
+            pool.map(
+                lambda run: mlflow_mirror.mirror(record(run), b"blob", {}, uri_of(tmp_path)),
+                ["1", "2"],
+            )
+        )
     assert [r["status"] for r in done] == ["mirrored", "mirrored"], done
     assert sorted(r["model_version"] for r in done) == ["1", "2"]
     found = counts(uri_of(tmp_path))
@@ -372,7 +596,7 @@ def test_two_runs_at_once_on_a_fresh_store_both_arrive(tmp_path: Path) -> None:
 def fails(uri: str, match: str, seconds: float) -> dict[str, Any]:
     """Mirror to a store that cannot take it: one warning that says what and what next, within `seconds`."""
     started = time.monotonic()
-    result = tracking.mirror(record(), b"blob", CARDS, uri)
+    result = mlflow_mirror.mirror(record(), b"blob", CARDS, uri)
     assert time.monotonic() - started < seconds
     assert (result["status"], result["run_id"]) == ("failed", "")
     assert match in result["warning"]
@@ -382,7 +606,7 @@ def fails(uri: str, match: str, seconds: float) -> dict[str, Any]:
 
 
 def test_without_an_address_nothing_is_done() -> None:
-    result = tracking.mirror(record(), b"blob", CARDS, "")
+    result = mlflow_mirror.mirror(record(), b"blob", CARDS, "")
     assert (result["status"], result["warning"]) == ("skipped", "")
 
 
@@ -393,7 +617,7 @@ def test_a_refused_port_is_one_warning_without_the_password() -> None:
     assert "secret" not in json.dumps(result)
     assert result["uri"] == f"http://***@{address}"
     with pytest.raises(ConnectionError, match="Connection refused"):
-        tracking.find(f"http://{address}", "TrainFlow/1")
+        mlflow_mirror.find(f"http://{address}", "TrainFlow/1")
 
 
 def test_a_refused_database_is_one_warning() -> None:
@@ -415,7 +639,7 @@ def test_a_server_that_is_healthy_and_then_hangs_is_given_up() -> None:
 @pytest.mark.slow
 def test_a_server_that_outlasts_every_limit_is_cut_off_with_its_stage() -> None:
     with servers.answering(200, health=200, delay=60) as (uri, _):
-        result = tracking.mirror(record(), b"blob", {}, uri, timeout=4)
+        result = mlflow_mirror.mirror(record(), b"blob", {}, uri, timeout=4)
     assert (result["status"], result["seconds"] < 8) == ("failed", True)
     assert "no answer within 4 s (" in result["warning"]
 
@@ -465,26 +689,40 @@ def test_a_full_disk_is_one_warning_and_the_next_mirror_completes(tmp_path: Path
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))
     try:
-        result = tracking.mirror(record(), b"blob", {}, uri_of(tmp_path))
+        result = mlflow_mirror.mirror(record(), b"blob", {}, uri_of(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, old)
     assert (result["status"], result["seconds"] < 15) == ("failed", True)
-    again = tracking.mirror(record(), b"blob", {}, uri_of(tmp_path))
+    again = mlflow_mirror.mirror(record(), b"blob", {}, uri_of(tmp_path))
     assert (again["status"], again["warning"]) == ("mirrored", "")
 
 
 def test_the_callers_environment_and_process_stay_clean() -> None:
     """mlflow is never imported by `mirror` itself, and no setting of it leaks."""
-    code = ("import os, sys; from lib.tracking import mirror; before = dict(os.environ);"
-            "r = mirror({}, b'', {}, 'http://127.0.0.1:9');"
-            "print(r['status'], 'mlflow' in sys.modules, before == dict(os.environ))")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tracking.LIB.parent, capture_output=True, text=True, timeout=30)
+    code = (
+        "import os, sys; from fivefold.tracking.mlflow_mirror import mirror; before = dict(os.environ);"
+        "r = mirror({}, b'', {}, 'http://127.0.0.1:9');"
+        "print(r['status'], 'mlflow' in sys.modules, before == dict(os.environ))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=mlflow_mirror.PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.stdout.split() == ["failed", "False", "True"]
 
 
 def test_links_and_names() -> None:
-    assert tracking.link("sqlite:///x.db", "r", "1") == ""
-    assert tracking.link("https://me:pw@host/mlflow", "r", "1") == "https://host/mlflow/#/experiments/1/runs/r"
-    assert tracking.slug(" ../Ä b/ ") == "ä-b"
-    assert tracking.mask("sqlite:////tmp/a@b.db and http://u:p@h/x") == "sqlite:////tmp/a@b.db and http://***@h/x"
+    assert mlflow_mirror.link("sqlite:///x.db", "r", "1") == ""
+    assert (
+        mlflow_mirror.link("https://me:pw@host/mlflow", "r", "1")
+        == "https://host/mlflow/#/experiments/1/runs/r"
+    )
+    assert mlflow_mirror.slug(" ../Ä b/ ") == "ä-b"
+    assert (
+        mlflow_mirror.mask("sqlite:////tmp/a@b.db and http://u:p@h/x")
+        == "sqlite:////tmp/a@b.db and http://***@h/x"
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from metaflow.plugins.datastores.local_storage import LocalStorage
 
-from lib.checkpoints import FOLDER, key, load, save
+from fivefold.training.checkpoints import FOLDER, key, load, save
 
 PATH = "7/lightgbm/abc"
 
@@ -18,8 +18,16 @@ def storage(tmp_path):
 
 
 def trial(number, auc=0.7):
-    return {"number": number, "state": "complete", "auc": auc, "fold_scores": [0.1 + 0.2, auc], "params": {"C": 1e-12, "kind": "a"},
-            "rounds": None, "seconds": 0.5, "max_rows": None}
+    return {
+        "number": number,
+        "state": "complete",
+        "auc": auc,
+        "fold_scores": [0.1 + 0.2, auc],
+        "params": {"C": 1e-12, "kind": "a"},
+        "rounds": None,
+        "seconds": 0.5,
+        "max_rows": None,
+    }
 
 
 def oof(number):
@@ -59,8 +67,15 @@ def test_other_paths_are_not_read(storage):
     assert [t["number"] for t, _ in load(storage, PATH)] == [0]
 
 
-@pytest.mark.parametrize("damage", [
-    lambda raw: raw[:len(raw) // 2], lambda raw: b"", lambda raw: b"no zip", lambda raw: raw.replace(b"PK", b"XX")])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: b"",
+        lambda raw: b"no zip",
+        lambda raw: raw.replace(b"PK", b"XX"),
+    ],
+)
 def test_a_damaged_file_ends_the_list(storage, tmp_path, damage):
     for number in range(4):
         save(storage, PATH, trial(number), oof(number))
@@ -79,7 +94,11 @@ def test_a_pickle_in_the_place_of_a_trial_is_never_loaded(storage, tmp_path):
             return (Path.touch, (fired,))
 
     save(storage, PATH, trial(0), None)
-    np.savez(files(tmp_path)[0], trial=np.array(json.dumps(trial(0))), oof=np.array([Attack()], dtype=object))
+    np.savez(
+        files(tmp_path)[0],
+        trial=np.array(json.dumps(trial(0))),
+        oof=np.array([Attack()], dtype=object),
+    )
     assert load(storage, PATH) == []
     assert not fired.exists()
 
@@ -102,9 +121,18 @@ def test_a_worse_trial_leaves_the_best_scores_where_they_are(storage):
 def test_the_key_changes_with_anything_that_a_search_depends_on():
     place = np.array([0, 1, -1], dtype="int8")
     parts = ("md5", {"target": "y", "id": ["a"]}, place, 0, [1, 2])
-    assert key(*parts) == key("md5", {"id": ["a"], "target": "y"}, place.copy(), 0, [1, 2])  # the order of keys is none
-    others = [("md6", *parts[1:]), ("md5", {"target": "z", "id": ["a"]}, *parts[2:]), (*parts[:2], np.array([0, 0, -1], "int8"), *parts[3:]),
-              (*parts[:3], 1, [1, 2]), (*parts[:4], [1, 2, 3])]
+    assert key(*parts) == key(
+        "md5", {"id": ["a"], "target": "y"}, place.copy(), 0, [1, 2]
+    )  # the order of keys is none
+    others = [
+        ("md6", *parts[1:]),
+        ("md5", {"target": "z", "id": ["a"]}, *parts[2:]),
+        (*parts[:2], np.array([0, 0, -1], "int8"), *parts[3:]),
+        (*parts[:3], 1, [1, 2]),
+        (*parts[:4], [1, 2, 3]),
+    ]
     assert len({key(*p) for p in (parts, *others)}) == 6
-    assert key(np.array([1, 2], "int8"), np.array([3], "int8")) != key(np.array([1], "int8"), np.array([2, 3], "int8"))
+    assert key(np.array([1, 2], "int8"), np.array([3], "int8")) != key(
+        np.array([1], "int8"), np.array([2, 3], "int8")
+    )
     assert len(key("x")) == 16

@@ -9,27 +9,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.conform import conform
-from lib.features import (
+from fivefold.core.schema import Column, Schema
+from fivefold.core.scope import Scope
+from fivefold.data.coerce import conform
+from fivefold.data.infer import infer_schema
+from fivefold.model.inputs import MISSING, expand
+from fivefold.training.encode_folds import encode_training
+from fivefold.training.encoding import (
     CROSSED,
     LINEAR,
     MEANS,
-    MISSING,
     NATIVE,
     ONE_HOT,
     ORDERED,
     TREES,
     encoder,
     encodings,
-    expand,
     ordered_means,
     plan,
 )
-from lib.folds import encode_training
-from lib.kinds import infer_schema
-from lib.schema import Column, Schema
-from lib.scope import Scope
-from tests.tables import SCOPE, prepared
+from tests.support.tables import SCOPE, prepared
 
 BOOSTED = (ONE_HOT, MEANS, ORDERED)
 STYLES = (LINEAR, TREES, NATIVE, ONE_HOT, MEANS, ORDERED)
@@ -48,7 +47,15 @@ def fitted(style, rows=400):
     typed, y, place, schema = prepared(rows)
     train = place >= 0
     matrix, encode, types = encode_training(style, typed[train], y[train], schema, seed=0)
-    return encode, matrix, types, typed[train], y[train], schema, plan(expand(typed[train], schema), schema)
+    return (
+        encode,
+        matrix,
+        types,
+        typed[train],
+        y[train],
+        schema,
+        plan(expand(typed[train], schema), schema),
+    )
 
 
 def columns_of(encode, part):
@@ -61,11 +68,26 @@ def columns_of(encode, part):
 
 def test_dates_become_days_month_weekday_hour_and_distances():
     schema = Schema((Column("a", "date"), Column("b", "date")), "y", "0", "1")
-    typed = pd.DataFrame({"a": pd.to_datetime(["1970-01-02 12:00", "2024-02-29 00:00", None]).astype("datetime64[us]"),
-                          "b": pd.to_datetime(["1970-01-01", None, "2000-01-01"]).astype("datetime64[us]")})
+    typed = pd.DataFrame(
+        {
+            "a": pd.to_datetime(["1970-01-02 12:00", "2024-02-29 00:00", None]).astype(
+                "datetime64[us]"
+            ),
+            "b": pd.to_datetime(["1970-01-01", None, "2000-01-01"]).astype("datetime64[us]"),
+        }
+    )
     told = expand(typed, schema)
-    assert told.columns.tolist() == ["a", "a (month)", "a (weekday)", "a (hour)", "b", "b (month)", "b (weekday)", "b (hour)",
-                                     "a - b (days)"]
+    assert told.columns.tolist() == [
+        "a",
+        "a (month)",
+        "a (weekday)",
+        "a (hour)",
+        "b",
+        "b (month)",
+        "b (weekday)",
+        "b (hour)",
+        "a - b (days)",
+    ]
     nan = np.nan
     np.testing.assert_array_equal(told["a"], [1.5, 19782, nan])
     np.testing.assert_array_equal(told["a (month)"], [1, 2, nan])
@@ -82,10 +104,25 @@ def test_two_to_four_dates_give_all_their_distances(dates, distances):
 
 
 def test_missing_categories_and_texts_are_texts_and_missing_numbers_stay_missing():
-    schema = Schema((Column("c", "categorical"), Column("t", "text"), Column("n", "numeric"), Column("i", "id", used=False)),
-                    "y", "0", "1")
-    typed = pd.DataFrame({"c": pd.Series(["x", None], dtype="str"), "t": pd.Series([None, "some words"], dtype="str"),
-                          "n": [np.nan, 1.0], "i": [1, 2]}).set_axis([7, 9])
+    schema = Schema(
+        (
+            Column("c", "categorical"),
+            Column("t", "text"),
+            Column("n", "numeric"),
+            Column("i", "id", used=False),
+        ),
+        "y",
+        "0",
+        "1",
+    )
+    typed = pd.DataFrame(
+        {
+            "c": pd.Series(["x", None], dtype="str"),
+            "t": pd.Series([None, "some words"], dtype="str"),
+            "n": [np.nan, 1.0],
+            "i": [1, 2],
+        }
+    ).set_axis([7, 9])
     told = expand(typed, schema)
     assert told["c"].tolist() == ["x", MISSING]
     assert told["t"].tolist() == ["", "some words"]
@@ -99,16 +136,33 @@ def test_missing_categories_and_texts_are_texts_and_missing_numbers_stay_missing
 
 def test_columns_are_sorted_into_their_encodings():
     _, _, _, _, _, _, recipe = fitted(TREES)
-    assert recipe["numbers"] == ["amount", "age", "member", "since", "since (month)", "since (weekday)", "noise"]
-    assert (recipe["low"], recipe["high"], recipe["native"]) == (["region"], ["shop"], ["region", "shop"])
-    assert (recipe["text"], recipe["derived"]) == (["note"], ["since (month)", "since (weekday)", "since (hour)"])
+    assert recipe["numbers"] == [
+        "amount",
+        "age",
+        "member",
+        "since",
+        "since (month)",
+        "since (weekday)",
+        "noise",
+    ]
+    assert (recipe["low"], recipe["high"], recipe["native"]) == (
+        ["region"],
+        ["shop"],
+        ["region", "shop"],
+    )
+    assert (recipe["text"], recipe["derived"]) == (
+        ["note"],
+        ["since (month)", "since (weekday)", "since (hour)"],
+    )
     assert [d["column"] for d in recipe["dropped"]] == ["since (hour)"]
     assert json.loads(json.dumps(recipe, allow_nan=False)) == recipe
 
 
 def test_twelve_levels_are_one_hot_and_sixty_four_are_native():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({f"c{k}": [f"v{i}" for i in rng.permutation(np.arange(650) % k)] for k in (12, 13, 64, 65)})
+    frame = pd.DataFrame(
+        {f"c{k}": [f"v{i}" for i in rng.permutation(np.arange(650) % k)] for k in (12, 13, 64, 65)}
+    )
     recipe = plan(*[(t := typed_of(frame))[0].pipe(expand, t[1]), t[1]])
     assert (recipe["low"], recipe["high"]) == (["c12"], ["c13", "c64", "c65"])
     assert recipe["native"] == ["c12", "c13", "c64"]
@@ -116,12 +170,21 @@ def test_twelve_levels_are_one_hot_and_sixty_four_are_native():
 
 def test_almost_constant_columns_are_dropped_with_the_share():
     rows = 4000
-    frame = pd.DataFrame({"good": np.random.default_rng(0).normal(size=rows), "one": np.zeros(rows), "three": np.zeros(rows),
-                          "gaps": np.nan, "level": "same"})
+    frame = pd.DataFrame(
+        {
+            "good": np.random.default_rng(0).normal(size=rows),
+            "one": np.zeros(rows),
+            "three": np.zeros(rows),
+            "gaps": np.nan,
+            "level": "same",
+        }
+    )
     frame.loc[0, "one"] = frame.loc[1, "gaps"] = 1.5
     frame.loc[:2, "three"] = [1, 2, 3]  # 99.925% alike: kept
     frame.loc[3, "level"] = "other"
-    schema = Schema(tuple(Column(c, "categorical" if c == "level" else "numeric") for c in frame), "y", "0", "1")
+    schema = Schema(
+        tuple(Column(c, "categorical" if c == "level" else "numeric") for c in frame), "y", "0", "1"
+    )
     recipe = plan(expand(frame, schema), schema)
     assert recipe["numbers"] == ["good", "three"]
     why = "almost constant: 99.98% of the training rows are alike"
@@ -131,13 +194,24 @@ def test_almost_constant_columns_are_dropped_with_the_share():
 def test_copies_are_dropped_with_the_name_of_what_they_repeat():
     rng = np.random.default_rng(0)
     x, levels = rng.normal(size=500), rng.integers(0, 5, 500)
-    frame = pd.DataFrame({"euro": x, "cent": 100 * x, "minus": -x + 3, "other": rng.normal(size=500), "near": x + 0.05 * rng.normal(size=500),
-                          "name": [f"level {i}" for i in levels], "code": [f"k{9 - i}" for i in levels],
-                          "rough": [f"r{i // 2}" for i in levels]})
+    frame = pd.DataFrame(
+        {
+            "euro": x,
+            "cent": 100 * x,
+            "minus": -x + 3,
+            "other": rng.normal(size=500),
+            "near": x + 0.05 * rng.normal(size=500),
+            "name": [f"level {i}" for i in levels],
+            "code": [f"k{9 - i}" for i in levels],
+            "rough": [f"r{i // 2}" for i in levels],
+        }
+    )
     recipe = plan(*[(t := typed_of(frame))[0].pipe(expand, t[1]), t[1]])
-    assert recipe["dropped"] == [{"column": "cent", "why": "tells the same as euro"},
-                                 {"column": "minus", "why": "tells the same as euro"},
-                                 {"column": "code", "why": "tells the same as name"}]
+    assert recipe["dropped"] == [
+        {"column": "cent", "why": "tells the same as euro"},
+        {"column": "minus", "why": "tells the same as euro"},
+        {"column": "code", "why": "tells the same as name"},
+    ]
     assert (recipe["numbers"], recipe["low"]) == (["euro", "other", "near"], ["name", "rough"])
 
 
@@ -161,7 +235,12 @@ def test_one_shared_outlier_does_not_make_two_columns_copies():
 
 
 def test_unused_columns_are_listed_with_the_schemas_reason():
-    schema = Schema((Column("n", "numeric"), Column("who", "id", used=False, why="identifies rows")), "y", "0", "1")
+    schema = Schema(
+        (Column("n", "numeric"), Column("who", "id", used=False, why="identifies rows")),
+        "y",
+        "0",
+        "1",
+    )
     recipe = plan(expand(pd.DataFrame({"n": [1.0, 2.0], "who": [1, 2]}), schema), schema)
     assert recipe["dropped"] == [{"column": "who", "why": "identifies rows"}]
 
@@ -174,11 +253,16 @@ def test_the_matrix_is_numeric_and_finite_where_the_style_needs_it(style):
     _, matrix, types, _, y, _, recipe = fitted(style)
     assert matrix.shape == (len(y), len(types))
     assert types.count("c") == (len(recipe["native"]) if style == NATIVE else 0)
-    assert np.isfinite(matrix).all() == (style in (LINEAR, TREES))  # boosted models take gaps as they are
+    assert np.isfinite(matrix).all() == (
+        style in (LINEAR, TREES)
+    )  # boosted models take gaps as they are
 
 
 def test_an_unknown_style_is_refused():
-    with pytest.raises(ValueError, match="style: expected one of linear, trees, native, one-hot, means, ordered, found 'round'"):
+    with pytest.raises(
+        ValueError,
+        match="style: expected one of linear, trees, native, one-hot, means, ordered, found 'round'",
+    ):
         encoder({"numbers": [], "low": [], "high": [], "native": [], "text": []}, "round", 0)
 
 
@@ -207,8 +291,12 @@ def test_unseen_categories_and_gaps_are_encoded_at_serving(style):
 @pytest.mark.parametrize(("style", "part"), [(LINEAR, "missing"), (TREES, "numbers")])
 def test_a_gap_raises_its_indicator(style, part):
     encode, matrix, _, typed, _, _, recipe = fitted(style)
-    extra = list(columns_of(encode, part))[-1:] if style == TREES else list(columns_of(encode, part))
-    assert len(columns_of(encode, "numbers")) == (len(recipe["numbers"]) + 1 if style == TREES else 7 * len(recipe["numbers"]))
+    extra = (
+        list(columns_of(encode, part))[-1:] if style == TREES else list(columns_of(encode, part))
+    )
+    assert len(columns_of(encode, "numbers")) == (
+        len(recipe["numbers"]) + 1 if style == TREES else 7 * len(recipe["numbers"])
+    )
     assert matrix[:, extra].ravel().tolist() == typed["amount"].isna().astype(float).tolist()
     assert 0 < typed["amount"].isna().sum() < len(typed)
 
@@ -224,9 +312,13 @@ def test_one_hot_has_a_column_for_each_level_and_missing_is_a_level():
     block = matrix[:, list(columns_of(encode, "one_hot"))]
     levels = sorted(typed["region"].fillna(MISSING).unique())
     assert MISSING in levels
-    assert (block == (typed["region"].fillna(MISSING).to_numpy()[:, None] == np.array(levels))).all()
+    assert (
+        block == (typed["region"].fillna(MISSING).to_numpy()[:, None] == np.array(levels))
+    ).all()
     unseen = typed.head(1).assign(region="atlantis")
-    assert encode.transform(expand(unseen, schema))[:, list(columns_of(encode, "one_hot"))].tolist() == [[0.0] * len(levels)]
+    assert encode.transform(expand(unseen, schema))[
+        :, list(columns_of(encode, "one_hot"))
+    ].tolist() == [[0.0] * len(levels)]
 
 
 @pytest.mark.parametrize("style", [LINEAR, TREES])
@@ -234,7 +326,9 @@ def test_target_means_are_cross_fitted(style):
     encode, matrix, _, typed, y, schema, _ = fitted(style)
     column = list(columns_of(encode, "means"))
     seen = encode.transform(expand(typed, schema))[:, column]
-    assert np.abs(matrix[:, column] - seen).max() > 0.01  # the same rows, encoded by other rows' labels
+    assert (
+        np.abs(matrix[:, column] - seen).max() > 0.01
+    )  # the same rows, encoded by other rows' labels
     noise = np.random.default_rng(0).permutation(y)
     crossed, refit, _ = encode_training(style, typed, noise, schema, seed=0)
     leak = np.corrcoef(refit.transform(expand(typed, schema))[:, column[0]], noise)[0, 1]
@@ -265,7 +359,9 @@ def test_texts_of_the_same_words_are_alike_and_empty_ones_are_zero():
     encode, _, _, typed, _, schema, _ = fitted(LINEAR)
     rows = typed.head(1).loc[lambda t: t.index.repeat(3)].copy()
     rows["note"] = ["late broken refund", "late broken refund", ""]
-    topics = encode.transform(expand(rows, schema))[:, list(columns_of(encode, next(n for n in encode.output_indices_ if n.startswith("text"))))]
+    topics = encode.transform(expand(rows, schema))[
+        :, list(columns_of(encode, next(n for n in encode.output_indices_ if n.startswith("text"))))
+    ]
     assert topics.shape == (3, 16)
     assert (topics[0] == topics[1]).all()
     assert np.abs(topics[0]).max() > 0.01
@@ -274,7 +370,12 @@ def test_texts_of_the_same_words_are_alike_and_empty_ones_are_zero():
 
 def test_a_text_column_may_have_any_name():
     typed, y, _place, schema = prepared()
-    named = Schema(tuple(Column("my__note", "text") if c.name == "note" else c for c in schema.columns), "left", "no", "yes")
+    named = Schema(
+        tuple(Column("my__note", "text") if c.name == "note" else c for c in schema.columns),
+        "left",
+        "no",
+        "yes",
+    )
     matrix, _, _ = encode_training(TREES, typed.rename(columns={"note": "my__note"}), y, named, 0)
     assert matrix.shape[0] == len(y)
 
@@ -319,11 +420,16 @@ def test_no_class_of_ours_is_inside_a_fitted_encoder(style):
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(fitted(style)[0]))) as archive:
         walk(json.loads(archive.read("schema.json")))
     assert "sklearn.compose._column_transformer.ColumnTransformer" in found
-    assert [name for name in found if name.startswith(("lib.", "tests.", "__main__"))] == []
+    assert [name for name in found if name.startswith(("fivefold.", "tests.", "__main__"))] == []
 
 
 def test_a_column_named_like_a_date_part_keeps_its_values():
-    frame = pd.DataFrame({"d (month)": [70.0, 80.0, 90.0], "d": pd.to_datetime(["2024-01-05", "2024-02-05", "2024-03-05"])})
+    frame = pd.DataFrame(
+        {
+            "d (month)": [70.0, 80.0, 90.0],
+            "d": pd.to_datetime(["2024-01-05", "2024-02-05", "2024-03-05"]),
+        }
+    )
     schema = infer_schema(frame, Scope())
     for ordered in (frame, frame[["d", "d (month)"]]):
         typed, _ = conform(ordered, infer_schema(ordered, Scope()))
@@ -338,8 +444,10 @@ def test_ordered_means_are_those_of_the_rows_before_by_hand():
     order = np.random.default_rng(3).permutation(5).tolist()
     expected = []
     for row in range(5):
-        before = [r for r in order[:order.index(row)] if levels[r] == levels[row]]
-        expected.append((sum(int(y[r]) for r in before) + 0.6) / (len(before) + 1))  # prior: one row of the mean, 3 of 5
+        before = [r for r in order[: order.index(row)] if levels[r] == levels[row]]
+        expected.append(
+            (sum(int(y[r]) for r in before) + 0.6) / (len(before) + 1)
+        )  # prior: one row of the mean, 3 of 5
     assert ordered_means(levels, y, 3) == pytest.approx(expected)
 
 
@@ -347,7 +455,9 @@ def test_a_rows_own_label_has_no_part_in_its_ordered_mean():
     rng = np.random.default_rng(0)
     levels, y = rng.integers(0, 300, 2000), rng.integers(0, 2, 2000)
     told = ordered_means(levels, y, 1)
-    assert abs(np.corrcoef(told, y)[0, 1]) < 0.06  # levels say nothing here, and plain means of 7 rows would: about .38
+    assert (
+        abs(np.corrcoef(told, y)[0, 1]) < 0.06
+    )  # levels say nothing here, and plain means of 7 rows would: about .38
     plain = pd.Series(y).groupby(levels).transform("mean")
     assert np.corrcoef(plain, y)[0, 1] > 0.3
 
@@ -366,12 +476,22 @@ def test_serving_in_the_ordered_style_uses_all_training_rows_with_the_same_prior
         assert served[group.index, first] == pytest.approx(np.full(len(group), told)), level
     assert set(types) == {"q"}
     assert not np.allclose(matrix[:, first], served[:, first])
-    others = [c for c in range(matrix.shape[1]) if not first <= c < encode.output_indices_["means"].stop]
+    others = [
+        c for c in range(matrix.shape[1]) if not first <= c < encode.output_indices_["means"].stop
+    ]
     np.testing.assert_array_equal(matrix[:, others], served[:, others])
 
 
-@pytest.mark.parametrize(("levels", "known"), [
-    (0, (NATIVE,)), (2, (NATIVE,)), (3, (NATIVE, ONE_HOT)), (12, (NATIVE, ONE_HOT)), (13, (NATIVE, ONE_HOT, MEANS, ORDERED))])
+@pytest.mark.parametrize(
+    ("levels", "known"),
+    [
+        (0, (NATIVE,)),
+        (2, (NATIVE,)),
+        (3, (NATIVE, ONE_HOT)),
+        (12, (NATIVE, ONE_HOT)),
+        (13, (NATIVE, ONE_HOT, MEANS, ORDERED)),
+    ],
+)
 def test_a_search_chooses_among_encodings_that_differ(levels, known):
     frame = pd.DataFrame({"n": np.arange(60.0)})
     columns = [Column("n", "numeric")]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lib.blend import ROUNDS, _choose, blend, evenly, mixed, serve
-from lib.leaks import auc
-from lib.splits import HOLDOUT, split_rows
+from fivefold.data.splits import HOLDOUT, split_rows
+from fivefold.profiling.leakage import auc
+from fivefold.training.ensemble import ROUNDS, _choose, blend, evenly, mixed, serve
 
 ROWS = 3000
 RNG = np.random.default_rng(0)
@@ -26,7 +26,9 @@ def test_two_equal_arms_that_err_independently_gain_what_theory_says():
     oofs = {"a": scores(1.0, 1), "b": scores(1.0, 2)}
     found, nested = blend(oofs, Y, PLACE, "a")
     assert found["weights"] == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
-    assert found["auc_mean"] == pytest.approx(0.841, abs=0.02)  # d' 1 becomes sqrt 2: Phi(1) = .841, from Phi(.707) = .760
+    assert found["auc_mean"] == pytest.approx(
+        0.841, abs=0.02
+    )  # d' 1 becomes sqrt 2: Phi(1) = .841, from Phi(.707) = .760
     assert found["gain"] == pytest.approx(0.081, abs=0.02)
     assert found["gain_low"] > 0.05
     assert found["gain_low"] < found["gain"] < found["gain_high"]
@@ -37,7 +39,9 @@ def test_two_equal_arms_that_err_independently_gain_what_theory_says():
 def test_noise_gets_no_weight_and_nothing_is_gained():
     found, _ = blend({"a": scores(2.0, 1), "noise": scores(0.0, 2)}, Y, PLACE, "a")
     assert found["weights"].get("noise", 0.0) < 0.1
-    assert -0.005 < found["gain"] < 0.002  # 2,400 rows: it has its part of the equal weights that 500 others count for
+    assert (
+        -0.005 < found["gain"] < 0.002
+    )  # 2,400 rows: it has its part of the equal weights that 500 others count for
     alone, same = blend({"a": scores(2.0, 1)}, Y, PLACE, "a")
     assert alone["weights"] == {"a": 1.0}
     assert (alone["gain"], alone["gain_low"], alone["gain_high"]) == (0, 0, 0)
@@ -51,14 +55,22 @@ def test_a_fold_is_scored_with_weights_that_its_labels_had_no_part_in():
     found, after = blend(oofs, turned, PLACE, "a")
     here = PLACE == 2
     np.testing.assert_array_equal(after[here], nested[here])
-    assert not np.array_equal(after[PLACE == 1], nested[PLACE == 1])  # it can fail: fold 2 has a vote there
-    assert found["fold_scores"][2] == pytest.approx(roc_auc_score(turned[here], nested[here]), abs=1e-9)
+    assert not np.array_equal(
+        after[PLACE == 1], nested[PLACE == 1]
+    )  # it can fail: fold 2 has a vote there
+    assert found["fold_scores"][2] == pytest.approx(
+        roc_auc_score(turned[here], nested[here]), abs=1e-9
+    )
 
 
 def test_a_rare_class_has_a_say_in_the_weights_of_a_large_table():
     y, place = np.zeros(60_000, dtype="int8"), (np.arange(60_000) % 5).astype("int8")
-    blind = np.setdiff1d(np.arange(60_000), np.random.default_rng(0).choice(60_000, 20_000, replace=False))
-    y[[blind[place[blind] == fold][n] for fold in range(5) for n in range(3)]] = 1  # rows that a blind draw has not
+    blind = np.setdiff1d(
+        np.arange(60_000), np.random.default_rng(0).choice(60_000, 20_000, replace=False)
+    )
+    y[[blind[place[blind] == fold][n] for fold in range(5) for n in range(3)]] = (
+        1  # rows that a blind draw has not
+    )
     noise, told = np.random.default_rng(0).random(60_000), np.random.default_rng(1).random(60_000)
     found, _ = blend({"noise": noise, "told": np.where(y == 1, 0.99, told)}, y, place, "noise")
     assert found["weights"].get("told", 0) > 0.5
@@ -71,15 +83,24 @@ def test_many_useless_arms_do_not_make_a_gain():
         y = (rng.random(500) < 0.4).astype("int8")
         place = split_rows(y, 5, seed)
         oofs = {f"n{k}": np.where(place >= 0, rng.random(500), np.nan) for k in range(5)}
-        winner = max(oofs, key=lambda n: np.mean([auc(oofs[n][place == f], y[place == f]) for f in range(5)]))
+        winner = max(
+            oofs, key=lambda n: np.mean([auc(oofs[n][place == f], y[place == f]) for f in range(5)])
+        )
         gains.append(blend(oofs, y, place, winner)[0]["auc_mean"] - 0.5)
     assert abs(np.mean(gains)) < 0.03  # chosen and judged on the same rows it would be about +.04
 
 
 def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
     y = np.array([0, 0, 1, 1])
-    oofs = {"a": np.array([0.1, 0.6, 0.5, 0.9]), "b": np.array([0.2, 0.1, 0.3, 0.15])}  # AUC 3/4 each; together 1
-    assert _choose(["a", "b"], oofs, y, [np.arange(4)]) in ({"a": 0.5, "b": 0.5}, {"a": 2 / 3, "b": 1 / 3}, {"a": 1 / 3, "b": 2 / 3})
+    oofs = {
+        "a": np.array([0.1, 0.6, 0.5, 0.9]),
+        "b": np.array([0.2, 0.1, 0.3, 0.15]),
+    }  # AUC 3/4 each; together 1
+    assert _choose(["a", "b"], oofs, y, [np.arange(4)]) in (
+        {"a": 0.5, "b": 0.5},
+        {"a": 2 / 3, "b": 1 / 3},
+        {"a": 1 / 3, "b": 2 / 3},
+    )
     perfect = {"a": np.array([0.1, 0.2, 0.3, 0.4]), "b": np.array([0.4, 0.3, 0.2, 0.1])}
     assert _choose(["a", "b"], perfect, y, [np.arange(4)]) == {"a": 1.0}
     assert _choose(["a", "b"], perfect, y, [np.arange(4)], 0.5) == {"a": 0.75, "b": 0.25}
@@ -87,8 +108,19 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
     assert ROUNDS >= 10
 
 
-@pytest.mark.parametrize(("rows", "arms", "even"), [
-    (500, 2, 0.5), (500, 5, 0.5), (1500, 5, 0.25), (1900, 5, 500 / 2400), (1901, 5, 0.0), (5500, 2, 1 / 12), (5501, 2, 0.0), (500, 1, 0.5)])
+@pytest.mark.parametrize(
+    ("rows", "arms", "even"),
+    [
+        (500, 2, 0.5),
+        (500, 5, 0.5),
+        (1500, 5, 0.25),
+        (1900, 5, 500 / 2400),
+        (1901, 5, 0.0),
+        (5500, 2, 1 / 12),
+        (5501, 2, 0.0),
+        (500, 1, 0.5),
+    ],
+)
 def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, even):
     """As if equal ones had been best on 500 others: 500 / (500 + rows) of the way, until an arm's part is below 1/24."""
     assert evenly(rows, arms) == pytest.approx(even)
@@ -98,7 +130,9 @@ def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, even):
     assert found["weights"]["best"] == pytest.approx(1 - even * (arms - 1) / arms)
     assert sum(found["weights"].values()) == pytest.approx(1)
     assert len(found["weights"]) == (arms if even else 1)
-    np.testing.assert_allclose(nested, mixed(oofs, found["weights"]), rtol=1e-6)  # what is judged is what is served
+    np.testing.assert_allclose(
+        nested, mixed(oofs, found["weights"]), rtol=1e-6
+    )  # what is judged is what is served
 
 
 def test_ranks_give_scikit_learns_roc_auc_with_ties():
@@ -107,15 +141,26 @@ def test_ranks_give_scikit_learns_roc_auc_with_ties():
 
 
 def test_a_mixture_is_the_weighted_mean():
-    assert mixed({"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 0.75, "b": 0.25}).tolist() == [0.25, 1.0]
+    assert mixed(
+        {"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])}, {"a": 0.75, "b": 0.25}
+    ).tolist() == [0.25, 1.0]
 
 
-@pytest.mark.parametrize(("asked", "high", "weights", "expected"), [
-    ("auto", 0.004, {"a": 0.5, "b": 0.5}, "blend"), ("auto", 0.0, {"a": 0.5, "b": 0.5}, "blend"),
-    ("auto", -0.0001, {"a": 0.5, "b": 0.5}, "single"),
-    ("blend", -0.1, {"a": 0.5, "b": 0.5}, "blend"), ("single", 0.1, {"a": 0.5, "b": 0.5}, "single"),
-    ("blend", 0.0, {"a": 1.0}, "single")])
+@pytest.mark.parametrize(
+    ("asked", "high", "weights", "expected"),
+    [
+        ("auto", 0.004, {"a": 0.5, "b": 0.5}, "blend"),
+        ("auto", 0.0, {"a": 0.5, "b": 0.5}, "blend"),
+        ("auto", -0.0001, {"a": 0.5, "b": 0.5}, "single"),
+        ("blend", -0.1, {"a": 0.5, "b": 0.5}, "blend"),
+        ("single", 0.1, {"a": 0.5, "b": 0.5}, "single"),
+        ("blend", 0.0, {"a": 1.0}, "single"),
+    ],
+)
 def test_what_is_served_and_why(asked, high, weights, expected):
-    served, why = serve(asked, {"weights": weights, "gain": high - 0.002, "gain_low": high - 0.004, "gain_high": high})
+    served, why = serve(
+        asked,
+        {"weights": weights, "gain": high - 0.002, "gain_low": high - 0.004, "gain_high": high},
+    )
     assert served == expected
     assert why

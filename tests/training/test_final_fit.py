@@ -4,21 +4,34 @@ import numpy as np
 import pytest
 import skops.io
 
-from lib import refit
-from lib.algorithms import ALGORITHMS
-from lib.bundle import TRUSTED
-from lib.direct import direct
-from lib.features import ONE_HOT, expand, expand_columns
-from lib.fit_plan import affordable, plan_fits, rows_affordable, seconds_of
-from lib.refit import average, bag_size, fit_final, members
-from lib.splits import training_rows
-from tests.tables import prepared
+from fivefold.data.splits import training_rows
+from fivefold.model.bundle import TRUSTED
+from fivefold.model.fast_predict import direct
+from fivefold.model.inputs import expand, expand_columns
+from fivefold.training import final_fit as refit
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.encoding import ONE_HOT
+from fivefold.training.final_fit import average, bag_size, fit_final, members
+from fivefold.training.fit_plan import affordable, plan_fits, rows_affordable, seconds_of
+from tests.support.tables import prepared
 
 
 def candidate(name, rounds=20, seconds=4.0, folds=5):
-    trial = {"number": 0, "state": "complete", "auc": 0.8, "fold_scores": [0.8] * folds, "seconds": seconds}
-    return {"algorithm": name, "params": dict(ALGORITHMS[name].defaults[0]), "rounds": rounds if ALGORITHMS[name].boosted else None,
-            "max_rows": None, "rows_fit": 640, "trials": [trial]}
+    trial = {
+        "number": 0,
+        "state": "complete",
+        "auc": 0.8,
+        "fold_scores": [0.8] * folds,
+        "seconds": seconds,
+    }
+    return {
+        "algorithm": name,
+        "params": dict(ALGORITHMS[name].defaults[0]),
+        "rounds": rounds if ALGORITHMS[name].boosted else None,
+        "max_rows": None,
+        "rows_fit": 640,
+        "trials": [trial],
+    }
 
 
 def training():
@@ -30,21 +43,31 @@ def training():
 def test_a_bag_is_the_mean_of_fits_that_differ_in_their_seed():
     typed, y, schema = training()
     served = expand(typed, schema)
-    bag = fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=3).predict_proba(served)[:, 1]
+    bag = fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=3).predict_proba(served)[
+        :, 1
+    ]
     alone = [fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=1)]
     assert not hasattr(alone[0][-1], "estimators_")
     members = fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=3)[-1].estimators_
     assert [m.random_state for m in members] == [5, 6, 7]
     encoded = alone[0][0].transform(served)
-    np.testing.assert_allclose(bag, np.mean([m.predict_proba(encoded)[:, 1] for m in members], axis=0))
+    np.testing.assert_allclose(
+        bag, np.mean([m.predict_proba(encoded)[:, 1] for m in members], axis=0)
+    )
     assert np.ptp([m.predict_proba(encoded)[0, 1] for m in members]) > 0
 
 
 def three(name="lightgbm"):
     """A candidate of three settings, in two encodings."""
     base = dict(ALGORITHMS[name].defaults[0])
-    varied = [base, {**base, "encoding": ONE_HOT, "learning_rate": 0.1}, {**base, "learning_rate": 0.15}]
-    settings = [{"number": n, "params": params, "rounds": 20 + n} for n, params in enumerate(varied)]
+    varied = [
+        base,
+        {**base, "encoding": ONE_HOT, "learning_rate": 0.1},
+        {**base, "learning_rate": 0.15},
+    ]
+    settings = [
+        {"number": n, "params": params, "rounds": 20 + n} for n, params in enumerate(varied)
+    ]
     return {**candidate(name), "params": base, "rounds": 20, "settings": settings}
 
 
@@ -55,7 +78,9 @@ def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_o
 
     def alone(number):
         """The last of `number` + 1 seeds of one setting."""
-        seeds = fit_final(found | {"settings": [found["settings"][number % 3]]}, typed, y, schema, bag=number + 1)
+        seeds = fit_final(
+            found | {"settings": [found["settings"][number % 3]]}, typed, y, schema, bag=number + 1
+        )
         last = seeds[-1].estimators_[-1] if number else seeds[-1]
         return last.predict_proba(seeds[0].transform(served))[:, 1]
 
@@ -70,24 +95,33 @@ def test_what_is_said_of_a_final_fit_names_each_setting_once_with_its_weight():
     found = three() | {"max_rows": 100}
     told = members(found, 0.6, 1000, None)
     assert [(m["params"], m["rounds"], m["rows_fitted"]) for m in told] == [
-        (s["params"], s["rounds"], 100) for s in found["settings"]]
+        (s["params"], s["rounds"], 100) for s in found["settings"]
+    ]
     assert [m["weight"] for m in told] == pytest.approx([0.2, 0.2, 0.2])
     assert [m["weight"] for m in members(found, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
     assert [m["rounds"] for m in members(found, 1.0, 1000, 1)] == [20]
-    assert len(members(candidate("lightgbm"), 1.0, 1000, None)) == 1  # of an older run: three seeds of one setting
+    assert (
+        len(members(candidate("lightgbm"), 1.0, 1000, None)) == 1
+    )  # of an older run: three seeds of one setting
 
 
 def test_threads_do_not_change_a_bag():
     typed, y, schema = training()
     served = expand(typed, schema)
-    one, two = (fit_final(candidate("xgboost"), typed, y, schema, bag=4, threads=t).predict_proba(served) for t in (1, 2))
+    one, two = (
+        fit_final(candidate("xgboost"), typed, y, schema, bag=4, threads=t).predict_proba(served)
+        for t in (1, 2)
+    )
     np.testing.assert_array_equal(one, two)
 
 
 def test_a_blend_is_the_weighted_mean_of_its_members_and_survives_the_file():
     typed, y, schema = training()
     served = expand(typed, schema)
-    two = [fit_final(candidate(name), typed, y, schema, bag=2) for name in ("lightgbm", "logistic_regression")]
+    two = [
+        fit_final(candidate(name), typed, y, schema, bag=2)
+        for name in ("lightgbm", "logistic_regression")
+    ]
     blend = average(two, [0.75, 0.25])
     boosted, linear = (model.predict_proba(served)[:, 1] for model in two)
     expected = 0.75 * boosted + 0.25 * linear
@@ -105,10 +139,14 @@ def test_the_average_takes_probabilities_by_weight():
         def predict_proba(self, x):
             return np.tile([1 - self.p, self.p], (len(x), 1))
 
-    assert average([Fixed(0.2), Fixed(0.8)], [3, 1]).predict_proba(np.zeros((2, 1)))[:, 1] == pytest.approx([0.35, 0.35])
+    assert average([Fixed(0.2), Fixed(0.8)], [3, 1]).predict_proba(np.zeros((2, 1)))[
+        :, 1
+    ] == pytest.approx([0.35, 0.35])
 
 
-@pytest.mark.parametrize(("rows", "bag"), [(10, 3), (50_000, 3), (100_000, 2), (200_000, 1), (10**7, 1)])
+@pytest.mark.parametrize(
+    ("rows", "bag"), [(10, 3), (50_000, 3), (100_000, 2), (200_000, 1), (10**7, 1)]
+)
 def test_large_tables_are_bagged_less(rows, bag):
     assert bag_size(ALGORITHMS["xgboost"], rows) == bag
     assert bag_size(ALGORITHMS["logistic_regression"], rows) == 1
@@ -116,22 +154,41 @@ def test_large_tables_are_bagged_less(rows, bag):
 
 def test_the_time_of_a_final_fit_is_told_from_the_best_trial():
     assert seconds_of(candidate("xgboost", seconds=8.0), 1000, bag=1) == pytest.approx(1.2 * 8 / 4)
-    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, threads=2) == pytest.approx(2 * 1.2 * 8 / 4)
+    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, threads=2) == pytest.approx(
+        2 * 1.2 * 8 / 4
+    )
 
 
 def test_the_time_of_several_settings_is_their_own():
     found = three()
-    found["trials"] = [{**found["trials"][0], "number": n, "seconds": seconds} for n, seconds in enumerate((8.0, 2.0, 5.0))]
+    found["trials"] = [
+        {**found["trials"][0], "number": n, "seconds": seconds}
+        for n, seconds in enumerate((8.0, 2.0, 5.0))
+    ]
     assert seconds_of(found, 1000, bag=1) == pytest.approx(1.2 * 8 / 4)
     assert seconds_of(found, 1000) == pytest.approx(1.2 * 15 / 4)
 
 
 def test_what_cannot_be_fitted_in_time_is_left_out():
-    arms = [candidate("xgboost", seconds=8.0), candidate("lightgbm", seconds=8.0), candidate("adaboost", seconds=8.0)]
+    arms = [
+        candidate("xgboost", seconds=8.0),
+        candidate("lightgbm", seconds=8.0),
+        candidate("adaboost", seconds=8.0),
+    ]
     weights = {"xgboost": 0.5, "adaboost": 0.5}
-    told = {seconds: affordable(arms, weights, 1000, seconds) for seconds in (100.0, 9.7, 9.5, 4.9, 4.7, 2.5, 0.0)}
-    assert told == {100.0: ("blend", None), 9.7: ("blend", None), 9.5: ("blend", 1), 4.9: ("blend", 1), 4.7: ("single", 1),
-                    2.5: ("single", 1), 0.0: ("single", 1)}
+    told = {
+        seconds: affordable(arms, weights, 1000, seconds)
+        for seconds in (100.0, 9.7, 9.5, 4.9, 4.7, 2.5, 0.0)
+    }
+    assert told == {
+        100.0: ("blend", None),
+        9.7: ("blend", None),
+        9.5: ("blend", 1),
+        4.9: ("blend", 1),
+        4.7: ("single", 1),
+        2.5: ("single", 1),
+        0.0: ("single", 1),
+    }
 
 
 def test_a_final_fit_takes_more_rows_than_the_search_could_afford():
@@ -149,8 +206,12 @@ def test_a_final_fit_takes_more_rows_than_the_search_could_afford():
 def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(monkeypatch):
     """XGBoost may be fitted on an accelerator beside a LightGBM whose build has none."""
     placed = []
-    monkeypatch.setattr(refit, "usable", lambda asked, name: (asked, "") if name == "xgboost" else ("cpu", "no"))
-    monkeypatch.setattr(refit, "place", lambda model, device: placed.append((type(model).__name__, device)) or model)
+    monkeypatch.setattr(
+        refit, "usable", lambda asked, name: (asked, "") if name == "xgboost" else ("cpu", "no")
+    )
+    monkeypatch.setattr(
+        refit, "place", lambda model, device: placed.append((type(model).__name__, device)) or model
+    )
     typed, y, schema = training()
     for name in ("lightgbm", "xgboost"):
         fit_final(candidate(name), typed, y, schema, bag=1, device="cuda")
@@ -161,29 +222,52 @@ def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(mon
 
 
 def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():
-    told = plan_fits([candidate("xgboost"), candidate("lightgbm")], {"xgboost": 0.5, "lightgbm": 0.5}, 1000, None)
-    assert told == {"served": "blend", "bag": None, "grown": False, "seconds": None, "refit": False,
-                    "rows": {"xgboost": None, "lightgbm": None}}
+    told = plan_fits(
+        [candidate("xgboost"), candidate("lightgbm")], {"xgboost": 0.5, "lightgbm": 0.5}, 1000, None
+    )
+    assert told == {
+        "served": "blend",
+        "bag": None,
+        "grown": False,
+        "seconds": None,
+        "refit": False,
+        "rows": {"xgboost": None, "lightgbm": None},
+    }
 
 
 def test_where_it_saw_few_the_boosted_models_grow_and_the_others_keep_their_bound():
     board = [candidate("lightgbm"), candidate("adaboost")]
     told = plan_fits(board, {"lightgbm": 0.5, "adaboost": 0.5}, 1_000_000, None)
-    assert told == {"served": "blend", "bag": 1, "grown": True, "seconds": None, "refit": False,
-                    "rows": {"lightgbm": 1_000_000, "adaboost": ALGORITHMS["adaboost"].max_rows}}
+    assert told == {
+        "served": "blend",
+        "bag": 1,
+        "grown": True,
+        "seconds": None,
+        "refit": False,
+        "rows": {"lightgbm": 1_000_000, "adaboost": ALGORITHMS["adaboost"].max_rows},
+    }
     assert plan_fits(board, None, 10**8, None)["rows"] == {"lightgbm": 2_000_000}
-    assert not plan_fits([candidate("random_forest")], None, 10**6, None)["grown"]  # it has no rounds to find
+    assert not plan_fits([candidate("random_forest")], None, 10**6, None)[
+        "grown"
+    ]  # it has no rounds to find
 
 
 def test_a_winner_without_rounds_that_takes_the_place_of_a_blend_leaves_no_rows_out():
     forest = candidate("random_forest", seconds=0.1)
     slow = candidate("lightgbm", seconds=100.0)
     told = plan_fits([forest, slow], {"random_forest": 0.5, "lightgbm": 0.5}, 10_000, 5.0)
-    assert (told["served"], told["grown"], list(told["rows"])) == ("single", False, ["random_forest"])
+    assert (told["served"], told["grown"], list(told["rows"])) == (
+        "single",
+        False,
+        ["random_forest"],
+    )
 
 
 def test_a_budget_takes_rows_from_a_grown_fit_and_gives_up_the_blend_for_them():
-    board = [candidate("lightgbm", seconds=0.1), candidate("xgboost", seconds=1.0)]  # 31 and 310 microseconds a row
+    board = [
+        candidate("lightgbm", seconds=0.1),
+        candidate("xgboost", seconds=1.0),
+    ]  # 31 and 310 microseconds a row
     weights = {"lightgbm": 0.5, "xgboost": 0.5}
     rich, poor = (plan_fits(board, weights, 1_000_000, seconds) for seconds in (10_000.0, 40.0))
     assert (rich["served"], rich["rows"]["xgboost"]) == ("blend", 1_000_000)
@@ -191,12 +275,17 @@ def test_a_budget_takes_rows_from_a_grown_fit_and_gives_up_the_blend_for_them():
     assert poor["served"] == "single"
     assert poor["seconds"] == {"lightgbm": 40.0}
     assert 500_000 < poor["rows"]["lightgbm"] < 1_000_000
-    assert plan_fits(board, None, 1_000_000, 0.0)["rows"] == {"lightgbm": 640}  # as in the search, and a second
+    assert plan_fits(board, None, 1_000_000, 0.0)["rows"] == {
+        "lightgbm": 640
+    }  # as in the search, and a second
     assert plan_fits(board, None, 1_000_000, 0.0)["seconds"] == {"lightgbm": 1.0}
 
 
 def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_all_rows():
-    board = [candidate("xgboost"), candidate("adaboost") | {"max_rows": 300}]  # a fit takes 1.2 s, three of them 3.6
+    board = [
+        candidate("xgboost"),
+        candidate("adaboost") | {"max_rows": 300},
+    ]  # a fit takes 1.2 s, three of them 3.6
     weights = {"xgboost": 0.5, "adaboost": 0.5}
 
     def told(seconds, refit="auto", some=board, rows=640):
@@ -206,16 +295,24 @@ def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_
     assert told(12.0) == ("blend", None, True)  # 2.25 times 4.8
     assert told(10.0) == ("blend", 1, True)
     assert told(3.0) == ("single", 1, True)
-    assert told(2.6) == ("blend", 1, False)  # not even two fits of the winner: then all of the time for one
+    assert told(2.6) == (
+        "blend",
+        1,
+        False,
+    )  # not even two fits of the winner: then all of the time for one
     assert told(12.0, "no") == ("blend", None, False)
     assert told(0.0, "yes") == ("single", 1, True)  # a person wants it
     assert told(None, "yes") == ("blend", None, True)
     assert not told(12.0, rows=100_000)[2]  # grown
     assert told(None, "yes", rows=100_000)[2]
-    rows = plan_fits(board, weights, 640, 12.0)["rows"]  # 3 of the 6 s of each, at 4 s for 5 folds of 300 rows
+    rows = plan_fits(board, weights, 640, 12.0)[
+        "rows"
+    ]  # 3 of the 6 s of each, at 4 s for 5 folds of 300 rows
     assert rows == {"xgboost": None, "adaboost": 1125}
     fewer = [candidate("xgboost") | {"max_rows": 300}]
-    assert not plan_fits(fewer, None, 640, 3.0, refit="auto")["refit"]  # it has not the time for all training rows
+    assert not plan_fits(fewer, None, 640, 3.0, refit="auto")[
+        "refit"
+    ]  # it has not the time for all training rows
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
@@ -228,8 +325,12 @@ def test_a_grown_model_stops_by_rows_that_it_does_not_learn_from(name):
     again = skops.io.loads(skops.io.dumps(grown), trusted=list(TRUSTED))
     served = expand(typed, schema)
     np.testing.assert_array_equal(again.predict_proba(served), grown.predict_proba(served))
-    plain = fit_final(candidate(name, rounds=grown[-1].n_estimators), typed.iloc[:half], y[:half], schema, bag=1)
+    plain = fit_final(
+        candidate(name, rounds=grown[-1].n_estimators), typed.iloc[:half], y[:half], schema, bag=1
+    )
     np.testing.assert_allclose(plain.predict_proba(served), grown.predict_proba(served), atol=1e-6)
-    hurried = fit_final(candidate(name), typed.iloc[:half], y[:half], schema, stop=stop, seconds=0.0)
+    hurried = fit_final(
+        candidate(name), typed.iloc[:half], y[:half], schema, stop=stop, seconds=0.0
+    )
     assert hurried[-1].n_estimators == 1
     assert np.isfinite(hurried.predict_proba(served)).all()

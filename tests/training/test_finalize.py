@@ -7,28 +7,50 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.naive_bayes import GaussianNB
 
-from lib import finalist
-from lib.algorithms import ALGORITHMS, Algorithm
-from lib.bundle import from_bytes, sha256
-from lib.calibration import calibrate, choose_threshold, cross_calibrate, fit_calibration, judged_scores
-from lib.features import TREES, expand
-from lib.finalist import baselines, finish, refit
-from lib.fit_plan import plan_fits
-from lib.refit import fit_final
-from lib.scope import Scope
-from lib.splits import HOLDOUT, UNLABELLED, training_rows
-from lib.tuning import tune
-from tests.tables import SCOPE, mixed, prepared
+from fivefold.core.scope import Scope
+from fivefold.data.splits import HOLDOUT, UNLABELLED, training_rows
+from fivefold.model.bundle import from_bytes, sha256
+from fivefold.model.calibration import (
+    calibrate,
+    choose_threshold,
+    cross_calibrate,
+    fit_calibration,
+    judged_scores,
+)
+from fivefold.model.inputs import expand
+from fivefold.training import finalize
+from fivefold.training.algorithms import ALGORITHMS, Algorithm
+from fivefold.training.encoding import TREES
+from fivefold.training.final_fit import fit_final
+from fivefold.training.finalize import baselines, finish, refit
+from fivefold.training.fit_plan import plan_fits
+from fivefold.training.search import tune
+from tests.support.tables import SCOPE, mixed, prepared
 
 PROVENANCE = {"pathspec": "TrainFlow/1", "md5": "abc", "rows": 400}
-CHOSEN = ("calibration", "threshold", "reference", "features", "params", "rounds", "scope", "phrases", "provenance")
+CHOSEN = (
+    "calibration",
+    "threshold",
+    "reference",
+    "features",
+    "params",
+    "rounds",
+    "scope",
+    "phrases",
+    "provenance",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _bayes():
     """A sixth, quick algorithm for this file."""
-    ALGORITHMS["naive_bayes"] = Algorithm("Naive Bayes", TREES, lambda params, seed, threads, types: GaussianNB(**params),
-                                          ({"var_smoothing": 1e-3},), {"var_smoothing": (1e-12, 1.0, "log")})
+    ALGORITHMS["naive_bayes"] = Algorithm(
+        "Naive Bayes",
+        TREES,
+        lambda params, seed, threads, types: GaussianNB(**params),
+        ({"var_smoothing": 1e-3},),
+        {"var_smoothing": (1e-12, 1.0, "log")},
+    )
     yield
     del ALGORITHMS["naive_bayes"]
 
@@ -43,7 +65,17 @@ def parts():
 def finished(parts, **changes):
     candidate, oof, typed, y, place, schema = parts
     given = {"typed": typed, "y": y, "truth": None, **changes}
-    return finish(candidate, oof, given["typed"], given["y"], place, schema, SCOPE, dict(PROVENANCE), truth=given["truth"])[0]
+    return finish(
+        candidate,
+        oof,
+        given["typed"],
+        given["y"],
+        place,
+        schema,
+        SCOPE,
+        dict(PROVENANCE),
+        truth=given["truth"],
+    )[0]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +92,11 @@ def test_held_out_labels_change_the_evaluation_and_nothing_else(parts, bundle):
     assert {k: other.about[k] for k in CHOSEN} == {k: bundle.about[k] for k in CHOSEN}
     np.testing.assert_array_equal(other.probability(typed), bundle.probability(typed))
     assert other.about["evaluation"]["auc"] != bundle.about["evaluation"]["auc"]
-    assert abs(other.about["evaluation"]["auc"]["value"] - 0.5) < 0.12 < bundle.about["evaluation"]["auc"]["value"] - 0.5
+    assert (
+        abs(other.about["evaluation"]["auc"]["value"] - 0.5)
+        < 0.12
+        < bundle.about["evaluation"]["auc"]["value"] - 0.5
+    )
 
 
 def test_held_out_values_change_the_evaluation_and_nothing_else(parts, bundle):
@@ -68,7 +104,9 @@ def test_held_out_values_change_the_evaluation_and_nothing_else(parts, bundle):
     held, wild = place == HOLDOUT, typed.copy()
     wild.loc[held, ["amount", "age"]] = [1e7, -3.0]
     wild.loc[held, ["region", "shop", "note"]] = "never seen"
-    wild.loc[held, "since"] += np.timedelta64(5, "h")  # in training all hours are 0 and the column is dropped
+    wild.loc[held, "since"] += np.timedelta64(
+        5, "h"
+    )  # in training all hours are 0 and the column is dropped
     other = finished(parts, typed=wild)
     assert {k: other.about[k] for k in CHOSEN} == {k: bundle.about[k] for k in CHOSEN}
     np.testing.assert_array_equal(other.probability(typed), bundle.probability(typed))
@@ -88,10 +126,17 @@ def test_the_evaluation_is_on_the_held_out_rows(parts, bundle):
     report = bundle.about["evaluation"]
     assert report["rows"] == held.sum() == 120
     assert report["positives"] == y[held].sum()
-    assert report["auc"]["value"] == pytest.approx(roc_auc_score(y[held], bundle.probability(typed[held])))
+    assert report["auc"]["value"] == pytest.approx(
+        roc_auc_score(y[held], bundle.probability(typed[held]))
+    )
     assert {s["column"] for s in report["segments"]} == {"region"}
     assert sum(s["rows"] for s in report["segments"]) == 120
-    assert next(line["column"] for line in report["importance"]) in ("amount", "region", "member", "shop")
+    assert next(line["column"] for line in report["importance"]) in (
+        "amount",
+        "region",
+        "member",
+        "shop",
+    )
     assert {line["column"] for line in report["importance"]} == set(parts[5].names())
 
 
@@ -103,7 +148,9 @@ def test_calibration_and_threshold_are_those_of_the_out_of_fold_scores(parts, bu
     assert bundle.about["calibration"] == calibration
     crossed = cross_calibrate(y[rows], oof[rows], place[rows])
     assert bundle.about["threshold"] == choose_threshold(y[rows], crossed, 5.0, 1.0, None)
-    assert bundle.about["reference"]["scores"] == pytest.approx(np.percentile(crossed, np.linspace(0, 100, 101)).tolist())
+    assert bundle.about["reference"]["scores"] == pytest.approx(
+        np.percentile(crossed, np.linspace(0, 100, 101)).tolist()
+    )
     final = fit_final(candidate, typed.iloc[training_rows(place)], y[training_rows(place)], schema)
     expected = calibrate(calibration, final.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(bundle.probability(typed), expected)
@@ -117,8 +164,10 @@ def test_baselines_learn_from_training_rows(parts, bundle, monkeypatch):
     assert 0.6 < told["plain logistic regression"]["auc"] < 1
     train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
     captured = []
-    real = finalist.evaluate
-    monkeypatch.setattr(finalist, "evaluate", lambda *a, **k: captured.append(k["baselines"]) or real(*a, **k))
+    real = finalize.evaluate
+    monkeypatch.setattr(
+        finalize, "evaluate", lambda *a, **k: captured.append(k["baselines"]) or real(*a, **k)
+    )
     for labels in (y, np.where(place == HOLDOUT, 1 - y, y).astype("int8")):
         finished(parts, y=labels)
     for name in told:  # held-out labels have no part in them
@@ -152,18 +201,38 @@ def test_a_blend_is_finished_like_a_single_model(parts):
     other, other_oof = tune("logistic_regression", typed, y, place, schema, trials=1)
     weights = {"naive_bayes": 0.25, "logistic_regression": 0.75}
     mixed_oof = 0.25 * oof + 0.75 * other_oof
-    blended = finish(candidate, mixed_oof, typed, y, place, schema, SCOPE, dict(PROVENANCE), others=[other], weights=weights)[0]
+    blended = finish(
+        candidate,
+        mixed_oof,
+        typed,
+        y,
+        place,
+        schema,
+        SCOPE,
+        dict(PROVENANCE),
+        others=[other],
+        weights=weights,
+    )[0]
     rows = training_rows(place)
-    alone = [fit_final(c, typed.iloc[rows], y[rows], schema).predict_proba(expand(typed, schema))[:, 1] for c in (candidate, other)]
+    alone = [
+        fit_final(c, typed.iloc[rows], y[rows], schema).predict_proba(expand(typed, schema))[:, 1]
+        for c in (candidate, other)
+    ]
     expected = calibrate(blended.about["calibration"], 0.25 * alone[0] + 0.75 * alone[1])
     np.testing.assert_allclose(blended.probability(typed), expected, rtol=1e-9)
     assert blended.about["algorithm"] == "blend"
-    assert [(m["algorithm"], m["weight"]) for m in blended.about["members"]] == list(weights.items())
+    assert [(m["algorithm"], m["weight"]) for m in blended.about["members"]] == list(
+        weights.items()
+    )
     assert blended.about["members"][1]["params"] == other["params"]
     judged = place >= 0
-    assert blended.about["calibration"] == fit_calibration(y[judged], mixed_oof[judged], place[judged])
+    assert blended.about["calibration"] == fit_calibration(
+        y[judged], mixed_oof[judged], place[judged]
+    )
     held = place == HOLDOUT
-    assert blended.about["evaluation"]["auc"]["value"] == pytest.approx(roc_auc_score(y[held], expected[held]))
+    assert blended.about["evaluation"]["auc"]["value"] == pytest.approx(
+        roc_auc_score(y[held], expected[held])
+    )
 
 
 # --- grown: the search saw a small part of the rows ------------------------------------------------------------
@@ -173,12 +242,28 @@ def grown(parts, **changes):
     _, _, typed, y, place, schema = parts
     given = {"typed": typed, "y": y, **changes}
     trial = {"number": 0, "state": "complete", "auc": 0.7, "fold_scores": [0.7] * 3, "seconds": 1.0}
-    candidate = {"algorithm": "lightgbm", "params": dict(ALGORITHMS["lightgbm"].defaults[0]), "rounds": 20, "max_rows": None,
-                 "rows_fit": 50, "trials": [trial]}
+    candidate = {
+        "algorithm": "lightgbm",
+        "params": dict(ALGORITHMS["lightgbm"].defaults[0]),
+        "rounds": 20,
+        "max_rows": None,
+        "rows_fit": 50,
+        "trials": [trial],
+    }
     oof = np.where(place >= 0, 0.5, np.nan).astype("float32")
     fits = plan_fits([candidate], None, len(training_rows(place)), None)
     assert fits["grown"]
-    return finish(candidate, oof, given["typed"], given["y"], place, schema, SCOPE, dict(PROVENANCE), fits=fits)
+    return finish(
+        candidate,
+        oof,
+        given["typed"],
+        given["y"],
+        place,
+        schema,
+        SCOPE,
+        dict(PROVENANCE),
+        fits=fits,
+    )
 
 
 def test_a_grown_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_the_others(parts):
@@ -192,7 +277,9 @@ def test_a_grown_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_t
     np.testing.assert_allclose(oof[stop], raw, rtol=1e-6)
     folds = np.arange(stop.sum()) % 3
     assert bundle.about["calibration"] == fit_calibration(y[stop], oof[stop], folds)
-    labels, q = judged_scores(y, oof, place, bundle.about["calibration"])  # what the page of decisions shows
+    labels, q = judged_scores(
+        y, oof, place, bundle.about["calibration"]
+    )  # what the page of decisions shows
     np.testing.assert_array_equal(labels, y[stop])
     assert bundle.about["threshold"] == choose_threshold(labels, q, 5.0, 1.0, None)
 
@@ -210,14 +297,21 @@ def test_held_out_labels_have_no_part_in_a_grown_model(parts):
 # --- what is served, fitted once more on all rows ---------------------------------------------------------------
 
 
-def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(parts, bundle):
+def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(
+    parts, bundle
+):
     candidate, oof, typed, y, place, schema = parts
     served = refit(bundle, "abc", [candidate], oof, typed, y, place)
     every = fit_final(candidate, typed, y, schema)
-    expected = calibrate(bundle.about["calibration"], every.predict_proba(expand(typed, schema))[:, 1])
+    expected = calibrate(
+        bundle.about["calibration"], every.predict_proba(expand(typed, schema))[:, 1]
+    )
     np.testing.assert_allclose(served.probability(typed), expected)
     members = [{**bundle.about["members"][0], "rows_fitted": 600}]
-    assert served.about == {**bundle.about, "refit": {"rows": 600, "members": members, "judged_sha256": "abc"}}
+    assert served.about == {
+        **bundle.about,
+        "refit": {"rows": 600, "members": members, "judged_sha256": "abc"},
+    }
     assert "refit" not in bundle.about
     again = from_bytes(blob := served.to_bytes(), sha256(blob))
     assert again.about["refit"] == served.about["refit"]
@@ -235,24 +329,41 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
 def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch):
     """600 rows instead of 480 must not make three fits to two: 200,000 rows times fits are 1,200 here."""
     _, oof, typed, y, place, schema = parts
-    monkeypatch.setattr("lib.refit.ROWS_BAGGED", 3 * 480)
-    candidate = {"algorithm": "random_forest", "params": {"n_estimators": 5}, "rounds": None, "max_rows": None}
-    judged = finish(candidate, oof, typed, y, place, schema, Scope(target="label", positive="yes"), {})[0]
+    monkeypatch.setattr("fivefold.training.final_fit.ROWS_BAGGED", 3 * 480)
+    candidate = {
+        "algorithm": "random_forest",
+        "params": {"n_estimators": 5},
+        "rounds": None,
+        "max_rows": None,
+    }
+    judged = finish(
+        candidate, oof, typed, y, place, schema, Scope(target="label", positive="yes"), {}
+    )[0]
     served = refit(judged, "abc", [candidate], oof, typed, y, place)
     assert [len(model.pipeline[-1].estimators_) for model in (judged, served)] == [3, 3]
 
 
 def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
     _, _, typed, y, place, _ = parts
-    candidate = {"algorithm": "lightgbm", "params": dict(ALGORITHMS["lightgbm"].defaults[0]), "rounds": 20, "max_rows": None}
+    candidate = {
+        "algorithm": "lightgbm",
+        "params": dict(ALGORITHMS["lightgbm"].defaults[0]),
+        "rounds": 20,
+        "max_rows": None,
+    }
     oof = np.where(place >= 0, 0.5, np.nan).astype("float32")
     fits = {"grown": True, "bag": 1, "seconds": None, "rows": {"lightgbm": 1000}}
     one = grown(parts)[0]
     served = refit(one, "abc", [candidate], oof, typed, y, place, fits=fits)
     stop = int((place == place.max()).sum())
     again = served.about["refit"]
-    assert (again["rows"], again["members"][0]["rows_fitted"]) == (600 - stop, 600 - stop)  # the stopping rows are not learnt
+    assert (again["rows"], again["members"][0]["rows_fitted"]) == (
+        600 - stop,
+        600 - stop,
+    )  # the stopping rows are not learnt
     assert again["members"][0]["rounds"] != 20  # nor are the rounds those of the search
     flipped = np.where(place == HOLDOUT, 1 - y, y).astype("int8")
-    other = refit(one, "abc", [candidate], oof, typed, flipped, place, fits=fits)  # here the held-out labels do have a part
+    other = refit(
+        one, "abc", [candidate], oof, typed, flipped, place, fits=fits
+    )  # here the held-out labels do have a part
     assert (served.probability(typed) != other.probability(typed)).any()

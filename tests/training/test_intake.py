@@ -6,19 +6,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.findings import Finding, Refused
-from lib.intake import check_options, collect, resolve_scope, split, told_once, validate
-from lib.kinds import infer_schema
-from lib.scope import Scope
-from lib.target import read_target
-from tests.running import ROOT
+from fivefold.core.findings import Finding, Refused
+from fivefold.core.scope import Scope
+from fivefold.data.infer import infer_schema
+from fivefold.data.target import read_target
+from fivefold.training.intake import (
+    check_options,
+    collect,
+    resolve_scope,
+    split,
+    told_once,
+    validate,
+)
+from tests.support.running import ROOT
 
 GOOD = {"trials": 12, "budget": 0, "folds": 5, "threads": 1, "synthetic_rows": 0, "seed": 0}
 
 
 def test_all_wrong_options_are_named_at_once():
     check_options(GOOD)
-    with pytest.raises(Refused, match=r"2 problems(.|\n)*--trials(.|\n)*found 0(.|\n)*--folds(.|\n)*expected 2 to 20"):
+    with pytest.raises(
+        Refused,
+        match=r"2 problems(.|\n)*--trials(.|\n)*found 0(.|\n)*--folds(.|\n)*expected 2 to 20",
+    ):
         check_options({**GOOD, "trials": 0, "folds": 1})
 
 
@@ -26,7 +36,12 @@ def test_the_bundled_problem_is_the_default_and_other_data_forgets_it():
     scope = resolve_scope({}, ROOT)
     assert (scope.target, scope.truth) == ("churned", "synthetic")
     other = resolve_scope({}, ROOT, data="x.csv", target="y", ids="a, b")
-    assert (other.target, other.truth, other.id_columns, other.cost_miss) == ("y", "", ("a", "b"), 1.0)
+    assert (other.target, other.truth, other.id_columns, other.cost_miss) == (
+        "y",
+        "",
+        ("a", "b"),
+        1.0,
+    )
 
 
 def test_options_win_over_the_scope_and_its_data_starts_at_its_file(tmp_path, monkeypatch):
@@ -39,11 +54,21 @@ def test_options_win_over_the_scope_and_its_data_starts_at_its_file(tmp_path, mo
 def test_a_relative_table_is_found_from_any_folder_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ann")
-    for given, found in (("t.csv", str(tmp_path / "t.csv")), ("/a/t.csv", "/a/t.csv"), ("~/t.csv", "/home/ann/t.csv"),
-                         ("https://h/t.csv", "https://h/t.csv"), ("postgresql://ann@h/shop", "postgresql://ann@h/shop")):
+    for given, found in (
+        ("t.csv", str(tmp_path / "t.csv")),
+        ("/a/t.csv", "/a/t.csv"),
+        ("~/t.csv", "/home/ann/t.csv"),
+        ("https://h/t.csv", "https://h/t.csv"),
+        ("postgresql://ann@h/shop", "postgresql://ann@h/shop"),
+    ):
         assert resolve_scope({}, ROOT, data=given).data == found
-    assert resolve_scope({}, ROOT, data="~nobody-of-this-name.csv").data == str(tmp_path / "~nobody-of-this-name.csv")
-    assert resolve_scope({"data": "~/t.csv", "target": {"column": "y"}}, ROOT).data == "/home/ann/t.csv"
+    assert resolve_scope({}, ROOT, data="~nobody-of-this-name.csv").data == str(
+        tmp_path / "~nobody-of-this-name.csv"
+    )
+    assert (
+        resolve_scope({"data": "~/t.csv", "target": {"column": "y"}}, ROOT).data
+        == "/home/ann/t.csv"
+    )
 
 
 def test_no_data_is_refused_with_what_to_do():
@@ -53,11 +78,16 @@ def test_no_data_is_refused_with_what_to_do():
 
 def test_every_error_of_a_table_is_in_one_message():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": rng.normal(size=200), "y": np.r_[np.ones(4), np.zeros(196)].astype(int)})
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=200), "y": np.r_[np.ones(4), np.zeros(196)].astype(int)}
+    )
     frame["copy"] = frame["y"].map({0: "no", 1: "yes"})
     with pytest.raises(Refused, match=r"few-labels(.|\n)*expected at least") as refused:
         validate(frame, Scope(target="y", id_columns=("gone",)), [], 0)
-    assert {f.code for f in refused.value.findings if f.severity == "error"} >= {"few-labels", "scope-column-missing"}
+    assert {f.code for f in refused.value.findings if f.severity == "error"} >= {
+        "few-labels",
+        "scope-column-missing",
+    }
 
 
 def test_findings_of_other_content_are_all_told_and_none_hides_a_more_severe_one():
@@ -66,31 +96,52 @@ def test_findings_of_other_content_are_all_told_and_none_hides_a_more_severe_one
 
     none, two = find("passed", "1 cell"), find("warning", "2 cells")
     assert told_once([none, two, two], []) == [none, two]  # other content; a repetition
-    assert told_once([find("warning", "read")], [find("warning", "checked")]) == [find("warning", "read")]
+    assert told_once([find("warning", "read")], [find("warning", "checked")]) == [
+        find("warning", "read")
+    ]
     assert told_once([none], [two]) == [two]
     assert told_once([two], [none]) == [two]
     assert told_once([two], [two, find("warning", "3 cells")]) == [two, find("warning", "3 cells")]
     assert told_once([none], [find("error", "b", "b"), find("error", "y", "a", "y"), two]) == [
-        find("error", "b", "b"), find("error", "y", "a", "y"), two]
+        find("error", "b", "b"),
+        find("error", "y", "a", "y"),
+        two,
+    ]
 
 
 def test_both_rare_classes_and_both_faults_of_a_group_column_are_told():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=120), "y": np.repeat(["yes", "no"], 60)})
     frame["who"] = np.where(np.arange(120) < 5, None, np.repeat([f"p{i}" for i in range(12)], 10))
-    marker = [Finding("missing-marker", s, "table", f"{m!r} in 1 cells of a; read as missing")
-              for m, s in (("NA", "passed"), ("None", "warning"))]
+    marker = [
+        Finding("missing-marker", s, "table", f"{m!r} in 1 cells of a; read as missing")
+        for m, s in (("NA", "passed"), ("None", "warning"))
+    ]
     _, _, found = validate(frame, Scope(target="y", group_column="who"), marker, 0)
-    assert [f.found for f in found if f.code == "few-labels"] == ["60 rows labelled 'yes'", "60 rows labelled 'no'"]
+    assert [f.found for f in found if f.code == "few-labels"] == [
+        "60 rows labelled 'yes'",
+        "60 rows labelled 'no'",
+    ]
     assert [f.found for f in found if f.code == "group-column"] == [
-        "12 groups, the largest with 10 of 115 rows", "5 rows without a group"]
+        "12 groups, the largest with 10 of 115 rows",
+        "5 rows without a group",
+    ]
     assert [f for f in found if f.code == "missing-marker"] == marker
     assert len(found) == len(set(found))
 
 
 def test_a_declared_date_that_no_rule_reads_names_the_known_spellings():
-    frame = pd.DataFrame({"when": pd.Series(["Q1 2024", "Q2 2024"] * 100, dtype="str"), "a": np.arange(200) % 7, "y": [0, 1] * 100})
-    with pytest.raises(Refused, match=r"kind-unreadable \[when\](.|\n)*date values \(%Y-%m-%d, ISO8601, .*%d\.%m\.%y\)"):
+    frame = pd.DataFrame(
+        {
+            "when": pd.Series(["Q1 2024", "Q2 2024"] * 100, dtype="str"),
+            "a": np.arange(200) % 7,
+            "y": [0, 1] * 100,
+        }
+    )
+    with pytest.raises(
+        Refused,
+        match=r"kind-unreadable \[when\](.|\n)*date values \(%Y-%m-%d, ISO8601, .*%d\.%m\.%y\)",
+    ):
         validate(frame, Scope(target="y", kinds={"when": "date"}), [], 0)
 
 
@@ -124,19 +175,35 @@ def test_a_holdout_far_from_a_fifth_is_told(alone, share):
     scope = Scope(target="y", group_column="who")
     _, found = split(frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0)
     told = [f for f in found if f.code == "split-holdout-share"]
-    assert [(f.severity, f.subject, f.found.split()[0]) for f in told] == ([("warning", "who", share)] if share else [])
+    assert [(f.severity, f.subject, f.found.split()[0]) for f in told] == (
+        [("warning", "who", share)] if share else []
+    )
 
 
-@pytest.mark.parametrize(("years", "told"), [
-    (2, [("split-holdout-share", "50%"), ("split-folds-unordered", "1")]),
-    (3, [("split-holdout-share", "33%"), ("split-folds-unordered", "2")]),
-    (4, [("split-fewer-folds", "2")]), (6, [("split-fewer-folds", "4")]), (7, [("split-holdout-share", "14%")]),
-    (10, []), (60, [])])
+@pytest.mark.parametrize(
+    ("years", "told"),
+    [
+        (2, [("split-holdout-share", "50%"), ("split-folds-unordered", "1")]),
+        (3, [("split-holdout-share", "33%"), ("split-folds-unordered", "2")]),
+        (4, [("split-fewer-folds", "2")]),
+        (6, [("split-fewer-folds", "4")]),
+        (7, [("split-holdout-share", "14%")]),
+        (10, []),
+        (60, []),
+    ],
+)
 def test_few_times_make_fewer_folds_and_that_is_told(years, told):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": rng.normal(size=840), "year": 1960 + np.arange(840) // (840 // years),
-                          "y": rng.integers(0, 2, 840)})
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=840),
+            "year": 1960 + np.arange(840) // (840 // years),
+            "y": rng.integers(0, 2, 840),
+        }
+    )
     scope = Scope(target="y", time_column="year")
-    place, found = split(frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0)
+    place, found = split(
+        frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0
+    )
     assert [(f.code, f.found.split()[0]) for f in found if f.severity == "warning"] == told
     assert frame.loc[place == -1, "year"].min() > frame.loc[place != -1, "year"].max()

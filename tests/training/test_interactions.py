@@ -5,11 +5,12 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from lib import crosses
-from lib.crosses import choose
-from lib.features import CROSSED, LINEAR, expand
-from lib.folds import encode_training
-from tests.tables import prepared
+from fivefold.model.inputs import expand
+from fivefold.training import interactions
+from fivefold.training.encode_folds import encode_training
+from fivefold.training.encoding import CROSSED, LINEAR
+from fivefold.training.interactions import choose
+from tests.support.tables import prepared
 
 
 def drawn(effect, columns=6, rows=3000, seed=0):
@@ -34,7 +35,7 @@ def test_a_class_so_rare_that_a_random_part_may_lack_it_is_no_fault():
 def test_the_order_is_that_of_score_tests_made_one_by_one():
     x, y = drawn(lambda x: x[:, 0] + 0.3 * x[:, 1] * x[:, 2], rows=500)
     x[:, 3] = x[:, 3] > 0
-    model = LogisticRegression(C=crosses.BASE_C, solver="newton-cholesky").fit(x, y)
+    model = LogisticRegression(C=interactions.BASE_C, solver="newton-cholesky").fit(x, y)
     p = model.predict_proba(x)[:, 1]
     told = {}
     for a in range(6):
@@ -55,20 +56,20 @@ def test_a_product_that_never_varies_is_not_chosen():
 
 
 def test_of_many_columns_those_that_tell_most_by_themselves_are_paired(monkeypatch):
-    monkeypatch.setattr(crosses, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(interactions, "MOST_COLUMNS", 3)
     x, y = drawn(lambda x: x[:, 1] + x[:, 2] + x[:, 5])
     assert {column for pair in choose(x, y) for column in pair} == {1, 2, 5}
 
 
 def test_of_many_rows_some_choose(monkeypatch):
-    monkeypatch.setattr(crosses, "MOST_LOOKED_AT", 2000)
+    monkeypatch.setattr(interactions, "MOST_LOOKED_AT", 2000)
     x, y = drawn(lambda x: 1.5 * x[:, 0] * x[:, 3], rows=6000)
     assert choose(x, y, 1) == [(0, 3)]
 
 
 def test_products_are_added_scaled_and_the_columns_stay():
     x, y = drawn(lambda x: x[:, 0] * x[:, 1], columns=4)
-    step, matrix = crosses.crosses(x, y)
+    step, matrix = interactions.crosses(x, y)
     np.testing.assert_array_equal(step.transform(x), matrix)
     np.testing.assert_array_equal(matrix[:, :4], x)
     for place, (a, b) in enumerate(choose(x, y), 4):
@@ -82,7 +83,7 @@ def test_without_a_pair_there_is_no_product(columns):
     x, y = drawn(lambda x: x[:, 0], columns=columns)
     if columns == 2:
         x = np.column_stack([x[:, 0] > 0, x[:, 0] <= 0]).astype("float64")
-    np.testing.assert_array_equal(crosses.crosses(x, y)[1], x)
+    np.testing.assert_array_equal(interactions.crosses(x, y)[1], x)
 
 
 def test_crossed_is_linear_and_more():
@@ -90,9 +91,11 @@ def test_crossed_is_linear_and_more():
     rows = place >= 0
     plain, _, _ = encode_training(LINEAR, typed[rows], y[rows], schema, 0)
     matrix, encode, types = encode_training(CROSSED, typed[rows], y[rows], schema, 0)
-    np.testing.assert_array_equal(matrix[:, :plain.shape[1]], plain)
-    assert matrix.shape[1] == plain.shape[1] + crosses.MOST == len(types)
+    np.testing.assert_array_equal(matrix[:, : plain.shape[1]], plain)
+    assert matrix.shape[1] == plain.shape[1] + interactions.MOST == len(types)
     np.testing.assert_array_equal(encode["crosses"].transform(plain), matrix)
     served = encode.transform(expand(typed[rows], schema))
-    same = [c for c in range(plain.shape[1]) if (served[:, c] == plain[:, c]).all()]  # all but the cross-fitted means
+    same = [
+        c for c in range(plain.shape[1]) if (served[:, c] == plain[:, c]).all()
+    ]  # all but the cross-fitted means
     assert len(same) == plain.shape[1] - 1

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from lib.algorithms import ALGORITHMS
-from lib.delong import holm, paired_test
-from lib.findings import Refused
-from lib.selection import failed_candidate, rank, title
-from lib.splits import split_rows
+from fivefold.core.findings import Refused
+from fivefold.core.roc_auc import holm, paired_test
+from fivefold.data.splits import split_rows
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.leaderboard import failed_candidate, rank, title
 
 ROWS = 600
 RNG = np.random.default_rng(2)
@@ -28,7 +28,12 @@ def scores(strength, seed):
 
 
 def ranked(*candidates, **oofs):
-    return rank(list(candidates), {**{c["algorithm"]: scores(1, 0) for c in candidates if c["status"] == "ok"}, **oofs}, Y, PLACE)
+    return rank(
+        list(candidates),
+        {**{c["algorithm"]: scores(1, 0) for c in candidates if c["status"] == "ok"}, **oofs},
+        Y,
+        PLACE,
+    )
 
 
 def names(leaderboard):
@@ -36,7 +41,13 @@ def names(leaderboard):
 
 
 def test_best_mean_first_and_failed_ones_last_by_name():
-    told = ranked(candidate("a", 0.7), failed_candidate("z", "boom"), candidate("b", 0.9), failed_candidate("c", "bang"), candidate("d", 0.8))
+    told = ranked(
+        candidate("a", 0.7),
+        failed_candidate("z", "boom"),
+        candidate("b", 0.9),
+        failed_candidate("c", "bang"),
+        candidate("d", 0.8),
+    )
     assert names(told) == ["b", "d", "a", "c", "z"]
     assert [c["rank"] for c in told] == [1, 2, 3, None, None]
     assert [c["indistinguishable"] for c in told[3:]] == [False, False]
@@ -44,7 +55,12 @@ def test_best_mean_first_and_failed_ones_last_by_name():
 
 
 def test_ties_go_to_the_smaller_spread_and_then_to_the_earlier_name():
-    told = ranked(candidate("c", 0.8, 0.02), candidate("b", 0.8, 0.01), candidate("a", 0.8, 0.02), candidate("d", 0.8, 0.01))
+    told = ranked(
+        candidate("c", 0.8, 0.02),
+        candidate("b", 0.8, 0.01),
+        candidate("a", 0.8, 0.02),
+        candidate("d", 0.8, 0.01),
+    )
     assert names(told) == ["b", "d", "a", "c"]
     assert names(ranked(*reversed([candidate("a", 0.8), candidate("b", 0.8)]))) == ["a", "b"]
 
@@ -52,9 +68,19 @@ def test_ties_go_to_the_smaller_spread_and_then_to_the_earlier_name():
 def test_a_twin_cannot_be_told_from_the_winner_and_a_worse_one_can():
     best = scores(2.0, 1)
     twin = best + np.random.default_rng(3).normal(scale=0.05, size=ROWS).astype("float32")
-    told = ranked(candidate("best", 0.92), candidate("twin", 0.919), candidate("worse", 0.6),
-                  best=best, twin=twin, worse=scores(0.3, 4))
-    assert {c["algorithm"]: c["indistinguishable"] for c in told} == {"best": True, "twin": True, "worse": False}
+    told = ranked(
+        candidate("best", 0.92),
+        candidate("twin", 0.919),
+        candidate("worse", 0.6),
+        best=best,
+        twin=twin,
+        worse=scores(0.3, 4),
+    )
+    assert {c["algorithm"]: c["indistinguishable"] for c in told} == {
+        "best": True,
+        "twin": True,
+        "worse": False,
+    }
     assert told[1]["p_value"] > 0.05 > 1e-6 > told[2]["p_value"]
 
 
@@ -62,16 +88,24 @@ def test_p_values_are_delongs_fold_by_fold_and_adjusted_by_holm():
     oofs = {"a": scores(1.5, 1), "b": scores(1.2, 2), "c": scores(1.0, 3)}
     told = ranked(candidate("a", 0.9), candidate("b", 0.8), candidate("c", 0.7), **oofs)
     rows = PLACE >= 0
-    raw = [paired_test(Y[rows], oofs["a"][rows], oofs[n][rows], PLACE[rows])["p_value"] for n in "bc"]
+    raw = [
+        paired_test(Y[rows], oofs["a"][rows], oofs[n][rows], PLACE[rows])["p_value"] for n in "bc"
+    ]
     assert [c["p_value"] for c in told[1:]] == holm(raw)
-    shifted = {n: o + 5 * PLACE for n, o in oofs.items() if n != "a"}  # a scale of its own in each fold
-    moved = ranked(candidate("a", 0.9), candidate("b", 0.8), candidate("c", 0.7), a=oofs["a"], **shifted)
+    shifted = {
+        n: o + 5 * PLACE for n, o in oofs.items() if n != "a"
+    }  # a scale of its own in each fold
+    moved = ranked(
+        candidate("a", 0.9), candidate("b", 0.8), candidate("c", 0.7), a=oofs["a"], **shifted
+    )
     assert [c["p_value"] for c in moved[1:]] == pytest.approx(holm(raw), rel=1e-3)
 
 
 def test_all_failed_is_an_error_with_every_reason():
     failed = [failed_candidate(name, f"reason of {name}") for name in ALGORITHMS]
-    with pytest.raises(Refused, match=r"There is no model(.|\n)*all 5 algorithms failed(.|\n)*resume tune") as raised:
+    with pytest.raises(
+        Refused, match=r"There is no model(.|\n)*all 5 algorithms failed(.|\n)*resume tune"
+    ) as raised:
         ranked(*failed)
     assert all(f"  {name}: reason of {name}" in str(raised.value) for name in ALGORITHMS)
 
@@ -82,7 +116,9 @@ def test_one_survivor_wins_without_a_test():
 
 
 def test_ten_positives_in_five_folds_still_give_a_leaderboard():
-    y = np.repeat([1, 0], [10, 90]).astype("int8")  # the fewest that the checks let pass: some folds get one
+    y = np.repeat([1, 0], [10, 90]).astype(
+        "int8"
+    )  # the fewest that the checks let pass: some folds get one
     place = split_rows(y, 5, 0)
     assert min(int(y[place == f].sum()) for f in range(5)) == 1
     oofs = {n: np.random.default_rng(i).normal(size=100) for i, n in enumerate("ab")}
@@ -98,5 +134,11 @@ def test_the_leaderboard_is_json_without_nan():
 
 
 def test_titles_are_for_people_and_unknown_names_stay():
-    assert {title(n) for n in ALGORITHMS} == {"AdaBoost", "Random forest", "XGBoost", "LightGBM", "Logistic regression"}
+    assert {title(n) for n in ALGORITHMS} == {
+        "AdaBoost",
+        "Random forest",
+        "XGBoost",
+        "LightGBM",
+        "Logistic regression",
+    }
     assert title("mine") == "mine"

@@ -11,23 +11,36 @@ from sklearn.metrics import roc_auc_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 
-from lib import tuning
-from lib.algorithms import ALGORITHMS, Algorithm
-from lib.crosses import crosses
-from lib.features import CROSSED, LINEAR, NATIVE, TREES, encoder, expand, plan
-from lib.folds import encode_fold, encode_folds, fitted_rows
-from lib.kinds import infer_schema
-from lib.refit import fit_final
-from lib.schema import Column, Schema
-from lib.scope import Scope
-from lib.splits import ALWAYS_TRAIN, HOLDOUT, fold_rows, split_rows, subsample, training_rows
-from lib.tuning import tune
-from tests.tables import mixed, prepared
+from fivefold.core.schema import Column, Schema
+from fivefold.core.scope import Scope
+from fivefold.data.infer import infer_schema
+from fivefold.data.splits import (
+    ALWAYS_TRAIN,
+    HOLDOUT,
+    fold_rows,
+    split_rows,
+    subsample,
+    training_rows,
+)
+from fivefold.model.inputs import expand
+from fivefold.training import search
+from fivefold.training.algorithms import ALGORITHMS, Algorithm
+from fivefold.training.encode_folds import encode_fold, encode_folds, fitted_rows
+from fivefold.training.encoding import CROSSED, LINEAR, NATIVE, TREES, encoder, plan
+from fivefold.training.final_fit import fit_final
+from fivefold.training.interactions import crosses
+from fivefold.training.search import tune
+from tests.support.tables import mixed, prepared
 
 STYLES = (LINEAR, CROSSED, TREES, NATIVE)
 ENTRIES = dict(ALGORITHMS)
-BAYES = Algorithm("Naive Bayes", TREES, lambda params, seed, threads, types: GaussianNB(**params),
-                  ({"var_smoothing": 1e-9},), {"var_smoothing": (1e-12, 1.0, "log")})
+BAYES = Algorithm(
+    "Naive Bayes",
+    TREES,
+    lambda params, seed, threads, types: GaussianNB(**params),
+    ({"var_smoothing": 1e-9},),
+    {"var_smoothing": (1e-12, 1.0, "log")},
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +48,15 @@ def _small_forests(monkeypatch):
     """The real entries with few trees: quick, and no less strict."""
     for name, trees in (("adaboost", (5, 15, "log")), ("random_forest", [15])):
         few = tuple({**d, "n_estimators": 15} for d in ALGORITHMS[name].defaults)
-        monkeypatch.setitem(ALGORITHMS, name, replace(ALGORITHMS[name], defaults=few, space={**ALGORITHMS[name].space, "n_estimators": trees}))
+        monkeypatch.setitem(
+            ALGORITHMS,
+            name,
+            replace(
+                ALGORITHMS[name],
+                defaults=few,
+                space={**ALGORITHMS[name].space, "n_estimators": trees},
+            ),
+        )
 
 
 @pytest.fixture
@@ -75,7 +96,9 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
             products, x = crosses(x, y[train])
             encode = Pipeline([("columns", encode), ("crosses", products)])
         codes = len(recipe["native"]) if style == NATIVE else 0
-        model = entry.build(dict(candidate["params"]), 0, 1, "c" * codes + "q" * (x.shape[1] - codes))
+        model = entry.build(
+            dict(candidate["params"]), 0, 1, "c" * codes + "q" * (x.shape[1] - codes)
+        )
         options = {}
         if entry.boosted:
             model.set_params(n_estimators=candidate["rounds"])
@@ -99,18 +122,26 @@ def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
     wild = typed.copy()
     wild.loc[place == 1, ["amount", "age", "noise"]] = 1e6
     wild.loc[place == 1, ["region", "shop", "note"]] = "wild"
-    by_label, by_value = (list(encode_folds(style, t, labels, place, schema, 0)) for t, labels in ((typed, turned), (wild, y)))
+    by_label, by_value = (
+        list(encode_folds(style, t, labels, place, schema, 0))
+        for t, labels in ((typed, turned), (wild, y))
+    )
     np.testing.assert_array_equal(clean[1].train_x, by_label[1].train_x)
     np.testing.assert_array_equal(clean[1].valid_x, by_label[1].valid_x)
     np.testing.assert_array_equal(clean[1].train_x, by_value[1].train_x)
-    for others in (by_label, by_value) if style != NATIVE else (by_value,):  # the check can fail: in other folds the rows of fold 1 train
+    for others in (
+        (by_label, by_value) if style != NATIVE else (by_value,)
+    ):  # the check can fail: in other folds the rows of fold 1 train
         assert clean[0].train_x.shape != others[0].train_x.shape or not np.array_equal(
-            clean[0].train_x, others[0].train_x, equal_nan=True)
+            clean[0].train_x, others[0].train_x, equal_nan=True
+        )
 
 
 def test_folds_hold_the_rows_that_the_split_names():
     typed, y, place, schema = prepared()
-    for fold, (train, valid) in zip(encode_folds(TREES, typed, y, place, schema, 0), fold_rows(place), strict=True):
+    for fold, (train, valid) in zip(
+        encode_folds(TREES, typed, y, place, schema, 0), fold_rows(place), strict=True
+    ):
         assert fold.rows.tolist() == valid.tolist()
         assert fold.train_y.tolist() == y[train].tolist()
         assert fold.valid_y.tolist() == y[valid].tolist()
@@ -124,10 +155,16 @@ def test_the_holdout_has_no_part_in_the_search_or_the_final_fit(name):
     other, other_y = typed.copy(), np.where(held, 1 - y, y).astype("int8")
     other.loc[held, ["amount", "age", "noise"]] = [1e9, -5.0, np.nan]
     other.loc[held, ["region", "shop", "note"]] = "never seen"
-    clean, corrupt = (tune(name, t, labels, place, schema, trials=2) for t, labels in ((typed, y), (other, other_y)))
+    clean, corrupt = (
+        tune(name, t, labels, place, schema, trials=2)
+        for t, labels in ((typed, y), (other, other_y))
+    )
     same(clean, corrupt)
     rows = training_rows(place)
-    finals = [fit_final(clean[0], t.iloc[rows], labels[rows], schema) for t, labels in ((typed, y), (other, other_y))]
+    finals = [
+        fit_final(clean[0], t.iloc[rows], labels[rows], schema)
+        for t, labels in ((typed, y), (other, other_y))
+    ]
     served = expand(typed, schema)
     np.testing.assert_array_equal(finals[0].predict_proba(served), finals[1].predict_proba(served))
 
@@ -139,7 +176,10 @@ def test_rows_without_a_label_have_no_part_in_the_search(bayes):
     place = split_rows(some, 3, 0)
     other = typed.copy()
     other.loc[some < 0, ["amount", "age"]] = 1e9
-    same(tune(bayes, typed, some, place, schema, trials=2), tune(bayes, other, some, place, schema, trials=2))
+    same(
+        tune(bayes, typed, some, place, schema, trials=2),
+        tune(bayes, other, some, place, schema, trials=2),
+    )
 
 
 def test_folds_in_time_score_only_the_rows_after_the_first_block(bayes):
@@ -158,19 +198,31 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another(bayes):
     one, two = (tune(bayes, typed, y, place, schema, trials=5, seed=3) for _ in range(2))
     same(one, two)
     other = tune(bayes, typed, y, place, schema, trials=5, seed=4)
-    assert [t["params"] for t in other[0]["trials"][1:]] != [t["params"] for t in one[0]["trials"][1:]]
+    assert [t["params"] for t in other[0]["trials"][1:]] != [
+        t["params"] for t in one[0]["trials"][1:]
+    ]
 
 
 def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
     typed, y, place, schema = prepared()
     kept = []
-    whole = tune(bayes, typed, y, place, schema, trials=9, save=lambda trial, oof: kept.append((trial, oof)))
+    whole = tune(
+        bayes, typed, y, place, schema, trials=9, save=lambda trial, oof: kept.append((trial, oof))
+    )
     assert [t["number"] for t, _ in kept] == list(range(9))
     assert "pruned" in {t["state"] for t, _ in kept}
     for done in range(10):
         more = []
-        continued = tune(bayes, typed, y, place, schema, trials=9, saved=kept[:done],
-                         save=lambda trial, oof, more=more: more.append(trial["number"]))
+        continued = tune(
+            bayes,
+            typed,
+            y,
+            place,
+            schema,
+            trials=9,
+            saved=kept[:done],
+            save=lambda trial, oof, more=more: more.append(trial["number"]),
+        )
         same(whole, continued)
         assert more == list(range(done, 9))
 
@@ -178,14 +230,18 @@ def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
 def test_saved_trials_after_a_gap_are_done_again(bayes):
     typed, y, place, schema = prepared()
     kept = []
-    whole = tune(bayes, typed, y, place, schema, trials=4, save=lambda trial, oof: kept.append((trial, oof)))
+    whole = tune(
+        bayes, typed, y, place, schema, trials=4, save=lambda trial, oof: kept.append((trial, oof))
+    )
     same(whole, tune(bayes, typed, y, place, schema, trials=4, saved=[kept[0], *kept[2:]]))
 
 
 def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
     typed, y, place, schema = prepared()
     kept = []
-    candidate, oof = tune(bayes, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof)))
+    candidate, oof = tune(
+        bayes, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof))
+    )
     best = -1.0
     for trial, scores in kept:
         better = trial["state"] == "complete" and trial["auc"] > best
@@ -198,9 +254,21 @@ def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
 def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
     typed, y, place, schema = prepared()
     kept = []
-    candidate, oof = tune("lightgbm", typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof)))
-    best = sorted((t for t in candidate["trials"] if t["state"] == "complete"), key=lambda t: -t["auc"])[:3]
-    assert candidate["settings"] == [{key: t[key] for key in ("number", "params", "rounds")} for t in best]
+    candidate, oof = tune(
+        "lightgbm",
+        typed,
+        y,
+        place,
+        schema,
+        trials=6,
+        save=lambda trial, oof: kept.append((trial, oof)),
+    )
+    best = sorted(
+        (t for t in candidate["trials"] if t["state"] == "complete"), key=lambda t: -t["auc"]
+    )[:3]
+    assert candidate["settings"] == [
+        {key: t[key] for key in ("number", "params", "rounds")} for t in best
+    ]
     assert (candidate["params"], candidate["rounds"]) == (best[0]["params"], best[0]["rounds"])
     scores = {trial["number"]: scores for trial, scores in kept}
     np.testing.assert_allclose(oof, np.mean([scores[t["number"]] for t in best], axis=0), rtol=1e-6)
@@ -211,7 +279,7 @@ def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
 
 
 def test_an_arm_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
-    monkeypatch.setattr("lib.refit.ROWS_BAGGED", 700)  # of 320 training rows: two
+    monkeypatch.setattr("fivefold.training.final_fit.ROWS_BAGGED", 700)  # of 320 training rows: two
     typed, y, place, schema = prepared()
     assert len(tune("lightgbm", typed, y, place, schema, trials=4)[0]["settings"]) == 2
     assert len(tune("random_forest", typed, y, place, schema, trials=2)[0]["settings"]) == 1
@@ -222,7 +290,9 @@ def test_an_arm_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
 def test_each_algorithm_continues_as_if_undisturbed(name):
     typed, y, place, schema = prepared()
     kept = []
-    whole = tune(name, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof)))
+    whole = tune(
+        name, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof))
+    )
     same(whole, tune(name, typed, y, place, schema, trials=6, saved=kept[:3]))
 
 
@@ -236,9 +306,13 @@ def test_every_fold_is_reported(bayes):
     typed, y, place, schema = prepared()
     said = []
     candidate, _ = tune(bayes, typed, y, place, schema, trials=2, report=said.append)
-    assert [(s["trial"], s["fold"], s["folds"], s["of"]) for s in said] == [(t, f, 3, 2) for t in (0, 1) for f in (1, 2, 3)]
+    assert [(s["trial"], s["fold"], s["folds"], s["of"]) for s in said] == [
+        (t, f, 3, 2) for t in (0, 1) for f in (1, 2, 3)
+    ]
     assert [s["best"] for s in said] == [None] * 3 + [candidate["trials"][0]["auc"]] * 3
-    assert said[2]["auc"] == pytest.approx(candidate["trials"][0]["auc"], abs=1e-3)  # kept as float32
+    assert said[2]["auc"] == pytest.approx(
+        candidate["trials"][0]["auc"], abs=1e-3
+    )  # kept as float32
 
 
 # --- pruning and the deadline -------------------------------------------------------------------------------
@@ -265,13 +339,28 @@ def dialled(rows=600, folds=3):
     rng = np.random.default_rng(0)
     y = (rng.random(rows) < 0.5).astype("int8")
     place = split_rows(y, folds, 0)
-    typed = pd.DataFrame({"telling": y + rng.normal(size=rows) * np.where(place == 0, 0.3, 3.0), "noise": rng.normal(size=rows)})
-    return typed, y, place, Schema((Column("telling", "numeric"), Column("noise", "numeric")), "y", "0", "1")
+    typed = pd.DataFrame(
+        {
+            "telling": y + rng.normal(size=rows) * np.where(place == 0, 0.3, 3.0),
+            "noise": rng.normal(size=rows),
+        }
+    )
+    return (
+        typed,
+        y,
+        place,
+        Schema((Column("telling", "numeric"), Column("noise", "numeric")), "y", "0", "1"),
+    )
 
 
 def dial(defaults, **options):
-    return Algorithm("Dial", NATIVE, lambda params, seed, threads, types: Dial(params["skill"], **options),
-                     tuple({"skill": s} for s in defaults), {"skill": (0.0, 1.0)})
+    return Algorithm(
+        "Dial",
+        NATIVE,
+        lambda params, seed, threads, types: Dial(params["skill"], **options),
+        tuple({"skill": s} for s in defaults),
+        {"skill": (0.0, 1.0)},
+    )
 
 
 def test_poor_trials_are_pruned_after_the_quiet_ones_and_never_win(monkeypatch):
@@ -280,7 +369,9 @@ def test_poor_trials_are_pruned_after_the_quiet_ones_and_never_win(monkeypatch):
     trials = candidate["trials"]
     assert [t["state"] for t in trials] == ["complete"] * 4 + ["pruned", "pruned"]
     assert [len(t["fold_scores"]) for t in trials] == [3, 3, 3, 3, 1, 1]
-    assert trials[4]["auc"] > max(t["auc"] for t in trials if t["state"] == "complete")  # its only fold was the easy one
+    assert trials[4]["auc"] > max(
+        t["auc"] for t in trials if t["state"] == "complete"
+    )  # its only fold was the easy one
     assert candidate["auc_mean"] == max(t["auc"] for t in trials if t["state"] == "complete")
     assert candidate["params"] in [t["params"] for t in trials[:4]]
     assert not np.isnan(oof[dialled()[2] >= 0]).any()
@@ -288,12 +379,14 @@ def test_poor_trials_are_pruned_after_the_quiet_ones_and_never_win(monkeypatch):
 
 def clocked(monkeypatch, defaults=(1.0,) * 20, cost=lambda rows: 1.0):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setitem(ALGORITHMS, "dial", dial(defaults, clock=clock, cost=cost))
     return clock
 
 
-@pytest.mark.parametrize(("seconds", "trials"), [(0.0, 1), (2.9, 1), (5.1, 2), (8.0, 2), (8.1, 3), (10.0, 3)])
+@pytest.mark.parametrize(
+    ("seconds", "trials"), [(0.0, 1), (2.9, 1), (5.1, 2), (8.0, 2), (8.1, 3), (10.0, 3)]
+)
 def test_the_time_bounds_the_search_but_the_first_trial_ends(monkeypatch, seconds, trials):
     clocked(monkeypatch)  # 3 s a trial; another begins while 0.7 of one still fits
     candidate, _ = tune("dial", *dialled(), seconds=seconds)
@@ -304,7 +397,9 @@ def test_the_time_bounds_the_search_but_the_first_trial_ends(monkeypatch, second
 def test_a_trial_that_turns_out_slow_is_given_up_between_folds(monkeypatch):
     fits, saved = [], []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or (1.0 if len(fits) <= 3 else 50.0))
-    candidate, _ = tune("dial", *dialled(), seconds=20.0, save=lambda trial, oof: saved.append(trial["number"]))
+    candidate, _ = tune(
+        "dial", *dialled(), seconds=20.0, save=lambda trial, oof: saved.append(trial["number"])
+    )
     assert len(fits) == 4
     assert saved == [0]
     assert len(candidate["trials"]) == 1
@@ -322,7 +417,9 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     fits = []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
     typed, y, place, schema = dialled(30_000)
-    candidate, oof = tune("dial", typed, y, place, schema, seconds=30.0)  # a third of 30 s for one fit: 10,000 rows
+    candidate, oof = tune(
+        "dial", typed, y, place, schema, seconds=30.0
+    )  # a third of 30 s for one fit: 10,000 rows
     assert fits[:5] == [200, 2000, 10_000, 10_000, 10_000]  # two probes, then the folds
     assert candidate["max_rows"] == 10_000
     assert not np.isnan(oof[place >= 0]).any()
@@ -333,14 +430,23 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
 
 def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monkeypatch):
     clocked(monkeypatch, cost=lambda rows: 0.0)
-    monkeypatch.setitem(ALGORITHMS, "dial", replace(ALGORITHMS["dial"], defaults=ALGORITHMS["dial"].defaults[:2], enough=7))
+    monkeypatch.setitem(
+        ALGORITHMS,
+        "dial",
+        replace(ALGORITHMS["dial"], defaults=ALGORITHMS["dial"].defaults[:2], enough=7),
+    )
     assert len(tune("dial", *dialled(), seconds=1e9)[0]["trials"]) == 7
     best = tune("dial", *dialled(), trials=2)[0]
-    error = best["auc_std"] / 3 ** 0.5
+    error = best["auc_std"] / 3**0.5
     for reach, trials in ((1.9, 7), (2.1, 2)):
         rival = best["auc_mean"] + reach * error
-        assert len(tune("dial", *dialled(), seconds=1e9, rival=lambda r=rival: r)[0]["trials"]) == trials
-    assert len(tune("dial", *dialled(), trials=9, rival=lambda: 1.0)[0]["trials"]) == 9  # a counted search is reproducible
+        assert (
+            len(tune("dial", *dialled(), seconds=1e9, rival=lambda r=rival: r)[0]["trials"])
+            == trials
+        )
+    assert (
+        len(tune("dial", *dialled(), trials=9, rival=lambda: 1.0)[0]["trials"]) == 9
+    )  # a counted search is reproducible
 
 
 # --- extra rows ---------------------------------------------------------------------------------------------
@@ -353,15 +459,21 @@ def planter(count, seen):
     def extra(typed, y, fold):
         seen.append((fold, set(typed.index), y.tolist()))
         return typed.head(count).assign(amount=MARK), np.ones(count, dtype=y.dtype)
+
     return extra
 
 
 def test_extra_rows_reach_training_parts_only():
     typed, y, place, schema = prepared()
     seen = []
-    plain, more = (list(encode_folds(NATIVE, typed, y, place, schema, 0, extra)) for extra in (None, planter(17, seen)))
+    plain, more = (
+        list(encode_folds(NATIVE, typed, y, place, schema, 0, extra))
+        for extra in (None, planter(17, seen))
+    )
     assert [number for number, _, _ in seen] == [0, 1, 2]
-    for without, having, (_, given, given_y), (train, _) in zip(plain, more, seen, fold_rows(place), strict=True):
+    for without, having, (_, given, given_y), (train, _) in zip(
+        plain, more, seen, fold_rows(place), strict=True
+    ):
         assert given == set(train.tolist())
         assert given_y == y[train].tolist()
         assert len(having.train_x) == len(without.train_x) + 17 == len(having.train_y)
@@ -394,7 +506,9 @@ def test_a_sixth_algorithm_is_one_entry(bayes):
     candidate, oof = tune(bayes, typed, y, place, schema, trials=3)
     assert candidate["algorithm"] == "naive_bayes"
     assert candidate["auc_mean"] > 0.6
-    pipeline = fit_final(candidate, typed.iloc[training_rows(place)], y[training_rows(place)], schema)
+    pipeline = fit_final(
+        candidate, typed.iloc[training_rows(place)], y[training_rows(place)], schema
+    )
     assert isinstance(pipeline[-1], GaussianNB)
     assert pipeline[-1].var_smoothing == candidate["params"]["var_smoothing"]
     assert np.isfinite(oof[place >= 0]).all()
@@ -403,13 +517,15 @@ def test_a_sixth_algorithm_is_one_entry(bayes):
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_defaults_lie_in_the_space_and_every_drawn_value_too(name):
     entry = ENTRIES[name]
-    drawn = [tuning._ask(entry, [], seed).params for seed in range(100, 103)]
+    drawn = [search._ask(entry, [], seed).params for seed in range(100, 103)]
     assert drawn[0] == dict(entry.defaults[0])
-    free = [tuning._ask(replace(entry, defaults=()), [], seed).params for seed in range(30)]
+    free = [search._ask(replace(entry, defaults=()), [], seed).params for seed in range(30)]
     for params in (*entry.defaults, *free):
         assert set(params) == set(entry.space)
         for key, span in entry.space.items():
-            assert params[key] in span if isinstance(span, list) else span[0] <= params[key] <= span[1], (key, params[key])
+            assert (
+                params[key] in span if isinstance(span, list) else span[0] <= params[key] <= span[1]
+            ), (key, params[key])
 
 
 def test_a_subsample_keeps_the_order_and_the_share_of_positives():
@@ -420,7 +536,10 @@ def test_a_subsample_keeps_the_order_and_the_share_of_positives():
     assert subsample(np.arange(1000), y, 1000, seed=0).tolist() == list(range(1000))
 
 
-@pytest.mark.parametrize(("positives", "most", "kept"), [(20, 200, 5), (3, 200, 3), (0, 200, 0), (980, 200, 195), (40, 200, 8)])
+@pytest.mark.parametrize(
+    ("positives", "most", "kept"),
+    [(20, 200, 5), (3, 200, 3), (0, 200, 0), (980, 200, 195), (40, 200, 8)],
+)
 def test_a_subsample_keeps_some_rows_of_a_class_however_rare(positives, most, kept):
     y = np.r_[np.ones(positives, dtype="int8"), np.zeros(1000 - positives, dtype="int8")]
     rows = subsample(np.arange(1000), y, most, seed=0)
@@ -438,10 +557,15 @@ def test_a_subsample_may_leave_out_a_single_row(rows):
 
 
 def test_a_wide_table_of_few_rows_is_not_measured(monkeypatch):
-    monkeypatch.setattr(tuning, "SMALL_CELLS", 0)
-    monkeypatch.setattr(tuning, "encode_fold", None)
+    monkeypatch.setattr(search, "SMALL_CELLS", 0)
+    monkeypatch.setattr(search, "encode_fold", None)
     typed, y, place, schema = prepared(rows=60)
-    assert tuning._affordable_rows(ALGORITHMS["adaboost"], typed, y, place, schema, 1e6, 0, 1, "cpu", None) is None
+    assert (
+        search._affordable_rows(
+            ALGORITHMS["adaboost"], typed, y, place, schema, 1e6, 0, 1, "cpu", None
+        )
+        is None
+    )
 
 
 def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
@@ -455,7 +579,9 @@ def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
     assert np.isfinite(oof[place >= 0]).all()
 
 
-def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_drawn_for_it(monkeypatch):
+def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_drawn_for_it(
+    monkeypatch,
+):
     """Folds in time order: the first has the fewest rows. 5,000 rows are drawn for each."""
     asked = []
 
@@ -463,24 +589,31 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
         asked.append((number, extra, max_rows))
         return encode_fold(style, number, train, valid, typed, y, schema, seed, extra, max_rows)
 
-    monkeypatch.setattr(tuning, "encode_fold", fold)
+    monkeypatch.setattr(search, "encode_fold", fold)
     y = np.tile([0, 1], 3000).astype("int8")
     place = np.repeat([ALWAYS_TRAIN, 0, 1, 2, 3, HOLDOUT], 1000).astype("int8")
     typed = pd.DataFrame({"amount": np.random.default_rng(0).normal(size=6000)})
     schema = infer_schema(typed.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
 
     def extra(typed, y, fold):
-        return typed.sample(5000, replace=True, random_state=0), np.tile([0, 1], 2500).astype("int8")
+        return typed.sample(5000, replace=True, random_state=0), np.tile([0, 1], 2500).astype(
+            "int8"
+        )
 
     entry = ALGORITHMS["logistic_regression"]
-    assert tuning._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None) is None
+    assert search._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None) is None
     assert asked == []  # 4,000 rows at most are not measured
-    assert tuning._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None, extra) is None
+    assert (
+        search._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None, extra)
+        is None
+    )
     assert asked == [(3, extra, 200), (3, extra, 2000)]  # 4,000 rows and 5,000 drawn
     asked.clear()
-    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(6000, 101)), columns=[f"c{i}" for i in range(101)])
+    wide = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(6000, 101)), columns=[f"c{i}" for i in range(101)]
+    )
     schema = infer_schema(wide.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
-    tuning._affordable_rows(ALGORITHMS["lightgbm"], wide, y, place, schema, 1e6, 0, 1, "cpu", None)
+    search._affordable_rows(ALGORITHMS["lightgbm"], wide, y, place, schema, 1e6, 0, 1, "cpu", None)
     assert [rows for _, _, rows in asked] == [200, 2000]  # a wide table is
 
 
@@ -491,21 +624,30 @@ def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():
         seen.append(len(y))
         return pd.DataFrame({"amount": np.full(60, MARK)}), np.tile([0, 1], 30)
 
-    for most, real, drawn in ((80, 80, 60), (40, 40, 40), (None, 100, 60)):  # real rows are never crowded out
+    for most, real, drawn in (
+        (80, 80, 60),
+        (40, 40, 40),
+        (None, 100, 60),
+    ):  # real rows are never crowded out
         rows, labels = fitted_rows(typed, y, extra, 0, most, 0)
-        assert (seen.pop(), len(rows), len(labels), (rows["amount"] == MARK).sum()) == (real, real + drawn, real + drawn, drawn)
+        assert (seen.pop(), len(rows), len(labels), (rows["amount"] == MARK).sum()) == (
+            real,
+            real + drawn,
+            real + drawn,
+            drawn,
+        )
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
 def test_boosted_models_get_the_median_of_the_folds_best_rounds(name, monkeypatch):
     asked = []
-    real = tuning.fit_rounds
+    real = search.fit_rounds
 
     def spy(*args):
         asked.append(real(*args))
         return asked[-1]
 
-    monkeypatch.setattr(tuning, "fit_rounds", spy)
+    monkeypatch.setattr(search, "fit_rounds", spy)
     typed, y, place, schema = prepared()
     candidate, _ = tune(name, typed, y, place, schema, trials=1)
     assert len(asked) == 3
@@ -530,6 +672,6 @@ def test_the_search_finds_what_the_table_holds():
 
 @pytest.mark.parametrize("seed", [20_240_101, 2**31])
 def test_large_seeds_work(seed):
-    from lib.tuning import _ask
+    from fivefold.training.search import _ask
 
     assert 0.001 <= _ask(ALGORITHMS["logistic_regression"], [], seed).params["C"] <= 30

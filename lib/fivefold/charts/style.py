@@ -6,7 +6,10 @@ from typing import Any
 
 import altair as alt
 
-NEGATIVE, POSITIVE = "#3B8BC4", "#E0701E"  # blue and orange: told apart with every common colour blindness
+NEGATIVE, POSITIVE = (
+    "#3B8BC4",
+    "#E0701E",
+)  # blue and orange: told apart with every common colour blindness
 ACCENT, QUIET, TEXT = "#3B8BC4", "#9AA3AD", "#77808A"
 HEIGHT, CELL_WIDTH, CELL_HEIGHT, CELL_LEVELS = 220, 240, 84, 7
 LABEL_PIXELS = 170  # longer labels end in an ellipsis
@@ -22,54 +25,99 @@ def styled(chart: Any, title: str | None, compact: bool = False, height: int | N
     if compact:
         chart = chart.properties(width=CELL_WIDTH)
     elif title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start", fontSize=14, fontWeight=600, color=TEXT,
-                                                       limit=600))
+        chart = chart.properties(
+            title=alt.TitleParams(
+                title, anchor="start", fontSize=14, fontWeight=600, color=TEXT, limit=600
+            )
+        )
     size = 10 if compact else 11
-    return (chart.configure(background="transparent").configure_view(stroke=None, continuousWidth=480,
-                                                                     discreteWidth=480)
-            .configure_axis(labelColor=TEXT, titleColor=TEXT, gridColor="#8A929A33", domainColor="#8A929A88",
-                            tickColor="#8A929A88",
-                            labelFontSize=size, titleFontSize=size + 1, titleFontWeight="normal", titleLimit=400)
-            .configure_legend(labelColor=TEXT, titleColor=TEXT, labelLimit=LABEL_PIXELS, orient="top", title=None,
-                              labelFontSize=size))
+    return (
+        chart.configure(background="transparent")
+        .configure_view(stroke=None, continuousWidth=480, discreteWidth=480)
+        .configure_axis(
+            labelColor=TEXT,
+            titleColor=TEXT,
+            gridColor="#8A929A33",
+            domainColor="#8A929A88",
+            tickColor="#8A929A88",
+            labelFontSize=size,
+            titleFontSize=size + 1,
+            titleFontWeight="normal",
+            titleLimit=400,
+        )
+        .configure_legend(
+            labelColor=TEXT,
+            titleColor=TEXT,
+            labelLimit=LABEL_PIXELS,
+            orient="top",
+            title=None,
+            labelFontSize=size,
+        )
+    )
 
 
 def empty(title: str, compact: bool = False) -> alt.Chart:
     """What stands where there is nothing to draw."""
-    chart = alt.Chart(alt.Data(values=[{"text": NOTHING}])).mark_text(color=TEXT).encode(text=alt.Text("text:N"))
+    chart = (
+        alt.Chart(alt.Data(values=[{"text": NOTHING}]))
+        .mark_text(color=TEXT)
+        .encode(text=alt.Text("text:N"))
+    )
     return styled(chart, title, compact, height=40)
 
 
 def share_axis(compact: bool) -> alt.Y:
     """The axis of shares of a class."""
-    return alt.Y("share:Q", stack=None, title=None if compact else "share of the class",
-                 axis=alt.Axis(format="~%", tickCount=3 if compact else 5))
+    return alt.Y(
+        "share:Q",
+        stack=None,
+        title=None if compact else "share of the class",
+        axis=alt.Axis(format="~%", tickCount=3 if compact else 5),
+    )
 
 
 def class_colour(words: Words, compact: bool) -> alt.Color:
     """The two classes in their colours, which are the same everywhere."""
-    return alt.Color("class:N", scale=alt.Scale(domain=list(words), range=[NEGATIVE, POSITIVE]), title=None,
-                     legend=None if compact else alt.Legend(orient="top"))
+    return alt.Color(
+        "class:N",
+        scale=alt.Scale(domain=list(words), range=[NEGATIVE, POSITIVE]),
+        title=None,
+        legend=None if compact else alt.Legend(orient="top"),
+    )
 
 
 def unit_axis(side: str, field: str, title: str, **more: Any) -> Any:
     """An axis from 0 to 1 in percent; `side` is "x" or "y"."""
-    return (alt.X if side == "x" else alt.Y)(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1]),
-                                             axis=alt.Axis(format=".0%", tickCount=5), **more)
+    return (alt.X if side == "x" else alt.Y)(
+        f"{field}:Q",
+        title=title,
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+        **more,
+    )
 
 
 def diagonal(x: str, y: str) -> alt.Chart:
     """The dashed line from corner to corner: chance, or perfect agreement."""
-    return alt.Chart(alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}])).mark_line(color=QUIET, strokeDash=[4, 3]).encode(
-        x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"))
+    return (
+        alt.Chart(alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}]))
+        .mark_line(color=QUIET, strokeDash=[4, 3])
+        .encode(x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"))
+    )
 
 
 def period_axis(unit: str, compact: bool) -> alt.X:
     """Periods as local midnights: Vega reads a bare date as UTC and would show the day before west of Greenwich."""
-    return alt.X("group:T", title=None if compact else unit, axis=alt.Axis(
-        format="%Y" if unit == "year" else "%b %Y" if unit in ("month", "quarter") else "%d %b", labelOverlap=True,
-        grid=False,
-        tickCount=4 if compact else 8))
+    return alt.X(
+        "group:T",
+        title=None if compact else unit,
+        axis=alt.Axis(
+            format="%Y" if unit == "year" else "%b %Y" if unit in ("month", "quarter") else "%d %b",
+            labelOverlap=True,
+            grid=False,
+            tickCount=4 if compact else 8,
+        ),
+    )
 
 
 def short(value: float) -> str:

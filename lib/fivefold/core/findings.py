@@ -35,8 +35,11 @@ class Finding:
         >>> Finding("target-missing", "error", "target", "no column 'y'", "a column 'y'", "pass --target").message
         "target-missing [target]: expected a column 'y'; found no column 'y'; to do: pass --target"
         """
-        parts = [f"expected {self.expected}" if self.expected else "", f"found {self.found}",
-                 f"to do: {self.action}" if self.action else ""]
+        parts = [
+            f"expected {self.expected}" if self.expected else "",
+            f"found {self.found}",
+            f"to do: {self.action}" if self.action else "",
+        ]
         return f"{self.code} [{self.subject}]: " + "; ".join(part for part in parts if part)
 
     def to_dict(self) -> dict[str, str]:
@@ -50,7 +53,9 @@ class Refused(ValueError):
         self.findings = tuple(findings)
         bad = errors(self.findings)
         count = f"{len(bad)} problem" + ("s" if len(bad) != 1 else "")
-        super().__init__("\n".join([f"{what}: {count}", *(f"  {n}. {f.message}" for n, f in enumerate(bad, 1))]))
+        super().__init__(
+            "\n".join([f"{what}: {count}", *(f"  {n}. {f.message}" for n, f in enumerate(bad, 1))])
+        )
 
 
 def errors(findings: Iterable[Finding]) -> list[Finding]:
@@ -61,6 +66,12 @@ def errors(findings: Iterable[Finding]) -> list[Finding]:
 def warnings(findings: Iterable[Finding]) -> list[Finding]:
     """The findings that a person should read."""
     return [f for f in findings if f.severity == WARNING]
+
+
+def tell_warnings(findings: Iterable[Finding]) -> None:
+    """Print a line for each warning."""
+    for finding in warnings(findings):
+        print(f"warning: {finding.message}")
 
 
 def refuse_errors(what: str, findings: Iterable[Finding]) -> None:

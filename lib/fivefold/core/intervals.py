@@ -18,10 +18,16 @@ def wilson(hits: float, of: int, z: float = _Z) -> tuple[float, float]:
     share, spread = hits / of, z * z / of
     middle = (share + spread / 2) / (1 + spread)
     half = z * math.sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
-    return (middle - half if hits else 0.0), (middle + half if hits < of else 1.0)  # exact ends, free of rounding
+    return (middle - half if hits else 0.0), (
+        middle + half if hits < of else 1.0
+    )  # exact ends, free of rounding
 
 
 def share(hits: int, of: int) -> dict[str, float | None]:
     """{value, low, high} of a share with its Wilson interval; None where nothing was counted."""
     low, high = wilson(hits, of)
-    return {"value": hits / of, "low": low, "high": high} if of else {"value": None, "low": None, "high": None}
+    return (
+        {"value": hits / of, "low": low, "high": high}
+        if of
+        else {"value": None, "low": None, "high": None}
+    )

@@ -34,7 +34,9 @@ def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndar
     y = np.asarray(y).astype(bool)
     m, n = int(y.sum()), int((~y).sum())
     if m < 2 or n < 2:
-        raise ValueError(f"expected at least two rows of each class, found {m} positive and {n} negative")
+        raise ValueError(
+            f"expected at least two rows of each class, found {m} positive and {n} negative"
+        )
     by_positive, by_negative = [], []
     for score in scores:
         score = np.asarray(score, dtype="float64")
@@ -66,7 +68,9 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[
     return {"value": auc, "low": low, "high": high, "se": se, "method": method}
 
 
-def paired_test(y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray | None = None) -> dict[str, float]:
+def paired_test(
+    y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray | None = None
+) -> dict[str, float]:
     """{difference, se, p_value}: mean over folds of AUC(a) - AUC(b) on the same rows, two-sided DeLong test.
 
     `folds` (rows,) labels each row's fold: the AUCs are compared fold by fold, because scores of different fold
@@ -87,7 +91,9 @@ def paired_test(y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray |
         return {"difference": 0.0, "se": 0.0, "p_value": 1.0}
     difference = float(np.mean(differences))
     se = math.sqrt(max(sum(variances), 0.0)) / len(variances)
-    p_value = float(2 * ndtr(-abs(difference) / se)) if se > 1e-12 else float(abs(difference) < 1e-12)
+    p_value = (
+        float(2 * ndtr(-abs(difference) / se)) if se > 1e-12 else float(abs(difference) < 1e-12)
+    )
     return {"difference": difference, "se": se, "p_value": p_value}
 
 

@@ -53,7 +53,11 @@ class Schema:
 
     def names(self, *kinds: str, used_only: bool = True) -> list[str]:
         """Column names in order, of the given kinds (all kinds when none is given)."""
-        return [c.name for c in self.columns if (c.used or not used_only) and (not kinds or c.kind in kinds)]
+        return [
+            c.name
+            for c in self.columns
+            if (c.used or not used_only) and (not kinds or c.kind in kinds)
+        ]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)

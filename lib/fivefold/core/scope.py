@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lib.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused
 
 KINDS = ("numeric", "categorical", "boolean", "date", "text", "id", "constant")
 
@@ -23,7 +23,7 @@ class Scope:
 
     Costs are in any one unit (money, effort); only their ratio steers the threshold. `capacity` is the largest
     share of the population that can be acted upon, in (0, 1]. `kinds` overrides inferred column kinds.
-    `truth` = "synthetic" says that `lib.synthetic` drew the table, so that the best achievable ROC AUC is known.
+    `truth` = "synthetic" says that `fivefold.data.synthetic.bank` drew the table, so that the best achievable ROC AUC is known.
     `known_columns` look like leaks of the target but are truly known when a prediction is made.
     `max_latency_ms`: the longest that one prediction may take (median) for a new model to be promoted.
     `retention_days`: how long the journal keeps predictions; `pseudonymised_columns` stand in it as keyed hashes.
@@ -68,17 +68,35 @@ class Scope:
 # TOML section -> {key in the section: field of Scope}; keys of the top level are under "".
 _LAYOUT: dict[str, dict[str, str]] = {
     "": {k: k for k in ("title", "question", "data", "query", "truth")},
-    "target": {"column": "target", "positive": "positive", "positive_phrase": "positive_phrase",
-               "negative_phrase": "negative_phrase"},
-    "columns": {"id": "id_columns", "drop": "drop_columns", "protected": "protected_columns",
-                "changeable": "changeable_columns", "known": "known_columns", "group": "group_column",
-                "time": "time_column", "kinds": "kinds", "units": "units", "help": "help"},
+    "target": {
+        "column": "target",
+        "positive": "positive",
+        "positive_phrase": "positive_phrase",
+        "negative_phrase": "negative_phrase",
+    },
+    "columns": {
+        "id": "id_columns",
+        "drop": "drop_columns",
+        "protected": "protected_columns",
+        "changeable": "changeable_columns",
+        "known": "known_columns",
+        "group": "group_column",
+        "time": "time_column",
+        "kinds": "kinds",
+        "units": "units",
+        "help": "help",
+    },
     "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
     "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
 }
 UNREADABLE = "(unreadable)"
-_EXPECTED = {"tuple": "a list of column names", "float": "a number", "str": "a text", "Mapping": "a table of texts"}
+_EXPECTED = {
+    "tuple": "a list of column names",
+    "float": "a number",
+    "str": "a text",
+    "Mapping": "a table of texts",
+}
 
 
 def loads(text: str) -> dict[str, Any]:
@@ -87,7 +105,9 @@ def loads(text: str) -> dict[str, Any]:
     For callers that would show a person a traceback instead, such as Metaflow's `Config(parser=...)`.
     """
     try:
-        return json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)  # JSON: a run's own scope
+        return (
+            json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        )  # JSON: a run's own scope
     except ValueError as broken:
         return {UNREADABLE: str(broken)}
 
@@ -98,8 +118,19 @@ def from_mapping(values: Mapping[str, Any]) -> Scope:
     Raises `Refused` naming every unknown key (with the nearest known one) and every value of a wrong type.
     """
     if UNREADABLE in values:
-        raise Refused("The scope cannot be used", [Finding(
-            "scope-unreadable", ERROR, "scope", str(values[UNREADABLE]), "valid TOML", "mend the file")])
+        raise Refused(
+            "The scope cannot be used",
+            [
+                Finding(
+                    "scope-unreadable",
+                    ERROR,
+                    "scope",
+                    str(values[UNREADABLE]),
+                    "valid TOML",
+                    "mend the file",
+                )
+            ],
+        )
     known = {f.name for f in fields(Scope)}
     flat: dict[str, Any] = {}
     problems: list[Finding] = []
@@ -109,12 +140,16 @@ def from_mapping(values: Mapping[str, Any]) -> Scope:
                 if inner in _LAYOUT[key]:
                     flat[_LAYOUT[key][inner]] = inner_value
                 else:
-                    problems.append(_unknown(f"{key}.{inner}", [f"{key}.{k}" for k in _LAYOUT[key]]))
+                    problems.append(
+                        _unknown(f"{key}.{inner}", [f"{key}.{k}" for k in _LAYOUT[key]])
+                    )
         elif key in _LAYOUT[""] or key in known:
             flat[key] = value
         else:
             problems.append(_unknown(key, [*_LAYOUT[""], *(f"[{k}]" for k in _LAYOUT if k)]))
-    checked = {name: _checked(name, value, problems) for name, value in flat.items() if value is not None}
+    checked = {
+        name: _checked(name, value, problems) for name, value in flat.items() if value is not None
+    }
     if problems:
         raise Refused("The scope cannot be used", problems)
     return Scope(**checked)
@@ -126,11 +161,33 @@ def read_scope(path: str | Path) -> Scope:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refused("The scope cannot be used", [Finding(
-            "scope-missing", ERROR, str(path), "no such file", "a TOML file", "correct the path")]) from None
+        raise Refused(
+            "The scope cannot be used",
+            [
+                Finding(
+                    "scope-missing",
+                    ERROR,
+                    str(path),
+                    "no such file",
+                    "a TOML file",
+                    "correct the path",
+                )
+            ],
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
-        raise Refused("The scope cannot be used", [Finding(
-            "scope-unreadable", ERROR, str(path), str(broken), "valid TOML in UTF-8", "mend the file")]) from None
+        raise Refused(
+            "The scope cannot be used",
+            [
+                Finding(
+                    "scope-unreadable",
+                    ERROR,
+                    str(path),
+                    str(broken),
+                    "valid TOML in UTF-8",
+                    "mend the file",
+                )
+            ],
+        ) from None
     return place_data(from_mapping(values), path.parent)
 
 
@@ -151,7 +208,10 @@ def problem_name(scope: Mapping[str, Any]) -> str:
     ('bank-churn', 'y-n')
     """
     name = str(scope.get("title") or scope.get("target") or "")
-    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())[:100] or "problem"
+    return (
+        "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())[:100]
+        or "problem"
+    )
 
 
 def _unknown(key: str, known: list[str]) -> Finding:
@@ -166,7 +226,9 @@ def _checked(name: str, value: Any, problems: list[Finding]) -> Any:
     wanted = next(w for w in ("tuple", "Mapping", "float", "str") if w in kind)
 
     def wrong(expected: str) -> None:
-        problems.append(Finding("scope-wrong-value", ERROR, name, repr(value), expected, "mend the scope"))
+        problems.append(
+            Finding("scope-wrong-value", ERROR, name, repr(value), expected, "mend the scope")
+        )
 
     if wanted == "tuple":
         if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
@@ -176,11 +238,20 @@ def _checked(name: str, value: Any, problems: list[Finding]) -> Any:
         if not isinstance(value, Mapping):
             wrong(_EXPECTED[wanted])
         elif name == "kinds" and (bad := {c: k for c, k in value.items() if k not in KINDS}):
-            problems.append(Finding("scope-wrong-value", ERROR, name, repr(bad), f"one of {KINDS}", "mend the scope"))
+            problems.append(
+                Finding(
+                    "scope-wrong-value", ERROR, name, repr(bad), f"one of {KINDS}", "mend the scope"
+                )
+            )
         else:
             return dict(value)
     elif wanted == "float":
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not math.isfinite(value)
+            or value < 0
+        ):
             wrong("a number, zero or more")
         elif name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
             wrong("a number above 0 and at most 1")

@@ -14,7 +14,9 @@ from pathlib import Path
 SHORTEST_KEY = 16  # bytes of a key of pseudonyms that was made here
 TRIALS = 12  # of each algorithm, by default
 STARTED = "FIVEFOLD_STARTED"  # seconds since 1970 at which the scheduler started; --budget counts from here
-SCOPE_FOLDER = "FIVEFOLD_SCOPE_FOLDER"  # where the file of --config scope lies; its relative paths start there
+SCOPE_FOLDER = (
+    "FIVEFOLD_SCOPE_FOLDER"  # where the file of --config scope lies; its relative paths start there
+)
 
 
 def prepare(root: Path) -> None:
@@ -23,9 +25,16 @@ def prepare(root: Path) -> None:
     Beside a checkout Metaflow finds `metaflow_config/` and keeps runs in `.metaflow/` of the project, from whichever
     directory it is called. Inside a code package on a cluster there is no such folder, and Metaflow brings its own.
     """
-    defaults = {STARTED: repr(time.time()), "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    defaults = {
+        STARTED: repr(time.time()),
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     for option, name, path in zip(sys.argv, sys.argv[1:], sys.argv[2:], strict=False):
-        if (option, name) == ("--config", "scope"):  # Metaflow hands on the content of the file, not its place
+        if (option, name) == (
+            "--config",
+            "scope",
+        ):  # Metaflow hands on the content of the file, not its place
             defaults[SCOPE_FOLDER] = str(Path(path).resolve().parent)
     if (root / "metaflow_config").is_dir():
         defaults |= {
@@ -76,18 +85,30 @@ def pseudonym_key() -> bytes:
         draft.unlink(missing_ok=True)
     key = path.read_bytes()
     if len(key) < SHORTEST_KEY:
-        from lib.findings import ERROR, Finding, Refused
+        from fivefold.core.findings import ERROR, Finding, Refused
 
-        raise Refused("The pseudonyms cannot be made", [Finding(
-            "pseudonym-key", ERROR, str(path), f"{len(key)} bytes", f"a key of at least {SHORTEST_KEY}",
-            "restore the file, or remove it: a new key is made, to which older pseudonyms do not fit")])
+        raise Refused(
+            "The pseudonyms cannot be made",
+            [
+                Finding(
+                    "pseudonym-key",
+                    ERROR,
+                    str(path),
+                    f"{len(key)} bytes",
+                    f"a key of at least {SHORTEST_KEY}",
+                    "restore the file, or remove it: a new key is made, to which older pseudonyms do not fit",
+                )
+            ],
+        )
     return key
 
 
 def spool_place() -> Path:
     """The folder where lines wait that the journal could not take: beside the runs, one for each journal."""
     given = os.environ.get("FIVEFOLD_JOURNAL", "")
-    named = hashlib.sha256(re.sub("//[^/@]*@", "//", given).encode()).hexdigest()[:8] if given else ""
+    named = (
+        hashlib.sha256(re.sub("//[^/@]*@", "//", given).encode()).hexdigest()[:8] if given else ""
+    )
     return _store() / f"journal-spool{'-' + named if named else ''}"
 
 

@@ -8,20 +8,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.findings import ERROR, WARNING, Finding, errors, warnings
-from lib.kinds import to_numbers
-from lib.schema import Column, Schema
-from lib.values import BOOLEAN_PAIRS, NUMBER_RULES, parse_dates, texts, without_zone
+from fivefold.core.findings import ERROR, WARNING, Finding, errors, warnings
+from fivefold.core.schema import Column, Schema
+from fivefold.data.infer import to_numbers
+from fivefold.data.parsing import BOOLEAN_PAIRS, NUMBER_RULES, parse_dates, texts, without_zone
 
 TELLING = 5  # cells of a column that must all be unreadable before the whole table is refused, not just rows
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
-_NO_PROBLEMS = pd.DataFrame(columns=PROBLEM_COLUMNS)  # copied, not made anew: that takes longer than a row's reading
+_NO_PROBLEMS = pd.DataFrame(
+    columns=PROBLEM_COLUMNS
+)  # copied, not made anew: that takes longer than a row's reading
 LARGEST = float(np.finfo("float32").max)  # the trees of every library here take no larger number
 _YES = {yes for _, yes in BOOLEAN_PAIRS}
 _NO = {no for no, _ in BOOLEAN_PAIRS}
 
 
-def conform(frame: pd.DataFrame, schema: Schema, used_only: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
+def conform(
+    frame: pd.DataFrame, schema: Schema, used_only: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(typed table, problems) for the schema's columns that `frame` has, in the schema's order.
 
     Types: numeric and boolean float64 (0/1), categorical and text `str`, date datetime64[us]; missing is NaN or
@@ -32,8 +36,9 @@ def conform(frame: pd.DataFrame, schema: Schema, used_only: bool = True) -> tupl
     return pd.DataFrame(typed, index=frame.index), problems
 
 
-def conform_columns(frame: pd.DataFrame, schema: Schema,
-                    used_only: bool = True) -> tuple[dict[str, Any], pd.DataFrame]:
+def conform_columns(
+    frame: pd.DataFrame, schema: Schema, used_only: bool = True
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """As `conform`, with the typed columns as arrays by name: around one row a table costs more than its reading."""
     typed: dict[str, Any] = {}
     problems: list[pd.DataFrame] = []
@@ -52,7 +57,9 @@ def conform_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.Data
         infinite = np.abs(numbers) > LARGEST
         bad = np.isnan(numbers) & ~missing
         clean = np.where(infinite, np.nan, numbers)
-        return clean, _cells(values, column, bad, "not-a-number") + _cells(values, column, infinite, "infinite")
+        return clean, _cells(values, column, bad, "not-a-number") + _cells(
+            values, column, infinite, "infinite"
+        )
     if column.kind == "date":
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
             return without_zone(values).array, []
@@ -71,10 +78,17 @@ def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
     form = parse.get("format", "")
     if "%" not in form:
         return values
-    iso = values.astype("str").str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?").fillna(False).astype(bool)
+    iso = (
+        values.astype("str")
+        .str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
+        .fillna(False)
+        .astype(bool)
+    )
     if not iso.any():
         return values
-    return values.mask(iso, pd.to_datetime(values[iso], format="ISO8601").dt.strftime(form).reindex(values.index))
+    return values.mask(
+        iso, pd.to_datetime(values[iso], format="ISO8601").dt.strftime(form).reindex(values.index)
+    )
 
 
 def different(values: Any) -> tuple[np.ndarray, list[str]]:
@@ -108,18 +122,52 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     for name in (n for n in wanted if n not in names):
         near = [n for n in names if n.strip().lower() == name.strip().lower()]
         hint = f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}"
-        found.append(Finding("column-missing", ERROR, name, "no such column", f"- {name} ({schema[name].kind})", hint))
+        found.append(
+            Finding(
+                "column-missing",
+                ERROR,
+                name,
+                "no such column",
+                f"- {name} ({schema[name].kind})",
+                hint,
+            )
+        )
     if repeated := sorted({n for n in names if names.count(n) > 1}):
-        return [*found, Finding("column-repeated", ERROR, ", ".join(repeated), "the same name more than once",
-                                "one column of each name", "rename or drop the copies")]
+        return [
+            *found,
+            Finding(
+                "column-repeated",
+                ERROR,
+                ", ".join(repeated),
+                "the same name more than once",
+                "one column of each name",
+                "rename or drop the copies",
+            ),
+        ]
     known = {c.name for c in schema.columns} | {schema.target}
     if extra := [n for n in names if n not in known]:
-        found.append(Finding("column-extra", WARNING, "table", "+ " + ", + ".join(extra[:20]),
-                             "only the columns of the contract", "nothing: they are ignored"))
+        found.append(
+            Finding(
+                "column-extra",
+                WARNING,
+                "table",
+                "+ " + ", + ".join(extra[:20]),
+                "only the columns of the contract",
+                "nothing: they are ignored",
+            )
+        )
     shared = [n for n in names if n in wanted]
     if shared != [n for n in wanted if n in shared]:
-        found.append(Finding("column-order", WARNING, "table", "the columns in another order",
-                             "the order of training", "nothing: columns are matched by name"))
+        found.append(
+            Finding(
+                "column-order",
+                WARNING,
+                "table",
+                "the columns in another order",
+                "the order of training",
+                "nothing: columns are matched by name",
+            )
+        )
     return found
 
 
@@ -134,8 +182,16 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
     for name, cells in problems["column"].value_counts().items():
         if cells >= TELLING and cells == frame[name].notna().sum() and schema[str(name)].used:
             example = str(frame[name].dropna().iloc[0])[:40]
-            found.append(Finding("column-type", ERROR, str(name), f"no cell that reads so, such as {example!r}",
-                                 f"{schema[str(name)].kind} values", "correct the column or its name"))
+            found.append(
+                Finding(
+                    "column-type",
+                    ERROR,
+                    str(name),
+                    f"no cell that reads so, such as {example!r}",
+                    f"{schema[str(name)].kind} values",
+                    "correct the column or its name",
+                )
+            )
     order = schema.names()
     return sorted(found, key=lambda f: order.index(f.subject))
 

@@ -1,4 +1,4 @@
-"""Evidence: the few cells of each column that decide what `lib.cells.settle` makes of it.
+"""Evidence: the few cells of each column that decide what `fivefold.data.normalize.settle` makes of it.
 
 `settle` looks at a whole column: one leading zero, one word or one gap anywhere changes what its other cells become.
 Put before a part of a table, the evidence of the whole table makes the part read as it would be read within it.
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib.cells import EXACT, MARKERS, NUMBER_MARKERS, TEXT, Log, settle
+from fivefold.data.normalize import EXACT, MARKERS, NUMBER_MARKERS, TEXT, Log, settle
 
 _HARD = pa.array(sorted(MARKERS), TEXT)
 _SOFT = pa.array(sorted(NUMBER_MARKERS), TEXT)
@@ -37,8 +37,12 @@ class Evidence:
     def table(self) -> pa.Table:
         """The evidence as rows; columns with less of it repeat a cell."""
         most = max(len(found) for found in self._found.values())
-        return pa.table({name: pa.concat_arrays([*found.values(), *[found["first"]] * (most - len(found))])
-                         for name, found in self._found.items()})
+        return pa.table(
+            {
+                name: pa.concat_arrays([*found.values(), *[found["first"]] * (most - len(found))])
+                for name, found in self._found.items()
+            }
+        )
 
     def words(self) -> list[str]:
         """Columns of texts that are known not to be numbers: they read alike with `numbers=False`, and faster."""
@@ -64,7 +68,9 @@ def _of_text(found: Cells, column: pa.ChunkedArray) -> None:
             found["fraction"] = _cell(cells, odd)
         size = pc.abs(cells.cast(pa.float64()))
         if "long" not in found and pc.max(size).as_py() >= EXACT:
-            long = pc.and_(pc.match_substring_regex(cells, "^[+-]?[0-9]{16,}$"), pc.greater_equal(size, EXACT))
+            long = pc.and_(
+                pc.match_substring_regex(cells, "^[+-]?[0-9]{16,}$"), pc.greater_equal(size, EXACT)
+            )
             if (place := pc.index(long, True).as_py()) >= 0:
                 found["long"] = _cell(cells, place)
 
@@ -79,8 +85,9 @@ def _of_declared(found: Cells, column: pa.ChunkedArray) -> None:
             held = found.get(name)
             if value is not None and (held is None or (value < held[0].as_py()) == (name == "min")):
                 found[name] = pa.array([value], kind)
-    elif "word" not in found and not any(fixed(kind) for fixed in (is_.is_floating, is_.is_decimal, is_.is_timestamp,
-                                                                   is_.is_date)):
+    elif "word" not in found and not any(
+        fixed(kind) for fixed in (is_.is_floating, is_.is_decimal, is_.is_timestamp, is_.is_date)
+    ):
         there = settle(pa.table({"": column}), Log(), numbers=False)[""].notna().to_numpy()
         if there.any():
             found["word"] = _cell(column, int(there.argmax()))

@@ -16,11 +16,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from lib.findings import ERROR, PASSED, WARNING, Finding, Refused, errors, refuse_errors
+from fivefold.core.findings import ERROR, PASSED, WARNING, Finding, Refused, errors, refuse_errors
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
-         (codecs.BOM_UTF16_BE, "utf-16"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _SAMPLE_BYTES, _SAMPLE_ROWS = 1 << 18, 500
 _BLOCK_BYTES = 1 << 24  # one row must fit into a block
 _EXCEL = re.compile(rb"\s*\"?sep=.\"?\r?\n", re.I)
@@ -36,7 +40,7 @@ def parse(content: bytes, subject: str) -> tuple[pa.Table, list[Finding], dict[s
     """
     text, encoding, found = decode(content, subject)
     if told := _EXCEL.match(text):  # Excel's own hint for the delimiter; we look for ourselves
-        text = text[told.end():]
+        text = text[told.end() :]
     delimiter, header = _detect(text, subject, found)
     refuse_errors(f"{subject} cannot be read", found)
     names = _header(header, found)
@@ -53,24 +57,40 @@ def decode(content: bytes, subject: str) -> tuple[bytes, str, list[Finding]]:
     warning.
     """
     if not content.strip():
-        raise refused("empty", subject, "no content", "a header line and rows", "write the table again")
+        raise refused(
+            "empty", subject, "no content", "a header line and rows", "write the table again"
+        )
     encoding = next((name for mark, name in _BOMS if content.startswith(mark)), "")
     if not encoding and b"\0" in content[:4096]:  # UTF-16 without mark: every other byte is zero
         even, odd = content[:4096:2], content[1:4096:2]
-        many = even.count(0) > .4 * len(even), odd.count(0) > .4 * len(odd)
+        many = even.count(0) > 0.4 * len(even), odd.count(0) > 0.4 * len(odd)
         encoding = {(False, True): "utf-16-le", (True, False): "utf-16-be"}.get(many, "")
     if not encoding and b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise refused("nul-bytes", subject, f"NUL bytes, the first in line {line:,}", "text",
-                      "this is a binary or damaged file: export it as CSV in UTF-8")
+        raise refused(
+            "nul-bytes",
+            subject,
+            f"NUL bytes, the first in line {line:,}",
+            "text",
+            "this is a binary or damaged file: export it as CSV in UTF-8",
+        )
     if not encoding and content.isascii():
-        return content, "ascii", [Finding("encoding", PASSED, subject, "ASCII text, which is also UTF-8")]
+        return (
+            content,
+            "ascii",
+            [Finding("encoding", PASSED, subject, "ASCII text, which is also UTF-8")],
+        )
     try:
         text = content.decode(encoding or "utf-8")
     except UnicodeDecodeError as broken:
         if encoding.startswith(("utf-16", "utf-32")):
-            raise refused("encoding-damaged", subject, f"{broken.reason}, byte {broken.start:,}, {encoding}",
-                          "whole characters", "export the file again, as UTF-8") from None
+            raise refused(
+                "encoding-damaged",
+                subject,
+                f"{broken.reason}, byte {broken.start:,}, {encoding}",
+                "whole characters",
+                "export the file again, as UTF-8",
+            ) from None
         return _guess(content, subject, broken.start)
     label = encoding or "utf-8"
     raw = content if label == "utf-8" else text.removeprefix("\ufeff").encode("utf-8", "replace")
@@ -84,16 +104,39 @@ def _guess(content: bytes, subject: str, at: int) -> tuple[bytes, str, list[Find
     broken = text.count("\ufffd")
     whole = sum(1 for character in text if character > "\x7f") - broken
     if whole > broken:
-        return text.removeprefix("\ufeff").encode(), "utf-8", [Finding(
-            "encoding-damaged", WARNING, subject, f"{broken:,} broken characters in UTF-8 text, the first in "
-            f"line {line:,}; replaced by \ufffd", "whole characters", "export the file again, as UTF-8")]
+        return (
+            text.removeprefix("\ufeff").encode(),
+            "utf-8",
+            [
+                Finding(
+                    "encoding-damaged",
+                    WARNING,
+                    subject,
+                    f"{broken:,} broken characters in UTF-8 text, the first in "
+                    f"line {line:,}; replaced by \ufffd",
+                    "whole characters",
+                    "export the file again, as UTF-8",
+                )
+            ],
+        )
     try:
         text, encoding = content.decode("cp1252"), "cp1252"
     except UnicodeDecodeError:
         text, encoding = content.decode("latin-1"), "latin-1"
-    return text.encode(), encoding, [Finding(
-        "encoding-guessed", WARNING, subject, f"bytes that are not UTF-8 (first in line {line:,}); read as "
-        f"{encoding}", "UTF-8", "look at words with accents; if they are wrong, save the file as UTF-8")]
+    return (
+        text.encode(),
+        encoding,
+        [
+            Finding(
+                "encoding-guessed",
+                WARNING,
+                subject,
+                f"bytes that are not UTF-8 (first in line {line:,}); read as {encoding}",
+                "UTF-8",
+                "look at words with accents; if they are wrong, save the file as UTF-8",
+            )
+        ],
+    )
 
 
 def _detect(text: bytes, subject: str, found: list[Finding]) -> tuple[str, list[str]]:
@@ -105,8 +148,16 @@ def _detect(text: bytes, subject: str, found: list[Finding]) -> tuple[str, list[
     sample = text[:_SAMPLE_BYTES].decode("utf-8", "ignore")
     control = sum(1 for c in sample if c < " " and c not in "\t\n\r\f\x1a")
     if control > len(sample) / 100:
-        found.append(Finding("not-a-table", ERROR, subject, "bytes that are no text",
-                             "a table as CSV, Parquet or Feather", "export the table as CSV in UTF-8"))
+        found.append(
+            Finding(
+                "not-a-table",
+                ERROR,
+                subject,
+                "bytes that are no text",
+                "a table as CSV, Parquet or Feather",
+                "export the table as CSV in UTF-8",
+            )
+        )
         return ",", []
     scores = {}
     for delimiter in DELIMITERS:
@@ -116,18 +167,39 @@ def _detect(text: bytes, subject: str, found: list[Finding]) -> tuple[str, list[
             scores[delimiter] = (even, len(rows[0]), rows[0])
     if not scores:
         wide = max(len(row) for d in DELIMITERS for row in _split(sample, d, partial=False) or [[]])
-        seen = f"a first line of one field, and up to {wide} fields below it" if wide > 1 else \
-            f"one column only: none of {', '.join(DELIMITERS.values())} stands in the first line"
-        found.append(Finding("one-column", ERROR, subject, seen, "two named columns or more",
-                             "delete lines above the header, or save the table with commas"))
+        seen = (
+            f"a first line of one field, and up to {wide} fields below it"
+            if wide > 1
+            else f"one column only: none of {', '.join(DELIMITERS.values())} stands in the first line"
+        )
+        found.append(
+            Finding(
+                "one-column",
+                ERROR,
+                subject,
+                seen,
+                "two named columns or more",
+                "delete lines above the header, or save the table with commas",
+            )
+        )
         return ",", []
     best = max(scores, key=lambda d: scores[d][:2])
     ties = [d for d in scores if d != best and scores[d][0] == scores[best][0]]
     if ties and scores[best][0] == 1:
         both = f"rows of equal width by {DELIMITERS[best]} and by {DELIMITERS[ties[0]]}; took the first"
-        found.append(Finding("delimiter-doubtful", WARNING, subject, both, "one delimiter",
-                             "look at the columns; quote fields that hold a delimiter"))
-    found.append(Finding("delimiter", PASSED, subject, f"{DELIMITERS[best]}, {scores[best][1]} columns"))
+        found.append(
+            Finding(
+                "delimiter-doubtful",
+                WARNING,
+                subject,
+                both,
+                "one delimiter",
+                "look at the columns; quote fields that hold a delimiter",
+            )
+        )
+    found.append(
+        Finding("delimiter", PASSED, subject, f"{DELIMITERS[best]}, {scores[best][1]} columns")
+    )
     return best, scores[best][2]
 
 
@@ -151,11 +223,27 @@ def _header(cells: list[str], found: list[Finding]) -> list[str]:
     numeric = [name for name in filled if _NUMBER.fullmatch(name)]
     counted = any(numeric == [str(n + start) for n in range(len(numeric))] for start in (0, 1))
     if filled and len(numeric) == len(filled) and not counted:
-        found.append(Finding("header-missing", ERROR, "header", f"a first line of numbers: {_few(filled)}",
-                             "column names", "write a line with the column names above the rows"))
+        found.append(
+            Finding(
+                "header-missing",
+                ERROR,
+                "header",
+                f"a first line of numbers: {_few(filled)}",
+                "column names",
+                "write a line with the column names above the rows",
+            )
+        )
     elif decimals := [name for name in filled if _DECIMAL.fullmatch(name)]:
-        found.append(Finding("header-doubtful", WARNING, "header", f"numbers as names: {_few(decimals)}",
-                             "column names", "if the first line is a row, write the column names above it"))
+        found.append(
+            Finding(
+                "header-doubtful",
+                WARNING,
+                "header",
+                f"numbers as names: {_few(decimals)}",
+                "column names",
+                "if the first line is a row, write the column names above it",
+            )
+        )
     return tidy_names(cells, found)
 
 
@@ -164,27 +252,55 @@ def tidy_names(cells: list[str], found: list[Finding]) -> list[str]:
     stripped = [cell.strip().strip("\ufeff") for cell in cells]
     if renamed := [n for n, name in enumerate(stripped, 1) if not name]:
         called = _few([f"unnamed_{n}" for n in renamed])
-        found.append(Finding("header-empty", WARNING, "header", f"columns without a name; called {called}",
-                             "a name for each column", "if it is a written row number, drop the column"))
+        found.append(
+            Finding(
+                "header-empty",
+                WARNING,
+                "header",
+                f"columns without a name; called {called}",
+                "a name for each column",
+                "if it is a written row number, drop the column",
+            )
+        )
     names = [name or f"unnamed_{n}" for n, name in enumerate(stripped, 1)]
     found += duplicates(names)
     if (changed := sum(a != b for a, b in zip(cells, stripped, strict=True))) and not errors(found):
-        found.append(Finding("header-white-space", PASSED, "header", f"white space around {changed} names; "
-                             "removed"))
+        found.append(
+            Finding(
+                "header-white-space",
+                PASSED,
+                "header",
+                f"white space around {changed} names; removed",
+            )
+        )
     return names
 
 
 def duplicates(names: list[str]) -> list[Finding]:
     """An error for each name that stands more than once, with its positions."""
-    places = {name: [str(n) for n, other in enumerate(names, 1) if other == name]
-              for name, count in Counter(names).items() if count > 1}
-    return [Finding("duplicate-columns", ERROR, name, f"the name {name!r} in columns {', '.join(at)}",
-                    "each name once", "rename or delete all but one") for name, at in places.items()]
+    places = {
+        name: [str(n) for n, other in enumerate(names, 1) if other == name]
+        for name, count in Counter(names).items()
+        if count > 1
+    }
+    return [
+        Finding(
+            "duplicate-columns",
+            ERROR,
+            name,
+            f"the name {name!r} in columns {', '.join(at)}",
+            "each name once",
+            "rename or delete all but one",
+        )
+        for name, at in places.items()
+    ]
 
 
 def refused(code: str, subject: str, found: str, expected: str, action: str) -> Refused:
     """The one error that stops the reading of a source."""
-    return Refused(f"{subject} cannot be read", [Finding(code, ERROR, subject, found, expected, action)])
+    return Refused(
+        f"{subject} cannot be read", [Finding(code, ERROR, subject, found, expected, action)]
+    )
 
 
 def _few(names: list[str]) -> str:
@@ -198,24 +314,48 @@ def _rows(text: bytes, delimiter: str, width: int, subject: str, found: list[Fin
         table, wrong = _read(text, delimiter, width, subject, threads=False)
         first = ", ".join(f"{r.number or '?'} ({r.actual_columns})" for r in wrong[:5])
         open_quote = any('"' in r.text and "\n" in r.text for r in wrong)
-        found.append(Finding("row-width", ERROR, subject,
-                             f"{len(wrong):,} rows of another width; row (fields): {first}",
-                             f"{width} fields in every row, as in the header",
-                             "close the quote that runs over several lines" if open_quote else
-                             "quote fields that hold the delimiter, and delete lines that are no rows"))
+        found.append(
+            Finding(
+                "row-width",
+                ERROR,
+                subject,
+                f"{len(wrong):,} rows of another width; row (fields): {first}",
+                f"{width} fields in every row, as in the header",
+                "close the quote that runs over several lines"
+                if open_quote
+                else "quote fields that hold the delimiter, and delete lines that are no rows",
+            )
+        )
     elif table.num_rows < 2:
-        found.append(Finding("no-rows", ERROR, subject, "a header and no rows", "rows below the header",
-                             "write the rows"))
+        found.append(
+            Finding(
+                "no-rows",
+                ERROR,
+                subject,
+                "a header and no rows",
+                "rows below the header",
+                "write the rows",
+            )
+        )
     elif text.count(b'"') % 2:
         last = table.slice(table.num_rows - 1).to_pylist()[0]
         if any("\n" in cell for cell in last.values()):
-            found.append(Finding("quote-open", ERROR, subject, "a quote that never closes, in row "
-                                 f"{table.num_rows:,}", "quotes in pairs", "close or double the quote"))
+            found.append(
+                Finding(
+                    "quote-open",
+                    ERROR,
+                    subject,
+                    f"a quote that never closes, in row {table.num_rows:,}",
+                    "quotes in pairs",
+                    "close or double the quote",
+                )
+            )
     return table.slice(1)
 
 
-def _read(text: bytes, delimiter: str, width: int, subject: str, *,
-          threads: bool) -> tuple[pa.Table, list[Any]]:
+def _read(
+    text: bytes, delimiter: str, width: int, subject: str, *, threads: bool
+) -> tuple[pa.Table, list[Any]]:
     """The rows of the right width, header included, and pyarrow's `InvalidRow` for each other."""
     wrong: list[Any] = []
 
@@ -224,12 +364,17 @@ def _read(text: bytes, delimiter: str, width: int, subject: str, *,
         return "skip"
 
     types = {f"f{n}": pa.large_string() for n in range(width)}
-    read = arrow_csv.ReadOptions(autogenerate_column_names=True, use_threads=threads, block_size=_BLOCK_BYTES)
-    split = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in text,
-                                   invalid_row_handler=skip)
+    read = arrow_csv.ReadOptions(
+        autogenerate_column_names=True, use_threads=threads, block_size=_BLOCK_BYTES
+    )
+    split = arrow_csv.ParseOptions(
+        delimiter=delimiter, newlines_in_values=b'"' in text, invalid_row_handler=skip
+    )
     convert = arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=False)
     try:
         return arrow_csv.read_csv(pa.BufferReader(text), read, split, convert), wrong
     except pa.ArrowInvalid as broken:
         limit = f"rows below {_BLOCK_BYTES >> 20} MB"
-        raise refused("row-too-long", subject, str(broken), limit, "close the quote left open") from None
+        raise refused(
+            "row-too-long", subject, str(broken), limit, "close the quote left open"
+        ) from None

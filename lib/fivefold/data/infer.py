@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.schema import MAX_LEVELS, Column, Schema
-from lib.scope import Scope
-from lib.values import (
+from fivefold.core.schema import MAX_LEVELS, Column, Schema
+from fivefold.core.scope import Scope
+from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
     DATE_FORMATS,
     EXACT,
@@ -25,24 +25,33 @@ from lib.values import (
 
 ENOUGH = 0.95  # share of non-missing cells that must parse for a text column to count as numbers or dates
 MIN_ROWS_FOR_ID = 50
-# What `lib.cells` keeps as text though it reads as a number: 00501, and whole numbers that may reach 2**53.
+# What `fivefold.data.normalize` keeps as text though it reads as a number: 00501, and whole numbers that may reach 2**53.
 _CODE, _LONG = r"[+-]?0\d+(\.\d*)?", r"[+-]?\d{16,}"
 # "customer_id", "customerId" and "ROW", but not "paid" or "grid".
 _ID_NAME = re.compile(r"(?i:(^|[_\s\-.])(id|uuid|guid|key|index|idx|row_?number|row)$)|[a-z]I[Dd]$")
 
 
-def infer_schema(frame: pd.DataFrame, scope: Scope, labels: tuple[str, str] = ("0", "1"),
-                 rows: np.ndarray | None = None) -> Schema:
+def infer_schema(
+    frame: pd.DataFrame,
+    scope: Scope,
+    labels: tuple[str, str] = ("0", "1"),
+    rows: np.ndarray | None = None,
+) -> Schema:
     """The contract of all columns but the target, from these rows only, or from those at the positions `rows`, of which
     one column at a time is copied, not the table.
 
     `labels` are the target's (negative, positive) texts. `scope.kinds` overrides what the values say; columns
     that the scope names as id, drop or group are kept in the contract but not used.
     """
+
     def cells(name: Any) -> pd.Series:
         return frame[name] if rows is None else frame[name].take(rows).reset_index(drop=True)
 
-    columns = tuple(infer_column(cells(name), str(name), scope) for name in frame.columns if name != scope.target)
+    columns = tuple(
+        infer_column(cells(name), str(name), scope)
+        for name in frame.columns
+        if name != scope.target
+    )
     return Schema(columns, scope.target, *labels)
 
 
@@ -54,13 +63,23 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
         kind, parse = "id", {}
     elif wanted := scope.kinds.get(name):
         kind, parse = wanted, (parse if wanted == kind else _parse_for(values, wanted))
-    used, why = kind not in ("id", "constant"), {"id": "identifies rows", "constant": "one value only"}.get(kind, "")
+    used, why = (
+        kind not in ("id", "constant"),
+        {"id": "identifies rows", "constant": "one value only"}.get(kind, ""),
+    )
     if name in scope.drop_columns:
         used, why = False, "dropped by the scope"
     elif name == scope.group_column:
         used, why = False, "groups rows (scope)"
-    return Column(name=name, kind=kind, used=used, why=why, parse=parse,
-                  nullable=bool(values.isna().any()), **_describe(values, kind, parse))
+    return Column(
+        name=name,
+        kind=kind,
+        used=used,
+        why=why,
+        parse=parse,
+        nullable=bool(values.isna().any()),
+        **_describe(values, kind, parse),
+    )
 
 
 def infer_kind(values: pd.Series, name: str = "") -> tuple[str, dict[str, str]]:
@@ -121,7 +140,9 @@ def _best_rule(counts: pd.Series, kind: str, enough: float = ENOUGH) -> dict[str
     levels = pd.Series(head.index, dtype="str")
     if not levels.str.contains(r"\d").any():  # words: spares 12 attempts a column
         return None
-    rules: Iterable[dict[str, str]] = _date_rules(counts, enough) if kind == "date" else NUMBER_RULES
+    rules: Iterable[dict[str, str]] = (
+        _date_rules(counts, enough) if kind == "date" else NUMBER_RULES
+    )
     parse = parse_dates if kind == "date" else parse_numbers
     best, best_share = None, enough
     for rule in rules:
@@ -130,7 +151,9 @@ def _best_rule(counts: pd.Series, kind: str, enough: float = ENOUGH) -> dict[str
             best, best_share = rule, share
         if share == 1:
             break
-    if best is NUMBER_RULES[0] and _coded(counts.index):  # a rule with separators speaks for numbers nevertheless
+    if best is NUMBER_RULES[0] and _coded(
+        counts.index
+    ):  # a rule with separators speaks for numbers nevertheless
         return None
     return dict(best) if best is not None else None
 
@@ -146,8 +169,10 @@ def _date_rules(counts: pd.Series, enough: float) -> Iterator[dict[str, str]]:
     for rule in DATE_FORMATS:
         form = rule["format"]
         short = SHORT_DATES.get(form) if enough else None
-        if (digits or "%b" in form or "%B" in form) and (short is None or (
-                every.str.fullmatch(short).all() and parse_dates(every, rule).notna().all())):
+        if (digits or "%b" in form or "%B" in form) and (
+            short is None
+            or (every.str.fullmatch(short).all() and parse_dates(every, rule).notna().all())
+        ):
             yield rule
 
 
@@ -164,7 +189,9 @@ def _parse_for(values: pd.Series, kind: str) -> dict[str, str]:
     if kind not in ("date", "numeric") or not pd.api.types.is_string_dtype(values.dtype):
         return {}
     counts = texts(values.dropna()).value_counts()
-    return _best_rule(counts, kind, enough=0) or dict((DATE_FORMATS if kind == "date" else NUMBER_RULES)[0])
+    return _best_rule(counts, kind, enough=0) or dict(
+        (DATE_FORMATS if kind == "date" else NUMBER_RULES)[0]
+    )
 
 
 def _numbered(present: pd.Series, name: str) -> bool:
@@ -190,26 +217,43 @@ def _describe(values: pd.Series, kind: str, parse: dict[str, str]) -> dict[str, 
     present = values.dropna()
     if kind in ("categorical", "boolean"):
         counts = texts(present).value_counts()
-        counts = counts.sort_index().sort_values(ascending=False, kind="stable")  # ties by name: reproducible
+        counts = counts.sort_index().sort_values(
+            ascending=False, kind="stable"
+        )  # ties by name: reproducible
         pair = boolean_levels(counts.index) if kind == "boolean" else None
-        if kind == "boolean" and not pair:  # declared so: spellings that differ in case alone are one answer
+        if (
+            kind == "boolean" and not pair
+        ):  # declared so: spellings that differ in case alone are one answer
             counts = counts[~counts.index.str.lower().duplicated()]
-        levels = pair or tuple(counts.index[:2 if kind == "boolean" else MAX_LEVELS])
-        return {"distinct": len(counts), "levels": levels, "typical": counts.index[0] if len(counts) else None}
+        levels = pair or tuple(counts.index[: 2 if kind == "boolean" else MAX_LEVELS])
+        return {
+            "distinct": len(counts),
+            "levels": levels,
+            "typical": counts.index[0] if len(counts) else None,
+        }
     if kind in ("numeric", "date"):
         numbers = to_numbers(values, kind, parse)
         finite = numbers[np.isfinite(numbers)]
         if not len(finite):
             return {"distinct": 0}
-        return {"distinct": len(pd.unique(finite)), "low": float(finite.min()), "high": float(finite.max()),
-                "typical": float(np.median(finite)), "integer": bool((finite == np.floor(finite)).all())}
+        return {
+            "distinct": len(pd.unique(finite)),
+            "low": float(finite.min()),
+            "high": float(finite.max()),
+            "typical": float(np.median(finite)),
+            "integer": bool((finite == np.floor(finite)).all()),
+        }
     return {"distinct": int(present.nunique())}
 
 
 def to_numbers(values: pd.Series, kind: str, parse: dict[str, str]) -> np.ndarray:
     """A numeric or date column as float64 (dates in days since 1970-01-01), missing and unreadable as NaN."""
     if kind == "date":
-        return days(values if pd.api.types.is_datetime64_any_dtype(values.dtype) else parse_dates(texts(values), parse))
+        return days(
+            values
+            if pd.api.types.is_datetime64_any_dtype(values.dtype)
+            else parse_dates(texts(values), parse)
+        )
     if pd.api.types.is_numeric_dtype(values.dtype):
         return values.array.to_numpy(dtype="float64", na_value=np.nan)
     return parse_numbers(texts(values), parse or NUMBER_RULES[0]).to_numpy(dtype="float64")

@@ -3,7 +3,7 @@
 Whatever the format, the frame that comes out has four kinds of column only: `int64` (no missing cell),
 `float64`, `datetime64[us]` without time zone, and `str`. Booleans are the texts "True" and "False", so that
 CSV, Parquet and SQL agree. Text is stripped of surrounding white space. Currency, percent, thousands and
-decimal commas stay text: `lib.values` reads them.
+decimal commas stay text: `fivefold.data.parsing` reads them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,71 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib.findings import PASSED, WARNING, Finding
-from lib.values import EXACT
+from fivefold.core.findings import PASSED, WARNING, Finding
+from fivefold.data.parsing import EXACT
 
 # Missing wherever they stand (exact spelling). "None" and "NA" can be real categories: they are reported, and
 # `keep` switches them off.
-MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-NaN", "-nan",
-           "NaT", "null", "NULL", "Null", "None", "\\N", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!",
-           "#NAME?", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN")
+MARKERS = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "<NA>",
+    "NaN",
+    "nan",
+    "NAN",
+    "-NaN",
+    "-nan",
+    "NaT",
+    "null",
+    "NULL",
+    "Null",
+    "None",
+    "\\N",
+    "#NULL!",
+    "#DIV/0!",
+    "#VALUE!",
+    "#REF!",
+    "#NUM!",
+    "#NAME?",
+    "1.#IND",
+    "-1.#IND",
+    "1.#QNAN",
+    "-1.#QNAN",
+)
 # Missing only in a column whose other cells are all numbers (any case).
-NUMBER_MARKERS = ("?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "na", "n.a.", "n/d", "nd",
-                  "nil", "none", "missing", "unknown", "unk", "undefined", "empty", "blank", "not available",
-                  "(null)", "(blank)")
+NUMBER_MARKERS = (
+    "?",
+    "??",
+    "-",
+    "--",
+    "---",
+    "–",
+    "—",
+    ".",
+    "..",
+    "...",
+    "*",
+    "na",
+    "n.a.",
+    "n/d",
+    "nd",
+    "nil",
+    "none",
+    "missing",
+    "unknown",
+    "unk",
+    "undefined",
+    "empty",
+    "blank",
+    "not available",
+    "(null)",
+    "(blank)",
+)
 # Reported, never replaced: codes that people write for "missing" into a numeric column.
 SENTINELS = (999, 9999, 99999, 999999, -999, -9999, -99999, -999999)
 TEXT = pa.large_string()
@@ -55,8 +108,14 @@ class Log:
         by_column[column] = by_column.get(column, 0) + cells
 
 
-def settle(table: pa.Table, log: Log, *, numbers: bool, missing: Sequence[str] = (),
-           keep: Sequence[str] = ()) -> pd.DataFrame:
+def settle(
+    table: pa.Table,
+    log: Log,
+    *,
+    numbers: bool,
+    missing: Sequence[str] = (),
+    keep: Sequence[str] = (),
+) -> pd.DataFrame:
     """The frame of an Arrow table, one of four dtypes a column (see above); decisions go to `log`.
 
     `numbers`: text that is all numbers becomes numbers (CSV); otherwise it stays text, its type was declared
@@ -79,7 +138,9 @@ def settle(table: pa.Table, log: Log, *, numbers: bool, missing: Sequence[str] =
     return pa.table(dict(zip(table.column_names, columns, strict=True))).to_pandas()
 
 
-def _text(name: str, column: Column, hard: set[str], soft: set[str], numbers: bool, log: Log) -> Column:
+def _text(
+    name: str, column: Column, hard: set[str], soft: set[str], numbers: bool, log: Log
+) -> Column:
     """Strip, blank the markers, and turn into numbers where `numbers` and all cells agree."""
     column, written = pc.utf8_trim_whitespace(column), column
     if cells := pc.sum(pc.not_equal(column, written)).as_py():
@@ -128,22 +189,43 @@ def _number(name: str, column: Column, log: Log) -> Column | None:
     if whole is not None:
         return whole
     if cells := pc.sum(pc.is_inf(floats)).as_py():
-        log.note(WARNING, "infinite-values", name, f"infinity in {cells:,} cells", "finite numbers",
-                 "mend the source")
-    fits = all(pc.all(pc.match_substring_regex(cells, _THOUSANDS)).as_py() is not False  # most fail at the first look
-               for cells in (column.slice(0, 100), column))
-    if fits and (place := pc.index(pc.match_substring(column, "."), True).as_py()) >= 0:  # German thousands?
+        log.note(
+            WARNING,
+            "infinite-values",
+            name,
+            f"infinity in {cells:,} cells",
+            "finite numbers",
+            "mend the source",
+        )
+    fits = all(
+        pc.all(pc.match_substring_regex(cells, _THOUSANDS)).as_py()
+        is not False  # most fail at the first look
+        for cells in (column.slice(0, 100), column)
+    )
+    if (
+        fits and (place := pc.index(pc.match_substring(column, "."), True).as_py()) >= 0
+    ):  # German thousands?
         cell = column[place].as_py()
-        log.note(WARNING, "written-numbers", name, f"{cell!r} read as {float(cell):.15g} (decimal '.'), but '.' could "
-                 "as well be the thousands sign", "a spelling with one reading",
-                 "look at the values; if wrong, write plain numbers such as 1500")
+        log.note(
+            WARNING,
+            "written-numbers",
+            name,
+            f"{cell!r} read as {float(cell):.15g} (decimal '.'), but '.' could "
+            "as well be the thousands sign",
+            "a spelling with one reading",
+            "look at the values; if wrong, write plain numbers such as 1500",
+        )
     return floats
 
 
 def long_integers(column: Column, floats: Column) -> Column:
     """Which texts are whole numbers that float64 rounds; `floats`: the same cells as numbers."""
     large = pc.greater_equal(pc.abs(floats), EXACT)
-    return pc.and_(large, pc.match_substring_regex(column, "^[+-]?[0-9]{16,}$")) if pc.any(large).as_py() else large
+    return (
+        pc.and_(large, pc.match_substring_regex(column, "^[+-]?[0-9]{16,}$"))
+        if pc.any(large).as_py()
+        else large
+    )
 
 
 def _cast(column: Column, kind: pa.DataType) -> Column | None:
@@ -180,7 +262,12 @@ def _plain(name: str, column: Column, log: Log) -> Column:
         return column.cast(pa.timestamp("us"))
     if is_.is_timestamp(kind):
         if kind.tz is not None:  # Arrow stores UTC: dropping the zone leaves UTC
-            log.note(PASSED, "time-zone", name, f"times of zone {kind.tz}; converted to UTC without a zone")
+            log.note(
+                PASSED,
+                "time-zone",
+                name,
+                f"times of zone {kind.tz}; converted to UTC without a zone",
+            )
         return column.cast(pa.timestamp(kind.unit)).cast(pa.timestamp("us"), safe=False)
     if is_.is_duration(kind):
         log.note(PASSED, "durations", name, "durations; converted to seconds")
@@ -191,16 +278,30 @@ def _plain(name: str, column: Column, log: Log) -> Column:
     if is_.is_time(kind):
         return column.cast(TEXT)
     if is_.is_nested(kind):
-        log.note(WARNING, "nested-values", name, f"values of type {kind}; written as JSON text",
-                 "one plain value a cell", "split it into columns at the source")
+        log.note(
+            WARNING,
+            "nested-values",
+            name,
+            f"values of type {kind}; written as JSON text",
+            "one plain value a cell",
+            "split it into columns at the source",
+        )
         return _each(column, lambda v: json.dumps(v, default=str, sort_keys=True))
-    log.note(WARNING, "binary-values", name, f"values of type {kind}; written as text",
-             "numbers, text or dates", "drop the column")
+    log.note(
+        WARNING,
+        "binary-values",
+        name,
+        f"values of type {kind}; written as text",
+        "numbers, text or dates",
+        "drop the column",
+    )
     return _each(column, lambda v: v.hex() if isinstance(v, bytes) else str(v))
 
 
 def _each(column: Column, write: Callable[[Any], str]) -> Column:
-    return pa.chunked_array([pa.array([None if v is None else write(v) for v in column.to_pylist()], TEXT)])
+    return pa.chunked_array(
+        [pa.array([None if v is None else write(v) for v in column.to_pylist()], TEXT)]
+    )
 
 
 def _drop_numbers(name: str, column: Column, missing: Sequence[str], log: Log) -> Column:
@@ -224,12 +325,18 @@ def _sentinels(name: str, column: Column, log: Log) -> Column:
             continue
         hit = pc.equal(column, code)
         rest = pc.min_max(column.filter(pc.invert(hit))).as_py()
-        if rest["min"] is not None and (rest["max"] <= code / 2 if code > 0 else rest["min"] >= code / 2):
+        if rest["min"] is not None and (
+            rest["max"] <= code / 2 if code > 0 else rest["min"] >= code / 2
+        ):
             span = f"{rest['min']:g} to {rest['max']:g}"
-            log.note(WARNING, "sentinel-suspected", name,
-                     f"{code} in {pc.sum(hit).as_py():,} cells, the others from {span}",
-                     "an empty cell where a value is missing",
-                     f"if {code} means missing, leave such cells empty in the source")
+            log.note(
+                WARNING,
+                "sentinel-suspected",
+                name,
+                f"{code} in {pc.sum(hit).as_py():,} cells, the others from {span}",
+                "an empty cell where a value is missing",
+                f"if {code} means missing, leave such cells empty in the source",
+            )
     return column
 
 
@@ -247,13 +354,25 @@ def _summary(log: Log) -> list[Finding]:
         doubtful = [c for c in by_column if c in log.text_columns]
         said = f"{marker!r} in {where}; read as missing"
         if marker == "":
-            found.append(Finding("missing-empty", PASSED, "table", f"{where} are empty; read as missing"))
+            found.append(
+                Finding("missing-empty", PASSED, "table", f"{where} are empty; read as missing")
+            )
         elif doubtful:
-            found.append(Finding("missing-marker", WARNING, "table", said, "empty cells for missing values",
-                                 "if it is a real category, give it another name in the source"))
+            found.append(
+                Finding(
+                    "missing-marker",
+                    WARNING,
+                    "table",
+                    said,
+                    "empty cells for missing values",
+                    "if it is a real category, give it another name in the source",
+                )
+            )
         else:
             found.append(Finding("missing-marker", PASSED, "table", said))
     if log.stripped:
         where = f"{sum(log.stripped.values()):,} cells of {names(list(log.stripped))}"
-        found.append(Finding("white-space", PASSED, "table", f"white space around {where}; removed"))
+        found.append(
+            Finding("white-space", PASSED, "table", f"white space around {where}; removed")
+        )
     return found

@@ -19,12 +19,18 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lib.files import file_md5, folder_md5
-from lib.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.data.files import file_md5, folder_md5
 
 DVC_SECONDS = 900
-_GIT_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # inside a hook these name another repository
-Load = Callable[[PurePosixPath], str | None]  # the text of a file of the repository, None where there is none
+_GIT_HOOK = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+)  # inside a hook these name another repository
+Load = Callable[
+    [PurePosixPath], str | None
+]  # the text of a file of the repository, None where there is none
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,9 @@ def revision(path: str | Path) -> dict[str, Any]:
     that file's path in the repository, or "git", and `modified` whether the content differs from the record.
     """
     path = Path(path).resolve()
-    facts: dict[str, Any] = dict.fromkeys(("git_commit", "git_dirty", "dvc_md5", "modified", "tracked_by"))
+    facts: dict[str, Any] = dict.fromkeys(
+        ("git_commit", "git_dirty", "dvc_md5", "modified", "tracked_by")
+    )
     git_root = _git_root(path)
     if git_root:
         facts["git_commit"] = _git(git_root, "rev-parse", "--verify", "--quiet", "HEAD")
@@ -73,36 +81,76 @@ def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
     path, into = Path(path).resolve(), Path(into)
     root = _git_root(path)
     if root is None:
-        raise _refused("no-repository", str(path), "no Git repository (or no git)", "a path inside one",
-                       "give the path without a revision")
+        raise _refused(
+            "no-repository",
+            str(path),
+            "no Git repository (or no git)",
+            "a path inside one",
+            "give the path without a revision",
+        )
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}")
     if commit is None:
-        raise _refused("revision-unknown", rev, f"no commit {rev!r} in {root}", "a commit, branch or tag",
-                       "see `git log --oneline` and `git tag`; a shallow clone lacks old commits")
+        raise _refused(
+            "revision-unknown",
+            rev,
+            f"no commit {rev!r} in {root}",
+            "a commit, branch or tag",
+            "see `git log --oneline` and `git tag`; a shallow clone lacks old commits",
+        )
     inside = PurePosixPath(path.relative_to(root).as_posix())
     into.mkdir(parents=True, exist_ok=True)
     target = into.resolve() / path.name
     if target == path:
-        raise _refused("fetch-onto-itself", str(path), "the same file as target", "another folder",
-                       "name another folder")
+        raise _refused(
+            "fetch-onto-itself",
+            str(path),
+            "the same file as target",
+            "another folder",
+            "name another folder",
+        )
     record = _record(inside, lambda name: _git(root, "show", f"{commit}:{name}"))
     if record is None or record.md5 is None:
         content = _git_bytes(root, "cat-file", "blob", f"{commit}:{inside}")
         if content is None:
-            raise _refused("not-tracked", str(inside), f"neither DVC nor Git has it at {rev}",
-                           "a path tracked at that revision", f"see `git ls-tree -r --name-only {rev}`")
+            raise _refused(
+                "not-tracked",
+                str(inside),
+                f"neither DVC nor Git has it at {rev}",
+                "a path tracked at that revision",
+                f"see `git ls-tree -r --name-only {rev}`",
+            )
         target.write_bytes(content)
         return target
     if path.exists() and _md5(path) == record.md5:
-        shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copyfile(path, target)
+        shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copyfile(
+            path, target
+        )
         return target
-    done = _dvc(root, "get", "--quiet", "--force", str(root), str(inside), "--rev", commit, "--out",
-                str(target))
+    done = _dvc(
+        root,
+        "get",
+        "--quiet",
+        "--force",
+        str(root),
+        str(inside),
+        "--rev",
+        commit,
+        "--out",
+        str(target),
+    )
     if done.returncode or not target.exists() or _md5(target) != record.md5:
-        action = (f"check out {rev} and run `dvc repro {record.stage}`" if record.stage else
-                  "run `dvc fetch --all-commits` with the remote that has it")
-        raise _refused("content-missing", str(inside), f"md5 {record.md5} of {rev} in no cache or remote ("
-                       f"{_last(done)})", "its content in the DVC cache", action)
+        action = (
+            f"check out {rev} and run `dvc repro {record.stage}`"
+            if record.stage
+            else "run `dvc fetch --all-commits` with the remote that has it"
+        )
+        raise _refused(
+            "content-missing",
+            str(inside),
+            f"md5 {record.md5} of {rev} in no cache or remote ({_last(done)})",
+            "its content in the DVC cache",
+            action,
+        )
     return target
 
 
@@ -116,24 +164,41 @@ def ensure(path: str | Path, root: str | Path) -> Path:
     path, root = Path(path).resolve(), Path(root).resolve()
     if path.exists() or not path.is_relative_to(root):
         return path
-    record = _record(PurePosixPath(path.relative_to(root).as_posix()), lambda name: _text(root / name))
+    record = _record(
+        PurePosixPath(path.relative_to(root).as_posix()), lambda name: _text(root / name)
+    )
     if record is None:
         return path
     if record.stage is None:
-        raise _refused("content-missing", str(path), f"only its record {record.file}", "the file itself",
-                       "run `dvc pull` with the remote that has it")
+        raise _refused(
+            "content-missing",
+            str(path),
+            f"only its record {record.file}",
+            "the file itself",
+            "run `dvc pull` with the remote that has it",
+        )
     lock = (root / record.file).parent / "dvc.lock"
     before = lock.read_bytes() if lock.exists() else None
     file = (lock.parent / "dvc.yaml").relative_to(root)
     done = _dvc(root, "repro", "--quiet", f"{file}:{record.stage}")
     if done.returncode or not path.exists():
-        raise _refused("stage-failed", str(path), _last(done), f"`dvc repro {record.stage}` to make it",
-                       f"run it in {root} and read its output")
+        raise _refused(
+            "stage-failed",
+            str(path),
+            _last(done),
+            f"`dvc repro {record.stage}` to make it",
+            f"run it in {root} and read its output",
+        )
     if record.md5 and _md5(path) != record.md5:
         if before is not None:
             lock.write_bytes(before)
-        raise _refused("content-differs", str(path), f"md5 {_md5(path)}", f"md5 {record.md5}, as in dvc.lock",
-                       f"install the pinned requirements, or accept it: `dvc commit {record.stage}`")
+        raise _refused(
+            "content-differs",
+            str(path),
+            f"md5 {_md5(path)}",
+            f"md5 {record.md5}, as in dvc.lock",
+            f"install the pinned requirements, or accept it: `dvc commit {record.stage}`",
+        )
     return path
 
 
@@ -151,7 +216,9 @@ def _record(inside: PurePosixPath, load: Load) -> _Record | None:
             outs = [next(iter(o)) if isinstance(o, dict) else o for o in stage.get("outs") or []]
             if any(_same(base / str(out), inside) for out in outs):
                 recorded = (locked.get(name) or {}).get("outs") or []
-                md5 = next((out.get("md5") for out in recorded if _same(base / out["path"], inside)), None)
+                md5 = next(
+                    (out.get("md5") for out in recorded if _same(base / out["path"], inside)), None
+                )
                 return _Record(md5, str(folder / ("dvc.lock" if md5 else "dvc.yaml")), name)
     return None
 
@@ -194,8 +261,13 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _git_bytes(folder: Path, *arguments: str) -> bytes | None:
     try:
         env = {name: value for name, value in os.environ.items() if name not in _GIT_HOOK}
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False,
-                              timeout=60, env={**env, "GIT_OPTIONAL_LOCKS": "0"})
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            check=False,
+            timeout=60,
+            env={**env, "GIT_OPTIONAL_LOCKS": "0"},
+        )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout
@@ -204,15 +276,26 @@ def _git_bytes(folder: Path, *arguments: str) -> bytes | None:
 def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run dvc of this environment in `root`; where there is no Git repository a config of its own says so."""
     own = str(Path(sys.executable).parent)
-    env = {**os.environ, "PATH": own + os.pathsep + os.environ.get("PATH", ""), "DVC_NO_ANALYTICS": "1"}
+    env = {
+        **os.environ,
+        "PATH": own + os.pathsep + os.environ.get("PATH", ""),
+        "DVC_NO_ANALYTICS": "1",
+    }
     with tempfile.TemporaryDirectory() as config:
         if _git(root, "rev-parse", "--git-dir") is None:
             Path(config, "config").write_text("[core]\n    no_scm = true\n")
             env["DVC_GLOBAL_CONFIG_DIR"] = config
         command = [sys.executable, "-m", "dvc", *arguments]
         try:
-            return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False,
-                                  timeout=DVC_SECONDS)
+            return subprocess.run(
+                command,
+                cwd=root,
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=DVC_SECONDS,
+            )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 1, "", f"no end within {DVC_SECONDS} s")
 
@@ -220,9 +303,15 @@ def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _last(done: subprocess.CompletedProcess[str]) -> str:
     """The last line in which dvc says what went wrong."""
     lines = [line for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
-    said = [line for line in lines if "ERROR" in line or "Error" in line] or lines or ["dvc said nothing"]
+    said = (
+        [line for line in lines if "ERROR" in line or "Error" in line]
+        or lines
+        or ["dvc said nothing"]
+    )
     return said[-1].strip()
 
 
 def _refused(code: str, subject: str, found: str, expected: str, action: str) -> Refused:
-    return Refused(f"{subject} is not available", [Finding(code, ERROR, subject, found, expected, action)])
+    return Refused(
+        f"{subject} is not available", [Finding(code, ERROR, subject, found, expected, action)]
+    )

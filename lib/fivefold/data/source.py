@@ -1,6 +1,6 @@
 """Sources: one table from a file, a folder, a web address or a database, with what was detected on the way.
 
-What is read is never repaired beyond missing markers and surrounding white space; `lib.cells` has the rules.
+What is read is never repaired beyond missing markers and surrounding white space; `fivefold.data.normalize` has the rules.
 Every input that is no table is a `Refused` with what was expected, what was found and what to do.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import re
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -21,15 +20,14 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import pandas as pd
 
-from lib.cells import MARKERS, Log, settle
-from lib.csvs import refused, tidy_names
-from lib.files import read_bytes, read_file
-from lib.findings import WARNING, Finding, refuse_errors
+from fivefold.core.findings import WARNING, Finding, refuse_errors
+from fivefold.core.urls import mask
+from fivefold.data.csv_files import refused, tidy_names
+from fivefold.data.files import read_bytes, read_file
+from fivefold.data.normalize import MARKERS, Log, settle
 
 HTTP_SECONDS = 30  # of silence, not of the whole download
 HTTP_BYTES = 2 << 30
-_WORDS = "token|key|secret|sig|password|passwd|pwd|credential"
-_SECRET = re.compile(rf"([?&;][^=&;]*(?:{_WORDS})[^=&;]*=)[^&;]*", re.I)
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,14 @@ class Dataset:
     details: dict[str, Any]
 
 
-def read(source: str | Path, *, query: str | None = None, missing: Sequence[str] = (), keep: Sequence[str] = (),
-         max_rows: int | None = None) -> Dataset:
+def read(
+    source: str | Path,
+    *,
+    query: str | None = None,
+    missing: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    max_rows: int | None = None,
+) -> Dataset:
     """The table at `source`: a path (CSV, TSV, .gz, Parquet, Feather, a folder of Parquet parts), an http(s)
     address of such a file, or a database URL (sqlite, postgresql) with a `query` (SELECT or table name).
 
@@ -63,10 +67,17 @@ def read(source: str | Path, *, query: str | None = None, missing: Sequence[str]
     named, log = mask(source), Log()
     scheme = source.partition("://")[0].lower() if "://" in source else ""
     if query and scheme in ("", "file", "http", "https"):
-        raise refused("query-unused", named, "a query for a file", "a query only with a database URL",
-                      "leave out the query")
+        raise refused(
+            "query-unused",
+            named,
+            "a query for a file",
+            "a query only with a database URL",
+            "leave out the query",
+        )
     if max_rows is not None and max_rows < 1:
-        raise refused("rows-limit", named, f"max_rows={max_rows}", "1 or more", "raise or leave out the limit")
+        raise refused(
+            "rows-limit", named, f"max_rows={max_rows}", "1 or more", "raise or leave out the limit"
+        )
     md5 = ""
     if scheme in ("http", "https"):
         content, details = _download(source, named)
@@ -76,41 +87,44 @@ def read(source: str | Path, *, query: str | None = None, missing: Sequence[str]
         path = Path(unquote(urlsplit(source).path)) if scheme else Path(source)
         table, found, details, md5 = read_file(path.expanduser())
     else:
-        from lib.sql import select  # SQLAlchemy is heavy, and most tables are files
+        from fivefold.data.database import select  # SQLAlchemy is heavy, and most tables are files
 
         markers = [*(set(MARKERS) | set(missing)) - set(keep)]
         table, details = select(source, query, named, log, max_rows=max_rows, markers=markers)
         found = []
     if not table.num_rows or not table.num_columns:
-        raise refused("no-rows", named, f"{table.num_columns} columns, no rows", "rows",
-                      "write or select rows")
+        raise refused(
+            "no-rows",
+            named,
+            f"{table.num_columns} columns, no rows",
+            "rows",
+            "write or select rows",
+        )
     if details["format"] != "csv":
         names = tidy_names(list(table.column_names), found)
         refuse_errors(f"{named} cannot be read", found)
         table = table.rename_columns(names)
     if max_rows is not None and table.num_rows > max_rows:
-        found.append(Finding("rows-limited", WARNING, "table", f"more than {max_rows:,} rows; read the first",
-                             "all rows", "raise or leave out the limit"))
+        found.append(
+            Finding(
+                "rows-limited",
+                WARNING,
+                "table",
+                f"more than {max_rows:,} rows; read the first",
+                "all rows",
+                "raise or leave out the limit",
+            )
+        )
         table = table.slice(0, max_rows)
     frame = settle(table, log, numbers=details["format"] == "csv", missing=missing, keep=keep)
-    details |= {"rows": len(frame), "columns": frame.shape[1],
-                "missing_markers": {marker: sum(cells.values()) for marker, cells in log.markers.items()}}
-    return Dataset(frame, named, md5 or content_md5(frame), len(frame), (*found, *log.findings), details)
-
-
-def mask(url: str) -> str:
-    """The URL without its password and without secret query values; a path stays as it is.
-
-    >>> mask("postgresql://ann:s3cret@db/shop")
-    'postgresql://ann:***@db/shop'
-    >>> mask("https://host/a.csv?day=1&access_token=abc")
-    'https://host/a.csv?day=1&access_token=***'
-    """
-    if "://" not in url:
-        return url
-    within = "[^/?#]*" if url.lower().startswith("http") else ".*"  # a database password may hold a slash
-    hidden = re.sub(rf"^([^:]+://[^:/?#@]*):{within}@", r"\1:***@", url)
-    return _SECRET.sub(r"\1***", hidden)
+    details |= {
+        "rows": len(frame),
+        "columns": frame.shape[1],
+        "missing_markers": {marker: sum(cells.values()) for marker, cells in log.markers.items()},
+    }
+    return Dataset(
+        frame, named, md5 or content_md5(frame), len(frame), (*found, *log.findings), details
+    )
 
 
 def content_md5(frame: pd.DataFrame, ordered: bool = False) -> str:
@@ -129,8 +143,10 @@ def _download(url: str, named: str) -> tuple[bytes, dict[str, Any]]:
     """(content, {bytes, content_type}) of an http(s) address; user and password in it go as Basic login."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    plain = urlunsplit((parts.scheme, host, quote(parts.path, safe="/%:@!$&'()*+,;=~"), parts.query, ""))
-    request = urllib.request.Request(plain, headers={"User-Agent": "fivefold"})  # noqa: S310  http(s) only
+    plain = urlunsplit(
+        (parts.scheme, host, quote(parts.path, safe="/%:@!$&'()*+,;=~"), parts.query, "")
+    )
+    request = urllib.request.Request(plain, headers={"User-Agent": "fivefold"})  # noqa: S310
     if "@" in parts.netloc:
         login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
         request.add_unredirected_header("Authorization", "Basic " + b64encode(login).decode())
@@ -142,20 +158,40 @@ def _download(url: str, named: str) -> tuple[bytes, dict[str, Any]]:
             promised = int(response.headers.get("Content-Length") or len(content))
     except urllib.error.HTTPError as broken:
         hint = "pass credentials" if broken.code in (401, 403) else "correct the address"
-        raise refused("http-status", named, f"HTTP {broken.code} {broken.reason}", expected, hint) from None
+        raise refused(
+            "http-status", named, f"HTTP {broken.code} {broken.reason}", expected, hint
+        ) from None
     except TimeoutError:
-        raise refused("http-timeout", named, f"no answer within {HTTP_SECONDS} s", expected,
-                      "try again, or download the file first") from None
+        raise refused(
+            "http-timeout",
+            named,
+            f"no answer within {HTTP_SECONDS} s",
+            expected,
+            "try again, or download the file first",
+        ) from None
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as broken:
         reason = getattr(broken, "reason", None) or broken
-        raise refused("http-unreachable", named, f"no answer: {reason}", expected,
-                      "check the address and the network") from None
+        raise refused(
+            "http-unreachable",
+            named,
+            f"no answer: {reason}",
+            expected,
+            "check the address and the network",
+        ) from None
     if len(content) > HTTP_BYTES:
-        raise refused("http-too-large", named, f"more than {HTTP_BYTES >> 30} GiB", "a smaller table",
-                      "download the file first, or send Parquet")
+        raise refused(
+            "http-too-large",
+            named,
+            f"more than {HTTP_BYTES >> 30} GiB",
+            "a smaller table",
+            "download the file first, or send Parquet",
+        )
     if len(content) < promised:
-        raise refused("http-incomplete", named, f"{len(content):,} of {promised:,} bytes", "the whole file",
-                      "try again")
+        raise refused(
+            "http-incomplete",
+            named,
+            f"{len(content):,} of {promised:,} bytes",
+            "the whole file",
+            "try again",
+        )
     return content, {"bytes": len(content), "content_type": kind}
-
-

@@ -7,20 +7,33 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lib.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused
 
 HOLDOUT, UNLABELLED, ALWAYS_TRAIN, TRAIN_ONLY = -1, -2, -3, -4
 HOLDOUT_SHARE, PARTS = 0.2, 5  # one part of so many is held out
-MOST_JUDGED = 60_000  # rows in the folds: an ROC AUC of 20% positives has then a standard error of about .002
+MOST_JUDGED = (
+    60_000  # rows in the folds: an ROC AUC of 20% positives has then a standard error of about .002
+)
 MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all
-MANY_ROWS, FOLDS, FEW_FOLDS = 50_000, 5, 3  # folds by default, above so many training rows and below
+MANY_ROWS, FOLDS, FEW_FOLDS = (
+    50_000,
+    5,
+    3,
+)  # folds by default, above so many training rows and below
 FEWEST = 5  # rows of each class that a random part keeps, however rare it is
 SMALL_GROUP = 5
-SINGLE_GROUPS = 1000  # the largest groups are dealt one by one (110 µs each), all others in handfuls
+SINGLE_GROUPS = (
+    1000  # the largest groups are dealt one by one (110 µs each), all others in handfuls
+)
 
 
-def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None,
-               times: np.ndarray | None = None) -> np.ndarray:
+def split_rows(
+    y: np.ndarray,
+    folds: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+) -> np.ndarray:
     """The place of every row, shape (rows,) int8: 0 to folds-1, `HOLDOUT`, `UNLABELLED`, `ALWAYS_TRAIN` or
     `TRAIN_ONLY`.
 
@@ -33,22 +46,39 @@ def split_rows(y: np.ndarray, folds: int, seed: int, groups: np.ndarray | None =
     place = np.full(len(y), UNLABELLED, dtype="int8")
     labelled = np.flatnonzero(y >= 0)
     units = None if groups is None else pd.factorize(groups[labelled])[0]
-    place[labelled] = _by_time(
-        times[labelled], y[labelled], units, folds, seed) if times is not None else _stratified(
-        y[labelled], units, folds, seed)
+    place[labelled] = (
+        _by_time(times[labelled], y[labelled], units, folds, seed)
+        if times is not None
+        else _stratified(y[labelled], units, folds, seed)
+    )
     ordered = bool((place == ALWAYS_TRAIN).any())
     if not ordered:
         place[labelled] = _spare(place[labelled], units, seed)
-    names = {HOLDOUT: "holdout", **({ALWAYS_TRAIN: "the earliest rows, which only train"} if ordered else {}),
-             **{p: f"fold {p}" for p in range(folds if times is None else int(place.max()) + 1)}}
-    fewest = {p: min(int((y[place == p] == 1).sum()), int((y[place == p] == 0).sum())) for p in names}
-    lacking = [p for p in names if fewest[p] < (2 if p == HOLDOUT else 1)]  # one row of a class has no interval
+    names = {
+        HOLDOUT: "holdout",
+        **({ALWAYS_TRAIN: "the earliest rows, which only train"} if ordered else {}),
+        **{p: f"fold {p}" for p in range(folds if times is None else int(place.max()) + 1)},
+    }
+    fewest = {
+        p: min(int((y[place == p] == 1).sum()), int((y[place == p] == 0).sum())) for p in names
+    }
+    lacking = [
+        p for p in names if fewest[p] < (2 if p == HOLDOUT else 1)
+    ]  # one row of a class has no interval
     if lacking:
-        raise Refused("The table cannot be split", [Finding(
-            "split-class-missing", ERROR, ", ".join(names[p] for p in lacking),
-            "too few rows of a class" if fewest[lacking[0]] else "rows of one class only",
-            "both classes in every part, twice in the holdout",
-            "give more rows of the rarer class, fewer folds (--folds), or other groups or times in the scope")])
+        raise Refused(
+            "The table cannot be split",
+            [
+                Finding(
+                    "split-class-missing",
+                    ERROR,
+                    ", ".join(names[p] for p in lacking),
+                    "too few rows of a class" if fewest[lacking[0]] else "rows of one class only",
+                    "both classes in every part, twice in the holdout",
+                    "give more rows of the rarer class, fewer folds (--folds), or other groups or times in the scope",
+                )
+            ],
+        )
     return place
 
 
@@ -84,7 +114,9 @@ def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> n
     if len(rows) - most == 1:  # a remainder of one row cannot be stratified
         return np.delete(rows, rng.choice(np.flatnonzero(~rare)))
     if most * rare.sum() >= FEWEST * len(rows):
-        return np.sort(train_test_split(rows, train_size=most, stratify=labels, random_state=seed)[0])
+        return np.sort(
+            train_test_split(rows, train_size=most, stratify=labels, random_state=seed)[0]
+        )
     few = rng.choice(rows[rare], min(int(rare.sum()), FEWEST, most // 2), replace=False)
     return np.sort(np.concatenate([few, rng.choice(rows[~rare], most - len(few), replace=False)]))
 
@@ -156,7 +188,10 @@ def _held_part(part: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, s
     largest = int(np.bincount(units).max())
     if largest <= max(SMALL_GROUP, len(y) // (2 * PARTS)):
         return 0
-    rows, positives = np.bincount(part, minlength=PARTS), np.bincount(part, weights=y, minlength=PARTS)
+    rows, positives = (
+        np.bincount(part, minlength=PARTS),
+        np.bincount(part, weights=y, minlength=PARTS),
+    )
     left = np.array([len(np.unique(units[part != p])) for p in range(PARTS)])
     unfit = (np.minimum(positives, rows - positives) < 2) | (left < folds)
     steps = np.floor(np.abs(rows / len(y) - HOLDOUT_SHARE) / 0.05)
@@ -169,13 +204,33 @@ def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np
 
     few = int(min(np.bincount(y.astype(int), minlength=2)))
     if few < parts:
-        raise Refused("The table cannot be split", [Finding(
-            "split-too-few", ERROR, "target", f"{few} rows of the rarer class", f"at least {parts}",
-            "give more rows of that class or fewer folds (--folds)")])
+        raise Refused(
+            "The table cannot be split",
+            [
+                Finding(
+                    "split-too-few",
+                    ERROR,
+                    "target",
+                    f"{few} rows of the rarer class",
+                    f"at least {parts}",
+                    "give more rows of that class or fewer folds (--folds)",
+                )
+            ],
+        )
     if units is not None and len(np.unique(units)) < parts:
-        raise Refused("The table cannot be split", [Finding(
-            "split-too-few-groups", ERROR, "groups", f"{len(np.unique(units))} groups to share out among {parts} parts",
-            f"at least {parts}", "give more groups, fewer folds (--folds), or another group column in the scope")])
+        raise Refused(
+            "The table cannot be split",
+            [
+                Finding(
+                    "split-too-few-groups",
+                    ERROR,
+                    "groups",
+                    f"{len(np.unique(units))} groups to share out among {parts} parts",
+                    f"at least {parts}",
+                    "give more groups, fewer folds (--folds), or another group column in the scope",
+                )
+            ],
+        )
     part = np.empty(len(y), dtype="int8")
     codes, first = (np.arange(len(y)), np.arange(len(y))) if units is None else _codes(units)
     few_to_deal = np.bincount(y[first], minlength=2).min() < parts
@@ -196,8 +251,10 @@ def _handfuls(units: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndar
     """Coarser units: the largest stay by themselves, the others are joined to at most `most` with alike labels."""
     codes, first = _codes(units)
     sizes = np.bincount(codes)
-    order = np.lexsort((np.random.default_rng(seed).random(len(first)), y[first], np.minimum(-sizes, -SMALL_GROUP)))
-    rest = order[min(SINGLE_GROUPS, int((sizes > SMALL_GROUP).sum())):]
+    order = np.lexsort(
+        (np.random.default_rng(seed).random(len(first)), y[first], np.minimum(-sizes, -SMALL_GROUP))
+    )
+    rest = order[min(SINGLE_GROUPS, int((sizes > SMALL_GROUP).sum())) :]
     coarse = np.arange(len(first))
     coarse[rest] = rest[np.arange(len(rest)) % most]
     return coarse[codes]
@@ -208,27 +265,47 @@ def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes, first
 
 
-def _by_time(times: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
+def _by_time(
+    times: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int
+) -> np.ndarray:
     """Blocks of whole times: the last 20% of the rows held out, the rest in folds + 1 blocks, the first only trains."""
     known = np.where(np.isnan(times), -np.inf, times)
-    earlier = np.searchsorted(np.sort(known), known, side="left")  # rows before; the same for rows of one time
-    block = earlier * PARTS * (folds + 1) // ((PARTS - 1) * len(known))  # whole numbers: no row lost to rounding
+    earlier = np.searchsorted(
+        np.sort(known), known, side="left"
+    )  # rows before; the same for rows of one time
+    block = (
+        earlier * PARTS * (folds + 1) // ((PARTS - 1) * len(known))
+    )  # whole numbers: no row lost to rounding
     block = np.minimum(block, folds + 1)
     if len(np.unique(block)) < folds + 2:
         return _by_few_times(known, y, units, folds, seed)
-    return np.where(block == 0, ALWAYS_TRAIN, np.where(block > folds, HOLDOUT, block - 1)).astype("int8")
+    return np.where(block == 0, ALWAYS_TRAIN, np.where(block > folds, HOLDOUT, block - 1)).astype(
+        "int8"
+    )
 
 
-def _by_few_times(known: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
+def _by_few_times(
+    known: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int
+) -> np.ndarray:
     """Where blocks of equal size would leave some empty: the latest times held out, cut nearest to 20% of the rows, and
     as many blocks of the earlier ones, up to folds + 1, as give each a time and both classes. Where the earlier times
     are too few for two folds in time, the folds are drawn from them as if there was no order.
     """
     values, codes, rows = np.unique(known, return_inverse=True, return_counts=True)
     if (distinct := int(np.isfinite(values).sum())) < 2:
-        raise Refused("The table cannot be split", [Finding(
-            "split-too-few-times", ERROR, "time", f"{distinct} distinct time{'s' * (distinct != 1)}",
-            "at least 2: the latest is held out", "give finer times, or take [columns] time out of the scope")])
+        raise Refused(
+            "The table cannot be split",
+            [
+                Finding(
+                    "split-too-few-times",
+                    ERROR,
+                    "time",
+                    f"{distinct} distinct time{'s' * (distinct != 1)}",
+                    "at least 2: the latest is held out",
+                    "give finer times, or take [columns] time out of the scope",
+                )
+            ],
+        )
     held = len(known) - np.cumsum(rows)[:-1]  # rows later than each time
     cut = 1 + int(np.argmin(np.abs(PARTS * held - len(known))))
     train = codes < cut
@@ -239,7 +316,9 @@ def _by_few_times(known: np.ndarray, y: np.ndarray, units: np.ndarray | None, fo
     for made in range(min(folds, cut - 1), 1, -1):
         block = _even_blocks(rows[:cut], made + 1)[codes[train]]
         place[train] = np.where(block == 0, ALWAYS_TRAIN, block - 1)
-        if (np.array([np.bincount(y[train][block == b], minlength=2) for b in range(made + 1)]) > 0).all():
+        if (
+            np.array([np.bincount(y[train][block == b], minlength=2) for b in range(made + 1)]) > 0
+        ).all():
             break
     return place
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib.findings import ERROR, PASSED, WARNING, Finding
-from lib.scope import Scope
-from lib.values import BOOLEAN_PAIRS, texts
+from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
+from fivefold.core.scope import Scope
+from fivefold.data.parsing import BOOLEAN_PAIRS, texts
 
 _PAIRS = (*BOOLEAN_PAIRS, ("-1", "1"), ("negative", "positive"))
 
@@ -32,24 +32,49 @@ def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[
     """
     names = [str(n) for n in frame.columns]
     if not scope.target:
-        return None, [_error("target-not-named", "no target", "the name of the column to predict",
-                             f"pass --target NAME; columns: {_listing(names)}")]
+        return None, [
+            _error(
+                "target-not-named",
+                "no target",
+                "the name of the column to predict",
+                f"pass --target NAME; columns: {_listing(names)}",
+            )
+        ]
     if scope.target not in names:
         near = difflib.get_close_matches(scope.target, names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return None, [_error("target-missing", f"no column {scope.target!r}", "the target among the columns",
-                             f"{hint}columns: {_listing(names)}")]
+        return None, [
+            _error(
+                "target-missing",
+                f"no column {scope.target!r}",
+                "the target among the columns",
+                f"{hint}columns: {_listing(names)}",
+            )
+        ]
     if names.count(scope.target) > 1:
-        return None, [_error("target-repeated", f"{names.count(scope.target)} columns named {scope.target!r}",
-                             "one", "rename the others")]
+        return None, [
+            _error(
+                "target-repeated",
+                f"{names.count(scope.target)} columns named {scope.target!r}",
+                "one",
+                "rename the others",
+            )
+        ]
     labels = texts(frame[scope.target])
     counts = labels.value_counts()
     listing = ", ".join(f"{label!r} ({n} rows)" for label, n in counts.head(6).items())
     if len(counts) != 2:
         hint = {0: "fill the column", 1: "collect rows of the other class"}.get(
-            len(counts), "this project predicts yes or no: derive a target of two labels")
-        return None, [_error("target-classes", f"{len(counts)} classes: {listing or 'only missing values'}",
-                             "two classes", hint)]
+            len(counts), "this project predicts yes or no: derive a target of two labels"
+        )
+        return None, [
+            _error(
+                "target-classes",
+                f"{len(counts)} classes: {listing or 'only missing values'}",
+                "two classes",
+                hint,
+            )
+        ]
     positive, finding = _positive(list(counts.index), scope.positive, listing)
     if positive is None:
         return None, [finding]
@@ -57,8 +82,16 @@ def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[
     y = np.where(labels.isna(), -1, labels == positive).astype("int8")
     findings = [finding]
     if missing := int((y < 0).sum()):
-        findings.append(Finding("target-missing-values", WARNING, scope.target, f"{missing} rows without a label",
-                                "a label in every row", "nothing: these rows are left out of training"))
+        findings.append(
+            Finding(
+                "target-missing-values",
+                WARNING,
+                scope.target,
+                f"{missing} rows without a label",
+                "a label in every row",
+                "nothing: these rows are left out of training",
+            )
+        )
     return Target(y, negative, positive), findings
 
 
@@ -66,19 +99,31 @@ def _positive(labels: list[str], wanted: str | None, listing: str) -> tuple[str 
     """(positive label as spelt in the data, what to say about it)."""
     if wanted is not None:
         same = [label for label in labels if label == wanted] or [
-            label for label in labels if _canonical(label) == _canonical(wanted)]
+            label for label in labels if _canonical(label) == _canonical(wanted)
+        ]
         if len(same) == 1:
-            return same[0], Finding("target-positive", PASSED, "target", f"{same[0]!r} is the positive label, as given")
-        return None, _error("positive-missing", f"{listing}", f"the positive label {wanted!r} among the labels",
-                            "pass --positive with one of these labels")
+            return same[0], Finding(
+                "target-positive", PASSED, "target", f"{same[0]!r} is the positive label, as given"
+            )
+        return None, _error(
+            "positive-missing",
+            f"{listing}",
+            f"the positive label {wanted!r} among the labels",
+            "pass --positive with one of these labels",
+        )
     spelt = {_canonical(label): label for label in labels}
     for no, yes in _PAIRS:
         if set(spelt) == {_canonical(no), _canonical(yes)}:
             label = spelt[_canonical(yes)]
-            return label, Finding("target-positive", PASSED, "target", f"{label!r} is the positive label")
-    return None, _error("positive-ambiguous", f"the labels {listing}",
-                        "to be told which of the two is the event to predict",
-                        " or ".join(f"--positive {label!r}" for label in labels))
+            return label, Finding(
+                "target-positive", PASSED, "target", f"{label!r} is the positive label"
+            )
+    return None, _error(
+        "positive-ambiguous",
+        f"the labels {listing}",
+        "to be told which of the two is the event to predict",
+        " or ".join(f"--positive {label!r}" for label in labels),
+    )
 
 
 def _canonical(label: str) -> str:

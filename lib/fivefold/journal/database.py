@@ -2,7 +2,7 @@
 
 A prediction is written, and its transaction committed, before it is answered: what was acknowledged survives a killed
 process (SQLite in WAL mode with synchronous=NORMAL; a power cut may take the last moments, `FIVEFOLD_JOURNAL_SYNC=full`
-keeps those too at the price of one disk flush a lot). `lib.journal_writer` says what happens while the database is
+keeps those too at the price of one disk flush a lot). `fivefold.journal.writer` says what happens while the database is
 locked or away.
 """
 
@@ -20,14 +20,18 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from lib.findings import ERROR, Finding, Refused
-from lib.journal_tables import LABELS, METADATA, PREDICTIONS, REJECTS, as_json
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.journal.tables import LABELS, METADATA, PREDICTIONS, REJECTS, as_json
 
 HEAD = "0001"  # newest revision of lib/migrations
 BUSY_SECONDS = 5.0
 LOT = 5000
 COUNTING = ("accepted", "corrected")  # outcomes of the labels that count
-_DIALECTS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
+_DIALECTS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "sqlite": "sqlite",
+}
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
 _MIGRATING = threading.Lock()  # Alembic keeps its state in a module
 
@@ -58,11 +62,15 @@ def open_journal(url: str) -> sa.Engine:
         engine.dispose()
         if isinstance(broken, Refused):
             raise
-        from lib.sources import mask
+        from fivefold.core.urls import mask
 
         said = str(getattr(broken, "orig", None) or broken).splitlines()[0][:300]
-        raise _refused("journal-unreachable", f"{mask(url)}: {said}", "a database that answers",
-                       "check FIVEFOLD_JOURNAL; sqlite:///PATH needs a folder that can be written") from None
+        raise _refused(
+            "journal-unreachable",
+            f"{mask(url)}: {said}",
+            "a database that answers",
+            "check FIVEFOLD_JOURNAL; sqlite:///PATH needs a folder that can be written",
+        ) from None
 
 
 @contextmanager
@@ -82,52 +90,83 @@ def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, 
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).on_conflict_do_nothing()
     for start in range(0, len(rows), LOT):
-        connection.execute(statement, rows[start:start + LOT])
+        connection.execute(statement, rows[start : start + LOT])
 
 
-def write(engine: sa.Engine, predictions: Iterable[Mapping[str, Any]],
-          rejects: Iterable[Mapping[str, Any]] = ()) -> None:
+def write(
+    engine: sa.Engine,
+    predictions: Iterable[Mapping[str, Any]],
+    rejects: Iterable[Mapping[str, Any]] = (),
+) -> None:
     """Record answered and refused cases (rows of `journal_tables`) in one transaction."""
     with writing(engine) as connection:
         add(connection, PREDICTIONS, predictions)
         add(connection, REJECTS, rejects)
 
 
-def read_predictions(engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None,
-                     columns: Iterable[str] | None = None) -> pd.DataFrame:
+def read_predictions(
+    engine: sa.Engine,
+    problem: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    columns: Iterable[str] | None = None,
+) -> pd.DataFrame:
     """Predictions with since <= at < until, oldest first, with the label that counts (1, 0 or NaN) and `labelled_at`.
 
     `columns` names those of the table `predictions` that are wanted (all by default).
     """
     wanted = [PREDICTIONS.c[name] for name in (columns or PREDICTIONS.c.keys())]
     other = LABELS.alias()
-    newest = sa.select(sa.func.max(other.c.seq)).where(  # looked up for each prediction, whatever the window
-        other.c.problem == problem, other.c.prediction_id == PREDICTIONS.c.id,
-        other.c.outcome.in_(COUNTING)).scalar_subquery()
-    query = sa.select(*wanted, LABELS.c.label, LABELS.c.at.label("labelled_at")).select_from(
-        PREDICTIONS.outerjoin(LABELS, LABELS.c.seq == newest)).where(
-        *_between(PREDICTIONS, problem, since, until)).order_by(PREDICTIONS.c.at, PREDICTIONS.c.id)
+    newest = (
+        sa.select(sa.func.max(other.c.seq))
+        .where(  # looked up for each prediction, whatever the window
+            other.c.problem == problem,
+            other.c.prediction_id == PREDICTIONS.c.id,
+            other.c.outcome.in_(COUNTING),
+        )
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(*wanted, LABELS.c.label, LABELS.c.at.label("labelled_at"))
+        .select_from(PREDICTIONS.outerjoin(LABELS, LABELS.c.seq == newest))
+        .where(*_between(PREDICTIONS, problem, since, until))
+        .order_by(PREDICTIONS.c.at, PREDICTIONS.c.id)
+    )
     return _frame(engine, query).astype({"label": "float64"})
 
 
-def read_rejects(engine: sa.Engine, problem: str, since: datetime | None = None,
-                 until: datetime | None = None) -> pd.DataFrame:
+def read_rejects(
+    engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None
+) -> pd.DataFrame:
     """Refused cases with since <= at < until, oldest first."""
-    return _frame(engine, sa.select(REJECTS).where(*_between(REJECTS, problem, since, until)).order_by(REJECTS.c.at))
+    return _frame(
+        engine,
+        sa.select(REJECTS).where(*_between(REJECTS, problem, since, until)).order_by(REJECTS.c.at),
+    )
 
 
-def count_rejects(engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None) -> int:
+def count_rejects(
+    engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None
+) -> int:
     """How many cases were refused with since <= at < until."""
     with engine.connect() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(REJECTS).where(
-            *_between(REJECTS, problem, since, until))).scalar_one())
+        return int(
+            connection.execute(
+                sa.select(sa.func.count())
+                .select_from(REJECTS)
+                .where(*_between(REJECTS, problem, since, until))
+            ).scalar_one()
+        )
 
 
 def span(engine: sa.Engine, problem: str) -> tuple[datetime, datetime] | None:
     """(time of the oldest, of the newest prediction); None where there is none."""
     with engine.connect() as connection:
-        low, high = connection.execute(sa.select(sa.func.min(PREDICTIONS.c.at), sa.func.max(PREDICTIONS.c.at)).where(
-            PREDICTIONS.c.problem == problem)).one()
+        low, high = connection.execute(
+            sa.select(sa.func.min(PREDICTIONS.c.at), sa.func.max(PREDICTIONS.c.at)).where(
+                PREDICTIONS.c.problem == problem
+            )
+        ).one()
     return (low, high) if low is not None else None
 
 
@@ -137,16 +176,26 @@ def purge(engine: sa.Engine, problem: str, days: float | None, now: datetime) ->
         return {}
     before, gone = now - timedelta(days=days), {}
     with writing(engine) as connection:
-        old = sa.select(PREDICTIONS.c.id).where(PREDICTIONS.c.problem == problem, PREDICTIONS.c.at < before)
-        stale = sa.or_(LABELS.c.prediction_id.in_(old), sa.and_(LABELS.c.outcome == "unknown", LABELS.c.at < before))
-        gone["labels"] = connection.execute(sa.delete(LABELS).where(LABELS.c.problem == problem, stale)).rowcount
+        old = sa.select(PREDICTIONS.c.id).where(
+            PREDICTIONS.c.problem == problem, PREDICTIONS.c.at < before
+        )
+        stale = sa.or_(
+            LABELS.c.prediction_id.in_(old),
+            sa.and_(LABELS.c.outcome == "unknown", LABELS.c.at < before),
+        )
+        gone["labels"] = connection.execute(
+            sa.delete(LABELS).where(LABELS.c.problem == problem, stale)
+        ).rowcount
         for table in (PREDICTIONS, REJECTS):
-            gone[table.name] = connection.execute(sa.delete(table).where(
-                table.c.problem == problem, table.c.at < before)).rowcount
+            gone[table.name] = connection.execute(
+                sa.delete(table).where(table.c.problem == problem, table.c.at < before)
+            ).rowcount
     return gone
 
 
-def _between(table: sa.Table, problem: str, since: datetime | None, until: datetime | None) -> list[Any]:
+def _between(
+    table: sa.Table, problem: str, since: datetime | None, until: datetime | None
+) -> list[Any]:
     ends = [*([table.c.at >= since] if since else []), *([table.c.at < until] if until else [])]
     return [table.c.problem == problem, *ends]
 
@@ -155,7 +204,9 @@ def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
     with engine.connect() as connection:
         result = connection.execute(query)
         frame = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
-    times = [c.name for c in query.selected_columns if isinstance(c.type, type(PREDICTIONS.c.at.type))]
+    times = [
+        c.name for c in query.selected_columns if isinstance(c.type, type(PREDICTIONS.c.at.type))
+    ]
     return frame.astype(dict.fromkeys(times, "datetime64[us]"))  # also where there are none
 
 
@@ -165,16 +216,34 @@ def _engine(url: str) -> sa.Engine:
         family = parsed.drivername.partition("+")[0]
         if family in _DIALECTS:
             parsed = parsed.set(drivername=_DIALECTS[family])
-            if family != "sqlite" and "@" not in f"{parsed.host}{parsed.database}":  # else a piece of the password
-                return sa.create_engine(parsed, pool_pre_ping=True,
-                                        connect_args={"connect_timeout": max(2, int(BUSY_SECONDS))})
-            if family == "sqlite" and parsed.database not in (None, "", ":memory:"):  # each thread would have its own
+            if (
+                family != "sqlite" and "@" not in f"{parsed.host}{parsed.database}"
+            ):  # else a piece of the password
+                return sa.create_engine(
+                    parsed,
+                    pool_pre_ping=True,
+                    connect_args={"connect_timeout": max(2, int(BUSY_SECONDS))},
+                )
+            if family == "sqlite" and parsed.database not in (
+                None,
+                "",
+                ":memory:",
+            ):  # each thread would have its own
                 return _sqlite(parsed)
             raise ValueError
     except (sa.exc.ArgumentError, ValueError, TypeError):
-        raise _refused("journal-url", "no database URL", "sqlite:///PATH or postgresql://USER@HOST/NAME",
-                       "correct FIVEFOLD_JOURNAL; write @ : / in a password as %40 %3A %2F") from None
-    raise _refused("journal-unknown", f"the database {family!r}", "sqlite or postgresql", "correct FIVEFOLD_JOURNAL")
+        raise _refused(
+            "journal-url",
+            "no database URL",
+            "sqlite:///PATH or postgresql://USER@HOST/NAME",
+            "correct FIVEFOLD_JOURNAL; write @ : / in a password as %40 %3A %2F",
+        ) from None
+    raise _refused(
+        "journal-unknown",
+        f"the database {family!r}",
+        "sqlite or postgresql",
+        "correct FIVEFOLD_JOURNAL",
+    )
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
@@ -197,7 +266,9 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         record.info["file"] = path.stat().st_ino
 
     @sa.event.listens_for(engine, "checkout")
-    def _same_file(_: Any, record: Any, __: Any) -> None:  # a connection to a removed file takes lines to nowhere
+    def _same_file(
+        _: Any, record: Any, __: Any
+    ) -> None:  # a connection to a removed file takes lines to nowhere
         if not path.exists() or record.info["file"] != path.stat().st_ino:
             raise sa.exc.DisconnectionError("the file was removed or replaced")
 
@@ -219,7 +290,9 @@ def _migrate(engine: sa.Engine) -> None:
     from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option(
+        "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
+    )
     with _MIGRATING, writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
@@ -230,8 +303,12 @@ def _migrate(engine: sa.Engine) -> None:
         try:
             command.upgrade(config, HEAD)
         except CommandError:
-            raise _refused("journal-newer", f"revision {held!r}", f"at most {HEAD}",
-                           "use the version of this project that wrote it, or another FIVEFOLD_JOURNAL") from None
+            raise _refused(
+                "journal-newer",
+                f"revision {held!r}",
+                f"at most {HEAD}",
+                "use the version of this project that wrote it, or another FIVEFOLD_JOURNAL",
+            ) from None
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -241,8 +318,21 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return Refused("The journal cannot be used", [Finding(code, ERROR, "journal", found, expected, action)])
+    return Refused(
+        "The journal cannot be used", [Finding(code, ERROR, "journal", found, expected, action)]
+    )
 
 
-__all__ = ["METADATA", "add", "as_json", "open_journal", "purge", "read_predictions", "read_rejects", "span",
-           "utc_now", "write", "writing"]
+__all__ = [
+    "METADATA",
+    "add",
+    "as_json",
+    "open_journal",
+    "purge",
+    "read_predictions",
+    "read_rejects",
+    "span",
+    "utc_now",
+    "write",
+    "writing",
+]

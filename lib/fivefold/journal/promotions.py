@@ -8,11 +8,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lib.journal import as_json, utc_now, writing
-from lib.journal_tables import PROMOTIONS
+from fivefold.journal.database import as_json, utc_now, writing
+from fivefold.journal.tables import PROMOTIONS
 
-PROMOTED, ROLLED_BACK, THRESHOLD = "promoted", "rolled-back", "threshold"  # these change what is served
-KEPT, WAITING, DECLINED, OVERTAKEN = "kept", "waiting", "declined", "overtaken"  # these are outcomes on record
+PROMOTED, ROLLED_BACK, THRESHOLD = (
+    "promoted",
+    "rolled-back",
+    "threshold",
+)  # these change what is served
+KEPT, WAITING, DECLINED, OVERTAKEN = (
+    "kept",
+    "waiting",
+    "declined",
+    "overtaken",
+)  # these are outcomes on record
 EFFECTIVE = (PROMOTED, ROLLED_BACK, THRESHOLD)
 ACTIONS = (*EFFECTIVE, KEPT, WAITING, DECLINED, OVERTAKEN)
 
@@ -34,8 +43,15 @@ def newest_problem(engine: sa.Engine) -> str | None:
 def history(engine: sa.Engine, problem: str) -> list[dict[str, Any]]:
     """All lines of a problem, newest first."""
     with engine.connect() as connection:
-        lines = connection.execute(sa.select(PROMOTIONS).where(PROMOTIONS.c.problem == problem).order_by(
-            PROMOTIONS.c.seq.desc())).mappings().all()
+        lines = (
+            connection.execute(
+                sa.select(PROMOTIONS)
+                .where(PROMOTIONS.c.problem == problem)
+                .order_by(PROMOTIONS.c.seq.desc())
+            )
+            .mappings()
+            .all()
+        )
     return [_read(line) for line in lines]
 
 
@@ -45,9 +61,20 @@ def waiting(engine: sa.Engine, problem: str) -> dict[str, Any] | None:
     return lines[0] if lines and lines[0]["action"] == WAITING else None
 
 
-def record(engine: sa.Engine, problem: str, action: str, *, model: str, sha256: str, threshold: float, who: str,
-           why: str, numbers: dict[str, Any] | None = None, replaces: int | None = None,
-           now: datetime | None = None) -> dict[str, Any]:
+def record(
+    engine: sa.Engine,
+    problem: str,
+    action: str,
+    *,
+    model: str,
+    sha256: str,
+    threshold: float,
+    who: str,
+    why: str,
+    numbers: dict[str, Any] | None = None,
+    replaces: int | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
     """Append a line and return it.
 
     `replaces` is the seq of the line in force that this decision was made about (0: none was). Where another process
@@ -55,11 +82,22 @@ def record(engine: sa.Engine, problem: str, action: str, *, model: str, sha256: 
     unknown action and for an effective one without `replaces`.
     """
     if action not in ACTIONS or (action in EFFECTIVE) != (replaces is not None):
-        raise ValueError("expected an effective action with replaces or another without, "
-                         f"found {action!r}, {replaces!r}")
-    line = {"at": now or utc_now(), "problem": problem, "action": action, "model": model, "sha256": sha256,
-            "threshold": float(threshold), "who": who, "why": why, "numbers": as_json(numbers or {}),
-            "replaces": replaces}
+        raise ValueError(
+            "expected an effective action with replaces or another without, "
+            f"found {action!r}, {replaces!r}"
+        )
+    line = {
+        "at": now or utc_now(),
+        "problem": problem,
+        "action": action,
+        "model": model,
+        "sha256": sha256,
+        "threshold": float(threshold),
+        "who": who,
+        "why": why,
+        "numbers": as_json(numbers or {}),
+        "replaces": replaces,
+    }
     try:
         return _append(engine, line)
     except (sa.exc.IntegrityError, _Overtaken):
@@ -92,9 +130,14 @@ class _Overtaken(Exception):
 
 def _append(engine: sa.Engine, line: dict[str, Any]) -> dict[str, Any]:
     with writing(engine) as connection:
-        if line["replaces"] is not None and line["replaces"] != (connection.execute(sa.select(sa.func.max(
-                PROMOTIONS.c.seq)).where(PROMOTIONS.c.problem == line["problem"],
-                                         PROMOTIONS.c.replaces.is_not(None))).scalar() or 0):
+        if line["replaces"] is not None and line["replaces"] != (
+            connection.execute(
+                sa.select(sa.func.max(PROMOTIONS.c.seq)).where(
+                    PROMOTIONS.c.problem == line["problem"], PROMOTIONS.c.replaces.is_not(None)
+                )
+            ).scalar()
+            or 0
+        ):
             raise _Overtaken  # two that come to here at once meet the unique constraint
         seq = connection.execute(sa.insert(PROMOTIONS).values(**line)).inserted_primary_key
     return _read({**line, "seq": seq[0] if seq else None})
@@ -102,8 +145,13 @@ def _append(engine: sa.Engine, line: dict[str, Any]) -> dict[str, Any]:
 
 def _one(engine: sa.Engine, *conditions: Any) -> dict[str, Any] | None:
     with engine.connect() as connection:
-        line = connection.execute(sa.select(PROMOTIONS).where(*conditions).order_by(
-            PROMOTIONS.c.seq.desc()).limit(1)).mappings().first()
+        line = (
+            connection.execute(
+                sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(1)
+            )
+            .mappings()
+            .first()
+        )
     return _read(line) if line else None
 
 

@@ -8,24 +8,43 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lib.journal import as_json, utc_now, writing
-from lib.journal_tables import REPORTS
+from fivefold.journal.database import as_json, utc_now, writing
+from fivefold.journal.tables import REPORTS
 
 
-def keep(engine: sa.Engine, problem: str, report: dict[str, Any], now: datetime | None = None) -> None:
-    """Record a report of `lib.monitoring.judge_window`."""
+def keep(
+    engine: sa.Engine, problem: str, report: dict[str, Any], now: datetime | None = None
+) -> None:
+    """Record a report of `fivefold.lifecycle.window.judge_window`."""
     start, end = (datetime.fromisoformat(report[name]) for name in ("start", "end"))
     with writing(engine) as connection:
-        connection.execute(sa.delete(REPORTS).where(
-            REPORTS.c.problem == problem, REPORTS.c.start == start))
-        connection.execute(sa.insert(REPORTS).values(
-            at=now or utc_now(), problem=problem, model=report["model"] or "", start=start, end=end,
-            bad=report["bad"], report=as_json(report)))
+        connection.execute(
+            sa.delete(REPORTS).where(REPORTS.c.problem == problem, REPORTS.c.start == start)
+        )
+        connection.execute(
+            sa.insert(REPORTS).values(
+                at=now or utc_now(),
+                problem=problem,
+                model=report["model"] or "",
+                start=start,
+                end=end,
+                bad=report["bad"],
+                report=as_json(report),
+            )
+        )
 
 
 def reports(engine: sa.Engine, problem: str, most: int = 100) -> list[dict[str, Any]]:
     """The newest reports, oldest first."""
     with engine.connect() as connection:
-        lines = connection.execute(sa.select(REPORTS.c.report).where(REPORTS.c.problem == problem).order_by(
-            REPORTS.c.end.desc(), REPORTS.c.start.desc()).limit(most)).scalars().all()
+        lines = (
+            connection.execute(
+                sa.select(REPORTS.c.report)
+                .where(REPORTS.c.problem == problem)
+                .order_by(REPORTS.c.end.desc(), REPORTS.c.start.desc())
+                .limit(most)
+            )
+            .scalars()
+            .all()
+        )
     return [json.loads(line) for line in reversed(lines)]

@@ -26,13 +26,17 @@ def fitted(text: str, length: int | None = None) -> str:
         text = re.sub("[\0\ud800-\udfff]", "\ufffd", text)
     if length is None or len(text) <= length:
         return text
-    return f"{text[:length - 17]}\u2026{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{text[: length - 17]}\u2026{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def as_json(value: Any, most: int | None = None) -> str:
     """Compact JSON in which every character stands for itself; cut at `most` characters."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"),
-                      default=lambda x: x.item() if hasattr(x, "item") else str(x))[:most]
+    return json.dumps(
+        value,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=lambda x: x.item() if hasattr(x, "item") else str(x),
+    )[:most]
 
 
 def utc(at: datetime) -> datetime:
@@ -45,7 +49,11 @@ class _Text(sa.types.TypeDecorator):
     cache_ok = True
 
     def process_bind_param(self, value: Any, _: sa.Dialect) -> str | None:
-        return None if value is None else fitted(str(value), getattr(self.impl_instance, "length", None))
+        return (
+            None
+            if value is None
+            else fitted(str(value), getattr(self.impl_instance, "length", None))
+        )
 
 
 class _String(_Text):
@@ -59,91 +67,108 @@ class _Time(sa.types.TypeDecorator):
         return None if value is None else utc(value)
 
 
-METADATA = sa.MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s",
-                                          "uq": "uq_%(table_name)s_%(column_0_N_name)s"})
+METADATA = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
 
 # One line per answered case. entity: the scope's id columns as JSON (pseudonymised where the scope says so), or null.
 PREDICTIONS = sa.Table(
-    "predictions", METADATA,
+    "predictions",
+    METADATA,
     sa.Column("id", _String(ID), primary_key=True),
     sa.Column("at", _Time, nullable=False),
     sa.Column("problem", _String(200), nullable=False),
-    sa.Column("model", _String(200), nullable=False),       # Metaflow pathspec
-    sa.Column("sha256", _String(64), nullable=False),       # of the bundle
-    sa.Column("source", _String(20), nullable=False),       # app, api or batch
-    sa.Column("inputs", _Text, nullable=False),             # JSON {column: value}
+    sa.Column("model", _String(200), nullable=False),  # Metaflow pathspec
+    sa.Column("sha256", _String(64), nullable=False),  # of the bundle
+    sa.Column("source", _String(20), nullable=False),  # app, api or batch
+    sa.Column("inputs", _Text, nullable=False),  # JSON {column: value}
     sa.Column("entity", _String(ENTITY)),
     sa.Column("probability", sa.Float, nullable=False),
     sa.Column("decision", _String(200), nullable=False),
     sa.Column("threshold", sa.Float, nullable=False),
-    sa.Column("warnings", _Text, nullable=False),           # "; " between them, or empty
-    sa.Column("latency_ms", sa.Float),                      # of the request for this row; null in batches
-    sa.Index(None, "problem", "at"), sa.Index(None, "problem", "entity"))
+    sa.Column("warnings", _Text, nullable=False),  # "; " between them, or empty
+    sa.Column("latency_ms", sa.Float),  # of the request for this row; null in batches
+    sa.Index(None, "problem", "at"),
+    sa.Index(None, "problem", "entity"),
+)
 
 # One line per case that could not be answered.
 REJECTS = sa.Table(
-    "rejects", METADATA,
+    "rejects",
+    METADATA,
     sa.Column("id", _String(ID), primary_key=True),
     sa.Column("at", _Time, nullable=False),
     sa.Column("problem", _String(200), nullable=False),
     sa.Column("model", _String(200), nullable=False),
     sa.Column("source", _String(20), nullable=False),
-    sa.Column("inputs", _Text, nullable=False),             # JSON, cut at 4,000 characters
+    sa.Column("inputs", _Text, nullable=False),  # JSON, cut at 4,000 characters
     sa.Column("reason", _Text, nullable=False),
-    sa.Index(None, "problem", "at"))
+    sa.Index(None, "problem", "at"),
+)
 
-# Every label that was ever given, in order. outcome: accepted, corrected, duplicate or unknown (lib.journal_labels).
+# Every label that was ever given, in order. outcome: accepted, corrected, duplicate or unknown (fivefold.journal.labels).
 LABELS = sa.Table(
-    "labels", METADATA,
+    "labels",
+    METADATA,
     sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("at", _Time, nullable=False),                 # when it was given
+    sa.Column("at", _Time, nullable=False),  # when it was given
     sa.Column("problem", _String(200), nullable=False),
     sa.Column("prediction_id", _String(ID)),
     sa.Column("entity", _String(ENTITY)),
-    sa.Column("observed_at", _Time),                        # when the truth was seen, where that was said
-    sa.Column("label", sa.SmallInteger, nullable=False),    # 1: the positive class
-    sa.Column("source", _String(20), nullable=False),       # app, api or file
+    sa.Column("observed_at", _Time),  # when the truth was seen, where that was said
+    sa.Column("label", sa.SmallInteger, nullable=False),  # 1: the positive class
+    sa.Column("source", _String(20), nullable=False),  # app, api or file
     sa.Column("who", _String(200), nullable=False),
     sa.Column("outcome", _String(20), nullable=False),
     sa.Column("late", sa.Boolean, nullable=False),
-    sa.Index(None, "problem", "prediction_id"))
+    sa.Index(None, "problem", "prediction_id"),
+)
 
 # Append-only. A line with `replaces` changed what is served; two lines cannot replace the same one.
 PROMOTIONS = sa.Table(
-    "promotions", METADATA,
+    "promotions",
+    METADATA,
     sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("at", _Time, nullable=False),
     sa.Column("problem", _String(200), nullable=False),
-    sa.Column("action", _String(20), nullable=False),       # lib.journal_promotions.ACTIONS
+    sa.Column("action", _String(20), nullable=False),  # fivefold.journal.promotions.ACTIONS
     sa.Column("model", _String(200), nullable=False),
     sa.Column("sha256", _String(64), nullable=False),
     sa.Column("threshold", sa.Float, nullable=False),
     sa.Column("who", _String(200), nullable=False),
     sa.Column("why", _Text, nullable=False),
-    sa.Column("numbers", _Text, nullable=False),            # JSON
-    sa.Column("replaces", sa.Integer),                      # seq of the line in force before, 0: none; null: no change
-    sa.UniqueConstraint("problem", "replaces"))
+    sa.Column("numbers", _Text, nullable=False),  # JSON
+    sa.Column("replaces", sa.Integer),  # seq of the line in force before, 0: none; null: no change
+    sa.UniqueConstraint("problem", "replaces"),
+)
 
 # What the monitor said of each window; the same window judged again replaces its line.
 REPORTS = sa.Table(
-    "reports", METADATA,
+    "reports",
+    METADATA,
     sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("at", _Time, nullable=False),
     sa.Column("problem", _String(200), nullable=False),
     sa.Column("model", _String(200), nullable=False),
     sa.Column("start", _Time, nullable=False),
     sa.Column("end", _Time, nullable=False),
-    sa.Column("bad", sa.Boolean, nullable=False),           # whether the window asks for a new model
-    sa.Column("report", _Text, nullable=False),             # JSON
-    sa.UniqueConstraint("problem", "start", "end"))
+    sa.Column("bad", sa.Boolean, nullable=False),  # whether the window asks for a new model
+    sa.Column("report", _Text, nullable=False),  # JSON
+    sa.UniqueConstraint("problem", "start", "end"),
+)
 
 ALERTS = sa.Table(
-    "alerts", METADATA,
+    "alerts",
+    METADATA,
     sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("at", _Time, nullable=False),
     sa.Column("problem", _String(200), nullable=False),
-    sa.Column("key", _String(300), nullable=False),         # code and subject of the finding
+    sa.Column("key", _String(300), nullable=False),  # code and subject of the finding
     sa.Column("message", _Text, nullable=False),
     sa.Column("runbook", _String(300), nullable=False),
-    sa.Column("sent", _Text, nullable=False),               # JSON {channel: "sent" or why not}
-    sa.Index(None, "problem", "key"))
+    sa.Column("sent", _Text, nullable=False),  # JSON {channel: "sent" or why not}
+    sa.Index(None, "problem", "key"),
+)

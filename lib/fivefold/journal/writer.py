@@ -24,7 +24,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lib.journal import as_json, write
+from fivefold.journal.database import as_json, write
 
 log = logging.getLogger("fivefold")
 RETRY_SECONDS = 5.0  # between attempts to empty the spool
@@ -47,11 +47,16 @@ class Writer:
         self._engine, self._spool = engine, spool
         self._waiting: queue.Queue[tuple[Lines, Future] | None] = queue.Queue()
         self._lock, self._closed = threading.Lock(), False
-        self._spooled, self._next = True, float("-inf")  # whether the spool may hold lines; when it is tried again
+        self._spooled, self._next = (
+            True,
+            float("-inf"),
+        )  # whether the spool may hold lines; when it is tried again
         self._thread = threading.Thread(target=self._work, daemon=True, name="journal")
         self._thread.start()
 
-    def submit(self, predictions: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]] = ()) -> Future:
+    def submit(
+        self, predictions: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]] = ()
+    ) -> Future:
         future: Future = Future()
         with self._lock:
             if self._closed:
@@ -73,7 +78,10 @@ class Writer:
             lot = self._lot()
             going = None not in lot
             jobs = [job for job in lot if job is not None and job[1].set_running_or_notify_cancel()]
-            lines = ([x for (good, _), _ in jobs for x in good], [x for (_, bad), _ in jobs for x in bad])
+            lines = (
+                [x for (good, _), _ in jobs for x in good],
+                [x for (_, bad), _ in jobs for x in bad],
+            )
             try:
                 where: str | Exception = keep(self._engine, self._spool, *lines)
             except Exception as broken:  # a thread that dies would leave callers waiting for ever
@@ -93,14 +101,22 @@ class Writer:
         """What waits; while the spool may hold lines the wait is not long."""
         lot: list[tuple[Lines, Future] | None] = []
         with contextlib.suppress(queue.Empty):
-            lot.append(self._waiting.get(timeout=max(0.0, self._next - time.monotonic()) if self._spooled else None))
+            lot.append(
+                self._waiting.get(
+                    timeout=max(0.0, self._next - time.monotonic()) if self._spooled else None
+                )
+            )
             while len(lot) < 1000:
                 lot.append(self._waiting.get_nowait())
         return lot
 
 
-def keep(engine: Any, spool: Path, predictions: Sequence[Mapping[str, Any]],
-         rejects: Sequence[Mapping[str, Any]] = ()) -> str:
+def keep(
+    engine: Any,
+    spool: Path,
+    predictions: Sequence[Mapping[str, Any]],
+    rejects: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Write lines into the journal, else into the spool: "journal" or "spool". Raises `NotKept` where both fail."""
     if not predictions and not rejects:
         return "journal"
@@ -111,13 +127,18 @@ def keep(engine: Any, spool: Path, predictions: Sequence[Mapping[str, Any]],
         reason = _said(broken)
         log.warning("the journal took no lines (%s); they go to %s", reason, spool)
     try:
-        texts = [as_json([kind, {**x, "at": x["at"].isoformat()}]).encode("utf-8", "replace")
-                 for kind, lines in zip(KINDS, (predictions, rejects), strict=True) for x in lines]
+        texts = [
+            as_json([kind, {**x, "at": x["at"].isoformat()}]).encode("utf-8", "replace")
+            for kind, lines in zip(KINDS, (predictions, rejects), strict=True)
+            for x in lines
+        ]
         spool.mkdir(parents=True, exist_ok=True)
         _put(spool / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.jsonl", texts)
         return "spool"
     except Exception as broken:
-        raise NotKept(f"neither the journal ({reason}) nor the spool ({_said(broken)}) takes lines") from None
+        raise NotKept(
+            f"neither the journal ({reason}) nor the spool ({_said(broken)}) takes lines"
+        ) from None
 
 
 def empty(engine: Any, spool: Path, most: int | None = None) -> int:
@@ -134,7 +155,9 @@ def empty(engine: Any, spool: Path, most: int | None = None) -> int:
         except FileNotFoundError:  # another process was faster
             continue
         except Exception as broken:
-            log.warning("the spool %s could not be moved into the journal yet (%s)", path, _said(broken))
+            log.warning(
+                "the spool %s could not be moved into the journal yet (%s)", path, _said(broken)
+            )
             if not isinstance(broken, OSError):
                 break
     return moved
@@ -143,7 +166,9 @@ def empty(engine: Any, spool: Path, most: int | None = None) -> int:
 def _move(engine: Any, path: Path) -> None:
     good: list[tuple[bytes, str, dict[str, Any]]] = []
     damaged: list[bytes] = []
-    for text in filter(None, path.read_bytes().split(b"\n")):  # str.splitlines would also split at U+2028
+    for text in filter(
+        None, path.read_bytes().split(b"\n")
+    ):  # str.splitlines would also split at U+2028
         try:
             kind, line = json.loads(text)
             if kind not in KINDS:
@@ -155,7 +180,9 @@ def _move(engine: Any, path: Path) -> None:
     if damaged:
         aside = path.with_suffix(".damaged")
         _put(aside, damaged)
-        log.error("%d spooled lines cannot go into the journal; they are in %s", len(damaged), aside)
+        log.error(
+            "%d spooled lines cannot go into the journal; they are in %s", len(damaged), aside
+        )
     path.unlink()
 
 
@@ -168,13 +195,26 @@ def _refused(engine: Any, lines: Sequence[tuple[bytes, str, dict[str, Any]]]) ->
         if not _hopeless(broken):
             raise
     half = len(lines) // 2
-    return [*_refused(engine, lines[:half]), *_refused(engine, lines[half:])] if half else [text for text, *_ in lines]
+    return (
+        [*_refused(engine, lines[:half]), *_refused(engine, lines[half:])]
+        if half
+        else [text for text, *_ in lines]
+    )
 
 
 def _hopeless(broken: Exception) -> bool:
     """Whether the lines are at fault, not the journal."""
-    return type(broken) is sa.exc.StatementError or isinstance(broken, (
-        sa.exc.DataError, sa.exc.IntegrityError, sa.exc.CompileError, ArithmeticError, TypeError, ValueError))
+    return type(broken) is sa.exc.StatementError or isinstance(
+        broken,
+        (
+            sa.exc.DataError,
+            sa.exc.IntegrityError,
+            sa.exc.CompileError,
+            ArithmeticError,
+            TypeError,
+            ValueError,
+        ),
+    )
 
 
 def _files(spool: Path) -> list[Path]:
@@ -204,4 +244,6 @@ def _put(path: Path, texts: Sequence[bytes]) -> None:
 
 
 def _said(broken: Exception) -> str:
-    return (str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__])[0][:200]
+    return (str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__])[
+        0
+    ][:200]

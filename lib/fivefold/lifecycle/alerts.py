@@ -35,12 +35,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from lib.findings import ERROR, Finding, errors, refuse_errors, warnings
-from lib.journal import utc_now
-from lib.journal_alerts import SENT, claim, compose, key_of, line, reached, runbook, settle
+from fivefold.core.findings import ERROR, Finding, errors, refuse_errors, warnings
+from fivefold.journal.alerts import SENT, claim, compose, key_of, line, reached, runbook, settle
+from fivefold.journal.database import utc_now
 
 log = logging.getLogger("fivefold")
-Channel = Callable[[dict[str, Any]], str | None]  # takes a `compose`d message; returns a remark; raises where it fails
+Channel = Callable[
+    [dict[str, Any]], str | None
+]  # takes a `compose`d message; returns a remark; raises where it fails
 TIMEOUT = 5.0  # seconds for each answer of a receiver
 DEADLINE = 20.0  # seconds for all channels, which run at once: names that do not resolve, slow conversations
 _HIDDEN = "another address (not shown: it may hold a secret)"
@@ -51,8 +53,15 @@ class NotSent(RuntimeError):
     """A channel has failed; the text says why."""
 
 
-def send(engine: Any, problem: str, findings: Iterable[Finding], channels: Mapping[str, Channel], *,
-         cooldown_hours: float = 24.0, now: datetime | None = None) -> list[dict[str, Any]]:
+def send(
+    engine: Any,
+    problem: str,
+    findings: Iterable[Finding],
+    channels: Mapping[str, Channel],
+    *,
+    cooldown_hours: float = 24.0,
+    now: datetime | None = None,
+) -> list[dict[str, Any]]:
     """Tell the warnings and errors that were not told within the cooldown, in one message by each channel.
 
     Returns the lines that this added to the table `alerts` (`sent` as a dict); [] where nothing was due.
@@ -76,8 +85,18 @@ def send(engine: Any, problem: str, findings: Iterable[Finding], channels: Mappi
         settle(engine, claimed.values(), sent)
     except Exception as broken:  # what was sent cannot be taken back; the claims lapse
         log.warning("the journal did not take what became of the alert: %s", line(_reason(broken)))
-    return [{"seq": seq, "at": now, "problem": problem, "key": key, "message": lines[key][0],
-             "runbook": lines[key][1], "sent": dict(sent)} for key, seq in claimed.items()]
+    return [
+        {
+            "seq": seq,
+            "at": now,
+            "problem": problem,
+            "key": key,
+            "message": lines[key][0],
+            "runbook": lines[key][1],
+            "sent": dict(sent),
+        }
+        for key, seq in claimed.items()
+    ]
 
 
 def channels(environ: Mapping[str, str]) -> dict[str, Channel]:
@@ -115,16 +134,22 @@ def _webhook(environ: Mapping[str, str], wrong: list[Finding]) -> Channel | None
         return None
     parts = _split(address)
     if parts is None or parts.scheme not in ("http", "https") or "@" in parts.netloc:
-        _refuse(wrong, "FIVEFOLD_ALERT_WEBHOOK", _HIDDEN,
-                "http://... or https://..., without USER@, spaces and letters beyond a-z as %XX")
+        _refuse(
+            wrong,
+            "FIVEFOLD_ALERT_WEBHOOK",
+            _HIDDEN,
+            "http://... or https://..., without USER@, spaces and letters beyond a-z as %XX",
+        )
         return None
 
     def post(message: dict[str, Any]) -> None:
         # & < > as Slack wants them: no name of a column can mention a channel or make a link
         body = {name: message[name] for name in ("problem", "findings")} | {
-            "text": html.escape(message["text"], quote=False)}
-        request = urllib.request.Request(address, json.dumps(body).encode(), {  # noqa: S310  http(s) only
-            "Content-Type": "application/json", "User-Agent": "fivefold"})
+            "text": html.escape(message["text"], quote=False)
+        }
+        headers = {"Content-Type": "application/json", "User-Agent": "fivefold"}
+        content = json.dumps(body).encode()
+        request = urllib.request.Request(address, content, headers)  # noqa: S310
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
             pass
 
@@ -141,45 +166,90 @@ def _email(environ: Mapping[str, str], wrong: list[Finding]) -> Channel | None:
     server, sender, to = (environ.get(name, "").strip() for name in names)
     if not server and not sender and not to:
         return None
-    parts, receivers = _split(server), [address.strip() for address in to.split(",") if address.strip()]
-    if (parts is None or parts.scheme not in ("smtp", "smtps") or not parts.port or parts.path.strip("/") or parts.query
-            or bool(parts.username) != bool(parts.password) or not unquote(server).isascii()):
-        _refuse(wrong, names[0], _HIDDEN if server else "nothing",
-                "smtp://[USER:PASSWORD@]HOST:PORT or smtps://..., @ : / # in a password as %40 %3A %2F %23")
+    parts, receivers = (
+        _split(server),
+        [address.strip() for address in to.split(",") if address.strip()],
+    )
+    if (
+        parts is None
+        or parts.scheme not in ("smtp", "smtps")
+        or not parts.port
+        or parts.path.strip("/")
+        or parts.query
+        or bool(parts.username) != bool(parts.password)
+        or not unquote(server).isascii()
+    ):
+        _refuse(
+            wrong,
+            names[0],
+            _HIDDEN if server else "nothing",
+            "smtp://[USER:PASSWORD@]HOST:PORT or smtps://..., @ : / # in a password as %40 %3A %2F %23",
+        )
     if not re.fullmatch(_ADDRESS, sender):
-        _refuse(wrong, names[1], repr(sender) if sender else "nothing", "one plain address: name@example.com")
+        _refuse(
+            wrong,
+            names[1],
+            repr(sender) if sender else "nothing",
+            "one plain address: name@example.com",
+        )
     if not receivers or not all(re.fullmatch(_ADDRESS, address) for address in receivers):
-        _refuse(wrong, names[2], repr(to) if to else "nothing", "plain addresses with commas between them")
+        _refuse(
+            wrong,
+            names[2],
+            repr(to) if to else "nothing",
+            "plain addresses with commas between them",
+        )
     if parts is None:
         return None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
 
     def mail(message: dict[str, Any]) -> str | None:
         letter = EmailMessage()
-        letter["From"], letter["To"], letter["Subject"] = sender, ", ".join(receivers), line(message["summary"], 200)
-        letter["Date"], letter["Message-ID"] = format_datetime(localtime()), make_msgid(domain=sender.partition("@")[2])
+        letter["From"], letter["To"], letter["Subject"] = (
+            sender,
+            ", ".join(receivers),
+            line(message["summary"], 200),
+        )
+        letter["Date"], letter["Message-ID"] = (
+            format_datetime(localtime()),
+            make_msgid(domain=sender.partition("@")[2]),
+        )
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(message["text"] + "\n")
         with _connected(parts, user, password) as smtp:
             refused = smtp.send_message(letter, sender, receivers)
         return _reason(smtplib.SMTPRecipientsRefused(refused)) if refused else None
 
-    return _guarded(mail, [password, *(base64.b64encode(text.encode()).decode().rstrip("=") for text in (
-        password, f"\0{user}\0{password}") if password)])
+    return _guarded(
+        mail,
+        [
+            password,
+            *(
+                base64.b64encode(text.encode()).decode().rstrip("=")
+                for text in (password, f"\0{user}\0{password}")
+                if password
+            ),
+        ],
+    )
 
 
 @contextlib.contextmanager
 def _connected(parts: SplitResult, user: str, password: str) -> Iterator[smtplib.SMTP]:
     """A mail server, logged in where there is a user. A password never crosses a network in clear."""
     host, port, tls = parts.hostname or "", parts.port or 0, ssl.create_default_context()
-    with contextlib.closing(smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=tls) if parts.scheme == "smtps"
-                            else smtplib.SMTP(host, port, timeout=TIMEOUT)) as smtp:
+    with contextlib.closing(
+        smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=tls)
+        if parts.scheme == "smtps"
+        else smtplib.SMTP(host, port, timeout=TIMEOUT)
+    ) as smtp:
         smtp.ehlo_or_helo_if_needed()
         if user and parts.scheme == "smtp":
             if smtp.has_extn("starttls"):
                 smtp.starttls(context=tls)
             elif host not in ("localhost", "127.0.0.1", "::1"):
-                raise NotSent("the server offers no STARTTLS, so the password was not sent; use smtps://")
+                raise NotSent(
+                    "the server offers no STARTTLS, so the password was not sent; use smtps://"
+                )
         if user:
             smtp.login(user, password)
         yield smtp
@@ -212,7 +282,10 @@ def _deliver(channels: Mapping[str, Channel], message: dict[str, Any]) -> dict[s
 
 def _guarded(channel: Channel, secrets: Iterable[str]) -> Channel:
     """The channel with `secrets` hidden in whatever it says."""
-    pattern = "|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True) if secret) or r"(?!)"
+    pattern = (
+        "|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True) if secret)
+        or r"(?!)"
+    )
 
     def guarded(message: dict[str, Any]) -> str | None:
         try:
@@ -226,8 +299,10 @@ def _guarded(channel: Channel, secrets: Iterable[str]) -> Channel:
 def _reason(broken: BaseException) -> str:
     """Why a channel has failed; of any length, so that secrets in it are found."""
     if isinstance(broken, smtplib.SMTPRecipientsRefused):
-        return "; ".join(f"{who} refused: {code} {why.decode('utf-8', 'replace')}"
-                         for who, (code, why) in broken.recipients.items())
+        return "; ".join(
+            f"{who} refused: {code} {why.decode('utf-8', 'replace')}"
+            for who, (code, why) in broken.recipients.items()
+        )
     if isinstance(broken, smtplib.SMTPResponseException):
         said = broken.smtp_error
         return f"{broken.smtp_code} {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}"
@@ -240,10 +315,22 @@ def _split(address: str) -> SplitResult | None:
     """The parts of an address; None where it is none."""
     with contextlib.suppress(ValueError):
         parts = urlsplit(address)
-        return parts if parts.hostname and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", address) else None
+        return (
+            parts
+            if parts.hostname and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", address)
+            else None
+        )
     return None
 
 
 def _refuse(wrong: list[Finding], variable: str, found: str, expected: str) -> None:
-    wrong.append(Finding(variable.removeprefix("FIVEFOLD_").lower().replace("_", "-"), ERROR, variable,
-                         line(found, 200), expected, f"correct {variable}, or unset it"))
+    wrong.append(
+        Finding(
+            variable.removeprefix("FIVEFOLD_").lower().replace("_", "-"),
+            ERROR,
+            variable,
+            line(found, 200),
+            expected,
+            f"correct {variable}, or unset it",
+        )
+    )

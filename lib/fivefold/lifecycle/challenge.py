@@ -1,7 +1,7 @@
 """Challenge: whether a new model has proven itself against the one that is served, on the same rows.
 
 The rows are those that neither model learnt from: the untouched holdout and, of recent labelled predictions, those that
-were set aside when they came in (`lib.harvest`). Each origin is a stratum: scores are compared within it.
+were set aside when they came in (`fivefold.training.labelled_rows`). Each origin is a stratum: scores are compared within it.
 """
 
 from __future__ import annotations
@@ -13,21 +13,27 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from lib.delong import auc_interval, paired_test
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.roc_auc import auc_interval, paired_test
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
-MARGIN = 0.0         # ROC AUC by which the lower bound of the gain must exceed nothing
-SIDE = 0.025         # one-sided error of each bound
-MIN_CLASS = 30       # rows of each class below which a stratum cannot judge
+MARGIN = 0.0  # ROC AUC by which the lower bound of the gain must exceed nothing
+SIDE = 0.025  # one-sided error of each bound
+MIN_CLASS = 30  # rows of each class below which a stratum cannot judge
 MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10
 WORSE_BEFORE = 0.05  # ROC AUC on rows of the old table may be proven worse by at most this: the world may have changed
-WORSE_LOSS = 0.02    # log-loss may be proven worse by at most this share of the champion's
+WORSE_LOSS = 0.02  # log-loss may be proven worse by at most this share of the champion's
 Z = float(ndtri(1 - SIDE))
 
 
-def challenge(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, origin: np.ndarray,
-              segments: pd.DataFrame | None = None, margin: float = MARGIN) -> dict[str, Any]:
+def challenge(
+    y: np.ndarray,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    origin: np.ndarray,
+    segments: pd.DataFrame | None = None,
+    margin: float = MARGIN,
+) -> dict[str, Any]:
     """{promote, why, rows, strata, gain, findings}; JSON-ready.
 
     `y` 0/1, calibrated probabilities of both models, and the origin of each row, shape (rows,). `segments`: protected
@@ -44,46 +50,89 @@ def challenge(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, origi
     names = [str(n) for n in np.unique(origin) if _judged(y[origin == n], MIN_CLASS)]
     here = np.isin(origin, names)
     if not names:
-        few = Finding("challenge-gain", NOT_APPLICABLE, "model", f"{int(y.sum())} positive and {int((y == 0).sum())} "
-                      f"negative rows", f"at least {MIN_CLASS} of each", "wait for more labels")
-        return {"promote": False, "why": f"Not proven: {few.found} cannot judge.", "rows": len(y), "strata": [],
-                "gain": None, "findings": [few.to_dict()]}
+        few = Finding(
+            "challenge-gain",
+            NOT_APPLICABLE,
+            "model",
+            f"{int(y.sum())} positive and {int((y == 0).sum())} negative rows",
+            f"at least {MIN_CLASS} of each",
+            "wait for more labels",
+        )
+        return {
+            "promote": False,
+            "why": f"Not proven: {few.found} cannot judge.",
+            "rows": len(y),
+            "strata": [],
+            "gain": None,
+            "findings": [few.to_dict()],
+        }
     codes = pd.factorize(origin[here])[0]
     test = paired_test(y[here], challenger[here], champion[here], codes)
-    gain = {"value": test["difference"], "low": test["difference"] - Z * test["se"],
-            "high": test["difference"] + Z * test["se"], "margin": margin}
+    gain = {
+        "value": test["difference"],
+        "low": test["difference"] - Z * test["se"],
+        "high": test["difference"] + Z * test["se"],
+        "margin": margin,
+    }
     findings = [_gain(gain)]
     strata = []
     for name in names:
         rows = origin == name
         strata.append(line := _stratum(name, y[rows], champion[rows], challenger[rows]))
-        findings.append(_not_worse("challenge-auc", name, line["gain"], 0.0 if name == RECENT else WORSE_BEFORE))
+        findings.append(
+            _not_worse("challenge-auc", name, line["gain"], 0.0 if name == RECENT else WORSE_BEFORE)
+        )
     findings.append(_loss([line["loss"] for line in strata]))
     if segments is not None:
         findings += _segments(y[here], champion[here], challenger[here], codes, segments[here])
     failed = [f for f in findings if f.severity == WARNING]
     unproven = not (gain["low"] > margin)
-    told = f"gain in ROC AUC {gain['value']:+.4f}, 95% interval {gain['low']:+.4f} to {gain['high']:+.4f}, on " + \
-        " and ".join(f"{s['rows']:,} {s['name']} rows" for s in strata)
+    told = (
+        f"gain in ROC AUC {gain['value']:+.4f}, 95% interval {gain['low']:+.4f} to {gain['high']:+.4f}, on "
+        + " and ".join(f"{s['rows']:,} {s['name']} rows" for s in strata)
+    )
     if failed:
         reasons = "; ".join(dict.fromkeys(f"{f.subject}: {f.found}" for f in failed))
         why = f"Not promoted: {reasons} ({told})."
     else:
         why = f"Proven better: {told}."
-    return {"promote": not failed and not unproven, "why": why, "rows": int(here.sum()), "strata": strata, "gain": gain,
-            "findings": [f.to_dict() for f in findings]}
+    return {
+        "promote": not failed and not unproven,
+        "why": why,
+        "rows": int(here.sum()),
+        "strata": strata,
+        "gain": gain,
+        "findings": [f.to_dict() for f in findings],
+    }
 
 
-def _stratum(name: str, y: np.ndarray, champion: np.ndarray, challenger: np.ndarray) -> dict[str, Any]:
-    test, each = paired_test(y, challenger, champion), _log_losses(y, challenger) - _log_losses(y, champion)
+def _stratum(
+    name: str, y: np.ndarray, champion: np.ndarray, challenger: np.ndarray
+) -> dict[str, Any]:
+    test, each = (
+        paired_test(y, challenger, champion),
+        _log_losses(y, challenger) - _log_losses(y, champion),
+    )
     se = float(each.std(ddof=1)) / len(y) ** 0.5
     before = float(_log_losses(y, champion).mean())
-    return {"name": name, "rows": len(y), "positives": int(y.sum()),
-            "champion": auc_interval(y, champion), "challenger": auc_interval(y, challenger),
-            "gain": {"value": test["difference"], "low": test["difference"] - Z * test["se"],
-                     "high": test["difference"] + Z * test["se"]},
-            "loss": {"champion": before, "difference": float(each.mean()), "low": float(each.mean()) - Z * se,
-                     "high": float(each.mean()) + Z * se}}
+    return {
+        "name": name,
+        "rows": len(y),
+        "positives": int(y.sum()),
+        "champion": auc_interval(y, champion),
+        "challenger": auc_interval(y, challenger),
+        "gain": {
+            "value": test["difference"],
+            "low": test["difference"] - Z * test["se"],
+            "high": test["difference"] + Z * test["se"],
+        },
+        "loss": {
+            "champion": before,
+            "difference": float(each.mean()),
+            "low": float(each.mean()) - Z * se,
+            "high": float(each.mean()) + Z * se,
+        },
+    }
 
 
 def _gain(gain: Mapping[str, float]) -> Finding:
@@ -91,8 +140,14 @@ def _gain(gain: Mapping[str, float]) -> Finding:
     expected = f"a lower bound above {gain['margin']:g}"
     if gain["low"] > gain["margin"]:
         return Finding("challenge-gain", PASSED, "ROC AUC", found, expected)
-    return Finding("challenge-gain", WARNING, "ROC AUC", f"not proven better ({found})", expected,
-                   "keep the champion; judge again with more labels")
+    return Finding(
+        "challenge-gain",
+        WARNING,
+        "ROC AUC",
+        f"not proven better ({found})",
+        expected,
+        "keep the champion; judge again with more labels",
+    )
 
 
 def _not_worse(code: str, name: str, gain: Mapping[str, float], allowed: float = 0.0) -> Finding:
@@ -105,33 +160,60 @@ def _not_worse(code: str, name: str, gain: Mapping[str, float], allowed: float =
 
 def _loss(losses: Sequence[Mapping[str, float]]) -> Finding:
     """The mean over the strata; their rows are different ones, so the variances add."""
-    value, before = (float(np.mean([loss[key] for loss in losses])) for key in ("difference", "champion"))
-    reach = float(np.sqrt(sum((loss["difference"] - loss["low"]) ** 2 for loss in losses))) / len(losses)
+    value, before = (
+        float(np.mean([loss[key] for loss in losses])) for key in ("difference", "champion")
+    )
+    reach = float(np.sqrt(sum((loss["difference"] - loss["low"]) ** 2 for loss in losses))) / len(
+        losses
+    )
     found = f"log-loss {value:+.4f} ({value - reach:+.4f} to {value + reach:+.4f})"
     expected = f"not proven worse by more than {WORSE_LOSS:.0%}"
     if value - reach > WORSE_LOSS * before:
-        return Finding("challenge-calibration", WARNING, "calibration", f"worse: {found}", expected,
-                       "keep the champion; look at the labels that came in")
+        return Finding(
+            "challenge-calibration",
+            WARNING,
+            "calibration",
+            f"worse: {found}",
+            expected,
+            "keep the champion; look at the labels that came in",
+        )
     return Finding("challenge-calibration", PASSED, "calibration", found, expected)
 
 
-def _segments(y: np.ndarray, champion: np.ndarray, challenger: np.ndarray, codes: np.ndarray,
-              segments: pd.DataFrame) -> list[Finding]:
+def _segments(
+    y: np.ndarray,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    codes: np.ndarray,
+    segments: pd.DataFrame,
+) -> list[Finding]:
     found, tests = [], []
     for column in segments.columns:
         values = segments[column].astype("str").fillna("(missing)").to_numpy()
         for level in pd.unique(values):
             rows, name = values == level, f"{column} = {level}"
             if rows.sum() >= MIN_SEGMENT and _judged(y[rows], MIN_SEGMENT_CLASS):
-                tests.append((name, paired_test(y[rows], challenger[rows], champion[rows], codes[rows])))
+                tests.append(
+                    (name, paired_test(y[rows], challenger[rows], champion[rows], codes[rows]))
+                )
             else:
                 few = f"{int(rows.sum())} rows: too few to judge"
-                found.append(Finding("challenge-segment", NOT_APPLICABLE, name, few,
-                                     f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class"))
+                found.append(
+                    Finding(
+                        "challenge-segment",
+                        NOT_APPLICABLE,
+                        name,
+                        few,
+                        f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class",
+                    )
+                )
     z = float(ndtri(1 - SIDE / max(1, len(tests))))
     for name, test in tests:
-        gain = {"value": test["difference"], "low": test["difference"] - z * test["se"],
-                "high": test["difference"] + z * test["se"]}
+        gain = {
+            "value": test["difference"],
+            "low": test["difference"] - z * test["se"],
+            "high": test["difference"] + z * test["se"],
+        }
         found.append(_not_worse("challenge-segment", name, gain))
     return found
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lib import journal_promotions as promotions
-from lib.findings import ERROR, Finding, Refused
-from lib.serving import load
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.journal import promotions
+from fivefold.serving.served_model import load
 
 Check = Callable[[str, dict[str, Any]], object]  # (pathspec, line), raises `Refused`
 
 
-def decide(engine: Any, problem: str, yes: bool, who: str, why: str = "",
-           check: Check = load) -> dict[str, Any]:
+def decide(
+    engine: Any, problem: str, yes: bool, who: str, why: str = "", check: Check = load
+) -> dict[str, Any]:
     """A person's answer to the challenger that waits. Raises `Refused` where none waits.
 
     A yes counts for the comparison that was made: where another model is served since, the line is `OVERTAKEN`. A model
@@ -21,15 +22,33 @@ def decide(engine: Any, problem: str, yes: bool, who: str, why: str = "",
     """
     line = promotions.waiting(engine, problem)
     if line is None:
-        raise Refused("There is nothing to decide", [Finding(
-            "nothing-waits", ERROR, problem, "no waiting challenger", "one",
-            "python flows/promote.py judge RUN --require-approval")])
-    facts = {"model": line["model"], "sha256": line["sha256"], "threshold": line["threshold"], "who": who,
-             "numbers": line["numbers"], "why": why or line["why"]}
+        raise Refused(
+            "There is nothing to decide",
+            [
+                Finding(
+                    "nothing-waits",
+                    ERROR,
+                    problem,
+                    "no waiting challenger",
+                    "one",
+                    "python flows/promote.py judge RUN --require-approval",
+                )
+            ],
+        )
+    facts = {
+        "model": line["model"],
+        "sha256": line["sha256"],
+        "threshold": line["threshold"],
+        "who": who,
+        "numbers": line["numbers"],
+        "why": why or line["why"],
+    }
     if not yes:
         return promotions.record(engine, problem, promotions.DECLINED, **facts)
     check(line["model"], line)
-    return promotions.record(engine, problem, promotions.PROMOTED, replaces=line["numbers"]["against"], **facts)
+    return promotions.record(
+        engine, problem, promotions.PROMOTED, replaces=line["numbers"]["against"], **facts
+    )
 
 
 def roll_back(engine: Any, problem: str, who: str, why: str, check: Check = load) -> dict[str, Any]:
@@ -37,13 +56,32 @@ def roll_back(engine: Any, problem: str, who: str, why: str, check: Check = load
     held = promotions.champion(engine, problem)
     earlier = promotions.before(engine, problem, held) if held else None
     if held is None or earlier is None:
-        raise Refused("Nothing can be rolled back", [Finding(
-            "nothing-before", ERROR, problem, "no earlier model or threshold", "at least two promotions",
-            "python flows/promote.py status")])
+        raise Refused(
+            "Nothing can be rolled back",
+            [
+                Finding(
+                    "nothing-before",
+                    ERROR,
+                    problem,
+                    "no earlier model or threshold",
+                    "at least two promotions",
+                    "python flows/promote.py status",
+                )
+            ],
+        )
     check(earlier["model"], earlier)
-    return promotions.record(engine, problem, promotions.ROLLED_BACK, model=earlier["model"], sha256=earlier["sha256"],
-                             threshold=earlier["threshold"], who=who, why=why, replaces=held["seq"],
-                             numbers={"returns_to": earlier["seq"]})
+    return promotions.record(
+        engine,
+        problem,
+        promotions.ROLLED_BACK,
+        model=earlier["model"],
+        sha256=earlier["sha256"],
+        threshold=earlier["threshold"],
+        who=who,
+        why=why,
+        replaces=held["seq"],
+        numbers={"returns_to": earlier["seq"]},
+    )
 
 
 def change_threshold(engine: Any, problem: str, value: float, who: str, why: str) -> dict[str, Any]:
@@ -51,8 +89,28 @@ def change_threshold(engine: Any, problem: str, value: float, who: str, why: str
     held = promotions.champion(engine, problem)
     if held is None or not 0 <= value <= 1:
         found = f"the threshold {value:g}" if held else "nothing served"
-        raise Refused("The threshold cannot be changed", [Finding(
-            "threshold", ERROR, problem, found, "a served model, and a threshold from 0 to 1", "correct the value")])
-    return promotions.record(engine, problem, promotions.THRESHOLD, model=held["model"], sha256=held["sha256"],
-                             threshold=value, who=who, why=why, replaces=held["seq"],
-                             numbers={"before": held["threshold"]})
+        raise Refused(
+            "The threshold cannot be changed",
+            [
+                Finding(
+                    "threshold",
+                    ERROR,
+                    problem,
+                    found,
+                    "a served model, and a threshold from 0 to 1",
+                    "correct the value",
+                )
+            ],
+        )
+    return promotions.record(
+        engine,
+        problem,
+        promotions.THRESHOLD,
+        model=held["model"],
+        sha256=held["sha256"],
+        threshold=value,
+        who=who,
+        why=why,
+        replaces=held["seq"],
+        numbers={"before": held["threshold"]},
+    )

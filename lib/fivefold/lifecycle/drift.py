@@ -15,24 +15,34 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact, ks_2samp
 
-from lib.association import as_numbers
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.profiling.association import as_numbers
 
 ALPHA = 0.01
 PSI_SMALL, PSI_LARGE = 0.1, 0.25  # the usual marks: Siddiqi (2006), Credit Risk Scorecards
 MIN_ROWS = 200  # of a window and of the reference; below, chance alone brings the PSI of ten bins to 0.1 (see `psi`)
 KINDS = ("numeric", "categorical", "boolean", "date")
-MOST_LEVELS, RARE_SHARE = 20, 0.01  # levels with bins of their own; PSI is blind to moves among the rest
+MOST_LEVELS, RARE_SHARE = (
+    20,
+    0.01,
+)  # levels with bins of their own; PSI is blind to moves among the rest
 FEW = 5  # expected cases of a cell below which chi-square is no approximation (Cochran 1954, Biometrics 10, 417-451)
 EXACT_PAIRS = 1_000_000  # rows x rows up to which the exact p of KS takes milliseconds
 SCORE_BINS = 20
 MISSING, UNSEEN, RARE = "(missing)", "(unseen)", "(rare)"
-Bins = tuple[list[str], np.ndarray, np.ndarray]  # labels, cases of the reference, cases of the window
-Test = tuple[str, float | None, float]  # name, statistic, p value; p is 1 where there is nothing to tell apart
+Bins = tuple[
+    list[str], np.ndarray, np.ndarray
+]  # labels, cases of the reference, cases of the window
+Test = tuple[
+    str, float | None, float
+]  # name, statistic, p value; p is 1 where there is nothing to tell apart
 
 
-def psi(reference_counts: Sequence[float] | np.ndarray, counts: Sequence[float] | np.ndarray,
-        floor: float = 0.5) -> float:
+def psi(
+    reference_counts: Sequence[float] | np.ndarray,
+    counts: Sequence[float] | np.ndarray,
+    floor: float = 0.5,
+) -> float:
     """Population stability index of two lists of counts over the same bins: sum of (q - p) ln(q / p), 0 or more.
 
     An empty bin counts as `floor` cases, half a one (as Haldane 1956 and Anscombe 1956 correct the empty cell of a
@@ -43,15 +53,27 @@ def psi(reference_counts: Sequence[float] | np.ndarray, counts: Sequence[float] 
     0.4159
     """
     old, new = np.asarray(reference_counts, dtype="float64"), np.asarray(counts, dtype="float64")
-    if old.shape != new.shape or old.ndim != 1 or not (old.sum() > 0 and new.sum() > 0) or min(*old, *new) < 0:
-        raise ValueError(f"expected two equally long lists of counts, not all 0, found {old} and {new}")
+    if (
+        old.shape != new.shape
+        or old.ndim != 1
+        or not (old.sum() > 0 and new.sum() > 0)
+        or min(*old, *new) < 0
+    ):
+        raise ValueError(
+            f"expected two equally long lists of counts, not all 0, found {old} and {new}"
+        )
     some = (old > 0) | (new > 0)
     p, q = np.maximum(old[some], floor) / old.sum(), np.maximum(new[some], floor) / new.sum()
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def drift_table(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, str],
-                importance: Mapping[str, float] | None = None, asked: float = 1.0) -> list[dict[str, Any]]:
+def drift_table(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    kinds: Mapping[str, str],
+    importance: Mapping[str, float] | None = None,
+    asked: float = 1.0,
+) -> list[dict[str, Any]]:
     """One line per column that both typed tables have and that is of one of `KINDS`; JSON-ready.
 
     Keys: column, kind, rows (present in `current`); test, statistic, p_test (present values: KS of numbers and dates,
@@ -68,8 +90,11 @@ def drift_table(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[s
     Below `MIN_ROWS` rows judged is False and p, q are None. Without rows on a side psi, distance and shares are None.
     """
     weights = _weights(importance, asked)
-    lines = [_line(name, kind, reference[name], current[name], weights) for name, kind in kinds.items()
-             if kind in KINDS and name in reference.columns and name in current.columns]
+    lines = [
+        _line(name, kind, reference[name], current[name], weights)
+        for name, kind in kinds.items()
+        if kind in KINDS and name in reference.columns and name in current.columns
+    ]
     judged = [line for line in lines if line["judged"]]
     q_values = false_discovery_control([line["p_value"] for line in judged]) if judged else []
     for line, q in zip(judged, q_values, strict=True):
@@ -87,38 +112,78 @@ def score_drift(reference: np.ndarray, current: np.ndarray) -> dict[str, Any]:
     if not all(((scores >= 0) & (scores <= 1)).all() for scores in sides):
         raise ValueError("expected scores from 0 to 1, found others or missing ones")
     line = _line("score", "numeric", pd.Series(sides[0]), pd.Series(sides[1]), None)
-    labels = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(np.linspace(0, 1, SCORE_BINS + 1))]
+    labels = [
+        f"{low:.2f} to {high:.2f}" for low, high in pairwise(np.linspace(0, 1, SCORE_BINS + 1))
+    ]
     old, new = (np.histogram(scores, SCORE_BINS, (0, 1))[0] for scores in sides)
     drifted = bool(line["judged"] and line["p_value"] < ALPHA and line["psi"] >= PSI_SMALL)
-    kept = {key: line[key] for key in ("rows", "test", "statistic", "p_value", "psi", "distance", "judged")}
+    kept = {
+        key: line[key]
+        for key in ("rows", "test", "statistic", "p_value", "psi", "distance", "judged")
+    }
     return {**kept, "drifted": drifted, "bins": _shares((labels, old, new))}
 
 
 def drift_findings(table: list[dict[str, Any]], score: dict[str, Any] | None) -> list[Finding]:
     """`input-drift` (a warning per drifted column, the highest stake first) and `score-drift` of the two results."""
     judged = [line for line in table if line["judged"]]
-    drifted = sorted((line for line in judged if line["drifted"]), key=lambda line: -(line["stake"] or 0.0))
-    usual, few = "spread as when the model was chosen", f"at least {MIN_ROWS} rows now and in the reference"
-    found = [Finding("input-drift", WARNING, line["column"], _told(line), usual,
-                     "look for a changed source, unit, code or join of this column; if the change is real, retrain on "
-                     "recent rows") for line in drifted]
+    drifted = sorted(
+        (line for line in judged if line["drifted"]), key=lambda line: -(line["stake"] or 0.0)
+    )
+    usual, few = (
+        "spread as when the model was chosen",
+        f"at least {MIN_ROWS} rows now and in the reference",
+    )
+    found = [
+        Finding(
+            "input-drift",
+            WARNING,
+            line["column"],
+            _told(line),
+            usual,
+            "look for a changed source, unit, code or join of this column; if the change is real, retrain on "
+            "recent rows",
+        )
+        for line in drifted
+    ]
     if not judged:
         what = "too few rows" if table else "no column that can be compared"
-        found.append(Finding("input-drift", NOT_APPLICABLE, "table", what, few, "wait for more rows"))
+        found.append(
+            Finding("input-drift", NOT_APPLICABLE, "table", what, few, "wait for more rows")
+        )
     elif not drifted:
-        found.append(Finding("input-drift", PASSED, "table", f"none of {len(judged)} columns has drifted", usual))
+        found.append(
+            Finding(
+                "input-drift", PASSED, "table", f"none of {len(judged)} columns has drifted", usual
+            )
+        )
     if score is None or not score["judged"]:
         what = "too few scores" if score else "no scores"
-        return [*found, Finding("score-drift", NOT_APPLICABLE, "score", what, few, "wait for more rows")]
-    told = f"distance {score['distance']:.2f} of 1, PSI {score['psi']:.2f}, p {score['p_value']:.1g}"
+        return [
+            *found,
+            Finding("score-drift", NOT_APPLICABLE, "score", what, few, "wait for more rows"),
+        ]
+    told = (
+        f"distance {score['distance']:.2f} of 1, PSI {score['psi']:.2f}, p {score['p_value']:.1g}"
+    )
     if not score["drifted"]:
         return [*found, Finding("score-drift", PASSED, "score", told, usual)]
-    return [*found, Finding("score-drift", WARNING, "score", told, usual,
-                            "look at the columns that drifted; if the change is real, compare with labels and retrain")]
+    return [
+        *found,
+        Finding(
+            "score-drift",
+            WARNING,
+            "score",
+            told,
+            usual,
+            "look at the columns that drifted; if the change is real, compare with labels and retrain",
+        ),
+    ]
 
 
-def _line(name: str, kind: str, reference: pd.Series, current: pd.Series,
-          weights: dict[str, float] | None) -> dict[str, Any]:
+def _line(
+    name: str, kind: str, reference: pd.Series, current: pd.Series, weights: dict[str, float] | None
+) -> dict[str, Any]:
     rows, ordered = (len(reference), len(current)), kind in ("numeric", "date")
     judged = min(rows) >= MIN_ROWS
     compare = _compare_numbers if ordered else _compare_levels
@@ -132,17 +197,35 @@ def _line(name: str, kind: str, reference: pd.Series, current: pd.Series,
     if min(rows):
         index, gone = psi(*bins[1:]), (missing / rows).tolist()
         moved = abs(bins[1] / rows[0] - bins[2] / rows[1]).sum() / 2
-        distance = min(1.0, float(max(statistic or 0.0, abs(gone[1] - gone[0])) if ordered else moved))
+        distance = min(
+            1.0, float(max(statistic or 0.0, abs(gone[1] - gone[0])) if ordered else moved)
+        )
     weight = None if weights is None else weights.get(name, 0.0)
-    return {"column": name, "kind": kind, "rows": int(rows[1] - missing[1]), "test": test, "statistic": statistic,
-            "p_test": p_test if judged else None, "missing_reference": gone[0], "missing_current": gone[1],
-            "p_missing": p_missing if judged else None, "p_value": p_value if judged else None, "q_value": None,
-            "psi": index, "distance": distance, "weight": weight,
-            "stake": None if weight is None or distance is None else weight * distance,
-            "drifted": False, "judged": judged, "bins": _shares(bins)}
+    return {
+        "column": name,
+        "kind": kind,
+        "rows": int(rows[1] - missing[1]),
+        "test": test,
+        "statistic": statistic,
+        "p_test": p_test if judged else None,
+        "missing_reference": gone[0],
+        "missing_current": gone[1],
+        "p_missing": p_missing if judged else None,
+        "p_value": p_value if judged else None,
+        "q_value": None,
+        "psi": index,
+        "distance": distance,
+        "weight": weight,
+        "stake": None if weight is None or distance is None else weight * distance,
+        "drifted": False,
+        "judged": judged,
+        "bins": _shares(bins),
+    }
 
 
-def _compare_numbers(reference: pd.Series, current: pd.Series, kind: str) -> tuple[Test, bool, Bins]:
+def _compare_numbers(
+    reference: pd.Series, current: pd.Series, kind: str
+) -> tuple[Test, bool, Bins]:
     """(test, whether two values are there to tell apart, bins). Ties only make the p of KS larger (Noether 1963)."""
     numbers = [as_numbers(side, kind) for side in (reference, current)]
     old, new = (side[np.isfinite(side)] for side in numbers)
@@ -157,10 +240,14 @@ def _compare_numbers(reference: pd.Series, current: pd.Series, kind: str) -> tup
 def _compare_levels(reference: pd.Series, current: pd.Series, kind: str) -> tuple[Test, bool, Bins]:
     """As `_compare_numbers`, by `_count_test`."""
     codes, levels = pd.factorize(pd.concat([reference, current], ignore_index=True))
-    sides = codes[:len(reference)], codes[len(reference):]
+    sides = codes[: len(reference)], codes[len(reference) :]
     old, new = (np.bincount(side[side >= 0], minlength=len(levels)) for side in sides)
     words = [("yes" if level else "no") if kind == "boolean" else str(level) for level in levels]
-    return _count_test(old, new), len(levels) > 1, _level_bins(words, old, new, [len(side) for side in sides])
+    return (
+        _count_test(old, new),
+        len(levels) > 1,
+        _level_bins(words, old, new, [len(side) for side in sides]),
+    )
 
 
 def _count_test(old: np.ndarray, new: np.ndarray) -> Test:
@@ -175,28 +262,46 @@ def _count_test(old: np.ndarray, new: np.ndarray) -> Test:
     order = np.argsort(-both, kind="stable")
     expected = both[order] * (min(old.sum(), new.sum()) / both.sum())
     own = int((expected >= FEW).sum())
-    if own and 0 < expected[own:].sum() < FEW:  # the rest is too small for a cell, and joins the last one
+    if (
+        own and 0 < expected[own:].sum() < FEW
+    ):  # the rest is too small for a cell, and joins the last one
         own -= 1
     cells = np.array([np.append(side[order[:own]], side[order[own:]].sum()) for side in (old, new)])
     cells = cells[:, cells.any(axis=0)]
     if cells.shape[1] > 1:
         result = chi2_contingency(cells, correction=False)
         return "chi-square", float(result.statistic), float(result.pvalue)
-    return "Fisher", None, float(fisher_exact([[side[order[0]], side[order[1:]].sum()] for side in (old, new)]).pvalue)
+    return (
+        "Fisher",
+        None,
+        float(
+            fisher_exact([[side[order[0]], side[order[1:]].sum()] for side in (old, new)]).pvalue
+        ),
+    )
 
 
 def _number_bins(old: np.ndarray, new: np.ndarray, kind: str, rows: list[int]) -> Bins:
     """Between deciles of the reference, upper ends included; a value that is several deciles has a bin of its own."""
-    deciles = np.quantile(old, np.arange(1, 10) / 10, method="inverted_cdf") + 0.0 if len(old) else np.empty(0)
+    deciles = (
+        np.quantile(old, np.arange(1, 10) / 10, method="inverted_cdf") + 0.0
+        if len(old)
+        else np.empty(0)
+    )
     values, times = np.unique(deciles, return_counts=True)
-    ends = sorted([(v, 1) for v in values.tolist()] + [(v, 0) for v in values[times > 1].tolist()])  # 0: just below v
+    ends = sorted(
+        [(v, 1) for v in values.tolist()] + [(v, 0) for v in values[times > 1].tolist()]
+    )  # 0: just below v
     cuts = [v if reached else np.nextafter(v, -np.inf) for v, reached in ends]
     word = dict(zip(values.tolist(), _spelled(values, kind), strict=True))
     labels = [("up to " if ends[0][1] else "below ") + word[ends[0][0]]] if ends else ["any value"]
-    labels += [word[high] if low == high else f"{word[low]} to {'' if reached else 'below '}{word[high]}"
-               for (low, _), (high, reached) in pairwise(ends)]
+    labels += [
+        word[high] if low == high else f"{word[low]} to {'' if reached else 'below '}{word[high]}"
+        for (low, _), (high, reached) in pairwise(ends)
+    ]
     labels += ["above " + word[ends[-1][0]]] if ends else []
-    counts = [np.bincount(np.searchsorted(cuts, side), minlength=len(labels)) for side in (old, new)]
+    counts = [
+        np.bincount(np.searchsorted(cuts, side), minlength=len(labels)) for side in (old, new)
+    ]
     return _with_missing(labels, counts, rows)
 
 
@@ -204,7 +309,10 @@ def _spelled(values: np.ndarray, kind: str) -> list[str]:
     """The numbers, or days since 1970 as dates, with as few digits as tell them apart."""
     if kind == "date":
         moments = np.round(values * 86400e6).astype("int64").astype("datetime64[us]")
-        tries = [np.datetime_as_string(moments, unit=u, casting="unsafe").tolist() for u in ("D", "m", "s", "us")]
+        tries = [
+            np.datetime_as_string(moments, unit=u, casting="unsafe").tolist()
+            for u in ("D", "m", "s", "us")
+        ]
     else:
         tries = [[f"{v:.{digits}g}" for v in values] for digits in range(4, 18)]
     return next((words for words in tries if len(set(words)) == len(words)), tries[-1])
@@ -215,9 +323,11 @@ def _level_bins(words: list[str], old: np.ndarray, new: np.ndarray, rows: list[i
     mean = (old / max(rows[0], 1) + new / max(rows[1], 1)) / 2
     known = [i for i in np.argsort(-mean, kind="stable") if old[i]]
     frequent = [i for i in known[:MOST_LEVELS] if mean[i] >= RARE_SHARE]
-    rare, unseen = known[len(frequent):], old == 0
+    rare, unseen = known[len(frequent) :], old == 0
     labels = [repr(words[i]) if words[i] in (MISSING, UNSEEN, RARE) else words[i] for i in frequent]
-    counts = [np.append(side[frequent], [side[rare].sum(), side[unseen].sum()]) for side in (old, new)]
+    counts = [
+        np.append(side[frequent], [side[rare].sum(), side[unseen].sum()]) for side in (old, new)
+    ]
     return _with_missing([*labels, RARE, UNSEEN], counts, rows)
 
 
@@ -230,21 +340,31 @@ def _with_missing(labels: list[str], counts: list[np.ndarray], rows: list[int]) 
 
 def _shares(bins: Bins) -> list[dict[str, Any]]:
     labels, old, new = bins
-    return [{"label": label, "reference": float(p / old.sum()), "current": float(q / new.sum())}
-            for label, p, q in zip(labels, old, new, strict=True)] if old.sum() and new.sum() else []
+    return (
+        [
+            {"label": label, "reference": float(p / old.sum()), "current": float(q / new.sum())}
+            for label, p, q in zip(labels, old, new, strict=True)
+        ]
+        if old.sum() and new.sum()
+        else []
+    )
 
 
 def _weights(importance: Mapping[str, float] | None, asked: float = 1.0) -> dict[str, float] | None:
     """Each column's share of the positive importances, times `asked`; None where there are none."""
     positive = {name: float(value) for name, value in (importance or {}).items() if value > 0}
-    return {name: asked * value / sum(positive.values()) for name, value in positive.items()} or None
+    return {
+        name: asked * value / sum(positive.values()) for name, value in positive.items()
+    } or None
 
 
 def _told(line: dict[str, Any]) -> str:
     size = "large" if line["psi"] >= PSI_LARGE else "moderate"
     told = f"a {size} move: distance {line['distance']:.2f} of 1, PSI {line['psi']:.2f}, q {line['q_value']:.1g}"
     if line["p_missing"] < ALPHA:
-        told += f"; missing in {line['missing_current']:.1%}, before in {line['missing_reference']:.1%}"
+        told += (
+            f"; missing in {line['missing_current']:.1%}, before in {line['missing_reference']:.1%}"
+        )
     if line["stake"] is not None:
         told += f"; at stake {line['stake']:.2f} of 1, as the column has {line['weight']:.0%} of the importance"
     return told

@@ -15,17 +15,22 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from lib.delong import auc_interval
-from lib.evaluation import confusion
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
-from lib.intervals import share
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.intervals import share
+from fivefold.core.roc_auc import auc_interval
+from fivefold.model.evaluation import confusion
 
 MIN_ROWS = 200  # of a window, below which nothing is estimated
 MIN_CLASS = 30  # labelled rows of each class, below which nothing is judged
 ALPHA_AUC, FALL = 0.01, 0.01  # a fall that is told: its one-sided p, and its least size
-ALPHA_CALIBRATION, GAP = 0.001, 0.02  # a gap of observed and expected rate that is told: two-sided p, least size
-ASSUMPTION = ("The probabilities are calibrated and the chance of a positive given the inputs has not changed: "
-              "concept drift is invisible to this estimate; only labels show it")
+ALPHA_CALIBRATION, GAP = (
+    0.001,
+    0.02,
+)  # a gap of observed and expected rate that is told: two-sided p, least size
+ASSUMPTION = (
+    "The probabilities are calibrated and the chance of a positive given the inputs has not changed: "
+    "concept drift is invisible to this estimate; only labels show it"
+)
 _Z = float(ndtri(0.975))
 
 
@@ -43,8 +48,14 @@ def estimated_auc(q: np.ndarray) -> float | None:
     return _auc(*_weights(q), own=float(q @ (1 - q)))
 
 
-def estimate(q: np.ndarray, threshold: float, cost_miss: float, cost_false_alarm: float, seed: int,
-             draws: int = 200) -> dict[str, Any]:
+def estimate(
+    q: np.ndarray,
+    threshold: float,
+    cost_miss: float,
+    cost_false_alarm: float,
+    seed: int,
+    draws: int = 200,
+) -> dict[str, Any]:
     """What to expect of a window with calibrated probabilities `q`, shape (rows,), and no labels; JSON-ready.
 
     Keys: rows, judged (at least `MIN_ROWS`), auc {value, low, high, se} or None, positive_rate, flagged (share),
@@ -57,15 +68,23 @@ def estimate(q: np.ndarray, threshold: float, cost_miss: float, cost_false_alarm
     caught, positives = float(q[acted].sum()), float(q.sum())
     cost = cost_miss * (positives - caught) + cost_false_alarm * float((1 - q[acted]).sum())
     judged = rows >= MIN_ROWS
-    return {"rows": rows, "judged": judged, "auc": _estimated_interval(q, seed, draws) if judged else None,
-            "positive_rate": _ratio(positives, rows), "flagged": _ratio(int(acted.sum()), rows),
-            "precision": _ratio(caught, int(acted.sum())), "recall": _ratio(caught, positives),
-            "brier": _ratio(float(q @ (1 - q)), rows), "cost_per_1000": _ratio(1000 * cost, rows),
-            "assumption": ASSUMPTION}
+    return {
+        "rows": rows,
+        "judged": judged,
+        "auc": _estimated_interval(q, seed, draws) if judged else None,
+        "positive_rate": _ratio(positives, rows),
+        "flagged": _ratio(int(acted.sum()), rows),
+        "precision": _ratio(caught, int(acted.sum())),
+        "recall": _ratio(caught, positives),
+        "brier": _ratio(float(q @ (1 - q)), rows),
+        "cost_per_1000": _ratio(1000 * cost, rows),
+        "assumption": ASSUMPTION,
+    }
 
 
-def realised(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float,
-             cost_false_alarm: float) -> dict[str, Any]:
+def realised(
+    y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float, cost_false_alarm: float
+) -> dict[str, Any]:
     """What the labelled rows of a window show: `y` 0/1 and probabilities `q`, shape (rows,), else ValueError.
 
     Keys: rows, positives, judged (at least `MIN_CLASS` of each class), auc {value, low, high, se, method} or None
@@ -77,7 +96,9 @@ def realised(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float,
     """
     y, q = np.asarray(y, dtype="float64"), _probabilities(q)
     if y.shape != q.shape or not np.isin(y, (0, 1)).all():
-        raise ValueError(f"expected a label 0 or 1 for each probability, found {y.shape} labels for {q.shape}")
+        raise ValueError(
+            f"expected a label 0 or 1 for each probability, found {y.shape} labels for {q.shape}"
+        )
     rows, found = len(y), confusion(y, q >= threshold)
     positives, caught = found["tp"] + found["fn"], found["tp"]
     acted, expected, spread = caught + found["fp"], float(q.sum()), float(q @ (1 - q))
@@ -85,17 +106,30 @@ def realised(y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float,
     told = (judged or min(expected, rows - expected) >= MIN_CLASS) and spread > 0
     z = (positives - expected) / math.sqrt(spread) if told else None
     cost = cost_miss * found["fn"] + cost_false_alarm * found["fp"]
-    return {"rows": rows, "positives": positives, "judged": judged, "auc": auc_interval(y, q) if judged else None,
-            "positive_rate": share(positives, rows), "expected_positive_rate": _ratio(expected, rows),
-            "calibration_z": z, "calibration_p": None if z is None else float(2 * ndtr(-abs(z))),
-            "brier": _ratio(float(((y - q) ** 2).sum()), rows), "brier_expected": _ratio(spread, rows),
-            "flagged": _ratio(acted, rows), "precision": _ratio(caught, acted), "recall": _ratio(caught, positives),
-            "cost_per_1000": _ratio(1000 * cost, rows)}
+    return {
+        "rows": rows,
+        "positives": positives,
+        "judged": judged,
+        "auc": auc_interval(y, q) if judged else None,
+        "positive_rate": share(positives, rows),
+        "expected_positive_rate": _ratio(expected, rows),
+        "calibration_z": z,
+        "calibration_p": None if z is None else float(2 * ndtr(-abs(z))),
+        "brier": _ratio(float(((y - q) ** 2).sum()), rows),
+        "brier_expected": _ratio(spread, rows),
+        "flagged": _ratio(acted, rows),
+        "precision": _ratio(caught, acted),
+        "recall": _ratio(caught, positives),
+        "cost_per_1000": _ratio(1000 * cost, rows),
+    }
 
 
-def performance_findings(estimated: Mapping[str, Any], realised: Mapping[str, Any],
-                         baseline: Mapping[str, Any] | None,
-                         expected: Mapping[str, Any] | None = None) -> list[Finding]:
+def performance_findings(
+    estimated: Mapping[str, Any],
+    realised: Mapping[str, Any],
+    baseline: Mapping[str, Any] | None,
+    expected: Mapping[str, Any] | None = None,
+) -> list[Finding]:
     """`performance-estimated`, `performance-realised` and `calibration-realised`: one finding each.
 
     `baseline`: the model's held-out ROC AUC {value, se or low and high (95%)}. A fall is a warning where it is at least
@@ -104,31 +138,65 @@ def performance_findings(estimated: Mapping[str, Any], realised: Mapping[str, An
     `expected`: the estimate for the held-out scores, which the window's estimate is compared with where it is given: a
     model that never was quite calibrated misses its realised AUC by a constant.
     """
-    few_labels = f"{realised['positives']} positives in {realised['rows']} labelled rows: too few to judge"
+    few_labels = (
+        f"{realised['positives']} positives in {realised['rows']} labelled rows: too few to judge"
+    )
     enough = f"at least {MIN_CLASS} labelled rows of each class"
-    return [_judge_fall("performance-estimated", estimated["auc"], expected or baseline, "estimated without labels",
-                        f"{estimated['rows']} rows: too few, or one class only to expect", f"at least {MIN_ROWS} rows",
-                        "see which inputs drifted, and get labels of recent rows to confirm it"),
-            _judge_fall("performance-realised", realised["auc"], baseline, "of labelled rows", few_labels, enough,
-                        "check the inputs that drifted and where the labels come from; if both are right, retrain"),
-            _judge_calibration(realised, few_labels, enough)]
+    return [
+        _judge_fall(
+            "performance-estimated",
+            estimated["auc"],
+            expected or baseline,
+            "estimated without labels",
+            f"{estimated['rows']} rows: too few, or one class only to expect",
+            f"at least {MIN_ROWS} rows",
+            "see which inputs drifted, and get labels of recent rows to confirm it",
+        ),
+        _judge_fall(
+            "performance-realised",
+            realised["auc"],
+            baseline,
+            "of labelled rows",
+            few_labels,
+            enough,
+            "check the inputs that drifted and where the labels come from; if both are right, retrain",
+        ),
+        _judge_calibration(realised, few_labels, enough),
+    ]
 
 
-def _judge_fall(code: str, auc: Mapping[str, Any] | None, baseline: Mapping[str, Any] | None, how: str, few: str,
-                enough: str, action: str) -> Finding:
+def _judge_fall(
+    code: str,
+    auc: Mapping[str, Any] | None,
+    baseline: Mapping[str, Any] | None,
+    how: str,
+    few: str,
+    enough: str,
+    action: str,
+) -> Finding:
     if auc is None:
         return Finding(code, NOT_APPLICABLE, "model", few, enough, "wait for more rows")
     told = f"ROC AUC {auc['value']:.3f} {how}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
     error = None if baseline is None else _error(baseline)
     if baseline is None or error is None:
-        return Finding(code, NOT_APPLICABLE, "model", told, "a held-out ROC AUC with its error to compare with",
-                       "evaluate the model on held-out rows")
+        return Finding(
+            code,
+            NOT_APPLICABLE,
+            "model",
+            told,
+            "a held-out ROC AUC with its error to compare with",
+            "evaluate the model on held-out rows",
+        )
     fall, se = baseline["value"] - auc["value"], math.hypot(error, _error(auc) or 0.0)
     p = float(ndtr(-fall / se)) if se > 0 else float(fall <= 0)
     least = baseline["value"] - max(FALL, float(-ndtri(ALPHA_AUC)) * se)
-    expected = f"at least {least:.3f}: the held-out {baseline['value']:.3f} less what is small or chance"
+    expected = (
+        f"at least {least:.3f}: the held-out {baseline['value']:.3f} less what is small or chance"
+    )
     if p < ALPHA_AUC and fall >= FALL:
-        return Finding(code, WARNING, "model", f"{told}; a fall of {fall:.3f}, p {p:.1g}", expected, action)
+        return Finding(
+            code, WARNING, "model", f"{told}; a fall of {fall:.3f}, p {p:.1g}", expected, action
+        )
     return Finding(code, PASSED, "model", told, expected)
 
 
@@ -139,8 +207,14 @@ def _judge_calibration(realised: Mapping[str, Any], few: str, enough: str) -> Fi
     observed, expected = realised["positive_rate"]["value"], realised["expected_positive_rate"]
     told, wanted = f"{observed:.1%} positives, p {p:.1g}", f"{expected:.1%}, the mean probability"
     if p < ALPHA_CALIBRATION and abs(observed - expected) >= GAP:
-        return Finding(code, WARNING, "model", told, wanted,
-                       "retrain, or calibrate anew, on recent labelled rows; until then thresholds miss their costs")
+        return Finding(
+            code,
+            WARNING,
+            "model",
+            told,
+            wanted,
+            "retrain, or calibrate anew, on recent labelled rows; until then thresholds miss their costs",
+        )
     return Finding(code, PASSED, "model", told, wanted)
 
 
@@ -157,7 +231,12 @@ def _estimated_interval(q: np.ndarray, seed: int, draws: int) -> dict[str, float
     if value is None or len(known) <= draws / 2:
         return None
     low, high = np.percentile(known, [2.5, 97.5])
-    return {"value": value, "low": float(low), "high": float(high), "se": float(np.std(known, ddof=1))}
+    return {
+        "value": value,
+        "low": float(low),
+        "high": float(high),
+        "se": float(np.std(known, ddof=1)),
+    }
 
 
 def _weights(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,13 +256,19 @@ def _error(auc: Mapping[str, Any]) -> float | None:
     """Standard error of an AUC. A perfect ranking has an estimated one of 0: then, and without one, the interval's."""
     if auc.get("se"):
         return float(auc["se"])
-    return None if auc.get("low") is None or auc.get("high") is None else (auc["high"] - auc["low"]) / (2 * _Z)
+    return (
+        None
+        if auc.get("low") is None or auc.get("high") is None
+        else (auc["high"] - auc["low"]) / (2 * _Z)
+    )
 
 
 def _probabilities(q: np.ndarray) -> np.ndarray:
     q = np.asarray(q, dtype="float64")
     if q.ndim != 1 or not ((q >= 0) & (q <= 1)).all():
-        raise ValueError("expected a list of probabilities from 0 to 1, found others or missing ones")
+        raise ValueError(
+            "expected a list of probabilities from 0 to 1, found others or missing ones"
+        )
     return q
 
 

@@ -9,22 +9,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib import harvest, runs
-from lib import journal_promotions as promotions
-from lib.bundle import Bundle, from_bytes
-from lib.challenge import HELD_OUT, MARGIN, RECENT, challenge
-from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
-from lib.schema import from_json
-from lib.scope import problem_name
-from lib.smoke import smoke
-from lib.splits import HOLDOUT, training_rows
-from lib.tables import from_parquet
+from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
+from fivefold.core.parquet import from_parquet
+from fivefold.core.schema import from_json
+from fivefold.core.scope import problem_name
+from fivefold.data.splits import HOLDOUT, training_rows
+from fivefold.journal import promotions
+from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, challenge
+from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.serving.smoke_test import smoke
+from fivefold.tracking import client
+from fivefold.training import labelled_rows
 
 SELF = "fivefold"  # who, where no person decided
 
 
-def first(engine: Any, problem: dict[str, Any], pathspec: str, sha256: str, evaluation: dict[str, Any],
-          who: str = SELF) -> dict[str, Any] | None:
+def first(
+    engine: Any,
+    problem: dict[str, Any],
+    pathspec: str,
+    sha256: str,
+    evaluation: dict[str, Any],
+    who: str = SELF,
+) -> dict[str, Any] | None:
     """Promote a problem's first model where it meets the scope; the line that was recorded, None beside another.
 
     Without a wanted ROC AUC in the scope any first model is promoted. One that is below it, or of which it cannot be
@@ -32,11 +39,18 @@ def first(engine: Any, problem: dict[str, Any], pathspec: str, sha256: str, eval
     """
     name = problem_name(problem)
     if held := promotions.champion(engine, name):
-        return held if held["sha256"] == sha256 and held["action"] == promotions.PROMOTED else None  # a resumed run
+        return (
+            held if held["sha256"] == sha256 and held["action"] == promotions.PROMOTED else None
+        )  # a resumed run
     success = next(f for f in evaluation["findings"] if f["code"] == "success-roc-auc")
     wanted = problem.get("min_roc_auc")
-    facts: dict[str, Any] = {"model": pathspec, "sha256": sha256, "threshold": evaluation["threshold"]["value"],
-                             "who": who, "numbers": {"roc_auc": evaluation["auc"]}}
+    facts: dict[str, Any] = {
+        "model": pathspec,
+        "sha256": sha256,
+        "threshold": evaluation["threshold"]["value"],
+        "who": who,
+        "numbers": {"roc_auc": evaluation["auc"]},
+    }
     if wanted is None or success["severity"] == PASSED:
         aim = f"wanted {wanted:g}" if wanted else "nothing wanted in the scope"
         why = f"first model; {success['found']}, {aim}"
@@ -50,13 +64,27 @@ def promote(engine: Any, run_id: str, who: str, why: str) -> dict[str, Any]:
     _, bundle, facts = _candidate(run_id)
     name = problem_name(bundle.about["scope"])
     held = promotions.champion(engine, name)
-    return promotions.record(engine, name, promotions.PROMOTED, who=who, why=why,
-                             numbers={"roc_auc": bundle.about["evaluation"]["auc"]},
-                             replaces=held["seq"] if held else 0, **facts)
+    return promotions.record(
+        engine,
+        name,
+        promotions.PROMOTED,
+        who=who,
+        why=why,
+        numbers={"roc_auc": bundle.about["evaluation"]["auc"]},
+        replaces=held["seq"] if held else 0,
+        **facts,
+    )
 
 
-def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: float = MARGIN,
-          require_approval: bool = False) -> dict[str, Any]:
+def judge(
+    engine: Any,
+    run_id: str,
+    root: Path,
+    *,
+    who: str = SELF,
+    margin: float = MARGIN,
+    require_approval: bool = False,
+) -> dict[str, Any]:
     """Let a run's model prove itself against the champion; the recorded line (promoted, kept, waiting, overtaken).
 
     Raises `Refused` where there is no champion or the run has no model.
@@ -65,58 +93,110 @@ def judge(engine: Any, run_id: str, root: Path, *, who: str = SELF, margin: floa
     facts["who"], name = who, problem_name(bundle.about["scope"])
     held = promotions.champion(engine, name)
     if held is None:
-        raise Refused("Nothing can be judged", [Finding(
-            "nothing-promoted", ERROR, name, "no champion", "one to compare with",
-            f"python flows/promote.py promote {run_id}")])
+        raise Refused(
+            "Nothing can be judged",
+            [
+                Finding(
+                    "nothing-promoted",
+                    ERROR,
+                    name,
+                    "no champion",
+                    "one to compare with",
+                    f"python flows/promote.py promote {run_id}",
+                )
+            ],
+        )
     if held["sha256"] == facts["sha256"]:
-        return promotions.record(engine, name, promotions.KEPT, why="this model is served already", **facts)
+        return promotions.record(
+            engine, name, promotions.KEPT, why="this model is served already", **facts
+        )
     told = compare(run, bundle, held, margin)
     if told["promote"]:
         told = _served(told, run, bundle, root)
     if not told["promote"]:
-        return promotions.record(engine, name, promotions.KEPT, why=told["why"], numbers=told, **facts)
+        return promotions.record(
+            engine, name, promotions.KEPT, why=told["why"], numbers=told, **facts
+        )
     if require_approval:
-        return promotions.record(engine, name, promotions.WAITING, why=told["why"],
-                                 numbers={**told, "against": held["seq"]}, **facts)
-    return promotions.record(engine, name, promotions.PROMOTED, why=told["why"], numbers=told, replaces=held["seq"],
-                             **facts)
+        return promotions.record(
+            engine,
+            name,
+            promotions.WAITING,
+            why=told["why"],
+            numbers={**told, "against": held["seq"]},
+            **facts,
+        )
+    return promotions.record(
+        engine,
+        name,
+        promotions.PROMOTED,
+        why=told["why"],
+        numbers=told,
+        replaces=held["seq"],
+        **facts,
+    )
 
 
 def _candidate(run_id: str) -> tuple[Any, Bundle, dict[str, Any]]:
     """(run, bundle, {model, sha256, threshold} for the record) of a run. Raises `Refused` where it has no model."""
-    run = runs.find_run(run_id)
-    blob, digest = runs.bundle_of(run)
+    run = client.find_run(run_id)
+    blob, digest = client.bundle_of(run)
     bundle = from_bytes(blob, digest)
-    return run, bundle, {"model": run.pathspec, "sha256": digest, "threshold": bundle.about["threshold"]["value"]}
+    return (
+        run,
+        bundle,
+        {"model": run.pathspec, "sha256": digest, "threshold": bundle.about["threshold"]["value"]},
+    )
 
 
 def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> dict[str, Any]:
     """`challenge` of the run's model and the champion `held` on held-out rows the like of which neither learnt from.
 
-    A served model that learnt from them too is stood for by the one that was judged on them (`lib.runs.judged_of`).
+    A served model that learnt from them too is stood for by the one that was judged on them (`fivefold.tracking.client.judged_of`).
     Rows often come twice, a case that is asked about again: then one may be held out and its twin learnt from.
     """
-    other = runs.find_run(held["model"].rpartition("/")[2])
-    champion, challenger = runs.judged_of(other, from_bytes(*runs.bundle_of(other))), runs.judged_of(run, bundle)
+    other = client.find_run(held["model"].rpartition("/")[2])
+    champion, challenger = (
+        client.judged_of(other, from_bytes(*client.bundle_of(other))),
+        client.judged_of(run, bundle),
+    )
     split, data = run["split"].task, run["start"].task
     place, table = split["place"].data, from_parquet(data["table"].data)
-    origin = runs.artifact(run, "start", "origin")
+    origin = client.artifact(run, "start", "origin")
     origin = np.zeros(len(place), dtype="int8") if origin is None else origin
-    held_out = np.flatnonzero((place == HOLDOUT) & (origin != harvest.ASIDE_OLD))
-    rows, y = table.iloc[held_out].reset_index(drop=True), run["validate"].task["labels"].data["y"][held_out]
+    held_out = np.flatnonzero((place == HOLDOUT) & (origin != labelled_rows.ASIDE_OLD))
+    rows, y = (
+        table.iloc[held_out].reset_index(drop=True),
+        run["validate"].task["labels"].data["y"][held_out],
+    )
     theirs = from_parquet(other["start"].task["table"].data)
     learnt = theirs.iloc[training_rows(other["split"].task["place"].data)]
-    contract, recent = from_json(split["contract"].data), origin[held_out] != harvest.BASE
-    fresh = harvest.unseen(rows, learnt, contract) & harvest.unseen(rows, table.iloc[training_rows(place)], contract)
+    contract, recent = from_json(split["contract"].data), origin[held_out] != labelled_rows.BASE
+    fresh = labelled_rows.unseen(rows, learnt, contract) & labelled_rows.unseen(
+        rows, table.iloc[training_rows(place)], contract
+    )
     rows, y = rows[fresh].reset_index(drop=True), y[fresh]
     names = np.where(recent, RECENT, HELD_OUT)[fresh]
-    scored = {who: model.score(rows)["probability"].to_numpy()
-              for who, model in (("old", champion), ("new", challenger))}
+    scored = {
+        who: model.score(rows)["probability"].to_numpy()
+        for who, model in (("old", champion), ("new", challenger))
+    }
     good = np.isfinite(scored["old"]) & np.isfinite(scored["new"])
     watched = [n for n in bundle.about["scope"].get("protected_columns", ()) if n in rows.columns]
-    told = challenge(y[good], scored["old"][good], scored["new"][good], names[good],
-                     rows.loc[good, watched].reset_index(drop=True) if watched else None, margin)
-    return {**told, "champion": held["model"], "challenger": run.pathspec, "left_out": int((~fresh).sum())}
+    told = challenge(
+        y[good],
+        scored["old"][good],
+        scored["new"][good],
+        names[good],
+        rows.loc[good, watched].reset_index(drop=True) if watched else None,
+        margin,
+    )
+    return {
+        **told,
+        "champion": held["model"],
+        "challenger": run.pathspec,
+        "left_out": int((~fresh).sum()),
+    }
 
 
 def _served(told: dict[str, Any], run: Any, bundle: Bundle, root: Path) -> dict[str, Any]:
@@ -125,17 +205,43 @@ def _served(told: dict[str, Any], run: Any, bundle: Bundle, root: Path) -> dict[
     expected = bundle.score(pd.DataFrame(example))["probability"].tolist()
     began, answer = time.monotonic(), smoke(run.pathspec, example, expected, root)
     limit = bundle.about["scope"].get("max_latency_ms")
-    findings = [Finding("challenge-smoke", PASSED if answer["ok"] else WARNING, "server", answer["why"],
-                        "the model's own answers from the real server", "" if answer["ok"] else "keep the champion")]
+    findings = [
+        Finding(
+            "challenge-smoke",
+            PASSED if answer["ok"] else WARNING,
+            "server",
+            answer["why"],
+            "the model's own answers from the real server",
+            "" if answer["ok"] else "keep the champion",
+        )
+    ]
     took = answer["latency_ms"]
     if took is None or limit is None:
-        findings.append(Finding("challenge-latency", NOT_APPLICABLE, "latency", "not judged: no limit in the scope"
-                                if took is not None else "not measured"))
+        findings.append(
+            Finding(
+                "challenge-latency",
+                NOT_APPLICABLE,
+                "latency",
+                "not judged: no limit in the scope" if took is not None else "not measured",
+            )
+        )
     else:
-        findings.append(Finding("challenge-latency", PASSED if took <= limit else WARNING, "latency",
-                                f"{took:.1f} ms a row", f"at most {limit:g} ms"))
+        findings.append(
+            Finding(
+                "challenge-latency",
+                PASSED if took <= limit else WARNING,
+                "latency",
+                f"{took:.1f} ms a row",
+                f"at most {limit:g} ms",
+            )
+        )
     bad = [f for f in findings if f.severity == WARNING]
     why = f"Not promoted: {'; '.join(f.found for f in bad)} ({told['why']})" if bad else told["why"]
-    return {**told, "promote": not bad, "why": why, "latency_ms": took,
-            "smoke_seconds": round(time.monotonic() - began, 1),
-            "findings": [*told["findings"], *(f.to_dict() for f in findings)]}
+    return {
+        **told,
+        "promote": not bad,
+        "why": why,
+        "latency_ms": took,
+        "smoke_seconds": round(time.monotonic() - began, 1),
+        "findings": [*told["findings"], *(f.to_dict() for f in findings)],
+    }

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib import journal_promotions as promotions
-from lib import runs, tracking
-from lib.findings import Refused
-from lib.settings import mlflow_place
+from fivefold.core.findings import Refused
+from fivefold.core.settings import mlflow_place
+from fivefold.journal import promotions
+from fivefold.tracking import client, mlflow_mirror
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CHALLENGES = (promotions.KEPT, promotions.WAITING, promotions.DECLINED, promotions.OVERTAKEN)
@@ -21,8 +21,10 @@ CHALLENGES = (promotions.KEPT, promotions.WAITING, promotions.DECLINED, promotio
 def mirror(engine: Any, line: Mapping[str, Any], root: Path) -> list[str]:
     """Tag and alias the problem's champion, and the line's model as challenger where it is one; warnings."""
     held = promotions.champion(engine, line["problem"])
-    wanted = {CHAMPION: held["model"] if held else None,
-              CHALLENGER: line["model"] if line["action"] in CHALLENGES else None}
+    wanted = {
+        CHAMPION: held["model"] if held else None,
+        CHALLENGER: line["model"] if line["action"] in CHALLENGES else None,
+    }
     known = {x["model"] for x in promotions.history(engine, line["problem"])}
     return [told for told in (tag(wanted, known), _aliases(wanted, mlflow_place("", root))) if told]
 
@@ -32,16 +34,22 @@ def tag(wanted: Mapping[str, str | None], known: set[str]) -> str:
     faults: list[Exception] = []
     for pathspec in sorted(known):
         try:
-            run = runs.find_run(pathspec.rpartition("/")[2])
+            run = client.find_run(pathspec.rpartition("/")[2])
             mine = {role for role, model in wanted.items() if model == pathspec}
             ours = {CHAMPION, CHALLENGER} & set(run.user_tags)
             if mine != ours:
                 run.replace_tags(sorted(ours - mine), sorted(mine - ours))
-        except Refused as gone:  # a run that was removed has no tags; where it is wanted, that is told
+        except (
+            Refused
+        ) as gone:  # a run that was removed has no tags; where it is wanted, that is told
             faults += [gone] if pathspec in wanted.values() else []
         except Exception as broken:  # the client raises many kinds
             faults.append(broken)
-    return f"Metaflow tags could not be set ({type(faults[0]).__name__}: {faults[0]})" if faults else ""
+    return (
+        f"Metaflow tags could not be set ({type(faults[0]).__name__}: {faults[0]})"
+        if faults
+        else ""
+    )
 
 
 def _aliases(wanted: Mapping[str, str | None], uri: str) -> str:
@@ -50,10 +58,13 @@ def _aliases(wanted: Mapping[str, str | None], uri: str) -> str:
         if pathspec is None:
             continue
         try:
-            told = runs.artifact(runs.find_run(pathspec.rpartition("/")[2]), "record", "mlflow") or {}
+            told = (
+                client.artifact(client.find_run(pathspec.rpartition("/")[2]), "record", "mlflow")
+                or {}
+            )
         except Refused as gone:
             return f"MLflow's aliases could not be set ({gone})"
         if told.get("model_version"):
             models[role] = {"name": told["model_name"], "version": told["model_version"]}
             uri = uri if not told.get("uri") or "***" in told["uri"] else told["uri"]
-    return tracking.alias(models, uri) if models else ""
+    return mlflow_mirror.alias(models, uri) if models else ""

@@ -18,19 +18,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib import worlds
-from lib.findings import ERROR, Finding, Refused
-from lib.intake import resolve_scope
-from lib.local_api import ask, serving
-from lib.scope import Scope
-from lib.sources import read
-from lib.target import read_target
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.scope import Scope
+from fivefold.data.source import read
+from fivefold.data.synthetic import shifted
+from fivefold.data.target import read_target
+from fivefold.serving.local_server import ask, serving
+from fivefold.training.intake import resolve_scope
 
 MONTHS, DAYS, CHANGE_DAY, WINDOW = 6, 180, 90, 15
-LOT, STEP = 100, 2.5          # rows of a request; days that pass between two looks at the labels
-DELAY, KNOWN = 12, 0.7        # days until a label is known, and the share that ever becomes known
-FOLLOWS = 30.0                # seconds that the API has to follow a promotion
-PAST = 6000                   # rows of the bundled table that the first model learns from
+LOT, STEP = 100, 2.5  # rows of a request; days that pass between two looks at the labels
+DELAY, KNOWN = 12, 0.7  # days until a label is known, and the share that ever becomes known
+FOLLOWS = 30.0  # seconds that the API has to follow a promotion
+PAST = 6000  # rows of the bundled table that the first model learns from
 
 
 def run(root: Path, folder: Path, options: Any) -> int:
@@ -41,14 +41,35 @@ def run(root: Path, folder: Path, options: Any) -> int:
     scope, past, future = _tables(root, folder, options)
     clock, end = folder / "clock", datetime.now().replace(microsecond=0)
     start = end - timedelta(days=DAYS)
-    env = {**os.environ, "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder), "FIVEFOLD_CLOCK": str(clock),
-           "FIVEFOLD_ALERT_FILE": str(folder / "alerts.jsonl"), "FIVEFOLD_PSEUDONYM_KEY": "demo",
-           "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "FIVEFOLD_JOURNAL": ""}
+    env = {
+        **os.environ,
+        "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder),
+        "FIVEFOLD_CLOCK": str(clock),
+        "FIVEFOLD_ALERT_FILE": str(folder / "alerts.jsonl"),
+        "FIVEFOLD_PSEUDONYM_KEY": "demo",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "FIVEFOLD_JOURNAL": "",
+    }
     command = partial(_command, root, env)
     _set(clock, start)
-    _say(start, f"A first model is trained on {len(past):,} rows ({options.trials} trials of each algorithm)")
-    command("train.py", "--config-value", "scope", json.dumps(scope.to_dict()), "run", "--trials", str(options.trials),
-            "--folds", "3", "--seed", str(options.seed), show=("Held-out", "Promoted:", "Not promoted"))
+    _say(
+        start,
+        f"A first model is trained on {len(past):,} rows ({options.trials} trials of each algorithm)",
+    )
+    command(
+        "train.py",
+        "--config-value",
+        "scope",
+        json.dumps(scope.to_dict()),
+        "run",
+        "--trials",
+        str(options.trials),
+        "--folds",
+        "3",
+        "--seed",
+        str(options.seed),
+        show=("Held-out", "Promoted:", "Not promoted"),
+    )
     with serving(root, folder, env) as address:
         served = ask(f"{address}/model")["model"]
         _say(start, f"The API serves {served}")
@@ -57,14 +78,29 @@ def run(root: Path, folder: Path, options: Any) -> int:
     _set(clock, end)
     out = command("monitor.py", "run", "--last", "0", "--days", str(WINDOW), show=("Retrain:",))
     _timeline(env)
-    print(f"\nThe API answered with {served} first and {after['model']} at the end, without a restart.")
-    print(f"Simulated {MONTHS} months in {time.monotonic() - began:.0f} s. Everything is in {folder}.")
-    print("The card: METAFLOW_DATASTORE_SYSROOT_LOCAL=" + str(folder) + " python flows/monitor.py card view judge")
+    print(
+        f"\nThe API answered with {served} first and {after['model']} at the end, without a restart."
+    )
+    print(
+        f"Simulated {MONTHS} months in {time.monotonic() - began:.0f} s. Everything is in {folder}."
+    )
+    print(
+        "The card: METAFLOW_DATASTORE_SYSROOT_LOCAL="
+        + str(folder)
+        + " python flows/monitor.py card view judge"
+    )
     return 0 if out.returncode == 0 and after["model"] != served else 1
 
 
-def _play(command: Callable[..., subprocess.CompletedProcess[str]], address: str, clock: Path, start: datetime,
-          future: pd.DataFrame, scope: Scope, options: Any) -> None:
+def _play(
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    address: str,
+    clock: Path,
+    start: datetime,
+    future: pd.DataFrame,
+    scope: Scope,
+    options: Any,
+) -> None:
     """Traffic day by day through the API, labels as they become known, the monitor at the end of every window."""
     rng = np.random.default_rng(options.seed)
     inputs = future.drop(columns=scope.target)
@@ -80,11 +116,16 @@ def _play(command: Callable[..., subprocess.CompletedProcess[str]], address: str
             rows = json.loads(inputs.iloc[lot].to_json(orient="records", date_format="iso"))
             told = ask(f"{address}/predict", {"rows": rows})["predictions"]
             truths = future[scope.target].iloc[lot].astype("str")
-            answered += [(now, t["id"], y) for t, y in zip(told, truths, strict=True) if rng.random() < KNOWN]
+            answered += [
+                (now, t["id"], y) for t, y in zip(told, truths, strict=True) if rng.random() < KNOWN
+            ]
         known = [a for a in answered if now - a[0] >= timedelta(days=DELAY)]
         answered = [a for a in answered if now - a[0] < timedelta(days=DELAY)]
         if known:
-            ask(f"{address}/feedback", {"labels": [{"prediction_id": i, "label": y} for _, i, y in known]})
+            ask(
+                f"{address}/feedback",
+                {"labels": [{"prediction_id": i, "label": y} for _, i, y in known]},
+            )
         if (step + 1) * STEP % WINDOW == 0:
             _set(clock, now)
             told = command("monitor.py", "run", "--last", "3", "--days", str(WINDOW)).stdout
@@ -98,18 +139,36 @@ def _play(command: Callable[..., subprocess.CompletedProcess[str]], address: str
                     _followed(address, before)
 
 
-def _command(root: Path, env: dict[str, str], script: str, *words: str,
-             show: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def _command(
+    root: Path, env: dict[str, str], script: str, *words: str, show: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """One of the project's commands, run; its lines that begin with one of `show` are printed."""
-    done = subprocess.run([sys.executable, str(root / "flows" / script), *words], env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        [sys.executable, str(root / "flows" / script), *words],
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     for text in done.stdout.splitlines():
         if show and text.startswith(show):
             print(f"              {text}", flush=True)
     if done.returncode:
         said = done.stdout.strip().splitlines()
-        raise Refused("The simulation cannot go on", [Finding(
-            "command-failed", ERROR, script, " / ".join(said[-6:])[:1500], "success", "run it by hand")])
+        raise Refused(
+            "The simulation cannot go on",
+            [
+                Finding(
+                    "command-failed",
+                    ERROR,
+                    script,
+                    " / ".join(said[-6:])[:1500],
+                    "success",
+                    "run it by hand",
+                )
+            ],
+        )
     return done
 
 
@@ -124,41 +183,66 @@ def _followed(address: str, before: str) -> None:
 
 def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame, pd.DataFrame]:
     """(scope, the table of the past, cases of the future in order, changed from `CHANGE_DAY` on)."""
-    scope = resolve_scope({}, root, data=options.data or None, target=options.target or None,
-                          positive=options.positive or None, ids=options.id_columns, drop=options.drop)
+    scope = resolve_scope(
+        {},
+        root,
+        data=options.data or None,
+        target=options.target or None,
+        positive=options.positive or None,
+        ids=options.id_columns,
+        drop=options.drop,
+    )
     total = round(options.rows * MONTHS / (DAYS / STEP)) * round(DAYS / STEP)
     if options.data:
         frame = read(options.data).frame
         frame = frame.sample(frac=1, random_state=options.seed).reset_index(drop=True)
-        past, pool = frame.iloc[:int(0.6 * len(frame))], frame.iloc[int(0.6 * len(frame)):]
-        future = pool.sample(total, replace=total > len(pool), random_state=options.seed).reset_index(drop=True)
+        past, pool = frame.iloc[: int(0.6 * len(frame))], frame.iloc[int(0.6 * len(frame)) :]
+        future = pool.sample(
+            total, replace=total > len(pool), random_state=options.seed
+        ).reset_index(drop=True)
     else:
-        from lib.synthetic import draw
+        from fivefold.data.synthetic.bank import draw
 
         past, future = draw(PAST), draw(total, start=PAST)
     target, found = read_target(past, scope)
     if target is None:
         raise Refused("The table cannot be used", found)
-    how = worlds.recipe(past, scope.target, target.positive, (*scope.id_columns, *scope.drop_columns))
+    how = shifted.recipe(
+        past, scope.target, target.positive, (*scope.id_columns, *scope.drop_columns)
+    )
     at = total * CHANGE_DAY // DAYS
-    changed = worlds.change(future.iloc[at:], how, options.share, scope.target, (target.negative, target.positive),
-                            options.seed)
+    changed = shifted.change(
+        future.iloc[at:],
+        how,
+        options.share,
+        scope.target,
+        (target.negative, target.positive),
+        options.seed,
+    )
     past.to_csv(folder / "past.csv", index=False)
-    scope = scope.override(data=str(folder / "past.csv"), title=f"Demo: {scope.title or scope.target}")
+    scope = scope.override(
+        data=str(folder / "past.csv"), title=f"Demo: {scope.title or scope.target}"
+    )
     before = future.iloc[:at]
-    future = pd.concat([before.assign(**{scope.target: before[scope.target].astype("str")}), changed],
-                       ignore_index=True)
-    print(f"The change, from day {CHANGE_DAY} on, for {options.share:.0%} of the cases: {json.dumps(how)}")
+    future = pd.concat(
+        [before.assign(**{scope.target: before[scope.target].astype("str")}), changed],
+        ignore_index=True,
+    )
+    print(
+        f"The change, from day {CHANGE_DAY} on, for {options.share:.0%} of the cases: {json.dumps(how)}"
+    )
     return Scope(**{**scope.to_dict(), "truth": "", "positive": target.positive}), past, future
 
 
 def _timeline(env: dict[str, str]) -> None:
-    from lib import journal, monitor_stages
-    from lib import journal_promotions as promotions
+    from fivefold.journal import database, promotions
+    from fivefold.lifecycle import steps
 
-    engine = journal.open_journal(f"sqlite:///{env['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/journal.db")
+    engine = database.open_journal(
+        f"sqlite:///{env['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/journal.db"
+    )
     print("\nTimeline (simulated time, UTC)")
-    for event in monitor_stages.timeline(engine, promotions.newest_problem(engine) or ""):
+    for event in steps.timeline(engine, promotions.newest_problem(engine) or ""):
         print(f"{event['at']}  {event['what']:11} {event['told'][:220]}")
     engine.dispose()
 

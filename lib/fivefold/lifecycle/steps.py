@@ -8,75 +8,130 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from lib import alerts, journal, journal_alerts, journal_labels, journal_reports, monitoring, trigger
-from lib import journal_promotions as promotions
-from lib.findings import ERROR, WARNING, Finding, Refused, from_dicts
-from lib.settings import journal_place
+from fivefold.core.findings import ERROR, WARNING, Finding, Refused, from_dicts
+from fivefold.core.settings import journal_place
+from fivefold.journal import alerts as journal_alerts
+from fivefold.journal import database, labels, promotions
+from fivefold.journal import reports as journal_reports
+from fivefold.lifecycle import alerts, retrain_rule, window
 
 
 def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list[tuple[str, str]]]:
     """(problem, the present in ISO, windows as ISO times, oldest first). Raises `Refused`."""
     alerts.channels(os.environ)  # wrong settings are told before any work
-    engine, time = journal.open_journal(journal_place()), present(now)
+    engine, time = database.open_journal(journal_place()), present(now)
     if not days > 0 or last < 0:
-        raise _refused("monitor-days", f"--days {days:g} --last {last}", "days above 0, last 0 or more", "correct it")
+        raise _refused(
+            "monitor-days",
+            f"--days {days:g} --last {last}",
+            "days above 0, last 0 or more",
+            "correct it",
+        )
     name = problem or promotions.newest_problem(engine)
-    span = journal.span(engine, name) if name else None
+    span = database.span(engine, name) if name else None
     if name and span is None:  # refusals and labels alone
-        journal.purge(engine, name, _retention(engine, name, []), time)
+        database.purge(engine, name, _retention(engine, name, []), time)
     if not name or span is None:
-        raise _refused("journal-empty", f"no predictions{f' of {name!r}' if name else ''}", "predictions on record",
-                       "answer some with the API, the app or flows/score.py, then monitor")
+        raise _refused(
+            "journal-empty",
+            f"no predictions{f' of {name!r}' if name else ''}",
+            "predictions on record",
+            "answer some with the API, the app or flows/score.py, then monitor",
+        )
     held = journal_reports.reports(engine, name, 1)
     known = datetime.fromisoformat(held[0]["start"]) if held else None
-    found = monitoring.windows(span[0], days, time, known)
-    return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in (found[-last:] if last else found)]
+    found = window.windows(span[0], days, time, known)
+    return (
+        name,
+        time.isoformat(),
+        [(a.isoformat(), b.isoformat()) for a, b in (found[-last:] if last else found)],
+    )
 
 
 def present(now: str) -> datetime:
     """The option --now, or the time, as the journal's UTC without a zone. Raises `Refused`."""
     try:
-        time = datetime.fromisoformat(now) if now else journal.utc_now()
+        time = datetime.fromisoformat(now) if now else database.utc_now()
     except ValueError:
         raise _refused("monitor-now", repr(now), "a time in ISO 8601", "correct --now") from None
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
-def judge(name: str, windows: list[tuple[str, str]],
-          time: str) -> tuple[list[dict], dict, list[dict], list[dict]]:
+def judge(
+    name: str, windows: list[tuple[str, str]], time: str
+) -> tuple[list[dict], dict, list[dict], list[dict]]:
     """(reports, whether to retrain, findings of the newest window, `timeline`); the reports are kept in the journal."""
-    engine, now = journal.open_journal(journal_place()), datetime.fromisoformat(time)
-    journal_labels.settle(engine, name, now)
-    reference = cache(monitoring.reference_of)
+    engine, now = database.open_journal(journal_place()), datetime.fromisoformat(time)
+    labels.settle(engine, name, now)
+    reference = cache(window.reference_of)
     reports: list[dict[str, Any]] = []
     for start, end in windows:
         since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
-        frame = journal.read_predictions(engine, name, since, until, columns=(
-            "id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms"))
-        frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # for a past --now: not known then
-        before = (reports or [r for r in journal_reports.reports(engine, name) if r["end"] <= start])[-1:]
+        frame = database.read_predictions(
+            engine,
+            name,
+            since,
+            until,
+            columns=(
+                "id",
+                "at",
+                "model",
+                "inputs",
+                "probability",
+                "threshold",
+                "warnings",
+                "latency_ms",
+            ),
+        )
+        frame.loc[frame["labelled_at"] > now, "label"] = float(
+            "nan"
+        )  # for a past --now: not known then
+        before = (
+            reports or [r for r in journal_reports.reports(engine, name) if r["end"] <= start]
+        )[-1:]
         silent = bool(before) and not before[0]["rows"]
-        report = monitoring.judge_window(frame, journal.count_rejects(engine, name, since, until), since, until, now,
-                                         reference, silent=silent,
-                                         served=promotions.champion(engine, name, until))
+        report = window.judge_window(
+            frame,
+            database.count_rejects(engine, name, since, until),
+            since,
+            until,
+            now,
+            reference,
+            silent=silent,
+            served=promotions.champion(engine, name, until),
+        )
         journal_reports.keep(engine, name, report, now)
         reports.append(report)
         bad = "bad: " + "; ".join(report["reasons"]) if report["bad"] else "not bad"
-        print(f"{start[:10]} to {end[:10]}: {report['rows']:,} rows, {report['rejects']:,} refused, {bad}", flush=True)
+        print(
+            f"{start[:10]} to {end[:10]}: {report['rows']:,} rows, {report['rejects']:,} refused, {bad}",
+            flush=True,
+        )
     held = [r for r in journal_reports.reports(engine, name) if r["end"] <= time]
-    decided = trigger.due(held, now, last_challenge(engine, name, now))
+    decided = retrain_rule.due(held, now, last_challenge(engine, name, now))
     events = [e for e in timeline(engine, name) if e["at"] <= time]
     return reports, decided, reports[-1]["findings"] if reports else [], events
 
 
 def timeline(engine: Any, name: str) -> list[dict[str, str]]:
     """[{at, what, told}] of promotions, alerts and judged windows, oldest first."""
-    events = [{"at": line["at"].isoformat(sep=" ", timespec="minutes"), "what": line["action"],
-               "told": f"{line['model']} at threshold {line['threshold']:.3g}, by {line['who']}: {line['why']}"}
-              for line in promotions.history(engine, name)]
+    events = [
+        {
+            "at": line["at"].isoformat(sep=" ", timespec="minutes"),
+            "what": line["action"],
+            "told": f"{line['model']} at threshold {line['threshold']:.3g}, by {line['who']}: {line['why']}",
+        }
+        for line in promotions.history(engine, name)
+    ]
     events += _alerts_told(journal_alerts.alerts(engine, name, 1000))
-    events += [{"at": report["end"].replace("T", " ")[:16], "what": "bad window" if report["bad"] else "window",
-                "told": window_told(report)} for report in journal_reports.reports(engine, name)]
+    events += [
+        {
+            "at": report["end"].replace("T", " ")[:16],
+            "what": "bad window" if report["bad"] else "window",
+            "told": window_told(report),
+        }
+        for report in journal_reports.reports(engine, name)
+    ]
     return sorted(events, key=lambda event: event["at"])
 
 
@@ -85,29 +140,46 @@ def _alerts_told(lines: list[dict[str, Any]]) -> list[dict[str, str]]:
     at_once: dict[Any, list[dict[str, Any]]] = {}
     for line in reversed(lines):
         at_once.setdefault(line["at"], []).append(line)
-    return [{"at": at.isoformat(sep=" ", timespec="minutes"), "what": "alert",
-             "told": f"{', '.join(line['key'].replace('/', ' [', 1) + ']' for line in group)} (sent: "
-             f"{', '.join(c for c, r in group[0]['sent'].items() if r.partition(';')[0] == 'sent') or 'nobody'})"}
-            for at, group in at_once.items()]
+    return [
+        {
+            "at": at.isoformat(sep=" ", timespec="minutes"),
+            "what": "alert",
+            "told": f"{', '.join(line['key'].replace('/', ' [', 1) + ']' for line in group)} (sent: "
+            f"{', '.join(c for c, r in group[0]['sent'].items() if r.partition(';')[0] == 'sent') or 'nobody'})",
+        }
+        for at, group in at_once.items()
+    ]
 
 
 def window_told(report: dict[str, Any]) -> str:
     """A window in one line."""
-    auc = {key: ((report[key] or {}).get("auc") or {}).get("value") for key in ("estimated", "realised")}
+    auc = {
+        key: ((report[key] or {}).get("auc") or {}).get("value")
+        for key in ("estimated", "realised")
+    }
     told = {key: "not judged" if value is None else f"{value:.3f}" for key, value in auc.items()}
     drifted = [line["column"] for line in report["drift"] if line.get("drifted")]
-    return (f"{report['rows']:,} rows, ROC AUC estimated {told['estimated']}, realised {told['realised']} "
-            f"(labels for {report['coverage'] or 0:.0%}), drifted: {', '.join(drifted[:5]) or 'nothing'}")
+    return (
+        f"{report['rows']:,} rows, ROC AUC estimated {told['estimated']}, realised {told['realised']} "
+        f"(labels for {report['coverage'] or 0:.0%}), drifted: {', '.join(drifted[:5]) or 'nothing'}"
+    )
 
 
-def act(name: str, reports: list[dict], told: list[dict], time: str, cooldown: float,
-        simulated: bool) -> tuple[list[dict], dict]:
+def act(
+    name: str, reports: list[dict], told: list[dict], time: str, cooldown: float, simulated: bool
+) -> tuple[list[dict], dict]:
     """(alerts sent, rows that retention removed)."""
-    engine, now = journal.open_journal(journal_place()), datetime.fromisoformat(time)
+    engine, now = database.open_journal(journal_place()), datetime.fromisoformat(time)
     findings = [f for f in from_dicts(told) if f.severity in (WARNING, ERROR)]
-    sent = alerts.send(engine, name, findings, alerts.channels(os.environ), cooldown_hours=cooldown,
-                       now=now if simulated else None)
-    purged = journal.purge(engine, name, _retention(engine, name, reports), now)
+    sent = alerts.send(
+        engine,
+        name,
+        findings,
+        alerts.channels(os.environ),
+        cooldown_hours=cooldown,
+        now=now if simulated else None,
+    )
+    purged = database.purge(engine, name, _retention(engine, name, reports), now)
     return [{**line, "at": line["at"].isoformat()} for line in sent], purged
 
 
@@ -117,14 +189,19 @@ def _retention(engine: Any, name: str, reports: list[dict[str, Any]]) -> float |
     for model in (*(r["model"] for r in reversed(reports)), held["model"] if held else None):
         if model:
             with contextlib.suppress(Refused):  # the run was removed
-                return monitoring.scope_of(model).get("retention_days")
+                return window.scope_of(model).get("retention_days")
     return None
 
 
 def last_challenge(engine: Any, name: str, now: datetime) -> datetime | None:
     """When a challenger was last judged or the champion replaced by a model; the first promotion does not count."""
-    lines = [line for line in promotions.history(engine, name) if line["at"] <= now and line["action"] not in (
-        promotions.THRESHOLD, promotions.ROLLED_BACK) and line["replaces"] != 0]
+    lines = [
+        line
+        for line in promotions.history(engine, name)
+        if line["at"] <= now
+        and line["action"] not in (promotions.THRESHOLD, promotions.ROLLED_BACK)
+        and line["replaces"] != 0
+    ]
     return lines[0]["at"] if lines else None
 
 
@@ -142,4 +219,6 @@ def closing_words(name: str, reports: list[dict], decided: dict, sent: list[dict
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return Refused("There is nothing to monitor", [Finding(code, ERROR, "monitor", found, expected, action)])
+    return Refused(
+        "There is nothing to monitor", [Finding(code, ERROR, "monitor", found, expected, action)]
+    )

@@ -10,26 +10,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib import runs
-from lib.bundle import Bundle, from_bytes
-from lib.conform import as_spelled, conform
-from lib.drift import drift_findings, drift_table, score_drift
-from lib.estimate import estimate, performance_findings, realised
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
-from lib.intervals import wilson
-from lib.serving import table
-from lib.splits import HOLDOUT, training_rows
-from lib.tables import from_parquet
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
+from fivefold.core.intervals import wilson
+from fivefold.core.parquet import from_parquet
+from fivefold.data.coerce import as_spelled, conform
+from fivefold.data.splits import HOLDOUT, training_rows
+from fivefold.lifecycle.drift import drift_findings, drift_table, score_drift
+from fivefold.lifecycle.performance import estimate, performance_findings, realised
+from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.serving.served_model import table
+from fivefold.tracking import client
 
-MOST_REFERENCE = 20_000  # training rows that are compared with a window; more sharpen nothing that matters
-WARNED, REJECTED = 0.05, 0.02  # shares of rows with warnings, of refused rows, that are proven exceeded to be told
-STALE_DAYS = 365               # age of a model's data
-HEAVY = 0.1  # sum of weight x distance over drifted columns from which drift alone asks for retraining
+MOST_REFERENCE = (
+    20_000  # training rows that are compared with a window; more sharpen nothing that matters
+)
+WARNED, REJECTED = (
+    0.05,
+    0.02,
+)  # shares of rows with warnings, of refused rows, that are proven exceeded to be told
+STALE_DAYS = 365  # age of a model's data
+HEAVY = (
+    0.1  # sum of weight x distance over drifted columns from which drift alone asks for retraining
+)
 ASK_FOR_RETRAINING = ("performance-realised", "performance-estimated", "calibration-realised")
 
 
-def windows(first: datetime, days: float, now: datetime,
-            known: datetime | None = None) -> list[tuple[datetime, datetime]]:
+def windows(
+    first: datetime, days: float, now: datetime, known: datetime | None = None
+) -> list[tuple[datetime, datetime]]:
     """Half-open windows of `days` from the midnight before the first prediction to `now`, where the last one, which may
     still be running, ends: also those to which nothing came, so that a silence is seen. With the start of a `known`
     window they begin a whole number of windows before or after it: the first prediction may be forgotten by and by.
@@ -49,65 +57,121 @@ def windows(first: datetime, days: float, now: datetime,
 
 def reference_of(pathspec: str) -> dict[str, Any]:
     """What a window is compared with, of the run that trained its model: bundle, training rows, and scores of held-out
-    rows by a model that never saw them (`lib.runs.judged_of`).
+    rows by a model that never saw them (`fivefold.tracking.client.judged_of`).
     """
-    run = runs.find_run(pathspec.rpartition("/")[2])
-    bundle = from_bytes(*runs.bundle_of(run))
+    run = client.find_run(pathspec.rpartition("/")[2])
+    bundle = from_bytes(*client.bundle_of(run))
     typed, place = from_parquet(run["split"].task["typed"].data), run["split"].task["place"].data
     train = training_rows(place)
     if len(train) > MOST_REFERENCE:
         train = np.sort(np.random.default_rng(0).choice(train, MOST_REFERENCE, replace=False))
     held = typed.iloc[np.flatnonzero(place == HOLDOUT)]
-    scores = runs.judged_of(run, bundle).probability(held)
-    return {"bundle": bundle, "typed": typed.iloc[train].reset_index(drop=True), "scores": scores,
-            "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
-            "trained": bundle.about["provenance"].get("started"),
-            "newest": (run["start"].task["source"].data.get("feedback") or {}).get("newest")}
+    scores = client.judged_of(run, bundle).probability(held)
+    return {
+        "bundle": bundle,
+        "typed": typed.iloc[train].reset_index(drop=True),
+        "scores": scores,
+        "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
+        "trained": bundle.about["provenance"].get("started"),
+        "newest": (run["start"].task["source"].data.get("feedback") or {}).get("newest"),
+    }
 
 
 def scope_of(pathspec: str) -> dict[str, Any]:
     """The problem of the run that trained a model; {} where it cannot be read."""
-    return dict(runs.artifact(runs.find_run(pathspec.rpartition("/")[2]), "start", "problem") or {})
+    return dict(
+        client.artifact(client.find_run(pathspec.rpartition("/")[2]), "start", "problem") or {}
+    )
 
 
-def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: datetime, now: datetime,
-                 reference_for: Any = reference_of, seed: int = 0, silent: bool = False,
-                 served: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The report on the predictions of one window (`lib.journal.read_predictions`); JSON-ready.
+def judge_window(
+    frame: pd.DataFrame,
+    rejects: int,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    reference_for: Any = reference_of,
+    seed: int = 0,
+    silent: bool = False,
+    served: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The report on the predictions of one window (`fivefold.journal.database.read_predictions`); JSON-ready.
 
-    Judged are the rows of the model `served` at the end of the window (a line of `lib.journal_promotions`), at its
+    Judged are the rows of the model `served` at the end of the window (a line of `fivefold.journal.promotions`), at its
     threshold, else of the one that answered most; how many others there were is said. Keys: start, end, model,
     rows, others, rejects, drift, score, estimated, realised, coverage (share of rows with a label), delay_days
     (median), warned, latency_ms, findings, bad (whether it asks for a new model), reasons. `silent`: nothing came in
     the window before either, so that an empty one is a silence to tell of and not one that has just begun.
     """
-    told: dict[str, Any] = {"start": start.isoformat(), "end": end.isoformat(), "model": None, "rows": 0, "others": 0,
-                            "rejects": rejects, "drift": [], "score": None, "estimated": None, "realised": None,
-                            "coverage": None, "delay_days": None, "warned": None, "latency_ms": None, "bad": False,
-                            "reasons": [], "findings": []}
+    told: dict[str, Any] = {
+        "start": start.isoformat(),
+        "end": end.isoformat(),
+        "model": None,
+        "rows": 0,
+        "others": 0,
+        "rejects": rejects,
+        "drift": [],
+        "score": None,
+        "estimated": None,
+        "realised": None,
+        "coverage": None,
+        "delay_days": None,
+        "warned": None,
+        "latency_ms": None,
+        "bad": False,
+        "reasons": [],
+        "findings": [],
+    }
     if not len(frame):
         told_of = "no predictions" + (", nor in the window before" if silent else "")
-        nothing = Finding("no-traffic", WARNING if rejects or silent else NOT_APPLICABLE, "journal",
-                          told_of + (f", {rejects:,} refused rows" if rejects else ""), "predictions",
-                          "see that the callers reach the API" if not rejects else "look at the refused rows")
+        nothing = Finding(
+            "no-traffic",
+            WARNING if rejects or silent else NOT_APPLICABLE,
+            "journal",
+            told_of + (f", {rejects:,} refused rows" if rejects else ""),
+            "predictions",
+            "see that the callers reach the API" if not rejects else "look at the refused rows",
+        )
         return {**told, "findings": [nothing.to_dict()]}
-    model = served["model"] if served and (frame["model"] == served["model"]).any() else _most(frame["model"])
+    model = (
+        served["model"]
+        if served and (frame["model"] == served["model"]).any()
+        else _most(frame["model"])
+    )
     mine = frame[frame["model"] == model]
     try:
         reference = reference_for(model)
     except Refused as refused:
-        lost = Finding("model-unreadable", WARNING, "model", f"{model}: {refused.findings[0].found}",
-                       "the training run of the model that answered", "keep the runs of models that are served")
-        return {**told, "model": model, "rows": len(mine), "others": len(frame) - len(mine),
-                "findings": [lost.to_dict()]}
+        lost = Finding(
+            "model-unreadable",
+            WARNING,
+            "model",
+            f"{model}: {refused.findings[0].found}",
+            "the training run of the model that answered",
+            "keep the runs of models that are served",
+        )
+        return {
+            **told,
+            "model": model,
+            "rows": len(mine),
+            "others": len(frame) - len(mine),
+            "findings": [lost.to_dict()],
+        }
     bundle: Bundle = reference["bundle"]
-    scope, importance = bundle.about["scope"], {
-        line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])}
+    scope, importance = (
+        bundle.about["scope"],
+        {line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])},
+    )
     typed = typed_inputs(mine["inputs"], bundle)
     q = mine["probability"].to_numpy()
-    threshold = float(served["threshold"] if served and served["model"] == model else _most(mine["threshold"]))
-    kinds = {c.name: c.kind for c in bundle.schema.columns
-             if c.used and c.name not in scope.get("pseudonymised_columns", ())}
+    threshold = float(
+        served["threshold"] if served and served["model"] == model else _most(mine["threshold"])
+    )
+    kinds = {
+        c.name: c.kind
+        for c in bundle.schema.columns
+        if c.used and c.name not in scope.get("pseudonymised_columns", ())
+    }
     asked = len(importance) / max(1, len(bundle.schema.names()))
     drift = drift_table(reference["typed"], typed, kinds, importance, min(1.0, asked))
     score = score_drift(reference["scores"], q)
@@ -118,18 +182,40 @@ def judge_window(frame: pd.DataFrame, rejects: int, start: datetime, end: dateti
     delay = (mine["labelled_at"] - mine["at"])[known]
     warned = int((mine["warnings"] != "").sum())
     latency = mine["latency_ms"].dropna()
-    findings = [*drift_findings(drift, score),
-                *performance_findings(estimated, real, bundle.about["evaluation"]["auc"], reference.get("expected")),
-                *operation_findings(len(mine), warned, len(frame), rejects,
-                                    float(latency.median()) if len(latency) else None, scope),
-                _coverage(len(mine), int(known.sum())),
-                *age_findings(reference["trained"], reference.get("newest"), now)]
+    findings = [
+        *drift_findings(drift, score),
+        *performance_findings(
+            estimated, real, bundle.about["evaluation"]["auc"], reference.get("expected")
+        ),
+        *operation_findings(
+            len(mine),
+            warned,
+            len(frame),
+            rejects,
+            float(latency.median()) if len(latency) else None,
+            scope,
+        ),
+        _coverage(len(mine), int(known.sum())),
+        *age_findings(reference["trained"], reference.get("newest"), now),
+    ]
     reasons = reasons_to_retrain(findings, drift)
-    return {**told, "model": model, "rows": len(mine), "others": len(frame) - len(mine), "drift": drift, "score": score,
-            "estimated": estimated, "realised": real, "coverage": float(known.mean()),
-            "delay_days": float(delay.dt.total_seconds().median() / 86_400) if known.any() else None,
-            "warned": warned / len(mine), "latency_ms": float(latency.median()) if len(latency) else None,
-            "bad": bool(reasons), "reasons": reasons, "findings": [f.to_dict() for f in findings]}
+    return {
+        **told,
+        "model": model,
+        "rows": len(mine),
+        "others": len(frame) - len(mine),
+        "drift": drift,
+        "score": score,
+        "estimated": estimated,
+        "realised": real,
+        "coverage": float(known.mean()),
+        "delay_days": float(delay.dt.total_seconds().median() / 86_400) if known.any() else None,
+        "warned": warned / len(mine),
+        "latency_ms": float(latency.median()) if len(latency) else None,
+        "bad": bool(reasons),
+        "reasons": reasons,
+        "findings": [f.to_dict() for f in findings],
+    }
 
 
 def reasons_to_retrain(findings: list[Finding], drift: list[dict[str, Any]]) -> list[str]:
@@ -137,38 +223,84 @@ def reasons_to_retrain(findings: list[Finding], drift: list[dict[str, Any]]) -> 
 
     Drift is a reason only while labels cannot tell: where they say that the model is as good as ever, it is none.
     """
-    reasons = [f"{f.code}: {f.found}" for f in findings if f.severity == WARNING and f.code in ASK_FOR_RETRAINING]
+    reasons = [
+        f"{f.code}: {f.found}"
+        for f in findings
+        if f.severity == WARNING and f.code in ASK_FOR_RETRAINING
+    ]
     stake = sum(line["stake"] or 0.0 for line in drift if line.get("drifted"))
     as_good = any(f.code == "performance-realised" and f.severity == PASSED for f in findings)
     if stake >= HEAVY and not as_good:
-        names = sorted((line for line in drift if line.get("drifted")), key=lambda line: -(line["stake"] or 0.0))
-        reasons.append(f"input-drift: {', '.join(line['column'] for line in names[:5])} "
-                       f"(weight x distance {stake:.2f}, at least {HEAVY:g})")
+        names = sorted(
+            (line for line in drift if line.get("drifted")),
+            key=lambda line: -(line["stake"] or 0.0),
+        )
+        reasons.append(
+            f"input-drift: {', '.join(line['column'] for line in names[:5])} "
+            f"(weight x distance {stake:.2f}, at least {HEAVY:g})"
+        )
     return reasons
 
 
-def operation_findings(rows: int, warned: int, answered: int, rejects: int, latency_ms: float | None,
-                       scope: Mapping[str, Any]) -> list[Finding]:
+def operation_findings(
+    rows: int,
+    warned: int,
+    answered: int,
+    rejects: int,
+    latency_ms: float | None,
+    scope: Mapping[str, Any],
+) -> list[Finding]:
     """warnings-share, rejects-share (Wilson's lower bound against a fixed share) and latency (the scope's limit).
 
     `rows`: of the model that is judged, `warned` of them with warnings. `answered`: of all models, as `rejects` are.
     """
     found = []
     for code, hits, of, limit, what in (
-            ("warnings-share", warned, rows, WARNED, "rows with warnings"),
-            ("rejects-share", rejects, answered + rejects, REJECTED, "refused rows")):
+        ("warnings-share", warned, rows, WARNED, "rows with warnings"),
+        ("rejects-share", rejects, answered + rejects, REJECTED, "refused rows"),
+    ):
         low = wilson(hits, of)[0]
         text = f"{hits / of:.1%} {what} ({hits:,} of {of:,})"
-        found.append(Finding(code, WARNING if low > limit else PASSED, "journal", text, f"at most {limit:.0%}",
-                             "look at what callers send: page Monitoring, table of warnings" if low > limit else ""))
+        found.append(
+            Finding(
+                code,
+                WARNING if low > limit else PASSED,
+                "journal",
+                text,
+                f"at most {limit:.0%}",
+                "look at what callers send: page Monitoring, table of warnings"
+                if low > limit
+                else "",
+            )
+        )
     limit_ms = scope.get("max_latency_ms")
     if latency_ms is None or limit_ms is None:
-        why = "no latency on record" if latency_ms is None else f"{latency_ms:.1f} ms; the scope has no limit"
-        found.append(Finding("latency", NOT_APPLICABLE, "journal", why, "a limit in the scope ([success] latency_ms)"))
+        why = (
+            "no latency on record"
+            if latency_ms is None
+            else f"{latency_ms:.1f} ms; the scope has no limit"
+        )
+        found.append(
+            Finding(
+                "latency",
+                NOT_APPLICABLE,
+                "journal",
+                why,
+                "a limit in the scope ([success] latency_ms)",
+            )
+        )
     else:
         slow = latency_ms > limit_ms
-        found.append(Finding("latency", WARNING if slow else PASSED, "journal", f"median {latency_ms:.1f} ms a row",
-                             f"at most {limit_ms:g} ms", "see what else runs on the machine" if slow else ""))
+        found.append(
+            Finding(
+                "latency",
+                WARNING if slow else PASSED,
+                "journal",
+                f"median {latency_ms:.1f} ms a row",
+                f"at most {limit_ms:g} ms",
+                "see what else runs on the machine" if slow else "",
+            )
+        )
     return found
 
 
@@ -182,7 +314,10 @@ def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
     """The journal's inputs as the typed table of the model's contract, read as they were when they were answered."""
     unknown = dict.fromkeys(bundle.schema.names())
     raw = table([unknown | json.loads(text) for text in inputs], bundle.schema)[0]
-    spelled = {name: as_spelled(raw[name], bundle.schema[name].parse) for name in bundle.schema.names("date")}
+    spelled = {
+        name: as_spelled(raw[name], bundle.schema[name].parse)
+        for name in bundle.schema.names("date")
+    }
     return conform(raw.assign(**spelled), bundle.schema)[0]
 
 
@@ -190,16 +325,31 @@ def age_findings(trained: str | None, newest: str | None, now: datetime) -> list
     """stale-model and stale-data: days since the model was trained, and since the newest case it could learn from."""
     found = []
     for code, subject, what, since in (
-            ("stale-model", "model", "trained", trained),
-            ("stale-data", "data", "newest labelled prediction that was learnt from", newest)):
+        ("stale-model", "model", "trained", trained),
+        ("stale-data", "data", "newest labelled prediction that was learnt from", newest),
+    ):
         if not since:
-            why = "no time on record" if code == "stale-model" else "the table alone was learnt from; it tells no time"
+            why = (
+                "no time on record"
+                if code == "stale-model"
+                else "the table alone was learnt from; it tells no time"
+            )
             found.append(Finding(code, NOT_APPLICABLE, subject, why))
             continue
-        age = max(0.0, (now - datetime.fromisoformat(since).replace(tzinfo=None)).total_seconds() / 86_400)
+        age = max(
+            0.0, (now - datetime.fromisoformat(since).replace(tzinfo=None)).total_seconds() / 86_400
+        )
         old = age > STALE_DAYS
-        found.append(Finding(code, WARNING if old else PASSED, subject, f"{what} {age:.0f} days ago",
-                             f"at most {STALE_DAYS} days", "retrain on newer data" if old else ""))
+        found.append(
+            Finding(
+                code,
+                WARNING if old else PASSED,
+                subject,
+                f"{what} {age:.0f} days ago",
+                f"at most {STALE_DAYS} days",
+                "retrain on newer data" if old else "",
+            )
+        )
     return found
 
 
@@ -207,5 +357,11 @@ def _coverage(rows: int, labelled: int) -> Finding:
     found = f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})"
     if labelled:
         return Finding("label-coverage", PASSED, "journal", found)
-    return Finding("label-coverage", NOT_APPLICABLE, "journal", found, "labels",
-                   "give them: flows/feedback.py, the API or the app; until then performance is an estimate only")
+    return Finding(
+        "label-coverage",
+        NOT_APPLICABLE,
+        "journal",
+        found,
+        "labels",
+        "give them: flows/feedback.py, the API or the app; until then performance is an estimate only",
+    )

@@ -44,12 +44,15 @@ def cross_calibrate(y: np.ndarray, p: np.ndarray, folds: np.ndarray) -> np.ndarr
     return q
 
 
-def judged_scores(labels: np.ndarray, oof: np.ndarray, place: np.ndarray,
-                  calibration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def judged_scores(
+    labels: np.ndarray, oof: np.ndarray, place: np.ndarray, calibration: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
     """(y, calibrated out-of-fold probabilities) of the training rows, shape (rows,), as the finalist saw them."""
     rows, folds = judged_rows(oof, place)
     y, p = labels[rows], oof[rows]
-    return y, cross_calibrate(y, p, folds) if calibration["method"] != "none" else calibrate(calibration, p)
+    return y, cross_calibrate(y, p, folds) if calibration["method"] != "none" else calibrate(
+        calibration, p
+    )
 
 
 def judged_rows(oof: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,8 +72,13 @@ def log_loss(y: np.ndarray, q: np.ndarray) -> float:
     return float(-np.mean(np.where(y == 1, np.log(q), np.log1p(-q))))
 
 
-def choose_threshold(y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_alarm: float,
-                     capacity: float | None = None) -> dict[str, Any]:
+def choose_threshold(
+    y: np.ndarray,
+    q: np.ndarray,
+    cost_miss: float,
+    cost_false_alarm: float,
+    capacity: float | None = None,
+) -> dict[str, Any]:
     """{value, cost, flagged, theory, why}: act where the probability is at least `value`.
 
     The cheapest cut on these (out-of-fold) rows: miss x missed positives + false alarm x false alarms; of equal
@@ -79,21 +87,32 @@ def choose_threshold(y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_
     """
     order = np.argsort(-q, kind="stable")
     ranked, found = q[order], np.cumsum(y[order] == 1)
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # cut after the last of equal scores
+    last = np.append(
+        np.flatnonzero(np.diff(ranked)), len(ranked) - 1
+    )  # cut after the last of equal scores
     flagged, caught = np.append(0, last + 1), np.append(0, found[last])
     cost = (cost_miss * (found[-1] - caught) + cost_false_alarm * (flagged - caught)) / len(y)
-    allowed = flagged <= (len(y) if capacity is None else capacity * len(y) + 1e-9)  # 0.29 x 100 is below 29
+    allowed = flagged <= (
+        len(y) if capacity is None else capacity * len(y) + 1e-9
+    )  # 0.29 x 100 is below 29
     best = int(np.flatnonzero(allowed)[np.argmin(cost[allowed])])
     next_lower = ranked[flagged[best]] if flagged[best] < len(ranked) else 0.0
     lowest = ranked[flagged[best] - 1]
     middle = (lowest + next_lower) / 2
-    value = 1.0 if best == 0 else float(middle if middle > next_lower else lowest)  # neighbours have no middle
+    value = (
+        1.0 if best == 0 else float(middle if middle > next_lower else lowest)
+    )  # neighbours have no middle
     total = cost_miss + cost_false_alarm
     theory = cost_false_alarm / total if total else 0.5
     why = f"cheapest on out-of-fold rows when a miss costs {cost_miss:g} and a false alarm {cost_false_alarm:g}"
     why += "" if capacity is None else f" and at most {capacity:.0%} can be acted upon"
-    return {"value": value, "cost": float(cost[best]), "flagged": float(flagged[best] / len(y)), "theory": theory,
-            "why": why}
+    return {
+        "value": value,
+        "cost": float(cost[best]),
+        "flagged": float(flagged[best] / len(y)),
+        "theory": theory,
+        "why": why,
+    }
 
 
 def _fit(y: np.ndarray, p: np.ndarray) -> dict[str, Any]:
@@ -105,7 +124,9 @@ def _fit(y: np.ndarray, p: np.ndarray) -> dict[str, Any]:
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (x @ w)
-        return float(np.logaddexp(0, -margin).mean()), -(x * (sign / (1 + np.exp(margin)))[:, None]).mean(axis=0)
+        return float(np.logaddexp(0, -margin).mean()), -(
+            x * (sign / (1 + np.exp(margin)))[:, None]
+        ).mean(axis=0)
 
     with np.errstate(over="ignore"):
         bounds = [(1e-3, 100), (1e-3, 100), (-50, 50)]

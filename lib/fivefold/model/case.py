@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from lib.schema import Column, Schema
+from fivefold.core.schema import Column, Schema
 
 Case = Mapping[str, Any]  # column -> plain value
 _DTYPES = {"numeric": "float64", "boolean": "float64", "date": "datetime64[us]"}
 
 
 def plain(column: Column, value: Any) -> Any:
-    """A typed cell (`lib.conform`) as plain data.
+    """A typed cell (`fivefold.data.coerce`) as plain data.
 
     >>> plain(Column("paid", "boolean", levels=("no", "yes")), 1.0), plain(Column("age", "numeric", integer=True), 41.0)
     ('yes', 41)
@@ -34,19 +34,33 @@ def plain(column: Column, value: Any) -> Any:
 def typed_cell(column: Column, value: Any) -> Any:
     """The inverse of `plain`: NaN, NaT or None for unknown."""
     if value is None:
-        return pd.NaT if column.kind == "date" else None if column.kind in ("categorical", "text") else float("nan")
+        return (
+            pd.NaT
+            if column.kind == "date"
+            else None
+            if column.kind in ("categorical", "text")
+            else float("nan")
+        )
     if column.kind == "boolean":
         return float(_levels(column).index(value))
     if column.kind == "date":
         return pd.Timestamp(value)
-    return float(value) if column.kind == "numeric" else str(value).strip()  # as `lib.values.texts` reads it
+    return (
+        float(value) if column.kind == "numeric" else str(value).strip()
+    )  # as `fivefold.data.parsing.texts` reads it
 
 
 def typed_table(cases: Sequence[Case], schema: Schema) -> pd.DataFrame:
-    """Cases as a typed table of the used columns, as `lib.conform.conform` would give it; nothing is checked."""
-    return pd.DataFrame({name: pd.Series([typed_cell(schema[name], case[name]) for case in cases],
-                                         dtype=_DTYPES.get(schema[name].kind, "str"))
-                         for name in schema.names()})
+    """Cases as a typed table of the used columns, as `fivefold.data.coerce.conform` would give it; nothing is checked."""
+    return pd.DataFrame(
+        {
+            name: pd.Series(
+                [typed_cell(schema[name], case[name]) for case in cases],
+                dtype=_DTYPES.get(schema[name].kind, "str"),
+            )
+            for name in schema.names()
+        }
+    )
 
 
 def raw_table(case: Case, schema: Schema) -> pd.DataFrame:
@@ -75,15 +89,19 @@ def request_body(case: Case, schema: Schema) -> dict[str, Any]:
 def curl(body: Mapping[str, Any], address: str) -> str:
     """A shell command that posts the body; safe to paste whatever the values hold."""
     text = json.dumps(body, ensure_ascii=False, indent=1).replace("'", "'\\''")
-    return f"curl -sS {address} \\\n  -H 'Content-Type: application/json' \\\n  --data-binary '{text}'"
+    return (
+        f"curl -sS {address} \\\n  -H 'Content-Type: application/json' \\\n  --data-binary '{text}'"
+    )
 
 
 def python(body: Mapping[str, Any], address: str) -> str:
     """A Python program of the standard library that posts the body and prints the answer."""
-    return (f"import json\nimport urllib.request\n\nbody = json.loads({json.dumps(body, ensure_ascii=True)!r})\n"
-            f"request = urllib.request.Request({address!r}, json.dumps(body).encode(),\n"
-            '                                 {"Content-Type": "application/json"})\n'
-            "print(json.load(urllib.request.urlopen(request, timeout=10)))\n")
+    return (
+        f"import json\nimport urllib.request\n\nbody = json.loads({json.dumps(body, ensure_ascii=True)!r})\n"
+        f"request = urllib.request.Request({address!r}, json.dumps(body).encode(),\n"
+        '                                 {"Content-Type": "application/json"})\n'
+        "print(json.load(urllib.request.urlopen(request, timeout=10)))\n"
+    )
 
 
 def _levels(column: Column) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.bundle import Bundle
-from lib.cases import Case, plain, typed_table
-from lib.schema import Column
+from fivefold.core.schema import Column
+from fivefold.model.bundle import Bundle
+from fivefold.model.case import Case, plain, typed_table
 
 STEPS = 101  # values of a number or date that are tried, from the lowest to the highest in training
 
@@ -33,7 +33,11 @@ def flips(bundle: Bundle, case: Case) -> list[dict[str, Any]]:
     typed = typed_table([case], bundle.schema)
     limit = bundle.about["threshold"]["value"]
     acted = bundle.probability(typed)[0] >= limit
-    tried = [(name, value) for name in changeable(bundle) for value in _values(bundle, bundle.schema[name])]
+    tried = [
+        (name, value)
+        for name in changeable(bundle)
+        for value in _values(bundle, bundle.schema[name])
+    ]
     if not tried:
         return []
     many = {name: [typed[name].iloc[0]] * len(tried) for name in typed.columns}
@@ -45,8 +49,13 @@ def flips(bundle: Bundle, case: Case) -> list[dict[str, Any]]:
         column, now = bundle.schema[name], typed[name].iloc[0]
         moved = _moved(bundle, column, now, value)
         if (p >= limit) != acted and (name not in found or moved < found[name]["moved"]):
-            found[name] = {"column": name, "now": plain(column, now), "to": plain(column, value),
-                           "probability": float(p), "moved": moved}
+            found[name] = {
+                "column": name,
+                "now": plain(column, now),
+                "to": plain(column, value),
+                "probability": float(p),
+                "moved": moved,
+            }
     return sorted(found.values(), key=lambda line: line["moved"])
 
 
@@ -56,7 +65,10 @@ def share_below(percentiles: Sequence[float], value: float) -> float:
     >>> share_below([0.0, 0.1, 0.4], 0.25), share_below([0.1, 0.1, 0.1, 0.4, 0.5], 0.1)
     (0.75, 0.0)
     """
-    first, last = np.searchsorted(percentiles, value, "left"), np.searchsorted(percentiles, value, "right")
+    first, last = (
+        np.searchsorted(percentiles, value, "left"),
+        np.searchsorted(percentiles, value, "right"),
+    )
     if last > first:  # equal ones are not below
         return float(first / (len(percentiles) - 1))
     return float(np.interp(value, percentiles, np.linspace(0, 1, len(percentiles))))
@@ -71,9 +83,14 @@ def _values(bundle: Bundle, column: Column) -> list[Any]:
     if column.low is None or column.high is None:
         return []
     if column.kind == "date":
-        return [pd.Timestamp("1970-01-01") + pd.Timedelta(days=int(d))
-                for d in np.unique(np.linspace(column.low, column.high, STEPS).round())]
-    grid = bundle.about["reference"]["columns"].get(column.name, {}).get("percentiles") or [column.low, column.high]
+        return [
+            pd.Timestamp("1970-01-01") + pd.Timedelta(days=int(d))
+            for d in np.unique(np.linspace(column.low, column.high, STEPS).round())
+        ]
+    grid = bundle.about["reference"]["columns"].get(column.name, {}).get("percentiles") or [
+        column.low,
+        column.high,
+    ]
     values = np.unique(np.round(grid) if column.integer else grid)
     return [float(v) for v in values if column.low <= v <= column.high]
 
@@ -87,7 +104,11 @@ def _moved(bundle: Bundle, column: Column, now: Any, to: Any) -> float:
         grid = about.get("percentiles") or [column.low, column.high]
         places = np.interp([float(now), float(to)], grid, np.linspace(0, 1, len(grid)))
         span = max(float(column.high or 0) - float(column.low or 0), 1e-12)
-        return float(abs(places[1] - places[0]) + 1e-6 * abs(float(to) - float(now)) / span)  # equal ranks: the nearer
+        return float(
+            abs(places[1] - places[0]) + 1e-6 * abs(float(to) - float(now)) / span
+        )  # equal ranks: the nearer
     if column.kind == "date":
-        return float(abs((to - now).days) / max(1.0, float(column.high or 0) - float(column.low or 0)))
+        return float(
+            abs((to - now).days) / max(1.0, float(column.high or 0) - float(column.low or 0))
+        )
     return float(1 - about.get("levels", {}).get(str(to), 0.0))

@@ -8,20 +8,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.delong import auc_interval, paired_test
-from lib.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
-from lib.intervals import share, wilson
-from lib.scope import Scope
-from lib.splits import subsample
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.intervals import share, wilson
+from fivefold.core.roc_auc import auc_interval, paired_test
+from fivefold.core.scope import Scope
+from fivefold.data.splits import subsample
 
 CURVE_POINTS = 200
-MOST_PREDICTED = 16_000_000  # columns read x columns asked x repeats x rows of permutation importance
-FEW_ROWS, FEW_REPEATS = 1000, 3    # of a wide table
+MOST_PREDICTED = (
+    16_000_000  # columns read x columns asked x repeats x rows of permutation importance
+)
+FEW_ROWS, FEW_REPEATS = 1000, 3  # of a wide table
 MIN_SEGMENT = 30  # rows of a segment, and 5 of each class, below which nothing is said about it
 
 
-def evaluate(y: np.ndarray, q: np.ndarray, threshold: dict[str, Any], scope: Scope, *, seed: int = 0,
-             baselines: dict[str, np.ndarray] | None = None, groups: pd.DataFrame | None = None) -> dict[str, Any]:
+def evaluate(
+    y: np.ndarray,
+    q: np.ndarray,
+    threshold: dict[str, Any],
+    scope: Scope,
+    *,
+    seed: int = 0,
+    baselines: dict[str, np.ndarray] | None = None,
+    groups: pd.DataFrame | None = None,
+) -> dict[str, Any]:
     """Everything that is reported about held-out rows; JSON-ready.
 
     `y` 0/1 and calibrated probabilities `q`, shape (rows,). `baselines`: name -> probabilities of other models on the
@@ -30,21 +40,33 @@ def evaluate(y: np.ndarray, q: np.ndarray, threshold: dict[str, Any], scope: Sco
     """
     flagged = q >= threshold["value"]
     auc = auc_interval(y, q)
-    return {"rows": len(y), "positives": int(y.sum()), "auc": auc, "metrics": metrics(y, q, flagged, scope, auc, seed),
-            "threshold": threshold, "confusion": confusion(y, flagged), "curves": curves(y, q, scope),
-            "baselines": [_baseline(name, y, q, other) for name, other in (baselines or {}).items()],
-            "segments": segments(y, q, flagged, groups) if groups is not None else [],
-            "findings": [judge_success(auc, scope).to_dict()]}
+    return {
+        "rows": len(y),
+        "positives": int(y.sum()),
+        "auc": auc,
+        "metrics": metrics(y, q, flagged, scope, auc, seed),
+        "threshold": threshold,
+        "confusion": confusion(y, flagged),
+        "curves": curves(y, q, scope),
+        "baselines": [_baseline(name, y, q, other) for name, other in (baselines or {}).items()],
+        "segments": segments(y, q, flagged, groups) if groups is not None else [],
+        "findings": [judge_success(auc, scope).to_dict()],
+    }
 
 
 def confusion(y: np.ndarray, flagged: np.ndarray) -> dict[str, int]:
     """{tp, fp, fn, tn} as counts."""
-    return {"tp": int((flagged & (y == 1)).sum()), "fp": int((flagged & (y == 0)).sum()),
-            "fn": int((~flagged & (y == 1)).sum()), "tn": int((~flagged & (y == 0)).sum())}
+    return {
+        "tp": int((flagged & (y == 1)).sum()),
+        "fp": int((flagged & (y == 0)).sum()),
+        "fn": int((~flagged & (y == 1)).sum()),
+        "tn": int((~flagged & (y == 0)).sum()),
+    }
 
 
-def metrics(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, scope: Scope, auc: dict[str, Any],
-            seed: int) -> dict[str, dict[str, float | None]]:
+def metrics(
+    y: np.ndarray, q: np.ndarray, flagged: np.ndarray, scope: Scope, auc: dict[str, Any], seed: int
+) -> dict[str, dict[str, float | None]]:
     """{name: {value, low, high}}: 95% intervals by DeLong (roc_auc), Wilson (shares) or the percentile bootstrap.
 
     The bootstrap draws rows (Efron & Tibshirani 1993, ch. 13), 400 times up to 20,000 rows and 100 times above.
@@ -52,11 +74,17 @@ def metrics(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, scope: Scope, auc
     """
     counts = confusion(y, flagged)
     drawn = _bootstrap(y, q, scope, flagged, 400 if len(y) <= 20_000 else 100, seed)
-    told: dict[str, dict[str, float | None]] = {"roc_auc": {k: auc[k] for k in ("value", "low", "high")}, **drawn}
-    for name, hits, of in (("precision", counts["tp"], counts["tp"] + counts["fp"]),
-                           ("recall", counts["tp"], counts["tp"] + counts["fn"]),
-                           ("specificity", counts["tn"], counts["tn"] + counts["fp"]),
-                           ("accuracy", counts["tp"] + counts["tn"], len(y)), ("flagged", int(flagged.sum()), len(y))):
+    told: dict[str, dict[str, float | None]] = {
+        "roc_auc": {k: auc[k] for k in ("value", "low", "high")},
+        **drawn,
+    }
+    for name, hits, of in (
+        ("precision", counts["tp"], counts["tp"] + counts["fp"]),
+        ("recall", counts["tp"], counts["tp"] + counts["fn"]),
+        ("specificity", counts["tn"], counts["tn"] + counts["fp"]),
+        ("accuracy", counts["tp"] + counts["tn"], len(y)),
+        ("flagged", int(flagged.sum()), len(y)),
+    ):
         told[name] = share(hits, of)
     return told
 
@@ -70,20 +98,36 @@ def curves(y: np.ndarray, q: np.ndarray, scope: Scope) -> dict[str, Any]:
     order = np.argsort(-q, kind="stable")
     share, gain = np.arange(1, len(y) + 1) / len(y), np.cumsum(y[order]) / y.sum()
     cuts = np.linspace(0, 1, 101)
-    cost = [scope.cost_miss * np.mean((q < c) & (y == 1)) + scope.cost_false_alarm * np.mean((q >= c) & (y == 0))
-            for c in cuts]
+    cost = [
+        scope.cost_miss * np.mean((q < c) & (y == 1))
+        + scope.cost_false_alarm * np.mean((q >= c) & (y == 0))
+        for c in cuts
+    ]
     bins = [b for b in np.array_split(np.argsort(q, kind="stable"), 10) if len(b)]
     calibration = []
     for b in bins:
         low, high = wilson(int(y[b].sum()), len(b))
-        calibration.append({"predicted": float(q[b].mean()), "observed": float(y[b].mean()), "low": low, "high": high,
-                            "count": len(b)})
-    return {"roc": _thin({"fpr": fpr, "tpr": tpr}), "pr": _thin({"recall": recall, "precision": precision}),
-            "calibration": calibration, "lift": _thin({"share": share, "gain": gain, "lift": gain / share}),
-            "cost": {"threshold": cuts.tolist(), "cost": [float(c) for c in cost]}}
+        calibration.append(
+            {
+                "predicted": float(q[b].mean()),
+                "observed": float(y[b].mean()),
+                "low": low,
+                "high": high,
+                "count": len(b),
+            }
+        )
+    return {
+        "roc": _thin({"fpr": fpr, "tpr": tpr}),
+        "pr": _thin({"recall": recall, "precision": precision}),
+        "calibration": calibration,
+        "lift": _thin({"share": share, "gain": gain, "lift": gain / share}),
+        "cost": {"threshold": cuts.tolist(), "cost": [float(c) for c in cost]},
+    }
 
 
-def segments(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, groups: pd.DataFrame) -> list[dict[str, Any]]:
+def segments(
+    y: np.ndarray, q: np.ndarray, flagged: np.ndarray, groups: pd.DataFrame
+) -> list[dict[str, Any]]:
     """One line per value of each column (at most 12): rows, rates, and ROC AUC where it can be judged."""
     lines = []
     for column in groups.columns:
@@ -92,21 +136,43 @@ def segments(y: np.ndarray, q: np.ndarray, flagged: np.ndarray, groups: pd.DataF
             here = (values == level).to_numpy()
             positives = int(y[here].sum())
             judged = count >= MIN_SEGMENT and min(positives, count - positives) >= 5
-            auc = auc_interval(y[here], q[here]) if judged else {"value": None, "low": None, "high": None}
+            auc = (
+                auc_interval(y[here], q[here])
+                if judged
+                else {"value": None, "low": None, "high": None}
+            )
             found = confusion(y[here], flagged[here])
-            lines.append({"column": column, "level": str(level), "rows": int(count),
-                          "positive_rate": positives / count, "mean_probability": float(q[here].mean()),
-                          "flagged": float(flagged[here].mean()),
-                          "recall": found["tp"] / positives if positives else None,
-                          "false_alarm_rate": found["fp"] / (count - positives) if count > positives else None,
-                          "auc": auc["value"], "auc_low": auc["low"], "auc_high": auc["high"],
-                          "note": "" if judged else "too few rows to judge"})
+            lines.append(
+                {
+                    "column": column,
+                    "level": str(level),
+                    "rows": int(count),
+                    "positive_rate": positives / count,
+                    "mean_probability": float(q[here].mean()),
+                    "flagged": float(flagged[here].mean()),
+                    "recall": found["tp"] / positives if positives else None,
+                    "false_alarm_rate": found["fp"] / (count - positives)
+                    if count > positives
+                    else None,
+                    "auc": auc["value"],
+                    "auc_low": auc["low"],
+                    "auc_high": auc["high"],
+                    "note": "" if judged else "too few rows to judge",
+                }
+            )
     return lines
 
 
-def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed: pd.DataFrame, y: np.ndarray,
-                           columns: list[str], seed: int, repeats: int = 5, most: int = 2500,
-                           threads: int = 1) -> list[dict[str, Any]]:
+def permutation_importance(
+    predict: Callable[[pd.DataFrame], np.ndarray],
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    columns: list[str],
+    seed: int,
+    repeats: int = 5,
+    most: int = 2500,
+    threads: int = 1,
+) -> list[dict[str, Any]]:
     """[{column, mean, sd}] largest first: the loss of ROC AUC when one raw column is shuffled (Breiman 2001).
 
     Columns that stand in for each other share their importance: neither looks important alone. In wide tables, where
@@ -116,7 +182,10 @@ def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed:
     from joblib import Parallel, delayed
     from sklearn.metrics import roc_auc_score
 
-    most, cells = min(most, len(y)), MOST_PREDICTED // max(1, len(columns))  # cells: columns asked x repeats x rows
+    most, cells = (
+        min(most, len(y)),
+        MOST_PREDICTED // max(1, len(columns)),
+    )  # cells: columns asked x repeats x rows
     if len(columns) * repeats * most > cells:
         most, repeats = min(most, FEW_ROWS), min(repeats, FEW_REPEATS)
     rows = subsample(np.arange(len(y)), y, most, seed)
@@ -124,7 +193,9 @@ def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed:
     answers = predict(typed)
     whole = roc_auc_score(y, answers)
     if (asked_of := max(10, cells // (repeats * most))) < len(columns):
-        columns = sorted(columns, key=lambda name: -spread_between(typed.loc[:, name], answers))[:asked_of]
+        columns = sorted(columns, key=lambda name: -spread_between(typed.loc[:, name], answers))[
+            :asked_of
+        ]
     rng = np.random.default_rng(seed)
 
     def loss(column: str, order: np.ndarray) -> float:
@@ -135,8 +206,10 @@ def permutation_importance(predict: Callable[[pd.DataFrame], np.ndarray], typed:
     asked = [(column, rng.permutation(len(typed))) for column in columns for _ in range(repeats)]
     losses = Parallel(n_jobs=threads, prefer="threads")(delayed(loss)(*one) for one in asked)
     by_column = np.reshape(losses, (len(columns), repeats))
-    lines = [{"column": column, "mean": float(np.mean(some)), "sd": float(np.std(some, ddof=1))}
-             for column, some in zip(columns, by_column, strict=True)]
+    lines = [
+        {"column": column, "mean": float(np.mean(some)), "sd": float(np.std(some, ddof=1))}
+        for column, some in zip(columns, by_column, strict=True)
+    ]
     return sorted(lines, key=lambda line: -line["mean"])
 
 
@@ -148,7 +221,9 @@ def spread_between(values: pd.Series, answers: np.ndarray) -> float:
     >>> round(spread_between(pd.Series([1.0, 2.0, 3.0, None]), np.array([0.0, 1.0, 0.0, 1.0])), 3)
     1.0
     """
-    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(
+        values.dtype
+    ):
         ranks = values.rank(pct=True).to_numpy()
         codes = np.where(np.isnan(ranks), 10, np.minimum(np.nan_to_num(ranks) * 10, 9)).astype(int)
     else:
@@ -161,31 +236,65 @@ def spread_between(values: pd.Series, answers: np.ndarray) -> float:
 
 def judge_success(auc: dict[str, Any], scope: Scope) -> Finding:
     """Whether the scope's wanted ROC AUC is reached: yes or no only where the interval says so."""
-    wanted, found = scope.min_roc_auc, f"ROC AUC {auc['value']:.3f}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
+    wanted, found = (
+        scope.min_roc_auc,
+        f"ROC AUC {auc['value']:.3f}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}",
+    )
     if wanted is None:
-        return Finding("success-roc-auc", NOT_APPLICABLE, "model", found, "a wanted ROC AUC in the scope ([success])")
+        return Finding(
+            "success-roc-auc",
+            NOT_APPLICABLE,
+            "model",
+            found,
+            "a wanted ROC AUC in the scope ([success])",
+        )
     expected = f"at least {wanted:g}"
     if auc["low"] >= wanted:
         return Finding("success-roc-auc", PASSED, "model", found, expected)
     if auc["high"] < wanted:
-        return Finding("success-roc-auc", WARNING, "model", found, expected, "more or better data, or a smaller aim")
-    return Finding("success-roc-auc", NOT_APPLICABLE, "model", f"{found}: cannot be judged on so few rows", expected,
-                   "judge on more held-out rows")
+        return Finding(
+            "success-roc-auc",
+            WARNING,
+            "model",
+            found,
+            expected,
+            "more or better data, or a smaller aim",
+        )
+    return Finding(
+        "success-roc-auc",
+        NOT_APPLICABLE,
+        "model",
+        f"{found}: cannot be judged on so few rows",
+        expected,
+        "judge on more held-out rows",
+    )
 
 
 def _baseline(name: str, y: np.ndarray, q: np.ndarray, other: np.ndarray) -> dict[str, Any]:
     auc, against = auc_interval(y, other), paired_test(y, q, other)
-    return {"name": name, "auc": auc["value"], "low": auc["low"], "high": auc["high"],
-            "gain": against["difference"], "p_value": against["p_value"]}
+    return {
+        "name": name,
+        "auc": auc["value"],
+        "low": auc["low"],
+        "high": auc["high"],
+        "gain": against["difference"],
+        "p_value": against["p_value"],
+    }
 
 
-def _bootstrap(y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, draws: int,
-               seed: int) -> dict[str, dict[str, float | None]]:
+def _bootstrap(
+    y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, draws: int, seed: int
+) -> dict[str, dict[str, float | None]]:
     # A drawn sample is a count for each row. The rows are sorted once, not each sample.
     order = np.argsort(-q, kind="stable")
     t, p, f = (y[order] == 1).astype("float64"), q[order], flagged[order]
-    last = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)  # average precision steps after the last of equal scores
-    squares, losses = (p - t) ** 2, -np.log(np.where(t == 1, clipped := np.clip(p, 1e-15, 1 - 1e-15), 1 - clipped))
+    last = np.append(
+        np.flatnonzero(np.diff(p)), len(p) - 1
+    )  # average precision steps after the last of equal scores
+    squares, losses = (
+        (p - t) ** 2,
+        -np.log(np.where(t == 1, clipped := np.clip(p, 1e-15, 1 - 1e-15), 1 - clipped)),
+    )
     costs = scope.cost_miss * (~f & (t == 1)) + scope.cost_false_alarm * (f & (t == 0))
 
     def measure(counts: np.ndarray) -> dict[str, float]:
@@ -193,13 +302,21 @@ def _bootstrap(y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, 
         found, seen = np.cumsum(weight * t)[last], np.cumsum(weight)[last]
         precision = found / np.maximum(seen, 1e-300)
         brier, rate = float(weight @ squares), float(weight @ t)
-        return {"pr_auc": float(np.diff(found, prepend=0.0) @ precision / found[-1]),
-                "log_loss": float(weight @ losses), "brier": brier, "brier_skill": 1 - brier / (rate * (1 - rate)),
-                "cost_per_1000": float(1000 * weight @ costs)}
+        return {
+            "pr_auc": float(np.diff(found, prepend=0.0) @ precision / found[-1]),
+            "log_loss": float(weight @ losses),
+            "brier": brier,
+            "brier_skill": 1 - brier / (rate * (1 - rate)),
+            "cost_per_1000": float(1000 * weight @ costs),
+        }
 
     rng = np.random.default_rng(seed)
     samples = (rng.integers(0, len(y), len(y)) for _ in range(draws))
-    drawn = [measure(np.bincount(rows, minlength=len(y))[order]) for rows in samples if 0 < y[rows].sum() < len(y)]
+    drawn = [
+        measure(np.bincount(rows, minlength=len(y))[order])
+        for rows in samples
+        if 0 < y[rows].sum() < len(y)
+    ]
     told: dict[str, dict[str, float | None]] = {}
     for name, value in measure(np.ones(len(y))).items():
         low, high = np.percentile([d[name] for d in drawn], [2.5, 97.5])

@@ -16,19 +16,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.bundle import Bundle
-from lib.cases import Case, plain, typed_table
-from lib.findings import ERROR, Finding, Refused
-from lib.schema import Schema
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.schema import Schema
+from fivefold.model.bundle import Bundle
+from fivefold.model.case import Case, plain, typed_table
 
-BACKGROUND = 100       # rows kept in a bundle
-MOST_ROWS = 6_000      # model evaluations for one explanation; of wide tables fewer background rows are used
+BACKGROUND = 100  # rows kept in a bundle
+MOST_ROWS = (
+    6_000  # model evaluations for one explanation; of wide tables fewer background rows are used
+)
 
 
-def background(typed: pd.DataFrame, schema: Schema, seed: int, rows: int = BACKGROUND) -> list[dict[str, Any]]:
+def background(
+    typed: pd.DataFrame, schema: Schema, seed: int, rows: int = BACKGROUND
+) -> list[dict[str, Any]]:
     """Training rows in random order, as plain data of the used columns (ids are never among them)."""
-    kept = typed.iloc[np.random.default_rng(seed).choice(len(typed), min(rows, len(typed)), replace=False)]
-    return [{name: plain(schema[name], row[name]) for name in schema.names()} for row in kept.to_dict("records")]
+    kept = typed.iloc[
+        np.random.default_rng(seed).choice(len(typed), min(rows, len(typed)), replace=False)
+    ]
+    return [
+        {name: plain(schema[name], row[name]) for name in schema.names()}
+        for row in kept.to_dict("records")
+    ]
 
 
 def explain(bundle: Bundle, case: Case, seed: int = 0) -> dict[str, Any]:
@@ -40,24 +49,42 @@ def explain(bundle: Bundle, case: Case, seed: int = 0) -> dict[str, Any]:
     """
     known = bundle.about.get("background")
     if not known:
-        raise Refused("This prediction cannot be explained", [Finding(
-            "background-missing", ERROR, "bundle", "no background rows: the model is older than explanations",
-            "a model that keeps some", "train again: python flows/train.py run")])
+        raise Refused(
+            "This prediction cannot be explained",
+            [
+                Finding(
+                    "background-missing",
+                    ERROR,
+                    "bundle",
+                    "no background rows: the model is older than explanations",
+                    "a model that keeps some",
+                    "train again: python flows/train.py run",
+                )
+            ],
+        )
     names = bundle.schema.names()
-    rows = known[:max(2, MOST_ROWS // (2 * len(names)))]
+    rows = known[: max(2, MOST_ROWS // (2 * len(names)))]
     table = typed_table([case, *rows], bundle.schema)
     orders = _orders(len(names), len(rows), seed)
     masks, owners = _masks(orders)
-    mixed = {name: table[name].take(np.where(masks[:, j], 0, owners + 1)).reset_index(drop=True)
-             for j, name in enumerate(names)}
+    mixed = {
+        name: table[name].take(np.where(masks[:, j], 0, owners + 1)).reset_index(drop=True)
+        for j, name in enumerate(names)
+    }
     scores = bundle.probability(pd.DataFrame(mixed)).reshape(len(rows), 2, len(names) + 1)
     steps = np.diff(scores, axis=2)
     total = np.zeros(len(names))
     np.add.at(total, orders.ravel(), steps.ravel())
     shares = total / (2 * len(rows))
-    return {"base": float(scores[:, :, 0].mean()), "rows": len(rows), "probability": float(scores[0, 0, -1]),
-            "contributions": [{"column": name, "value": case[name], "contribution": float(share)}
-                              for name, share in zip(names, shares, strict=True)]}
+    return {
+        "base": float(scores[:, :, 0].mean()),
+        "rows": len(rows),
+        "probability": float(scores[0, 0, -1]),
+        "contributions": [
+            {"column": name, "value": case[name], "contribution": float(share)}
+            for name, share in zip(names, shares, strict=True)
+        ],
+    }
 
 
 def _orders(columns: int, rows: int, seed: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Direct: a fitted model of `lib.tuning` asked without the tables and checks that its parts repeat at every call.
+"""Direct: a fitted model of `fivefold.training.search` asked without the tables and checks that its parts repeat at every call.
 
 What a category becomes is asked of the fitted encoder once, for every level that it knows and for an unknown one;
 serving looks it up. Numbers go through the fitted parts as arrays. Sums over trees are made from the leaves that
-scikit-learn's own `Tree.apply` names. What is not known here is asked as it is. `tests/test_direct.py` holds that the
+scikit-learn's own `Tree.apply` names. What is not known here is asked as it is. `tests/model/test_fast_predict.py` holds that the
 result is that of `predict_proba`.
 """
 
@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from lib.conform import different
+from fivefold.data.coerce import different
 
-Columns = Mapping[str, Any]  # expanded columns by name (`lib.features.expand_columns`), arrays of one length
+Columns = Mapping[
+    str, Any
+]  # expanded columns by name (`fivefold.model.inputs.expand_columns`), arrays of one length
 
 
 class Rows:
@@ -38,15 +40,17 @@ class Rows:
     def numbers(self, names: list[str]) -> np.ndarray | None:
         """The columns as a float64 matrix; None when one of them holds anything else."""
         found = [self.columns[name] for name in names]
-        return np.column_stack(found) if all(values.dtype == np.float64 for values in found) else None
+        return (
+            np.column_stack(found) if all(values.dtype == np.float64 for values in found) else None
+        )
 
     def frame(self, names: list[str] | None = None) -> pd.DataFrame:
         """The columns as a table, all of them without `names`."""
         return pd.DataFrame({name: self.columns[name] for name in names or self.columns})
 
 
-Answer = Callable[[Rows], np.ndarray]          # the columns of one part, or probabilities
-Way = Callable[[Any], Any]                     # matrix -> matrix
+Answer = Callable[[Rows], np.ndarray]  # the columns of one part, or probabilities
+Way = Callable[[Any], Any]  # matrix -> matrix
 Positive = Callable[[np.ndarray], np.ndarray]  # encoded matrix -> probability of the positive class
 
 
@@ -58,7 +62,9 @@ def direct(model: Any) -> Callable[[Columns], np.ndarray]:
 
     def probability(columns: Columns) -> np.ndarray:
         length = len(next(iter(columns.values()), ()))
-        return answer(Rows(columns)) if length else np.empty(0)  # scikit-learn's parts refuse an empty table
+        return (
+            answer(Rows(columns)) if length else np.empty(0)
+        )  # scikit-learn's parts refuse an empty table
 
     return probability
 
@@ -66,14 +72,22 @@ def direct(model: Any) -> Callable[[Columns], np.ndarray]:
 def _model(model: Any) -> Answer:
     if _soft_vote(model):
         members = [_model(member) for member in model.estimators_]
-        return lambda rows: np.average([member(rows) for member in members], axis=0, weights=model.weights)
+        return lambda rows: np.average(
+            [member(rows) for member in members], axis=0, weights=model.weights
+        )
     steps = [inner for step in _steps(model) for inner in _steps(step) or [step]]
     if len(steps) > 1 and _is(steps[0], "ColumnTransformer") and not steps[0].transformer_weights:
-        parts = [(part, names) for _, part, names in steps[0].transformers_ if not isinstance(part, str) and len(names)]
+        parts = [
+            (part, names)
+            for _, part, names in steps[0].transformers_
+            if not isinstance(part, str) and len(names)
+        ]
         if all(isinstance(name, str) for _, names in parts for name in names):  # not places
             encode = [_part(part, names) for part, names in parts]
             between, classify = [_step(step) for step in steps[1:-1]], _classifier(steps[-1])
-            return lambda rows: classify(_through(between, np.hstack([_dense(part(rows)) for part in encode])))
+            return lambda rows: classify(
+                _through(between, np.hstack([_dense(part(rows)) for part in encode]))
+            )
     return lambda rows: model.predict_proba(rows.frame())[:, 1]
 
 
@@ -116,21 +130,35 @@ def _lookup(steps: list[Any], names: list[str]) -> Answer | None:
         return None
     scaled = 2 if len(steps) > 1 and _is(steps[1], "StandardScaler") else 1
     most = max(len(known) for known in levels)
-    asked = pd.DataFrame({name: [*known, *[max(known) + "?"] * (most + 1 - len(known))]  # after the last: no level
-                          for name, known in zip(names, levels, strict=True)}, dtype="str")
+    asked = pd.DataFrame(
+        {
+            name: [
+                *known,
+                *[max(known) + "?"] * (most + 1 - len(known)),
+            ]  # after the last: no level
+            for name, known in zip(names, levels, strict=True)
+        },
+        dtype="str",
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a level is unknown
-        answered = _through([_step(step) for step in steps[1:scaled]], _dense(encoder.transform(asked)))
+        answered = _through(
+            [_step(step) for step in steps[1:scaled]], _dense(encoder.transform(asked))
+        )
     widths = [1] * len(names)
     if _is(encoder, "OneHotEncoder"):  # the rare levels of a column share one of its columns
         rare = getattr(encoder, "infrequent_categories_", [None] * len(names))
-        widths = [len(known) if few is None else len(known) - len(few) + 1
-                  for known, few in zip(levels, rare, strict=True)]
+        widths = [
+            len(known) if few is None else len(known) - len(few) + 1
+            for known, few in zip(levels, rare, strict=True)
+        ]
     if sum(widths) != answered.shape[1]:
         return None
     blocks = np.split(answered, np.cumsum(widths)[:-1], axis=1)
-    tables = [(name, {word: line for line, word in enumerate(known)}, block[[*range(len(known)), -1]])
-              for name, known, block in zip(names, levels, blocks, strict=True)]
+    tables = [
+        (name, {word: line for line, word in enumerate(known)}, block[[*range(len(known)), -1]])
+        for name, known, block in zip(names, levels, blocks, strict=True)
+    ]
     ways = [_step(step) for step in steps[scaled:]]
 
     def look_up(rows: Rows) -> np.ndarray:
@@ -151,9 +179,15 @@ def _step(step: Any) -> Way:
         return lambda x: (x - step.mean_) / step.scale_
     if _is(step, "MissingIndicator") and _is_nan(step.missing_values) and not step.error_on_new:
         return lambda x: np.isnan(x)[:, step.features_]
-    if _is(step, "SimpleImputer") and _is_nan(step.missing_values) and not any(map(_is_nan, step.statistics_)):
+    if (
+        _is(step, "SimpleImputer")
+        and _is_nan(step.missing_values)
+        and not any(map(_is_nan, step.statistics_))
+    ):
         gaps = step.indicator_.features_ if step.add_indicator else np.zeros(0, dtype=int)
-        return lambda x: np.hstack([np.where(np.isnan(x), step.statistics_, x), np.isnan(x)[:, gaps]])
+        return lambda x: np.hstack(
+            [np.where(np.isnan(x), step.statistics_, x), np.isnan(x)[:, gaps]]
+        )
     if _is(step, "SplineTransformer") and step.extrapolation == "constant":
         return _curves(step)
     if _is(step, "ColumnTransformer") and (products := _products(step)):
@@ -164,16 +198,23 @@ def _step(step: Any) -> Way:
 
 
 def _products(step: Any) -> Way | None:
-    """The columns as they are and scaled products of two of them (`lib.crosses.crosses`); None for anything else."""
+    """The columns as they are and scaled products of two of them (`fivefold.training.interactions.crosses`); None for anything else."""
     (_, first, columns), *rest = step.transformers_
     parts = [_steps(part) for _, part, _ in rest]
     if columns != slice(0, step.n_features_in_) or not _is(first, "FunctionTransformer"):
         return None
-    if not all(len(part) == 2 and _is(part[0], "PolynomialFeatures") and part[0].powers_.tolist() == [[1, 1]]
-               and _is(part[1], "StandardScaler") for part in parts):
+    if not all(
+        len(part) == 2
+        and _is(part[0], "PolynomialFeatures")
+        and part[0].powers_.tolist() == [[1, 1]]
+        and _is(part[1], "StandardScaler")
+        for part in parts
+    ):
         return None
     left, right = np.array([pair for _, _, pair in rest], dtype=int).reshape(-1, 2).T
-    mean, scale = (np.array([getattr(part[1], key)[0] for part in parts]) for key in ("mean_", "scale_"))
+    mean, scale = (
+        np.array([getattr(part[1], key)[0] for part in parts]) for key in ("mean_", "scale_")
+    )
     return lambda x: np.hstack([x, (x[:, left] * x[:, right] - mean) / scale])
 
 
@@ -198,15 +239,25 @@ def _classifier(model: Any) -> Positive:
     """Probability of the positive class, in one thread."""
     if _soft_vote(model):
         members = [_classifier(member) for member in model.estimators_]
-        return lambda x: np.average([member(x) for member in members], axis=0, weights=model.weights)
+        return lambda x: np.average(
+            [member(x) for member in members], axis=0, weights=model.weights
+        )
     if len(getattr(model, "classes_", ())) == 2:
         if _is(model, "RandomForestClassifier"):
             leaves = [(tree.tree_, tree.tree_.value[:, 0, 1].copy()) for tree in model.estimators_]
             return lambda x: _sum_leaves(leaves, x) / len(leaves)
-        if _is(model, "AdaBoostClassifier") and all(hasattr(tree, "tree_") for tree in model.estimators_):
+        if _is(model, "AdaBoostClassifier") and all(
+            hasattr(tree, "tree_") for tree in model.estimators_
+        ):
             weights = model.estimator_weights_
-            leaves = [(tree.tree_, weight * np.where(tree.tree_.value[:, 0, 1] > tree.tree_.value[:, 0, 0], 1.0, -1.0))
-                      for tree, weight in zip(model.estimators_, weights, strict=False)]  # zeros where it stopped early
+            leaves = [
+                (
+                    tree.tree_,
+                    weight
+                    * np.where(tree.tree_.value[:, 0, 1] > tree.tree_.value[:, 0, 0], 1.0, -1.0),
+                )
+                for tree, weight in zip(model.estimators_, weights, strict=False)
+            ]  # zeros where it stopped early
             return lambda x: expit(2 * _sum_leaves(leaves, x) / weights.sum())
         if _is(model, "LogisticRegression"):
             return lambda x: expit((x @ model.coef_.T + model.intercept_)[:, 0])
@@ -239,12 +290,18 @@ def _steps(model: Any) -> list[Any]:
 
 def _inner(step: Any) -> bool:
     """Whether a part calls others, or a function, that may look for column names."""
-    return any(getattr(step, name, None) is not None for name in ("steps", "transformers", "transformer_list", "func"))
+    return any(
+        getattr(step, name, None) is not None
+        for name in ("steps", "transformers", "transformer_list", "func")
+    )
 
 
 def _soft_vote(model: Any) -> bool:
-    return _is(model, "VotingClassifier") and model.voting == "soft" and (
-        model.weights is None or len(model.weights) == len(model.estimators_))
+    return (
+        _is(model, "VotingClassifier")
+        and model.voting == "soft"
+        and (model.weights is None or len(model.weights) == len(model.estimators_))
+    )
 
 
 def _is_nan(value: Any) -> bool:

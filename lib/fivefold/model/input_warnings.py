@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lib.conform import different
-from lib.findings import ERROR, WARNING
-from lib.kinds import days
-from lib.schema import Column, Schema
+from fivefold.core.findings import ERROR, WARNING
+from fivefold.core.schema import Column, Schema
+from fivefold.data.coerce import different
+from fivefold.data.infer import days
 
 
 class Doubt(NamedTuple):
@@ -29,20 +29,34 @@ class Doubt(NamedTuple):
     texts: str | list[str]
 
 
-_UNREADABLE = {"not-a-number": "not a number", "infinite": "not finite", "not-a-date": "not a date",
-               "not-yes-or-no": "neither yes nor no, taken as missing"}
+_UNREADABLE = {
+    "not-a-number": "not a number",
+    "infinite": "not finite",
+    "not-a-date": "not a date",
+    "not-yes-or-no": "neither yes nor no, taken as missing",
+}
 
 
-def doubts(frame: pd.DataFrame, typed: Mapping[str, Any], problems: pd.DataFrame, schema: Schema) -> list[Doubt]:
-    """All doubts about a raw table; `typed` and `problems` are what `lib.conform.conform_columns` made of it."""
-    found = [_unreadable(str(column), str(code), cells) for (column, code), cells in
-             problems.groupby(["column", "code"], sort=False)] if len(problems) else []
+def doubts(
+    frame: pd.DataFrame, typed: Mapping[str, Any], problems: pd.DataFrame, schema: Schema
+) -> list[Doubt]:
+    """All doubts about a raw table; `typed` and `problems` are what `fivefold.data.coerce.conform_columns` made of it."""
+    found = (
+        [
+            _unreadable(str(column), str(code), cells)
+            for (column, code), cells in problems.groupby(["column", "code"], sort=False)
+        ]
+        if len(problems)
+        else []
+    )
     lost = set(problems["column"]) if len(problems) else set()
     for column in (c for c in schema.columns if c.used):
         values = typed[column.name]
         if not column.nullable:  # an unreadable cell is no gap
             gone = np.asarray(pd.isna(frame[column.name] if column.name in lost else values))
-            found += _doubt(column, "missing", gone, values, f"{column.name}: missing, which training never saw")
+            found += _doubt(
+                column, "missing", gone, values, f"{column.name}: missing, which training never saw"
+            )
         found += _of_values(values, column)
     return found
 
@@ -69,28 +83,56 @@ def counts(found: Iterable[Doubt]) -> dict[str, dict[str, int]]:
 def _unreadable(column: str, code: str, cells: pd.DataFrame) -> Doubt:
     texts = [f"{column}: {value!r} is {_UNREADABLE[code]}" for value in cells["value"]]
     soft = code == "not-yes-or-no"
-    return Doubt(column, code if soft else "unreadable", WARNING if soft else ERROR, cells["row"].to_numpy(dtype=int),
-                 texts)
+    return Doubt(
+        column,
+        code if soft else "unreadable",
+        WARNING if soft else ERROR,
+        cells["row"].to_numpy(dtype=int),
+        texts,
+    )
 
 
 def _of_values(values: Any, column: Column) -> list[Doubt]:
     """Far values and new categories of one typed column."""
     name, low, high = column.name, column.low, column.high
     if column.kind == "numeric" and low is not None and high is not None:
-        return _doubt(column, "outside", (values < low) | (values > high), values,
-                      lambda v: f"{name}: {v:g} is outside the training range {low:g} to {high:g}")
+        return _doubt(
+            column,
+            "outside",
+            (values < low) | (values > high),
+            values,
+            lambda v: f"{name}: {v:g} is outside the training range {low:g} to {high:g}",
+        )
     if column.kind == "date" and low is not None and high is not None:
         span, when = high - low + 365, days(values)  # later dates are usual, far ones are mistakes
-        return _doubt(column, "outside", (when < low - span) | (when > high + span), values,
-                      lambda v: f"{name}: {v:%Y-%m-%d} is far from the dates in training")
-    if column.kind != "categorical" or column.distinct > len(column.levels):  # then not all levels are known
+        return _doubt(
+            column,
+            "outside",
+            (when < low - span) | (when > high + span),
+            values,
+            lambda v: f"{name}: {v:%Y-%m-%d} is far from the dates in training",
+        )
+    if column.kind != "categorical" or column.distinct > len(
+        column.levels
+    ):  # then not all levels are known
         return []
     new = set(different(values)[1]) - set(column.levels)
-    return _doubt(column, "unseen", np.asarray(values.isin(list(new))), values,
-                  lambda v: f"{name}: {str(v)[:80]!r} was not seen in training") if new else []
+    return (
+        _doubt(
+            column,
+            "unseen",
+            np.asarray(values.isin(list(new))),
+            values,
+            lambda v: f"{name}: {str(v)[:80]!r} was not seen in training",
+        )
+        if new
+        else []
+    )
 
 
-def _doubt(column: Column, code: str, where: np.ndarray, values: Any, told: str | Callable[[Any], str]) -> list[Doubt]:
+def _doubt(
+    column: Column, code: str, where: np.ndarray, values: Any, told: str | Callable[[Any], str]
+) -> list[Doubt]:
     """The doubt about these cells, as a list of none or one; `told`: the text, or how a value's text is made."""
     rows = np.flatnonzero(where)
     if not len(rows):

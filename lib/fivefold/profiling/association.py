@@ -8,20 +8,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.delong import auc_interval
+from fivefold.core.roc_auc import auc_interval
 
 FOLDS = 5
-BINS = 20           # quantile bins of a number, besides one for missing
-SMOOTHING = 10.0    # rows of the overall rate added to each bin's rate
+BINS = 20  # quantile bins of a number, besides one for missing
+SMOOTHING = 10.0  # rows of the overall rate added to each bin's rate
 MOST_CORRELATED = 30
 CORRELATION_ROWS = 20_000  # the standard error of a correlation is then at most 0.007
-MEASURE = ("ROC AUC of the column alone: its positive rate in bins (20 quantile bins or the levels; missing is a bin), "
-           "learnt on four fifths of the rows and scored on the fifth, mean of 5; interval by Hanley & McNeil (1982)")
-WHY = ("It is the model's own measure, the same for numbers, categories and dates; it sees bends that a rank "
-       "correlation misses; and being cross-validated it does not reward a column for having many levels")
+MEASURE = (
+    "ROC AUC of the column alone: its positive rate in bins (20 quantile bins or the levels; missing is a bin), "
+    "learnt on four fifths of the rows and scored on the fifth, mean of 5; interval by Hanley & McNeil (1982)"
+)
+WHY = (
+    "It is the model's own measure, the same for numbers, categories and dates; it sees bends that a rank "
+    "correlation misses; and being cross-validated it does not reward a column for having many levels"
+)
 
 
-def associate(name: str, kind: str, values: pd.Series, y: np.ndarray, folds: np.ndarray) -> dict[str, Any]:
+def associate(
+    name: str, kind: str, values: pd.Series, y: np.ndarray, folds: np.ndarray
+) -> dict[str, Any]:
     """How one column goes with the target, on labelled rows (`y` 0/1, `folds` 0 to 4); shapes (rows,).
 
     Keys: column, kind, alone {value, low, high} (the common `MEASURE`), auc {value, low, high} (numbers, dates,
@@ -31,20 +37,35 @@ def associate(name: str, kind: str, values: pd.Series, y: np.ndarray, folds: np.
     ordered = kind in ("numeric", "date", "boolean", "text")
     numbers = as_numbers(values, kind) if ordered else np.empty(0)
     codes = _codes(numbers) if ordered else _level_codes(values)
-    found: dict[str, Any] = {"column": name, "kind": kind, "alone": None, "auc": None, "direction": "unknown",
-                             "cramers_v": None, "mutual_information": None}
+    found: dict[str, Any] = {
+        "column": name,
+        "kind": kind,
+        "alone": None,
+        "auc": None,
+        "direction": "unknown",
+        "cramers_v": None,
+        "mutual_information": None,
+    }
     if (alone := binned_auc(codes, y, folds)) is not None:
-        found["alone"] = {"value": alone, **_hanley_mcneil(alone, int(y.sum()), int(len(y) - y.sum()))}
+        found["alone"] = {
+            "value": alone,
+            **_hanley_mcneil(alone, int(y.sum()), int(len(y) - y.sum())),
+        }
     if ordered:
         present = np.isfinite(numbers)
         if min(y[present].sum(), (1 - y[present]).sum()) >= 2:
             auc = auc_interval(y[present], numbers[present])
             found["auc"] = {key: auc[key] for key in ("value", "low", "high")}
-            found["direction"] = "up" if float(auc["low"]) > 0.5 else "down" if float(auc["high"]) < 0.5 else "none"
+            found["direction"] = (
+                "up" if float(auc["low"]) > 0.5 else "down" if float(auc["high"]) < 0.5 else "none"
+            )
     if kind in ("categorical", "boolean"):
         table = contingency(codes, y)[1:]
         table = table[table.sum(axis=1) > 0]
-        found["cramers_v"], found["mutual_information"] = cramers_v(table), mutual_information(table)
+        found["cramers_v"], found["mutual_information"] = (
+            cramers_v(table),
+            mutual_information(table),
+        )
     return found
 
 
@@ -75,14 +96,18 @@ def binned_auc(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float | N
     Rates are drawn to the overall rate by `SMOOTHING` rows; an unseen code gets the overall rate.
     """
     size = int(codes.max()) + 1 if len(codes) else 1
-    table = np.bincount((folds * size + codes) * 2 + y, minlength=FOLDS * size * 2).reshape(FOLDS, size, 2)
+    table = np.bincount((folds * size + codes) * 2 + y, minlength=FOLDS * size * 2).reshape(
+        FOLDS, size, 2
+    )
     total, aucs = table.sum(axis=0), []
     for inside in table:
         rest = total - inside
         if not (rest.sum(axis=0).all() and inside.sum(axis=0).all()):
             continue
         prior = rest[:, 1].sum() / rest.sum()
-        aucs.append(auc_of_counts((rest[:, 1] + SMOOTHING * prior) / (rest.sum(axis=1) + SMOOTHING), inside))
+        aucs.append(
+            auc_of_counts((rest[:, 1] + SMOOTHING * prior) / (rest.sum(axis=1) + SMOOTHING), inside)
+        )
     return float(np.mean(aucs)) if aucs else None
 
 
@@ -148,11 +173,19 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     if len(names) > 1:
         values = frame.corr(method="spearman", min_periods=30).to_numpy()
     matrix = [[round(float(v), 3) if math.isfinite(v) else None for v in line] for line in values]
-    pairs: list[dict[str, Any]] = [{"a": names[i], "b": names[j],
-                                    "value": value} for i in range(len(names)) for j in range(i)
-                                   if (value := matrix[i][j]) is not None and abs(value) >= 0.1]
-    return {"method": "Spearman", "rows": len(frame), "columns": names, "matrix": matrix,
-            "strongest": sorted(pairs, key=lambda pair: -abs(pair["value"]))[:15]}
+    pairs: list[dict[str, Any]] = [
+        {"a": names[i], "b": names[j], "value": value}
+        for i in range(len(names))
+        for j in range(i)
+        if (value := matrix[i][j]) is not None and abs(value) >= 0.1
+    ]
+    return {
+        "method": "Spearman",
+        "rows": len(frame),
+        "columns": names,
+        "matrix": matrix,
+        "strongest": sorted(pairs, key=lambda pair: -abs(pair["value"]))[:15],
+    }
 
 
 def _hanley_mcneil(auc: float, positives: int, negatives: int) -> dict[str, float]:

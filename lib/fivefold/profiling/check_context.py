@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from lib.findings import NOT_APPLICABLE, Finding
-from lib.schema import Column, Schema
-from lib.scope import Scope
+from fivefold.core.findings import NOT_APPLICABLE, Finding
+from fivefold.core.schema import Column, Schema
+from fivefold.core.scope import Scope
 
 SAMPLE = 50_000  # rows that the costly checks look at; a finding says so
 

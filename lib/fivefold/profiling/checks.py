@@ -13,25 +13,33 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lib import leaks, notation, quality
-from lib.conform import conform
-from lib.context import Context, duplicate_groups, listed, not_judged
-from lib.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding
-from lib.leaks import check_split
-from lib.schema import Schema
-from lib.scope import Scope
-from lib.target import Target
+from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
+from fivefold.data.coerce import conform
+from fivefold.data.target import Target
+from fivefold.profiling import column_checks, format_checks, leakage
+from fivefold.profiling.check_context import Context, duplicate_groups, listed, not_judged
+from fivefold.profiling.leakage import check_split
 
 __all__ = ["CHECKS", "Check", "check_split", "check_table", "duplicate_groups"]
 
 MIN_CLASS = 10  # a 20% holdout and five folds of the rest then get two and one or two rows of the rarer class
-FEW_OF_CLASS = 100  # below, the 95% interval of a held-out AUC (20 rows of the class) is wider than about 0.2
+FEW_OF_CLASS = (
+    100  # below, the 95% interval of a held-out AUC (20 rows of the class) is wider than about 0.2
+)
 MIN_ROWS, FEW_ROWS = 50, 200
 RARE, VERY_RARE = 0.05, 0.01  # share of the rarer class
-MIN_GROUPS, FEW_GROUPS = 10, 30  # a fifth is held out, and each of five folds needs groups of both classes
+MIN_GROUPS, FEW_GROUPS = (
+    10,
+    30,
+)  # a fifth is held out, and each of five folds needs groups of both classes
 BIG_GROUP = 0.5
-_PROTECTED = re.compile(r"(^|[_\s])(sex|gender|age|race|ethnic\w*|religion|nationality|disab\w*|marital\w*|marriage)"
-                        r"($|[_\s])", re.I)
+_PROTECTED = re.compile(
+    r"(^|[_\s])(sex|gender|age|race|ethnic\w*|religion|nationality|disab\w*|marital\w*|marriage)"
+    r"($|[_\s])",
+    re.I,
+)
 
 
 class Check(NamedTuple):
@@ -42,7 +50,9 @@ class Check(NamedTuple):
     clean: str
 
 
-def check_table(frame: pd.DataFrame, scope: Scope, schema: Schema, target: Target, seed: int = 0) -> list[Finding]:
+def check_table(
+    frame: pd.DataFrame, scope: Scope, schema: Schema, target: Target, seed: int = 0
+) -> list[Finding]:
     """All findings of all `CHECKS`, in their order: at least one per check, passed where nothing was found.
 
     `frame` is the table as read, `schema` its `infer_schema`, `target` its `read_target` (y is -1 where the label is
@@ -50,11 +60,19 @@ def check_table(frame: pd.DataFrame, scope: Scope, schema: Schema, target: Targe
     target and frame differ in length.
     """
     if len(target.y) != len(frame):
-        raise ValueError(f"expected a label per row, found {len(target.y)} labels and {len(frame)} rows")
+        raise ValueError(
+            f"expected a label per row, found {len(target.y)} labels and {len(frame)} rows"
+        )
     raw = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     if repeated := sorted(set(raw.columns[raw.columns.duplicated()])):
-        return [*_repeated(raw, repeated), *(Finding(check.code, NOT_APPLICABLE, "table", "column names repeat")
-                                             for check in CHECKS if check.code != "duplicate-columns")]
+        return [
+            *_repeated(raw, repeated),
+            *(
+                Finding(check.code, NOT_APPLICABLE, "table", "column names repeat")
+                for check in CHECKS
+                if check.code != "duplicate-columns"
+            ),
+        ]
     typed, problems = conform(raw, schema, used_only=False)
     context = Context(raw, typed, problems, schema, target.y, scope, seed)
     found: list[Finding] = []
@@ -73,20 +91,46 @@ def check_scope(ctx: Context) -> list[Finding]:
     found = []
     for key, name, severity in _named(ctx.scope):
         if name not in ctx.raw.columns:
-            near = difflib.get_close_matches(name.lower(), [c.lower() for c in ctx.raw.columns], n=1)
+            near = difflib.get_close_matches(
+                name.lower(), [c.lower() for c in ctx.raw.columns], n=1
+            )
             alike = [c for c in ctx.raw.columns if near and c.lower() == near[0]]
-            action = f"did you mean {alike[0]!r}?" if alike else f"columns: {listed(list(ctx.raw.columns), 30)}"
-            found.append(Finding("scope-column-missing", severity, name, "no such column",
-                                 f"the column that [columns] {key} names", action))
+            action = (
+                f"did you mean {alike[0]!r}?"
+                if alike
+                else f"columns: {listed(list(ctx.raw.columns), 30)}"
+            )
+            found.append(
+                Finding(
+                    "scope-column-missing",
+                    severity,
+                    name,
+                    "no such column",
+                    f"the column that [columns] {key} names",
+                    action,
+                )
+            )
     return found
 
 
 def check_target_use(ctx: Context) -> list[Finding]:
     """A target that the scope also names as id, dropped, changeable, known, group or time column."""
-    keys = [key for key, name, _ in _named(ctx.scope)
-            if name == ctx.scope.target and key not in ("units", "help", "protected", "kinds")]
-    return [Finding("scope-target-reused", ERROR, ctx.scope.target, f"the target under [columns] {key}",
-                    "a column other than the target", f"take it out of [columns] {key}") for key in keys]
+    keys = [
+        key
+        for key, name, _ in _named(ctx.scope)
+        if name == ctx.scope.target and key not in ("units", "help", "protected", "kinds")
+    ]
+    return [
+        Finding(
+            "scope-target-reused",
+            ERROR,
+            ctx.scope.target,
+            f"the target under [columns] {key}",
+            "a column other than the target",
+            f"take it out of [columns] {key}",
+        )
+        for key in keys
+    ]
 
 
 def check_rows(ctx: Context) -> list[Finding]:
@@ -95,7 +139,16 @@ def check_rows(ctx: Context) -> list[Finding]:
     if rows >= FEW_ROWS:
         return []
     severity, least = (ERROR, MIN_ROWS) if rows < MIN_ROWS else (WARNING, FEW_ROWS)
-    return [Finding("few-rows", severity, "table", f"{rows} labelled rows", f"at least {least}", "collect more rows")]
+    return [
+        Finding(
+            "few-rows",
+            severity,
+            "table",
+            f"{rows} labelled rows",
+            f"at least {least}",
+            "collect more rows",
+        )
+    ]
 
 
 def check_labels(ctx: Context) -> list[Finding]:
@@ -105,8 +158,16 @@ def check_labels(ctx: Context) -> list[Finding]:
         rows = int((ctx.y == label).sum())
         if rows < FEW_OF_CLASS:
             severity, least = (ERROR, MIN_CLASS) if rows < MIN_CLASS else (WARNING, FEW_OF_CLASS)
-            found.append(Finding("few-labels", severity, ctx.schema.target, f"{rows} rows labelled {name!r}",
-                                 f"at least {least}", "collect more such rows; read every score with its interval"))
+            found.append(
+                Finding(
+                    "few-labels",
+                    severity,
+                    ctx.schema.target,
+                    f"{rows} rows labelled {name!r}",
+                    f"at least {least}",
+                    "collect more such rows; read every score with its interval",
+                )
+            )
     return found
 
 
@@ -121,25 +182,51 @@ def check_balance(ctx: Context) -> list[Finding]:
         return []
     name = ctx.schema.positive if positive < 0.5 else ctx.schema.negative
     rare = "very rare: " if share < VERY_RARE else ""
-    return [Finding("imbalance", WARNING, ctx.schema.target, f"{rare}{100 * share:.2g}% of the labels are {name!r}",
-                    f"{RARE:.0%} or more", "judge by average precision and costs beside ROC AUC"
-                    + ("; accuracy says nothing here" if share < VERY_RARE else ""))]
+    return [
+        Finding(
+            "imbalance",
+            WARNING,
+            ctx.schema.target,
+            f"{rare}{100 * share:.2g}% of the labels are {name!r}",
+            f"{RARE:.0%} or more",
+            "judge by average precision and costs beside ROC AUC"
+            + ("; accuracy says nothing here" if share < VERY_RARE else ""),
+        )
+    ]
 
 
 def check_time(ctx: Context) -> list[Finding]:
     """A time column by which rows cannot be ordered."""
     name = ctx.scope.time_column
     if name is None or name not in ctx.typed.columns:
-        return not_judged("time-column", "no time column" if name is None else f"no column {name!r}")
+        return not_judged(
+            "time-column", "no time column" if name is None else f"no column {name!r}"
+        )
     column = ctx.schema[name]
     if column.kind not in ("date", "numeric"):
         example = next(iter(ctx.raw[name].dropna().astype("str")), "no value")[:40]
-        return [Finding("time-column", ERROR, name, f"{column.kind} cells such as {example!r}", "dates or numbers",
-                        f"write dates as 2024-12-31, or state [columns.kinds] {name} = \"date\" or \"numeric\"")]
+        return [
+            Finding(
+                "time-column",
+                ERROR,
+                name,
+                f"{column.kind} cells such as {example!r}",
+                "dates or numbers",
+                f'write dates as 2024-12-31, or state [columns.kinds] {name} = "date" or "numeric"',
+            )
+        ]
     if gaps := int(ctx.typed[name].isna().sum()):
         severity = ERROR if gaps == len(ctx.raw) else WARNING
-        return [Finding("time-column", severity, name, f"{gaps:,} rows without a readable time", "a time in every row",
-                        "fill them in: such rows cannot be ordered")]
+        return [
+            Finding(
+                "time-column",
+                severity,
+                name,
+                f"{gaps:,} rows without a readable time",
+                "a time in every row",
+                "fill them in: such rows cannot be ordered",
+            )
+        ]
     return []
 
 
@@ -147,23 +234,56 @@ def check_groups(ctx: Context) -> list[Finding]:
     """A group column that cannot separate folds."""
     name = ctx.scope.group_column
     if name is None or name not in ctx.raw.columns:
-        return not_judged("group-column", "no group column" if name is None else f"no column {name!r}")
+        return not_judged(
+            "group-column", "no group column" if name is None else f"no column {name!r}"
+        )
     sizes = ctx.raw.loc[ctx.y >= 0, name].value_counts()
     rows, gaps = int(sizes.sum()), int(ctx.raw[name].isna().sum())
     if len(sizes) < MIN_GROUPS:
-        return [Finding("group-column", ERROR, name, f"{len(sizes)} group{'' if len(sizes) == 1 else 's'}",
-                        f"at least {MIN_GROUPS}, for five folds and a holdout", "choose another group column, or none")]
+        return [
+            Finding(
+                "group-column",
+                ERROR,
+                name,
+                f"{len(sizes)} group{'' if len(sizes) == 1 else 's'}",
+                f"at least {MIN_GROUPS}, for five folds and a holdout",
+                "choose another group column, or none",
+            )
+        ]
     found = []
     if len(sizes) < FEW_GROUPS or sizes.iloc[0] > BIG_GROUP * rows:
-        found.append(Finding("group-column", WARNING, name, f"{len(sizes)} groups, the largest with "
-                             f"{sizes.iloc[0]:,} of {rows:,} rows", f"{FEW_GROUPS} or more, none with half of the rows",
-                             "expect uneven folds and wide intervals"))
+        found.append(
+            Finding(
+                "group-column",
+                WARNING,
+                name,
+                f"{len(sizes)} groups, the largest with {sizes.iloc[0]:,} of {rows:,} rows",
+                f"{FEW_GROUPS} or more, none with half of the rows",
+                "expect uneven folds and wide intervals",
+            )
+        )
     if len(sizes) == rows:
-        found.append(Finding("group-column", WARNING, name, f"{rows:,} groups of one row each",
-                             "groups of several rows", "leave it out, or state it as [columns] id"))
+        found.append(
+            Finding(
+                "group-column",
+                WARNING,
+                name,
+                f"{rows:,} groups of one row each",
+                "groups of several rows",
+                "leave it out, or state it as [columns] id",
+            )
+        )
     if gaps:
-        found.append(Finding("group-column", WARNING, name, f"{gaps:,} rows without a group", "a group in every row",
-                             "fill them in: whom these rows belong to is unknown"))
+        found.append(
+            Finding(
+                "group-column",
+                WARNING,
+                name,
+                f"{gaps:,} rows without a group",
+                "a group in every row",
+                "fill them in: whom these rows belong to is unknown",
+            )
+        )
     return found
 
 
@@ -172,10 +292,22 @@ def check_protected(ctx: Context) -> list[Finding]:
     present = [name for name in ctx.scope.protected_columns if name in ctx.typed.columns]
     if not present:
         alike = [c.name for c in ctx.columns() if _PROTECTED.search(c.name)]
-        hint = f"; {listed(alike)}: name them in [columns] protected if people are to be treated alike" if alike else ""
+        hint = (
+            f"; {listed(alike)}: name them in [columns] protected if people are to be treated alike"
+            if alike
+            else ""
+        )
         return not_judged("protected-columns", f"no protected columns named{hint}")
-    return [Finding("protected-columns", PASSED, name, "protected; " + (
-        "the model sees it" if ctx.schema[name].used else "the model does not see it")) for name in present]
+    return [
+        Finding(
+            "protected-columns",
+            PASSED,
+            name,
+            "protected; "
+            + ("the model sees it" if ctx.schema[name].used else "the model does not see it"),
+        )
+        for name in present
+    ]
 
 
 def _named(scope: Scope) -> Iterator[tuple[str, str, str]]:
@@ -184,15 +316,29 @@ def _named(scope: Scope) -> Iterator[tuple[str, str, str]]:
     yield from ((key, name, ERROR) for key, name in single if name is not None)
     for key, names in (("id", scope.id_columns), ("drop", scope.drop_columns)):
         yield from ((key, name, ERROR) for name in names)
-    for key, others in (("protected", scope.protected_columns), ("changeable", scope.changeable_columns),
-                        ("known", scope.known_columns), ("kinds", tuple(scope.kinds)), ("units", tuple(scope.units)),
-                        ("help", tuple(scope.help))):
+    for key, others in (
+        ("protected", scope.protected_columns),
+        ("changeable", scope.changeable_columns),
+        ("known", scope.known_columns),
+        ("kinds", tuple(scope.kinds)),
+        ("units", tuple(scope.units)),
+        ("help", tuple(scope.help)),
+    ):
         yield from ((key, name, WARNING) for name in others)
 
 
 def _repeated(frame: pd.DataFrame, names: list[str]) -> list[Finding]:
-    return [Finding("duplicate-columns", ERROR, name, f"{int(np.sum(frame.columns == name))} columns named {name!r}",
-                    "each name once", "rename or delete all but one") for name in names]
+    return [
+        Finding(
+            "duplicate-columns",
+            ERROR,
+            name,
+            f"{int(np.sum(frame.columns == name))} columns named {name!r}",
+            "each name once",
+            "rename or delete all but one",
+        )
+        for name in names
+    ]
 
 
 CHECKS: tuple[Check, ...] = (
@@ -202,27 +348,45 @@ CHECKS: tuple[Check, ...] = (
     Check("few-rows", check_rows, f"at least {FEW_ROWS} labelled rows"),
     Check("few-labels", check_labels, f"at least {FEW_OF_CLASS} rows of each class"),
     Check("imbalance", check_balance, f"each class has {RARE:.0%} of the labels or more"),
-    Check("target-copy", leaks.check_target_copies, "no column of two levels repeats the target"),
-    Check("leak", leaks.check_leaks, f"no column alone ranks the labels with AUC {leaks.SUSPECT} or more"),
-    Check("leak-missing", leaks.check_missing_leaks, "missing cells do not give the label away"),
-    Check("duplicate-rows", leaks.check_duplicates, "no row repeats another"),
-    Check("conflicting-labels", leaks.check_conflicts, "no equal rows with different labels"),
+    Check("target-copy", leakage.check_target_copies, "no column of two levels repeats the target"),
+    Check(
+        "leak",
+        leakage.check_leaks,
+        f"no column alone ranks the labels with AUC {leakage.SUSPECT} or more",
+    ),
+    Check("leak-missing", leakage.check_missing_leaks, "missing cells do not give the label away"),
+    Check("duplicate-rows", leakage.check_duplicates, "no row repeats another"),
+    Check("conflicting-labels", leakage.check_conflicts, "no equal rows with different labels"),
     Check("time-column", check_time, "every row has a time"),
     Check("group-column", check_groups, "groups enough for five folds and a holdout"),
     Check("protected-columns", check_protected, "no protected columns"),
-    Check("empty-column", quality.check_empty, "no column is empty"),
-    Check("constant-column", quality.check_constant, "no column is constant"),
-    Check("id-like", quality.check_ids, "no column numbers or names the rows"),
-    Check("redundant-column", quality.check_redundant, "no column repeats another"),
-    Check("missing-cells", quality.check_missing, f"no used column misses more than {quality.MANY_GAPS:.0%}"),
-    Check("missing-words", notation.check_missing_words, "no level is a word for missing"),
-    Check("infinite-values", quality.check_infinite, "no infinite numbers"),
-    Check("sentinel-suspected", notation.check_number_codes, "no isolated codes such as -999"),
-    Check("mixed-types", quality.check_mixed, "every cell reads as its column's kind"),
-    Check("written-numbers", notation.check_written_numbers, "no numbers with currency or separators"),
-    Check("date-ambiguous", notation.check_ambiguous_dates, "day and month are told apart"),
-    Check("date-sentinel", notation.check_date_codes, "no placeholder dates such as 1900-01-01"),
-    Check("many-levels", quality.check_cardinality, f"no column of more than {quality.MANY_LEVELS} levels"),
-    Check("level-spelling", quality.check_spelling, "each level has one spelling"),
-    Check("free-text", quality.check_free_text, "no free text"),
+    Check("empty-column", column_checks.check_empty, "no column is empty"),
+    Check("constant-column", column_checks.check_constant, "no column is constant"),
+    Check("id-like", column_checks.check_ids, "no column numbers or names the rows"),
+    Check("redundant-column", column_checks.check_redundant, "no column repeats another"),
+    Check(
+        "missing-cells",
+        column_checks.check_missing,
+        f"no used column misses more than {column_checks.MANY_GAPS:.0%}",
+    ),
+    Check("missing-words", format_checks.check_missing_words, "no level is a word for missing"),
+    Check("infinite-values", column_checks.check_infinite, "no infinite numbers"),
+    Check("sentinel-suspected", format_checks.check_number_codes, "no isolated codes such as -999"),
+    Check("mixed-types", column_checks.check_mixed, "every cell reads as its column's kind"),
+    Check(
+        "written-numbers",
+        format_checks.check_written_numbers,
+        "no numbers with currency or separators",
+    ),
+    Check("date-ambiguous", format_checks.check_ambiguous_dates, "day and month are told apart"),
+    Check(
+        "date-sentinel", format_checks.check_date_codes, "no placeholder dates such as 1900-01-01"
+    ),
+    Check(
+        "many-levels",
+        column_checks.check_cardinality,
+        f"no column of more than {column_checks.MANY_LEVELS} levels",
+    ),
+    Check("level-spelling", column_checks.check_spelling, "each level has one spelling"),
+    Check("free-text", column_checks.check_free_text, "no free text"),
 )

@@ -9,20 +9,32 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from lib.context import Context, listed, not_judged, shown
-from lib.findings import PASSED, WARNING, Finding
-from lib.schema import Column
+from fivefold.core.findings import PASSED, WARNING, Finding
+from fivefold.core.schema import Column
+from fivefold.profiling.check_context import Context, listed, not_judged, shown
 
 MANY_LEVELS = 50
 MANY_GAPS, MOSTLY_GAPS = 0.5, 0.95  # shares of missing cells
-MIXED_SHARE, MIXED_LEVELS = 0.5, 10  # of cells, and distinct numbers, that make a column of words "mixed"
+MIXED_SHARE, MIXED_LEVELS = (
+    0.5,
+    10,
+)  # of cells, and distinct numbers, that make a column of words "mixed"
 
 
 def check_empty(ctx: Context) -> list[Finding]:
     """Columns without any cell."""
-    return [Finding("empty-column", WARNING, c.name, "only missing cells", "values",
-                    "nothing: the model does not see it; fill the column or delete it")
-            for c in _not_dropped(ctx) if ctx.raw[c.name].isna().all()]
+    return [
+        Finding(
+            "empty-column",
+            WARNING,
+            c.name,
+            "only missing cells",
+            "values",
+            "nothing: the model does not see it; fill the column or delete it",
+        )
+        for c in _not_dropped(ctx)
+        if ctx.raw[c.name].isna().all()
+    ]
 
 
 def check_constant(ctx: Context) -> list[Finding]:
@@ -31,8 +43,16 @@ def check_constant(ctx: Context) -> list[Finding]:
     for column in _not_dropped(ctx, "constant"):
         present = ctx.raw[column.name].dropna()
         if len(present) and not column.used:
-            found.append(Finding("constant-column", WARNING, column.name, f"the one value {shown(present.iloc[0])}",
-                                 "two values or more", "nothing: the model does not see it"))
+            found.append(
+                Finding(
+                    "constant-column",
+                    WARNING,
+                    column.name,
+                    f"the one value {shown(present.iloc[0])}",
+                    "two values or more",
+                    "nothing: the model does not see it",
+                )
+            )
     return found
 
 
@@ -41,12 +61,27 @@ def check_ids(ctx: Context) -> list[Finding]:
     found = []
     for column in (c for c in _not_dropped(ctx, "id") if c.name != ctx.scope.group_column):
         if column.name in ctx.scope.id_columns:
-            found.append(Finding("id-like", PASSED, column.name, "an id, as the scope says; the model does not see it"))
+            found.append(
+                Finding(
+                    "id-like",
+                    PASSED,
+                    column.name,
+                    "an id, as the scope says; the model does not see it",
+                )
+            )
         else:
-            found.append(Finding("id-like", WARNING, column.name, f"{column.distinct:,} different values in "
-                                 f"{len(ctx.raw):,} rows, which number or name the rows; the model does not see it",
-                                 "a measurement", f"state it as [columns] id, or [columns.kinds] {column.name} = "
-                                 "\"numeric\" or \"categorical\" if it does measure something"))
+            found.append(
+                Finding(
+                    "id-like",
+                    WARNING,
+                    column.name,
+                    f"{column.distinct:,} different values in "
+                    f"{len(ctx.raw):,} rows, which number or name the rows; the model does not see it",
+                    "a measurement",
+                    f"state it as [columns] id, or [columns.kinds] {column.name} = "
+                    '"numeric" or "categorical" if it does measure something',
+                )
+            )
     return found
 
 
@@ -56,38 +91,79 @@ def check_missing(ctx: Context) -> list[Finding]:
     for column in ctx.columns():
         share = float(ctx.raw[column.name].isna().mean())
         if share > MANY_GAPS:
-            action = "drop it, or find out why it is missing" if share > MOSTLY_GAPS else \
-                "find out why it is missing: the model takes a gap for information"
-            found.append(Finding("missing-cells", WARNING, column.name, f"{100 * share:.1f}% of cells missing",
-                                 f"at most {MANY_GAPS:.0%}", action))
+            action = (
+                "drop it, or find out why it is missing"
+                if share > MOSTLY_GAPS
+                else "find out why it is missing: the model takes a gap for information"
+            )
+            found.append(
+                Finding(
+                    "missing-cells",
+                    WARNING,
+                    column.name,
+                    f"{100 * share:.1f}% of cells missing",
+                    f"at most {MANY_GAPS:.0%}",
+                    action,
+                )
+            )
     return found
 
 
 def check_infinite(ctx: Context) -> list[Finding]:
     """Infinite numbers."""
-    return [Finding("infinite-values", WARNING, str(name), f"infinity in {len(cells):,} cells", "finite numbers",
-                    "mend the source; until then these cells are missing")
-            for name, cells in _unreadable(ctx, ["infinite"])]
+    return [
+        Finding(
+            "infinite-values",
+            WARNING,
+            str(name),
+            f"infinity in {len(cells):,} cells",
+            "finite numbers",
+            "mend the source; until then these cells are missing",
+        )
+        for name, cells in _unreadable(ctx, ["infinite"])
+    ]
 
 
 def check_mixed(ctx: Context) -> list[Finding]:
     """Columns of numbers, dates or yes/no with cells that do not read so, and columns half numbers, half words."""
     found = []
     for name, cells in _unreadable(ctx, ["not-a-number", "not-a-date", "not-yes-or-no"]):
-        kind = {"not-a-number": "numbers", "not-a-date": "dates", "not-yes-or-no": "yes or no"}[cells["code"].iloc[0]]
-        rows = ", ".join(f"row {row + 1}: {shown(value)}" for row, value in
-                         cells.drop_duplicates("value")[["row", "value"]].head(3).itertuples(index=False))
-        found.append(Finding("mixed-types", WARNING, str(name), f"{len(cells):,} cells that are not {kind} ({rows})",
-                             f"{kind} only", "correct these cells; until then they are missing"))
+        kind = {"not-a-number": "numbers", "not-a-date": "dates", "not-yes-or-no": "yes or no"}[
+            cells["code"].iloc[0]
+        ]
+        rows = ", ".join(
+            f"row {row + 1}: {shown(value)}"
+            for row, value in cells.drop_duplicates("value")[["row", "value"]]
+            .head(3)
+            .itertuples(index=False)
+        )
+        found.append(
+            Finding(
+                "mixed-types",
+                WARNING,
+                str(name),
+                f"{len(cells):,} cells that are not {kind} ({rows})",
+                f"{kind} only",
+                "correct these cells; until then they are missing",
+            )
+        )
     for column in ctx.columns("categorical"):
         counts = ctx.typed[column.name].iloc[ctx.sample].value_counts()
         numbers = pd.to_numeric(pd.Series(counts.index), errors="coerce").notna().to_numpy()
         share = counts.to_numpy()[numbers].sum() / max(counts.sum(), 1)
         if MIXED_SHARE <= share < 1 and numbers.sum() >= MIXED_LEVELS:
             words = listed([shown(w) for w in counts.index[~numbers]], 3)
-            found.append(Finding("mixed-types", WARNING, column.name, f"{100 * share:.0f}% numbers, the rest words "
-                                 f"such as {words}{ctx.sampled}; taken for levels", "numbers or words",
-                                 "give the words a column of their own, or pass them as missing markers"))
+            found.append(
+                Finding(
+                    "mixed-types",
+                    WARNING,
+                    column.name,
+                    f"{100 * share:.0f}% numbers, the rest words "
+                    f"such as {words}{ctx.sampled}; taken for levels",
+                    "numbers or words",
+                    "give the words a column of their own, or pass them as missing markers",
+                )
+            )
     return found
 
 
@@ -99,11 +175,26 @@ def check_cardinality(ctx: Context) -> list[Finding]:
     for column in categorical:
         present = int(ctx.typed[column.name].notna().sum())
         if column.distinct > MANY_LEVELS:
-            rare = f"; {present / column.distinct:.1f} rows a level" if column.distinct > present / 10 else ""
-            action = "drop it, or state it as [columns] id if it names the rows" if column.distinct > present / 2 else \
-                "nothing: levels are encoded by out-of-fold target rates; or group rare levels"
-            found.append(Finding("many-levels", WARNING, column.name, f"{column.distinct:,} levels in {present:,} "
-                                 f"rows{rare}", f"at most {MANY_LEVELS}", action))
+            rare = (
+                f"; {present / column.distinct:.1f} rows a level"
+                if column.distinct > present / 10
+                else ""
+            )
+            action = (
+                "drop it, or state it as [columns] id if it names the rows"
+                if column.distinct > present / 2
+                else "nothing: levels are encoded by out-of-fold target rates; or group rare levels"
+            )
+            found.append(
+                Finding(
+                    "many-levels",
+                    WARNING,
+                    column.name,
+                    f"{column.distinct:,} levels in {present:,} rows{rare}",
+                    f"at most {MANY_LEVELS}",
+                    action,
+                )
+            )
     return found
 
 
@@ -115,19 +206,31 @@ def check_spelling(ctx: Context) -> list[Finding]:
     for column in categorical:
         levels = pd.Series(column.levels, dtype="str")
         keys = levels.str.casefold().str.replace(r"[\s_-]+", " ", regex=True).str.strip()
-        alike = [list(group) for key, group in levels.groupby(keys, sort=False) if len(group) > 1 and key]
+        alike = [
+            list(group) for key, group in levels.groupby(keys, sort=False) if len(group) > 1 and key
+        ]
         if alike:
             examples = listed([" = ".join(shown(level) for level in group) for group in alike], 3)
             levels_of = "1 level" if len(alike) == 1 else f"{len(alike):,} levels"
-            found.append(Finding("level-spelling", WARNING, column.name, f"{levels_of} in several spellings: "
-                                 f"{examples}", "one spelling a level", "correct the spelling at the source"))
+            found.append(
+                Finding(
+                    "level-spelling",
+                    WARNING,
+                    column.name,
+                    f"{levels_of} in several spellings: {examples}",
+                    "one spelling a level",
+                    "correct the spelling at the source",
+                )
+            )
     return found
 
 
 def check_free_text(ctx: Context) -> list[Finding]:
     """Columns of sentences (information only)."""
-    return [Finding("free-text", PASSED, c.name, "free text; the model sees hashed word pieces")
-            for c in ctx.columns("text")] or not_judged("free-text", "no columns of free text")
+    return [
+        Finding("free-text", PASSED, c.name, "free text; the model sees hashed word pieces")
+        for c in ctx.columns("text")
+    ] or not_judged("free-text", "no columns of free text")
 
 
 def check_redundant(ctx: Context) -> list[Finding]:
@@ -138,10 +241,22 @@ def check_redundant(ctx: Context) -> list[Finding]:
     for column in ctx.columns():
         key = _pattern(ctx.typed[column.name].iloc[rows], column)
         earlier = first.setdefault(key, column)
-        if earlier is not column and len(rows) > 1 and _pattern(ctx.typed[column.name], column) == _pattern(
-                ctx.typed[earlier.name], earlier):
-            found.append(Finding("redundant-column", WARNING, column.name, f"the same information as {earlier.name!r} "
-                                 "in every row", "a column of its own", f"drop {column.name!r} or {earlier.name!r}"))
+        if (
+            earlier is not column
+            and len(rows) > 1
+            and _pattern(ctx.typed[column.name], column)
+            == _pattern(ctx.typed[earlier.name], earlier)
+        ):
+            found.append(
+                Finding(
+                    "redundant-column",
+                    WARNING,
+                    column.name,
+                    f"the same information as {earlier.name!r} in every row",
+                    "a column of its own",
+                    f"drop {column.name!r} or {earlier.name!r}",
+                )
+            )
     return found
 
 

@@ -10,19 +10,63 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from lib.context import Context, listed, not_judged, shown
-from lib.findings import PASSED, WARNING, Finding
-from lib.kinds import to_numbers
-from lib.values import AMBIGUOUS_DATES, CURRENCY, parse_dates, parse_numbers, texts
+from fivefold.core.findings import PASSED, WARNING, Finding
+from fivefold.data.infer import to_numbers
+from fivefold.data.parsing import AMBIGUOUS_DATES, CURRENCY, parse_dates, parse_numbers, texts
+from fivefold.profiling.check_context import Context, listed, not_judged, shown
 
-CODES = tuple(sign * int("9" * digits) for digits in range(2, 10) for sign in (1, -1) if sign * digits != 2)
+CODES = tuple(
+    sign * int("9" * digits) for digits in range(2, 10) for sign in (1, -1) if sign * digits != 2
+)
 # Placeholders of common programs: zero in Excel, SQL Server, Unix, and "never".
-DATE_CODES = tuple(date(*day) for day in ((1, 1, 1), (1753, 1, 1), (1899, 12, 30), (1899, 12, 31), (1900, 1, 1),
-                   (1900, 1, 2), (1970, 1, 1), (2099, 12, 31), (2999, 12, 31), (9999, 12, 31)))
+DATE_CODES = tuple(
+    date(*day)
+    for day in (
+        (1, 1, 1),
+        (1753, 1, 1),
+        (1899, 12, 30),
+        (1899, 12, 31),
+        (1900, 1, 1),
+        (1900, 1, 2),
+        (1970, 1, 1),
+        (2099, 12, 31),
+        (2999, 12, 31),
+        (9999, 12, 31),
+    )
+)
 FAR = 365  # days to the nearest other date that make one of `DATE_CODES` suspicious
-WORDS_FOR_MISSING = frozenset(("?", "??", "-", "--", "---", ".", "..", "...", "*", "na", "n/a", "n.a.", "nan", "null",
-                               "nil", "none", "missing", "unknown", "unk", "undefined", "empty", "blank",
-                               "not available", "not known", "(null)", "(blank)", "#n/a", "tbd"))
+WORDS_FOR_MISSING = frozenset(
+    (
+        "?",
+        "??",
+        "-",
+        "--",
+        "---",
+        ".",
+        "..",
+        "...",
+        "*",
+        "na",
+        "n/a",
+        "n.a.",
+        "nan",
+        "null",
+        "nil",
+        "none",
+        "missing",
+        "unknown",
+        "unk",
+        "undefined",
+        "empty",
+        "blank",
+        "not available",
+        "not known",
+        "(null)",
+        "(blank)",
+        "#n/a",
+        "tbd",
+    )
+)
 
 
 def check_missing_words(ctx: Context) -> list[Finding]:
@@ -36,18 +80,33 @@ def check_missing_words(ctx: Context) -> list[Finding]:
         if words:
             cells = int(ctx.typed[column.name].isin(words).sum())
             text = f"{cells:,} cells {listed([shown(w) for w in words])}, taken for levels"
-            found.append(Finding("missing-words", WARNING, column.name, text, "empty cells where a value is missing",
-                                 "if it means missing, leave such cells empty in the source"))
+            found.append(
+                Finding(
+                    "missing-words",
+                    WARNING,
+                    column.name,
+                    text,
+                    "empty cells where a value is missing",
+                    "if it means missing, leave such cells empty in the source",
+                )
+            )
     return found
 
 
 def check_written_numbers(ctx: Context) -> list[Finding]:
     """Numbers written with currency or separators: what they were read as, and whether that is in doubt."""
-    columns = [c for c in ctx.columns("numeric") if pd.api.types.is_string_dtype(ctx.raw[c.name].dtype)]
+    columns = [
+        c for c in ctx.columns("numeric") if pd.api.types.is_string_dtype(ctx.raw[c.name].dtype)
+    ]
     found = []
     for column in columns:
         head = texts(ctx.raw[column.name].iloc[ctx.sample].dropna()).drop_duplicates().head(2000)
-        odd = head.str.contains(rf"[{CURRENCY},'\s(]", regex=True).fillna(False).astype(bool).to_numpy()
+        odd = (
+            head.str.contains(rf"[{CURRENCY},'\s(]", regex=True)
+            .fillna(False)
+            .astype(bool)
+            .to_numpy()
+        )
         values = to_numbers(head, "numeric", dict(column.parse))
         sign, role, other = _other_reading(head, dict(column.parse))
         differ = (other != values) & np.isfinite(other).all()
@@ -58,9 +117,16 @@ def check_written_numbers(ctx: Context) -> list[Finding]:
         rule = f"decimal {decimal!r}" + (f", thousands {thousands!r}" if thousands else "")
         text = f"{shown(head.iloc[read[0]])} read as {values[read[0]]:.15g} ({rule})"
         if differ.any():
-            found.append(Finding("written-numbers", WARNING, column.name, f"{text}, but {sign!r} could as well be "
-                                 f"the {role} sign", "a spelling with one reading", "look at the values; if wrong, "
-                                 "write plain numbers such as 1234.5"))
+            found.append(
+                Finding(
+                    "written-numbers",
+                    WARNING,
+                    column.name,
+                    f"{text}, but {sign!r} could as well be the {role} sign",
+                    "a spelling with one reading",
+                    "look at the values; if wrong, write plain numbers such as 1234.5",
+                )
+            )
         else:
             found.append(Finding("written-numbers", PASSED, column.name, text))
     return found
@@ -85,17 +151,31 @@ def check_number_codes(ctx: Context) -> list[Finding]:
     found = []
     for column in ctx.columns("numeric"):
         numbers = ctx.typed[column.name].to_numpy()
-        inside = [c for c in CODES if column.low is not None and column.high is not None
-                  and column.low <= c <= column.high]
+        inside = [
+            c
+            for c in CODES
+            if column.low is not None and column.high is not None and column.low <= c <= column.high
+        ]
         cells = {code: int((numbers == code).sum()) for code in inside}
         if not any(n > 1 for n in cells.values()):
             continue
         rest = numbers[~np.isnan(numbers) & ~np.isin(numbers, CODES)]
         for code, n in cells.items():
-            if n > 1 and len(rest) and (rest.max() <= code / 2 if code > 0 else rest.min() >= code / 2):
-                found.append(Finding("sentinel-suspected", WARNING, column.name, f"{code} in {n:,} cells, the others "
-                                     f"from {rest.min():g} to {rest.max():g}", "an empty cell where a value is missing",
-                                     f"if {code} means missing, leave such cells empty in the source"))
+            if (
+                n > 1
+                and len(rest)
+                and (rest.max() <= code / 2 if code > 0 else rest.min() >= code / 2)
+            ):
+                found.append(
+                    Finding(
+                        "sentinel-suspected",
+                        WARNING,
+                        column.name,
+                        f"{code} in {n:,} cells, the others from {rest.min():g} to {rest.max():g}",
+                        "an empty cell where a value is missing",
+                        f"if {code} means missing, leave such cells empty in the source",
+                    )
+                )
     return found
 
 
@@ -107,16 +187,36 @@ def check_ambiguous_dates(ctx: Context) -> list[Finding]:
     for column in dates:
         days = ctx.typed[column.name].dropna()
         rule = column.parse.get("format", "")
-        span = f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}" if len(days) else "no readable date"
-        cells = texts(ctx.raw[column.name].dropna()).drop_duplicates() if rule in AMBIGUOUS_DATES else None
+        span = (
+            f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}" if len(days) else "no readable date"
+        )
+        cells = (
+            texts(ctx.raw[column.name].dropna()).drop_duplicates()
+            if rule in AMBIGUOUS_DATES
+            else None
+        )
         if cells is None or parse_dates(cells, {"format": AMBIGUOUS_DATES[rule]}).isna().any():
-            found.append(Finding("date-ambiguous", PASSED, column.name,
-                                 f"dates{' written ' + rule if rule else ''}, {span}"
-                                 f"{' (years 69 to 99 are of the 1900s)' if '%y' in rule else ''}"))
+            found.append(
+                Finding(
+                    "date-ambiguous",
+                    PASSED,
+                    column.name,
+                    f"dates{' written ' + rule if rule else ''}, {span}"
+                    f"{' (years 69 to 99 are of the 1900s)' if '%y' in rule else ''}",
+                )
+            )
         else:
-            found.append(Finding("date-ambiguous", WARNING, column.name, f"{shown(cells.iloc[0])} and all others could "
-                                 "be day or month first; read as day first", "a day above 12, or 2024-12-31",
-                                 "if wrong, write the dates year first"))
+            found.append(
+                Finding(
+                    "date-ambiguous",
+                    WARNING,
+                    column.name,
+                    f"{shown(cells.iloc[0])} and all others could "
+                    "be day or month first; read as day first",
+                    "a day above 12, or 2024-12-31",
+                    "if wrong, write the dates year first",
+                )
+            )
     return found
 
 
@@ -132,7 +232,14 @@ def check_date_codes(ctx: Context) -> list[Finding]:
         others = pd.Series(counts.index.difference(codes.index))
         for stamp, cells in codes.items():
             if len(others) and (others - stamp).dt.days.abs().min() >= FAR:
-                found.append(Finding("date-sentinel", WARNING, column.name, f"{stamp:%Y-%m-%d} in {cells:,} cells, a "
-                                     "year or more from all others", "an empty cell where no date is known",
-                                     "if it stands for missing, leave such cells empty in the source"))
+                found.append(
+                    Finding(
+                        "date-sentinel",
+                        WARNING,
+                        column.name,
+                        f"{stamp:%Y-%m-%d} in {cells:,} cells, a year or more from all others",
+                        "an empty cell where no date is known",
+                        "if it stands for missing, leave such cells empty in the source",
+                    )
+                )
     return found

@@ -14,17 +14,19 @@ import math
 import numpy as np
 import pandas as pd
 
-from lib.context import Context, not_judged
-from lib.delong import ranks
-from lib.findings import ERROR, PASSED, WARNING, Finding
-from lib.intervals import wilson
-from lib.kinds import days
-from lib.schema import Column
+from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
+from fivefold.core.intervals import wilson
+from fivefold.core.roc_auc import ranks
+from fivefold.core.schema import Column
+from fivefold.data.infer import days
+from fivefold.profiling.check_context import Context, not_judged
 
 LEAK, LEAK_SURE = 0.995, 0.95  # error: AUC observed, and the lower end of its interval
 SUSPECT, SUSPECT_SURE = 0.97, 0.85  # warning
 MIN_CLASS = 10  # rows of each class below which no column is judged
-MIN_COPY_ROWS = 50  # a yes/no column right in 90% of rows agrees with all of 50 labels in 1 of 200 tables
+MIN_COPY_ROWS = (
+    50  # a yes/no column right in 90% of rows agrees with all of 50 labels in 1 of 200 tables
+)
 FOLDS, BINS, FEW_LEVELS = 5, 50, 20
 _Z = 1.6449  # 95%, one-sided
 
@@ -38,7 +40,9 @@ def auc(scores: np.ndarray, y: np.ndarray) -> float:
     positives, negatives = int((y == 1).sum()), int((y == 0).sum())
     if not positives or not negatives:
         return math.nan
-    return float((ranks(scores)[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return float(
+        (ranks(scores)[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    )
 
 
 def lower_bound(area: float, positives: int, negatives: int) -> float:
@@ -97,7 +101,9 @@ def check_missing_leaks(ctx: Context) -> list[Finding]:
         if severity := _severity(area, low):
             shares = [f"{100 * values[y == label].isna().mean():.1f}%" for label in (1, 0)]
             text = f"missing in {shares[0]} of the positive and {shares[1]} of the negative rows"
-            found.append(_leak(ctx, "leak-missing", severity, column.name, text + ctx.sampled, column))
+            found.append(
+                _leak(ctx, "leak-missing", severity, column.name, text + ctx.sampled, column)
+            )
     return found
 
 
@@ -110,9 +116,16 @@ def check_target_copies(ctx: Context) -> list[Finding]:
     for column in ctx.columns():
         values = ctx.typed[column.name].iloc[ctx.sample]
         if _copies(values, y):
-            pair = " and ".join(f"{label} where the target is {name!r}" for label, name in (
-                (values[y == 1].iloc[0], ctx.schema.positive), (values[y == 0].iloc[0], ctx.schema.negative)))
-            found.append(_leak(ctx, "target-copy", ERROR, column.name, f"always {pair}{ctx.sampled}", column))
+            pair = " and ".join(
+                f"{label} where the target is {name!r}"
+                for label, name in (
+                    (values[y == 1].iloc[0], ctx.schema.positive),
+                    (values[y == 0].iloc[0], ctx.schema.negative),
+                )
+            )
+            found.append(
+                _leak(ctx, "target-copy", ERROR, column.name, f"always {pair}{ctx.sampled}", column)
+            )
     return found
 
 
@@ -126,10 +139,17 @@ def check_duplicates(ctx: Context) -> list[Finding]:
         return []
     again = np.setdiff1d(np.arange(len(ctx.y)), firsts)[:3] + 1
     distinct = int(ctx.twins.max()) + 1
-    return [Finding("duplicate-rows", WARNING, "table",
-                    f"{extra:,} rows that repeat an earlier row, such as row {', '.join(map(str, again))}; "
-                    f"{distinct:,} distinct rows of {len(ctx.y):,}", "each case once",
-                    "nothing for the split, which keeps equal rows on one side; delete copies made by accident")]
+    return [
+        Finding(
+            "duplicate-rows",
+            WARNING,
+            "table",
+            f"{extra:,} rows that repeat an earlier row, such as row {', '.join(map(str, again))}; "
+            f"{distinct:,} distinct rows of {len(ctx.y):,}",
+            "each case once",
+            "nothing for the split, which keeps equal rows on one side; delete copies made by accident",
+        )
+    ]
 
 
 def check_conflicts(ctx: Context) -> list[Finding]:
@@ -143,10 +163,17 @@ def check_conflicts(ctx: Context) -> list[Finding]:
     if not mixed.any():
         return []
     ceiling = auc((hits / np.maximum(rows, 1))[groups], y)
-    return [Finding("conflicting-labels", WARNING, "table",
-                    f"{int(rows[mixed].sum()):,} rows in {int(mixed.sum()):,} groups that differ in the label only; "
-                    f"no model of these columns can exceed AUC {ceiling:.6f} on these rows",
-                    "equal rows with equal labels", "look for a missing column, or for labels set by mistake")]
+    return [
+        Finding(
+            "conflicting-labels",
+            WARNING,
+            "table",
+            f"{int(rows[mixed].sum()):,} rows in {int(mixed.sum()):,} groups that differ in the label only; "
+            f"no model of these columns can exceed AUC {ceiling:.6f} on these rows",
+            "equal rows with equal labels",
+            "look for a missing column, or for labels set by mistake",
+        )
+    ]
 
 
 def check_split(groups: np.ndarray, fold_of_row: np.ndarray) -> list[Finding]:
@@ -155,17 +182,37 @@ def check_split(groups: np.ndarray, fold_of_row: np.ndarray) -> list[Finding]:
     Both of shape (rows,); raises ValueError where the lengths differ.
     """
     if len(groups) != len(fold_of_row):
-        raise ValueError(f"expected one fold per row, found {len(groups)} groups and {len(fold_of_row)} folds")
+        raise ValueError(
+            f"expected one fold per row, found {len(groups)} groups and {len(fold_of_row)} folds"
+        )
     sides = pd.Series(np.asarray(fold_of_row)).groupby(np.asarray(groups))
     apart = sides.min() != sides.max()
     if not apart.any():
-        return [Finding("split-straddle", PASSED, "split", "no equal rows in two folds, or in a fold and the holdout")]
+        return [
+            Finding(
+                "split-straddle",
+                PASSED,
+                "split",
+                "no equal rows in two folds, or in a fold and the holdout",
+            )
+        ]
     rows = int(sides.size()[apart].sum())
-    return [Finding("split-straddle", ERROR, "split", f"{int(apart.sum()):,} groups of equal rows ({rows:,} rows) in "
-                    "more than one fold or holdout", "equal rows on one side", "split by duplicate_groups")]
+    return [
+        Finding(
+            "split-straddle",
+            ERROR,
+            "split",
+            f"{int(apart.sum()):,} groups of equal rows ({rows:,} rows) in "
+            "more than one fold or holdout",
+            "equal rows on one side",
+            "split by duplicate_groups",
+        )
+    ]
 
 
-def _column_auc(values: pd.Series, column: Column, y: np.ndarray, folds: np.ndarray) -> tuple[float, float, str]:
+def _column_auc(
+    values: pd.Series, column: Column, y: np.ndarray, folds: np.ndarray
+) -> tuple[float, float, str]:
     """(AUC, lower bound, how) of the better of two readings: by order (numbers, dates), and by levels."""
     best = (math.nan, math.nan, "")
     if column.kind in ("numeric", "date", "boolean"):
@@ -175,8 +222,11 @@ def _column_auc(values: pd.Series, column: Column, y: np.ndarray, folds: np.ndar
         best = (*_bounded(max(area, 1 - area), y[there]), "by its order")
         numbers = numbers + 0.0
         if len(np.unique(numbers[there])) > BINS:
-            numbers = np.where(there, np.searchsorted(np.quantile(numbers[there], np.arange(1, BINS) / BINS),
-                                                      numbers), np.nan)
+            numbers = np.where(
+                there,
+                np.searchsorted(np.quantile(numbers[there], np.arange(1, BINS) / BINS), numbers),
+                np.nan,
+            )
         values = pd.Series(numbers)
     codes, levels = pd.factorize(values, use_na_sentinel=False)
     # By row: a level of many rows is learnt whatever its twins do. By twins where levels are many, or an
@@ -220,11 +270,20 @@ def _leak(ctx: Context, code: str, severity: str, name: str, text: str, column: 
     """The finding on one column; a column that the scope vouches for passes, and says so."""
     if name in ctx.scope.known_columns:
         return Finding(code, PASSED, name, f"{text}; the scope says it is known at prediction time")
-    action = f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the prediction is made, " \
-             "name it in [columns] known"
+    action = (
+        f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the prediction is made, "
+        "name it in [columns] known"
+    )
     if column.kind in ("categorical", "text") and column.distinct > BINS:
         action += "; if it names whom the row is about, state it as [columns] group"
-    return Finding(code, severity, name, text, "a column known before the event, which no column tells alone", action)
+    return Finding(
+        code,
+        severity,
+        name,
+        text,
+        "a column known before the event, which no column tells alone",
+        action,
+    )
 
 
 def _too_few(y: np.ndarray) -> str:
@@ -236,5 +295,7 @@ def _folds(ctx: Context) -> np.ndarray:
     """A fold for each sampled row; rows of one group (the scope's, else equal rows) share it."""
     group = ctx.scope.group_column
     groups = pd.factorize(ctx.raw[group])[0] if group in ctx.raw.columns else ctx.twins
-    order = np.random.default_rng(ctx.seed).permutation(int(groups.max()) + 2)  # missing is -1, the last
+    order = np.random.default_rng(ctx.seed).permutation(
+        int(groups.max()) + 2
+    )  # missing is -1, the last
     return order[groups[ctx.sample]] % FOLDS

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.bundle import SCORE_COLUMNS, Bundle
-from lib.conform import compare_names
-from lib.doubts import counts
-from lib.findings import Finding, warnings
-from lib.scoring import free_names, tally
+from fivefold.core.findings import Finding, warnings
+from fivefold.data.coerce import compare_names
+from fivefold.model.bundle import SCORE_COLUMNS, Bundle
+from fivefold.model.input_warnings import counts
+from fivefold.serving.result_files import free_names, tally
 
 ID = "prediction_id"
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
-_NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")  # any fixed one: it makes our ids ours
+_NAMESPACE = uuid.UUID(
+    "5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e"
+)  # any fixed one: it makes our ids ours
 # What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and behind white space or
 # characters that show nothing. Both patterns are within what RE2 knows, else pandas takes its slow way.
 _UNSEEN = "[\\x00-\\x20\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
@@ -25,19 +27,28 @@ _FORMULA = f"^{_UNSEEN}*[-=+@\uff1d\uff0b\uff0d\uff20]|^[\\t\\r\\n]"
 _NUMBER = r"[-+]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?%?"
 
 
-def score_batch(bundle: Bundle, frame: pd.DataFrame, key: str, *, rows: int = 10_000,
-                progress: Callable[[int, int], None] = lambda done, of: None,
-                ) -> tuple[pd.DataFrame, dict[str, Any], list[Finding]]:
+def score_batch(
+    bundle: Bundle,
+    frame: pd.DataFrame,
+    key: str,
+    *,
+    rows: int = 10_000,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[pd.DataFrame, dict[str, Any], list[Finding]]:
     """(prediction_id, the input's columns and `SCORE_COLUMNS`; tally; what differs from the contract without hurting).
 
     `key` names the table (its md5): the same model, key and row give the same id, so that a repeated upload doubles
-    nothing. The tally is `lib.scoring.tally` and doubts {code: {column: cells}}. Raises `Refused` as `Bundle.score`.
+    nothing. The tally is `fivefold.serving.result_files.tally` and doubts {code: {column: cells}}. Raises `Refused` as `Bundle.score`.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     scores, found = bundle.assess(frame, rows, progress)
     scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
     scored.insert(0, ID, ids(bundle, key, 0, len(frame)))
-    return scored, tally(scores) | {"doubts": counts(found)}, warnings(compare_names(frame, bundle.schema))
+    return (
+        scored,
+        tally(scores) | {"doubts": counts(found)},
+        warnings(compare_names(frame, bundle.schema)),
+    )
 
 
 def ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
@@ -64,7 +75,9 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     """
     safe = frame.set_axis(_defused(pd.Series([str(n) for n in frame.columns], dtype="str")), axis=1)
     for place, dtype in enumerate(frame.dtypes):
-        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(
+            dtype
+        ):
             values = frame.iloc[:, place]
             safe.isetitem(place, _defused(values.astype("str")).array)
     return safe
@@ -84,20 +97,31 @@ def lift_at(probability: pd.Series, count: int) -> dict[str, Any]:
     expected = float(known[:count].sum())
     rate = expected / count if count else 0.0
     overall = float(known.mean()) if len(known) else 0.0
-    return {"count": count, "expected_positives": expected, "rate": rate, "overall_rate": overall,
-            "lift": rate / overall if overall else None}
+    return {
+        "count": count,
+        "expected_positives": expected,
+        "rate": rate,
+        "overall_rate": overall,
+        "lift": rate / overall if overall else None,
+    }
 
 
 def histogram(probability: pd.Series, bins: int = 20) -> list[dict[str, float]]:
     """[{from, to, rows}] over 0 to 1; rows without a probability are left out."""
     rows, edges = np.histogram(probability.dropna(), bins=bins, range=(0, 1))
-    return [{"from": float(a), "to": float(b), "rows": int(n)} for a, b, n in
-            zip(edges, edges[1:], rows, strict=False)]
+    return [
+        {"from": float(a), "to": float(b), "rows": int(n)}
+        for a, b, n in zip(edges, edges[1:], rows, strict=False)
+    ]
 
 
 def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:
     """The `count` rows of the highest probabilities, equal ones in their order; rows without one are left out."""
-    return scored.dropna(subset=["probability"]).sort_values("probability", ascending=False, kind="stable").head(count)
+    return (
+        scored.dropna(subset=["probability"])
+        .sort_values("probability", ascending=False, kind="stable")
+        .head(count)
+    )
 
 
 def _defused(texts: pd.Series) -> pd.Series:

@@ -12,50 +12,80 @@ from typing import Any
 
 import pandas as pd
 
-from lib.bundle import Bundle
-from lib.scope import problem_name
+from fivefold.core.scope import problem_name
+from fivefold.model.bundle import Bundle
 
 CUT = 4000  # characters of the inputs of a refused row that are kept
 
 
-def records(bundle: Bundle, sha256: str, rows: Sequence[Mapping[str, Any]], scores: pd.DataFrame, ids: Sequence[str], *,
-            source: str, at: datetime, key: bytes, latency_ms: float | None = None,
-            threshold: float | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(predictions, rejects) as lines of `lib.journal_tables` for rows that `Bundle.score` has scored.
+def records(
+    bundle: Bundle,
+    sha256: str,
+    rows: Sequence[Mapping[str, Any]],
+    scores: pd.DataFrame,
+    ids: Sequence[str],
+    *,
+    source: str,
+    at: datetime,
+    key: bytes,
+    latency_ms: float | None = None,
+    threshold: float | None = None,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(predictions, rejects) as lines of `fivefold.journal.tables` for rows that `Bundle.score` has scored.
 
     `rows` are the raw rows in the order of `scores`; only columns of the contract, the scope's id columns and what it
     pseudonymises are kept. `key` makes the pseudonyms. `threshold`: where another than the bundle's decides.
     """
     about = bundle.about
-    common = {"at": at, "problem": problem_name(about["scope"]), "model": about["provenance"]["pathspec"],
-              "source": source}
+    common = {
+        "at": at,
+        "problem": problem_name(about["scope"]),
+        "model": about["provenance"]["pathspec"],
+        "source": source,
+    }
     limit = about["threshold"]["value"] if threshold is None else threshold
     negative, positive = about["phrases"]
     kept = kept_columns(bundle)
     good, bad = [], []
     hidden = set(about["scope"].get("pseudonymised_columns", ()))
-    for number, row, p, told, error in zip(ids, rows, scores["probability"].tolist(), scores["warnings"],
-                                           scores["error"], strict=True):
+    for number, row, p, told, error in zip(
+        ids, rows, scores["probability"].tolist(), scores["warnings"], scores["error"], strict=True
+    ):
         inputs, entity = journaled(row, about["scope"], kept, key)
         if hidden:
             told, error = (_without_values(text, hidden, kept) for text in (told, error))
         if error:
             bad.append({**common, "id": number, "inputs": inputs[:CUT], "reason": error})
         else:
-            good.append({**common, "id": number, "sha256": sha256, "inputs": inputs, "entity": entity,
-                         "probability": p, "decision": positive if p >= limit else negative, "threshold": limit,
-                         "warnings": told, "latency_ms": latency_ms})
+            good.append(
+                {
+                    **common,
+                    "id": number,
+                    "sha256": sha256,
+                    "inputs": inputs,
+                    "entity": entity,
+                    "probability": p,
+                    "decision": positive if p >= limit else negative,
+                    "threshold": limit,
+                    "warnings": told,
+                    "latency_ms": latency_ms,
+                }
+            )
     return good, bad
 
 
 def kept_columns(bundle: Bundle) -> list[str]:
     """The columns of a row that the journal keeps."""
-    wanted = [*(c.name for c in bundle.schema.columns), *bundle.about["scope"].get("id_columns", ())]
+    wanted = [
+        *(c.name for c in bundle.schema.columns),
+        *bundle.about["scope"].get("id_columns", ()),
+    ]
     return list(dict.fromkeys(wanted))
 
 
-def journaled(row: Mapping[str, Any], scope: Mapping[str, Any], kept: Sequence[str],
-              key: bytes) -> tuple[str, str | None]:
+def journaled(
+    row: Mapping[str, Any], scope: Mapping[str, Any], kept: Sequence[str], key: bytes
+) -> tuple[str, str | None]:
     """(inputs as JSON, entity as JSON or None where an id is missing) of a raw row, pseudonyms in place of what the
     scope pseudonymises."""
     hidden = set(scope.get("pseudonymised_columns", ()))

@@ -6,31 +6,37 @@ from typing import Any
 
 import pandas as pd
 
-from lib import feedback, journal, journal_labels, serving, sources
-from lib import journal_promotions as promotions
-from lib.bundle import Bundle
-from lib.scope import problem_name
-from lib.settings import journal_place, pseudonym_key
+from fivefold.core.scope import problem_name
+from fivefold.core.settings import journal_place, pseudonym_key
+from fivefold.data import source as sources
+from fivefold.journal import database, promotions
+from fivefold.journal import labels as journal_labels
+from fivefold.model.bundle import Bundle
+from fivefold.serving import labels, served_model
 
 
 def take(data: str, query: str, problem: str, who: str) -> str:
     """Record the labels of a table; what became of them, in words. Raises `Refused`."""
-    engine = journal.open_journal(journal_place())
+    engine = database.open_journal(journal_place())
     name = problem or promotions.newest_problem(engine)
     line = promotions.champion(engine, name) if name else None
     if line is None:
-        raise serving.no_model(name)
+        raise served_model.no_model(name)
     table = sources.read(data, query=query or None)
-    counts = add_table(engine, serving.load(line["model"]).bundle, table.frame, source="file", who=who)
-    return f"{table.rows:,} labels of {name}: {feedback.told(counts)}"
+    counts = add_table(
+        engine, served_model.load(line["model"]).bundle, table.frame, source="file", who=who
+    )
+    return f"{table.rows:,} labels of {name}: {labels.told(counts)}"
 
 
-def add_table(engine: Any, bundle: Bundle, frame: pd.DataFrame, *, source: str, who: str) -> dict[str, int]:
+def add_table(
+    engine: Any, bundle: Bundle, frame: pd.DataFrame, *, source: str, who: str
+) -> dict[str, int]:
     """Record a table of labels for the problem of `bundle`; counts as `add_labels`. Raises `Refused`."""
     scope = bundle.about["scope"]
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    feedback.columns_of(list(frame.columns), bundle.schema, scope)
+    labels.columns_of(list(frame.columns), bundle.schema, scope)
     cells = frame.astype("object").where(frame.notna(), None)
     rows = [dict(zip(cells.columns, row, strict=True)) for row in cells.itertuples(index=False)]
-    lines = feedback.read_labels(rows, bundle.schema, scope, pseudonym_key())
+    lines = labels.read_labels(rows, bundle.schema, scope, pseudonym_key())
     return journal_labels.add_labels(engine, problem_name(scope), lines, source=source, who=who)

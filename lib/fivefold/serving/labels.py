@@ -1,4 +1,4 @@
-"""Feedback: labels as people and programs give them, as lines for `lib.journal_labels`."""
+"""Feedback: labels as people and programs give them, as lines for `fivefold.journal.labels`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from lib.findings import ERROR, Finding, Refused
-from lib.records import entity_of
-from lib.schema import Schema
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.schema import Schema
+from fivefold.serving.journal_rows import entity_of
 
 EXPECTED = "prediction_id or the scope's id columns, label, and perhaps observed_at"
 MOST = 100  # problems that are listed
 
 
-def read_labels(rows: Iterable[Mapping[str, Any]], schema: Schema, scope: Mapping[str, Any],
-                key: bytes) -> list[dict[str, Any]]:
+def read_labels(
+    rows: Iterable[Mapping[str, Any]], schema: Schema, scope: Mapping[str, Any], key: bytes
+) -> list[dict[str, Any]]:
     """Lines for `add_labels` of rows {prediction_id or id columns, label (or the target's own name), observed_at?}.
 
     A label is one of the model's two, or 1/0, true/false, yes/no. `observed_at` is ISO 8601; without a zone it is UTC.
@@ -28,27 +29,68 @@ def read_labels(rows: Iterable[Mapping[str, Any]], schema: Schema, scope: Mappin
     ids = tuple(scope.get("id_columns", ()))
     for n, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            problems.append(Finding("feedback-row", ERROR, f"labels[{n}]", "no object", EXPECTED, "correct the row"))
+            problems.append(
+                Finding(
+                    "feedback-row", ERROR, f"labels[{n}]", "no object", EXPECTED, "correct the row"
+                )
+            )
             continue
         given = row.get("label", row.get(schema.target))
         label, when = _label(given, schema), _moment(row.get("observed_at"))
         number, entity = _id(row.get("prediction_id")), entity_of(row, scope, key)
         if label is None:
-            problems.append(Finding("feedback-label", ERROR, f"labels[{n}].label", repr(given)[:80],
-                                    f"{schema.positive!r} or {schema.negative!r}, or 1 or 0", "correct the label"))
+            problems.append(
+                Finding(
+                    "feedback-label",
+                    ERROR,
+                    f"labels[{n}].label",
+                    repr(given)[:80],
+                    f"{schema.positive!r} or {schema.negative!r}, or 1 or 0",
+                    "correct the label",
+                )
+            )
         if number is None and entity is None:
             wanted = "prediction_id" + (f", or {', '.join(ids)}" if ids else "")
-            problems.append(Finding("feedback-case", ERROR, f"labels[{n}]", "nothing that names the case", wanted,
-                                    "say which prediction the label belongs to"))
+            problems.append(
+                Finding(
+                    "feedback-case",
+                    ERROR,
+                    f"labels[{n}]",
+                    "nothing that names the case",
+                    wanted,
+                    "say which prediction the label belongs to",
+                )
+            )
         if when is False:
-            problems.append(Finding("feedback-time", ERROR, f"labels[{n}].observed_at",
-                                    repr(row.get("observed_at"))[:80], "a time in ISO 8601", "correct or leave it out"))
-        lines.append({"prediction_id": number, "entity": entity, "label": label, "observed_at": when or None})
+            problems.append(
+                Finding(
+                    "feedback-time",
+                    ERROR,
+                    f"labels[{n}].observed_at",
+                    repr(row.get("observed_at"))[:80],
+                    "a time in ISO 8601",
+                    "correct or leave it out",
+                )
+            )
+        lines.append(
+            {"prediction_id": number, "entity": entity, "label": label, "observed_at": when or None}
+        )
     if problems:
         raise Refused("The feedback cannot be used", problems[:MOST])
     if not lines:
-        raise Refused("The feedback cannot be used", [Finding(
-            "feedback-empty", ERROR, "labels", "no labels", f"rows with {EXPECTED}", "give at least one")])
+        raise Refused(
+            "The feedback cannot be used",
+            [
+                Finding(
+                    "feedback-empty",
+                    ERROR,
+                    "labels",
+                    "no labels",
+                    f"rows with {EXPECTED}",
+                    "give at least one",
+                )
+            ],
+        )
     return lines
 
 
@@ -59,7 +101,9 @@ def told(counts: Mapping[str, int]) -> str:
     '2 accepted, 1 duplicate; 1 of them late'
     """
     parts = [f"{n:,} {outcome}" for outcome, n in counts.items() if n and outcome != "late"]
-    return (", ".join(parts) or "nothing new") + (f"; {counts['late']:,} of them late" if counts.get("late") else "")
+    return (", ".join(parts) or "nothing new") + (
+        f"; {counts['late']:,} of them late" if counts.get("late") else ""
+    )
 
 
 def columns_of(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -> None:
@@ -67,11 +111,27 @@ def columns_of(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -
     ids = tuple(scope.get("id_columns", ()))
     problems = []
     if "prediction_id" not in names and not (ids and set(ids) <= set(names)):
-        problems.append(Finding("feedback-case", ERROR, "table", f"the columns {', '.join(names)[:300]}",
-                                "prediction_id" + (f", or {', '.join(ids)}" if ids else ""), "add or rename a column"))
+        problems.append(
+            Finding(
+                "feedback-case",
+                ERROR,
+                "table",
+                f"the columns {', '.join(names)[:300]}",
+                "prediction_id" + (f", or {', '.join(ids)}" if ids else ""),
+                "add or rename a column",
+            )
+        )
     if "label" not in names and schema.target not in names:
-        problems.append(Finding("feedback-label", ERROR, "table", f"the columns {', '.join(names)[:300]}",
-                                f"label or {schema.target}", "add or rename a column"))
+        problems.append(
+            Finding(
+                "feedback-label",
+                ERROR,
+                "table",
+                f"the columns {', '.join(names)[:300]}",
+                f"label or {schema.target}",
+                "add or rename a column",
+            )
+        )
     if problems:
         raise Refused("The feedback cannot be used", problems)
 
@@ -102,12 +162,18 @@ def _moment(value: Any) -> datetime | bool | None:
     try:
         if isinstance(value, datetime):
             when = value
-            day = isinstance(value, pd.Timestamp) and value.tzinfo is None and value == value.normalize()  # of a table
+            day = (
+                isinstance(value, pd.Timestamp)
+                and value.tzinfo is None
+                and value == value.normalize()
+            )  # of a table
         else:
             text = str(value).strip()
             when, day = datetime.fromisoformat(text), len(text) <= len("2026-05-01")
         if day:
-            when = datetime(when.year, when.month, when.day, 23, 59, 59, 999_999, tzinfo=when.tzinfo)
+            when = datetime(
+                when.year, when.month, when.day, 23, 59, 59, 999_999, tzinfo=when.tzinfo
+            )
         return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
     except (ValueError, OverflowError):
         return False

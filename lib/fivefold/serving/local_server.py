@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 60.0  # for the server's start
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of this machine
+_DIRECT = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+)  # a proxy knows nothing of this machine
 
 
 @contextlib.contextmanager
@@ -29,12 +31,19 @@ def serving(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterato
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FIVEFOLD_API_")}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("FIVEFOLD_API_")
+    }
     log = folder / "api.log"
     with log.open("wb") as out:
-        server = subprocess.Popen([sys.executable, str(root / "frontend" / "api.py")], cwd=folder, stdout=out,
-                                  stderr=out, start_new_session=True,
-                                  env={**kept, **environment, "FIVEFOLD_API_PORT": str(port)})
+        server = subprocess.Popen(
+            [sys.executable, str(root / "frontend" / "api.py")],
+            cwd=folder,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**kept, **environment, "FIVEFOLD_API_PORT": str(port)},
+        )
     try:
         address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + SECONDS
         while True:
@@ -44,7 +53,9 @@ def serving(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterato
             except OSError as silent:
                 if server.poll() is not None or time.monotonic() > deadline:
                     said = log.read_text(errors="replace").strip().splitlines()
-                    raise OSError(f"the server did not start: {said[-1] if said else silent}") from None
+                    raise OSError(
+                        f"the server did not start: {said[-1] if said else silent}"
+                    ) from None
                 time.sleep(0.1)
         yield address
     finally:
@@ -65,4 +76,6 @@ def ask(address: str, body: Any = None) -> Any:
         with _DIRECT.open(request, timeout=60) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as refused:
-        raise OSError(f"HTTP {refused.code}: {refused.read(500).decode(errors='replace')}") from None
+        raise OSError(
+            f"HTTP {refused.code}: {refused.read(500).decode(errors='replace')}"
+        ) from None

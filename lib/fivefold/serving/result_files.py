@@ -13,12 +13,14 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as parquet
 
-from lib.bundle import SCORE_COLUMNS, Bundle
-from lib.conform import compare_names
-from lib.findings import ERROR, Finding, Refused, warnings
+from fivefold.core.findings import ERROR, Finding, Refused, warnings
+from fivefold.data.coerce import compare_names
+from fivefold.model.bundle import SCORE_COLUMNS, Bundle
 
-WRITERS = {".csv": lambda frame, path: frame.to_csv(path, index=False),
-           ".parquet": lambda frame, path: frame.to_parquet(path, index=False)}
+WRITERS = {
+    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+}
 
 
 def score_table(bundle: Bundle, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
@@ -36,7 +38,9 @@ def score_table(bundle: Bundle, frame: pd.DataFrame) -> tuple[pd.DataFrame, list
 def free_names(frame: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
     """The table with each column of one of our names called `input_<name>`, once more where that is taken."""
     taken: dict[str, str] = {}
-    for name in (n for n in frame.columns if n in ours):  # the table may hold our earlier output twice over
+    for name in (
+        n for n in frame.columns if n in ours
+    ):  # the table may hold our earlier output twice over
         free = f"input_{name}"
         while free in frame.columns:
             free = f"input_{free}"
@@ -47,16 +51,24 @@ def free_names(frame: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
 def tally(scored: pd.DataFrame) -> dict[str, Any]:
     """{rows, scored, refused, with_warnings, decisions {phrase: rows}, mean_probability}; JSON-ready."""
     good = scored["error"] == ""
-    return {"rows": len(scored), "scored": int(good.sum()), "refused": int((~good).sum()),
-            "with_warnings": int((scored["warnings"] != "").sum()),
-            "decisions": {str(k): int(v) for k, v in scored.loc[good, "decision"].value_counts().items()},
-            "mean_probability": float(scored["probability"].mean()) if good.any() else None}
+    return {
+        "rows": len(scored),
+        "scored": int(good.sum()),
+        "refused": int((~good).sum()),
+        "with_warnings": int((scored["warnings"] != "").sum()),
+        "decisions": {
+            str(k): int(v) for k, v in scored.loc[good, "decision"].value_counts().items()
+        },
+        "mean_probability": float(scored["probability"].mean()) if good.any() else None,
+    }
 
 
 def merge(tallies: Sequence[dict[str, Any]], reasons: int = 20) -> dict[str, Any]:
-    """The tally of a table from those of its parts (`lib.shards.score_part`); the `reasons` most frequent stay."""
-    told: dict[str, Any] = {key: sum(t.get(key, 0) for t in tallies)
-                            for key in ("rows", "scored", "refused", "with_warnings", "spooled")}
+    """The tally of a table from those of its parts (`fivefold.serving.shards.score_part`); the `reasons` most frequent stay."""
+    told: dict[str, Any] = {
+        key: sum(t.get(key, 0) for t in tallies)
+        for key in ("rows", "scored", "refused", "with_warnings", "spooled")
+    }
     decisions: Counter[str] = Counter()
     why: Counter[str] = Counter()
     doubts: dict[str, dict[str, int]] = {}
@@ -66,25 +78,56 @@ def merge(tallies: Sequence[dict[str, Any]], reasons: int = 20) -> dict[str, Any
         for code, cells in one["doubts"].items():
             doubts[code] = dict(Counter(doubts.get(code, {})) + Counter(cells))
     total = sum(t["scored"] * (t["mean_probability"] or 0.0) for t in tallies)
-    bins = [{**same[0], "rows": sum(b["rows"] for b in same)}
-            for same in zip(*(t["bins"] for t in tallies), strict=True)]
-    return told | {"decisions": dict(decisions), "mean_probability": total / told["scored"] if told["scored"] else None,
-                   "doubts": doubts, "bins": bins, "reasons": dict(why.most_common(reasons))}
+    bins = [
+        {**same[0], "rows": sum(b["rows"] for b in same)}
+        for same in zip(*(t["bins"] for t in tallies), strict=True)
+    ]
+    return told | {
+        "decisions": dict(decisions),
+        "mean_probability": total / told["scored"] if told["scored"] else None,
+        "doubts": doubts,
+        "bins": bins,
+        "reasons": dict(why.most_common(reasons)),
+    }
 
 
 def check_out(path: str) -> Path:
     """The path to write to. Raises `Refused` for an unknown ending or a folder that is not there."""
     out, problems = Path(path).expanduser(), []
     if out.suffix not in WRITERS:
-        problems.append(Finding("out-format", ERROR, path, f"the ending {out.suffix!r}", " or ".join(WRITERS),
-                                "name the output so"))
+        problems.append(
+            Finding(
+                "out-format",
+                ERROR,
+                path,
+                f"the ending {out.suffix!r}",
+                " or ".join(WRITERS),
+                "name the output so",
+            )
+        )
     if not out.resolve().parent.is_dir():
-        problems.append(Finding("out-folder", ERROR, path, "no such folder", "an existing folder", "make it first"))
+        problems.append(
+            Finding(
+                "out-folder", ERROR, path, "no such folder", "an existing folder", "make it first"
+            )
+        )
     elif not os.access(out.resolve().parent, os.W_OK):
-        problems.append(Finding("out-folder", ERROR, path, "a folder that cannot be written to", "a writable folder",
-                                "choose another folder"))
+        problems.append(
+            Finding(
+                "out-folder",
+                ERROR,
+                path,
+                "a folder that cannot be written to",
+                "a writable folder",
+                "choose another folder",
+            )
+        )
     if out.is_dir():
-        problems.append(Finding("out-folder", ERROR, path, "a folder of that name", "a file", "choose another name"))
+        problems.append(
+            Finding(
+                "out-folder", ERROR, path, "a folder of that name", "a file", "choose another name"
+            )
+        )
     if problems:
         raise Refused("The result cannot be written", problems)
     return out

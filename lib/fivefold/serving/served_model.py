@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib import journal_promotions, records, runs
-from lib.bundle import Bundle, from_bytes
-from lib.decision import with_threshold
-from lib.doubts import Doubt
-from lib.findings import ERROR, WARNING, Finding, Refused
-from lib.journal import utc_now
-from lib.schema import Column, Schema
-from lib.scope import problem_name
+from fivefold.core.findings import ERROR, WARNING, Finding, Refused
+from fivefold.core.schema import Column, Schema
+from fivefold.core.scope import problem_name
+from fivefold.journal import promotions
+from fivefold.journal.database import utc_now
+from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.model.input_warnings import Doubt
+from fivefold.model.threshold import with_threshold
+from fivefold.serving import journal_rows
+from fivefold.tracking import client
 
 log = logging.getLogger("fivefold")
 _JSON_TYPES = {"numeric": ["number", "string"], "boolean": ["boolean", "string", "number"]}
@@ -41,11 +43,21 @@ class Model:
 
 def load(pathspec: str, line: Mapping[str, Any] | None = None) -> Model:
     """The model of a training run; with `line` at its threshold. Raises `Refused`."""
-    blob, digest = runs.bundle_of(runs.find_run(pathspec.rpartition("/")[2]))
+    blob, digest = client.bundle_of(client.find_run(pathspec.rpartition("/")[2]))
     if line and line["sha256"] != digest:
-        raise Refused("The model cannot be served", [Finding(
-            "bundle-digest", ERROR, pathspec, f"sha256 {digest[:12]}…", f"sha256 {line['sha256'][:12]}… as promoted",
-            "promote the run again: python flows/promote.py promote RUN")])
+        raise Refused(
+            "The model cannot be served",
+            [
+                Finding(
+                    "bundle-digest",
+                    ERROR,
+                    pathspec,
+                    f"sha256 {digest[:12]}…",
+                    f"sha256 {line['sha256'][:12]}… as promoted",
+                    "promote the run again: python flows/promote.py promote RUN",
+                )
+            ],
+        )
     return Model(at_threshold(from_bytes(blob, digest), line), digest, pathspec, line)
 
 
@@ -58,9 +70,19 @@ def at_threshold(bundle: Bundle, line: Mapping[str, Any] | None) -> Bundle:
 
 def no_model(problem: str | None) -> Refused:
     """What to say where nothing is promoted."""
-    return Refused("There is no model to serve", [Finding(
-        "nothing-promoted", ERROR, problem or "journal", "no promoted model", "one",
-        "train one (a first model that meets its scope promotes itself), or python flows/promote.py promote RUN")])
+    return Refused(
+        "There is no model to serve",
+        [
+            Finding(
+                "nothing-promoted",
+                ERROR,
+                problem or "journal",
+                "no promoted model",
+                "one",
+                "train one (a first model that meets its scope promotes itself), or python flows/promote.py promote RUN",
+            )
+        ],
+    )
 
 
 class Follower:
@@ -84,7 +106,9 @@ class Follower:
         if self._model is None:
             with self._lock:
                 self._follow()
-        elif self._lock.acquire(blocking=False):  # one thread looks; the others go on with what there is
+        elif self._lock.acquire(
+            blocking=False
+        ):  # one thread looks; the others go on with what there is
             self._asked = time.monotonic()
             threading.Thread(target=self._follow_then_release, daemon=True).start()
         if self._model is None:
@@ -95,19 +119,29 @@ class Follower:
         try:
             self._follow()
         except Exception as broken:
-            log.warning("the promoted model could not be looked up or loaded (%s); the present one stays", broken)
+            log.warning(
+                "the promoted model could not be looked up or loaded (%s); the present one stays",
+                broken,
+            )
         finally:
             self._lock.release()
 
     def _follow(self) -> None:
-        problem = self._problem or journal_promotions.newest_problem(self._engine)
-        line = journal_promotions.champion(self._engine, problem) if problem else None
+        problem = self._problem or promotions.newest_problem(self._engine)
+        line = promotions.champion(self._engine, problem) if problem else None
         self._asked = time.monotonic()
         if line is None or (self._model and self._model.line == line):
             return
         self._model = load(line["model"], line)
-        self._problem = problem or ""  # and stays: what is promoted of another problem is not for this server's clients
-        log.info("now serving %s at threshold %.4g (%s)", line["model"], line["threshold"], line["action"])
+        self._problem = (
+            problem or ""
+        )  # and stays: what is promoted of another problem is not for this server's clients
+        log.info(
+            "now serving %s at threshold %.4g (%s)",
+            line["model"],
+            line["threshold"],
+            line["action"],
+        )
 
 
 def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFrame, list[str]]:
@@ -120,8 +154,16 @@ def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFra
         lacking = [n for n, row in enumerate(rows) if column.name not in row]
         if lacking and not column.nullable:
             where = f" in rows {', '.join(map(str, lacking[:5]))}" if len(rows) > 1 else ""
-            missing.append(Finding("column-missing", ERROR, column.name, f"no such field{where}",
-                                   f"a {column.kind} value", "add it; null says that the value is unknown"))
+            missing.append(
+                Finding(
+                    "column-missing",
+                    ERROR,
+                    column.name,
+                    f"no such field{where}",
+                    f"a {column.kind} value",
+                    "add it; null says that the value is unknown",
+                )
+            )
         columns[column.name] = _column([row.get(column.name) for row in rows], column)
     if missing:
         raise Refused("The request does not fit the model", missing)
@@ -135,31 +177,65 @@ def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFra
 
 def refuse_bad_rows(found: Iterable[Doubt], several: bool) -> None:
     """Raise `Refused` naming each cell that could not be read (the first 100), of what `Bundle.assess` doubts."""
-    wrong = [Finding("value-unreadable", ERROR, (f"rows[{n}]." if several else "") + column,
-                     text.removeprefix(f"{column}: "), "a value of the column's kind",
-                     "correct the value, or null for unknown")
-             for n, cells in sorted(_of_rows(found, ERROR).items()) for column, text in cells]
+    wrong = [
+        Finding(
+            "value-unreadable",
+            ERROR,
+            (f"rows[{n}]." if several else "") + column,
+            text.removeprefix(f"{column}: "),
+            "a value of the column's kind",
+            "correct the value, or null for unknown",
+        )
+        for n, cells in sorted(_of_rows(found, ERROR).items())
+        for column, text in cells
+    ]
     if wrong:
         raise Refused("The request does not fit the model", wrong[:100])
 
 
-def answers(scores: pd.DataFrame, found: Iterable[Doubt], ids: Sequence[str]) -> list[dict[str, Any]]:
+def answers(
+    scores: pd.DataFrame, found: Iterable[Doubt], ids: Sequence[str]
+) -> list[dict[str, Any]]:
     """[{id, probability, decision, warnings: [...]}] of the rows that `Bundle.assess` has scored and doubted."""
     told = _of_rows(found, WARNING)
-    return [{"id": number, "probability": p, "decision": decision, "warnings": [text for _, text in told.get(n, ())]}
-            for n, (number, p, decision) in enumerate(zip(ids, scores["probability"].tolist(), scores["decision"],
-                                                          strict=True))]
+    return [
+        {
+            "id": number,
+            "probability": p,
+            "decision": decision,
+            "warnings": [text for _, text in told.get(n, ())],
+        }
+        for n, (number, p, decision) in enumerate(
+            zip(ids, scores["probability"].tolist(), scores["decision"], strict=True)
+        )
+    ]
 
 
-def rejects(model: Model, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused,
-            key: bytes) -> list[dict[str, Any]]:
+def rejects(
+    model: Model, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused, key: bytes
+) -> list[dict[str, Any]]:
     """Lines for the journal of rows that were refused together, as a table."""
-    scope, kept, now = model.bundle.about["scope"], records.kept_columns(model.bundle), utc_now()
+    scope, kept, now = (
+        model.bundle.about["scope"],
+        journal_rows.kept_columns(model.bundle),
+        utc_now(),
+    )
     hidden = scope.get("pseudonymised_columns", ())  # findings quote values
-    reason = "; ".join(f"{f.subject}: {'unreadable' if f.subject in hidden else f.found}" for f in why.findings)
-    return [{"id": number, "at": now, "problem": problem_name(scope), "model": model.pathspec, "source": "api",
-             "inputs": records.journaled(row, scope, kept, key)[0][:records.CUT], "reason": reason[:records.CUT]}
-            for number, row in zip(ids, rows, strict=True)]
+    reason = "; ".join(
+        f"{f.subject}: {'unreadable' if f.subject in hidden else f.found}" for f in why.findings
+    )
+    return [
+        {
+            "id": number,
+            "at": now,
+            "problem": problem_name(scope),
+            "model": model.pathspec,
+            "source": "api",
+            "inputs": journal_rows.journaled(row, scope, kept, key)[0][: journal_rows.CUT],
+            "reason": reason[: journal_rows.CUT],
+        }
+        for number, row in zip(ids, rows, strict=True)
+    ]
 
 
 def contract_schema(schema: Schema) -> dict[str, Any]:
@@ -175,8 +251,12 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
         fields[column.name] = field
         if not column.nullable:
             required.append(column.name)
-    return {"type": "object", "properties": fields, "required": required,
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": required,
+        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+    }
 
 
 def _of_rows(found: Iterable[Doubt], severity: str) -> dict[int, list[tuple[str, str]]]:
@@ -200,8 +280,9 @@ def _described(column: Column) -> str:
 
 def _column(values: list[Any], column: Column) -> Any:
     """An array: of one row, making a `Series` of each column takes longer than scoring some models."""
-    if column.kind == "numeric" and all(v is None or (isinstance(v, (int, float)) and not isinstance(v, bool))
-                                        for v in values):
+    if column.kind == "numeric" and all(
+        v is None or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in values
+    ):
         return np.array([np.nan if v is None else float(v) for v in values])
     return pd.array([_text(v, column) for v in values], dtype=_TEXTS)
 
@@ -210,7 +291,10 @@ def _text(value: Any, column: Column) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
-        return next((level for level in column.levels if level.lower() == str(value).lower()), str(value).lower())
+        return next(
+            (level for level in column.levels if level.lower() == str(value).lower()),
+            str(value).lower(),
+        )
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value)) if str(value) not in column.levels else str(value)
     if column.kind == "numeric":  # among texts, and read as they are: 1.234 is no 1,234

@@ -1,6 +1,6 @@
 """Shards: a source of any size cut into parts of some 100,000 rows, each scored as if the whole were scored at once.
 
-The parts are Arrow files in a folder of their own, with the evidence (`lib.evidence`) that makes each of them read as
+The parts are Arrow files in a folder of their own, with the evidence (`fivefold.data.column_evidence`) that makes each of them read as
 it would within the whole table.
 """
 
@@ -22,34 +22,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as feather
 
-from lib import batch, records
-from lib.batch import ID, OUR_COLUMNS
-from lib.bundle import Bundle
-from lib.cells import TEXT, Log, long_integers, settle
-from lib.conform import TELLING, compare_names, compare_types, conform, conform_column
-from lib.csvs import refused
-from lib.doubts import Doubt, counts
-from lib.evidence import Evidence
-from lib.files import decoded
-from lib.findings import ERROR, Finding, Refused, errors, refuse_errors, warnings
-from lib.schema import Schema
-from lib.scoring import free_names, tally
-from lib.streams import open_stream
+from fivefold.core.findings import ERROR, Finding, Refused, errors, refuse_errors, warnings
+from fivefold.core.schema import Schema
+from fivefold.data.coerce import TELLING, compare_names, compare_types, conform, conform_column
+from fivefold.data.column_evidence import Evidence
+from fivefold.data.csv_files import refused
+from fivefold.data.files import decoded
+from fivefold.data.normalize import TEXT, Log, long_integers, settle
+from fivefold.data.stream import open_stream
+from fivefold.model.bundle import Bundle
+from fivefold.model.input_warnings import Doubt, counts
+from fivefold.serving import batch, journal_rows
+from fivefold.serving.batch import ID, OUR_COLUMNS
+from fivefold.serving.result_files import free_names, tally
 
 ROWS = 100_000  # of a part
-REASONS = 200   # most frequent reasons of refused rows that a part tells
+REASONS = 200  # most frequent reasons of refused rows that a part tells
 _EVIDENCE, _READABLE = "evidence.arrow", "readable.arrow"
 
 
-def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple[dict[str, Any], list[Finding]]:
+def cut(
+    source: str, query: str | None, folder: Path, rows: int = ROWS
+) -> tuple[dict[str, Any], list[Finding]]:
     """(what was cut, findings of the reading); `folder` is made, and removed again where the source is refused.
 
-    What was cut is JSON-ready: folder, source and md5 (as `lib.sources.Dataset`), key (of the rows in their order: a
+    What was cut is JSON-ready: folder, source and md5 (as `fivefold.data.source.Dataset`), key (of the rows in their order: a
     database may give the same ones in another), rows, columns, texts (whether it is a CSV), words (those of its columns
-    that are no numbers), parts [rows of each]. Raises `Refused` as `lib.sources.read`.
+    that are no numbers), parts [rows of each]. Raises `Refused` as `fivefold.data.source.read`.
     """
     stream = open_stream(source, query)
-    evidence, parts, columns, long = Evidence(stream.texts), list[int](), list[str](), dict[str, pa.ChunkedArray]()
+    evidence, parts, columns, long = (
+        Evidence(stream.texts),
+        list[int](),
+        list[str](),
+        dict[str, pa.ChunkedArray](),
+    )
     folder.mkdir(parents=True)
     try:
         for number, table in enumerate(_lots(map(decoded, stream.tables), rows)):
@@ -61,18 +68,32 @@ def cut(source: str, query: str | None, folder: Path, rows: int = ROWS) -> tuple
         if not columns:
             raise refused("no-rows", stream.source, "no rows", "rows", "write or select rows")
         kept = evidence.table()
-        row = {name: long.get(name, kept.column(name).slice(0, 1)) for name in columns} if long else {}
+        row = (
+            {name: long.get(name, kept.column(name).slice(0, 1)) for name in columns}
+            if long
+            else {}
+        )
         _save(pa.concat_tables([kept, pa.table(row)]) if long else kept, folder / _EVIDENCE)
     except BaseException:
         discard(folder)
         raise
-    return {"folder": str(folder), "source": stream.source, "md5": stream.md5, "key": stream.key, "rows": sum(parts),
-            "columns": columns, "texts": stream.texts, "words": evidence.words() if stream.texts else [],
-            "parts": parts}, stream.findings
+    return {
+        "folder": str(folder),
+        "source": stream.source,
+        "md5": stream.md5,
+        "key": stream.key,
+        "rows": sum(parts),
+        "columns": columns,
+        "texts": stream.texts,
+        "words": evidence.words() if stream.texts else [],
+        "parts": parts,
+    }, stream.findings
 
 
-def read_part(told: Mapping[str, Any], number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The rows of a part of what was cut, as `lib.sources.read` gives them within the whole table; some columns only.
+def read_part(
+    told: Mapping[str, Any], number: int, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The rows of a part of what was cut, as `fivefold.data.source.read` gives them within the whole table; some columns only.
 
     Raises `Refused` where the part is gone.
     """
@@ -81,26 +102,35 @@ def read_part(told: Mapping[str, Any], number: int, columns: Sequence[str] | Non
     table = pa.concat_tables([evidence, _load(folder / _name(number), columns)])
     words = [name for name in table.column_names if name in set(told["words"])]
     others = [name for name in table.column_names if name not in set(words)]
-    frames = [settle(table.select(names), Log(), numbers=numbers) for names, numbers in (
-        (words, False), (others, told["texts"])) if names]
+    frames = [
+        settle(table.select(names), Log(), numbers=numbers)
+        for names, numbers in ((words, False), (others, told["texts"]))
+        if names
+    ]
     frame = pd.concat(frames, axis=1)[table.column_names] if len(frames) > 1 else frames[0]
-    return frame.iloc[len(evidence):].reset_index(drop=True)
+    return frame.iloc[len(evidence) :].reset_index(drop=True)
 
 
 def check(told: Mapping[str, Any], schema: Schema) -> list[Finding]:
     """What differs from the contract without hurting; leaves a readable cell of each used column beside the parts.
 
-    Raises `Refused` as `lib.bundle.Bundle.score` of the whole table would. Parts are read until a readable cell of
+    Raises `Refused` as `fivefold.model.bundle.Bundle.score` of the whole table would. Parts are read until a readable cell of
     each column is found, so usually one.
     """
     by_name = compare_names(pd.DataFrame(columns=told["columns"]), schema)
-    open_, readable, bad = {n for n in schema.names() if n in told["columns"]}, {}, dict[str, list[pd.Series]]()
+    open_, readable, bad = (
+        {n for n in schema.names() if n in told["columns"]},
+        {},
+        dict[str, list[pd.Series]](),
+    )
     for number in range(len(told["parts"]) if open_ else 0):
         frame = read_part(told, number, sorted(open_))
         for name in sorted(open_):
             values = frame[name]
             _, problems = conform_column(values, schema[name])
-            wrong = values.index.isin(np.concatenate([np.zeros(0, dtype=int), *(p["row"] for p in problems)]))
+            wrong = values.index.isin(
+                np.concatenate([np.zeros(0, dtype=int), *(p["row"] for p in problems)])
+            )
             good = np.flatnonzero(values.notna() & ~wrong)
             if len(good):
                 readable[name] = values.iloc[good[:1]].reset_index(drop=True)
@@ -110,10 +140,15 @@ def check(told: Mapping[str, Any], schema: Schema) -> list[Finding]:
         if not open_:
             break
     examples = {name: pd.concat(bad[name], ignore_index=True).head(TELLING) for name in open_}
-    unread = pd.DataFrame({name: cells for name, cells in examples.items() if len(cells) == TELLING})
+    unread = pd.DataFrame(
+        {name: cells for name, cells in examples.items() if len(cells) == TELLING}
+    )
     by_type = compare_types(unread, schema, conform(unread, schema)[1])
     refuse_errors("The table does not fit the model", [*errors(by_name), *by_type])
-    _save(pa.Table.from_pandas(pd.DataFrame(readable), preserve_index=False), Path(told["folder"]) / _READABLE)
+    _save(
+        pa.Table.from_pandas(pd.DataFrame(readable), preserve_index=False),
+        Path(told["folder"]) / _READABLE,
+    )
     return warnings(by_name)
 
 
@@ -133,52 +168,111 @@ def discard(folder: Path) -> None:
         folder.parent.rmdir()
 
 
-def score_part(bundle: Bundle, told: Mapping[str, Any], number: int, frame: pd.DataFrame,
-               ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """(prediction_id, the columns of the part and `SCORE_COLUMNS`, as `lib.batch.score_batch` of the whole; a tally).
+def score_part(
+    bundle: Bundle,
+    told: Mapping[str, Any],
+    number: int,
+    frame: pd.DataFrame,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """(prediction_id, the columns of the part and `SCORE_COLUMNS`, as `fivefold.serving.batch.score_batch` of the whole; a tally).
 
-    `frame` is the part as `read_part` gives it. The tally is JSON-ready: `lib.scoring.tally`, doubts {code: {column:
-    cells}}, bins (rows by probability, `lib.batch.histogram`), reasons {error: rows}.
+    `frame` is the part as `read_part` gives it. The tally is JSON-ready: `fivefold.serving.result_files.tally`, doubts {code: {column:
+    cells}}, bins (rows by probability, `fivefold.serving.batch.histogram`), reasons {error: rows}.
     """
     scores, found = _assess(bundle, frame, Path(told["folder"]))
     scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
     start = sum(told["parts"][:number])
     scored.insert(0, ID, batch.ids(bundle, told["key"], start, len(frame)))
     reasons = Counter(scores.loc[scores["error"] != "", "error"]).most_common(REASONS)
-    return scored, tally(scored) | {"doubts": counts(found), "bins": batch.histogram(scores["probability"]),
-                                    "reasons": dict(reasons)}
+    return scored, tally(scored) | {
+        "doubts": counts(found),
+        "bins": batch.histogram(scores["probability"]),
+        "reasons": dict(reasons),
+    }
 
 
-def lines(bundle: Bundle, sha256: str, frame: pd.DataFrame, scored: pd.DataFrame, *, at: datetime,
-          key: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(predictions, rejects) as `lib.records.records` makes them of the rows of a part, column by column.
+def lines(
+    bundle: Bundle,
+    sha256: str,
+    frame: pd.DataFrame,
+    scored: pd.DataFrame,
+    *,
+    at: datetime,
+    key: bytes,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(predictions, rejects) as `fivefold.serving.journal_rows.records` makes them of the rows of a part, column by column.
 
     `frame` as it was read, `scored` as `score_part` gives it.
     """
+
     def stock(part: slice | list[int]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         rows: Any = frame.iloc[part].to_dict("records")
-        return records.records(bundle, sha256, rows, scored.iloc[part], scored[ID].iloc[part].tolist(),
-                               source="batch", at=at, key=key)
+        return journal_rows.records(
+            bundle,
+            sha256,
+            rows,
+            scored.iloc[part],
+            scored[ID].iloc[part].tolist(),
+            source="batch",
+            at=at,
+            key=key,
+        )
 
     scope = bundle.about["scope"]
     if scope.get("pseudonymised_columns"):
         return stock(slice(None))
     wrong = (scored["error"] != "").to_numpy()
-    columns = [_json(frame[name]) for name in records.kept_columns(bundle) if name in frame.columns]
-    inputs = ["{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True)] if columns else ["{}"] * len(frame)
-    named, known = scope.get("id_columns", ()), [frame[n].tolist() for n in scope.get("id_columns", ()) if n in frame]
-    entities: Iterable[str | None] = [None] * len(frame) if len(known) < len(named) or not named else (
-        records.entity_of(dict(zip(named, row, strict=True)), scope, key) for row in zip(*known, strict=True))
-    good, bad = stock(np.flatnonzero(~wrong)[:1].tolist())[0], stock(np.flatnonzero(wrong)[:1].tolist())[1]
+    columns = [
+        _json(frame[name]) for name in journal_rows.kept_columns(bundle) if name in frame.columns
+    ]
+    inputs = (
+        ["{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True)]
+        if columns
+        else ["{}"] * len(frame)
+    )
+    named, known = (
+        scope.get("id_columns", ()),
+        [frame[n].tolist() for n in scope.get("id_columns", ()) if n in frame],
+    )
+    entities: Iterable[str | None] = (
+        [None] * len(frame)
+        if len(known) < len(named) or not named
+        else (
+            journal_rows.entity_of(dict(zip(named, row, strict=True)), scope, key)
+            for row in zip(*known, strict=True)
+        )
+    )
+    good, bad = (
+        stock(np.flatnonzero(~wrong)[:1].tolist())[0],
+        stock(np.flatnonzero(wrong)[:1].tolist())[1],
+    )
     predictions, rejects = [], []
     for number, text, entity, p, decision, told, error in zip(
-            scored[ID], inputs, entities, scored["probability"].tolist(), scored["decision"], scored["warnings"],
-            scored["error"], strict=True):
+        scored[ID],
+        inputs,
+        entities,
+        scored["probability"].tolist(),
+        scored["decision"],
+        scored["warnings"],
+        scored["error"],
+        strict=True,
+    ):
         if error:
-            rejects.append({**bad[0], "id": number, "inputs": text[:records.CUT], "reason": error})
+            rejects.append(
+                {**bad[0], "id": number, "inputs": text[: journal_rows.CUT], "reason": error}
+            )
         else:
-            predictions.append({**good[0], "id": number, "inputs": text, "entity": entity, "probability": p,
-                                "decision": decision, "warnings": told})
+            predictions.append(
+                {
+                    **good[0],
+                    "id": number,
+                    "inputs": text,
+                    "entity": entity,
+                    "probability": p,
+                    "decision": decision,
+                    "warnings": told,
+                }
+            )
     return predictions, rejects
 
 
@@ -187,9 +281,14 @@ def _json(values: pd.Series) -> list[str]:
     column = str(values.name)
     name = json.dumps(column, ensure_ascii=False)
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return [f"{name}:{cell!r}" if math.isfinite(cell) else f"{name}:null" for cell in values.tolist()]
+        return [
+            f"{name}:{cell!r}" if math.isfinite(cell) else f"{name}:null"
+            for cell in values.tolist()
+        ]
     codes, different = pd.factorize(values)
-    written = [records.journaled({column: cell}, {}, [column], b"")[0][1:-1] for cell in different]
+    written = [
+        journal_rows.journaled({column: cell}, {}, [column], b"")[0][1:-1] for cell in different
+    ]
     return np.array([*written, f"{name}:null"], dtype=object)[codes].tolist()
 
 
@@ -206,7 +305,7 @@ def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> tuple[pd.DataF
     for doubt in found:
         rows = doubt.rows[doubt.rows < len(frame)]
         kept += [doubt._replace(rows=rows)] if len(rows) else []
-    return scores.iloc[:len(frame)], kept
+    return scores.iloc[: len(frame)], kept
 
 
 def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -223,7 +322,7 @@ def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _long_decimals(table: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """By column of whole decimals a cell that float64 rounds: the whole column is text then (`lib.cells`)."""
+    """By column of whole decimals a cell that float64 rounds: the whole column is text then (`fivefold.data.normalize`)."""
     found = dict[str, pa.ChunkedArray]()
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_decimal(column.type) and column.type.scale == 0:
@@ -243,8 +342,20 @@ def _save(table: pa.Table, path: Path) -> None:
 
 def _load(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
-        return feather.read_table(path, columns=None if columns is None else list(columns), memory_map=False)
+        return feather.read_table(
+            path, columns=None if columns is None else list(columns), memory_map=False
+        )
     except FileNotFoundError:
-        raise Refused("The run cannot go on", [Finding(
-            "parts-gone", ERROR, str(path), "no such file", "the parts that the run has cut",
-            "start again: python flows/score.py run")]) from None
+        raise Refused(
+            "The run cannot go on",
+            [
+                Finding(
+                    "parts-gone",
+                    ERROR,
+                    str(path),
+                    "no such file",
+                    "the parts that the run has cut",
+                    "start again: python flows/score.py run",
+                )
+            ],
+        ) from None

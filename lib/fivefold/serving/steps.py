@@ -11,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib import runs, scoring, settings, shards
-from lib.batch import table_key
-from lib.bundle import Bundle, from_bytes, sha256
-from lib.findings import ERROR, Finding, Refused
-from lib.schema import Schema, from_json
-from lib.stages import tell_warnings
+from fivefold.core import settings
+from fivefold.core.findings import ERROR, Finding, Refused, tell_warnings
+from fivefold.core.schema import Schema, from_json
+from fivefold.model.bundle import Bundle, from_bytes, sha256
+from fivefold.serving import result_files, shards
+from fivefold.serving.batch import table_key
+from fivefold.tracking import client
 
-LOT = 5_000   # rows of one transaction of the journal: others may write between two of them
-MOST = 100    # shards; Metaflow's own limit of a foreach
+LOT = 5_000  # rows of one transaction of the journal: others may write between two of them
+MOST = 100  # shards; Metaflow's own limit of a foreach
 
 
 def choose(train_run: str, record: bool, problem: str = "") -> dict[str, Any]:
@@ -30,27 +31,34 @@ def choose(train_run: str, record: bool, problem: str = "") -> dict[str, Any]:
     `line` is what the record of promotions says of the model, None where it was not taken from there. Raises `Refused`
     where there is no model, the promoted one was changed, or the journal is wanted and does not answer.
     """
-    promoted = _promoted(record, problem) if record or (not train_run and _journal_exists()) else None
+    promoted = (
+        _promoted(record, problem) if record or (not train_run and _journal_exists()) else None
+    )
     line = None if train_run else promoted
     if problem and not train_run and line is None:
-        from lib.serving import no_model
+        from fivefold.serving.served_model import no_model
 
         raise no_model(problem)
-    run = runs.find_run(line["model"].rpartition("/")[2] if line else train_run or None)
-    blob, digest = runs.bundle_of(run)
+    run = client.find_run(line["model"].rpartition("/")[2] if line else train_run or None)
+    blob, digest = client.bundle_of(run)
     why = "as asked" if train_run else "the latest finished run"
     if line:
-        from lib.serving import load
+        from fivefold.serving.served_model import load
 
         why = f"promoted {line['at']:%Y-%m-%d %H:%M} UTC"
         if digest != line["sha256"]:
             load(run.pathspec, line)  # says what is wrong
-    return {"model": run.pathspec, "bundle": blob, "sha256": digest, "why": why,
-            "line": {"threshold": line["threshold"], "why": line["why"]} if line else None}
+    return {
+        "model": run.pathspec,
+        "bundle": blob,
+        "sha256": digest,
+        "why": why,
+        "line": {"threshold": line["threshold"], "why": line["why"]} if line else None,
+    }
 
 
 def contract(blob: bytes, digest: str) -> tuple[Schema, dict[str, Any]]:
-    """(input contract, `about`) of a bundle, without loading its model. Raises `Refused` as `lib.bundle.from_bytes`."""
+    """(input contract, `about`) of a bundle, without loading its model. Raises `Refused` as `fivefold.model.bundle.from_bytes`."""
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
             about = dict(json.loads(archive.read("bundle.json")))
@@ -62,15 +70,24 @@ def contract(blob: bytes, digest: str) -> tuple[Schema, dict[str, Any]]:
     return bundle.schema, bundle.about
 
 
-def prepare(source: str, query: str, out: Path, run_id: str, rows: int, schema: Schema,
-            origin: str | None = None) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """(what `lib.shards.cut` cut, findings): the source in parts beside the output, known to fit the contract.
+def prepare(
+    source: str,
+    query: str,
+    out: Path,
+    run_id: str,
+    rows: int,
+    schema: Schema,
+    origin: str | None = None,
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """(what `fivefold.serving.shards.cut` cut, findings): the source in parts beside the output, known to fit the contract.
 
     `origin`: the run that this one resumes, whose parts are removed: it stopped while it cut them.
     """
     if rows < 1:
-        raise Refused("The table cannot be cut", [Finding("shard-rows", ERROR, "--shard-rows", f"{rows}", "1 or more",
-                                                          "leave it out")])
+        raise Refused(
+            "The table cannot be cut",
+            [Finding("shard-rows", ERROR, "--shard-rows", f"{rows}", "1 or more", "leave it out")],
+        )
     around = out.with_name(f"{out.name}.parts")
     if origin:
         shards.discard(around / origin)
@@ -84,13 +101,20 @@ def prepare(source: str, query: str, out: Path, run_id: str, rows: int, schema: 
     return told, [f.to_dict() for f in (*found, *differs)]
 
 
-def score(told: Mapping[str, Any], numbers: Sequence[int], blob: bytes, digest: str, line: Mapping[str, Any] | None,
-          out: str, record: bool) -> list[dict[str, Any]]:
+def score(
+    told: Mapping[str, Any],
+    numbers: Sequence[int],
+    blob: bytes,
+    digest: str,
+    line: Mapping[str, Any] | None,
+    out: str,
+    record: bool,
+) -> list[dict[str, Any]]:
     """Score some parts, at the threshold of `line`; keep them in the journal and beside their source; their tallies.
 
     A part whose result is there already, from a task that was killed, is not scored again.
     """
-    from lib.serving import at_threshold
+    from fivefold.serving.served_model import at_threshold
 
     trained = from_bytes(blob, digest)
     bundle, engine, tallies = at_threshold(trained, line), _journal() if record else None, []
@@ -106,15 +130,19 @@ def score(told: Mapping[str, Any], numbers: Sequence[int], blob: bytes, digest: 
 
 def gather(told: Mapping[str, Any], tallies: Sequence[dict[str, Any]], out: str) -> dict[str, Any]:
     """Write the result from those of the parts; the tally of the whole."""
-    scoring.join([_result(told, number, out) for number in range(len(told["parts"]))], Path(out))
-    return scoring.merge(sorted(tallies, key=lambda tally: tally["number"]))
+    result_files.join(
+        [_result(told, number, out) for number in range(len(told["parts"]))], Path(out)
+    )
+    return result_files.merge(sorted(tallies, key=lambda tally: tally["number"]))
 
 
 def closing(tally: Mapping[str, Any], model: str, why: str, out: str) -> str:
     """The last words."""
-    lines = [f"{tally['scored']:,} of {tally['rows']:,} rows scored by {model} ({why}) into {out}: "
-             f"{tally['decisions']}",
-             f"{tally['with_warnings']:,} rows with warnings, {tally['refused']:,} rows that could not be scored"]
+    lines = [
+        f"{tally['scored']:,} of {tally['rows']:,} rows scored by {model} ({why}) into {out}: "
+        f"{tally['decisions']}",
+        f"{tally['with_warnings']:,} rows with warnings, {tally['refused']:,} rows that could not be scored",
+    ]
     if tally["spooled"]:
         lines.append(f"{tally['spooled']:,} rows wait for the journal in {settings.spool_place()}")
     return "\n".join(lines)
@@ -125,28 +153,41 @@ def _result(told: Mapping[str, Any], number: int, out: str) -> Path:
     return Path(told["folder"]) / f"scored-{number:05d}{Path(out).suffix}"
 
 
-def _score_one(told: Mapping[str, Any], number: int, bundle: Bundle, digest: str, done: Path, engine: Any) -> None:
+def _score_one(
+    told: Mapping[str, Any], number: int, bundle: Bundle, digest: str, done: Path, engine: Any
+) -> None:
     began = time.perf_counter()
     frame = shards.read_part(told, number)
     read = time.perf_counter()
     scored, tally = shards.score_part(bundle, told, number, frame)
     known = time.perf_counter()
     spooled = _keep(engine, bundle, digest, frame, scored) if engine is not None else 0
-    tally |= {"number": number, "spooled": spooled, "seconds": {
-        "read": read - began, "score": known - read, "journal": time.perf_counter() - known}}
-    part = done.with_suffix(f".json.part{os.getpid()}")  # an orphan of a killed run may be at the same
+    tally |= {
+        "number": number,
+        "spooled": spooled,
+        "seconds": {
+            "read": read - began,
+            "score": known - read,
+            "journal": time.perf_counter() - known,
+        },
+    }
+    part = done.with_suffix(
+        f".json.part{os.getpid()}"
+    )  # an orphan of a killed run may be at the same
     part.write_text(json.dumps(tally, ensure_ascii=False), encoding="utf-8")
     part.replace(done.with_suffix(".json"))
-    scoring.write(scored, done)  # the last: where it is, all is done
+    result_files.write(scored, done)  # the last: where it is, all is done
     start = sum(told["parts"][:number])
-    settings.say(f"rows {start + 1:,} to {start + len(frame):,}: {tally['scored']:,} scored, {tally['refused']:,} "
-                 f"refused, {len(frame) / (known - read):,.0f} rows/s")
+    settings.say(
+        f"rows {start + 1:,} to {start + len(frame):,}: {tally['scored']:,} scored, {tally['refused']:,} "
+        f"refused, {len(frame) / (known - read):,.0f} rows/s"
+    )
 
 
 def _keep(engine: Any, bundle: Bundle, digest: str, frame: Any, scored: Any) -> int:
     """Write the lines of a part into the journal; how many of its rows went to the spool instead."""
-    from lib.journal import utc_now
-    from lib.journal_writer import keep
+    from fivefold.journal.database import utc_now
+    from fivefold.journal.writer import keep
 
     at, key, spool, spooled = utc_now(), settings.pseudonym_key(), settings.spool_place(), 0
     for start in range(0, len(frame), LOT):
@@ -157,7 +198,7 @@ def _keep(engine: Any, bundle: Bundle, digest: str, frame: Any, scored: Any) -> 
 
 
 def _journal() -> Any:
-    from lib.journal import open_journal
+    from fivefold.journal.database import open_journal
 
     return open_journal(settings.journal_place())
 
@@ -173,8 +214,8 @@ def _promoted(record: bool, problem: str = "") -> dict[str, Any] | None:
 
     `record`: lines will be written, so the key of pseudonyms is made, and lines that wait in the spool are moved.
     """
-    from lib.journal_promotions import champion, newest_problem
-    from lib.journal_writer import empty
+    from fivefold.journal.promotions import champion, newest_problem
+    from fivefold.journal.writer import empty
 
     engine = _journal()
     try:

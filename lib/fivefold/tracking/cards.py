@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from lib.runs import CARDS
+from fivefold.tracking.client import CARDS
 
 _POLICY = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; form-action 'none'; base-uri 'none'; "
     "img-src data:; font-src data:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline' 'unsafe-eval'\">")  # Vega compiles its expressions
-_IMPORT = re.compile(r"""@import\s*(?:url\()?["']https?://[^"']*["']\)?;?|<link[^>]+href=["']https?://[^>]*>""")
+    "script-src 'unsafe-inline' 'unsafe-eval'\">"
+)  # Vega compiles its expressions
+_IMPORT = re.compile(
+    r"""@import\s*(?:url\()?["']https?://[^"']*["']\)?;?|<link[^>]+href=["']https?://[^>]*>"""
+)
 
 
 def card_html(run: Any, name: str) -> str | None:
@@ -41,7 +44,9 @@ def arms(run: Any) -> Iterator[tuple[str, Any]]:
     """(algorithm, newest task) of each arm that has begun, in the flow's order."""
     try:
         names = run["split"].task["arms"].data
-        tasks = {_index(task): task for task in sorted(run["tune"], key=lambda task: task.created_at)}
+        tasks = {
+            _index(task): task for task in sorted(run["tune"], key=lambda task: task.created_at)
+        }
     except Exception:  # the step has not begun, or its artifacts cannot be read
         return
     yield from ((name, tasks[index]) for index, name in enumerate(names) if index in tasks)
@@ -72,7 +77,9 @@ def _contained(html: str, data: dict[str, Any] | None) -> str:
     html = _IMPORT.sub("", html).replace("<head>", f"<head>{_POLICY}", 1)
     if not data:
         return html
-    written = json.dumps(data).replace("<", "\\u003c")  # inside a script element no text may close it
+    written = json.dumps(data).replace(
+        "<", "\\u003c"
+    )  # inside a script element no text may close it
     update = f"<script>window.addEventListener('load', () => window.metaflow_card_update?.({written}))</script>"
     head, end, tail = html.rpartition("</body>")
     return head + update + end + tail

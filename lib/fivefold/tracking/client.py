@@ -8,13 +8,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused
 
 if TYPE_CHECKING:
-    from lib.bundle import Bundle
+    from fivefold.model.bundle import Bundle
 
 FLOW = "TrainFlow"
-PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "lightgbm", "xgboost-cpu", "xgboost", "skops", "pyarrow")
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "lightgbm",
+    "xgboost-cpu",
+    "xgboost",
+    "skops",
+    "pyarrow",
+)
 CARDS = {"eda": "eda", "select": "leaderboard", "evaluate": "evaluation"}
 
 
@@ -32,8 +42,19 @@ def find_run(run_id: str | None = None, flow: str = FLOW) -> Any:
         run = None
     if run is None:
         found = f"no run {run_id!r}" if run_id else "no finished run"
-        raise Refused("There is no model", [Finding("run-missing", ERROR, flow, found, "a finished training run",
-                                                    "python flows/train.py run")])
+        raise Refused(
+            "There is no model",
+            [
+                Finding(
+                    "run-missing",
+                    ERROR,
+                    flow,
+                    found,
+                    "a finished training run",
+                    "python flows/train.py run",
+                )
+            ],
+        )
     return run
 
 
@@ -54,25 +75,45 @@ def bundle_of(run: Any) -> tuple[bytes, str]:
     try:
         return run["evaluate"].task["bundle"].data, run["evaluate"].task["bundle_sha256"].data
     except Exception as broken:  # the client raises many kinds for a missing or damaged artifact
-        raise Refused("There is no model", [Finding(
-            "bundle-missing", ERROR, run.pathspec, f"no readable bundle ({type(broken).__name__})",
-            "a run that passed the step evaluate", "resume it, or choose another run with --run-id")]) from None
+        raise Refused(
+            "There is no model",
+            [
+                Finding(
+                    "bundle-missing",
+                    ERROR,
+                    run.pathspec,
+                    f"no readable bundle ({type(broken).__name__})",
+                    "a run that passed the step evaluate",
+                    "resume it, or choose another run with --run-id",
+                )
+            ],
+        ) from None
 
 
 def judged_of(run: Any, served: Bundle) -> Bundle:
     """The model of a run that never saw its held-out rows: `served`, the run's loaded bundle, or where that was fitted
-    once more (`lib.finalist.refit`) the one that was judged. Raises `Refused` as `lib.bundle.from_bytes`, and where
+    once more (`fivefold.training.finalize.refit`) the one that was judged. Raises `Refused` as `fivefold.model.bundle.from_bytes`, and where
     that one is lost: the served model is no substitute.
     """
-    from lib.bundle import from_bytes
+    from fivefold.model.bundle import from_bytes
 
     if "refit" not in served.about:
         return served
     blob = artifact(run, "evaluate", "judged")
     if not blob:
-        raise Refused("Nothing can be judged", [Finding(
-            "judged-missing", ERROR, run.pathspec, "no readable model that has not seen the held-out rows",
-            "the artifact judged of the step evaluate", "train again: python flows/train.py run")])
+        raise Refused(
+            "Nothing can be judged",
+            [
+                Finding(
+                    "judged-missing",
+                    ERROR,
+                    run.pathspec,
+                    "no readable model that has not seen the held-out rows",
+                    "the artifact judged of the step evaluate",
+                    "train again: python flows/train.py run",
+                )
+            ],
+        )
     return from_bytes(blob, served.about["refit"]["judged_sha256"])
 
 
@@ -84,7 +125,9 @@ def artifact(run: Any, step: str, name: str) -> Any:
         return None
 
 
-def earlier_summary(source: str, current_run: str, flow: str = FLOW) -> tuple[dict[str, Any], str] | None:
+def earlier_summary(
+    source: str, current_run: str, flow: str = FLOW
+) -> tuple[dict[str, Any], str] | None:
     """(EDA summary, pathspec) of the newest other run on the same source, else None. Never raises."""
     try:
         for run in finished_runs(flow):
@@ -102,6 +145,7 @@ def cards_of(run: Any) -> dict[str, str]:
 
 def card_files(run: Any, root: Path) -> dict[str, str]:
     """{name: where a person finds the card}: the local file, else the address in the datastore."""
+
     def place(card: Any) -> str:
         beside = root / ".metaflow" / "mf.cards" / card.path
         return str(beside if beside.exists() else card.path)
@@ -116,7 +160,7 @@ def _each_card(run: Any, read: Callable[[Any], str]) -> dict[str, str]:
     for step, name in CARDS.items():
         try:
             found[name] = read(get_cards(run[step].task, id=name)[0])
-        except Exception:  # noqa: S112  cards are a report, the run stands without them
+        except Exception:  # noqa: S112
             continue
     return found
 
@@ -129,13 +173,27 @@ def record_of(pathspec: str, data: Any) -> dict[str, Any]:
     flow, run_id = pathspec.split("/")[:2]
     code = data.source["code"]
     return {
-        "run": {"flow": flow, "run_id": run_id, "pathspec": f"{flow}/{run_id}", "started": data.started,
-                "finished": data.finished, "user": data.user, **code,
-                "origin_run_id": None if data.first_run_id == run_id else data.first_run_id},
-        "scope": data.problem, "parameters": data.options, "data": data.source, "leaderboard": data.leaderboard,
-        "winner": data.winner, "blend": getattr(data, "blend", None),  # runs before there was a blend have none
-        "evaluation": data.evaluation, "bundle": {"sha256": data.bundle_sha256},
-        "schema": json.loads(data.contract), "example": data.example, "versions": data.versions,
+        "run": {
+            "flow": flow,
+            "run_id": run_id,
+            "pathspec": f"{flow}/{run_id}",
+            "started": data.started,
+            "finished": data.finished,
+            "user": data.user,
+            **code,
+            "origin_run_id": None if data.first_run_id == run_id else data.first_run_id,
+        },
+        "scope": data.problem,
+        "parameters": data.options,
+        "data": data.source,
+        "leaderboard": data.leaderboard,
+        "winner": data.winner,
+        "blend": getattr(data, "blend", None),  # runs before there was a blend have none
+        "evaluation": data.evaluation,
+        "bundle": {"sha256": data.bundle_sha256},
+        "schema": json.loads(data.contract),
+        "example": data.example,
+        "versions": data.versions,
     }
 
 

@@ -10,9 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lib.tracking import LIB, PATHSPEC
+from fivefold.tracking.mlflow_mirror import PACKAGE, PATHSPEC
 
-_NEEDED = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")  # to score; a booster is added by name
+_NEEDED = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "skops",
+)  # to score; a booster is added by name
 _BOOSTERS = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu"}
 
 
@@ -26,9 +33,23 @@ def signature(record: Mapping[str, Any]) -> Any:
 
     columns = [c for c in record["schema"]["columns"] if c.get("used", True)]
     return ModelSignature(
-        Schema([ColSpec("double" if c["kind"] == "numeric" else "string", c["name"],
-                        required=not c.get("nullable", False)) for c in columns]),
-        Schema([ColSpec("double", "probability", required=False), ColSpec("string", "decision", required=False)]))
+        Schema(
+            [
+                ColSpec(
+                    "double" if c["kind"] == "numeric" else "string",
+                    c["name"],
+                    required=not c.get("nullable", False),
+                )
+                for c in columns
+            ]
+        ),
+        Schema(
+            [
+                ColSpec("double", "probability", required=False),
+                ColSpec("string", "decision", required=False),
+            ]
+        ),
+    )
 
 
 def _example(record: Mapping[str, Any]) -> Any:
@@ -39,7 +60,9 @@ def _example(record: Mapping[str, Any]) -> Any:
     rows = record.get("example") or []
     if not rows or not columns:
         return None
-    return pd.DataFrame({c["name"]: [_cell(r.get(c["name"]), c["kind"]) for r in rows] for c in columns})
+    return pd.DataFrame(
+        {c["name"]: [_cell(r.get(c["name"]), c["kind"]) for r in rows] for c in columns}
+    )
 
 
 def _cell(value: Any, kind: str) -> Any:
@@ -73,20 +96,43 @@ def send_model(client: Any, parent: Any, name: str, record: Mapping[str, Any], f
 
     run_id, experiment_id = parent.info.run_id, parent.info.experiment_id
     begun = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-    model = begun[0] if begun else client.create_logged_model(
-        experiment_id, name, run_id, {PATHSPEC: record["run"]["pathspec"]}, model_type="binary classifier")
+    model = (
+        begun[0]
+        if begun
+        else client.create_logged_model(
+            experiment_id,
+            name,
+            run_id,
+            {PATHSPEC: record["run"]["pathspec"]},
+            model_type="binary classifier",
+        )
+    )
     if str(getattr(model.status, "value", model.status)) != "READY":
         shutil.rmtree(folder / "code", ignore_errors=True)
-        shutil.copytree(LIB, folder / "code" / "lib", ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"))
+        shutil.copytree(
+            PACKAGE,
+            folder / "code" / "fivefold",
+            ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"),
+        )
         sha256 = record.get("bundle", {}).get("sha256")
         target = folder / "model"
         shutil.rmtree(target, ignore_errors=True)
         mlflow.pyfunc.save_model(
-            str(target), python_model=str(LIB / "pyfunc.py"), artifacts={"bundle": str(folder / "bundle.bin")},
-            code_paths=[str(folder / "code" / "lib")], signature=signature(record), input_example=_example(record),
-            pip_requirements=_requirements(record), model_config={"sha256": sha256},
-            mlflow_model=Model(artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id,
-                               model_id=model.model_id))
+            str(target),
+            python_model=str(PACKAGE / "tracking" / "mlflow_pyfunc.py"),
+            artifacts={"bundle": str(folder / "bundle.bin")},
+            code_paths=[str(folder / "code" / "fivefold")],
+            signature=signature(record),
+            input_example=_example(record),
+            pip_requirements=_requirements(record),
+            model_config={"sha256": sha256},
+            mlflow_model=Model(
+                artifact_path=model.artifact_location,
+                model_uuid=model.model_id,
+                run_id=run_id,
+                model_id=model.model_id,
+            ),
+        )
         client.log_model_artifacts(model.model_id, str(target))
         client.finalize_logged_model(model.model_id, "READY")
     outputs = client.get_run(run_id).outputs
@@ -105,11 +151,23 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: Mapping
     version = version_of(client, name, run_id)
     if version is None:
         try:
-            client.create_registered_model(name, description=record["scope"].get("question") or None)
+            client.create_registered_model(
+                name, description=record["scope"].get("question") or None
+            )
         except Exception:
             client.get_registered_model(name)  # it is there already, or this says why not
-        version = client.create_model_version(name, f"models:/{model_id}", run_id, {
-            PATHSPEC: record["run"]["pathspec"], "fivefold.winner": str(record.get("winner")),
-            "fivefold.bundle_sha256": str(record.get("bundle", {}).get("sha256"))}, model_id=model_id)
-    shown = [{"name": name, "version": version.version}]  # with it MLflow's page of the model names the version
+        version = client.create_model_version(
+            name,
+            f"models:/{model_id}",
+            run_id,
+            {
+                PATHSPEC: record["run"]["pathspec"],
+                "fivefold.winner": str(record.get("winner")),
+                "fivefold.bundle_sha256": str(record.get("bundle", {}).get("sha256")),
+            },
+            model_id=model_id,
+        )
+    shown = [
+        {"name": name, "version": version.version}
+    ]  # with it MLflow's page of the model names the version
     client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(shown)})

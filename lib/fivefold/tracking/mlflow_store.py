@@ -1,4 +1,4 @@
-"""A first touch of an MLflow store, its lock, and its client. Runs in the child process of `lib.tracking` only."""
+"""A first touch of an MLflow store, its lock, and its client. Runs in the child process of `fivefold.tracking.mlflow_mirror` only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from lib.tracking import CONTACT, PATHSPEC, sqlite_path
+from fivefold.tracking.mlflow_mirror import CONTACT, PATHSPEC, sqlite_path
 
 Report = Callable[[str], Any]  # told the name of each stage before it starts
 
@@ -33,14 +33,17 @@ def check(uri: str, report: Report) -> None:
             database.rollback()
     elif address.scheme in ("http", "https"):
         try:
-            request = urllib.request.Request(re.sub(r"://[^/@]*@", "://", uri).rstrip("/") + "/health")  # noqa: S310
+            health = re.sub(r"://[^/@]*@", "://", uri).rstrip("/") + "/health"
+            request = urllib.request.Request(health)  # noqa: S310
             with urllib.request.urlopen(request, timeout=CONTACT) as answer:  # noqa: S310
                 answer.read(100)
         except urllib.error.HTTPError as refused:  # 4xx: a proxy without /health; MLflow will say
             if refused.code >= 500:
                 raise ConnectionError(f"HTTP {refused.code} from the server's /health") from None
         except urllib.error.URLError as unreachable:
-            if not isinstance(unreachable.reason, ssl.SSLError):  # certificates are MLflow's own settings
+            if not isinstance(
+                unreachable.reason, ssl.SSLError
+            ):  # certificates are MLflow's own settings
                 raise
     elif address.hostname and address.port:
         socket.create_connection((address.hostname, address.port), CONTACT).close()
@@ -89,5 +92,14 @@ def connect(uri: str) -> Any:
 def find_run(client: Any, pathspec: str) -> Any:
     experiments = [e.experiment_id for e in client.search_experiments()]
     quoted = pathspec.replace("'", "")
-    return next(iter(client.search_runs(experiments, f"tags.`{PATHSPEC}` = '{quoted}'", max_results=1,
-                                        order_by=["attributes.start_time ASC"])), None)
+    return next(
+        iter(
+            client.search_runs(
+                experiments,
+                f"tags.`{PATHSPEC}` = '{quoted}'",
+                max_results=1,
+                order_by=["attributes.start_time ASC"],
+            )
+        ),
+        None,
+    )

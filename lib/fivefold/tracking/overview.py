@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from lib.findings import ERROR, Finding, Refused
-from lib.run_cards import drawn_at
-from lib.runs import FLOW, artifact, find_run
+from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.tracking.cards import drawn_at
+from fivefold.tracking.client import FLOW, artifact, find_run
 
 FINISHED, FAILED, RUNNING, STOPPED = "finished", "failed", "running", "stopped"
 ALIVE = 900.0  # seconds without a sign of life after which a run counts as stopped; one long fit may be silent
@@ -39,18 +39,35 @@ def overview(run_id: str, flow: str = FLOW, now: datetime | None = None) -> dict
     now = now or datetime.now(UTC)
     started, ended = _utc(run.created_at), _utc(run.finished_at)
     status, step, last = _state(run, now)
-    source, problem, evaluation = (artifact(run, *place) or {} for place in (
-        ("start", "source"), ("start", "problem"), ("evaluate", "evaluation")))
+    source, problem, evaluation = (
+        artifact(run, *place) or {}
+        for place in (("start", "source"), ("start", "problem"), ("evaluate", "evaluation"))
+    )
     auc, code = evaluation.get("auc") or {}, source.get("code") or {}
     until = ended if status == FINISHED else last
-    return {"run_id": run_id, "status": status, "started": _iso(started), "ended": _iso(until),
-            "seconds": (until - started).total_seconds() if started and until else None,
-            "user": next((t.removeprefix("user:") for t in run.system_tags if t.startswith("user:")), None),
-            "step": step, "target": problem.get("target"), "positive": problem.get("positive"),
-            "title": problem.get("title") or problem.get("target"), "source": source.get("source"),
-            "md5": source.get("md5"), "rows": source.get("rows"), "git_commit": code.get("git_commit"),
-            "git_dirty": code.get("git_dirty"), "algorithm": artifact(run, "select", "winner"),
-            "auc": auc.get("value"), "low": auc.get("low"), "high": auc.get("high")}
+    return {
+        "run_id": run_id,
+        "status": status,
+        "started": _iso(started),
+        "ended": _iso(until),
+        "seconds": (until - started).total_seconds() if started and until else None,
+        "user": next(
+            (t.removeprefix("user:") for t in run.system_tags if t.startswith("user:")), None
+        ),
+        "step": step,
+        "target": problem.get("target"),
+        "positive": problem.get("positive"),
+        "title": problem.get("title") or problem.get("target"),
+        "source": source.get("source"),
+        "md5": source.get("md5"),
+        "rows": source.get("rows"),
+        "git_commit": code.get("git_commit"),
+        "git_dirty": code.get("git_dirty"),
+        "algorithm": artifact(run, "select", "winner"),
+        "auc": auc.get("value"),
+        "low": auc.get("low"),
+        "high": auc.get("high"),
+    }
 
 
 def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
@@ -59,9 +76,16 @@ def details(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     `failed`: {step: what was raised} of tasks that ended without success.
     """
     run = find_run(run_id, flow)
-    found = {name: artifact(run, step, name) for step, name in (
-        ("select", "leaderboard"), ("select", "blend"), ("evaluate", "evaluation"), ("start", "options"),
-        ("record", "mlflow"))}
+    found = {
+        name: artifact(run, step, name)
+        for step, name in (
+            ("select", "leaderboard"),
+            ("select", "blend"),
+            ("evaluate", "evaluation"),
+            ("start", "options"),
+            ("record", "mlflow"),
+        )
+    }
     return found | {"failed": _failures(run)}
 
 
@@ -69,9 +93,19 @@ def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """The EDA summary of a run. Raises `Refused` where the run has none that loads."""
     found = artifact(find_run(run_id, flow), "eda", "summary")
     if found is None:
-        raise Refused("There is no data report", [Finding(
-            "summary-missing", ERROR, f"{flow}/{run_id}", "no readable summary", "a run that passed the step eda",
-            "choose another run, or train again")])
+        raise Refused(
+            "There is no data report",
+            [
+                Finding(
+                    "summary-missing",
+                    ERROR,
+                    f"{flow}/{run_id}",
+                    "no readable summary",
+                    "a run that passed the step eda",
+                    "choose another run, or train again",
+                )
+            ],
+        )
     return found
 
 
@@ -79,13 +113,29 @@ def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """{labels, oof, place}: arrays of shape (rows,) from which a threshold is chosen. Raises `Refused` without them."""
     run = find_run(run_id, flow)
     labels, place = artifact(run, "validate", "labels"), artifact(run, "split", "place")
-    kept = (artifact(run, step, name) for step, name in (("evaluate", "served_oof"), ("select", "served_oof"),
-                                                         ("select", "winner_oof")))  # older runs lack the first ones
+    kept = (
+        artifact(run, step, name)
+        for step, name in (
+            ("evaluate", "served_oof"),
+            ("select", "served_oof"),
+            ("select", "winner_oof"),
+        )
+    )  # older runs lack the first ones
     oof = next((found for found in kept if found is not None), None)
     if labels is None or place is None or oof is None:
-        raise Refused("The threshold cannot be weighed", [Finding(
-            "scores-missing", ERROR, f"{flow}/{run_id}", "no readable out-of-fold scores",
-            "a run that passed the step select", "choose another run, or train again")])
+        raise Refused(
+            "The threshold cannot be weighed",
+            [
+                Finding(
+                    "scores-missing",
+                    ERROR,
+                    f"{flow}/{run_id}",
+                    "no readable out-of-fold scores",
+                    "a run that passed the step select",
+                    "choose another run, or train again",
+                )
+            ],
+        )
     return {"labels": labels["y"], "oof": oof, "place": place}
 
 
@@ -96,7 +146,12 @@ def _state(run: Any, now: datetime) -> tuple[str, str | None, datetime | None]:
     if run.successful:
         return FINISHED, step, _utc(run.finished_at)
     tasks = [task for s in steps for task in s]
-    signs = [t for task in tasks for t in (_utc(task.created_at), _utc(task.finished_at), drawn_at(task)) if t]
+    signs = [
+        t
+        for task in tasks
+        for t in (_utc(task.created_at), _utc(task.finished_at), drawn_at(task))
+        if t
+    ]
     last = max(signs, default=_utc(run.created_at))
     if any(map(_failed, tasks)):
         return FAILED, step, last

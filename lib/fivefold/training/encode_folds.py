@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.crosses import crosses
-from lib.features import CROSSED, LINEAR, NATIVE, ORDERED, encoder, expand, ordered_means, plan
-from lib.schema import Schema
-from lib.splits import fold_rows, subsample
+from fivefold.core.schema import Schema
+from fivefold.data.splits import fold_rows, subsample
+from fivefold.model.inputs import expand
+from fivefold.training.encoding import (
+    CROSSED,
+    LINEAR,
+    NATIVE,
+    ORDERED,
+    encoder,
+    ordered_means,
+    plan,
+)
+from fivefold.training.interactions import crosses
 
 Extra = Callable[[pd.DataFrame, np.ndarray, int], tuple[pd.DataFrame, np.ndarray]]
 
@@ -29,23 +38,44 @@ class Fold:
     types: str
 
 
-def encode_folds(style: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, seed: int,
-                 extra: Extra | None = None, max_rows: int | None = None) -> Iterable[Fold]:
+def encode_folds(
+    style: str,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    place: np.ndarray,
+    schema: Schema,
+    seed: int,
+    extra: Extra | None = None,
+    max_rows: int | None = None,
+) -> Iterable[Fold]:
     """Each fold with its own plan and encoder, both learnt from its training part alone."""
     for number, (train, valid) in enumerate(fold_rows(place)):
         yield encode_fold(style, number, train, valid, typed, y, schema, seed, extra, max_rows)
 
 
-def encode_fold(style: str, number: int, train: np.ndarray, valid: np.ndarray, typed: pd.DataFrame, y: np.ndarray,
-                schema: Schema, seed: int, extra: Extra | None = None, max_rows: int | None = None) -> Fold:
+def encode_fold(
+    style: str,
+    number: int,
+    train: np.ndarray,
+    valid: np.ndarray,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    schema: Schema,
+    seed: int,
+    extra: Extra | None = None,
+    max_rows: int | None = None,
+) -> Fold:
     """The fold of this number, of these training and validation rows (positions)."""
     rows, labels = fitted_rows(typed.iloc[train], y[train], extra, number, max_rows, seed)
     train_x, encode, types = encode_training(style, rows, labels, schema, seed)
-    return Fold(train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types)
+    return Fold(
+        train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types
+    )
 
 
-def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema,
-                    seed: int) -> tuple[np.ndarray, Any, str]:
+def encode_training(
+    style: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema, seed: int
+) -> tuple[np.ndarray, Any, str]:
     """(matrix, fitted encoder, column types "c"/"q") of training rows."""
     expanded = expand(typed, schema)
     recipe = plan(expanded, schema)
@@ -65,8 +95,14 @@ def encode_training(style: str, typed: pd.DataFrame, y: np.ndarray, schema: Sche
     return matrix, encode, "c" * codes + "q" * (matrix.shape[1] - codes)
 
 
-def fitted_rows(typed: pd.DataFrame, y: np.ndarray, extra: Extra | None, fold: int, max_rows: int | None,
-                seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+def fitted_rows(
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    extra: Extra | None,
+    fold: int,
+    max_rows: int | None,
+    seed: int,
+) -> tuple[pd.DataFrame, np.ndarray]:
     """The rows and labels that one fit learns from: at most `max_rows` of these, and at most as many of those that
     `extra` draws from them, if anything.
     """

@@ -7,58 +7,30 @@ same training rows. No class of ours is ever inside a fitted pipeline, so old mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lib.delong import ranks
-from lib.kinds import days
-from lib.schema import Schema
+from fivefold.core.roc_auc import ranks
+from fivefold.core.schema import Schema
 
 LINEAR, CROSSED = "linear", "crossed"  # what the search of a logistic regression may choose from
 TREES = "trees"
-NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # and that of a boosted model
-MISSING = "(missing)"
-ONE_HOT_LEVELS = 12     # above it one-hot columns cost more than they tell; cross-fitted target means take over
-NATIVE_LEVELS = 64      # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
+NATIVE, ONE_HOT, MEANS, ORDERED = (
+    "native",
+    "one-hot",
+    "means",
+    "ordered",
+)  # and that of a boosted model
+ONE_HOT_LEVELS = (
+    12  # above it one-hot columns cost more than they tell; cross-fitted target means take over
+)
+NATIVE_LEVELS = 64  # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
 TEXT_BUCKETS, TEXT_TOPICS = 2**14, 16
-ORDERED_PRIOR = 1.0     # rows that the overall mean weighs in an ordered target mean, as in CatBoost
+ORDERED_PRIOR = 1.0  # rows that the overall mean weighs in an ordered target mean, as in CatBoost
 ALMOST_CONSTANT = 0.9995  # share of training rows with the same value
-REDUNDANT = 0.99995       # |Pearson correlation| of two columns without missing differences
-
-
-def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """The model's input columns from a typed table (`lib.conform.conform`); same rows, nothing learnt.
-
-    A date becomes days since 1970, month, weekday and, where there is one, the hour; two to four date columns also
-    give their pairwise distance in days. Missing categories and texts become texts of their own.
-    """
-    return pd.DataFrame(expand_columns({name: typed[name].array for name in schema.names()}, schema), index=typed.index)
-
-
-def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """As `expand`, from and to columns as arrays by name (`lib.conform.conform_columns`): numbers float64, texts `str`.
-    """
-    columns: dict[str, Any] = {}
-    taken = {column.name for column in schema.columns}  # a column of the table keeps its name, no part may take it
-    dates = {name: days(typed[name]) for name in schema.names("date")}
-    for name in schema.names():
-        values, kind = typed[name], schema[name].kind
-        if kind == "date":
-            columns |= {key: part for key, part in _date_parts(name, values, dates[name]).items()
-                        if key == name or key not in taken}
-        elif kind in ("categorical", "text"):
-            words = values if values.dtype == "str" else pd.array(values, dtype="str")
-            columns[name] = words.fillna(MISSING if kind == "categorical" else "")
-        else:
-            columns[name] = np.asarray(values, dtype="float64")
-    names = list(dates)
-    if 2 <= len(names) <= 4:
-        columns |= {key: dates[a] - dates[b] for i, a in enumerate(names) for b in names[i + 1:]
-                    if (key := f"{a} - {b} (days)") not in taken}
-    return columns
+REDUNDANT = 0.99995  # |Pearson correlation| of two columns without missing differences
 
 
 def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
@@ -68,16 +40,32 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
     dropped: [{column, why}] for columns of the schema that are not used, almost constant, or copies of another.
     """
     dropped = [{"column": c.name, "why": c.why} for c in schema.columns if not c.used]
-    kinds = {name: schema[name].kind if name in schema.names() else "numeric" for name in expanded.columns}
+    kinds = {
+        name: schema[name].kind if name in schema.names() else "numeric"
+        for name in expanded.columns
+    }
     numbers = [n for n in expanded.columns if kinds[n] in ("numeric", "boolean", "date")]
     categories = [n for n in expanded.columns if kinds[n] == "categorical"]
     for name in numbers + categories:
-        share = expanded[name].value_counts(dropna=False, normalize=True).iloc[0] if len(expanded) else 1.0
+        share = (
+            expanded[name].value_counts(dropna=False, normalize=True).iloc[0]
+            if len(expanded)
+            else 1.0
+        )
         if share >= ALMOST_CONSTANT:
-            dropped.append({"column": name, "why": f"almost constant: {share:.2%} of the training rows are alike"})
+            dropped.append(
+                {
+                    "column": name,
+                    "why": f"almost constant: {share:.2%} of the training rows are alike",
+                }
+            )
     gone = {d["column"] for d in dropped}
-    copies = _copies(expanded, [n for n in numbers if n not in gone], [n for n in categories if n not in gone])
-    dropped += [{"column": name, "why": f"tells the same as {other}"} for name, other in copies.items()]
+    copies = _copies(
+        expanded, [n for n in numbers if n not in gone], [n for n in categories if n not in gone]
+    )
+    dropped += [
+        {"column": name, "why": f"tells the same as {other}"} for name, other in copies.items()
+    ]
     gone |= set(copies)
     kept = [n for n in categories if n not in gone]
     levels = {n: expanded[n].nunique() for n in kept}
@@ -102,19 +90,23 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     if levels <= 2:
         return (LINEAR, CROSSED, NATIVE)
     many = levels > ONE_HOT_LEVELS
-    return (LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED) if many else (LINEAR, CROSSED, NATIVE, ONE_HOT)
+    return (
+        (LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED)
+        if many
+        else (LINEAR, CROSSED, NATIVE, ONE_HOT)
+    )
 
 
 def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
     """An unfitted ColumnTransformer for `plan`'s recipe in one of six styles.
 
-    linear: missing indicators, rank-scaled cubic splines, one-hot, scaled target means; `lib.folds.encode_training`
-    makes crossed of it by adding products (`lib.crosses`). trees: median imputation
+    linear: missing indicators, rank-scaled cubic splines, one-hot, scaled target means; `fivefold.training.encode_folds.encode_training`
+    makes crossed of it by adding products (`fivefold.training.interactions`). trees: median imputation
     with indicators, one-hot, target means. native: numbers as they are with NaN, integer codes of categories first
     (columns 0 to len(recipe["native"]) - 1, unseen ones NaN), target means above `NATIVE_LEVELS`. one-hot: numbers
     as they are, one-hot, target means above `ONE_HOT_LEVELS`. means and ordered: numbers as they are, target means.
     Target means are cross-fitted (Micci-Barreca 2001; sklearn.preprocessing.TargetEncoder); in the style ordered
-    `lib.tuning.encode_training` puts `ordered_means` in their place for the training rows.
+    `fivefold.training.search.encode_training` puts `ordered_means` in their place for the training rows.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.decomposition import TruncatedSVD
@@ -135,37 +127,62 @@ def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
         folds = StratifiedKFold(5, shuffle=True, random_state=seed)
         return TargetEncoder(target_type="binary", smooth=smooth, cv=folds)
 
-    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False)
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
+    )
     numbers, low, high = recipe["numbers"], recipe["low"], recipe["high"]
     if style == LINEAR:
         curve = make_pipeline(
             SimpleImputer(strategy="median", keep_empty_features=True),
             QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
-            SplineTransformer(n_knots=6, degree=3, include_bias=False), StandardScaler())
-        parts = [("numbers", curve, numbers),
-                 ("missing", MissingIndicator(features="missing-only", error_on_new=False), numbers),
-                 ("one_hot", one_hot, low), ("means", make_pipeline(means(), StandardScaler()), high)]
+            SplineTransformer(n_knots=6, degree=3, include_bias=False),
+            StandardScaler(),
+        )
+        parts = [
+            ("numbers", curve, numbers),
+            ("missing", MissingIndicator(features="missing-only", error_on_new=False), numbers),
+            ("one_hot", one_hot, low),
+            ("means", make_pipeline(means(), StandardScaler()), high),
+        ]
     elif style == TREES:
         fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
         parts = [("numbers", fill, numbers), ("one_hot", one_hot, low), ("means", means(), high)]
     elif style == NATIVE:
-        codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=5)
+        codes = OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=5
+        )
         rest = [n for n in low + high if n not in recipe["native"]]
-        parts = [("codes", codes, recipe["native"]), ("numbers", "passthrough", numbers), ("means", means(), rest)]
+        parts = [
+            ("codes", codes, recipe["native"]),
+            ("numbers", "passthrough", numbers),
+            ("means", means(), rest),
+        ]
     elif style == ONE_HOT:
-        parts = [("numbers", "passthrough", numbers), ("one_hot", one_hot, low), ("means", means(), high)]
+        parts = [
+            ("numbers", "passthrough", numbers),
+            ("one_hot", one_hot, low),
+            ("means", means(), high),
+        ]
     elif style in (MEANS, ORDERED):
         smooth = ORDERED_PRIOR if style == ORDERED else "auto"
         parts = [("numbers", "passthrough", numbers), ("means", means(smooth), low + high)]
     else:
-        raise ValueError(f"style: expected one of {LINEAR}, {TREES}, {NATIVE}, {ONE_HOT}, {MEANS}, {ORDERED}, "
-                         f"found {style!r}")
+        raise ValueError(
+            f"style: expected one of {LINEAR}, {TREES}, {NATIVE}, {ONE_HOT}, {MEANS}, {ORDERED}, "
+            f"found {style!r}"
+        )
     for number, name in enumerate(recipe["text"], 1):
         words = make_pipeline(
             HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
-            TfidfTransformer(sublinear_tf=True), TruncatedSVD(TEXT_TOPICS, random_state=seed))
-        parts.append((f"text {number}", words, name))  # scikit-learn forbids some names, such as a__b
-    return ColumnTransformer([p for p in parts if len(p[2])], sparse_threshold=0, verbose_feature_names_out=False)
+            TfidfTransformer(sublinear_tf=True),
+            TruncatedSVD(TEXT_TOPICS, random_state=seed),
+        )
+        parts.append(
+            (f"text {number}", words, name)
+        )  # scikit-learn forbids some names, such as a__b
+    return ColumnTransformer(
+        [p for p in parts if len(p[2])], sparse_threshold=0, verbose_feature_names_out=False
+    )
 
 
 def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
@@ -178,7 +195,9 @@ def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     [0.667, 0.833, 0.667]
     """
     order = np.random.default_rng(seed).permutation(len(y))
-    order = order[np.argsort(levels[order], kind="stable")]  # level by level, each in the random order
+    order = order[
+        np.argsort(levels[order], kind="stable")
+    ]  # level by level, each in the random order
     grouped, labels = levels[order], y[order].astype("float64")
     starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
     sizes = np.diff(np.append(starts, len(y)))
@@ -190,19 +209,15 @@ def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     return values
 
 
-def _date_parts(name: str, stamps: Any, number: np.ndarray) -> dict[str, np.ndarray]:
-    parts = {name: number, f"{name} (month)": stamps.month, f"{name} (weekday)": stamps.weekday,
-             f"{name} (hour)": stamps.hour}
-    return {key: np.asarray(part, dtype="float64") for key, part in parts.items()}
-
-
 def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -> dict[str, str]:
     """{column: earlier column that tells the same}: numbers by correlation, categories by one-to-one levels.
 
     The ranks must agree too: one outlier that two columns share makes them correlate whatever the other rows say.
     """
     copies: dict[str, str] = {}
-    sample = expanded if len(expanded) <= 100_000 else expanded.iloc[:: len(expanded) // 100_000 + 1]
+    sample = (
+        expanded if len(expanded) <= 100_000 else expanded.iloc[:: len(expanded) // 100_000 + 1]
+    )
     if len(numbers) > 1:
         matrix = sample[numbers].to_numpy()
         gaps = np.isnan(matrix)
@@ -211,7 +226,11 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
             related = np.abs(np.corrcoef(filled, rowvar=False))
         for j, name in enumerate(numbers):
             for i, earlier in enumerate(numbers[:j]):
-                if earlier not in copies and related[i, j] >= REDUNDANT and (gaps[:, i] == gaps[:, j]).all():
+                if (
+                    earlier not in copies
+                    and related[i, j] >= REDUNDANT
+                    and (gaps[:, i] == gaps[:, j]).all()
+                ):
                     known = ~gaps[:, i]
                     agreed = np.corrcoef(ranks(matrix[known, i]), ranks(matrix[known, j]))
                     if abs(agreed[0, 1]) >= REDUNDANT:
@@ -219,6 +238,8 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
                         break
     codes = {n: pd.factorize(sample[n])[0] for n in categories}
     for j, name in enumerate(categories):
-        same = [e for e in categories[:j] if e not in copies and np.array_equal(codes[e], codes[name])]
+        same = [
+            e for e in categories[:j] if e not in copies and np.array_equal(codes[e], codes[name])
+        ]
         copies |= {name: same[0]} if same else {}
     return copies

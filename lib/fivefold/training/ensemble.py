@@ -7,19 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from lib.delong import paired_test
-from lib.leaks import auc
-from lib.selection import title
-from lib.splits import subsample
+from fivefold.core.roc_auc import paired_test
+from fivefold.data.splits import subsample
+from fivefold.profiling.leakage import auc
+from fivefold.training.leaderboard import title
 
-ROUNDS = 12           # steps of the greedy choice: no arm that is worth less than a twelfth is fitted and served
-MOST_ROWS = 20_000    # out-of-fold rows that the choice looks at; more move no weight by much
-EVEN = 500            # rows that equal weights count for: with few others they are the safer guess
-LEAST = 1 / 24        # part of an arm below which it is not taken in for that
+ROUNDS = (
+    12  # steps of the greedy choice: no arm that is worth less than a twelfth is fitted and served
+)
+MOST_ROWS = 20_000  # out-of-fold rows that the choice looks at; more move no weight by much
+EVEN = 500  # rows that equal weights count for: with few others they are the safer guess
+LEAST = 1 / 24  # part of an arm below which it is not taken in for that
 
 
-def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winner: str,
-          seed: int = 0) -> tuple[dict[str, Any], np.ndarray]:
+def blend(
+    oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winner: str, seed: int = 0
+) -> tuple[dict[str, Any], np.ndarray]:
     """(what the blend of these arms is and is worth, its out-of-fold probabilities of shape (rows,)).
 
     Weights: Caruana et al. 2004, "Ensemble selection from libraries of models": arms are added one by one, with
@@ -27,9 +30,12 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
     score a fold were chosen on the other folds, so that the choice has no part in the figure. Out-of-fold
     probabilities, too, are these nested ones. Of few rows weights are drawn to equal ones (`evenly`). Keys: weights
     {arm: share > 0}, auc_mean, auc_std, fold_scores, gain (mean over the folds, against the winner), gain_low and
-    gain_high (95% by `lib.delong.paired_test`).
+    gain_high (95% by `fivefold.core.roc_auc.paired_test`).
     """
-    names = [winner, *(n for n in sorted(oofs) if n != winner)]  # of equal ones the earlier is added
+    names = [
+        winner,
+        *(n for n in sorted(oofs) if n != winner),
+    ]  # of equal ones the earlier is added
     rows = np.flatnonzero(place >= 0)
     folds = np.unique(place[rows])
     parts = {f: subsample(rows[place[rows] == f], y, MOST_ROWS // len(folds), seed) for f in folds}
@@ -43,9 +49,15 @@ def blend(oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winn
         nested[here] = mixed({n: oofs[n][here] for n in chosen}, chosen)
         scores.append(auc(nested[here], y[here]))
     gain = paired_test(y[rows], nested[rows], oofs[winner][rows], place[rows])
-    return {"weights": weights, "auc_mean": float(np.mean(scores)), "auc_std": float(np.std(scores, ddof=1)),
-            "fold_scores": scores, "gain": gain["difference"], "gain_low": gain["difference"] - 1.96 * gain["se"],
-            "gain_high": gain["difference"] + 1.96 * gain["se"]}, nested
+    return {
+        "weights": weights,
+        "auc_mean": float(np.mean(scores)),
+        "auc_std": float(np.std(scores, ddof=1)),
+        "fold_scores": scores,
+        "gain": gain["difference"],
+        "gain_low": gain["difference"] - 1.96 * gain["se"],
+        "gain_high": gain["difference"] + 1.96 * gain["se"],
+    }, nested
 
 
 def mixed(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
@@ -87,7 +99,11 @@ def serve(asked: str, found: Mapping[str, Any]) -> tuple[str, str]:
     if asked != "auto":
         return asked, f"--serve {asked}"
     told = f"nested gain {gain_text(found)} in ROC AUC"
-    return ("blend", told) if found["gain_high"] >= 0 else ("single", f"{told}: worse than the winner beyond chance")
+    return (
+        ("blend", told)
+        if found["gain_high"] >= 0
+        else ("single", f"{told}: worse than the winner beyond chance")
+    )
 
 
 def evenly(rows: int, arms: int) -> float:
@@ -102,20 +118,31 @@ def evenly(rows: int, arms: int) -> float:
     return even if even / arms >= LEAST else 0.0
 
 
-def _choose(names: list[str], oofs: Mapping[str, np.ndarray], y: np.ndarray,
-            parts: list[np.ndarray], even: float = 0.0) -> dict[str, float]:
+def _choose(
+    names: list[str],
+    oofs: Mapping[str, np.ndarray],
+    y: np.ndarray,
+    parts: list[np.ndarray],
+    even: float = 0.0,
+) -> dict[str, float]:
     """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps, drawn to equal ones by the share `even`."""
     total = [np.zeros(len(rows)) for rows in parts]
     order: list[str] = []
     reached: list[float] = []
     for _ in range(ROUNDS):
-        tried = {n: float(np.mean([auc(t + oofs[n][rows], y[rows]) for rows, t in zip(parts, total, strict=True)]))
-                 for n in names}
+        tried = {
+            n: float(
+                np.mean(
+                    [auc(t + oofs[n][rows], y[rows]) for rows, t in zip(parts, total, strict=True)]
+                )
+            )
+            for n in names
+        }
         best = max(names, key=lambda n: tried[n])
         total = [t + oofs[best][rows] for rows, t in zip(parts, total, strict=True)]
         order.append(best)
         reached.append(tried[best])
-    taken = order[:int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
+    taken = order[: int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
     weights = {n: taken.count(n) / len(taken) for n in names if n in taken}
     drawn = {n: (1 - even) * weights.get(n, 0.0) + even / len(names) for n in names}
     return {n: weight for n, weight in drawn.items() if weight > 0}

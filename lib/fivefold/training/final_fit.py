@@ -7,18 +7,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds
-from lib.device import place, release, usable
-from lib.folds import Extra, encode_training, fitted_rows
-from lib.schema import Schema
+from fivefold.core.schema import Schema
+from fivefold.training.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds
+from fivefold.training.device import place, release, usable
+from fivefold.training.encode_folds import Extra, encode_training, fitted_rows
 
 ROWS_BAGGED = 200_000  # rows times seeds of a final fit
 Rows = tuple[pd.DataFrame, np.ndarray]  # `expand`ed rows and their labels
 
 
-def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, schema: Schema, *, seed: int = 0,
-              threads: int = 1, extra: Extra | None = None, bag: int | None = None, device: str = "cpu",
-              stop: Rows | None = None, seconds: float | None = None) -> Any:
+def fit_final(
+    candidate: dict[str, Any],
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    schema: Schema,
+    *,
+    seed: int = 0,
+    threads: int = 1,
+    extra: Extra | None = None,
+    bag: int | None = None,
+    device: str = "cpu",
+    stop: Rows | None = None,
+    seconds: float | None = None,
+) -> Any:
     """The fitted scikit-learn Pipeline (encoder, model) of a candidate on all given rows; input: `expand`ed rows.
 
     The model is the average (a soft VotingClassifier) of `bag` fits, by default as many as `bag_size` says, which go
@@ -37,7 +48,9 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     typed, y = fitted_rows(typed, y, extra, -1, candidate["max_rows"], seed)
     device, _ = usable(device, candidate["algorithm"])
     if stop is not None and entry.boosted:
-        matrix, encode, types = encode_training(entry.style_of(candidate["params"]), typed, y, schema, seed)
+        matrix, encode, types = encode_training(
+            entry.style_of(candidate["params"]), typed, y, schema, seed
+        )
         model = place(entry.build(dict(candidate["params"]), seed, threads, types), device)
         rounds = fit_rounds(model, matrix, y, types, encode.transform(stop[0]), stop[1], seconds)
         return Pipeline([("features", encode), ("model", release(shorten(model, rounds)))])
@@ -55,8 +68,12 @@ def fit_final(candidate: dict[str, Any], typed: pd.DataFrame, y: np.ndarray, sch
     pipelines = []
     for style, numbers in styles.items():
         matrix, encode, types = encode_training(style, typed, y, schema, seed)
-        models = Parallel(n_jobs=threads, prefer="threads")(delayed(member)(n, matrix, types) for n in numbers)
-        pipelines.append(Pipeline([("features", encode), ("model", average(models, [1.0] * len(models)))]))
+        models = Parallel(n_jobs=threads, prefer="threads")(
+            delayed(member)(n, matrix, types) for n in numbers
+        )
+        pipelines.append(
+            Pipeline([("features", encode), ("model", average(models, [1.0] * len(models)))])
+        )
     return average(pipelines, [len(numbers) for numbers in styles.values()])
 
 
@@ -66,15 +83,25 @@ def settings(candidate: dict[str, Any], count: int) -> list[dict[str, Any]]:
     return [known[number % len(known)] for number in range(count)]
 
 
-def members(candidate: dict[str, Any], weight: float, rows: int, bag: int | None) -> list[dict[str, Any]]:
+def members(
+    candidate: dict[str, Any], weight: float, rows: int, bag: int | None
+) -> list[dict[str, Any]]:
     """{algorithm, weight, params, rounds, rows_fitted} of each different setting that `fit_final` fits on at most
     `rows` rows; together they weigh `weight`.
     """
     rows = min(rows, candidate["max_rows"] or rows)
     chosen = settings(candidate, bag or bag_size(ALGORITHMS[candidate["algorithm"]], rows))
-    return [{"algorithm": candidate["algorithm"], "weight": weight * chosen.count(one) / len(chosen),
-             "params": one["params"], "rounds": one["rounds"], "rows_fitted": rows}
-            for number, one in enumerate(chosen) if one not in chosen[:number]]
+    return [
+        {
+            "algorithm": candidate["algorithm"],
+            "weight": weight * chosen.count(one) / len(chosen),
+            "params": one["params"],
+            "rounds": one["rounds"],
+            "rows_fitted": rows,
+        }
+        for number, one in enumerate(chosen)
+        if one not in chosen[:number]
+    ]
 
 
 def shorten(model: Any, rounds: int) -> Any:
@@ -99,8 +126,11 @@ def average(models: list[Any], weights: list[float]) -> Any:
     from sklearn.ensemble import VotingClassifier
     from sklearn.preprocessing import LabelEncoder
 
-    voting = VotingClassifier([(f"m{number}", None) for number in range(len(models))], voting="soft",
-                              weights=[float(w) for w in weights])
+    voting = VotingClassifier(
+        [(f"m{number}", None) for number in range(len(models))],
+        voting="soft",
+        weights=[float(w) for w in weights],
+    )
     voting.estimators_, voting.le_ = models, LabelEncoder().fit([0, 1])
     voting.classes_ = voting.le_.classes_
     return voting

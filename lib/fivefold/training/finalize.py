@@ -8,27 +8,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.algorithms import ALGORITHMS
-from lib.bundle import Bundle, reference
-from lib.calibration import choose_threshold, fit_calibration, judged_rows, judged_scores
-from lib.evaluation import evaluate, permutation_importance
-from lib.explain import background
-from lib.features import TREES, expand, plan
-from lib.folds import Extra, encode_training
-from lib.refit import average, bag_size, fit_final, members
-from lib.schema import Schema
-from lib.scope import Scope
-from lib.splits import HOLDOUT, TRAIN_ONLY, subsample, training_rows
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
+from fivefold.data.splits import HOLDOUT, TRAIN_ONLY, subsample, training_rows
+from fivefold.model.bundle import Bundle, reference
+from fivefold.model.calibration import choose_threshold, fit_calibration, judged_rows, judged_scores
+from fivefold.model.evaluation import evaluate, permutation_importance
+from fivefold.model.explain import background
+from fivefold.model.inputs import expand
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.encode_folds import Extra, encode_training
+from fivefold.training.encoding import TREES, plan
+from fivefold.training.final_fit import average, bag_size, fit_final, members
 
 MOST_LOOKED_AT = 200_000  # training rows of which a bundle keeps percentiles, shares and the recipe
-MOST_PLAIN = 50_000       # training rows of the plain logistic regression
+MOST_PLAIN = 50_000  # training rows of the plain logistic regression
 
 
-def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray,
-           schema: Schema, scope: Scope, provenance: dict[str, Any], *, seed: int = 0, threads: int = 1,
-           extra: Extra | None = None, truth: np.ndarray | None = None, others: Sequence[dict[str, Any]] = (),
-           weights: dict[str, float] | None = None, fits: Mapping[str, Any] | None = None,
-           device: str = "cpu") -> tuple[Bundle, np.ndarray]:
+def finish(
+    candidate: dict[str, Any],
+    oof: np.ndarray,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    place: np.ndarray,
+    schema: Schema,
+    scope: Scope,
+    provenance: dict[str, Any],
+    *,
+    seed: int = 0,
+    threads: int = 1,
+    extra: Extra | None = None,
+    truth: np.ndarray | None = None,
+    others: Sequence[dict[str, Any]] = (),
+    weights: dict[str, float] | None = None,
+    fits: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+) -> tuple[Bundle, np.ndarray]:
     """(`Bundle` of the winning candidate, evaluated once on the rows whose `place` is `HOLDOUT`; the out-of-fold
     probabilities that its calibration and threshold rest on).
 
@@ -36,27 +51,51 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     Calibration and threshold come from out-of-fold scores of the training rows; the threshold from scores calibrated
     by other folds. `truth`: known P(positive) of every row of generated data, for the best achievable ROC AUC.
 
-    `fits`: `lib.fit_plan.plan_fits`. Where it is `grown`, the rows of the last fold that the search has scored are
+    `fits`: `fivefold.training.fit_plan.plan_fits`. Where it is `grown`, the rows of the last fold that the search has scored are
     not fitted on: rounds, calibration and threshold come from them, scored by the final model itself.
     """
     train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
-    pipeline, told, oof = _fitted((candidate, *others), oof, typed, y, place, schema, weights, fits, seed=seed,
-                                  threads=threads, extra=extra, device=device)
+    pipeline, told, oof = _fitted(
+        (candidate, *others),
+        oof,
+        typed,
+        y,
+        place,
+        schema,
+        weights,
+        fits,
+        seed=seed,
+        threads=threads,
+        extra=extra,
+        device=device,
+    )
     rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]
     judged, folds = judged_rows(oof, place)
     calibration = fit_calibration(y[judged], oof[judged], folds)
     _, crossed = judged_scores(y, oof, place, calibration)
-    threshold = choose_threshold(y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity)
+    threshold = choose_threshold(
+        y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity
+    )
     recipe = plan(expand(rows, schema), schema)
-    about = {"algorithm": "blend" if weights else candidate["algorithm"],
-             "params": {} if weights else candidate["params"], "rounds": None if weights else told[0]["rounds"],
-             "members": told, "rows_fitted": max(member["rows_fitted"] for member in told),
-             "rows_training": len(train), "calibration": calibration,
-             "threshold": threshold, "phrases": [scope.negative_phrase, scope.positive_phrase],
-             "scope": scope.to_dict(),
-             "features": {k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},
-             "reference": {**reference(rows, schema, crossed), "rows": len(train)},
-             "background": background(rows, schema, seed), "provenance": provenance, "evaluation": {}}
+    about = {
+        "algorithm": "blend" if weights else candidate["algorithm"],
+        "params": {} if weights else candidate["params"],
+        "rounds": None if weights else told[0]["rounds"],
+        "members": told,
+        "rows_fitted": max(member["rows_fitted"] for member in told),
+        "rows_training": len(train),
+        "calibration": calibration,
+        "threshold": threshold,
+        "phrases": [scope.negative_phrase, scope.positive_phrase],
+        "scope": scope.to_dict(),
+        "features": {
+            k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")
+        },
+        "reference": {**reference(rows, schema, crossed), "rows": len(train)},
+        "background": background(rows, schema, seed),
+        "provenance": provenance,
+        "evaluation": {},
+    }
     bundle = Bundle(pipeline, schema, about)
     rows, labels = typed.iloc[held], y[held]
     q = bundle.probability(rows)
@@ -64,17 +103,34 @@ def finish(candidate: dict[str, Any], oof: np.ndarray, typed: pd.DataFrame, y: n
     compared = baselines(typed.iloc[plainly], y[plainly], rows, schema, seed)
     if truth is not None:
         compared["best achievable (known truth)"] = truth[held]
-    watched = [n for n in scope.protected_columns if n in rows.columns and schema[n].kind in ("categorical", "boolean")]
-    report = evaluate(labels, q, threshold, scope, seed=seed, baselines=compared, groups=rows[watched])
-    report["importance"] = permutation_importance(bundle.probability, rows, labels, schema.names(), seed,
-                                                  threads=threads)
+    watched = [
+        n
+        for n in scope.protected_columns
+        if n in rows.columns and schema[n].kind in ("categorical", "boolean")
+    ]
+    report = evaluate(
+        labels, q, threshold, scope, seed=seed, baselines=compared, groups=rows[watched]
+    )
+    report["importance"] = permutation_importance(
+        bundle.probability, rows, labels, schema.names(), seed, threads=threads
+    )
     about["evaluation"] = report
     return bundle, oof
 
 
-def refit(bundle: Bundle, digest: str, candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame,
-          y: np.ndarray, place: np.ndarray, weights: dict[str, float] | None = None,
-          fits: Mapping[str, Any] | None = None, seed: int = 0, **options: Any) -> Bundle:
+def refit(
+    bundle: Bundle,
+    digest: str,
+    candidates: Sequence[dict[str, Any]],
+    oof: np.ndarray,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    place: np.ndarray,
+    weights: dict[str, float] | None = None,
+    fits: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Bundle:
     """The bundle that is served for `bundle` of sha256 `digest`, which `finish` made and judged: its model fitted once
     more with the same settings on all labelled rows, the held-out ones among them.
 
@@ -82,22 +138,46 @@ def refit(bundle: Bundle, digest: str, candidates: Sequence[dict[str, Any]], oof
     one that is a little too low, as it learnt from a fifth less (Hastie, Tibshirani and Friedman 2009, "The Elements of
     Statistical Learning", section 7.10.1: the bias of training sets that are smaller than the whole). `about["refit"]`
     has the rows that it learnt from, its members and the digest. `candidates`: the winner, then the others. `options`
-    as `lib.refit.fit_final`.
+    as `fivefold.training.final_fit.fit_final`.
     """
     whole = np.where(place == HOLDOUT, TRAIN_ONLY, place)
-    pipeline, told, _ = _fitted(candidates, oof, typed, y, whole, bundle.schema, weights, fits,
-                                len(training_rows(place)), seed=seed, **options)
-    again = {"rows": max(member["rows_fitted"] for member in told), "members": told, "judged_sha256": digest}
+    pipeline, told, _ = _fitted(
+        candidates,
+        oof,
+        typed,
+        y,
+        whole,
+        bundle.schema,
+        weights,
+        fits,
+        len(training_rows(place)),
+        seed=seed,
+        **options,
+    )
+    again = {
+        "rows": max(member["rows_fitted"] for member in told),
+        "members": told,
+        "judged_sha256": digest,
+    }
     return Bundle(pipeline, bundle.schema, {**bundle.about, "refit": again})
 
 
-def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.DataFrame, y: np.ndarray,
-            place: np.ndarray, schema: Schema, weights: dict[str, float] | None, fits: Mapping[str, Any] | None,
-            rows_bagged: int | None = None, **options: Any) -> tuple[Any, list[dict[str, Any]], np.ndarray]:
-    """(fitted pipeline of the first candidate or of the blend, its `lib.refit.members`, out-of-fold probabilities).
+def _fitted(
+    candidates: Sequence[dict[str, Any]],
+    oof: np.ndarray,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    place: np.ndarray,
+    schema: Schema,
+    weights: dict[str, float] | None,
+    fits: Mapping[str, Any] | None,
+    rows_bagged: int | None = None,
+    **options: Any,
+) -> tuple[Any, list[dict[str, Any]], np.ndarray]:
+    """(fitted pipeline of the first candidate or of the blend, its `fivefold.training.final_fit.members`, out-of-fold probabilities).
 
     `rows_bagged`: training rows by whose number a model has its fits, so that two models of different rows have as
-    many; by default those that are fitted. `options` as `lib.refit.fit_final`.
+    many; by default those that are fitted. `options` as `fivefold.training.final_fit.fit_final`.
     """
     fits = fits or {"grown": False, "bag": None, "seconds": None, "rows": {}}
     used = [c for c in candidates if weights and c["algorithm"] in weights] or [candidates[0]]
@@ -106,26 +186,42 @@ def _fitted(candidates: Sequence[dict[str, Any]], oof: np.ndarray, typed: pd.Dat
     if fits["grown"]:
         stop = np.flatnonzero((place == place.max()) & ~np.isnan(oof))
         options["stop"] = expand(typed.iloc[stop], schema), y[stop]
-        learnt = subsample(np.setdiff1d(learnt, stop, assume_unique=True), y, max(c["max_rows"] for c in used),
-                           options["seed"])
+        learnt = subsample(
+            np.setdiff1d(learnt, stop, assume_unique=True),
+            y,
+            max(c["max_rows"] for c in used),
+            options["seed"],
+        )
     rows, labels = typed.iloc[learnt], y[learnt]
     sized = rows_bagged or len(learnt)
-    bags = [fits["bag"] or bag_size(ALGORITHMS[c["algorithm"]], min(sized, c["max_rows"] or sized)) for c in used]
-    fitted = [fit_final(c, rows, labels, schema, bag=bag, seconds=limits.get(c["algorithm"]), **options)
-              for c, bag in zip(used, bags, strict=True)]
+    bags = [
+        fits["bag"] or bag_size(ALGORITHMS[c["algorithm"]], min(sized, c["max_rows"] or sized))
+        for c in used
+    ]
+    fitted = [
+        fit_final(c, rows, labels, schema, bag=bag, seconds=limits.get(c["algorithm"]), **options)
+        for c, bag in zip(used, bags, strict=True)
+    ]
     shares = [weights[c["algorithm"]] if weights else 1.0 for c in used]
     pipeline = average(fitted, shares)
     if fits["grown"]:
         oof = np.full(len(y), np.nan, dtype="float32")
         oof[stop] = pipeline.predict_proba(options["stop"][0])[:, 1]
-        used = [{**c, "rounds": c["rounds"] and int(m[-1].n_estimators), "settings": None}
-                for c, m in zip(used, fitted, strict=True)]
-    told = [m for c, share, bag in zip(used, shares, bags, strict=True) for m in members(c, share, len(learnt), bag)]
+        used = [
+            {**c, "rounds": c["rounds"] and int(m[-1].n_estimators), "settings": None}
+            for c, m in zip(used, fitted, strict=True)
+        ]
+    told = [
+        m
+        for c, share, bag in zip(used, shares, bags, strict=True)
+        for m in members(c, share, len(learnt), bag)
+    ]
     return pipeline, told, oof
 
 
-def baselines(typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema,
-              seed: int) -> dict[str, np.ndarray]:
+def baselines(
+    typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema, seed: int
+) -> dict[str, np.ndarray]:
     """Held-out probabilities of what any model must beat: the base rate, and an untuned logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -133,5 +229,9 @@ def baselines(typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Sc
 
     matrix, encode, _ = encode_training(TREES, typed, y, schema, seed)
     plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(matrix, y)
-    return {"base rate": np.full(len(held), y.mean()),
-            "plain logistic regression": plain.predict_proba(encode.transform(expand(held, schema)))[:, 1]}
+    return {
+        "base rate": np.full(len(held), y.mean()),
+        "plain logistic regression": plain.predict_proba(encode.transform(expand(held, schema)))[
+            :, 1
+        ],
+    }

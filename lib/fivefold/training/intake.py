@@ -12,29 +12,58 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.checks import check_split, check_table
-from lib.conform import conform, conform_column
-from lib.context import duplicate_groups
-from lib.features import expand, plan
-from lib.findings import ERROR, NOT_APPLICABLE, PASSED, SEVERITIES, WARNING, Finding, Refused, refuse_errors
-from lib.kinds import infer_schema, to_numbers
-from lib.schema import Schema
-from lib.scope import Scope, from_mapping, place_data, read_scope
-from lib.sources import Dataset, mask, read
-from lib.splits import ALWAYS_TRAIN, HOLDOUT, HOLDOUT_SHARE, default_folds, join_groups, split_rows
-from lib.target import Target, read_target
-from lib.values import DATE_FORMATS
-from lib.versions import ensure, fetch, revision
+from fivefold.core.findings import (
+    ERROR,
+    NOT_APPLICABLE,
+    PASSED,
+    SEVERITIES,
+    WARNING,
+    Finding,
+    Refused,
+    refuse_errors,
+)
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope, from_mapping, place_data, read_scope
+from fivefold.data.coerce import conform, conform_column
+from fivefold.data.infer import infer_schema, to_numbers
+from fivefold.data.parsing import DATE_FORMATS
+from fivefold.data.revision import ensure, fetch, revision
+from fivefold.data.source import Dataset, mask, read
+from fivefold.data.splits import (
+    ALWAYS_TRAIN,
+    HOLDOUT,
+    HOLDOUT_SHARE,
+    default_folds,
+    join_groups,
+    split_rows,
+)
+from fivefold.data.target import Target, read_target
+from fivefold.model.inputs import expand
+from fivefold.profiling.check_context import duplicate_groups
+from fivefold.profiling.checks import check_split, check_table
+from fivefold.training.encoding import plan
 
 BUNDLED = "data/churn.toml"
-SHARE_OFF = 0.05  # of the rows that the holdout may be larger or smaller than a fifth before that is said
+SHARE_OFF = (
+    0.05  # of the rows that the holdout may be larger or smaller than a fifth before that is said
+)
 COARSE = 0.5  # share of distinct rows below which equal rows count as different cases
 
 
-OPTION_RANGES = {"trials": (1, 10_000), "budget": (0, None), "folds": (2, 20), "threads": (1, 256),
-                 "synthetic_rows": (0, None), "seed": (0, 2**31)}
+OPTION_RANGES = {
+    "trials": (1, 10_000),
+    "budget": (0, None),
+    "folds": (2, 20),
+    "threads": (1, 256),
+    "synthetic_rows": (0, None),
+    "seed": (0, 2**31),
+}
 
-OPTION_CHOICES = {"serve": ("auto", "single", "blend"), "refit": ("auto", "yes", "no"), "device": ("cpu", "cuda")}
+OPTION_CHOICES = {
+    "serve": ("auto", "single", "blend"),
+    "refit": ("auto", "yes", "no"),
+    "device": ("cpu", "cuda"),
+}
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -46,22 +75,47 @@ def check_options(options: Mapping[str, Any]) -> None:
             continue
         if value < low or (high is not None and value > high):
             expected = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
-            problems.append(Finding("option-out-of-range", ERROR, f"--{name.replace('_', '-')}", str(value), expected,
-                                    "correct the option"))
+            problems.append(
+                Finding(
+                    "option-out-of-range",
+                    ERROR,
+                    f"--{name.replace('_', '-')}",
+                    str(value),
+                    expected,
+                    "correct the option",
+                )
+            )
     for name, known in OPTION_CHOICES.items():
         if (value := options.get(name, known[0])) not in known:
-            problems.append(Finding("option-unknown", ERROR, f"--{name}", repr(value), " or ".join(known),
-                                    "correct the option"))
+            problems.append(
+                Finding(
+                    "option-unknown",
+                    ERROR,
+                    f"--{name}",
+                    repr(value),
+                    " or ".join(known),
+                    "correct the option",
+                )
+            )
     refuse_errors("This run cannot start", problems)
 
 
-def resolve_scope(config: Mapping[str, Any], root: Path, folder_variable: str = "", *, data: str | None = None,
-                  query: str | None = None, target: str | None = None, positive: str | None = None, ids: str = "",
-                  drop: str = "") -> Scope:
+def resolve_scope(
+    config: Mapping[str, Any],
+    root: Path,
+    folder_variable: str = "",
+    *,
+    data: str | None = None,
+    query: str | None = None,
+    target: str | None = None,
+    positive: str | None = None,
+    ids: str = "",
+    drop: str = "",
+) -> Scope:
     """The scope of a run: the given TOML values, else the bundled problem if no data is named, else an empty one;
     command-line options win. `ids` and `drop` are comma-separated names. A relative `data` in the TOML starts at the
     folder that the environment variable `folder_variable` names, if any, and a relative argument `data` here, so that
-    retraining finds the table from any other folder. Raises `Refused` as `lib.scope`.
+    retraining finds the table from any other folder. Raises `Refused` as `fivefold.core.scope`.
     """
     data = place_data(Scope(data=data), Path()).data if data else data
     if config:
@@ -71,9 +125,17 @@ def resolve_scope(config: Mapping[str, Any], root: Path, folder_variable: str = 
     else:
         scope = read_scope(root / BUNDLED)
     if data and data != scope.data:
-        scope = replace(scope, truth="")  # the best achievable is known for the generated table only
-    return scope.override(data=data, query=query, target=target, positive=positive, id_columns=_names(ids),
-                          drop_columns=_names(drop))
+        scope = replace(
+            scope, truth=""
+        )  # the best achievable is known for the generated table only
+    return scope.override(
+        data=data,
+        query=query,
+        target=target,
+        positive=positive,
+        id_columns=_names(ids),
+        drop_columns=_names(drop),
+    )
 
 
 def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, dict[str, Any]]:
@@ -84,8 +146,19 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
     """
     place = scope.data
     if not place:
-        raise Refused("There is no data", [Finding("data-not-named", ERROR, "table", "no source of data", "one",
-                                                   "pass --data, or put data = \"...\" into the scope")])
+        raise Refused(
+            "There is no data",
+            [
+                Finding(
+                    "data-not-named",
+                    ERROR,
+                    "table",
+                    "no source of data",
+                    "one",
+                    'pass --data, or put data = "..." into the scope',
+                )
+            ],
+        )
     local = "://" not in place
     if local and (path := Path(place).expanduser()).is_relative_to(root) and not path.exists():
         ensure(path, root)
@@ -97,11 +170,24 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
         about = {**about, "requested": rev, "modified": False}
         found.append(Finding("data-revision", PASSED, "table", f"the table as it was at {rev}"))
     elif about.get("modified"):
-        found.append(Finding("data-modified", WARNING, "table", f"content md5 {dataset.md5[:12]}…, not as recorded",
-                             f"the recorded md5 {str(about.get('dvc_md5'))[:12]}…",
-                             "nothing: the changed table is used; `dvc commit` or `dvc repro` records it"))
-    facts = {"source": mask(place), "md5": dataset.md5, "rows": dataset.rows, "details": dataset.details,
-             "revision": about, "code": {key: code[key] for key in ("git_commit", "git_dirty")}}
+        found.append(
+            Finding(
+                "data-modified",
+                WARNING,
+                "table",
+                f"content md5 {dataset.md5[:12]}…, not as recorded",
+                f"the recorded md5 {str(about.get('dvc_md5'))[:12]}…",
+                "nothing: the changed table is used; `dvc commit` or `dvc repro` records it",
+            )
+        )
+    facts = {
+        "source": mask(place),
+        "md5": dataset.md5,
+        "rows": dataset.rows,
+        "details": dataset.details,
+        "revision": about,
+        "code": {key: code[key] for key in ("git_commit", "git_dirty")},
+    }
     return replace(dataset, findings=tuple(found)), facts
 
 
@@ -113,14 +199,22 @@ def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Find
     if most is None or len(frame) <= most:
         return frame, []
     rows = np.sort(np.random.default_rng(0).choice(len(frame), most, replace=False))
-    return frame.iloc[rows].reset_index(drop=True), [Finding(
-        "rows-drawn", WARNING, "table", f"{len(frame):,} rows, more than the budget has time to read and report on; "
-        f"{most:,} of them drawn at random are used", "a table that fits --budget", "give more seconds, or --trials "
-        "instead of --budget, to use all rows")]
+    return frame.iloc[rows].reset_index(drop=True), [
+        Finding(
+            "rows-drawn",
+            WARNING,
+            "table",
+            f"{len(frame):,} rows, more than the budget has time to read and report on; "
+            f"{most:,} of them drawn at random are used",
+            "a table that fits --budget",
+            "give more seconds, or --trials instead of --budget, to use all rows",
+        )
+    ]
 
 
-def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding],
-             seed: int) -> tuple[Target, Schema, list[Finding]]:
+def validate(
+    frame: pd.DataFrame, scope: Scope, found: list[Finding], seed: int
+) -> tuple[Target, Schema, list[Finding]]:
     """(target, schema of the whole table, all findings). Raises `Refused` that lists every error at once.
 
     This looks at all rows only to report and to refuse; the model's own schema is inferred from training rows.
@@ -130,7 +224,9 @@ def validate(frame: pd.DataFrame, scope: Scope, found: list[Finding],
     said += _unreadable_kinds(frame, scope, schema)
     judged = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
     found = told_once([*found, *said], check_table(frame, scope, schema, judged, seed))
-    if target is None:  # without labels these checks have nothing to say beside the target's own error
+    if (
+        target is None
+    ):  # without labels these checks have nothing to say beside the target's own error
         found = [f for f in found if f.code not in ("few-rows", "few-labels", "imbalance")]
     refuse_errors("The table cannot be used for training", found)
     assert target is not None
@@ -143,6 +239,7 @@ def told_once(read: list[Finding], checked: list[Finding]) -> list[Finding]:
     It is the one with the most severe finding on it, else the one with more findings, else reading. Nothing else is
     left out but word for word repetitions.
     """
+
     def said(found: list[Finding]) -> dict[tuple[str, str], list[Finding]]:
         of: dict[tuple[str, str], list[Finding]] = {}
         for f in dict.fromkeys(found):
@@ -153,14 +250,19 @@ def told_once(read: list[Finding], checked: list[Finding]) -> list[Finding]:
         return -min(SEVERITIES.index(f.severity) for f in found), len(found)
 
     first, second = said(read), said(checked)
-    from_checks = {key for key in second if key not in first or weight(second[key]) > weight(first[key])}
-    return [*(f for f in dict.fromkeys(read) if (f.code, f.subject) not in from_checks),
-            *(f for f in dict.fromkeys(checked) if (f.code, f.subject) in from_checks)]
+    from_checks = {
+        key for key in second if key not in first or weight(second[key]) > weight(first[key])
+    }
+    return [
+        *(f for f in dict.fromkeys(read) if (f.code, f.subject) not in from_checks),
+        *(f for f in dict.fromkeys(checked) if (f.code, f.subject) in from_checks),
+    ]
 
 
-def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, folds: int,
-          seed: int) -> tuple[np.ndarray, list[Finding]]:
-    """(place of each row as `lib.splits.split_rows`, findings). Rows with equal inputs stay on one side of every cut.
+def split(
+    frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, folds: int, seed: int
+) -> tuple[np.ndarray, list[Finding]]:
+    """(place of each row as `fivefold.data.splits.split_rows`, findings). Rows with equal inputs stay on one side of every cut.
 
     Not so with a time order, which rules alone, nor in coarse tables, where most rows have a twin: equal rows are then
     different cases, and keeping them together would judge the model on combinations that it never met.
@@ -170,7 +272,9 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
     coarse = groups is None
     groups = np.arange(len(y)) if groups is None else groups
     if scope.group_column:
-        groups = join_groups(groups, pd.factorize(frame[scope.group_column], use_na_sentinel=False)[0])
+        groups = join_groups(
+            groups, pd.factorize(frame[scope.group_column], use_na_sentinel=False)[0]
+        )
     times = None
     if scope.time_column:
         column = infer_schema(frame[[scope.time_column]], replace(scope, target="")).columns[0]
@@ -178,13 +282,27 @@ def split(frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, fold
     place = split_rows(y, folds or default_folds(len(rows)), seed, groups, times)
     told = _held_share(place[rows], scope.time_column or scope.group_column or "table")
     if times is not None:
-        told += _few_times(place[rows], times[rows], folds or default_folds(len(rows)), str(scope.time_column))
+        told += _few_times(
+            place[rows], times[rows], folds or default_folds(len(rows)), str(scope.time_column)
+        )
     if times is not None or coarse:
-        why = "the split follows time" if times is not None else "most rows have a twin, as in a table of few levels"
+        why = (
+            "the split follows time"
+            if times is not None
+            else "most rows have a twin, as in a table of few levels"
+        )
         if times is not None and scope.group_column:
-            return place, [Finding("split-groups-part", WARNING, scope.group_column, "a time order and groups",
-                                   "one of them", "know that groups stand on both sides of the cuts: time rules"),
-                           *told]
+            return place, [
+                Finding(
+                    "split-groups-part",
+                    WARNING,
+                    scope.group_column,
+                    "a time order and groups",
+                    "one of them",
+                    "know that groups stand on both sides of the cuts: time rules",
+                ),
+                *told,
+            ]
         return place, [Finding("split-straddle", NOT_APPLICABLE, "table", why), *told]
     found = check_split(groups[rows], place[rows])
     refuse_errors("The split leaks", found)
@@ -197,23 +315,51 @@ def _held_share(place: np.ndarray, subject: str) -> list[Finding]:
     if abs(share - HOLDOUT_SHARE) <= SHARE_OFF + 1e-9:
         return []
     judged, learnt = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
-    return [Finding("split-holdout-share", WARNING, subject, f"{share:.0%} of the rows held out, as whole groups and "
-                    "times come out", f"about {HOLDOUT_SHARE:.0%}", f"know that the held-out figures rest on {judged} "
-                    f"rows and training on {learnt}; finer groups or times would allow a nearer cut")]
+    return [
+        Finding(
+            "split-holdout-share",
+            WARNING,
+            subject,
+            f"{share:.0%} of the rows held out, as whole groups and times come out",
+            f"about {HOLDOUT_SHARE:.0%}",
+            f"know that the held-out figures rest on {judged} "
+            f"rows and training on {learnt}; finer groups or times would allow a nearer cut",
+        )
+    ]
 
 
 def _few_times(place: np.ndarray, times: np.ndarray, folds: int, column: str) -> list[Finding]:
     """The finding where a split by time has fewer folds than asked for, or such that do not follow time."""
     before = len(np.unique(np.nan_to_num(times[place != HOLDOUT], nan=-np.inf)))
     if not (place == ALWAYS_TRAIN).any():
-        return [Finding("split-folds-unordered", WARNING, column, f"{before} distinct time{'s' * (before != 1)} before "
-                        "those held out, so the folds are drawn regardless of time", "at least 3", "trust the holdout, "
-                        "which is later, before the scores over the folds; finer times would allow folds in time")]
+        return [
+            Finding(
+                "split-folds-unordered",
+                WARNING,
+                column,
+                f"{before} distinct time{'s' * (before != 1)} before "
+                "those held out, so the folds are drawn regardless of time",
+                "at least 3",
+                "trust the holdout, "
+                "which is later, before the scores over the folds; finer times would allow folds in time",
+            )
+        ]
     made = int(place.max()) + 1
-    return [] if made >= folds else [Finding(
-        "split-fewer-folds", WARNING, column, f"{made} folds: the {before} distinct times before those held out make "
-        "no more blocks with both classes", f"{folds} folds", "know that scores over few folds vary more; "
-        "finer times allow more")]
+    return (
+        []
+        if made >= folds
+        else [
+            Finding(
+                "split-fewer-folds",
+                WARNING,
+                column,
+                f"{made} folds: the {before} distinct times before those held out make "
+                "no more blocks with both classes",
+                f"{folds} folds",
+                "know that scores over few folds vary more; finer times allow more",
+            )
+        ]
+    )
 
 
 def twins(frame: pd.DataFrame, schema: Schema, rows: np.ndarray) -> np.ndarray | None:
@@ -232,10 +378,21 @@ def _unreadable_kinds(frame: pd.DataFrame, scope: Scope, schema: Schema) -> list
         if column.name in scope.kinds and present:
             unreadable = sum(map(len, conform_column(frame[column.name], column)[1]))
             if unreadable == present:
-                spelt = f" ({', '.join(rule['format'] for rule in DATE_FORMATS)})" if column.kind == "date" else ""
-                found.append(Finding(
-                    "kind-unreadable", ERROR, column.name, f"{present:,} cells, none of which reads so",
-                    f"{column.kind} values{spelt}, as [columns.kinds] says", "correct that line of the scope"))
+                spelt = (
+                    f" ({', '.join(rule['format'] for rule in DATE_FORMATS)})"
+                    if column.kind == "date"
+                    else ""
+                )
+                found.append(
+                    Finding(
+                        "kind-unreadable",
+                        ERROR,
+                        column.name,
+                        f"{present:,} cells, none of which reads so",
+                        f"{column.kind} values{spelt}, as [columns.kinds] says",
+                        "correct that line of the scope",
+                    )
+                )
     return found
 
 
@@ -244,9 +401,19 @@ def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:
     recipe = plan(expand(typed, schema), schema)
     if not any(recipe[key] for key in ("numbers", "low", "high", "text")):
         why = "; ".join(f"{d['column']}: {d['why']}" for d in recipe["dropped"])
-        raise Refused("There is nothing to learn from", [Finding(
-            "no-usable-column", ERROR, "table", f"no usable column ({why})", "at least one column that varies",
-            "add columns that describe the cases")])
+        raise Refused(
+            "There is nothing to learn from",
+            [
+                Finding(
+                    "no-usable-column",
+                    ERROR,
+                    "table",
+                    f"no usable column ({why})",
+                    "at least one column that varies",
+                    "add columns that describe the cases",
+                )
+            ],
+        )
 
 
 def _names(listed: str) -> tuple[str, ...]:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from lib.algorithms import ALGORITHMS, fit
-from lib.splits import subsample
+from fivefold.data.splits import subsample
+from fivefold.training.algorithms import ALGORITHMS, fit
 
-MOST = 40              # products that are added
-MOST_COLUMNS = 400     # columns of which pairs are looked at, those that the model without products uses most
+MOST = 40  # products that are added
+MOST_COLUMNS = (
+    400  # columns of which pairs are looked at, those that the model without products uses most
+)
 MOST_LOOKED_AT = 10_000  # rows that choose
-BASE_C = 0.1           # inverse strength of the L2 penalty of the model without products
+BASE_C = 0.1  # inverse strength of the L2 penalty of the model without products
 
 
 def choose(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[int, int]]:
@@ -28,7 +30,9 @@ def choose(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[in
     rows = subsample(np.arange(len(y)), y, MOST_LOOKED_AT, 0)
     matrix, y = matrix[rows], y[rows]
     types = "q" * matrix.shape[1]
-    plain = fit(ALGORITHMS["logistic_regression"].build({"C": BASE_C}, 0, 1, types), matrix, y, types)
+    plain = fit(
+        ALGORITHMS["logistic_regression"].build({"C": BASE_C}, 0, 1, types), matrix, y, types
+    )
     used = np.argsort(-np.abs(plain.coef_[0]) * matrix.std(axis=0), kind="stable")[:MOST_COLUMNS]
     x, p = matrix[:, used], plain.predict_proba(matrix)[:, 1]
     weight = p * (1 - p)
@@ -37,7 +41,7 @@ def choose(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[in
     effect = (x * (y - p)[:, None]).T @ x - mean * (y - p).sum()
     known = np.triu(spread > 1e-6 * len(y), 1)  # a product that hardly varies tells nothing
     score = np.where(known, np.abs(effect) / np.sqrt(np.where(known, spread, 1.0)), 0.0)
-    best = np.argsort(-score, axis=None, kind="stable")[:min(most, int(known.sum()))]
+    best = np.argsort(-score, axis=None, kind="stable")[: min(most, int(known.sum()))]
     pairs = used[np.stack(np.unravel_index(best, score.shape), axis=1)]
     return [(int(a), int(b)) for a, b in np.sort(pairs, axis=1)]
 

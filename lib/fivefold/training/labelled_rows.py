@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.conform import as_spelled, conform, conform_column
-from lib.findings import WARNING, Finding
-from lib.journal import read_predictions
-from lib.kinds import infer_column
-from lib.schema import Schema
-from lib.scope import Scope, problem_name
-from lib.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, training_rows
-from lib.target import read_target
-from lib.values import NUMBER_RULES, parse_dates, parse_numbers
+from fivefold.core.findings import WARNING, Finding
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope, problem_name
+from fivefold.data.coerce import as_spelled, conform, conform_column
+from fivefold.data.infer import infer_column
+from fivefold.data.parsing import NUMBER_RULES, parse_dates, parse_numbers
+from fivefold.data.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, training_rows
+from fivefold.data.target import read_target
+from fivefold.journal.database import read_predictions
 
 SET_ASIDE = 0.3
 # Origin of a row: the table itself, feedback to learn from, feedback to judge on (recent, and older than that).
@@ -45,34 +45,57 @@ def labelled(engine: Any, problem: str) -> pd.DataFrame:
     return found[found["label"].notna()].reset_index(drop=True)
 
 
-def with_labelled(base: pd.DataFrame, scope: Scope,
-                  journal_url: str) -> tuple[pd.DataFrame, dict[str, Any], list[Finding], np.ndarray]:
+def with_labelled(
+    base: pd.DataFrame, scope: Scope, journal_url: str
+) -> tuple[pd.DataFrame, dict[str, Any], list[Finding], np.ndarray]:
     """(table with the problem's labelled predictions under it, {rows, set_aside, newest (that is learnt from), md5},
     findings, origins).
     """
-    from lib.journal import open_journal
-    from lib.journal_labels import settle
+    from fivefold.journal.database import open_journal
+    from fivefold.journal.labels import settle
 
     engine, name = open_journal(journal_url), problem_name(scope.to_dict())
     settle(engine, name)
     found, target = labelled(engine, name), read_target(base, scope)[0]
     if target is None or not len(found):
         told = {"rows": 0, "set_aside": 0, "newest": None, "md5": ""}
-        return base, told, [Finding("feedback-none", WARNING, "feedback", f"no labelled predictions of {name!r}",
-                                    "labels (flows/feedback.py, the API or the app)",
-                                    "nothing: the table alone is used")], np.zeros(len(base), dtype="int8")
+        return (
+            base,
+            told,
+            [
+                Finding(
+                    "feedback-none",
+                    WARNING,
+                    "feedback",
+                    f"no labelled predictions of {name!r}",
+                    "labels (flows/feedback.py, the API or the app)",
+                    "nothing: the table alone is used",
+                )
+            ],
+            np.zeros(len(base), dtype="int8"),
+        )
     more = rows_of(found, base, scope.target, target.negative, target.positive)
     origin = origins(len(base), found)
-    learnt = found["at"][origin[len(base):] == LEARNT]
-    digest = hashlib.md5("".join(found["id"] + found["label"].astype("str")).encode(), usedforsecurity=False)
-    told = {"rows": len(found), "set_aside": int((origin >= ASIDE).sum()),
-            "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None, "md5": digest.hexdigest()}
+    learnt = found["at"][origin[len(base) :] == LEARNT]
+    digest = hashlib.md5(
+        "".join(found["id"] + found["label"].astype("str")).encode(), usedforsecurity=False
+    )
+    told = {
+        "rows": len(found),
+        "set_aside": int((origin >= ASIDE).sum()),
+        "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None,
+        "md5": digest.hexdigest(),
+    }
     return join(base, more), told, [], origin
 
 
-def rows_of(found: pd.DataFrame, like: pd.DataFrame, target: str, negative: str, positive: str) -> pd.DataFrame:
+def rows_of(
+    found: pd.DataFrame, like: pd.DataFrame, target: str, negative: str, positive: str
+) -> pd.DataFrame:
     """The inputs as a table with the columns and types of `like`, and the target's labels as texts."""
-    cells = pd.DataFrame([json.loads(text) for text in found["inputs"]]).reindex(columns=like.columns)
+    cells = pd.DataFrame([json.loads(text) for text in found["inputs"]]).reindex(
+        columns=like.columns
+    )
     cells[target] = np.where(found["label"] == 1, positive, negative)
     return as_typed(cells, like)
 
@@ -89,8 +112,12 @@ def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     """Both tables under each other; a column that is text in one of them is text in both."""
     parts = []
     for frame in (base, more):
-        changed = {name: _texts(frame[name]) for name in base.columns
-                   if pd.api.types.is_string_dtype(more[name].dtype) != pd.api.types.is_string_dtype(base[name].dtype)}
+        changed = {
+            name: _texts(frame[name])
+            for name in base.columns
+            if pd.api.types.is_string_dtype(more[name].dtype)
+            != pd.api.types.is_string_dtype(base[name].dtype)
+        }
         parts.append(frame.assign(**changed))
     return pd.concat(parts, ignore_index=True)[list(base.columns)]
 
@@ -98,13 +125,17 @@ def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 def origins(base_rows: int, found: pd.DataFrame) -> np.ndarray:
     """The origin of each row of the joined table, shape (rows,) int8."""
     recent = found["at"] >= found["at"].max() - pd.Timedelta(days=RECENT_DAYS)
-    more = [LEARNT if share_of(number) >= SET_ASIDE else ASIDE if fresh else ASIDE_OLD
-            for number, fresh in zip(found["id"], recent, strict=True)]
+    more = [
+        LEARNT if share_of(number) >= SET_ASIDE else ASIDE if fresh else ASIDE_OLD
+        for number, fresh in zip(found["id"], recent, strict=True)
+    ]
     return np.array([*[BASE] * base_rows, *more], dtype="int8")
 
 
-def place_feedback(place: np.ndarray, origin: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-    """The places (`lib.splits`) of all rows, from those of the base rows, which keep theirs.
+def place_feedback(
+    place: np.ndarray, origin: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """The places (`fivefold.data.splits`) of all rows, from those of the base rows, which keep theirs.
 
     Rows set aside are held out. The others are dealt to the folds one after the other; where the folds follow time they
     all come to the last one. A row whose group (codes, shape (rows,); below 0: none) has a place already follows it.
@@ -114,7 +145,11 @@ def place_feedback(place: np.ndarray, origin: np.ndarray, groups: np.ndarray | N
     ordered = bool((place == ALWAYS_TRAIN).any())
     all_places = np.concatenate([place, np.full(len(origin) - base, UNLABELLED, dtype="int8")])
     codes = np.full(len(origin), -1) if groups is None else groups
-    at = {int(code): int(p) for code, p in zip(codes, place, strict=False) if code >= 0 and p != UNLABELLED}
+    at = {
+        int(code): int(p)
+        for code, p in zip(codes, place, strict=False)
+        if code >= 0 and p != UNLABELLED
+    }
     for n, row in enumerate(np.flatnonzero(origin != BASE)):
         dealt = folds - 1 if ordered else n % folds
         all_places[row] = HOLDOUT if origin[row] >= ASIDE else at.get(int(codes[row]), dealt)
@@ -133,25 +168,53 @@ def apart(place: np.ndarray, origin: np.ndarray, twins: np.ndarray) -> np.ndarra
     base_held = (place == HOLDOUT) & (origin == BASE)
     found = np.where((origin == LEARNT) & np.isin(twins, twins[base_held]), UNLABELLED, place)
     judged = (origin != BASE) & (found == HOLDOUT)
-    return np.where(judged & np.isin(twins, twins[training_rows(found)]), UNLABELLED, found).astype("int8")
+    return np.where(judged & np.isin(twins, twins[training_rows(found)]), UNLABELLED, found).astype(
+        "int8"
+    )
 
 
 def twins_told(before: np.ndarray, place: np.ndarray) -> list[Finding]:
     """The finding on feedback that `apart` left out; none where there is none."""
     gone = (place == UNLABELLED) & (before != UNLABELLED)
-    learnt, judged = int((gone & (before != HOLDOUT)).sum()), int((gone & (before == HOLDOUT)).sum())
-    told = [f"{count:,} repeat {what}" for count, what in (
-        (learnt, "held-out rows of the table and are not learnt from"),
-        (judged, "rows that are learnt from and are not judged on")) if count]
-    return [Finding("feedback-twins", WARNING, "feedback", "of the labelled predictions " + "; ".join(told),
-                    "cases that are new", "nothing: they are left out")] if told else []
+    learnt, judged = (
+        int((gone & (before != HOLDOUT)).sum()),
+        int((gone & (before == HOLDOUT)).sum()),
+    )
+    told = [
+        f"{count:,} repeat {what}"
+        for count, what in (
+            (learnt, "held-out rows of the table and are not learnt from"),
+            (judged, "rows that are learnt from and are not judged on"),
+        )
+        if count
+    ]
+    return (
+        [
+            Finding(
+                "feedback-twins",
+                WARNING,
+                "feedback",
+                "of the labelled predictions " + "; ".join(told),
+                "cases that are new",
+                "nothing: they are left out",
+            )
+        ]
+        if told
+        else []
+    )
 
 
 def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:
     """Which of `rows` are not among the rows `learnt`, by the values of the contract's columns; shape (rows,) bool."""
-    names = [c.name for c in schema.columns if c.used and c.name in rows.columns and c.name in learnt.columns]
-    mine, theirs = (pd.util.hash_pandas_object(conform(frame, schema)[0][names], index=False).to_numpy()
-                    for frame in (rows, learnt))
+    names = [
+        c.name
+        for c in schema.columns
+        if c.used and c.name in rows.columns and c.name in learnt.columns
+    ]
+    mine, theirs = (
+        pd.util.hash_pandas_object(conform(frame, schema)[0][names], index=False).to_numpy()
+        for frame in (rows, learnt)
+    )
     return ~np.isin(mine, theirs)
 
 
@@ -159,10 +222,16 @@ def _like(values: pd.Series, like: pd.Series) -> pd.Series:
     column, dtype = infer_column(like, str(like.name)), like.dtype
     is_bool, is_number = pd.api.types.is_bool_dtype(dtype), pd.api.types.is_numeric_dtype(dtype)
     if is_bool or column.kind == "boolean":
-        flags = pd.Series(conform_column(values, replace(column, kind="boolean"))[0], index=values.index)
+        flags = pd.Series(
+            conform_column(values, replace(column, kind="boolean"))[0], index=values.index
+        )
         if is_bool:
             return flags.astype("boolean")
-        return _whole(flags, dtype) if is_number else flags.map(dict(enumerate(column.levels))).astype("str")
+        return (
+            _whole(flags, dtype)
+            if is_number
+            else flags.map(dict(enumerate(column.levels))).astype("str")
+        )
     if is_number:
         numbers = parse_numbers(_texts(values), NUMBER_RULES[0])
         return _whole(numbers, dtype) if (numbers.notna() | values.isna()).all() else _texts(values)
@@ -174,13 +243,17 @@ def _like(values: pd.Series, like: pd.Series) -> pd.Series:
     if column.kind == "date":
         return as_spelled(_texts(values), column.parse)
     if (sign := column.parse.get("decimal", ".")) != ".":
-        values = values.map(lambda v: str(v).replace(".", sign) if isinstance(v, float) and v == v else v)
+        values = values.map(
+            lambda v: str(v).replace(".", sign) if isinstance(v, float) and v == v else v
+        )
     return _texts(values)
 
 
 def _whole(numbers: pd.Series, dtype: Any) -> pd.Series:
     """Whole numbers where the other table has such, and they fit."""
-    fit = pd.api.types.is_integer_dtype(dtype) and bool((numbers % 1 == 0).all() and (numbers.abs() < 2**53).all())
+    fit = pd.api.types.is_integer_dtype(dtype) and bool(
+        (numbers % 1 == 0).all() and (numbers.abs() < 2**53).all()
+    )
     return numbers.astype("int64") if fit else numbers
 
 

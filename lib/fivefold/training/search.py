@@ -10,33 +10,52 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
-from lib.device import place as place_on
-from lib.features import encodings
-from lib.folds import Extra, Fold, encode_fold, encode_folds
-from lib.refit import bag_size
-from lib.schema import Schema
-from lib.settings import TRIALS
-from lib.splits import MANY_ROWS, fold_rows, training_rows
+from fivefold.core.schema import Schema
+from fivefold.core.settings import TRIALS
+from fivefold.data.splits import MANY_ROWS, fold_rows, training_rows
+from fivefold.training.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
+from fivefold.training.device import place as place_on
+from fivefold.training.encode_folds import Extra, Fold, encode_fold, encode_folds
+from fivefold.training.encoding import encodings
+from fivefold.training.final_fit import bag_size
 
 Save = Callable[[dict[str, Any], np.ndarray | None], None]
 Scored = tuple[dict[str, Any], np.ndarray]  # a trial and its out-of-fold probabilities
-FIRST_TRIAL = 0.3   # share of the seconds that the first trial may take where the rows must be fewer for that
-FIRST_OF_FEW = 1.0  # the same for algorithms that are not boosted, whose first settings are almost their best
+FIRST_TRIAL = (
+    0.3  # share of the seconds that the first trial may take where the rows must be fewer for that
+)
+FIRST_OF_FEW = (
+    1.0  # the same for algorithms that are not boosted, whose first settings are almost their best
+)
 SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, without a look at the time
-FEW = 200           # training rows of a fold below which nothing is measured
+FEW = 200  # training rows of a fold below which nothing is measured
 QUIET_TRIALS = 4  # trials before pruning starts
-CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which the folds are kept in each encoding that was tried
+CELLS_KEPT_ENCODED = (
+    4_000_000  # of a table up to which the folds are kept in each encoding that was tried
+)
 
 
-def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema, *,
-         trials: int = TRIALS, seconds: float | None = None, seed: int = 0, threads: int = 1,
-         device: str = "cpu", extra: Extra | None = None, rival: Callable[[], float | None] = lambda: None,
-         saved: Iterable[tuple[dict[str, Any], np.ndarray | None]] = (), save: Save = lambda trial, oof: None,
-         report: Callable[[dict[str, Any]], None] = lambda state: None) -> tuple[dict[str, Any], np.ndarray]:
+def tune(
+    name: str,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    place: np.ndarray,
+    schema: Schema,
+    *,
+    trials: int = TRIALS,
+    seconds: float | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    device: str = "cpu",
+    extra: Extra | None = None,
+    rival: Callable[[], float | None] = lambda: None,
+    saved: Iterable[tuple[dict[str, Any], np.ndarray | None]] = (),
+    save: Save = lambda trial, oof: None,
+    report: Callable[[dict[str, Any]], None] = lambda state: None,
+) -> tuple[dict[str, Any], np.ndarray]:
     """(candidate, out-of-fold probabilities) of one algorithm.
 
-    `typed` and `y` cover all rows; only those in a fold of `place` (`lib.splits`) are ever read. The search tries the
+    `typed` and `y` cover all rows; only those in a fold of `place` (`fivefold.data.splits`) are ever read. The search tries the
     entry's defaults, then Optuna's TPE (Bergstra et al. 2011), maximising the mean ROC AUC over the folds; a trial
     whose mean so far is below the median of earlier ones is pruned between folds. Every trial is a pure function of
     (seed, its number, the trials before it), so that a search continued from `saved` equals an undisturbed one.
@@ -47,7 +66,7 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
 
     The candidate is JSON-ready: algorithm, params, rounds, auc_mean, auc_std, fold_scores, settings, trials, seconds,
     max_rows, rows_fit (most rows of a fit). `settings`: number, params and rounds of the entry's `team` best trials,
-    best first, fewer on large tables (`lib.refit.bag_size`); what it is worth is the worth of the mean of their
+    best first, fewer on large tables (`fivefold.training.final_fit.bag_size`); what it is worth is the worth of the mean of their
     out-of-fold probabilities. `params` and `rounds` are those of the best.
     Out-of-fold probabilities have shape (rows,), NaN outside the folds.
     """
@@ -59,20 +78,42 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
     encoded: dict[str, list[Fold]] = {}
     max_rows = history[0]["max_rows"] if history else entry.max_rows
     if seconds is not None and not history:
-        max_rows = _affordable_rows(entry, typed, y, place, schema, seconds, seed, threads, device, max_rows, extra)
+        max_rows = _affordable_rows(
+            entry, typed, y, place, schema, seconds, seed, threads, device, max_rows, extra
+        )
     while len(history) < limit and not _spent(history, started, seconds):
-        if seconds is not None and best and len(history) >= len(entry.defaults) and _hopeless(best[0][0], rival()):
+        if (
+            seconds is not None
+            and best
+            and len(history) >= len(entry.defaults)
+            and _hopeless(best[0][0], rival())
+        ):
             break
         asked = _ask(entry, history, seed)
         style = entry.style_of(asked.params)
         if style not in encoded:
             if typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
                 encoded.clear()
-            encoded[style] = list(encode_folds(style, typed, y, place, schema, seed, extra, max_rows))
+            encoded[style] = list(
+                encode_folds(style, typed, y, place, schema, seed, extra, max_rows)
+            )
         reached = best[0][0]["auc"] if best else None
         deadline = started + seconds if seconds is not None and history else None
-        trial, oof = _run_trial(entry, asked, encoded[style], history, len(y), seed, threads, device, max_rows, limit,
-                                reached, report, deadline)
+        trial, oof = _run_trial(
+            entry,
+            asked,
+            encoded[style],
+            history,
+            len(y),
+            seed,
+            threads,
+            device,
+            max_rows,
+            limit,
+            reached,
+            report,
+            deadline,
+        )
         if trial is None:
             break
         if trial["state"] == "complete":
@@ -83,11 +124,23 @@ def tune(name: str, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schem
         raise RuntimeError(f"{name}: no trial of {len(history)} came to an end")
     first, joint = best[0][0], np.mean([oof for _, oof in best], axis=0)
     scores = [_auc(y[valid], joint[valid]) for _, valid in fold_rows(place)]
-    candidate = {"algorithm": name, "status": "ok", "params": first["params"], "rounds": first["rounds"],
-                 "auc_mean": float(np.mean(scores)), "auc_std": float(np.std(scores, ddof=1)), "fold_scores": scores,
-                 "settings": [{key: trial[key] for key in ("number", "params", "rounds")} for trial, _ in best],
-                 "seconds": sum(t["seconds"] for t in history), "max_rows": max_rows, "trials": history, "error": "",
-                 "rows_fit": min(max(len(rows) for rows, _ in fold_rows(place)), max_rows or len(y))}
+    candidate = {
+        "algorithm": name,
+        "status": "ok",
+        "params": first["params"],
+        "rounds": first["rounds"],
+        "auc_mean": float(np.mean(scores)),
+        "auc_std": float(np.std(scores, ddof=1)),
+        "fold_scores": scores,
+        "settings": [
+            {key: trial[key] for key in ("number", "params", "rounds")} for trial, _ in best
+        ],
+        "seconds": sum(t["seconds"] for t in history),
+        "max_rows": max_rows,
+        "trials": history,
+        "error": "",
+        "rows_fit": min(max(len(rows) for rows, _ in fold_rows(place)), max_rows or len(y)),
+    }
     return candidate, joint
 
 
@@ -102,14 +155,28 @@ def adapted(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Sc
         return entry
     differ = encodings(typed[schema.names("categorical")].iloc[rows], schema)
     known = [style for style in entry.space["encoding"] if style in differ]
-    defaults = tuple({**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]} for d in entry.defaults)
+    defaults = tuple(
+        {**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]}
+        for d in entry.defaults
+    )
     return replace(entry, defaults=defaults, space={**entry.space, "encoding": known})
 
 
-def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[dict[str, Any]], rows: int, seed: int,
-               threads: int, device: str, max_rows: int | None, limit: int, best: float | None,
-               report: Callable[[dict[str, Any]], None],
-               deadline: float | None) -> tuple[dict[str, Any] | None, np.ndarray]:
+def _run_trial(
+    entry: Algorithm,
+    asked: Any,
+    folds: list[Fold],
+    history: list[dict[str, Any]],
+    rows: int,
+    seed: int,
+    threads: int,
+    device: str,
+    max_rows: int | None,
+    limit: int,
+    best: float | None,
+    report: Callable[[dict[str, Any]], None],
+    deadline: float | None,
+) -> tuple[dict[str, Any] | None, np.ndarray]:
     """(trial, out-of-fold probabilities); (None, ...) when the deadline passed between two folds."""
     began, number = time.monotonic(), len(history)
     params = dict(asked.params)
@@ -135,17 +202,27 @@ def _run_trial(entry: Algorithm, asked: Any, folds: list[Fold], history: list[di
             oof[fold.rows] = predict_at(model, fold.valid_x, common)
         scores = [_auc(fold.valid_y, oof[fold.rows]) for fold in folds]
         report({**told, "fold": len(folds), "auc": float(np.mean(scores))})
-    trial = {"number": number, "state": "pruned" if pruned else "complete", "auc": float(np.mean(scores)),
-             "fold_scores": [float(s) for s in scores], "params": params, "rounds": common,
-             "seconds": round(time.monotonic() - began, 3), "max_rows": max_rows}
+    trial = {
+        "number": number,
+        "state": "pruned" if pruned else "complete",
+        "auc": float(np.mean(scores)),
+        "fold_scores": [float(s) for s in scores],
+        "params": params,
+        "rounds": common,
+        "seconds": round(time.monotonic() - began, 3),
+        "max_rows": max_rows,
+    }
     return trial, oof
 
 
-def _fit_fold(entry: Algorithm, params: dict[str, Any], fold: Fold, seed: int, threads: int,
-              device: str) -> tuple[Any, int | None]:
+def _fit_fold(
+    entry: Algorithm, params: dict[str, Any], fold: Fold, seed: int, threads: int, device: str
+) -> tuple[Any, int | None]:
     model = place_on(entry.build(dict(params), seed, threads, fold.types), device)
     if entry.boosted:
-        return model, fit_rounds(model, fold.train_x, fold.train_y, fold.types, fold.valid_x, fold.valid_y)
+        return model, fit_rounds(
+            model, fold.train_x, fold.train_y, fold.types, fold.valid_x, fold.valid_y
+        )
     return fit(model, fold.train_x, fold.train_y, fold.types), None
 
 
@@ -157,14 +234,27 @@ def _ask(entry: Algorithm, history: list[dict[str, Any]], seed: int) -> Any:
     number = len(history)
     space = {name: _distribution(span) for name, span in entry.space.items()}
     study = optuna.create_study(
-        direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=QUIET_TRIALS),
-        sampler=optuna.samplers.TPESampler(seed=(seed * 100_003 + number) % 2**32, n_startup_trials=6))
-    states = {"complete": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED}
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=QUIET_TRIALS),
+        sampler=optuna.samplers.TPESampler(
+            seed=(seed * 100_003 + number) % 2**32, n_startup_trials=6
+        ),
+    )
+    states = {
+        "complete": optuna.trial.TrialState.COMPLETE,
+        "pruned": optuna.trial.TrialState.PRUNED,
+    }
     for past in history:
         means = np.cumsum(past["fold_scores"]) / np.arange(1, len(past["fold_scores"]) + 1)
-        study.add_trial(optuna.trial.create_trial(
-            state=states[past["state"]], params=past["params"], distributions=space, value=past["auc"],
-            intermediate_values={step: float(mean) for step, mean in enumerate(means)}))
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=states[past["state"]],
+                params=past["params"],
+                distributions=space,
+                value=past["auc"],
+                intermediate_values={step: float(mean) for step, mean in enumerate(means)},
+            )
+        )
     if number < len(entry.defaults):
         study.enqueue_trial(entry.defaults[number])
     return study.ask(space)
@@ -179,8 +269,9 @@ def _distribution(span: tuple | list) -> Any:
     return kind(span[0], span[1], log=len(span) > 2)
 
 
-def _restore(saved: Iterable[tuple[dict[str, Any], np.ndarray | None]],
-             team: int) -> tuple[list[dict[str, Any]], list[Scored]]:
+def _restore(
+    saved: Iterable[tuple[dict[str, Any], np.ndarray | None]], team: int
+) -> tuple[list[dict[str, Any]], list[Scored]]:
     """(history, the best `team` trials) from the unbroken run of saved trials."""
     history: list[dict[str, Any]] = []
     best: list[Scored] = []
@@ -202,19 +293,36 @@ def _spent(history: list[dict[str, Any]], started: float, seconds: float | None)
     """Whether another trial of usual length would end after the time is up; never before the first trial."""
     if seconds is None or not history:
         return False
-    return time.monotonic() - started + 0.7 * float(np.median([t["seconds"] for t in history])) > seconds
+    return (
+        time.monotonic() - started + 0.7 * float(np.median([t["seconds"] for t in history]))
+        > seconds
+    )
 
 
 def _hopeless(best: dict[str, Any], rival: float | None) -> bool:
     """Whether the best mean ROC AUC lies below the rival's by more than two standard errors of the folds."""
     if rival is None:
         return False
-    return best["auc"] + 2 * float(np.std(best["fold_scores"], ddof=1)) / len(best["fold_scores"]) ** 0.5 < rival
+    return (
+        best["auc"]
+        + 2 * float(np.std(best["fold_scores"], ddof=1)) / len(best["fold_scores"]) ** 0.5
+        < rival
+    )
 
 
-def _affordable_rows(entry: Algorithm, typed: pd.DataFrame, y: np.ndarray, place: np.ndarray, schema: Schema,
-                     seconds: float, seed: int, threads: int, device: str, cap: int | None,
-                     extra: Extra | None = None) -> int | None:
+def _affordable_rows(
+    entry: Algorithm,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    place: np.ndarray,
+    schema: Schema,
+    seconds: float,
+    seed: int,
+    threads: int,
+    device: str,
+    cap: int | None,
+    extra: Extra | None = None,
+) -> int | None:
     """How many training rows a fit may have so that the first trial takes at most `FIRST_TRIAL` (or `FIRST_OF_FEW`)
     of the time.
 

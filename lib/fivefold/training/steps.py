@@ -4,88 +4,115 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lib.findings import Finding, from_dicts, warnings
-from lib.schema import Schema, from_json
-from lib.scope import Scope, from_mapping
-from lib.settings import journal_place, say
-from lib.tables import from_parquet, to_parquet
+from fivefold.core.findings import from_dicts, tell_warnings
+from fivefold.core.parquet import from_parquet, to_parquet
+from fivefold.core.schema import Schema, from_json
+from fivefold.core.scope import Scope, from_mapping
+from fivefold.core.settings import journal_place, say
 
 
-def now() -> str:
-    """The present in ISO 8601, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def tell_warnings(findings: Iterable[Finding]) -> None:
-    """Print a line for each warning."""
-    for finding in warnings(findings):
-        print(f"warning: {finding.message}")
-
-
-def collect(scope: Scope, root: Path, rev: str, budget: float = 0) -> tuple[dict, bytes, dict, list[dict]]:
+def collect(
+    scope: Scope, root: Path, rev: str, budget: float = 0
+) -> tuple[dict, bytes, dict, list[dict]]:
     """(problem, table as Parquet, source facts, findings) of the scope's data, or of as many of its rows as the
     `budget` in seconds allows.
     """
-    from lib import intake
-    from lib.budget import most_rows
+    from fivefold.training import intake
+    from fivefold.training.time_budget import most_rows
 
     dataset, facts = intake.collect(scope, root, rev or None)
-    print(f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})")
+    print(
+        f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})"
+    )
     frame, found = intake.draw(dataset.frame, most_rows(budget))
-    return scope.to_dict(), to_parquet(frame), facts, [f.to_dict() for f in (*dataset.findings, *found)]
+    return (
+        scope.to_dict(),
+        to_parquet(frame),
+        facts,
+        [f.to_dict() for f in (*dataset.findings, *found)],
+    )
 
 
-def take_feedback(table: bytes, problem: dict, facts: dict, found: list[dict],
-                  wanted: bool) -> tuple[bytes, dict, list[dict], np.ndarray]:
+def take_feedback(
+    table: bytes, problem: dict, facts: dict, found: list[dict], wanted: bool
+) -> tuple[bytes, dict, list[dict], np.ndarray]:
     """(table, source facts, findings, origin of each row): where `wanted`, with the labelled predictions under it."""
-    from lib import harvest
+    from fivefold.training import labelled_rows
 
     frame = from_parquet(table)
     if not wanted:
         return table, facts, found, np.zeros(len(frame), dtype="int8")
-    joined, told, findings, origin = harvest.with_labelled(frame, from_mapping(problem), journal_place())
-    print(f"Feedback: {told['rows']:,} labelled predictions, {told['set_aside']:,} of them set aside to judge on")
+    joined, told, findings, origin = labelled_rows.with_labelled(
+        frame, from_mapping(problem), journal_place()
+    )
+    print(
+        f"Feedback: {told['rows']:,} labelled predictions, {told['set_aside']:,} of them set aside to judge on"
+    )
     tell_warnings(findings)
-    return to_parquet(joined), {**facts, "feedback": told}, [*found, *(f.to_dict() for f in findings)], origin
+    return (
+        to_parquet(joined),
+        {**facts, "feedback": told},
+        [*found, *(f.to_dict() for f in findings)],
+        origin,
+    )
 
 
-def validate(table: bytes, problem: dict, found: list[dict], seed: int) -> tuple[list[dict], dict[str, Any], str]:
+def validate(
+    table: bytes, problem: dict, found: list[dict], seed: int
+) -> tuple[list[dict], dict[str, Any], str]:
     """(findings, labels {y, negative, positive}, schema of all rows as JSON). Raises `Refused` naming every error.
 
     That schema is for reports and for the cuts; the model's contract is made of training rows (`split`).
     """
-    from lib import intake
+    from fivefold.training import intake
 
-    target, schema, findings = intake.validate(from_parquet(table), from_mapping(problem), from_dicts(found), seed)
+    target, schema, findings = intake.validate(
+        from_parquet(table), from_mapping(problem), from_dicts(found), seed
+    )
     tell_warnings(findings)
     labels = {"y": target.y, "negative": target.negative, "positive": target.positive}
     return [f.to_dict() for f in findings], labels, schema.to_json()
 
 
-def explore(table: bytes, problem: dict, labels: dict, whole: str, found: list[dict], source: dict,
-            earlier: tuple[dict, str] | None, seed: int, synthetic_rows: int = 0) -> tuple[dict, dict | None]:
+def explore(
+    table: bytes,
+    problem: dict,
+    labels: dict,
+    whole: str,
+    found: list[dict],
+    source: dict,
+    earlier: tuple[dict, str] | None,
+    seed: int,
+    synthetic_rows: int = 0,
+) -> tuple[dict, dict | None]:
     """(EDA summary, what changed since the earlier run). A report on all rows; nothing reads it but cards and people.
 
     When synthetic rows are asked for, the summary's `fidelity` says how like the real ones they are.
     """
-    from lib.conform import conform
-    from lib.summary import compare, summarise
+    from fivefold.data.coerce import conform
+    from fivefold.profiling.summary import compare, summarise
 
     scope, schema = from_mapping(problem), from_json(whole)
     typed, _ = conform(from_parquet(table), schema, used_only=False)
     summary = summarise(typed, labels["y"], schema, scope, from_dicts(found), source)
-    same_form = earlier and set(summary) == set(earlier[0]) - {"fidelity"}  # another version's summary says nothing
-    changes = {"since": earlier[1], "changes": compare(summary, earlier[0])} if earlier and same_form else None
+    same_form = earlier and set(summary) == set(earlier[0]) - {
+        "fidelity"
+    }  # another version's summary says nothing
+    changes = (
+        {"since": earlier[1], "changes": compare(summary, earlier[0])}
+        if earlier and same_form
+        else None
+    )
     if synthetic_rows > 0:
-        from lib.fidelity import assess
+        from fivefold.data.synthetic.fidelity import assess
 
         rows = labels["y"] >= 0
         kinds = {name: schema[name].kind for name in schema.names()}
@@ -94,34 +121,36 @@ def explore(table: bytes, problem: dict, labels: dict, whole: str, found: list[d
     return summary, changes
 
 
-def split(table: bytes, problem: dict, labels: dict, whole: str, folds: int, seed: int,
-          origin: np.ndarray) -> tuple[np.ndarray, str, bytes, np.ndarray, bytes, list[dict]]:
+def split(
+    table: bytes, problem: dict, labels: dict, whole: str, folds: int, seed: int, origin: np.ndarray
+) -> tuple[np.ndarray, str, bytes, np.ndarray, bytes, list[dict]]:
     """(place of each row, input contract as JSON, typed table as Parquet, positions of the rows that the search looks
     at, these rows as Parquet, findings).
 
-    The rows of the table itself (`origin`, `lib.harvest`) get the places that they would get without feedback.
+    The rows of the table itself (`origin`, `fivefold.training.labelled_rows`) get the places that they would get without feedback.
 
     The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
     """
-    from lib import harvest, intake
-    from lib.conform import conform
-    from lib.kinds import infer_schema
-    from lib.splits import TRAIN_ONLY, searched_rows, training_rows
+    from fivefold.data.coerce import conform
+    from fivefold.data.infer import infer_schema
+    from fivefold.data.splits import TRAIN_ONLY, searched_rows, training_rows
+    from fivefold.training import intake, labelled_rows
 
     frame, scope = from_parquet(table), from_mapping(problem)
     names = (labels["negative"], labels["positive"])
-    base = np.flatnonzero(origin == harvest.BASE)
+    base = np.flatnonzero(origin == labelled_rows.BASE)
     alone = len(base) == len(frame)
     schema = from_json(whole) if alone else infer_schema(frame, scope, names, base)
-    place, found = intake.split(frame if alone else frame.iloc[base], scope, schema, labels["y"][:len(base)], folds,
-                                seed)
+    place, found = intake.split(
+        frame if alone else frame.iloc[base], scope, schema, labels["y"][: len(base)], folds, seed
+    )
     if not alone:
         groups = pd.factorize(frame[scope.group_column])[0] if scope.group_column else None
-        place = harvest.place_feedback(place, origin, groups)
+        place = labelled_rows.place_feedback(place, origin, groups)
         same = intake.twins(frame, schema, base[labels["y"][base] >= 0])
         if same is not None:
-            before, place = place, harvest.apart(place, origin, same)
-            found = [*found, *harvest.twins_told(before, place)]
+            before, place = place, labelled_rows.apart(place, origin, same)
+            found = [*found, *labelled_rows.twins_told(before, place)]
     schema = infer_schema(frame, scope, names, training_rows(place))
     typed, _ = conform(frame, schema)
     del frame
@@ -129,24 +158,40 @@ def split(table: bytes, problem: dict, labels: dict, whole: str, folds: int, see
     search = typed.iloc[searched]
     intake.refuse_unlearnable(search, schema)
     tell_warnings(found)
-    only = f"{(place == TRAIN_ONLY).sum():,} that only train, " if (place == TRAIN_ONLY).any() else ""
-    print(f"{(place >= 0).sum():,} rows in {place.max() + 1} folds, {only}{(place == -1).sum():,} rows held out until "
-          "the end")
-    return place, schema.to_json(), to_parquet(typed), searched, to_parquet(search), [f.to_dict() for f in found]
+    only = (
+        f"{(place == TRAIN_ONLY).sum():,} that only train, " if (place == TRAIN_ONLY).any() else ""
+    )
+    print(
+        f"{(place >= 0).sum():,} rows in {place.max() + 1} folds, {only}{(place == -1).sum():,} rows held out until "
+        "the end"
+    )
+    return (
+        place,
+        schema.to_json(),
+        to_parquet(typed),
+        searched,
+        to_parquet(search),
+        [f.to_dict() for f in found],
+    )
 
 
 def seconds_gone(started_variable: str, started: str) -> float:
     """Seconds since the scheduler started, where an environment variable tells that, else since `started` (ISO)."""
-    return time.time() - float(os.environ.get(started_variable, datetime.fromisoformat(started).timestamp()))
+    return time.time() - float(
+        os.environ.get(started_variable, datetime.fromisoformat(started).timestamp())
+    )
 
 
-def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float | None) -> tuple[dict, np.ndarray]:
+def tune(
+    run: Any, storage: Any, report: Callable[[dict], None], seconds: float | None
+) -> tuple[dict, np.ndarray]:
     """(candidate, out-of-fold probabilities of the searched rows) of the arm `run.input`; trials kept in `storage` are
     not redone.
     """
-    from lib import checkpoints, tuning
-    from lib.algorithms import ALGORITHMS
-    from lib.device import usable
+    from fivefold.training import checkpoints
+    from fivefold.training import search as tuning
+    from fivefold.training.algorithms import ALGORITHMS
+    from fivefold.training.device import usable
 
     name = run.input
     device, told = usable(run.device, name)
@@ -155,16 +200,34 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
 
     def place_of(arm: str) -> str:
         entry = ALGORITHMS[arm]
-        depends = checkpoints.key(run.source["md5"], run.source.get("feedback", {}).get("md5"), run.problem, run.place,
-                                  run.seed, run.synthetic_rows,
-                                  [list(entry.defaults), dict(entry.space), entry.max_rows, list(entry.large),
-                                   dict(entry.large_space), entry.team])
+        depends = checkpoints.key(
+            run.source["md5"],
+            run.source.get("feedback", {}).get("md5"),
+            run.problem,
+            run.place,
+            run.seed,
+            run.synthetic_rows,
+            [
+                list(entry.defaults),
+                dict(entry.space),
+                entry.max_rows,
+                list(entry.large),
+                dict(entry.large_space),
+                entry.team,
+            ],
+        )
         return f"{run.first_run_id}/{arm}/{depends}"
 
-    def rival() -> float | None:  # asked under a budget only: what others have reached depends on the clock
-        reached = [trial["auc"] for other in ALGORITHMS if other != name
-                   for trial, _ in checkpoints.load(storage, place_of(other), scores=False)
-                   if trial["state"] == "complete"]
+    def rival() -> (
+        float | None
+    ):  # asked under a budget only: what others have reached depends on the clock
+        reached = [
+            trial["auc"]
+            for other in ALGORITHMS
+            if other != name
+            for trial, _ in checkpoints.load(storage, place_of(other), scores=False)
+            if trial["state"] == "complete"
+        ]
         return max(reached, default=None)
 
     path = place_of(name)
@@ -173,19 +236,31 @@ def tune(run: Any, storage: Any, report: Callable[[dict], None], seconds: float 
         say(f"{name}: {len(saved)} finished trials taken over")
     schema = from_json(run.contract)
     return tuning.tune(
-        name, from_parquet(run.search), run.labels["y"][run.searched], run.place[run.searched], schema,
-        trials=run.trials, seconds=seconds, seed=run.seed, threads=run.threads,
-        extra=drawer(run.synthetic_rows, schema, run.seed), rival=rival, saved=saved, device=device, report=report,
-        save=lambda trial, oof: checkpoints.save(storage, path, trial, oof))
+        name,
+        from_parquet(run.search),
+        run.labels["y"][run.searched],
+        run.place[run.searched],
+        schema,
+        trials=run.trials,
+        seconds=seconds,
+        seed=run.seed,
+        threads=run.threads,
+        extra=drawer(run.synthetic_rows, schema, run.seed),
+        rival=rival,
+        saved=saved,
+        device=device,
+        report=report,
+        save=lambda trial, oof: checkpoints.save(storage, path, trial, oof),
+    )
 
 
 def drawer(rows: int, schema: Schema, seed: int) -> Callable | None:
-    """What `lib.tuning` calls for synthetic rows: a copula fitted to a training part alone; None for no rows."""
+    """What `fivefold.training.search` calls for synthetic rows: a copula fitted to a training part alone; None for no rows."""
     if rows <= 0:
         return None
 
     def draw(typed: pd.DataFrame, y: np.ndarray, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
-        from lib import copula
+        from fivefold.data.synthetic import copula
 
         kinds = {name: schema[name].kind for name in typed.columns}
         model = copula.fit(typed.assign(**{schema.target: y}), schema.target, kinds, seed)

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from lib.algorithms import ALGORITHMS
-from lib.splits import MANY_ROWS
+from fivefold.data.splits import MANY_ROWS
+from fivefold.training.algorithms import ALGORITHMS
 
 # Measured, in seconds: what the steps before the arms take, those after them without the final fits, and those after
 # the step select; each for a small table, and more for each row.
 BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
-REFITS, REFITS_OF_MANY = 0.12, 0.4  # share of the arms' time that is kept for fitting the final models; with many rows
+REFITS, REFITS_OF_MANY = (
+    0.12,
+    0.4,
+)  # share of the arms' time that is kept for fitting the final models; with many rows
 MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits, one or both, have no use for more
-FEW_REFITS = (6.0, 0.7e-3)   # the same of small tables
-TWICE = 2.25      # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
+FEW_REFITS = (6.0, 0.7e-3)  # the same of small tables
+TWICE = 2.25  # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
 AGAIN = (2.0, 0.0)  # seconds to write two models instead of one (measured, see above)
-LONG = 20.0       # seconds for all arms below which none are kept for that; it is done where some are left over
-MOST_KEPT = 0.5   # share of the arms' time that these fits may take at most
-PER_ARM = 3.0     # seconds of a new process, its imports and its card
-WAVE, WAVE_OF_MANY = 5.0, 15.0  # seconds that an arm needs at least for a search worth its start; with many rows
-WIDE = 100        # columns beyond which a search needs more seconds, in proportion
-FLOOR, ROWS_A_SECOND, FEWEST_ROWS = 15.0, 20_000, 100_000  # of the seconds beyond the floor so many rows can be used
-FIRST = ("lightgbm", "xgboost", "logistic_regression", "random_forest", "adaboost")  # who runs when not all can
+LONG = 20.0  # seconds for all arms below which none are kept for that; it is done where some are left over
+MOST_KEPT = 0.5  # share of the arms' time that these fits may take at most
+PER_ARM = 3.0  # seconds of a new process, its imports and its card
+WAVE, WAVE_OF_MANY = (
+    5.0,
+    15.0,
+)  # seconds that an arm needs at least for a search worth its start; with many rows
+WIDE = 100  # columns beyond which a search needs more seconds, in proportion
+FLOOR, ROWS_A_SECOND, FEWEST_ROWS = (
+    15.0,
+    20_000,
+    100_000,
+)  # of the seconds beyond the floor so many rows can be used
+FIRST = (
+    "lightgbm",
+    "xgboost",
+    "logistic_regression",
+    "random_forest",
+    "adaboost",
+)  # who runs when not all can
 
 
 def most_rows(budget: float) -> int | None:
@@ -68,8 +84,15 @@ def arms(budget: float, before_arms: float, workers: int, rows: int, columns: in
     return [name for name in ALGORITHMS if name in ranked[:places]]
 
 
-def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[str], workers: int,
-                 rows: int, fit_again: str = "no") -> float | None:
+def seconds_left(
+    budget: float,
+    gone: float,
+    before_arms: float,
+    waiting: list[str],
+    workers: int,
+    rows: int,
+    fit_again: str = "no",
+) -> float | None:
     """How long an arm may search: its share of what is left of the budget; None without a budget.
 
     `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. `waiting`: this arm
@@ -80,18 +103,25 @@ def seconds_left(budget: float, gone: float, before_arms: float, waiting: list[s
         return None
     left, fits = budget - gone - after(AFTER_ARMS, before_arms, rows), 1.0
     all_arms = left + gone - before_arms
-    if fit_again == "yes" or (fit_again == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)):
+    if fit_again == "yes" or (
+        fit_again == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)
+    ):
         left, fits = left - after(AGAIN, before_arms, rows), TWICE
     share = min(MOST_KEPT, fits * (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY))
-    left -= min(share * left, *(after(most, before_arms, rows) for most in (MOST_REFITS, FEW_REFITS)))
+    left -= min(
+        share * left, *(after(most, before_arms, rows) for most in (MOST_REFITS, FEW_REFITS))
+    )
     if len(waiting) <= workers:
         return max(1.0, left)
     shares = [ALGORITHMS[name].share for name in waiting]
     return max(1.0, min(left, workers * left * shares[0] / sum(shares)) - PER_ARM)
 
 
-def seconds_for_fits(budget: float, gone: float, before_arms: float, rows: int,
-                     fit_again: str = "no") -> float | None:
+def seconds_for_fits(
+    budget: float, gone: float, before_arms: float, rows: int, fit_again: str = "no"
+) -> float | None:
     """How long the final fits may take; None without a budget. `fit_again`: no, auto or yes (`refit`)."""
     again = 0.0 if fit_again == "no" else after(AGAIN, before_arms, rows)
-    return max(0.0, budget - gone - after(AFTER_SELECT, before_arms, rows) - again) if budget else None
+    return (
+        max(0.0, budget - gone - after(AFTER_SELECT, before_arms, rows) - again) if budget else None
+    )

@@ -21,21 +21,61 @@ import numpy as np
 import pandas as pd
 
 TARGET, ROWS, SEED, CHUNK = "churned", 10_000, 5, 100_000
-SNAPSHOT = np.datetime64("2026-06-30")  # the day on which the table was taken; all dates lie before it
+SNAPSHOT = np.datetime64(
+    "2026-06-30"
+)  # the day on which the table was taken; all dates lie before it
 DRAWS = 36  # uniform numbers per row: row i uses the draws from i * DRAWS on, so rows do not depend on each other
 
-COUNTRIES = {"France": .46, "Germany": .24, "Spain": .20, "Italy": .10}
-GENDERS = {"female": .46, "male": .52, "other": .02}
+COUNTRIES = {"France": 0.46, "Germany": 0.24, "Spain": 0.20, "Italy": 0.10}
+GENDERS = {"female": 0.46, "male": 0.52, "other": 0.02}
 TIERS = ("basic", "silver", "gold", "platinum")
-CHANNELS = {"web": .20, "branch": .18, "app": .16, "referral": .10, "phone": .07, "broker": .07, "comparison": .06,
-            "mail": .05, "social": .05, "event": .03, "partner": .02, "employer": .01}
+CHANNELS = {
+    "web": 0.20,
+    "branch": 0.18,
+    "app": 0.16,
+    "referral": 0.10,
+    "phone": 0.07,
+    "broker": 0.07,
+    "comparison": 0.06,
+    "mail": 0.05,
+    "social": 0.05,
+    "event": 0.03,
+    "partner": 0.02,
+    "employer": 0.01,
+}
 BRANCHES = {f"B{k:02d}": 1 / (k + 8) for k in range(1, 61)}
 DATES = ("customer_since", "last_contact")
-COLUMNS = ("customer_id", "country", "gender", "age", "tenure", "customer_since", "branch", "channel", "credit_score",
-           "salary", "balance", "n_products", "has_card", "card_tier", "active_member", "logins_30d",
-           "complaints_12m", "satisfaction", "last_contact", TARGET)
+COLUMNS = (
+    "customer_id",
+    "country",
+    "gender",
+    "age",
+    "tenure",
+    "customer_since",
+    "branch",
+    "channel",
+    "credit_score",
+    "salary",
+    "balance",
+    "n_products",
+    "has_card",
+    "card_tier",
+    "active_member",
+    "logins_30d",
+    "complaints_12m",
+    "satisfaction",
+    "last_contact",
+    TARGET,
+)
 
-_CHANNEL_EFFECT = {"comparison": .45, "social": .45, "broker": .3, "event": .3, "referral": -.3, "employer": -.5}
+_CHANNEL_EFFECT = {
+    "comparison": 0.45,
+    "social": 0.45,
+    "broker": 0.3,
+    "event": 0.3,
+    "referral": -0.3,
+    "employer": -0.5,
+}
 _SPREAD, _INTERCEPT = 1.05, -3.55  # chosen for about 20% leavers and a best ROC AUC of about .88
 
 
@@ -46,8 +86,12 @@ def draw(rows: int, seed: int = SEED, start: int = 0) -> pd.DataFrame:
     table begins with the shorter one. Dates are ISO texts. Raises ValueError for rows < 1.
     """
     if rows < 1 or start < 0:
-        raise ValueError(f"rows: expected at least 1 from row 0 on, found {rows} from row {start}; ask for more")
-    uniforms = iter(np.random.Generator(np.random.PCG64(seed).advance(start * DRAWS)).random((rows, DRAWS)).T)
+        raise ValueError(
+            f"rows: expected at least 1 from row 0 on, found {rows} from row {start}; ask for more"
+        )
+    uniforms = iter(
+        np.random.Generator(np.random.PCG64(seed).advance(start * DRAWS)).random((rows, DRAWS)).T
+    )
     table = _features(uniforms)
     table["customer_id"] = _texts([f"C{n:08d}" for n in range(start + 1, start + rows + 1)])
     frame = pd.DataFrame({name: table[name] for name in COLUMNS if name != TARGET})
@@ -62,9 +106,20 @@ def true_probability(frame: pd.DataFrame) -> np.ndarray:
     tenure, complaints with last contact. Uses no column but the observed ones; customer_id and customer_since have
     no effect of their own. Raises KeyError for a missing column.
     """
-    f = {name: frame[name].to_numpy(dtype="float64") for name in (
-        "age", "tenure", "credit_score", "salary", "balance", "n_products", "logins_30d", "complaints_12m",
-        "satisfaction")}
+    f = {
+        name: frame[name].to_numpy(dtype="float64")
+        for name in (
+            "age",
+            "tenure",
+            "credit_score",
+            "salary",
+            "balance",
+            "n_products",
+            "logins_30d",
+            "complaints_12m",
+            "satisfaction",
+        )
+    }
     inactive = (frame["active_member"] == "no").to_numpy()
     contact = pd.to_datetime(frame["last_contact"])
     silent = (pd.Timestamp(SNAPSHOT) - contact).dt.days.to_numpy(dtype="float64", na_value=np.nan)
@@ -72,20 +127,31 @@ def true_probability(frame: pd.DataFrame) -> np.ndarray:
     one, two, more = f["n_products"] == 1, f["n_products"] == 2, f["n_products"] >= 3
     middle_age = np.exp(-(((f["age"] - 54) / 11) ** 2))
     score = (
-        middle_age * np.where(inactive, 3.3, 0.4) + .25 * inactive                        # age x activity
-        - .9 * two + 2.3 * more + wealth * np.where(one, .75, np.where(two, -.55, .2))     # products x balance
-        - .35 * (wealth == 0)
-        + .8 / (1 + np.exp((f["credit_score"] - 500) / 20))                                # low credit: a soft step
-        + .15 * np.cos(f["tenure"] / 20 * 2 * np.pi)
-        + _effect(frame["country"], {"Germany": .45, "Italy": .15}) + _effect(frame["gender"], {"female": .25})
-        + _effect(frame["channel"], _CHANNEL_EFFECT) * np.where(f["tenure"] < 3, 1.8, .6)  # channel x tenure
-        + _effect(frame["branch"], {name: .15 * np.sin(2.4 * k) for k, name in enumerate(BRANCHES)})
-        + _effect(frame["card_tier"], {"gold": -.25, "platinum": -.5}) + .15 * (frame["has_card"] == "no").to_numpy()
-        + np.where(np.isnan(f["salary"]), .7, .3 * (f["salary"] < 25_000))
-        + np.where(np.isnan(f["logins_30d"]), .3, .7 * np.exp(-np.nan_to_num(f["logins_30d"]) / 3))
-        + np.minimum(f["complaints_12m"], 3) * np.where(np.nan_to_num(silent, nan=999) > 120, 1.1, .35)
-        - .4 * np.nan_to_num(f["satisfaction"] - 3)
-        + np.where(np.isnan(silent), .5, .6 * np.minimum(np.nan_to_num(silent) / 365, 1))
+        middle_age * np.where(inactive, 3.3, 0.4)
+        + 0.25 * inactive  # age x activity
+        - 0.9 * two
+        + 2.3 * more
+        + wealth * np.where(one, 0.75, np.where(two, -0.55, 0.2))  # products x balance
+        - 0.35 * (wealth == 0)
+        + 0.8 / (1 + np.exp((f["credit_score"] - 500) / 20))  # low credit: a soft step
+        + 0.15 * np.cos(f["tenure"] / 20 * 2 * np.pi)
+        + _effect(frame["country"], {"Germany": 0.45, "Italy": 0.15})
+        + _effect(frame["gender"], {"female": 0.25})
+        + _effect(frame["channel"], _CHANNEL_EFFECT)
+        * np.where(f["tenure"] < 3, 1.8, 0.6)  # channel x tenure
+        + _effect(
+            frame["branch"], {name: 0.15 * np.sin(2.4 * k) for k, name in enumerate(BRANCHES)}
+        )
+        + _effect(frame["card_tier"], {"gold": -0.25, "platinum": -0.5})
+        + 0.15 * (frame["has_card"] == "no").to_numpy()
+        + np.where(np.isnan(f["salary"]), 0.7, 0.3 * (f["salary"] < 25_000))
+        + np.where(
+            np.isnan(f["logins_30d"]), 0.3, 0.7 * np.exp(-np.nan_to_num(f["logins_30d"]) / 3)
+        )
+        + np.minimum(f["complaints_12m"], 3)
+        * np.where(np.nan_to_num(silent, nan=999) > 120, 1.1, 0.35)
+        - 0.4 * np.nan_to_num(f["satisfaction"] - 3)
+        + np.where(np.isnan(silent), 0.5, 0.6 * np.minimum(np.nan_to_num(silent) / 365, 1))
     )
     return 1 / (1 + np.exp(-(_INTERCEPT + _SPREAD * score)))
 
@@ -122,7 +188,11 @@ def realised_roc_auc(frame: pd.DataFrame) -> float:
     ranks = pd.Series(true_probability(frame)).rank().to_numpy()
     positive = (frame[TARGET] == "yes").to_numpy()
     ones, zeros = int(positive.sum()), int((~positive).sum())
-    return float(ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros) if ones and zeros else float("nan")
+    return (
+        float(ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros)
+        if ones and zeros
+        else float("nan")
+    )
 
 
 def write(path: str | Path, rows: int = ROWS, seed: int = SEED) -> None:
@@ -142,51 +212,68 @@ def write(path: str | Path, rows: int = ROWS, seed: int = SEED) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("python -m lib.synthetic", description="Draw the bundled churn table.")
+    parser = argparse.ArgumentParser(
+        "python -m fivefold.data.synthetic.bank", description="Draw the bundled churn table."
+    )
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", default="data/churn.csv", help="a .csv or .parquet file")
     options = parser.parse_args(arguments)
     if options.rows < 1 or options.seed < 0:
-        parser.error(f"expected --rows from 1 and --seed from 0, found {options.rows} and {options.seed}")
+        parser.error(
+            f"expected --rows from 1 and --seed from 0, found {options.rows} and {options.seed}"
+        )
     write(options.out, options.rows, options.seed)
 
 
 def _features(u: Iterator[np.ndarray]) -> dict[str, np.ndarray | pd.Series]:
     """All columns but id and target; every step takes its uniform numbers (shape (rows,)) from `u` in turn."""
     country, gender = _pick(COUNTRIES, next(u)), _pick(GENDERS, next(u))
-    age = np.clip(np.rint(18 + 21 * np.exp(.45 * _normal(u))), 18, 92)
+    age = np.clip(np.rint(18 + 21 * np.exp(0.45 * _normal(u))), 18, 92)
     tenure = np.floor(next(u) ** 1.5 * np.minimum(21, age - 17))
-    member_days = np.floor(365.25 * (tenure + .05 + .9 * next(u)))
-    credit = np.clip(np.rint(635 + .4 * (age - 40) + 95 * _normal(u)), 350, 850)
-    active = next(u) < 1 / (1 + np.exp(-(.02 * (age - 40) + .15)))
-    salary = np.rint(np.exp(10.85 + .45 * _normal(u)))
-    salary_shown = next(u) >= np.where(active, .05, .11)
+    member_days = np.floor(365.25 * (tenure + 0.05 + 0.9 * next(u)))
+    credit = np.clip(np.rint(635 + 0.4 * (age - 40) + 95 * _normal(u)), 350, 850)
+    active = next(u) < 1 / (1 + np.exp(-(0.02 * (age - 40) + 0.15)))
+    salary = np.rint(np.exp(10.85 + 0.45 * _normal(u)))
+    salary_shown = next(u) >= np.where(active, 0.05, 0.11)
     german = country == "Germany"
-    empty = next(u) < np.where(german, .06, .46)
-    balance = np.where(empty, 0, np.rint(100 * np.exp(11.3 + .15 * german + .5 * _normal(u))) / 100)
-    balance_shown = next(u) >= .02
-    limits = np.where(empty, [[.32], [.94], [.99]], [[.58], [.93], [.99]])
+    empty = next(u) < np.where(german, 0.06, 0.46)
+    balance = np.where(
+        empty, 0, np.rint(100 * np.exp(11.3 + 0.15 * german + 0.5 * _normal(u))) / 100
+    )
+    balance_shown = next(u) >= 0.02
+    limits = np.where(empty, [[0.32], [0.94], [0.99]], [[0.58], [0.93], [0.99]])
     products = 1 + (next(u) >= limits).sum(axis=0)
-    card = next(u) < .7
-    tier = np.digitize(.6 * (np.log(salary) - 10.85) / .45 + .8 * _normal(u), [0, .8, 1.6])
+    card = next(u) < 0.7
+    tier = np.digitize(0.6 * (np.log(salary) - 10.85) / 0.45 + 0.8 * _normal(u), [0, 0.8, 1.6])
     channel, branch = _pick(CHANNELS, next(u)), _pick(BRANCHES, next(u))
-    logins = np.minimum(np.floor(np.exp(np.where(active, 2.3, 1.1) + .8 * _normal(u))), 90)
-    app = next(u) >= np.where(age > 60, .25, .04)
-    complaints = (next(u) >= np.where(active, [[.84], [.97], [.995]], [[.74], [.93], [.98]])).sum(axis=0)
-    satisfaction = 1 + np.digitize(_normal(u) - .5 * complaints, [-1.6, -.8, 0, .9])
-    answered = next(u) >= .15
-    contacted = next(u) >= np.where(active, .09, .16)
-    silent_days = np.floor(np.minimum(-160 * np.log(1 - next(u)), .95 * member_days))
+    logins = np.minimum(np.floor(np.exp(np.where(active, 2.3, 1.1) + 0.8 * _normal(u))), 90)
+    app = next(u) >= np.where(age > 60, 0.25, 0.04)
+    complaints = (
+        next(u) >= np.where(active, [[0.84], [0.97], [0.995]], [[0.74], [0.93], [0.98]])
+    ).sum(axis=0)
+    satisfaction = 1 + np.digitize(_normal(u) - 0.5 * complaints, [-1.6, -0.8, 0, 0.9])
+    answered = next(u) >= 0.15
+    contacted = next(u) >= np.where(active, 0.09, 0.16)
+    silent_days = np.floor(np.minimum(-160 * np.log(1 - next(u)), 0.95 * member_days))
     return {
-        "country": _texts(country), "gender": _texts(gender), "age": age.astype("int64"),
-        "tenure": tenure.astype("int64"), "customer_since": _texts(_iso(member_days)), "branch": _texts(branch),
-        "channel": _texts(channel), "credit_score": credit.astype("int64"),
-        "salary": np.where(salary_shown, salary, np.nan), "balance": np.where(balance_shown, balance, np.nan),
-        "n_products": products, "has_card": _texts(np.where(card, "yes", "no")),
+        "country": _texts(country),
+        "gender": _texts(gender),
+        "age": age.astype("int64"),
+        "tenure": tenure.astype("int64"),
+        "customer_since": _texts(_iso(member_days)),
+        "branch": _texts(branch),
+        "channel": _texts(channel),
+        "credit_score": credit.astype("int64"),
+        "salary": np.where(salary_shown, salary, np.nan),
+        "balance": np.where(balance_shown, balance, np.nan),
+        "n_products": products,
+        "has_card": _texts(np.where(card, "yes", "no")),
         "card_tier": _texts(np.array(TIERS, dtype=object)[tier], card),
-        "active_member": _texts(np.where(active, "yes", "no")), "logins_30d": np.where(app, logins, np.nan),
-        "complaints_12m": complaints, "satisfaction": np.where(answered, satisfaction, np.nan),
+        "active_member": _texts(np.where(active, "yes", "no")),
+        "logins_30d": np.where(app, logins, np.nan),
+        "complaints_12m": complaints,
+        "satisfaction": np.where(answered, satisfaction, np.nan),
         "last_contact": _texts(_iso(silent_days), contacted),
     }
 
@@ -236,7 +323,10 @@ def _write_parquet(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
     import pyarrow.parquet as pq
 
     def typed(piece: pd.DataFrame) -> pa.Table:
-        dates = {name: pd.to_datetime(piece[name], format="%Y-%m-%d").astype("datetime64[us]") for name in DATES}
+        dates = {
+            name: pd.to_datetime(piece[name], format="%Y-%m-%d").astype("datetime64[us]")
+            for name in DATES
+        }
         return pa.Table.from_pandas(piece.assign(**dates), preserve_index=False)
 
     first = typed(next(pieces))

@@ -20,31 +20,38 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from lib import margins
-from lib.kinds import days
+from fivefold.data.infer import days
+from fivefold.data.synthetic import marginals
 
 MAX_TEXTS = 1000  # distinct texts kept per class
-MIN_PAIRS = 10    # fewer rows in which both are present: the correlation of all classes is taken
-_LIMIT = 0.995    # largest hidden correlation, so that no column becomes a copy of another
+MIN_PAIRS = 10  # fewer rows in which both are present: the correlation of all classes is taken
+_LIMIT = 0.995  # largest hidden correlation, so that no column becomes a copy of another
 _R = np.linspace(-_LIMIT, _LIMIT, 399)
 
 
-def fit(frame: pd.DataFrame, target: str, kinds: Mapping[str, str], seed: int = 0) -> dict[str, Any]:
+def fit(
+    frame: pd.DataFrame, target: str, kinds: Mapping[str, str], seed: int = 0
+) -> dict[str, Any]:
     """The model of a typed table of at least one row: plain data, for `sample`.
 
-    `kinds` says for every column but the target what it is (`lib.scope.KINDS`). `seed` picks the texts kept where
+    `kinds` says for every column but the target what it is (`fivefold.core.scope.KINDS`). `seed` picks the texts kept where
     there are more than 1,000. Column names are texts. Rows without a label are left out; infinite numbers count
     as missing. Raises ValueError where the target or a kind is missing or no row is labelled.
     """
     features = [name for name in frame.columns if name != target]
     if target not in frame.columns or (lacking := [name for name in features if name not in kinds]):
         what = f"a kind for {lacking}" if target in frame.columns else f"the target {target!r}"
-        raise ValueError(f"copula: expected {what}; found columns {list(frame.columns)}; correct the arguments")
+        raise ValueError(
+            f"copula: expected {what}; found columns {list(frame.columns)}; correct the arguments"
+        )
     labelled = frame[frame[target].notna()].replace([np.inf, -np.inf], np.nan)
     if labelled.empty:
         raise ValueError("copula: expected labelled rows, found none; fit on rows with a label")
     rng = np.random.default_rng(seed)
-    columns = [_column(labelled, name, kinds.get(name, "target"), features, kinds) for name in frame.columns]
+    columns = [
+        _column(labelled, name, kinds.get(name, "target"), features, kinds)
+        for name in frame.columns
+    ]
     drawn = [column for column in columns if column["kind"] not in ("id", "target")]
     classes, matrices = [], []
     for label, rows in labelled.groupby(target, sort=True):
@@ -73,7 +80,10 @@ def sample(model: Mapping[str, Any], rows: int, seed: int) -> pd.DataFrame:
     target, columns, classes = model["target"], model["columns"], model["classes"]
     shares = np.cumsum([one["rows"] for one in classes]) / sum(one["rows"] for one in classes)
     counts = np.diff(np.rint(shares * rows).astype("int64"), prepend=0)
-    parts = [_sample_class(one, columns, int(count), rng) for one, count in zip(classes, counts, strict=True)]
+    parts = [
+        _sample_class(one, columns, int(count), rng)
+        for one, count in zip(classes, counts, strict=True)
+    ]
     labels = np.repeat(np.array([one["label"] for one in classes], dtype=object), counts)
     order = rng.permutation(rows)
     made: dict[str, pd.Series] = {}
@@ -81,9 +91,15 @@ def sample(model: Mapping[str, Any], rows: int, seed: int) -> pd.DataFrame:
         name = column["name"]
         if column["kind"] == "id":
             numbers = np.arange(rows) + (column["above"] or 0) + 1
-            values = numbers if column["above"] is not None else np.array([f"synthetic-{n}" for n in numbers], object)
+            values = (
+                numbers
+                if column["above"] is not None
+                else np.array([f"synthetic-{n}" for n in numbers], object)
+            )
         else:
-            values = (labels if name == target else np.concatenate([part[name] for part in parts]))[order]
+            values = (labels if name == target else np.concatenate([part[name] for part in parts]))[
+                order
+            ]
         made[name] = _typed(values, column["dtype"])
     return pd.DataFrame(made)
 
@@ -104,7 +120,9 @@ def nearest_correlation(matrix: np.ndarray, smallest: float = 1e-6) -> np.ndarra
     return mended * np.outer(scale, scale)
 
 
-def _column(frame: pd.DataFrame, name: str, kind: str, features: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
+def _column(
+    frame: pd.DataFrame, name: str, kind: str, features: list[str], kinds: Mapping[str, str]
+) -> dict[str, Any]:
     """What all classes share of a column: dtype, decimals of numbers, order of levels, where new ids begin."""
     values = frame[name]
     column: dict[str, Any] = {"name": name, "kind": kind, "dtype": str(values.dtype)}
@@ -113,11 +131,17 @@ def _column(frame: pd.DataFrame, name: str, kind: str, features: list[str], kind
         column["above"] = int(np.nan_to_num(values.max())) if number and len(values) else None
     elif kind != "target" and _measured(values, kind):
         present = _codes(values, None)[values.notna().to_numpy()]
-        column["decimals"] = next((d for d in range(7) if (np.round(present, d) == present).all()), None)
+        column["decimals"] = next(
+            (d for d in range(7) if (np.round(present, d) == present).all()), None
+        )
         if not number and column["decimals"]:
             column["decimals"] = None  # times of day: any fraction of a day
     elif kind != "target":
-        partners = [_codes(frame[n], None) for n in features if kinds[n] != "id" and _measured(frame[n], kinds[n])]
+        partners = [
+            _codes(frame[n], None)
+            for n in features
+            if kinds[n] != "id" and _measured(frame[n], kinds[n])
+        ]
         column["levels"] = [] if kind == "text" else _ordered_levels(values, partners)
     return column
 
@@ -131,7 +155,10 @@ def _measured(values: pd.Series, kind: str) -> bool:
 def _ordered_levels(values: pd.Series, partners: list[np.ndarray]) -> list[Any]:
     """Levels in the order of their mean rank in the column of numbers that differs most between them."""
     codes, levels = pd.factorize(values, sort=True)
-    best, order = 0.0, np.argsort(-np.bincount(codes[codes >= 0], minlength=len(levels)), kind="stable")
+    best, order = (
+        0.0,
+        np.argsort(-np.bincount(codes[codes >= 0], minlength=len(levels)), kind="stable"),
+    )
     for partner in partners:
         both = (codes >= 0) & ~np.isnan(partner)
         ranks = pd.Series(partner[both]).rank(pct=True).to_numpy(copy=True)
@@ -144,8 +171,9 @@ def _ordered_levels(values: pd.Series, partners: list[np.ndarray]) -> list[Any]:
     return [_plain(levels[i]) for i in order]
 
 
-def _fit_class(rows: pd.DataFrame, columns: list[dict[str, Any]],
-               rng: np.random.Generator) -> tuple[dict[str, Any], np.ndarray]:
+def _fit_class(
+    rows: pd.DataFrame, columns: list[dict[str, Any]], rng: np.random.Generator
+) -> tuple[dict[str, Any], np.ndarray]:
     """({"rows", "margins", "texts"}, hidden correlations) of the rows of one class.
 
     The correlations, shape (2c, 2c), are those of the normals behind c values, then c missing marks; NaN where not
@@ -158,17 +186,34 @@ def _fit_class(rows: pd.DataFrame, columns: list[dict[str, Any]],
         name, values = column["name"], rows[column["name"]]
         if column["kind"] == "text":
             kept = values.dropna().drop_duplicates().to_numpy(dtype=object)
-            made["texts"][name] = list(kept if len(kept) <= MAX_TEXTS else rng.choice(kept, MAX_TEXTS, replace=False))
+            made["texts"][name] = list(
+                kept if len(kept) <= MAX_TEXTS else rng.choice(kept, MAX_TEXTS, replace=False)
+            )
         codes = _codes(values, made["texts"].get(name, column.get("levels")))
-        margin = made["margins"][name] = (margins.of_numbers if "decimals" in column else margins.of_codes)(codes)
+        margin = made["margins"][name] = (
+            marginals.of_numbers if "decimals" in column else marginals.of_codes
+        )(codes)
         margin["missing"] = float(values.isna().mean())
         mark = values.isna().to_numpy(dtype="float64")
-        marks.append((margins.scores(margins.of_codes(mark), mark), margins.hermite(margins.of_codes(mark))))
-        scores.append(margins.scores(margin, codes) if column["kind"] != "text" else np.full(len(rows), np.nan))
-        curves.append(margins.hermite(margin))
+        marks.append(
+            (
+                marginals.scores(marginals.of_codes(mark), mark),
+                marginals.hermite(marginals.of_codes(mark)),
+            )
+        )
+        scores.append(
+            marginals.scores(margin, codes)
+            if column["kind"] != "text"
+            else np.full(len(rows), np.nan)
+        )
+        curves.append(marginals.hermite(margin))
     scores, curves = scores + [score for score, _ in marks], curves + [curve for _, curve in marks]
-    observed = pd.DataFrame(dict(enumerate(scores)), dtype="float64").corr(min_periods=MIN_PAIRS).to_numpy()
-    powers = _R ** np.arange(1, margins.DEGREES + 1)[:, None]
+    observed = (
+        pd.DataFrame(dict(enumerate(scores)), dtype="float64")
+        .corr(min_periods=MIN_PAIRS)
+        .to_numpy()
+    )
+    powers = _R ** np.arange(1, marginals.DEGREES + 1)[:, None]
     hidden = np.full(observed.shape, np.nan)
     for i in range(len(scores)):
         for j in np.flatnonzero(~np.isnan(observed[i, :i])):
@@ -194,10 +239,13 @@ def _completed(matrix: np.ndarray, unknown: np.ndarray, sweeps: int = 30) -> np.
     return filled
 
 
-def _sample_class(one: Mapping[str, Any], columns: list[dict[str, Any]], rows: int,
-                  rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _sample_class(
+    one: Mapping[str, Any], columns: list[dict[str, Any]], rows: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """`rows` values of every column that is drawn, in no order."""
-    correlation = np.array(one["correlation"], dtype="float64").reshape((2 * len(one["margins"]),) * 2)
+    correlation = np.array(one["correlation"], dtype="float64").reshape(
+        (2 * len(one["margins"]),) * 2
+    )
     values, vectors = np.linalg.eigh(correlation)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     normal = rng.standard_normal((rows, len(values))) @ root
@@ -205,23 +253,35 @@ def _sample_class(one: Mapping[str, Any], columns: list[dict[str, Any]], rows: i
     for column in columns:
         if (name := column["name"]) not in one["margins"]:
             continue
-        margin, value, mark = one["margins"][name], names.index(name), len(names) + names.index(name)
+        margin, value, mark = (
+            one["margins"][name],
+            names.index(name),
+            len(names) + names.index(name),
+        )
         gone = ndtr(normal[:, mark]) >= 1 - margin["missing"]
-        drawn: np.ndarray = margins.values_at(
-            margin, margins.present_share(normal[:, value], margin["missing"], float(correlation[value, mark])))
+        drawn: np.ndarray = marginals.values_at(
+            margin,
+            marginals.present_share(
+                normal[:, value], margin["missing"], float(correlation[value, mark])
+            ),
+        )
         if "decimals" in column:
             drawn = drawn if column["decimals"] is None else np.round(drawn, column["decimals"])
             made[name] = np.where(gone, np.nan, drawn)
         else:
             levels = np.array([*one["texts"].get(name, column["levels"]), None], dtype=object)
-            made[name] = levels[np.where(gone | np.isnan(drawn), -1, np.nan_to_num(drawn)).astype("int64")]
+            made[name] = levels[
+                np.where(gone | np.isnan(drawn), -1, np.nan_to_num(drawn)).astype("int64")
+            ]
     return made
 
 
 def _codes(values: pd.Series, levels: list[Any] | None) -> np.ndarray:
     """A column as float64, shape (rows,): numbers, days since 1970, or places in `levels`; missing as NaN."""
     if levels is not None:
-        return values.map({level: place for place, level in enumerate(levels)}).to_numpy("float64", na_value=np.nan)
+        return values.map({level: place for place, level in enumerate(levels)}).to_numpy(
+            "float64", na_value=np.nan
+        )
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return days(values)
     return values.to_numpy(dtype="float64", na_value=np.nan)

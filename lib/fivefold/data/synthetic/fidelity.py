@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib import copula
-from lib.kinds import days
+from fivefold.data.infer import days
+from fivefold.data.synthetic import copula
 
 MIN_VALUES = 20  # fewer values on either side: not judged
-MIN_CLASS = 10   # fewer rows of a class in training or held-back rows: not judged
+MIN_CLASS = 10  # fewer rows of a class in training or held-back rows: not judged
 
 
-def assess(frame: pd.DataFrame, target: str, kinds: Mapping[str, str], seed: int = 0,
-           held_share: float = 0.3) -> dict[str, Any]:
+def assess(
+    frame: pd.DataFrame,
+    target: str,
+    kinds: Mapping[str, str],
+    seed: int = 0,
+    held_share: float = 0.3,
+) -> dict[str, Any]:
     """The fidelity of a copula that was fitted on 70% of a typed table, judged on the other 30%.
 
     Splits at random by class, fits, draws as many rows as it was fitted on, and calls `fidelity`. The rows that
@@ -26,14 +31,24 @@ def assess(frame: pd.DataFrame, target: str, kinds: Mapping[str, str], seed: int
     order = np.random.default_rng(seed).permutation(len(frame))
     place = frame.iloc[order].groupby(target, sort=True).cumcount()
     sizes = frame[target].map(frame[target].value_counts())
-    held = (place < (sizes * held_share).reindex(place.index).astype("float64")).reindex(frame.index).to_numpy()
+    held = (
+        (place < (sizes * held_share).reindex(place.index).astype("float64"))
+        .reindex(frame.index)
+        .to_numpy()
+    )
     real = frame[~held]
     made = copula.sample(copula.fit(real, target, kinds, seed), len(real), seed + 1)
     return fidelity(real, frame[held], made, target, kinds, seed)
 
 
-def fidelity(real: pd.DataFrame, held_back: pd.DataFrame, synthetic: pd.DataFrame, target: str,
-             kinds: Mapping[str, str], seed: int = 0) -> dict[str, Any]:
+def fidelity(
+    real: pd.DataFrame,
+    held_back: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    target: str,
+    kinds: Mapping[str, str],
+    seed: int = 0,
+) -> dict[str, Any]:
     """Plain data on how `synthetic` compares with `real`, the rows that the generator learnt from.
 
     `held_back` are further real rows that the generator has not seen; they only judge the two classifiers.
@@ -46,10 +61,17 @@ def fidelity(real: pd.DataFrame, held_back: pd.DataFrame, synthetic: pd.DataFram
     correlations, over pairs of numbers and dates. "utility": ROC AUC on the held-back rows of a classifier
     trained on real and one on synthetic rows.
     """
-    columns = [_compare_column(name, kinds.get(name, "target"), real[name], synthetic[name]) for name in real.columns]
-    return {"rows_real": len(real), "rows_synthetic": len(synthetic), "columns": columns,
-            "correlation_error": _correlation_error(real, synthetic, target, kinds),
-            "utility": _utility(real, held_back, synthetic, target, kinds, seed)}
+    columns = [
+        _compare_column(name, kinds.get(name, "target"), real[name], synthetic[name])
+        for name in real.columns
+    ]
+    return {
+        "rows_real": len(real),
+        "rows_synthetic": len(synthetic),
+        "columns": columns,
+        "correlation_error": _correlation_error(real, synthetic, target, kinds),
+        "utility": _utility(real, held_back, synthetic, target, kinds, seed),
+    }
 
 
 def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> float:
@@ -76,45 +98,99 @@ def total_variation(a: pd.Series, b: pd.Series) -> float:
 def _compare_column(name: str, kind: str, real: pd.Series, synthetic: pd.Series) -> dict[str, Any]:
     number = _is_number(real)
     found: dict[str, Any] = {
-        "column": name, "kind": kind, "statistic": "KS" if number and kind not in ("id", "target") else "TV",
-        "value": None, "noise": None, "reason": "", "missing_real": float(real.isna().mean()),
-        "missing_synthetic": float(synthetic.isna().mean())}
+        "column": name,
+        "kind": kind,
+        "statistic": "KS" if number and kind not in ("id", "target") else "TV",
+        "value": None,
+        "noise": None,
+        "reason": "",
+        "missing_real": float(real.isna().mean()),
+        "missing_synthetic": float(synthetic.isna().mean()),
+    }
     a, b = real.dropna(), synthetic.dropna()
     if kind in ("id", "text"):
-        found |= {"statistic": None, "reason": {"id": "identifiers are new", "text": "texts are copies"}[kind]}
+        found |= {
+            "statistic": None,
+            "reason": {"id": "identifiers are new", "text": "texts are copies"}[kind],
+        }
     elif min(len(a), len(b)) < MIN_VALUES:
         found["reason"] = f"fewer than {MIN_VALUES} values"
     elif found["statistic"] == "TV":
         found["value"] = total_variation(a, b)
     else:
         found["value"] = kolmogorov_smirnov(_numbers(a), _numbers(b))
-        found["noise"] = float(np.sqrt(-np.log(0.05 / 2) / 2 * (len(a) + len(b)) / (len(a) * len(b))))
+        found["noise"] = float(
+            np.sqrt(-np.log(0.05 / 2) / 2 * (len(a) + len(b)) / (len(a) * len(b)))
+        )
     return found
 
 
-def _correlation_error(real: pd.DataFrame, synthetic: pd.DataFrame, target: str,
-                       kinds: Mapping[str, str]) -> dict[str, Any]:
-    names = [name for name in real.columns
-             if name != target and kinds[name] in ("numeric", "date") and _is_number(real[name])]
-    matrices = [pd.DataFrame({name: _numbers(table[name]) for name in names}, dtype="float64").corr(
-        method="spearman", min_periods=MIN_VALUES).to_numpy() for table in (real, synthetic)]
+def _correlation_error(
+    real: pd.DataFrame, synthetic: pd.DataFrame, target: str, kinds: Mapping[str, str]
+) -> dict[str, Any]:
+    names = [
+        name
+        for name in real.columns
+        if name != target and kinds[name] in ("numeric", "date") and _is_number(real[name])
+    ]
+    matrices = [
+        pd.DataFrame({name: _numbers(table[name]) for name in names}, dtype="float64")
+        .corr(method="spearman", min_periods=MIN_VALUES)
+        .to_numpy()
+        for table in (real, synthetic)
+    ]
     apart = np.abs(matrices[0] - matrices[1])[np.triu_indices(len(names), 1)]
     apart = apart[~np.isnan(apart)]
     if not len(apart):
-        return {"mean": None, "max": None, "pairs": 0, "reason": "no two columns of numbers that vary"}
-    return {"mean": float(apart.mean()), "max": float(apart.max()), "pairs": len(apart), "reason": ""}
+        return {
+            "mean": None,
+            "max": None,
+            "pairs": 0,
+            "reason": "no two columns of numbers that vary",
+        }
+    return {
+        "mean": float(apart.mean()),
+        "max": float(apart.max()),
+        "pairs": len(apart),
+        "reason": "",
+    }
 
 
-def _utility(real: pd.DataFrame, held_back: pd.DataFrame, synthetic: pd.DataFrame, target: str,
-             kinds: Mapping[str, str], seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"train_real": None, "train_synthetic": None, "lost": None,
-                             "rows_held_back": len(held_back), "reason": ""}
+def _utility(
+    real: pd.DataFrame,
+    held_back: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    target: str,
+    kinds: Mapping[str, str],
+    seed: int,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "train_real": None,
+        "train_synthetic": None,
+        "lost": None,
+        "rows_held_back": len(held_back),
+        "reason": "",
+    }
     labels = sorted(real[target].dropna().unique())
-    smallest = min((int((table[target] == label).sum()) for label in labels
-                    for table in (real, held_back, synthetic)), default=0)
-    used = [n for n in real.columns if n != target and kinds[n] in ("numeric", "boolean", "date", "categorical")]
+    smallest = min(
+        (
+            int((table[target] == label).sum())
+            for label in labels
+            for table in (real, held_back, synthetic)
+        ),
+        default=0,
+    )
+    used = [
+        n
+        for n in real.columns
+        if n != target and kinds[n] in ("numeric", "boolean", "date", "categorical")
+    ]
     if len(labels) != 2 or smallest < MIN_CLASS or not used:
-        reason = "no column to learn from" if not used else f"fewer than two classes of {MIN_CLASS} rows on every side"
+        reason = (
+            "no column to learn from"
+            if not used
+            else f"fewer than two classes of {MIN_CLASS} rows on every side"
+        )
         return found | {"reason": reason if len(labels) <= 2 else f"{len(labels)} classes"}
 
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -122,21 +198,34 @@ def _utility(real: pd.DataFrame, held_back: pd.DataFrame, synthetic: pd.DataFram
 
     # Both classifiers see the same coding, taken from the real training rows; 255 levels are what the trees allow.
     levels = {n: real[n].value_counts().index[:254] for n in used if not _is_number(real[n])}
-    tables = [np.column_stack([_coded(table[n], levels.get(n)) for n in used])
-              for table in (real, synthetic, held_back)]
+    tables = [
+        np.column_stack([_coded(table[n], levels.get(n)) for n in used])
+        for table in (real, synthetic, held_back)
+    ]
     truth = (held_back[target] == labels[1]).to_numpy()
     known = held_back[target].notna().to_numpy()
-    for key, name, table in (("train_real", real, tables[0]), ("train_synthetic", synthetic, tables[1])):
+    for key, name, table in (
+        ("train_real", real, tables[0]),
+        ("train_synthetic", synthetic, tables[1]),
+    ):
         rows = name[target].notna().to_numpy()
-        model = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.1, max_leaf_nodes=15, early_stopping=False,
-                                               categorical_features=[n in levels for n in used], random_state=seed)
+        model = HistGradientBoostingClassifier(
+            max_iter=100,
+            learning_rate=0.1,
+            max_leaf_nodes=15,
+            early_stopping=False,
+            categorical_features=[n in levels for n in used],
+            random_state=seed,
+        )
         model.fit(table[rows], (name[target] == labels[1]).to_numpy()[rows])
         found[key] = float(roc_auc_score(truth[known], model.predict_proba(tables[2][known])[:, 1]))
     return found | {"lost": found["train_real"] - found["train_synthetic"]}
 
 
 def _is_number(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype)
+    return pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(
+        values.dtype
+    )
 
 
 def _numbers(values: pd.Series) -> np.ndarray:
@@ -150,4 +239,6 @@ def _numbers(values: pd.Series) -> np.ndarray:
 def _coded(values: pd.Series, levels: pd.Index | None) -> np.ndarray:
     if levels is None:
         return _numbers(values)
-    return values.map({level: place for place, level in enumerate(levels)}).to_numpy("float64", na_value=np.nan)
+    return values.map({level: place for place, level in enumerate(levels)}).to_numpy(
+        "float64", na_value=np.nan
+    )

@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-POINTS = 512        # quantiles kept for the continuous part of a column
-ATOM_SHARE = 0.005  # a number with at least this share (and 3 rows) is a value of its own, as balance = 0
-DEGREES = 40        # of the Hermite series
+POINTS = 512  # quantiles kept for the continuous part of a column
+ATOM_SHARE = (
+    0.005  # a number with at least this share (and 3 rows) is a value of its own, as balance = 0
+)
+DEGREES = 40  # of the Hermite series
 Z = np.linspace(-8, 8, 4001)
-_DENSITY = np.exp(-Z**2 / 2) / np.sqrt(2 * np.pi) * (Z[1] - Z[0])
+_DENSITY = np.exp(-(Z**2) / 2) / np.sqrt(2 * np.pi) * (Z[1] - Z[0])
 
 
 def of_numbers(values: np.ndarray) -> dict[str, Any]:
@@ -38,8 +40,11 @@ def of_numbers(values: np.ndarray) -> dict[str, Any]:
         rows = int(counts[run].sum())
         points = min(rows, max(2, round(POINTS * rows / len(present)))) if len(run) > 1 else 1
         if rows:
-            grid = np.quantile(np.repeat(distinct[run], counts[run]), np.linspace(0, 1, points)) if points > 1 \
+            grid = (
+                np.quantile(np.repeat(distinct[run], counts[run]), np.linspace(0, 1, points))
+                if points > 1
                 else distinct[run]
+            )
             pieces.append({"share": rows / len(present), "grid": [float(v) for v in grid]})
     return {"missing": _missing(len(present), len(values)), "pieces": pieces}
 
@@ -48,7 +53,10 @@ def of_codes(codes: np.ndarray) -> dict[str, Any]:
     """The margin of numbered levels, shape (rows,), NaN for missing: every level present is an atom."""
     present = codes[~np.isnan(codes)]
     distinct, counts = np.unique(present, return_counts=True)
-    pieces = [{"share": n / len(present), "grid": [float(v)]} for v, n in zip(distinct, counts.tolist(), strict=True)]
+    pieces = [
+        {"share": n / len(present), "grid": [float(v)]}
+        for v, n in zip(distinct, counts.tolist(), strict=True)
+    ]
     return {"missing": _missing(len(present), len(codes)), "pieces": pieces}
 
 
@@ -83,7 +91,9 @@ def scores(margin: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
         return np.full(len(values), np.nan)
     _, low, share = _place(pieces, np.empty(0))
     tops = [one["grid"][-1] for one in pieces]
-    piece = np.where(np.isnan(values), -1, np.minimum(np.searchsorted(tops, values), len(pieces) - 1))
+    piece = np.where(
+        np.isnan(values), -1, np.minimum(np.searchsorted(tops, values), len(pieces) - 1)
+    )
     means = _atom_means(pieces, low, share)
     made = np.where(piece >= 0, means[piece], np.nan)
     for k in np.flatnonzero(np.isnan(means)):
@@ -116,16 +126,24 @@ def _missing(present: int, rows: int) -> float:
     return 1 - present / rows if rows else 0.0
 
 
-def _place(pieces: Sequence[Mapping[str, Any]], u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _place(
+    pieces: Sequence[Mapping[str, Any]], u: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(piece of each number in [0, 1], lower end of each piece, share of each piece)."""
     share = np.array([one["share"] for one in pieces], dtype="float64")
     high = np.cumsum(share)
-    return np.minimum(np.searchsorted(high, u, side="right"), max(len(pieces) - 1, 0)), high - share, share
+    return (
+        np.minimum(np.searchsorted(high, u, side="right"), max(len(pieces) - 1, 0)),
+        high - share,
+        share,
+    )
 
 
-def _atom_means(pieces: Sequence[Mapping[str, Any]], low: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _atom_means(
+    pieces: Sequence[Mapping[str, Any]], low: np.ndarray, share: np.ndarray
+) -> np.ndarray:
     """Mean of the hidden normal in the range of each atom, shape (pieces,); NaN for the other pieces."""
     ends = ndtri(np.clip([low, low + share], 0, 1))
-    density = np.exp(-ends**2 / 2) / np.sqrt(2 * np.pi)
+    density = np.exp(-(ends**2) / 2) / np.sqrt(2 * np.pi)
     atom = np.array([len(one["grid"]) == 1 for one in pieces], dtype=bool)
     return np.where(atom, (density[0] - density[1]) / share, np.nan)

@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that `lib.journal` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `fivefold.journal.database` hands over."""
 
 from alembic import context
 
-from lib.journal_tables import METADATA
+from fivefold.journal.tables import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 with context.begin_transaction():
