@@ -98,10 +98,10 @@ class TrainFlow(FlowSpec):
     @step
     def start(self):
         """Data collection: read the table and note where it came from."""
-        from fivefold.core.clock import now
+        from fivefold.core.clock import timestamp
         from fivefold.training import intake, steps
 
-        self.first_run_id, self.started, self.user = current.run_id, now(), current.username
+        self.first_run_id, self.started, self.user = current.run_id, timestamp(), current.username
         self.options = {name: getattr(self, name) for name in OPTIONS}
         intake.check_options(self.options)
         scope = intake.resolve_scope(
@@ -292,10 +292,10 @@ class TrainFlow(FlowSpec):
     @step
     def record(self):
         """Mirror the run to MLflow, and serve a first model. Both can fail or be repeated without harm."""
-        from fivefold.core.clock import now
+        from fivefold.core.clock import timestamp
         from fivefold.lifecycle import record_steps
 
-        self.finished = now()
+        self.finished = timestamp()
         pathspec = f"{current.flow_name}/{current.run_id}"
         self.promotion = record_steps.promote_first(self, pathspec)
         aliases = ["champion"] if self.promotion["action"] == "promoted" else []

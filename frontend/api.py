@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 
 settings.prepare(ROOT)  # before anything imports Metaflow
 
@@ -107,12 +108,12 @@ async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]
             answer = api_docs.refusal(
                 503,
                 Finding(
-                    "request-failed",
-                    "error",
-                    "server",
-                    f"an error, number {number} in the log",
-                    "an answer",
-                    "try again; if it stays so, read the log",
+                    code="request-failed",
+                    severity="error",
+                    subject="server",
+                    found=f"an error, number {number} in the log",
+                    expected="an answer",
+                    action="try again; if it stays so, read the log",
                 ),
             )
     api_metrics.request(request.scope.get("route"), answer.status_code, time.perf_counter() - began)
@@ -134,12 +135,12 @@ async def unknown(request: Request, problem: HTTPException) -> Response:
     return api_docs.refusal(
         problem.status_code,
         Finding(
-            "request-unknown",
-            "error",
-            "path",
-            f"{request.method} {request.scope['path']}"[:200],
-            ", ".join(known),
-            "see /docs",
+            code="request-unknown",
+            severity="error",
+            subject="path",
+            found=f"{request.method} {request.scope['path']}"[:200],
+            expected=", ".join(known),
+            action="see /docs",
         ),
         error=problem.detail,
         headers=problem.headers,
@@ -278,7 +279,7 @@ async def _answer(request: Request, rows: list[payload.Row]) -> dict[str, Any]:
         scores,
         ids,
         source="api",
-        at=database.utc_now(),
+        at=utc_now(),
         key=state.key,
         latency_ms=took,
     )
@@ -309,12 +310,12 @@ def _unrecorded(why: str) -> Refused:
         "Nothing could be recorded",
         [
             Finding(
-                "journal-unreachable",
-                "error",
-                "journal",
-                why[:300],
-                "a journal that takes lines",
-                "try again later",
+                code="journal-unreachable",
+                severity="error",
+                subject="journal",
+                found=why[:300],
+                expected="a journal that takes lines",
+                action="try again later",
             )
         ],
     )

@@ -90,12 +90,12 @@ def denied(request: Request, chosen: Mapping[str, Any]) -> Response | None:
         return refusal(
             401,
             Finding(
-                "key-missing",
-                ERROR,
-                "Authorization",
-                "no known key",
-                "Authorization: Bearer KEY",
-                "ask the owner of this server for a key",
+                code="key-missing",
+                severity=ERROR,
+                subject="Authorization",
+                found="no known key",
+                expected="Authorization: Bearer KEY",
+                action="ask the owner of this server for a key",
             ),
             headers={"WWW-Authenticate": "Bearer"},
         )
@@ -108,12 +108,12 @@ def denied(request: Request, chosen: Mapping[str, Any]) -> Response | None:
     return refusal(
         429,
         Finding(
-            "rate",
-            ERROR,
-            "client",
-            f"more than {rate} requests a minute",
-            "fewer",
-            "wait, or send many rows in one request",
+            code="rate",
+            severity=ERROR,
+            subject="client",
+            found=f"more than {rate} requests a minute",
+            expected="fewer",
+            action="wait, or send many rows in one request",
         ),
         headers={"Retry-After": str(int(seconds) + 1)},
     )

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 from fivefold.journal import alerts, database
 from fivefold.journal import labels as journal_labels
 from fivefold.journal import reports as journal_reports
@@ -48,7 +49,7 @@ def forget_labels() -> None:
 
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
 def _watched(url: str, problem: str) -> dict[str, Any]:
-    reports, now = served_model.ask(journal_reports.reports, problem), database.utc_now()
+    reports, now = served_model.ask(journal_reports.reports, problem), utc_now()
     return {
         "reports": reports,
         "alerts": served_model.ask(alerts.alerts, problem),
@@ -77,6 +78,6 @@ def _unusual(url: str, problem: str, start: str, end: str) -> tuple[pd.DataFrame
 
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")
 def _coverage(url: str, problem: str) -> dict[str, Any]:
-    since = database.utc_now() - timedelta(days=DAYS)
+    since = utc_now() - timedelta(days=DAYS)
     found = served_model.ask(database.read_predictions, problem, since, columns=("id",))["label"]
     return {"predictions": len(found), "labelled": int(found.notna().sum())}

@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused
-from fivefold.journal import database, writer
+from fivefold.journal import writer
 from fivefold.journal.writer import NotKept
 from fivefold.serving import journal_rows
 from fivefold.serving.batch import ID
@@ -42,7 +43,7 @@ def keep(
         scores,
         ids,
         source=SOURCE,
-        at=database.utc_now(),
+        at=utc_now(),
         key=key,
         latency_ms=latency_ms,
     )

@@ -64,12 +64,12 @@ def ask(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
             "The journal does not answer",
             [
                 Finding(
-                    "journal-unreachable",
-                    ERROR,
-                    "journal",
-                    said[0][:200],
-                    "a journal that answers",
-                    "try again; if it stays so, see FIVEFOLD_JOURNAL and the log of the app",
+                    code="journal-unreachable",
+                    severity=ERROR,
+                    subject="journal",
+                    found=said[0][:200],
+                    expected="a journal that answers",
+                    action="try again; if it stays so, see FIVEFOLD_JOURNAL and the log of the app",
                 )
             ],
         ) from None

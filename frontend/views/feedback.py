@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 from fivefold.core.scope import problem_name
-from fivefold.journal import database
 from fivefold.journal import labels as journal_labels
 from fivefold.model.bundle import Bundle
 from fivefold.serving import label_steps, labels
@@ -83,7 +83,7 @@ def one(bundle: Bundle, scope: dict[str, Any]) -> None:
             "Seen on, if that was not today",
             value=None,
             key=f"seen {key}",
-            max_value=database.utc_now().date(),
+            max_value=utc_now().date(),
             format="YYYY-MM-DD",
         )
         who = signature.name("label")
@@ -190,7 +190,7 @@ def _said(label: str | None) -> bool:
 
 def _moment(day: Any) -> dt.datetime | None:
     """The end of the day, so that a prediction of that day comes before it; the present where that is earlier."""
-    return min(dt.datetime.combine(day, dt.time.max), database.utc_now()) if day else None
+    return min(dt.datetime.combine(day, dt.time.max), utc_now()) if day else None
 
 
 main()

@@ -206,12 +206,12 @@ def act(
                 "Nothing was changed",
                 [
                     Finding(
-                        "overtaken",
-                        ERROR,
-                        problem,
-                        "another decision was taken meanwhile",
-                        "the one that this page showed",
-                        "look at what is served now, and decide again",
+                        code="overtaken",
+                        severity=ERROR,
+                        subject=problem,
+                        found="another decision was taken meanwhile",
+                        expected="the one that this page showed",
+                        action="look at what is served now, and decide again",
                     )
                 ],
             )

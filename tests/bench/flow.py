@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fivefold.core.clock import now
+from fivefold.core.clock import timestamp
 from fivefold.core.settings import TRIALS
 from tests.support.running import ROOT, command, environment
 
@@ -120,7 +120,7 @@ def compute(trials: int) -> None:
         threads=1,
         device="cpu",
         synthetic_rows=0,
-        started=now(),
+        started=timestamp(),
     )
     scope = intake.resolve_scope({}, ROOT)
     run.problem, run.table, run.source, run.findings = steps.collect(scope, ROOT, "")
@@ -147,7 +147,7 @@ def compute(trials: int) -> None:
     run.evaluation, run.versions, run.finished = (
         about["evaluation"],
         about["provenance"]["versions"],
-        now(),
+        timestamp(),
     )
     run.user, run.options = "bench", {}
     mlflow_mirror.mirror(

@@ -480,19 +480,19 @@ def test_override_keeps_what_is_not_given():
 
 def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
     findings = [
-        Finding("a", ERROR, "s", "f"),
-        Finding("b", WARNING, "s", "f"),
-        Finding("c", ERROR, "s", "f", "e", "t"),
+        Finding(code="a", severity=ERROR, subject="s", found="f"),
+        Finding(code="b", severity=WARNING, subject="s", found="f"),
+        Finding(code="c", severity=ERROR, subject="s", found="f", expected="e", action="t"),
     ]
     with pytest.raises(
         Refused,
         match=r"(?s)No: 2 problems\n  1\. a \[s\]: found f\n  2\. c \[s\]: expected e; found f; to do: t",
     ):
         refuse_errors("No", findings)
-    refuse_errors("No", [Finding("p", PASSED, "s", "f")])
+    refuse_errors("No", [Finding(code="p", severity=PASSED, subject="s", found="f")])
     assert from_dicts([f.to_dict() for f in findings]) == findings
     with pytest.raises(ValueError, match="severity: expected one of"):
-        Finding("a", "fatal", "s", "f")
+        Finding(code="a", severity="fatal", subject="s", found="f")
 
 
 def test_an_empty_text_is_neither_yes_nor_no_where_the_contract_knows_no_two_spellings():

@@ -84,7 +84,9 @@ def nasty(summary):  # noqa: F811
             "revision": {"git_commit": None},
         },
         "findings": [
-            Finding("a", s, NASTY, NASTY, NASTY, NASTY).to_dict()
+            Finding(
+                code="a", severity=s, subject=NASTY, found=NASTY, expected=NASTY, action=NASTY
+            ).to_dict()
             for s in ("passed", "warning", "error", "not_applicable")
         ],
         "notes": [NASTY],

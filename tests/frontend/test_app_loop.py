@@ -14,6 +14,7 @@ import pytest
 
 from fivefold.charts import monitoring
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 from fivefold.journal import alerts as journal_alerts
 from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
@@ -565,11 +566,11 @@ def test_a_day_of_today_names_todays_prediction(page, engine, small_csv):
     app = page("feedback").run()
     fill(app, "customer_id", table["customer_id"][0])
     app.radio[0].set_value("yes")
-    app.date_input[0].set_value(database.utc_now().date())
+    app.date_input[0].set_value(utc_now().date())
     app.text_input(key="name label").set_value("ann")
     press(app, "Record")
     assert "1 accepted" in calm(app).success[0].value
-    app.date_input[0].set_value(database.utc_now().date() - timedelta(days=400))
+    app.date_input[0].set_value(utc_now().date() - timedelta(days=400))
     press(app, "Record")
     assert "1 unknown" in calm(app).warning[0].value
 

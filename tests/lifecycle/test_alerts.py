@@ -38,9 +38,21 @@ from tests.support.servers import answering, free_port, silent
 
 NOW = datetime(2026, 11, 23, 10, 0)
 AGE = Finding(
-    "input-drift", WARNING, "age", "PSI 0.31 < 0.4", "a PSI below 0.1", "look at the column"
+    code="input-drift",
+    severity=WARNING,
+    subject="age",
+    found="PSI 0.31 < 0.4",
+    expected="a PSI below 0.1",
+    action="look at the column",
 )
-LATE = Finding("latency", ERROR, "requests", "median 900 ms", "at most 200 ms", "give it room")
+LATE = Finding(
+    code="latency",
+    severity=ERROR,
+    subject="requests",
+    found="median 900 ms",
+    expected="at most 200 ms",
+    action="give it room",
+)
 CODES = {
     "input-drift",
     "score-drift",
@@ -86,7 +98,14 @@ def engine(tmp_path):
 
 def drifted(*names: str) -> list[Finding]:
     return [
-        Finding("input-drift", WARNING, name, "PSI 0.3", "a PSI below 0.1", "look")
+        Finding(
+            code="input-drift",
+            severity=WARNING,
+            subject=name,
+            found="PSI 0.3",
+            expected="a PSI below 0.1",
+            action="look",
+        )
         for name in names
     ]
 
@@ -270,8 +289,8 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 def test_twenty_columns_are_one_message_with_the_worst_first(engine):
     got: list[dict[str, Any]] = []
     good = [
-        Finding("latency", PASSED, "x", "1 ms"),
-        Finding("label-coverage", NOT_APPLICABLE, "x", "no labels"),
+        Finding(code="latency", severity=PASSED, subject="x", found="1 ms"),
+        Finding(code="label-coverage", severity=NOT_APPLICABLE, subject="x", found="no labels"),
     ]
     findings = [*drifted(*map(str, range(20))), *good, LATE, LATE]
     lines = alerts.send(engine, "churn", findings, {"list": got.append}, now=NOW)
@@ -305,7 +324,7 @@ def test_nothing_worth_telling_sends_and_records_nothing(engine):
         alerts.send(
             engine,
             "churn",
-            [Finding("latency", PASSED, "x", "1 ms")],
+            [Finding(code="latency", severity=PASSED, subject="x", found="1 ms")],
             {"list": got.append},
             now=NOW,
         )
@@ -520,7 +539,16 @@ def test_names_from_data_forge_no_header_no_recipient_and_no_finding(engine, tmp
         "age\r\nBcc: eve@example.com\r\n\r\n.\r\nMAIL FROM:<eve@example.com>\u2028\x00\x85\ud800\n"
         "2. error: all is well"
     )
-    findings = [Finding("input-drift", WARNING, evil, evil, evil, evil)]
+    findings = [
+        Finding(
+            code="input-drift",
+            severity=WARNING,
+            subject=evil,
+            found=evil,
+            expected=evil,
+            action=evil,
+        )
+    ]
     with post_office() as office, hook() as (url, got):
         environ = {
             **MAIL,
@@ -691,7 +719,9 @@ def test_a_key_is_told_once_per_cooldown_and_problem(engine):
     assert subjects(drifted("a", "b", "c"), 23.9) == ["c"]
     assert subjects(drifted("a", "b", "c"), 23.9) == []
     assert subjects(drifted("a"), 1, "other") == ["a"]
-    assert subjects([Finding("score-drift", ERROR, "a", "PSI 1")], 1) == ["a"]
+    assert subjects(
+        [Finding(code="score-drift", severity=ERROR, subject="a", found="PSI 1")], 1
+    ) == ["a"]
     assert subjects(drifted("a", "c"), 24) == ["a"]
     assert subjects(drifted("a"), 25, cooldown_hours=1) == ["a"]
     assert subjects(drifted("a"), 25, cooldown_hours=0) == ["a"]
@@ -817,7 +847,7 @@ from fivefold.journal import database as journal
 from fivefold.lifecycle import alerts
 from fivefold.core.findings import Finding
 engine = journal.open_journal("sqlite:///{tmp_path / "journal.db"}")
-found = [Finding("input-drift", "warning", name, "PSI 0.3") for name in "abc"]
+found = [Finding(code="input-drift", severity="warning", subject=name, found="PSI 0.3") for name in "abc"]
 print("ready", flush=True)
 sys.stdin.readline()
 print(len(alerts.send(engine, "churn", found, alerts.channels(os.environ), now=datetime(2026, 11, 23, 10))))

@@ -15,6 +15,7 @@ from scipy.special import expit
 from scipy.stats import binom
 
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.core.parquet import to_parquet
 from fivefold.core.scope import Scope
@@ -923,7 +924,17 @@ def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
 def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
     def gone(pathspec, line):
         raise Refused(
-            "No run", [Finding("run-missing", ERROR, pathspec, "no such run", "one", "restore it")]
+            "No run",
+            [
+                Finding(
+                    code="run-missing",
+                    severity=ERROR,
+                    subject=pathspec,
+                    found="no such run",
+                    expected="one",
+                    action="restore it",
+                )
+            ],
         )
 
     put(engine, "A")
@@ -955,7 +966,16 @@ def test_a_removed_run_stops_no_other_tag(monkeypatch):
         if run_id == "B":
             raise Refused(
                 "No run",
-                [Finding("run-missing", ERROR, run_id, "no such run", "one", "restore it")],
+                [
+                    Finding(
+                        code="run-missing",
+                        severity=ERROR,
+                        subject=run_id,
+                        found="no such run",
+                        expected="one",
+                        action="restore it",
+                    )
+                ],
             )
         return SimpleNamespace(
             user_tags=tags[run_id],
@@ -1072,7 +1092,7 @@ def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(
 
 
 def test_labelled_predictions_come_back_as_rows(engine):
-    at = database.utc_now()
+    at = utc_now()
     line = {
         "at": at,
         "problem": "left",

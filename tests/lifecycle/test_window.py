@@ -220,7 +220,17 @@ def test_refused_rows_are_a_share_of_all_that_came(reference):
 def test_a_run_that_was_removed_costs_its_window_only():
     def gone(model):
         raise Refused(
-            "No run", [Finding("run-missing", ERROR, model, "no such run", "one", "restore it")]
+            "No run",
+            [
+                Finding(
+                    code="run-missing",
+                    severity=ERROR,
+                    subject=model,
+                    found="no such run",
+                    expected="one",
+                    action="restore it",
+                )
+            ],
         )
 
     end = START + timedelta(days=7)

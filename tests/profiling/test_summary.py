@@ -75,7 +75,9 @@ def table(rows: int = 2000, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
 @pytest.fixture(scope="module")
 def whole() -> dict:
     return summary_of(
-        *table(), findings=[Finding("a-check", "warning", "x", "odd")], source={"md5": "abc"}
+        *table(),
+        findings=[Finding(code="a-check", severity="warning", subject="x", found="odd")],
+        source={"md5": "abc"},
     )
 
 
@@ -476,7 +478,9 @@ def test_sampling_is_said(monkeypatch):
 def test_same_input_same_summary(whole):
     assert (
         summary_of(
-            *table(), findings=[Finding("a-check", "warning", "x", "odd")], source={"md5": "abc"}
+            *table(),
+            findings=[Finding(code="a-check", severity="warning", subject="x", found="odd")],
+            source={"md5": "abc"},
         )
         == whole
     )

@@ -21,6 +21,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused, errors
 from fivefold.data import csv_stream
 from fivefold.data import source as sources
@@ -396,7 +397,7 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
     shards.check(told, bundle.schema)
     read = shards.read_part(told, 0)
     scored, _ = shards.score_part(bundle, told, 0, read)
-    facts = {"at": database.utc_now(), "key": b"k"}
+    facts = {"at": utc_now(), "key": b"k"}
     for part in (
         slice(0, 40),
         slice(10, 20),

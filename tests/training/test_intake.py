@@ -92,7 +92,7 @@ def test_every_error_of_a_table_is_in_one_message():
 
 def test_findings_of_other_content_are_all_told_and_none_hides_a_more_severe_one():
     def find(severity, text, code="a", subject="x"):
-        return Finding(code, severity, subject, text)
+        return Finding(code=code, severity=severity, subject=subject, found=text)
 
     none, two = find("passed", "1 cell"), find("warning", "2 cells")
     assert told_once([none, two, two], []) == [none, two]  # other content; a repetition
@@ -114,7 +114,12 @@ def test_both_rare_classes_and_both_faults_of_a_group_column_are_told():
     frame = pd.DataFrame({"a": rng.normal(size=120), "y": np.repeat(["yes", "no"], 60)})
     frame["who"] = np.where(np.arange(120) < 5, None, np.repeat([f"p{i}" for i in range(12)], 10))
     marker = [
-        Finding("missing-marker", s, "table", f"{m!r} in 1 cells of a; read as missing")
+        Finding(
+            code="missing-marker",
+            severity=s,
+            subject="table",
+            found=f"{m!r} in 1 cells of a; read as missing",
+        )
         for m, s in (("NA", "passed"), ("None", "warning"))
     ]
     _, _, found = validate(frame, Scope(target="y", group_column="who"), marker, 0)

@@ -9,7 +9,7 @@ ERROR, WARNING, PASSED, NOT_APPLICABLE = "error", "warning", "passed", "not_appl
 SEVERITIES = (ERROR, WARNING, PASSED, NOT_APPLICABLE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One result of one check on one subject (a column name, "target", "table", ...).
 
@@ -32,7 +32,14 @@ class Finding:
     def message(self) -> str:
         """The finding in one line.
 
-        >>> Finding("target-missing", "error", "target", "no column 'y'", "a column 'y'", "pass --target").message
+        >>> Finding(
+        ...     code="target-missing",
+        ...     severity="error",
+        ...     subject="target",
+        ...     found="no column 'y'",
+        ...     expected="a column 'y'",
+        ...     action="pass --target",
+        ... ).message
         "target-missing [target]: expected a column 'y'; found no column 'y'; to do: pass --target"
         """
         parts = [
@@ -56,6 +63,16 @@ class Refused(ValueError):
         super().__init__(
             "\n".join([f"{what}: {count}", *(f"  {n}. {f.message}" for n, f in enumerate(bad, 1))])
         )
+
+
+def refusal(
+    what: str, *, code: str, subject: str, found: str, expected: str, action: str
+) -> Refused:
+    """The error to raise for one problem, for example `raise refusal("The file cannot be read", ...)`."""
+    finding = Finding(
+        code=code, severity=ERROR, subject=subject, found=found, expected=expected, action=action
+    )
+    return Refused(what, [finding])
 
 
 def errors(findings: Iterable[Finding]) -> list[Finding]:

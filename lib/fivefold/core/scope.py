@@ -122,12 +122,12 @@ def from_mapping(values: Mapping[str, Any]) -> Scope:
             "The scope cannot be used",
             [
                 Finding(
-                    "scope-unreadable",
-                    ERROR,
-                    "scope",
-                    str(values[UNREADABLE]),
-                    "valid TOML",
-                    "mend the file",
+                    code="scope-unreadable",
+                    severity=ERROR,
+                    subject="scope",
+                    found=str(values[UNREADABLE]),
+                    expected="valid TOML",
+                    action="mend the file",
                 )
             ],
         )
@@ -165,12 +165,12 @@ def read_scope(path: str | Path) -> Scope:
             "The scope cannot be used",
             [
                 Finding(
-                    "scope-missing",
-                    ERROR,
-                    str(path),
-                    "no such file",
-                    "a TOML file",
-                    "correct the path",
+                    code="scope-missing",
+                    severity=ERROR,
+                    subject=str(path),
+                    found="no such file",
+                    expected="a TOML file",
+                    action="correct the path",
                 )
             ],
         ) from None
@@ -179,12 +179,12 @@ def read_scope(path: str | Path) -> Scope:
             "The scope cannot be used",
             [
                 Finding(
-                    "scope-unreadable",
-                    ERROR,
-                    str(path),
-                    str(broken),
-                    "valid TOML in UTF-8",
-                    "mend the file",
+                    code="scope-unreadable",
+                    severity=ERROR,
+                    subject=str(path),
+                    found=str(broken),
+                    expected="valid TOML in UTF-8",
+                    action="mend the file",
                 )
             ],
         ) from None
@@ -217,7 +217,14 @@ def problem_name(scope: Mapping[str, Any]) -> str:
 def _unknown(key: str, known: list[str]) -> Finding:
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(known)
-    return Finding("scope-unknown-key", ERROR, key, f"the unknown key {key!r}", "a known key", hint)
+    return Finding(
+        code="scope-unknown-key",
+        severity=ERROR,
+        subject=key,
+        found=f"the unknown key {key!r}",
+        expected="a known key",
+        action=hint,
+    )
 
 
 def _checked(name: str, value: Any, problems: list[Finding]) -> Any:
@@ -227,7 +234,14 @@ def _checked(name: str, value: Any, problems: list[Finding]) -> Any:
 
     def wrong(expected: str) -> None:
         problems.append(
-            Finding("scope-wrong-value", ERROR, name, repr(value), expected, "mend the scope")
+            Finding(
+                code="scope-wrong-value",
+                severity=ERROR,
+                subject=name,
+                found=repr(value),
+                expected=expected,
+                action="mend the scope",
+            )
         )
 
     if wanted == "tuple":
@@ -240,7 +254,12 @@ def _checked(name: str, value: Any, problems: list[Finding]) -> Any:
         elif name == "kinds" and (bad := {c: k for c, k in value.items() if k not in KINDS}):
             problems.append(
                 Finding(
-                    "scope-wrong-value", ERROR, name, repr(bad), f"one of {KINDS}", "mend the scope"
+                    code="scope-wrong-value",
+                    severity=ERROR,
+                    subject=name,
+                    found=repr(bad),
+                    expected=f"one of {KINDS}",
+                    action="mend the scope",
                 )
             )
         else:

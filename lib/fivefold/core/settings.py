@@ -91,12 +91,12 @@ def pseudonym_key() -> bytes:
             "The pseudonyms cannot be made",
             [
                 Finding(
-                    "pseudonym-key",
-                    ERROR,
-                    str(path),
-                    f"{len(key)} bytes",
-                    f"a key of at least {SHORTEST_KEY}",
-                    "restore the file, or remove it: a new key is made, to which older pseudonyms do not fit",
+                    code="pseudonym-key",
+                    severity=ERROR,
+                    subject=str(path),
+                    found=f"{len(key)} bytes",
+                    expected=f"a key of at least {SHORTEST_KEY}",
+                    action="restore the file, or remove it: a new key is made, to which older pseudonyms do not fit",
                 )
             ],
         )

@@ -124,48 +124,48 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
         hint = f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}"
         found.append(
             Finding(
-                "column-missing",
-                ERROR,
-                name,
-                "no such column",
-                f"- {name} ({schema[name].kind})",
-                hint,
+                code="column-missing",
+                severity=ERROR,
+                subject=name,
+                found="no such column",
+                expected=f"- {name} ({schema[name].kind})",
+                action=hint,
             )
         )
     if repeated := sorted({n for n in names if names.count(n) > 1}):
         return [
             *found,
             Finding(
-                "column-repeated",
-                ERROR,
-                ", ".join(repeated),
-                "the same name more than once",
-                "one column of each name",
-                "rename or drop the copies",
+                code="column-repeated",
+                severity=ERROR,
+                subject=", ".join(repeated),
+                found="the same name more than once",
+                expected="one column of each name",
+                action="rename or drop the copies",
             ),
         ]
     known = {c.name for c in schema.columns} | {schema.target}
     if extra := [n for n in names if n not in known]:
         found.append(
             Finding(
-                "column-extra",
-                WARNING,
-                "table",
-                "+ " + ", + ".join(extra[:20]),
-                "only the columns of the contract",
-                "nothing: they are ignored",
+                code="column-extra",
+                severity=WARNING,
+                subject="table",
+                found="+ " + ", + ".join(extra[:20]),
+                expected="only the columns of the contract",
+                action="nothing: they are ignored",
             )
         )
     shared = [n for n in names if n in wanted]
     if shared != [n for n in wanted if n in shared]:
         found.append(
             Finding(
-                "column-order",
-                WARNING,
-                "table",
-                "the columns in another order",
-                "the order of training",
-                "nothing: columns are matched by name",
+                code="column-order",
+                severity=WARNING,
+                subject="table",
+                found="the columns in another order",
+                expected="the order of training",
+                action="nothing: columns are matched by name",
             )
         )
     return found
@@ -184,12 +184,12 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
             example = str(frame[name].dropna().iloc[0])[:40]
             found.append(
                 Finding(
-                    "column-type",
-                    ERROR,
-                    str(name),
-                    f"no cell that reads so, such as {example!r}",
-                    f"{schema[str(name)].kind} values",
-                    "correct the column or its name",
+                    code="column-type",
+                    severity=ERROR,
+                    subject=str(name),
+                    found=f"no cell that reads so, such as {example!r}",
+                    expected=f"{schema[str(name)].kind} values",
+                    action="correct the column or its name",
                 )
             )
     order = schema.names()

@@ -78,7 +78,14 @@ def decode(content: bytes, subject: str) -> tuple[bytes, str, list[Finding]]:
         return (
             content,
             "ascii",
-            [Finding("encoding", PASSED, subject, "ASCII text, which is also UTF-8")],
+            [
+                Finding(
+                    code="encoding",
+                    severity=PASSED,
+                    subject=subject,
+                    found="ASCII text, which is also UTF-8",
+                )
+            ],
         )
     try:
         text = content.decode(encoding or "utf-8")
@@ -94,7 +101,11 @@ def decode(content: bytes, subject: str) -> tuple[bytes, str, list[Finding]]:
         return _guess(content, subject, broken.start)
     label = encoding or "utf-8"
     raw = content if label == "utf-8" else text.removeprefix("\ufeff").encode("utf-8", "replace")
-    return raw, label, [Finding("encoding", PASSED, subject, f"{label} text")]
+    return (
+        raw,
+        label,
+        [Finding(code="encoding", severity=PASSED, subject=subject, found=f"{label} text")],
+    )
 
 
 def _guess(content: bytes, subject: str, at: int) -> tuple[bytes, str, list[Finding]]:
@@ -109,13 +120,13 @@ def _guess(content: bytes, subject: str, at: int) -> tuple[bytes, str, list[Find
             "utf-8",
             [
                 Finding(
-                    "encoding-damaged",
-                    WARNING,
-                    subject,
-                    f"{broken:,} broken characters in UTF-8 text, the first in "
+                    code="encoding-damaged",
+                    severity=WARNING,
+                    subject=subject,
+                    found=f"{broken:,} broken characters in UTF-8 text, the first in "
                     f"line {line:,}; replaced by \ufffd",
-                    "whole characters",
-                    "export the file again, as UTF-8",
+                    expected="whole characters",
+                    action="export the file again, as UTF-8",
                 )
             ],
         )
@@ -128,12 +139,12 @@ def _guess(content: bytes, subject: str, at: int) -> tuple[bytes, str, list[Find
         encoding,
         [
             Finding(
-                "encoding-guessed",
-                WARNING,
-                subject,
-                f"bytes that are not UTF-8 (first in line {line:,}); read as {encoding}",
-                "UTF-8",
-                "look at words with accents; if they are wrong, save the file as UTF-8",
+                code="encoding-guessed",
+                severity=WARNING,
+                subject=subject,
+                found=f"bytes that are not UTF-8 (first in line {line:,}); read as {encoding}",
+                expected="UTF-8",
+                action="look at words with accents; if they are wrong, save the file as UTF-8",
             )
         ],
     )
@@ -150,12 +161,12 @@ def _detect(text: bytes, subject: str, found: list[Finding]) -> tuple[str, list[
     if control > len(sample) / 100:
         found.append(
             Finding(
-                "not-a-table",
-                ERROR,
-                subject,
-                "bytes that are no text",
-                "a table as CSV, Parquet or Feather",
-                "export the table as CSV in UTF-8",
+                code="not-a-table",
+                severity=ERROR,
+                subject=subject,
+                found="bytes that are no text",
+                expected="a table as CSV, Parquet or Feather",
+                action="export the table as CSV in UTF-8",
             )
         )
         return ",", []
@@ -174,12 +185,12 @@ def _detect(text: bytes, subject: str, found: list[Finding]) -> tuple[str, list[
         )
         found.append(
             Finding(
-                "one-column",
-                ERROR,
-                subject,
-                seen,
-                "two named columns or more",
-                "delete lines above the header, or save the table with commas",
+                code="one-column",
+                severity=ERROR,
+                subject=subject,
+                found=seen,
+                expected="two named columns or more",
+                action="delete lines above the header, or save the table with commas",
             )
         )
         return ",", []
@@ -189,16 +200,21 @@ def _detect(text: bytes, subject: str, found: list[Finding]) -> tuple[str, list[
         both = f"rows of equal width by {DELIMITERS[best]} and by {DELIMITERS[ties[0]]}; took the first"
         found.append(
             Finding(
-                "delimiter-doubtful",
-                WARNING,
-                subject,
-                both,
-                "one delimiter",
-                "look at the columns; quote fields that hold a delimiter",
+                code="delimiter-doubtful",
+                severity=WARNING,
+                subject=subject,
+                found=both,
+                expected="one delimiter",
+                action="look at the columns; quote fields that hold a delimiter",
             )
         )
     found.append(
-        Finding("delimiter", PASSED, subject, f"{DELIMITERS[best]}, {scores[best][1]} columns")
+        Finding(
+            code="delimiter",
+            severity=PASSED,
+            subject=subject,
+            found=f"{DELIMITERS[best]}, {scores[best][1]} columns",
+        )
     )
     return best, scores[best][2]
 
@@ -225,23 +241,23 @@ def _header(cells: list[str], found: list[Finding]) -> list[str]:
     if filled and len(numeric) == len(filled) and not counted:
         found.append(
             Finding(
-                "header-missing",
-                ERROR,
-                "header",
-                f"a first line of numbers: {_few(filled)}",
-                "column names",
-                "write a line with the column names above the rows",
+                code="header-missing",
+                severity=ERROR,
+                subject="header",
+                found=f"a first line of numbers: {_few(filled)}",
+                expected="column names",
+                action="write a line with the column names above the rows",
             )
         )
     elif decimals := [name for name in filled if _DECIMAL.fullmatch(name)]:
         found.append(
             Finding(
-                "header-doubtful",
-                WARNING,
-                "header",
-                f"numbers as names: {_few(decimals)}",
-                "column names",
-                "if the first line is a row, write the column names above it",
+                code="header-doubtful",
+                severity=WARNING,
+                subject="header",
+                found=f"numbers as names: {_few(decimals)}",
+                expected="column names",
+                action="if the first line is a row, write the column names above it",
             )
         )
     return tidy_names(cells, found)
@@ -254,12 +270,12 @@ def tidy_names(cells: list[str], found: list[Finding]) -> list[str]:
         called = _few([f"unnamed_{n}" for n in renamed])
         found.append(
             Finding(
-                "header-empty",
-                WARNING,
-                "header",
-                f"columns without a name; called {called}",
-                "a name for each column",
-                "if it is a written row number, drop the column",
+                code="header-empty",
+                severity=WARNING,
+                subject="header",
+                found=f"columns without a name; called {called}",
+                expected="a name for each column",
+                action="if it is a written row number, drop the column",
             )
         )
     names = [name or f"unnamed_{n}" for n, name in enumerate(stripped, 1)]
@@ -267,10 +283,10 @@ def tidy_names(cells: list[str], found: list[Finding]) -> list[str]:
     if (changed := sum(a != b for a, b in zip(cells, stripped, strict=True))) and not errors(found):
         found.append(
             Finding(
-                "header-white-space",
-                PASSED,
-                "header",
-                f"white space around {changed} names; removed",
+                code="header-white-space",
+                severity=PASSED,
+                subject="header",
+                found=f"white space around {changed} names; removed",
             )
         )
     return names
@@ -285,12 +301,12 @@ def duplicates(names: list[str]) -> list[Finding]:
     }
     return [
         Finding(
-            "duplicate-columns",
-            ERROR,
-            name,
-            f"the name {name!r} in columns {', '.join(at)}",
-            "each name once",
-            "rename or delete all but one",
+            code="duplicate-columns",
+            severity=ERROR,
+            subject=name,
+            found=f"the name {name!r} in columns {', '.join(at)}",
+            expected="each name once",
+            action="rename or delete all but one",
         )
         for name, at in places.items()
     ]
@@ -299,7 +315,17 @@ def duplicates(names: list[str]) -> list[Finding]:
 def refused(code: str, subject: str, found: str, expected: str, action: str) -> Refused:
     """The one error that stops the reading of a source."""
     return Refused(
-        f"{subject} cannot be read", [Finding(code, ERROR, subject, found, expected, action)]
+        f"{subject} cannot be read",
+        [
+            Finding(
+                code=code,
+                severity=ERROR,
+                subject=subject,
+                found=found,
+                expected=expected,
+                action=action,
+            )
+        ],
     )
 
 
@@ -316,12 +342,12 @@ def _rows(text: bytes, delimiter: str, width: int, subject: str, found: list[Fin
         open_quote = any('"' in r.text and "\n" in r.text for r in wrong)
         found.append(
             Finding(
-                "row-width",
-                ERROR,
-                subject,
-                f"{len(wrong):,} rows of another width; row (fields): {first}",
-                f"{width} fields in every row, as in the header",
-                "close the quote that runs over several lines"
+                code="row-width",
+                severity=ERROR,
+                subject=subject,
+                found=f"{len(wrong):,} rows of another width; row (fields): {first}",
+                expected=f"{width} fields in every row, as in the header",
+                action="close the quote that runs over several lines"
                 if open_quote
                 else "quote fields that hold the delimiter, and delete lines that are no rows",
             )
@@ -329,12 +355,12 @@ def _rows(text: bytes, delimiter: str, width: int, subject: str, found: list[Fin
     elif table.num_rows < 2:
         found.append(
             Finding(
-                "no-rows",
-                ERROR,
-                subject,
-                "a header and no rows",
-                "rows below the header",
-                "write the rows",
+                code="no-rows",
+                severity=ERROR,
+                subject=subject,
+                found="a header and no rows",
+                expected="rows below the header",
+                action="write the rows",
             )
         )
     elif text.count(b'"') % 2:
@@ -342,12 +368,12 @@ def _rows(text: bytes, delimiter: str, width: int, subject: str, found: list[Fin
         if any("\n" in cell for cell in last.values()):
             found.append(
                 Finding(
-                    "quote-open",
-                    ERROR,
-                    subject,
-                    f"a quote that never closes, in row {table.num_rows:,}",
-                    "quotes in pairs",
-                    "close or double the quote",
+                    code="quote-open",
+                    severity=ERROR,
+                    subject=subject,
+                    found=f"a quote that never closes, in row {table.num_rows:,}",
+                    expected="quotes in pairs",
+                    action="close or double the quote",
                 )
             )
     return table.slice(1)

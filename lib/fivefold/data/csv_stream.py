@@ -214,11 +214,22 @@ def _coding(path: Path, found: list[Finding]) -> tuple[str, str]:
             )
         lines, plain = lines + block.count(b"\n"), plain and block.isascii()
     if plain and not codec:
-        found.append(Finding("encoding", PASSED, subject, "ASCII text, which is also UTF-8"))
+        found.append(
+            Finding(
+                code="encoding",
+                severity=PASSED,
+                subject=subject,
+                found="ASCII text, which is also UTF-8",
+            )
+        )
         return "", "strict"
     fault = _first_fault(path, codec or "utf-8")
     if not fault:
-        found.append(Finding("encoding", PASSED, subject, f"{codec or 'utf-8'} text"))
+        found.append(
+            Finding(
+                code="encoding", severity=PASSED, subject=subject, found=f"{codec or 'utf-8'} text"
+            )
+        )
         return codec, "strict"
     if codec.startswith(("utf-16", "utf-32")):
         raise refused(
@@ -263,25 +274,25 @@ def _guess(path: Path, line: int, found: list[Finding]) -> tuple[str, str]:
     if whole > broken:
         found.append(
             Finding(
-                "encoding-damaged",
-                WARNING,
-                path.name,
-                f"{broken:,} broken characters in UTF-8 text, the "
+                code="encoding-damaged",
+                severity=WARNING,
+                subject=path.name,
+                found=f"{broken:,} broken characters in UTF-8 text, the "
                 f"first in line {line:,}; replaced by \ufffd",
-                "whole characters",
-                "export the file again, as UTF-8",
+                expected="whole characters",
+                action="export the file again, as UTF-8",
             )
         )
         return "utf-8-sig", "replace"
     codec = "latin-1" if latin else "cp1252"
     found.append(
         Finding(
-            "encoding-guessed",
-            WARNING,
-            path.name,
-            f"bytes that are not UTF-8 (first in line {line:,}); read as {codec}",
-            "UTF-8",
-            "look at words with accents; if they are wrong, save the file as UTF-8",
+            code="encoding-guessed",
+            severity=WARNING,
+            subject=path.name,
+            found=f"bytes that are not UTF-8 (first in line {line:,}); read as {codec}",
+            expected="UTF-8",
+            action="look at words with accents; if they are wrong, save the file as UTF-8",
         )
     )
     return codec, "strict"

@@ -98,12 +98,12 @@ def read_file(path: Path) -> tuple[pa.Table, list[Finding], dict[str, Any], str]
     if wanted != details["format"]:
         found.append(
             Finding(
-                "format-differs",
-                WARNING,
-                subject,
-                f"{details['format']}, by its first bytes",
-                f"{wanted}, by its name",
-                "rename the file",
+                code="format-differs",
+                severity=WARNING,
+                subject=subject,
+                found=f"{details['format']}, by its first bytes",
+                expected=f"{wanted}, by its name",
+                action="rename the file",
             )
         )
     return table, found, details, hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -207,7 +207,12 @@ def without_index(table: pa.Table) -> tuple[pa.Table, list[str]]:
 def index_findings(names: Iterable[str]) -> list[Finding]:
     """That row labels were left out, once a name."""
     return [
-        Finding("index-dropped", PASSED, name, "row labels of pandas without a name; not read")
+        Finding(
+            code="index-dropped",
+            severity=PASSED,
+            subject=name,
+            found="row labels of pandas without a name; not read",
+        )
         for name in dict.fromkeys(names)
     ]
 
@@ -248,12 +253,12 @@ def _read_folder(folder: Path) -> tuple[pa.Table, list[Finding], dict[str, Any]]
             )
             differ.append(
                 Finding(
-                    "parts-differ",
-                    ERROR,
-                    str(part.relative_to(folder)),
-                    said,
-                    f"the columns of {parts[0].relative_to(folder)}",
-                    "write all parts alike",
+                    code="parts-differ",
+                    severity=ERROR,
+                    subject=str(part.relative_to(folder)),
+                    found=said,
+                    expected=f"the columns of {parts[0].relative_to(folder)}",
+                    action="write all parts alike",
                 )
             )
     if differ:

@@ -99,9 +99,26 @@ class Log:
     stripped: dict[str, int] = field(default_factory=dict)
     text_columns: set[str] = field(default_factory=set)
 
-    def note(self, severity: str, code: str, column: str, *said: str) -> None:
-        """A finding on a column; `said` is found, expected, action."""
-        self.findings.append(Finding(code, severity, column, *said))
+    def note(
+        self,
+        severity: str,
+        code: str,
+        column: str,
+        found: str,
+        expected: str = "",
+        action: str = "",
+    ) -> None:
+        """Add a finding on a column."""
+        self.findings.append(
+            Finding(
+                code=code,
+                severity=severity,
+                subject=column,
+                found=found,
+                expected=expected,
+                action=action,
+            )
+        )
 
     def missing(self, column: str, marker: str, cells: int) -> None:
         by_column = self.markers.setdefault(marker, {})
@@ -355,24 +372,36 @@ def _summary(log: Log) -> list[Finding]:
         said = f"{marker!r} in {where}; read as missing"
         if marker == "":
             found.append(
-                Finding("missing-empty", PASSED, "table", f"{where} are empty; read as missing")
+                Finding(
+                    code="missing-empty",
+                    severity=PASSED,
+                    subject="table",
+                    found=f"{where} are empty; read as missing",
+                )
             )
         elif doubtful:
             found.append(
                 Finding(
-                    "missing-marker",
-                    WARNING,
-                    "table",
-                    said,
-                    "empty cells for missing values",
-                    "if it is a real category, give it another name in the source",
+                    code="missing-marker",
+                    severity=WARNING,
+                    subject="table",
+                    found=said,
+                    expected="empty cells for missing values",
+                    action="if it is a real category, give it another name in the source",
                 )
             )
         else:
-            found.append(Finding("missing-marker", PASSED, "table", said))
+            found.append(
+                Finding(code="missing-marker", severity=PASSED, subject="table", found=said)
+            )
     if log.stripped:
         where = f"{sum(log.stripped.values()):,} cells of {names(list(log.stripped))}"
         found.append(
-            Finding("white-space", PASSED, "table", f"white space around {where}; removed")
+            Finding(
+                code="white-space",
+                severity=PASSED,
+                subject="table",
+                found=f"white space around {where}; removed",
+            )
         )
     return found

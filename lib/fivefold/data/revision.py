@@ -313,5 +313,15 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
 
 def _refused(code: str, subject: str, found: str, expected: str, action: str) -> Refused:
     return Refused(
-        f"{subject} is not available", [Finding(code, ERROR, subject, found, expected, action)]
+        f"{subject} is not available",
+        [
+            Finding(
+                code=code,
+                severity=ERROR,
+                subject=subject,
+                found=found,
+                expected=expected,
+                action=action,
+            )
+        ],
     )

@@ -107,12 +107,12 @@ def read(
     if max_rows is not None and table.num_rows > max_rows:
         found.append(
             Finding(
-                "rows-limited",
-                WARNING,
-                "table",
-                f"more than {max_rows:,} rows; read the first",
-                "all rows",
-                "raise or leave out the limit",
+                code="rows-limited",
+                severity=WARNING,
+                subject="table",
+                found=f"more than {max_rows:,} rows; read the first",
+                expected="all rows",
+                action="raise or leave out the limit",
             )
         )
         table = table.slice(0, max_rows)

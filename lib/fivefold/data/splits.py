@@ -70,12 +70,14 @@ def split_rows(
             "The table cannot be split",
             [
                 Finding(
-                    "split-class-missing",
-                    ERROR,
-                    ", ".join(names[p] for p in lacking),
-                    "too few rows of a class" if fewest[lacking[0]] else "rows of one class only",
-                    "both classes in every part, twice in the holdout",
-                    "give more rows of the rarer class, fewer folds (--folds), or other groups or times in the scope",
+                    code="split-class-missing",
+                    severity=ERROR,
+                    subject=", ".join(names[p] for p in lacking),
+                    found="too few rows of a class"
+                    if fewest[lacking[0]]
+                    else "rows of one class only",
+                    expected="both classes in every part, twice in the holdout",
+                    action="give more rows of the rarer class, fewer folds (--folds), or other groups or times in the scope",
                 )
             ],
         )
@@ -208,12 +210,12 @@ def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np
             "The table cannot be split",
             [
                 Finding(
-                    "split-too-few",
-                    ERROR,
-                    "target",
-                    f"{few} rows of the rarer class",
-                    f"at least {parts}",
-                    "give more rows of that class or fewer folds (--folds)",
+                    code="split-too-few",
+                    severity=ERROR,
+                    subject="target",
+                    found=f"{few} rows of the rarer class",
+                    expected=f"at least {parts}",
+                    action="give more rows of that class or fewer folds (--folds)",
                 )
             ],
         )
@@ -222,12 +224,12 @@ def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np
             "The table cannot be split",
             [
                 Finding(
-                    "split-too-few-groups",
-                    ERROR,
-                    "groups",
-                    f"{len(np.unique(units))} groups to share out among {parts} parts",
-                    f"at least {parts}",
-                    "give more groups, fewer folds (--folds), or another group column in the scope",
+                    code="split-too-few-groups",
+                    severity=ERROR,
+                    subject="groups",
+                    found=f"{len(np.unique(units))} groups to share out among {parts} parts",
+                    expected=f"at least {parts}",
+                    action="give more groups, fewer folds (--folds), or another group column in the scope",
                 )
             ],
         )
@@ -297,12 +299,12 @@ def _by_few_times(
             "The table cannot be split",
             [
                 Finding(
-                    "split-too-few-times",
-                    ERROR,
-                    "time",
-                    f"{distinct} distinct time{'s' * (distinct != 1)}",
-                    "at least 2: the latest is held out",
-                    "give finer times, or take [columns] time out of the scope",
+                    code="split-too-few-times",
+                    severity=ERROR,
+                    subject="time",
+                    found=f"{distinct} distinct time{'s' * (distinct != 1)}",
+                    expected="at least 2: the latest is held out",
+                    action="give finer times, or take [columns] time out of the scope",
                 )
             ],
         )

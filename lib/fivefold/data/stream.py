@@ -102,15 +102,15 @@ def _declared(path: Path, kind: str, found: list[Finding]) -> Iterator[pa.Table]
     first = set(shapes[0].column_names)
     differ = [
         Finding(
-            "parts-differ",
-            ERROR,
-            names[p],
-            "; ".join(
+            code="parts-differ",
+            severity=ERROR,
+            subject=names[p],
+            found="; ".join(
                 f"{'no' if n in first else 'one more'} column {n!r}"
                 for n in sorted(first ^ set(table.column_names))[:5]
             ),
-            f"the columns of {names[parts[0]]}",
-            "write all parts alike",
+            expected=f"the columns of {names[parts[0]]}",
+            action="write all parts alike",
         )
         for p, table in zip(parts, shapes, strict=True)
         if first != set(table.column_names)

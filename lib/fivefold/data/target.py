@@ -84,12 +84,12 @@ def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[
     if missing := int((y < 0).sum()):
         findings.append(
             Finding(
-                "target-missing-values",
-                WARNING,
-                scope.target,
-                f"{missing} rows without a label",
-                "a label in every row",
-                "nothing: these rows are left out of training",
+                code="target-missing-values",
+                severity=WARNING,
+                subject=scope.target,
+                found=f"{missing} rows without a label",
+                expected="a label in every row",
+                action="nothing: these rows are left out of training",
             )
         )
     return Target(y, negative, positive), findings
@@ -103,7 +103,10 @@ def _positive(labels: list[str], wanted: str | None, listing: str) -> tuple[str 
         ]
         if len(same) == 1:
             return same[0], Finding(
-                "target-positive", PASSED, "target", f"{same[0]!r} is the positive label, as given"
+                code="target-positive",
+                severity=PASSED,
+                subject="target",
+                found=f"{same[0]!r} is the positive label, as given",
             )
         return None, _error(
             "positive-missing",
@@ -116,7 +119,10 @@ def _positive(labels: list[str], wanted: str | None, listing: str) -> tuple[str 
         if set(spelt) == {_canonical(no), _canonical(yes)}:
             label = spelt[_canonical(yes)]
             return label, Finding(
-                "target-positive", PASSED, "target", f"{label!r} is the positive label"
+                code="target-positive",
+                severity=PASSED,
+                subject="target",
+                found=f"{label!r} is the positive label",
             )
     return None, _error(
         "positive-ambiguous",
@@ -140,4 +146,6 @@ def _listing(names: list[str]) -> str:
 
 
 def _error(code: str, found: str, expected: str, action: str) -> Finding:
-    return Finding(code, ERROR, "target", found, expected, action)
+    return Finding(
+        code=code, severity=ERROR, subject="target", found=found, expected=expected, action=action
+    )

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,6 @@ _DIALECTS = {
 }
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
 _MIGRATING = threading.Lock()  # Alembic keeps its state in a module
-
-
-def utc_now() -> datetime:
-    """The present, UTC, without a zone, as the journal keeps it.
-
-    FIVEFOLD_CLOCK names a file that holds another present (ISO 8601): for simulations such as `make demo`.
-    """
-    if clock := os.environ.get("FIVEFOLD_CLOCK"):
-        return datetime.fromisoformat(Path(clock).read_text(encoding="utf-8").strip())
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def open_journal(url: str) -> sa.Engine:
@@ -319,7 +309,17 @@ def _revision(connection: sa.Connection) -> str | None:
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
     return Refused(
-        "The journal cannot be used", [Finding(code, ERROR, "journal", found, expected, action)]
+        "The journal cannot be used",
+        [
+            Finding(
+                code=code,
+                severity=ERROR,
+                subject="journal",
+                found=found,
+                expected=expected,
+                action=action,
+            )
+        ],
     )
 
 
@@ -332,7 +332,6 @@ __all__ = [
     "read_predictions",
     "read_rejects",
     "span",
-    "utc_now",
     "write",
     "writing",
 ]

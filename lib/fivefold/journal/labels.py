@@ -15,7 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fivefold.journal.database import COUNTING, LOT, utc_now, writing
+from fivefold.core.clock import utc_now
+from fivefold.journal.database import COUNTING, LOT, writing
 from fivefold.journal.tables import ENTITY, ID, LABELS, PREDICTIONS, fitted, utc
 
 LATE_DAYS = 180

@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fivefold.journal.database import as_json, utc_now, writing
+from fivefold.core.clock import utc_now
+from fivefold.journal.database import as_json, writing
 from fivefold.journal.tables import PROMOTIONS
 
 PROMOTED, ROLLED_BACK, THRESHOLD = (

@@ -35,9 +35,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, Finding, errors, refuse_errors, warnings
 from fivefold.journal.alerts import SENT, claim, compose, key_of, line, reached, runbook, settle
-from fivefold.journal.database import utc_now
 
 log = logging.getLogger("fivefold")
 Channel = Callable[
@@ -326,11 +326,11 @@ def _split(address: str) -> SplitResult | None:
 def _refuse(wrong: list[Finding], variable: str, found: str, expected: str) -> None:
     wrong.append(
         Finding(
-            variable.removeprefix("FIVEFOLD_").lower().replace("_", "-"),
-            ERROR,
-            variable,
-            line(found, 200),
-            expected,
-            f"correct {variable}, or unset it",
+            code=variable.removeprefix("FIVEFOLD_").lower().replace("_", "-"),
+            severity=ERROR,
+            subject=variable,
+            found=line(found, 200),
+            expected=expected,
+            action=f"correct {variable}, or unset it",
         )
     )

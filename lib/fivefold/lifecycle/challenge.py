@@ -51,12 +51,12 @@ def challenge(
     here = np.isin(origin, names)
     if not names:
         few = Finding(
-            "challenge-gain",
-            NOT_APPLICABLE,
-            "model",
-            f"{int(y.sum())} positive and {int((y == 0).sum())} negative rows",
-            f"at least {MIN_CLASS} of each",
-            "wait for more labels",
+            code="challenge-gain",
+            severity=NOT_APPLICABLE,
+            subject="model",
+            found=f"{int(y.sum())} positive and {int((y == 0).sum())} negative rows",
+            expected=f"at least {MIN_CLASS} of each",
+            action="wait for more labels",
         )
         return {
             "promote": False,
@@ -139,14 +139,20 @@ def _gain(gain: Mapping[str, float]) -> Finding:
     found = f"gain {gain['value']:+.4f}, at least {gain['low']:+.4f}"
     expected = f"a lower bound above {gain['margin']:g}"
     if gain["low"] > gain["margin"]:
-        return Finding("challenge-gain", PASSED, "ROC AUC", found, expected)
+        return Finding(
+            code="challenge-gain",
+            severity=PASSED,
+            subject="ROC AUC",
+            found=found,
+            expected=expected,
+        )
     return Finding(
-        "challenge-gain",
-        WARNING,
-        "ROC AUC",
-        f"not proven better ({found})",
-        expected,
-        "keep the champion; judge again with more labels",
+        code="challenge-gain",
+        severity=WARNING,
+        subject="ROC AUC",
+        found=f"not proven better ({found})",
+        expected=expected,
+        action="keep the champion; judge again with more labels",
     )
 
 
@@ -154,8 +160,15 @@ def _not_worse(code: str, name: str, gain: Mapping[str, float], allowed: float =
     found = f"ROC AUC {gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
     expected = "not proven worse" + (f" by more than {allowed:g}" if allowed else "")
     if gain["high"] < -allowed:
-        return Finding(code, WARNING, name, f"worse by {found}", expected, "keep the champion")
-    return Finding(code, PASSED, name, found, expected)
+        return Finding(
+            code=code,
+            severity=WARNING,
+            subject=name,
+            found=f"worse by {found}",
+            expected=expected,
+            action="keep the champion",
+        )
+    return Finding(code=code, severity=PASSED, subject=name, found=found, expected=expected)
 
 
 def _loss(losses: Sequence[Mapping[str, float]]) -> Finding:
@@ -170,14 +183,20 @@ def _loss(losses: Sequence[Mapping[str, float]]) -> Finding:
     expected = f"not proven worse by more than {WORSE_LOSS:.0%}"
     if value - reach > WORSE_LOSS * before:
         return Finding(
-            "challenge-calibration",
-            WARNING,
-            "calibration",
-            f"worse: {found}",
-            expected,
-            "keep the champion; look at the labels that came in",
+            code="challenge-calibration",
+            severity=WARNING,
+            subject="calibration",
+            found=f"worse: {found}",
+            expected=expected,
+            action="keep the champion; look at the labels that came in",
         )
-    return Finding("challenge-calibration", PASSED, "calibration", found, expected)
+    return Finding(
+        code="challenge-calibration",
+        severity=PASSED,
+        subject="calibration",
+        found=found,
+        expected=expected,
+    )
 
 
 def _segments(
@@ -200,11 +219,11 @@ def _segments(
                 few = f"{int(rows.sum())} rows: too few to judge"
                 found.append(
                     Finding(
-                        "challenge-segment",
-                        NOT_APPLICABLE,
-                        name,
-                        few,
-                        f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class",
+                        code="challenge-segment",
+                        severity=NOT_APPLICABLE,
+                        subject=name,
+                        found=few,
+                        expected=f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class",
                     )
                 )
     z = float(ndtri(1 - SIDE / max(1, len(tests))))

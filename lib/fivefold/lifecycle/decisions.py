@@ -26,12 +26,12 @@ def decide(
             "There is nothing to decide",
             [
                 Finding(
-                    "nothing-waits",
-                    ERROR,
-                    problem,
-                    "no waiting challenger",
-                    "one",
-                    "python flows/promote.py judge RUN --require-approval",
+                    code="nothing-waits",
+                    severity=ERROR,
+                    subject=problem,
+                    found="no waiting challenger",
+                    expected="one",
+                    action="python flows/promote.py judge RUN --require-approval",
                 )
             ],
         )
@@ -60,12 +60,12 @@ def roll_back(engine: Any, problem: str, who: str, why: str, check: Check = load
             "Nothing can be rolled back",
             [
                 Finding(
-                    "nothing-before",
-                    ERROR,
-                    problem,
-                    "no earlier model or threshold",
-                    "at least two promotions",
-                    "python flows/promote.py status",
+                    code="nothing-before",
+                    severity=ERROR,
+                    subject=problem,
+                    found="no earlier model or threshold",
+                    expected="at least two promotions",
+                    action="python flows/promote.py status",
                 )
             ],
         )
@@ -93,12 +93,12 @@ def change_threshold(engine: Any, problem: str, value: float, who: str, why: str
             "The threshold cannot be changed",
             [
                 Finding(
-                    "threshold",
-                    ERROR,
-                    problem,
-                    found,
-                    "a served model, and a threshold from 0 to 1",
-                    "correct the value",
+                    code="threshold",
+                    severity=ERROR,
+                    subject=problem,
+                    found=found,
+                    expected="a served model, and a threshold from 0 to 1",
+                    action="correct the value",
                 )
             ],
         )

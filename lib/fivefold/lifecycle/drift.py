@@ -136,12 +136,12 @@ def drift_findings(table: list[dict[str, Any]], score: dict[str, Any] | None) ->
     )
     found = [
         Finding(
-            "input-drift",
-            WARNING,
-            line["column"],
-            _told(line),
-            usual,
-            "look for a changed source, unit, code or join of this column; if the change is real, retrain on "
+            code="input-drift",
+            severity=WARNING,
+            subject=line["column"],
+            found=_told(line),
+            expected=usual,
+            action="look for a changed source, unit, code or join of this column; if the change is real, retrain on "
             "recent rows",
         )
         for line in drifted
@@ -149,34 +149,57 @@ def drift_findings(table: list[dict[str, Any]], score: dict[str, Any] | None) ->
     if not judged:
         what = "too few rows" if table else "no column that can be compared"
         found.append(
-            Finding("input-drift", NOT_APPLICABLE, "table", what, few, "wait for more rows")
+            Finding(
+                code="input-drift",
+                severity=NOT_APPLICABLE,
+                subject="table",
+                found=what,
+                expected=few,
+                action="wait for more rows",
+            )
         )
     elif not drifted:
         found.append(
             Finding(
-                "input-drift", PASSED, "table", f"none of {len(judged)} columns has drifted", usual
+                code="input-drift",
+                severity=PASSED,
+                subject="table",
+                found=f"none of {len(judged)} columns has drifted",
+                expected=usual,
             )
         )
     if score is None or not score["judged"]:
         what = "too few scores" if score else "no scores"
         return [
             *found,
-            Finding("score-drift", NOT_APPLICABLE, "score", what, few, "wait for more rows"),
+            Finding(
+                code="score-drift",
+                severity=NOT_APPLICABLE,
+                subject="score",
+                found=what,
+                expected=few,
+                action="wait for more rows",
+            ),
         ]
     told = (
         f"distance {score['distance']:.2f} of 1, PSI {score['psi']:.2f}, p {score['p_value']:.1g}"
     )
     if not score["drifted"]:
-        return [*found, Finding("score-drift", PASSED, "score", told, usual)]
+        return [
+            *found,
+            Finding(
+                code="score-drift", severity=PASSED, subject="score", found=told, expected=usual
+            ),
+        ]
     return [
         *found,
         Finding(
-            "score-drift",
-            WARNING,
-            "score",
-            told,
-            usual,
-            "look at the columns that drifted; if the change is real, compare with labels and retrain",
+            code="score-drift",
+            severity=WARNING,
+            subject="score",
+            found=told,
+            expected=usual,
+            action="look at the columns that drifted; if the change is real, compare with labels and retrain",
         ),
     ]
 

@@ -175,17 +175,24 @@ def _judge_fall(
     action: str,
 ) -> Finding:
     if auc is None:
-        return Finding(code, NOT_APPLICABLE, "model", few, enough, "wait for more rows")
+        return Finding(
+            code=code,
+            severity=NOT_APPLICABLE,
+            subject="model",
+            found=few,
+            expected=enough,
+            action="wait for more rows",
+        )
     told = f"ROC AUC {auc['value']:.3f} {how}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
     error = None if baseline is None else _error(baseline)
     if baseline is None or error is None:
         return Finding(
-            code,
-            NOT_APPLICABLE,
-            "model",
-            told,
-            "a held-out ROC AUC with its error to compare with",
-            "evaluate the model on held-out rows",
+            code=code,
+            severity=NOT_APPLICABLE,
+            subject="model",
+            found=told,
+            expected="a held-out ROC AUC with its error to compare with",
+            action="evaluate the model on held-out rows",
         )
     fall, se = baseline["value"] - auc["value"], math.hypot(error, _error(auc) or 0.0)
     p = float(ndtr(-fall / se)) if se > 0 else float(fall <= 0)
@@ -195,27 +202,39 @@ def _judge_fall(
     )
     if p < ALPHA_AUC and fall >= FALL:
         return Finding(
-            code, WARNING, "model", f"{told}; a fall of {fall:.3f}, p {p:.1g}", expected, action
+            code=code,
+            severity=WARNING,
+            subject="model",
+            found=f"{told}; a fall of {fall:.3f}, p {p:.1g}",
+            expected=expected,
+            action=action,
         )
-    return Finding(code, PASSED, "model", told, expected)
+    return Finding(code=code, severity=PASSED, subject="model", found=told, expected=expected)
 
 
 def _judge_calibration(realised: Mapping[str, Any], few: str, enough: str) -> Finding:
     code, p = "calibration-realised", realised["calibration_p"]
     if p is None:
-        return Finding(code, NOT_APPLICABLE, "model", few, enough, "wait for more labels")
+        return Finding(
+            code=code,
+            severity=NOT_APPLICABLE,
+            subject="model",
+            found=few,
+            expected=enough,
+            action="wait for more labels",
+        )
     observed, expected = realised["positive_rate"]["value"], realised["expected_positive_rate"]
     told, wanted = f"{observed:.1%} positives, p {p:.1g}", f"{expected:.1%}, the mean probability"
     if p < ALPHA_CALIBRATION and abs(observed - expected) >= GAP:
         return Finding(
-            code,
-            WARNING,
-            "model",
-            told,
-            wanted,
-            "retrain, or calibrate anew, on recent labelled rows; until then thresholds miss their costs",
+            code=code,
+            severity=WARNING,
+            subject="model",
+            found=told,
+            expected=wanted,
+            action="retrain, or calibrate anew, on recent labelled rows; until then thresholds miss their costs",
         )
-    return Finding(code, PASSED, "model", told, wanted)
+    return Finding(code=code, severity=PASSED, subject="model", found=told, expected=wanted)
 
 
 def _estimated_interval(q: np.ndarray, seed: int, draws: int) -> dict[str, float] | None:

@@ -97,12 +97,12 @@ def judge(
             "Nothing can be judged",
             [
                 Finding(
-                    "nothing-promoted",
-                    ERROR,
-                    name,
-                    "no champion",
-                    "one to compare with",
-                    f"python flows/promote.py promote {run_id}",
+                    code="nothing-promoted",
+                    severity=ERROR,
+                    subject=name,
+                    found="no champion",
+                    expected="one to compare with",
+                    action=f"python flows/promote.py promote {run_id}",
                 )
             ],
         )
@@ -207,32 +207,32 @@ def _served(told: dict[str, Any], run: Any, bundle: Bundle, root: Path) -> dict[
     limit = bundle.about["scope"].get("max_latency_ms")
     findings = [
         Finding(
-            "challenge-smoke",
-            PASSED if answer["ok"] else WARNING,
-            "server",
-            answer["why"],
-            "the model's own answers from the real server",
-            "" if answer["ok"] else "keep the champion",
+            code="challenge-smoke",
+            severity=PASSED if answer["ok"] else WARNING,
+            subject="server",
+            found=answer["why"],
+            expected="the model's own answers from the real server",
+            action="" if answer["ok"] else "keep the champion",
         )
     ]
     took = answer["latency_ms"]
     if took is None or limit is None:
         findings.append(
             Finding(
-                "challenge-latency",
-                NOT_APPLICABLE,
-                "latency",
-                "not judged: no limit in the scope" if took is not None else "not measured",
+                code="challenge-latency",
+                severity=NOT_APPLICABLE,
+                subject="latency",
+                found="not judged: no limit in the scope" if took is not None else "not measured",
             )
         )
     else:
         findings.append(
             Finding(
-                "challenge-latency",
-                PASSED if took <= limit else WARNING,
-                "latency",
-                f"{took:.1f} ms a row",
-                f"at most {limit:g} ms",
+                code="challenge-latency",
+                severity=PASSED if took <= limit else WARNING,
+                subject="latency",
+                found=f"{took:.1f} ms a row",
+                expected=f"at most {limit:g} ms",
             )
         )
     bad = [f for f in findings if f.severity == WARNING]

@@ -56,12 +56,12 @@ def retrain(
             "There is no challenger",
             [
                 Finding(
-                    "training-failed",
-                    ERROR,
-                    name,
-                    "a training run that failed (see above)",
-                    "one that ends",
-                    "python flows/train.py resume, then python flows/promote.py judge RUN; the champion stays",
+                    code="training-failed",
+                    severity=ERROR,
+                    subject=name,
+                    found="a training run that failed (see above)",
+                    expected="one that ends",
+                    action="python flows/train.py resume, then python flows/promote.py judge RUN; the champion stays",
                 )
             ],
         )
@@ -87,12 +87,12 @@ def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
             "The champion cannot be trained again",
             [
                 Finding(
-                    "run-damaged",
-                    ERROR,
-                    champion,
-                    "no readable scope or options",
-                    "a readable training run",
-                    "train by hand: python flows/train.py --config scope FILE run --with-feedback",
+                    code="run-damaged",
+                    severity=ERROR,
+                    subject=champion,
+                    found="no readable scope or options",
+                    expected="a readable training run",
+                    action="train by hand: python flows/train.py --config scope FILE run --with-feedback",
                 )
             ],
         )

@@ -160,12 +160,12 @@ def _command(
             "The simulation cannot go on",
             [
                 Finding(
-                    "command-failed",
-                    ERROR,
-                    script,
-                    " / ".join(said[-6:])[:1500],
-                    "success",
-                    "run it by hand",
+                    code="command-failed",
+                    severity=ERROR,
+                    subject=script,
+                    found=" / ".join(said[-6:])[:1500],
+                    expected="success",
+                    action="run it by hand",
                 )
             ],
         )

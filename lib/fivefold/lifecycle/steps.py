@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, WARNING, Finding, Refused, from_dicts
 from fivefold.core.settings import journal_place
 from fivefold.journal import alerts as journal_alerts
@@ -51,7 +52,7 @@ def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list
 def present(now: str) -> datetime:
     """The option --now, or the time, as the journal's UTC without a zone. Raises `Refused`."""
     try:
-        time = datetime.fromisoformat(now) if now else database.utc_now()
+        time = datetime.fromisoformat(now) if now else utc_now()
     except ValueError:
         raise _refused("monitor-now", repr(now), "a time in ISO 8601", "correct --now") from None
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
@@ -220,5 +221,15 @@ def closing_words(name: str, reports: list[dict], decided: dict, sent: list[dict
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
     return Refused(
-        "There is nothing to monitor", [Finding(code, ERROR, "monitor", found, expected, action)]
+        "There is nothing to monitor",
+        [
+            Finding(
+                code=code,
+                severity=ERROR,
+                subject="monitor",
+                found=found,
+                expected=expected,
+                action=action,
+            )
+        ],
     )

@@ -125,12 +125,14 @@ def judge_window(
     if not len(frame):
         told_of = "no predictions" + (", nor in the window before" if silent else "")
         nothing = Finding(
-            "no-traffic",
-            WARNING if rejects or silent else NOT_APPLICABLE,
-            "journal",
-            told_of + (f", {rejects:,} refused rows" if rejects else ""),
-            "predictions",
-            "see that the callers reach the API" if not rejects else "look at the refused rows",
+            code="no-traffic",
+            severity=WARNING if rejects or silent else NOT_APPLICABLE,
+            subject="journal",
+            found=told_of + (f", {rejects:,} refused rows" if rejects else ""),
+            expected="predictions",
+            action="see that the callers reach the API"
+            if not rejects
+            else "look at the refused rows",
         )
         return {**told, "findings": [nothing.to_dict()]}
     model = (
@@ -143,12 +145,12 @@ def judge_window(
         reference = reference_for(model)
     except Refused as refused:
         lost = Finding(
-            "model-unreadable",
-            WARNING,
-            "model",
-            f"{model}: {refused.findings[0].found}",
-            "the training run of the model that answered",
-            "keep the runs of models that are served",
+            code="model-unreadable",
+            severity=WARNING,
+            subject="model",
+            found=f"{model}: {refused.findings[0].found}",
+            expected="the training run of the model that answered",
+            action="keep the runs of models that are served",
         )
         return {
             **told,
@@ -263,12 +265,12 @@ def operation_findings(
         text = f"{hits / of:.1%} {what} ({hits:,} of {of:,})"
         found.append(
             Finding(
-                code,
-                WARNING if low > limit else PASSED,
-                "journal",
-                text,
-                f"at most {limit:.0%}",
-                "look at what callers send: page Monitoring, table of warnings"
+                code=code,
+                severity=WARNING if low > limit else PASSED,
+                subject="journal",
+                found=text,
+                expected=f"at most {limit:.0%}",
+                action="look at what callers send: page Monitoring, table of warnings"
                 if low > limit
                 else "",
             )
@@ -282,23 +284,23 @@ def operation_findings(
         )
         found.append(
             Finding(
-                "latency",
-                NOT_APPLICABLE,
-                "journal",
-                why,
-                "a limit in the scope ([success] latency_ms)",
+                code="latency",
+                severity=NOT_APPLICABLE,
+                subject="journal",
+                found=why,
+                expected="a limit in the scope ([success] latency_ms)",
             )
         )
     else:
         slow = latency_ms > limit_ms
         found.append(
             Finding(
-                "latency",
-                WARNING if slow else PASSED,
-                "journal",
-                f"median {latency_ms:.1f} ms a row",
-                f"at most {limit_ms:g} ms",
-                "see what else runs on the machine" if slow else "",
+                code="latency",
+                severity=WARNING if slow else PASSED,
+                subject="journal",
+                found=f"median {latency_ms:.1f} ms a row",
+                expected=f"at most {limit_ms:g} ms",
+                action="see what else runs on the machine" if slow else "",
             )
         )
     return found
@@ -334,7 +336,7 @@ def age_findings(trained: str | None, newest: str | None, now: datetime) -> list
                 if code == "stale-model"
                 else "the table alone was learnt from; it tells no time"
             )
-            found.append(Finding(code, NOT_APPLICABLE, subject, why))
+            found.append(Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=why))
             continue
         age = max(
             0.0, (now - datetime.fromisoformat(since).replace(tzinfo=None)).total_seconds() / 86_400
@@ -342,12 +344,12 @@ def age_findings(trained: str | None, newest: str | None, now: datetime) -> list
         old = age > STALE_DAYS
         found.append(
             Finding(
-                code,
-                WARNING if old else PASSED,
-                subject,
-                f"{what} {age:.0f} days ago",
-                f"at most {STALE_DAYS} days",
-                "retrain on newer data" if old else "",
+                code=code,
+                severity=WARNING if old else PASSED,
+                subject=subject,
+                found=f"{what} {age:.0f} days ago",
+                expected=f"at most {STALE_DAYS} days",
+                action="retrain on newer data" if old else "",
             )
         )
     return found
@@ -356,12 +358,12 @@ def age_findings(trained: str | None, newest: str | None, now: datetime) -> list
 def _coverage(rows: int, labelled: int) -> Finding:
     found = f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})"
     if labelled:
-        return Finding("label-coverage", PASSED, "journal", found)
+        return Finding(code="label-coverage", severity=PASSED, subject="journal", found=found)
     return Finding(
-        "label-coverage",
-        NOT_APPLICABLE,
-        "journal",
-        found,
-        "labels",
-        "give them: flows/feedback.py, the API or the app; until then performance is an estimate only",
+        code="label-coverage",
+        severity=NOT_APPLICABLE,
+        subject="journal",
+        found=found,
+        expected="labels",
+        action="give them: flows/feedback.py, the API or the app; until then performance is an estimate only",
     )

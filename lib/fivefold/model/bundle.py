@@ -231,5 +231,15 @@ def reference(typed: pd.DataFrame, schema: Schema, q: np.ndarray) -> dict[str, A
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
     return Refused(
-        "The model cannot be loaded", [Finding(code, ERROR, "bundle", found, expected, action)]
+        "The model cannot be loaded",
+        [
+            Finding(
+                code=code,
+                severity=ERROR,
+                subject="bundle",
+                found=found,
+                expected=expected,
+                action=action,
+            )
+        ],
     )

@@ -242,31 +242,33 @@ def judge_success(auc: dict[str, Any], scope: Scope) -> Finding:
     )
     if wanted is None:
         return Finding(
-            "success-roc-auc",
-            NOT_APPLICABLE,
-            "model",
-            found,
-            "a wanted ROC AUC in the scope ([success])",
+            code="success-roc-auc",
+            severity=NOT_APPLICABLE,
+            subject="model",
+            found=found,
+            expected="a wanted ROC AUC in the scope ([success])",
         )
     expected = f"at least {wanted:g}"
     if auc["low"] >= wanted:
-        return Finding("success-roc-auc", PASSED, "model", found, expected)
+        return Finding(
+            code="success-roc-auc", severity=PASSED, subject="model", found=found, expected=expected
+        )
     if auc["high"] < wanted:
         return Finding(
-            "success-roc-auc",
-            WARNING,
-            "model",
-            found,
-            expected,
-            "more or better data, or a smaller aim",
+            code="success-roc-auc",
+            severity=WARNING,
+            subject="model",
+            found=found,
+            expected=expected,
+            action="more or better data, or a smaller aim",
         )
     return Finding(
-        "success-roc-auc",
-        NOT_APPLICABLE,
-        "model",
-        f"{found}: cannot be judged on so few rows",
-        expected,
-        "judge on more held-out rows",
+        code="success-roc-auc",
+        severity=NOT_APPLICABLE,
+        subject="model",
+        found=f"{found}: cannot be judged on so few rows",
+        expected=expected,
+        action="judge on more held-out rows",
     )
 
 

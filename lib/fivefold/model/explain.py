@@ -53,12 +53,12 @@ def explain(bundle: Bundle, case: Case, seed: int = 0) -> dict[str, Any]:
             "This prediction cannot be explained",
             [
                 Finding(
-                    "background-missing",
-                    ERROR,
-                    "bundle",
-                    "no background rows: the model is older than explanations",
-                    "a model that keeps some",
-                    "train again: python flows/train.py run",
+                    code="background-missing",
+                    severity=ERROR,
+                    subject="bundle",
+                    found="no background rows: the model is older than explanations",
+                    expected="a model that keeps some",
+                    action="train again: python flows/train.py run",
                 )
             ],
         )

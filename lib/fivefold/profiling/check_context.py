@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,7 +73,7 @@ def duplicate_groups(frame: pd.DataFrame) -> np.ndarray:
 
 def not_judged(code: str, why: str, subject: str = "table") -> list[Finding]:
     """The outcome of a check that has nothing to judge, which is not the same as passing it."""
-    return [Finding(code, NOT_APPLICABLE, subject, why)]
+    return [Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=why)]
 
 
 def shown(cell: object) -> str:
@@ -85,12 +84,3 @@ def shown(cell: object) -> str:
     """
     text = " ".join(str(cell).split())
     return repr(text if len(text) <= 40 else text[:39] + "…")
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """A few names for a sentence, and how many more there are.
-
-    >>> listed(["a", "b", "c"], most=2)
-    'a, b and 1 more'
-    """
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

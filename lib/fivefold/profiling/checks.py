@@ -16,10 +16,11 @@ import pandas as pd
 from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
+from fivefold.core.text import listed
 from fivefold.data.coerce import conform
 from fivefold.data.target import Target
 from fivefold.profiling import column_checks, format_checks, leakage
-from fivefold.profiling.check_context import Context, duplicate_groups, listed, not_judged
+from fivefold.profiling.check_context import Context, duplicate_groups, not_judged
 from fivefold.profiling.leakage import check_split
 
 __all__ = ["CHECKS", "Check", "check_split", "check_table", "duplicate_groups"]
@@ -68,7 +69,12 @@ def check_table(
         return [
             *_repeated(raw, repeated),
             *(
-                Finding(check.code, NOT_APPLICABLE, "table", "column names repeat")
+                Finding(
+                    code=check.code,
+                    severity=NOT_APPLICABLE,
+                    subject="table",
+                    found="column names repeat",
+                )
                 for check in CHECKS
                 if check.code != "duplicate-columns"
             ),
@@ -77,7 +83,9 @@ def check_table(
     context = Context(raw, typed, problems, schema, target.y, scope, seed)
     found: list[Finding] = []
     for check in CHECKS:
-        found += check.judge(context) or [Finding(check.code, PASSED, "table", check.clean)]
+        found += check.judge(context) or [
+            Finding(code=check.code, severity=PASSED, subject="table", found=check.clean)
+        ]
     return found
 
 
@@ -102,12 +110,12 @@ def check_scope(ctx: Context) -> list[Finding]:
             )
             found.append(
                 Finding(
-                    "scope-column-missing",
-                    severity,
-                    name,
-                    "no such column",
-                    f"the column that [columns] {key} names",
-                    action,
+                    code="scope-column-missing",
+                    severity=severity,
+                    subject=name,
+                    found="no such column",
+                    expected=f"the column that [columns] {key} names",
+                    action=action,
                 )
             )
     return found
@@ -122,12 +130,12 @@ def check_target_use(ctx: Context) -> list[Finding]:
     ]
     return [
         Finding(
-            "scope-target-reused",
-            ERROR,
-            ctx.scope.target,
-            f"the target under [columns] {key}",
-            "a column other than the target",
-            f"take it out of [columns] {key}",
+            code="scope-target-reused",
+            severity=ERROR,
+            subject=ctx.scope.target,
+            found=f"the target under [columns] {key}",
+            expected="a column other than the target",
+            action=f"take it out of [columns] {key}",
         )
         for key in keys
     ]
@@ -141,12 +149,12 @@ def check_rows(ctx: Context) -> list[Finding]:
     severity, least = (ERROR, MIN_ROWS) if rows < MIN_ROWS else (WARNING, FEW_ROWS)
     return [
         Finding(
-            "few-rows",
-            severity,
-            "table",
-            f"{rows} labelled rows",
-            f"at least {least}",
-            "collect more rows",
+            code="few-rows",
+            severity=severity,
+            subject="table",
+            found=f"{rows} labelled rows",
+            expected=f"at least {least}",
+            action="collect more rows",
         )
     ]
 
@@ -160,12 +168,12 @@ def check_labels(ctx: Context) -> list[Finding]:
             severity, least = (ERROR, MIN_CLASS) if rows < MIN_CLASS else (WARNING, FEW_OF_CLASS)
             found.append(
                 Finding(
-                    "few-labels",
-                    severity,
-                    ctx.schema.target,
-                    f"{rows} rows labelled {name!r}",
-                    f"at least {least}",
-                    "collect more such rows; read every score with its interval",
+                    code="few-labels",
+                    severity=severity,
+                    subject=ctx.schema.target,
+                    found=f"{rows} rows labelled {name!r}",
+                    expected=f"at least {least}",
+                    action="collect more such rows; read every score with its interval",
                 )
             )
     return found
@@ -184,12 +192,12 @@ def check_balance(ctx: Context) -> list[Finding]:
     rare = "very rare: " if share < VERY_RARE else ""
     return [
         Finding(
-            "imbalance",
-            WARNING,
-            ctx.schema.target,
-            f"{rare}{100 * share:.2g}% of the labels are {name!r}",
-            f"{RARE:.0%} or more",
-            "judge by average precision and costs beside ROC AUC"
+            code="imbalance",
+            severity=WARNING,
+            subject=ctx.schema.target,
+            found=f"{rare}{100 * share:.2g}% of the labels are {name!r}",
+            expected=f"{RARE:.0%} or more",
+            action="judge by average precision and costs beside ROC AUC"
             + ("; accuracy says nothing here" if share < VERY_RARE else ""),
         )
     ]
@@ -207,24 +215,24 @@ def check_time(ctx: Context) -> list[Finding]:
         example = next(iter(ctx.raw[name].dropna().astype("str")), "no value")[:40]
         return [
             Finding(
-                "time-column",
-                ERROR,
-                name,
-                f"{column.kind} cells such as {example!r}",
-                "dates or numbers",
-                f'write dates as 2024-12-31, or state [columns.kinds] {name} = "date" or "numeric"',
+                code="time-column",
+                severity=ERROR,
+                subject=name,
+                found=f"{column.kind} cells such as {example!r}",
+                expected="dates or numbers",
+                action=f'write dates as 2024-12-31, or state [columns.kinds] {name} = "date" or "numeric"',
             )
         ]
     if gaps := int(ctx.typed[name].isna().sum()):
         severity = ERROR if gaps == len(ctx.raw) else WARNING
         return [
             Finding(
-                "time-column",
-                severity,
-                name,
-                f"{gaps:,} rows without a readable time",
-                "a time in every row",
-                "fill them in: such rows cannot be ordered",
+                code="time-column",
+                severity=severity,
+                subject=name,
+                found=f"{gaps:,} rows without a readable time",
+                expected="a time in every row",
+                action="fill them in: such rows cannot be ordered",
             )
         ]
     return []
@@ -242,46 +250,46 @@ def check_groups(ctx: Context) -> list[Finding]:
     if len(sizes) < MIN_GROUPS:
         return [
             Finding(
-                "group-column",
-                ERROR,
-                name,
-                f"{len(sizes)} group{'' if len(sizes) == 1 else 's'}",
-                f"at least {MIN_GROUPS}, for five folds and a holdout",
-                "choose another group column, or none",
+                code="group-column",
+                severity=ERROR,
+                subject=name,
+                found=f"{len(sizes)} group{'' if len(sizes) == 1 else 's'}",
+                expected=f"at least {MIN_GROUPS}, for five folds and a holdout",
+                action="choose another group column, or none",
             )
         ]
     found = []
     if len(sizes) < FEW_GROUPS or sizes.iloc[0] > BIG_GROUP * rows:
         found.append(
             Finding(
-                "group-column",
-                WARNING,
-                name,
-                f"{len(sizes)} groups, the largest with {sizes.iloc[0]:,} of {rows:,} rows",
-                f"{FEW_GROUPS} or more, none with half of the rows",
-                "expect uneven folds and wide intervals",
+                code="group-column",
+                severity=WARNING,
+                subject=name,
+                found=f"{len(sizes)} groups, the largest with {sizes.iloc[0]:,} of {rows:,} rows",
+                expected=f"{FEW_GROUPS} or more, none with half of the rows",
+                action="expect uneven folds and wide intervals",
             )
         )
     if len(sizes) == rows:
         found.append(
             Finding(
-                "group-column",
-                WARNING,
-                name,
-                f"{rows:,} groups of one row each",
-                "groups of several rows",
-                "leave it out, or state it as [columns] id",
+                code="group-column",
+                severity=WARNING,
+                subject=name,
+                found=f"{rows:,} groups of one row each",
+                expected="groups of several rows",
+                action="leave it out, or state it as [columns] id",
             )
         )
     if gaps:
         found.append(
             Finding(
-                "group-column",
-                WARNING,
-                name,
-                f"{gaps:,} rows without a group",
-                "a group in every row",
-                "fill them in: whom these rows belong to is unknown",
+                code="group-column",
+                severity=WARNING,
+                subject=name,
+                found=f"{gaps:,} rows without a group",
+                expected="a group in every row",
+                action="fill them in: whom these rows belong to is unknown",
             )
         )
     return found
@@ -300,10 +308,10 @@ def check_protected(ctx: Context) -> list[Finding]:
         return not_judged("protected-columns", f"no protected columns named{hint}")
     return [
         Finding(
-            "protected-columns",
-            PASSED,
-            name,
-            "protected; "
+            code="protected-columns",
+            severity=PASSED,
+            subject=name,
+            found="protected; "
             + ("the model sees it" if ctx.schema[name].used else "the model does not see it"),
         )
         for name in present
@@ -330,12 +338,12 @@ def _named(scope: Scope) -> Iterator[tuple[str, str, str]]:
 def _repeated(frame: pd.DataFrame, names: list[str]) -> list[Finding]:
     return [
         Finding(
-            "duplicate-columns",
-            ERROR,
-            name,
-            f"{int(np.sum(frame.columns == name))} columns named {name!r}",
-            "each name once",
-            "rename or delete all but one",
+            code="duplicate-columns",
+            severity=ERROR,
+            subject=name,
+            found=f"{int(np.sum(frame.columns == name))} columns named {name!r}",
+            expected="each name once",
+            action="rename or delete all but one",
         )
         for name in names
     ]

@@ -11,7 +11,8 @@ import pandas as pd
 
 from fivefold.core.findings import PASSED, WARNING, Finding
 from fivefold.core.schema import Column
-from fivefold.profiling.check_context import Context, listed, not_judged, shown
+from fivefold.core.text import listed
+from fivefold.profiling.check_context import Context, not_judged, shown
 
 MANY_LEVELS = 50
 MANY_GAPS, MOSTLY_GAPS = 0.5, 0.95  # shares of missing cells
@@ -25,12 +26,12 @@ def check_empty(ctx: Context) -> list[Finding]:
     """Columns without any cell."""
     return [
         Finding(
-            "empty-column",
-            WARNING,
-            c.name,
-            "only missing cells",
-            "values",
-            "nothing: the model does not see it; fill the column or delete it",
+            code="empty-column",
+            severity=WARNING,
+            subject=c.name,
+            found="only missing cells",
+            expected="values",
+            action="nothing: the model does not see it; fill the column or delete it",
         )
         for c in _not_dropped(ctx)
         if ctx.raw[c.name].isna().all()
@@ -45,12 +46,12 @@ def check_constant(ctx: Context) -> list[Finding]:
         if len(present) and not column.used:
             found.append(
                 Finding(
-                    "constant-column",
-                    WARNING,
-                    column.name,
-                    f"the one value {shown(present.iloc[0])}",
-                    "two values or more",
-                    "nothing: the model does not see it",
+                    code="constant-column",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"the one value {shown(present.iloc[0])}",
+                    expected="two values or more",
+                    action="nothing: the model does not see it",
                 )
             )
     return found
@@ -63,22 +64,22 @@ def check_ids(ctx: Context) -> list[Finding]:
         if column.name in ctx.scope.id_columns:
             found.append(
                 Finding(
-                    "id-like",
-                    PASSED,
-                    column.name,
-                    "an id, as the scope says; the model does not see it",
+                    code="id-like",
+                    severity=PASSED,
+                    subject=column.name,
+                    found="an id, as the scope says; the model does not see it",
                 )
             )
         else:
             found.append(
                 Finding(
-                    "id-like",
-                    WARNING,
-                    column.name,
-                    f"{column.distinct:,} different values in "
+                    code="id-like",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"{column.distinct:,} different values in "
                     f"{len(ctx.raw):,} rows, which number or name the rows; the model does not see it",
-                    "a measurement",
-                    f"state it as [columns] id, or [columns.kinds] {column.name} = "
+                    expected="a measurement",
+                    action=f"state it as [columns] id, or [columns.kinds] {column.name} = "
                     '"numeric" or "categorical" if it does measure something',
                 )
             )
@@ -98,12 +99,12 @@ def check_missing(ctx: Context) -> list[Finding]:
             )
             found.append(
                 Finding(
-                    "missing-cells",
-                    WARNING,
-                    column.name,
-                    f"{100 * share:.1f}% of cells missing",
-                    f"at most {MANY_GAPS:.0%}",
-                    action,
+                    code="missing-cells",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"{100 * share:.1f}% of cells missing",
+                    expected=f"at most {MANY_GAPS:.0%}",
+                    action=action,
                 )
             )
     return found
@@ -113,12 +114,12 @@ def check_infinite(ctx: Context) -> list[Finding]:
     """Infinite numbers."""
     return [
         Finding(
-            "infinite-values",
-            WARNING,
-            str(name),
-            f"infinity in {len(cells):,} cells",
-            "finite numbers",
-            "mend the source; until then these cells are missing",
+            code="infinite-values",
+            severity=WARNING,
+            subject=str(name),
+            found=f"infinity in {len(cells):,} cells",
+            expected="finite numbers",
+            action="mend the source; until then these cells are missing",
         )
         for name, cells in _unreadable(ctx, ["infinite"])
     ]
@@ -139,12 +140,12 @@ def check_mixed(ctx: Context) -> list[Finding]:
         )
         found.append(
             Finding(
-                "mixed-types",
-                WARNING,
-                str(name),
-                f"{len(cells):,} cells that are not {kind} ({rows})",
-                f"{kind} only",
-                "correct these cells; until then they are missing",
+                code="mixed-types",
+                severity=WARNING,
+                subject=str(name),
+                found=f"{len(cells):,} cells that are not {kind} ({rows})",
+                expected=f"{kind} only",
+                action="correct these cells; until then they are missing",
             )
         )
     for column in ctx.columns("categorical"):
@@ -155,13 +156,13 @@ def check_mixed(ctx: Context) -> list[Finding]:
             words = listed([shown(w) for w in counts.index[~numbers]], 3)
             found.append(
                 Finding(
-                    "mixed-types",
-                    WARNING,
-                    column.name,
-                    f"{100 * share:.0f}% numbers, the rest words "
+                    code="mixed-types",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"{100 * share:.0f}% numbers, the rest words "
                     f"such as {words}{ctx.sampled}; taken for levels",
-                    "numbers or words",
-                    "give the words a column of their own, or pass them as missing markers",
+                    expected="numbers or words",
+                    action="give the words a column of their own, or pass them as missing markers",
                 )
             )
     return found
@@ -187,12 +188,12 @@ def check_cardinality(ctx: Context) -> list[Finding]:
             )
             found.append(
                 Finding(
-                    "many-levels",
-                    WARNING,
-                    column.name,
-                    f"{column.distinct:,} levels in {present:,} rows{rare}",
-                    f"at most {MANY_LEVELS}",
-                    action,
+                    code="many-levels",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"{column.distinct:,} levels in {present:,} rows{rare}",
+                    expected=f"at most {MANY_LEVELS}",
+                    action=action,
                 )
             )
     return found
@@ -214,12 +215,12 @@ def check_spelling(ctx: Context) -> list[Finding]:
             levels_of = "1 level" if len(alike) == 1 else f"{len(alike):,} levels"
             found.append(
                 Finding(
-                    "level-spelling",
-                    WARNING,
-                    column.name,
-                    f"{levels_of} in several spellings: {examples}",
-                    "one spelling a level",
-                    "correct the spelling at the source",
+                    code="level-spelling",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"{levels_of} in several spellings: {examples}",
+                    expected="one spelling a level",
+                    action="correct the spelling at the source",
                 )
             )
     return found
@@ -228,7 +229,12 @@ def check_spelling(ctx: Context) -> list[Finding]:
 def check_free_text(ctx: Context) -> list[Finding]:
     """Columns of sentences (information only)."""
     return [
-        Finding("free-text", PASSED, c.name, "free text; the model sees hashed word pieces")
+        Finding(
+            code="free-text",
+            severity=PASSED,
+            subject=c.name,
+            found="free text; the model sees hashed word pieces",
+        )
         for c in ctx.columns("text")
     ] or not_judged("free-text", "no columns of free text")
 
@@ -249,12 +255,12 @@ def check_redundant(ctx: Context) -> list[Finding]:
         ):
             found.append(
                 Finding(
-                    "redundant-column",
-                    WARNING,
-                    column.name,
-                    f"the same information as {earlier.name!r} in every row",
-                    "a column of its own",
-                    f"drop {column.name!r} or {earlier.name!r}",
+                    code="redundant-column",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"the same information as {earlier.name!r} in every row",
+                    expected="a column of its own",
+                    action=f"drop {column.name!r} or {earlier.name!r}",
                 )
             )
     return found

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import PASSED, WARNING, Finding
+from fivefold.core.text import listed
 from fivefold.data.infer import to_numbers
 from fivefold.data.parsing import AMBIGUOUS_DATES, CURRENCY, parse_dates, parse_numbers, texts
-from fivefold.profiling.check_context import Context, listed, not_judged, shown
+from fivefold.profiling.check_context import Context, not_judged, shown
 
 CODES = tuple(
     sign * int("9" * digits) for digits in range(2, 10) for sign in (1, -1) if sign * digits != 2
@@ -82,12 +83,12 @@ def check_missing_words(ctx: Context) -> list[Finding]:
             text = f"{cells:,} cells {listed([shown(w) for w in words])}, taken for levels"
             found.append(
                 Finding(
-                    "missing-words",
-                    WARNING,
-                    column.name,
-                    text,
-                    "empty cells where a value is missing",
-                    "if it means missing, leave such cells empty in the source",
+                    code="missing-words",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=text,
+                    expected="empty cells where a value is missing",
+                    action="if it means missing, leave such cells empty in the source",
                 )
             )
     return found
@@ -119,16 +120,18 @@ def check_written_numbers(ctx: Context) -> list[Finding]:
         if differ.any():
             found.append(
                 Finding(
-                    "written-numbers",
-                    WARNING,
-                    column.name,
-                    f"{text}, but {sign!r} could as well be the {role} sign",
-                    "a spelling with one reading",
-                    "look at the values; if wrong, write plain numbers such as 1234.5",
+                    code="written-numbers",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"{text}, but {sign!r} could as well be the {role} sign",
+                    expected="a spelling with one reading",
+                    action="look at the values; if wrong, write plain numbers such as 1234.5",
                 )
             )
         else:
-            found.append(Finding("written-numbers", PASSED, column.name, text))
+            found.append(
+                Finding(code="written-numbers", severity=PASSED, subject=column.name, found=text)
+            )
     return found
 
 
@@ -168,12 +171,12 @@ def check_number_codes(ctx: Context) -> list[Finding]:
             ):
                 found.append(
                     Finding(
-                        "sentinel-suspected",
-                        WARNING,
-                        column.name,
-                        f"{code} in {n:,} cells, the others from {rest.min():g} to {rest.max():g}",
-                        "an empty cell where a value is missing",
-                        f"if {code} means missing, leave such cells empty in the source",
+                        code="sentinel-suspected",
+                        severity=WARNING,
+                        subject=column.name,
+                        found=f"{code} in {n:,} cells, the others from {rest.min():g} to {rest.max():g}",
+                        expected="an empty cell where a value is missing",
+                        action=f"if {code} means missing, leave such cells empty in the source",
                     )
                 )
     return found
@@ -198,23 +201,23 @@ def check_ambiguous_dates(ctx: Context) -> list[Finding]:
         if cells is None or parse_dates(cells, {"format": AMBIGUOUS_DATES[rule]}).isna().any():
             found.append(
                 Finding(
-                    "date-ambiguous",
-                    PASSED,
-                    column.name,
-                    f"dates{' written ' + rule if rule else ''}, {span}"
+                    code="date-ambiguous",
+                    severity=PASSED,
+                    subject=column.name,
+                    found=f"dates{' written ' + rule if rule else ''}, {span}"
                     f"{' (years 69 to 99 are of the 1900s)' if '%y' in rule else ''}",
                 )
             )
         else:
             found.append(
                 Finding(
-                    "date-ambiguous",
-                    WARNING,
-                    column.name,
-                    f"{shown(cells.iloc[0])} and all others could "
+                    code="date-ambiguous",
+                    severity=WARNING,
+                    subject=column.name,
+                    found=f"{shown(cells.iloc[0])} and all others could "
                     "be day or month first; read as day first",
-                    "a day above 12, or 2024-12-31",
-                    "if wrong, write the dates year first",
+                    expected="a day above 12, or 2024-12-31",
+                    action="if wrong, write the dates year first",
                 )
             )
     return found
@@ -234,12 +237,12 @@ def check_date_codes(ctx: Context) -> list[Finding]:
             if len(others) and (others - stamp).dt.days.abs().min() >= FAR:
                 found.append(
                     Finding(
-                        "date-sentinel",
-                        WARNING,
-                        column.name,
-                        f"{stamp:%Y-%m-%d} in {cells:,} cells, a year or more from all others",
-                        "an empty cell where no date is known",
-                        "if it stands for missing, leave such cells empty in the source",
+                        code="date-sentinel",
+                        severity=WARNING,
+                        subject=column.name,
+                        found=f"{stamp:%Y-%m-%d} in {cells:,} cells, a year or more from all others",
+                        expected="an empty cell where no date is known",
+                        action="if it stands for missing, leave such cells empty in the source",
                     )
                 )
     return found

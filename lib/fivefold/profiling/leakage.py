@@ -141,13 +141,13 @@ def check_duplicates(ctx: Context) -> list[Finding]:
     distinct = int(ctx.twins.max()) + 1
     return [
         Finding(
-            "duplicate-rows",
-            WARNING,
-            "table",
-            f"{extra:,} rows that repeat an earlier row, such as row {', '.join(map(str, again))}; "
+            code="duplicate-rows",
+            severity=WARNING,
+            subject="table",
+            found=f"{extra:,} rows that repeat an earlier row, such as row {', '.join(map(str, again))}; "
             f"{distinct:,} distinct rows of {len(ctx.y):,}",
-            "each case once",
-            "nothing for the split, which keeps equal rows on one side; delete copies made by accident",
+            expected="each case once",
+            action="nothing for the split, which keeps equal rows on one side; delete copies made by accident",
         )
     ]
 
@@ -165,13 +165,13 @@ def check_conflicts(ctx: Context) -> list[Finding]:
     ceiling = auc((hits / np.maximum(rows, 1))[groups], y)
     return [
         Finding(
-            "conflicting-labels",
-            WARNING,
-            "table",
-            f"{int(rows[mixed].sum()):,} rows in {int(mixed.sum()):,} groups that differ in the label only; "
+            code="conflicting-labels",
+            severity=WARNING,
+            subject="table",
+            found=f"{int(rows[mixed].sum()):,} rows in {int(mixed.sum()):,} groups that differ in the label only; "
             f"no model of these columns can exceed AUC {ceiling:.6f} on these rows",
-            "equal rows with equal labels",
-            "look for a missing column, or for labels set by mistake",
+            expected="equal rows with equal labels",
+            action="look for a missing column, or for labels set by mistake",
         )
     ]
 
@@ -190,22 +190,22 @@ def check_split(groups: np.ndarray, fold_of_row: np.ndarray) -> list[Finding]:
     if not apart.any():
         return [
             Finding(
-                "split-straddle",
-                PASSED,
-                "split",
-                "no equal rows in two folds, or in a fold and the holdout",
+                code="split-straddle",
+                severity=PASSED,
+                subject="split",
+                found="no equal rows in two folds, or in a fold and the holdout",
             )
         ]
     rows = int(sides.size()[apart].sum())
     return [
         Finding(
-            "split-straddle",
-            ERROR,
-            "split",
-            f"{int(apart.sum()):,} groups of equal rows ({rows:,} rows) in "
+            code="split-straddle",
+            severity=ERROR,
+            subject="split",
+            found=f"{int(apart.sum()):,} groups of equal rows ({rows:,} rows) in "
             "more than one fold or holdout",
-            "equal rows on one side",
-            "split by duplicate_groups",
+            expected="equal rows on one side",
+            action="split by duplicate_groups",
         )
     ]
 
@@ -269,7 +269,12 @@ def _copies(values: pd.Series, y: np.ndarray) -> bool:
 def _leak(ctx: Context, code: str, severity: str, name: str, text: str, column: Column) -> Finding:
     """The finding on one column; a column that the scope vouches for passes, and says so."""
     if name in ctx.scope.known_columns:
-        return Finding(code, PASSED, name, f"{text}; the scope says it is known at prediction time")
+        return Finding(
+            code=code,
+            severity=PASSED,
+            subject=name,
+            found=f"{text}; the scope says it is known at prediction time",
+        )
     action = (
         f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the prediction is made, "
         "name it in [columns] known"
@@ -277,12 +282,12 @@ def _leak(ctx: Context, code: str, severity: str, name: str, text: str, column: 
     if column.kind in ("categorical", "text") and column.distinct > BINS:
         action += "; if it names whom the row is about, state it as [columns] group"
     return Finding(
-        code,
-        severity,
-        name,
-        text,
-        "a column known before the event, which no column tells alone",
-        action,
+        code=code,
+        severity=severity,
+        subject=name,
+        found=text,
+        expected="a column known before the event, which no column tells alone",
+        action=action,
     )
 
 

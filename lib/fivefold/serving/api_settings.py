@@ -45,12 +45,12 @@ def settings(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
             if values[name] < min(1, default) or (name == "port" and values[name] > 65535):
                 problems.append(
                     Finding(
-                        "setting-wrong",
-                        ERROR,
-                        f"{PREFIX}{name.upper()}",
-                        repr(given)[:80],
-                        f"a whole number ({meaning})",
-                        "correct or unset it",
+                        code="setting-wrong",
+                        severity=ERROR,
+                        subject=f"{PREFIX}{name.upper()}",
+                        found=repr(given)[:80],
+                        expected=f"a whole number ({meaning})",
+                        action="correct or unset it",
                     )
                 )
     known = {
@@ -59,12 +59,12 @@ def settings(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     unknown = [name for name in environment if name.startswith(PREFIX) and name not in known]
     problems += [
         Finding(
-            "setting-unknown",
-            ERROR,
-            name,
-            "no such setting",
-            ", ".join(sorted(known)),
-            "correct or unset it",
+            code="setting-unknown",
+            severity=ERROR,
+            subject=name,
+            found="no such setting",
+            expected=", ".join(sorted(known)),
+            action="correct or unset it",
         )
         for name in unknown
     ]

@@ -31,7 +31,12 @@ def read_labels(
         if not isinstance(row, Mapping):
             problems.append(
                 Finding(
-                    "feedback-row", ERROR, f"labels[{n}]", "no object", EXPECTED, "correct the row"
+                    code="feedback-row",
+                    severity=ERROR,
+                    subject=f"labels[{n}]",
+                    found="no object",
+                    expected=EXPECTED,
+                    action="correct the row",
                 )
             )
             continue
@@ -41,35 +46,35 @@ def read_labels(
         if label is None:
             problems.append(
                 Finding(
-                    "feedback-label",
-                    ERROR,
-                    f"labels[{n}].label",
-                    repr(given)[:80],
-                    f"{schema.positive!r} or {schema.negative!r}, or 1 or 0",
-                    "correct the label",
+                    code="feedback-label",
+                    severity=ERROR,
+                    subject=f"labels[{n}].label",
+                    found=repr(given)[:80],
+                    expected=f"{schema.positive!r} or {schema.negative!r}, or 1 or 0",
+                    action="correct the label",
                 )
             )
         if number is None and entity is None:
             wanted = "prediction_id" + (f", or {', '.join(ids)}" if ids else "")
             problems.append(
                 Finding(
-                    "feedback-case",
-                    ERROR,
-                    f"labels[{n}]",
-                    "nothing that names the case",
-                    wanted,
-                    "say which prediction the label belongs to",
+                    code="feedback-case",
+                    severity=ERROR,
+                    subject=f"labels[{n}]",
+                    found="nothing that names the case",
+                    expected=wanted,
+                    action="say which prediction the label belongs to",
                 )
             )
         if when is False:
             problems.append(
                 Finding(
-                    "feedback-time",
-                    ERROR,
-                    f"labels[{n}].observed_at",
-                    repr(row.get("observed_at"))[:80],
-                    "a time in ISO 8601",
-                    "correct or leave it out",
+                    code="feedback-time",
+                    severity=ERROR,
+                    subject=f"labels[{n}].observed_at",
+                    found=repr(row.get("observed_at"))[:80],
+                    expected="a time in ISO 8601",
+                    action="correct or leave it out",
                 )
             )
         lines.append(
@@ -82,12 +87,12 @@ def read_labels(
             "The feedback cannot be used",
             [
                 Finding(
-                    "feedback-empty",
-                    ERROR,
-                    "labels",
-                    "no labels",
-                    f"rows with {EXPECTED}",
-                    "give at least one",
+                    code="feedback-empty",
+                    severity=ERROR,
+                    subject="labels",
+                    found="no labels",
+                    expected=f"rows with {EXPECTED}",
+                    action="give at least one",
                 )
             ],
         )
@@ -113,23 +118,23 @@ def columns_of(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -
     if "prediction_id" not in names and not (ids and set(ids) <= set(names)):
         problems.append(
             Finding(
-                "feedback-case",
-                ERROR,
-                "table",
-                f"the columns {', '.join(names)[:300]}",
-                "prediction_id" + (f", or {', '.join(ids)}" if ids else ""),
-                "add or rename a column",
+                code="feedback-case",
+                severity=ERROR,
+                subject="table",
+                found=f"the columns {', '.join(names)[:300]}",
+                expected="prediction_id" + (f", or {', '.join(ids)}" if ids else ""),
+                action="add or rename a column",
             )
         )
     if "label" not in names and schema.target not in names:
         problems.append(
             Finding(
-                "feedback-label",
-                ERROR,
-                "table",
-                f"the columns {', '.join(names)[:300]}",
-                f"label or {schema.target}",
-                "add or rename a column",
+                code="feedback-label",
+                severity=ERROR,
+                subject="table",
+                found=f"the columns {', '.join(names)[:300]}",
+                expected=f"label or {schema.target}",
+                action="add or rename a column",
             )
         )
     if problems:

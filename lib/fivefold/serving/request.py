@@ -36,7 +36,17 @@ def bad(
 ) -> Refused:
     """A refusal of a request with one reason."""
     return Refused(
-        "The request cannot be used", [Finding(code, ERROR, field, found, expected, action)]
+        "The request cannot be used",
+        [
+            Finding(
+                code=code,
+                severity=ERROR,
+                subject=field,
+                found=found,
+                expected=expected,
+                action=action,
+            )
+        ],
     )
 
 
@@ -165,12 +175,12 @@ def _checked(value: Any, limit: int, forms: str) -> list[Row]:
     check_number(len(value), limit)
     wrong = [
         Finding(
-            "row-no-object",
-            ERROR,
-            f"rows[{n}]",
-            kind(row),
-            "an object {column: value}",
-            "correct the row",
+            code="row-no-object",
+            severity=ERROR,
+            subject=f"rows[{n}]",
+            found=kind(row),
+            expected="an object {column: value}",
+            action="correct the row",
         )
         for n, row in enumerate(value)
         if not isinstance(row, Mapping)
@@ -179,12 +189,12 @@ def _checked(value: Any, limit: int, forms: str) -> list[Row]:
         raise Refused("The request cannot be used", wrong[:100])
     nested = [
         Finding(
-            "value-nested",
-            ERROR,
-            f"rows[{n}].{name}"[:200],
-            kind(cell),
-            "a number, a text, true, false or null",
-            "give one plain value",
+            code="value-nested",
+            severity=ERROR,
+            subject=f"rows[{n}].{name}"[:200],
+            found=kind(cell),
+            expected="a number, a text, true, false or null",
+            action="give one plain value",
         )
         for n, row in enumerate(value)
         for name, cell in row.items()

@@ -97,35 +97,45 @@ def check_out(path: str) -> Path:
     if out.suffix not in WRITERS:
         problems.append(
             Finding(
-                "out-format",
-                ERROR,
-                path,
-                f"the ending {out.suffix!r}",
-                " or ".join(WRITERS),
-                "name the output so",
+                code="out-format",
+                severity=ERROR,
+                subject=path,
+                found=f"the ending {out.suffix!r}",
+                expected=" or ".join(WRITERS),
+                action="name the output so",
             )
         )
     if not out.resolve().parent.is_dir():
         problems.append(
             Finding(
-                "out-folder", ERROR, path, "no such folder", "an existing folder", "make it first"
+                code="out-folder",
+                severity=ERROR,
+                subject=path,
+                found="no such folder",
+                expected="an existing folder",
+                action="make it first",
             )
         )
     elif not os.access(out.resolve().parent, os.W_OK):
         problems.append(
             Finding(
-                "out-folder",
-                ERROR,
-                path,
-                "a folder that cannot be written to",
-                "a writable folder",
-                "choose another folder",
+                code="out-folder",
+                severity=ERROR,
+                subject=path,
+                found="a folder that cannot be written to",
+                expected="a writable folder",
+                action="choose another folder",
             )
         )
     if out.is_dir():
         problems.append(
             Finding(
-                "out-folder", ERROR, path, "a folder of that name", "a file", "choose another name"
+                code="out-folder",
+                severity=ERROR,
+                subject=path,
+                found="a folder of that name",
+                expected="a file",
+                action="choose another name",
             )
         )
     if problems:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, WARNING, Finding, Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import problem_name
 from fivefold.journal import promotions
-from fivefold.journal.database import utc_now
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.model.input_warnings import Doubt
 from fivefold.model.threshold import with_threshold
@@ -49,12 +49,12 @@ def load(pathspec: str, line: Mapping[str, Any] | None = None) -> Model:
             "The model cannot be served",
             [
                 Finding(
-                    "bundle-digest",
-                    ERROR,
-                    pathspec,
-                    f"sha256 {digest[:12]}…",
-                    f"sha256 {line['sha256'][:12]}… as promoted",
-                    "promote the run again: python flows/promote.py promote RUN",
+                    code="bundle-digest",
+                    severity=ERROR,
+                    subject=pathspec,
+                    found=f"sha256 {digest[:12]}…",
+                    expected=f"sha256 {line['sha256'][:12]}… as promoted",
+                    action="promote the run again: python flows/promote.py promote RUN",
                 )
             ],
         )
@@ -74,12 +74,12 @@ def no_model(problem: str | None) -> Refused:
         "There is no model to serve",
         [
             Finding(
-                "nothing-promoted",
-                ERROR,
-                problem or "journal",
-                "no promoted model",
-                "one",
-                "train one (a first model that meets its scope promotes itself), or python flows/promote.py promote RUN",
+                code="nothing-promoted",
+                severity=ERROR,
+                subject=problem or "journal",
+                found="no promoted model",
+                expected="one",
+                action="train one (a first model that meets its scope promotes itself), or python flows/promote.py promote RUN",
             )
         ],
     )
@@ -156,12 +156,12 @@ def table(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFra
             where = f" in rows {', '.join(map(str, lacking[:5]))}" if len(rows) > 1 else ""
             missing.append(
                 Finding(
-                    "column-missing",
-                    ERROR,
-                    column.name,
-                    f"no such field{where}",
-                    f"a {column.kind} value",
-                    "add it; null says that the value is unknown",
+                    code="column-missing",
+                    severity=ERROR,
+                    subject=column.name,
+                    found=f"no such field{where}",
+                    expected=f"a {column.kind} value",
+                    action="add it; null says that the value is unknown",
                 )
             )
         columns[column.name] = _column([row.get(column.name) for row in rows], column)
@@ -179,12 +179,12 @@ def refuse_bad_rows(found: Iterable[Doubt], several: bool) -> None:
     """Raise `Refused` naming each cell that could not be read (the first 100), of what `Bundle.assess` doubts."""
     wrong = [
         Finding(
-            "value-unreadable",
-            ERROR,
-            (f"rows[{n}]." if several else "") + column,
-            text.removeprefix(f"{column}: "),
-            "a value of the column's kind",
-            "correct the value, or null for unknown",
+            code="value-unreadable",
+            severity=ERROR,
+            subject=(f"rows[{n}]." if several else "") + column,
+            found=text.removeprefix(f"{column}: "),
+            expected="a value of the column's kind",
+            action="correct the value, or null for unknown",
         )
         for n, cells in sorted(_of_rows(found, ERROR).items())
         for column, text in cells

@@ -350,12 +350,12 @@ def _load(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
             "The run cannot go on",
             [
                 Finding(
-                    "parts-gone",
-                    ERROR,
-                    str(path),
-                    "no such file",
-                    "the parts that the run has cut",
-                    "start again: python flows/score.py run",
+                    code="parts-gone",
+                    severity=ERROR,
+                    subject=str(path),
+                    found="no such file",
+                    expected="the parts that the run has cut",
+                    action="start again: python flows/score.py run",
                 )
             ],
         ) from None

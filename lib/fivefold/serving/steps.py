@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fivefold.core import settings
+from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, Finding, Refused, tell_warnings
 from fivefold.core.schema import Schema, from_json
 from fivefold.model.bundle import Bundle, from_bytes, sha256
@@ -86,7 +87,16 @@ def prepare(
     if rows < 1:
         raise Refused(
             "The table cannot be cut",
-            [Finding("shard-rows", ERROR, "--shard-rows", f"{rows}", "1 or more", "leave it out")],
+            [
+                Finding(
+                    code="shard-rows",
+                    severity=ERROR,
+                    subject="--shard-rows",
+                    found=f"{rows}",
+                    expected="1 or more",
+                    action="leave it out",
+                )
+            ],
         )
     around = out.with_name(f"{out.name}.parts")
     if origin:
@@ -186,7 +196,6 @@ def _score_one(
 
 def _keep(engine: Any, bundle: Bundle, digest: str, frame: Any, scored: Any) -> int:
     """Write the lines of a part into the journal; how many of its rows went to the spool instead."""
-    from fivefold.journal.database import utc_now
     from fivefold.journal.writer import keep
 
     at, key, spool, spooled = utc_now(), settings.pseudonym_key(), settings.spool_place(), 0

@@ -46,12 +46,12 @@ def find_run(run_id: str | None = None, flow: str = FLOW) -> Any:
             "There is no model",
             [
                 Finding(
-                    "run-missing",
-                    ERROR,
-                    flow,
-                    found,
-                    "a finished training run",
-                    "python flows/train.py run",
+                    code="run-missing",
+                    severity=ERROR,
+                    subject=flow,
+                    found=found,
+                    expected="a finished training run",
+                    action="python flows/train.py run",
                 )
             ],
         )
@@ -79,12 +79,12 @@ def bundle_of(run: Any) -> tuple[bytes, str]:
             "There is no model",
             [
                 Finding(
-                    "bundle-missing",
-                    ERROR,
-                    run.pathspec,
-                    f"no readable bundle ({type(broken).__name__})",
-                    "a run that passed the step evaluate",
-                    "resume it, or choose another run with --run-id",
+                    code="bundle-missing",
+                    severity=ERROR,
+                    subject=run.pathspec,
+                    found=f"no readable bundle ({type(broken).__name__})",
+                    expected="a run that passed the step evaluate",
+                    action="resume it, or choose another run with --run-id",
                 )
             ],
         ) from None
@@ -105,12 +105,12 @@ def judged_of(run: Any, served: Bundle) -> Bundle:
             "Nothing can be judged",
             [
                 Finding(
-                    "judged-missing",
-                    ERROR,
-                    run.pathspec,
-                    "no readable model that has not seen the held-out rows",
-                    "the artifact judged of the step evaluate",
-                    "train again: python flows/train.py run",
+                    code="judged-missing",
+                    severity=ERROR,
+                    subject=run.pathspec,
+                    found="no readable model that has not seen the held-out rows",
+                    expected="the artifact judged of the step evaluate",
+                    action="train again: python flows/train.py run",
                 )
             ],
         )

@@ -290,12 +290,12 @@ def _warning(uri: str, fault: BaseException, again: str) -> str:
     text = " ".join(re.sub(_NOISE, r"\1", text).split())
     advice = next((a for pattern, a in _ADVICE if re.search(pattern, text)), "look at that store")
     return Finding(
-        "mirror-failed",
-        WARNING,
-        mask(uri),
-        text if len(text) <= 400 else text[:397] + "...",
-        "an MLflow store that takes the run (the Metaflow run keeps everything)",
-        f"{advice}; then `{again}`",
+        code="mirror-failed",
+        severity=WARNING,
+        subject=mask(uri),
+        found=text if len(text) <= 400 else text[:397] + "...",
+        expected="an MLflow store that takes the run (the Metaflow run keeps everything)",
+        action=f"{advice}; then `{again}`",
     ).message
 
 

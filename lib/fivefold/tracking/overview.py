@@ -97,12 +97,12 @@ def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
             "There is no data report",
             [
                 Finding(
-                    "summary-missing",
-                    ERROR,
-                    f"{flow}/{run_id}",
-                    "no readable summary",
-                    "a run that passed the step eda",
-                    "choose another run, or train again",
+                    code="summary-missing",
+                    severity=ERROR,
+                    subject=f"{flow}/{run_id}",
+                    found="no readable summary",
+                    expected="a run that passed the step eda",
+                    action="choose another run, or train again",
                 )
             ],
         )
@@ -127,12 +127,12 @@ def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
             "The threshold cannot be weighed",
             [
                 Finding(
-                    "scores-missing",
-                    ERROR,
-                    f"{flow}/{run_id}",
-                    "no readable out-of-fold scores",
-                    "a run that passed the step select",
-                    "choose another run, or train again",
+                    code="scores-missing",
+                    severity=ERROR,
+                    subject=f"{flow}/{run_id}",
+                    found="no readable out-of-fold scores",
+                    expected="a run that passed the step select",
+                    action="choose another run, or train again",
                 )
             ],
         )

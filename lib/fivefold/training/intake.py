@@ -77,24 +77,24 @@ def check_options(options: Mapping[str, Any]) -> None:
             expected = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
             problems.append(
                 Finding(
-                    "option-out-of-range",
-                    ERROR,
-                    f"--{name.replace('_', '-')}",
-                    str(value),
-                    expected,
-                    "correct the option",
+                    code="option-out-of-range",
+                    severity=ERROR,
+                    subject=f"--{name.replace('_', '-')}",
+                    found=str(value),
+                    expected=expected,
+                    action="correct the option",
                 )
             )
     for name, known in OPTION_CHOICES.items():
         if (value := options.get(name, known[0])) not in known:
             problems.append(
                 Finding(
-                    "option-unknown",
-                    ERROR,
-                    f"--{name}",
-                    repr(value),
-                    " or ".join(known),
-                    "correct the option",
+                    code="option-unknown",
+                    severity=ERROR,
+                    subject=f"--{name}",
+                    found=repr(value),
+                    expected=" or ".join(known),
+                    action="correct the option",
                 )
             )
     refuse_errors("This run cannot start", problems)
@@ -150,12 +150,12 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
             "There is no data",
             [
                 Finding(
-                    "data-not-named",
-                    ERROR,
-                    "table",
-                    "no source of data",
-                    "one",
-                    'pass --data, or put data = "..." into the scope',
+                    code="data-not-named",
+                    severity=ERROR,
+                    subject="table",
+                    found="no source of data",
+                    expected="one",
+                    action='pass --data, or put data = "..." into the scope',
                 )
             ],
         )
@@ -168,16 +168,23 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
     about = revision(place) if local else {}
     if rev:
         about = {**about, "requested": rev, "modified": False}
-        found.append(Finding("data-revision", PASSED, "table", f"the table as it was at {rev}"))
+        found.append(
+            Finding(
+                code="data-revision",
+                severity=PASSED,
+                subject="table",
+                found=f"the table as it was at {rev}",
+            )
+        )
     elif about.get("modified"):
         found.append(
             Finding(
-                "data-modified",
-                WARNING,
-                "table",
-                f"content md5 {dataset.md5[:12]}…, not as recorded",
-                f"the recorded md5 {str(about.get('dvc_md5'))[:12]}…",
-                "nothing: the changed table is used; `dvc commit` or `dvc repro` records it",
+                code="data-modified",
+                severity=WARNING,
+                subject="table",
+                found=f"content md5 {dataset.md5[:12]}…, not as recorded",
+                expected=f"the recorded md5 {str(about.get('dvc_md5'))[:12]}…",
+                action="nothing: the changed table is used; `dvc commit` or `dvc repro` records it",
             )
         )
     facts = {
@@ -201,13 +208,13 @@ def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Find
     rows = np.sort(np.random.default_rng(0).choice(len(frame), most, replace=False))
     return frame.iloc[rows].reset_index(drop=True), [
         Finding(
-            "rows-drawn",
-            WARNING,
-            "table",
-            f"{len(frame):,} rows, more than the budget has time to read and report on; "
+            code="rows-drawn",
+            severity=WARNING,
+            subject="table",
+            found=f"{len(frame):,} rows, more than the budget has time to read and report on; "
             f"{most:,} of them drawn at random are used",
-            "a table that fits --budget",
-            "give more seconds, or --trials instead of --budget, to use all rows",
+            expected="a table that fits --budget",
+            action="give more seconds, or --trials instead of --budget, to use all rows",
         )
     ]
 
@@ -294,16 +301,19 @@ def split(
         if times is not None and scope.group_column:
             return place, [
                 Finding(
-                    "split-groups-part",
-                    WARNING,
-                    scope.group_column,
-                    "a time order and groups",
-                    "one of them",
-                    "know that groups stand on both sides of the cuts: time rules",
+                    code="split-groups-part",
+                    severity=WARNING,
+                    subject=scope.group_column,
+                    found="a time order and groups",
+                    expected="one of them",
+                    action="know that groups stand on both sides of the cuts: time rules",
                 ),
                 *told,
             ]
-        return place, [Finding("split-straddle", NOT_APPLICABLE, "table", why), *told]
+        return place, [
+            Finding(code="split-straddle", severity=NOT_APPLICABLE, subject="table", found=why),
+            *told,
+        ]
     found = check_split(groups[rows], place[rows])
     refuse_errors("The split leaks", found)
     return place, [*found, *told]
@@ -317,12 +327,12 @@ def _held_share(place: np.ndarray, subject: str) -> list[Finding]:
     judged, learnt = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
     return [
         Finding(
-            "split-holdout-share",
-            WARNING,
-            subject,
-            f"{share:.0%} of the rows held out, as whole groups and times come out",
-            f"about {HOLDOUT_SHARE:.0%}",
-            f"know that the held-out figures rest on {judged} "
+            code="split-holdout-share",
+            severity=WARNING,
+            subject=subject,
+            found=f"{share:.0%} of the rows held out, as whole groups and times come out",
+            expected=f"about {HOLDOUT_SHARE:.0%}",
+            action=f"know that the held-out figures rest on {judged} "
             f"rows and training on {learnt}; finer groups or times would allow a nearer cut",
         )
     ]
@@ -334,13 +344,13 @@ def _few_times(place: np.ndarray, times: np.ndarray, folds: int, column: str) ->
     if not (place == ALWAYS_TRAIN).any():
         return [
             Finding(
-                "split-folds-unordered",
-                WARNING,
-                column,
-                f"{before} distinct time{'s' * (before != 1)} before "
+                code="split-folds-unordered",
+                severity=WARNING,
+                subject=column,
+                found=f"{before} distinct time{'s' * (before != 1)} before "
                 "those held out, so the folds are drawn regardless of time",
-                "at least 3",
-                "trust the holdout, "
+                expected="at least 3",
+                action="trust the holdout, "
                 "which is later, before the scores over the folds; finer times would allow folds in time",
             )
         ]
@@ -350,13 +360,13 @@ def _few_times(place: np.ndarray, times: np.ndarray, folds: int, column: str) ->
         if made >= folds
         else [
             Finding(
-                "split-fewer-folds",
-                WARNING,
-                column,
-                f"{made} folds: the {before} distinct times before those held out make "
+                code="split-fewer-folds",
+                severity=WARNING,
+                subject=column,
+                found=f"{made} folds: the {before} distinct times before those held out make "
                 "no more blocks with both classes",
-                f"{folds} folds",
-                "know that scores over few folds vary more; finer times allow more",
+                expected=f"{folds} folds",
+                action="know that scores over few folds vary more; finer times allow more",
             )
         ]
     )
@@ -385,12 +395,12 @@ def _unreadable_kinds(frame: pd.DataFrame, scope: Scope, schema: Schema) -> list
                 )
                 found.append(
                     Finding(
-                        "kind-unreadable",
-                        ERROR,
-                        column.name,
-                        f"{present:,} cells, none of which reads so",
-                        f"{column.kind} values{spelt}, as [columns.kinds] says",
-                        "correct that line of the scope",
+                        code="kind-unreadable",
+                        severity=ERROR,
+                        subject=column.name,
+                        found=f"{present:,} cells, none of which reads so",
+                        expected=f"{column.kind} values{spelt}, as [columns.kinds] says",
+                        action="correct that line of the scope",
                     )
                 )
     return found
@@ -405,12 +415,12 @@ def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:
             "There is nothing to learn from",
             [
                 Finding(
-                    "no-usable-column",
-                    ERROR,
-                    "table",
-                    f"no usable column ({why})",
-                    "at least one column that varies",
-                    "add columns that describe the cases",
+                    code="no-usable-column",
+                    severity=ERROR,
+                    subject="table",
+                    found=f"no usable column ({why})",
+                    expected="at least one column that varies",
+                    action="add columns that describe the cases",
                 )
             ],
         )

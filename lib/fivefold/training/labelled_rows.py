@@ -64,12 +64,12 @@ def with_labelled(
             told,
             [
                 Finding(
-                    "feedback-none",
-                    WARNING,
-                    "feedback",
-                    f"no labelled predictions of {name!r}",
-                    "labels (flows/feedback.py, the API or the app)",
-                    "nothing: the table alone is used",
+                    code="feedback-none",
+                    severity=WARNING,
+                    subject="feedback",
+                    found=f"no labelled predictions of {name!r}",
+                    expected="labels (flows/feedback.py, the API or the app)",
+                    action="nothing: the table alone is used",
                 )
             ],
             np.zeros(len(base), dtype="int8"),
@@ -191,12 +191,12 @@ def twins_told(before: np.ndarray, place: np.ndarray) -> list[Finding]:
     return (
         [
             Finding(
-                "feedback-twins",
-                WARNING,
-                "feedback",
-                "of the labelled predictions " + "; ".join(told),
-                "cases that are new",
-                "nothing: they are left out",
+                code="feedback-twins",
+                severity=WARNING,
+                subject="feedback",
+                found="of the labelled predictions " + "; ".join(told),
+                expected="cases that are new",
+                action="nothing: they are left out",
             )
         ]
         if told

@@ -33,12 +33,12 @@ def rank(
             "There is no model",
             [
                 Finding(
-                    "all-arms-failed",
-                    ERROR,
-                    "tune",
-                    f"all {len(failed)} algorithms failed:\n{reasons}",
-                    "at least one result",
-                    "mend the cause, then redo the arms: python flows/train.py resume tune",
+                    code="all-arms-failed",
+                    severity=ERROR,
+                    subject="tune",
+                    found=f"all {len(failed)} algorithms failed:\n{reasons}",
+                    expected="at least one result",
+                    action="mend the cause, then redo the arms: python flows/train.py resume tune",
                 )
             ],
         )
