@@ -1019,7 +1019,7 @@ def test_the_line_in_force_at_a_time(engine):
 def test_retention_goes_on_when_nobody_asks_any_more(engine, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        steps.monitoring, "scope_of", lambda model: asked.append(model) or {"retention_days": 30}
+        steps.window, "scope_of", lambda model: asked.append(model) or {"retention_days": 30}
     )
     assert steps._retention(engine, "left", [{"model": None}]) is None
     put(engine, "A")
