@@ -12,6 +12,8 @@ from fivefold.charts.style import (
     POSITIVE,
     QUIET,
     TEXT,
+    Drawing,
+    chart_of,
     diagonal,
     empty,
     styled,
@@ -24,7 +26,7 @@ Evaluations = Mapping[
 HEIGHT = 300
 
 
-def roc(found: Evaluations) -> alt.LayerChart | alt.Chart:
+def roc(found: Evaluations) -> Drawing:
     """ROC curves; dashed: chance."""
     return _lines(
         found,
@@ -36,7 +38,7 @@ def roc(found: Evaluations) -> alt.LayerChart | alt.Chart:
     )
 
 
-def precision_recall(found: Evaluations) -> alt.LayerChart | alt.Chart:
+def precision_recall(found: Evaluations) -> Drawing:
     """Precision by recall."""
     return _lines(
         found,
@@ -47,14 +49,14 @@ def precision_recall(found: Evaluations) -> alt.LayerChart | alt.Chart:
     )
 
 
-def calibration(found: Evaluations) -> alt.LayerChart | alt.Chart:
+def calibration(found: Evaluations) -> Drawing:
     """Observed rate by predicted probability with 95% intervals; dashed: perfect agreement."""
     data = [
         {"run": name, **bin_} for name, e in found.items() for bin_ in e["curves"]["calibration"]
     ]
     if not data:
         return empty("Calibration")
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = chart_of(data).encode(
         x=unit_axis("x", "predicted", "mean predicted probability"), color=_colour(found)
     )
     dots = base.mark_point(filled=True, size=50).encode(
@@ -77,7 +79,7 @@ def calibration(found: Evaluations) -> alt.LayerChart | alt.Chart:
     )
 
 
-def lift(found: Evaluations) -> alt.LayerChart | alt.Chart:
+def lift(found: Evaluations) -> Drawing:
     """How many times the base rate is found among the highest scored share of rows; dashed: 1, chance."""
     fields = ("share", "lift", "gain")
     data = [
@@ -89,7 +91,7 @@ def lift(found: Evaluations) -> alt.LayerChart | alt.Chart:
     if not data:
         return empty("Lift")
     line = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_line(strokeWidth=2)
         .encode(
             x=unit_axis("x", "share", "share of rows, highest probability first"),
@@ -105,9 +107,7 @@ def lift(found: Evaluations) -> alt.LayerChart | alt.Chart:
         )
     )
     one = (
-        alt.Chart(alt.Data(values=[{"lift": 1}]))
-        .mark_rule(color=QUIET, strokeDash=[4, 3])
-        .encode(y=alt.Y("lift:Q"))
+        chart_of([{"lift": 1}]).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(y=alt.Y("lift:Q"))
     )
     return styled(alt.layer(one, line), "Lift", height=HEIGHT)
 
@@ -119,7 +119,7 @@ def _lines(
     y: tuple[str, str],
     title: str,
     chance: bool = False,
-) -> alt.LayerChart | alt.Chart:
+) -> Drawing:
     data = [
         {"run": name, "i": i, x[0]: a, y[0]: b}
         for name, e in found.items()
@@ -130,7 +130,7 @@ def _lines(
     if not data:
         return empty(title)
     line = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_line(strokeWidth=2)
         .encode(
             x=unit_axis("x", *x),

@@ -15,7 +15,9 @@ from fivefold.charts.style import (
     POSITIVE,
     QUIET,
     TEXT,
+    Drawing,
     Words,
+    chart_of,
     diagonal,
     empty,
     styled,
@@ -25,9 +27,7 @@ from fivefold.charts.style import (
 Names = Mapping[str, str]  # algorithm -> its title for people
 
 
-def leaderboard(
-    board: Sequence[Mapping[str, Any]], names: Names | None = None
-) -> alt.LayerChart | alt.Chart:
+def leaderboard(board: Sequence[Mapping[str, Any]], names: Names | None = None) -> Drawing:
     """Fold scores as rings and their mean as a dot, best first; orange: winner and what cannot be told from it."""
     names = names or {}
     alive = [a for a in board if a["status"] == "ok"]
@@ -67,7 +67,7 @@ def leaderboard(
     )
     scale = alt.Scale(zero=False, padding=12)
     rings = (
-        alt.Chart(alt.Data(values=folds))
+        chart_of(folds)
         .mark_point(filled=False, size=45, opacity=0.7)
         .encode(
             y=y,
@@ -86,7 +86,7 @@ def leaderboard(
         )
     )
     dots = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_point(filled=True, size=150, opacity=1)
         .encode(
             y=y,
@@ -103,7 +103,7 @@ def leaderboard(
     return styled(alt.layer(rings, dots), "Cross-validated ROC AUC", height=38 * len(data) + 10)
 
 
-def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> alt.LayerChart | alt.Chart:
+def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> Drawing:
     """Every trial of one search as a dot, pruned ones grey by the folds they finished; line: the best so far."""
     best, data = None, []
     for trial in found:
@@ -126,7 +126,7 @@ def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> alt.Lay
         axis=alt.Axis(tickMinStep=1, format="d"),
         scale=alt.Scale(domainMin=1, nice=False, padding=8),
     )
-    base = alt.Chart(alt.Data(values=data)).encode(x=x)
+    base = chart_of(data).encode(x=x)
     line = (
         base.transform_filter("isValid(datum.best)")
         .mark_line(interpolate="step-after", color=POSITIVE)
@@ -150,7 +150,7 @@ def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> alt.Lay
     return styled(alt.layer(line, dots), title)
 
 
-def roc(evaluation: Mapping[str, Any]) -> alt.LayerChart:
+def roc(evaluation: Mapping[str, Any]) -> Drawing:
     """ROC curve; dashed: chance; cross: the chosen threshold."""
     curve, auc = evaluation["curves"]["roc"], evaluation["auc"]
     c = evaluation.get("confusion") or {}
@@ -160,7 +160,7 @@ def roc(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     y = unit_axis("y", "tpr", "recall: share of positives flagged")
     layers = [
         diagonal("fpr", "tpr"),
-        alt.Chart(alt.Data(values=points))
+        chart_of(points)
         .mark_line(color=POSITIVE, strokeWidth=2)
         .encode(
             x=x,
@@ -175,12 +175,12 @@ def roc(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     return styled(alt.layer(*layers), title, height=300)
 
 
-def precision_recall(evaluation: Mapping[str, Any]) -> alt.LayerChart:
+def precision_recall(evaluation: Mapping[str, Any]) -> Drawing:
     """Precision by recall; dashed: the base rate; cross: the chosen threshold."""
     curve, c = evaluation["curves"]["pr"], evaluation.get("confusion") or {}
     points = _rows(recall=curve["recall"], precision=curve["precision"])
     layers = [
-        alt.Chart(alt.Data(values=points))
+        chart_of(points)
         .mark_line(color=POSITIVE, strokeWidth=2)
         .encode(
             x=unit_axis("x", "recall", "recall: share of positives flagged"),
@@ -192,9 +192,7 @@ def precision_recall(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     if c and (total := sum(c.values())):
         base = [{"rate": (c["tp"] + c["fn"]) / total}]
         layers.append(
-            alt.Chart(alt.Data(values=base))
-            .mark_rule(color=QUIET, strokeDash=[4, 3])
-            .encode(y=alt.Y("rate:Q"))
+            chart_of(base).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(y=alt.Y("rate:Q"))
         )
         if c["tp"] + c["fn"] and c["tp"] + c["fp"]:
             layers.append(
@@ -212,14 +210,12 @@ def precision_recall(evaluation: Mapping[str, Any]) -> alt.LayerChart:
     return styled(alt.layer(*layers), "Precision and recall", height=300)
 
 
-def calibration(evaluation: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
+def calibration(evaluation: Mapping[str, Any]) -> Drawing:
     """Observed rate with 95% interval by predicted probability; dashed: perfect agreement."""
     data = [dict(b) for b in evaluation["curves"]["calibration"]]
     if not data:
         return empty("Calibration")
-    base = alt.Chart(alt.Data(values=data)).encode(
-        x=unit_axis("x", "predicted", "mean predicted probability")
-    )
+    base = chart_of(data).encode(x=unit_axis("x", "predicted", "mean predicted probability"))
     dots = base.mark_point(filled=True, color=POSITIVE, size=50).encode(
         y=unit_axis("y", "observed", "observed share"),
         tooltip=[
@@ -236,13 +232,13 @@ def calibration(evaluation: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
     )
 
 
-def gain(evaluation: Mapping[str, Any], capacity: float | None = None) -> alt.LayerChart:
+def gain(evaluation: Mapping[str, Any], capacity: float | None = None) -> Drawing:
     """Share of all positives found by share of rows contacted, highest probabilities first; dashed: at random."""
     curve = evaluation["curves"]["lift"]
     points = _rows(share=curve["share"], gain=curve["gain"], lift=curve["lift"])
     layers = [
         diagonal("share", "gain"),
-        alt.Chart(alt.Data(values=points))
+        chart_of(points)
         .mark_line(color=POSITIVE, strokeWidth=2)
         .encode(
             x=unit_axis("x", "share", "share of rows, highest probability first"),
@@ -255,22 +251,18 @@ def gain(evaluation: Mapping[str, Any], capacity: float | None = None) -> alt.La
         ),
     ]
     if capacity is not None:
-        rule = alt.Chart(alt.Data(values=[{"capacity": capacity}])).mark_rule(
-            color=TEXT, strokeDash=[2, 2]
-        )
+        rule = chart_of([{"capacity": capacity}]).mark_rule(color=TEXT, strokeDash=[2, 2])
         layers.append(
             rule.encode(x=alt.X("capacity:Q"), tooltip=_percents({"capacity": "capacity"}))
         )
     return styled(alt.layer(*layers), "Gain", height=300)
 
 
-def cost(
-    evaluation: Mapping[str, Any], unit: str = "cost a row, in the scope's unit"
-) -> alt.LayerChart:
+def cost(evaluation: Mapping[str, Any], unit: str = "cost a row, in the scope's unit") -> Drawing:
     """Expected cost by threshold; dashed: the chosen threshold."""
     curve, chosen = evaluation["curves"]["cost"], (evaluation.get("threshold") or {}).get("value")
     layers = [
-        alt.Chart(alt.Data(values=_rows(threshold=curve["threshold"], cost=curve["cost"])))
+        chart_of(_rows(threshold=curve["threshold"], cost=curve["cost"]))
         .mark_line(color=POSITIVE, strokeWidth=2)
         .encode(
             x=unit_axis("x", "threshold", "threshold on the probability"),
@@ -282,9 +274,7 @@ def cost(
         )
     ]
     if chosen is not None:
-        rule = alt.Chart(alt.Data(values=[{"threshold": chosen}])).mark_rule(
-            color=TEXT, strokeDash=[4, 3]
-        )
+        rule = chart_of([{"threshold": chosen}]).mark_rule(color=TEXT, strokeDash=[4, 3])
         layers.append(
             rule.encode(
                 x=alt.X("threshold:Q"),
@@ -294,7 +284,7 @@ def cost(
     return styled(alt.layer(*layers), "Expected cost by threshold", height=300)
 
 
-def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")) -> alt.LayerChart:
+def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")) -> Drawing:
     """The four counts; colour is the share of the true class."""
     data = []
     for truth, cells in (
@@ -312,7 +302,7 @@ def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")
             }
             for said, key in cells
         ]
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = chart_of(data).encode(
         x=alt.X(
             "said:N",
             sort=["flagged", "not flagged"],
@@ -341,9 +331,7 @@ def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")
     return styled(alt.layer(cells, written), "Held-out rows", height=140)
 
 
-def importance(
-    found: Sequence[Mapping[str, Any]], most: int = MOST_BARS
-) -> alt.LayerChart | alt.Chart:
+def importance(found: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
     """Loss of ROC AUC when a column is shuffled: mean over repeats, and a standard deviation either way."""
     data = [
         {
@@ -363,7 +351,7 @@ def importance(
         title=None,
         axis=alt.Axis(labelLimit=LABEL_PIXELS),
     )
-    base = alt.Chart(alt.Data(values=data)).encode(y=order)
+    base = chart_of(data).encode(y=order)
     bars = base.mark_bar(color=ACCENT, opacity=0.85).encode(
         x=alt.X("mean:Q", title="loss of ROC AUC when shuffled (line: ± 1 SD)"),
         tooltip=[
@@ -376,7 +364,7 @@ def importance(
     return styled(alt.layer(bars, spread), "Permutation importance", height=20 * len(data) + 10)
 
 
-def baselines(evaluation: Mapping[str, Any], name: str = "this model") -> alt.LayerChart:
+def baselines(evaluation: Mapping[str, Any], name: str = "this model") -> Drawing:
     """Held-out ROC AUC of the model and of what it was compared with, with 95% intervals."""
     auc = evaluation["auc"]
     data = [
@@ -390,7 +378,7 @@ def baselines(evaluation: Mapping[str, Any], name: str = "this model") -> alt.La
     colour = alt.Color(
         "ours:N", legend=None, scale=alt.Scale(domain=[True, False], range=[POSITIVE, QUIET])
     )
-    base = alt.Chart(alt.Data(values=data)).encode(y=y, color=colour)
+    base = chart_of(data).encode(y=y, color=colour)
     scale = alt.Scale(zero=False, padding=12)
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(
         x=alt.X(
@@ -421,8 +409,7 @@ def _percents(titles: Mapping[str, str]) -> list[alt.Tooltip]:
 
 
 def _mark(here: list[dict[str, float]], x: str, y: str) -> alt.Chart:
-    return (
-        alt.Chart(alt.Data(values=here))
-        .mark_point(shape="cross", filled=True, size=110, color=TEXT)
-        .encode(x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"), tooltip=_percents({x: x, y: y}))
-    )
+    cross = chart_of(here).mark_point(shape="cross", filled=True, size=110, color=TEXT)
+    tooltip = _percents({x: x, y: y})
+    mark: alt.Chart = cross.encode(x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"), tooltip=tooltip)
+    return mark

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from fivefold.charts.style import ACCENT, POSITIVE, QUIET, TEXT, empty, styled
+from fivefold.charts.style import ACCENT, POSITIVE, QUIET, TEXT, chart_of, empty, styled
 
 HEIGHT = 240
 LINES = {"estimated, without labels": ACCENT, "realised, from labels": POSITIVE}
@@ -33,7 +33,7 @@ def performance(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]] 
     ]
     if not data:
         return empty("ROC AUC by window")
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = chart_of(data).encode(
         x=_axis(),
         color=alt.Color(
             "what:N",
@@ -73,7 +73,7 @@ def traffic(reports: Sequence[Report]) -> Any:
     if not data:
         return empty("Traffic by window")
     chart = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_bar()
         .encode(
             x=_axis(),
@@ -103,7 +103,7 @@ def two_spreads(line: Mapping[str, Any], compact: bool = False, before: str = "t
     if not data:
         return empty(str(line["column"]), compact)
     chart = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_bar(clip=True)
         .encode(
             x=alt.X(
@@ -172,7 +172,7 @@ def _changes(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]]) ->
         return []
     marks = [{"end": name, "what": "; ".join(texts)[:300]} for name, texts in told.items()]
     return [
-        alt.Chart(alt.Data(values=marks))
+        chart_of(marks)
         .mark_rule(color=TEXT, strokeDash=[4, 3], size=2)
         .encode(x=_axis(), tooltip=[alt.Tooltip("what:N", title="changed")])
     ]

@@ -15,6 +15,8 @@ from fivefold.charts.style import (
     POSITIVE,
     QUIET,
     TEXT,
+    Drawing,
+    chart_of,
     empty,
     styled,
     unit_axis,
@@ -23,9 +25,7 @@ from fivefold.charts.style import (
 MOST_REASONS = 12  # columns that are drawn one by one; the others are added up in one bar
 
 
-def reasons(
-    found: Mapping[str, Any], before: Mapping[str, Any] | None = None
-) -> alt.LayerChart | alt.Chart:
+def reasons(found: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Drawing:
     """Signed contributions of the columns (`fivefold.model.explain.explain`), largest first; rings: those of `before`.
 
     In percentage points of probability: base rate plus all bars is the probability.
@@ -66,7 +66,7 @@ def reasons(
         title=None,
         axis=alt.Axis(labelLimit=LABEL_PIXELS + 40),
     )
-    base = alt.Chart(alt.Data(values=data)).encode(y=order)
+    base = chart_of(data).encode(y=order)
     bars = base.mark_bar(opacity=0.9).encode(
         x=alt.X(
             "points:Q", title="percentage points of probability", axis=alt.Axis(format="+.2~f")
@@ -83,11 +83,7 @@ def reasons(
             *([alt.Tooltip("before:Q", title="points before", format="+.2f")] if before else []),
         ],
     )
-    zero = (
-        alt.Chart(alt.Data(values=[{"points": 0}]))
-        .mark_rule(color=QUIET)
-        .encode(x=alt.X("points:Q"))
-    )
+    zero = chart_of([{"points": 0}]).mark_rule(color=QUIET).encode(x=alt.X("points:Q"))
     rings = [base.mark_point(color=TEXT, size=60).encode(x=alt.X("before:Q"))] if before else []
     return styled(
         alt.layer(bars, zero, *rings),
@@ -96,7 +92,7 @@ def reasons(
     )
 
 
-def standing(scores: Sequence[float], probability: float, threshold: float) -> alt.LayerChart:
+def standing(scores: Sequence[float], probability: float, threshold: float) -> Drawing:
     """How the training rows score (from the percentiles of their probabilities), this case (solid) and the threshold
     (dashed).
     """
@@ -107,7 +103,7 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> a
         for a, b, s in zip(edges, edges[1:], np.diff(below), strict=False)
     ]
     bars = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_bar(color=QUIET, opacity=0.5, binSpacing=0)
         .encode(
             x=unit_axis("x", "from", "probability", bin="binned"),
@@ -120,10 +116,10 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> a
     return styled(alt.layer(bars, *rules), "Among the training rows", height=120)
 
 
-def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> alt.LayerChart:
+def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> Drawing:
     """Rows by probability (`fivefold.serving.batch.histogram`); dashed: the threshold."""
     bars = (
-        alt.Chart(alt.Data(values=[dict(b) for b in bins]))
+        chart_of([dict(b) for b in bins])
         .mark_bar(color=ACCENT, opacity=0.8, binSpacing=1)
         .encode(
             x=unit_axis("x", "from", "probability", bin="binned"),
@@ -137,10 +133,10 @@ def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> alt.Laye
 
 def cost(
     curve: Sequence[Mapping[str, float]], chosen: float, other: float | None = None
-) -> alt.LayerChart:
+) -> Drawing:
     """Expected cost per 1,000 cases by threshold; solid: the cheapest that capacity allows; dashed: the model's own."""
     line = (
-        alt.Chart(alt.Data(values=[dict(p) for p in curve]))
+        chart_of([dict(p) for p in curve])
         .mark_line(color=ACCENT, strokeWidth=2)
         .encode(
             x=unit_axis("x", "threshold", "threshold on the probability"),
@@ -159,13 +155,12 @@ def cost(
 
 
 def _rule(at: float, colour: str, name: str, dash: list[int] | None = None) -> alt.Chart:
-    rule = alt.Chart(alt.Data(values=[{"at": at, "what": name}])).mark_rule(
+    rule = chart_of([{"at": at, "what": name}]).mark_rule(
         color=colour, size=2, strokeDash=dash or alt.Undefined
     )
-    return rule.encode(
-        x=alt.X("at:Q"),
-        tooltip=[alt.Tooltip("what:N", title=" "), alt.Tooltip("at:Q", title="at", format=".1%")],
-    )
+    tooltip = [alt.Tooltip("what:N", title=" "), alt.Tooltip("at:Q", title="at", format=".1%")]
+    layer: alt.Chart = rule.encode(x=alt.X("at:Q"), tooltip=tooltip)
+    return layer
 
 
 def _range_tips(more: alt.Tooltip) -> list[alt.Tooltip]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -16,11 +17,20 @@ LABEL_PIXELS = 170  # longer labels end in an ellipsis
 MOST_BARS = 40
 NOTHING = "nothing to show"
 
+Drawing = alt.Chart | alt.LayerChart | alt.FacetChart  # what a chart function returns
+_DATA: Any = alt.Data  # its constructor carries no types
 Words = tuple[str, str]  # how the negative and the positive class are called
 
 
-def styled(chart: Any, title: str | None, compact: bool = False, height: int | None = None) -> Any:
-    """The project's look on a finished chart: transparent, grey text, faint grid, a title unless compact."""
+def chart_of(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
+    """Return a chart without a mark over these rows."""
+    return alt.Chart(_DATA(values=list(rows)))
+
+
+def styled(
+    chart: Drawing, title: str | None, compact: bool = False, height: int | None = None
+) -> Drawing:
+    """Give a finished chart the project's look: transparent, grey text, a title unless compact."""
     chart = chart.properties(height=height or (CELL_HEIGHT if compact else HEIGHT))
     if compact:
         chart = chart.properties(width=CELL_WIDTH)
@@ -31,7 +41,7 @@ def styled(chart: Any, title: str | None, compact: bool = False, height: int | N
             )
         )
     size = 10 if compact else 11
-    return (
+    look: Drawing = (
         chart.configure(background="transparent")
         .configure_view(stroke=None, continuousWidth=480, discreteWidth=480)
         .configure_axis(
@@ -54,15 +64,12 @@ def styled(chart: Any, title: str | None, compact: bool = False, height: int | N
             labelFontSize=size,
         )
     )
+    return look
 
 
-def empty(title: str, compact: bool = False) -> alt.Chart:
+def empty(title: str, compact: bool = False) -> Drawing:
     """What stands where there is nothing to draw."""
-    chart = (
-        alt.Chart(alt.Data(values=[{"text": NOTHING}]))
-        .mark_text(color=TEXT)
-        .encode(text=alt.Text("text:N"))
-    )
+    chart = chart_of([{"text": NOTHING}]).mark_text(color=TEXT).encode(text=alt.Text("text:N"))
     return styled(chart, title, compact, height=40)
 
 
@@ -98,12 +105,11 @@ def unit_axis(side: str, field: str, title: str, **more: Any) -> Any:
 
 
 def diagonal(x: str, y: str) -> alt.Chart:
-    """The dashed line from corner to corner: chance, or perfect agreement."""
-    return (
-        alt.Chart(alt.Data(values=[{x: 0, y: 0}, {x: 1, y: 1}]))
-        .mark_line(color=QUIET, strokeDash=[4, 3])
-        .encode(x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"))
-    )
+    """Return the dashed line from corner to corner: chance, or perfect agreement."""
+    corners = chart_of([{x: 0, y: 0}, {x: 1, y: 1}])
+    line = corners.mark_line(color=QUIET, strokeDash=[4, 3])
+    dashed: alt.Chart = line.encode(x=alt.X(f"{x}:Q"), y=alt.Y(f"{y}:Q"))
+    return dashed
 
 
 def period_axis(unit: str, compact: bool) -> alt.X:

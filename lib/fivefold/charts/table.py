@@ -22,7 +22,9 @@ from fivefold.charts.style import (
     POSITIVE,
     QUIET,
     TEXT,
+    Drawing,
     Words,
+    chart_of,
     class_colour,
     empty,
     period_axis,
@@ -34,7 +36,7 @@ from fivefold.charts.style import (
 
 def distribution(
     column: Mapping[str, Any], words: Words = ("negative", "positive"), *, compact: bool = False
-) -> alt.Chart:
+) -> Drawing:
     """How the values of each class spread: share of the class by bin, level or period (each class sums to 1)."""
     if "histogram" in column:
         return _histogram(column, words, compact)
@@ -58,7 +60,7 @@ def distribution(
         alt.Tooltip("rows:Q", title="rows", format=","),
         alt.Tooltip("share:Q", title="share of the class", format=".1%"),
     ]
-    base = alt.Chart(alt.Data(values=data))
+    base = chart_of(data)
     if "periods" in column:
         chart = base.mark_line(point=not compact, interpolate="monotone").encode(
             x=period_axis(column["periods"]["unit"], compact),
@@ -94,7 +96,7 @@ def rate(
     words: Words = ("negative", "positive"),
     *,
     compact: bool = False,
-) -> alt.LayerChart | alt.Chart:
+) -> Drawing:
     """Positive rate with its 95% interval by decile, value, level or period; dashed: the rate of the whole table."""
     groups, labels = _groups(column, CELL_LEVELS if compact else None)
     data = [
@@ -141,7 +143,7 @@ def rate(
         alt.Tooltip(high, title="to", format=".1%"),
         alt.Tooltip("rows:Q", title="rows", format=","),
     ]
-    base = alt.Chart(alt.Data(values=data))
+    base = chart_of(data)
     if across:
         spread = base.mark_rule(color=POSITIVE, opacity=0.6).encode(
             x=place, y=alt.Y(low), y2=alt.Y2("high")
@@ -164,9 +166,7 @@ def rate(
     return styled(alt.layer(*layers), _name(column), compact, height=height)
 
 
-def association(
-    ranking: Sequence[Mapping[str, Any]], most: int = MOST_BARS
-) -> alt.LayerChart | alt.Chart:
+def association(ranking: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
     """Bars of each column's common measure above 0.5, strongest first, with 95% intervals."""
     data = [
         {
@@ -194,7 +194,7 @@ def association(
         axis=alt.Axis(labelLimit=LABEL_PIXELS),
     )
     scale = alt.Scale(domain=[0.5, top], nice=False)
-    base = alt.Chart(alt.Data(values=data))
+    base = chart_of(data)
     bars = base.mark_bar(color=ACCENT, clip=True, opacity=0.85).encode(
         y=order,
         x=alt.X("value:Q", scale=scale, title="ROC AUC of the column alone (0.5: none)"),
@@ -216,7 +216,7 @@ def association(
     )
 
 
-def missing(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> alt.Chart:
+def missing(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
     """Bars of the missing share of the columns that have missing cells, most first."""
     data = sorted(
         (
@@ -229,7 +229,7 @@ def missing(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> 
     if not data:
         return empty("Missing cells")
     chart = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_bar(color=ACCENT, opacity=0.85)
         .encode(
             y=alt.Y(
@@ -249,7 +249,7 @@ def missing(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> 
     return styled(chart, "Missing cells", height=20 * len(data) + 10)
 
 
-def correlation(found: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
+def correlation(found: Mapping[str, Any]) -> Drawing:
     """Map of Spearman's correlations, each pair once: blue negative, orange positive; numbers up to 12 columns."""
     names = list(found["columns"])
     data = [
@@ -266,7 +266,7 @@ def correlation(found: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
     ]
     if not data:
         return empty("Correlations")
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = chart_of(data).encode(
         x=alt.X("b:N", sort=names, title=None, axis=alt.Axis(labelAngle=-40, labelLimit=110)),
         y=alt.Y("a:N", sort=names, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS)),
     )
@@ -293,9 +293,7 @@ def correlation(found: Mapping[str, Any]) -> alt.LayerChart | alt.Chart:
     )
 
 
-def trend(
-    found: Mapping[str, Any], words: Words = ("negative", "positive")
-) -> alt.LayerChart | alt.Chart:
+def trend(found: Mapping[str, Any], words: Words = ("negative", "positive")) -> Drawing:
     """Positive rate by period with its 95% band."""
     data = [
         {
@@ -314,7 +312,7 @@ def trend(
         return empty("Trend")
     dated = found["unit"] != "number"
     place = period_axis(found["unit"], False) if dated else alt.X("group:Q", title=found["column"])
-    base = alt.Chart(alt.Data(values=data)).encode(x=place)
+    base = chart_of(data).encode(x=place)
     band = base.mark_area(color=POSITIVE, opacity=0.2).encode(
         y=alt.Y("low:Q", title=f"share {words[1]}"), y2=alt.Y2("high")
     )
@@ -336,9 +334,7 @@ def trend(
     return styled(alt.layer(line, band), f"Share {words[1]} by {found['column']}")
 
 
-def outliers(
-    columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS
-) -> alt.LayerChart | alt.Chart:
+def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
     """A strip for each number: quartiles at 0 and 1, whiskers p1 to p99, dots the ends; dashed: Tukey's fences."""
     data = []
     for name, c in columns.items():
@@ -374,8 +370,8 @@ def outliers(
             for k in ("min", "p1", "p25", "p50", "p75", "p99", "max")
         ),
     ]
-    rows = alt.Data(values=data)
-    base = alt.Chart(rows).encode(y=order, tooltip=tooltip)
+    rows = chart_of(data)
+    base = rows.encode(y=order, tooltip=tooltip)
     title = "distance from the first quartile in interquartile ranges (cut at -5 and 6)"
     layers = [
         base.mark_bar(color=ACCENT, height=10, clip=True).encode(
@@ -388,14 +384,14 @@ def outliers(
     ]
     dots = base.mark_point(color=POSITIVE, filled=True, size=28)
     layers += [dots.encode(x=alt.X(f"{end}:Q", scale=scale)) for end in ("min", "max")]
-    fence = alt.Chart(rows).mark_rule(color=QUIET, strokeDash=[4, 3])
+    fence = rows.mark_rule(color=QUIET, strokeDash=[4, 3])
     layers += [
         fence.encode(x=alt.X(f"mean({end} fence):Q", scale=scale)) for end in ("low", "high")
     ]
     return styled(alt.layer(*layers), "Outliers: Tukey's fences", height=22 * len(data) + 10)
 
 
-def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> alt.Chart:
+def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> Drawing:
     h = column["histogram"]
     totals = {side: max(1, sum(h[side])) for side in ("negative", "positive")}
     data = [
@@ -412,7 +408,7 @@ def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> alt.Ch
     beyond = h["below"] + h["above"]
     told = f"{_name(column)}" + (f" (without {beyond:,} values beyond the axis)" if beyond else "")
     chart = (
-        alt.Chart(alt.Data(values=data))
+        chart_of(data)
         .mark_bar(opacity=0.55, binSpacing=0)
         .encode(
             x=alt.X(
