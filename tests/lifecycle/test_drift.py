@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING
-from fivefold.lifecycle.drift import ALPHA, MIN_ROWS, drift_findings, drift_table, psi, score_drift
+from fivefold.core.two_sample import psi
+from fivefold.lifecycle.drift import ALPHA, MIN_ROWS, drift_findings, drift_table, score_drift
 
 KINDS = {
     "amount": "numeric",

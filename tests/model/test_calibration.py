@@ -7,13 +7,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fivefold.core.scores import log_loss
 from fivefold.model.calibration import (
     IDENTITY,
     calibrate,
     choose_threshold,
     cross_calibrate,
     fit_calibration,
-    log_loss,
 )
 
 

@@ -12,6 +12,7 @@ import pytest
 from fivefold.charts.table import outliers
 from fivefold.core.findings import Finding
 from fivefold.core.scope import Scope
+from fivefold.core.two_sample import psi_by_chance, smoothed_psi
 from fivefold.data.coerce import LARGEST, conform
 from fivefold.data.infer import infer_schema
 from fivefold.profiling.association import (
@@ -31,10 +32,9 @@ from fivefold.profiling.column_profile import (
     tukey,
 )
 from fivefold.profiling.comparison import (
+    ALPHA,
     align_histograms,
     align_levels,
-    psi,
-    psi_bound,
     two_proportions,
 )
 from fivefold.profiling.summary import compare, summarise
@@ -489,16 +489,19 @@ def test_same_input_same_summary(whole):
 def test_psi_by_hand():
     # shares (10.5, 30.5)/41 and (20.5, 20.5)/41 after half a row more in each bin
     p, q = np.array([10.5, 30.5]) / 41, np.array([0.5, 0.5])
-    assert psi([20, 20], [10, 30]) == pytest.approx(float(((p - q) * np.log(p / q)).sum()))
-    assert psi([5, 5], [50, 50]) == pytest.approx(0)
-    assert math.isfinite(psi([10, 0], [0, 10]))
+    assert smoothed_psi([20, 20], [10, 30]) == pytest.approx(float(((p - q) * np.log(p / q)).sum()))
+    assert smoothed_psi([5, 5], [50, 50]) == pytest.approx(0)
+    assert math.isfinite(smoothed_psi([10, 0], [0, 10]))
 
 
-def test_psi_bound_holds_its_rate():
+def test_psi_by_chance_holds_its_rate():
     rng = np.random.default_rng(0)
     shares = np.full(10, 0.1)
-    shifts = [psi(rng.multinomial(500, shares), rng.multinomial(800, shares)) for _ in range(2000)]
-    assert np.mean(np.array(shifts) > psi_bound(10, 500, 800)) < 0.004
+    shifts = [
+        smoothed_psi(rng.multinomial(500, shares), rng.multinomial(800, shares))
+        for _ in range(2000)
+    ]
+    assert np.mean(np.array(shifts) > psi_by_chance(10, 500, 800, ALPHA)) < 0.004
 
 
 def test_two_proportions_by_hand():
@@ -521,7 +524,7 @@ def test_histograms_are_laid_over_shared_edges():
     assert align_histograms(wide, narrow) == ([7, 3, 7, 11, 5, 2, 1],) * 2
     before, now = align_histograms(coarse, {**coarse, "edges": [1000, 2000, 3000, 4000, 5000]})
     assert (sum(before), sum(now)) == (36, 36)
-    assert psi(before, now) > 1
+    assert smoothed_psi(before, now) > 1
 
 
 def test_levels_only_one_side_lists_go_to_the_rest():

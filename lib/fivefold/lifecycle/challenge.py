@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from fivefold.core.roc_auc import auc_interval, paired_test
+from fivefold.core.scores import log_losses
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
 MARGIN = 0.0  # ROC AUC by which the lower bound of the gain must exceed nothing
@@ -23,6 +24,7 @@ MIN_CLASS = 30  # rows of each class below which a stratum cannot judge
 MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10
 WORSE_BEFORE = 0.05  # ROC AUC on rows of the old table may be proven worse by at most this: the world may have changed
 WORSE_LOSS = 0.02  # log-loss may be proven worse by at most this share of the champion's
+FLOOR = 1e-6  # of a probability in its log-loss
 Z = float(ndtri(1 - SIDE))
 
 
@@ -111,10 +113,10 @@ def _stratum(
 ) -> dict[str, Any]:
     test, each = (
         paired_test(y, challenger, champion),
-        _log_losses(y, challenger) - _log_losses(y, champion),
+        log_losses(y, challenger, FLOOR) - log_losses(y, champion, FLOOR),
     )
     se = float(each.std(ddof=1)) / len(y) ** 0.5
-    before = float(_log_losses(y, champion).mean())
+    before = float(log_losses(y, champion, FLOOR).mean())
     return {
         "name": name,
         "rows": len(y),
@@ -239,8 +241,3 @@ def _segments(
 
 def _judged(y: np.ndarray, least: int) -> bool:
     return min(int((y == 1).sum()), int((y == 0).sum())) >= least
-
-
-def _log_losses(y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    q = np.clip(q, 1e-6, 1 - 1e-6)
-    return -np.where(y == 1, np.log(q), np.log1p(-q))

@@ -7,15 +7,16 @@ while nothing has changed, at most `ALPHA` of windows show a drifted column, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact, ks_2samp
+from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.two_sample import ks_test, psi, total_variation
 from fivefold.profiling.association import as_numbers
 
 ALPHA = 0.01
@@ -27,7 +28,6 @@ MOST_LEVELS, RARE_SHARE = (
     0.01,
 )  # levels with bins of their own; PSI is blind to moves among the rest
 FEW = 5  # expected cases of a cell below which chi-square is no approximation (Cochran 1954, Biometrics 10, 417-451)
-EXACT_PAIRS = 1_000_000  # rows x rows up to which the exact p of KS takes milliseconds
 SCORE_BINS = 20
 MISSING, UNSEEN, RARE = "(missing)", "(unseen)", "(rare)"
 Bins = tuple[
@@ -36,35 +36,6 @@ Bins = tuple[
 Test = tuple[
     str, float | None, float
 ]  # name, statistic, p value; p is 1 where there is nothing to tell apart
-
-
-def psi(
-    reference_counts: Sequence[float] | np.ndarray,
-    counts: Sequence[float] | np.ndarray,
-    floor: float = 0.5,
-) -> float:
-    """Population stability index of two lists of counts over the same bins: sum of (q - p) ln(q / p), 0 or more.
-
-    An empty bin counts as `floor` cases, half a one (as Haldane 1956 and Anscombe 1956 correct the empty cell of a
-    log ratio), so that its term is finite; bins empty in both say nothing. Where nothing changes the expectation is
-    about (bins - 1)(1/n + 1/m) (Yurdakul 2018, thesis, Western Michigan University). ValueError without counts.
-
-    >>> round(psi([50, 50], [80, 20]), 4)
-    0.4159
-    """
-    old, new = np.asarray(reference_counts, dtype="float64"), np.asarray(counts, dtype="float64")
-    if (
-        old.shape != new.shape
-        or old.ndim != 1
-        or not (old.sum() > 0 and new.sum() > 0)
-        or min(*old, *new) < 0
-    ):
-        raise ValueError(
-            f"expected two equally long lists of counts, not all 0, found {old} and {new}"
-        )
-    some = (old > 0) | (new > 0)
-    p, q = np.maximum(old[some], floor) / old.sum(), np.maximum(new[some], floor) / new.sum()
-    return float(((q - p) * np.log(q / p)).sum())
 
 
 def drift_table(
@@ -219,7 +190,7 @@ def _line(
     index, distance, gone = None, None, [None, None]
     if min(rows):
         index, gone = psi(*bins[1:]), (missing / rows).tolist()
-        moved = abs(bins[1] / rows[0] - bins[2] / rows[1]).sum() / 2
+        moved = total_variation(bins[1], bins[2], rows)
         distance = min(
             1.0, float(max(statistic or 0.0, abs(gone[1] - gone[0])) if ordered else moved)
         )
@@ -256,8 +227,7 @@ def _compare_numbers(
     testable = bool(np.ptp(np.append(old, new)) > 0) if len(old) + len(new) else False
     if not (len(old) and len(new)):
         return ("KS", None, 1.0), testable, bins
-    result = ks_2samp(old, new, method="exact" if len(old) * len(new) <= EXACT_PAIRS else "asymp")
-    return ("KS", float(result.statistic), float(result.pvalue)), testable, bins
+    return ("KS", *ks_test(old, new)), testable, bins
 
 
 def _compare_levels(reference: pd.Series, current: pd.Series, kind: str) -> tuple[Test, bool, Bins]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.core.scores import log_loss
+
 _EDGE = 1e-6
 _BELOW_1 = float(np.nextafter(1, 0))
 IDENTITY: dict[str, Any] = {"method": "none", "a": 1.0, "b": 1.0, "c": 0.0}
@@ -64,12 +66,6 @@ def judged_rows(oof: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndar
     rows = np.flatnonzero((place >= 0) & ~np.isnan(oof))
     folds = place[rows]
     return rows, np.arange(len(rows)) % 3 if len(folds) and (folds == folds[0]).all() else folds
-
-
-def log_loss(y: np.ndarray, q: np.ndarray) -> float:
-    """Mean negative log-likelihood in nats."""
-    q = np.clip(q, 1e-15, 1 - 1e-15)
-    return float(-np.mean(np.where(y == 1, np.log(q), np.log1p(-q))))
 
 
 def choose_threshold(

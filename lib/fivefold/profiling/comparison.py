@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from fivefold.core.two_sample import psi_by_chance, smoothed_psi
 
 PSI_NOTABLE = 0.1  # the customary bound of "some shift" (Siddiqi 2006)
 ALPHA = 0.001  # false-alarm rate of each column's tests, when both tables are drawn alike
 RATE_ALPHA = 0.01  # of the test of the positive rate
 MISSING_NOTABLE = 0.01  # change of the missing share, besides its test
-PSEUDO = 0.5  # rows added to every bin of both tables: no share is zero (Jeffreys)
 
 Counts = tuple[list[float], list[float]]
 
@@ -60,29 +61,6 @@ def compare(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[dict
     return sorted(lines, key=lambda line: not line["notable"])
 
 
-def psi(before: Sequence[float], now: Sequence[float]) -> float:
-    """Population stability index of two lists of counts over the same bins, in nats; 0 where they agree.
-
-    sum((p - q) ln(p / q)) of shares p, q after adding `PSEUDO` to every bin. Symmetric.
-
-    >>> round(psi([49.5, 49.5], [74.5, 24.5]), 4)
-    0.2747
-    """
-    p = (np.asarray(now, dtype="float64") + PSEUDO) / (sum(now) + PSEUDO * len(now))
-    q = (np.asarray(before, dtype="float64") + PSEUDO) / (sum(before) + PSEUDO * len(before))
-    return float(((p - q) * np.log(p / q)).sum())
-
-
-def psi_bound(bins: int, before: float, now: float) -> float:
-    """What `psi` exceeds with chance `ALPHA` when both samples (their rows) come from one distribution.
-
-    PSI / (1/m + 1/n) is then close to chi-squared with bins - 1 degrees of freedom (Yurdakul 2018).
-    """
-    from scipy.stats import chi2
-
-    return float(chi2.ppf(1 - ALPHA, max(1, bins - 1))) * (1 / max(before, 1) + 1 / max(now, 1))
-
-
 def two_proportions(hits: int, of: int, other_hits: int, other_of: int) -> float:
     """Two-sided p value of the pooled z test that two shares are equal; 1 where it cannot be judged.
 
@@ -120,7 +98,10 @@ def _column(
             )
         )
     if counts := _aligned(now, before):
-        shift, bound = psi(*counts), psi_bound(len(counts[0]), sum(counts[0]), sum(counts[1]))
+        shift, bound = (
+            smoothed_psi(*counts),
+            psi_by_chance(len(counts[0]), sum(counts[0]), sum(counts[1]), ALPHA),
+        )
         if shift >= bound:
             lines.append(
                 _line(

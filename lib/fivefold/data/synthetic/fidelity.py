@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fivefold.core.two_sample import ks_distance, total_variation
 from fivefold.data.infer import days
 from fivefold.data.synthetic import copula
 
@@ -74,25 +75,14 @@ def fidelity(
     }
 
 
-def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest difference between the distribution functions of two samples without NaN.
+def level_distance(a: pd.Series, b: pd.Series) -> float:
+    """Return the total variation of the levels of two columns without missing values.
 
-    >>> kolmogorov_smirnov(np.array([1, 2, 3, 4]), np.array([3, 4, 5, 6]))
+    >>> level_distance(pd.Series(["x", "x", "y", "y"]), pd.Series(["x", "x", "x", "z"]))
     0.5
     """
-    at = np.concatenate([a, b])
-    below = [np.searchsorted(np.sort(values), at, side="right") / len(values) for values in (a, b)]
-    return float(np.abs(below[0] - below[1]).max())
-
-
-def total_variation(a: pd.Series, b: pd.Series) -> float:
-    """Half the sum of the absolute differences of the shares of levels, in [0, 1].
-
-    >>> total_variation(pd.Series(["x", "x", "y", "y"]), pd.Series(["x", "x", "x", "z"]))
-    0.5
-    """
-    shares = [values.value_counts(normalize=True) for values in (a, b)]
-    return float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2)
+    counts, others = a.value_counts().align(b.value_counts(), fill_value=0)
+    return total_variation(counts.to_numpy("float64"), others.to_numpy("float64"), (len(a), len(b)))
 
 
 def _compare_column(name: str, kind: str, real: pd.Series, synthetic: pd.Series) -> dict[str, Any]:
@@ -116,9 +106,9 @@ def _compare_column(name: str, kind: str, real: pd.Series, synthetic: pd.Series)
     elif min(len(a), len(b)) < MIN_VALUES:
         found["reason"] = f"fewer than {MIN_VALUES} values"
     elif found["statistic"] == "TV":
-        found["value"] = total_variation(a, b)
+        found["value"] = level_distance(a, b)
     else:
-        found["value"] = kolmogorov_smirnov(_numbers(a), _numbers(b))
+        found["value"] = ks_distance(_numbers(a), _numbers(b))
         found["noise"] = float(
             np.sqrt(-np.log(0.05 / 2) / 2 * (len(a) + len(b)) / (len(a) * len(b)))
         )
