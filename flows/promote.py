@@ -16,7 +16,7 @@ def main() -> int:
 
     options = _parser().parse_args()
     try:
-        engine = database.open_journal(settings.journal_place())
+        engine = database.open_journal(settings.journal_url())
         problem = options.problem or promotions.newest_problem(engine) or ""
         if options.do == "status":
             return _status(engine, problem)

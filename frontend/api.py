@@ -61,8 +61,8 @@ STATUS = {
 async def started(app: FastAPI):  # type: ignore[no-untyped-def]
     """Open the journal, load the promoted model, and close what was written when the server ends."""
     state, chosen = app.state, service_settings()
-    engine = await run_in_threadpool(database.open_journal, settings.journal_place())
-    spool = Path(str(chosen["spool"])) if chosen["spool"] else settings.spool_place()
+    engine = await run_in_threadpool(database.open_journal, settings.journal_url())
+    spool = Path(str(chosen["spool"])) if chosen["spool"] else settings.spool_folder()
     await run_in_threadpool(empty, engine, spool)
     state.settings, state.engine, state.key, state.spool = (
         chosen,
@@ -207,7 +207,7 @@ async def give_feedback(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """Which model answers, since when and why, and what it needs."""
     found = request.app.state.follower.current()
-    about, line = found.bundle.about, found.line or {}
+    about, line = found.bundle.about, found.promotion or {}
     auc = (about.get("evaluation") or {}).get("auc") or {}
     return JSONResponse(
         {
@@ -328,7 +328,7 @@ def main() -> int:
 
     try:
         chosen = service_settings()
-        database.open_journal(settings.journal_place()).dispose()
+        database.open_journal(settings.journal_url()).dispose()
         if chosen["model"]:
             served_model.load(str(chosen["model"]))
     except Refused as problem:

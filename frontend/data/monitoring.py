@@ -24,22 +24,22 @@ MINUTE = 60  # seconds for which what takes long is kept
 
 def watched(problem: str) -> dict[str, Any]:
     """{reports, oldest first; alerts, newest first; due: whether a new model is due}. Raises `Refused`."""
-    return _watched(settings.journal_place(), problem)
+    return _watched(settings.journal_url(), problem)
 
 
 def unusual(problem: str, start: str, end: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(warnings by frequency, refusals by frequency and source) of a window. Raises `Refused`."""
-    return _unusual(settings.journal_place(), problem, start, end)
+    return _unusual(settings.journal_url(), problem, start, end)
 
 
 def labels(problem: str) -> dict[str, int]:
     """`fivefold.journal.labels.counts`. Raises `Refused`."""
-    return served_model.ask(journal_labels.counts, problem)
+    return served_model.query(journal_labels.counts, problem)
 
 
 def coverage(problem: str) -> dict[str, Any]:
     """{predictions, labelled} of the last `DAYS` days. Raises `Refused`."""
-    return _coverage(settings.journal_place(), problem)
+    return _coverage(settings.journal_url(), problem)
 
 
 def forget_labels() -> None:
@@ -49,22 +49,24 @@ def forget_labels() -> None:
 
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
 def _watched(url: str, problem: str) -> dict[str, Any]:
-    reports, now = served_model.ask(journal_reports.reports, problem), utc_now()
+    reports, now = served_model.query(journal_reports.reports, problem), utc_now()
     return {
         "reports": reports,
-        "alerts": served_model.ask(alerts.alerts, problem),
-        "due": retrain_rule.due(reports, now, served_model.ask(steps.last_challenge, problem, now)),
+        "alerts": served_model.query(alerts.alerts, problem),
+        "due": retrain_rule.due(
+            reports, now, served_model.query(steps.last_challenge, problem, now)
+        ),
     }
 
 
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")
 def _unusual(url: str, problem: str, start: str, end: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
-    told = served_model.ask(
+    told = served_model.query(
         database.read_predictions, problem, since, until, columns=("warnings",)
     )["warnings"]
     notes = told[told != ""].str.split("; ").explode()
-    refused = served_model.ask(database.read_rejects, problem, since, until)
+    refused = served_model.query(database.read_rejects, problem, since, until)
     return (
         notes.value_counts().head(MOST).rename_axis("Warning").reset_index(name="Rows"),
         refused.groupby(["reason", "source"])
@@ -79,5 +81,5 @@ def _unusual(url: str, problem: str, start: str, end: str) -> tuple[pd.DataFrame
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")
 def _coverage(url: str, problem: str) -> dict[str, Any]:
     since = utc_now() - timedelta(days=DAYS)
-    found = served_model.ask(database.read_predictions, problem, since, columns=("id",))["label"]
+    found = served_model.query(database.read_predictions, problem, since, columns=("id",))["label"]
     return {"predictions": len(found), "labelled": int(found.notna().sum())}

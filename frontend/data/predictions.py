@@ -15,7 +15,7 @@ from fivefold.journal import writer
 from fivefold.journal.writer import NotKept
 from fivefold.serving import journal_rows
 from fivefold.serving.batch import ID
-from fivefold.serving.served_model import Model
+from fivefold.serving.served_model import ServedModel
 from frontend.data import served_model
 
 SOURCE = "app"
@@ -25,7 +25,7 @@ WAITS = " · the journal takes nothing now: recorded in a file, from which it wi
 
 
 def keep(
-    model: Model,
+    model: ServedModel,
     rows: Sequence[Mapping[str, Any]],
     scores: pd.DataFrame,
     ids: Sequence[str],
@@ -47,7 +47,7 @@ def keep(
         key=key,
         latency_ms=latency_ms,
     )
-    spool = settings.spool_place()
+    spool = settings.spool_folder()
     try:
         engine = served_model.engine()
     except Refused:
@@ -59,7 +59,7 @@ def keep(
 
 
 def keep_table(
-    model: Model,
+    model: ServedModel,
     frame: pd.DataFrame,
     scored: pd.DataFrame,
     progress: Callable[[int, int], None] = lambda done, of: None,

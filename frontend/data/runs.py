@@ -34,7 +34,7 @@ def run_ids() -> list[str]:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
-def model(run_id: str) -> served_model.Model:
+def model(run_id: str) -> served_model.ServedModel:
     """A run's model, loaded after its sha256 and its types were checked; shared by all visitors, never changed."""
     return served_model.load(f"{client.FLOW}/{run_id}")
 
@@ -44,7 +44,7 @@ def bundle(run_id: str) -> Bundle:
     return model(run_id).bundle
 
 
-def served(line: dict[str, Any]) -> served_model.Model:
+def served(line: dict[str, Any]) -> served_model.ServedModel:
     """The model of a promotion at its threshold. Raises `Refused` where the run's model is not the one promoted."""
     return _served_kept(
         *(line[name] for name in ("model", "sha256", "threshold", "why", "at")), _line=line
@@ -98,11 +98,11 @@ def arms(run_id: str) -> list[str]:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _served_kept(
     pathspec: str, sha256: str, *_told: Any, _line: dict[str, Any]
-) -> served_model.Model:
+) -> served_model.ServedModel:
     found = model(pathspec.rpartition("/")[2])
     if found.sha256 != sha256:
         return served_model.load(pathspec, _line)  # which says what is wrong
-    return replace(found, bundle=served_model.at_threshold(found.bundle, _line), line=_line)
+    return replace(found, bundle=served_model.at_threshold(found.bundle, _line), promotion=_line)
 
 
 @st.cache_data(ttl=TTL, max_entries=2000, show_spinner=False)

@@ -25,7 +25,7 @@ def state() -> dict[str, Any]:
     """{line: the promotion in force of the problem that was promoted last, or None; trouble: why the journal could not
     be read now, or ""}. Asked every `TTL` seconds; while there is trouble the line is the last one known.
     """
-    url, known = settings.journal_place(), _known()
+    url, known = settings.journal_url(), _known()
     told = _state_now(url)
     if not told["trouble"]:
         known[url] = told["line"]
@@ -37,20 +37,20 @@ def line() -> dict[str, Any] | None:
     return state()["line"]
 
 
-def record_of(problem: str) -> dict[str, Any]:
+def promotions_of(problem: str) -> dict[str, Any]:
     """{history, held, earlier, waiting} of a problem: all lines of its promotions (newest first), the one in force,
     what a rollback returns to, and the challenger that waits. Raises `Refused`.
     """
-    return _record_now(settings.journal_place(), problem)
+    return _record_now(settings.journal_url(), problem)
 
 
-def forget() -> None:
+def refresh() -> None:
     """What is served was changed here: ask anew."""
     _state_now.clear()
     _record_now.clear()
 
 
-def ask(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
+def query(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
     """What `question(engine, ...)` of `fivefold` says. Raises `Refused`, also where the journal does not answer."""
     try:
         return question(engine(), *about, **more)
@@ -77,7 +77,7 @@ def ask(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
 
 def engine() -> Any:
     """The journal, opened once. Raises `Refused`; one that cannot be opened is tried again after `TTL` seconds."""
-    url, failed = settings.journal_place(), _failed()
+    url, failed = settings.journal_url(), _failed()
     if url in failed and time.monotonic() - failed[url][0] < TTL:
         raise failed[url][1].with_traceback(None)
     try:
@@ -90,7 +90,7 @@ def engine() -> Any:
 @st.cache_resource(show_spinner=False)
 def _opened(url: str) -> Any:
     found = database.open_journal(url)
-    writer.empty(found, settings.spool_place(), writer.LOT)
+    writer.empty(found, settings.spool_folder(), writer.LOT)
     return found
 
 
@@ -109,19 +109,19 @@ def _known() -> dict[str, dict[str, Any] | None]:
 @st.cache_data(ttl=TTL, show_spinner=False)
 def _state_now(url: str) -> dict[str, Any]:
     try:
-        return {"line": ask(_newest), "trouble": ""}
+        return {"line": query(_newest), "trouble": ""}
     except Refused as refused:
         return {"line": None, "trouble": "; ".join(f.found for f in refused.findings)}
 
 
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
 def _record_now(url: str, problem: str) -> dict[str, Any]:
-    held = ask(promotions.champion, problem)
+    held = query(promotions.champion, problem)
     return {
-        "history": ask(promotions.history, problem),
+        "history": query(promotions.history, problem),
         "held": held,
-        "waiting": ask(promotions.waiting, problem),
-        "earlier": ask(promotions.before, problem, held) if held else None,
+        "waiting": query(promotions.waiting, problem),
+        "earlier": query(promotions.before, problem, held) if held else None,
     }
 
 

@@ -14,7 +14,7 @@ from fivefold.journal.writer import NotKept
 from fivefold.model import case
 from fivefold.model.bundle import Bundle
 from fivefold.serving import batch
-from fivefold.serving.served_model import Model
+from fivefold.serving.served_model import ServedModel
 from frontend.data import predictions, runs, uploads
 from frontend.widgets import error_guard, form, model_choice
 from frontend.widgets.drawing import draw
@@ -70,7 +70,7 @@ def main() -> None:
     show(bundle, kept)
 
 
-def score(model: Model, name: str, blob: Any) -> dict[str, Any]:
+def score(model: ServedModel, name: str, blob: Any) -> dict[str, Any]:
     """{scored, tally, findings, md5, where} of an uploaded file, after all its rows were recorded.
 
     Raises `Refused` with the reasons where it cannot be used, and `NotKept`.
@@ -97,7 +97,7 @@ def score(model: Model, name: str, blob: Any) -> dict[str, Any]:
     }
 
 
-def _key(model: Model, md5: str) -> str:
+def _key(model: ServedModel, md5: str) -> str:
     trained = runs.bundle(model.pathspec.rpartition("/")[2]).about["threshold"]["value"]
     return batch.table_key(md5, model.bundle.about["threshold"]["value"], trained)
 

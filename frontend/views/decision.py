@@ -66,7 +66,7 @@ def costs(problem: str) -> None:
         act = f"{chosen['value']:.1%} or more" if chosen["value"] < 1 else "nobody"
         st.metric("Act at a probability of", act, border=True, help=plain(chosen["why"]))
         st.caption(
-            f"{'Everybody acts at' if shown.line else 'The model was given'} {trained['value']:.1%}. For the "
+            f"{'Everybody acts at' if shown.promotion else 'The model was given'} {trained['value']:.1%}. For the "
             "costs at the sliders, perfectly calibrated probabilities and no limit of capacity it would be "
             f"{chosen['theory']:.1%} (Elkan 2001)."
         )

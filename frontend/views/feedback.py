@@ -93,7 +93,7 @@ def one(bundle: Bundle, scope: dict[str, Any]) -> None:
     row = {"prediction_id": number, **ids, "label": label, "observed_at": _moment(seen)}
     lines = labels.read_labels([row], schema, scope, settings.pseudonym_key())
     told(
-        served_model.ask(
+        served_model.query(
             journal_labels.add_labels,
             problem_name(scope),
             lines,
@@ -135,7 +135,7 @@ def many(bundle: Bundle, scope: dict[str, Any]) -> None:
     elif signature.signed(who):
         with st.spinner("Recording …"):
             table = uploads.table(file.name, file.getbuffer())
-            counts = served_model.ask(
+            counts = served_model.query(
                 label_steps.add_table, bundle, table.frame, source=predictions.SOURCE, who=who
             )
         error_guard.findings(table.findings, ("error", "warning"))

@@ -16,7 +16,7 @@ from fivefold.model import case as cases
 from fivefold.model import counterfactual, explain
 from fivefold.model import threshold as decision
 from fivefold.model.bundle import Bundle
-from fivefold.serving.served_model import Model
+from fivefold.serving.served_model import ServedModel
 from frontend.data import predictions
 from frontend.widgets import error_guard, form, model_choice
 from frontend.widgets.drawing import draw
@@ -55,7 +55,7 @@ def main() -> None:
             )
 
 
-def answer(model: Model, case: dict[str, Any]) -> dict[str, Any]:
+def answer(model: ServedModel, case: dict[str, Any]) -> dict[str, Any]:
     """What is shown at once of one case, after it was recorded: {model, id, case, gaps, threshold, where} and, without
     gaps, what `Bundle.score` says of it. What could not be recorded is not answered: `lost` says why.
     """

@@ -40,7 +40,7 @@ def panel(problem: str) -> None:
         (st.success if done["changed"] else st.warning)(plain(done["text"]))
         for told in done["warnings"]:
             st.warning(plain(f"The record stands, but a mirror of it does not follow: {told}"))
-    known = served_model.record_of(problem)
+    known = served_model.promotions_of(problem)
     held = known["held"]
     if held is None:
         st.info(
@@ -89,7 +89,7 @@ def trail(history: list[Line], held: Line | None) -> pd.DataFrame:
 
 def threshold(problem: str, model: str, value: float) -> None:
     """The form that makes a threshold everybody's; only for the model that is served."""
-    held = served_model.record_of(problem)["held"]
+    held = served_model.promotions_of(problem)["held"]
     if held is None or held["model"] != model:
         st.caption(
             "This model is not the one that is served, so its threshold counts for nobody else."
@@ -218,12 +218,12 @@ def act(
         return do(engine)
 
     try:
-        line = served_model.ask(checked)
+        line = served_model.query(checked)
     except Refused as refused:
-        served_model.forget()
+        served_model.refresh()
         error_guard.tell(refused)
         return
-    served_model.forget()
+    served_model.refresh()
     text = f"{WORDS[line['action']]}: {line['model']}"
     if line["action"] in promotions.EFFECTIVE:
         model_choice.drop_threshold()  # what was decided for everybody is what its author looks at
@@ -242,7 +242,7 @@ def mirrored(line: Line) -> list[str]:
     """Let the tags of Metaflow and the aliases of MLflow follow; what hindered them."""
     with st.spinner("On record. Metaflow's tags and MLflow's aliases follow …"):
         try:
-            return served_model.ask(promotion_mirror.mirror, line, ROOT)
+            return served_model.query(promotion_mirror.mirror, line, ROOT)
         except Refused as refused:
             return [f.found for f in refused.findings]
 

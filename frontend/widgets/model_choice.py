@@ -9,7 +9,7 @@ import streamlit as st
 
 from fivefold.core.scope import problem_name
 from fivefold.model import threshold as decision
-from fivefold.serving.served_model import Model
+from fivefold.serving.served_model import ServedModel
 from fivefold.tracking import overview
 from fivefold.training.leaderboard import title
 from frontend.data import runs, served_model
@@ -66,13 +66,13 @@ def served_line() -> dict[str, Any] | None:
     return line if st.session_state.get("model", SERVED if line else LATEST) == SERVED else None
 
 
-def everybodys() -> Model:
+def everybodys() -> ServedModel:
     """The chosen model at its own threshold, of the served one the promoted threshold. Raises `Refused`."""
     line = served_line()
     return runs.served(line) if line else runs.model(run_id())
 
 
-def model() -> Model:
+def model() -> ServedModel:
     """The chosen model, with this visitor's own threshold where there is one."""
     found = everybodys()
     own = _own(found.pathspec.rpartition("/")[2])

@@ -60,7 +60,7 @@ def engine(page):
 @pytest.fixture(autouse=True)
 def spool(tmp_path, monkeypatch):
     """A spool of its own."""
-    monkeypatch.setattr(settings, "spool_place", lambda: tmp_path / "spool")
+    monkeypatch.setattr(settings, "spool_folder", lambda: tmp_path / "spool")
     return tmp_path / "spool"
 
 
@@ -223,7 +223,7 @@ def test_the_promoted_model_is_shown_and_changes_of_others_are_followed(page, en
     line = database.read_predictions(engine(), PROBLEM).iloc[0]
     assert (line["threshold"], line["decision"]) == (0.999, app.metric[1].value)
     decisions.roll_back(engine(), PROBLEM, "bo", "back")
-    served_model.forget()  # as five seconds do
+    served_model.refresh()  # as five seconds do
     app.run()
     assert "press Predict to decide by it" in texts(
         app
@@ -247,7 +247,7 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
         sha256=tiny[0]["evaluate"].task["bundle_sha256"].data,
         replaces=0,
     )
-    served_model.forget()
+    served_model.refresh()
     assert chosen(app.run()) == "served"
     next(s for s in app.selectbox if s.label == "Model").set_value("latest").run()
     assert chosen(app.run()) == "latest"

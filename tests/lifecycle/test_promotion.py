@@ -763,12 +763,12 @@ def test_a_run_that_is_resumed_after_it_promoted_itself_is_the_promoted_one(engi
 
 
 def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, capsys):
-    monkeypatch.setattr(record_steps, "journal_place", lambda: str(engine.url))
+    monkeypatch.setattr(record_steps, "journal_url", lambda: str(engine.url))
     put(engine, "A")
     put(engine, "B")
     assert [record_steps.roles({"target": "left"}, sha) for sha in "ABC"] == [[], ["champion"], []]
     assert record_steps.roles({"target": "right"}, "B") == []
-    monkeypatch.setattr(record_steps, "journal_place", lambda: "nosuch://place")
+    monkeypatch.setattr(record_steps, "journal_url", lambda: "nosuch://place")
     assert record_steps.roles({"target": "left"}, "B") == []
     assert "no alias was set" in capsys.readouterr().out
 

@@ -269,7 +269,7 @@ def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
     with pytest.raises(Refused, match="column-type") as why:
         secret.assess(served_model.table(rows, secret.schema)[0])
     lines = served_model.rejects(
-        served_model.Model(secret, "abc", "TrainFlow/1", None),
+        served_model.ServedModel(secret, "abc", "TrainFlow/1", None),
         rows,
         list("abcdef"),
         why.value,

@@ -441,7 +441,7 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     tallies = steps.score(*task)
     assert calls == ["scored-00000.csv", "scored-00001.csv", "scored-00001.csv", "scored-00002.csv"]
     assert steps.gather(told, tallies, str(tmp_path / "out.csv"))["rows"] == 40
-    engine = database.open_journal(settings.journal_place())
+    engine = database.open_journal(settings.journal_url())
     kept = database.read_predictions(engine, "left")
     engine.dispose()
     out = pd.read_csv(tmp_path / "out.csv")

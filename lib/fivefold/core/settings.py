@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-SHORTEST_KEY = 16  # bytes of a key of pseudonyms that was made here
+MIN_KEY_BYTES = 16  # bytes of a key of pseudonyms that was made here
 TRIALS = 12  # of each algorithm, by default
 STARTED = "FIVEFOLD_STARTED"  # seconds since 1970 at which the scheduler started; --budget counts from here
 SCOPE_FOLDER = (
@@ -60,7 +60,7 @@ def workers() -> int:
     return int(os.environ.get("METAFLOW_RUN_MAX_WORKERS", os.cpu_count() or 2))
 
 
-def journal_place() -> str:
+def journal_url() -> str:
     """The journal's URL: FIVEFOLD_JOURNAL, else a SQLite file beside the runs."""
     return os.environ.get("FIVEFOLD_JOURNAL") or f"sqlite:///{_store() / 'journal.db'}"
 
@@ -84,7 +84,7 @@ def pseudonym_key() -> bytes:
             draft.replace(path)
         draft.unlink(missing_ok=True)
     key = path.read_bytes()
-    if len(key) < SHORTEST_KEY:
+    if len(key) < MIN_KEY_BYTES:
         from fivefold.core.findings import ERROR, Finding, Refused
 
         raise Refused(
@@ -95,7 +95,7 @@ def pseudonym_key() -> bytes:
                     severity=ERROR,
                     subject=str(path),
                     found=f"{len(key)} bytes",
-                    expected=f"a key of at least {SHORTEST_KEY}",
+                    expected=f"a key of at least {MIN_KEY_BYTES}",
                     action="restore the file, or remove it: a new key is made, to which older pseudonyms do not fit",
                 )
             ],
@@ -103,7 +103,7 @@ def pseudonym_key() -> bytes:
     return key
 
 
-def spool_place() -> Path:
+def spool_folder() -> Path:
     """The folder where lines wait that the journal could not take: beside the runs, one for each journal."""
     given = os.environ.get("FIVEFOLD_JOURNAL", "")
     named = (
@@ -116,6 +116,6 @@ def _store() -> Path:
     return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")).resolve()
 
 
-def mlflow_place(uri: str, root: Path) -> str:
+def mlflow_uri(uri: str, root: Path) -> str:
     """The tracking URI: the given one, else MLFLOW_TRACKING_URI, else a SQLite file in the project's folder."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fivefold.core.findings import Refused
-from fivefold.core.settings import mlflow_place
+from fivefold.core.settings import mlflow_uri
 from fivefold.journal import promotions
 from fivefold.tracking import client, mlflow_mirror
 
@@ -26,7 +26,7 @@ def mirror(engine: Any, line: Mapping[str, Any], root: Path) -> list[str]:
         CHALLENGER: line["model"] if line["action"] in CHALLENGES else None,
     }
     known = {x["model"] for x in promotions.history(engine, line["problem"])}
-    return [told for told in (tag(wanted, known), _aliases(wanted, mlflow_place("", root))) if told]
+    return [told for told in (tag(wanted, known), _aliases(wanted, mlflow_uri("", root))) if told]
 
 
 def tag(wanted: Mapping[str, str | None], known: set[str]) -> str:

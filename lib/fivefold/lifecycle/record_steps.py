@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fivefold.core.settings import journal_place, mlflow_place
+from fivefold.core.settings import journal_url, mlflow_uri
 
 
 def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
     from fivefold.lifecycle import promotion, promotion_mirror
 
     try:
-        engine = database.open_journal(journal_place())
+        engine = database.open_journal(journal_url())
         line = promotion.first(engine, run.problem, pathspec, run.bundle_sha256, run.evaluation)
     except Exception as broken:  # a run that is trained must not be lost for its promotion
         print(
@@ -40,7 +40,7 @@ def roles(problem: dict[str, Any], sha256: str) -> list[str]:
     from fivefold.lifecycle import promotion_mirror
 
     try:
-        held = promotions.champion(database.open_journal(journal_place()), problem_name(problem))
+        held = promotions.champion(database.open_journal(journal_url()), problem_name(problem))
     except Exception as broken:  # the mirror must not fail for it
         print(
             f"warning: the journal does not say which model is served, so no alias was set: {broken}"
@@ -58,7 +58,7 @@ def mirror(
     from fivefold.tracking import client, mlflow_mirror
 
     metaflow.namespace(None)
-    place = mlflow_place(uri, root)
+    place = mlflow_uri(uri, root)
     cards = client.cards_of(metaflow.Run(pathspec))
     told = mlflow_mirror.mirror(
         client.record_of(pathspec, run), run.bundle, cards, place, aliases=aliases

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fivefold.core.findings import ERROR, Finding, Refused
-from fivefold.core.settings import SCOPE_FOLDER, STARTED, journal_place
+from fivefold.core.settings import SCOPE_FOLDER, STARTED, journal_url
 from fivefold.journal import database, promotions
 from fivefold.journal import reports as journal_reports
 from fivefold.lifecycle import promotion, promotion_mirror, retrain_rule, steps
@@ -39,7 +39,7 @@ def retrain(
     `options` are further ones of flows/train.py, in one text. The split of the table itself stays the champion's: same
     table, seed and folds give the same held-out rows. Raises `Refused`, also where the training fails.
     """
-    engine = database.open_journal(journal_place())
+    engine = database.open_journal(journal_url())
     name = problem or promotions.newest_problem(engine)
     held = promotions.champion(engine, name) if name else None
     if held is None or not name:

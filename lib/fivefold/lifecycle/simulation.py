@@ -23,7 +23,7 @@ from fivefold.core.scope import Scope
 from fivefold.data.source import read
 from fivefold.data.synthetic import shifted
 from fivefold.data.target import read_target
-from fivefold.serving.local_server import ask, serving
+from fivefold.serving.local_server import local_api, request_json
 from fivefold.training.intake import resolve_scope
 
 MONTHS, DAYS, CHANGE_DAY, WINDOW = 6, 180, 90, 15
@@ -70,11 +70,11 @@ def run(root: Path, folder: Path, options: Any) -> int:
         str(options.seed),
         show=("Held-out", "Promoted:", "Not promoted"),
     )
-    with serving(root, folder, env) as address:
-        served = ask(f"{address}/model")["model"]
+    with local_api(root, folder, env) as address:
+        served = request_json(f"{address}/model")["model"]
         _say(start, f"The API serves {served}")
         _play(command, address, clock, start, future, scope, options)
-        after = ask(f"{address}/model")
+        after = request_json(f"{address}/model")
     _set(clock, end)
     out = command("monitor.py", "run", "--last", "0", "--days", str(WINDOW), show=("Retrain:",))
     _timeline(env)
@@ -114,7 +114,7 @@ def _play(
         for first in range(step * per_step, (step + 1) * per_step, LOT):
             lot = slice(first, min(first + LOT, (step + 1) * per_step))
             rows = json.loads(inputs.iloc[lot].to_json(orient="records", date_format="iso"))
-            told = ask(f"{address}/predict", {"rows": rows})["predictions"]
+            told = request_json(f"{address}/predict", {"rows": rows})["predictions"]
             truths = future[scope.target].iloc[lot].astype("str")
             answered += [
                 (now, t["id"], y) for t, y in zip(told, truths, strict=True) if rng.random() < KNOWN
@@ -122,7 +122,7 @@ def _play(
         known = [a for a in answered if now - a[0] >= timedelta(days=DELAY)]
         answered = [a for a in answered if now - a[0] < timedelta(days=DELAY)]
         if known:
-            ask(
+            request_json(
                 f"{address}/feedback",
                 {"labels": [{"prediction_id": i, "label": y} for _, i, y in known]},
             )
@@ -132,7 +132,7 @@ def _play(
             _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", told)[-1])
             if "Retrain: yes" in told:
                 _say(now, "The monitor asks for a new model; a challenger is trained")
-                before = ask(f"{address}/model")["model"]
+                before = request_json(f"{address}/model")["model"]
                 outcome = command("retrain.py", "run").stdout.strip().splitlines()[-1]
                 _say(now, f"Challenger {outcome}")
                 if outcome.startswith("promoted"):
@@ -175,7 +175,7 @@ def _command(
 def _followed(address: str, before: str) -> None:
     """Wait until the API, which is not restarted, answers with another model than `before`."""
     deadline = time.monotonic() + FOLLOWS
-    while ask(f"{address}/model")["model"] == before:
+    while request_json(f"{address}/model")["model"] == before:
         if time.monotonic() > deadline:
             raise OSError(f"the API still answers with {before}, {FOLLOWS:g} s after a promotion")
         time.sleep(0.2)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, WARNING, Finding, Refused, from_dicts
-from fivefold.core.settings import journal_place
+from fivefold.core.settings import journal_url
 from fivefold.journal import alerts as journal_alerts
 from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
@@ -20,7 +20,7 @@ from fivefold.lifecycle import alerts, retrain_rule, window
 def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, list[tuple[str, str]]]:
     """(problem, the present in ISO, windows as ISO times, oldest first). Raises `Refused`."""
     alerts.channels(os.environ)  # wrong settings are told before any work
-    engine, time = database.open_journal(journal_place()), present(now)
+    engine, time = database.open_journal(journal_url()), present(now)
     if not days > 0 or last < 0:
         raise _refused(
             "monitor-days",
@@ -62,7 +62,7 @@ def judge(
     name: str, windows: list[tuple[str, str]], time: str
 ) -> tuple[list[dict], dict, list[dict], list[dict]]:
     """(reports, whether to retrain, findings of the newest window, `timeline`); the reports are kept in the journal."""
-    engine, now = database.open_journal(journal_place()), datetime.fromisoformat(time)
+    engine, now = database.open_journal(journal_url()), datetime.fromisoformat(time)
     labels.settle(engine, name, now)
     reference = cache(window.reference_of)
     reports: list[dict[str, Any]] = []
@@ -170,7 +170,7 @@ def act(
     name: str, reports: list[dict], told: list[dict], time: str, cooldown: float, simulated: bool
 ) -> tuple[list[dict], dict]:
     """(alerts sent, rows that retention removed)."""
-    engine, now = database.open_journal(journal_place()), datetime.fromisoformat(time)
+    engine, now = database.open_journal(journal_url()), datetime.fromisoformat(time)
     findings = [f for f in from_dicts(told) if f.severity in (WARNING, ERROR)]
     sent = alerts.send(
         engine,

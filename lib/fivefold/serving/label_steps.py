@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from fivefold.core.scope import problem_name
-from fivefold.core.settings import journal_place, pseudonym_key
+from fivefold.core.settings import journal_url, pseudonym_key
 from fivefold.data import source as sources
 from fivefold.journal import database, promotions
 from fivefold.journal import labels as journal_labels
@@ -17,7 +17,7 @@ from fivefold.serving import labels, served_model
 
 def take(data: str, query: str, problem: str, who: str) -> str:
     """Record the labels of a table; what became of them, in words. Raises `Refused`."""
-    engine = database.open_journal(journal_place())
+    engine = database.open_journal(journal_url())
     name = problem or promotions.newest_problem(engine)
     line = promotions.champion(engine, name) if name else None
     if line is None:

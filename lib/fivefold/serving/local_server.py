@@ -23,7 +23,7 @@ _DIRECT = urllib.request.build_opener(
 
 
 @contextlib.contextmanager
-def serving(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def local_api(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """The address of the API, with none of this process's own FIVEFOLD_API_ settings, until the block ends.
 
     Its log is `api.log` in `folder`. Raises OSError with the log's last line where it does not start.
@@ -48,7 +48,7 @@ def serving(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterato
         address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + SECONDS
         while True:
             try:
-                ask(f"{address}/health")
+                request_json(f"{address}/health")
                 break
             except OSError as silent:
                 if server.poll() is not None or time.monotonic() > deadline:
@@ -68,7 +68,7 @@ def serving(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterato
             server.wait(10)
 
 
-def ask(address: str, body: Any = None) -> Any:
+def request_json(address: str, body: Any = None) -> Any:
     """The JSON that is answered to a GET, or with `body` to a POST. Raises OSError that says what was answered."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})  # noqa: S310

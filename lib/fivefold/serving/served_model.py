@@ -32,16 +32,16 @@ _TEXTS = pd.StringDtype(na_value=np.nan)  # "str", without asking pandas each ti
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A loaded model: its bundle with the threshold in force, and the line of the promotions that says so (or None)."""
 
     bundle: Bundle
     sha256: str
     pathspec: str
-    line: Mapping[str, Any] | None
+    promotion: Mapping[str, Any] | None
 
 
-def load(pathspec: str, line: Mapping[str, Any] | None = None) -> Model:
+def load(pathspec: str, line: Mapping[str, Any] | None = None) -> ServedModel:
     """The model of a training run; with `line` at its threshold. Raises `Refused`."""
     blob, digest = client.bundle_of(client.find_run(pathspec.rpartition("/")[2]))
     if line and line["sha256"] != digest:
@@ -58,7 +58,7 @@ def load(pathspec: str, line: Mapping[str, Any] | None = None) -> Model:
                 )
             ],
         )
-    return Model(at_threshold(from_bytes(blob, digest), line), digest, pathspec, line)
+    return ServedModel(at_threshold(from_bytes(blob, digest), line), digest, pathspec, line)
 
 
 def at_threshold(bundle: Bundle, line: Mapping[str, Any] | None) -> Bundle:
@@ -94,10 +94,10 @@ class Follower:
 
     def __init__(self, engine: Any, problem: str = "", pinned: str = ""):
         self._engine, self._problem, self._pinned = engine, problem, pinned
-        self._model: Model | None = load(pinned) if pinned else None
+        self._model: ServedModel | None = load(pinned) if pinned else None
         self._asked, self._lock = float("-inf"), threading.Lock()
 
-    def current(self) -> Model:
+    def current(self) -> ServedModel:
         """The model in force. Raises `Refused` where none is promoted."""
         if self._pinned or time.monotonic() - self._asked < FOLLOW_SECONDS:
             if self._model is None:
@@ -130,7 +130,7 @@ class Follower:
         problem = self._problem or promotions.newest_problem(self._engine)
         line = promotions.champion(self._engine, problem) if problem else None
         self._asked = time.monotonic()
-        if line is None or (self._model and self._model.line == line):
+        if line is None or (self._model and self._model.promotion == line):
             return
         self._model = load(line["model"], line)
         self._problem = (
@@ -212,7 +212,11 @@ def answers(
 
 
 def rejects(
-    model: Model, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused, key: bytes
+    model: ServedModel,
+    rows: Sequence[Mapping[str, Any]],
+    ids: Sequence[str],
+    why: Refused,
+    key: bytes,
 ) -> list[dict[str, Any]]:
     """Lines for the journal of rows that were refused together, as a table."""
     scope, kept, now = (

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fivefold.serving.local_server import ask, serving
+from fivefold.serving.local_server import local_api, request_json
 
 REPEATS = 30
 
@@ -30,7 +30,7 @@ def smoke(
         }
         why = ""
         try:
-            with serving(root, Path(folder), environment) as address:
+            with local_api(root, Path(folder), environment) as address:
                 why = "the server did not answer: "
                 return _judged(address, rows, expected)
         except OSError as broken:
@@ -40,11 +40,11 @@ def smoke(
 def _judged(
     address: str, rows: Sequence[Mapping[str, Any]], expected: Sequence[float]
 ) -> dict[str, Any]:
-    told = ask(f"{address}/predict", {"rows": list(rows)})
+    told = request_json(f"{address}/predict", {"rows": list(rows)})
     times = []
     for n in range(REPEATS):
         began = time.perf_counter()
-        ask(f"{address}/predict", {"rows": [rows[n % len(rows)]]})
+        request_json(f"{address}/predict", {"rows": [rows[n % len(rows)]]})
         times.append(1000 * (time.perf_counter() - began))
     found = [answer["probability"] for answer in told["predictions"]]
     worst = max((abs(a - b) for a, b in zip(found, expected, strict=True)), default=1.0)

@@ -154,7 +154,7 @@ def closing(tally: Mapping[str, Any], model: str, why: str, out: str) -> str:
         f"{tally['with_warnings']:,} rows with warnings, {tally['refused']:,} rows that could not be scored",
     ]
     if tally["spooled"]:
-        lines.append(f"{tally['spooled']:,} rows wait for the journal in {settings.spool_place()}")
+        lines.append(f"{tally['spooled']:,} rows wait for the journal in {settings.spool_folder()}")
     return "\n".join(lines)
 
 
@@ -198,7 +198,7 @@ def _keep(engine: Any, bundle: Bundle, digest: str, frame: Any, scored: Any) -> 
     """Write the lines of a part into the journal; how many of its rows went to the spool instead."""
     from fivefold.journal.writer import keep
 
-    at, key, spool, spooled = utc_now(), settings.pseudonym_key(), settings.spool_place(), 0
+    at, key, spool, spooled = utc_now(), settings.pseudonym_key(), settings.spool_folder(), 0
     for start in range(0, len(frame), LOT):
         lot = slice(start, start + LOT)
         lines = shards.lines(bundle, digest, frame.iloc[lot], scored.iloc[lot], at=at, key=key)
@@ -209,12 +209,12 @@ def _keep(engine: Any, bundle: Bundle, digest: str, frame: Any, scored: Any) -> 
 def _journal() -> Any:
     from fivefold.journal.database import open_journal
 
-    return open_journal(settings.journal_place())
+    return open_journal(settings.journal_url())
 
 
 def _journal_exists() -> bool:
     """Whether there may be promotions; a journal that nobody has written to is not made for the question."""
-    place = settings.journal_place()
+    place = settings.journal_url()
     return not place.startswith("sqlite:///") or Path(place.removeprefix("sqlite:///")).exists()
 
 
@@ -230,7 +230,7 @@ def _promoted(record: bool, problem: str = "") -> dict[str, Any] | None:
     try:
         if record:
             settings.pseudonym_key()
-            empty(engine, settings.spool_place())
+            empty(engine, settings.spool_folder())
         name = problem or newest_problem(engine)
         return champion(engine, name) if name else None
     finally:

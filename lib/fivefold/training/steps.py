@@ -16,7 +16,7 @@ from fivefold.core.findings import from_dicts, tell_warnings
 from fivefold.core.parquet import from_parquet, to_parquet
 from fivefold.core.schema import Schema, from_json
 from fivefold.core.scope import Scope, from_mapping
-from fivefold.core.settings import journal_place, say
+from fivefold.core.settings import journal_url, say
 
 
 def collect(
@@ -51,7 +51,7 @@ def take_feedback(
     if not wanted:
         return table, facts, found, np.zeros(len(frame), dtype="int8")
     joined, told, findings, origin = labelled_rows.with_labelled(
-        frame, from_mapping(problem), journal_place()
+        frame, from_mapping(problem), journal_url()
     )
     print(
         f"Feedback: {told['rows']:,} labelled predictions, {told['set_aside']:,} of them set aside to judge on"
