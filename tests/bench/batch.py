@@ -27,6 +27,7 @@ RATES = """
 import json, sys, time
 from pathlib import Path
 import pandas as pd
+from fivefold.data.table_parts import cut_table, read_part, remove_parts
 from fivefold.serving import shards
 from fivefold.tracking import client as runs
 from fivefold.model.bundle import from_bytes
@@ -34,20 +35,20 @@ from fivefold.data.coerce import conform
 from fivefold.model.inputs import expand
 source, folder, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 bundle = from_bytes(*runs.bundle_of(runs.find_run()))
-told, _ = shards.cut(source, None, folder, rows)
-shards.check(told, bundle.schema)
-frame = shards.read_part(told, 0)
+parts, _ = cut_table(source, None, folder, rows)
+shards.check(parts, bundle.schema)
+frame = read_part(parts, 0)
 expanded = expand(conform(frame, bundle.schema)[0], bundle.schema)
 def bare():
     for start in range(0, len(frame), 10_000):
         bundle.pipeline.predict_proba(expanded.iloc[start:start + 10_000])
 found = {"bare": [], "alone": []}
 for _ in range(3):
-    for name, work in (("bare", bare), ("alone", lambda: shards.score_part(bundle, told, 0, frame))):
+    for name, work in (("bare", bare), ("alone", lambda: shards.score_part(bundle, parts, 0, frame))):
         began = time.process_time()
         work()
         found[name].append(time.process_time() - began)
-shards.discard(folder)
+remove_parts(folder)
 print(json.dumps({name: len(frame) / min(seconds) for name, seconds in found.items()}))
 """
 WHOLE = """

@@ -25,6 +25,7 @@ from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused, errors
 from fivefold.data import csv_stream
 from fivefold.data import source as sources
+from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.journal import database
 from fivefold.model.bundle import SCORE_COLUMNS, from_bytes
 from fivefold.serving import journal_rows, result_files, shards, steps
@@ -57,8 +58,8 @@ POOLS = {  # cells that decide how a column of text is read, and cells that do n
 
 def pieces(source, folder, rows, query=None):
     """(what was cut, the parts as they are read)."""
-    told, _ = shards.cut(str(source), query, folder, rows)
-    return told, [shards.read_part(told, number) for number in range(len(told["parts"]))]
+    told, _ = cut_table(str(source), query, folder, rows)
+    return told, [read_part(told, number) for number in range(len(told.row_counts))]
 
 
 def refusal(work, *arguments, **options):
@@ -80,8 +81,8 @@ def read_alike(source, folder, rows, query=None):
         assert not folder.exists()
         return
     told, parts = got
-    assert (told["md5"], told["rows"], told["source"]) == (want.md5, want.rows, want.source)
-    assert max(told["parts"]) <= rows
+    assert (told.md5, told.rows, told.source) == (want.md5, want.rows, want.source)
+    assert max(told.row_counts) <= rows
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), want.frame, check_exact=True)
 
 
@@ -219,8 +220,8 @@ def test_row_labels_of_pandas_are_left_out_like_in_the_whole(tmp_path):
         ("named.parquet", ["a", "b", "who"]),
     ):
         read_alike(tmp_path / name, tmp_path / "parts" / name, 4)
-        told, found = shards.cut(str(tmp_path / name), None, tmp_path / "more" / name, 4)
-        assert told["columns"] == columns
+        told, found = cut_table(str(tmp_path / name), None, tmp_path / "more" / name, 4)
+        assert told.columns == columns
         assert [f.code for f in found] == ([] if "who" in columns else ["index-dropped"])
 
 
@@ -263,23 +264,23 @@ def test_databases_are_read_whole_and_cut(tmp_path):
         )
     read_alike(f"sqlite:///{tmp_path}/d.db", tmp_path / "parts", 2, query="t")
     told = [
-        shards.cut(
+        cut_table(
             f"sqlite:///{tmp_path}/d.db", f"select * from t order by rowid {way}", tmp_path / way, 2
         )[0]
         for way in ("asc", "desc")
     ]
-    assert told[0]["md5"] == told[1]["md5"]  # the same rows
+    assert told[0].md5 == told[1].md5  # the same rows
     assert (
-        told[0]["key"] != told[1]["key"]
+        told[0].key != told[1].key
     )  # but not the same first row: its id must not be that of another case
     with pytest.raises(Refused, match="query-unused"):
-        shards.cut("t.csv", "SELECT 1", tmp_path / "parts2")
+        cut_table("t.csv", "SELECT 1", tmp_path / "parts2")
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
     script = (
-        "import re, sys; from pathlib import Path; from fivefold.serving import shards\n"
-        "shards.cut(sys.argv[1], None, Path(sys.argv[2]), 10_000)\n"
+        "import re, sys; from pathlib import Path; from fivefold.data.table_parts import cut_table\n"
+        "cut_table(sys.argv[1], None, Path(sys.argv[2]), 10_000)\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
     )
     line, peaks = ",".join(["some words of a cell"] * 20) + "\n", []
@@ -305,14 +306,14 @@ def bundle():
 
 
 def scored_parts(bundle, source, folder, rows):
-    told, _ = shards.cut(str(source), None, folder, rows)
+    told, _ = cut_table(str(source), None, folder, rows)
     found = shards.check(told, bundle.schema)
     return (
         told,
         found,
         [
-            shards.score_part(bundle, told, n, shards.read_part(told, n))
-            for n in range(len(told["parts"]))
+            shards.score_part(bundle, told, n, read_part(told, n))
+            for n in range(len(told.row_counts))
         ],
     )
 
@@ -344,7 +345,8 @@ def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     assert sum(b["rows"] for b in merged["bins"]) == tally["scored"]
     assert merged["reasons"]["since: 'soon' is not a date"] == 10
     assert found == findings
-    json.dumps([told, merged])
+    assert TableParts.from_dict(json.loads(json.dumps(told.to_dict()))) == told
+    json.dumps(merged)
 
 
 @pytest.mark.parametrize(
@@ -393,9 +395,9 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
     )
     rows["age"] = rows["age"].astype("str")
     parquet.write_table(pa.Table.from_pandas(rows), tmp_path / "t.parquet")
-    told, _ = shards.cut(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
+    told, _ = cut_table(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
     shards.check(told, bundle.schema)
-    read = shards.read_part(told, 0)
+    read = read_part(told, 0)
     scored, _ = shards.score_part(bundle, told, 0, read)
     facts = {"at": utc_now(), "key": b"k"}
     for part in (
@@ -447,7 +449,7 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     out = pd.read_csv(tmp_path / "out.csv")
     assert sorted(kept["id"]) == sorted(out[ID])  # once each, though part 1 was recorded twice
     assert out["age"].tolist() == FRAME["age"].tolist()
-    shards.discard(tmp_path / "out.csv.parts" / "1")
+    remove_parts(tmp_path / "out.csv.parts" / "1")
     assert not (tmp_path / "out.csv.parts").exists()
     with pytest.raises(Refused, match=r"parts-gone.*start again"):
         steps.score(*task)

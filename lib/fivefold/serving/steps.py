@@ -8,6 +8,7 @@ import os
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fivefold.core import settings
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, Finding, Refused, tell_warnings
 from fivefold.core.schema import Schema, from_json
+from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.model.bundle import Bundle, from_bytes, sha256
 from fivefold.serving import result_files, shards
 from fivefold.serving.batch import table_key
@@ -80,7 +82,7 @@ def prepare(
     schema: Schema,
     origin: str | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """(what `fivefold.serving.shards.cut` cut, findings): the source in parts beside the output, known to fit the contract.
+    """(what `fivefold.data.table_parts.cut_table` cut, findings): the source in parts beside the output, known to fit the contract.
 
     `origin`: the run that this one resumes, whose parts are removed: it stopped while it cut them.
     """
@@ -100,15 +102,15 @@ def prepare(
         )
     around = out.with_name(f"{out.name}.parts")
     if origin:
-        shards.discard(around / origin)
-    told, found = shards.cut(source, query or None, around / run_id, rows)
+        remove_parts(around / origin)
+    parts, found = cut_table(source, query or None, around / run_id, rows)
     try:
-        differs = shards.check(told, schema)
+        differs = shards.check(parts, schema)
     except BaseException:
-        shards.discard(Path(told["folder"]))
+        remove_parts(Path(parts.folder))
         raise
     tell_warnings(differs)
-    return told, [f.to_dict() for f in (*found, *differs)]
+    return parts.to_dict(), [f.to_dict() for f in (*found, *differs)]
 
 
 def score(
@@ -129,19 +131,22 @@ def score(
     trained = from_bytes(blob, digest)
     bundle, engine, tallies = at_threshold(trained, line), _journal() if record else None, []
     value = bundle.about["threshold"]["value"]
-    told = {**told, "key": table_key(told["key"], value, trained.about["threshold"]["value"])}
+    parts = TableParts.from_dict(told)
+    key = table_key(parts.key, value, trained.about["threshold"]["value"])
+    parts = replace(parts, key=key)
     for number in numbers:
-        done = _result(told, number, out)
+        done = _result(parts, number, out)
         if not done.exists():
-            _score_one(told, number, bundle, digest, done, engine)
+            _score_one(parts, number, bundle, digest, done, engine)
         tallies.append(json.loads(done.with_suffix(".json").read_text(encoding="utf-8")))
     return tallies
 
 
 def gather(told: Mapping[str, Any], tallies: Sequence[dict[str, Any]], out: str) -> dict[str, Any]:
     """Write the result from those of the parts; the tally of the whole."""
+    parts = TableParts.from_dict(told)
     result_files.join(
-        [_result(told, number, out) for number in range(len(told["parts"]))], Path(out)
+        [_result(parts, number, out) for number in range(len(parts.row_counts))], Path(out)
     )
     return result_files.merge(sorted(tallies, key=lambda tally: tally["number"]))
 
@@ -158,18 +163,18 @@ def closing(tally: Mapping[str, Any], model: str, why: str, out: str) -> str:
     return "\n".join(lines)
 
 
-def _result(told: Mapping[str, Any], number: int, out: str) -> Path:
+def _result(parts: TableParts, number: int, out: str) -> Path:
     """Where the scored rows of a part are."""
-    return Path(told["folder"]) / f"scored-{number:05d}{Path(out).suffix}"
+    return Path(parts.folder) / f"scored-{number:05d}{Path(out).suffix}"
 
 
 def _score_one(
-    told: Mapping[str, Any], number: int, bundle: Bundle, digest: str, done: Path, engine: Any
+    parts: TableParts, number: int, bundle: Bundle, digest: str, done: Path, engine: Any
 ) -> None:
     began = time.perf_counter()
-    frame = shards.read_part(told, number)
+    frame = read_part(parts, number)
     read = time.perf_counter()
-    scored, tally = shards.score_part(bundle, told, number, frame)
+    scored, tally = shards.score_part(bundle, parts, number, frame)
     known = time.perf_counter()
     spooled = _keep(engine, bundle, digest, frame, scored) if engine is not None else 0
     tally |= {
@@ -187,7 +192,7 @@ def _score_one(
     part.write_text(json.dumps(tally, ensure_ascii=False), encoding="utf-8")
     part.replace(done.with_suffix(".json"))
     result_files.write(scored, done)  # the last: where it is, all is done
-    start = sum(told["parts"][:number])
+    start = parts.first_row(number)
     settings.say(
         f"rows {start + 1:,} to {start + len(frame):,}: {tally['scored']:,} scored, {tally['refused']:,} "
         f"refused, {len(frame) / (known - read):,.0f} rows/s"

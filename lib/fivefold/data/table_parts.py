@@ -1,0 +1,211 @@
+"""A source of any size cut into parts on disk, each of which reads as it does within the whole table."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.feather as feather
+
+from fivefold.core.findings import Finding, refusal
+from fivefold.data.column_evidence import Evidence
+from fivefold.data.csv_files import refused
+from fivefold.data.files import decoded
+from fivefold.data.normalize import TEXT, Log, long_integers, settle
+from fivefold.data.stream import open_stream
+
+ROWS_PER_PART = 100_000
+_EVIDENCE = "evidence.arrow"
+_STORED_NAMES = {"row_counts": "parts", "text_columns": "words", "untyped": "texts"}
+
+
+@dataclass(frozen=True)
+class TableParts:
+    """A table in parts: Arrow files in a folder of their own.
+
+    `source` and `md5` are those of `fivefold.data.source.Dataset`; `key` is an md5 of the rows in
+    their order, which a database may change. `untyped` says that the cells are text that may turn
+    out to be numbers (CSV), `text_columns` names the columns of such a table that are text for
+    certain. `row_counts` holds the number of rows of each part.
+    """
+
+    folder: str
+    source: str
+    md5: str
+    key: str
+    columns: list[str]
+    untyped: bool
+    text_columns: list[str]
+    row_counts: list[int]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the whole table."""
+        return sum(self.row_counts)
+
+    def first_row(self, number: int) -> int:
+        """Return the position in the table of the first row of a part."""
+        return sum(self.row_counts[:number])
+
+    def to_dict(self) -> dict[str, Any]:
+        stored = {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        return {**stored, "rows": self.rows}
+
+    @staticmethod
+    def from_dict(stored: Mapping[str, Any]) -> TableParts:
+        names = TableParts.__dataclass_fields__
+        return TableParts(**{name: stored[_STORED_NAMES.get(name, name)] for name in names})
+
+
+def cut_table(
+    source: str, query: str | None, folder: Path, rows: int = ROWS_PER_PART
+) -> tuple[TableParts, list[Finding]]:
+    """Cut a source into parts of `rows` rows.
+
+    Parameters
+    ----------
+    source, query
+        As in `fivefold.data.source.read`.
+    folder
+        Folder of the parts. It must not exist, and it is removed again if the source is refused.
+    rows
+        Rows of a part; the last one may have fewer.
+
+    Returns
+    -------
+    The parts, and the findings of the reading.
+
+    Raises
+    ------
+    Refused
+        As `fivefold.data.source.read`.
+    """
+    stream = open_stream(source, query)
+    evidence = Evidence(stream.texts)
+    row_counts: list[int] = []
+    columns: list[str] = []
+    long_decimals: dict[str, pa.ChunkedArray] = {}
+    folder.mkdir(parents=True)
+    try:
+        for number, table in enumerate(_lots(map(decoded, stream.tables), rows)):
+            evidence.look(table)
+            long_decimals = _long_decimals(table) | long_decimals
+            save_table(table, _part_path(folder, number))
+            row_counts.append(table.num_rows)
+            columns = table.column_names
+        if not columns:
+            raise refused("no-rows", stream.source, "no rows", "rows", "write or select rows")
+        save_table(_with_long_decimals(evidence.table(), long_decimals), folder / _EVIDENCE)
+    except BaseException:
+        remove_parts(folder)
+        raise
+    parts = TableParts(
+        folder=str(folder),
+        source=stream.source,
+        md5=stream.md5,
+        key=stream.key,
+        columns=columns,
+        untyped=stream.texts,
+        text_columns=evidence.words() if stream.texts else [],
+        row_counts=row_counts,
+    )
+    return parts, stream.findings
+
+
+def read_part(parts: TableParts, number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the rows of a part, or some of its columns, as they read within the whole table.
+
+    Raises `Refused` if the part is gone.
+    """
+    folder = Path(parts.folder)
+    evidence = load_table(folder / _EVIDENCE, columns)
+    table = pa.concat_tables([evidence, load_table(_part_path(folder, number), columns)])
+    known_texts = [name for name in table.column_names if name in set(parts.text_columns)]
+    others = [name for name in table.column_names if name not in set(known_texts)]
+    frames = []
+    if known_texts:
+        frames.append(settle(table.select(known_texts), Log(), numbers=False))
+    if others:
+        frames.append(settle(table.select(others), Log(), numbers=parts.untyped))
+    frame = pd.concat(frames, axis=1)[table.column_names] if len(frames) > 1 else frames[0]
+    return frame.iloc[len(evidence) :].reset_index(drop=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the folder of a cut table, and the folder around it if that is empty then."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another run has its parts there
+        folder.parent.rmdir()
+
+
+def save_table(table: pa.Table, path: Path) -> None:
+    """Write an Arrow table, lightly compressed."""
+    feather.write_feather(table, path, compression="zstd", compression_level=1)
+
+
+def load_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read what `save_table` wrote. Raises `Refused` if the file is gone."""
+    wanted = None if columns is None else list(columns)
+    try:
+        return feather.read_table(path, columns=wanted, memory_map=False)
+    except FileNotFoundError:
+        raise refusal(
+            "The run cannot go on",
+            code="parts-gone",
+            subject=str(path),
+            found="no such file",
+            expected="the parts that the run has cut",
+            action="start again: python flows/score.py run",
+        ) from None
+
+
+def _part_path(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05d}.arrow"
+
+
+def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the same rows in tables of `rows` rows; the last one may be shorter."""
+    waiting: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        while count + table.num_rows >= rows:
+            yield pa.concat_tables([*waiting, table.slice(0, rows - count)])
+            table = table.slice(rows - count)
+            waiting, count = [], 0
+        if table.num_rows:
+            waiting.append(table)
+            count += table.num_rows
+    if count:
+        yield pa.concat_tables(waiting)
+
+
+def _long_decimals(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Return, for columns of whole decimals, one cell that float64 would round.
+
+    Such a column is text as a whole (`fivefold.data.normalize`).
+    """
+    cells: dict[str, pa.ChunkedArray] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not pa.types.is_decimal(column.type) or column.type.scale:
+            continue
+        written = column.cast(TEXT)
+        position = pc.index(long_integers(written, written.cast(pa.float64())), True).as_py()
+        if position >= 0:
+            cells[name] = column.take([position])
+    return cells
+
+
+def _with_long_decimals(evidence: pa.Table, cells: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    """Return the evidence with one more row that holds the long decimals."""
+    if not cells:
+        return evidence
+    first = evidence.slice(0, 1)
+    row = {name: cells.get(name, first.column(name)) for name in evidence.column_names}
+    return pa.concat_tables([evidence, pa.table(row)])
