@@ -1,0 +1,1 @@
+"""Metaflow cards of the flows, built from the plain dicts that `fivefold` returns."""

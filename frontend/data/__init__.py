@@ -1,0 +1,1 @@
+"""What the pages read: runs, the served model, the journal and uploaded files."""

@@ -1,1 +1,1 @@
-"""The logic of Fivefold: pure functions on tables, importable without Metaflow, MLflow or Streamlit."""
+"""The logic of Fivefold: functions on tables; no Metaflow, MLflow or Streamlit at import."""

@@ -1,0 +1,4 @@
+"""One trained model: its bytes, predictions, warnings, threshold, explanations and evaluation.
+
+Front door: `bundle` loads a model and predicts.
+"""
