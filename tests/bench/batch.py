@@ -31,14 +31,14 @@ from fivefold.data.table_parts import cut_table, read_part, remove_parts
 from fivefold.serving import shards
 from fivefold.tracking import client as runs
 from fivefold.model.bundle import from_bytes
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.model.inputs import expand
 source, folder, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 bundle = from_bytes(*runs.bundle_of(runs.find_run()))
 parts, _ = cut_table(source, None, folder, rows)
 shards.check(parts, bundle.schema)
 frame = read_part(parts, 0)
-expanded = expand(conform(frame, bundle.schema)[0], bundle.schema)
+expanded = expand(coerce_table(frame, bundle.schema)[0], bundle.schema)
 def bare():
     for start in range(0, len(frame), 10_000):
         bundle.pipeline.predict_proba(expanded.iloc[start:start + 10_000])

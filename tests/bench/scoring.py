@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.data.synthetic.bank import TARGET, draw
 from fivefold.model.bundle import Bundle
@@ -64,7 +64,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # that arrays have no column names
     frame, asked = as_read(seed=5), as_read(seed=6).drop(columns=TARGET)
     schema = infer_schema(frame, SCOPE, ("no", "yes"))
-    typed, y = conform(frame, schema)[0], (frame[TARGET] == "yes").to_numpy().astype("int8")
+    typed, y = coerce_table(frame, schema)[0], (frame[TARGET] == "yes").to_numpy().astype("int8")
     models = {}
     for bag in (1, None):
         fits = {
@@ -120,7 +120,7 @@ def measure(
     )
     row, expanded = (
         asked.iloc[[17]].reset_index(drop=True),
-        expand(conform(asked, schema)[0], schema),
+        expand(coerce_table(asked, schema)[0], schema),
     )
     matrices = [(part["model"], part["features"].transform(expanded)) for part in parts]
     few, curves = max(3, repeats // 10), splines(parts, expanded)

@@ -10,7 +10,7 @@ import pytest
 
 from fivefold.charts import model, style, table
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.profiling.summary import summarise
 
@@ -37,7 +37,7 @@ def summary() -> dict:
     )
     scope = Scope(target="y", units={"few": "products"}, kinds={"gone": "categorical"})
     schema = infer_schema(frame, scope, ("no", "yes"))
-    typed, _ = conform(frame, schema, used_only=False)
+    typed, _ = coerce_table(frame, schema, used_only=False)
     return summarise(typed, rng.integers(0, 2, n), schema, scope, [], {})
 
 

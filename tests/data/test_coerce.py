@@ -22,9 +22,9 @@ from fivefold.core.scope import Scope, from_mapping, read_scope
 from fivefold.data.coerce import (
     LARGEST,
     PROBLEM_COLUMNS,
+    coerce_column,
+    coerce_table,
     compare_columns,
-    conform,
-    conform_column,
     different,
 )
 from fivefold.data.infer import infer_schema, to_numbers
@@ -60,14 +60,14 @@ def rows(**columns):
 
 
 def problems_of(frame):
-    return conform(frame, SCHEMA)[1][["row", "column", "code", "value"]].to_numpy().tolist()
+    return coerce_table(frame, SCHEMA)[1][["row", "column", "code", "value"]].to_numpy().tolist()
 
 
-# --- conform ------------------------------------------------------------------------------------------------
+# --- coerce -------------------------------------------------------------------------------------------------
 
 
 def test_a_fitting_table_has_the_stated_types_and_no_problems():
-    typed, problems = conform(rows(), SCHEMA)
+    typed, problems = coerce_table(rows(), SCHEMA)
     assert typed.columns.tolist() == ["age", "pay", "city", "vip", "since"]
     assert [str(t) for t in typed.dtypes] == [
         "float64",
@@ -91,7 +91,7 @@ def test_every_cell_that_does_not_read_is_named_and_missing():
         since=["31/02/2024", "02/13/2024"],
         pay=["1,200.5", None],
     )
-    typed, _ = conform(frame, SCHEMA)
+    typed, _ = coerce_table(frame, SCHEMA)
     assert problems_of(frame) == [
         [0, "age", "not-a-number", "thirty"],
         [1, "age", "infinite", "inf"],
@@ -107,7 +107,7 @@ def test_problem_rows_are_positions_whatever_the_index():
     assert problems_of(rows(age=[1, "x"]).set_index(pd.Index([70, 90]))) == [
         [1, "age", "not-a-number", "x"]
     ]
-    assert conform(rows().set_index(pd.Index([70, 90])), SCHEMA)[0].index.tolist() == [70, 90]
+    assert coerce_table(rows().set_index(pd.Index([70, 90])), SCHEMA)[0].index.tolist() == [70, 90]
 
 
 def test_a_long_cell_is_cut_in_the_problem():
@@ -115,7 +115,7 @@ def test_a_long_cell_is_cut_in_the_problem():
 
 
 def test_missing_cells_are_no_problem():
-    typed, problems = conform(
+    typed, problems = coerce_table(
         rows(**{n: [None, None] for n in ("age", "pay", "city", "vip", "since")}), SCHEMA
     )
     assert len(problems) == 0
@@ -135,20 +135,20 @@ def test_missing_cells_are_no_problem():
     ],
 )
 def test_flags_take_their_own_spelling_and_the_common_ones(values, expected):
-    flags, problems = conform_column(pd.Series(values), SCHEMA["vip"])
+    flags, problems = coerce_column(pd.Series(values), SCHEMA["vip"])
     np.testing.assert_array_equal(flags, expected)
     assert problems == []
 
 
 def test_own_spelling_wins_over_the_common_one():
-    flags, _ = conform_column(pd.Series(["1", "2", "0"]), Column("f", "boolean", levels=("1", "2")))
+    flags, _ = coerce_column(pd.Series(["1", "2", "0"]), Column("f", "boolean", levels=("1", "2")))
     assert flags.tolist() == [0, 1, 0]
 
 
 def test_dates_come_as_texts_stamps_or_zoned_stamps():
     stamps = pd.Series(pd.to_datetime(["2024-02-01", "2024-02-29"]))
     for values in (stamps, stamps.dt.tz_localize("UTC"), stamps.dt.strftime("%d/%m/%Y")):
-        dates, problems = conform_column(values, SCHEMA["since"])
+        dates, problems = coerce_column(values, SCHEMA["since"])
         assert dates.tolist() == stamps.tolist()
         assert dates.dtype == "datetime64[us]"
         assert problems == []
@@ -156,25 +156,25 @@ def test_dates_come_as_texts_stamps_or_zoned_stamps():
 
 def test_a_level_is_spelt_alike_whether_it_comes_as_integer_float_or_text():
     for values in ([1, 2], [1.0, 2.0], ["1", " 2"]):
-        assert conform_column(pd.Series(values), Column("zone", "categorical"))[0].tolist() == [
+        assert coerce_column(pd.Series(values), Column("zone", "categorical"))[0].tolist() == [
             "1",
             "2",
         ]
 
 
 def test_absent_extra_and_unused_columns_are_left_out():
-    typed, _ = conform(rows(extra=1).drop(columns="pay"), SCHEMA)
+    typed, _ = coerce_table(rows(extra=1).drop(columns="pay"), SCHEMA)
     assert typed.columns.tolist() == ["age", "city", "vip", "since"]
-    assert conform(rows(), SCHEMA, used_only=False)[0].columns.tolist() == [
+    assert coerce_table(rows(), SCHEMA, used_only=False)[0].columns.tolist() == [
         *SCHEMA.names(used_only=False)
     ]
 
 
-def test_no_rows_and_no_columns_conform_to_empty_tables():
-    typed, problems = conform(rows().iloc[:0], SCHEMA)
+def test_no_rows_and_no_columns_are_coerced_to_empty_tables():
+    typed, problems = coerce_table(rows().iloc[:0], SCHEMA)
     assert typed.shape == (0, 5)
     assert len(problems) == 0
-    assert conform(pd.DataFrame(index=[0, 1]), SCHEMA)[0].shape == (2, 0)
+    assert coerce_table(pd.DataFrame(index=[0, 1]), SCHEMA)[0].shape == (2, 0)
 
 
 cells = st.one_of(
@@ -186,10 +186,10 @@ cells = st.one_of(
     st.lists(st.fixed_dictionaries(dict.fromkeys(SCHEMA.names(), cells)), min_size=1, max_size=6)
 )
 @settings(max_examples=40, deadline=None)
-def test_any_cells_conform_and_each_lost_cell_is_a_problem(records):
+def test_any_cells_are_coerced_and_each_lost_cell_is_a_problem(records):
     """Whatever comes, the types hold, and a cell is missing in the typed table if it was missing or is a problem."""
     frame = pd.DataFrame(records)
-    typed, problems = conform(frame, SCHEMA)
+    typed, problems = coerce_table(frame, SCHEMA)
     assert [str(t) for t in typed.dtypes] == [
         "float64",
         "float64",
@@ -215,8 +215,8 @@ def test_one_row_is_read_as_it_was_among_all(records):
     """No training-serving skew: each row alone gives what it gave in the table the schema was read from."""
     frame = pd.DataFrame(records, columns=["colour", "x", "b"]).assign(y=0)
     schema = infer_schema(frame, Scope(target="y"))
-    whole, _ = conform(frame, schema)
-    alone = pd.concat([conform(frame.iloc[[i]], schema)[0] for i in range(len(frame))])
+    whole, _ = coerce_table(frame, schema)
+    alone = pd.concat([coerce_table(frame.iloc[[i]], schema)[0] for i in range(len(frame))])
     pd.testing.assert_frame_equal(whole, alone)
 
 
@@ -249,7 +249,7 @@ def test_one_row_is_read_as_it_was_among_all(records):
 )
 def test_numbers_of_the_different_texts_are_those_of_all_texts(cells, rule):
     values = pd.Series(cells, dtype="str")
-    told, _ = conform_column(values, Column("n", "numeric", parse=rule))
+    told, _ = coerce_column(values, Column("n", "numeric", parse=rule))
     expected = to_numbers(values, "numeric", rule)
     np.testing.assert_array_equal(told, np.where(np.abs(expected) > LARGEST, np.nan, expected))
 
@@ -272,9 +272,9 @@ def test_a_cell_alone_reads_as_it_does_among_others(column):
         ],
         dtype="str",
     )
-    whole, problems = conform_column(cells, column)
+    whole, problems = coerce_column(cells, column)
     for row in range(len(cells)):
-        alone, found = conform_column(cells.iloc[[row]], column)
+        alone, found = coerce_column(cells.iloc[[row]], column)
         pd.testing.assert_series_equal(pd.Series(alone), pd.Series(whole[[row]]))
         assert [f["code"].tolist() for f in found] == [
             [code]
@@ -496,7 +496,7 @@ def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
 
 
 def test_an_empty_text_is_neither_yes_nor_no_where_the_contract_knows_no_two_spellings():
-    typed, problems = conform(
+    typed, problems = coerce_table(
         pd.DataFrame({"flag": pd.Series(["yes", "", "no"], dtype="str")}),
         Schema((Column("flag", "boolean", levels=("yes",)),), "y", "no", "yes"),
     )

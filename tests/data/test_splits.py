@@ -7,19 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fivefold.core.findings import Refused
-from fivefold.data.splits import (
-    ALWAYS_TRAIN,
-    HOLDOUT,
-    MOST_JUDGED,
-    TRAIN_ONLY,
-    UNLABELLED,
-    default_folds,
-    fold_rows,
-    join_groups,
-    searched_rows,
-    split_rows,
-    training_rows,
-)
+from fivefold.data.row_groups import join_groups
+from fivefold.data.splits import MOST_SCORED, Assignment, Split, default_folds, split_rows
 from tests.support.tables import mixed
 
 
@@ -27,9 +16,9 @@ def labels_of(rows, share=0.3, seed=0):
     return (np.random.default_rng(seed).random(rows) < share).astype("int8")
 
 
-def parted(place, groups):
+def parted(fold_ids, groups):
     """The groups that stand on more than one side."""
-    sides = pd.Series(place).groupby(groups).nunique()
+    sides = pd.Series(fold_ids).groupby(groups).nunique()
     return sides[sides > 1].index.tolist()
 
 
@@ -38,8 +27,8 @@ def parted(place, groups):
 
 def test_a_fifth_is_held_out_and_every_part_has_the_same_share_of_positives():
     y = np.repeat([1, 0], [300, 700]).astype("int8")
-    place = split_rows(y, 5, seed=1)
-    assert {p: int((place == p).sum()) for p in np.unique(place)} == {
+    fold_ids = split_rows(y, 5, seed=1)
+    assert {p: int((fold_ids == p).sum()) for p in np.unique(fold_ids)} == {
         -1: 200,
         0: 160,
         1: 160,
@@ -47,7 +36,7 @@ def test_a_fifth_is_held_out_and_every_part_has_the_same_share_of_positives():
         3: 160,
         4: 160,
     }
-    assert {p: int(y[place == p].sum()) for p in np.unique(place)} == {
+    assert {p: int(y[fold_ids == p].sum()) for p in np.unique(fold_ids)} == {
         -1: 60,
         0: 48,
         1: 48,
@@ -66,17 +55,17 @@ def test_a_fifth_is_held_out_and_every_part_has_the_same_share_of_positives():
 def test_every_labelled_row_is_in_one_part_and_unlabelled_ones_in_none(y, folds, seed):
     y = np.array(y, dtype="int8")
     assume(min((y == 0).sum(), (y == 1).sum()) >= 10)
-    place = split_rows(y, folds, seed)
-    assert ((place == UNLABELLED) == (y < 0)).all()
-    valid = [rows for _, rows in fold_rows(place)]
+    fold_ids = split_rows(y, folds, seed)
+    assert ((fold_ids == Assignment.UNLABELLED) == (y < 0)).all()
+    valid = [rows for _, rows in Split(fold_ids).folds()]
     assert len(valid) == folds
     assert (
-        sorted(np.concatenate([*valid, np.flatnonzero(place == HOLDOUT)]).tolist())
+        sorted(np.concatenate([*valid, np.flatnonzero(fold_ids == Assignment.HOLDOUT)]).tolist())
         == np.flatnonzero(y >= 0).tolist()
     )
-    for train, rows in fold_rows(place):
-        assert sorted([*train, *rows]) == training_rows(place).tolist()
-        assert np.isin(place[train], range(folds)).all()  # neither held out nor unlabelled
+    for train, rows in Split(fold_ids).folds():
+        assert sorted([*train, *rows]) == Split(fold_ids).training_rows.tolist()
+        assert np.isin(fold_ids[train], range(folds)).all()  # neither held out nor unlabelled
 
 
 def test_the_seed_alone_decides():
@@ -91,13 +80,13 @@ def test_the_seed_alone_decides():
 @pytest.mark.parametrize("size", [2, 5, 6, 40])
 def test_groups_never_part(size):
     y, groups = labels_of(1200), np.random.default_rng(3).permutation(np.arange(1200) // size)
-    place = split_rows(y, 3, 0, groups)
-    assert parted(place, groups) == []
+    fold_ids = split_rows(y, 3, 0, groups)
+    assert parted(fold_ids, groups) == []
     assert parted(split_rows(y, 3, 0), groups) != []  # the check can fail
-    share = {p: (place == p).mean() for p in (HOLDOUT, 0, 1, 2)}
-    assert share[HOLDOUT] == pytest.approx(0.2, abs=0.05)
+    share = {p: (fold_ids == p).mean() for p in (Assignment.HOLDOUT, 0, 1, 2)}
+    assert share[Assignment.HOLDOUT] == pytest.approx(0.2, abs=0.05)
     assert all(share[p] == pytest.approx(0.8 / 3, abs=0.05) for p in range(3))
-    assert all(y[place == p].mean() == pytest.approx(y.mean(), abs=0.08) for p in share)
+    assert all(y[fold_ids == p].mean() == pytest.approx(y.mean(), abs=0.08) for p in share)
 
 
 def test_groups_of_all_sizes_never_part_and_parts_stay_even():
@@ -107,11 +96,11 @@ def test_groups_of_all_sizes_never_part_and_parts_stay_even():
     )  # more groups above 5 rows than are dealt singly
     groups = np.append(groups, np.full(400, 5000))
     y = labels_of(len(groups), seed=4)
-    place = split_rows(y, 5, 0, groups)
-    assert parted(place, groups) == []
-    assert (place == HOLDOUT).mean() == pytest.approx(0.2, abs=0.01)
-    assert np.ptp(np.bincount(place[place >= 0])) < 0.02 * len(y)
-    assert all(y[place == p].mean() == pytest.approx(y.mean(), abs=0.02) for p in range(-1, 5))
+    fold_ids = split_rows(y, 5, 0, groups)
+    assert parted(fold_ids, groups) == []
+    assert (fold_ids == Assignment.HOLDOUT).mean() == pytest.approx(0.2, abs=0.01)
+    assert np.ptp(np.bincount(fold_ids[fold_ids >= 0])) < 0.02 * len(y)
+    assert all(y[fold_ids == p].mean() == pytest.approx(y.mean(), abs=0.02) for p in range(-1, 5))
 
 
 @pytest.mark.parametrize(("share", "held"), [(0.3, 0.175), (0.45, 0.1375), (0.6, 0.1)])
@@ -121,21 +110,21 @@ def test_a_group_larger_than_a_fifth_is_not_held_out_whatever_the_seed(share, he
     drawn = set()
     for seed in range(8):
         y = labels_of(2000, seed=seed)
-        place = split_rows(y, 5, seed, groups)
-        assert parted(place, groups) == []
-        assert place[0] != HOLDOUT
-        assert (place == HOLDOUT).mean() == pytest.approx(held, abs=0.01)
-        assert y[place == HOLDOUT].mean() == pytest.approx(0.3, abs=0.06)
-        drawn.add(tuple(np.unique(groups[place == HOLDOUT]).tolist()))
+        fold_ids = split_rows(y, 5, seed, groups)
+        assert parted(fold_ids, groups) == []
+        assert fold_ids[0] != Assignment.HOLDOUT
+        assert (fold_ids == Assignment.HOLDOUT).mean() == pytest.approx(held, abs=0.01)
+        assert y[fold_ids == Assignment.HOLDOUT].mean() == pytest.approx(0.3, abs=0.06)
+        drawn.add(tuple(np.unique(groups[fold_ids == Assignment.HOLDOUT]).tolist()))
     assert len(drawn) == 8  # the seed draws which of the other rows
-    assert (split_rows(y, 5, 7, groups) == place).all()
+    assert (split_rows(y, 5, 7, groups) == fold_ids).all()
 
 
 def test_a_group_of_most_of_a_part_is_held_out_by_some_seeds_only():
     groups = np.r_[np.zeros(300, dtype=int), 1 + np.arange(1700) // 8]
     places = [split_rows(labels_of(2000, seed=seed), 5, seed, groups) for seed in range(20, 40)]
-    assert 1 <= sum(place[0] == HOLDOUT for place in places) <= 10
-    assert all(0.15 < (place == HOLDOUT).mean() < 0.25 for place in places)
+    assert 1 <= sum(fold_ids[0] == Assignment.HOLDOUT for fold_ids in places) <= 10
+    assert all(0.15 < (fold_ids == Assignment.HOLDOUT).mean() < 0.25 for fold_ids in places)
 
 
 def test_without_a_large_group_the_first_part_is_held_out_as_ever():
@@ -146,7 +135,9 @@ def test_without_a_large_group_the_first_part_is_held_out_as_ever():
         np.arange(1200) // 60,
     )  # twenty groups: each a twentieth, nothing joined
     _, first = next(StratifiedGroupKFold(5, shuffle=True, random_state=3).split(y, y, groups))
-    assert np.flatnonzero(split_rows(y, 3, 3, groups) == HOLDOUT).tolist() == first.tolist()
+    assert (
+        np.flatnonzero(split_rows(y, 3, 3, groups) == Assignment.HOLDOUT).tolist() == first.tolist()
+    )
 
 
 def test_large_groups_leave_groups_for_every_fold():
@@ -170,8 +161,8 @@ def test_one_large_group_among_many_rows_is_no_slow_case(monkeypatch):
     monkeypatch.setattr(sklearn.model_selection, "StratifiedGroupKFold", Counting)
     y, groups = labels_of(20_000), np.arange(20_000)
     groups[:50] = 0
-    place = split_rows(y, 5, 0, groups)
-    assert parted(place, groups) == []
+    fold_ids = split_rows(y, 5, 0, groups)
+    assert parted(fold_ids, groups) == []
     assert dealt
     assert max(dealt) <= 101  # one by one, 20,000 units would take 4 s and a million minutes
 
@@ -208,16 +199,19 @@ def test_joined_groups_are_the_finest_that_hold_both(pairs):
 def test_time_blocks_worked_by_hand():
     y = np.tile([0, 1], 20).astype("int8")
     times = np.arange(40.0)
-    place = split_rows(
+    fold_ids = split_rows(
         y, 3, 0, times=times
     )  # the last 8 held out, the first 32 in four blocks of 8
-    assert place.tolist() == [ALWAYS_TRAIN] * 8 + [0] * 8 + [1] * 8 + [2] * 8 + [HOLDOUT] * 8
-    assert [(train.max(), rows.min(), len(train)) for train, rows in fold_rows(place)] == [
+    assert (
+        fold_ids.tolist()
+        == [Assignment.ALWAYS_TRAIN] * 8 + [0] * 8 + [1] * 8 + [2] * 8 + [Assignment.HOLDOUT] * 8
+    )
+    assert [(train.max(), rows.min(), len(train)) for train, rows in Split(fold_ids).folds()] == [
         (7, 8, 8),
         (15, 16, 16),
         (23, 24, 24),
     ]
-    assert training_rows(place).tolist() == list(range(32))
+    assert Split(fold_ids).training_rows.tolist() == list(range(32))
 
 
 @settings(max_examples=40, deadline=None)
@@ -227,67 +221,75 @@ def test_folds_in_time_learn_from_the_past_only_and_times_stay_together(seed, st
     times = rng.integers(0, steps, 400).astype(float)
     y = labels_of(400, 0.5, seed)
     y[rng.random(400) < 0.05] = -1
-    place = split_rows(y, folds, seed, times=times)
-    used = place != UNLABELLED
-    assert parted(place[used], times[used]) == []
-    for train, rows in fold_rows(place):
+    fold_ids = split_rows(y, folds, seed, times=times)
+    used = fold_ids != Assignment.UNLABELLED
+    assert parted(fold_ids[used], times[used]) == []
+    for train, rows in Split(fold_ids).folds():
         assert times[train].max() < times[rows].min()
         assert (y[train] >= 0).all()
-    assert times[training_rows(place)].max() < times[place == HOLDOUT].min()
-    assert 0.05 < (place[used] == HOLDOUT).mean() <= 0.2
+    assert times[Split(fold_ids).training_rows].max() < times[fold_ids == Assignment.HOLDOUT].min()
+    assert 0.05 < (fold_ids[used] == Assignment.HOLDOUT).mean() <= 0.2
 
 
 def test_few_times_worked_by_hand():
     def parts(sizes, folds=5):
         times = np.repeat(np.arange(2000.0, 2000 + len(sizes)), sizes)
-        place = split_rows(
+        fold_ids = split_rows(
             np.tile([0, 1], len(times))[: len(times)].astype("int8"), folds, 0, times=times
         )
-        assert parted(place, times) == []
-        return place[np.append(0, np.cumsum(sizes)[:-1])].tolist()
+        assert parted(fold_ids, times) == []
+        return fold_ids[np.append(0, np.cumsum(sizes)[:-1])].tolist()
 
-    assert parts([50] * 4) == [ALWAYS_TRAIN, 0, 1, HOLDOUT]
-    assert parts([50] * 5) == [ALWAYS_TRAIN, 0, 1, 2, HOLDOUT]
-    assert parts([50] * 6) == [ALWAYS_TRAIN, 0, 1, 2, 3, HOLDOUT]
+    assert parts([50] * 4) == [Assignment.ALWAYS_TRAIN, 0, 1, Assignment.HOLDOUT]
+    assert parts([50] * 5) == [Assignment.ALWAYS_TRAIN, 0, 1, 2, Assignment.HOLDOUT]
+    assert parts([50] * 6) == [Assignment.ALWAYS_TRAIN, 0, 1, 2, 3, Assignment.HOLDOUT]
     assert parts([50] * 6, folds=2) == [
-        ALWAYS_TRAIN,
-        ALWAYS_TRAIN,
+        Assignment.ALWAYS_TRAIN,
+        Assignment.ALWAYS_TRAIN,
         0,
         0,
         1,
-        HOLDOUT,
+        Assignment.HOLDOUT,
     ]  # enough for what is asked
-    assert parts([50] * 7) == [ALWAYS_TRAIN, 0, 1, 2, 3, 4, HOLDOUT]
+    assert parts([50] * 7) == [Assignment.ALWAYS_TRAIN, 0, 1, 2, 3, 4, Assignment.HOLDOUT]
     assert parts([20, 20, 20, 20, 19, 1]) == [
-        ALWAYS_TRAIN,
+        Assignment.ALWAYS_TRAIN,
         0,
         1,
         2,
-        HOLDOUT,
-        HOLDOUT,
+        Assignment.HOLDOUT,
+        Assignment.HOLDOUT,
     ]  # nearest to a fifth: 20, not 1
-    assert parts([10, 10, 10, 70]) == [ALWAYS_TRAIN, 0, 1, HOLDOUT]  # at least the last
+    assert parts([10, 10, 10, 70]) == [
+        Assignment.ALWAYS_TRAIN,
+        0,
+        1,
+        Assignment.HOLDOUT,
+    ]  # at least the last
 
 
 @pytest.mark.parametrize("years", [2, 3])
 def test_of_two_or_three_times_the_last_is_held_out_and_the_folds_are_stratified(years):
     times = np.repeat(np.arange(float(years)), 50)
     y = np.tile([1, 0, 0, 0, 0], 10 * years).astype("int8")
-    place = split_rows(y, 5, 0, times=times)
-    assert ((place == HOLDOUT) == (times == years - 1)).all()
-    assert np.bincount(place[place >= 0]).tolist() == [10 * (years - 1)] * 5
-    assert np.bincount(place[(place >= 0) & (y == 1)]).tolist() == [2 * (years - 1)] * 5
+    fold_ids = split_rows(y, 5, 0, times=times)
+    assert ((fold_ids == Assignment.HOLDOUT) == (times == years - 1)).all()
+    assert np.bincount(fold_ids[fold_ids >= 0]).tolist() == [10 * (years - 1)] * 5
+    assert np.bincount(fold_ids[(fold_ids >= 0) & (y == 1)]).tolist() == [2 * (years - 1)] * 5
     groups = np.arange(len(y)) // 2
     together = split_rows(y, 5, 0, groups, times)
     assert parted(together[together >= 0], groups[together >= 0]) == []
-    assert parted(place[place >= 0], groups[place >= 0]) != []  # the check can fail
+    assert parted(fold_ids[fold_ids >= 0], groups[fold_ids >= 0]) != []  # the check can fail
 
 
 def test_one_time_of_many_rows_among_many_times_takes_no_fold_away():
     times = np.sort(np.r_[np.arange(800.0), np.full(400, 300.0)])
-    place = split_rows(np.tile([0, 1], 600).astype("int8"), 5, 0, times=times)
-    assert parted(place, times) == []
-    assert [int((place == p).sum()) for p in (ALWAYS_TRAIN, 0, 1, 2, 3, 4, HOLDOUT)] == [
+    fold_ids = split_rows(np.tile([0, 1], 600).astype("int8"), 5, 0, times=times)
+    assert parted(fold_ids, times) == []
+    assert [
+        int((fold_ids == p).sum())
+        for p in (Assignment.ALWAYS_TRAIN, 0, 1, 2, 3, 4, Assignment.HOLDOUT)
+    ] == [
         160,
         140,
         401,
@@ -296,7 +298,7 @@ def test_one_time_of_many_rows_among_many_times_takes_no_fold_away():
         87,
         240,
     ]
-    assert all(times[train].max() < times[valid].min() for train, valid in fold_rows(place))
+    assert all(times[train].max() < times[valid].min() for train, valid in Split(fold_ids).folds())
 
 
 def test_fewer_blocks_where_a_time_lacks_a_class():
@@ -304,20 +306,20 @@ def test_fewer_blocks_where_a_time_lacks_a_class():
     y = np.tile([0, 1], 120).astype("int8")
     y[40:80] = 0  # alone it would be a fold of one class
     assert split_rows(y, 5, 0, times=times)[::40].tolist() == [
-        ALWAYS_TRAIN,
-        ALWAYS_TRAIN,
+        Assignment.ALWAYS_TRAIN,
+        Assignment.ALWAYS_TRAIN,
         0,
         1,
         1,
-        HOLDOUT,
+        Assignment.HOLDOUT,
     ]
 
 
 def test_rows_without_a_time_count_as_the_earliest():
     times = np.arange(60.0)
     times[[5, 30, 59]] = np.nan
-    place = split_rows(np.tile([0, 1], 30).astype("int8"), 3, 0, times=times)
-    assert (place[[5, 30, 59]] == ALWAYS_TRAIN).all()
+    fold_ids = split_rows(np.tile([0, 1], 30).astype("int8"), 3, 0, times=times)
+    assert (fold_ids[[5, 30, 59]] == Assignment.ALWAYS_TRAIN).all()
 
 
 # --- refusals -----------------------------------------------------------------------------------------------
@@ -403,20 +405,22 @@ def test_a_large_table_judges_on_a_part_and_trains_on_the_rest():
     rng = np.random.default_rng(0)
     y = (rng.random(200_000) < 0.2).astype("int8")
     groups = rng.integers(0, 120_000, 200_000)
-    place = split_rows(y, 3, 0, groups)
-    judged = place >= 0
-    assert abs(judged.sum() - MOST_JUDGED) < 1500
-    assert (place == HOLDOUT).sum() == pytest.approx(40_000, rel=0.02)
-    assert len(training_rows(place)) == (place != HOLDOUT).sum()
+    fold_ids = split_rows(y, 3, 0, groups)
+    judged = fold_ids >= 0
+    assert abs(judged.sum() - MOST_SCORED) < 1500
+    assert (fold_ids == Assignment.HOLDOUT).sum() == pytest.approx(40_000, rel=0.02)
+    assert len(Split(fold_ids).training_rows) == (fold_ids != Assignment.HOLDOUT).sum()
     where = {}
-    for group, there in zip(groups.tolist(), place.tolist(), strict=True):
+    for group, there in zip(groups.tolist(), fold_ids.tolist(), strict=True):
         assert where.setdefault(group, there) == there  # no group on two sides
-    for train, valid in fold_rows(place):
-        assert (place[valid] >= 0).all()
-        assert (place == TRAIN_ONLY).sum() == (place[train] == TRAIN_ONLY).sum()
+    for train, valid in Split(fold_ids).folds():
+        assert (fold_ids[valid] >= 0).all()
+        assert (fold_ids == Assignment.TRAIN_ONLY).sum() == (
+            fold_ids[train] == Assignment.TRAIN_ONLY
+        ).sum()
         assert len(np.intersect1d(train, valid)) == 0
     assert y[judged].mean() == pytest.approx(0.2, abs=0.01)
-    assert not (split_rows(y[:70_000], 3, 0) == TRAIN_ONLY).any()
+    assert not (split_rows(y[:70_000], 3, 0) == Assignment.TRAIN_ONLY).any()
 
 
 @pytest.mark.parametrize(("rows", "folds"), [(100, 5), (62_500, 5), (62_501, 3), (10**7, 3)])
@@ -425,23 +429,28 @@ def test_large_tables_get_fewer_folds(rows, folds):
 
 
 def test_a_search_looks_at_all_rows_of_a_small_table_and_at_a_part_of_a_large_one():
-    small = np.array([0, 1, HOLDOUT, TRAIN_ONLY, UNLABELLED], dtype="int8")
-    assert searched_rows(small, 0).tolist() == [0, 1, 3]
-    large = np.repeat(
-        np.array([0, 1, TRAIN_ONLY, HOLDOUT], dtype="int8"), [30_000, 30_000, 500_000, 1000]
+    small = np.array(
+        [0, 1, Assignment.HOLDOUT, Assignment.TRAIN_ONLY, Assignment.UNLABELLED], dtype="int8"
     )
-    rows = searched_rows(large, 0)
+    assert Split(small).searched_rows(0).tolist() == [0, 1, 3]
+    large = np.repeat(
+        np.array([0, 1, Assignment.TRAIN_ONLY, Assignment.HOLDOUT], dtype="int8"),
+        [30_000, 30_000, 500_000, 1000],
+    )
+    rows = Split(large).searched_rows(0)
     assert (np.diff(rows) > 0).all()
-    assert [int((large[rows] == p).sum()) for p in (0, 1, TRAIN_ONLY, HOLDOUT)] == [
+    assert [
+        int((large[rows] == p).sum()) for p in (0, 1, Assignment.TRAIN_ONLY, Assignment.HOLDOUT)
+    ] == [
         30_000,
         30_000,
         60_000,
         0,
     ]
-    assert np.array_equal(rows, searched_rows(large, 0))
+    assert np.array_equal(rows, Split(large).searched_rows(0))
     by_time = np.repeat(
-        np.array([ALWAYS_TRAIN, 0, 1, HOLDOUT], dtype="int8"), 100_000
+        np.array([Assignment.ALWAYS_TRAIN, 0, 1, Assignment.HOLDOUT], dtype="int8"), 100_000
     )  # all rows are in folds
-    drawn = searched_rows(by_time, 0)
+    drawn = Split(by_time).searched_rows(0)
     assert len(drawn) == 120_000
-    assert set(by_time[drawn].tolist()) == {ALWAYS_TRAIN, 0, 1}
+    assert set(by_time[drawn].tolist()) == {Assignment.ALWAYS_TRAIN, 0, 1}

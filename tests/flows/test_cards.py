@@ -13,7 +13,7 @@ from metaflow.cards import Markdown, Table, ValueBox, VegaChart
 
 from fivefold.core.findings import Finding
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.profiling.summary import compare, summarise
 from tests.charts.test_charts import NASTY, board, evaluation, summary  # noqa: F401
@@ -145,7 +145,7 @@ def test_long_texts_fit_the_boxes():
     frame = pd.DataFrame({title: [1.0, 2.0, 3.0] * 5, "k": [title, "b", None] * 5})
     schema = infer_schema(frame, scope, ("no", "yes"))
     told = summarise(
-        conform(frame, schema, used_only=False)[0],
+        coerce_table(frame, schema, used_only=False)[0],
         [0, 1, -1] * 5,
         schema,
         scope,
@@ -170,7 +170,7 @@ def test_degenerate_tables_have_a_card(frame, kind):
     scope = Scope(target="y", kinds={"a": kind})
     schema = infer_schema(frame, scope, ("no", "yes"))
     told = summarise(
-        conform(frame, schema, used_only=False)[0], [1] * len(frame), schema, scope, [], {}
+        coerce_table(frame, schema, used_only=False)[0], [1] * len(frame), schema, scope, [], {}
     )
     check(cards.eda_components(told))
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fivefold.core.parquet import from_parquet
-from fivefold.data.splits import HOLDOUT
+from fivefold.data.splits import Assignment
 from fivefold.lifecycle import window
 from fivefold.model.bundle import from_bytes, sha256
 from fivefold.tracking import client
@@ -84,19 +84,19 @@ def test_the_holdout_figure_can_be_recomputed_from_the_bundle(tiny):
 
 def test_the_leaderboard_scores_are_those_of_the_out_of_fold_predictions(tiny):
     data = tiny[0].data
-    y, place = data.labels["y"], data.place
-    folds = [roc_auc_score(y[place == k], data.winner_oof[place == k]) for k in range(3)]
+    y, fold_ids = data.labels["y"], data.place
+    folds = [roc_auc_score(y[fold_ids == k], data.winner_oof[fold_ids == k]) for k in range(3)]
     assert np.mean(folds) == pytest.approx(data.leaderboard[0]["auc_mean"], abs=1e-9)
-    assert np.isnan(data.winner_oof[place == -1]).all()
+    assert np.isnan(data.winner_oof[fold_ids == -1]).all()
 
 
 def test_the_blend_is_that_of_the_arms_and_what_is_served_is_what_was_decided(tiny):
     data = tiny[0].data
     assert sum(data.blend["weights"].values()) == pytest.approx(1)
     assert set(data.blend["weights"]) <= set(ALGORITHMS)
-    y, place = data.labels["y"], data.place
+    y, fold_ids = data.labels["y"], data.place
     served = data.served_oof
-    folds = [roc_auc_score(y[place == k], served[place == k]) for k in range(3)]
+    folds = [roc_auc_score(y[fold_ids == k], served[fold_ids == k]) for k in range(3)]
     told = data.blend if data.blend["served"] == "blend" else data.leaderboard[0]
     assert np.mean(folds) == pytest.approx(told["auc_mean"], abs=1e-6)
     about = from_bytes(data.bundle, data.bundle_sha256).about
@@ -244,7 +244,7 @@ def test_a_budget_is_kept(store, small_csv):
 
 def check_the_served_model_has_seen_all_rows(run):
     """The figures, the challenge and the monitor rest on the model that has not seen them."""
-    data, held = run.data, run.data.place == HOLDOUT
+    data, held = run.data, run.data.place == Assignment.HOLDOUT
     served = from_bytes(data.bundle, data.bundle_sha256)
     judged = client.judged_of(run, served)
     again = served.about["refit"]

@@ -101,14 +101,14 @@ def test_the_challenger_learnt_from_feedback_and_never_from_what_was_set_aside(p
     folder, _, engine = played
     line = promotions.champion(engine, PROBLEM)
     run = open_run(folder, line["model"].rpartition("/")[2])
-    origin, place = run["start"].task["origin"].data, run["split"].task["place"].data
+    origin, fold_ids = run["start"].task["origin"].data, run["split"].task["place"].data
     assert run["start"].task["source"].data["feedback"]["rows"] == (origin > 0).sum() > 1000
-    assert set(place[origin >= 2]) == {-1}
-    assert (place[origin == 1] >= 0).all()
+    assert set(fold_ids[origin >= 2]) == {-1}
+    assert (fold_ids[origin == 1] >= 0).all()
     assert 0.25 < (origin >= 2).sum() / (origin > 0).sum() < 0.35
     first = open_run(folder, promotions.history(engine, PROBLEM)[-1]["model"].rpartition("/")[2])
     assert (
-        place[origin == 0] == first["split"].task["place"].data
+        fold_ids[origin == 0] == first["split"].task["place"].data
     ).all()  # the table itself is split as before
     assert {"champion"} <= set(run.user_tags)
     assert "champion" not in first.user_tags

@@ -19,9 +19,9 @@ from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.core.parquet import to_parquet
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
-from fivefold.data.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, split_rows
+from fivefold.data.splits import Assignment, split_rows
 from fivefold.journal import database, promotions
 from fivefold.journal import labels as journal_labels
 from fivefold.lifecycle import decisions, promotion, promotion_mirror, record_steps, steps
@@ -344,38 +344,49 @@ def test_about_three_of_ten_are_set_aside_and_always_the_same():
     ).all()  # never learnt from, however old they get
 
 
-def placed(place: list[int], origin: list[int], groups: list[int] | None = None) -> list[int]:
+def placed(fold_ids: list[int], origin: list[int], groups: list[int] | None = None) -> list[int]:
     told = labelled_rows.place_feedback(
-        np.array(place, dtype="int8"),
+        np.array(fold_ids, dtype="int8"),
         np.array(origin, dtype="int8"),
         None if groups is None else np.array(groups),
     )
-    assert told[: len(place)].tolist() == place
+    assert told[: len(fold_ids)].tolist() == fold_ids
     assert told.dtype == "int8"
-    assert all(p == HOLDOUT for p, o in zip(told, origin, strict=True) if o in (ASIDE, ASIDE_OLD))
-    return told[len(place) :].tolist()
+    assert all(
+        p == Assignment.HOLDOUT
+        for p, o in zip(told, origin, strict=True)
+        if o in (ASIDE, ASIDE_OLD)
+    )
+    return told[len(fold_ids) :].tolist()
 
 
 def test_rows_to_learn_from_are_dealt_to_the_folds_and_those_aside_are_held_out():
     assert placed(
-        [0, 1, 2, HOLDOUT, UNLABELLED], [BASE] * 5 + [LEARNT, ASIDE, LEARNT, LEARNT, ASIDE_OLD]
-    ) == [0, HOLDOUT, 2, 0, HOLDOUT]
+        [0, 1, 2, Assignment.HOLDOUT, Assignment.UNLABELLED],
+        [BASE] * 5 + [LEARNT, ASIDE, LEARNT, LEARNT, ASIDE_OLD],
+    ) == [0, Assignment.HOLDOUT, 2, 0, Assignment.HOLDOUT]
     assert placed([0, 1], [BASE] * 2) == []
 
 
 def test_where_folds_follow_time_new_rows_come_to_the_last():
-    assert placed([ALWAYS_TRAIN, 0, 1, HOLDOUT], [BASE] * 4 + [LEARNT, ASIDE, LEARNT]) == [
+    assert placed(
+        [Assignment.ALWAYS_TRAIN, 0, 1, Assignment.HOLDOUT], [BASE] * 4 + [LEARNT, ASIDE, LEARNT]
+    ) == [
         1,
-        HOLDOUT,
+        Assignment.HOLDOUT,
         1,
     ]
 
 
 def test_groups_stay_together():
     origin = [BASE] * 5 + [LEARNT] * 6
-    assert placed([0, 1, 2, HOLDOUT, UNLABELLED], origin, [0, 1, 2, 3, 1, 1, 3, 2, 1, 9, 9]) == [
+    assert placed(
+        [0, 1, 2, Assignment.HOLDOUT, Assignment.UNLABELLED],
+        origin,
+        [0, 1, 2, 3, 1, 1, 3, 2, 1, 9, 9],
+    ) == [
         1,
-        HOLDOUT,
+        Assignment.HOLDOUT,
         2,
         1,
         1,
@@ -387,7 +398,10 @@ def test_groups_stay_together():
         0,
         1,
     ]  # no group at all
-    assert placed([0, 1], [BASE] * 2 + [ASIDE, LEARNT], [0, 1, 5, 5]) == [HOLDOUT, HOLDOUT]
+    assert placed([0, 1], [BASE] * 2 + [ASIDE, LEARNT], [0, 1, 5, 5]) == [
+        Assignment.HOLDOUT,
+        Assignment.HOLDOUT,
+    ]
 
 
 def test_rows_are_unseen_by_their_values_whatever_the_types():
@@ -414,16 +428,16 @@ class Run:
         number: int,
         table: pd.DataFrame,
         y: np.ndarray,
-        place: np.ndarray,
+        fold_ids: np.ndarray,
         learnt: np.ndarray,
         origin: Any = None,
     ):
         scope = Scope(
             target="left", positive="yes", protected_columns=("region",), max_latency_ms=50.0
         )
-        training = np.flatnonzero(place >= 0)
+        training = np.flatnonzero(fold_ids >= 0)
         schema = infer_schema(table.iloc[training].reset_index(drop=True), scope, ("no", "yes"))
-        typed = conform(table, schema)[0].iloc[training].reset_index(drop=True)
+        typed = coerce_table(table, schema)[0].iloc[training].reset_index(drop=True)
         model = fit_final(
             {
                 "algorithm": "logistic_regression",
@@ -456,7 +470,7 @@ class Run:
         self.held = {
             "start": {"table": to_parquet(table), "origin": origin},
             "validate": {"labels": {"y": y}},
-            "split": {"place": place, "contract": schema.to_json()},
+            "split": {"place": fold_ids, "contract": schema.to_json()},
             "evaluate": {
                 "bundle": blob,
                 "bundle_sha256": sha256(blob),
@@ -474,12 +488,12 @@ class Run:
 def arms() -> dict[str, Run]:
     """1: a model that learnt from labels of which a third is wrong; 2: one that did not; 3: the same as 2; 4: 1 once more."""
     table, rng = mixed(ROWS, 7), np.random.default_rng(0)
-    y, place = labels(table), split_rows(labels(table), 3, 0)
+    y, fold_ids = labels(table), split_rows(labels(table), 3, 0)
     wrong = np.where(rng.random(ROWS) < 0.42, 1 - y, y)
     return {
-        "1": Run(1, table, y, place, wrong),
-        "2": Run(2, table, y, place, y),
-        "3": Run(3, table, y, place, y),
+        "1": Run(1, table, y, fold_ids, wrong),
+        "2": Run(2, table, y, fold_ids, y),
+        "3": Run(3, table, y, fold_ids, y),
     }
 
 
@@ -542,12 +556,14 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
     """Runs 6 and 7 are as 1 and 2, but what they serve has learnt the held-out labels by heart."""
     engine, _ = stage
     table = mixed(ROWS, 7)
-    y, place = labels(table), arms["1"].held["split"]["place"]
+    y, fold_ids = labels(table), arms["1"].held["split"]["place"]
     for number, twin in (("6", "1"), ("7", "2")):
-        arms[number] = Run(int(number), table, y, np.where(place == HOLDOUT, 0, place), y)
+        arms[number] = Run(
+            int(number), table, y, np.where(fold_ids == Assignment.HOLDOUT, 0, fold_ids), y
+        )
         held, judged = arms[number].held, arms[twin].held["evaluate"]
         assert judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{number}"
-        held["split"]["place"] = place
+        held["split"]["place"] = fold_ids
         by_heart = from_bytes(held["evaluate"]["bundle"])
         by_heart.about["refit"] = {"rows": ROWS, "judged_sha256": judged["bundle_sha256"]}
         held["evaluate"] |= {
@@ -669,8 +685,8 @@ def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms
     origin = np.array(
         [BASE] * ROWS + [LEARNT] * 300 + [ASIDE] * 650 + [ASIDE_OLD] * 100, dtype="int8"
     )
-    place, y = labelled_rows.place_feedback(old["split"]["place"], origin), labels(joined_table)
-    arms["5"] = Run(5, joined_table, y, place, y, origin)
+    fold_ids, y = labelled_rows.place_feedback(old["split"]["place"], origin), labels(joined_table)
+    arms["5"] = Run(5, joined_table, y, fold_ids, y, origin)
     told = promotion.judge(engine, "5", ROOT)["numbers"]
     assert {s["name"]: s["rows"] for s in told["strata"]} == {"held-out": ROWS // 5, "recent": 200}
     assert told["left_out"] == 300 + 150  # the rows set aside long ago are no part of it
@@ -790,33 +806,43 @@ def test_the_last_words_name_commands_that_are_not_refused(action, said, unsaid)
 
 
 @pytest.mark.parametrize(
-    ("origin", "place", "twins", "told"),
+    ("origin", "fold_ids", "twins", "told"),
     [
         (
             [BASE, BASE, LEARNT, LEARNT],
-            [0, HOLDOUT, 1, 0],
+            [0, Assignment.HOLDOUT, 1, 0],
             [0, 1, 1, 2],
-            [0, HOLDOUT, UNLABELLED, 0],
+            [0, Assignment.HOLDOUT, Assignment.UNLABELLED, 0],
         ),  # the table was scored
         (
             [BASE, BASE, LEARNT],
-            [0, HOLDOUT, 1],
+            [0, Assignment.HOLDOUT, 1],
             [0, 1, 0],
-            [0, HOLDOUT, 1],
+            [0, Assignment.HOLDOUT, 1],
         ),  # a twin that is learnt from anyway
         (
             [BASE, LEARNT, ASIDE, ASIDE_OLD, ASIDE],
-            [0, 1, HOLDOUT, HOLDOUT, HOLDOUT],
+            [0, 1, Assignment.HOLDOUT, Assignment.HOLDOUT, Assignment.HOLDOUT],
             [0, 1, 1, 0, 2],
-            [0, 1, UNLABELLED, UNLABELLED, HOLDOUT],
+            [0, 1, Assignment.UNLABELLED, Assignment.UNLABELLED, Assignment.HOLDOUT],
         ),
-        ([BASE, LEARNT, ASIDE], [HOLDOUT, 0, HOLDOUT], [1, 1, 1], [HOLDOUT, UNLABELLED, HOLDOUT]),
-        ([BASE, BASE, LEARNT], [0, HOLDOUT, HOLDOUT], [1, 2, 1], [0, HOLDOUT, UNLABELLED]),
+        (
+            [BASE, LEARNT, ASIDE],
+            [Assignment.HOLDOUT, 0, Assignment.HOLDOUT],
+            [1, 1, 1],
+            [Assignment.HOLDOUT, Assignment.UNLABELLED, Assignment.HOLDOUT],
+        ),
+        (
+            [BASE, BASE, LEARNT],
+            [0, Assignment.HOLDOUT, Assignment.HOLDOUT],
+            [1, 2, 1],
+            [0, Assignment.HOLDOUT, Assignment.UNLABELLED],
+        ),
     ],
 )  # held out with its group
-def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, place, twins, told):
+def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, fold_ids, twins, told):
     found = labelled_rows.apart(
-        np.array(place, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins)
+        np.array(fold_ids, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins)
     )
     assert found.tolist() == told
     assert found.dtype == "int8"
@@ -833,7 +859,7 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
     origin = np.array([BASE] * 300 + [LEARNT] * 600, dtype="int8")
     y = labels(whole)
     schema = infer_schema(whole, Scope(target="left", positive="yes"), ("no", "yes"))
-    place, *_, findings = stages.split(
+    fold_ids, *_, findings = stages.split(
         to_parquet(whole),
         problem,
         {"y": y, "negative": "no", "positive": "yes"},
@@ -842,10 +868,10 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
         0,
         origin,
     )
-    held = np.flatnonzero(place[:300] == HOLDOUT)
+    held = np.flatnonzero(fold_ids[:300] == Assignment.HOLDOUT)
     assert len(held) == 60
-    assert (place[300 + held] == UNLABELLED).all() == (not coarse)
-    assert (place[300:600][place[:300] >= 0] >= 0).all()
+    assert (fold_ids[300 + held] == Assignment.UNLABELLED).all() == (not coarse)
+    assert (fold_ids[300:600][fold_ids[:300] >= 0] >= 0).all()
     told = [f for f in findings if f["code"] == "feedback-twins"]
     assert [f["found"] for f in told] == (
         []

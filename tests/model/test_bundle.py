@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
-from fivefold.data.splits import training_rows
+from fivefold.data.splits import Split
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle, from_bytes, reference, sha256
 from fivefold.model.calibration import IDENTITY, calibrate
 from fivefold.model.fast_predict import direct
@@ -35,8 +35,8 @@ ROWS = 20
 
 
 def bundled(name):
-    typed, y, place, schema = prepared()
-    rows = training_rows(place)
+    typed, y, fold_ids, schema = prepared()
+    rows = Split(fold_ids).training_rows
     rounds = 20 if ALGORITHMS[name].boosted else None
     params = {
         **ALGORITHMS[name].defaults[0],
@@ -163,11 +163,11 @@ def test_a_damaged_file_is_refused_wherever_it_is_damaged(blob):
         with pytest.raises(Refused, match=r"bundle-damaged"):
             from_bytes(blob[:cut])
     rng = np.random.default_rng(0)
-    for place in rng.integers(
+    for fold_ids in rng.integers(
         0, len(blob), 150
     ):  # a flip in a date or attribute of the zip may do no harm
         flipped = bytearray(blob)
-        flipped[place] ^= 1 << rng.integers(0, 8)
+        flipped[fold_ids] ^= 1 << rng.integers(0, 8)
         try:
             told = from_bytes(bytes(flipped))
         except Refused as refused:

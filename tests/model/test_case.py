@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.model.case import curl, plain, python, raw_table, request_body, typed_table
 from tests.support.models import bundle_of
 from tests.support.tables import prepared
@@ -39,14 +39,14 @@ def test_dates_are_read_whatever_the_contract_writes_them_like():
     column = bundle.schema["seen"]
     assert (column.kind, column.parse["format"]) == ("date", "%d/%m/%Y")
     case = {"seen": "2021-02-03", "n": 4.0}
-    assert conform(raw_table(case, bundle.schema), bundle.schema)[0]["seen"].iloc[
+    assert coerce_table(raw_table(case, bundle.schema), bundle.schema)[0]["seen"].iloc[
         0
     ] == pd.Timestamp("2021-02-03")
     body = request_body(case, bundle.schema)
     assert body == {"rows": [{"seen": "03/02/2021", "n": 4.0}]}
-    assert conform(pd.DataFrame(body["rows"]), bundle.schema)[0]["seen"].iloc[0] == pd.Timestamp(
-        "2021-02-03"
-    )
+    assert coerce_table(pd.DataFrame(body["rows"]), bundle.schema)[0]["seen"].iloc[
+        0
+    ] == pd.Timestamp("2021-02-03")
 
 
 @pytest.mark.parametrize("value", [NASTY, "", "-- ; rm", "'"])

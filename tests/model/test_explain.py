@@ -92,14 +92,14 @@ def test_background_rows_hold_used_columns_as_plain_data():
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_contributions_add_up_for_every_algorithm(name):
-    typed, y, place, schema = prepared(600)
-    candidate, oof = tune(name, typed, y, place, schema, trials=1)
+    typed, y, fold_ids, schema = prepared(600)
+    candidate, oof = tune(name, typed, y, fold_ids, schema, trials=1)
     bundle = finish(
         candidate,
         oof,
         typed,
         y,
-        place,
+        fold_ids,
         schema,
         SCOPE,
         {"pathspec": "TrainFlow/1", "md5": "m", "rows": 600},

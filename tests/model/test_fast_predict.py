@@ -29,7 +29,7 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from fivefold.data.coerce import LARGEST, conform, different
+from fivefold.data.coerce import LARGEST, coerce_table, different
 from fivefold.data.infer import infer_schema
 from fivefold.model.fast_predict import direct
 from fivefold.model.inputs import expand, expand_columns
@@ -82,7 +82,7 @@ def learnt(columns=None):
     schema = infer_schema(
         frame[[*(columns or [c for c in frame if c != "left"]), "left"]], SCOPE, ("no", "yes")
     )
-    return conform(frame, schema)[0], labels(frame), schema
+    return coerce_table(frame, schema)[0], labels(frame), schema
 
 
 @cache
@@ -143,7 +143,7 @@ ASKED = {
     "a single row": lambda typed: typed.iloc[[17]],
     "two equal rows": lambda typed: typed.iloc[[3, 3]],
     "the same rows many times": lambda typed: pd.concat([typed] * 3),
-    "rows of another seed": lambda typed: conform(table(seed=1), learnt()[2])[0],
+    "rows of another seed": lambda typed: coerce_table(table(seed=1), learnt()[2])[0],
     "everything missing": lambda typed: emptied(typed.head(3)),
     "one row of nothing": lambda typed: emptied(typed.head(1)),
     "extremes": lambda typed: extreme(typed.head(10).reset_index(drop=True)),

@@ -6,8 +6,8 @@ import pytest
 
 from fivefold.core.findings import ERROR, WARNING
 from fivefold.core.schema import Column, Schema
-from fivefold.data.coerce import conform_columns
-from fivefold.data.splits import training_rows
+from fivefold.data.coerce import coerce_columns
+from fivefold.data.splits import Split
 from fivefold.model.bundle import Bundle
 from fivefold.model.calibration import IDENTITY, calibrate
 from fivefold.model.input_warnings import Doubt, counts, doubts, join
@@ -48,7 +48,7 @@ def told(schema=SCHEMA, **columns):
             **columns,
         }
     ).set_index(pd.Index([7, 7, 9]))
-    typed, problems = conform_columns(frame, schema)
+    typed, problems = coerce_columns(frame, schema)
     return [
         (d.column, d.code, d.severity, d.rows.tolist(), d.texts)
         for d in doubts(frame, typed, problems, schema)
@@ -171,7 +171,7 @@ def test_unreadable_ones_come_first_then_the_columns_in_order():
 
 def test_no_rows_raise_no_doubts():
     frame = pd.DataFrame(columns=["age", "city", "vip", "since"])
-    assert doubts(frame, *conform_columns(frame, SCHEMA), SCHEMA) == []
+    assert doubts(frame, *coerce_columns(frame, SCHEMA), SCHEMA) == []
 
 
 # --- together -----------------------------------------------------------------------------------------------
@@ -253,8 +253,8 @@ def plain_reading(frame, schema):
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(name):
-    typed, y, place, schema = prepared()
-    rows = training_rows(place)
+    typed, y, fold_ids, schema = prepared()
+    rows = Split(fold_ids).training_rows
     candidate = {
         "algorithm": name,
         "params": ALGORITHMS[name].defaults[0],

@@ -54,16 +54,16 @@ def test_decide_takes_the_threshold_of_the_finalist_and_keeps_the_capacity():
 
 def test_judged_scores_are_those_of_the_finalist():
     rng = np.random.default_rng(0)
-    place = np.array([-1] * 20 + [0, 1, 2] * 60)
+    fold_ids = np.array([-1] * 20 + [0, 1, 2] * 60)
     y = rng.integers(0, 2, 200)
     oof = np.clip(0.3 * y + 0.6 * rng.random(200), 0.01, 0.99)
-    judged = place >= 0
-    calibration = fit_calibration(y[judged], oof[judged], place[judged])
-    labels, q = judged_scores(y, oof, place, {**calibration, "method": "beta"})
+    judged = fold_ids >= 0
+    calibration = fit_calibration(y[judged], oof[judged], fold_ids[judged])
+    labels, q = judged_scores(y, oof, fold_ids, {**calibration, "method": "beta"})
     np.testing.assert_array_equal(labels, y[judged])
-    np.testing.assert_array_equal(q, cross_calibrate(y[judged], oof[judged], place[judged]))
+    np.testing.assert_array_equal(q, cross_calibrate(y[judged], oof[judged], fold_ids[judged]))
     np.testing.assert_array_equal(
-        judged_scores(y, oof, place, IDENTITY)[1], calibrate(IDENTITY, oof[judged])
+        judged_scores(y, oof, fold_ids, IDENTITY)[1], calibrate(IDENTITY, oof[judged])
     )
 
 

@@ -10,9 +10,12 @@ import pytest
 from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING
 from fivefold.core.scope import Scope, from_mapping
 from fivefold.data.infer import infer_schema
+from fivefold.data.row_groups import duplicate_groups
 from fivefold.data.target import Target
 from fivefold.profiling import check_context, checks, leakage
-from fivefold.profiling.checks import CHECKS, check_split, check_table, duplicate_groups
+from fivefold.profiling.check_context import CheckContext
+from fivefold.profiling.checks import CHECKS, check_table
+from fivefold.profiling.leakage import check_split
 
 
 def table(seed=0, rows=400, share=0.4):
@@ -38,7 +41,8 @@ def run(frame, seed=0, **scope):
     """All findings; the target is read as 0/1 with -1 for a missing label."""
     scope = Scope(**{"target": "y", **scope})
     y = frame["y"].fillna(-1).to_numpy().astype("int8")
-    return check_table(frame, scope, infer_schema(frame, scope), Target(y, "0", "1"), seed)
+    target = Target(y, "0", "1")
+    return check_table(CheckContext.of(frame, scope, infer_schema(frame, scope), target, seed))
 
 
 def of(frame, code, **scope):
@@ -108,7 +112,7 @@ def test_an_odd_index_and_numbered_columns_do_no_harm():
 def test_a_target_of_another_length_is_refused():
     frame = table()
     with pytest.raises(ValueError, match="expected a label per row, found 399 labels and 400 rows"):
-        check_table(
+        CheckContext.of(
             frame,
             Scope(target="y"),
             infer_schema(frame, Scope(target="y")),
@@ -135,7 +139,8 @@ def test_duplicate_columns_stop_all_other_checks():
     frame = table()
     schema = infer_schema(frame, Scope(target="y"))
     twice = pd.concat([frame, frame[["noise"]]], axis=1)
-    found = check_table(twice, Scope(target="y"), schema, Target(frame["y"].to_numpy(), "0", "1"))
+    target = Target(frame["y"].to_numpy(), "0", "1")
+    found = check_table(CheckContext.of(twice, Scope(target="y"), schema, target))
     assert (found[0].code, found[0].severity, found[0].subject) == (
         "duplicate-columns",
         ERROR,

@@ -13,7 +13,7 @@ from fivefold.charts.table import outliers
 from fivefold.core.findings import Finding
 from fivefold.core.scope import Scope
 from fivefold.core.two_sample import psi_by_chance, smoothed_psi
-from fivefold.data.coerce import LARGEST, conform
+from fivefold.data.coerce import LARGEST, coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.profiling.association import (
     _codes,
@@ -45,7 +45,7 @@ def summary_of(
 ) -> dict:
     scope = scope or Scope(target="y", positive_phrase="will leave", negative_phrase="will stay")
     schema = infer_schema(frame, scope, ("no", "yes"))
-    typed, _ = conform(frame, schema, used_only=False)
+    typed, _ = coerce_table(frame, schema, used_only=False)
     return summarise(typed, np.asarray(y), schema, scope, list(findings), source or {})
 
 

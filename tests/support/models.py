@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.model.bundle import Bundle, reference
 from fivefold.model.calibration import IDENTITY
@@ -47,7 +47,7 @@ def bundle_of(
         scope,
         ("no", "yes"),
     )
-    typed, _ = conform(frame, schema)
+    typed, _ = coerce_table(frame, schema)
     about = {
         "calibration": IDENTITY,
         "threshold": {"value": threshold, "why": "given"},

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.data.splits import split_rows
 
@@ -78,9 +78,9 @@ def labels(frame: pd.DataFrame) -> np.ndarray:
 def prepared(
     rows: int = 400, seed: int = 0, folds: int = 3
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Schema]:
-    """(typed table, y, place, schema) of `mixed`; do not change them in place."""
+    """(typed table, y, fold_ids, schema) of `mixed`; do not change them in place."""
     frame = mixed(rows, seed)
     y = labels(frame)
-    place = split_rows(y, folds, seed)
-    schema = infer_schema(frame[place >= 0].reset_index(drop=True), SCOPE, ("no", "yes"))
-    return conform(frame, schema)[0], y, place, schema
+    fold_ids = split_rows(y, folds, seed)
+    schema = infer_schema(frame[fold_ids >= 0].reset_index(drop=True), SCOPE, ("no", "yes"))
+    return coerce_table(frame, schema)[0], y, fold_ids, schema

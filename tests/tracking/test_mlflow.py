@@ -416,7 +416,7 @@ def real_bundle() -> tuple[bytes, dict[str, Any]]:
     raw = pd.DataFrame(
         {"age": [20.0, 40.0, 60.0, 80.0], "plan": "plus", "since": "2020-01-31", "vip": "yes"}
     )
-    typed, _ = coerce.conform(raw, contract)
+    typed, _ = coerce.coerce_table(raw, contract)
     pipeline = make_pipeline(
         make_column_transformer(("passthrough", ["age"])), LogisticRegression()
     )

@@ -119,10 +119,10 @@ def test_a_worse_trial_leaves_the_best_scores_where_they_are(storage):
 
 
 def test_the_key_changes_with_anything_that_a_search_depends_on():
-    place = np.array([0, 1, -1], dtype="int8")
-    parts = ("md5", {"target": "y", "id": ["a"]}, place, 0, [1, 2])
+    fold_ids = np.array([0, 1, -1], dtype="int8")
+    parts = ("md5", {"target": "y", "id": ["a"]}, fold_ids, 0, [1, 2])
     assert key(*parts) == key(
-        "md5", {"id": ["a"], "target": "y"}, place.copy(), 0, [1, 2]
+        "md5", {"id": ["a"], "target": "y"}, fold_ids.copy(), 0, [1, 2]
     )  # the order of keys is none
     others = [
         ("md6", *parts[1:]),

@@ -11,7 +11,7 @@ import pytest
 
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import conform
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.model.inputs import MISSING, expand
 from fivefold.training.encode_folds import encode_training
@@ -38,14 +38,14 @@ def typed_of(frame, **kinds):
     """(typed table, schema) of plain columns."""
     schema = infer_schema(frame, SCOPE)
     assert all(schema[name].kind == kind for name, kind in kinds.items())
-    return conform(frame, schema)[0], schema
+    return coerce_table(frame, schema)[0], schema
 
 
 @cache
 def fitted(style, rows=400):
     """(encoder fitted on training rows, matrix, types, typed, y, schema, recipe)."""
-    typed, y, place, schema = prepared(rows)
-    train = place >= 0
+    typed, y, fold_ids, schema = prepared(rows)
+    train = fold_ids >= 0
     matrix, encode, types = encode_training(style, typed[train], y[train], schema, seed=0)
     return (
         encode,
@@ -381,8 +381,8 @@ def test_a_text_column_may_have_any_name():
 
 
 def test_the_plan_and_the_encoding_depend_on_training_rows_only():
-    typed, y, place, schema = prepared()
-    train = place >= 0
+    typed, y, fold_ids, schema = prepared()
+    train = fold_ids >= 0
     other, other_y = typed.copy(), y.copy()
     other.loc[~train, ["region", "shop", "note"]] = "corrupt"
     other.loc[~train, ["amount", "age", "noise"]] = 1e9
@@ -432,7 +432,7 @@ def test_a_column_named_like_a_date_part_keeps_its_values():
     )
     schema = infer_schema(frame, Scope())
     for ordered in (frame, frame[["d", "d (month)"]]):
-        typed, _ = conform(ordered, infer_schema(ordered, Scope()))
+        typed, _ = coerce_table(ordered, infer_schema(ordered, Scope()))
         assert expand(typed, schema)["d (month)"].tolist() == [70.0, 80.0, 90.0]
 
 
@@ -463,14 +463,14 @@ def test_a_rows_own_label_has_no_part_in_its_ordered_mean():
 
 
 def test_serving_in_the_ordered_style_uses_all_training_rows_with_the_same_prior():
-    typed, y, place, schema = prepared()
-    rows = typed[place >= 0]
-    matrix, encode, types = encode_training(ORDERED, rows, y[place >= 0], schema, 0)
+    typed, y, fold_ids, schema = prepared()
+    rows = typed[fold_ids >= 0]
+    matrix, encode, types = encode_training(ORDERED, rows, y[fold_ids >= 0], schema, 0)
     recipe = plan(expand(rows, schema), schema)
     name = (recipe["low"] + recipe["high"])[0]
     first = encode.output_indices_["means"].start
     served = encode.transform(expand(rows, schema))
-    labels = y[place >= 0]
+    labels = y[fold_ids >= 0]
     for level, group in expand(rows, schema).reset_index(drop=True).groupby(name):
         told = (labels[group.index].sum() + labels.mean()) / (len(group) + 1)
         assert served[group.index, first] == pytest.approx(np.full(len(group), told)), level

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fivefold.data.splits import HOLDOUT, split_rows
+from fivefold.data.splits import Assignment, split_rows
 from fivefold.profiling.leakage import auc
 from fivefold.training.ensemble import ROUNDS, _choose, blend, evenly, mixed, serve
 
@@ -33,7 +33,7 @@ def test_two_equal_arms_that_err_independently_gain_what_theory_says():
     assert found["gain_low"] > 0.05
     assert found["gain_low"] < found["gain"] < found["gain_high"]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert (np.isnan(nested) == (PLACE == HOLDOUT)).all()
+    assert (np.isnan(nested) == (PLACE == Assignment.HOLDOUT)).all()
 
 
 def test_noise_gets_no_weight_and_nothing_is_gained():
@@ -64,15 +64,15 @@ def test_a_fold_is_scored_with_weights_that_its_labels_had_no_part_in():
 
 
 def test_a_rare_class_has_a_say_in_the_weights_of_a_large_table():
-    y, place = np.zeros(60_000, dtype="int8"), (np.arange(60_000) % 5).astype("int8")
+    y, fold_ids = np.zeros(60_000, dtype="int8"), (np.arange(60_000) % 5).astype("int8")
     blind = np.setdiff1d(
         np.arange(60_000), np.random.default_rng(0).choice(60_000, 20_000, replace=False)
     )
-    y[[blind[place[blind] == fold][n] for fold in range(5) for n in range(3)]] = (
+    y[[blind[fold_ids[blind] == fold][n] for fold in range(5) for n in range(3)]] = (
         1  # rows that a blind draw has not
     )
     noise, told = np.random.default_rng(0).random(60_000), np.random.default_rng(1).random(60_000)
-    found, _ = blend({"noise": noise, "told": np.where(y == 1, 0.99, told)}, y, place, "noise")
+    found, _ = blend({"noise": noise, "told": np.where(y == 1, 0.99, told)}, y, fold_ids, "noise")
     assert found["weights"].get("told", 0) > 0.5
 
 
@@ -81,12 +81,15 @@ def test_many_useless_arms_do_not_make_a_gain():
     for seed in range(6):
         rng = np.random.default_rng(seed)
         y = (rng.random(500) < 0.4).astype("int8")
-        place = split_rows(y, 5, seed)
-        oofs = {f"n{k}": np.where(place >= 0, rng.random(500), np.nan) for k in range(5)}
+        fold_ids = split_rows(y, 5, seed)
+        oofs = {f"n{k}": np.where(fold_ids >= 0, rng.random(500), np.nan) for k in range(5)}
         winner = max(
-            oofs, key=lambda n: np.mean([auc(oofs[n][place == f], y[place == f]) for f in range(5)])
+            oofs,
+            key=lambda n: np.mean(
+                [auc(oofs[n][fold_ids == f], y[fold_ids == f]) for f in range(5)]
+            ),
         )
-        gains.append(blend(oofs, y, place, winner)[0]["auc_mean"] - 0.5)
+        gains.append(blend(oofs, y, fold_ids, winner)[0]["auc_mean"] - 0.5)
     assert abs(np.mean(gains)) < 0.03  # chosen and judged on the same rows it would be about +.04
 
 
@@ -124,9 +127,9 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
 def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, even):
     """As if equal ones had been best on 500 others: 500 / (500 + rows) of the way, until an arm's part is below 1/24."""
     assert evenly(rows, arms) == pytest.approx(even)
-    y, place = np.tile([0, 1], rows)[:rows], np.arange(rows) // 2 % 5
+    y, fold_ids = np.tile([0, 1], rows)[:rows], np.arange(rows) // 2 % 5
     oofs = {"best": y + 0.0} | {f"other {n}": 1.0 - y for n in range(1, arms)}
-    found, nested = blend(oofs, y, place, "best")
+    found, nested = blend(oofs, y, fold_ids, "best")
     assert found["weights"]["best"] == pytest.approx(1 - even * (arms - 1) / arms)
     assert sum(found["weights"].values()) == pytest.approx(1)
     assert len(found["weights"]) == (arms if even else 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import skops.io
 
-from fivefold.data.splits import training_rows
+from fivefold.data.splits import Split
 from fivefold.model.bundle import TRUSTED
 from fivefold.model.fast_predict import direct
 from fivefold.model.inputs import expand, expand_columns
@@ -35,8 +35,8 @@ def candidate(name, rounds=20, seconds=4.0, folds=5):
 
 
 def training():
-    typed, y, place, schema = prepared()
-    rows = training_rows(place)
+    typed, y, fold_ids, schema = prepared()
+    rows = Split(fold_ids).training_rows
     return typed.iloc[rows], y[rows], schema
 
 

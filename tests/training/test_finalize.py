@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.naive_bayes import GaussianNB
 
 from fivefold.core.scope import Scope
-from fivefold.data.splits import HOLDOUT, UNLABELLED, training_rows
+from fivefold.data.splits import Assignment, Split
 from fivefold.model.bundle import from_bytes, sha256
 from fivefold.model.calibration import (
     calibrate,
@@ -57,20 +57,20 @@ def _bayes():
 
 @pytest.fixture(scope="module")
 def parts():
-    typed, y, place, schema = prepared(600)
-    candidate, oof = tune("naive_bayes", typed, y, place, schema, trials=2)
-    return candidate, oof, typed, y, place, schema
+    typed, y, fold_ids, schema = prepared(600)
+    candidate, oof = tune("naive_bayes", typed, y, fold_ids, schema, trials=2)
+    return candidate, oof, typed, y, fold_ids, schema
 
 
 def finished(parts, **changes):
-    candidate, oof, typed, y, place, schema = parts
+    candidate, oof, typed, y, fold_ids, schema = parts
     given = {"typed": typed, "y": y, "truth": None, **changes}
     return finish(
         candidate,
         oof,
         given["typed"],
         given["y"],
-        place,
+        fold_ids,
         schema,
         SCOPE,
         dict(PROVENANCE),
@@ -84,8 +84,8 @@ def bundle(parts):
 
 
 def test_held_out_labels_change_the_evaluation_and_nothing_else(parts, bundle):
-    _, _, typed, y, place, _ = parts
-    held = place == HOLDOUT
+    _, _, typed, y, fold_ids, _ = parts
+    held = fold_ids == Assignment.HOLDOUT
     shuffled = y.copy()
     shuffled[held] = np.random.default_rng(0).permutation(y[held])
     other = finished(parts, y=shuffled)
@@ -100,8 +100,8 @@ def test_held_out_labels_change_the_evaluation_and_nothing_else(parts, bundle):
 
 
 def test_held_out_values_change_the_evaluation_and_nothing_else(parts, bundle):
-    _, _, typed, _, place, _ = parts
-    held, wild = place == HOLDOUT, typed.copy()
+    _, _, typed, _, fold_ids, _ = parts
+    held, wild = fold_ids == Assignment.HOLDOUT, typed.copy()
     wild.loc[held, ["amount", "age"]] = [1e7, -3.0]
     wild.loc[held, ["region", "shop", "note"]] = "never seen"
     wild.loc[held, "since"] += np.timedelta64(
@@ -114,15 +114,15 @@ def test_held_out_values_change_the_evaluation_and_nothing_else(parts, bundle):
 
 
 def test_training_labels_do_change_the_model(parts, bundle):
-    _, _, typed, y, place, _ = parts
-    other = finished(parts, y=np.where(place == 0, 1 - y, y).astype("int8"))
+    _, _, typed, y, fold_ids, _ = parts
+    other = finished(parts, y=np.where(fold_ids == 0, 1 - y, y).astype("int8"))
     assert (other.probability(typed) != bundle.probability(typed)).any()
     assert other.about["threshold"] != bundle.about["threshold"]
 
 
 def test_the_evaluation_is_on_the_held_out_rows(parts, bundle):
-    _, _, typed, y, place, _ = parts
-    held = place == HOLDOUT
+    _, _, typed, y, fold_ids, _ = parts
+    held = fold_ids == Assignment.HOLDOUT
     report = bundle.about["evaluation"]
     assert report["rows"] == held.sum() == 120
     assert report["positives"] == y[held].sum()
@@ -141,34 +141,39 @@ def test_the_evaluation_is_on_the_held_out_rows(parts, bundle):
 
 
 def test_calibration_and_threshold_are_those_of_the_out_of_fold_scores(parts, bundle):
-    candidate, oof, typed, y, place, schema = parts
-    rows = place >= 0
-    calibration = fit_calibration(y[rows], oof[rows], place[rows])
+    candidate, oof, typed, y, fold_ids, schema = parts
+    rows = fold_ids >= 0
+    calibration = fit_calibration(y[rows], oof[rows], fold_ids[rows])
     assert calibration["method"] == "beta"  # naive Bayes is far too sure of itself
     assert bundle.about["calibration"] == calibration
-    crossed = cross_calibrate(y[rows], oof[rows], place[rows])
+    crossed = cross_calibrate(y[rows], oof[rows], fold_ids[rows])
     assert bundle.about["threshold"] == choose_threshold(y[rows], crossed, 5.0, 1.0, None)
     assert bundle.about["reference"]["scores"] == pytest.approx(
         np.percentile(crossed, np.linspace(0, 100, 101)).tolist()
     )
-    final = fit_final(candidate, typed.iloc[training_rows(place)], y[training_rows(place)], schema)
+    final = fit_final(
+        candidate,
+        typed.iloc[Split(fold_ids).training_rows],
+        y[Split(fold_ids).training_rows],
+        schema,
+    )
     expected = calibrate(calibration, final.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(bundle.probability(typed), expected)
 
 
 def test_baselines_learn_from_training_rows(parts, bundle, monkeypatch):
-    _, _, typed, y, place, schema = parts
+    _, _, typed, y, fold_ids, schema = parts
     told = {b["name"]: b for b in bundle.about["evaluation"]["baselines"]}
     assert set(told) == {"base rate", "plain logistic regression"}
     assert told["base rate"]["auc"] == 0.5
     assert 0.6 < told["plain logistic regression"]["auc"] < 1
-    train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
+    train, held = Split(fold_ids).training_rows, np.flatnonzero(fold_ids == Assignment.HOLDOUT)
     captured = []
     real = finalize.evaluate
     monkeypatch.setattr(
         finalize, "evaluate", lambda *a, **k: captured.append(k["baselines"]) or real(*a, **k)
     )
-    for labels in (y, np.where(place == HOLDOUT, 1 - y, y).astype("int8")):
+    for labels in (y, np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")):
         finished(parts, y=labels)
     for name in told:  # held-out labels have no part in them
         np.testing.assert_array_equal(captured[0][name], captured[1][name])
@@ -197,8 +202,8 @@ def test_what_the_bundle_says_of_itself_is_json_without_nan_and_a_sixth_algorith
 
 
 def test_a_blend_is_finished_like_a_single_model(parts):
-    candidate, oof, typed, y, place, schema = parts
-    other, other_oof = tune("logistic_regression", typed, y, place, schema, trials=1)
+    candidate, oof, typed, y, fold_ids, schema = parts
+    other, other_oof = tune("logistic_regression", typed, y, fold_ids, schema, trials=1)
     weights = {"naive_bayes": 0.25, "logistic_regression": 0.75}
     mixed_oof = 0.25 * oof + 0.75 * other_oof
     blended = finish(
@@ -206,14 +211,14 @@ def test_a_blend_is_finished_like_a_single_model(parts):
         mixed_oof,
         typed,
         y,
-        place,
+        fold_ids,
         schema,
         SCOPE,
         dict(PROVENANCE),
         others=[other],
         weights=weights,
     )[0]
-    rows = training_rows(place)
+    rows = Split(fold_ids).training_rows
     alone = [
         fit_final(c, typed.iloc[rows], y[rows], schema).predict_proba(expand(typed, schema))[:, 1]
         for c in (candidate, other)
@@ -225,11 +230,11 @@ def test_a_blend_is_finished_like_a_single_model(parts):
         weights.items()
     )
     assert blended.about["members"][1]["params"] == other["params"]
-    judged = place >= 0
+    judged = fold_ids >= 0
     assert blended.about["calibration"] == fit_calibration(
-        y[judged], mixed_oof[judged], place[judged]
+        y[judged], mixed_oof[judged], fold_ids[judged]
     )
-    held = place == HOLDOUT
+    held = fold_ids == Assignment.HOLDOUT
     assert blended.about["evaluation"]["auc"]["value"] == pytest.approx(
         roc_auc_score(y[held], expected[held])
     )
@@ -239,7 +244,7 @@ def test_a_blend_is_finished_like_a_single_model(parts):
 
 
 def grown(parts, **changes):
-    _, _, typed, y, place, schema = parts
+    _, _, typed, y, fold_ids, schema = parts
     given = {"typed": typed, "y": y, **changes}
     trial = {"number": 0, "state": "complete", "auc": 0.7, "fold_scores": [0.7] * 3, "seconds": 1.0}
     candidate = {
@@ -250,15 +255,15 @@ def grown(parts, **changes):
         "rows_fit": 50,
         "trials": [trial],
     }
-    oof = np.where(place >= 0, 0.5, np.nan).astype("float32")
-    fits = plan_fits([candidate], None, len(training_rows(place)), None)
+    oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
+    fits = plan_fits([candidate], None, len(Split(fold_ids).training_rows), None)
     assert fits["grown"]
     return finish(
         candidate,
         oof,
         given["typed"],
         given["y"],
-        place,
+        fold_ids,
         schema,
         SCOPE,
         dict(PROVENANCE),
@@ -267,30 +272,32 @@ def grown(parts, **changes):
 
 
 def test_a_grown_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_the_others(parts):
-    _, _, typed, y, place, schema = parts
+    _, _, typed, y, fold_ids, schema = parts
     bundle, oof = grown(parts)
-    stop = place == place.max()
+    stop = fold_ids == fold_ids.max()
     assert (np.isfinite(oof) == stop).all()
-    assert bundle.about["rows_training"] == len(training_rows(place))
-    assert bundle.about["rows_fitted"] == len(training_rows(place)) - stop.sum()
+    assert bundle.about["rows_training"] == len(Split(fold_ids).training_rows)
+    assert bundle.about["rows_fitted"] == len(Split(fold_ids).training_rows) - stop.sum()
     raw = bundle.pipeline.predict_proba(expand(typed[stop], schema))[:, 1]
     np.testing.assert_allclose(oof[stop], raw, rtol=1e-6)
     folds = np.arange(stop.sum()) % 3
     assert bundle.about["calibration"] == fit_calibration(y[stop], oof[stop], folds)
     labels, q = judged_scores(
-        y, oof, place, bundle.about["calibration"]
+        y, oof, fold_ids, bundle.about["calibration"]
     )  # what the page of decisions shows
     np.testing.assert_array_equal(labels, y[stop])
     assert bundle.about["threshold"] == choose_threshold(labels, q, 5.0, 1.0, None)
 
 
 def test_held_out_labels_have_no_part_in_a_grown_model(parts):
-    _, _, typed, y, place, _ = parts
-    flipped = np.where(place == HOLDOUT, 1 - y, y).astype("int8")
+    _, _, typed, y, fold_ids, _ = parts
+    flipped = np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")
     one, two = grown(parts)[0], grown(parts, y=flipped)[0]
     assert {k: one.about[k] for k in CHOSEN} == {k: two.about[k] for k in CHOSEN}
     np.testing.assert_array_equal(one.probability(typed), two.probability(typed))
-    moved = np.where(place == place.max(), 1 - y, y).astype("int8")  # the stopping rows do have one
+    moved = np.where(fold_ids == fold_ids.max(), 1 - y, y).astype(
+        "int8"
+    )  # the stopping rows do have one
     assert grown(parts, y=moved)[0].about["threshold"] != one.about["threshold"]
 
 
@@ -300,8 +307,8 @@ def test_held_out_labels_have_no_part_in_a_grown_model(parts):
 def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(
     parts, bundle
 ):
-    candidate, oof, typed, y, place, schema = parts
-    served = refit(bundle, "abc", [candidate], oof, typed, y, place)
+    candidate, oof, typed, y, fold_ids, schema = parts
+    served = refit(bundle, "abc", [candidate], oof, typed, y, fold_ids)
     every = fit_final(candidate, typed, y, schema)
     expected = calibrate(
         bundle.about["calibration"], every.predict_proba(expand(typed, schema))[:, 1]
@@ -318,17 +325,17 @@ def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the
 
 
 def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
-    candidate, oof, typed, y, place, _ = parts
-    unlabelled = np.flatnonzero(place == HOLDOUT)[:50]
-    fewer, none = place.copy(), y.copy()
-    fewer[unlabelled], none[unlabelled] = UNLABELLED, -1
+    candidate, oof, typed, y, fold_ids, _ = parts
+    unlabelled = np.flatnonzero(fold_ids == Assignment.HOLDOUT)[:50]
+    fewer, none = fold_ids.copy(), y.copy()
+    fewer[unlabelled], none[unlabelled] = Assignment.UNLABELLED, -1
     served = refit(bundle, "abc", [candidate], oof, typed, none, fewer)
     assert served.about["refit"]["rows"] == 550
 
 
 def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch):
     """600 rows instead of 480 must not make three fits to two: 200,000 rows times fits are 1,200 here."""
-    _, oof, typed, y, place, schema = parts
+    _, oof, typed, y, fold_ids, schema = parts
     monkeypatch.setattr("fivefold.training.final_fit.ROWS_BAGGED", 3 * 480)
     candidate = {
         "algorithm": "random_forest",
@@ -337,33 +344,33 @@ def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch)
         "max_rows": None,
     }
     judged = finish(
-        candidate, oof, typed, y, place, schema, Scope(target="label", positive="yes"), {}
+        candidate, oof, typed, y, fold_ids, schema, Scope(target="label", positive="yes"), {}
     )[0]
-    served = refit(judged, "abc", [candidate], oof, typed, y, place)
+    served = refit(judged, "abc", [candidate], oof, typed, y, fold_ids)
     assert [len(model.pipeline[-1].estimators_) for model in (judged, served)] == [3, 3]
 
 
 def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
-    _, _, typed, y, place, _ = parts
+    _, _, typed, y, fold_ids, _ = parts
     candidate = {
         "algorithm": "lightgbm",
         "params": dict(ALGORITHMS["lightgbm"].defaults[0]),
         "rounds": 20,
         "max_rows": None,
     }
-    oof = np.where(place >= 0, 0.5, np.nan).astype("float32")
+    oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
     fits = {"grown": True, "bag": 1, "seconds": None, "rows": {"lightgbm": 1000}}
     one = grown(parts)[0]
-    served = refit(one, "abc", [candidate], oof, typed, y, place, fits=fits)
-    stop = int((place == place.max()).sum())
+    served = refit(one, "abc", [candidate], oof, typed, y, fold_ids, fits=fits)
+    stop = int((fold_ids == fold_ids.max()).sum())
     again = served.about["refit"]
     assert (again["rows"], again["members"][0]["rows_fitted"]) == (
         600 - stop,
         600 - stop,
     )  # the stopping rows are not learnt
     assert again["members"][0]["rounds"] != 20  # nor are the rounds those of the search
-    flipped = np.where(place == HOLDOUT, 1 - y, y).astype("int8")
+    flipped = np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")
     other = refit(
-        one, "abc", [candidate], oof, typed, flipped, place, fits=fits
+        one, "abc", [candidate], oof, typed, flipped, fold_ids, fits=fits
     )  # here the held-out labels do have a part
     assert (served.probability(typed) != other.probability(typed)).any()

@@ -8,6 +8,7 @@ import pytest
 
 from fivefold.core.findings import Finding, Refused
 from fivefold.core.scope import Scope
+from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.data.target import read_target
 from fivefold.training.intake import (
@@ -150,25 +151,31 @@ def test_a_declared_date_that_no_rule_reads_names_the_known_spellings():
         validate(frame, Scope(target="y", kinds={"when": "date"}), [], 0)
 
 
+def cut(frame, scope, y, folds):
+    """What `split` makes of a table with seed 0."""
+    typed, _ = coerce_table(frame, infer_schema(frame, scope))
+    return split(frame, typed, scope, y, folds, 0)
+
+
 def rows(values, y):
     frame = pd.DataFrame({"x": values, "y": y})
     scope = Scope(target="y")
     target, _ = read_target(frame, scope)
-    return split(frame, scope, infer_schema(frame, scope), target.y, 3, 0), frame
+    return cut(frame, scope, target.y, 3), frame
 
 
 def test_equal_rows_stay_on_one_side():
     rng = np.random.default_rng(1)
     values = np.repeat(rng.normal(size=300), rng.integers(1, 3, 300))
-    (place, found), frame = rows(values, rng.integers(0, 2, len(values)))
-    assert frame.assign(place=place).groupby("x")["place"].nunique().max() == 1
+    (fold_ids, found), frame = rows(values, rng.integers(0, 2, len(values)))
+    assert frame.assign(fold=fold_ids).groupby("x")["fold"].nunique().max() == 1
     assert [f.severity for f in found] == ["passed"]
 
 
 def test_in_a_coarse_table_equal_rows_are_different_cases():
     rng = np.random.default_rng(1)
-    (place, found), frame = rows(rng.integers(0, 4, 400), rng.integers(0, 2, 400))
-    assert frame.assign(place=place).groupby("x")["place"].nunique().min() > 1
+    (fold_ids, found), frame = rows(rng.integers(0, 4, 400), rng.integers(0, 2, 400))
+    assert frame.assign(fold=fold_ids).groupby("x")["fold"].nunique().min() > 1
     assert [f.severity for f in found] == ["not_applicable"]
 
 
@@ -178,7 +185,7 @@ def test_a_holdout_far_from_a_fifth_is_told(alone, share):
     frame = pd.DataFrame({"x": rng.normal(size=2000), "y": rng.integers(0, 2, 2000)})
     frame["who"] = np.r_[np.zeros(alone, dtype=int), 1 + np.arange(2000 - alone) // 8]
     scope = Scope(target="y", group_column="who")
-    _, found = split(frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0)
+    _, found = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
     told = [f for f in found if f.code == "split-holdout-share"]
     assert [(f.severity, f.subject, f.found.split()[0]) for f in told] == (
         [("warning", "who", share)] if share else []
@@ -207,8 +214,6 @@ def test_few_times_make_fewer_folds_and_that_is_told(years, told):
         }
     )
     scope = Scope(target="y", time_column="year")
-    place, found = split(
-        frame, scope, infer_schema(frame, scope), frame["y"].to_numpy("int8"), 5, 0
-    )
+    fold_ids, found = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
     assert [(f.code, f.found.split()[0]) for f in found if f.severity == "warning"] == told
-    assert frame.loc[place == -1, "year"].min() > frame.loc[place != -1, "year"].max()
+    assert frame.loc[fold_ids == -1, "year"].min() > frame.loc[fold_ids != -1, "year"].max()

@@ -87,8 +87,8 @@ def test_without_a_pair_there_is_no_product(columns):
 
 
 def test_crossed_is_linear_and_more():
-    typed, y, place, schema = prepared(600)
-    rows = place >= 0
+    typed, y, fold_ids, schema = prepared(600)
+    rows = fold_ids >= 0
     plain, _, _ = encode_training(LINEAR, typed[rows], y[rows], schema, 0)
     matrix, encode, types = encode_training(CROSSED, typed[rows], y[rows], schema, 0)
     np.testing.assert_array_equal(matrix[:, : plain.shape[1]], plain)

@@ -119,10 +119,10 @@ def test_ten_positives_in_five_folds_still_give_a_leaderboard():
     y = np.repeat([1, 0], [10, 90]).astype(
         "int8"
     )  # the fewest that the checks let pass: some folds get one
-    place = split_rows(y, 5, 0)
-    assert min(int(y[place == f].sum()) for f in range(5)) == 1
+    fold_ids = split_rows(y, 5, 0)
+    assert min(int(y[fold_ids == f].sum()) for f in range(5)) == 1
     oofs = {n: np.random.default_rng(i).normal(size=100) for i, n in enumerate("ab")}
-    told = rank([candidate("a", 0.9), candidate("b", 0.8)], oofs, y, place)
+    told = rank([candidate("a", 0.9), candidate("b", 0.8)], oofs, y, fold_ids)
     assert 0 <= told[1]["p_value"] <= 1
 
 

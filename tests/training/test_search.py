@@ -14,14 +14,7 @@ from sklearn.pipeline import Pipeline
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.infer import infer_schema
-from fivefold.data.splits import (
-    ALWAYS_TRAIN,
-    HOLDOUT,
-    fold_rows,
-    split_rows,
-    subsample,
-    training_rows,
-)
+from fivefold.data.splits import Assignment, Split, split_rows, subsample
 from fivefold.model.inputs import expand
 from fivefold.training import search
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
@@ -82,12 +75,12 @@ def same(one, two):
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
-    typed, y, place, schema = prepared()
-    candidate, oof = tune(name, typed, y, place, schema, trials=1)
+    typed, y, fold_ids, schema = prepared()
+    candidate, oof = tune(name, typed, y, fold_ids, schema, trials=1)
     entry, scores = ALGORITHMS[name], []
-    assert np.isnan(oof[place < 0]).all()
+    assert np.isnan(oof[fold_ids < 0]).all()
     for fold in range(3):
-        train, valid = (place >= 0) & (place != fold), place == fold
+        train, valid = (fold_ids >= 0) & (fold_ids != fold), fold_ids == fold
         inside, outside = expand(typed[train], schema), expand(typed[valid], schema)
         recipe, style = plan(inside, schema), entry.style_of(candidate["params"])
         encode = encoder(recipe, LINEAR if style == CROSSED else style, 0)
@@ -116,14 +109,14 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
-    typed, y, place, schema = prepared()
-    clean = list(encode_folds(style, typed, y, place, schema, 0))
-    turned = np.where(place == 1, 1 - y, y).astype("int8")
+    typed, y, fold_ids, schema = prepared()
+    clean = list(encode_folds(style, typed, y, fold_ids, schema, 0))
+    turned = np.where(fold_ids == 1, 1 - y, y).astype("int8")
     wild = typed.copy()
-    wild.loc[place == 1, ["amount", "age", "noise"]] = 1e6
-    wild.loc[place == 1, ["region", "shop", "note"]] = "wild"
+    wild.loc[fold_ids == 1, ["amount", "age", "noise"]] = 1e6
+    wild.loc[fold_ids == 1, ["region", "shop", "note"]] = "wild"
     by_label, by_value = (
-        list(encode_folds(style, t, labels, place, schema, 0))
+        list(encode_folds(style, t, labels, fold_ids, schema, 0))
         for t, labels in ((typed, turned), (wild, y))
     )
     np.testing.assert_array_equal(clean[1].train_x, by_label[1].train_x)
@@ -138,9 +131,9 @@ def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
 
 
 def test_folds_hold_the_rows_that_the_split_names():
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     for fold, (train, valid) in zip(
-        encode_folds(TREES, typed, y, place, schema, 0), fold_rows(place), strict=True
+        encode_folds(TREES, typed, y, fold_ids, schema, 0), Split(fold_ids).folds(), strict=True
     ):
         assert fold.rows.tolist() == valid.tolist()
         assert fold.train_y.tolist() == y[train].tolist()
@@ -150,17 +143,17 @@ def test_folds_hold_the_rows_that_the_split_names():
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_the_holdout_has_no_part_in_the_search_or_the_final_fit(name):
-    typed, y, place, schema = prepared()
-    held = place == HOLDOUT
+    typed, y, fold_ids, schema = prepared()
+    held = fold_ids == Assignment.HOLDOUT
     other, other_y = typed.copy(), np.where(held, 1 - y, y).astype("int8")
     other.loc[held, ["amount", "age", "noise"]] = [1e9, -5.0, np.nan]
     other.loc[held, ["region", "shop", "note"]] = "never seen"
     clean, corrupt = (
-        tune(name, t, labels, place, schema, trials=2)
+        tune(name, t, labels, fold_ids, schema, trials=2)
         for t, labels in ((typed, y), (other, other_y))
     )
     same(clean, corrupt)
-    rows = training_rows(place)
+    rows = Split(fold_ids).training_rows
     finals = [
         fit_final(clean[0], t.iloc[rows], labels[rows], schema)
         for t, labels in ((typed, y), (other, other_y))
@@ -173,20 +166,20 @@ def test_rows_without_a_label_have_no_part_in_the_search(bayes):
     typed, y, _, schema = prepared()
     some = y.copy()
     some[::9] = -1
-    place = split_rows(some, 3, 0)
+    fold_ids = split_rows(some, 3, 0)
     other = typed.copy()
     other.loc[some < 0, ["amount", "age"]] = 1e9
     same(
-        tune(bayes, typed, some, place, schema, trials=2),
-        tune(bayes, other, some, place, schema, trials=2),
+        tune(bayes, typed, some, fold_ids, schema, trials=2),
+        tune(bayes, other, some, fold_ids, schema, trials=2),
     )
 
 
 def test_folds_in_time_score_only_the_rows_after_the_first_block(bayes):
     typed, y, _, schema = prepared()
-    place = split_rows(y, 3, 0, times=np.arange(400.0))
-    candidate, oof = tune(bayes, typed, y, place, schema, trials=1)
-    assert (np.isnan(oof) == (place < 0)).all()
+    fold_ids = split_rows(y, 3, 0, times=np.arange(400.0))
+    candidate, oof = tune(bayes, typed, y, fold_ids, schema, trials=1)
+    assert (np.isnan(oof) == (fold_ids < 0)).all()
     assert len(candidate["fold_scores"]) == 3
 
 
@@ -194,20 +187,26 @@ def test_folds_in_time_score_only_the_rows_after_the_first_block(bayes):
 
 
 def test_the_same_seed_gives_the_same_search_and_another_seed_another(bayes):
-    typed, y, place, schema = prepared()
-    one, two = (tune(bayes, typed, y, place, schema, trials=5, seed=3) for _ in range(2))
+    typed, y, fold_ids, schema = prepared()
+    one, two = (tune(bayes, typed, y, fold_ids, schema, trials=5, seed=3) for _ in range(2))
     same(one, two)
-    other = tune(bayes, typed, y, place, schema, trials=5, seed=4)
+    other = tune(bayes, typed, y, fold_ids, schema, trials=5, seed=4)
     assert [t["params"] for t in other[0]["trials"][1:]] != [
         t["params"] for t in one[0]["trials"][1:]
     ]
 
 
 def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     kept = []
     whole = tune(
-        bayes, typed, y, place, schema, trials=9, save=lambda trial, oof: kept.append((trial, oof))
+        bayes,
+        typed,
+        y,
+        fold_ids,
+        schema,
+        trials=9,
+        save=lambda trial, oof: kept.append((trial, oof)),
     )
     assert [t["number"] for t, _ in kept] == list(range(9))
     assert "pruned" in {t["state"] for t, _ in kept}
@@ -217,7 +216,7 @@ def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
             bayes,
             typed,
             y,
-            place,
+            fold_ids,
             schema,
             trials=9,
             saved=kept[:done],
@@ -228,19 +227,31 @@ def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
 
 
 def test_saved_trials_after_a_gap_are_done_again(bayes):
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     kept = []
     whole = tune(
-        bayes, typed, y, place, schema, trials=4, save=lambda trial, oof: kept.append((trial, oof))
+        bayes,
+        typed,
+        y,
+        fold_ids,
+        schema,
+        trials=4,
+        save=lambda trial, oof: kept.append((trial, oof)),
     )
-    same(whole, tune(bayes, typed, y, place, schema, trials=4, saved=[kept[0], *kept[2:]]))
+    same(whole, tune(bayes, typed, y, fold_ids, schema, trials=4, saved=[kept[0], *kept[2:]]))
 
 
 def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     kept = []
     candidate, oof = tune(
-        bayes, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof))
+        bayes,
+        typed,
+        y,
+        fold_ids,
+        schema,
+        trials=6,
+        save=lambda trial, oof: kept.append((trial, oof)),
     )
     best = -1.0
     for trial, scores in kept:
@@ -252,13 +263,13 @@ def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
 
 
 def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     kept = []
     candidate, oof = tune(
         "lightgbm",
         typed,
         y,
-        place,
+        fold_ids,
         schema,
         trials=6,
         save=lambda trial, oof: kept.append((trial, oof)),
@@ -272,40 +283,46 @@ def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
     assert (candidate["params"], candidate["rounds"]) == (best[0]["params"], best[0]["rounds"])
     scores = {trial["number"]: scores for trial, scores in kept}
     np.testing.assert_allclose(oof, np.mean([scores[t["number"]] for t in best], axis=0), rtol=1e-6)
-    by_fold = [roc_auc_score(y[place == fold], oof[place == fold]) for fold in range(3)]
+    by_fold = [roc_auc_score(y[fold_ids == fold], oof[fold_ids == fold]) for fold in range(3)]
     assert candidate["fold_scores"] == pytest.approx(by_fold)
     assert candidate["auc_mean"] == pytest.approx(np.mean(by_fold))
-    same((candidate, oof), tune("lightgbm", typed, y, place, schema, trials=6, saved=kept[:4]))
+    same((candidate, oof), tune("lightgbm", typed, y, fold_ids, schema, trials=6, saved=kept[:4]))
 
 
 def test_an_arm_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
     monkeypatch.setattr("fivefold.training.final_fit.ROWS_BAGGED", 700)  # of 320 training rows: two
-    typed, y, place, schema = prepared()
-    assert len(tune("lightgbm", typed, y, place, schema, trials=4)[0]["settings"]) == 2
-    assert len(tune("random_forest", typed, y, place, schema, trials=2)[0]["settings"]) == 1
+    typed, y, fold_ids, schema = prepared()
+    assert len(tune("lightgbm", typed, y, fold_ids, schema, trials=4)[0]["settings"]) == 2
+    assert len(tune("random_forest", typed, y, fold_ids, schema, trials=2)[0]["settings"]) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_each_algorithm_continues_as_if_undisturbed(name):
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     kept = []
     whole = tune(
-        name, typed, y, place, schema, trials=6, save=lambda trial, oof: kept.append((trial, oof))
+        name,
+        typed,
+        y,
+        fold_ids,
+        schema,
+        trials=6,
+        save=lambda trial, oof: kept.append((trial, oof)),
     )
-    same(whole, tune(name, typed, y, place, schema, trials=6, saved=kept[:3]))
+    same(whole, tune(name, typed, y, fold_ids, schema, trials=6, saved=kept[:3]))
 
 
 def test_no_trial_at_all_is_an_error(bayes):
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     with pytest.raises(RuntimeError, match=r"naive_bayes: no trial of 0 came to an end"):
-        tune(bayes, typed, y, place, schema, trials=0)
+        tune(bayes, typed, y, fold_ids, schema, trials=0)
 
 
 def test_every_fold_is_reported(bayes):
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     said = []
-    candidate, _ = tune(bayes, typed, y, place, schema, trials=2, report=said.append)
+    candidate, _ = tune(bayes, typed, y, fold_ids, schema, trials=2, report=said.append)
     assert [(s["trial"], s["fold"], s["folds"], s["of"]) for s in said] == [
         (t, f, 3, 2) for t in (0, 1) for f in (1, 2, 3)
     ]
@@ -335,20 +352,20 @@ class Dial:
 
 
 def dialled(rows=600, folds=3):
-    """(typed, y, place, schema): the first column tells much in fold 0 and little elsewhere, the second nothing."""
+    """(typed, y, fold_ids, schema): the first column tells much in fold 0 and little elsewhere, the second nothing."""
     rng = np.random.default_rng(0)
     y = (rng.random(rows) < 0.5).astype("int8")
-    place = split_rows(y, folds, 0)
+    fold_ids = split_rows(y, folds, 0)
     typed = pd.DataFrame(
         {
-            "telling": y + rng.normal(size=rows) * np.where(place == 0, 0.3, 3.0),
+            "telling": y + rng.normal(size=rows) * np.where(fold_ids == 0, 0.3, 3.0),
             "noise": rng.normal(size=rows),
         }
     )
     return (
         typed,
         y,
-        place,
+        fold_ids,
         Schema((Column("telling", "numeric"), Column("noise", "numeric")), "y", "0", "1"),
     )
 
@@ -416,13 +433,13 @@ def test_saved_trials_count_for_a_time_that_is_up(monkeypatch):
 def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     fits = []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
-    typed, y, place, schema = dialled(30_000)
+    typed, y, fold_ids, schema = dialled(30_000)
     candidate, oof = tune(
-        "dial", typed, y, place, schema, seconds=30.0
+        "dial", typed, y, fold_ids, schema, seconds=30.0
     )  # a third of 30 s for one fit: 10,000 rows
     assert fits[:5] == [200, 2000, 10_000, 10_000, 10_000]  # two probes, then the folds
     assert candidate["max_rows"] == 10_000
-    assert not np.isnan(oof[place >= 0]).any()
+    assert not np.isnan(oof[fold_ids >= 0]).any()
     fits.clear()
     fit_final(candidate, typed, y, schema)
     assert fits == [10_000]
@@ -464,15 +481,15 @@ def planter(count, seen):
 
 
 def test_extra_rows_reach_training_parts_only():
-    typed, y, place, schema = prepared()
+    typed, y, fold_ids, schema = prepared()
     seen = []
     plain, more = (
-        list(encode_folds(NATIVE, typed, y, place, schema, 0, extra))
+        list(encode_folds(NATIVE, typed, y, fold_ids, schema, 0, extra))
         for extra in (None, planter(17, seen))
     )
     assert [number for number, _, _ in seen] == [0, 1, 2]
     for without, having, (_, given, given_y), (train, _) in zip(
-        plain, more, seen, fold_rows(place), strict=True
+        plain, more, seen, Split(fold_ids).folds(), strict=True
     ):
         assert given == set(train.tolist())
         assert given_y == y[train].tolist()
@@ -502,16 +519,19 @@ def test_extra_rows_reach_the_final_fit_once(monkeypatch):
 
 
 def test_a_sixth_algorithm_is_one_entry(bayes):
-    typed, y, place, schema = prepared()
-    candidate, oof = tune(bayes, typed, y, place, schema, trials=3)
+    typed, y, fold_ids, schema = prepared()
+    candidate, oof = tune(bayes, typed, y, fold_ids, schema, trials=3)
     assert candidate["algorithm"] == "naive_bayes"
     assert candidate["auc_mean"] > 0.6
     pipeline = fit_final(
-        candidate, typed.iloc[training_rows(place)], y[training_rows(place)], schema
+        candidate,
+        typed.iloc[Split(fold_ids).training_rows],
+        y[Split(fold_ids).training_rows],
+        schema,
     )
     assert isinstance(pipeline[-1], GaussianNB)
     assert pipeline[-1].var_smoothing == candidate["params"]["var_smoothing"]
-    assert np.isfinite(oof[place >= 0]).all()
+    assert np.isfinite(oof[fold_ids >= 0]).all()
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -559,10 +579,10 @@ def test_a_subsample_may_leave_out_a_single_row(rows):
 def test_a_wide_table_of_few_rows_is_not_measured(monkeypatch):
     monkeypatch.setattr(search, "SMALL_CELLS", 0)
     monkeypatch.setattr(search, "encode_fold", None)
-    typed, y, place, schema = prepared(rows=60)
+    typed, y, fold_ids, schema = prepared(rows=60)
     assert (
         search._affordable_rows(
-            ALGORITHMS["adaboost"], typed, y, place, schema, 1e6, 0, 1, "cpu", None
+            ALGORITHMS["adaboost"], typed, y, fold_ids, schema, 1e6, 0, 1, "cpu", None
         )
         is None
     )
@@ -572,11 +592,11 @@ def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
     """200 rows of 20,000 with 20 positives: without care none of them is positive, and a logistic regression raises."""
     rng = np.random.default_rng(0)
     y = np.r_[np.ones(20, dtype="int8"), np.zeros(19_980, dtype="int8")]
-    typed, place = pd.DataFrame({"a": rng.normal(size=len(y)) + y}), split_rows(y, 5, 0)
+    typed, fold_ids = pd.DataFrame({"a": rng.normal(size=len(y)) + y}), split_rows(y, 5, 0)
     schema = infer_schema(typed.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
-    candidate, oof = tune("logistic_regression", typed, y, place, schema, seconds=2.0)
+    candidate, oof = tune("logistic_regression", typed, y, fold_ids, schema, seconds=2.0)
     assert candidate["status"] == "ok"
-    assert np.isfinite(oof[place >= 0]).all()
+    assert np.isfinite(oof[fold_ids >= 0]).all()
 
 
 def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_drawn_for_it(
@@ -591,7 +611,9 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
 
     monkeypatch.setattr(search, "encode_fold", fold)
     y = np.tile([0, 1], 3000).astype("int8")
-    place = np.repeat([ALWAYS_TRAIN, 0, 1, 2, 3, HOLDOUT], 1000).astype("int8")
+    fold_ids = np.repeat([Assignment.ALWAYS_TRAIN, 0, 1, 2, 3, Assignment.HOLDOUT], 1000).astype(
+        "int8"
+    )
     typed = pd.DataFrame({"amount": np.random.default_rng(0).normal(size=6000)})
     schema = infer_schema(typed.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
 
@@ -601,10 +623,12 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
         )
 
     entry = ALGORITHMS["logistic_regression"]
-    assert search._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None) is None
+    assert (
+        search._affordable_rows(entry, typed, y, fold_ids, schema, 1e6, 0, 1, "cpu", None) is None
+    )
     assert asked == []  # 4,000 rows at most are not measured
     assert (
-        search._affordable_rows(entry, typed, y, place, schema, 1e6, 0, 1, "cpu", None, extra)
+        search._affordable_rows(entry, typed, y, fold_ids, schema, 1e6, 0, 1, "cpu", None, extra)
         is None
     )
     assert asked == [(3, extra, 200), (3, extra, 2000)]  # 4,000 rows and 5,000 drawn
@@ -613,7 +637,9 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
         np.random.default_rng(0).normal(size=(6000, 101)), columns=[f"c{i}" for i in range(101)]
     )
     schema = infer_schema(wide.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
-    search._affordable_rows(ALGORITHMS["lightgbm"], wide, y, place, schema, 1e6, 0, 1, "cpu", None)
+    search._affordable_rows(
+        ALGORITHMS["lightgbm"], wide, y, fold_ids, schema, 1e6, 0, 1, "cpu", None
+    )
     assert [rows for _, _, rows in asked] == [200, 2000]  # a wide table is
 
 
@@ -648,8 +674,8 @@ def test_boosted_models_get_the_median_of_the_folds_best_rounds(name, monkeypatc
         return asked[-1]
 
     monkeypatch.setattr(search, "fit_rounds", spy)
-    typed, y, place, schema = prepared()
-    candidate, _ = tune(name, typed, y, place, schema, trials=1)
+    typed, y, fold_ids, schema = prepared()
+    candidate, _ = tune(name, typed, y, fold_ids, schema, trials=1)
     assert len(asked) == 3
     assert len(set(asked)) > 1
     assert candidate["rounds"] == round(np.median(asked))
@@ -661,11 +687,11 @@ def test_boosted_models_get_the_median_of_the_folds_best_rounds(name, monkeypatc
 
 
 def test_the_search_finds_what_the_table_holds():
-    typed, y, place, schema = prepared(1200)
-    candidate, oof = tune("logistic_regression", typed, y, place, schema, trials=2)
+    typed, y, fold_ids, schema = prepared(1200)
+    candidate, oof = tune("logistic_regression", typed, y, fold_ids, schema, trials=2)
     assert candidate["auc_mean"] > 0.75
     shuffled = np.random.default_rng(0).permutation(y)
-    null, _ = tune("logistic_regression", typed, shuffled, place, schema, trials=2)
+    null, _ = tune("logistic_regression", typed, shuffled, fold_ids, schema, trials=2)
     assert abs(null["auc_mean"] - 0.5) < 0.06  # nothing leaks: without a signal there is no score
     assert len(mixed(1200)) == len(oof)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first `most` names and how many more there are.
+    """Return the first `most` names and how many more there are.
 
     >>> listed(["a", "b", "c", "d", "e"], most=3)
     'a, b, c and 2 more'
@@ -16,3 +16,21 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     shown = ", ".join(names[:most])
     rest = len(names) - most
     return f"{shown} and {rest:,} more" if rest > 0 else shown
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "row"), plural(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share as percentage, "unknown" for None.
+
+    >>> percent(0.125), percent(None)
+    ('12.5%', 'unknown')
+    """
+    return "unknown" if share is None else f"{share:.{digits}%}"

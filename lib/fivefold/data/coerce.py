@@ -15,7 +15,7 @@ from fivefold.data.parsing import BOOLEAN_PAIRS, NUMBER_RULES, parse_dates, text
 
 TELLING = 5  # cells of a column that must all be unreadable before the whole table is refused, not just rows
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
-_NO_PROBLEMS = pd.DataFrame(
+NO_PROBLEMS = pd.DataFrame(
     columns=PROBLEM_COLUMNS
 )  # copied, not made anew: that takes longer than a row's reading
 LARGEST = float(np.finfo("float32").max)  # the trees of every library here take no larger number
@@ -23,7 +23,7 @@ _YES = {yes for _, yes in BOOLEAN_PAIRS}
 _NO = {no for no, _ in BOOLEAN_PAIRS}
 
 
-def conform(
+def coerce_table(
     frame: pd.DataFrame, schema: Schema, used_only: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(typed table, problems) for the schema's columns that `frame` has, in the schema's order.
@@ -32,24 +32,50 @@ def conform(
     NaT. Problems have one line per cell that could not be read: `row` (position), `column`, `code` (not-a-number,
     infinite, not-a-date, not-yes-or-no) and `value`; such cells are missing in the typed table.
     """
-    typed, problems = conform_columns(frame, schema, used_only)
+    typed, problems = coerce_columns(frame, schema, used_only)
     return pd.DataFrame(typed, index=frame.index), problems
 
 
-def conform_columns(
+def coerce_columns(
     frame: pd.DataFrame, schema: Schema, used_only: bool = True
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """As `conform`, with the typed columns as arrays by name: around one row a table costs more than its reading."""
+    """As `coerce_table`, with the typed columns as arrays by name: around one row a table costs more than its reading."""
     typed: dict[str, Any] = {}
     problems: list[pd.DataFrame] = []
     for column in schema.columns:
         if column.name in frame.columns and (column.used or not used_only):
-            typed[column.name], found = conform_column(frame[column.name], column)
+            typed[column.name], found = coerce_column(frame[column.name], column)
             problems += found
-    return typed, pd.concat(problems, ignore_index=True) if problems else _NO_PROBLEMS.copy()
+    return typed, pd.concat(problems, ignore_index=True) if problems else NO_PROBLEMS.copy()
 
 
-def conform_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.DataFrame]]:
+def coerce_again(
+    frame: pd.DataFrame, typed: pd.DataFrame, schema: Schema, contract: Schema
+) -> pd.DataFrame:
+    """Return `frame` in the types of `contract`'s used columns, given `typed`, the same table by `schema`.
+
+    A column that both schemas read in the same way is taken from `typed`, so that no cell is parsed twice.
+    """
+    known = {column.name: column for column in schema.columns if column.name in typed.columns}
+    columns: dict[str, Any] = {}
+    for column in contract.columns:
+        name = column.name
+        if not column.used or name not in frame.columns:
+            continue
+        if name in known and _read_alike(known[name], column):
+            columns[name] = typed[name].array
+        else:
+            columns[name], _ = coerce_column(frame[name], column)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _read_alike(a: Column, b: Column) -> bool:
+    """Whether `coerce_column` gives the same cells for both."""
+    same_levels = a.kind != "boolean" or a.levels == b.levels
+    return a.kind == b.kind and a.parse == b.parse and same_levels
+
+
+def coerce_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.DataFrame]]:
     """One column brought to its kind, as an array without index, and its unreadable cells."""
     missing = values.array.isna()
     if column.kind == "numeric":
@@ -110,7 +136,7 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     by_name = compare_names(frame, schema)
     if any(f.code == "column-repeated" for f in by_name):
         return by_name
-    by_type = compare_types(frame, schema, conform(frame, schema)[1])
+    by_type = compare_types(frame, schema, coerce_table(frame, schema)[1])
     return [*errors(by_name), *by_type, *warnings(by_name)]
 
 
@@ -174,7 +200,7 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
 def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -> list[Finding]:
     """The part of `compare_columns` that the cells tell: used columns in which nothing can be read.
 
-    `problems`: what `conform` found in this table.
+    `problems`: what `coerce_table` found in this table.
     """
     found: list[Finding] = []
     if not len(problems):

@@ -3,28 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import refusal
+from fivefold.core.text import plural
 
-HOLDOUT, UNLABELLED, ALWAYS_TRAIN, TRAIN_ONLY = -1, -2, -3, -4
-HOLDOUT_SHARE, PARTS = 0.2, 5  # one part of so many is held out
-MOST_JUDGED = (
-    60_000  # rows in the folds: an ROC AUC of 20% positives has then a standard error of about .002
-)
+
+class Assignment(IntEnum):
+    """What a row is used for when it is in none of the folds 0, 1, ..."""
+
+    HOLDOUT = -1
+    UNLABELLED = -2
+    ALWAYS_TRAIN = -3  # the earliest rows of a split by time
+    TRAIN_ONLY = -4  # learnt from in every fold, never scored
+
+
+HOLDOUT_SHARE = 0.2
+PARTS = 5  # one part of so many is held out
+# Rows in the folds: an ROC AUC of 20% positives then has a standard error of about .002.
+MOST_SCORED = 60_000
 MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all
-MANY_ROWS, FOLDS, FEW_FOLDS = (
-    50_000,
-    5,
-    3,
-)  # folds by default, above so many training rows and below
+MANY_ROWS = 50_000  # training rows above which a table gets `FEW_FOLDS` by default
+FOLDS = 5
+FEW_FOLDS = 3
 FEWEST = 5  # rows of each class that a random part keeps, however rare it is
 SMALL_GROUP = 5
-SINGLE_GROUPS = (
-    1000  # the largest groups are dealt one by one (110 µs each), all others in handfuls
-)
+SINGLE_GROUPS = 1000  # the largest groups are dealt one by one (110 µs each), others in batches
+_CANNOT_SPLIT = "The table cannot be split"
+
+
+@dataclass(frozen=True)
+class Split:
+    """The fold assignment of each row.
+
+    fold_ids: shape (rows,) int8; the fold 0, 1, ... in which a row is scored, else an `Assignment`.
+    """
+
+    fold_ids: np.ndarray
+
+    @property
+    def fold_count(self) -> int:
+        return int(self.fold_ids.max()) + 1
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether folds follow time, so that each is scored by a model of earlier rows."""
+        return bool((self.fold_ids == Assignment.ALWAYS_TRAIN).any())
+
+    @property
+    def scored_rows(self) -> np.ndarray:
+        """Positions of the rows in folds."""
+        return np.flatnonzero(self.fold_ids >= 0)
+
+    @property
+    def holdout_rows(self) -> np.ndarray:
+        """Positions of the held-out rows."""
+        return np.flatnonzero(self.fold_ids == Assignment.HOLDOUT)
+
+    @property
+    def training_rows(self) -> np.ndarray:
+        """Positions of all rows that a final model may learn from."""
+        return np.flatnonzero(self._may_train())
+
+    def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (training rows, validation rows) of each fold, as positions.
+
+        Folds in time order train on the past only.
+        """
+        may_train = self._may_train()
+        for fold in range(self.fold_count):
+            outside = self.fold_ids < fold if self.is_ordered else self.fold_ids != fold
+            yield np.flatnonzero(may_train & outside), np.flatnonzero(self.fold_ids == fold)
+
+    def searched_rows(self, seed: int) -> np.ndarray:
+        """Return sorted positions of the training rows that a search looks at.
+
+        All of them up to `MOST_SCORED` + `MOST_LEARNT`; of more, the rows in folds and a random part of
+        the others. The setting that is best on so many rows is taken for the best on all (Petrak 2000,
+        "Fast subsampling performance estimates for classification algorithm selection"). What more rows
+        still bring: docs/scale.md.
+        """
+        most = MOST_SCORED + MOST_LEARNT
+        rng = np.random.default_rng(seed + 3)
+        in_folds = (self.fold_ids >= 0) | (self.fold_ids == Assignment.ALWAYS_TRAIN)
+        scored = np.flatnonzero(in_folds)
+        others = np.flatnonzero(self.fold_ids == Assignment.TRAIN_ONLY)
+        if len(scored) + len(others) <= most:
+            return self.training_rows
+        if len(scored) > most:  # a split by time deals all rows to the folds
+            scored = rng.choice(scored, most, replace=False)
+        if len(others) > MOST_LEARNT:
+            others = rng.choice(others, MOST_LEARNT, replace=False)
+        return np.sort(np.concatenate([scored, others]))
+
+    def _may_train(self) -> np.ndarray:
+        ids = self.fold_ids
+        return (ids >= 0) | (ids == Assignment.ALWAYS_TRAIN) | (ids == Assignment.TRAIN_ONLY)
 
 
 def split_rows(
@@ -34,73 +112,51 @@ def split_rows(
     groups: np.ndarray | None = None,
     times: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The place of every row, shape (rows,) int8: 0 to folds-1, `HOLDOUT`, `UNLABELLED`, `ALWAYS_TRAIN` or
-    `TRAIN_ONLY`.
+    """Return the fold assignment of every row.
 
-    `y` is 1, 0 or -1 (no label). Without `times` the split is stratified by label, and rows of one group never part.
-    With `times` (float, NaN unknown) the latest 20% are held out and the rest is cut into folds + 1 blocks, of which
-    the first only trains; rows of one time stay together, and few times make fewer folds (`_by_few_times`). Where no
-    order rules the folds, at most about `MOST_JUDGED` rows are dealt to them, whole groups at a time; the others train
-    in every fold and are never judged. Raises `Refused` where a part would lack a class.
+    Without `times` the split is stratified by label, and rows of one group stay together. With `times`
+    the latest 20% are held out, and the rest is cut into folds + 1 blocks, of which the first only
+    trains; rows of one time stay together, and few times make fewer folds. Where folds do not follow
+    time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a time; the others train in
+    every fold and are never scored.
+
+    Parameters
+    ----------
+    y
+        Labels, shape (rows,): 1, 0, or -1 for a missing one.
+    groups
+        Codes of the rows that belong together, shape (rows,).
+    times
+        The time of each row, shape (rows,), in any unit; NaN where unknown.
+
+    Returns
+    -------
+    `Split.fold_ids`, shape (rows,) int8.
+
+    Raises
+    ------
+    Refused
+        Where a part would lack a class, or groups or times are too few.
     """
-    place = np.full(len(y), UNLABELLED, dtype="int8")
+    fold_ids = np.full(len(y), Assignment.UNLABELLED, dtype="int8")
     labelled = np.flatnonzero(y >= 0)
     units = None if groups is None else pd.factorize(groups[labelled])[0]
-    place[labelled] = (
-        _by_time(times[labelled], y[labelled], units, folds, seed)
-        if times is not None
-        else _stratified(y[labelled], units, folds, seed)
-    )
-    ordered = bool((place == ALWAYS_TRAIN).any())
-    if not ordered:
-        place[labelled] = _spare(place[labelled], units, seed)
-    names = {
-        HOLDOUT: "holdout",
-        **({ALWAYS_TRAIN: "the earliest rows, which only train"} if ordered else {}),
-        **{p: f"fold {p}" for p in range(folds if times is None else int(place.max()) + 1)},
-    }
-    fewest = {
-        p: min(int((y[place == p] == 1).sum()), int((y[place == p] == 0).sum())) for p in names
-    }
-    lacking = [
-        p for p in names if fewest[p] < (2 if p == HOLDOUT else 1)
-    ]  # one row of a class has no interval
-    if lacking:
-        raise Refused(
-            "The table cannot be split",
-            [
-                Finding(
-                    code="split-class-missing",
-                    severity=ERROR,
-                    subject=", ".join(names[p] for p in lacking),
-                    found="too few rows of a class"
-                    if fewest[lacking[0]]
-                    else "rows of one class only",
-                    expected="both classes in every part, twice in the holdout",
-                    action="give more rows of the rarer class, fewer folds (--folds), or other groups or times in the scope",
-                )
-            ],
-        )
-    return place
-
-
-def fold_rows(place: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(training rows, validation rows) of each fold, as positions. Time-ordered folds train on the past only."""
-    ordered = bool((place == ALWAYS_TRAIN).any())
-    training = (place >= 0) | (place == ALWAYS_TRAIN) | (place == TRAIN_ONLY)
-    for fold in range(int(place.max()) + 1):
-        earlier = (place < fold) if ordered else (place != fold)
-        yield np.flatnonzero(training & earlier), np.flatnonzero(place == fold)
-
-
-def training_rows(place: np.ndarray) -> np.ndarray:
-    """Positions of all rows that a final model may learn from."""
-    return np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN) | (place == TRAIN_ONLY))
+    if times is None:
+        fold_ids[labelled] = _stratified(y[labelled], units, folds, seed)
+    else:
+        fold_ids[labelled] = _by_time(times[labelled], y[labelled], units, folds, seed)
+        folds = int(fold_ids.max()) + 1
+    if not Split(fold_ids).is_ordered:
+        fold_ids[labelled] = _limit_scored(fold_ids[labelled], units, seed)
+    _refuse_missing_class(fold_ids, y, folds)
+    return fold_ids
 
 
 def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> np.ndarray:
-    """At most `most` of the positions `rows`, in order, with the same share of positives; of a class so rare that its
-    share would be fewer than `FEWEST` rows, that many, or all there are. `y` is of all positions.
+    """Return at most `most` of the positions `rows`, in order, with the same share of positives.
+
+    Of a class so rare that its share would be fewer than `FEWEST` rows, that many are kept, or all there
+    are. `y` is of all positions.
 
     >>> rare = np.r_[np.ones(6, dtype=int), np.zeros(994, dtype=int)]
     >>> [int(rare[subsample(np.arange(1000), rare, most, 0)].sum()) for most in (100, 900, 6)]
@@ -111,158 +167,152 @@ def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> n
     from sklearn.model_selection import train_test_split
 
     labels = y[rows]
-    rare = labels == (1 if 2 * labels.sum() <= len(labels) else 0)
+    is_rare = labels == (1 if 2 * labels.sum() <= len(labels) else 0)
     rng = np.random.default_rng(seed)
     if len(rows) - most == 1:  # a remainder of one row cannot be stratified
-        return np.delete(rows, rng.choice(np.flatnonzero(~rare)))
-    if most * rare.sum() >= FEWEST * len(rows):
-        return np.sort(
-            train_test_split(rows, train_size=most, stratify=labels, random_state=seed)[0]
-        )
-    few = rng.choice(rows[rare], min(int(rare.sum()), FEWEST, most // 2), replace=False)
-    return np.sort(np.concatenate([few, rng.choice(rows[~rare], most - len(few), replace=False)]))
-
-
-def searched_rows(place: np.ndarray, seed: int) -> np.ndarray:
-    """Sorted positions of the training rows that a search looks at: all of them up to `MOST_JUDGED` + `MOST_LEARNT`.
-
-    Of more the rows in folds, at most `MOST_JUDGED` of them, and a random part of the others. The setting that is best
-    on so many rows is taken for the best on all (Petrak 2000, "Fast subsampling performance estimates for
-    classification algorithm selection"); what more rows still bring: docs/scale.md.
-    """
-    rng = np.random.default_rng(seed + 3)
-    judged = np.flatnonzero((place >= 0) | (place == ALWAYS_TRAIN))
-    others = np.flatnonzero(place == TRAIN_ONLY)
-    if len(judged) + len(others) <= MOST_JUDGED + MOST_LEARNT:
-        return training_rows(place)
-    if len(judged) > MOST_JUDGED + MOST_LEARNT:  # a split by time deals all rows to the folds
-        judged = rng.choice(judged, MOST_JUDGED + MOST_LEARNT, replace=False)
-    if len(others) > MOST_LEARNT:
-        others = rng.choice(others, MOST_LEARNT, replace=False)
-    return np.sort(np.concatenate([judged, others]))
+        return np.delete(rows, rng.choice(np.flatnonzero(~is_rare)))
+    if most * is_rare.sum() >= FEWEST * len(rows):
+        kept, _ = train_test_split(rows, train_size=most, stratify=labels, random_state=seed)
+        return np.sort(kept)
+    rare_count = min(int(is_rare.sum()), FEWEST, most // 2)
+    rare = rng.choice(rows[is_rare], rare_count, replace=False)
+    common = rng.choice(rows[~is_rare], most - rare_count, replace=False)
+    return np.sort(np.concatenate([rare, common]))
 
 
 def default_folds(rows: int) -> int:
-    """How many folds a table of so many labelled rows gets where the user names none."""
+    """Return how many folds a table of so many labelled rows gets where the user names none."""
     return FOLDS if rows * (1 - HOLDOUT_SHARE) <= MANY_ROWS else FEW_FOLDS
 
 
-def join_groups(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Groups in which rows are together when `a` or `b` (codes >= 0) puts them together, chains included.
+def _refuse_missing_class(fold_ids: np.ndarray, y: np.ndarray, folds: int) -> None:
+    """Raise `Refused` where a part has too few rows of a class."""
+    names = {int(Assignment.HOLDOUT): "holdout"}
+    if Split(fold_ids).is_ordered:
+        names[int(Assignment.ALWAYS_TRAIN)] = "the earliest rows, which only train"
+    names |= {fold: f"fold {fold}" for fold in range(folds)}
+    fewest: dict[str, int] = {}
+    for number, name in names.items():
+        inside = fold_ids == number
+        rows = min(int((y[inside] == 1).sum()), int((y[inside] == 0).sum()))
+        needed = 2 if number == Assignment.HOLDOUT else 1  # one row of a class has no interval
+        if rows < needed:
+            fewest[name] = rows
+    if fewest:
+        some = next(iter(fewest.values()))
+        raise refusal(
+            _CANNOT_SPLIT,
+            code="split-class-missing",
+            subject=", ".join(fewest),
+            found="too few rows of a class" if some else "rows of one class only",
+            expected="both classes in every part, twice in the holdout",
+            action="give more rows of the rarer class, fewer folds (--folds), or other groups or times "
+            "in the scope",
+        )
 
-    >>> join_groups(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])).tolist()
-    [0, 0, 0, 1]
-    """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
 
-    wide = int(a.max()) + 1
-    graph = coo_matrix((np.ones(len(a)), (a, b + wide)), shape=(wide + int(b.max()) + 1,) * 2)
-    return connected_components(graph, directed=False)[1][a]
-
-
-def _spare(place: np.ndarray, units: np.ndarray | None, seed: int) -> np.ndarray:
-    """The places with `TRAIN_ONLY` for a random part of the units in folds, so that about `MOST_JUDGED` rows stay."""
-    judged = int((place >= 0).sum())
-    if judged <= MOST_JUDGED:
-        return place
-    codes = np.arange(len(place)) if units is None else units
-    kept = np.random.default_rng(seed + 2).random(int(codes.max()) + 1) < MOST_JUDGED / judged
-    return np.where((place >= 0) & ~kept[codes], TRAIN_ONLY, place).astype("int8")
+def _limit_scored(fold_ids: np.ndarray, units: np.ndarray | None, seed: int) -> np.ndarray:
+    """Set a random part of the units to `TRAIN_ONLY`, so that about `MOST_SCORED` rows are scored."""
+    in_folds = fold_ids >= 0
+    scored = int(in_folds.sum())
+    if scored <= MOST_SCORED:
+        return fold_ids
+    codes = np.arange(len(fold_ids)) if units is None else units
+    is_kept = np.random.default_rng(seed + 2).random(int(codes.max()) + 1) < MOST_SCORED / scored
+    limited = fold_ids.copy()
+    limited[in_folds & ~is_kept[codes]] = Assignment.TRAIN_ONLY
+    return limited
 
 
 def _stratified(y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
-    """Holdout as one part of five, then the folds of the rest."""
-    part = _parts(y, units, PARTS, seed)
+    """Return the holdout as one part of five, then the folds of the rest."""
+    part = _deal(y, units, PARTS, seed)
     held = part == (0 if units is None else _held_part(part, y, units, folds, seed))
-    place = np.full(len(y), HOLDOUT, dtype="int8")
-    place[~held] = _parts(y[~held], None if units is None else units[~held], folds, seed + 1)
-    return place
+    fold_ids = np.full(len(y), Assignment.HOLDOUT, dtype="int8")
+    fold_ids[~held] = _deal(y[~held], None if units is None else units[~held], folds, seed + 1)
+    return fold_ids
 
 
 def _held_part(part: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, seed: int) -> int:
-    """The part to hold out: the first, which is as good as any, unless a group fills more than half of a part.
+    """Return the part to hold out: the first, unless a group fills more than half of a part.
 
-    The largest group is dealt to the first part whatever the seed, and may be most of the table. Then it is the part
-    nearest to a fifth of the rows, in steps of 5 points and drawn by the seed among equals; parts that lack a class, or
-    leave fewer groups than folds, come last.
+    The largest group is dealt to the first part whatever the seed, and may be most of the table. Then it
+    is the part nearest to a fifth of the rows, in steps of 5 points and drawn by the seed among equals;
+    parts that lack a class, or leave fewer groups than folds, come last.
     """
     largest = int(np.bincount(units).max())
     if largest <= max(SMALL_GROUP, len(y) // (2 * PARTS)):
         return 0
-    rows, positives = (
-        np.bincount(part, minlength=PARTS),
-        np.bincount(part, weights=y, minlength=PARTS),
-    )
-    left = np.array([len(np.unique(units[part != p])) for p in range(PARTS)])
-    unfit = (np.minimum(positives, rows - positives) < 2) | (left < folds)
+    rows = np.bincount(part, minlength=PARTS)
+    positives = np.bincount(part, weights=y, minlength=PARTS)
+    groups_left = np.array([len(np.unique(units[part != number])) for number in range(PARTS)])
+    unfit = (np.minimum(positives, rows - positives) < 2) | (groups_left < folds)
     steps = np.floor(np.abs(rows / len(y) - HOLDOUT_SHARE) / 0.05)
-    return int(np.lexsort((np.random.default_rng(seed + 4).random(PARTS), steps, unfit))[0])
+    ties = np.random.default_rng(seed + 4).random(PARTS)
+    return int(np.lexsort((ties, steps, unfit))[0])
 
 
-def _parts(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np.ndarray:
-    """The part (0 to parts-1) of each row. Small groups are dealt as units by their first label."""
+def _deal(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np.ndarray:
+    """Return the part (0 to parts-1) of each row. Small groups are dealt by their first label."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    few = int(min(np.bincount(y.astype(int), minlength=2)))
-    if few < parts:
-        raise Refused(
-            "The table cannot be split",
-            [
-                Finding(
-                    code="split-too-few",
-                    severity=ERROR,
-                    subject="target",
-                    found=f"{few} rows of the rarer class",
-                    expected=f"at least {parts}",
-                    action="give more rows of that class or fewer folds (--folds)",
-                )
-            ],
+    rarer = int(min(np.bincount(y.astype(int), minlength=2)))
+    if rarer < parts:
+        raise refusal(
+            _CANNOT_SPLIT,
+            code="split-too-few",
+            subject="target",
+            found=f"{rarer} rows of the rarer class",
+            expected=f"at least {parts}",
+            action="give more rows of that class or fewer folds (--folds)",
         )
-    if units is not None and len(np.unique(units)) < parts:
-        raise Refused(
-            "The table cannot be split",
-            [
-                Finding(
-                    code="split-too-few-groups",
-                    severity=ERROR,
-                    subject="groups",
-                    found=f"{len(np.unique(units))} groups to share out among {parts} parts",
-                    expected=f"at least {parts}",
-                    action="give more groups, fewer folds (--folds), or another group column in the scope",
-                )
-            ],
+    group_count = parts if units is None else len(np.unique(units))
+    if group_count < parts:
+        raise refusal(
+            _CANNOT_SPLIT,
+            code="split-too-few-groups",
+            subject="groups",
+            found=f"{group_count} groups for {parts} parts",
+            expected=f"at least {parts}",
+            action="give more groups, fewer folds (--folds), or another group column in the scope",
         )
-    part = np.empty(len(y), dtype="int8")
-    codes, first = (np.arange(len(y)), np.arange(len(y))) if units is None else _codes(units)
-    few_to_deal = np.bincount(y[first], minlength=2).min() < parts
-    if units is not None and (np.bincount(codes).max() > SMALL_GROUP or few_to_deal):
-        units = _handfuls(units, y, 20 * parts, seed)
-        cut = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(y, y, units)
-        for number, (_, rows) in enumerate(cut):
-            part[rows] = number
-        return part
-    of_unit = np.empty(len(first), dtype="int8")
-    dealt = StratifiedKFold(parts, shuffle=True, random_state=seed).split(first, y[first])
-    for number, (_, rows) in enumerate(dealt):
-        of_unit[rows] = number
-    return of_unit[codes]
+    if units is None:
+        codes = first = np.arange(len(y))
+    else:
+        codes, first = _codes(units)
+        has_large_group = np.bincount(codes).max() > SMALL_GROUP
+        has_few_units = np.bincount(y[first], minlength=2).min() < parts
+        if has_large_group or has_few_units:
+            batches = _batches(units, y, 20 * parts, seed)
+            dealer = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+            return _numbered(dealer.split(y, y, batches), len(y))
+    dealer = StratifiedKFold(parts, shuffle=True, random_state=seed)
+    return _numbered(dealer.split(first, y[first]), len(first))[codes]
 
 
-def _handfuls(units: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Coarser units: the largest stay by themselves, the others are joined to at most `most` with alike labels."""
+def _numbered(cuts: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> np.ndarray:
+    """Return the number of the cut that tests each position."""
+    part = np.empty(size, dtype="int8")
+    for number, (_, rows) in enumerate(cuts):
+        part[rows] = number
+    return part
+
+
+def _batches(units: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return coarser units: the largest alone, the others joined to at most `most` by label."""
     codes, first = _codes(units)
     sizes = np.bincount(codes)
-    order = np.lexsort(
-        (np.random.default_rng(seed).random(len(first)), y[first], np.minimum(-sizes, -SMALL_GROUP))
-    )
-    rest = order[min(SINGLE_GROUPS, int((sizes > SMALL_GROUP).sum())) :]
+    ties = np.random.default_rng(seed).random(len(first))
+    order = np.lexsort((ties, y[first], np.minimum(-sizes, -SMALL_GROUP)))
+    large = int((sizes > SMALL_GROUP).sum())
+    rest = order[min(SINGLE_GROUPS, large) :]
     coarse = np.arange(len(first))
     coarse[rest] = rest[np.arange(len(rest)) % most]
     return coarse[codes]
 
 
 def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (the code of each row, the first row of each code)."""
     _, first, codes = np.unique(units, return_index=True, return_inverse=True)
     return codes, first
 
@@ -270,72 +320,75 @@ def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _by_time(
     times: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int
 ) -> np.ndarray:
-    """Blocks of whole times: the last 20% of the rows held out, the rest in folds + 1 blocks, the first only trains."""
+    """Return the last 20% of the rows held out, the rest in blocks of whole times."""
     known = np.where(np.isnan(times), -np.inf, times)
-    earlier = np.searchsorted(
-        np.sort(known), known, side="left"
-    )  # rows before; the same for rows of one time
-    block = (
-        earlier * PARTS * (folds + 1) // ((PARTS - 1) * len(known))
-    )  # whole numbers: no row lost to rounding
+    rows_before = np.searchsorted(np.sort(known), known, side="left")  # the same within one time
+    # Whole numbers: no row is lost to rounding.
+    block = rows_before * PARTS * (folds + 1) // ((PARTS - 1) * len(known))
     block = np.minimum(block, folds + 1)
     if len(np.unique(block)) < folds + 2:
         return _by_few_times(known, y, units, folds, seed)
-    return np.where(block == 0, ALWAYS_TRAIN, np.where(block > folds, HOLDOUT, block - 1)).astype(
-        "int8"
-    )
+    fold_ids = (block - 1).astype("int8")
+    fold_ids[block == 0] = Assignment.ALWAYS_TRAIN
+    fold_ids[block > folds] = Assignment.HOLDOUT
+    return fold_ids
 
 
 def _by_few_times(
     known: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int
 ) -> np.ndarray:
-    """Where blocks of equal size would leave some empty: the latest times held out, cut nearest to 20% of the rows, and
-    as many blocks of the earlier ones, up to folds + 1, as give each a time and both classes. Where the earlier times
-    are too few for two folds in time, the folds are drawn from them as if there was no order.
+    """Split where blocks of equal size would leave some empty.
+
+    The latest times are held out, cut nearest to 20% of the rows. The earlier ones make as many blocks,
+    up to folds + 1, as give each a time and both classes. Where they are too few for two folds in time,
+    the folds are drawn from them as if there was no order.
     """
     values, codes, rows = np.unique(known, return_inverse=True, return_counts=True)
-    if (distinct := int(np.isfinite(values).sum())) < 2:
-        raise Refused(
-            "The table cannot be split",
-            [
-                Finding(
-                    code="split-too-few-times",
-                    severity=ERROR,
-                    subject="time",
-                    found=f"{distinct} distinct time{'s' * (distinct != 1)}",
-                    expected="at least 2: the latest is held out",
-                    action="give finer times, or take [columns] time out of the scope",
-                )
-            ],
+    distinct = int(np.isfinite(values).sum())
+    if distinct < 2:
+        raise refusal(
+            _CANNOT_SPLIT,
+            code="split-too-few-times",
+            subject="time",
+            found=plural(distinct, "distinct time"),
+            expected="at least 2: the latest is held out",
+            action="give finer times, or take [columns] time out of the scope",
         )
-    held = len(known) - np.cumsum(rows)[:-1]  # rows later than each time
-    cut = 1 + int(np.argmin(np.abs(PARTS * held - len(known))))
+    rows_later = len(known) - np.cumsum(rows)[:-1]
+    cut = 1 + int(np.argmin(np.abs(PARTS * rows_later - len(known))))
     train = codes < cut
-    place = np.full(len(known), HOLDOUT, dtype="int8")
+    y_train = y[train]
+    fold_ids = np.full(len(known), Assignment.HOLDOUT, dtype="int8")
     if cut < 3:
-        place[train] = _parts(y[train], None if units is None else units[train], folds, seed + 1)
-        return place
-    for made in range(min(folds, cut - 1), 1, -1):
-        block = _even_blocks(rows[:cut], made + 1)[codes[train]]
-        place[train] = np.where(block == 0, ALWAYS_TRAIN, block - 1)
-        if (
-            np.array([np.bincount(y[train][block == b], minlength=2) for b in range(made + 1)]) > 0
-        ).all():
+        train_units = None if units is None else units[train]
+        fold_ids[train] = _deal(y_train, train_units, folds, seed + 1)
+        return fold_ids
+    for count in range(min(folds, cut - 1), 1, -1):
+        block = _even_blocks(rows[:cut], count + 1)[codes[train]]
+        fold_ids[train] = np.where(block == 0, int(Assignment.ALWAYS_TRAIN), block - 1)
+        classes = [np.bincount(y_train[block == b], minlength=2) for b in range(count + 1)]
+        if np.all(np.array(classes) > 0):
             break
-    return place
+    return fold_ids
 
 
 def _even_blocks(rows: np.ndarray, blocks: int) -> np.ndarray:
-    """The block of each time, given its rows: none is empty, and sizes are as even as a walk from the first can make
-    them, with at least half of an even share where that can be.
+    """Return the block of each time, given its rows; none is empty.
+
+    Sizes are as even as a walk from the first time can make them, with at least half of an even share
+    where that can be.
 
     >>> _even_blocks(np.array([3, 1, 6, 2]), 3).tolist()
     [0, 0, 1, 2]
     """
-    ends, cuts = np.append(0, np.cumsum(rows)), [0]
+    ends = np.append(0, np.cumsum(rows))
+    total = ends[-1]
+    cuts = [0]
     for left in range(blocks, 1, -1):
-        share = (ends[-1] - ends[cuts[-1]]) / left
+        start = ends[cuts[-1]]
+        share = (total - start) / left
         options = np.arange(cuts[-1] + 1, len(rows) - left + 2)
-        size = ends[options] - ends[cuts[-1]]
-        cuts.append(int(options[np.argmin(np.abs(size - share) + ends[-1] * (size < share / 2))]))
+        size = ends[options] - start
+        penalty = total * (size < share / 2)
+        cuts.append(int(options[np.argmin(np.abs(size - share) + penalty)]))
     return np.searchsorted(cuts, np.arange(len(rows)), side="right") - 1

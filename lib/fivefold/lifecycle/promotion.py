@@ -13,7 +13,7 @@ from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Findi
 from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import from_json
 from fivefold.core.scope import problem_name
-from fivefold.data.splits import HOLDOUT, training_rows
+from fivefold.data.splits import Assignment, Split
 from fivefold.journal import promotions
 from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, challenge
 from fivefold.model.bundle import Bundle, from_bytes
@@ -161,19 +161,21 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
         client.judged_of(run, bundle),
     )
     split, data = run["split"].task, run["start"].task
-    place, table = split["place"].data, from_parquet(data["table"].data)
+    fold_ids, table = split["place"].data, from_parquet(data["table"].data)
     origin = client.artifact(run, "start", "origin")
-    origin = np.zeros(len(place), dtype="int8") if origin is None else origin
-    held_out = np.flatnonzero((place == HOLDOUT) & (origin != labelled_rows.ASIDE_OLD))
+    origin = np.zeros(len(fold_ids), dtype="int8") if origin is None else origin
+    held_out = np.flatnonzero(
+        (fold_ids == Assignment.HOLDOUT) & (origin != labelled_rows.ASIDE_OLD)
+    )
     rows, y = (
         table.iloc[held_out].reset_index(drop=True),
         run["validate"].task["labels"].data["y"][held_out],
     )
     theirs = from_parquet(other["start"].task["table"].data)
-    learnt = theirs.iloc[training_rows(other["split"].task["place"].data)]
+    learnt = theirs.iloc[Split(other["split"].task["place"].data).training_rows]
     contract, recent = from_json(split["contract"].data), origin[held_out] != labelled_rows.BASE
     fresh = labelled_rows.unseen(rows, learnt, contract) & labelled_rows.unseen(
-        rows, table.iloc[training_rows(place)], contract
+        rows, table.iloc[Split(fold_ids).training_rows], contract
     )
     rows, y = rows[fresh].reset_index(drop=True), y[fresh]
     names = np.where(recent, RECENT, HELD_OUT)[fresh]

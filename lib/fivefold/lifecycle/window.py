@@ -13,8 +13,8 @@ import pandas as pd
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
 from fivefold.core.intervals import wilson
 from fivefold.core.parquet import from_parquet
-from fivefold.data.coerce import as_spelled, conform
-from fivefold.data.splits import HOLDOUT, training_rows
+from fivefold.data.coerce import as_spelled, coerce_table
+from fivefold.data.splits import Assignment, Split
 from fivefold.lifecycle.drift import drift_findings, drift_table, score_drift
 from fivefold.lifecycle.performance import estimate, performance_findings, realised
 from fivefold.model.bundle import Bundle, from_bytes
@@ -61,11 +61,11 @@ def reference_of(pathspec: str) -> dict[str, Any]:
     """
     run = client.find_run(pathspec.rpartition("/")[2])
     bundle = from_bytes(*client.bundle_of(run))
-    typed, place = from_parquet(run["split"].task["typed"].data), run["split"].task["place"].data
-    train = training_rows(place)
+    typed, fold_ids = from_parquet(run["split"].task["typed"].data), run["split"].task["place"].data
+    train = Split(fold_ids).training_rows
     if len(train) > MOST_REFERENCE:
         train = np.sort(np.random.default_rng(0).choice(train, MOST_REFERENCE, replace=False))
-    held = typed.iloc[np.flatnonzero(place == HOLDOUT)]
+    held = typed.iloc[np.flatnonzero(fold_ids == Assignment.HOLDOUT)]
     scores = client.judged_of(run, bundle).probability(held)
     return {
         "bundle": bundle,
@@ -320,7 +320,7 @@ def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
         name: as_spelled(raw[name], bundle.schema[name].parse)
         for name in bundle.schema.names("date")
     }
-    return conform(raw.assign(**spelled), bundle.schema)[0]
+    return coerce_table(raw.assign(**spelled), bundle.schema)[0]
 
 
 def age_findings(trained: str | None, newest: str | None, now: datetime) -> list[Finding]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, Finding, Refused, errors, refuse_errors
 from fivefold.core.schema import Schema, from_json
-from fivefold.data.coerce import compare_columns, compare_names, compare_types, conform_columns
+from fivefold.data.coerce import coerce_columns, compare_columns, compare_names, compare_types
 from fivefold.model.calibration import calibrate
 from fivefold.model.fast_predict import direct
 from fivefold.model.input_warnings import Doubt, doubts, join
@@ -93,7 +93,7 @@ class Bundle:
             compare_names(frame, self.schema)
         ):  # rare: then everything that is wrong is looked for
             refuse_errors("The table does not fit the model", compare_columns(frame, self.schema))
-        typed, problems = conform_columns(frame, self.schema)
+        typed, problems = coerce_columns(frame, self.schema)
         refuse_errors(
             "The table does not fit the model", compare_types(frame, self.schema, problems)
         )

@@ -47,24 +47,24 @@ def cross_calibrate(y: np.ndarray, p: np.ndarray, folds: np.ndarray) -> np.ndarr
 
 
 def judged_scores(
-    labels: np.ndarray, oof: np.ndarray, place: np.ndarray, calibration: dict[str, Any]
+    labels: np.ndarray, oof: np.ndarray, fold_ids: np.ndarray, calibration: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(y, calibrated out-of-fold probabilities) of the training rows, shape (rows,), as the finalist saw them."""
-    rows, folds = judged_rows(oof, place)
+    rows, folds = judged_rows(oof, fold_ids)
     y, p = labels[rows], oof[rows]
     return y, cross_calibrate(y, p, folds) if calibration["method"] != "none" else calibrate(
         calibration, p
     )
 
 
-def judged_rows(oof: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def judged_rows(oof: np.ndarray, fold_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(positions of the rows in folds that a model has scored, the fold of each).
 
     A split by time, and large tables, leave rows that no model has scored (NaN). Where all scored rows are of one
     fold, as after a final fit that stopped by it, they are dealt out in three, so that calibration can be judged.
     """
-    rows = np.flatnonzero((place >= 0) & ~np.isnan(oof))
-    folds = place[rows]
+    rows = np.flatnonzero((fold_ids >= 0) & ~np.isnan(oof))
+    folds = fold_ids[rows]
     return rows, np.arange(len(rows)) % 3 if len(folds) and (folds == folds[0]).all() else folds
 
 

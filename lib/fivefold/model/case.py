@@ -51,7 +51,7 @@ def typed_cell(column: Column, value: Any) -> Any:
 
 
 def typed_table(cases: Sequence[Case], schema: Schema) -> pd.DataFrame:
-    """Cases as a typed table of the used columns, as `fivefold.data.coerce.conform` would give it; nothing is checked."""
+    """Cases as a typed table of the used columns, as `fivefold.data.coerce.coerce_table` would give it; nothing is checked."""
     return pd.DataFrame(
         {
             name: pd.Series(

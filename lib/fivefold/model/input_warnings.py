@@ -40,7 +40,7 @@ _UNREADABLE = {
 def doubts(
     frame: pd.DataFrame, typed: Mapping[str, Any], problems: pd.DataFrame, schema: Schema
 ) -> list[Doubt]:
-    """All doubts about a raw table; `typed` and `problems` are what `fivefold.data.coerce.conform_columns` made of it."""
+    """All doubts about a raw table; `typed` and `problems` are what `fivefold.data.coerce.coerce_columns` made of it."""
     found = (
         [
             _unreadable(str(column), str(code), cells)

@@ -15,7 +15,7 @@ MISSING = "(missing)"
 
 
 def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """The model's input columns from a typed table (`fivefold.data.coerce.conform`); same rows, nothing learnt.
+    """The model's input columns from a typed table (`fivefold.data.coerce.coerce_table`); same rows, nothing learnt.
 
     A date becomes days since 1970, month, weekday and, where there is one, the hour; two to four date columns also
     give their pairwise distance in days. Missing categories and texts become texts of their own.
@@ -27,7 +27,7 @@ def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """As `expand`, from and to columns as arrays by name (`fivefold.data.coerce.conform_columns`): numbers float64, texts `str`."""
+    """As `expand`, from and to columns as arrays by name (`fivefold.data.coerce.coerce_columns`): numbers float64, texts `str`."""
     columns: dict[str, Any] = {}
     taken = {
         column.name for column in schema.columns

@@ -1,4 +1,4 @@
-"""Context: what every check of a table looks at, made once."""
+"""Check context: what every check of a table looks at, made once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import pandas as pd
 from fivefold.core.findings import NOT_APPLICABLE, Finding
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
+from fivefold.data.coerce import NO_PROBLEMS, coerce_table
+from fivefold.data.row_groups import duplicate_groups
+from fivefold.data.target import Target
 
 SAMPLE = 50_000  # rows that the costly checks look at; a finding says so
 
 
 @dataclass(frozen=True)
-class Context:
+class CheckContext:
     """One table under inspection.
 
-    raw: as read. typed: the schema's columns by `conform`, used or not. problems: its unreadable cells.
-    y: 1, 0 or -1 (no label), shape (rows,).
+    raw: as read. typed: the schema's columns by `coerce_table`, used or not. problems: the unreadable
+    cells. y: 1, 0 or -1 (no label), shape (rows,).
     """
 
     raw: pd.DataFrame
@@ -30,6 +33,25 @@ class Context:
     y: np.ndarray
     scope: Scope
     seed: int = 0
+
+    @classmethod
+    def of(
+        cls, frame: pd.DataFrame, scope: Scope, schema: Schema, target: Target, seed: int = 0
+    ) -> CheckContext:
+        """Return the context of a table as read; where names repeat, no column is typed.
+
+        Raises ValueError where target and frame differ in length.
+        """
+        if len(target.y) != len(frame):
+            raise ValueError(
+                f"expected a label per row, found {len(target.y)} labels and {len(frame)} rows"
+            )
+        raw = frame.set_axis([str(name) for name in frame.columns], axis=1)
+        raw = raw.reset_index(drop=True)
+        if raw.columns.has_duplicates:
+            return cls(raw, raw[[]], NO_PROBLEMS, schema, target.y, scope, seed)
+        typed, problems = coerce_table(raw, schema, used_only=False)
+        return cls(raw, typed, problems, schema, target.y, scope, seed)
 
     @cached_property
     def sample(self) -> np.ndarray:
@@ -46,40 +68,25 @@ class Context:
         return f" (in a sample of {SAMPLE:,} of {labelled:,} rows)" if labelled > SAMPLE else ""
 
     @cached_property
-    def twins(self) -> np.ndarray:
+    def row_groups(self) -> np.ndarray:
         """`duplicate_groups` of the used columns."""
         return duplicate_groups(self.typed[[c.name for c in self.columns()]])
 
     def columns(self, *kinds: str, used_only: bool = True) -> list[Column]:
-        """The schema's columns that the table has, of the given kinds (all kinds when none is given)."""
+        """Return the schema's columns that the table has, of the given kinds (default: all)."""
         names = set(self.schema.names(*kinds, used_only=used_only)) & set(self.typed.columns)
         return [c for c in self.schema.columns if c.name in names]
 
 
-def duplicate_groups(frame: pd.DataFrame) -> np.ndarray:
-    """One integer per row, the same for rows with equal cells (missing equals missing), by first appearance.
-
-    Give it typed features only, without ids and target. Shape (rows,) int64. Rows are compared by a 64-bit hash:
-    the chance of one false pair in a million rows is 3e-8. Without any column every row is its own group.
-
-    >>> duplicate_groups(pd.DataFrame({"a": [1.0, 2.0, 1.0, None], "b": ["x", "x", "x", None]})).tolist()
-    [0, 1, 0, 2]
-    """
-    if not len(frame.columns):
-        return np.arange(len(frame), dtype="int64")
-    codes, _ = pd.factorize(pd.util.hash_pandas_object(frame, index=False).to_numpy())
-    return codes.astype("int64")
-
-
-def not_judged(code: str, why: str, subject: str = "table") -> list[Finding]:
-    """The outcome of a check that has nothing to judge, which is not the same as passing it."""
+def not_applicable(code: str, why: str, subject: str = "table") -> list[Finding]:
+    """Return the outcome of a check that has nothing to look at, which is not the same as a pass."""
     return [Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=why)]
 
 
-def shown(cell: object) -> str:
-    """A cell as it stands in a message: quoted, in one line, at most 40 characters.
+def quote_cell(cell: object) -> str:
+    """Return a cell as it stands in a message: quoted, in one line, at most 40 characters.
 
-    >>> shown("a" * 50)
+    >>> quote_cell("a" * 50)
     "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…'"
     """
     text = " ".join(str(cell).split())

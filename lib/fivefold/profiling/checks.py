@@ -11,19 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding
-from fivefold.core.schema import Schema
+from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
 from fivefold.core.scope import Scope
 from fivefold.core.text import listed
-from fivefold.data.coerce import conform
-from fivefold.data.target import Target
 from fivefold.profiling import column_checks, format_checks, leakage
-from fivefold.profiling.check_context import Context, duplicate_groups, not_judged
-from fivefold.profiling.leakage import check_split
-
-__all__ = ["CHECKS", "Check", "check_split", "check_table", "duplicate_groups"]
+from fivefold.profiling.check_context import CheckContext, not_applicable
 
 MIN_CLASS = 10  # a 20% holdout and five folds of the rest then get two and one or two rows of the rarer class
 FEW_OF_CLASS = (
@@ -44,57 +37,51 @@ _PROTECTED = re.compile(
 
 
 class Check(NamedTuple):
-    """`judge` returns the findings of `code`; none means `clean`, which then is said as passed."""
+    """One check of a table.
+
+    code: stable name of its findings, in kebab-case.
+    find: returns the findings, or `not_applicable`; an empty list means that the check passed.
+    clean: what the passed finding says.
+    """
 
     code: str
-    judge: Callable[[Context], list[Finding]]
+    find: Callable[[CheckContext], list[Finding]]
     clean: str
 
 
-def check_table(
-    frame: pd.DataFrame, scope: Scope, schema: Schema, target: Target, seed: int = 0
-) -> list[Finding]:
-    """All findings of all `CHECKS`, in their order: at least one per check, passed where nothing was found.
+def check_table(ctx: CheckContext) -> list[Finding]:
+    """Return all findings of all `CHECKS`, in their order: at least one per check.
 
-    `frame` is the table as read, `schema` its `infer_schema`, `target` its `read_target` (y is -1 where the label is
-    missing). Costly checks look at `context.SAMPLE` rows drawn by `seed`, and say so. Raises ValueError where
-    target and frame differ in length.
+    Where column names repeat, only that is checked.
     """
-    if len(target.y) != len(frame):
-        raise ValueError(
-            f"expected a label per row, found {len(target.y)} labels and {len(frame)} rows"
-        )
-    raw = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
-    if repeated := sorted(set(raw.columns[raw.columns.duplicated()])):
-        return [
-            *_repeated(raw, repeated),
-            *(
-                Finding(
-                    code=check.code,
-                    severity=NOT_APPLICABLE,
-                    subject="table",
-                    found="column names repeat",
-                )
-                for check in CHECKS
-                if check.code != "duplicate-columns"
-            ),
-        ]
-    typed, problems = conform(raw, schema, used_only=False)
-    context = Context(raw, typed, problems, schema, target.y, scope, seed)
-    found: list[Finding] = []
+    names_repeat = ctx.raw.columns.has_duplicates
+    findings: list[Finding] = []
     for check in CHECKS:
-        found += check.judge(context) or [
-            Finding(code=check.code, severity=PASSED, subject="table", found=check.clean)
-        ]
-    return found
+        if names_repeat and check.find is not check_names:
+            findings += not_applicable(check.code, "column names repeat")
+            continue
+        passed = Finding(code=check.code, severity=PASSED, subject="table", found=check.clean)
+        findings += check.find(ctx) or [passed]
+    return findings
 
 
-def check_names(ctx: Context) -> list[Finding]:
-    """Column names that stand more than once (`check_table` judges nothing else then)."""
-    return _repeated(ctx.raw, sorted(set(ctx.raw.columns[ctx.raw.columns.duplicated()])))
+def check_names(ctx: CheckContext) -> list[Finding]:
+    """Column names that stand more than once (`check_table` checks nothing else then)."""
+    names = ctx.raw.columns
+    return [
+        Finding(
+            code="duplicate-columns",
+            severity=ERROR,
+            subject=name,
+            found=f"{int(np.sum(names == name))} columns named {name!r}",
+            expected="each name once",
+            action="rename or delete all but one",
+        )
+        for name in sorted(set(names[names.duplicated()]))
+    ]
 
 
-def check_scope(ctx: Context) -> list[Finding]:
+def check_scope(ctx: CheckContext) -> list[Finding]:
     """Columns that the scope names and the table lacks."""
     found = []
     for key, name, severity in _named(ctx.scope):
@@ -121,7 +108,7 @@ def check_scope(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_target_use(ctx: Context) -> list[Finding]:
+def check_target_use(ctx: CheckContext) -> list[Finding]:
     """A target that the scope also names as id, dropped, changeable, known, group or time column."""
     keys = [
         key
@@ -141,7 +128,7 @@ def check_target_use(ctx: Context) -> list[Finding]:
     ]
 
 
-def check_rows(ctx: Context) -> list[Finding]:
+def check_rows(ctx: CheckContext) -> list[Finding]:
     """Too few labelled rows to learn and to judge from."""
     rows = int((ctx.y >= 0).sum())
     if rows >= FEW_ROWS:
@@ -159,7 +146,7 @@ def check_rows(ctx: Context) -> list[Finding]:
     ]
 
 
-def check_labels(ctx: Context) -> list[Finding]:
+def check_labels(ctx: CheckContext) -> list[Finding]:
     """Too few rows of a class: nothing can be held out, or the held-out figures mean little."""
     found = []
     for label, name in ((1, ctx.schema.positive), (0, ctx.schema.negative)):
@@ -179,11 +166,11 @@ def check_labels(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_balance(ctx: Context) -> list[Finding]:
+def check_balance(ctx: CheckContext) -> list[Finding]:
     """A rare class."""
     labelled = ctx.y[ctx.y >= 0]
     if not len(labelled):
-        return not_judged("imbalance", "no labelled rows")
+        return not_applicable("imbalance", "no labelled rows")
     positive = float(labelled.mean())
     share = min(positive, 1 - positive)
     if share >= RARE:
@@ -203,11 +190,11 @@ def check_balance(ctx: Context) -> list[Finding]:
     ]
 
 
-def check_time(ctx: Context) -> list[Finding]:
+def check_time(ctx: CheckContext) -> list[Finding]:
     """A time column by which rows cannot be ordered."""
     name = ctx.scope.time_column
     if name is None or name not in ctx.typed.columns:
-        return not_judged(
+        return not_applicable(
             "time-column", "no time column" if name is None else f"no column {name!r}"
         )
     column = ctx.schema[name]
@@ -238,11 +225,11 @@ def check_time(ctx: Context) -> list[Finding]:
     return []
 
 
-def check_groups(ctx: Context) -> list[Finding]:
+def check_groups(ctx: CheckContext) -> list[Finding]:
     """A group column that cannot separate folds."""
     name = ctx.scope.group_column
     if name is None or name not in ctx.raw.columns:
-        return not_judged(
+        return not_applicable(
             "group-column", "no group column" if name is None else f"no column {name!r}"
         )
     sizes = ctx.raw.loc[ctx.y >= 0, name].value_counts()
@@ -295,7 +282,7 @@ def check_groups(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_protected(ctx: Context) -> list[Finding]:
+def check_protected(ctx: CheckContext) -> list[Finding]:
     """Protected columns, and whether the model sees them (information only)."""
     present = [name for name in ctx.scope.protected_columns if name in ctx.typed.columns]
     if not present:
@@ -305,7 +292,7 @@ def check_protected(ctx: Context) -> list[Finding]:
             if alike
             else ""
         )
-        return not_judged("protected-columns", f"no protected columns named{hint}")
+        return not_applicable("protected-columns", f"no protected columns named{hint}")
     return [
         Finding(
             code="protected-columns",
@@ -333,20 +320,6 @@ def _named(scope: Scope) -> Iterator[tuple[str, str, str]]:
         ("help", tuple(scope.help)),
     ):
         yield from ((key, name, WARNING) for name in others)
-
-
-def _repeated(frame: pd.DataFrame, names: list[str]) -> list[Finding]:
-    return [
-        Finding(
-            code="duplicate-columns",
-            severity=ERROR,
-            subject=name,
-            found=f"{int(np.sum(frame.columns == name))} columns named {name!r}",
-            expected="each name once",
-            action="rename or delete all but one",
-        )
-        for name in names
-    ]
 
 
 CHECKS: tuple[Check, ...] = (

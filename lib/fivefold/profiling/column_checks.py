@@ -1,6 +1,6 @@
 """Quality: columns that tell nothing, gaps, cells that do not fit, levels, copies.
 
-Each function takes a `Context` and returns the findings of one code; no finding means that all is well.
+Each function takes a `CheckContext` and returns the findings of one code; no finding means that all is well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pandas as pd
 from fivefold.core.findings import PASSED, WARNING, Finding
 from fivefold.core.schema import Column
 from fivefold.core.text import listed
-from fivefold.profiling.check_context import Context, not_judged, shown
+from fivefold.profiling.check_context import CheckContext, not_applicable, quote_cell
 
 MANY_LEVELS = 50
 MANY_GAPS, MOSTLY_GAPS = 0.5, 0.95  # shares of missing cells
@@ -22,7 +22,7 @@ MIXED_SHARE, MIXED_LEVELS = (
 )  # of cells, and distinct numbers, that make a column of words "mixed"
 
 
-def check_empty(ctx: Context) -> list[Finding]:
+def check_empty(ctx: CheckContext) -> list[Finding]:
     """Columns without any cell."""
     return [
         Finding(
@@ -38,7 +38,7 @@ def check_empty(ctx: Context) -> list[Finding]:
     ]
 
 
-def check_constant(ctx: Context) -> list[Finding]:
+def check_constant(ctx: CheckContext) -> list[Finding]:
     """Columns with one value only."""
     found = []
     for column in _not_dropped(ctx, "constant"):
@@ -49,7 +49,7 @@ def check_constant(ctx: Context) -> list[Finding]:
                     code="constant-column",
                     severity=WARNING,
                     subject=column.name,
-                    found=f"the one value {shown(present.iloc[0])}",
+                    found=f"the one value {quote_cell(present.iloc[0])}",
                     expected="two values or more",
                     action="nothing: the model does not see it",
                 )
@@ -57,7 +57,7 @@ def check_constant(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_ids(ctx: Context) -> list[Finding]:
+def check_ids(ctx: CheckContext) -> list[Finding]:
     """Columns that number or name the rows."""
     found = []
     for column in (c for c in _not_dropped(ctx, "id") if c.name != ctx.scope.group_column):
@@ -86,7 +86,7 @@ def check_ids(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_missing(ctx: Context) -> list[Finding]:
+def check_missing(ctx: CheckContext) -> list[Finding]:
     """Used columns that are mostly missing."""
     found = []
     for column in ctx.columns():
@@ -110,7 +110,7 @@ def check_missing(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_infinite(ctx: Context) -> list[Finding]:
+def check_infinite(ctx: CheckContext) -> list[Finding]:
     """Infinite numbers."""
     return [
         Finding(
@@ -125,7 +125,7 @@ def check_infinite(ctx: Context) -> list[Finding]:
     ]
 
 
-def check_mixed(ctx: Context) -> list[Finding]:
+def check_mixed(ctx: CheckContext) -> list[Finding]:
     """Columns of numbers, dates or yes/no with cells that do not read so, and columns half numbers, half words."""
     found = []
     for name, cells in _unreadable(ctx, ["not-a-number", "not-a-date", "not-yes-or-no"]):
@@ -133,7 +133,7 @@ def check_mixed(ctx: Context) -> list[Finding]:
             cells["code"].iloc[0]
         ]
         rows = ", ".join(
-            f"row {row + 1}: {shown(value)}"
+            f"row {row + 1}: {quote_cell(value)}"
             for row, value in cells.drop_duplicates("value")[["row", "value"]]
             .head(3)
             .itertuples(index=False)
@@ -153,7 +153,7 @@ def check_mixed(ctx: Context) -> list[Finding]:
         numbers = pd.to_numeric(pd.Series(counts.index), errors="coerce").notna().to_numpy()
         share = counts.to_numpy()[numbers].sum() / max(counts.sum(), 1)
         if MIXED_SHARE <= share < 1 and numbers.sum() >= MIXED_LEVELS:
-            words = listed([shown(w) for w in counts.index[~numbers]], 3)
+            words = listed([quote_cell(w) for w in counts.index[~numbers]], 3)
             found.append(
                 Finding(
                     code="mixed-types",
@@ -168,10 +168,10 @@ def check_mixed(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_cardinality(ctx: Context) -> list[Finding]:
+def check_cardinality(ctx: CheckContext) -> list[Finding]:
     """Categorical columns of many levels."""
     if not (categorical := ctx.columns("categorical")):
-        return not_judged("many-levels", "no categorical columns")
+        return not_applicable("many-levels", "no categorical columns")
     found = []
     for column in categorical:
         present = int(ctx.typed[column.name].notna().sum())
@@ -199,10 +199,10 @@ def check_cardinality(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_spelling(ctx: Context) -> list[Finding]:
+def check_spelling(ctx: CheckContext) -> list[Finding]:
     """Levels that differ only in case, white space, hyphens or underscores (space at the ends never counts)."""
     if not (categorical := ctx.columns("categorical")):
-        return not_judged("level-spelling", "no categorical columns")
+        return not_applicable("level-spelling", "no categorical columns")
     found = []
     for column in categorical:
         levels = pd.Series(column.levels, dtype="str")
@@ -211,7 +211,9 @@ def check_spelling(ctx: Context) -> list[Finding]:
             list(group) for key, group in levels.groupby(keys, sort=False) if len(group) > 1 and key
         ]
         if alike:
-            examples = listed([" = ".join(shown(level) for level in group) for group in alike], 3)
+            examples = listed(
+                [" = ".join(quote_cell(level) for level in group) for group in alike], 3
+            )
             levels_of = "1 level" if len(alike) == 1 else f"{len(alike):,} levels"
             found.append(
                 Finding(
@@ -226,7 +228,7 @@ def check_spelling(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_free_text(ctx: Context) -> list[Finding]:
+def check_free_text(ctx: CheckContext) -> list[Finding]:
     """Columns of sentences (information only)."""
     return [
         Finding(
@@ -236,10 +238,10 @@ def check_free_text(ctx: Context) -> list[Finding]:
             found="free text; the model sees hashed word pieces",
         )
         for c in ctx.columns("text")
-    ] or not_judged("free-text", "no columns of free text")
+    ] or not_applicable("free-text", "no columns of free text")
 
 
-def check_redundant(ctx: Context) -> list[Finding]:
+def check_redundant(ctx: CheckContext) -> list[Finding]:
     """Used columns that repeat an earlier one: the same values, or the same few levels in another spelling."""
     rows = ctx.sample[:2000]
     first: dict[tuple[str, bytes], Column] = {}
@@ -273,12 +275,12 @@ def _pattern(values: pd.Series, column: Column) -> tuple[str, bytes]:
     return column.kind, pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes()
 
 
-def _not_dropped(ctx: Context, *kinds: str) -> list[Column]:
+def _not_dropped(ctx: CheckContext, *kinds: str) -> list[Column]:
     """Columns that the scope does not drop."""
     return [c for c in ctx.columns(*kinds, used_only=False) if c.name not in ctx.scope.drop_columns]
 
 
-def _unreadable(ctx: Context, codes: list[str]) -> Iterable[tuple[object, pd.DataFrame]]:
+def _unreadable(ctx: CheckContext, codes: list[str]) -> Iterable[tuple[object, pd.DataFrame]]:
     """(column, its problem cells of these codes) for each used column that has some, in the schema's order."""
     used = [c.name for c in ctx.columns()]
     bad = ctx.problems[ctx.problems["code"].isin(codes) & ctx.problems["column"].isin(used)]

@@ -1,6 +1,6 @@
 """Notation: how numbers, dates and gaps are written in single columns, and what was made of it.
 
-Each function takes a `Context` and returns the findings of one code; no finding means that all is well.
+Each function takes a `CheckContext` and returns the findings of one code; no finding means that all is well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fivefold.core.findings import PASSED, WARNING, Finding
 from fivefold.core.text import listed
 from fivefold.data.infer import to_numbers
 from fivefold.data.parsing import AMBIGUOUS_DATES, CURRENCY, parse_dates, parse_numbers, texts
-from fivefold.profiling.check_context import Context, not_judged, shown
+from fivefold.profiling.check_context import CheckContext, not_applicable, quote_cell
 
 CODES = tuple(
     sign * int("9" * digits) for digits in range(2, 10) for sign in (1, -1) if sign * digits != 2
@@ -70,17 +70,17 @@ WORDS_FOR_MISSING = frozenset(
 )
 
 
-def check_missing_words(ctx: Context) -> list[Finding]:
+def check_missing_words(ctx: CheckContext) -> list[Finding]:
     """Levels that say "missing" in words."""
     categorical = ctx.columns("categorical")
     if not categorical:
-        return not_judged("missing-words", "no categorical columns")
+        return not_applicable("missing-words", "no categorical columns")
     found = []
     for column in categorical:
         words = [level for level in column.levels if level.strip().lower() in WORDS_FOR_MISSING]
         if words:
             cells = int(ctx.typed[column.name].isin(words).sum())
-            text = f"{cells:,} cells {listed([shown(w) for w in words])}, taken for levels"
+            text = f"{cells:,} cells {listed([quote_cell(w) for w in words])}, taken for levels"
             found.append(
                 Finding(
                     code="missing-words",
@@ -94,7 +94,7 @@ def check_missing_words(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_written_numbers(ctx: Context) -> list[Finding]:
+def check_written_numbers(ctx: CheckContext) -> list[Finding]:
     """Numbers written with currency or separators: what they were read as, and whether that is in doubt."""
     columns = [
         c for c in ctx.columns("numeric") if pd.api.types.is_string_dtype(ctx.raw[c.name].dtype)
@@ -116,7 +116,7 @@ def check_written_numbers(ctx: Context) -> list[Finding]:
             continue
         decimal, thousands = column.parse.get("decimal", "."), column.parse.get("thousands", "")
         rule = f"decimal {decimal!r}" + (f", thousands {thousands!r}" if thousands else "")
-        text = f"{shown(head.iloc[read[0]])} read as {values[read[0]]:.15g} ({rule})"
+        text = f"{quote_cell(head.iloc[read[0]])} read as {values[read[0]]:.15g} ({rule})"
         if differ.any():
             found.append(
                 Finding(
@@ -149,7 +149,7 @@ def _other_reading(cells: pd.Series, rule: dict[str, str]) -> tuple[str, str, np
     return ".", "thousands", parse_numbers(cells, {"decimal": ",", "thousands": "."}).to_numpy()
 
 
-def check_number_codes(ctx: Context) -> list[Finding]:
+def check_number_codes(ctx: CheckContext) -> list[Finding]:
     """Codes such as -999 or 9999 in at least two cells, where all other values stay within half of the code."""
     found = []
     for column in ctx.columns("numeric"):
@@ -182,10 +182,10 @@ def check_number_codes(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_ambiguous_dates(ctx: Context) -> list[Finding]:
+def check_ambiguous_dates(ctx: CheckContext) -> list[Finding]:
     """Dates in which day and month could change places in every row."""
     if not (dates := ctx.columns("date")):
-        return not_judged("date-ambiguous", "no date columns")
+        return not_applicable("date-ambiguous", "no date columns")
     found = []
     for column in dates:
         days = ctx.typed[column.name].dropna()
@@ -214,7 +214,7 @@ def check_ambiguous_dates(ctx: Context) -> list[Finding]:
                     code="date-ambiguous",
                     severity=WARNING,
                     subject=column.name,
-                    found=f"{shown(cells.iloc[0])} and all others could "
+                    found=f"{quote_cell(cells.iloc[0])} and all others could "
                     "be day or month first; read as day first",
                     expected="a day above 12, or 2024-12-31",
                     action="if wrong, write the dates year first",
@@ -223,10 +223,10 @@ def check_ambiguous_dates(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_date_codes(ctx: Context) -> list[Finding]:
+def check_date_codes(ctx: CheckContext) -> list[Finding]:
     """Placeholders such as 1900-01-01 or 9999-12-31, a year or more from all other dates."""
     if not (dates := ctx.columns("date")):
-        return not_judged("date-sentinel", "no date columns")
+        return not_applicable("date-sentinel", "no date columns")
     found = []
     for column in dates:
         days = ctx.typed[column.name].dropna().dt.floor("D")

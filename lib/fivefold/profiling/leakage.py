@@ -19,7 +19,7 @@ from fivefold.core.intervals import wilson
 from fivefold.core.roc_auc import ranks
 from fivefold.core.schema import Column
 from fivefold.data.infer import days
-from fivefold.profiling.check_context import Context, not_judged
+from fivefold.profiling.check_context import CheckContext, not_applicable
 
 LEAK, LEAK_SURE = 0.995, 0.95  # error: AUC observed, and the lower end of its interval
 SUSPECT, SUSPECT_SURE = 0.97, 0.85  # warning
@@ -68,11 +68,11 @@ def out_of_fold_rates(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np
     return scores
 
 
-def check_leaks(ctx: Context) -> list[Finding]:
+def check_leaks(ctx: CheckContext) -> list[Finding]:
     """Columns that alone rank the two classes (almost) perfectly: by order, or by their levels out of fold."""
     y = ctx.y[ctx.sample]
     if why := _too_few(y):
-        return not_judged("leak", why)
+        return not_applicable("leak", why)
     folds = _folds(ctx)
     found: list[Finding] = []
     for column in ctx.columns():
@@ -86,14 +86,14 @@ def check_leaks(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_missing_leaks(ctx: Context) -> list[Finding]:
+def check_missing_leaks(ctx: CheckContext) -> list[Finding]:
     """Columns whose missing cells give the label away (filled in only after the event)."""
     y = ctx.y[ctx.sample]
     if why := _too_few(y):
-        return not_judged("leak-missing", why)
+        return not_applicable("leak-missing", why)
     gaps = [c for c in ctx.columns() if ctx.typed[c.name].isna().any()]
     if not gaps:
-        return not_judged("leak-missing", "no missing cells in used columns")
+        return not_applicable("leak-missing", "no missing cells in used columns")
     found = []
     for column in gaps:
         values = ctx.typed[column.name].iloc[ctx.sample]
@@ -107,11 +107,11 @@ def check_missing_leaks(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_target_copies(ctx: Context) -> list[Finding]:
+def check_target_copies(ctx: CheckContext) -> list[Finding]:
     """Columns of two levels that agree with the target in every row, however they are spelt."""
     y = ctx.y[ctx.sample]
     if why := _too_few(y):
-        return not_judged("target-copy", why)
+        return not_applicable("target-copy", why)
     found = []
     for column in ctx.columns():
         values = ctx.typed[column.name].iloc[ctx.sample]
@@ -129,16 +129,16 @@ def check_target_copies(ctx: Context) -> list[Finding]:
     return found
 
 
-def check_duplicates(ctx: Context) -> list[Finding]:
+def check_duplicates(ctx: CheckContext) -> list[Finding]:
     """Rows that repeat an earlier row in every used column and the label."""
     if not ctx.columns():
-        return not_judged("duplicate-rows", "no used columns")
-    pairs, firsts = np.unique(ctx.twins * 3 + ctx.y, return_index=True)
+        return not_applicable("duplicate-rows", "no used columns")
+    pairs, firsts = np.unique(ctx.row_groups * 3 + ctx.y, return_index=True)
     extra = len(ctx.y) - len(pairs)
     if not extra:
         return []
     again = np.setdiff1d(np.arange(len(ctx.y)), firsts)[:3] + 1
-    distinct = int(ctx.twins.max()) + 1
+    distinct = int(ctx.row_groups.max()) + 1
     return [
         Finding(
             code="duplicate-rows",
@@ -152,12 +152,12 @@ def check_duplicates(ctx: Context) -> list[Finding]:
     ]
 
 
-def check_conflicts(ctx: Context) -> list[Finding]:
+def check_conflicts(ctx: CheckContext) -> list[Finding]:
     """Rows that are equal in every used column but not in the label: no model can tell them apart."""
     labelled = ctx.y >= 0
-    y, groups = ctx.y[labelled], ctx.twins[labelled]
+    y, groups = ctx.y[labelled], ctx.row_groups[labelled]
     if not ctx.columns() or not len(y):
-        return not_judged("conflicting-labels", "no labelled rows with used columns")
+        return not_applicable("conflicting-labels", "no labelled rows with used columns")
     rows, hits = np.bincount(groups), np.bincount(groups, weights=y)
     mixed = (hits > 0) & (hits < rows)
     if not mixed.any():
@@ -266,7 +266,9 @@ def _copies(values: pd.Series, y: np.ndarray) -> bool:
     return bool((first == (y == y[0])).all())
 
 
-def _leak(ctx: Context, code: str, severity: str, name: str, text: str, column: Column) -> Finding:
+def _leak(
+    ctx: CheckContext, code: str, severity: str, name: str, text: str, column: Column
+) -> Finding:
     """The finding on one column; a column that the scope vouches for passes, and says so."""
     if name in ctx.scope.known_columns:
         return Finding(
@@ -296,10 +298,10 @@ def _too_few(y: np.ndarray) -> str:
     return f"{few} rows of the rarer class, {MIN_CLASS} are needed" if few < MIN_CLASS else ""
 
 
-def _folds(ctx: Context) -> np.ndarray:
+def _folds(ctx: CheckContext) -> np.ndarray:
     """A fold for each sampled row; rows of one group (the scope's, else equal rows) share it."""
     group = ctx.scope.group_column
-    groups = pd.factorize(ctx.raw[group])[0] if group in ctx.raw.columns else ctx.twins
+    groups = pd.factorize(ctx.raw[group])[0] if group in ctx.raw.columns else ctx.row_groups
     order = np.random.default_rng(ctx.seed).permutation(
         int(groups.max()) + 2
     )  # missing is -1, the last

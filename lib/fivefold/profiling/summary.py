@@ -16,6 +16,7 @@ from fivefold.core.findings import Finding
 from fivefold.core.intervals import wilson
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
+from fivefold.data.row_groups import duplicate_groups
 from fivefold.profiling.association import (
     MEASURE,
     MOST_CORRELATED,
@@ -25,7 +26,6 @@ from fivefold.profiling.association import (
     correlations,
     draw_folds,
 )
-from fivefold.profiling.check_context import duplicate_groups
 from fivefold.profiling.column_profile import by_period, equal_starts, number, profile, rates
 from fivefold.profiling.comparison import compare
 
@@ -49,7 +49,7 @@ def summarise(
 ) -> dict[str, Any]:
     """The summary of a whole table, JSON-ready; about 2 kB a column in UTF-8, below 300 kB for 100 columns.
 
-    `typed`: all columns by `conform(..., used_only=False)`; `y` 1, 0 or -1 (no label), shape (rows,). Keys: format,
+    `typed`: all columns by `coerce_table(..., used_only=False)`; `y` 1, 0 or -1 (no label), shape (rows,). Keys: format,
     scope, overview, source, findings, columns (by name, as `fivefold.profiling.column_profile.profile` plus unit and help), association,
     correlation, trend, notes. Shares are 0 to 1, intervals 95%. Counts, quantiles and histograms are of all rows;
     associations of at most `SAMPLE` labelled rows and correlations of fewer, drawn by `seed`: `notes` says so.

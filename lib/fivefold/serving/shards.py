@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from fivefold.core.findings import Finding, Refused, errors, refuse_errors, warnings
 from fivefold.core.schema import Schema
-from fivefold.data.coerce import TELLING, compare_names, compare_types, conform, conform_column
+from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
 from fivefold.data.table_parts import TableParts, load_table, read_part, save_table
 from fivefold.model.bundle import Bundle
 from fivefold.model.input_warnings import Doubt, counts
@@ -44,7 +44,7 @@ def check(parts: TableParts, schema: Schema) -> list[Finding]:
         frame = read_part(parts, number, sorted(open_))
         for name in sorted(open_):
             values = frame[name]
-            _, problems = conform_column(values, schema[name])
+            _, problems = coerce_column(values, schema[name])
             wrong = values.index.isin(
                 np.concatenate([np.zeros(0, dtype=int), *(p["row"] for p in problems)])
             )
@@ -60,7 +60,7 @@ def check(parts: TableParts, schema: Schema) -> list[Finding]:
     unread = pd.DataFrame(
         {name: cells for name, cells in examples.items() if len(cells) == TELLING}
     )
-    by_type = compare_types(unread, schema, conform(unread, schema)[1])
+    by_type = compare_types(unread, schema, coerce_table(unread, schema)[1])
     refuse_errors("The table does not fit the model", [*errors(by_name), *by_type])
     save_table(
         pa.Table.from_pandas(pd.DataFrame(readable), preserve_index=False),

@@ -112,7 +112,7 @@ def summary(run_id: str, flow: str = FLOW) -> dict[str, Any]:
 def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
     """{labels, oof, place}: arrays of shape (rows,) from which a threshold is chosen. Raises `Refused` without them."""
     run = find_run(run_id, flow)
-    labels, place = artifact(run, "validate", "labels"), artifact(run, "split", "place")
+    labels, fold_ids = artifact(run, "validate", "labels"), artifact(run, "split", "place")
     kept = (
         artifact(run, step, name)
         for step, name in (
@@ -122,7 +122,7 @@ def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
         )
     )  # older runs lack the first ones
     oof = next((found for found in kept if found is not None), None)
-    if labels is None or place is None or oof is None:
+    if labels is None or fold_ids is None or oof is None:
         raise Refused(
             "The threshold cannot be weighed",
             [
@@ -136,7 +136,7 @@ def judged(run_id: str, flow: str = FLOW) -> dict[str, Any]:
                 )
             ],
         )
-    return {"labels": labels["y"], "oof": oof, "place": place}
+    return {"labels": labels["y"], "oof": oof, "place": fold_ids}
 
 
 def _state(run: Any, now: datetime) -> tuple[str, str | None, datetime | None]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import Schema
-from fivefold.data.splits import fold_rows, subsample
+from fivefold.data.splits import Split, subsample
 from fivefold.model.inputs import expand
 from fivefold.training.encoding import (
     CROSSED,
@@ -42,14 +42,14 @@ def encode_folds(
     style: str,
     typed: pd.DataFrame,
     y: np.ndarray,
-    place: np.ndarray,
+    fold_ids: np.ndarray,
     schema: Schema,
     seed: int,
     extra: Extra | None = None,
     max_rows: int | None = None,
 ) -> Iterable[Fold]:
     """Each fold with its own plan and encoder, both learnt from its training part alone."""
-    for number, (train, valid) in enumerate(fold_rows(place)):
+    for number, (train, valid) in enumerate(Split(fold_ids).folds()):
         yield encode_fold(style, number, train, valid, typed, y, schema, seed, extra, max_rows)
 
 

@@ -21,7 +21,7 @@ LEAST = 1 / 24  # part of an arm below which it is not taken in for that
 
 
 def blend(
-    oofs: Mapping[str, np.ndarray], y: np.ndarray, place: np.ndarray, winner: str, seed: int = 0
+    oofs: Mapping[str, np.ndarray], y: np.ndarray, fold_ids: np.ndarray, winner: str, seed: int = 0
 ) -> tuple[dict[str, Any], np.ndarray]:
     """(what the blend of these arms is and is worth, its out-of-fold probabilities of shape (rows,)).
 
@@ -36,19 +36,21 @@ def blend(
         winner,
         *(n for n in sorted(oofs) if n != winner),
     ]  # of equal ones the earlier is added
-    rows = np.flatnonzero(place >= 0)
-    folds = np.unique(place[rows])
-    parts = {f: subsample(rows[place[rows] == f], y, MOST_ROWS // len(folds), seed) for f in folds}
+    rows = np.flatnonzero(fold_ids >= 0)
+    folds = np.unique(fold_ids[rows])
+    parts = {
+        f: subsample(rows[fold_ids[rows] == f], y, MOST_ROWS // len(folds), seed) for f in folds
+    }
     even = evenly(len(rows), len(names))
     weights = _choose(names, oofs, y, list(parts.values()), even)
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []
     for fold in folds:
         chosen = _choose(names, oofs, y, [part for f, part in parts.items() if f != fold], even)
-        here = rows[place[rows] == fold]
+        here = rows[fold_ids[rows] == fold]
         nested[here] = mixed({n: oofs[n][here] for n in chosen}, chosen)
         scores.append(auc(nested[here], y[here]))
-    gain = paired_test(y[rows], nested[rows], oofs[winner][rows], place[rows])
+    gain = paired_test(y[rows], nested[rows], oofs[winner][rows], fold_ids[rows])
     return {
         "weights": weights,
         "auc_mean": float(np.mean(scores)),

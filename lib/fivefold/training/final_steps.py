@@ -17,7 +17,7 @@ NO_TIME = "not started: the budget has no time for it"
 def select(
     arms: list[tuple[str, dict | None, np.ndarray | None, Any]],
     labels: dict,
-    place: np.ndarray,
+    fold_ids: np.ndarray,
     searched: np.ndarray,
     serve: str,
     seconds: float | None,
@@ -30,7 +30,7 @@ def select(
     final fits, None for no limit; `refit`: no, auto or yes (`fivefold.training.time_budget.refit`). The blend says under `served` and
     `why` what was decided, and under `fits` how (`fivefold.training.fit_plan`).
     """
-    from fivefold.data.splits import training_rows
+    from fivefold.data.splits import Split
     from fivefold.training import ensemble, fit_plan
     from fivefold.training.algorithms import ALGORITHMS
     from fivefold.training.leaderboard import failed_candidate, rank, title
@@ -45,7 +45,7 @@ def select(
         for name in ALGORITHMS
         if name not in {arm[0] for arm in arms}
     ]
-    y, folds = labels["y"][searched], place[searched]
+    y, folds = labels["y"][searched], fold_ids[searched]
     leaderboard = rank(candidates, oofs, y, folds)
     for arm in leaderboard:
         ok = arm["status"] == "ok"
@@ -59,7 +59,7 @@ def select(
     fits = fit_plan.plan_fits(
         leaderboard,
         found["weights"] if served == "blend" else None,
-        len(training_rows(place)),
+        len(Split(fold_ids).training_rows),
         seconds,
         threads,
         refit,
@@ -72,13 +72,13 @@ def select(
     )
     print(f"Served: {served} ({why})")
     found |= {"served": served, "why": why, "fits": fits}
-    best = _at(searched, oofs[winner], len(place))
+    best = _at(searched, oofs[winner], len(fold_ids))
     return (
         leaderboard,
         winner,
         best,
         found,
-        _at(searched, nested, len(place)) if served == "blend" else best,
+        _at(searched, nested, len(fold_ids)) if served == "blend" else best,
     )
 
 

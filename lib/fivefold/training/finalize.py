@@ -10,7 +10,7 @@ import pandas as pd
 
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
-from fivefold.data.splits import HOLDOUT, TRAIN_ONLY, subsample, training_rows
+from fivefold.data.splits import Assignment, Split, subsample
 from fivefold.model.bundle import Bundle, reference
 from fivefold.model.calibration import choose_threshold, fit_calibration, judged_rows, judged_scores
 from fivefold.model.evaluation import evaluate, permutation_importance
@@ -30,7 +30,7 @@ def finish(
     oof: np.ndarray,
     typed: pd.DataFrame,
     y: np.ndarray,
-    place: np.ndarray,
+    fold_ids: np.ndarray,
     schema: Schema,
     scope: Scope,
     provenance: dict[str, Any],
@@ -44,7 +44,7 @@ def finish(
     fits: Mapping[str, Any] | None = None,
     device: str = "cpu",
 ) -> tuple[Bundle, np.ndarray]:
-    """(`Bundle` of the winning candidate, evaluated once on the rows whose `place` is `HOLDOUT`; the out-of-fold
+    """(`Bundle` of the winning candidate, evaluated once on the held-out rows; the out-of-fold
     probabilities that its calibration and threshold rest on).
 
     With `weights` {algorithm: share} it is the blend of the candidate and `others`; `oof` is then the blend's.
@@ -54,13 +54,13 @@ def finish(
     `fits`: `fivefold.training.fit_plan.plan_fits`. Where it is `grown`, the rows of the last fold that the search has scored are
     not fitted on: rounds, calibration and threshold come from them, scored by the final model itself.
     """
-    train, held = training_rows(place), np.flatnonzero(place == HOLDOUT)
+    train, held = Split(fold_ids).training_rows, np.flatnonzero(fold_ids == Assignment.HOLDOUT)
     pipeline, told, oof = _fitted(
         (candidate, *others),
         oof,
         typed,
         y,
-        place,
+        fold_ids,
         schema,
         weights,
         fits,
@@ -70,9 +70,9 @@ def finish(
         device=device,
     )
     rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]
-    judged, folds = judged_rows(oof, place)
+    judged, folds = judged_rows(oof, fold_ids)
     calibration = fit_calibration(y[judged], oof[judged], folds)
-    _, crossed = judged_scores(y, oof, place, calibration)
+    _, crossed = judged_scores(y, oof, fold_ids, calibration)
     threshold = choose_threshold(
         y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity
     )
@@ -125,7 +125,7 @@ def refit(
     oof: np.ndarray,
     typed: pd.DataFrame,
     y: np.ndarray,
-    place: np.ndarray,
+    fold_ids: np.ndarray,
     weights: dict[str, float] | None = None,
     fits: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -140,7 +140,8 @@ def refit(
     has the rows that it learnt from, its members and the digest. `candidates`: the winner, then the others. `options`
     as `fivefold.training.final_fit.fit_final`.
     """
-    whole = np.where(place == HOLDOUT, TRAIN_ONLY, place)
+    whole = fold_ids.copy()
+    whole[fold_ids == Assignment.HOLDOUT] = Assignment.TRAIN_ONLY
     pipeline, told, _ = _fitted(
         candidates,
         oof,
@@ -150,7 +151,7 @@ def refit(
         bundle.schema,
         weights,
         fits,
-        len(training_rows(place)),
+        len(Split(fold_ids).training_rows),
         seed=seed,
         **options,
     )
@@ -167,7 +168,7 @@ def _fitted(
     oof: np.ndarray,
     typed: pd.DataFrame,
     y: np.ndarray,
-    place: np.ndarray,
+    fold_ids: np.ndarray,
     schema: Schema,
     weights: dict[str, float] | None,
     fits: Mapping[str, Any] | None,
@@ -182,9 +183,9 @@ def _fitted(
     fits = fits or {"grown": False, "bag": None, "seconds": None, "rows": {}}
     used = [c for c in candidates if weights and c["algorithm"] in weights] or [candidates[0]]
     used = [{**c, "max_rows": fits["rows"].get(c["algorithm"], c["max_rows"])} for c in used]
-    learnt, limits = training_rows(place), fits["seconds"] or {}
+    learnt, limits = Split(fold_ids).training_rows, fits["seconds"] or {}
     if fits["grown"]:
-        stop = np.flatnonzero((place == place.max()) & ~np.isnan(oof))
+        stop = np.flatnonzero((fold_ids == fold_ids.max()) & ~np.isnan(oof))
         options["stop"] = expand(typed.iloc[stop], schema), y[stop]
         learnt = subsample(
             np.setdiff1d(learnt, stop, assume_unique=True),

@@ -24,30 +24,23 @@ from fivefold.core.findings import (
 )
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope, from_mapping, place_data, read_scope
-from fivefold.data.coerce import conform, conform_column
 from fivefold.data.infer import infer_schema, to_numbers
 from fivefold.data.parsing import DATE_FORMATS
 from fivefold.data.revision import ensure, fetch, revision
+from fivefold.data.row_groups import join_groups, twin_groups
 from fivefold.data.source import Dataset, mask, read
-from fivefold.data.splits import (
-    ALWAYS_TRAIN,
-    HOLDOUT,
-    HOLDOUT_SHARE,
-    default_folds,
-    join_groups,
-    split_rows,
-)
+from fivefold.data.splits import HOLDOUT_SHARE, Assignment, default_folds, split_rows
 from fivefold.data.target import Target, read_target
 from fivefold.model.inputs import expand
-from fivefold.profiling.check_context import duplicate_groups
-from fivefold.profiling.checks import check_split, check_table
+from fivefold.profiling.check_context import CheckContext
+from fivefold.profiling.checks import check_table
+from fivefold.profiling.leakage import check_split
 from fivefold.training.encoding import plan
 
 BUNDLED = "data/churn.toml"
 SHARE_OFF = (
     0.05  # of the rows that the holdout may be larger or smaller than a fifth before that is said
 )
-COARSE = 0.5  # share of distinct rows below which equal rows count as different cases
 
 
 OPTION_RANGES = {
@@ -228,9 +221,10 @@ def validate(
     """
     target, said = read_target(frame, scope)
     schema = infer_schema(frame, scope, (target.negative, target.positive) if target else ("", ""))
-    said += _unreadable_kinds(frame, scope, schema)
-    judged = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
-    found = told_once([*found, *said], check_table(frame, scope, schema, judged, seed))
+    known = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
+    context = CheckContext.of(frame, scope, schema, known, seed)
+    said += _unreadable_kinds(context)
+    found = told_once([*found, *said], check_table(context))
     if (
         target is None
     ):  # without labels these checks have nothing to say beside the target's own error
@@ -267,15 +261,15 @@ def told_once(read: list[Finding], checked: list[Finding]) -> list[Finding]:
 
 
 def split(
-    frame: pd.DataFrame, scope: Scope, schema: Schema, y: np.ndarray, folds: int, seed: int
+    frame: pd.DataFrame, typed: pd.DataFrame, scope: Scope, y: np.ndarray, folds: int, seed: int
 ) -> tuple[np.ndarray, list[Finding]]:
-    """(place of each row as `fivefold.data.splits.split_rows`, findings). Rows with equal inputs stay on one side of every cut.
+    """(fold assignment of each row as `fivefold.data.splits.split_rows`, findings). Rows with equal inputs stay on one side of every cut.
 
     Not so with a time order, which rules alone, nor in coarse tables, where most rows have a twin: equal rows are then
     different cases, and keeping them together would judge the model on combinations that it never met.
     """
     rows = np.flatnonzero(y >= 0)
-    groups = twins(frame, schema, rows)
+    groups = twin_groups(typed, rows)
     coarse = groups is None
     groups = np.arange(len(y)) if groups is None else groups
     if scope.group_column:
@@ -286,11 +280,11 @@ def split(
     if scope.time_column:
         column = infer_schema(frame[[scope.time_column]], replace(scope, target="")).columns[0]
         times = to_numbers(frame[scope.time_column], column.kind, dict(column.parse))
-    place = split_rows(y, folds or default_folds(len(rows)), seed, groups, times)
-    told = _held_share(place[rows], scope.time_column or scope.group_column or "table")
+    fold_ids = split_rows(y, folds or default_folds(len(rows)), seed, groups, times)
+    told = _held_share(fold_ids[rows], scope.time_column or scope.group_column or "table")
     if times is not None:
         told += _few_times(
-            place[rows], times[rows], folds or default_folds(len(rows)), str(scope.time_column)
+            fold_ids[rows], times[rows], folds or default_folds(len(rows)), str(scope.time_column)
         )
     if times is not None or coarse:
         why = (
@@ -299,7 +293,7 @@ def split(
             else "most rows have a twin, as in a table of few levels"
         )
         if times is not None and scope.group_column:
-            return place, [
+            return fold_ids, [
                 Finding(
                     code="split-groups-part",
                     severity=WARNING,
@@ -310,18 +304,18 @@ def split(
                 ),
                 *told,
             ]
-        return place, [
+        return fold_ids, [
             Finding(code="split-straddle", severity=NOT_APPLICABLE, subject="table", found=why),
             *told,
         ]
-    found = check_split(groups[rows], place[rows])
+    found = check_split(groups[rows], fold_ids[rows])
     refuse_errors("The split leaks", found)
-    return place, [*found, *told]
+    return fold_ids, [*found, *told]
 
 
-def _held_share(place: np.ndarray, subject: str) -> list[Finding]:
+def _held_share(fold_ids: np.ndarray, subject: str) -> list[Finding]:
     """The finding where the share of (labelled) rows held out is more than `SHARE_OFF` from what it should be."""
-    share = float((place == HOLDOUT).mean())
+    share = float((fold_ids == Assignment.HOLDOUT).mean())
     if abs(share - HOLDOUT_SHARE) <= SHARE_OFF + 1e-9:
         return []
     judged, learnt = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
@@ -338,10 +332,10 @@ def _held_share(place: np.ndarray, subject: str) -> list[Finding]:
     ]
 
 
-def _few_times(place: np.ndarray, times: np.ndarray, folds: int, column: str) -> list[Finding]:
+def _few_times(fold_ids: np.ndarray, times: np.ndarray, folds: int, column: str) -> list[Finding]:
     """The finding where a split by time has fewer folds than asked for, or such that do not follow time."""
-    before = len(np.unique(np.nan_to_num(times[place != HOLDOUT], nan=-np.inf)))
-    if not (place == ALWAYS_TRAIN).any():
+    before = len(np.unique(np.nan_to_num(times[fold_ids != Assignment.HOLDOUT], nan=-np.inf)))
+    if not (fold_ids == Assignment.ALWAYS_TRAIN).any():
         return [
             Finding(
                 code="split-folds-unordered",
@@ -354,7 +348,7 @@ def _few_times(place: np.ndarray, times: np.ndarray, folds: int, column: str) ->
                 "which is later, before the scores over the folds; finer times would allow folds in time",
             )
         ]
-    made = int(place.max()) + 1
+    made = int(fold_ids.max()) + 1
     return (
         []
         if made >= folds
@@ -372,38 +366,28 @@ def _few_times(place: np.ndarray, times: np.ndarray, folds: int, column: str) ->
     )
 
 
-def twins(frame: pd.DataFrame, schema: Schema, rows: np.ndarray) -> np.ndarray | None:
-    """Codes of all rows, the same for rows of equal inputs; None in a coarse table, where most of `rows` (positions)
-    have a twin and equal rows are different cases.
-    """
-    codes = duplicate_groups(conform(frame, schema)[0])
-    return None if len(np.unique(codes[rows])) < COARSE * len(rows) else codes
-
-
-def _unreadable_kinds(frame: pd.DataFrame, scope: Scope, schema: Schema) -> list[Finding]:
+def _unreadable_kinds(context: CheckContext) -> list[Finding]:
     """An error for each column whose kind the scope demands and in which no cell reads so."""
-    found = []
-    for column in schema.columns:
-        present = int(frame[column.name].notna().sum())
-        if column.name in scope.kinds and present:
-            unreadable = sum(map(len, conform_column(frame[column.name], column)[1]))
-            if unreadable == present:
-                spelt = (
-                    f" ({', '.join(rule['format'] for rule in DATE_FORMATS)})"
-                    if column.kind == "date"
-                    else ""
+    unreadable = context.problems["column"].value_counts()
+    findings = []
+    for column in context.schema.columns:
+        present = int(context.raw[column.name].notna().sum())
+        if column.name not in context.scope.kinds or not present:
+            continue
+        if unreadable.get(column.name, 0) == present:
+            formats = ", ".join(rule["format"] for rule in DATE_FORMATS)
+            spelling = f" ({formats})" if column.kind == "date" else ""
+            findings.append(
+                Finding(
+                    code="kind-unreadable",
+                    severity=ERROR,
+                    subject=column.name,
+                    found=f"{present:,} cells, none of which reads so",
+                    expected=f"{column.kind} values{spelling}, as [columns.kinds] says",
+                    action="correct that line of the scope",
                 )
-                found.append(
-                    Finding(
-                        code="kind-unreadable",
-                        severity=ERROR,
-                        subject=column.name,
-                        found=f"{present:,} cells, none of which reads so",
-                        expected=f"{column.kind} values{spelt}, as [columns.kinds] says",
-                        action="correct that line of the scope",
-                    )
-                )
-    return found
+            )
+    return findings
 
 
 def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:

@@ -17,10 +17,10 @@ import pandas as pd
 from fivefold.core.findings import WARNING, Finding
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope, problem_name
-from fivefold.data.coerce import as_spelled, conform, conform_column
+from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
 from fivefold.data.parsing import NUMBER_RULES, parse_dates, parse_numbers
-from fivefold.data.splits import ALWAYS_TRAIN, HOLDOUT, UNLABELLED, training_rows
+from fivefold.data.splits import Assignment, Split
 from fivefold.data.target import read_target
 from fivefold.journal.database import read_predictions
 
@@ -133,52 +133,58 @@ def origins(base_rows: int, found: pd.DataFrame) -> np.ndarray:
 
 
 def place_feedback(
-    place: np.ndarray, origin: np.ndarray, groups: np.ndarray | None = None
+    fold_ids: np.ndarray, origin: np.ndarray, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """The places (`fivefold.data.splits`) of all rows, from those of the base rows, which keep theirs.
+    """The fold assignments (`fivefold.data.splits`) of all rows, from those of the base rows, which keep theirs.
 
     Rows set aside are held out. The others are dealt to the folds one after the other; where the folds follow time they
-    all come to the last one. A row whose group (codes, shape (rows,); below 0: none) has a place already follows it.
+    all come to the last one. A row whose group (codes, shape (rows,); below 0: none) has a fold assignment already follows it.
     """
     base = int((origin == BASE).sum())
-    folds = int(place.max()) + 1
-    ordered = bool((place == ALWAYS_TRAIN).any())
-    all_places = np.concatenate([place, np.full(len(origin) - base, UNLABELLED, dtype="int8")])
+    folds = int(fold_ids.max()) + 1
+    ordered = bool((fold_ids == Assignment.ALWAYS_TRAIN).any())
+    all_places = np.concatenate(
+        [fold_ids, np.full(len(origin) - base, Assignment.UNLABELLED, dtype="int8")]
+    )
     codes = np.full(len(origin), -1) if groups is None else groups
     at = {
         int(code): int(p)
-        for code, p in zip(codes, place, strict=False)
-        if code >= 0 and p != UNLABELLED
+        for code, p in zip(codes, fold_ids, strict=False)
+        if code >= 0 and p != Assignment.UNLABELLED
     }
     for n, row in enumerate(np.flatnonzero(origin != BASE)):
         dealt = folds - 1 if ordered else n % folds
-        all_places[row] = HOLDOUT if origin[row] >= ASIDE else at.get(int(codes[row]), dealt)
+        all_places[row] = (
+            Assignment.HOLDOUT if origin[row] >= ASIDE else at.get(int(codes[row]), dealt)
+        )
         if codes[row] >= 0:
             at.setdefault(int(codes[row]), int(all_places[row]))
     return all_places
 
 
-def apart(place: np.ndarray, origin: np.ndarray, twins: np.ndarray) -> np.ndarray:
-    """The places of all rows, with `UNLABELLED` for feedback that has a twin on the other side of the holdout.
+def apart(fold_ids: np.ndarray, origin: np.ndarray, twins: np.ndarray) -> np.ndarray:
+    """The fold assignments of all rows, with `UNLABELLED` for feedback that has a twin on the other side of the holdout.
 
     `twins` (codes, shape (rows,)): the same for rows of equal inputs. Somebody who scores the table itself would else
     teach the model the rows that it is judged on. What equals a held-out row of the table is not learnt from; of what
     was set aside that is not judged on which equals a row that is learnt from.
     """
-    base_held = (place == HOLDOUT) & (origin == BASE)
-    found = np.where((origin == LEARNT) & np.isin(twins, twins[base_held]), UNLABELLED, place)
-    judged = (origin != BASE) & (found == HOLDOUT)
-    return np.where(judged & np.isin(twins, twins[training_rows(found)]), UNLABELLED, found).astype(
-        "int8"
+    base_held = (fold_ids == Assignment.HOLDOUT) & (origin == BASE)
+    found = np.where(
+        (origin == LEARNT) & np.isin(twins, twins[base_held]), Assignment.UNLABELLED, fold_ids
     )
+    judged = (origin != BASE) & (found == Assignment.HOLDOUT)
+    return np.where(
+        judged & np.isin(twins, twins[Split(found).training_rows]), Assignment.UNLABELLED, found
+    ).astype("int8")
 
 
-def twins_told(before: np.ndarray, place: np.ndarray) -> list[Finding]:
+def twins_told(before: np.ndarray, fold_ids: np.ndarray) -> list[Finding]:
     """The finding on feedback that `apart` left out; none where there is none."""
-    gone = (place == UNLABELLED) & (before != UNLABELLED)
+    gone = (fold_ids == Assignment.UNLABELLED) & (before != Assignment.UNLABELLED)
     learnt, judged = (
-        int((gone & (before != HOLDOUT)).sum()),
-        int((gone & (before == HOLDOUT)).sum()),
+        int((gone & (before != Assignment.HOLDOUT)).sum()),
+        int((gone & (before == Assignment.HOLDOUT)).sum()),
     )
     told = [
         f"{count:,} repeat {what}"
@@ -212,7 +218,7 @@ def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarr
         if c.used and c.name in rows.columns and c.name in learnt.columns
     ]
     mine, theirs = (
-        pd.util.hash_pandas_object(conform(frame, schema)[0][names], index=False).to_numpy()
+        pd.util.hash_pandas_object(coerce_table(frame, schema)[0][names], index=False).to_numpy()
         for frame in (rows, learnt)
     )
     return ~np.isin(mine, theirs)
@@ -223,7 +229,7 @@ def _like(values: pd.Series, like: pd.Series) -> pd.Series:
     is_bool, is_number = pd.api.types.is_bool_dtype(dtype), pd.api.types.is_numeric_dtype(dtype)
     if is_bool or column.kind == "boolean":
         flags = pd.Series(
-            conform_column(values, replace(column, kind="boolean"))[0], index=values.index
+            coerce_column(values, replace(column, kind="boolean"))[0], index=values.index
         )
         if is_bool:
             return flags.astype("boolean")

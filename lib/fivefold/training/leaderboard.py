@@ -14,7 +14,10 @@ SAME = 0.05  # Holm-adjusted p value at or above which a candidate counts as ind
 
 
 def rank(
-    candidates: list[dict[str, Any]], oofs: dict[str, np.ndarray], y: np.ndarray, place: np.ndarray
+    candidates: list[dict[str, Any]],
+    oofs: dict[str, np.ndarray],
+    y: np.ndarray,
+    fold_ids: np.ndarray,
 ) -> list[dict[str, Any]]:
     """The leaderboard: candidates by mean ROC AUC over the folds, best first, failed ones last.
 
@@ -42,11 +45,11 @@ def rank(
                 )
             ],
         )
-    rows = place >= 0
+    rows = fold_ids >= 0
     best = oofs[alive[0]["algorithm"]][rows]
     p_values = holm(
         [
-            paired_test(y[rows], best, oofs[c["algorithm"]][rows], place[rows])["p_value"]
+            paired_test(y[rows], best, oofs[c["algorithm"]][rows], fold_ids[rows])["p_value"]
             for c in alive[1:]
         ]
     )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fivefold.core.schema import Schema
 from fivefold.core.settings import TRIALS
-from fivefold.data.splits import MANY_ROWS, fold_rows, training_rows
+from fivefold.data.splits import MANY_ROWS, Split
 from fivefold.training.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
 from fivefold.training.device import place as place_on
 from fivefold.training.encode_folds import Extra, Fold, encode_fold, encode_folds
@@ -39,7 +39,7 @@ def tune(
     name: str,
     typed: pd.DataFrame,
     y: np.ndarray,
-    place: np.ndarray,
+    fold_ids: np.ndarray,
     schema: Schema,
     *,
     trials: int = TRIALS,
@@ -55,7 +55,7 @@ def tune(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """(candidate, out-of-fold probabilities) of one algorithm.
 
-    `typed` and `y` cover all rows; only those in a fold of `place` (`fivefold.data.splits`) are ever read. The search tries the
+    `typed` and `y` cover all rows; only those in a fold (`fold_ids`) are ever read. The search tries the
     entry's defaults, then Optuna's TPE (Bergstra et al. 2011), maximising the mean ROC AUC over the folds; a trial
     whose mean so far is below the median of earlier ones is pruned between folds. Every trial is a pure function of
     (seed, its number, the trials before it), so that a search continued from `saved` equals an undisturbed one.
@@ -71,15 +71,15 @@ def tune(
     Out-of-fold probabilities have shape (rows,), NaN outside the folds.
     """
     started = time.monotonic()
-    entry = adapted(ALGORITHMS[name], typed, place, schema)
-    team = min(entry.team, bag_size(entry, len(training_rows(place))))
+    entry = adapted(ALGORITHMS[name], typed, fold_ids, schema)
+    team = min(entry.team, bag_size(entry, len(Split(fold_ids).training_rows)))
     history, best = _restore(saved, team)
     limit = trials if seconds is None else entry.enough
     encoded: dict[str, list[Fold]] = {}
     max_rows = history[0]["max_rows"] if history else entry.max_rows
     if seconds is not None and not history:
         max_rows = _affordable_rows(
-            entry, typed, y, place, schema, seconds, seed, threads, device, max_rows, extra
+            entry, typed, y, fold_ids, schema, seconds, seed, threads, device, max_rows, extra
         )
     while len(history) < limit and not _spent(history, started, seconds):
         if (
@@ -95,7 +95,7 @@ def tune(
             if typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
                 encoded.clear()
             encoded[style] = list(
-                encode_folds(style, typed, y, place, schema, seed, extra, max_rows)
+                encode_folds(style, typed, y, fold_ids, schema, seed, extra, max_rows)
             )
         reached = best[0][0]["auc"] if best else None
         deadline = started + seconds if seconds is not None and history else None
@@ -123,7 +123,7 @@ def tune(
     if not best:
         raise RuntimeError(f"{name}: no trial of {len(history)} came to an end")
     first, joint = best[0][0], np.mean([oof for _, oof in best], axis=0)
-    scores = [_auc(y[valid], joint[valid]) for _, valid in fold_rows(place)]
+    scores = [_auc(y[valid], joint[valid]) for _, valid in Split(fold_ids).folds()]
     candidate = {
         "algorithm": name,
         "status": "ok",
@@ -139,16 +139,18 @@ def tune(
         "max_rows": max_rows,
         "trials": history,
         "error": "",
-        "rows_fit": min(max(len(rows) for rows, _ in fold_rows(place)), max_rows or len(y)),
+        "rows_fit": min(max(len(rows) for rows, _ in Split(fold_ids).folds()), max_rows or len(y)),
     }
     return candidate, joint
 
 
-def adapted(entry: Algorithm, typed: pd.DataFrame, place: np.ndarray, schema: Schema) -> Algorithm:
+def adapted(
+    entry: Algorithm, typed: pd.DataFrame, fold_ids: np.ndarray, schema: Schema
+) -> Algorithm:
     """The entry as it is for these training rows: its defaults and space by their number, and of the encodings those
     that make a difference on them.
     """
-    rows = training_rows(place)
+    rows = Split(fold_ids).training_rows
     if entry.large and len(rows) > MANY_ROWS:
         entry = replace(entry, defaults=entry.large, space={**entry.space, **entry.large_space})
     if "encoding" not in entry.space:
@@ -314,7 +316,7 @@ def _affordable_rows(
     entry: Algorithm,
     typed: pd.DataFrame,
     y: np.ndarray,
-    place: np.ndarray,
+    fold_ids: np.ndarray,
     schema: Schema,
     seconds: float,
     seed: int,
@@ -329,8 +331,10 @@ def _affordable_rows(
     Measured by the first default on 2,000 and 10,000 training rows of the largest fold, after a small fit that pays for
     imports, and taken as linear in the rows. Small tables are not measured, unless they are wide.
     """
-    probe, count = 2000, int(place.max()) + 1
-    number, (train, valid) = max(enumerate(fold_rows(place)), key=lambda fold: len(fold[1][0]))
+    probe, count = 2000, int(fold_ids.max()) + 1
+    number, (train, valid) = max(
+        enumerate(Split(fold_ids).folds()), key=lambda fold: len(fold[1][0])
+    )
     whole = len(train)
     if extra is not None:  # a fit of so many rows may have as many drawn ones
         whole = max(whole, (whole + len(extra(typed.iloc[train], y[train], number)[1])) // 2)

@@ -97,11 +97,11 @@ def explore(
 
     When synthetic rows are asked for, the summary's `fidelity` says how like the real ones they are.
     """
-    from fivefold.data.coerce import conform
+    from fivefold.data.coerce import coerce_table
     from fivefold.profiling.summary import compare, summarise
 
     scope, schema = from_mapping(problem), from_json(whole)
-    typed, _ = conform(from_parquet(table), schema, used_only=False)
+    typed, _ = coerce_table(from_parquet(table), schema, used_only=False)
     summary = summarise(typed, labels["y"], schema, scope, from_dicts(found), source)
     same_form = earlier and set(summary) == set(earlier[0]) - {
         "fidelity"
@@ -124,16 +124,17 @@ def explore(
 def split(
     table: bytes, problem: dict, labels: dict, whole: str, folds: int, seed: int, origin: np.ndarray
 ) -> tuple[np.ndarray, str, bytes, np.ndarray, bytes, list[dict]]:
-    """(place of each row, input contract as JSON, typed table as Parquet, positions of the rows that the search looks
+    """(fold assignment of each row, input contract as JSON, typed table as Parquet, positions of the rows that the search looks
     at, these rows as Parquet, findings).
 
     The rows of the table itself (`origin`, `fivefold.training.labelled_rows`) get the places that they would get without feedback.
 
     The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
     """
-    from fivefold.data.coerce import conform
+    from fivefold.data.coerce import coerce_again, coerce_table
     from fivefold.data.infer import infer_schema
-    from fivefold.data.splits import TRAIN_ONLY, searched_rows, training_rows
+    from fivefold.data.row_groups import twin_groups
+    from fivefold.data.splits import Assignment, Split
     from fivefold.training import intake, labelled_rows
 
     frame, scope = from_parquet(table), from_mapping(problem)
@@ -141,33 +142,36 @@ def split(
     base = np.flatnonzero(origin == labelled_rows.BASE)
     alone = len(base) == len(frame)
     schema = from_json(whole) if alone else infer_schema(frame, scope, names, base)
-    place, found = intake.split(
-        frame if alone else frame.iloc[base], scope, schema, labels["y"][: len(base)], folds, seed
-    )
+    typed, _ = coerce_table(frame, schema)
+    base_frame, base_typed = (frame, typed) if alone else (frame.iloc[base], typed.iloc[base])
+    y = labels["y"][: len(base)]
+    fold_ids, found = intake.split(base_frame, base_typed, scope, y, folds, seed)
     if not alone:
         groups = pd.factorize(frame[scope.group_column])[0] if scope.group_column else None
-        place = labelled_rows.place_feedback(place, origin, groups)
-        same = intake.twins(frame, schema, base[labels["y"][base] >= 0])
+        fold_ids = labelled_rows.place_feedback(fold_ids, origin, groups)
+        same = twin_groups(typed, base[labels["y"][base] >= 0])
         if same is not None:
-            before, place = place, labelled_rows.apart(place, origin, same)
-            found = [*found, *labelled_rows.twins_told(before, place)]
-    schema = infer_schema(frame, scope, names, training_rows(place))
-    typed, _ = conform(frame, schema)
-    del frame
-    searched = searched_rows(place, seed)
+            before, fold_ids = fold_ids, labelled_rows.apart(fold_ids, origin, same)
+            found = [*found, *labelled_rows.twins_told(before, fold_ids)]
+    contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
+    typed = coerce_again(frame, typed, schema, contract)
+    del frame, base_frame, base_typed
+    searched = Split(fold_ids).searched_rows(seed)
     search = typed.iloc[searched]
-    intake.refuse_unlearnable(search, schema)
+    intake.refuse_unlearnable(search, contract)
     tell_warnings(found)
     only = (
-        f"{(place == TRAIN_ONLY).sum():,} that only train, " if (place == TRAIN_ONLY).any() else ""
+        f"{(fold_ids == Assignment.TRAIN_ONLY).sum():,} that only train, "
+        if (fold_ids == Assignment.TRAIN_ONLY).any()
+        else ""
     )
     print(
-        f"{(place >= 0).sum():,} rows in {place.max() + 1} folds, {only}{(place == -1).sum():,} rows held out until "
+        f"{(fold_ids >= 0).sum():,} rows in {fold_ids.max() + 1} folds, {only}{(fold_ids == -1).sum():,} rows held out until "
         "the end"
     )
     return (
-        place,
-        schema.to_json(),
+        fold_ids,
+        contract.to_json(),
         to_parquet(typed),
         searched,
         to_parquet(search),
