@@ -25,10 +25,10 @@ def main() -> int:
     )
     options = parser.parse_args()
     from fivefold.core.findings import Refused
-    from fivefold.serving import label_steps
+    from fivefold.serving import labels
 
     try:
-        print(label_steps.take(options.data, options.query, options.problem, options.who))
+        print(labels.record_file(options.data, options.query, options.problem, options.who))
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1

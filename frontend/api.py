@@ -200,7 +200,7 @@ async def give_feedback(request: Request) -> Response:
         )
     except Exception as broken:  # drivers raise many kinds
         raise _unrecorded(str(getattr(broken, "orig", broken)).partition("\n")[0]) from None
-    return JSONResponse({**counts, "told": labels.told(counts)})
+    return JSONResponse({**counts, "told": labels.describe_outcomes(counts)})
 
 
 @app.get("/model")

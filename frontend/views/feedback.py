@@ -13,7 +13,7 @@ from fivefold.core.clock import utc_now
 from fivefold.core.scope import problem_name
 from fivefold.journal import labels as journal_labels
 from fivefold.model.bundle import Bundle
-from fivefold.serving import label_steps, labels
+from fivefold.serving import labels
 from frontend.data import monitoring, predictions, served_model, uploads
 from frontend.widgets import error_guard, model_choice, signature
 from frontend.widgets.plain_text import plain
@@ -136,7 +136,7 @@ def many(bundle: Bundle, scope: dict[str, Any]) -> None:
         with st.spinner("Recording …"):
             table = uploads.table(file.name, file.getbuffer())
             counts = served_model.query(
-                label_steps.add_table, bundle, table.frame, source=predictions.SOURCE, who=who
+                labels.record_table, bundle, table.frame, source=predictions.SOURCE, who=who
             )
         error_guard.findings(table.findings, ("error", "warning"))
         told(counts)

@@ -33,6 +33,7 @@ import fivefold.data.source  # noqa: F401  so that nothing is imported while a t
 from fivefold.core.findings import Refused
 from fivefold.journal import database as journals
 from fivefold.journal import labels as journal_labels
+from fivefold.journal.labels import Label
 from fivefold.journal.database import (
     HEAD,
     open_journal,
@@ -373,7 +374,7 @@ def test_any_text_is_kept(journal: sa.Engine, tmp_path: Path) -> None:
     told = journal_labels.add_labels(
         journal,
         "p",
-        [{"entity": text, "label": 1} for text in NASTY[:5]],
+        [Label(entity=text, label=1) for text in NASTY[:5]],
         source="file",
         who=NASTY[2],
         now=T0 + timedelta(days=1),
@@ -407,9 +408,9 @@ def test_long_texts_are_kept_and_cut_ones_stay_different(
         journal,
         "p",
         [
-            {"entity": lines[1]["entity"], "label": 1},
-            {"prediction_id": lines[0]["id"], "label": 0},
-            {"prediction_id": "0" + "i" * 39, "label": 0},
+            Label(entity=lines[1]["entity"], label=1),
+            Label(prediction_id=lines[0]["id"], label=0),
+            Label(prediction_id="0" + "i" * 39, label=0),
         ],
         source="api",
         who="w" * 999,
@@ -425,7 +426,7 @@ def test_reading_takes_the_newest_label_of_a_half_open_time(journal: sa.Engine) 
         journal_labels.add_labels(
             journal,
             "p",
-            [{"prediction_id": line(2)["id"], "label": label}],
+            [Label(prediction_id=line(2)["id"], label=label)],
             source="api",
             who="ann",
             now=T0 + timedelta(days=day),
@@ -466,7 +467,7 @@ def test_a_hundred_thousand_lines_and_fifty_thousand_labels(journal: sa.Engine) 
         for n in range(rows)
     ]
     labels = [
-        {"prediction_id": x["id"], "label": 1} if n % 2 else {"entity": x["entity"], "label": 0}
+        Label(prediction_id=x["id"], label=1) if n % 2 else Label(entity=x["entity"], label=0)
         for n, x in enumerate(lines[: rows // 2])
     ]
     marks = [time.perf_counter()]
@@ -502,13 +503,13 @@ def test_retention_forgets_what_is_old_of_one_problem(journal: sa.Engine) -> Non
         )
         for at, unknown in ((old, "gone"), (new, "to come")):
             labels = [
-                {"prediction_id": x, "label": 1}
+                Label(prediction_id=x, label=1)
                 for x in (line(first)["id"], line(first + 1)["id"], unknown)
             ]
             journal_labels.add_labels(
                 journal,
                 problem,
-                [*labels, {"entity": unknown, "label": 1}],
+                [*labels, Label(entity=unknown, label=1)],
                 source="api",
                 who="ann",
                 now=at,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fivefold.journal import labels as journal_labels
 from fivefold.journal import promotions
 from fivefold.journal.database import as_json, open_journal, read_predictions, write
-from fivefold.journal.labels import add_labels, counts, settle
+from fivefold.journal.labels import Label, add_labels, counts, settle
 from fivefold.journal.promotions import (
     DECLINED,
     KEPT,
@@ -50,7 +50,8 @@ def give(
     now: datetime = T0 + timedelta(days=1),
 ) -> dict[str, int]:
     """The outcomes that were told, without those of which there were none."""
-    told = add_labels(engine, problem, labels, source="api", who="ann", now=now)
+    given = [Label(**label) for label in labels]
+    told = add_labels(engine, problem, given, source="api", who="ann", now=now)
     return {name: n for name, n in told.items() if n}
 
 

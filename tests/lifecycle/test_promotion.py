@@ -1154,7 +1154,10 @@ def test_labelled_predictions_come_back_as_rows(engine):
     journal_labels.add_labels(
         engine,
         "left",
-        [{"prediction_id": "p0", "label": 1}, {"prediction_id": "p1", "label": 0}],
+        [
+            journal_labels.Label(prediction_id="p0", label=1),
+            journal_labels.Label(prediction_id="p1", label=0),
+        ],
         source="api",
         who="Ann",
     )

@@ -285,9 +285,7 @@ def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
 
 def read(value, positive="yes", negative="no"):
     schema = Schema((), "left", negative, positive)
-    return labels.read_labels([{"prediction_id": "a", "label": value}], schema, {}, b"k")[0][
-        "label"
-    ]
+    return labels.read_labels([{"prediction_id": "a", "label": value}], schema, {}, b"k")[0].label
 
 
 @pytest.mark.parametrize(
@@ -347,7 +345,7 @@ def test_the_models_own_labels_come_first():
 )
 def test_times_are_utc(given_time, kept):
     row = {"prediction_id": "a", "left": "yes", "observed_at": given_time}
-    assert labels.read_labels([row], SCHEMA, {}, b"k")[0]["observed_at"] == kept
+    assert labels.read_labels([row], SCHEMA, {}, b"k")[0].observed_at == kept
 
 
 @pytest.mark.parametrize(
@@ -365,12 +363,12 @@ def test_a_case_is_named_by_its_id_or_by_all_id_columns():
     scope = {"id_columns": ["bank", "id"], "pseudonymised_columns": ["id"]}
     row = {"bank": 1.0, "id": " 7 ", "label": 1}
     line = labels.read_labels([row], SCHEMA, scope, b"k")[0]
-    assert line["prediction_id"] is None
-    assert line["entity"] == entity_of({"bank": "1", "id": 7}, scope, b"k")
-    assert '"7"' not in line["entity"]
-    long = labels.read_labels([{"prediction_id": "x" * 40, "label": 1}], SCHEMA, scope, b"k")[0][
-        "prediction_id"
-    ]
+    assert line.prediction_id is None
+    assert line.entity == entity_of({"bank": "1", "id": 7}, scope, b"k")
+    assert '"7"' not in line.entity
+    long = labels.read_labels([{"prediction_id": "x" * 40, "label": 1}], SCHEMA, scope, b"k")[
+        0
+    ].prediction_id
     assert long == "x" * 40  # cut, it could be another's
     for lacking in (
         {"bank": 1},
@@ -405,9 +403,9 @@ def test_all_problems_are_named_at_once_up_to_a_hundred():
 )
 def test_a_table_of_labels_needs_a_case_and_a_label(names, code):
     with pytest.raises(Refused, match=code):
-        labels.columns_of(names, SCHEMA, {"id_columns": ["bank", "id"]})
+        labels.check_columns(names, SCHEMA, {"id_columns": ["bank", "id"]})
     for good in (["prediction_id", "left"], ["bank", "id", "label"]):
-        labels.columns_of(good, SCHEMA, {"id_columns": ["bank", "id"]})
+        labels.check_columns(good, SCHEMA, {"id_columns": ["bank", "id"]})
 
 
 # --- settings and the rate ----------------------------------------------------------------------------------

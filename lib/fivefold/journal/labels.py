@@ -9,7 +9,8 @@ Besides, a label is `late` where it comes more than `LATE_DAYS` after its predic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,16 +24,32 @@ LATE_DAYS = 180
 OUTCOMES = ("accepted", "corrected", "duplicate", "unknown")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """The outcome of one case, as it was reported.
+
+    label: 1 is the positive class, 0 the negative one.
+    prediction_id: the prediction that the label belongs to.
+    entity: else the scope's id columns as JSON: the label belongs to the newest prediction of that entity.
+    observed_at: when the outcome was seen (UTC); None where nobody said.
+    """
+
+    label: int
+    prediction_id: str | None = None
+    entity: str | None = None
+    observed_at: datetime | None = None
+
+
 def add_labels(
     engine: sa.Engine,
     problem: str,
-    labels: Iterable[Mapping[str, Any]],
+    labels: Iterable[Label],
     *,
     source: str,
     who: str,
     now: datetime | None = None,
 ) -> dict[str, int]:
-    """Record labels, each {label: 0 or 1, prediction_id or entity, perhaps observed_at}; counts of outcomes and late.
+    """Record labels; counts of outcomes and of late ones.
 
     A label by entity belongs to that entity's newest prediction at `observed_at` (or now). Of several labels for one
     prediction the order given is the order of time. Raises ValueError, and records none, where a label is not 0 or 1.
@@ -75,18 +92,17 @@ def counts(engine: sa.Engine, problem: str) -> dict[str, int]:
     return told | {"late": sum(int(late or 0) for _, _, late in rows)}
 
 
-def _fitted(label: Mapping[str, Any]) -> dict[str, Any]:
+def _fitted(label: Label) -> dict[str, Any]:
     """A label as the journal keeps it."""
-    if label["label"] not in (0, 1):
-        raise ValueError(f"expected a label of 0 or 1, found {label['label']!r}")
-    number, entity, seen = (label.get(name) for name in ("prediction_id", "entity", "observed_at"))
+    if label.label not in (0, 1):
+        raise ValueError(f"expected a label of 0 or 1, found {label.label!r}")
+    seen = label.observed_at
+    known = seen is not None and seen == seen  # pandas' NaT is not equal to itself
     return {
-        "prediction_id": fitted(str(number), ID) if number else None,
-        "entity": fitted(str(entity), ENTITY) if entity else None,
-        "observed_at": utc(seen)
-        if seen is not None and seen == seen
-        else None,  # pandas' NaT is not
-        "label": int(label["label"]),
+        "prediction_id": fitted(str(label.prediction_id), ID) if label.prediction_id else None,
+        "entity": fitted(str(label.entity), ENTITY) if label.entity else None,
+        "observed_at": utc(seen) if known else None,
+        "label": int(label.label),
     }
 
 

@@ -1,4 +1,4 @@
-"""Feedback: labels as people and programs give them, as lines for `fivefold.journal.labels`."""
+"""Labels as people and programs report them: read, checked and recorded in the journal."""
 
 from __future__ import annotations
 
@@ -10,175 +10,203 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.core.schema import Schema
+from fivefold.core.scope import problem_name
+from fivefold.core.settings import journal_url, pseudonym_key
+from fivefold.data import source as sources
+from fivefold.journal import database, promotions
+from fivefold.journal.labels import Label, add_labels
+from fivefold.model.bundle import Bundle
 from fivefold.serving.journal_rows import entity_of
+from fivefold.serving.served_model import load, no_model
 
-EXPECTED = "prediction_id or the scope's id columns, label, and perhaps observed_at"
-MOST = 100  # problems that are listed
+MAX_FINDINGS = 100
+_ROW = "prediction_id or the scope's id columns, label, and perhaps observed_at"
+_REFUSED = "The labels cannot be used"
+_WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}
+_END_OF_DAY = {"hour": 23, "minute": 59, "second": 59, "microsecond": 999_999}
 
 
 def read_labels(
-    rows: Iterable[Mapping[str, Any]], schema: Schema, scope: Mapping[str, Any], key: bytes
-) -> list[dict[str, Any]]:
-    """Lines for `add_labels` of rows {prediction_id or id columns, label (or the target's own name), observed_at?}.
+    rows: Iterable[Any], schema: Schema, scope: Mapping[str, Any], key: bytes
+) -> list[Label]:
+    """Read labels from rows of plain values.
 
-    A label is one of the model's two, or 1/0, true/false, yes/no. `observed_at` is ISO 8601; without a zone it is UTC.
-    Raises `Refused` naming every row that cannot be used.
+    Parameters
+    ----------
+    rows
+        Mappings with prediction_id or the scope's id columns, label (or the name of the target) and perhaps
+        observed_at. A label is one of the model's two, or 1/0, true/false, yes/no. observed_at is ISO 8601;
+        a time without a zone is UTC.
+    key
+        The key of the pseudonyms.
+
+    Raises
+    ------
+    Refused
+        Names every row that cannot be used, at most `MAX_FINDINGS` of them.
     """
-    lines: list[dict[str, Any]] = []
+    labels = []
     problems: list[Finding] = []
-    ids = tuple(scope.get("id_columns", ()))
-    for n, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            problems.append(
-                Finding(
-                    code="feedback-row",
-                    severity=ERROR,
-                    subject=f"labels[{n}]",
-                    found="no object",
-                    expected=EXPECTED,
-                    action="correct the row",
-                )
-            )
-            continue
-        given = row.get("label", row.get(schema.target))
-        label, when = _label(given, schema), _moment(row.get("observed_at"))
-        number, entity = _id(row.get("prediction_id")), entity_of(row, scope, key)
-        if label is None:
-            problems.append(
-                Finding(
-                    code="feedback-label",
-                    severity=ERROR,
-                    subject=f"labels[{n}].label",
-                    found=repr(given)[:80],
-                    expected=f"{schema.positive!r} or {schema.negative!r}, or 1 or 0",
-                    action="correct the label",
-                )
-            )
-        if number is None and entity is None:
-            wanted = "prediction_id" + (f", or {', '.join(ids)}" if ids else "")
-            problems.append(
-                Finding(
-                    code="feedback-case",
-                    severity=ERROR,
-                    subject=f"labels[{n}]",
-                    found="nothing that names the case",
-                    expected=wanted,
-                    action="say which prediction the label belongs to",
-                )
-            )
-        if when is False:
-            problems.append(
-                Finding(
-                    code="feedback-time",
-                    severity=ERROR,
-                    subject=f"labels[{n}].observed_at",
-                    found=repr(row.get("observed_at"))[:80],
-                    expected="a time in ISO 8601",
-                    action="correct or leave it out",
-                )
-            )
-        lines.append(
-            {"prediction_id": number, "entity": entity, "label": label, "observed_at": when or None}
-        )
+    for number, row in enumerate(rows):
+        label = _read_label(row, f"labels[{number}]", schema, scope, key, problems)
+        if label is not None:
+            labels.append(label)
+    if not labels and not problems:
+        problems = [
+            _problem("feedback-empty", "labels", "no labels", f"rows with {_ROW}", "add a label")
+        ]
     if problems:
-        raise Refused("The feedback cannot be used", problems[:MOST])
-    if not lines:
-        raise Refused(
-            "The feedback cannot be used",
-            [
-                Finding(
-                    code="feedback-empty",
-                    severity=ERROR,
-                    subject="labels",
-                    found="no labels",
-                    expected=f"rows with {EXPECTED}",
-                    action="give at least one",
-                )
-            ],
-        )
-    return lines
+        raise Refused(_REFUSED, problems[:MAX_FINDINGS])
+    return labels
 
 
-def told(counts: Mapping[str, int]) -> str:
-    """What became of labels, in words.
+def check_columns(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -> None:
+    """Raise `Refused` where a table of labels lacks the column of the case or of the label."""
+    ids = set(scope.get("id_columns", ()))
+    found = f"the columns {', '.join(names)[:300]}"
+    action = "add or rename a column"
+    problems = []
+    if "prediction_id" not in names and not (ids and ids <= set(names)):
+        problems.append(_problem("feedback-case", "table", found, _case_columns(scope), action))
+    if "label" not in names and schema.target not in names:
+        expected = f"label or {schema.target}"
+        problems.append(_problem("feedback-label", "table", found, expected, action))
+    if problems:
+        raise Refused(_REFUSED, problems)
 
-    >>> told({"accepted": 2, "corrected": 0, "duplicate": 1, "unknown": 0, "late": 1})
+
+def record_table(
+    engine: Any, bundle: Bundle, frame: pd.DataFrame, *, source: str, who: str
+) -> dict[str, int]:
+    """Record a table of labels for the problem of `bundle`.
+
+    Returns the counts of `fivefold.journal.labels.add_labels`. Raises `Refused` where a label cannot be used.
+    """
+    scope = bundle.about["scope"]
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    check_columns(list(frame.columns), bundle.schema, scope)
+    cells = frame.astype("object").where(frame.notna(), None)
+    rows = [dict(zip(cells.columns, row, strict=True)) for row in cells.itertuples(index=False)]
+    labels = read_labels(rows, bundle.schema, scope, pseudonym_key())
+    return add_labels(engine, problem_name(scope), labels, source=source, who=who)
+
+
+def record_file(data: str, query: str, problem: str, who: str) -> str:
+    """Record the labels of a file or database query; return a sentence on their outcomes.
+
+    `problem` defaults to the one that was promoted last. Raises `Refused` where nothing is promoted, the table
+    cannot be read or a label cannot be used.
+    """
+    engine = database.open_journal(journal_url())
+    name = problem or promotions.newest_problem(engine)
+    promotion = promotions.champion(engine, name) if name else None
+    if promotion is None:
+        raise no_model(name)
+    table = sources.read(data, query=query or None)
+    bundle = load(promotion["model"]).bundle
+    counts = record_table(engine, bundle, table.frame, source="file", who=who)
+    return f"{table.rows:,} labels of {name}: {describe_outcomes(counts)}"
+
+
+def describe_outcomes(counts: Mapping[str, int]) -> str:
+    """Say what became of labels.
+
+    >>> describe_outcomes({"accepted": 2, "corrected": 0, "duplicate": 1, "unknown": 0, "late": 1})
     '2 accepted, 1 duplicate; 1 of them late'
     """
     parts = [f"{n:,} {outcome}" for outcome, n in counts.items() if n and outcome != "late"]
-    return (", ".join(parts) or "nothing new") + (
-        f"; {counts['late']:,} of them late" if counts.get("late") else ""
+    text = ", ".join(parts) or "nothing new"
+    late = counts.get("late")
+    return f"{text}; {late:,} of them late" if late else text
+
+
+def _read_label(
+    row: Any,
+    subject: str,
+    schema: Schema,
+    scope: Mapping[str, Any],
+    key: bytes,
+    problems: list[Finding],
+) -> Label | None:
+    """Return the label of a row, or None after adding what is wrong with it to `problems`."""
+    if not isinstance(row, Mapping):
+        problems.append(_problem("feedback-row", subject, "not an object", _ROW, "correct the row"))
+        return None
+    before = len(problems)
+    reported = row.get("label", row.get(schema.target))
+    label = _class_of(reported, schema)
+    if label is None:
+        expected = f"{schema.positive!r} or {schema.negative!r}, or 1 or 0"
+        found = repr(reported)[:80]
+        problems.append(
+            _problem("feedback-label", f"{subject}.label", found, expected, "correct the label")
+        )
+    prediction_id, entity = _id_of(row.get("prediction_id")), entity_of(row, scope, key)
+    if prediction_id is None and entity is None:
+        found, action = "no id of the case", "say which prediction the label belongs to"
+        problems.append(_problem("feedback-case", subject, found, _case_columns(scope), action))
+    observed_at = None
+    try:
+        observed_at = _utc_time(row.get("observed_at"))
+    except (ValueError, OverflowError):
+        found = repr(row.get("observed_at"))[:80]
+        action = "correct it or leave it out"
+        problems.append(
+            _problem("feedback-time", f"{subject}.observed_at", found, "a time in ISO 8601", action)
+        )
+    if label is None or len(problems) > before:
+        return None
+    return Label(label=label, prediction_id=prediction_id, entity=entity, observed_at=observed_at)
+
+
+def _problem(code: str, subject: str, found: str, expected: str, action: str) -> Finding:
+    return Finding(
+        code=code, severity=ERROR, subject=subject, found=found, expected=expected, action=action
     )
 
 
-def columns_of(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -> None:
-    """Raise `Refused` where a table of labels lacks what names a case or the label."""
-    ids = tuple(scope.get("id_columns", ()))
-    problems = []
-    if "prediction_id" not in names and not (ids and set(ids) <= set(names)):
-        problems.append(
-            Finding(
-                code="feedback-case",
-                severity=ERROR,
-                subject="table",
-                found=f"the columns {', '.join(names)[:300]}",
-                expected="prediction_id" + (f", or {', '.join(ids)}" if ids else ""),
-                action="add or rename a column",
-            )
-        )
-    if "label" not in names and schema.target not in names:
-        problems.append(
-            Finding(
-                code="feedback-label",
-                severity=ERROR,
-                subject="table",
-                found=f"the columns {', '.join(names)[:300]}",
-                expected=f"label or {schema.target}",
-                action="add or rename a column",
-            )
-        )
-    if problems:
-        raise Refused("The feedback cannot be used", problems)
+def _case_columns(scope: Mapping[str, Any]) -> str:
+    ids = ", ".join(scope.get("id_columns", ()))
+    return f"prediction_id, or {ids}" if ids else "prediction_id"
 
 
-def _label(value: Any, schema: Schema) -> int | None:
+def _class_of(value: Any, schema: Schema) -> int | None:
     """1 or 0; the model's own labels come first, also where one of them is called 0, false or no."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, (str, bool, int)):
         return None
-    text, plain = str(value).strip(), {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}
+    text = str(value).strip()
     exact = {schema.negative: 0, schema.positive: 1}
-    near = {schema.negative.lower(): 0, schema.positive.lower(): 1}
-    return exact.get(text, near.get(text.lower(), plain.get(text.lower())))
+    if text in exact:
+        return exact[text]
+    lower = {name.lower(): label for name, label in exact.items()}
+    return (_WORDS | lower).get(text.lower())
 
 
-def _id(value: Any) -> str | None:
-    return None if value is None or value != value else str(value).strip() or None
+def _id_of(value: Any) -> str | None:
+    if value is None or value != value:  # NaN
+        return None
+    return str(value).strip() or None
 
 
-def _moment(value: Any) -> datetime | bool | None:
-    """The time as UTC without a zone; None for none, False for what cannot be read. A day alone means its end: what was
-    predicted on that day came before.
+def _utc_time(value: Any) -> datetime | None:
+    """Return the time as UTC without a zone; None for a missing one.
+
+    A day alone means its end: what was predicted on that day came before. Raises ValueError or OverflowError for
+    what is no time.
     """
     if value is None or value != value or value == "":
         return None
-    try:
-        if isinstance(value, datetime):
-            when = value
-            day = (
-                isinstance(value, pd.Timestamp)
-                and value.tzinfo is None
-                and value == value.normalize()
-            )  # of a table
-        else:
-            text = str(value).strip()
-            when, day = datetime.fromisoformat(text), len(text) <= len("2026-05-01")
-        if day:
-            when = datetime(
-                when.year, when.month, when.day, 23, 59, 59, 999_999, tzinfo=when.tzinfo
-            )
-        return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
-    except (ValueError, OverflowError):
-        return False
+    if isinstance(value, datetime):
+        time = value
+        from_table = isinstance(value, pd.Timestamp) and value.tzinfo is None
+        is_day = from_table and value == value.normalize()
+    else:
+        text = str(value).strip()
+        time = datetime.fromisoformat(text)
+        is_day = len(text) <= len("2026-05-01")
+    if is_day:
+        time = datetime(time.year, time.month, time.day, **_END_OF_DAY, tzinfo=time.tzinfo)
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
