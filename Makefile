@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help train app api demo monitor test check fast bench bench-scale bench-quality lock install database browser clean
+.PHONY: help train app api demo monitor test fast lint types check format bench bench-scale bench-quality lock install database browser clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-train: $(READY)  ## install, get the bundled data, train, and say what came out
+train: $(READY)  ## install, generate the bundled table, train, and print the winner
 	$(BIN)/python flows/train.py run
 
 app: $(READY)  ## predictions in a browser, on this machine only
@@ -22,7 +22,7 @@ api: $(READY)  ## predictions for programs, on this machine only; then open /doc
 demo: $(READY)  ## six months of traffic, drift, labels, retraining and promotion in minutes, in build/demo
 	$(BIN)/python flows/demo.py
 
-monitor: $(READY)  ## judge what the journal holds, and send alerts
+monitor: $(READY)  ## report on the newest predictions, and send alerts
 	$(BIN)/python flows/monitor.py run
 
 test: $(READY) database browser  ## the whole test suite
@@ -31,10 +31,19 @@ test: $(READY) database browser  ## the whole test suite
 fast: $(READY)  ## the tests that need no whole flow, server or database
 	$(BIN)/python -m pytest -m "not slow"
 
-check: $(READY) database browser  ## linter, types, then the whole test suite
-	$(BIN)/ruff check .
+lint: $(READY)  ## format, linter and unused code
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/vulture
+
+types: $(READY)  ## types of the package, in strict mode
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint types test  ## all of it: what has to pass before a change is merged
+
+format: $(READY)  ## format the code and fix what the linter can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 bench: $(READY) browser  ## measure orchestration, imports and the app; prints tables
 	$(BIN)/python -m tests.bench.flow

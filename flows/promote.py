@@ -1,5 +1,6 @@
 """What is served, and changing it: `python flows/promote.py status | promote | judge | approve | decline | rollback |
-threshold`. Every change is a line of an append-only table; the app and the API follow within seconds."""
+threshold`. Every change is a line of an append-only table; the app and the API follow within seconds.
+"""
 
 import argparse
 import getpass

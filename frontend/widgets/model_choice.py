@@ -91,7 +91,7 @@ def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
 
 
 def drop_threshold() -> None:
-    """This visitor decides as everybody again."""
+    """Return to the threshold that everybody uses."""
     st.session_state.pop(OWN, None)
 
 

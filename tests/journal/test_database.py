@@ -33,7 +33,6 @@ import fivefold.data.source  # noqa: F401  so that nothing is imported while a t
 from fivefold.core.findings import Refused
 from fivefold.journal import database as journals
 from fivefold.journal import labels as journal_labels
-from fivefold.journal.labels import Label
 from fivefold.journal.database import (
     HEAD,
     open_journal,
@@ -43,6 +42,7 @@ from fivefold.journal.database import (
     span,
     write,
 )
+from fivefold.journal.labels import Label
 from fivefold.journal.tables import METADATA, PREDICTIONS, REJECTS
 from fivefold.journal.writer import NotKept, Writer, empty, keep
 from tests.support.databases import postgresql

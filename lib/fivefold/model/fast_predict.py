@@ -55,7 +55,7 @@ Positive = Callable[[np.ndarray], np.ndarray]  # encoded matrix -> probability o
 
 
 def direct(model: Any) -> Callable[[Columns], np.ndarray]:
-    """expanded columns -> probability of the positive class, shape (rows,), of a fitted Pipeline of encoder and
+    """Expanded columns -> probability of the positive class, shape (rows,), of a fitted Pipeline of encoder and
     classifier, or of a soft VotingClassifier over such. Anything else is asked by its own `predict_proba`.
     """
     answer = _model(model)

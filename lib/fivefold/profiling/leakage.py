@@ -57,7 +57,8 @@ def lower_bound(area: float, positives: int, negatives: int) -> float:
 
 def out_of_fold_rates(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """Each row's share of positives among the rows of its level in the *other* folds, so that a level seen once
-    tells nothing. Smoothed by one row of the overall share. `codes` (rows,) are 0, 1, ...; shape (rows,)."""
+    tells nothing. Smoothed by one row of the overall share. `codes` (rows,) are 0, 1, ...; shape (rows,).
+    """
     levels, scores = int(codes.max(initial=0)) + 1, np.empty(len(y))
     for fold in np.unique(folds):
         train = folds != fold

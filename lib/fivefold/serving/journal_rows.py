@@ -87,7 +87,8 @@ def journaled(
     row: Mapping[str, Any], scope: Mapping[str, Any], kept: Sequence[str], key: bytes
 ) -> tuple[str, str | None]:
     """(inputs as JSON, entity as JSON or None where an id is missing) of a raw row, pseudonyms in place of what the
-    scope pseudonymises."""
+    scope pseudonymises.
+    """
     hidden = set(scope.get("pseudonymised_columns", ()))
     cells = {name: _plain(row[name]) for name in kept if name in row}
     for name in hidden & cells.keys():

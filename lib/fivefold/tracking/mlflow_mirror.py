@@ -232,7 +232,8 @@ def sqlite_path(uri: str) -> Path | None:
 
 def artifact_place(uri: str) -> str | None:
     """The address of the artifacts: beside a SQLite file, in the current folder for another database, else the
-    server's own choice (None)."""
+    server's own choice (None).
+    """
     if uri.startswith(("http://", "https://")):
         return None
     path = sqlite_path(uri)

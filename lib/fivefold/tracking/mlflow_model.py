@@ -142,6 +142,7 @@ def send_model(client: Any, parent: Any, name: str, record: Mapping[str, Any], f
 
 
 def version_of(client: Any, name: str, run_id: str) -> Any:
+    """Return the oldest registered version of the MLflow run, or None."""
     found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     return min(found, key=lambda v: int(v.version), default=None)
 

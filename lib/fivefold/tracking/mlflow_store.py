@@ -70,6 +70,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def connect(uri: str) -> Any:
+    """Return a client of the store at `uri`, creating a SQLite store if it is empty."""
     import mlflow
 
     if not uri.startswith(("http://", "https://")):
@@ -90,6 +91,7 @@ def connect(uri: str) -> Any:
 
 
 def find_run(client: Any, pathspec: str) -> Any:
+    """Return the MLflow run that mirrors the Metaflow run `pathspec`, or None."""
     experiments = [e.experiment_id for e in client.search_experiments()]
     quoted = pathspec.replace("'", "")
     return next(

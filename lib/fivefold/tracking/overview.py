@@ -172,7 +172,7 @@ def _failures(run: Any) -> dict[str, str]:
 
 
 def _failed(task: Any) -> bool:
-    """Whether the newest attempt of a task has ended without success. (`Task.finished` is False then.)"""
+    """Whether the newest attempt of a task has ended without success (`Task.finished` is False)."""
     told = task.metadata_dict
     return told.get("attempt_ok") == "False" and told.get("attempt-done") == told.get("attempt")
 

@@ -212,6 +212,7 @@ def write(path: str | Path, rows: int = ROWS, seed: int = SEED) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the bundled table from the command line."""
     parser = argparse.ArgumentParser(
         "python -m fivefold.data.synthetic.bank", description="Draw the bundled churn table."
     )
