@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fivefold.data.normalize import EXACT, MARKERS, NUMBER_MARKERS, TEXT, Log, settle
+from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS
+from fivefold.data.normalize import EXACT, TEXT, Log, settle
 
 _HARD = pa.array(sorted(MARKERS), TEXT)
 _SOFT = pa.array(sorted(NUMBER_MARKERS), TEXT)

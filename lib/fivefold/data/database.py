@@ -15,7 +15,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from fivefold.data.csv_files import refused
-from fivefold.data.normalize import EXACT, LONG, MARKERS, TEXT, Log
+from fivefold.data.missing_markers import MARKERS
+from fivefold.data.normalize import EXACT, LONG, TEXT, Log
 
 CONNECT_SECONDS = 10
 _DIALECTS = {

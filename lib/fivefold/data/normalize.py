@@ -18,72 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.core.findings import PASSED, WARNING, Finding
+from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS, SENTINELS
 from fivefold.data.parsing import EXACT
 
-# Missing wherever they stand (exact spelling). "None" and "NA" can be real categories: they are reported, and
-# `keep` switches them off.
-MARKERS = (
-    "",
-    "NA",
-    "N/A",
-    "n/a",
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "<NA>",
-    "NaN",
-    "nan",
-    "NAN",
-    "-NaN",
-    "-nan",
-    "NaT",
-    "null",
-    "NULL",
-    "Null",
-    "None",
-    "\\N",
-    "#NULL!",
-    "#DIV/0!",
-    "#VALUE!",
-    "#REF!",
-    "#NUM!",
-    "#NAME?",
-    "1.#IND",
-    "-1.#IND",
-    "1.#QNAN",
-    "-1.#QNAN",
-)
-# Missing only in a column whose other cells are all numbers (any case).
-NUMBER_MARKERS = (
-    "?",
-    "??",
-    "-",
-    "--",
-    "---",
-    "–",
-    "—",
-    ".",
-    "..",
-    "...",
-    "*",
-    "na",
-    "n.a.",
-    "n/d",
-    "nd",
-    "nil",
-    "none",
-    "missing",
-    "unknown",
-    "unk",
-    "undefined",
-    "empty",
-    "blank",
-    "not available",
-    "(null)",
-    "(blank)",
-)
-# Reported, never replaced: codes that people write for "missing" into a numeric column.
-SENTINELS = (999, 9999, 99999, 999999, -999, -9999, -99999, -999999)
 TEXT = pa.large_string()
 LONG = "integers of 2**53 and more, which float64 would round; kept as text"
 _THOUSANDS = r"^[+-]?([0-9]{1,3}|[1-9][0-9]{0,2}\.[0-9]{3})$"  # 950, 12.000

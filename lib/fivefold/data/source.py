@@ -24,7 +24,8 @@ from fivefold.core.findings import WARNING, Finding, refuse_errors
 from fivefold.core.urls import mask
 from fivefold.data.csv_files import refused, tidy_names
 from fivefold.data.files import read_bytes, read_file
-from fivefold.data.normalize import MARKERS, Log, settle
+from fivefold.data.missing_markers import MARKERS
+from fivefold.data.normalize import Log, settle
 
 HTTP_SECONDS = 30  # of silence, not of the whole download
 HTTP_BYTES = 2 << 30

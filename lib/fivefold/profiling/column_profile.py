@@ -11,7 +11,7 @@ import pandas as pd
 
 from fivefold.core.intervals import wilson
 from fivefold.core.schema import Column
-from fivefold.profiling.format_checks import DATE_CODES, FAR
+from fivefold.data.missing_markers import DATE_CODES, DAYS_APART
 
 TOP_LEVELS, MAX_BINS, MAX_PERIODS = 20, 30, 60
 FEW_VALUES = 12  # distinct numbers up to which each value is a group of its own
@@ -184,7 +184,7 @@ def _shown(dates: pd.Series) -> np.ndarray:
     days = dates.to_numpy().astype("datetime64[D]").astype("int64")
     codes = np.array(DATE_CODES, dtype="datetime64[D]").astype("int64")
     others = days[~np.isin(days, codes)]
-    lone = [code for code in codes if len(others) and np.abs(others - code).min() >= FAR]
+    lone = [code for code in codes if len(others) and np.abs(others - code).min() >= DAYS_APART]
     shown = ~np.isin(days, lone)
     years = dates.dt.year.to_numpy()
     ordered = np.sort(years[shown])

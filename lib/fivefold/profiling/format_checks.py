@@ -5,69 +5,15 @@ Each function takes a `CheckContext` and returns the findings of one code; no fi
 
 from __future__ import annotations
 
-from datetime import date
-
 import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import PASSED, WARNING, Finding
 from fivefold.core.text import listed
 from fivefold.data.infer import to_numbers
+from fivefold.data.missing_markers import DATE_CODES, DAYS_APART, MISSING_WORDS, NUMBER_CODES
 from fivefold.data.parsing import AMBIGUOUS_DATES, CURRENCY, parse_dates, parse_numbers, texts
 from fivefold.profiling.check_context import CheckContext, not_applicable, quote_cell
-
-CODES = tuple(
-    sign * int("9" * digits) for digits in range(2, 10) for sign in (1, -1) if sign * digits != 2
-)
-# Placeholders of common programs: zero in Excel, SQL Server, Unix, and "never".
-DATE_CODES = tuple(
-    date(*day)
-    for day in (
-        (1, 1, 1),
-        (1753, 1, 1),
-        (1899, 12, 30),
-        (1899, 12, 31),
-        (1900, 1, 1),
-        (1900, 1, 2),
-        (1970, 1, 1),
-        (2099, 12, 31),
-        (2999, 12, 31),
-        (9999, 12, 31),
-    )
-)
-FAR = 365  # days to the nearest other date that make one of `DATE_CODES` suspicious
-WORDS_FOR_MISSING = frozenset(
-    (
-        "?",
-        "??",
-        "-",
-        "--",
-        "---",
-        ".",
-        "..",
-        "...",
-        "*",
-        "na",
-        "n/a",
-        "n.a.",
-        "nan",
-        "null",
-        "nil",
-        "none",
-        "missing",
-        "unknown",
-        "unk",
-        "undefined",
-        "empty",
-        "blank",
-        "not available",
-        "not known",
-        "(null)",
-        "(blank)",
-        "#n/a",
-        "tbd",
-    )
-)
 
 
 def check_missing_words(ctx: CheckContext) -> list[Finding]:
@@ -77,7 +23,7 @@ def check_missing_words(ctx: CheckContext) -> list[Finding]:
         return not_applicable("missing-words", "no categorical columns")
     found = []
     for column in categorical:
-        words = [level for level in column.levels if level.strip().lower() in WORDS_FOR_MISSING]
+        words = [level for level in column.levels if level.strip().lower() in MISSING_WORDS]
         if words:
             cells = int(ctx.typed[column.name].isin(words).sum())
             text = f"{cells:,} cells {listed([quote_cell(w) for w in words])}, taken for levels"
@@ -156,13 +102,13 @@ def check_number_codes(ctx: CheckContext) -> list[Finding]:
         numbers = ctx.typed[column.name].to_numpy()
         inside = [
             c
-            for c in CODES
+            for c in NUMBER_CODES
             if column.low is not None and column.high is not None and column.low <= c <= column.high
         ]
         cells = {code: int((numbers == code).sum()) for code in inside}
         if not any(n > 1 for n in cells.values()):
             continue
-        rest = numbers[~np.isnan(numbers) & ~np.isin(numbers, CODES)]
+        rest = numbers[~np.isnan(numbers) & ~np.isin(numbers, NUMBER_CODES)]
         for code, n in cells.items():
             if (
                 n > 1
@@ -234,7 +180,7 @@ def check_date_codes(ctx: CheckContext) -> list[Finding]:
         codes = counts[[stamp.date() in DATE_CODES for stamp in counts.index]]
         others = pd.Series(counts.index.difference(codes.index))
         for stamp, cells in codes.items():
-            if len(others) and (others - stamp).dt.days.abs().min() >= FAR:
+            if len(others) and (others - stamp).dt.days.abs().min() >= DAYS_APART:
                 found.append(
                     Finding(
                         code="date-sentinel",
