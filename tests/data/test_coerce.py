@@ -17,8 +17,8 @@ from fivefold.core.findings import (
     from_dicts,
     refuse_errors,
 )
-from fivefold.core.schema import Column, Schema, from_json
-from fivefold.core.scope import Scope, from_mapping, read_scope
+from fivefold.core.schema import Column, Schema
+from fivefold.core.scope import Scope, read_scope
 from fivefold.data.coerce import (
     LARGEST,
     PROBLEM_COLUMNS,
@@ -362,7 +362,7 @@ def test_order_is_a_warning():
 
 
 def test_a_schema_survives_json():
-    assert from_json(SCHEMA.to_json()) == SCHEMA
+    assert Schema.from_json(SCHEMA.to_json()) == SCHEMA
     frame = pd.DataFrame(
         {
             "d": pd.to_datetime(["2024-01-01", "2024-01-02"]),
@@ -373,7 +373,7 @@ def test_a_schema_survives_json():
         }
     )
     schema = infer_schema(frame, Scope(target="y"))
-    assert from_json(schema.to_json()) == schema
+    assert Schema.from_json(schema.to_json()) == schema
     assert "é" in schema.to_json()
     assert json.loads(schema.to_json())["target"] == "y"
 
@@ -422,7 +422,7 @@ def test_a_scope_is_read_from_toml(tmp_path):
         min_roc_auc=0.8,
         kinds={"zip": "categorical"},
     )
-    assert from_mapping(json.loads(json.dumps(scope.to_dict()))) == scope
+    assert Scope.from_dict(json.loads(json.dumps(scope.to_dict()))) == scope
 
 
 @pytest.mark.parametrize("data", ["https://host/x.csv", "/abs/x.csv", ""])
@@ -441,7 +441,7 @@ def test_a_scope_that_is_absent_or_broken_is_refused(tmp_path):
 
 def test_unknown_keys_are_all_named_with_the_nearest():
     with pytest.raises(Refused, match="3 problems") as caught:
-        from_mapping({"titel": "x", "columns": {"ids": []}, "target": {"colum": "y"}})
+        Scope.from_dict({"titel": "x", "columns": {"ids": []}, "target": {"colum": "y"}})
     actions = {f.subject: f.action for f in caught.value.findings}
     assert actions == {
         "titel": "did you mean title?",
@@ -468,7 +468,7 @@ def test_unknown_keys_are_all_named_with_the_nearest():
 )
 def test_values_of_a_wrong_type_are_refused(values, subject):
     with pytest.raises(Refused, match=rf"scope-wrong-value \[{subject}\]"):
-        from_mapping(values)
+        Scope.from_dict(values)
 
 
 def test_override_keeps_what_is_not_given():

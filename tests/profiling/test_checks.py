@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING
-from fivefold.core.scope import Scope, from_mapping
+from fivefold.core.scope import Scope
 from fivefold.data.infer import infer_schema
 from fivefold.data.row_groups import duplicate_groups
 from fivefold.data.target import Target
@@ -325,7 +325,7 @@ def test_a_leak_that_the_scope_vouches_for_passes_and_says_so():
     assert (finding.severity, finding.subject) == (PASSED, "fee")
     assert "the scope says it is known" in finding.found
     assert of(frame, "leak", drop_columns=("fee",))[0] == [(PASSED, "table")]
-    assert from_mapping({"columns": {"known": ["fee"]}}).known_columns == ("fee",)
+    assert Scope.from_dict({"columns": {"known": ["fee"]}}).known_columns == ("fee",)
 
 
 def test_a_strong_honest_column_of_a_small_table_is_never_refused():

@@ -1,9 +1,11 @@
-"""Finding: the one currency of data checks, gates and alerts."""
+"""Findings: the result of every check of data, of every gate and of every alert."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+
+from fivefold.core.text import plural
 
 ERROR, WARNING, PASSED, NOT_APPLICABLE = "error", "warning", "passed", "not_applicable"
 SEVERITIES = (ERROR, WARNING, PASSED, NOT_APPLICABLE)
@@ -13,8 +15,9 @@ SEVERITIES = (ERROR, WARNING, PASSED, NOT_APPLICABLE)
 class Finding:
     """One result of one check on one subject (a column name, "target", "table", ...).
 
-    `code` is stable, in kebab-case, and named after the fault ("target-missing"). `found`, `expected` and
-    `action` are short sentences for a person. "Could not be judged" is `not_applicable`, never `passed`.
+    `code` is stable, in kebab-case, and named after the fault ("target-missing"). `found`, `expected`
+    and `action` are short phrases for a person. A check that cannot be made is `not_applicable`, never
+    `passed`.
     """
 
     code: str
@@ -42,33 +45,35 @@ class Finding:
         ... ).message
         "target-missing [target]: expected a column 'y'; found no column 'y'; to do: pass --target"
         """
-        parts = [
-            f"expected {self.expected}" if self.expected else "",
-            f"found {self.found}",
-            f"to do: {self.action}" if self.action else "",
-        ]
-        return f"{self.code} [{self.subject}]: " + "; ".join(part for part in parts if part)
+        parts = [f"expected {self.expected}"] if self.expected else []
+        parts.append(f"found {self.found}")
+        if self.action:
+            parts.append(f"to do: {self.action}")
+        return f"{self.code} [{self.subject}]: {'; '.join(parts)}"
 
     def to_dict(self) -> dict[str, str]:
+        """Return the plain form that `from_dicts` reads."""
         return asdict(self)
 
 
 class Refused(ValueError):
-    """Input that cannot be used: its text lists every error at once, its `findings` hold them."""
+    """Input that cannot be used: the text lists every error at once, `findings` holds them."""
 
     def __init__(self, what: str, findings: Iterable[Finding]):
         self.findings = tuple(findings)
-        bad = errors(self.findings)
-        count = f"{len(bad)} problem" + ("s" if len(bad) != 1 else "")
-        super().__init__(
-            "\n".join([f"{what}: {count}", *(f"  {n}. {f.message}" for n, f in enumerate(bad, 1))])
-        )
+        problems = errors(self.findings)
+        lines = [f"{what}: {plural(len(problems), 'problem')}"]
+        lines += [f"  {number}. {f.message}" for number, f in enumerate(problems, 1)]
+        super().__init__("\n".join(lines))
 
 
 def refusal(
     what: str, *, code: str, subject: str, found: str, expected: str, action: str
 ) -> Refused:
-    """The error to raise for one problem, for example `raise refusal("The file cannot be read", ...)`."""
+    """Return the error to raise for one problem.
+
+    For example `raise refusal("The file cannot be read", code=..., subject=..., ...)`.
+    """
     finding = Finding(
         code=code, severity=ERROR, subject=subject, found=found, expected=expected, action=action
     )
@@ -76,16 +81,16 @@ def refusal(
 
 
 def errors(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that must stop the run."""
+    """Return the findings that must stop the run."""
     return [f for f in findings if f.severity == ERROR]
 
 
 def warnings(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that a person should read."""
+    """Return the findings that a person should read."""
     return [f for f in findings if f.severity == WARNING]
 
 
-def tell_warnings(findings: Iterable[Finding]) -> None:
+def print_warnings(findings: Iterable[Finding]) -> None:
     """Print a line for each warning."""
     for finding in warnings(findings):
         print(f"warning: {finding.message}")
@@ -99,5 +104,5 @@ def refuse_errors(what: str, findings: Iterable[Finding]) -> None:
 
 
 def from_dicts(rows: Iterable[dict[str, str]]) -> list[Finding]:
-    """The inverse of `to_dict` for a list."""
+    """Return the findings of a list of `Finding.to_dict`."""
     return [Finding(**row) for row in rows]

@@ -6,27 +6,53 @@ import contextlib
 import difflib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused, refusal
 
 KINDS = ("numeric", "categorical", "boolean", "date", "text", "id", "constant")
+UNREADABLE = "(unreadable)"
+_REFUSED = "The scope cannot be used"
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is to be predicted, about whom, and what the two mistakes cost.
+    """What is predicted, about whom, and what the two mistakes cost.
 
-    Costs are in any one unit (money, effort); only their ratio steers the threshold. `capacity` is the largest
-    share of the population that can be acted upon, in (0, 1]. `kinds` overrides inferred column kinds.
-    `truth` = "synthetic" says that `fivefold.data.synthetic.bank` drew the table, so that the best achievable ROC AUC is known.
-    `known_columns` look like leaks of the target but are truly known when a prediction is made.
-    `max_latency_ms`: the longest that one prediction may take (median) for a new model to be promoted.
-    `retention_days`: how long the journal keeps predictions; `pseudonymised_columns` stand in it as keyed hashes.
+    Every key of a scope file is one attribute; the key in TOML stands in brackets.
+
+    Attributes
+    ----------
+    title, question : [title], [question], texts for people
+    data, query : [data], [query], a path or address, and the SQL query for a database
+    truth : [truth], "synthetic" where `fivefold.data.synthetic.bank` drew the table, so that the best
+        possible ROC AUC is known
+    target : [target.column], the column to predict
+    positive : [target.positive], its label that is predicted
+    positive_phrase, negative_phrase : [target.positive_phrase], [target.negative_phrase], the two
+        outcomes in words
+    id_columns : [columns.id], columns that identify rows; the model does not see them
+    drop_columns : [columns.drop], columns that the model must not see
+    protected_columns : [columns.protected], columns by which results are compared between groups
+    changeable_columns : [columns.changeable], columns that advice may change
+    known_columns : [columns.known], columns that look like leaks of the target but are known when a
+        prediction is made
+    group_column : [columns.group], rows of one group stay on one side of every split
+    time_column : [columns.time], the latest rows are held out
+    kinds : [columns.kinds], column to one of `KINDS`, in place of the inferred kind
+    units, help : [columns.units], [columns.help], column to a text for forms and charts
+    cost_miss, cost_false_alarm : [costs.miss], [costs.false_alarm], in any one unit; only their ratio
+        moves the threshold
+    capacity : [costs.capacity], the largest share of cases that can be acted on, in (0, 1]
+    min_roc_auc : [success.roc_auc], the least ROC AUC of a useful model, in (0, 1]
+    max_latency_ms : [success.latency_ms], the longest median time of one prediction at promotion
+    retention_days : [journal.retention_days], how long the journal keeps predictions
+    pseudonymised_columns : [journal.pseudonymised], columns that the journal keeps as keyed hashes
     """
 
     target: str = ""
@@ -56,18 +82,41 @@ class Scope:
     units: Mapping[str, str] = field(default_factory=dict)
     help: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Scope:
+        """Return the scope of a parsed TOML file, or of the flat form of `to_dict`.
+
+        Raises `Refused` naming every unknown key, with the nearest known one, and every wrong value.
+        """
+        if UNREADABLE in values:
+            raise _unreadable("scope", str(values[UNREADABLE]), "valid TOML")
+        flat, problems = _flatten(values)
+        checked: dict[str, Any] = {}
+        for name, value in flat.items():
+            if value is None:
+                continue
+            expected = _expected(name, value)
+            if expected:
+                problems.append(_wrong_value(name, value, expected))
+            else:
+                checked[name] = _convert(name, value)
+        if problems:
+            raise Refused(_REFUSED, problems)
+        return cls(**checked)
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `from_mapping` reads it back."""
+        """Return the JSON-ready form that `from_dict` reads."""
         return asdict(self)
 
     def override(self, **values: Any) -> Scope:
-        """A copy in which every given value that is neither None nor empty replaces ours."""
-        return replace(self, **{k: v for k, v in values.items() if v not in (None, "", ())})
+        """Return a copy with every given value that is neither None nor empty."""
+        given = {name: value for name, value in values.items() if value not in (None, "", ())}
+        return replace(self, **given)
 
 
-# TOML section -> {key in the section: field of Scope}; keys of the top level are under "".
-_LAYOUT: dict[str, dict[str, str]] = {
-    "": {k: k for k in ("title", "question", "data", "query", "truth")},
+# Section of a TOML file -> {key in the section: attribute of Scope}; "" is the top level.
+_SECTIONS: dict[str, dict[str, str]] = {
+    "": {key: key for key in ("title", "question", "data", "query", "truth")},
     "target": {
         "column": "target",
         "positive": "positive",
@@ -90,109 +139,48 @@ _LAYOUT: dict[str, dict[str, str]] = {
     "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
 }
-UNREADABLE = "(unreadable)"
-_EXPECTED = {
-    "tuple": "a list of column names",
-    "float": "a number",
-    "str": "a text",
-    "Mapping": "a table of texts",
-}
+_ANNOTATIONS = {f.name: str(f.type) for f in fields(Scope)}
 
 
 def loads(text: str) -> dict[str, Any]:
-    """The values of a TOML text; a broken text gives {UNREADABLE: why}, which `from_mapping` refuses.
+    """Return the values of a TOML text, or of the JSON of a run's own scope.
 
-    For callers that would show a person a traceback instead, such as Metaflow's `Config(parser=...)`.
+    A broken text gives {UNREADABLE: why}, which `Scope.from_dict` refuses: for callers that would show a
+    person a traceback instead, such as Metaflow's `Config(parser=...)`.
     """
     try:
-        return (
-            json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-        )  # JSON: a run's own scope
-    except ValueError as broken:
-        return {UNREADABLE: str(broken)}
-
-
-def from_mapping(values: Mapping[str, Any]) -> Scope:
-    """A `Scope` from the sections of a TOML file, or from the flat form of `Scope.to_dict`.
-
-    Raises `Refused` naming every unknown key (with the nearest known one) and every value of a wrong type.
-    """
-    if UNREADABLE in values:
-        raise Refused(
-            "The scope cannot be used",
-            [
-                Finding(
-                    code="scope-unreadable",
-                    severity=ERROR,
-                    subject="scope",
-                    found=str(values[UNREADABLE]),
-                    expected="valid TOML",
-                    action="mend the file",
-                )
-            ],
-        )
-    known = {f.name for f in fields(Scope)}
-    flat: dict[str, Any] = {}
-    problems: list[Finding] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping) and key in _LAYOUT:
-            for inner, inner_value in value.items():
-                if inner in _LAYOUT[key]:
-                    flat[_LAYOUT[key][inner]] = inner_value
-                else:
-                    problems.append(
-                        _unknown(f"{key}.{inner}", [f"{key}.{k}" for k in _LAYOUT[key]])
-                    )
-        elif key in _LAYOUT[""] or key in known:
-            flat[key] = value
-        else:
-            problems.append(_unknown(key, [*_LAYOUT[""], *(f"[{k}]" for k in _LAYOUT if k)]))
-    checked = {
-        name: _checked(name, value, problems) for name, value in flat.items() if value is not None
-    }
-    if problems:
-        raise Refused("The scope cannot be used", problems)
-    return Scope(**checked)
+        if text.lstrip().startswith("{"):
+            values: dict[str, Any] = json.loads(text)
+            return values
+        return tomllib.loads(text)
+    except ValueError as error:
+        return {UNREADABLE: str(error)}
 
 
 def read_scope(path: str | Path) -> Scope:
-    """The `Scope` of a TOML file; `data` in it is relative to that file. Raises `Refused` as `from_mapping`."""
+    """Return the scope of a TOML file; `data` in it is relative to that file.
+
+    Raises `Refused` as `Scope.from_dict` does, and where the file cannot be read.
+    """
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refused(
-            "The scope cannot be used",
-            [
-                Finding(
-                    code="scope-missing",
-                    severity=ERROR,
-                    subject=str(path),
-                    found="no such file",
-                    expected="a TOML file",
-                    action="correct the path",
-                )
-            ],
+        raise refusal(
+            _REFUSED,
+            code="scope-missing",
+            subject=str(path),
+            found="no such file",
+            expected="a TOML file",
+            action="correct the path",
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
-        raise Refused(
-            "The scope cannot be used",
-            [
-                Finding(
-                    code="scope-unreadable",
-                    severity=ERROR,
-                    subject=str(path),
-                    found=str(broken),
-                    expected="valid TOML in UTF-8",
-                    action="mend the file",
-                )
-            ],
-        ) from None
-    return place_data(from_mapping(values), path.parent)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(str(path), str(error), "valid TOML in UTF-8") from None
+    return locate_data(Scope.from_dict(values), path.parent)
 
 
-def place_data(scope: Scope, folder: Path) -> Scope:
-    """The scope with its `data`, where that is a path, starting at `folder` where it is relative; `~` is the home."""
+def locate_data(scope: Scope, folder: Path) -> Scope:
+    """Return the scope with an absolute path as `data`: relative ones start at `folder`, `~` at home."""
     if not scope.data or "://" in scope.data:
         return scope
     path = Path(scope.data)
@@ -202,19 +190,72 @@ def place_data(scope: Scope, folder: Path) -> Scope:
 
 
 def problem_name(scope: Mapping[str, Any]) -> str:
-    """The name under which a problem's predictions, labels and promotions are kept: its title, else its target.
+    """Return the name under which predictions, labels and promotions are kept.
 
-    >>> problem_name({"title": "Bank churn", "target": "churned"}), problem_name({"title": "", "target": "Y/N"})
-    ('bank-churn', 'y-n')
+    It is made of the title of the scope (as `Scope.to_dict`), or else of its target.
+
+    >>> problem_name({"title": "Bank churn", "target": "churned"})
+    'bank-churn'
+    >>> problem_name({"title": "", "target": "Y/N"})
+    'y-n'
     """
-    name = str(scope.get("title") or scope.get("target") or "")
-    return (
-        "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())[:100]
-        or "problem"
-    )
+    title = str(scope.get("title") or scope.get("target") or "")
+    words = re.findall(r"[^\W_]+", title.lower())
+    return "-".join(words)[:100] or "problem"
 
 
-def _unknown(key: str, known: list[str]) -> Finding:
+def _flatten(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
+    """Return (the values by attribute, a finding for each unknown key)."""
+    flat: dict[str, Any] = {}
+    problems: list[Finding] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping) and key in _SECTIONS:
+            section = _SECTIONS[key]
+            for inner, inner_value in value.items():
+                if inner in section:
+                    flat[section[inner]] = inner_value
+                else:
+                    problems.append(_unknown_key(f"{key}.{inner}", [f"{key}.{k}" for k in section]))
+        elif key in _ANNOTATIONS:
+            flat[key] = value
+        else:
+            sections = [f"[{name}]" for name in _SECTIONS if name]
+            problems.append(_unknown_key(key, [*_SECTIONS[""], *sections]))
+    return flat, problems
+
+
+def _expected(name: str, value: Any) -> str:
+    """Return what the attribute should hold, or nothing where the value fits."""
+    annotation = _ANNOTATIONS[name]
+    if "tuple" in annotation:
+        is_list = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        return "" if is_list else "a list of column names"
+    if "Mapping" in annotation:
+        if not isinstance(value, Mapping):
+            return "a table of texts"
+        has_bad_kind = name == "kinds" and any(kind not in KINDS for kind in value.values())
+        return f"one of {KINDS} for each column" if has_bad_kind else ""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if "float" in annotation:
+        if not is_number or not math.isfinite(value) or value < 0:
+            return "a number, zero or more"
+        is_share = name in ("capacity", "min_roc_auc")
+        return "a number above 0 and at most 1" if is_share and not 0 < value <= 1 else ""
+    is_label = name == "positive" and isinstance(value, (bool, int, float))
+    return "" if is_label or isinstance(value, str) else "a text"
+
+
+def _convert(name: str, value: Any) -> Any:
+    """Return a fitting value in the type of its attribute."""
+    annotation = _ANNOTATIONS[name]
+    if "tuple" in annotation:
+        return tuple(value)
+    if "Mapping" in annotation:
+        return dict(value)
+    return float(value) if "float" in annotation else str(value)
+
+
+def _unknown_key(key: str, known: list[str]) -> Finding:
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(known)
     return Finding(
@@ -227,59 +268,23 @@ def _unknown(key: str, known: list[str]) -> Finding:
     )
 
 
-def _checked(name: str, value: Any, problems: list[Finding]) -> Any:
-    """`value` as the field's type; otherwise a finding is added and the value returned as it is."""
-    kind = next(str(f.type) for f in fields(Scope) if f.name == name)
-    wanted = next(w for w in ("tuple", "Mapping", "float", "str") if w in kind)
+def _wrong_value(name: str, value: Any, expected: str) -> Finding:
+    return Finding(
+        code="scope-wrong-value",
+        severity=ERROR,
+        subject=name,
+        found=repr(value),
+        expected=expected,
+        action="correct the scope",
+    )
 
-    def wrong(expected: str) -> None:
-        problems.append(
-            Finding(
-                code="scope-wrong-value",
-                severity=ERROR,
-                subject=name,
-                found=repr(value),
-                expected=expected,
-                action="mend the scope",
-            )
-        )
 
-    if wanted == "tuple":
-        if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
-            return tuple(value)
-        wrong(_EXPECTED[wanted])
-    elif wanted == "Mapping":
-        if not isinstance(value, Mapping):
-            wrong(_EXPECTED[wanted])
-        elif name == "kinds" and (bad := {c: k for c, k in value.items() if k not in KINDS}):
-            problems.append(
-                Finding(
-                    code="scope-wrong-value",
-                    severity=ERROR,
-                    subject=name,
-                    found=repr(bad),
-                    expected=f"one of {KINDS}",
-                    action="mend the scope",
-                )
-            )
-        else:
-            return dict(value)
-    elif wanted == "float":
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not math.isfinite(value)
-            or value < 0
-        ):
-            wrong("a number, zero or more")
-        elif name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
-            wrong("a number above 0 and at most 1")
-        else:
-            return float(value)
-    elif name == "positive" and isinstance(value, (bool, int, float)):
-        return str(value)
-    elif isinstance(value, str):
-        return value
-    else:
-        wrong(_EXPECTED[wanted])
-    return value
+def _unreadable(subject: str, why: str, expected: str) -> Refused:
+    return refusal(
+        _REFUSED,
+        code="scope-unreadable",
+        subject=subject,
+        found=why,
+        expected=expected,
+        action="correct the file",
+    )

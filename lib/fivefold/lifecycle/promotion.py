@@ -11,7 +11,7 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
 from fivefold.core.parquet import from_parquet
-from fivefold.core.schema import from_json
+from fivefold.core.schema import Schema
 from fivefold.core.scope import problem_name
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal import promotions
@@ -173,7 +173,10 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
     )
     theirs = from_parquet(other["start"].task["table"].data)
     learnt = theirs.iloc[Split(other["split"].task["place"].data).training_rows]
-    contract, recent = from_json(split["contract"].data), origin[held_out] != labelled_rows.BASE
+    contract, recent = (
+        Schema.from_json(split["contract"].data),
+        origin[held_out] != labelled_rows.BASE,
+    )
     fresh = labelled_rows.unseen(rows, learnt, contract) & labelled_rows.unseen(
         rows, table.iloc[Split(fold_ids).training_rows], contract
     )

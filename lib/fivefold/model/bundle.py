@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import ERROR, Finding, Refused, errors, refuse_errors
-from fivefold.core.schema import Schema, from_json
+from fivefold.core.schema import Schema
 from fivefold.data.coerce import coerce_columns, compare_columns, compare_names, compare_types
 from fivefold.model.calibration import calibrate
 from fivefold.model.fast_predict import direct
@@ -191,7 +191,7 @@ def from_bytes(blob: bytes, expected_sha256: str | None = None) -> Bundle:
                 "only known model types",
                 "do not load this file",
             )
-        schema = from_json(json.dumps(content.pop("schema")))
+        schema = Schema.from_json(json.dumps(content.pop("schema")))
         return Bundle(skops.io.loads(model, trusted=list(TRUSTED)), schema, content)
     except Refused:
         raise

@@ -14,8 +14,8 @@ from typing import Any
 
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
-from fivefold.core.findings import ERROR, Finding, Refused, tell_warnings
-from fivefold.core.schema import Schema, from_json
+from fivefold.core.findings import ERROR, Finding, Refused, print_warnings
+from fivefold.core.schema import Schema
 from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.model.bundle import Bundle, from_bytes, sha256
 from fivefold.serving import result_files, shards
@@ -66,7 +66,7 @@ def contract(blob: bytes, digest: str) -> tuple[Schema, dict[str, Any]]:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
             about = dict(json.loads(archive.read("bundle.json")))
         if sha256(blob) == digest:
-            return from_json(json.dumps(about.pop("schema"))), about
+            return Schema.from_json(json.dumps(about.pop("schema"))), about
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError):
         pass
     bundle = from_bytes(blob, digest)  # says what is wrong
@@ -109,7 +109,7 @@ def prepare(
     except BaseException:
         remove_parts(Path(parts.folder))
         raise
-    tell_warnings(differs)
+    print_warnings(differs)
     return parts.to_dict(), [f.to_dict() for f in (*found, *differs)]
 
 

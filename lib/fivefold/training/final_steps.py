@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fivefold.core.parquet import from_parquet
-from fivefold.core.schema import from_json
-from fivefold.core.scope import from_mapping
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
 from fivefold.training.steps import drawer
 
 NO_TIME = "not started: the budget has no time for it"
@@ -92,7 +92,7 @@ def evaluate(
     from fivefold.tracking import client
     from fivefold.training.finalize import finish, refit
 
-    schema, scope = from_json(run.contract), from_mapping(run.problem)
+    schema, scope = Schema.from_json(run.contract), Scope.from_dict(run.problem)
     provenance = {
         "pathspec": f"{client.FLOW}/{run_id}",
         "md5": run.source["md5"],

@@ -23,7 +23,7 @@ from fivefold.core.findings import (
     refuse_errors,
 )
 from fivefold.core.schema import Schema
-from fivefold.core.scope import Scope, from_mapping, place_data, read_scope
+from fivefold.core.scope import Scope, locate_data, read_scope
 from fivefold.data.infer import infer_schema, to_numbers
 from fivefold.data.parsing import DATE_FORMATS
 from fivefold.data.revision import ensure, fetch, revision
@@ -110,9 +110,9 @@ def resolve_scope(
     folder that the environment variable `folder_variable` names, if any, and a relative argument `data` here, so that
     retraining finds the table from any other folder. Raises `Refused` as `fivefold.core.scope`.
     """
-    data = place_data(Scope(data=data), Path()).data if data else data
+    data = locate_data(Scope(data=data), Path()).data if data else data
     if config:
-        scope = place_data(from_mapping(config), Path(os.environ.get(folder_variable, "")))
+        scope = locate_data(Scope.from_dict(config), Path(os.environ.get(folder_variable, "")))
     elif data:
         scope = Scope()
     else:

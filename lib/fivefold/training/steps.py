@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import from_dicts, tell_warnings
+from fivefold.core.findings import from_dicts, print_warnings
 from fivefold.core.parquet import from_parquet, to_parquet
-from fivefold.core.schema import Schema, from_json
-from fivefold.core.scope import Scope, from_mapping
+from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
 from fivefold.core.settings import journal_url, say
 
 
@@ -51,12 +51,12 @@ def take_feedback(
     if not wanted:
         return table, facts, found, np.zeros(len(frame), dtype="int8")
     joined, told, findings, origin = labelled_rows.with_labelled(
-        frame, from_mapping(problem), journal_url()
+        frame, Scope.from_dict(problem), journal_url()
     )
     print(
         f"Feedback: {told['rows']:,} labelled predictions, {told['set_aside']:,} of them set aside to judge on"
     )
-    tell_warnings(findings)
+    print_warnings(findings)
     return (
         to_parquet(joined),
         {**facts, "feedback": told},
@@ -75,9 +75,9 @@ def validate(
     from fivefold.training import intake
 
     target, schema, findings = intake.validate(
-        from_parquet(table), from_mapping(problem), from_dicts(found), seed
+        from_parquet(table), Scope.from_dict(problem), from_dicts(found), seed
     )
-    tell_warnings(findings)
+    print_warnings(findings)
     labels = {"y": target.y, "negative": target.negative, "positive": target.positive}
     return [f.to_dict() for f in findings], labels, schema.to_json()
 
@@ -100,7 +100,7 @@ def explore(
     from fivefold.data.coerce import coerce_table
     from fivefold.profiling.summary import compare, summarise
 
-    scope, schema = from_mapping(problem), from_json(whole)
+    scope, schema = Scope.from_dict(problem), Schema.from_json(whole)
     typed, _ = coerce_table(from_parquet(table), schema, used_only=False)
     summary = summarise(typed, labels["y"], schema, scope, from_dicts(found), source)
     same_form = earlier and set(summary) == set(earlier[0]) - {
@@ -137,11 +137,11 @@ def split(
     from fivefold.data.splits import Assignment, Split
     from fivefold.training import intake, labelled_rows
 
-    frame, scope = from_parquet(table), from_mapping(problem)
+    frame, scope = from_parquet(table), Scope.from_dict(problem)
     names = (labels["negative"], labels["positive"])
     base = np.flatnonzero(origin == labelled_rows.BASE)
     alone = len(base) == len(frame)
-    schema = from_json(whole) if alone else infer_schema(frame, scope, names, base)
+    schema = Schema.from_json(whole) if alone else infer_schema(frame, scope, names, base)
     typed, _ = coerce_table(frame, schema)
     base_frame, base_typed = (frame, typed) if alone else (frame.iloc[base], typed.iloc[base])
     y = labels["y"][: len(base)]
@@ -159,7 +159,7 @@ def split(
     searched = Split(fold_ids).searched_rows(seed)
     search = typed.iloc[searched]
     intake.refuse_unlearnable(search, contract)
-    tell_warnings(found)
+    print_warnings(found)
     only = (
         f"{(fold_ids == Assignment.TRAIN_ONLY).sum():,} that only train, "
         if (fold_ids == Assignment.TRAIN_ONLY).any()
@@ -238,7 +238,7 @@ def tune(
     saved = checkpoints.load(storage, path)
     if saved:
         say(f"{name}: {len(saved)} finished trials taken over")
-    schema = from_json(run.contract)
+    schema = Schema.from_json(run.contract)
     return tuning.tune(
         name,
         from_parquet(run.search),
