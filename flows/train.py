@@ -299,7 +299,8 @@ class TrainFlow(FlowSpec):
         pathspec = f"{current.flow_name}/{current.run_id}"
         self.promotion = record_steps.promote_first(self, pathspec)
         aliases = ["champion"] if self.promotion["action"] == "promoted" else []
-        self.mlflow = record_steps.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
+        mirrored = record_steps.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
+        self.mlflow = mirrored.to_dict()
         self.next(self.end)
 
     @step

@@ -27,7 +27,7 @@ def costs(problem: str) -> None:
     run_id, shown = model_choice.run_id(), model_choice.everybodys()
     bundle = shown.bundle
     scope, trained = bundle.about["scope"], bundle.about["threshold"]
-    y, q = runs.judged(run_id)
+    y, q = runs.training_scores(run_id)
     negative, positive = bundle.about["phrases"]
     st.title("What mistakes cost")
     st.text("Move the costs and see from which probability on it pays to act.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,9 @@ import streamlit as st
 
 from fivefold.charts import comparison, model
 from fivefold.tracking import overview
-from fivefold.tracking.client import CARDS
+from fivefold.tracking.cards import STEP_OF_CARD
+from fivefold.tracking.mlflow_mirror import MirrorResult, is_server
+from fivefold.tracking.overview import RunOverview
 from fivefold.training.ensemble import gain_text, shares
 from fivefold.training.leaderboard import title
 from frontend.data import runs
@@ -17,20 +20,20 @@ from frontend.widgets import error_guard
 from frontend.widgets.address import choose
 from frontend.widgets.drawing import draw
 
-STATES = (overview.FINISHED, overview.RUNNING, overview.FAILED, overview.STOPPED)
-NONE = "none"
+NO_OTHER = "none"
+Overviews = Mapping[str, RunOverview]  # by run id
 
 
 def main() -> None:
     st.title("Models")
-    ids = runs.run_ids()
-    if not ids:
+    run_ids = runs.run_ids()
+    if not run_ids:
         error_guard.no_model()
         return
-    overviews = {run_id: runs.overview(run_id) for run_id in ids}
-    listing(overviews)
-    run_id = choose("Run", list(overviews), "run", lambda r: name(overviews[r]))
-    state(overviews[run_id])
+    overviews = {run_id: runs.overview(run_id) for run_id in run_ids}
+    list_runs(overviews)
+    run_id = choose("Run", run_ids, "run", lambda option: run_title(overviews[option]))
+    explain_unfinished(overviews[run_id])
     part = st.segmented_control(
         "Show",
         list(PARTS),
@@ -43,249 +46,253 @@ def main() -> None:
     PARTS[part or "Facts"](run_id, overviews)
 
 
-def listing(overviews: dict[str, dict[str, Any]]) -> None:
-    """The table of runs; a click on a heading sorts it."""
+def list_runs(overviews: Overviews) -> None:
+    """Show the table of runs that match the words and states asked for."""
     left, right = st.columns([3, 2])
-    words = left.text_input(
-        "Find", key="find", placeholder="algorithm, data, title, user, commit", bind="query-params"
+    text = left.text_input(
+        "Find", key="find", placeholder="algorithm, data, title, commit", bind="query-params"
     )
-    wanted = right.multiselect("State", STATES, key="state", placeholder="any", bind="query-params")
-    rows = [
-        row
-        for row in map(table_row, overviews.values())
-        if (not wanted or row["State"] in wanted)
-        and all(word in " ".join(map(str, row.values())).lower() for word in words.lower().split())
-    ]
+    states = right.multiselect(
+        "State", overview.STATUSES, key="state", placeholder="any", bind="query-params"
+    )
+    words = text.lower().split()
+    rows = []
+    for run in overviews.values():
+        row = table_row(run)
+        row_text = " ".join(map(str, row.values())).lower()
+        has_state = not states or run.status in states
+        if has_state and all(word in row_text for word in words):
+            rows.append(row)
     if not rows:
         st.info("No run fits. Change the words or the state.", icon=":material/search_off:")
         return
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        height=min(38 + 35 * len(rows), 320),
-        column_config={
-            "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "ROC AUC": st.column_config.NumberColumn(format="%.4f", help="On held-out rows"),
-            "Minutes": st.column_config.NumberColumn(format="%.1f"),
-        },
-    )
+    formats = {
+        "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        "ROC AUC": st.column_config.NumberColumn(format="%.4f", help="On held-out rows"),
+        "Minutes": st.column_config.NumberColumn(format="%.1f"),
+    }
+    height = min(38 + 35 * len(rows), 320)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height=height, column_config=formats)
 
 
-def table_row(told: dict[str, Any]) -> dict[str, Any]:
-    interval = "" if told["auc"] is None else f"{told['low']:.3f} to {told['high']:.3f}"
+def table_row(run: RunOverview) -> dict[str, Any]:
+    """Return one row of the table of runs."""
     return {
-        "Run": told["run_id"],
-        "State": told["status"],
-        "Started": pd.Timestamp(told["started"]),
-        "Problem": told["title"] or "",
-        "Winner": title(told["algorithm"] or ""),
-        "ROC AUC": told["auc"],
-        "95%": interval,
-        "Rows": told["rows"],
-        "Minutes": (told["seconds"] or 0) / 60,
-        "Data": (told["source"] or "").rsplit("/", 1)[-1],
-        "Data md5": (told["md5"] or "")[:8],
-        "Commit": (told["git_commit"] or "")[:8],
-        "User": told["user"] or "",
+        "Run": run.run_id,
+        "State": run.status,
+        "Started": pd.Timestamp(run.started),
+        "Problem": run.title or "",
+        "Winner": title(run.algorithm or ""),
+        "ROC AUC": run.auc,
+        "95%": "" if run.auc is None else f"{run.low:.3f} to {run.high:.3f}",
+        "Rows": run.rows,
+        "Minutes": (run.seconds or 0) / 60,
+        "Data": (run.source or "").rsplit("/", 1)[-1],
+        "Data md5": (run.md5 or "")[:8],
+        "Commit": (run.git_commit or "")[:8],
+        "User": run.user or "",
     }
 
 
-def state(told: dict[str, Any]) -> None:
-    """What an unfinished run needs."""
-    if told["status"] == overview.RUNNING:
+def explain_unfinished(run: RunOverview) -> None:
+    """Say where an unfinished run is, and how to continue one that stopped."""
+    if run.finished:
+        return
+    if run.status == overview.RUNNING:
         st.info(
-            f"This run goes on: it is at the step {told['step']}. The cards of its searches are under Cards.",
+            f"This run is at the step {run.step}. Its live cards are under Cards.",
             icon=":material/progress_activity:",
         )
-    elif told["status"] != overview.FINISHED:
-        what = "failed" if told["status"] == overview.FAILED else "gave no sign of life for a while"
-        st.warning(
-            f"This run {what} at the step {told['step']}. Nothing finished is lost; go on with:",
-            icon=":material/warning:",
-        )
-        st.code(f"python flows/train.py resume --origin-run-id {told['run_id']}", language="bash")
-        for step, text in runs.details(told["run_id"])["failed"].items():
-            st.text(f"{step}: {text}")
-
-
-def facts(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
-    """Where the run came from, how it was asked for, and where its mirror is."""
-    told = overviews[run_id]
-    known = runs.details(told["run_id"])
-    dirty = " (with uncommitted changes)" if told["git_dirty"] else ""
-    lines = {
-        "Run": f"TrainFlow/{told['run_id']}",
-        "State": told["status"],
-        "Started (UTC)": told["started"],
-        "Ended (UTC)": told["ended"],
-        "Duration": duration(told["seconds"]),
-        "User": told["user"],
-        "Data": told["source"],
-        "Data version (md5)": told["md5"],
-        "Rows": told["rows"],
-        "Git commit": told["git_commit"] and told["git_commit"] + dirty,
-    }
-    winner = next((arm for arm in known["leaderboard"] or [] if arm["rank"] == 1), None)
-    if winner:
-        lines |= {f"{title(winner['algorithm'])}: {k}": v for k, v in winner["params"].items()}
-    lines |= {
-        f"Option --{k.replace('_', '-')}": v
-        for k, v in (known["options"] or {}).items()
-        if v not in ("", None)
-    }
-    st.dataframe(
-        pd.DataFrame(
-            [(k, str(v)) for k, v in lines.items() if v not in ("", None)], columns=["", "Value"]
-        ),
-        hide_index=True,
+        return
+    failed = run.status == overview.FAILED
+    what = "failed" if failed else "has shown no activity for a while; it was"
+    st.warning(
+        f"This run {what} at the step {run.step}. Finished steps are kept. To continue it:",
+        icon=":material/warning:",
     )
-    mirror = known["mlflow"] or {}
-    if str(mirror.get("link", "")).startswith(("http://", "https://")):
-        st.link_button("This run in MLflow", mirror["link"], icon=":material/open_in_new:")
-    elif mirror.get("run_id"):
-        st.caption(f"Mirrored in MLflow as run {mirror['run_id']}. To see it:")
-        st.code(f"mlflow ui --backend-store-uri {mirror['uri']}", language="bash")
+    st.code(f"python flows/train.py resume --origin-run-id {run.run_id}", language="bash")
+    for step, error in runs.details(run.run_id).failures.items():
+        st.text(f"{step}: {error}")
 
 
-def leaderboard(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
-    """The five algorithms of one run, and their blend."""
-    known = runs.details(run_id)
-    board, blend = known["leaderboard"], known.get("blend")
+def facts(run_id: str, overviews: Overviews) -> None:
+    """Show where the run came from, its options, and where its mirror is."""
+    run, details = overviews[run_id], runs.details(run_id)
+    commit = run.git_commit
+    if commit and run.git_dirty:
+        commit += " (with uncommitted changes)"
+    values = {
+        "Run": f"TrainFlow/{run_id}",
+        "State": run.status,
+        "Started (UTC)": run.started,
+        "Ended (UTC)": run.ended,
+        "Duration": duration(run.seconds),
+        "User": run.user,
+        "Data": run.source,
+        "Data version (md5)": run.md5,
+        "Rows": run.rows,
+        "Git commit": commit,
+    }
+    for row in details.leaderboard or []:
+        if row["rank"] == 1:
+            algorithm = title(row["algorithm"])
+            values |= {f"{algorithm}: {name}": value for name, value in row["params"].items()}
+    for name, value in (details.options or {}).items():
+        values[f"Option --{name.replace('_', '-')}"] = value
+    lines = [(name, str(value)) for name, value in values.items() if value not in ("", None)]
+    st.dataframe(pd.DataFrame(lines, columns=["", "Value"]), hide_index=True)
+    mirrored = MirrorResult.from_dict(details.mlflow or {})
+    if is_server(mirrored.link):
+        st.link_button("This run in MLflow", mirrored.link, icon=":material/open_in_new:")
+    elif mirrored.run_id:
+        st.caption(f"Mirrored in MLflow as run {mirrored.run_id}. To see it:")
+        st.code(f"mlflow ui --backend-store-uri {mirrored.uri}", language="bash")
+
+
+def leaderboard(run_id: str, overviews: Overviews) -> None:
+    """Show the algorithms of one run, and their blend."""
+    details = runs.details(run_id)
+    board = details.leaderboard
     if not board:
         st.info(
             "No leaderboard yet: the run has not passed the step select.", icon=":material/info:"
         )
         return
-    names = {arm["algorithm"]: title(arm["algorithm"]) for arm in board}
+    names = {row["algorithm"]: title(row["algorithm"]) for row in board}
     draw(model.leaderboard(board, names), "Cross-validated ROC AUC of the algorithms")
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "Rank": arm["rank"],
-                    "Algorithm": names[arm["algorithm"]],
-                    "Mean ROC AUC": arm["auc_mean"],
-                    "SD": arm["auc_std"],
-                    "p against winner": arm["p_value"],
-                    "Trials": len(arm["trials"]),
-                    "Seconds": arm["seconds"],
-                    "Note": arm["error"]
-                    or (
-                        "winner"
-                        if arm["rank"] == 1
-                        else "cannot be told from the winner"
-                        if arm["indistinguishable"]
-                        else ""
-                    ),
-                }
-                for arm in board
-            ]
-        ),
-        hide_index=True,
-        column_config={
-            "Mean ROC AUC": st.column_config.NumberColumn(format="%.4f"),
-            "SD": st.column_config.NumberColumn(format="%.4f"),
-            "p against winner": st.column_config.NumberColumn(format="%.2g"),
-            "Seconds": st.column_config.NumberColumn(format="%.0f"),
-        },
-    )
+    rows = [
+        {
+            "Rank": row["rank"],
+            "Algorithm": names[row["algorithm"]],
+            "Mean ROC AUC": row["auc_mean"],
+            "SD": row["auc_std"],
+            "p against winner": row["p_value"],
+            "Trials": len(row["trials"]),
+            "Seconds": row["seconds"],
+            "Note": note(row),
+        }
+        for row in board
+    ]
+    formats = {
+        "Mean ROC AUC": st.column_config.NumberColumn(format="%.4f"),
+        "SD": st.column_config.NumberColumn(format="%.4f"),
+        "p against winner": st.column_config.NumberColumn(format="%.2g"),
+        "Seconds": st.column_config.NumberColumn(format="%.0f"),
+    }
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=formats)
     st.caption(
-        "Means over the folds choose the winner. p: DeLong's paired test on the same rows, adjusted by Holm."
+        "The highest mean over the folds wins. p: DeLong's paired test on the same rows, adjusted "
+        "by Holm."
     )
-    if blend:
-        st.caption(
-            f"Blend of {shares(blend['weights'])}: mean ROC AUC {blend['auc_mean']:.4f} ± "
-            f"{blend['auc_std']:.4f}, gain over the winner {gain_text(blend)}, with its 95% interval, judged on "
-            f"folds that had no part in its weights. Served: {blend['served']} ({blend['why']})"
-            + (
-                ", fitted once more with the held-out rows."
-                if (blend.get("fits") or {}).get("refit")
-                else "."
-            )
-        )
+    if details.blend:
+        st.caption(blend_text(details.blend))
 
 
-def curves(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
-    """Curves of the chosen run on its held-out rows, and of another one over them."""
+def note(row: Mapping[str, Any]) -> str:
+    """Return what is said of an algorithm beside its figures."""
+    if row["error"]:
+        return str(row["error"])
+    if row["rank"] == 1:
+        return "winner"
+    return "not distinguishable from the winner" if row["indistinguishable"] else ""
+
+
+def blend_text(blend: Mapping[str, Any]) -> str:
+    """Return the blend in two sentences: its figures, and which model is served and why."""
+    served = f"Served: {blend['served']} ({blend['why']})"
+    if (blend.get("fits") or {}).get("refit"):
+        served += ", fitted once more with the held-out rows"
+    return (
+        f"Blend of {shares(blend['weights'])}: mean ROC AUC {blend['auc_mean']:.4f} ± "
+        f"{blend['auc_std']:.4f}, gain over the winner {gain_text(blend)} (95% interval), measured "
+        f"on folds that had no part in its weights. {served}."
+    )
+
+
+def curves(run_id: str, overviews: Overviews) -> None:
+    """Show the curves of the run on its held-out rows, and those of another run over them."""
     others = [
-        r for r, told in overviews.items() if told["status"] == overview.FINISHED and r != run_id
+        other_id for other_id, run in overviews.items() if run.finished and other_id != run_id
     ]
     other = choose(
-        "Compare with", [NONE, *others], "with", lambda r: r if r == NONE else name(overviews[r])
+        "Compare with",
+        [NO_OTHER, *others],
+        "with",
+        lambda option: option if option == NO_OTHER else run_title(overviews[option]),
     )
-    chosen = [run_id] + ([other] if other != NONE else [])
-    found = {
-        f"{title(overviews[r]['algorithm'] or '')} {r[-6:]}": evaluation
-        for r in chosen
-        if (evaluation := runs.details(r)["evaluation"])
-    }
-    if not found:
+    chosen = [overviews[run_id]]
+    if other != NO_OTHER:
+        chosen.append(overviews[other])
+    evaluations = {}
+    for run in chosen:
+        evaluation = runs.details(run.run_id).evaluation
+        if evaluation:
+            evaluations[f"{title(run.algorithm or '')} {run.run_id[-6:]}"] = evaluation
+    if not evaluations:
         st.info("No curves yet: the run has not passed the step evaluate.", icon=":material/info:")
         return
-    if len({tuple(overviews[r][k] for k in ("md5", "target", "positive")) for r in chosen}) > 1:
+    if len({(run.md5, run.target, run.positive) for run in chosen}) > 1:
         st.warning(
-            "The two runs had different data or targets: their figures do not compare.",
+            "The two runs had different data or targets. Do not compare their figures.",
             icon=":material/warning:",
         )
-    st.dataframe(
-        pd.DataFrame(
-            {
-                label: {metric: _interval(value) for metric, value in e["metrics"].items()}
-                for label, e in found.items()
-            }
-        )
-        .rename_axis("Held-out, 95% interval")
-        .reset_index(),
-        hide_index=True,
-    )
-    drawn = (comparison.roc, comparison.precision_recall, comparison.calibration, comparison.lift)
-    for start in (0, 2):
-        for side, chart in zip(st.columns(2), drawn[start : start + 2], strict=True):
-            draw(chart(found), (chart.__doc__ or "").split(".")[0], side)
+    metrics = {}
+    for label, evaluation in evaluations.items():
+        values = evaluation["metrics"].items()
+        metrics[label] = {metric: interval(estimate) for metric, estimate in values}
+    table = pd.DataFrame(metrics).rename_axis("Held-out, 95% interval").reset_index()
+    st.dataframe(table, hide_index=True)
+    charts = (comparison.roc, comparison.precision_recall, comparison.calibration, comparison.lift)
+    columns = [*st.columns(2), *st.columns(2)]
+    for column, chart in zip(columns, charts, strict=True):
+        draw(chart(evaluations), (chart.__doc__ or "").split(".")[0], column)
 
 
-def cards(run_id: str, overviews: dict[str, dict[str, Any]]) -> None:
-    """One of the run's Metaflow cards; of a run that goes on it is redrawn every five seconds."""
-    going = overviews[run_id]["status"] == overview.RUNNING
-    arms = runs.arms(run_id)
-    options = [*arms, *CARDS.values()] if going else [*CARDS.values(), *arms]
-    chosen = choose("Card", options, "card", lambda n: title(n) if n in arms else n)
-    st.fragment(embed, run_every=5 if going else None)(run_id, chosen)
+def cards(run_id: str, overviews: Overviews) -> None:
+    """Show a Metaflow card of the run; while it goes on it is drawn again every five seconds."""
+    is_running = overviews[run_id].status == overview.RUNNING
+    searches = runs.searches(run_id)
+    options = [*searches, *STEP_OF_CARD] if is_running else [*STEP_OF_CARD, *searches]
+    chosen = choose("Card", options, "card", lambda name: title(name) if name in searches else name)
+    st.fragment(embed_card, run_every=5 if is_running else None)(run_id, chosen)
 
 
-def embed(run_id: str, chosen: str) -> None:
-    """The card in a frame of its own, which loads nothing from the network."""
+def embed_card(run_id: str, name: str) -> None:
+    """Show a card in a frame of its own, which loads nothing from the network."""
 
     def show() -> None:
-        html = runs.card(run_id, chosen)
+        html = runs.card(run_id, name)
         if html is None:
             st.info(
                 "This card is not there yet, or cannot be read.", icon=":material/hourglass_empty:"
             )
         else:
-            st.iframe(html, height=900, alt=f"Metaflow card {chosen}")
+            st.iframe(html, height=900, alt=f"Metaflow card {name}")
 
     error_guard.guard(show)
 
 
-def name(told: dict[str, Any]) -> str:
-    """A run in one line."""
-    auc = "" if told["auc"] is None else f" · ROC AUC {told['auc']:.4f}"
-    winner = f" · {title(told['algorithm'])}" if told["algorithm"] else f" · {told['status']}"
-    began = told["started"][:16].replace("T", " ")
-    return f"{began} · {told['title'] or told['run_id']}{winner}{auc} · {told['run_id']}"
+def run_title(run: RunOverview) -> str:
+    """Return a run in one line."""
+    started = (run.started or "")[:16].replace("T", " ")
+    parts = [started, run.title or run.run_id, title(run.algorithm or "") or run.status]
+    if run.auc is not None:
+        parts.append(f"ROC AUC {run.auc:.4f}")
+    return " · ".join([*parts, run.run_id])
 
 
 def duration(seconds: float | None) -> str:
+    """Return seconds as a person reads them."""
     if seconds is None:
         return "–"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def _interval(found: dict[str, float | None]) -> str:
-    if found["value"] is None:
+def interval(estimate: Mapping[str, float | None]) -> str:
+    """Return an estimate with its interval."""
+    if estimate["value"] is None:
         return "–"
-    return f"{found['value']:.4f} ({found['low']:.4f} to {found['high']:.4f})"
+    return f"{estimate['value']:.4f} ({estimate['low']:.4f} to {estimate['high']:.4f})"
 
 
 PARTS = {"Facts": facts, "Leaderboard": leaderboard, "Curves": curves, "Cards": cards}

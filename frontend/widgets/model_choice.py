@@ -10,7 +10,6 @@ import streamlit as st
 from fivefold.core.scope import problem_name
 from fivefold.model import threshold as decision
 from fivefold.serving.served_model import ServedModel
-from fivefold.tracking import overview
 from fivefold.training.leaderboard import title
 from frontend.data import runs, served_model
 from frontend.widgets.address import choose
@@ -23,7 +22,7 @@ DEFAULT = "model_default"  # session state: what was the default when this visit
 
 def ask() -> None:
     """The sidebar's selection; the choice stands in the address as ?model=."""
-    finished = [r for r in runs.run_ids() if runs.overview(r)["status"] == overview.FINISHED]
+    finished = [r for r in runs.run_ids() if runs.overview(r).finished]
     if not finished:
         return  # nothing to choose yet; the pages say what to type
     now = served_model.state()
@@ -39,12 +38,8 @@ def ask() -> None:
     )
     run = run_id()
     told = runs.overview(run)
-    auc = (
-        "unknown"
-        if told["auc"] is None
-        else f"{told['auc']:.3f} ({told['low']:.3f} to {told['high']:.3f})"
-    )
-    st.caption(f"Run {told['run_id']}, held-out ROC AUC {auc}")
+    auc = "unknown" if told.auc is None else f"{told.auc:.3f} ({told.low:.3f} to {told.high:.3f})"
+    st.caption(f"Run {told.run_id}, held-out ROC AUC {auc}")
     _tell_served(chosen, run, now)
     if own := _own(run):
         st.caption(f"Your threshold: {own['value']:.1%} (this visit only)")
@@ -82,7 +77,7 @@ def model() -> ServedModel:
 def problem() -> str:
     """The name under which the journal keeps what belongs to the chosen model. Raises `Refused` without a run."""
     line = served_line()
-    return line["problem"] if line else problem_name(runs.overview(run_id()))
+    return line["problem"] if line else problem_name(runs.overview(run_id()).problem)
 
 
 def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
@@ -143,4 +138,4 @@ def _label(choice: str) -> str:
     if choice in (SERVED, LATEST):
         return choice.capitalize()
     told = runs.overview(choice)
-    return f"{told['started'][:16].replace('T', ' ')} · {title(told['algorithm'] or '')} · {told['title']}"
+    return f"{told.started[:16].replace('T', ' ')} · {title(told.algorithm or '')} · {told.title}"

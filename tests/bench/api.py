@@ -61,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     settings.prepare(ROOT)
     run = runs.find_run(options.run)
-    bundle = from_bytes(*runs.bundle_of(run))
+    bundle = from_bytes(*runs.bundle_bytes(run))
     table = from_parquet(run["start"].task["table"].data)[bundle.schema.names()].head(MANY)
     rows = json.loads(table.to_json(orient="records", date_format="iso"))
     rows = (rows * -(-MANY // len(rows)))[:MANY]
@@ -69,7 +69,7 @@ def main() -> None:
     for name, workers in sizes.items():
         with ours(run.pathspec, workers) as port:
             told[f"ours, {name}"] = measured(port, rows, options.repeats, options.seconds)
-    uri = (runs.artifact(run, "record", "mlflow") or {}).get("model_uri")
+    uri = (runs.read(run, "mlflow") or {}).get("model_uri")
     for name, workers in sizes.items() if uri else ():
         with mlflows(run, uri, workers) as port:
             told[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
@@ -140,7 +140,7 @@ def mlflows(run: Any, uri: str, workers: int) -> Iterator[int]:
             "--workers",
             str(workers),
         ]
-        env = {**os.environ, "MLFLOW_TRACKING_URI": runs.artifact(run, "record", "mlflow")["uri"]}
+        env = {**os.environ, "MLFLOW_TRACKING_URI": runs.read(run, "mlflow")["uri"]}
         with running(command, f"http://127.0.0.1:{port}/ping", Path(folder), 120, env):
             yield port
 

@@ -34,7 +34,7 @@ from fivefold.model.bundle import from_bytes
 from fivefold.data.coerce import coerce_table
 from fivefold.model.inputs import expand
 source, folder, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-bundle = from_bytes(*runs.bundle_of(runs.find_run()))
+bundle = from_bytes(*runs.bundle_bytes(runs.find_run()))
 parts, _ = cut_table(source, None, folder, rows)
 shards.check(parts, bundle.schema)
 frame = read_part(parts, 0)
@@ -59,7 +59,7 @@ from fivefold.serving import result_files as scoring
 from fivefold.tracking import client as runs
 from fivefold.serving.batch import score_batch
 from fivefold.model.bundle import from_bytes
-bundle = from_bytes(*runs.bundle_of(runs.find_run()))
+bundle = from_bytes(*runs.bundle_bytes(runs.find_run()))
 read = sources.read(sys.argv[1])
 scoring.write(score_batch(bundle, read.frame, read.md5)[0], Path(sys.argv[2]))
 """

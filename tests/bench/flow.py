@@ -151,7 +151,10 @@ def compute(trials: int) -> None:
     )
     run.user, run.options = "bench", {}
     mlflow_mirror.mirror(
-        client.record_of("TrainFlow/bench", run), run.bundle, {}, f"sqlite:///{Path.cwd()}/bench.db"
+        client.run_record("TrainFlow/bench", run),
+        run.bundle,
+        {},
+        f"sqlite:///{Path.cwd()}/bench.db",
     )
 
 

@@ -175,7 +175,7 @@ def answer_with_bundle(place: Path) -> None:
     from tests.support.peers import latency
 
     bundle = from_bytes(
-        *client.bundle_of(open_run(place / "store", run_id((place / "log").read_text())))
+        *client.bundle_bytes(open_run(place / "store", run_id((place / "log").read_text())))
     )
     test = source.read(str(place / "test.csv")).frame
 

@@ -14,7 +14,7 @@ from fivefold.core.parquet import from_parquet
 from fivefold.data.splits import Assignment
 from fivefold.lifecycle import window
 from fivefold.model.bundle import from_bytes, sha256
-from fivefold.tracking import client
+from fivefold.tracking import cards, client
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_steps import NO_TIME
 from tests.support.running import ROOT, TINY, open_run, run_flow, run_id
@@ -104,9 +104,9 @@ def test_the_blend_is_that_of_the_arms_and_what_is_served_is_what_was_decided(ti
 
 
 def test_three_report_cards_and_five_live_ones_are_kept(tiny):
-    cards = client.cards_of(tiny[0])
-    assert set(cards) == {"eda", "leaderboard", "evaluation"}
-    assert all(len(html) > 10_000 for html in cards.values())
+    html = cards.report_cards(tiny[0])
+    assert set(html) == {"eda", "leaderboard", "evaluation"}
+    assert all(len(text) > 10_000 for text in html.values())
     from metaflow.cards import get_cards
 
     assert all(len(get_cards(task, id="arm")) == 1 for task in tiny[0]["tune"])
@@ -246,7 +246,7 @@ def check_the_served_model_has_seen_all_rows(run):
     """The figures, the challenge and the monitor rest on the model that has not seen them."""
     data, held = run.data, run.data.place == Assignment.HOLDOUT
     served = from_bytes(data.bundle, data.bundle_sha256)
-    judged = client.judged_of(run, served)
+    judged = client.evaluated_bundle(run, served)
     again = served.about["refit"]
     assert (again["rows"], again["judged_sha256"]) == (
         int((data.labels["y"] >= 0).sum()),

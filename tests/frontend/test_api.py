@@ -129,7 +129,7 @@ def run(tiny):
 
 @pytest.fixture(scope="module")
 def bundle(run) -> Bundle:
-    return from_bytes(*runs.bundle_of(run))
+    return from_bytes(*runs.bundle_bytes(run))
 
 
 @pytest.fixture(scope="module")

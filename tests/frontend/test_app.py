@@ -117,7 +117,7 @@ def press(app: AppTest, label: str) -> AppTest:
 
 def model_of(tiny) -> Bundle:
     """The model of the tiny run, which is promoted."""
-    return from_bytes(*client.bundle_of(tiny[0]))
+    return from_bytes(*client.bundle_bytes(tiny[0]))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -260,7 +260,7 @@ def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypa
     own = app.metric[0].value
     app.slider[0].set_value(2.5).run()
     assert app.metric[0].value != own
-    real = {name: getattr(reading, name) for name in ("overview", "model", "judged")}
+    real = {name: getattr(reading, name) for name in ("overview", "model", "training_scores")}
     for name, read in real.items():
         monkeypatch.setattr(reading, name, lambda run_id, read=read: read(tiny[0].id))
     monkeypatch.setattr(reading, "latest_id", lambda: "another")
@@ -319,7 +319,9 @@ def test_a_run_that_was_killed_is_shown_with_its_cards_and_how_to_go_on(page, ot
     app = page("models", other)
     app.query_params["run"] = number
     calm(app.run())
-    assert f"resume --origin-run-id {number}" in texts(app) or "goes on" in texts(app)
+    assert f"resume --origin-run-id {number}" in texts(app) or "This run is at the step" in texts(
+        app
+    )
     app = page("models", other)
     app.query_params["run"], app.query_params["part"], app.query_params["card"] = (
         number,

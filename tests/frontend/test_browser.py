@@ -138,7 +138,7 @@ def test_predict_what_if_and_the_change_that_turns_it(visit, second):
     page.get_by_text("What would turn the decision").wait_for()
     visit.settle()
     shown = metric(visit, "Probability")
-    bundle = from_bytes(*client.bundle_of(second))
+    bundle = from_bytes(*client.bundle_bytes(second))
     case = {c.name: c.typical for c in bundle.schema.columns if c.used} | {"age": 71}
     for column in bundle.schema.columns:
         if column.kind == "date" and column.used:

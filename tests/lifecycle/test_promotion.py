@@ -502,7 +502,7 @@ def stage(arms, tmp_path, monkeypatch):
     """(journal, the smoke test's answer, to be changed); run 1 is served."""
     answer = {"ok": True, "why": "the server answers as the model", "latency_ms": 4.0}
     engine = database.open_journal(f"sqlite:///{tmp_path}/journal.db")
-    monkeypatch.setattr(client, "find_run", lambda number, flow="TrainFlow": arms[number])
+    monkeypatch.setattr(client, "find_run", lambda run: arms[run.rpartition("/")[2]])
     monkeypatch.setattr(promotion, "smoke", lambda *_: answer)
     monkeypatch.setattr(
         Bundle,
@@ -547,7 +547,7 @@ def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
 
 
 def judged_of(run: Run) -> Bundle:
-    return client.judged_of(run, from_bytes(*client.bundle_of(run)))
+    return client.evaluated_bundle(run, from_bytes(*client.bundle_bytes(run)))
 
 
 def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_was_judged(
@@ -1103,7 +1103,7 @@ def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(
     try:
         rows = run["evaluate"].task["example"].data
         expected = (
-            from_bytes(*client.bundle_of(run)).score(pd.DataFrame(rows))["probability"].tolist()
+            from_bytes(*client.bundle_bytes(run)).score(pd.DataFrame(rows))["probability"].tolist()
         )
         told = smoke(run.pathspec, rows, expected, ROOT)
         assert (told["ok"], told["why"]) == (True, "the server answers as the model")

@@ -13,12 +13,16 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fivefold.core.urls import mask
 from fivefold.tracking import mlflow_child, mlflow_mirror, mlflow_store
+from fivefold.tracking.client import RunRecord
+from fivefold.tracking.mlflow_mirror import MirrorResult
 from tests.support import servers
 
 ALGORITHMS = ("lightgbm", "xgboost", "forest", "logistic", "adaboost")
@@ -38,9 +42,7 @@ COLUMNS = [
 ]
 
 
-def record(
-    run_id: str = "1700000000", trials: int = 3, sha256: str | None = None
-) -> dict[str, Any]:
+def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = None) -> RunRecord:
     """A finished run with five arms; the last one failed after its first trial."""
     arms: list[dict[str, Any]] = []
     for rank, algorithm in enumerate(ALGORITHMS, 1):
@@ -79,7 +81,7 @@ def record(
         "trials": arms[-1]["trials"][:1],
         "rank": None,
     }
-    return {
+    values = {
         "run": {
             "flow": "TrainFlow",
             "run_id": run_id,
@@ -120,6 +122,7 @@ def record(
         ],
         "versions": {"numpy": "2.4.0"},
     }
+    return RunRecord.from_dict(values)
 
 
 CARDS = {"winner": "<html><b>Winner</b></html>", "../../escape": "<html>stays inside</html>"}
@@ -148,7 +151,7 @@ def store(empty_store: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in mlflow_mirror._ENV.items():
+    for name, value in mlflow_mirror._ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # mlflow sets it; the test's end takes it back
 
@@ -158,14 +161,14 @@ class Interrupted(BaseException):
 
 
 def here(
-    uri: str, folder: Path, values: dict[str, Any], stop_at: int = 10**9, blob: bytes = b"blob"
+    uri: str, folder: Path, values: RunRecord, stop_at: int = 10**9, blob: bytes = b"blob"
 ) -> tuple[dict[str, Any], list[str]]:
     """`mirror` in this process, killed before its stage number `stop_at`; also the stages it went through."""
     work = folder / f"work{time.monotonic_ns()}"
     (work / "cards").mkdir(parents=True)
     (work / "cards" / "winner.html").write_text(CARDS["winner"])
     (work / "bundle.bin").write_bytes(blob)
-    (work / "record.json").write_text(json.dumps(mlflow_mirror._finite(values)))
+    (work / "record.json").write_text(json.dumps(mlflow_mirror.json_ready(values.to_dict())))
     stages: list[str] = []
 
     def report(stage: str) -> None:
@@ -173,7 +176,7 @@ def here(
             raise Interrupted(stage)
         stages.append(stage)
 
-    return mlflow_child.mirror_here(uri, work, report, mlflow_mirror.artifact_place(uri)), stages
+    return mlflow_child.mirror_here(uri, work, report, mlflow_mirror.artifact_location(uri)), stages
 
 
 def counts(uri: str) -> dict[str, int]:
@@ -399,7 +402,7 @@ def test_a_fault_inside_each_call_is_completed_without_doubles(
 
 
 @pytest.fixture
-def real_bundle() -> tuple[bytes, dict[str, Any]]:
+def real_bundle() -> tuple[bytes, RunRecord]:
     """A real bundle's bytes and its record: a logistic regression on age alone, .5 at age 50."""
     import numpy as np
     import pandas as pd
@@ -444,19 +447,19 @@ print(json.dumps([model.predict(frame).to_dict("list"), fivefold.model.bundle.__
 
 @pytest.mark.slow
 def test_the_model_loads_elsewhere_without_the_checkout(
-    real_bundle: tuple[bytes, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real_bundle: tuple[bytes, RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way, child process included; the relative address means the folder of the caller."""
     blob, values = real_bundle
     monkeypatch.chdir(tmp_path)
     result = mlflow_mirror.mirror(values, blob, CARDS, "sqlite:///mlflow.db")
-    assert (result["status"], result["warning"]) == ("mirrored", "")
+    assert (result.status, result.warning) == ("mirrored", "")
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "mlartifacts",
         "mlflow.db",
         "mlflow.db.lock",
     ]
-    artifacts = tmp_path / "mlartifacts" / result["run_id"] / "artifacts"
+    artifacts = tmp_path / "mlartifacts" / result.run_id / "artifacts"
     assert sorted(str(p.relative_to(artifacts)) for p in artifacts.rglob("*") if p.is_file()) == [
         "cards/escape.html",
         "cards/winner.html",
@@ -475,7 +478,7 @@ def test_the_model_loads_elsewhere_without_the_checkout(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", SCORE, uri_of(tmp_path), result["model_uri"]],
+        [sys.executable, "-c", SCORE, uri_of(tmp_path), result.model_uri],
         cwd=elsewhere,
         env={"PATH": "/usr/bin", "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
@@ -494,33 +497,35 @@ def test_the_model_loads_elsewhere_without_the_checkout(
         < 0.9
         < scores["probability"][1]
     )
-    assert mlflow_mirror.find(uri_of(tmp_path), "TrainFlow/1700000000") == result["run_id"]
-    assert mlflow_mirror.find(uri_of(tmp_path), "TrainFlow/2") is None
+    client = mlflow_store.connect(uri_of(tmp_path))
+    assert mlflow_store.find_run(client, "TrainFlow/1700000000").info.run_id == result.run_id
+    assert mlflow_store.find_run(client, "TrainFlow/2") is None
 
 
 @pytest.mark.slow
 def test_a_real_server_is_mirrored_to_over_http(
-    real_bundle: tuple[bytes, dict[str, Any]], tmp_path: Path
+    real_bundle: tuple[bytes, RunRecord], tmp_path: Path
 ) -> None:
     blob, values = real_bundle
     with servers.mlflow_server(tmp_path) as uri:
         first = mlflow_mirror.mirror(values, blob, CARDS, uri)
-        assert (first["status"], first["warning"]) == ("mirrored", "")
+        assert (first.status, first.warning) == ("mirrored", "")
         assert_exact(f"sqlite:///{tmp_path / 'server.db'}")
-        assert mlflow_mirror.find(uri, "TrainFlow/1700000000") == first["run_id"]
-        assert first["link"] == f"{uri}/#/experiments/1/runs/{first['run_id']}"
+        found = mlflow_store.find_run(mlflow_store.connect(uri), "TrainFlow/1700000000")
+        assert found.info.run_id == first.run_id
+        assert first.link == f"{uri}/#/experiments/1/runs/{first.run_id}"
         second = mlflow_mirror.mirror(values, blob, CARDS, uri)
         assert_exact(f"sqlite:///{tmp_path / 'server.db'}")
-        assert {**second, "status": "", "seconds": 0} == {**first, "status": "", "seconds": 0}
-        assert second["status"] == "unchanged"
+        assert replace(second, status="", seconds=0) == replace(first, status="", seconds=0)
+        assert second.status == "unchanged"
         assert (
-            tmp_path / "served" / "1" / first["run_id"] / "artifacts" / "cards" / "winner.html"
+            tmp_path / "served" / "1" / first.run_id / "artifacts" / "cards" / "winner.html"
         ).is_file()
 
 
 @pytest.mark.slow
 def test_the_model_answers_json_when_mlflow_serves_it(
-    real_bundle: tuple[bytes, dict[str, Any]], store: str, tmp_path: Path
+    real_bundle: tuple[bytes, RunRecord], store: str, tmp_path: Path
 ) -> None:
     """Left-out nullable columns are scored; a cell that cannot be read gives null, never NaN (which is no JSON)."""
     blob, values = real_bundle
@@ -587,37 +592,35 @@ def test_two_runs_at_once_on_a_fresh_store_both_arrive(tmp_path: Path) -> None:
                 ["1", "2"],
             )
         )
-    assert [r["status"] for r in done] == ["mirrored", "mirrored"], done
-    assert sorted(r["model_version"] for r in done) == ["1", "2"]
+    assert [r.status for r in done] == ["mirrored", "mirrored"], done
+    assert sorted(r.model_version for r in done) == ["1", "2"]
     found = counts(uri_of(tmp_path))
     assert (found["runs"], found["model_versions"], found["experiments"]) == (12, 2, 2)
 
 
-def fails(uri: str, match: str, seconds: float) -> dict[str, Any]:
+def fails(uri: str, match: str, seconds: float) -> MirrorResult:
     """Mirror to a store that cannot take it: one warning that says what and what next, within `seconds`."""
     started = time.monotonic()
     result = mlflow_mirror.mirror(record(), b"blob", CARDS, uri)
     assert time.monotonic() - started < seconds
-    assert (result["status"], result["run_id"]) == ("failed", "")
-    assert match in result["warning"]
-    assert "`python flows/mirror.py --run-id 1700000000`" in result["warning"]
-    assert "\n" not in result["warning"]
+    assert (result.status, result.run_id) == ("failed", "")
+    assert match in result.warning
+    assert "`python flows/mirror.py --run-id 1700000000`" in result.warning
+    assert "\n" not in result.warning
     return result
 
 
 def test_without_an_address_nothing_is_done() -> None:
     result = mlflow_mirror.mirror(record(), b"blob", CARDS, "")
-    assert (result["status"], result["warning"]) == ("skipped", "")
+    assert (result.status, result.warning) == ("skipped", "")
 
 
 def test_a_refused_port_is_one_warning_without_the_password() -> None:
     address = f"127.0.0.1:{servers.free_port()}"
     result = fails(f"http://ada:secret@{address}", "Connection refused", 5)
-    assert "start the MLflow server" in result["warning"]
-    assert "secret" not in json.dumps(result)
-    assert result["uri"] == f"http://***@{address}"
-    with pytest.raises(ConnectionError, match="Connection refused"):
-        mlflow_mirror.find(f"http://{address}", "TrainFlow/1")
+    assert "start the MLflow server" in result.warning
+    assert "secret" not in json.dumps(result.to_dict())
+    assert result.uri == f"http://ada:***@{address}"
 
 
 def test_a_refused_database_is_one_warning() -> None:
@@ -640,8 +643,8 @@ def test_a_server_that_is_healthy_and_then_hangs_is_given_up() -> None:
 def test_a_server_that_outlasts_every_limit_is_cut_off_with_its_stage() -> None:
     with servers.answering(200, health=200, delay=60) as (uri, _):
         result = mlflow_mirror.mirror(record(), b"blob", {}, uri, timeout=4)
-    assert (result["status"], result["seconds"] < 8) == ("failed", True)
-    assert "no answer within 4 s (" in result["warning"]
+    assert (result.status, result.seconds < 8) == ("failed", True)
+    assert "no answer within 4 s (" in result.warning
 
 
 def test_a_server_that_answers_500_is_one_warning() -> None:
@@ -660,14 +663,14 @@ def test_a_server_that_is_healthy_and_then_answers_500_is_asked_once() -> None:
 def test_a_corrupt_database_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"not a database, " * 500)
     result = fails(uri_of(tmp_path), "file is not a database", 5)
-    assert "move the damaged database file away" in result["warning"]
+    assert "move the damaged database file away" in result.warning
     assert (tmp_path / "mlflow.db").read_bytes() == b"not a database, " * 500
 
 
 def test_a_place_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for uri in (f"sqlite:///{tmp_path}/file/mlflow.db", "sqlite:////proc/nothing/mlflow.db"):
-        assert "make that folder writable" in fails(uri, "mlflow.db", 5)["warning"]
+        assert "make that folder writable" in fails(uri, "mlflow.db", 5).warning
 
 
 def test_a_percent_code_in_the_path_is_refused(tmp_path: Path) -> None:
@@ -679,7 +682,7 @@ def test_a_percent_code_in_the_path_is_refused(tmp_path: Path) -> None:
 def test_a_schema_of_another_mlflow_version_is_one_warning(store: str) -> None:
     with sqlite3.connect(store.removeprefix("sqlite:///")) as database:
         database.execute("update alembic_version set version_num = '0123456789ab'")
-    assert "mlflow db upgrade" in fails(store, "0123456789ab", 15)["warning"]
+    assert "mlflow db upgrade" in fails(store, "0123456789ab", 15).warning
 
 
 @pytest.mark.slow
@@ -693,17 +696,18 @@ def test_a_full_disk_is_one_warning_and_the_next_mirror_completes(tmp_path: Path
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, old)
-    assert (result["status"], result["seconds"] < 15) == ("failed", True)
+    assert (result.status, result.seconds < 15) == ("failed", True)
     again = mlflow_mirror.mirror(record(), b"blob", {}, uri_of(tmp_path))
-    assert (again["status"], again["warning"]) == ("mirrored", "")
+    assert (again.status, again.warning) == ("mirrored", "")
 
 
 def test_the_callers_environment_and_process_stay_clean() -> None:
     """mlflow is never imported by `mirror` itself, and no setting of it leaks."""
     code = (
-        "import os, sys; from fivefold.tracking.mlflow_mirror import mirror; before = dict(os.environ);"
-        "r = mirror({}, b'', {}, 'http://127.0.0.1:9');"
-        "print(r['status'], 'mlflow' in sys.modules, before == dict(os.environ))"
+        "import os, sys; from fivefold.tracking.mlflow_mirror import RunRecord, mirror;"
+        "before = dict(os.environ);"
+        "r = mirror(RunRecord.from_dict({}), b'', {}, 'http://127.0.0.1:9');"
+        "print(r.status, 'mlflow' in sys.modules, before == dict(os.environ))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -723,6 +727,6 @@ def test_links_and_names() -> None:
     )
     assert mlflow_mirror.slug(" ../Ä b/ ") == "ä-b"
     assert (
-        mlflow_mirror.mask("sqlite:////tmp/a@b.db and http://u:p@h/x")
-        == "sqlite:////tmp/a@b.db and http://***@h/x"
+        mask("sqlite:////tmp/a@b.db and http://u:p@h/x")
+        == "sqlite:////tmp/a@b.db and http://u:***@h/x"
     )

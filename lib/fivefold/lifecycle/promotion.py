@@ -140,7 +140,7 @@ def judge(
 def _candidate(run_id: str) -> tuple[Any, Bundle, dict[str, Any]]:
     """(run, bundle, {model, sha256, threshold} for the record) of a run. Raises `Refused` where it has no model."""
     run = client.find_run(run_id)
-    blob, digest = client.bundle_of(run)
+    blob, digest = client.bundle_bytes(run)
     bundle = from_bytes(blob, digest)
     return (
         run,
@@ -152,29 +152,28 @@ def _candidate(run_id: str) -> tuple[Any, Bundle, dict[str, Any]]:
 def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> dict[str, Any]:
     """`challenge` of the run's model and the champion `held` on held-out rows the like of which neither learnt from.
 
-    A served model that learnt from them too is stood for by the one that was judged on them (`fivefold.tracking.client.judged_of`).
+    A served model that learnt from them too is stood for by the one that was judged on them (`fivefold.tracking.client.evaluated_bundle`).
     Rows often come twice, a case that is asked about again: then one may be held out and its twin learnt from.
     """
-    other = client.find_run(held["model"].rpartition("/")[2])
+    other = client.find_run(held["model"])
     champion, challenger = (
-        client.judged_of(other, from_bytes(*client.bundle_of(other))),
-        client.judged_of(run, bundle),
+        client.evaluated_bundle(other, from_bytes(*client.bundle_bytes(other))),
+        client.evaluated_bundle(run, bundle),
     )
-    split, data = run["split"].task, run["start"].task
-    fold_ids, table = split["place"].data, from_parquet(data["table"].data)
-    origin = client.artifact(run, "start", "origin")
+    fold_ids, table = client.require(run, "place"), from_parquet(client.require(run, "table"))
+    origin = client.read(run, "origin")
     origin = np.zeros(len(fold_ids), dtype="int8") if origin is None else origin
     held_out = np.flatnonzero(
         (fold_ids == Assignment.HOLDOUT) & (origin != labelled_rows.ASIDE_OLD)
     )
     rows, y = (
         table.iloc[held_out].reset_index(drop=True),
-        run["validate"].task["labels"].data["y"][held_out],
+        client.require(run, "labels")["y"][held_out],
     )
-    theirs = from_parquet(other["start"].task["table"].data)
-    learnt = theirs.iloc[Split(other["split"].task["place"].data).training_rows]
+    theirs = from_parquet(client.require(other, "table"))
+    learnt = theirs.iloc[Split(client.require(other, "place")).training_rows]
     contract, recent = (
-        Schema.from_json(split["contract"].data),
+        Schema.from_json(client.require(run, "contract")),
         origin[held_out] != labelled_rows.BASE,
     )
     fresh = labelled_rows.unseen(rows, learnt, contract) & labelled_rows.unseen(
@@ -206,7 +205,7 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
 
 def _served(told: dict[str, Any], run: Any, bundle: Bundle, root: Path) -> dict[str, Any]:
     """`told` after a smoke test in the real server and a look at the time that it takes."""
-    example = run["evaluate"].task["example"].data
+    example = client.require(run, "example")
     expected = bundle.score(pd.DataFrame(example))["probability"].tolist()
     began, answer = time.monotonic(), smoke(run.pathspec, example, expected, root)
     limit = bundle.about["scope"].get("max_latency_ms")

@@ -34,7 +34,7 @@ def tag(wanted: Mapping[str, str | None], known: set[str]) -> str:
     faults: list[Exception] = []
     for pathspec in sorted(known):
         try:
-            run = client.find_run(pathspec.rpartition("/")[2])
+            run = client.find_run(pathspec)
             mine = {role for role, model in wanted.items() if model == pathspec}
             ours = {CHAMPION, CHALLENGER} & set(run.user_tags)
             if mine != ours:
@@ -58,13 +58,12 @@ def _aliases(wanted: Mapping[str, str | None], uri: str) -> str:
         if pathspec is None:
             continue
         try:
-            told = (
-                client.artifact(client.find_run(pathspec.rpartition("/")[2]), "record", "mlflow")
-                or {}
-            )
+            kept = client.read(client.find_run(pathspec), "mlflow") or {}
         except Refused as gone:
             return f"MLflow's aliases could not be set ({gone})"
-        if told.get("model_version"):
-            models[role] = {"name": told["model_name"], "version": told["model_version"]}
-            uri = uri if not told.get("uri") or "***" in told["uri"] else told["uri"]
-    return mlflow_mirror.alias(models, uri) if models else ""
+        mirrored = mlflow_mirror.MirrorResult.from_dict(kept)
+        if mirrored.model_version:
+            models[role] = {"name": mirrored.model_name, "version": mirrored.model_version}
+            if mirrored.uri and "***" not in mirrored.uri:
+                uri = mirrored.uri
+    return mlflow_mirror.set_aliases(models, uri) if models else ""

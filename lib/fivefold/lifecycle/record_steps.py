@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fivefold.core.settings import journal_url, mlflow_uri
+
+if TYPE_CHECKING:
+    from fivefold.tracking.mlflow_mirror import MirrorResult
 
 
 def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
@@ -51,20 +54,16 @@ def roles(problem: dict[str, Any], sha256: str) -> list[str]:
 
 def mirror(
     run: Any, pathspec: str, uri: str, root: Path, aliases: Sequence[str] = ()
-) -> dict[str, Any]:
-    """The result of `fivefold.tracking.mlflow_mirror.mirror`; a failed mirror is a printed warning, never a failed run."""
-    import metaflow
+) -> MirrorResult:
+    """Mirror a run to MLflow; a failed mirror is a printed warning, never a failed run."""
+    from fivefold.tracking import cards, client, mlflow_mirror
 
-    from fivefold.tracking import client, mlflow_mirror
-
-    metaflow.namespace(None)
-    place = mlflow_uri(uri, root)
-    cards = client.cards_of(metaflow.Run(pathspec))
-    told = mlflow_mirror.mirror(
-        client.record_of(pathspec, run), run.bundle, cards, place, aliases=aliases
+    record = client.run_record(pathspec, run)
+    report_cards = cards.report_cards(client.find_run(pathspec))
+    result = mlflow_mirror.mirror(
+        record, run.bundle, report_cards, mlflow_uri(uri, root), aliases=aliases
     )
-    print(
-        f"MLflow: {told['status']} {told['uri']}"
-        + (f"\nwarning: {told['warning']}" if told.get("warning") else "")
-    )
-    return told
+    print(f"MLflow: {result.status} {result.uri}")
+    if result.warning:
+        print(f"warning: {result.warning}")
+    return result

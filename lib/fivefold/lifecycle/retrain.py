@@ -77,10 +77,10 @@ def retrain(
 
 def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
     """Run flows/train.py on the champion's problem with feedback; the run's id, None where it failed."""
-    run = client.find_run(champion.rpartition("/")[2])
+    run = client.find_run(champion)
     problem, before = (
-        client.artifact(run, "start", "problem"),
-        client.artifact(run, "start", "options"),
+        client.read(run, "problem"),
+        client.read(run, "options"),
     )
     if problem is None or before is None:
         raise Refused(

@@ -57,31 +57,29 @@ def windows(
 
 def reference_of(pathspec: str) -> dict[str, Any]:
     """What a window is compared with, of the run that trained its model: bundle, training rows, and scores of held-out
-    rows by a model that never saw them (`fivefold.tracking.client.judged_of`).
+    rows by a model that never saw them (`fivefold.tracking.client.evaluated_bundle`).
     """
-    run = client.find_run(pathspec.rpartition("/")[2])
-    bundle = from_bytes(*client.bundle_of(run))
-    typed, fold_ids = from_parquet(run["split"].task["typed"].data), run["split"].task["place"].data
+    run = client.find_run(pathspec)
+    bundle = from_bytes(*client.bundle_bytes(run))
+    typed, fold_ids = from_parquet(client.require(run, "typed")), client.require(run, "place")
     train = Split(fold_ids).training_rows
     if len(train) > MOST_REFERENCE:
         train = np.sort(np.random.default_rng(0).choice(train, MOST_REFERENCE, replace=False))
     held = typed.iloc[np.flatnonzero(fold_ids == Assignment.HOLDOUT)]
-    scores = client.judged_of(run, bundle).probability(held)
+    scores = client.evaluated_bundle(run, bundle).probability(held)
     return {
         "bundle": bundle,
         "typed": typed.iloc[train].reset_index(drop=True),
         "scores": scores,
         "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
         "trained": bundle.about["provenance"].get("started"),
-        "newest": (run["start"].task["source"].data.get("feedback") or {}).get("newest"),
+        "newest": (client.require(run, "source").get("feedback") or {}).get("newest"),
     }
 
 
 def scope_of(pathspec: str) -> dict[str, Any]:
     """The problem of the run that trained a model; {} where it cannot be read."""
-    return dict(
-        client.artifact(client.find_run(pathspec.rpartition("/")[2]), "start", "problem") or {}
-    )
+    return dict(client.read(client.find_run(pathspec), "problem") or {})
 
 
 def judge_window(

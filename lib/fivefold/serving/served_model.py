@@ -43,7 +43,7 @@ class ServedModel:
 
 def load(pathspec: str, line: Mapping[str, Any] | None = None) -> ServedModel:
     """The model of a training run; with `line` at its threshold. Raises `Refused`."""
-    blob, digest = client.bundle_of(client.find_run(pathspec.rpartition("/")[2]))
+    blob, digest = client.bundle_bytes(client.find_run(pathspec))
     if line and line["sha256"] != digest:
         raise Refused(
             "The model cannot be served",

@@ -43,7 +43,7 @@ def choose(train_run: str, record: bool, problem: str = "") -> dict[str, Any]:
 
         raise no_model(problem)
     run = client.find_run(line["model"].rpartition("/")[2] if line else train_run or None)
-    blob, digest = client.bundle_of(run)
+    blob, digest = client.bundle_bytes(run)
     why = "as asked" if train_run else "the latest finished run"
     if line:
         from fivefold.serving.served_model import load

@@ -1,19 +1,20 @@
-"""Runs: what this project reads through the Metaflow Client, and the record that mirrors are rebuilt from."""
+"""Training runs through the Metaflow Client: find one, read its artifacts, make its record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import refusal
 
 if TYPE_CHECKING:
     from fivefold.model.bundle import Bundle
 
 FLOW = "TrainFlow"
+TRAIN = "python flows/train.py run"
 PACKAGES = (
     "numpy",
     "pandas",
@@ -25,184 +26,278 @@ PACKAGES = (
     "skops",
     "pyarrow",
 )
-CARDS = {"eda": "eda", "select": "leaderboard", "evaluate": "evaluation"}
+# Artifacts that other processes read, and the step that keeps each. Old runs stay readable as long
+# as no name and no step is changed here.
+STEP_OF = {
+    "problem": "start",
+    "options": "start",
+    "source": "start",
+    "table": "start",
+    "origin": "start",
+    "labels": "validate",
+    "summary": "eda",
+    "place": "split",
+    "contract": "split",
+    "typed": "split",
+    "arms": "split",
+    "leaderboard": "select",
+    "winner": "select",
+    "blend": "select",
+    "evaluation": "evaluate",
+    "bundle": "evaluate",
+    "bundle_sha256": "evaluate",
+    "judged": "evaluate",
+    "example": "evaluate",
+    "mlflow": "record",
+}
+# The out-of-fold scores behind the threshold moved twice: (step, artifact), the newest first.
+OUT_OF_FOLD = (("evaluate", "served_oof"), ("select", "served_oof"), ("select", "winner_oof"))
 
 
-def find_run(run_id: str | None = None, flow: str = FLOW) -> Any:
-    """The Metaflow `Run` of an id, else the newest one that succeeded. Raises `Refused` where there is none."""
+def find_run(run: str | None = None) -> Any:
+    """Return a Metaflow `Run`: that of an id or pathspec, by default the newest that succeeded.
+
+    Raises
+    ------
+    Refused
+        There is no such run.
+    """
     import metaflow
     from metaflow.exception import MetaflowInvalidPathspec, MetaflowNotFound
 
-    metaflow.namespace(None)
+    client: Any = metaflow
+    client.namespace(None)
+    newest = None
     try:
-        if run_id:
-            return metaflow.Run(f"{flow}/{run_id}")
-        run = metaflow.Flow(flow).latest_successful_run
+        if run:
+            return client.Run(f"{FLOW}/{run.rpartition('/')[2]}")
+        newest = client.Flow(FLOW).latest_successful_run
     except (MetaflowNotFound, MetaflowInvalidPathspec):
-        run = None
-    if run is None:
-        found = f"no run {run_id!r}" if run_id else "no finished run"
-        raise Refused(
+        pass
+    if newest is None:
+        raise refusal(
             "There is no model",
-            [
-                Finding(
-                    code="run-missing",
-                    severity=ERROR,
-                    subject=flow,
-                    found=found,
-                    expected="a finished training run",
-                    action="python flows/train.py run",
-                )
-            ],
+            code="run-missing",
+            subject=FLOW,
+            found=f"no run {run!r}" if run else "no finished run",
+            expected="a finished training run",
+            action=TRAIN,
         )
-    return run
+    return newest
 
 
-def finished_runs(flow: str = FLOW) -> Iterator[Any]:
-    """All successful runs, newest first."""
+def all_runs() -> list[Any]:
+    """Return all runs, newest first; none where the flow never ran."""
     import metaflow
     from metaflow.exception import MetaflowNotFound
 
-    metaflow.namespace(None)
+    client: Any = metaflow
+    client.namespace(None)
     try:
-        yield from (run for run in metaflow.Flow(flow) if run.successful)
+        return list(client.Flow(FLOW))
     except MetaflowNotFound:
-        return
+        return []
 
 
-def bundle_of(run: Any) -> tuple[bytes, str]:
-    """(bundle bytes, sha256) of a run. Raises `Refused` where the run has none that loads."""
-    try:
-        return run["evaluate"].task["bundle"].data, run["evaluate"].task["bundle_sha256"].data
-    except Exception as broken:  # the client raises many kinds for a missing or damaged artifact
-        raise Refused(
-            "There is no model",
-            [
-                Finding(
-                    code="bundle-missing",
-                    severity=ERROR,
-                    subject=run.pathspec,
-                    found=f"no readable bundle ({type(broken).__name__})",
-                    expected="a run that passed the step evaluate",
-                    action="resume it, or choose another run with --run-id",
-                )
-            ],
-        ) from None
+def finished_runs() -> Iterator[Any]:
+    """Yield the runs that succeeded, newest first."""
+    return (run for run in all_runs() if run.successful)
 
 
-def judged_of(run: Any, served: Bundle) -> Bundle:
-    """The model of a run that never saw its held-out rows: `served`, the run's loaded bundle, or where that was fitted
-    once more (`fivefold.training.finalize.refit`) the one that was judged. Raises `Refused` as `fivefold.model.bundle.from_bytes`, and where
-    that one is lost: the served model is no substitute.
-    """
-    from fivefold.model.bundle import from_bytes
+def read(run: Any, name: str) -> Any:
+    """Return an artifact of `STEP_OF`; None where it is missing or cannot be read."""
+    return _read(run, STEP_OF[name], name)
 
-    if "refit" not in served.about:
-        return served
-    blob = artifact(run, "evaluate", "judged")
-    if not blob:
-        raise Refused(
-            "Nothing can be judged",
-            [
-                Finding(
-                    code="judged-missing",
-                    severity=ERROR,
-                    subject=run.pathspec,
-                    found="no readable model that has not seen the held-out rows",
-                    expected="the artifact judged of the step evaluate",
-                    action="train again: python flows/train.py run",
-                )
-            ],
+
+def require(run: Any, name: str) -> Any:
+    """Return an artifact of `STEP_OF`. Raises `Refused` where it is missing or cannot be read."""
+    value = read(run, name)
+    if value is None:
+        raise refusal(
+            "The run cannot be read",
+            code="artifact-missing",
+            subject=run.pathspec,
+            found=f"no readable artifact {name}",
+            expected=f"a run that passed the step {STEP_OF[name]}",
+            action="resume it, or choose another run with --run-id",
         )
-    return from_bytes(blob, served.about["refit"]["judged_sha256"])
+    return value
 
 
-def artifact(run: Any, step: str, name: str) -> Any:
-    """An artifact of a run; None where the step, the task or the artifact is not there or cannot be read."""
+def out_of_fold_scores(run: Any) -> Any:
+    """Return the probabilities behind the threshold, shape (searched rows,); None without them."""
+    for step, name in OUT_OF_FOLD:
+        scores = _read(run, step, name)
+        if scores is not None:
+            return scores
+    return None
+
+
+def _read(run: Any, step: str, name: str) -> Any:
     try:
         return run[step].task[name].data
     except Exception:  # the client raises many kinds for what is missing or damaged
         return None
 
 
-def earlier_summary(
-    source: str, current_run: str, flow: str = FLOW
-) -> tuple[dict[str, Any], str] | None:
-    """(EDA summary, pathspec) of the newest other run on the same source, else None. Never raises."""
+def bundle_bytes(run: Any) -> tuple[bytes, str]:
+    """Return the bundle of a run and its sha256. Raises `Refused` where they cannot be read."""
+    blob, digest = read(run, "bundle"), read(run, "bundle_sha256")
+    if blob is None or digest is None:
+        raise refusal(
+            "There is no model",
+            code="bundle-missing",
+            subject=run.pathspec,
+            found="no readable bundle",
+            expected="a run that passed the step evaluate",
+            action="resume it, or choose another run with --run-id",
+        )
+    return blob, digest
+
+
+def evaluated_bundle(run: Any, served: Bundle) -> Bundle:
+    """Return the model of a run that never saw its held-out rows.
+
+    That is `served`, the bundle of the run, unless it was fitted once more on all rows: then it is
+    the model as it was before, which the run keeps beside it.
+
+    Raises
+    ------
+    Refused
+        That model is lost or damaged. The served model is no substitute.
+    """
+    from fivefold.model.bundle import from_bytes
+
+    if "refit" not in served.about:
+        return served
+    blob = read(run, "judged")
+    if not blob:
+        raise refusal(
+            "The model cannot be evaluated",
+            code="judged-missing",
+            subject=run.pathspec,
+            found="no readable model that has not seen the held-out rows",
+            expected="the artifact judged of the step evaluate",
+            action=f"train again: {TRAIN}",
+        )
+    return from_bytes(blob, served.about["refit"]["judged_sha256"])
+
+
+def earlier_summary(source: str, current_run: str) -> tuple[dict[str, Any], str] | None:
+    """Return (EDA summary, pathspec) of the newest other run on the same source. Never raises."""
     try:
-        for run in finished_runs(flow):
-            if run.id != current_run and run["start"].task["source"].data["source"] == source:
-                return run["eda"].task["summary"].data, run.pathspec
+        for run in finished_runs():
+            if run.id == current_run or read(run, "source")["source"] != source:
+                continue
+            summary = read(run, "summary")
+            return None if summary is None else (summary, run.pathspec)
     except Exception:  # an old or damaged run must not stop a new one
         return None
     return None
 
 
-def cards_of(run: Any) -> dict[str, str]:
-    """{name: HTML} of the report cards of a run; a card that failed to render is left out."""
-    return _each_card(run, lambda card: card.get())
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything that a mirror needs to know of a finished run; all values are JSON-ready."""
+
+    flow: str = FLOW
+    run_id: str = ""
+    started: str = ""  # ISO 8601
+    finished: str = ""
+    user: str | None = None
+    git: Mapping[str, Any] = field(default_factory=dict)  # git_commit, git_dirty
+    origin_run_id: str | None = None  # of a resumed run: the one that it goes on from
+    scope: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    leaderboard: list[Mapping[str, Any]] = field(default_factory=list)
+    winner: str | None = None
+    blend: Mapping[str, Any] | None = None
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    bundle_sha256: str | None = None
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    example: list[Mapping[str, Any]] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pathspec(self) -> str:
+        return f"{self.flow}/{self.run_id}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as the mirror keeps it in record.json."""
+        values = {name: getattr(self, name) for name in _PLAIN}
+        run = {
+            "flow": self.flow,
+            "run_id": self.run_id,
+            "pathspec": self.pathspec,
+            "started": self.started,
+            "finished": self.finished,
+            "user": self.user,
+            **self.git,
+            "origin_run_id": self.origin_run_id,
+        }
+        return {"run": run, **values, "bundle": {"sha256": self.bundle_sha256}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
+        """Return the record that `to_dict` wrote; what is missing keeps its default."""
+        run = dict(values.get("run", {}))
+        run.pop("pathspec", None)
+        named = {name: run.pop(name) for name in _RUN if name in run}
+        named |= {name: values[name] for name in _PLAIN if name in values}
+        return cls(**named, git=run, bundle_sha256=values.get("bundle", {}).get("sha256"))
 
 
-def card_files(run: Any, root: Path) -> dict[str, str]:
-    """{name: where a person finds the card}: the local file, else the address in the datastore."""
-
-    def place(card: Any) -> str:
-        beside = root / ".metaflow" / "mf.cards" / card.path
-        return str(beside if beside.exists() else card.path)
-
-    return _each_card(run, place)
-
-
-def _each_card(run: Any, read: Callable[[Any], str]) -> dict[str, str]:
-    from metaflow.cards import get_cards
-
-    found = {}
-    for step, name in CARDS.items():
-        try:
-            found[name] = read(get_cards(run[step].task, id=name)[0])
-        except Exception:  # noqa: S112
-            continue
-    return found
+_RUN = ("flow", "run_id", "started", "finished", "user", "origin_run_id")
+_PLAIN = (
+    "scope",
+    "parameters",
+    "data",
+    "leaderboard",
+    "winner",
+    "blend",
+    "evaluation",
+    "schema",
+    "example",
+    "versions",
+)
 
 
-def record_of(pathspec: str, data: Any) -> dict[str, Any]:
-    """Everything that a mirror needs, JSON-ready, from a run's artifacts (`data`: an object with them as attributes).
+def run_record(pathspec: str, artifacts: Any) -> RunRecord:
+    """Return the record of a run. `artifacts`: the flow itself, or the data of its step `record`.
 
     The same artifacts give the same record, whether inside the run or years later.
     """
     flow, run_id = pathspec.split("/")[:2]
-    code = data.source["code"]
-    return {
-        "run": {
-            "flow": flow,
-            "run_id": run_id,
-            "pathspec": f"{flow}/{run_id}",
-            "started": data.started,
-            "finished": data.finished,
-            "user": data.user,
-            **code,
-            "origin_run_id": None if data.first_run_id == run_id else data.first_run_id,
-        },
-        "scope": data.problem,
-        "parameters": data.options,
-        "data": data.source,
-        "leaderboard": data.leaderboard,
-        "winner": data.winner,
-        "blend": getattr(data, "blend", None),  # runs before there was a blend have none
-        "evaluation": data.evaluation,
-        "bundle": {"sha256": data.bundle_sha256},
-        "schema": json.loads(data.contract),
-        "example": data.example,
-        "versions": data.versions,
-    }
+    first_run_id = artifacts.first_run_id
+    return RunRecord(
+        flow=flow,
+        run_id=run_id,
+        started=artifacts.started,
+        finished=artifacts.finished,
+        user=artifacts.user,
+        git=artifacts.source["code"],
+        origin_run_id=None if first_run_id == run_id else first_run_id,
+        scope=artifacts.problem,
+        parameters=artifacts.options,
+        data=artifacts.source,
+        leaderboard=artifacts.leaderboard,
+        winner=artifacts.winner,
+        blend=getattr(artifacts, "blend", None),  # runs before there was a blend have none
+        evaluation=artifacts.evaluation,
+        bundle_sha256=artifacts.bundle_sha256,
+        schema=json.loads(artifacts.contract),
+        example=artifacts.example,
+        versions=artifacts.versions,
+    )
 
 
 def package_versions() -> dict[str, str]:
-    """{package: installed version} of what a model's numbers depend on."""
-    found = {}
-    for name in PACKAGES:
+    """Return {package: installed version} of the packages that a model's figures depend on."""
+    versions = {}
+    for package in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

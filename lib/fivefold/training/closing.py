@@ -20,7 +20,8 @@ def _promoted(promotion: dict[str, Any], run_id: str) -> str:
 
 def closing_words(run: Any, pathspec: str, root: Path) -> str:
     """What a person reads at the end of a run; `root` is the folder that holds the local datastore."""
-    from fivefold.tracking.client import card_files, find_run
+    from fivefold.tracking.cards import report_paths
+    from fivefold.tracking.client import find_run
     from fivefold.training.leaderboard import title
 
     auc, best = (
@@ -40,7 +41,7 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
     lines.append(_promoted(run.promotion, run_id))
     lines += [
         "Cards:",
-        *(f"  {name:12} {place}" for name, place in card_files(find_run(run_id), root).items()),
+        *(f"  {name:12} {place}" for name, place in report_paths(find_run(run_id), root).items()),
         "Next:",
         f"  python flows/train.py card view {run_id}/eda     # also select, evaluate",
         "  make app                           # predictions in a browser",
