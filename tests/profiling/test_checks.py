@@ -495,7 +495,7 @@ def test_time_column_with_gaps():
 
 @pytest.mark.parametrize(
     ("groups", "said"),
-    [(1, (ERROR, "1 group")), (5, (ERROR, "5 groups")), (80, (PASSED, "groups enough"))],
+    [(1, (ERROR, "1 group")), (5, (ERROR, "5 groups")), (80, (PASSED, "enough groups"))],
 )
 def test_group_column_needs_a_group_for_each_part(groups, said):
     finding = only(table().assign(g=np.arange(400) % groups), "group-column", group_column="g")
@@ -587,7 +587,7 @@ def test_missing_words():
     frame.loc[5:6, "country"] = "?"
     finding = only(frame, "missing-words")
     assert (finding.severity, finding.subject) == (WARNING, "country")
-    assert finding.found == "7 cells 'Unknown', '?', taken for levels"
+    assert finding.found == "7 cells 'Unknown', '?', read as levels"
 
 
 def test_infinite_values():
@@ -639,7 +639,7 @@ def test_mixed_types_of_half_numbers_half_words():
     )
     finding = only(frame, "mixed-types")
     assert (finding.severity, finding.subject) == (WARNING, "size")
-    assert finding.found == "75% numbers, the rest words such as 'large'; taken for levels"
+    assert finding.found == "75% numbers, the rest words such as 'large'; all are read as levels"
     frame["size"] = (
         pd.Series(np.arange(400) % 4).map({0: "0", 1: "1", 2: "2", 3: "3+"}).astype("str")
     )

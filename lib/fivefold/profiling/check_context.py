@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import NOT_APPLICABLE, Finding
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import NO_PROBLEMS, coerce_table
@@ -78,9 +77,11 @@ class CheckContext:
         return [c for c in self.schema.columns if c.name in names]
 
 
-def not_applicable(code: str, why: str, subject: str = "table") -> list[Finding]:
-    """Return the outcome of a check that has nothing to look at, which is not the same as a pass."""
-    return [Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=why)]
+@dataclass(frozen=True)
+class NotApplicable:
+    """The result of a check that has nothing to look at, which is not the same as a pass."""
+
+    why: str
 
 
 def quote_cell(cell: object) -> str:

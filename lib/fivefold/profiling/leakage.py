@@ -1,15 +1,16 @@
-"""Leaks and duplicates: columns that know the answer, and rows that would stand on both sides of a split.
+"""Leakage: columns that know the answer, and rows that would stand on both sides of a split.
 
-A leak is refused on evidence, not on a point estimate: the observed AUC and the lower end of its 95% Wilson
-interval must both be high. The interval takes min(positives, negatives) for its number of trials, since the
-variance of an AUC A is at most A(1-A)/min(m, n) (Birnbaum and Klose 1957), so that a strong but honest column of
-a small table is not refused by chance: a column whose true AUC is below `LEAK_SURE` is refused in at most 5% of
-tables, and only if it also happens to reach `LEAK`.
+A leak is refused on evidence, not on a point estimate: the observed AUC and the lower end of its 95%
+Wilson interval must both be high. The interval takes min(positives, negatives) as its number of trials,
+since the variance of an AUC A is at most A(1-A)/min(m, n) (Birnbaum and Klose 1957). So a strong but
+honest column of a small table is not refused by chance: a column whose true AUC is below `LEAK_SURE` is
+refused in at most 5% of tables, and only if it also happens to reach `LEAK`.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,149 +20,180 @@ from fivefold.core.intervals import wilson
 from fivefold.core.roc_auc import ranks
 from fivefold.core.schema import Column
 from fivefold.data.infer import days
-from fivefold.profiling.check_context import CheckContext, not_applicable
+from fivefold.profiling.check_context import CheckContext, NotApplicable
 
 LEAK, LEAK_SURE = 0.995, 0.95  # error: AUC observed, and the lower end of its interval
 SUSPECT, SUSPECT_SURE = 0.97, 0.85  # warning
-MIN_CLASS = 10  # rows of each class below which no column is judged
-MIN_COPY_ROWS = (
-    50  # a yes/no column right in 90% of rows agrees with all of 50 labels in 1 of 200 tables
-)
+MIN_CLASS = 10  # rows of each class below which no column is checked
+# A yes/no column right in 90% of rows agrees with all of 50 labels in 1 of 200 tables.
+MIN_COPY_ROWS = 50
 FOLDS, BINS, FEW_LEVELS = 5, 50, 20
 _Z = 1.6449  # 95%, one-sided
 
 
+@dataclass(frozen=True)
+class _Ranking:
+    """How well something ranks the labels: AUC and its lower bound; NaN where it cannot be known."""
+
+    auc: float
+    low: float
+    how: str = ""
+
+    @property
+    def severity(self) -> str:
+        """Error, warning, or nothing (also where the AUC is unknown)."""
+        if self.auc >= LEAK and self.low >= LEAK_SURE:
+            return ERROR
+        return WARNING if self.auc >= SUSPECT and self.low >= SUSPECT_SURE else ""
+
+
 def auc(scores: np.ndarray, y: np.ndarray) -> float:
-    """Area under the ROC curve by ranks (Mann-Whitney U; ties count half); NaN without both classes.
+    """Return the area under the ROC curve; NaN without both classes.
+
+    By ranks (Mann-Whitney U); ties count half.
 
     >>> auc(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
     0.875
     """
-    positives, negatives = int((y == 1).sum()), int((y == 0).sum())
+    positives, negatives = _class_counts(y)
     if not positives or not negatives:
         return math.nan
-    return float(
-        (ranks(scores)[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    )
+    rank_sum = ranks(scores)[y == 1].sum()
+    return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def lower_bound(area: float, positives: int, negatives: int) -> float:
-    """The lower end of the one-sided 95% Wilson interval of an AUC, with min(positives, negatives) trials.
+    """Return the lower end of the one-sided 95% Wilson interval of an AUC.
+
+    The number of trials is min(positives, negatives).
 
     >>> round(lower_bound(1.0, 52, 500), 3), round(lower_bound(1.0, 30, 30), 3)
     (0.951, 0.917)
     """
-    n = min(positives, negatives)
-    return wilson(area * n, n, _Z)[0]
+    trials = min(positives, negatives)
+    return wilson(area * trials, trials, _Z)[0]
 
 
 def out_of_fold_rates(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Each row's share of positives among the rows of its level in the *other* folds, so that a level seen once
-    tells nothing. Smoothed by one row of the overall share. `codes` (rows,) are 0, 1, ...; shape (rows,).
+    """Return each row's share of positives among the rows of its level in the other folds.
+
+    So a level seen once tells nothing. Rates are smoothed by one row of the overall share.
+
+    Parameters
+    ----------
+    codes
+        Levels 0, 1, ... of shape (rows,).
     """
-    levels, scores = int(codes.max(initial=0)) + 1, np.empty(len(y))
+    levels = int(codes.max(initial=0)) + 1
+    scores = np.empty(len(y))
     for fold in np.unique(folds):
         train = folds != fold
         rows = np.bincount(codes[train], minlength=levels)
         hits = np.bincount(codes[train], weights=y[train], minlength=levels)
         prior = y[train].mean() if train.any() else 0.5
-        scores[~train] = ((hits + prior) / (rows + 1))[codes[~train]]
+        rates = (hits + prior) / (rows + 1)
+        scores[~train] = rates[codes[~train]]
     return scores
 
 
-def check_leaks(ctx: CheckContext) -> list[Finding]:
-    """Columns that alone rank the two classes (almost) perfectly: by order, or by their levels out of fold."""
+def find_leaks(ctx: CheckContext) -> list[Finding] | NotApplicable:
+    """Find columns that alone rank the two classes (almost) perfectly.
+
+    By their order, or by their levels out of fold.
+    """
     y = ctx.y[ctx.sample]
-    if why := _too_few(y):
-        return not_applicable("leak", why)
+    if _too_few(y):
+        return NotApplicable(_too_few(y))
     folds = _folds(ctx)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for column in ctx.columns():
         values = ctx.typed[column.name].iloc[ctx.sample]
-        if _copies(values, y) or _severity(*_missing_auc(values, y)):
-            continue  # target-copy and leak-missing say so
-        area, low, how = _column_auc(values, column, y, folds)
-        if severity := _severity(area, low):
-            text = f"alone it ranks the labels with AUC {area:.4f}, at least {low:.3f} with 95% confidence, {how}"
-            found.append(_leak(ctx, "leak", severity, column.name, text + ctx.sampled, column))
-    return found
-
-
-def check_missing_leaks(ctx: CheckContext) -> list[Finding]:
-    """Columns whose missing cells give the label away (filled in only after the event)."""
-    y = ctx.y[ctx.sample]
-    if why := _too_few(y):
-        return not_applicable("leak-missing", why)
-    gaps = [c for c in ctx.columns() if ctx.typed[c.name].isna().any()]
-    if not gaps:
-        return not_applicable("leak-missing", "no missing cells in used columns")
-    found = []
-    for column in gaps:
-        values = ctx.typed[column.name].iloc[ctx.sample]
-        area, low = _missing_auc(values, y)
-        if severity := _severity(area, low):
-            shares = [f"{100 * values[y == label].isna().mean():.1f}%" for label in (1, 0)]
-            text = f"missing in {shares[0]} of the positive and {shares[1]} of the negative rows"
-            found.append(
-                _leak(ctx, "leak-missing", severity, column.name, text + ctx.sampled, column)
+        if _copies(values, y) or _rank_by_missing(values, y).severity:
+            continue  # target-copy and leak-missing report it
+        ranking = _rank_by_column(values, column, y, folds)
+        if ranking.severity:
+            text = (
+                f"alone it ranks the labels with AUC {ranking.auc:.4f}, "
+                f"at least {ranking.low:.3f} with 95% confidence, {ranking.how}"
             )
-    return found
+            findings.append(_leak(ctx, "leak", ranking.severity, column, text))
+    return findings
 
 
-def check_target_copies(ctx: CheckContext) -> list[Finding]:
-    """Columns of two levels that agree with the target in every row, however they are spelt."""
+def find_missing_leaks(ctx: CheckContext) -> list[Finding] | NotApplicable:
+    """Find columns whose missing cells give the label away (filled in only after the event)."""
     y = ctx.y[ctx.sample]
-    if why := _too_few(y):
-        return not_applicable("target-copy", why)
-    found = []
+    if _too_few(y):
+        return NotApplicable(_too_few(y))
+    columns = [column for column in ctx.columns() if ctx.typed[column.name].isna().any()]
+    if not columns:
+        return NotApplicable("no missing cells in used columns")
+    findings = []
+    for column in columns:
+        values = ctx.typed[column.name].iloc[ctx.sample]
+        severity = _rank_by_missing(values, y).severity
+        if severity:
+            in_positive, in_negative = (values[y == label].isna().mean() for label in (1, 0))
+            text = (
+                f"missing in {in_positive:.1%} of the positive "
+                f"and {in_negative:.1%} of the negative rows"
+            )
+            findings.append(_leak(ctx, "leak-missing", severity, column, text))
+    return findings
+
+
+def find_target_copies(ctx: CheckContext) -> list[Finding] | NotApplicable:
+    """Find columns of two levels that agree with the target in every row, in any spelling."""
+    y = ctx.y[ctx.sample]
+    if _too_few(y):
+        return NotApplicable(_too_few(y))
+    findings = []
     for column in ctx.columns():
         values = ctx.typed[column.name].iloc[ctx.sample]
         if _copies(values, y):
-            pair = " and ".join(
-                f"{label} where the target is {name!r}"
-                for label, name in (
-                    (values[y == 1].iloc[0], ctx.schema.positive),
-                    (values[y == 0].iloc[0], ctx.schema.negative),
-                )
+            yes, no = values[y == 1].iloc[0], values[y == 0].iloc[0]
+            text = (
+                f"always {yes} where the target is {ctx.schema.positive!r} "
+                f"and {no} where the target is {ctx.schema.negative!r}"
             )
-            found.append(
-                _leak(ctx, "target-copy", ERROR, column.name, f"always {pair}{ctx.sampled}", column)
-            )
-    return found
+            findings.append(_leak(ctx, "target-copy", ERROR, column, text))
+    return findings
 
 
-def check_duplicates(ctx: CheckContext) -> list[Finding]:
-    """Rows that repeat an earlier row in every used column and the label."""
+def find_duplicates(ctx: CheckContext) -> list[Finding] | NotApplicable:
+    """Find rows that repeat an earlier row in every used column and the label."""
     if not ctx.columns():
-        return not_applicable("duplicate-rows", "no used columns")
-    pairs, firsts = np.unique(ctx.row_groups * 3 + ctx.y, return_index=True)
-    extra = len(ctx.y) - len(pairs)
-    if not extra:
+        return NotApplicable("no used columns")
+    pairs, first_rows = np.unique(ctx.row_groups * 3 + ctx.y, return_index=True)
+    repeated = len(ctx.y) - len(pairs)
+    if not repeated:
         return []
-    again = np.setdiff1d(np.arange(len(ctx.y)), firsts)[:3] + 1
+    examples = np.setdiff1d(np.arange(len(ctx.y)), first_rows)[:3] + 1
     distinct = int(ctx.row_groups.max()) + 1
     return [
         Finding(
             code="duplicate-rows",
             severity=WARNING,
             subject="table",
-            found=f"{extra:,} rows that repeat an earlier row, such as row {', '.join(map(str, again))}; "
+            found=f"{repeated:,} rows that repeat an earlier row, "
+            f"such as row {', '.join(map(str, examples))}; "
             f"{distinct:,} distinct rows of {len(ctx.y):,}",
             expected="each case once",
-            action="nothing for the split, which keeps equal rows on one side; delete copies made by accident",
+            action="nothing for the split, which keeps equal rows on one side; "
+            "delete copies made by accident",
         )
     ]
 
 
-def check_conflicts(ctx: CheckContext) -> list[Finding]:
-    """Rows that are equal in every used column but not in the label: no model can tell them apart."""
+def find_conflicts(ctx: CheckContext) -> list[Finding] | NotApplicable:
+    """Find rows that are equal in every used column but not in the label: no model can separate them."""
     labelled = ctx.y >= 0
     y, groups = ctx.y[labelled], ctx.row_groups[labelled]
     if not ctx.columns() or not len(y):
-        return not_applicable("conflicting-labels", "no labelled rows with used columns")
+        return NotApplicable("no labelled rows with used columns")
     rows, hits = np.bincount(groups), np.bincount(groups, weights=y)
-    mixed = (hits > 0) & (hits < rows)
-    if not mixed.any():
+    is_mixed = (hits > 0) & (hits < rows)
+    if not is_mixed.any():
         return []
     ceiling = auc((hits / np.maximum(rows, 1))[groups], y)
     return [
@@ -169,26 +201,27 @@ def check_conflicts(ctx: CheckContext) -> list[Finding]:
             code="conflicting-labels",
             severity=WARNING,
             subject="table",
-            found=f"{int(rows[mixed].sum()):,} rows in {int(mixed.sum()):,} groups that differ in the label only; "
-            f"no model of these columns can exceed AUC {ceiling:.6f} on these rows",
+            found=f"{int(rows[is_mixed].sum()):,} rows in {int(is_mixed.sum()):,} groups that differ "
+            f"in the label only; no model of these columns can exceed AUC {ceiling:.6f} "
+            "on these rows",
             expected="equal rows with equal labels",
             action="look for a missing column, or for labels set by mistake",
         )
     ]
 
 
-def check_split(groups: np.ndarray, fold_of_row: np.ndarray) -> list[Finding]:
-    """Whether all rows of a duplicate group are on one side: one fold (0, 1, ...) or the holdout (-1).
+def check_split(groups: np.ndarray, fold_ids: np.ndarray) -> list[Finding]:
+    """Return the finding on whether all rows of a duplicate group are in one fold or the holdout.
 
-    Both of shape (rows,); raises ValueError where the lengths differ.
+    Both arrays have shape (rows,); raises ValueError where the lengths differ.
     """
-    if len(groups) != len(fold_of_row):
+    if len(groups) != len(fold_ids):
         raise ValueError(
-            f"expected one fold per row, found {len(groups)} groups and {len(fold_of_row)} folds"
+            f"expected one fold per row, found {len(groups)} groups and {len(fold_ids)} folds"
         )
-    sides = pd.Series(np.asarray(fold_of_row)).groupby(np.asarray(groups))
-    apart = sides.min() != sides.max()
-    if not apart.any():
+    sides = pd.Series(np.asarray(fold_ids)).groupby(np.asarray(groups))
+    is_apart = sides.min() != sides.max()
+    if not is_apart.any():
         return [
             Finding(
                 code="split-straddle",
@@ -197,13 +230,13 @@ def check_split(groups: np.ndarray, fold_of_row: np.ndarray) -> list[Finding]:
                 found="no equal rows in two folds, or in a fold and the holdout",
             )
         ]
-    rows = int(sides.size()[apart].sum())
+    rows = int(sides.size()[is_apart].sum())
     return [
         Finding(
             code="split-straddle",
             severity=ERROR,
             subject="split",
-            found=f"{int(apart.sum()):,} groups of equal rows ({rows:,} rows) in "
+            found=f"{int(is_apart.sum()):,} groups of equal rows ({rows:,} rows) in "
             "more than one fold or holdout",
             expected="equal rows on one side",
             action="split by duplicate_groups",
@@ -211,76 +244,75 @@ def check_split(groups: np.ndarray, fold_of_row: np.ndarray) -> list[Finding]:
     ]
 
 
-def _column_auc(
+def _rank_by_column(
     values: pd.Series, column: Column, y: np.ndarray, folds: np.ndarray
-) -> tuple[float, float, str]:
-    """(AUC, lower bound, how) of the better of two readings: by order (numbers, dates), and by levels."""
-    best = (math.nan, math.nan, "")
+) -> _Ranking:
+    """Return the better of two rankings: by order (numbers, dates), and by levels."""
+    by_order = _Ranking(math.nan, math.nan)
     if column.kind in ("numeric", "date", "boolean"):
         numbers = days(values) if column.kind == "date" else values.to_numpy(dtype="float64")
-        there = ~np.isnan(numbers)
-        area = auc(numbers[there], y[there])
-        best = (*_bounded(max(area, 1 - area), y[there]), "by its order")
-        numbers = numbers + 0.0
-        if len(np.unique(numbers[there])) > BINS:
-            numbers = np.where(
-                there,
-                np.searchsorted(np.quantile(numbers[there], np.arange(1, BINS) / BINS), numbers),
-                np.nan,
-            )
-        values = pd.Series(numbers)
+        present = ~np.isnan(numbers)
+        area = auc(numbers[present], y[present])
+        by_order = _bounded(max(area, 1 - area), y[present], "by its order")
+        values = pd.Series(_binned(numbers + 0.0, present))
     codes, levels = pd.factorize(values, use_na_sentinel=False)
-    # By row: a level of many rows is learnt whatever its twins do. By twins where levels are many, or an
-    # oversampled table would make each level known from its copies.
-    plain = np.random.default_rng(0).permutation(len(y)) % FOLDS
-    rates = out_of_fold_rates(codes, y, plain if len(levels) <= FEW_LEVELS else folds)
-    area, low = _bounded(auc(rates, y), y)
-    if math.isnan(best[0]) or area > best[0]:
-        return area, low, "by its levels, judged out of fold"
-    return best
+    if len(levels) <= FEW_LEVELS:  # a level of many rows is learnt whatever its twins do
+        folds = np.random.default_rng(0).permutation(len(y)) % FOLDS
+    # Otherwise equal rows share a fold: an oversampled table would make each level known from its copies.
+    rates = out_of_fold_rates(codes, y, folds)
+    by_levels = _bounded(auc(rates, y), y, "by its levels, judged out of fold")
+    if math.isnan(by_order.auc) or by_levels.auc > by_order.auc:
+        return by_levels
+    return by_order
 
 
-def _missing_auc(values: pd.Series, y: np.ndarray) -> tuple[float, float]:
+def _binned(numbers: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the numbers, or their quantile bins where they are many."""
+    if len(np.unique(numbers[present])) <= BINS:
+        return numbers
+    cuts = np.quantile(numbers[present], np.arange(1, BINS) / BINS)
+    return np.where(present, np.searchsorted(cuts, numbers), np.nan)
+
+
+def _rank_by_missing(values: pd.Series, y: np.ndarray) -> _Ranking:
     area = auc(values.isna().to_numpy().astype("float64"), y)
     return _bounded(max(area, 1 - area), y)
 
 
-def _bounded(area: float, y: np.ndarray) -> tuple[float, float]:
-    positives, negatives = int((y == 1).sum()), int((y == 0).sum())
+def _bounded(area: float, y: np.ndarray, how: str = "") -> _Ranking:
+    positives, negatives = _class_counts(y)
     if min(positives, negatives) < MIN_CLASS:
-        return math.nan, math.nan
-    return area, lower_bound(area, positives, negatives)
+        return _Ranking(math.nan, math.nan, how)
+    return _Ranking(area, lower_bound(area, positives, negatives), how)
 
 
-def _severity(area: float, low: float) -> str:
-    """error, warning, or nothing (also where the AUC is unknown)."""
-    if area >= LEAK and low >= LEAK_SURE:
-        return ERROR
-    return WARNING if area >= SUSPECT and low >= SUSPECT_SURE else ""
+def _class_counts(y: np.ndarray) -> tuple[int, int]:
+    """Return (positives, negatives)."""
+    return int((y == 1).sum()), int((y == 0).sum())
 
 
 def _copies(values: pd.Series, y: np.ndarray) -> bool:
-    """Whether two levels without gaps stand for the two labels in every row."""
+    """Return whether two levels without gaps stand for the two labels in every row."""
     if len(values) < MIN_COPY_ROWS or values.nunique(dropna=False) != 2 or values.isna().any():
         return False
-    first = (values == values.iloc[0]).to_numpy()
-    return bool((first == (y == y[0])).all())
+    is_first_level = (values == values.iloc[0]).to_numpy()
+    return bool((is_first_level == (y == y[0])).all())
 
 
-def _leak(
-    ctx: CheckContext, code: str, severity: str, name: str, text: str, column: Column
-) -> Finding:
-    """The finding on one column; a column that the scope vouches for passes, and says so."""
+def _leak(ctx: CheckContext, code: str, severity: str, column: Column, text: str) -> Finding:
+    """Return the finding on one column; a column that the scope calls known passes, and says so."""
+    name = column.name
+    found = text + ctx.sampled
     if name in ctx.scope.known_columns:
         return Finding(
             code=code,
             severity=PASSED,
             subject=name,
-            found=f"{text}; the scope says it is known at prediction time",
+            found=f"{found}; the scope says it is known at prediction time",
         )
     action = (
-        f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the prediction is made, "
-        "name it in [columns] known"
+        f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the prediction "
+        "is made, name it in [columns] known"
     )
     if column.kind in ("categorical", "text") and column.distinct > BINS:
         action += "; if it names whom the row is about, state it as [columns] group"
@@ -288,22 +320,22 @@ def _leak(
         code=code,
         severity=severity,
         subject=name,
-        found=text,
+        found=found,
         expected="a column known before the event, which no column tells alone",
         action=action,
     )
 
 
 def _too_few(y: np.ndarray) -> str:
-    few = min(int((y == 1).sum()), int((y == 0).sum()))
-    return f"{few} rows of the rarer class, {MIN_CLASS} are needed" if few < MIN_CLASS else ""
+    """Return why no column can be checked, or nothing where it can."""
+    rarer = min(_class_counts(y))
+    return f"{rarer} rows of the rarer class, {MIN_CLASS} are needed" if rarer < MIN_CLASS else ""
 
 
 def _folds(ctx: CheckContext) -> np.ndarray:
-    """A fold for each sampled row; rows of one group (the scope's, else equal rows) share it."""
-    group = ctx.scope.group_column
-    groups = pd.factorize(ctx.raw[group])[0] if group in ctx.raw.columns else ctx.row_groups
-    order = np.random.default_rng(ctx.seed).permutation(
-        int(groups.max()) + 2
-    )  # missing is -1, the last
+    """Return a fold for each sampled row; rows of one group (the scope's, else equal rows) share it."""
+    name = ctx.scope.group_column
+    groups = pd.factorize(ctx.raw[name])[0] if name in ctx.raw.columns else ctx.row_groups
+    # A missing group is -1, the last of the order.
+    order = np.random.default_rng(ctx.seed).permutation(int(groups.max()) + 2)
     return order[groups[ctx.sample]] % FOLDS
