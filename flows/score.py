@@ -57,6 +57,7 @@ class ScoreFlow(FlowSpec):
     @step
     def start(self):
         """Choose the model, cut the table, and see that it fits and that the result can be written."""
+        from fivefold.model.bundle import read_contract
         from fivefold.serving import result_files, shards, steps
 
         out = result_files.check_out(self.out).absolute()
@@ -68,8 +69,8 @@ class ScoreFlow(FlowSpec):
             str(out),
         )
         self.bundle, self.bundle_sha256 = chosen["bundle"], chosen["sha256"]
-        schema, about = steps.contract(self.bundle, self.bundle_sha256)
-        self.threshold = self.line["threshold"] if self.line else about["threshold"]["value"]
+        schema, metadata = read_contract(self.bundle, self.bundle_sha256)
+        self.threshold = self.line["threshold"] if self.line else metadata.threshold.value
         self.parts, self.findings = steps.prepare(
             self.data,
             self.query,

@@ -281,11 +281,14 @@ class TrainFlow(FlowSpec):
         """Refit the winner and look at the held-out rows, once; where --refit says so, then fit on all rows."""
         from fivefold.training import final_steps
 
-        self.bundle, self.bundle_sha256, about, self.example, self.served_oof, self.judged = (
+        self.bundle, self.bundle_sha256, metadata, self.example, self.served_oof, self.judged = (
             final_steps.evaluate(self, current.run_id, max(self.threads, bootstrap.workers()))
         )
-        self.evaluation, self.versions = about["evaluation"], about["provenance"]["versions"]
-        current.card["evaluation"].extend(cards.evaluation_components(self.evaluation, about))
+        self.evaluation = metadata.evaluation.to_dict()
+        self.versions = dict(metadata.provenance.versions)
+        current.card["evaluation"].extend(
+            cards.evaluation_components(self.evaluation, metadata.to_dict())
+        )
         self.next(self.record)
 
     @plainly

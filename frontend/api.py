@@ -25,7 +25,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from fivefold.core.findings import Finding, Refused
-from fivefold.core.scope import problem_name
 from fivefold.journal import database
 from fivefold.journal import labels as journal_labels
 from fivefold.journal.writer import NotKept, Writer, empty
@@ -187,8 +186,8 @@ async def give_feedback(request: Request) -> Response:
     if not isinstance(rows, list):
         raise payload.bad(payload.kind(rows), '{"labels": [...]}', field="labels")
     payload.check_number(len(rows), state.settings["max_rows"])
-    lines = labels.read_labels(rows, bundle.schema, bundle.about["scope"], state.key)
-    name = problem_name(bundle.about["scope"])
+    lines = labels.read_labels(rows, bundle.schema, bundle.metadata.scope, state.key)
+    name = bundle.metadata.scope.problem
     try:
         counts = await run_in_threadpool(
             journal_labels.add_labels,
@@ -207,22 +206,22 @@ async def give_feedback(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """Which model answers, since when and why, and what it needs."""
     found = request.app.state.follower.current()
-    about, line = found.bundle.about, found.promotion or {}
-    auc = (about.get("evaluation") or {}).get("auc") or {}
+    about, line = found.bundle.metadata, found.promotion or {}
+    auc = about.evaluation.auc if about.evaluation else {}
     return JSONResponse(
         {
             "model": found.pathspec,
             "sha256": found.sha256,
-            "algorithm": about["algorithm"],
-            "problem": problem_name(about["scope"]),
-            "question": about["scope"].get("question", ""),
-            "threshold": about["threshold"]["value"],
-            "decisions": about["phrases"],
+            "algorithm": about.algorithm,
+            "problem": about.scope.problem,
+            "question": about.scope.question,
+            "threshold": about.threshold.value,
+            "decisions": [about.outcomes.negative, about.outcomes.positive],
             "since": line["at"].isoformat(timespec="seconds") + "Z" if line else None,
             "promoted_by": line.get("who"),
             "why": line.get("why"),
             "roc_auc": {k: auc.get(k) for k in ("value", "low", "high")},
-            "fitted_again_on": (about.get("refit") or {}).get("rows"),
+            "fitted_again_on": about.refit.rows if about.refit else None,
             "columns": served_model.contract_schema(found.bundle.schema),
         }
     )
@@ -290,7 +289,7 @@ async def _answer(request: Request, rows: list[payload.Row]) -> dict[str, Any]:
     api_metrics.predicted(scores)
     return {
         "model": model.pathspec,
-        "threshold": bundle.about["threshold"]["value"],
+        "threshold": bundle.metadata.threshold.value,
         "predictions": served_model.answers(scores, found, ids),
         "notes": notes,
         **({"journal": "spooled"} if where == "spool" else {}),

@@ -86,8 +86,8 @@ def summary(run_id: str) -> dict[str, Any]:
 def training_scores(run_id: str) -> tuple[Any, Any]:
     """Return (y, calibrated out-of-fold probabilities) of the rows that choose a threshold."""
     rows = run_overview.threshold_data(run_id)
-    fitted = bundle(run_id).about["calibration"]
-    return calibration.judged_scores(rows.y, rows.scores, rows.fold_ids, fitted)
+    fitted = bundle(run_id).metadata.calibration
+    return calibration.calibrated_oof(rows.y, rows.scores, rows.fold_ids, fitted)
 
 
 def card(run_id: str, name: str) -> str | None:

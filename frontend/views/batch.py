@@ -53,7 +53,7 @@ def main() -> None:
     if file is None:
         st.session_state.pop(RESULT, None)
         return
-    key = (file.file_id, model.pathspec, bundle.about["threshold"]["value"])
+    key = (file.file_id, model.pathspec, bundle.metadata.threshold.value)
     kept = st.session_state.get(RESULT)
     if not kept or kept["key"] != key:
         st.session_state.pop(RESULT, None)
@@ -98,15 +98,15 @@ def score(model: ServedModel, name: str, blob: Any) -> dict[str, Any]:
 
 
 def _key(model: ServedModel, md5: str) -> str:
-    trained = runs.bundle(model.pathspec.rpartition("/")[2]).about["threshold"]["value"]
-    return batch.table_key(md5, model.bundle.about["threshold"]["value"], trained)
+    trained = runs.bundle(model.pathspec.rpartition("/")[2]).metadata.threshold.value
+    return batch.table_key(md5, model.bundle.metadata.threshold.value, trained)
 
 
 def show(bundle: Bundle, kept: dict[str, Any]) -> None:
     """What came out of a file."""
     scored, tally = kept["scored"], kept["tally"]
-    threshold = bundle.about["threshold"]["value"]
-    acted = bundle.about["phrases"][1]
+    threshold = bundle.metadata.threshold.value
+    acted = bundle.metadata.outcomes.positive
     boxes = st.columns(4)
     for box, (label, value) in zip(
         boxes,
@@ -204,7 +204,7 @@ def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
 
 def contract(bundle: Bundle) -> pd.DataFrame:
     """The input contract as a table."""
-    scope, schema = bundle.about["scope"], bundle.schema
+    scope, schema = bundle.metadata.scope, bundle.schema
     typical = {name: form.typical(schema[name]) for name in schema.names()}
     written = case.request_body(typical, schema)["rows"][0]  # dates as the contract writes them
     return pd.DataFrame(
@@ -212,10 +212,10 @@ def contract(bundle: Bundle) -> pd.DataFrame:
             {
                 "Column": c.name,
                 "Kind": c.kind,
-                "Unit": scope["units"].get(c.name, ""),
+                "Unit": scope.units.get(c.name, ""),
                 "May be empty": "yes" if c.nullable else "no",
                 "Example": "" if written[c.name] is None else str(written[c.name]),
-                "Meaning": scope["help"].get(c.name, ""),
+                "Meaning": scope.help.get(c.name, ""),
             }
             for c in schema.columns
             if c.used

@@ -10,7 +10,7 @@ import streamlit as st
 
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
-from fivefold.core.scope import problem_name
+from fivefold.core.scope import Scope
 from fivefold.journal import labels as journal_labels
 from fivefold.model.bundle import Bundle
 from fivefold.serving import labels
@@ -29,7 +29,7 @@ OUTCOMES = {  # of `fivefold.journal.labels` -> what it means
 
 def main() -> None:
     bundle = model_choice.everybodys().bundle
-    scope = bundle.about["scope"]
+    scope = bundle.metadata.scope
     st.title("What became of the cases")
     st.text("Labels show whether the predictions come true, and new models learn from them.")
     left, right = st.columns(2, gap="large")
@@ -38,21 +38,22 @@ def main() -> None:
     with right:
         error_guard.guard(lambda: many(bundle, scope))
     st.divider()
-    error_guard.guard(lambda: so_far(problem_name(scope)))
+    error_guard.guard(lambda: so_far(scope.problem))
 
 
-def one(bundle: Bundle, scope: dict[str, Any]) -> None:
+def one(bundle: Bundle, scope: Scope) -> None:
     """The label of one case."""
     st.subheader("One case")
     last = (st.session_state.get(predictions.ANSWER) or {}).get(
         "id", ""
     )  # of this visit's last prediction
     names, schema, key = (
-        list(scope["id_columns"]),
+        list(scope.id_columns),
         bundle.schema,
-        bundle.about["provenance"]["pathspec"],
+        bundle.metadata.provenance.pathspec,
     )
-    phrases = dict(zip((schema.negative, schema.positive), bundle.about["phrases"], strict=True))
+    outcomes = bundle.metadata.outcomes
+    phrases = {schema.negative: outcomes.negative, schema.positive: outcomes.positive}
     with st.form(f"label {key}"):
         number = str(
             st.text_input(
@@ -95,7 +96,7 @@ def one(bundle: Bundle, scope: dict[str, Any]) -> None:
     told(
         served_model.query(
             journal_labels.add_labels,
-            problem_name(scope),
+            scope.problem,
             lines,
             source=predictions.SOURCE,
             who=who,
@@ -103,10 +104,10 @@ def one(bundle: Bundle, scope: dict[str, Any]) -> None:
     )
 
 
-def many(bundle: Bundle, scope: dict[str, Any]) -> None:
+def many(bundle: Bundle, scope: Scope) -> None:
     """The labels in a file."""
     st.subheader("A file")
-    names, schema = list(scope["id_columns"]), bundle.schema
+    names, schema = list(scope.id_columns), bundle.schema
     st.caption(
         plain(
             f"Columns: prediction_id{' or ' + ', '.join(names) if names else ''}; label (or {schema.target}): "

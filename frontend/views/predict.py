@@ -14,8 +14,8 @@ from fivefold.core.findings import Refused
 from fivefold.journal.writer import NotKept
 from fivefold.model import case as cases
 from fivefold.model import counterfactual, explain
-from fivefold.model import threshold as decision
 from fivefold.model.bundle import Bundle
+from fivefold.model.explain import Explanation
 from fivefold.serving.served_model import ServedModel
 from frontend.data import predictions
 from frontend.widgets import error_guard, form, model_choice
@@ -29,10 +29,10 @@ NEEDED = "a value is needed; training never saw it missing"
 def main() -> None:
     model = model_choice.model()
     bundle = model.bundle
-    scope = bundle.about["scope"]
-    st.title(plain(scope["title"] or f"Predict {scope['target']}"))
-    if scope["question"]:
-        st.text(scope["question"])
+    scope = bundle.metadata.scope
+    st.title(plain(scope.title or f"Predict {scope.target}"))
+    if scope.question:
+        st.text(scope.question)
     left, right = st.columns([3, 2], gap="large")
     with left:
         asked = form.case_form(bundle)
@@ -41,11 +41,11 @@ def main() -> None:
     told = st.session_state.get(predictions.ANSWER)
     with right:
         if told and told["model"] == model.pathspec:
-            now = bundle.about["threshold"]["value"]
+            now = bundle.metadata.threshold.value
             then = (
                 bundle
                 if now == told["threshold"]["value"]
-                else decision.with_threshold(bundle, told["threshold"])
+                else bundle.with_threshold(**told["threshold"])
             )
             show(then, told, now)
         else:
@@ -65,7 +65,7 @@ def answer(model: ServedModel, case: dict[str, Any]) -> dict[str, Any]:
         "id": number,
         "case": case,
         "gaps": form.gaps(bundle, case),
-        "threshold": {k: bundle.about["threshold"][k] for k in ("value", "why")},
+        "threshold": {k: getattr(bundle.metadata.threshold, k) for k in ("value", "why")},
         "where": "",
     }
     if told["gaps"]:
@@ -94,7 +94,7 @@ def answer(model: ServedModel, case: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def reasons(bundle: Bundle, case: dict[str, Any]) -> dict[str, Any] | Refused:
+def reasons(bundle: Bundle, case: dict[str, Any]) -> Explanation | Refused:
     try:
         return explain.explain(bundle, case)
     except Refused as refused:
@@ -119,37 +119,37 @@ def show(bundle: Bundle, told: dict[str, Any], now: float) -> None:
         st.error("This case cannot be scored.", icon=":material/error:")
         st.text(told["error"])
         return
-    threshold = bundle.about["threshold"]
-    said = bundle.about["phrases"][int(told["probability"] >= threshold["value"])]
+    threshold = bundle.metadata.threshold
+    said = bundle.metadata.outcomes.of(threshold.is_positive(told["probability"]))
     one, two = st.columns(2)
     one.metric(
         "Probability",
         f"{told['probability']:.1%}",
         border=True,
-        help=plain(f"Calibrated: of cases like it about that share {bundle.about['phrases'][1]}."),
+        help=plain(
+            f"Calibrated: of cases like it about that share {bundle.metadata.outcomes.positive}."
+        ),
     )
     two.metric(
         "Decision",
         plain(said),
         border=True,
         help=plain(
-            f"{bundle.about['phrases'][1]!r} at {threshold['value']:.1%} or more: {threshold['why']}"
+            f"{bundle.metadata.outcomes.positive!r} at {threshold.value:.1%} or more: {threshold.why}"
         ),
     )
-    if now != threshold["value"]:
+    if now != threshold.value:
         st.info(
-            f"Decided at {threshold['value']:.1%}. The threshold is {now:.1%} now: press Predict to decide by it.",
+            f"Decided at {threshold.value:.1%}. The threshold is {now:.1%} now: press Predict to decide by it.",
             icon=":material/autorenew:",
         )
     for doubt in filter(None, told["warnings"].split("; ")):
         st.warning(plain(doubt), icon=":material/warning:")
-    reference = bundle.about["reference"]
-    below = counterfactual.share_below(reference["scores"], told["probability"])
-    st.text(
-        f"Higher than {below:.0%} of {reference.get('scored', reference['rows']):,} training rows."
-    )
+    reference = bundle.metadata.reference
+    below = counterfactual.share_below(reference.scores, told["probability"])
+    st.text(f"Higher than {below:.0%} of {reference.scored:,} training rows.")
     draw(
-        prediction.standing(reference["scores"], told["probability"], threshold["value"]),
+        prediction.standing(reference.scores, told["probability"], threshold.value),
         "How the training rows score, and where this case stands",
     )
     if (
@@ -172,25 +172,25 @@ def show(bundle: Bundle, told: dict[str, Any], now: float) -> None:
     )
 
 
-def show_reasons(why: dict[str, Any], before: dict[str, Any] | None = None) -> None:
+def show_reasons(why: Explanation, before: Explanation | None = None) -> None:
     draw(
-        prediction.reasons(why, before),
+        prediction.reasons(why.records(), before.records() if before else None),
         "Contribution of each column to the probability, in percentage points",
     )
     st.caption(
-        f"{why['rows']} training rows average {why['base']:.1%}; that and all contributions add up to "
-        f"{why['probability']:.1%}. They say how the model reckons, not what causes what."
+        f"{why.rows} training rows average {why.base:.1%}; that and all contributions add up to "
+        f"{why.probability:.1%}. They say how the model reckons, not what causes what."
     )
     with st.expander("The same as a table"):
         st.dataframe(
             pd.DataFrame(
                 [
                     {
-                        "Column": c["column"],
-                        "Value": shown(c["value"]),
-                        "Points": 100 * c["contribution"],
+                        "Column": line.column,
+                        "Value": shown(line.value),
+                        "Points": 100 * line.contribution,
                     }
-                    for c in sorted(why["contributions"], key=lambda c: -abs(c["contribution"]))
+                    for line in why.largest_first()
                 ]
             ),
             hide_index=True,
@@ -248,9 +248,9 @@ def show_flips(bundle: Bundle, told: dict[str, Any]) -> None:
         st.code('[columns]\nchangeable = ["…"]', language="toml")
         return
     found = told.setdefault("flips", {})
-    limit = bundle.about["threshold"]["value"]
+    limit = bundle.metadata.threshold.value
     if limit not in found:
-        found[limit] = counterfactual.flips(bundle, told["case"])
+        found[limit] = counterfactual.counterfactuals(bundle, told["case"])
     if not found[limit]:
         st.caption(
             "None of the values tried (percentiles and levels of training), one column at a time, among those "
@@ -261,12 +261,12 @@ def show_flips(bundle: Bundle, told: dict[str, Any]) -> None:
         pd.DataFrame(
             [
                 {
-                    "Column": f["column"],
-                    "Now": shown(f["now"]),
-                    "To": str(f["to"]),
-                    "Probability": 100 * f["probability"],
+                    "Column": line.column,
+                    "Now": shown(line.now),
+                    "To": str(line.to),
+                    "Probability": 100 * line.probability,
                 }
-                for f in found[limit]
+                for line in found[limit]
             ]
         ),
         hide_index=True,

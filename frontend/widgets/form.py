@@ -23,7 +23,7 @@ def case_form(bundle: Bundle) -> dict[str, Any] | None:
     Each model has a form of its own, which keeps its answers during the visit: what was typed for one model is never
     sent to another that was trained meanwhile.
     """
-    columns, model = _in_order(bundle), bundle.about["provenance"]["pathspec"]
+    columns, model = _in_order(bundle), bundle.metadata.provenance.pathspec
     if st.session_state.setdefault(MODEL, model) != model:
         st.info(
             f"The model is another one now ({model}): this is its own form.",
@@ -85,18 +85,18 @@ def ask(bundle: Bundle, column: Column, key: str, start: Any, **more: Any) -> An
             format_func=lambda level: unknown if level is None else level,
         )
     st.session_state.setdefault(key, start or "")
-    return st.text_area(placeholder=bundle.about["scope"]["help"].get(column.name), **about) or None
+    return st.text_area(placeholder=bundle.metadata.scope.help.get(column.name), **about) or None
 
 
 def column_label(bundle: Bundle, column: Column) -> str:
     """The column's name with its unit, free of Markdown."""
-    unit = bundle.about["scope"]["units"].get(column.name)
+    unit = bundle.metadata.scope.units.get(column.name)
     return plain(f"{column.name} ({unit})" if unit else column.name)
 
 
 def describe(bundle: Bundle, column: Column) -> str:
     """The scope's help, the range or number of levels seen in training, and whether the value may be unknown."""
-    told = [bundle.about["scope"]["help"].get(column.name, "")]
+    told = [bundle.metadata.scope.help.get(column.name, "")]
     if column.kind == "numeric" and column.low is not None and column.high is not None:
         told.append(f"Training saw {column.low:,.6g} to {column.high:,.6g}")
     elif column.kind == "date" and column.low is not None and column.high is not None:
@@ -155,7 +155,7 @@ def _step(column: Column) -> float:
 
 
 def _side_by_side(bundle: Bundle, columns: list[Column]) -> dict[str, Any]:
-    answers, model = {}, bundle.about["provenance"]["pathspec"]
+    answers, model = {}, bundle.metadata.provenance.pathspec
     for start in range(0, len(columns), 2):
         for side, column in zip(st.columns(2), columns[start : start + 2], strict=False):
             with side:
@@ -174,9 +174,7 @@ def _in_order(bundle: Bundle) -> list[Column]:
     columns = [c for c in bundle.schema.columns if c.used]
     if len(columns) <= SHOWN:
         return columns
-    weight = {
-        line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])
-    }
+    weight = bundle.metadata.importance
     return sorted(columns, key=lambda c: -weight.get(c.name, 0.0))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import streamlit as st
 
 from fivefold.core.scope import problem_name
-from fivefold.model import threshold as decision
 from fivefold.serving.served_model import ServedModel
 from fivefold.training.leaderboard import title
 from frontend.data import runs, served_model
@@ -71,7 +70,7 @@ def model() -> ServedModel:
     """The chosen model, with this visitor's own threshold where there is one."""
     found = everybodys()
     own = _own(found.pathspec.rpartition("/")[2])
-    return replace(found, bundle=decision.with_threshold(found.bundle, own)) if own else found
+    return replace(found, bundle=found.bundle.with_threshold(**own)) if own else found
 
 
 def problem() -> str:

@@ -74,7 +74,7 @@ def main() -> None:
         with mlflows(run, uri, workers) as port:
             told[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
     print(
-        f"{run.pathspec}, {bundle.about['algorithm']}, {os.cpu_count()} cores, load before {load:.1f}"
+        f"{run.pathspec}, {bundle.metadata.algorithm}, {os.cpu_count()} cores, load before {load:.1f}"
     )
     print(f"{'':34}" + "".join(f"{name:>19}" for name in told))
     for n, figure in enumerate(FIGURES):

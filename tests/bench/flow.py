@@ -143,10 +143,10 @@ def compute(trials: int) -> None:
         None,
         2,
     )
-    run.bundle, run.bundle_sha256, about, run.example, *_ = final_steps.evaluate(run, "bench", 2)
+    run.bundle, run.bundle_sha256, metadata, run.example, *_ = final_steps.evaluate(run, "bench", 2)
     run.evaluation, run.versions, run.finished = (
-        about["evaluation"],
-        about["provenance"]["versions"],
+        metadata.evaluation.to_dict(),
+        dict(metadata.provenance.versions),
         timestamp(),
     )
     run.user, run.options = "bench", {}

@@ -184,7 +184,7 @@ def answer_with_bundle(place: Path) -> None:
 
     pd.DataFrame({"probability": predict(test)}).to_csv(place / "predictions.csv", index=False)
     (place / "told.json").write_text(
-        json.dumps({"winner": bundle.about["algorithm"], **latency(predict, test)})
+        json.dumps({"winner": bundle.metadata.algorithm, **latency(predict, test)})
     )
 
 

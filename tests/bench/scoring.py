@@ -15,6 +15,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,17 +31,19 @@ from fivefold.data.synthetic.bank import TARGET, draw
 from fivefold.model.bundle import Bundle
 from fivefold.model.calibration import IDENTITY
 from fivefold.model.inputs import expand
+from fivefold.model.metadata import Metadata, Outcomes
+from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_fit import average, fit_final
 
 ROWS = 10_000
 GOALS = "goals: one row 10 ms (a blend 30 ms), 10,000 rows 2 x bare"
 SCOPE = Scope(target=TARGET, positive="yes", id_columns=("customer_id",))
-ABOUT = {
-    "calibration": {**IDENTITY, "a": 0.9},
-    "threshold": {"value": 0.3},
-    "phrases": ["stays", "leaves"],
-}
+METADATA = Metadata(
+    calibration=replace(IDENTITY, a=0.9),
+    threshold=Threshold(0.3),
+    outcomes=Outcomes("stays", "leaves"),
+)
 
 
 class Stock:
@@ -114,7 +117,7 @@ def measure(
     """[one row, one row stock, all rows, all rows stock, bare, bare with splines], in ms; `parts`: the pipelines that
     `model` is made of.
     """
-    ours, stock = Bundle(model, schema, ABOUT), Bundle(Stock(model), schema, ABOUT)
+    ours, stock = Bundle(model, schema, METADATA), Bundle(Stock(model), schema, METADATA)
     np.testing.assert_allclose(
         ours.score(asked)["probability"], stock.score(asked)["probability"], rtol=1e-6
     )

@@ -99,8 +99,8 @@ def test_the_blend_is_that_of_the_arms_and_what_is_served_is_what_was_decided(ti
     folds = [roc_auc_score(y[fold_ids == k], served[fold_ids == k]) for k in range(3)]
     told = data.blend if data.blend["served"] == "blend" else data.leaderboard[0]
     assert np.mean(folds) == pytest.approx(told["auc_mean"], abs=1e-6)
-    about = from_bytes(data.bundle, data.bundle_sha256).about
-    assert about["algorithm"] == ("blend" if data.blend["served"] == "blend" else data.winner)
+    about = from_bytes(data.bundle, data.bundle_sha256).metadata
+    assert about.algorithm == ("blend" if data.blend["served"] == "blend" else data.winner)
 
 
 def test_three_report_cards_and_five_live_ones_are_kept(tiny):
@@ -247,12 +247,12 @@ def check_the_served_model_has_seen_all_rows(run):
     data, held = run.data, run.data.place == Assignment.HOLDOUT
     served = from_bytes(data.bundle, data.bundle_sha256)
     judged = client.evaluated_bundle(run, served)
-    again = served.about["refit"]
-    assert (again["rows"], again["judged_sha256"]) == (
+    again = served.metadata.refit
+    assert (again.rows, again.judged_sha256) == (
         int((data.labels["y"] >= 0).sum()),
         sha256(data.judged),
     )
-    assert "refit" not in judged.about
+    assert judged.metadata.refit is None
     rows, y = from_parquet(data.typed)[held], data.labels["y"][held]
     assert data.evaluation["auc"]["value"] == pytest.approx(
         roc_auc_score(y, judged.probability(rows))
@@ -261,7 +261,7 @@ def check_the_served_model_has_seen_all_rows(run):
     assert "fitted once more" in data.closing
     reference = window.reference_of(run.pathspec)
     np.testing.assert_allclose(reference["scores"], judged.probability(rows))
-    assert reference["bundle"].about["refit"]
+    assert reference["bundle"].metadata.refit
 
 
 def test_a_budget_that_is_too_small_still_ends_with_a_model(store, small_csv):
@@ -321,7 +321,7 @@ def test_synthetic_rows_change_training_only(tiny, store, small_csv):
     assert more.evaluation["rows"] == plain.evaluation["rows"] == 120
     first = {arm["algorithm"]: arm["trials"][0]["auc"] for arm in plain.leaderboard}
     assert all(arm["trials"][0]["auc"] != first[arm["algorithm"]] for arm in more.leaderboard)
-    members = from_bytes(more.bundle, more.bundle_sha256).about["members"]
+    members = from_bytes(more.bundle, more.bundle_sha256).metadata.members
     wanted = more.blend["weights"] if len(more.blend["weights"]) > 1 else {more.winner: 1.0}
     assert {m["algorithm"]: m["weight"] for m in members} == wanted
     assert {"columns", "correlation_error", "utility"} <= set(more.summary["fidelity"])

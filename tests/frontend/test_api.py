@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -644,8 +645,8 @@ def test_ping_health_and_model_say_what_is_served(server, run, bundle):
         "for the tests",
         "tests",
     )
-    assert told["decisions"] == bundle.about["phrases"]
-    assert told["threshold"] == bundle.about["threshold"]["value"]
+    assert told["decisions"] == list(asdict(bundle.metadata.outcomes).values())
+    assert told["threshold"] == bundle.metadata.threshold.value
     assert set(told["columns"]["properties"]) == set(bundle.schema.names())
     assert 0.5 < told["roc_auc"]["low"] < told["roc_auc"]["value"] < told["roc_auc"]["high"] <= 1
 
@@ -787,7 +788,7 @@ def test_a_threshold_and_a_rollback_are_followed_without_a_restart(server, engin
     assert ask(server, "/model").json["why"] == "a test"
     undone = promote(server, "rollback")
     took = eventually(
-        lambda: ask(server, "/model").json["threshold"] == bundle.about["threshold"]["value"], 30
+        lambda: ask(server, "/model").json["threshold"] == bundle.metadata.threshold.value, 30
     )
     assert "at threshold 0.9. a test" in raised.communicate(timeout=60)[0]
     assert undone.communicate(timeout=60)[0].startswith("rolled-back")

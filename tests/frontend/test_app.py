@@ -143,16 +143,15 @@ def test_a_prediction_is_that_of_the_bundle_and_its_reasons_add_up(page, tiny):
     assert case["age"] == 70
     answer = app.session_state["answer"]
     assert app.metric[0].value == f"{answer['probability']:.1%}"
-    assert (
-        app.metric[1].value
-        == bundle.about["phrases"][int(answer["probability"] >= bundle.about["threshold"]["value"])]
+    assert app.metric[1].value == bundle.metadata.outcomes.of(
+        bundle.metadata.threshold.is_positive(answer["probability"])
     )
     why = answer["why"]
-    assert why["base"] + sum(c["contribution"] for c in why["contributions"]) == pytest.approx(
+    assert why.base + sum(line.contribution for line in why.contributions) == pytest.approx(
         answer["probability"], abs=1e-9
     )
     assert answer["id"] in texts(app)
-    assert bundle.about["provenance"]["pathspec"] in texts(app)
+    assert bundle.metadata.provenance.pathspec in texts(app)
 
 
 def test_what_if_moves_the_probability(page):
@@ -248,7 +247,7 @@ def test_the_threshold_of_ones_own_is_used_for_this_run_only(page, tiny):
     app.switch_page("views/predict.py").run()
     press(app, "Predict")
     assert "Your threshold" in texts(app)
-    assert app.metric[1].value == model_of(tiny).about["phrases"][0]
+    assert app.metric[1].value == model_of(tiny).metadata.outcomes.negative
 
 
 def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypatch, tiny):

@@ -228,7 +228,7 @@ def test_the_promoted_model_is_shown_and_changes_of_others_are_followed(page, en
     assert "press Predict to decide by it" in texts(
         app
     )  # what was decided stays as it is on record
-    assert f"acting at {model_of(tiny).about['threshold']['value']:.1%}" in texts(app)
+    assert f"acting at {model_of(tiny).metadata.threshold.value:.1%}" in texts(app)
 
 
 def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, tiny):
@@ -255,7 +255,7 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
     app.query_params["model"] = tiny[0].id
     assert "This run is served, acting at 50.0%" in texts(app.run())
     press(app, "Predict")
-    assert app.session_state["answer"]["threshold"]["value"] == model.about["threshold"]["value"]
+    assert app.session_state["answer"]["threshold"]["value"] == model.metadata.threshold.value
 
 
 def test_a_model_that_is_not_the_promoted_one_is_refused(page, engine, tiny):
@@ -292,7 +292,7 @@ def test_predict_records_what_it_shows_once(page, engine, tiny):
     assert line["sha256"] == tiny[0]["evaluate"].task["bundle_sha256"].data
     assert line["probability"] == answer["probability"]
     assert line["decision"] == app.metric[1].value
-    assert line["threshold"] == model.about["threshold"]["value"]
+    assert line["threshold"] == model.metadata.threshold.value
     assert line["latency_ms"] > 0
     from fivefold.lifecycle.window import typed_inputs
 
@@ -312,7 +312,7 @@ def test_the_threshold_of_ones_own_is_on_record_as_it_was_shown(page, engine, ti
     app.switch_page("views/predict.py").run()
     press(app, "Predict")
     (line,) = database.read_predictions(engine(), PROBLEM).to_dict("records")
-    assert (line["threshold"], line["decision"]) == (1.0, model_of(tiny).about["phrases"][0])
+    assert (line["threshold"], line["decision"]) == (1.0, model_of(tiny).metadata.outcomes.negative)
     press(app, "Back to the model's threshold")
     assert "Decided at 100.0%" in texts(app)
     assert promotions.champion(engine(), PROBLEM)["threshold"] < 1

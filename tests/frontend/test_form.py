@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from fivefold.model import case as cases
 from fivefold.model import explain
-from tests.support.models import bundle_of
+from fivefold.model.evaluation import Evaluation, Importance
+from tests.support.models import bundle_of, changed
 
 ROWS = 40
 
@@ -20,16 +21,13 @@ def show(bundle, model: str = "TrainFlow/1"):
 
     import streamlit as st
 
+    from fivefold.model.metadata import Provenance
     from frontend.widgets import form
 
-    about = {
-        **bundle.about,
-        "provenance": {
-            **bundle.about["provenance"],
-            "pathspec": st.session_state.get("other", model),
-        },
-    }
-    sent = form.case_form(dataclasses.replace(bundle, about=about))
+    metadata = dataclasses.replace(
+        bundle.metadata, provenance=Provenance(st.session_state.get("other", model))
+    )
+    sent = form.case_form(dataclasses.replace(bundle, metadata=metadata))
     if sent is not None:
         st.session_state["sent"] = sent
 
@@ -109,8 +107,8 @@ def test_names_with_markdown_are_shown_as_they_are():
 
 def test_many_columns_show_the_important_ones_first():
     wide = pd.DataFrame({f"c{i:02d}": np.arange(ROWS) % (i + 5) + 0.5 for i in range(30)})
-    bundle = bundle_of(wide, half)
-    bundle.about["evaluation"]["importance"] = [{"column": "c29", "mean": 0.2, "sd": 0.0}]
+    evaluation = Evaluation(importance=[Importance("c29", 0.2, 0.0)])
+    bundle = changed(bundle_of(wide, half), evaluation=evaluation)
     app = opened(bundle)
     assert app.number_input[0].label == "c29"
     assert len(app.number_input) == 30
@@ -124,7 +122,7 @@ def test_spaces_around_a_text_change_neither_the_score_nor_its_reasons(typed):
     assert bundle.score(cases.raw_table(case, bundle.schema))["probability"].iloc[
         0
     ] == pytest.approx(0.9)
-    assert explain.explain(bundle, case)["probability"] == pytest.approx(0.9)
+    assert explain.explain(bundle, case).probability == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +138,6 @@ def test_declared_yes_no_columns_score_and_explain_every_spelling_alike(spelling
     assert len({level.lower() for level in column.levels}) == 2
     for level in column.levels:
         case = {"n": 1.5, "flag": level}
-        assert explain.explain(bundle, case)["probability"] == pytest.approx(
+        assert explain.explain(bundle, case).probability == pytest.approx(
             bundle.score(cases.raw_table(case, bundle.schema))["probability"].iloc[0]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from fivefold.core.scope import Scope
 from fivefold.journal import labels as journal_labels
 from fivefold.journal import promotions
 from fivefold.journal.database import as_json, open_journal, read_predictions, write
@@ -33,7 +35,7 @@ from fivefold.journal.promotions import (
 from fivefold.journal.tables import LABELS
 from fivefold.serving.journal_rows import CUT, entity_of, journaled, pseudonym, records
 from tests.journal import test_database as base
-from tests.support.models import bundle_of
+from tests.support.models import bundle_of, changed
 
 server, url, journal = base.server, base.url, base.journal
 T0, line = base.T0, base.line
@@ -389,7 +391,7 @@ def test_what_waits_for_a_person(journal: sa.Engine) -> None:
 # Records
 
 
-SCOPE = {"id_columns": ["customer", "shop"], "pseudonymised_columns": ["customer"]}
+SCOPE = Scope(id_columns=("customer", "shop"), pseudonymised_columns=("customer",))
 
 
 @pytest.mark.parametrize(
@@ -416,8 +418,8 @@ SCOPE = {"id_columns": ["customer", "shop"], "pseudonymised_columns": ["customer
     ],
 )
 def test_entities(cells: tuple[Any, ...], expected: str | None) -> None:
-    row = dict(zip(SCOPE["id_columns"], cells, strict=True))
-    assert entity_of(row, {"id_columns": SCOPE["id_columns"]}, b"k") == expected
+    row = dict(zip(SCOPE.id_columns, cells, strict=True))
+    assert entity_of(row, Scope(id_columns=SCOPE.id_columns), b"k") == expected
     hidden = entity_of(row, SCOPE, b"k")
     if expected is None:
         assert hidden is None
@@ -426,7 +428,7 @@ def test_entities(cells: tuple[Any, ...], expected: str | None) -> None:
             pseudonym(json.loads(expected)[0], b"k"),
             json.loads(expected)[1],
         ]
-    assert entity_of(row, {}, b"k") is None
+    assert entity_of(row, Scope(), b"k") is None
     assert entity_of({"customer": 41}, SCOPE, b"k") is None
 
 
@@ -460,7 +462,9 @@ def test_cells_become_plain_json() -> None:
         "i": 2**70,
         "unknown": 1,
     }
-    inputs, _ = journaled(row, {}, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "absent"], b"k")
+    inputs, _ = journaled(
+        row, Scope(), ["a", "b", "c", "d", "e", "f", "g", "h", "i", "absent"], b"k"
+    )
     assert json.loads(inputs, parse_constant=pytest.fail) == {
         "a": None,
         "b": 0.5,
@@ -520,8 +524,7 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     assert refused["reason"].tolist() == ["age: unusual or unreadable"]
     everything = found.to_csv() + refused.to_csv()
     assert not any(secret in everything for secret in ("Eve", "Bo", "secret", "s3cret", "password"))
-    plain = {**bundle.about["scope"], "pseudonymised_columns": ()}
-    bundle.about["scope"] = plain
+    bundle = changed(bundle, scope=replace(bundle.metadata.scope, pseudonymised_columns=()))
     _, bad = records(
         bundle, "f" * 64, rows, scores, ["1", "2", "3"], source="batch", at=T0, key=b"k"
     )

@@ -27,8 +27,10 @@ from fivefold.journal import labels as journal_labels
 from fivefold.lifecycle import decisions, promotion, promotion_mirror, record_steps, steps
 from fivefold.lifecycle.challenge import challenge
 from fivefold.model.bundle import Bundle, from_bytes, reference, sha256
-from fivefold.model.calibration import IDENTITY
+from fivefold.model.evaluation import Evaluation
 from fivefold.model.explain import background
+from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
+from fivefold.model.threshold import Threshold
 from fivefold.serving import steps as score_stages
 from fivefold.serving.smoke_test import smoke
 from fivefold.tracking import client
@@ -36,6 +38,7 @@ from fivefold.training import closing, labelled_rows
 from fivefold.training import steps as stages
 from fivefold.training.final_fit import fit_final
 from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
+from tests.support.models import changed
 from tests.support.running import ROOT, open_run
 from tests.support.tables import labels, mixed
 
@@ -454,18 +457,17 @@ class Run:
         bundle = Bundle(
             model,
             schema,
-            {
-                "algorithm": "logistic_regression",
-                "calibration": IDENTITY,
-                "threshold": {"value": 0.3 + number / 100},
-                "phrases": ["stays", "leaves"],
-                "scope": scope.to_dict(),
-                "provenance": {"pathspec": self.pathspec, "md5": "", "rows": ROWS},
-                "evaluation": {"auc": auc},
-                "background": background(typed, schema, 0),
-            },
+            Metadata(
+                algorithm="logistic_regression",
+                threshold=Threshold(0.3 + number / 100),
+                outcomes=Outcomes("stays", "leaves"),
+                scope=scope,
+                provenance=Provenance(self.pathspec, rows=ROWS),
+                evaluation=Evaluation(auc=auc),
+                background=background(typed, schema, 0),
+            ),
         )
-        bundle.about["reference"] = reference(typed, schema, bundle.probability(typed))
+        bundle = changed(bundle, reference=reference(typed, schema, bundle.probability(typed)))
         blob = bundle.to_bytes()
         self.held = {
             "start": {"table": to_parquet(table), "origin": origin},
@@ -562,16 +564,16 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
             int(number), table, y, np.where(fold_ids == Assignment.HOLDOUT, 0, fold_ids), y
         )
         held, judged = arms[number].held, arms[twin].held["evaluate"]
-        assert judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{number}"
+        assert judged_of(arms[number]).metadata.provenance.pathspec == f"TrainFlow/{number}"
         held["split"]["place"] = fold_ids
         by_heart = from_bytes(held["evaluate"]["bundle"])
-        by_heart.about["refit"] = {"rows": ROWS, "judged_sha256": judged["bundle_sha256"]}
+        by_heart = changed(by_heart, refit=Refit(ROWS, judged["bundle_sha256"]))
         held["evaluate"] |= {
             "bundle": (blob := by_heart.to_bytes()),
             "bundle_sha256": sha256(blob),
             "judged": judged["bundle"],
         }
-        assert judged_of(arms[number]).about["provenance"]["pathspec"] == f"TrainFlow/{twin}"
+        assert judged_of(arms[number]).metadata.provenance.pathspec == f"TrainFlow/{twin}"
     plain = promotion.judge(engine, "2", ROOT)["numbers"]
     promotion.promote(engine, "6", "Ann", "")
     line = promotion.judge(engine, "7", ROOT)

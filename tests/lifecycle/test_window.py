@@ -16,7 +16,8 @@ from fivefold.data.synthetic import shifted
 from fivefold.lifecycle import window as monitoring
 from fivefold.lifecycle.retrain_rule import due
 from fivefold.lifecycle.window import age_findings, judge_window, typed_inputs, windows
-from tests.support.models import bundle_of
+from fivefold.model.evaluation import Evaluation, Importance
+from tests.support.models import bundle_of, changed
 from tests.support.running import ROOT
 
 START = datetime(2026, 3, 1)
@@ -54,10 +55,11 @@ def chance(rows: pd.DataFrame) -> np.ndarray:
 def reference():
     base = world(4000, 1)
     bundle = bundle_of(base, chance)
-    bundle.about["evaluation"] = {
-        "importance": [{"column": "x", "mean": 0.3}, {"column": "kind", "mean": 0.05}],
-        "auc": {"value": 0.87, "se": 0.008, "low": 0.854, "high": 0.885},
-    }
+    evaluation = Evaluation(
+        auc={"value": 0.87, "se": 0.008, "low": 0.854, "high": 0.885},
+        importance=[Importance("x", 0.3, 0.0), Importance("kind", 0.05, 0.0)],
+    )
+    bundle = changed(bundle, evaluation=evaluation)
     typed = typed_inputs(pd.Series([json.dumps(r) for r in base.to_dict("records")]), bundle)
     return {
         "bundle": bundle,

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,22 +16,27 @@ from sklearn.preprocessing import FunctionTransformer
 
 from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
+from fivefold.core.scope import Scope
 from fivefold.data.splits import Split
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle, from_bytes, reference, sha256
-from fivefold.model.calibration import IDENTITY, calibrate
+from fivefold.model.calibration import IDENTITY
+from fivefold.model.evaluation import Evaluation
 from fivefold.model.fast_predict import direct
 from fivefold.model.inputs import expand
+from fivefold.model.metadata import Metadata, Outcomes, Provenance
+from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_fit import fit_final
+from tests.support.models import changed as changed_metadata
 from tests.support.tables import mixed, prepared
 
-ABOUT = {
-    "calibration": {**IDENTITY, "a": 0.8},
-    "threshold": {"value": 0.4},
-    "phrases": ["stays", "leaves"],
-    "provenance": {"pathspec": "TrainFlow/7", "rows": 400, "md5": "abc"},
-    "evaluation": {"rows": 80},
-}
+METADATA = Metadata(
+    calibration=replace(IDENTITY, a=0.8),
+    threshold=Threshold(0.4),
+    outcomes=Outcomes("stays", "leaves"),
+    provenance=Provenance("TrainFlow/7", "abc", rows=400),
+    evaluation=Evaluation(rows=80),
+)
 ROWS = 20
 
 
@@ -43,7 +49,7 @@ def bundled(name):
         **({"n_estimators": 20} if "n_estimators" in ALGORITHMS[name].defaults[0] else {}),
     }
     candidate = {"algorithm": name, "params": params, "rounds": rounds, "max_rows": None}
-    return Bundle(fit_final(candidate, typed.iloc[rows], y[rows], schema), schema, dict(ABOUT))
+    return Bundle(fit_final(candidate, typed.iloc[rows], y[rows], schema), schema, METADATA)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +97,7 @@ def test_scores_are_equal_after_the_way_through_bytes(name):
     assert again.score(frame).equals(made.score(frame))
     assert made.score(frame)["probability"].nunique() > 50
     assert again.schema == made.schema
-    assert again.about == made.about
+    assert again.metadata == made.metadata
 
 
 def test_the_zip_has_a_readable_text_and_plain_json(blob):
@@ -108,9 +114,7 @@ def test_the_zip_has_a_readable_text_and_plain_json(blob):
 
 def test_nan_in_what_a_bundle_says_is_an_error(bundle):
     with pytest.raises(ValueError, match=r"Out of range float values are not JSON compliant"):
-        Bundle(
-            bundle.pipeline, bundle.schema, {**ABOUT, "evaluation": {"auc": float("nan")}}
-        ).to_bytes()
+        changed_metadata(bundle, evaluation=Evaluation(auc={"value": float("nan")})).to_bytes()
 
 
 # --- asked directly -----------------------------------------------------------------------------------------
@@ -119,8 +123,8 @@ def test_nan_in_what_a_bundle_says_is_an_error(bundle):
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_scores_are_those_of_the_stock_pipeline_without_asking_it(name, monkeypatch):
     made, (typed, *_) = bundled(name), prepared()
-    expected = calibrate(
-        ABOUT["calibration"], made.pipeline.predict_proba(expand(typed, made.schema))[:, 1]
+    expected = METADATA.calibration.apply(
+        made.pipeline.predict_proba(expand(typed, made.schema))[:, 1]
     )
     monkeypatch.setattr(
         ColumnTransformer, "transform", lambda *given: pytest.fail("the stock encoder was asked")
@@ -139,7 +143,7 @@ def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
         made.score(served())
         made.probability(prepared()[0])
     assert asked == [made.pipeline]
-    assert made == Bundle(made.pipeline, made.schema, made.about)
+    assert made == Bundle(made.pipeline, made.schema, made.metadata)
     assert from_bytes(made.to_bytes()).score(served()).equals(told)
 
 
@@ -147,7 +151,7 @@ def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
 
 
 def test_another_digest_is_refused_and_the_right_one_is_not(blob):
-    assert from_bytes(blob, sha256(blob)).about["phrases"] == ["stays", "leaves"]
+    assert from_bytes(blob, sha256(blob)).metadata.outcomes == METADATA.outcomes
     with pytest.raises(
         Refused, match=r"bundle-digest \[bundle\]: expected sha256 000000000000…; found sha256 "
     ):
@@ -173,7 +177,7 @@ def test_a_damaged_file_is_refused_wherever_it_is_damaged(blob):
         except Refused as refused:
             assert "The model cannot be loaded" in str(refused)  # noqa: PT017
         else:
-            assert told.about == json.loads(json.dumps(ABOUT))
+            assert told.metadata == METADATA
 
 
 @pytest.mark.parametrize(
@@ -305,11 +309,7 @@ def test_a_cell_that_cannot_be_read_costs_its_row_and_no_other(bundle, column, v
 def test_notes_on_pseudonymised_columns_come_last(bundle):
     """So that nothing which such a value holds can pass for a note on another column (`fivefold.serving.journal_rows`)."""
     frame = served(age=150, region="x; shop: y")
-    hidden = Bundle(
-        bundle.pipeline,
-        bundle.schema,
-        {**bundle.about, "scope": {"pseudonymised_columns": ["age"]}},
-    )
+    hidden = changed_metadata(bundle, scope=Scope(pseudonymised_columns=("age",)))
     ages, regions = (
         "age: 150 is outside the training range 18 to 79",
         "region: 'x; shop: y' was not seen in training",
@@ -397,7 +397,7 @@ def test_names_that_are_no_texts_are_refused_or_matched_but_never_a_traceback(bu
         "0",
         "1",
     )
-    told = Bundle(None, numbered, dict(ABOUT)).score(served().head(0).set_axis(range(8), axis=1))
+    told = Bundle(None, numbered, METADATA).score(served().head(0).set_axis(range(8), axis=1))
     assert len(told) == 0
 
 
@@ -494,7 +494,7 @@ def test_the_reference_worked_by_hand():
             "t": "words",
         }
     )
-    told = reference(typed, schema, np.array([0.0, 0.5, 1.0]))
+    told = reference(typed, schema, np.array([0.0, 0.5, 1.0])).to_dict()
     assert told["rows"] == 4
     assert (told["scores"][0], told["scores"][50], told["scores"][100], len(told["scores"])) == (
         0.0,

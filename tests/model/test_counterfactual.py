@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fivefold.model.counterfactual import changeable, flips
+from fivefold.model.counterfactual import Counterfactual, changeable, counterfactuals
 from tests.support.models import bundle_of
 
 ROWS = 101
@@ -33,14 +33,14 @@ ALL = ("logins", "tier", "card", "since")
 
 def test_the_nearest_number_beyond_the_edge_is_offered(frame):
     bundle = bundle_of(frame, lambda x: np.where(x["logins"] < 50, 0.8, 0.1), changeable=ALL)
-    assert flips(bundle, CASE) == [
-        {
-            "column": "logins",
-            "now": 20,
-            "to": 50,
-            "probability": pytest.approx(0.1),
-            "moved": pytest.approx(0.30, abs=1e-3),
-        }
+    assert counterfactuals(bundle, CASE) == [
+        Counterfactual(
+            column="logins",
+            now=20,
+            to=50,
+            probability=pytest.approx(0.1),
+            distance=pytest.approx(0.30, abs=1e-3),
+        )
     ]
 
 
@@ -49,17 +49,17 @@ def test_levels_yes_no_and_dates_are_tried_and_the_smallest_change_comes_first(f
         day = x["since"] >= (pd.Timestamp("2020-01-16") - pd.Timestamp("1970-01-01")).days
         return np.where((x["tier"] == "gold") | (x["card"] == 0) | day, 0.9, 0.2)
 
-    found = flips(bundle_of(frame, model, changeable=ALL), CASE)
-    assert [(f["column"], f["to"]) for f in found] == [
+    found = counterfactuals(bundle_of(frame, model, changeable=ALL), CASE)
+    assert [(f.column, f.to) for f in found] == [
         ("since", "2020-01-16"),
         ("card", "no"),
         ("tier", "gold"),
     ]
-    assert found[0]["moved"] == pytest.approx(0.05)  # 5 of 100 days
-    assert found[1]["moved"] == pytest.approx(
+    assert found[0].distance == pytest.approx(0.05)  # 5 of 100 days
+    assert found[1].distance == pytest.approx(
         1 - 51 / 101, abs=1e-6
     )  # the share of rows with another answer
-    assert found[2]["moved"] == pytest.approx(1 - 25 / 101, abs=1e-6)
+    assert found[2].distance == pytest.approx(1 - 25 / 101, abs=1e-6)
 
 
 def test_only_columns_that_the_scope_names_are_touched(frame):
@@ -69,24 +69,30 @@ def test_only_columns_that_the_scope_names_are_touched(frame):
         changeable=("tier",),
     )
     assert changeable(bundle) == ["tier"]
-    assert [f["column"] for f in flips(bundle, CASE)] == ["tier"]
+    assert [f.column for f in counterfactuals(bundle, CASE)] == ["tier"]
 
 
 def test_nothing_is_offered_where_nothing_turns_it_or_nothing_may_change(frame):
-    assert flips(bundle_of(frame, lambda x: np.full(len(x), 0.7), changeable=ALL), CASE) == []
-    assert flips(bundle_of(frame, lambda x: np.where(x["logins"] < 50, 0.8, 0.1)), CASE) == []
+    assert (
+        counterfactuals(bundle_of(frame, lambda x: np.full(len(x), 0.7), changeable=ALL), CASE)
+        == []
+    )
+    assert (
+        counterfactuals(bundle_of(frame, lambda x: np.where(x["logins"] < 50, 0.8, 0.1)), CASE)
+        == []
+    )
 
 
 def test_the_threshold_decides_what_a_turn_is(frame):
     def model(x):
         return x["logins"] / 100
 
-    found = flips(bundle_of(frame, model, threshold=0.33, changeable=ALL), CASE)
-    assert [(f["to"], f["probability"]) for f in found] == [(33, pytest.approx(0.33))]
+    found = counterfactuals(bundle_of(frame, model, threshold=0.33, changeable=ALL), CASE)
+    assert [(f.to, f.probability) for f in found] == [(33, pytest.approx(0.33))]
 
 
 def test_from_unknown_to_something_counts_as_the_farthest_change(frame):
     gaps = frame.assign(logins=np.where(np.arange(2 * ROWS) % 10 == 0, np.nan, frame["logins"]))
     bundle = bundle_of(gaps, lambda x: np.where(np.isnan(x["logins"]), 0.9, 0.1), changeable=ALL)
-    (found,) = flips(bundle, {**CASE, "logins": None})
-    assert (found["now"], found["moved"]) == (None, 1.0)
+    (found,) = counterfactuals(bundle, {**CASE, "logins": None})
+    assert (found.now, found.distance) == (None, 1.0)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,21 +11,22 @@ import sklearn.metrics as sk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.core.intervals import wilson
+from fivefold.core.intervals import UNKNOWN, wilson
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.scope import Scope
 from fivefold.model.evaluation import (
     CURVE_POINTS,
-    confusion,
+    Evaluation,
+    check_success,
     curves,
     evaluate,
-    judge_success,
     permutation_importance,
     segments,
     spread_between,
 )
+from fivefold.model.threshold import ConfusionMatrix, Threshold, confusion
 
-THRESHOLD = {"value": 0.5, "cost": 0.1, "flagged": 0.3, "theory": 0.2, "why": "as told"}
+THRESHOLD = Threshold(0.5, 0.1, 0.3, 0.2, "as given")
 SCOPE = Scope(cost_miss=5.0, cost_false_alarm=2.0)
 
 
@@ -40,7 +42,7 @@ def rows(count=500, seed=0):
 def test_metrics_equal_scikit_learns():
     y, q = rows()
     flags = q >= 0.5
-    told = {k: v["value"] for k, v in evaluate(y, q, THRESHOLD, SCOPE)["metrics"].items()}
+    told = {k: v.value for k, v in evaluate(y, q, THRESHOLD, SCOPE).metrics.items()}
     misses, alarms = ((y == 1) & ~flags).sum(), ((y == 0) & flags).sum()
     assert told == pytest.approx(
         {
@@ -62,41 +64,41 @@ def test_metrics_equal_scikit_learns():
 def test_every_interval_holds_its_value_and_shares_have_wilsons():
     y, q = rows()
     report = evaluate(y, q, THRESHOLD, SCOPE)
-    for name, told in report["metrics"].items():
-        assert told["low"] < told["value"] < told["high"], name
-    c = report["confusion"]
+    for name, told in report.metrics.items():
+        assert told.low < told.value < told.high, name
+    c = report.confusion
     for name, hits, of in (
-        ("precision", c["tp"], c["tp"] + c["fp"]),
-        ("recall", c["tp"], c["tp"] + c["fn"]),
-        ("specificity", c["tn"], c["tn"] + c["fp"]),
+        ("precision", c.tp, c.tp + c.fp),
+        ("recall", c.tp, c.tp + c.fn),
+        ("specificity", c.tn, c.tn + c.fp),
     ):
-        assert (report["metrics"][name]["low"], report["metrics"][name]["high"]) == wilson(hits, of)
-    assert {k: report["metrics"]["roc_auc"][k] for k in ("value", "low", "high")} == {
-        k: report["auc"][k] for k in ("value", "low", "high")
+        assert (report.metrics[name].low, report.metrics[name].high) == wilson(hits, of)
+    assert report.metrics["roc_auc"].to_dict() == {
+        k: report.auc[k] for k in ("value", "low", "high")
     }
 
 
 def test_bootstrap_intervals_have_the_width_that_theory_says_and_depend_on_the_seed_alone():
     y, q = rows(2000)
-    told = [evaluate(y, q, THRESHOLD, SCOPE, seed=s)["metrics"]["brier"] for s in (0, 0, 1, 2, 3)]
+    told = [evaluate(y, q, THRESHOLD, SCOPE, seed=s).metrics["brier"] for s in (0, 0, 1, 2, 3)]
     expected = 2 * 1.96 * np.std((q - y) ** 2) / math.sqrt(2000)
-    assert np.mean([t["high"] - t["low"] for t in told[1:]]) == pytest.approx(expected, rel=0.07)
+    assert np.mean([t.high - t.low for t in told[1:]]) == pytest.approx(expected, rel=0.07)
     assert told[0] == told[1] != told[2]
 
 
 def test_a_share_of_nothing_is_none_not_zero():
     y, q = rows()
-    told = evaluate(y, q, {**THRESHOLD, "value": 1.0}, SCOPE)["metrics"]
-    assert told["precision"] == {"value": None, "low": None, "high": None}
-    assert told["recall"]["value"] == 0
+    told = evaluate(y, q, Threshold(1.0), SCOPE).metrics
+    assert told["precision"] == UNKNOWN
+    assert told["recall"].value == 0
 
 
 def test_the_confusion_worked_by_hand_and_the_threshold_itself_is_flagged():
     y, q = np.array([1, 1, 0, 0, 1]), np.array([0.9, 0.2, 0.5, 0.1, 0.5])
-    assert confusion(y, q >= 0.5) == {"tp": 2, "fp": 1, "fn": 1, "tn": 1}
+    assert confusion(y, q >= 0.5) == ConfusionMatrix(tp=2, fp=1, fn=1, tn=1)
     report = evaluate(y, q, THRESHOLD, SCOPE)
-    assert report["confusion"] == {"tp": 2, "fp": 1, "fn": 1, "tn": 1}
-    assert (report["rows"], report["positives"]) == (5, 3)
+    assert report.confusion == ConfusionMatrix(tp=2, fp=1, fn=1, tn=1)
+    assert (report.rows, report.positives) == (5, 3)
 
 
 def test_the_report_is_json_without_nan_even_where_nothing_can_be_told():
@@ -117,12 +119,14 @@ def test_the_report_is_json_without_nan_even_where_nothing_can_be_told():
         report = evaluate(
             y,
             scores,
-            {**THRESHOLD, "value": cut},
+            replace(THRESHOLD, value=cut),
             SCOPE,
             groups=groups,
             baselines={"base rate": np.full(200, 0.4)},
         )
-        assert json.loads(json.dumps(report, allow_nan=False)) == report
+        plain = report.to_dict()
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+        assert Evaluation.from_dict(plain) == report
 
 
 # --- Wilson -------------------------------------------------------------------------------------------------
@@ -202,28 +206,28 @@ def test_segments_worked_by_hand():
     groups = pd.DataFrame({"sex": ["f"] * 40 + ["m"] * 60})
     male, female = segments(y, q, q >= 0.5, groups)  # the more frequent first
     assert (
-        female["level"],
-        female["rows"],
-        female["positive_rate"],
-        female["recall"],
-        female["false_alarm_rate"],
+        female.level,
+        female.rows,
+        female.positive_rate,
+        female.recall,
+        female.false_alarm_rate,
     ) == ("f", 40, 0.5, 0.75, 0.5)
-    assert female["flagged"] == pytest.approx(25 / 40)
-    assert female["mean_probability"] == pytest.approx(q[:40].mean())
+    assert female.flagged == pytest.approx(25 / 40)
+    assert female.mean_probability == pytest.approx(q[:40].mean())
     expected = auc_interval(y[:40], q[:40])
-    assert (female["auc"], female["auc_low"], female["auc_high"], female["note"]) == (
+    assert (female.auc, female.auc_low, female.auc_high, female.note) == (
         expected["value"],
         expected["low"],
         expected["high"],
         "",
     )
-    assert (male["rows"], male["auc"], male["auc_low"], male["note"]) == (
+    assert (male.rows, male.auc, male.auc_low, male.note) == (
         60,
         None,
         None,
         "too few rows to judge",
     )  # 3 positives
-    assert male["recall"] == 1.0
+    assert male.recall == 1.0
 
 
 @pytest.mark.parametrize(
@@ -241,9 +245,9 @@ def test_a_segment_is_judged_from_30_rows_and_5_of_each_class(count, positives, 
     y = np.array([1] * positives + [0] * (count - positives))
     q = np.linspace(0.1, 0.9, count)
     [line] = segments(y, q, q >= 0.5, pd.DataFrame({"g": ["a"] * count}))
-    assert (line["note"] == "") == judged
-    assert (line["auc"] is not None) == judged
-    assert (line["recall"] is None) == (positives == 0)
+    assert (line.note == "") == judged
+    assert (line.auc is not None) == judged
+    assert (line.recall is None) == (positives == 0)
 
 
 def test_missing_values_are_a_segment_and_at_most_12_are_shown():
@@ -256,13 +260,13 @@ def test_missing_values_are_a_segment_and_at_most_12_are_shown():
         }
     )
     told = segments(y, q, q >= 0.5, groups)
-    assert {(s["column"], s["level"]): s["rows"] for s in told if s["column"] != "many"} == {
+    assert {(s.column, s.level): s.rows for s in told if s.column != "many"} == {
         **{("g", level): 100 for level in ("(missing)", "a", "b")},
         **{("member", level): 100 for level in ("(missing)", "0.0", "1.0")},
     }
-    missing = next(s for s in told if s["level"] == "(missing)")
-    assert missing["positive_rate"] == pytest.approx(y[::3].mean())
-    assert sum(s["column"] == "many" for s in told) == 12
+    missing = next(s for s in told if s.level == "(missing)")
+    assert missing.positive_rate == pytest.approx(y[::3].mean())
+    assert sum(s.column == "many" for s in told) == 12
 
 
 # --- success, baselines, importance -------------------------------------------------------------------------
@@ -280,7 +284,7 @@ def test_missing_values_are_a_segment_and_at_most_12_are_shown():
     ],
 )
 def test_success_is_yes_or_no_only_where_the_interval_says_so(wanted, severity, told):
-    finding = judge_success({"value": 0.8, "low": 0.75, "high": 0.85}, Scope(min_roc_auc=wanted))
+    finding = check_success({"value": 0.8, "low": 0.75, "high": 0.85}, Scope(min_roc_auc=wanted))
     assert (finding.code, finding.severity) == ("success-roc-auc", severity)
     assert "ROC AUC 0.800, 95% interval 0.750 to 0.850" in finding.message
     assert told in finding.message
@@ -291,16 +295,16 @@ def test_baselines_are_compared_on_the_same_rows():
     noise = np.random.default_rng(9).random(500)
     plain, base = evaluate(
         y, q, THRESHOLD, SCOPE, baselines={"noise": noise, "base rate": np.full(500, 0.4)}
-    )["baselines"]
+    ).baselines
     against = paired_test(y, q, noise)
-    assert (plain["name"], plain["auc"], plain["gain"], plain["p_value"]) == (
+    assert (plain.name, plain.auc, plain.gain, plain.p_value) == (
         "noise",
         pytest.approx(sk.roc_auc_score(y, noise)),
         against["difference"],
         against["p_value"],
     )
-    assert plain["gain"] > 0.2
-    assert (base["auc"], base["low"], base["high"]) == (0.5, 0.5, 0.5)
+    assert plain.gain > 0.2
+    assert (base.auc, base.low, base.high) == (0.5, 0.5, 0.5)
 
 
 def test_importance_finds_the_planted_column_and_leaves_noise_at_zero():
@@ -321,10 +325,10 @@ def test_importance_finds_the_planted_column_and_leaves_noise_at_zero():
         ["noise", "signal", "level"],
         seed=0,
     )
-    assert told[0]["column"] == "signal"
-    assert told[0]["mean"] == pytest.approx(sk.roc_auc_score(y, typed["signal"]) - 0.5, abs=0.03)
-    assert {t["column"]: abs(t["mean"]) < 1e-3 for t in told[1:]} == {"noise": True, "level": True}
-    assert told[0]["sd"] > 0
+    assert told[0].column == "signal"
+    assert told[0].mean == pytest.approx(sk.roc_auc_score(y, typed["signal"]) - 0.5, abs=0.03)
+    assert {t.column: abs(t.mean) < 1e-3 for t in told[1:]} == {"noise": True, "level": True}
+    assert told[0].sd > 0
     pd.testing.assert_frame_equal(typed, before)
 
 
@@ -334,7 +338,7 @@ def test_importance_of_a_rare_class_is_a_number(seed):
     y[:5] = 1
     typed = pd.DataFrame({"signal": y + np.random.default_rng(seed).random(10_000)})
     told = permutation_importance(lambda t: t["signal"].to_numpy(), typed, y, ["signal"], seed)
-    assert told[0]["mean"] > 0.2
+    assert told[0].mean > 0.2
 
 
 def test_of_a_wide_table_the_columns_that_go_with_the_answers_are_asked():
@@ -351,7 +355,7 @@ def test_of_a_wide_table_the_columns_that_go_with_the_answers_are_asked():
     asked.clear()
     told = permutation_importance(predict, typed, y, list(typed.columns), seed=0)
     assert len(told) == 13
-    assert {line["column"] for line in told[:3]} == {"c7", "c300", "level"}
+    assert {line.column for line in told[:3]} == {"c7", "c300", "level"}
     assert asked == [1000] * (1 + 3 * 13)
 
 

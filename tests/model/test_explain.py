@@ -9,10 +9,11 @@ import pytest
 from fivefold.core.findings import Refused
 from fivefold.model.case import plain
 from fivefold.model.explain import background, explain
+from fivefold.model.metadata import Provenance
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.finalize import finish
 from fivefold.training.search import tune
-from tests.support.models import bundle_of
+from tests.support.models import bundle_of, changed
 from tests.support.tables import SCOPE, prepared
 
 ROWS = 60
@@ -31,7 +32,7 @@ def frame() -> pd.DataFrame:
 
 
 def by_column(found) -> dict[str, float]:
-    return {c["column"]: c["contribution"] for c in found["contributions"]}
+    return {line.column: line.contribution for line in found.contributions}
 
 
 def test_an_additive_model_gives_each_column_its_own_part(frame):
@@ -56,8 +57,8 @@ def test_an_interaction_of_two_columns_is_shared_in_halves(frame):
 def test_three_columns_together_are_near_their_exact_value_and_still_add_up(frame):
     bundle = bundle_of(frame, lambda x: 0.8 * x["a"] * x["b"] * (x["c"] == "x"))
     found = explain(bundle, {"a": 1.0, "b": 1.0, "c": "x"})
-    assert sum(by_column(found).values()) + found["base"] == pytest.approx(0.8, abs=1e-9)
-    assert found["probability"] == pytest.approx(0.8, abs=1e-9)
+    assert sum(by_column(found).values()) + found.base == pytest.approx(0.8, abs=1e-9)
+    assert found.probability == pytest.approx(0.8, abs=1e-9)
     assert min(by_column(found).values()) > 0.05
 
 
@@ -75,8 +76,7 @@ def test_same_case_same_seed_same_numbers(frame):
 
 
 def test_a_bundle_without_background_says_what_to_do(frame):
-    bundle = bundle_of(frame, lambda x: x["a"])
-    del bundle.about["background"]
+    bundle = changed(bundle_of(frame, lambda x: x["a"]), background=())
     with pytest.raises(Refused, match=r"no background rows.*train again"):
         explain(bundle, {"a": 0.3, "b": 0.9, "c": "x"})
 
@@ -102,15 +102,15 @@ def test_contributions_add_up_for_every_algorithm(name):
         fold_ids,
         schema,
         SCOPE,
-        {"pathspec": "TrainFlow/1", "md5": "m", "rows": 600},
+        Provenance("TrainFlow/1", "m", rows=600),
     )[0]
     for row in (0, 7):
         case = {n: plain(schema[n], typed[n].iloc[row]) for n in schema.names()}
         found = explain(bundle, case)
-        assert found["probability"] == pytest.approx(
+        assert found.probability == pytest.approx(
             bundle.probability(typed.iloc[[row]])[0], abs=1e-12
         )
-        assert found["base"] + sum(by_column(found).values()) == pytest.approx(
-            found["probability"], abs=1e-9
+        assert found.base + sum(by_column(found).values()) == pytest.approx(
+            found.probability, abs=1e-9
         )
     assert abs(by_column(found)["noise"]) < max(map(abs, by_column(found).values()))

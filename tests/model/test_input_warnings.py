@@ -1,5 +1,7 @@
 """Doubts about rows as data, worked by hand; and quick reading against a plain one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,11 @@ from fivefold.core.schema import Column, Schema
 from fivefold.data.coerce import coerce_columns
 from fivefold.data.splits import Split
 from fivefold.model.bundle import Bundle
-from fivefold.model.calibration import IDENTITY, calibrate
+from fivefold.model.calibration import IDENTITY
 from fivefold.model.input_warnings import Doubt, counts, doubts, join
 from fivefold.model.inputs import MISSING
+from fivefold.model.metadata import Metadata, Outcomes
+from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_fit import fit_final
 from tests.support.tables import mixed, prepared
@@ -261,11 +265,15 @@ def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(
         "rounds": 20 if ALGORITHMS[name].boosted else None,
         "max_rows": None,
     }
-    calibration = {**IDENTITY, "a": 0.8}
+    calibration = replace(IDENTITY, a=0.8)
     bundle = Bundle(
         fit_final(candidate, typed.iloc[rows], y[rows], schema),
         schema,
-        {"calibration": calibration, "threshold": {"value": 0.4}, "phrases": ["stays", "leaves"]},
+        Metadata(
+            calibration=calibration,
+            threshold=Threshold(0.4),
+            outcomes=Outcomes("stays", "leaves"),
+        ),
     )
     frame = odd_rows()
     scores, found = bundle.assess(frame)
@@ -278,8 +286,8 @@ def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(
         "outside",
         "unseen",
     }
-    expected = calibrate(
-        calibration, bundle.pipeline.predict_proba(plain_reading(frame[good], schema))[:, 1]
+    expected = calibration.apply(
+        bundle.pipeline.predict_proba(plain_reading(frame[good], schema))[:, 1]
     )
     np.testing.assert_allclose(
         scores.loc[good, "probability"], expected, rtol=1e-14 if name == "adaboost" else 0

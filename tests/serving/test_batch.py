@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from fivefold.core.findings import Refused
+from fivefold.model.metadata import Provenance
 from fivefold.serving.batch import histogram, lift_at, neutralise, score_batch, top
-from tests.support.models import bundle_of
+from tests.support.models import bundle_of, changed
 
 FRAME = pd.DataFrame(
     {"age": np.arange(20.0, 60.0), "town": pd.Series(["Ulm", "Bonn"] * 20, dtype="str")}
@@ -64,8 +65,9 @@ def test_ids_are_the_same_for_the_same_file_and_differ_between_rows_files_and_mo
     )
     assert first.tolist() == again.tolist()
     assert len({*first, *other}) == 80
-    bundle2 = bundle_of(FRAME, lambda x: x["age"] / 100)
-    bundle2.about["provenance"]["pathspec"] = "TrainFlow/2"
+    bundle2 = changed(
+        bundle_of(FRAME, lambda x: x["age"] / 100), provenance=Provenance("TrainFlow/2")
+    )
     assert not set(score_batch(bundle2, FRAME, "a")[0]["prediction_id"]) & set(first)
 
 

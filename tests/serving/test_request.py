@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 
 from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
+from fivefold.core.scope import Scope
 from fivefold.model.bundle import Bundle
 from fivefold.serving import api_settings, labels, request, served_model
 from fivefold.serving.journal_rows import entity_of
 from frontend.api_metrics import MOST_CLIENTS, wait
-from tests.support.models import bundle_of
+from tests.support.models import bundle_of, changed
 
 SCHEMA = Schema(
     (
@@ -263,8 +265,8 @@ def test_a_value_that_looks_like_two_notes_stays_one(bundle):
 
 
 def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
-    scope = {**bundle.about["scope"], "pseudonymised_columns": ["age"]}
-    secret = Bundle(bundle.pipeline, bundle.schema, {**bundle.about, "scope": scope})
+    scope = replace(bundle.metadata.scope, pseudonymised_columns=("age",))
+    secret = changed(bundle, scope=scope)
     rows = [{"age": "forty-one", "city": "Bern"}] * 6
     with pytest.raises(Refused, match="column-type") as why:
         secret.assess(served_model.table(rows, secret.schema)[0])
@@ -285,7 +287,9 @@ def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
 
 def read(value, positive="yes", negative="no"):
     schema = Schema((), "left", negative, positive)
-    return labels.read_labels([{"prediction_id": "a", "label": value}], schema, {}, b"k")[0].label
+    return labels.read_labels([{"prediction_id": "a", "label": value}], schema, Scope(), b"k")[
+        0
+    ].label
 
 
 @pytest.mark.parametrize(
@@ -345,7 +349,7 @@ def test_the_models_own_labels_come_first():
 )
 def test_times_are_utc(given_time, kept):
     row = {"prediction_id": "a", "left": "yes", "observed_at": given_time}
-    assert labels.read_labels([row], SCHEMA, {}, b"k")[0].observed_at == kept
+    assert labels.read_labels([row], SCHEMA, Scope(), b"k")[0].observed_at == kept
 
 
 @pytest.mark.parametrize(
@@ -355,12 +359,12 @@ def test_times_are_utc(given_time, kept):
 def test_times_that_are_none(given_time):
     with pytest.raises(Refused, match="feedback-time"):
         labels.read_labels(
-            [{"prediction_id": "a", "label": 1, "observed_at": given_time}], SCHEMA, {}, b"k"
+            [{"prediction_id": "a", "label": 1, "observed_at": given_time}], SCHEMA, Scope(), b"k"
         )
 
 
 def test_a_case_is_named_by_its_id_or_by_all_id_columns():
-    scope = {"id_columns": ["bank", "id"], "pseudonymised_columns": ["id"]}
+    scope = Scope(id_columns=("bank", "id"), pseudonymised_columns=("id",))
     row = {"bank": 1.0, "id": " 7 ", "label": 1}
     line = labels.read_labels([row], SCHEMA, scope, b"k")[0]
     assert line.prediction_id is None
@@ -385,11 +389,11 @@ def test_a_case_is_named_by_its_id_or_by_all_id_columns():
 
 def test_all_problems_are_named_at_once_up_to_a_hundred():
     with pytest.raises(Refused, match="4 problems"):
-        labels.read_labels([{"label": "x", "observed_at": "y"}, 5], SCHEMA, {}, b"k")
+        labels.read_labels([{"label": "x", "observed_at": "y"}, 5], SCHEMA, Scope(), b"k")
     with pytest.raises(Refused, match="100 problems"):
-        labels.read_labels([{}] * 99, SCHEMA, {}, b"k")
+        labels.read_labels([{}] * 99, SCHEMA, Scope(), b"k")
     with pytest.raises(Refused, match="feedback-empty"):
-        labels.read_labels([], SCHEMA, {}, b"k")
+        labels.read_labels([], SCHEMA, Scope(), b"k")
 
 
 @pytest.mark.parametrize(
@@ -403,9 +407,9 @@ def test_all_problems_are_named_at_once_up_to_a_hundred():
 )
 def test_a_table_of_labels_needs_a_case_and_a_label(names, code):
     with pytest.raises(Refused, match=code):
-        labels.check_columns(names, SCHEMA, {"id_columns": ["bank", "id"]})
+        labels.check_columns(names, SCHEMA, Scope(id_columns=("bank", "id")))
     for good in (["prediction_id", "left"], ["bank", "id", "label"]):
-        labels.check_columns(good, SCHEMA, {"id_columns": ["bank", "id"]})
+        labels.check_columns(good, SCHEMA, Scope(id_columns=("bank", "id")))
 
 
 # --- settings and the rate ----------------------------------------------------------------------------------

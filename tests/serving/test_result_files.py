@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle
-from fivefold.model.calibration import IDENTITY
+from fivefold.model.metadata import Metadata, Outcomes
 from fivefold.serving.result_files import WRITERS, check_out, score_table, tally, write
 
 SCHEMA = Schema(
@@ -30,7 +30,7 @@ def bundle():
     return Bundle(
         model,
         SCHEMA,
-        {"calibration": IDENTITY, "threshold": {"value": 0.5}, "phrases": ["stays", "leaves"]},
+        Metadata(outcomes=Outcomes("stays", "leaves")),
     )
 
 
@@ -86,7 +86,7 @@ def test_names_that_are_no_texts_become_texts(bundle):
     numbered = Bundle(
         bundle.pipeline,
         Schema((Column("0", "numeric"), Column("1", "categorical")), "y", "0", "1"),
-        bundle.about,
+        bundle.metadata,
     )
     told, _ = score_table(numbered, table().set_axis([0, 1], axis=1))
     assert told.columns.tolist() == ["0", "1", *SCORE_COLUMNS]

@@ -1,8 +1,10 @@
-"""Bundles over models whose answers can be reckoned by hand."""
+"""Bundles over models whose answers can be worked out by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +13,13 @@ from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.model.bundle import Bundle, reference
-from fivefold.model.calibration import IDENTITY
 from fivefold.model.explain import background
+from fivefold.model.metadata import Metadata, Outcomes, Provenance
+from fivefold.model.threshold import Threshold
 
 
 class Formula:
-    """A pipeline that reckons the probability of each row from its columns."""
+    """A pipeline that calculates the probability of each row from its columns."""
 
     def __init__(self, probability: Callable[[pd.DataFrame], np.ndarray]):
         self.probability = probability
@@ -48,16 +51,17 @@ def bundle_of(
         ("no", "yes"),
     )
     typed, _ = coerce_table(frame, schema)
-    about = {
-        "calibration": IDENTITY,
-        "threshold": {"value": threshold, "why": "given"},
-        "phrases": ["will stay", "will leave"],
-        "scope": scope.to_dict(),
-        "provenance": {"pathspec": "TrainFlow/1", "md5": "abc", "rows": len(frame)},
-        "evaluation": {"importance": []},
-        "reference": {},
-        "background": background(typed, schema, 0),
-    }
-    bundle = Bundle(Formula(probability), schema, about)
-    about["reference"] = reference(typed, schema, bundle.probability(typed))
-    return bundle
+    metadata = Metadata(
+        threshold=Threshold(threshold, why="given"),
+        outcomes=Outcomes("will stay", "will leave"),
+        scope=scope,
+        provenance=Provenance("TrainFlow/1", "abc", rows=len(frame)),
+        background=background(typed, schema, 0),
+    )
+    bundle = Bundle(Formula(probability), schema, metadata)
+    return changed(bundle, reference=reference(typed, schema, bundle.probability(typed)))
+
+
+def changed(bundle: Bundle, **fields: Any) -> Bundle:
+    """The bundle with other fields of its metadata."""
+    return replace(bundle, metadata=replace(bundle.metadata, **fields))

@@ -412,7 +412,7 @@ def real_bundle() -> tuple[bytes, RunRecord]:
 
     from fivefold.core import schema
     from fivefold.data import coerce
-    from fivefold.model import bundle, calibration, inputs
+    from fivefold.model import bundle, inputs
 
     columns = [{**c, "levels": tuple(c.get("levels", ()))} for c in COLUMNS]
     contract = schema.Schema(tuple(schema.Column(**c) for c in columns), "churn", "no", "yes")  # type: ignore[arg-type]
@@ -424,13 +424,10 @@ def real_bundle() -> tuple[bytes, RunRecord]:
         make_column_transformer(("passthrough", ["age"])), LogisticRegression()
     )
     pipeline.fit(inputs.expand(typed, contract), np.array([0, 0, 1, 1]))
-    about = {
-        "calibration": dict(calibration.IDENTITY),
-        "threshold": {"value": 0.5},
-        "phrases": ["stays", "leaves"],
-        "provenance": {},
-    }
-    blob = bundle.Bundle(pipeline, contract, about).to_bytes()
+    from fivefold.model import metadata
+
+    described = metadata.Metadata(outcomes=metadata.Outcomes("stays", "leaves"))
+    blob = bundle.Bundle(pipeline, contract, described).to_bytes()
     return blob, record(sha256=bundle.sha256(blob))
 
 

@@ -11,13 +11,13 @@ from fivefold.core.scope import Scope
 from fivefold.data.splits import Assignment, Split
 from fivefold.model.bundle import from_bytes, sha256
 from fivefold.model.calibration import (
-    calibrate,
-    choose_threshold,
+    calibrated_oof,
     cross_calibrate,
     fit_calibration,
-    judged_scores,
 )
 from fivefold.model.inputs import expand
+from fivefold.model.metadata import Provenance
+from fivefold.model.threshold import Costs, choose_threshold
 from fivefold.training import finalize
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.encoding import TREES
@@ -27,7 +27,7 @@ from fivefold.training.fit_plan import plan_fits
 from fivefold.training.search import tune
 from tests.support.tables import SCOPE, mixed, prepared
 
-PROVENANCE = {"pathspec": "TrainFlow/1", "md5": "abc", "rows": 400}
+PROVENANCE = Provenance("TrainFlow/1", "abc", rows=400)
 CHOSEN = (
     "calibration",
     "threshold",
@@ -39,6 +39,12 @@ CHOSEN = (
     "phrases",
     "provenance",
 )
+
+
+def chosen(bundle):
+    """What a bundle keeps of the choices that held-out rows must not change."""
+    stored = bundle.metadata.to_dict()
+    return {key: stored[key] for key in CHOSEN}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,7 +79,7 @@ def finished(parts, **changes):
         fold_ids,
         schema,
         SCOPE,
-        dict(PROVENANCE),
+        PROVENANCE,
         truth=given["truth"],
     )[0]
 
@@ -89,13 +95,13 @@ def test_held_out_labels_change_the_evaluation_and_nothing_else(parts, bundle):
     shuffled = y.copy()
     shuffled[held] = np.random.default_rng(0).permutation(y[held])
     other = finished(parts, y=shuffled)
-    assert {k: other.about[k] for k in CHOSEN} == {k: bundle.about[k] for k in CHOSEN}
+    assert chosen(other) == chosen(bundle)
     np.testing.assert_array_equal(other.probability(typed), bundle.probability(typed))
-    assert other.about["evaluation"]["auc"] != bundle.about["evaluation"]["auc"]
+    assert other.metadata.evaluation.auc != bundle.metadata.evaluation.auc
     assert (
-        abs(other.about["evaluation"]["auc"]["value"] - 0.5)
+        abs(other.metadata.evaluation.auc["value"] - 0.5)
         < 0.12
-        < bundle.about["evaluation"]["auc"]["value"] - 0.5
+        < bundle.metadata.evaluation.auc["value"] - 0.5
     )
 
 
@@ -108,47 +114,47 @@ def test_held_out_values_change_the_evaluation_and_nothing_else(parts, bundle):
         5, "h"
     )  # in training all hours are 0 and the column is dropped
     other = finished(parts, typed=wild)
-    assert {k: other.about[k] for k in CHOSEN} == {k: bundle.about[k] for k in CHOSEN}
+    assert chosen(other) == chosen(bundle)
     np.testing.assert_array_equal(other.probability(typed), bundle.probability(typed))
-    assert other.about["evaluation"]["auc"] != bundle.about["evaluation"]["auc"]
+    assert other.metadata.evaluation.auc != bundle.metadata.evaluation.auc
 
 
 def test_training_labels_do_change_the_model(parts, bundle):
     _, _, typed, y, fold_ids, _ = parts
     other = finished(parts, y=np.where(fold_ids == 0, 1 - y, y).astype("int8"))
     assert (other.probability(typed) != bundle.probability(typed)).any()
-    assert other.about["threshold"] != bundle.about["threshold"]
+    assert other.metadata.threshold != bundle.metadata.threshold
 
 
 def test_the_evaluation_is_on_the_held_out_rows(parts, bundle):
     _, _, typed, y, fold_ids, _ = parts
     held = fold_ids == Assignment.HOLDOUT
-    report = bundle.about["evaluation"]
-    assert report["rows"] == held.sum() == 120
-    assert report["positives"] == y[held].sum()
-    assert report["auc"]["value"] == pytest.approx(
+    report = bundle.metadata.evaluation
+    assert report.rows == held.sum() == 120
+    assert report.positives == y[held].sum()
+    assert report.auc["value"] == pytest.approx(
         roc_auc_score(y[held], bundle.probability(typed[held]))
     )
-    assert {s["column"] for s in report["segments"]} == {"region"}
-    assert sum(s["rows"] for s in report["segments"]) == 120
-    assert next(line["column"] for line in report["importance"]) in (
+    assert {s.column for s in report.segments} == {"region"}
+    assert sum(s.rows for s in report.segments) == 120
+    assert next(line.column for line in report.importance) in (
         "amount",
         "region",
         "member",
         "shop",
     )
-    assert {line["column"] for line in report["importance"]} == set(parts[5].names())
+    assert {line.column for line in report.importance} == set(parts[5].names())
 
 
 def test_calibration_and_threshold_are_those_of_the_out_of_fold_scores(parts, bundle):
     candidate, oof, typed, y, fold_ids, schema = parts
     rows = fold_ids >= 0
     calibration = fit_calibration(y[rows], oof[rows], fold_ids[rows])
-    assert calibration["method"] == "beta"  # naive Bayes is far too sure of itself
-    assert bundle.about["calibration"] == calibration
+    assert calibration.method == "beta"  # naive Bayes is far too sure of itself
+    assert bundle.metadata.calibration == calibration
     crossed = cross_calibrate(y[rows], oof[rows], fold_ids[rows])
-    assert bundle.about["threshold"] == choose_threshold(y[rows], crossed, 5.0, 1.0, None)
-    assert bundle.about["reference"]["scores"] == pytest.approx(
+    assert bundle.metadata.threshold == choose_threshold(y[rows], crossed, Costs(5.0, 1.0))
+    assert bundle.metadata.reference.scores == pytest.approx(
         np.percentile(crossed, np.linspace(0, 100, 101)).tolist()
     )
     final = fit_final(
@@ -157,16 +163,16 @@ def test_calibration_and_threshold_are_those_of_the_out_of_fold_scores(parts, bu
         y[Split(fold_ids).training_rows],
         schema,
     )
-    expected = calibrate(calibration, final.predict_proba(expand(typed, schema))[:, 1])
+    expected = calibration.apply(final.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(bundle.probability(typed), expected)
 
 
 def test_baselines_learn_from_training_rows(parts, bundle, monkeypatch):
     _, _, typed, y, fold_ids, schema = parts
-    told = {b["name"]: b for b in bundle.about["evaluation"]["baselines"]}
+    told = {b.name: b for b in bundle.metadata.evaluation.baselines}
     assert set(told) == {"base rate", "plain logistic regression"}
-    assert told["base rate"]["auc"] == 0.5
-    assert 0.6 < told["plain logistic regression"]["auc"] < 1
+    assert told["base rate"].auc == 0.5
+    assert 0.6 < told["plain logistic regression"].auc < 1
     train, held = Split(fold_ids).training_rows, np.flatnonzero(fold_ids == Assignment.HOLDOUT)
     captured = []
     real = finalize.evaluate
@@ -184,13 +190,13 @@ def test_baselines_learn_from_training_rows(parts, bundle, monkeypatch):
 def test_a_known_truth_is_a_baseline_of_its_own(parts):
     _, _, _, y, _place, _ = parts
     truth = np.where(y == 1, 0.8, 0.2)
-    told = finished(parts, truth=truth).about["evaluation"]["baselines"][-1]
-    assert (told["name"], told["auc"]) == ("best achievable (known truth)", 1.0)
-    assert told["gain"] < 0
+    told = finished(parts, truth=truth).metadata.evaluation.baselines[-1]
+    assert (told.name, told.auc) == ("best achievable (known truth)", 1.0)
+    assert told.gain < 0
 
 
 def test_what_the_bundle_says_of_itself_is_json_without_nan_and_a_sixth_algorithm_is_served(bundle):
-    json.dumps(bundle.about, allow_nan=False)
+    json.dumps(bundle.metadata.to_dict(), allow_nan=False)
     blob = bundle.to_bytes()
     again = from_bytes(blob, sha256(blob))
     frame = mixed(600)
@@ -214,7 +220,7 @@ def test_a_blend_is_finished_like_a_single_model(parts):
         fold_ids,
         schema,
         SCOPE,
-        dict(PROVENANCE),
+        PROVENANCE,
         others=[other],
         weights=weights,
     )[0]
@@ -223,19 +229,19 @@ def test_a_blend_is_finished_like_a_single_model(parts):
         fit_final(c, typed.iloc[rows], y[rows], schema).predict_proba(expand(typed, schema))[:, 1]
         for c in (candidate, other)
     ]
-    expected = calibrate(blended.about["calibration"], 0.25 * alone[0] + 0.75 * alone[1])
+    expected = blended.metadata.calibration.apply(0.25 * alone[0] + 0.75 * alone[1])
     np.testing.assert_allclose(blended.probability(typed), expected, rtol=1e-9)
-    assert blended.about["algorithm"] == "blend"
-    assert [(m["algorithm"], m["weight"]) for m in blended.about["members"]] == list(
+    assert blended.metadata.algorithm == "blend"
+    assert [(m["algorithm"], m["weight"]) for m in blended.metadata.members] == list(
         weights.items()
     )
-    assert blended.about["members"][1]["params"] == other["params"]
+    assert blended.metadata.members[1]["params"] == other["params"]
     judged = fold_ids >= 0
-    assert blended.about["calibration"] == fit_calibration(
+    assert blended.metadata.calibration == fit_calibration(
         y[judged], mixed_oof[judged], fold_ids[judged]
     )
     held = fold_ids == Assignment.HOLDOUT
-    assert blended.about["evaluation"]["auc"]["value"] == pytest.approx(
+    assert blended.metadata.evaluation.auc["value"] == pytest.approx(
         roc_auc_score(y[held], expected[held])
     )
 
@@ -266,7 +272,7 @@ def grown(parts, **changes):
         fold_ids,
         schema,
         SCOPE,
-        dict(PROVENANCE),
+        PROVENANCE,
         fits=fits,
     )
 
@@ -276,29 +282,29 @@ def test_a_grown_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_t
     bundle, oof = grown(parts)
     stop = fold_ids == fold_ids.max()
     assert (np.isfinite(oof) == stop).all()
-    assert bundle.about["rows_training"] == len(Split(fold_ids).training_rows)
-    assert bundle.about["rows_fitted"] == len(Split(fold_ids).training_rows) - stop.sum()
+    assert bundle.metadata.rows_training == len(Split(fold_ids).training_rows)
+    assert bundle.metadata.rows_fitted == len(Split(fold_ids).training_rows) - stop.sum()
     raw = bundle.pipeline.predict_proba(expand(typed[stop], schema))[:, 1]
     np.testing.assert_allclose(oof[stop], raw, rtol=1e-6)
     folds = np.arange(stop.sum()) % 3
-    assert bundle.about["calibration"] == fit_calibration(y[stop], oof[stop], folds)
-    labels, q = judged_scores(
-        y, oof, fold_ids, bundle.about["calibration"]
+    assert bundle.metadata.calibration == fit_calibration(y[stop], oof[stop], folds)
+    labels, q = calibrated_oof(
+        y, oof, fold_ids, bundle.metadata.calibration
     )  # what the page of decisions shows
     np.testing.assert_array_equal(labels, y[stop])
-    assert bundle.about["threshold"] == choose_threshold(labels, q, 5.0, 1.0, None)
+    assert bundle.metadata.threshold == choose_threshold(labels, q, Costs(5.0, 1.0))
 
 
 def test_held_out_labels_have_no_part_in_a_grown_model(parts):
     _, _, typed, y, fold_ids, _ = parts
     flipped = np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")
     one, two = grown(parts)[0], grown(parts, y=flipped)[0]
-    assert {k: one.about[k] for k in CHOSEN} == {k: two.about[k] for k in CHOSEN}
+    assert chosen(one) == chosen(two)
     np.testing.assert_array_equal(one.probability(typed), two.probability(typed))
     moved = np.where(fold_ids == fold_ids.max(), 1 - y, y).astype(
         "int8"
     )  # the stopping rows do have one
-    assert grown(parts, y=moved)[0].about["threshold"] != one.about["threshold"]
+    assert grown(parts, y=moved)[0].metadata.threshold != one.metadata.threshold
 
 
 # --- what is served, fitted once more on all rows ---------------------------------------------------------------
@@ -310,18 +316,16 @@ def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the
     candidate, oof, typed, y, fold_ids, schema = parts
     served = refit(bundle, "abc", [candidate], oof, typed, y, fold_ids)
     every = fit_final(candidate, typed, y, schema)
-    expected = calibrate(
-        bundle.about["calibration"], every.predict_proba(expand(typed, schema))[:, 1]
-    )
+    expected = bundle.metadata.calibration.apply(every.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(served.probability(typed), expected)
-    members = [{**bundle.about["members"][0], "rows_fitted": 600}]
-    assert served.about == {
-        **bundle.about,
+    members = [{**bundle.metadata.members[0], "rows_fitted": 600}]
+    assert served.metadata.to_dict() == {
+        **bundle.metadata.to_dict(),
         "refit": {"rows": 600, "members": members, "judged_sha256": "abc"},
     }
-    assert "refit" not in bundle.about
+    assert bundle.metadata.refit is None
     again = from_bytes(blob := served.to_bytes(), sha256(blob))
-    assert again.about["refit"] == served.about["refit"]
+    assert again.metadata.refit == served.metadata.refit
 
 
 def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
@@ -330,7 +334,7 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
     fewer, none = fold_ids.copy(), y.copy()
     fewer[unlabelled], none[unlabelled] = Assignment.UNLABELLED, -1
     served = refit(bundle, "abc", [candidate], oof, typed, none, fewer)
-    assert served.about["refit"]["rows"] == 550
+    assert served.metadata.refit.rows == 550
 
 
 def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch):
@@ -363,12 +367,12 @@ def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
     one = grown(parts)[0]
     served = refit(one, "abc", [candidate], oof, typed, y, fold_ids, fits=fits)
     stop = int((fold_ids == fold_ids.max()).sum())
-    again = served.about["refit"]
-    assert (again["rows"], again["members"][0]["rows_fitted"]) == (
+    again = served.metadata.refit
+    assert (again.rows, again.members[0]["rows_fitted"]) == (
         600 - stop,
         600 - stop,
     )  # the stopping rows are not learnt
-    assert again["members"][0]["rounds"] != 20  # nor are the rounds those of the search
+    assert again.members[0]["rounds"] != 20  # nor are the rounds those of the search
     flipped = np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")
     other = refit(
         one, "abc", [candidate], oof, typed, flipped, fold_ids, fits=fits

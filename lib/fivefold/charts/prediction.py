@@ -25,13 +25,15 @@ from fivefold.charts.style import (
 MOST_REASONS = 12  # columns that are drawn one by one; the others are added up in one bar
 
 
-def reasons(found: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Drawing:
+def reasons(
+    contributions: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] | None = None
+) -> Drawing:
     """Signed contributions of the columns (`fivefold.model.explain.explain`), largest first; rings: those of `before`.
 
     In percentage points of probability: base rate plus all bars is the probability.
     """
-    lines = sorted(found["contributions"], key=lambda c: -abs(c["contribution"]))
-    earlier = {c["column"]: c["contribution"] for c in (before or found)["contributions"]}
+    lines = sorted(contributions, key=lambda c: -abs(c["contribution"]))
+    earlier = {c["column"]: c["contribution"] for c in before or contributions}
     rest = lines[MOST_REASONS:]
     data = [
         {

@@ -1,8 +1,9 @@
-"""Intervals for shares."""
+"""Estimates with intervals, and Wilson's interval for a share."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 _Z = 1.959963984540054  # of a two-sided 95% interval
 
@@ -26,9 +27,24 @@ def wilson(hits: float, of: int, z: float = _Z) -> tuple[float, float]:
     return low, high
 
 
-def share(hits: int, of: int) -> dict[str, float | None]:
-    """Return {value, low, high} of a share with its Wilson interval; None where nothing was counted."""
-    if not of:
-        return {"value": None, "low": None, "high": None}
-    low, high = wilson(hits, of)
-    return {"value": hits / of, "low": low, "high": high}
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval; all three are None where nothing was counted."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return {value, low, high}."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+UNKNOWN = Estimate(None, None, None)
+
+
+def share(hits: int, of: int) -> Estimate:
+    """Return the share of `hits` with its Wilson interval, `UNKNOWN` where nothing was counted."""
+    if of == 0:
+        return UNKNOWN
+    return Estimate(hits / of, *wilson(hits, of))

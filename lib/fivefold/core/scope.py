@@ -108,6 +108,11 @@ class Scope:
         """Return the JSON-ready form that `from_dict` reads."""
         return asdict(self)
 
+    @property
+    def problem(self) -> str:
+        """The name under which the journal keeps this problem."""
+        return problem_name({"title": self.title, "target": self.target})
+
     def override(self, **values: Any) -> Scope:
         """Return a copy with every given value that is neither None nor empty."""
         given = {name: value for name, value in values.items() if value not in (None, "", ())}

@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from fivefold.core.intervals import share
 from fivefold.core.roc_auc import auc_interval
-from fivefold.model.evaluation import confusion
+from fivefold.model.threshold import Threshold, confusion
 
 MIN_ROWS = 200  # of a window, below which nothing is estimated
 MIN_CLASS = 30  # labelled rows of each class, below which nothing is judged
@@ -64,7 +64,7 @@ def estimate(
     are of the AUC that a window such as this would show: percentiles over `draws` of rows and of their labels.
     """
     q = _probabilities(q)
-    acted, rows = q >= threshold, len(q)
+    acted, rows = Threshold(threshold).is_positive(q), len(q)
     caught, positives = float(q[acted].sum()), float(q.sum())
     cost = cost_miss * (positives - caught) + cost_false_alarm * float((1 - q[acted]).sum())
     judged = rows >= MIN_ROWS
@@ -99,19 +99,19 @@ def realised(
         raise ValueError(
             f"expected a label 0 or 1 for each probability, found {y.shape} labels for {q.shape}"
         )
-    rows, found = len(y), confusion(y, q >= threshold)
-    positives, caught = found["tp"] + found["fn"], found["tp"]
-    acted, expected, spread = caught + found["fp"], float(q.sum()), float(q @ (1 - q))
+    rows, found = len(y), confusion(y, Threshold(threshold).is_positive(q))
+    positives, caught = found.positives, found.tp
+    acted, expected, spread = found.flagged, float(q.sum()), float(q @ (1 - q))
     judged = min(positives, rows - positives) >= MIN_CLASS
     told = (judged or min(expected, rows - expected) >= MIN_CLASS) and spread > 0
     z = (positives - expected) / math.sqrt(spread) if told else None
-    cost = cost_miss * found["fn"] + cost_false_alarm * found["fp"]
+    cost = cost_miss * found.fn + cost_false_alarm * found.fp
     return {
         "rows": rows,
         "positives": positives,
         "judged": judged,
         "auc": auc_interval(y, q) if judged else None,
-        "positive_rate": share(positives, rows),
+        "positive_rate": share(positives, rows).to_dict(),
         "expected_positive_rate": _ratio(expected, rows),
         "calibration_z": z,
         "calibration_p": None if z is None else float(2 * ndtr(-abs(z))),

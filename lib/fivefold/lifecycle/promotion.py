@@ -62,7 +62,7 @@ def first(
 def promote(engine: Any, run_id: str, who: str, why: str) -> dict[str, Any]:
     """Serve a run's model because a person says so. Raises `Refused` where the run has no model."""
     _, bundle, facts = _candidate(run_id)
-    name = problem_name(bundle.about["scope"])
+    name = bundle.metadata.scope.problem
     held = promotions.champion(engine, name)
     return promotions.record(
         engine,
@@ -70,7 +70,7 @@ def promote(engine: Any, run_id: str, who: str, why: str) -> dict[str, Any]:
         promotions.PROMOTED,
         who=who,
         why=why,
-        numbers={"roc_auc": bundle.about["evaluation"]["auc"]},
+        numbers={"roc_auc": bundle.metadata.auc},
         replaces=held["seq"] if held else 0,
         **facts,
     )
@@ -90,7 +90,7 @@ def judge(
     Raises `Refused` where there is no champion or the run has no model.
     """
     run, bundle, facts = _candidate(run_id)
-    facts["who"], name = who, problem_name(bundle.about["scope"])
+    facts["who"], name = who, bundle.metadata.scope.problem
     held = promotions.champion(engine, name)
     if held is None:
         raise Refused(
@@ -145,7 +145,7 @@ def _candidate(run_id: str) -> tuple[Any, Bundle, dict[str, Any]]:
     return (
         run,
         bundle,
-        {"model": run.pathspec, "sha256": digest, "threshold": bundle.about["threshold"]["value"]},
+        {"model": run.pathspec, "sha256": digest, "threshold": bundle.metadata.threshold.value},
     )
 
 
@@ -186,7 +186,7 @@ def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> di
         for who, model in (("old", champion), ("new", challenger))
     }
     good = np.isfinite(scored["old"]) & np.isfinite(scored["new"])
-    watched = [n for n in bundle.about["scope"].get("protected_columns", ()) if n in rows.columns]
+    watched = [n for n in bundle.metadata.scope.protected_columns if n in rows.columns]
     told = challenge(
         y[good],
         scored["old"][good],
@@ -208,7 +208,7 @@ def _served(told: dict[str, Any], run: Any, bundle: Bundle, root: Path) -> dict[
     example = client.require(run, "example")
     expected = bundle.score(pd.DataFrame(example))["probability"].tolist()
     began, answer = time.monotonic(), smoke(run.pathspec, example, expected, root)
-    limit = bundle.about["scope"].get("max_latency_ms")
+    limit = bundle.metadata.scope.max_latency_ms
     findings = [
         Finding(
             code="challenge-smoke",

@@ -13,6 +13,7 @@ import pandas as pd
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
 from fivefold.core.intervals import wilson
 from fivefold.core.parquet import from_parquet
+from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_table
 from fivefold.data.splits import Assignment, Split
 from fivefold.lifecycle.drift import drift_findings, drift_table, score_drift
@@ -71,8 +72,8 @@ def reference_of(pathspec: str) -> dict[str, Any]:
         "bundle": bundle,
         "typed": typed.iloc[train].reset_index(drop=True),
         "scores": scores,
-        "expected": estimate(scores, bundle.about["threshold"]["value"], 1.0, 1.0, seed=0)["auc"],
-        "trained": bundle.about["provenance"].get("started"),
+        "expected": estimate(scores, bundle.metadata.threshold.value, 1.0, 1.0, seed=0)["auc"],
+        "trained": bundle.metadata.provenance.started,
         "newest": (client.require(run, "source").get("feedback") or {}).get("newest"),
     }
 
@@ -158,10 +159,7 @@ def judge_window(
             "findings": [lost.to_dict()],
         }
     bundle: Bundle = reference["bundle"]
-    scope, importance = (
-        bundle.about["scope"],
-        {line["column"]: line["mean"] for line in bundle.about["evaluation"].get("importance", [])},
-    )
+    scope, importance = bundle.metadata.scope, bundle.metadata.importance
     typed = typed_inputs(mine["inputs"], bundle)
     q = mine["probability"].to_numpy()
     threshold = float(
@@ -170,12 +168,12 @@ def judge_window(
     kinds = {
         c.name: c.kind
         for c in bundle.schema.columns
-        if c.used and c.name not in scope.get("pseudonymised_columns", ())
+        if c.used and c.name not in scope.pseudonymised_columns
     }
     asked = len(importance) / max(1, len(bundle.schema.names()))
     drift = drift_table(reference["typed"], typed, kinds, importance, min(1.0, asked))
     score = score_drift(reference["scores"], q)
-    costs = (scope.get("cost_miss", 1.0), scope.get("cost_false_alarm", 1.0))
+    costs = (scope.cost_miss, scope.cost_false_alarm)
     known = mine["label"].notna().to_numpy()
     estimated = estimate(q, threshold, *costs, seed=seed)
     real = realised(mine["label"].to_numpy()[known].astype(int), q[known], threshold, *costs)
@@ -184,9 +182,7 @@ def judge_window(
     latency = mine["latency_ms"].dropna()
     findings = [
         *drift_findings(drift, score),
-        *performance_findings(
-            estimated, real, bundle.about["evaluation"]["auc"], reference.get("expected")
-        ),
+        *performance_findings(estimated, real, bundle.metadata.auc, reference.get("expected")),
         *operation_findings(
             len(mine),
             warned,
@@ -248,7 +244,7 @@ def operation_findings(
     answered: int,
     rejects: int,
     latency_ms: float | None,
-    scope: Mapping[str, Any],
+    scope: Scope,
 ) -> list[Finding]:
     """warnings-share, rejects-share (Wilson's lower bound against a fixed share) and latency (the scope's limit).
 
@@ -273,7 +269,7 @@ def operation_findings(
                 else "",
             )
         )
-    limit_ms = scope.get("max_latency_ms")
+    limit_ms = scope.max_latency_ms
     if latency_ms is None or limit_ms is None:
         why = (
             "no latency on record"

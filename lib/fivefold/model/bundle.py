@@ -1,4 +1,4 @@
-"""Bundle: the served thing, as bytes that need no class of ours to be read."""
+"""Bundle: a model ready to score, kept as bytes that need no class of ours to be read."""
 
 from __future__ import annotations
 
@@ -6,40 +6,27 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, Finding, Refused, errors, refuse_errors
+from fivefold.core.findings import ERROR, Refused, errors, refusal, refuse_errors
 from fivefold.core.schema import Schema
 from fivefold.data.coerce import coerce_columns, compare_columns, compare_names, compare_types
-from fivefold.model.calibration import calibrate
 from fivefold.model.fast_predict import direct
 from fivefold.model.input_warnings import Doubt, doubts, join
 from fivefold.model.inputs import expand_columns
+from fivefold.model.metadata import ColumnReference, Metadata, Reference
+from fivefold.model.trusted import TRUSTED
 
 FORMAT = 1
-# Types beyond skops' own list that the pipelines of `fivefold.training.algorithms` hold. Nothing else is ever loaded.
-TRUSTED = (
-    "collections.OrderedDict",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
-    "numpy.dtype",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-    "sklearn.model_selection._split.StratifiedKFold",
-    "sklearn.tree._tree.Tree",
-    "xgboost.core.Booster",
-    "xgboost.sklearn.XGBClassifier",
-)
 SCORE_COLUMNS = ["probability", "decision", "warnings", "error"]
+MISFIT = "The table does not fit the model"
+MOST_LEVELS = 50  # levels of a category whose shares a bundle keeps
 _README = """A Fivefold model bundle, format {format}.
 model.skops    the fitted scikit-learn pipeline (skops.io.load)
 bundle.json    input contract, calibration, threshold, evaluation, reference, provenance
@@ -49,31 +36,51 @@ Trained by {pathspec} on {rows} rows, data md5 {md5}.
 
 @dataclass(frozen=True)
 class Bundle:
-    """`pipeline` maps expanded rows to scores. `about` is JSON-ready: calibration, threshold, phrases [negative,
-    positive], evaluation, reference, provenance.
+    """A fitted pipeline, the schema of its input and its metadata.
+
+    `pipeline` maps expanded rows to scores (`fivefold.model.inputs.expand`).
     """
 
     pipeline: Any
     schema: Schema
-    about: dict[str, Any]
+    metadata: Metadata
+
+    def with_threshold(self, value: float, why: str) -> Bundle:
+        """Return the same model with another threshold."""
+        return replace(self, metadata=self.metadata.with_threshold(value, why))
 
     def probability(self, typed: pd.DataFrame) -> np.ndarray:
-        """Calibrated probability of the positive class for typed rows, shape (rows,)."""
-        return self._of_columns({name: typed[name].array for name in self.schema.names()})
+        """Return calibrated probabilities of the positive class for typed rows, shape (rows,)."""
+        return self._probability({name: typed[name].array for name in self.schema.names()})
 
-    def _of_columns(self, typed: Mapping[str, Any]) -> np.ndarray:
-        return calibrate(self.about["calibration"], self._model(expand_columns(typed, self.schema)))
+    def _probability(self, typed: Mapping[str, Any]) -> np.ndarray:
+        scores = self._predict(expand_columns(typed, self.schema))
+        return self.metadata.calibration.apply(scores)
 
     @cached_property
-    def _model(self) -> Callable[[Mapping[str, Any]], np.ndarray]:
+    def _predict(self) -> Callable[[Mapping[str, Any]], np.ndarray]:
         return direct(self.pipeline)
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """probability, decision, warnings and error for each row of a raw table, in its order and with its index.
+        """Score a raw table.
 
-        A row with a cell that cannot be read has an `error` and no probability. Unseen categories, values outside
-        the training range and unexpected gaps are scored, with `warnings` ("; " between them). Raises `Refused` with
-        the column diff when a column is missing or nothing in it can be read.
+        Parameters
+        ----------
+        frame
+            Raw rows, as a file or a request gives them.
+
+        Returns
+        -------
+        DataFrame
+            The columns probability, decision, warnings and error, with the rows and index of
+            `frame`. A row with an unreadable cell has an error and no probability. Unseen
+            categories, values outside the training range and unexpected missing values are
+            scored, with warnings as text.
+
+        Raises
+        ------
+        Refused
+            With the differences to the schema, where a column is missing or unreadable.
         """
         return self.assess(frame)[0]
 
@@ -83,163 +90,184 @@ class Bundle:
         rows: int = 10_000,
         progress: Callable[[int, int], None] = lambda done, of: None,
     ) -> tuple[pd.DataFrame, list[Doubt]]:
-        """(what `score` gives, the doubts behind its warnings and errors as data).
+        """Return what `score` returns and the warnings behind its texts.
 
-        The model sees `rows` rows at a time, which bounds its memory; `progress(done, of)` is called after each lot.
+        The model sees `rows` rows at a time, which bounds its memory; `progress(done, of)` is
+        called after each batch.
         """
         if not all(isinstance(name, str) for name in frame.columns):
             frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-        if errors(
-            compare_names(frame, self.schema)
-        ):  # rare: then everything that is wrong is looked for
-            refuse_errors("The table does not fit the model", compare_columns(frame, self.schema))
+        # Names are compared first: reading every cell to find all differences takes longer.
+        if errors(compare_names(frame, self.schema)):
+            refuse_errors(MISFIT, compare_columns(frame, self.schema))
         typed, problems = coerce_columns(frame, self.schema)
-        refuse_errors(
-            "The table does not fit the model", compare_types(frame, self.schema, problems)
-        )
-        hidden = self.about.get("scope", {}).get(
-            "pseudonymised_columns", ()
-        )  # notes on these come last
+        refuse_errors(MISFIT, compare_types(frame, self.schema, problems))
+        # Warnings on pseudonymised columns come last.
+        hidden = self.metadata.scope.pseudonymised_columns
         found = sorted(
             doubts(frame, typed, problems, self.schema), key=lambda doubt: doubt.column in hidden
         )
-        wrong, notes = (
-            join(len(frame), [d for d in found if (d.severity == ERROR) == is_error])
-            for is_error in (True, False)
-        )
-        good = np.flatnonzero(wrong == "")
+        error = join(len(frame), [doubt for doubt in found if doubt.severity == ERROR])
+        warning = join(len(frame), [doubt for doubt in found if doubt.severity != ERROR])
+        readable = np.flatnonzero(error == "")
         probability = np.full(len(frame), np.nan)
-        for start in range(0, len(good), rows):
-            lot = good[start : start + rows]
-            part = (
-                typed
-                if len(lot) == len(frame)
-                else {name: values[lot] for name, values in typed.items()}
-            )
-            probability[lot] = self._of_columns(part)
-            progress(min(start + rows, len(good)), len(good))
-        negative, positive = self.about["phrases"]
-        decision = np.where(probability >= self.about["threshold"]["value"], positive, negative)
-        return pd.DataFrame(
-            {
-                "probability": probability,
-                "decision": np.where(wrong == "", decision, ""),
-                "warnings": notes,
-                "error": wrong,
-            },
-            index=frame.index,
-        ), found
+        for start in range(0, len(readable), rows):
+            batch = readable[start : start + rows]
+            part = typed
+            if len(batch) < len(frame):
+                part = {name: values[batch] for name, values in typed.items()}
+            probability[batch] = self._probability(part)
+            progress(min(start + rows, len(readable)), len(readable))
+        outcomes = self.metadata.outcomes
+        positive = self.metadata.threshold.is_positive(probability)
+        decision = np.where(positive, outcomes.positive, outcomes.negative)
+        columns = {
+            "probability": probability,
+            "decision": np.where(error == "", decision, ""),
+            "warnings": warning,
+            "error": error,
+        }
+        return pd.DataFrame(columns, index=frame.index), found
 
     def to_bytes(self) -> bytes:
-        """A zip of model.skops, bundle.json and a readable text."""
+        """Return a zip of model.skops, bundle.json and a readable text."""
         import skops.io
 
-        content = {"format": FORMAT, "schema": json.loads(self.schema.to_json()), **self.about}
-        source = self.about["provenance"]
+        schema = json.loads(self.schema.to_json())
+        content = {"format": FORMAT, "schema": schema, **self.metadata.to_dict()}
+        source = self.metadata.provenance
         readme = _README.format(
-            format=FORMAT,
-            pathspec=source.get("pathspec"),
-            rows=source.get("rows"),
-            md5=source.get("md5"),
+            format=FORMAT, pathspec=source.pathspec, rows=source.rows, md5=source.md5
         )
+        parts = {
+            "README.txt": readme.encode(),
+            "model.skops": skops.io.dumps(self.pipeline),
+            "bundle.json": json.dumps(content, indent=1, allow_nan=False).encode(),
+        }
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in (
-                ("README.txt", readme.encode()),
-                ("model.skops", skops.io.dumps(self.pipeline)),
-                ("bundle.json", json.dumps(content, indent=1, allow_nan=False).encode()),
-            ):
+            for name, data in parts.items():
                 archive.writestr(zipfile.ZipInfo(name), data, compress_type=zipfile.ZIP_DEFLATED)
         return buffer.getvalue()
 
 
 def sha256(blob: bytes) -> str:
-    """The digest that is kept beside a bundle."""
+    """Return the digest that is kept beside a bundle."""
     return hashlib.sha256(blob).hexdigest()
 
 
 def from_bytes(blob: bytes, expected_sha256: str | None = None) -> Bundle:
-    """The bundle in `blob`. Raises `Refused` when the digest differs, the file is damaged, its format is not ours,
-    or the model holds a type that is not in `TRUSTED`; nothing of the model is loaded before these checks.
-    """
-    import skops.io
+    """Read a bundle.
 
+    Nothing of the model is loaded before the digest, the format and the types are checked.
+
+    Raises
+    ------
+    Refused
+        Where the digest differs, the file is damaged or of another format, or the model holds a
+        type that is not in `TRUSTED`.
+    """
     if expected_sha256 is not None and sha256(blob) != expected_sha256:
-        raise _refused(
+        raise _refusal(
             "bundle-digest",
             f"sha256 {sha256(blob)[:12]}…",
             f"sha256 {expected_sha256[:12]}…",
             "the file was changed or damaged: take it from its run again",
         )
     try:
-        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            content, model = (
-                dict(json.loads(archive.read("bundle.json"))),
-                archive.read("model.skops"),
-            )
-        if content.pop("format", None) != FORMAT:
-            raise _refused(
-                "bundle-format",
-                "another format",
-                f"format {FORMAT}",
-                "score with the version that trained it",
-            )
-        if foreign := sorted(set(skops.io.get_untrusted_types(data=model)) - set(TRUSTED)):
-            raise _refused(
-                "bundle-untrusted",
-                ", ".join(foreign),
-                "only known model types",
-                "do not load this file",
-            )
-        schema = Schema.from_json(json.dumps(content.pop("schema")))
-        return Bundle(skops.io.loads(model, trusted=list(TRUSTED)), schema, content)
+        return _read(blob)
     except Refused:
         raise
     except Exception as broken:  # what a damaged zip raises depends on where it is damaged
-        found = str(broken) or type(broken).__name__
-        raise _refused(
-            "bundle-damaged", found, "a bundle of this project", "take it from its run again"
+        reason = str(broken) or type(broken).__name__
+        raise _refusal(
+            "bundle-damaged", reason, "a bundle of this project", "take it from its run again"
         ) from None
 
 
-def reference(typed: pd.DataFrame, schema: Schema, q: np.ndarray) -> dict[str, Any]:
-    """What the training rows looked like, for later comparison: percentiles of scores and numbers, level shares.
-
-    `q`: out-of-fold calibrated probabilities of the training rows.
-    """
-    grid = np.linspace(0, 100, 101)
-    columns: dict[str, Any] = {}
-    for name in schema.names("numeric", "categorical", "boolean"):
-        present = typed[name].dropna()
-        missing = round(1 - len(present) / max(1, len(typed)), 6)
-        if schema[name].kind == "numeric":
-            percentiles = np.percentile(present, grid).tolist() if len(present) else []
-            columns[name] = {"missing": missing, "percentiles": percentiles}
-        else:
-            shares = present.astype("str").value_counts(normalize=True).head(50)
-            columns[name] = {
-                "missing": missing,
-                "levels": {str(k): round(float(v), 6) for k, v in shares.items()},
-            }
-    return {
-        "rows": len(typed),
-        "scored": len(q),
-        "scores": np.percentile(q, grid).tolist(),
-        "columns": columns,
-    }
+def read_contract(blob: bytes, expected_sha256: str) -> tuple[Schema, Metadata]:
+    """Read schema and metadata of a bundle without its model. Raises `Refused` as `from_bytes`."""
+    try:
+        if sha256(blob) == expected_sha256:
+            content, _ = _open(blob)
+            return _contract(content)
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError):
+        pass
+    bundle = from_bytes(blob, expected_sha256)  # says what is wrong
+    return bundle.schema, bundle.metadata
 
 
-def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return Refused(
+def _read(blob: bytes) -> Bundle:
+    import skops.io
+
+    content, model = _open(blob)
+    if content.get("format") != FORMAT:
+        raise _refusal(
+            "bundle-format",
+            "another format",
+            f"format {FORMAT}",
+            "score with the version that trained it",
+        )
+    foreign = sorted(set(skops.io.get_untrusted_types(data=model)) - set(TRUSTED))
+    if foreign:
+        raise _refusal(
+            "bundle-untrusted",
+            ", ".join(foreign),
+            "only known model types",
+            "do not load this file",
+        )
+    return Bundle(skops.io.loads(model, trusted=list(TRUSTED)), *_contract(content))
+
+
+def _open(blob: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return (content of bundle.json, model.skops)."""
+    with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+        return dict(json.loads(archive.read("bundle.json"))), archive.read("model.skops")
+
+
+def _contract(content: Mapping[str, Any]) -> tuple[Schema, Metadata]:
+    return Schema.from_json(json.dumps(content["schema"])), Metadata.from_dict(content)
+
+
+def _refusal(code: str, found: str, expected: str, action: str) -> Refused:
+    return refusal(
         "The model cannot be loaded",
-        [
-            Finding(
-                code=code,
-                severity=ERROR,
-                subject="bundle",
-                found=found,
-                expected=expected,
-                action=action,
-            )
-        ],
+        code=code,
+        subject="bundle",
+        found=found,
+        expected=expected,
+        action=action,
     )
+
+
+def reference(typed: pd.DataFrame, schema: Schema, probability: np.ndarray) -> Reference:
+    """Summarise training rows for later comparison: percentiles of numbers, shares of levels.
+
+    Parameters
+    ----------
+    typed
+        Typed training rows.
+    probability
+        Calibrated out-of-fold probabilities, shape (scored rows,).
+    """
+    names = schema.names("numeric", "categorical", "boolean")
+    return Reference(
+        rows=len(typed),
+        scored=len(probability),
+        scores=_percentiles(probability),
+        columns={name: _column_reference(typed[name], schema[name].kind) for name in names},
+    )
+
+
+def _column_reference(values: pd.Series, kind: str) -> ColumnReference:
+    present = values.dropna()
+    missing = round(1 - len(present) / max(1, len(values)), 6)
+    if kind == "numeric":
+        return ColumnReference(missing, _percentiles(present) if len(present) else [])
+    shares = present.astype("str").value_counts(normalize=True).head(MOST_LEVELS)
+    levels = {str(level): round(float(share), 6) for level, share in shares.items()}
+    return ColumnReference(missing, levels=levels)
+
+
+def _percentiles(values: Sequence[float] | np.ndarray | pd.Series) -> list[float]:
+    return [float(value) for value in np.percentile(values, np.linspace(0, 100, 101))]

@@ -1,7 +1,9 @@
-"""Calibration: scores made probabilities by three numbers, and the threshold that the costs ask for."""
+"""Calibration: scores become probabilities by three parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,122 +12,125 @@ from fivefold.core.scores import log_loss
 
 _EDGE = 1e-6
 _BELOW_1 = float(np.nextafter(1, 0))
-IDENTITY: dict[str, Any] = {"method": "none", "a": 1.0, "b": 1.0, "c": 0.0}
+# What is kept where fitted parameters do not help.
+NONE, BETA = "none", "beta"
 
 
-def calibrate(calibration: dict[str, Any], p: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities, shape as `p`, below 1. Increasing, so that rankings and ROC AUC stay.
+@dataclass(frozen=True)
+class Calibration:
+    """Beta calibration: logit q = a ln p - b ln(1 - p) + c.
 
-    >>> calibrate(IDENTITY, np.array([0.25])).round(6).tolist()
-    [0.25]
+    `log_loss_before` and `log_loss_after` are means over out-of-fold rows in nats.
+
+    References
+    ----------
+    Kull, Silva Filho and Flach 2017, "Beyond sigmoids", Electronic Journal of Statistics 11,
+    5052-5080.
     """
-    p = np.clip(np.asarray(p, dtype="float64"), _EDGE, 1 - _EDGE)
-    logit = calibration["a"] * np.log(p) - calibration["b"] * np.log1p(-p) + calibration["c"]
-    return np.minimum(1 / (1 + np.exp(-logit)), _BELOW_1)  # so that the threshold 1 flags nobody
+
+    method: str = BETA
+    a: float = 1.0
+    b: float = 1.0
+    c: float = 0.0
+    log_loss_before: float | None = None
+    log_loss_after: float | None = None
+
+    def apply(self, p: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities below 1, in the shape of `p`.
+
+        The map increases, so that rankings and ROC AUC stay.
+
+        >>> IDENTITY.apply(np.array([0.25])).round(6).tolist()
+        [0.25]
+        """
+        p = np.clip(np.asarray(p, dtype="float64"), _EDGE, 1 - _EDGE)
+        logit = self.a * np.log(p) - self.b * np.log1p(-p) + self.c
+        q: np.ndarray = 1 / (1 + np.exp(-logit))
+        return np.minimum(q, _BELOW_1)  # so that the threshold 1 flags nobody
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys of bundle.json."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Calibration:
+        """Read what `to_dict` wrote."""
+        return cls(**stored)
 
 
-def fit_calibration(y: np.ndarray, p: np.ndarray, folds: np.ndarray) -> dict[str, Any]:
-    """Beta calibration (Kull, Silva Filho & Flach 2017, EJS 11, 5052-5080) learnt from out-of-fold scores.
+IDENTITY = Calibration(NONE)
 
-    logit q = a ln p - b ln(1 - p) + c with a, b > 0. It is kept only if it lowers log-loss where it was not fitted
-    (each fold judged by the parameters of the other folds); else the scores are taken as they are. As in
-    scikit-learn's CalibratedClassifierCV(ensemble=False), it is then applied to the model refitted on all rows.
+
+def fit_calibration(y: np.ndarray, p: np.ndarray, folds: np.ndarray) -> Calibration:
+    """Fit beta calibration with a, b > 0 to out-of-fold scores, or keep the scores as they are.
+
+    The fit is kept only if it lowers the log-loss of rows it was not fitted on: each fold is
+    calibrated by the parameters of the other folds. As in scikit-learn's
+    `CalibratedClassifierCV(ensemble=False)` it is then applied to the model fitted on all rows.
+
+    Parameters
+    ----------
+    y, p, folds
+        Labels 0/1, out-of-fold scores and fold numbers, each of shape (rows,).
     """
-    crossed = cross_calibrate(y, p, folds)
-    before, after = log_loss(y, calibrate(IDENTITY, p)), log_loss(y, crossed)
-    chosen = _fit(y, p) if after < before else dict(IDENTITY)
-    return {**chosen, "log_loss_before": before, "log_loss_after": min(before, after)}
+    before = log_loss(y, IDENTITY.apply(p))
+    after = log_loss(y, cross_calibrate(y, p, folds))
+    chosen = _fit(y, p) if after < before else IDENTITY
+    return replace(chosen, log_loss_before=before, log_loss_after=min(before, after))
 
 
 def cross_calibrate(y: np.ndarray, p: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Each fold's scores calibrated by parameters from the other folds."""
+    """Calibrate each fold's scores by parameters from the other folds, shape (rows,)."""
     q = np.empty(len(p))
     for fold in np.unique(folds):
         here = folds == fold
-        q[here] = calibrate(_fit(y[~here], p[~here]), p[here])
+        q[here] = _fit(y[~here], p[~here]).apply(p[here])
     return q
 
 
-def judged_scores(
-    labels: np.ndarray, oof: np.ndarray, fold_ids: np.ndarray, calibration: dict[str, Any]
+def calibrated_oof(
+    labels: np.ndarray, oof: np.ndarray, fold_ids: np.ndarray, calibration: Calibration
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(y, calibrated out-of-fold probabilities) of the training rows, shape (rows,), as the finalist saw them."""
-    rows, folds = judged_rows(oof, fold_ids)
+    """Return (labels, calibrated out-of-fold probabilities) of the scored rows, shape (rows,).
+
+    These are the probabilities on which the threshold was chosen.
+    """
+    rows, folds = scored_rows(oof, fold_ids)
     y, p = labels[rows], oof[rows]
-    return y, cross_calibrate(y, p, folds) if calibration["method"] != "none" else calibrate(
-        calibration, p
-    )
+    if calibration.method == NONE:
+        return y, calibration.apply(p)
+    return y, cross_calibrate(y, p, folds)
 
 
-def judged_rows(oof: np.ndarray, fold_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(positions of the rows in folds that a model has scored, the fold of each).
+def scored_rows(oof: np.ndarray, fold_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (positions of the rows in folds that have a score, the fold of each).
 
-    A split by time, and large tables, leave rows that no model has scored (NaN). Where all scored rows are of one
-    fold, as after a final fit that stopped by it, they are dealt out in three, so that calibration can be judged.
+    Splits by time and large tables leave rows without a score (NaN). After an early-stopped final
+    fit all scored rows are of one fold; they are then divided into three, so that calibration can
+    be evaluated.
     """
     rows = np.flatnonzero((fold_ids >= 0) & ~np.isnan(oof))
     folds = fold_ids[rows]
-    return rows, np.arange(len(rows)) % 3 if len(folds) and (folds == folds[0]).all() else folds
+    if len(folds) and (folds == folds[0]).all():
+        folds = np.arange(len(rows)) % 3
+    return rows, folds
 
 
-def choose_threshold(
-    y: np.ndarray,
-    q: np.ndarray,
-    cost_miss: float,
-    cost_false_alarm: float,
-    capacity: float | None = None,
-) -> dict[str, Any]:
-    """{value, cost, flagged, theory, why}: act where the probability is at least `value`.
-
-    The cheapest cut on these (out-of-fold) rows: miss x missed positives + false alarm x false alarms; of equal
-    ones the highest. With `capacity` at most that share of rows is flagged. `cost` is per row; `theory` is
-    false alarm / (false alarm + miss), the best cut for perfectly calibrated probabilities (Elkan 2001).
-    """
-    order = np.argsort(-q, kind="stable")
-    ranked, found = q[order], np.cumsum(y[order] == 1)
-    last = np.append(
-        np.flatnonzero(np.diff(ranked)), len(ranked) - 1
-    )  # cut after the last of equal scores
-    flagged, caught = np.append(0, last + 1), np.append(0, found[last])
-    cost = (cost_miss * (found[-1] - caught) + cost_false_alarm * (flagged - caught)) / len(y)
-    allowed = flagged <= (
-        len(y) if capacity is None else capacity * len(y) + 1e-9
-    )  # 0.29 x 100 is below 29
-    best = int(np.flatnonzero(allowed)[np.argmin(cost[allowed])])
-    next_lower = ranked[flagged[best]] if flagged[best] < len(ranked) else 0.0
-    lowest = ranked[flagged[best] - 1]
-    middle = (lowest + next_lower) / 2
-    value = (
-        1.0 if best == 0 else float(middle if middle > next_lower else lowest)
-    )  # neighbours have no middle
-    total = cost_miss + cost_false_alarm
-    theory = cost_false_alarm / total if total else 0.5
-    why = f"cheapest on out-of-fold rows when a miss costs {cost_miss:g} and a false alarm {cost_false_alarm:g}"
-    why += "" if capacity is None else f" and at most {capacity:.0%} can be acted upon"
-    return {
-        "value": value,
-        "cost": float(cost[best]),
-        "flagged": float(flagged[best] / len(y)),
-        "theory": theory,
-        "why": why,
-    }
-
-
-def _fit(y: np.ndarray, p: np.ndarray) -> dict[str, Any]:
+def _fit(y: np.ndarray, p: np.ndarray) -> Calibration:
     from scipy.optimize import minimize
 
     p = np.clip(np.asarray(p, dtype="float64"), _EDGE, 1 - _EDGE)
     x = np.column_stack([np.log(p), -np.log1p(-p), np.ones(len(p))])
     sign = np.where(y == 1, 1.0, -1.0)
 
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        margin = sign * (x @ w)
-        return float(np.logaddexp(0, -margin).mean()), -(
-            x * (sign / (1 + np.exp(margin)))[:, None]
-        ).mean(axis=0)
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (x @ weights)
+        pull = sign / (1 + np.exp(margin))
+        gradient = -(x * pull[:, None]).mean(axis=0)
+        return float(np.logaddexp(0, -margin).mean()), gradient
 
+    bounds = [(1e-3, 100), (1e-3, 100), (-50, 50)]
     with np.errstate(over="ignore"):
-        bounds = [(1e-3, 100), (1e-3, 100), (-50, 50)]
         result = minimize(loss, [1.0, 1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
-    a, b, c = (float(v) for v in result.x)
-    return {"method": "beta", "a": a, "b": b, "c": c}
+    a, b, c = (float(weight) for weight in result.x)
+    return Calibration(BETA, a, b, c)

@@ -1,166 +1,265 @@
-"""Evaluation: what the winner is worth on rows that nothing was chosen on."""
+"""Evaluation: what a model is worth on held-out rows that no choice was made on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
-from fivefold.core.intervals import share, wilson
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, from_dicts
+from fivefold.core.intervals import Estimate, share, wilson
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.scope import Scope
 from fivefold.data.splits import subsample
+from fivefold.model.threshold import ConfusionMatrix, Threshold, confusion, mistakes_at
 
 CURVE_POINTS = 200
-MOST_PREDICTED = (
-    16_000_000  # columns read x columns asked x repeats x rows of permutation importance
-)
+# Permutation importance: columns read x columns measured x repeats x rows.
+MOST_PREDICTED = 16_000_000
 FEW_ROWS, FEW_REPEATS = 1000, 3  # of a wide table
-MIN_SEGMENT = 30  # rows of a segment, and 5 of each class, below which nothing is said about it
+# Smallest segment, in rows and in rows of each class, whose ROC AUC is reported.
+MIN_SEGMENT, MIN_SEGMENT_CLASS = 30, 5
+MOST_LEVELS = 12
+BINS = 10
+MOST_ROWS = 2500
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """ROC AUC of another model on the same rows, with its interval.
+
+    `gain` is the evaluated model's ROC AUC minus this one, `p_value` that of the paired test.
+    """
+
+    name: str
+    auc: float
+    low: float
+    high: float
+    gain: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The rows with one value of a column: rates, and ROC AUC where there are enough rows."""
+
+    column: str
+    level: str
+    rows: int
+    positive_rate: float
+    mean_probability: float
+    flagged: float
+    recall: float | None
+    false_alarm_rate: float | None
+    auc: float | None
+    auc_low: float | None
+    auc_high: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Loss of ROC AUC when a column is shuffled: mean and standard deviation over repeats."""
+
+    column: str
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is reported about held-out rows.
+
+    `auc` holds value, low, high, se and method. `curves` holds lists of numbers for charts.
+    """
+
+    rows: int = 0
+    positives: int = 0
+    auc: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    threshold: Threshold = field(default_factory=Threshold)
+    confusion: ConfusionMatrix = field(default_factory=ConfusionMatrix)
+    curves: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Sequence[Baseline] = field(default_factory=list)
+    segments: Sequence[Segment] = field(default_factory=list)
+    findings: Sequence[Finding] = field(default_factory=list)
+    importance: Sequence[Importance] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form, as in bundle.json and in the artifact of a run."""
+        return {
+            "rows": self.rows,
+            "positives": self.positives,
+            "auc": dict(self.auc),
+            "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
+            "threshold": self.threshold.to_dict(),
+            "confusion": self.confusion.to_dict(),
+            "curves": dict(self.curves),
+            "baselines": [asdict(line) for line in self.baselines],
+            "segments": [asdict(line) for line in self.segments],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "importance": [asdict(line) for line in self.importance],
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Evaluation:
+        """Read what `to_dict` wrote, also in an older version that lacks some keys."""
+        values = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        metrics = stored.get("metrics", {})
+        values["metrics"] = {name: Estimate(**metric) for name, metric in metrics.items()}
+        values["threshold"] = Threshold.from_dict(stored.get("threshold", {}))
+        values["confusion"] = ConfusionMatrix(**stored.get("confusion", {}))
+        values["findings"] = from_dicts(stored.get("findings", ()))
+        for name, kind in (
+            ("baselines", Baseline),
+            ("segments", Segment),
+            ("importance", Importance),
+        ):
+            values[name] = [kind(**line) for line in stored.get(name, ())]
+        return cls(**values)
 
 
 def evaluate(
     y: np.ndarray,
     q: np.ndarray,
-    threshold: dict[str, Any],
+    threshold: Threshold,
     scope: Scope,
     *,
     seed: int = 0,
-    baselines: dict[str, np.ndarray] | None = None,
+    baselines: Mapping[str, np.ndarray] | None = None,
     groups: pd.DataFrame | None = None,
-) -> dict[str, Any]:
-    """Everything that is reported about held-out rows; JSON-ready.
+) -> Evaluation:
+    """Evaluate calibrated probabilities of held-out rows.
 
-    `y` 0/1 and calibrated probabilities `q`, shape (rows,). `baselines`: name -> probabilities of other models on the
-    same rows. `groups`: columns by whose values the rows are looked at separately. Keys: rows, positives, auc,
-    metrics ({name: {value, low, high}}), threshold, confusion, curves, baselines, segments, findings.
+    Parameters
+    ----------
+    y, q
+        Labels 0/1 and calibrated probabilities, shape (rows,).
+    scope
+        States the costs and the wanted ROC AUC.
+    baselines
+        Probabilities of other models on the same rows, by name.
+    groups
+        Columns by whose values the rows are also evaluated separately.
     """
-    flagged = q >= threshold["value"]
+    flagged = threshold.is_positive(q)
     auc = auc_interval(y, q)
-    return {
-        "rows": len(y),
-        "positives": int(y.sum()),
-        "auc": auc,
-        "metrics": metrics(y, q, flagged, scope, auc, seed),
-        "threshold": threshold,
-        "confusion": confusion(y, flagged),
-        "curves": curves(y, q, scope),
-        "baselines": [_baseline(name, y, q, other) for name, other in (baselines or {}).items()],
-        "segments": segments(y, q, flagged, groups) if groups is not None else [],
-        "findings": [judge_success(auc, scope).to_dict()],
-    }
-
-
-def confusion(y: np.ndarray, flagged: np.ndarray) -> dict[str, int]:
-    """{tp, fp, fn, tn} as counts."""
-    return {
-        "tp": int((flagged & (y == 1)).sum()),
-        "fp": int((flagged & (y == 0)).sum()),
-        "fn": int((~flagged & (y == 1)).sum()),
-        "tn": int((~flagged & (y == 0)).sum()),
-    }
+    compared = [_baseline(name, y, q, other) for name, other in (baselines or {}).items()]
+    return Evaluation(
+        rows=len(y),
+        positives=int(y.sum()),
+        auc=auc,
+        metrics=metrics(y, q, flagged, scope, auc, seed),
+        threshold=threshold,
+        confusion=confusion(y, flagged),
+        curves=curves(y, q, scope),
+        baselines=compared,
+        segments=segments(y, q, flagged, groups) if groups is not None else [],
+        findings=[check_success(auc, scope)],
+    )
 
 
 def metrics(
-    y: np.ndarray, q: np.ndarray, flagged: np.ndarray, scope: Scope, auc: dict[str, Any], seed: int
-) -> dict[str, dict[str, float | None]]:
-    """{name: {value, low, high}}: 95% intervals by DeLong (roc_auc), Wilson (shares) or the percentile bootstrap.
+    y: np.ndarray,
+    q: np.ndarray,
+    flagged: np.ndarray,
+    scope: Scope,
+    auc: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Estimate]:
+    """Return each metric with a 95% interval.
 
-    The bootstrap draws rows (Efron & Tibshirani 1993, ch. 13), 400 times up to 20,000 rows and 100 times above.
-    brier_skill is 1 - Brier / Brier of the base rate. cost_per_1000 is in the scope's unit.
+    ROC AUC has DeLong's interval, shares have Wilson's, the others that of the percentile
+    bootstrap over rows (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13).
+    `brier_skill` is 1 - Brier / Brier of the base rate. `cost_per_1000` is in the scope's unit.
     """
     counts = confusion(y, flagged)
-    drawn = _bootstrap(y, q, scope, flagged, 400 if len(y) <= 20_000 else 100, seed)
-    told: dict[str, dict[str, float | None]] = {
-        "roc_auc": {k: auc[k] for k in ("value", "low", "high")},
-        **drawn,
+    draws = 400 if len(y) <= 20_000 else 100
+    return {
+        "roc_auc": Estimate(auc["value"], auc["low"], auc["high"]),
+        **_bootstrap(y, q, scope, flagged, draws, seed),
+        "precision": share(counts.tp, counts.flagged),
+        "recall": share(counts.tp, counts.positives),
+        "specificity": share(counts.tn, counts.negatives),
+        "accuracy": share(counts.tp + counts.tn, len(y)),
+        "flagged": share(counts.flagged, len(y)),
     }
-    for name, hits, of in (
-        ("precision", counts["tp"], counts["tp"] + counts["fp"]),
-        ("recall", counts["tp"], counts["tp"] + counts["fn"]),
-        ("specificity", counts["tn"], counts["tn"] + counts["fp"]),
-        ("accuracy", counts["tp"] + counts["tn"], len(y)),
-        ("flagged", int(flagged.sum()), len(y)),
-    ):
-        told[name] = share(hits, of)
-    return told
 
 
 def curves(y: np.ndarray, q: np.ndarray, scope: Scope) -> dict[str, Any]:
-    """ROC, precision-recall, calibration (ten equally filled bins), lift and cost curves as lists of numbers."""
+    """Return ROC, precision-recall, calibration, lift and cost curves as lists of numbers."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     fpr, tpr, _ = roc_curve(y, q)
     precision, recall, _ = precision_recall_curve(y, q)
     order = np.argsort(-q, kind="stable")
-    share, gain = np.arange(1, len(y) + 1) / len(y), np.cumsum(y[order]) / y.sum()
+    contacted = np.arange(1, len(y) + 1) / len(y)
+    gain = np.cumsum(y[order]) / y.sum()
     cuts = np.linspace(0, 1, 101)
-    cost = [
-        scope.cost_miss * np.mean((q < c) & (y == 1))
-        + scope.cost_false_alarm * np.mean((q >= c) & (y == 0))
-        for c in cuts
-    ]
-    bins = [b for b in np.array_split(np.argsort(q, kind="stable"), 10) if len(b)]
-    calibration = []
-    for b in bins:
-        low, high = wilson(int(y[b].sum()), len(b))
-        calibration.append(
-            {
-                "predicted": float(q[b].mean()),
-                "observed": float(y[b].mean()),
-                "low": low,
-                "high": high,
-                "count": len(b),
-            }
-        )
+    missed, false_alarms = mistakes_at(y, q, cuts)
+    cost = scope.cost_miss * (missed / len(y)) + scope.cost_false_alarm * (false_alarms / len(y))
     return {
         "roc": _thin({"fpr": fpr, "tpr": tpr}),
         "pr": _thin({"recall": recall, "precision": precision}),
-        "calibration": calibration,
-        "lift": _thin({"share": share, "gain": gain, "lift": gain / share}),
-        "cost": {"threshold": cuts.tolist(), "cost": [float(c) for c in cost]},
+        "calibration": _calibration_curve(y, q),
+        "lift": _thin({"share": contacted, "gain": gain, "lift": gain / contacted}),
+        "cost": {"threshold": cuts.tolist(), "cost": cost.tolist()},
     }
+
+
+def _calibration_curve(y: np.ndarray, q: np.ndarray) -> list[dict[str, float]]:
+    """Return predicted and observed rates of `BINS` equally filled bins."""
+    lines = []
+    for rows in np.array_split(np.argsort(q, kind="stable"), BINS):
+        if not len(rows):
+            continue
+        low, high = wilson(int(y[rows].sum()), len(rows))
+        line = {
+            "predicted": float(q[rows].mean()),
+            "observed": float(y[rows].mean()),
+            "low": low,
+            "high": high,
+            "count": len(rows),
+        }
+        lines.append(line)
+    return lines
 
 
 def segments(
     y: np.ndarray, q: np.ndarray, flagged: np.ndarray, groups: pd.DataFrame
-) -> list[dict[str, Any]]:
-    """One line per value of each column (at most 12): rows, rates, and ROC AUC where it can be judged."""
+) -> list[Segment]:
+    """Evaluate the rows of each value of each column, of the `MOST_LEVELS` most frequent values."""
     lines = []
     for column in groups.columns:
         values = groups[column].astype("str").fillna("(missing)")
-        for level, count in values.value_counts().head(12).items():
+        for level in values.value_counts().head(MOST_LEVELS).index:
             here = (values == level).to_numpy()
-            positives = int(y[here].sum())
-            judged = count >= MIN_SEGMENT and min(positives, count - positives) >= 5
-            auc = (
-                auc_interval(y[here], q[here])
-                if judged
-                else {"value": None, "low": None, "high": None}
-            )
-            found = confusion(y[here], flagged[here])
-            lines.append(
-                {
-                    "column": column,
-                    "level": str(level),
-                    "rows": int(count),
-                    "positive_rate": positives / count,
-                    "mean_probability": float(q[here].mean()),
-                    "flagged": float(flagged[here].mean()),
-                    "recall": found["tp"] / positives if positives else None,
-                    "false_alarm_rate": found["fp"] / (count - positives)
-                    if count > positives
-                    else None,
-                    "auc": auc["value"],
-                    "auc_low": auc["low"],
-                    "auc_high": auc["high"],
-                    "note": "" if judged else "too few rows to judge",
-                }
-            )
+            lines.append(_segment(str(column), str(level), y[here], q[here], flagged[here]))
     return lines
+
+
+def _segment(column: str, level: str, y: np.ndarray, q: np.ndarray, flagged: np.ndarray) -> Segment:
+    counts = confusion(y, flagged)
+    smaller_class = min(counts.positives, counts.negatives)
+    enough = len(y) >= MIN_SEGMENT and smaller_class >= MIN_SEGMENT_CLASS
+    auc: Mapping[str, Any] = auc_interval(y, q) if enough else {}
+    return Segment(
+        column=column,
+        level=level,
+        rows=len(y),
+        positive_rate=counts.positives / len(y),
+        mean_probability=float(q.mean()),
+        flagged=float(flagged.mean()),
+        recall=counts.tp / counts.positives if counts.positives else None,
+        false_alarm_rate=counts.fp / counts.negatives if counts.negatives else None,
+        auc=auc.get("value"),
+        auc_low=auc.get("low"),
+        auc_high=auc.get("high"),
+        note="" if enough else "too few rows to judge",
+    )
 
 
 def permutation_importance(
@@ -170,142 +269,142 @@ def permutation_importance(
     columns: list[str],
     seed: int,
     repeats: int = 5,
-    most: int = 2500,
     threads: int = 1,
-) -> list[dict[str, Any]]:
-    """[{column, mean, sd}] largest first: the loss of ROC AUC when one raw column is shuffled (Breiman 2001).
+) -> list[Importance]:
+    """Measure the loss of ROC AUC when one raw column is shuffled, largest first.
 
-    Columns that stand in for each other share their importance: neither looks important alone. In wide tables, where
-    each of many predictions reads many columns, fewer rows and repeats are asked, and only of the columns whose values
-    go most with the model's answers (`spread_between`): all of up to 70 columns, 13 of 400.
+    Columns that can replace each other share their importance: neither looks important alone.
+    In wide tables, where each of many predictions reads many columns, fewer rows and repeats are
+    used, and only the columns are measured whose values vary most with the predictions
+    (`spread_between`): all of up to 70 columns, 13 of 400.
+
+    Parameters
+    ----------
+    predict
+        Returns probabilities of shape (rows,) for a typed table.
+    typed, y
+        Typed rows and their labels 0/1; at most `MOST_ROWS` of them are used.
+    columns
+        The columns to measure.
+
+    References
+    ----------
+    Breiman 2001, "Random forests", Machine Learning 45.
     """
     from joblib import Parallel, delayed
     from sklearn.metrics import roc_auc_score
 
-    most, cells = (
-        min(most, len(y)),
-        MOST_PREDICTED // max(1, len(columns)),
-    )  # cells: columns asked x repeats x rows
-    if len(columns) * repeats * most > cells:
-        most, repeats = min(most, FEW_ROWS), min(repeats, FEW_REPEATS)
+    most = min(MOST_ROWS, len(y))
+    affordable = MOST_PREDICTED // max(1, len(columns))  # columns measured x repeats x rows
+    if len(columns) * repeats * most > affordable:
+        most = min(most, FEW_ROWS)
+        repeats = min(repeats, FEW_REPEATS)
     rows = subsample(np.arange(len(y)), y, most, seed)
     typed, y = typed.iloc[rows], y[rows]
-    answers = predict(typed)
-    whole = roc_auc_score(y, answers)
-    if (asked_of := max(10, cells // (repeats * most))) < len(columns):
-        columns = sorted(columns, key=lambda name: -spread_between(typed.loc[:, name], answers))[
-            :asked_of
-        ]
+    predictions = predict(typed)
+    whole = roc_auc_score(y, predictions)
+    measured = max(10, affordable // (repeats * most))
+    if measured < len(columns):
+        spread = {name: spread_between(typed.loc[:, name], predictions) for name in columns}
+        columns = sorted(columns, key=lambda name: -spread[name])[:measured]
     rng = np.random.default_rng(seed)
 
     def loss(column: str, order: np.ndarray) -> float:
         shuffled = typed.copy()
         shuffled[column] = typed[column].take(order).set_axis(typed.index)
-        return whole - roc_auc_score(y, predict(shuffled))
+        return float(whole - roc_auc_score(y, predict(shuffled)))
 
-    asked = [(column, rng.permutation(len(typed))) for column in columns for _ in range(repeats)]
-    losses = Parallel(n_jobs=threads, prefer="threads")(delayed(loss)(*one) for one in asked)
-    by_column = np.reshape(losses, (len(columns), repeats))
-    lines = [
-        {"column": column, "mean": float(np.mean(some)), "sd": float(np.std(some, ddof=1))}
-        for column, some in zip(columns, by_column, strict=True)
-    ]
-    return sorted(lines, key=lambda line: -line["mean"])
+    tasks = [(column, rng.permutation(len(typed))) for column in columns for _ in range(repeats)]
+    losses = Parallel(n_jobs=threads, prefer="threads")(delayed(loss)(*task) for task in tasks)
+    lines = []
+    for column, values in zip(columns, np.reshape(losses, (-1, repeats)), strict=True):
+        lines.append(Importance(column, float(np.mean(values)), float(np.std(values, ddof=1))))
+    return sorted(lines, key=lambda line: -line.mean)
 
 
-def spread_between(values: pd.Series, answers: np.ndarray) -> float:
-    """Share of the variance of `answers` that lies between ten equally filled parts of a column's values, or between
-    its levels, those beyond the 20 most frequent and missing ones as one: the correlation ratio (Pearson 1905), which
-    also sees bends.
+def spread_between(values: pd.Series, predictions: np.ndarray) -> float:
+    """Return the share of the variance of `predictions` that lies between groups of a column.
+
+    Groups are ten equally filled ranges of numbers or dates, or the 20 most frequent levels; all
+    other levels and missing cells are one group. Unlike a correlation it also sees bends.
+
+    References
+    ----------
+    The correlation ratio, Pearson 1905.
 
     >>> round(spread_between(pd.Series([1.0, 2.0, 3.0, None]), np.array([0.0, 1.0, 0.0, 1.0])), 3)
     1.0
     """
-    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(
-        values.dtype
-    ):
+    kind = values.dtype
+    if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind):
         ranks = values.rank(pct=True).to_numpy()
-        codes = np.where(np.isnan(ranks), 10, np.minimum(np.nan_to_num(ranks) * 10, 9)).astype(int)
+        groups = np.minimum(np.nan_to_num(ranks) * 10, 9)
+        codes = np.where(np.isnan(ranks), 10, groups).astype(int)
     else:
-        codes = pd.Categorical(values, values.value_counts().index[:20]).codes.astype(int) + 1
+        frequent = values.value_counts().index[:20]
+        codes = pd.Categorical(values, frequent).codes.astype(int) + 1
     counts = np.bincount(codes)
-    means = np.bincount(codes, answers) / np.maximum(counts, 1)
-    whole = float(answers.var())
-    return float(counts @ (means - answers.mean()) ** 2) / len(answers) / whole if whole else 0.0
+    means = np.bincount(codes, predictions) / np.maximum(counts, 1)
+    whole = float(predictions.var())
+    between = float(counts @ (means - predictions.mean()) ** 2) / len(predictions)
+    return between / whole if whole else 0.0
 
 
-def judge_success(auc: dict[str, Any], scope: Scope) -> Finding:
-    """Whether the scope's wanted ROC AUC is reached: yes or no only where the interval says so."""
-    wanted, found = (
-        scope.min_roc_auc,
-        f"ROC AUC {auc['value']:.3f}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}",
-    )
+def check_success(auc: Mapping[str, Any], scope: Scope) -> Finding:
+    """Check whether the wanted ROC AUC is reached: yes or no only where the interval shows it."""
+    wanted = scope.min_roc_auc
+    found = f"ROC AUC {auc['value']:.3f}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
+    expected = f"at least {wanted:g}" if wanted is not None else ""
+    severity, action = NOT_APPLICABLE, ""
     if wanted is None:
-        return Finding(
-            code="success-roc-auc",
-            severity=NOT_APPLICABLE,
-            subject="model",
-            found=found,
-            expected="a wanted ROC AUC in the scope ([success])",
-        )
-    expected = f"at least {wanted:g}"
-    if auc["low"] >= wanted:
-        return Finding(
-            code="success-roc-auc", severity=PASSED, subject="model", found=found, expected=expected
-        )
-    if auc["high"] < wanted:
-        return Finding(
-            code="success-roc-auc",
-            severity=WARNING,
-            subject="model",
-            found=found,
-            expected=expected,
-            action="more or better data, or a smaller aim",
-        )
+        expected = "a wanted ROC AUC in the scope ([success])"
+    elif auc["low"] >= wanted:
+        severity = PASSED
+    elif auc["high"] < wanted:
+        severity, action = WARNING, "more or better data, or a smaller aim"
+    else:
+        found += ": cannot be judged on so few rows"
+        action = "judge on more held-out rows"
     return Finding(
         code="success-roc-auc",
-        severity=NOT_APPLICABLE,
+        severity=severity,
         subject="model",
-        found=f"{found}: cannot be judged on so few rows",
+        found=found,
         expected=expected,
-        action="judge on more held-out rows",
+        action=action,
     )
 
 
-def _baseline(name: str, y: np.ndarray, q: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    auc, against = auc_interval(y, other), paired_test(y, q, other)
-    return {
-        "name": name,
-        "auc": auc["value"],
-        "low": auc["low"],
-        "high": auc["high"],
-        "gain": against["difference"],
-        "p_value": against["p_value"],
-    }
+def _baseline(name: str, y: np.ndarray, q: np.ndarray, other: np.ndarray) -> Baseline:
+    auc: Mapping[str, Any] = auc_interval(y, other)
+    test = paired_test(y, q, other)
+    return Baseline(
+        name, auc["value"], auc["low"], auc["high"], test["difference"], test["p_value"]
+    )
 
 
 def _bootstrap(
     y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, draws: int, seed: int
-) -> dict[str, dict[str, float | None]]:
-    # A drawn sample is a count for each row. The rows are sorted once, not each sample.
+) -> dict[str, Estimate]:
+    # A drawn sample is a count for each row, so that the rows are sorted only once.
     order = np.argsort(-q, kind="stable")
-    t, p, f = (y[order] == 1).astype("float64"), q[order], flagged[order]
-    last = np.append(
-        np.flatnonzero(np.diff(p)), len(p) - 1
-    )  # average precision steps after the last of equal scores
-    squares, losses = (
-        (p - t) ** 2,
-        -np.log(np.where(t == 1, clipped := np.clip(p, 1e-15, 1 - 1e-15), 1 - clipped)),
-    )
-    costs = scope.cost_miss * (~f & (t == 1)) + scope.cost_false_alarm * (f & (t == 0))
+    positive = y[order] == 1
+    t, p, f = positive.astype("float64"), q[order], flagged[order]
+    # average precision takes a step after the last of equal scores
+    last = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
+    clipped = np.clip(p, 1e-15, 1 - 1e-15)
+    squares = (p - t) ** 2
+    losses = -np.log(np.where(positive, clipped, 1 - clipped))
+    costs = scope.cost_miss * (~f & positive) + scope.cost_false_alarm * (f & ~positive)
 
     def measure(counts: np.ndarray) -> dict[str, float]:
         weight = counts / len(y)
-        found, seen = np.cumsum(weight * t)[last], np.cumsum(weight)[last]
-        precision = found / np.maximum(seen, 1e-300)
+        caught = np.cumsum(weight * t)[last]
+        seen = np.cumsum(weight)[last]
+        precision = caught / np.maximum(seen, 1e-300)
         brier, rate = float(weight @ squares), float(weight @ t)
         return {
-            "pr_auc": float(np.diff(found, prepend=0.0) @ precision / found[-1]),
+            "pr_auc": float(np.diff(caught, prepend=0.0) @ precision / caught[-1]),
             "log_loss": float(weight @ losses),
             "brier": brier,
             "brier_skill": 1 - brier / (rate * (1 - rate)),
@@ -313,21 +412,20 @@ def _bootstrap(
         }
 
     rng = np.random.default_rng(seed)
-    samples = (rng.integers(0, len(y), len(y)) for _ in range(draws))
-    drawn = [
-        measure(np.bincount(rows, minlength=len(y))[order])
-        for rows in samples
-        if 0 < y[rows].sum() < len(y)
-    ]
-    told: dict[str, dict[str, float | None]] = {}
+    samples = []
+    for _ in range(draws):
+        rows = rng.integers(0, len(y), len(y))
+        if 0 < y[rows].sum() < len(y):
+            samples.append(measure(np.bincount(rows, minlength=len(y))[order]))
+    estimates = {}
     for name, value in measure(np.ones(len(y))).items():
-        low, high = np.percentile([d[name] for d in drawn], [2.5, 97.5])
-        told[name] = {"value": value, "low": float(low), "high": float(high)}
-    return told
+        low, high = np.percentile([sample[name] for sample in samples], [2.5, 97.5])
+        estimates[name] = Estimate(value, float(low), float(high))
+    return estimates
 
 
-def _thin(curve: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    """At most `CURVE_POINTS` points of a curve, first and last included."""
+def _thin(curve: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
+    """Return at most `CURVE_POINTS` points of a curve, first and last included."""
     size = len(next(iter(curve.values())))
     kept = np.unique(np.linspace(0, size - 1, min(size, CURVE_POINTS)).round().astype(int))
-    return {key: [round(float(v), 6) for v in values[kept]] for key, values in curve.items()}
+    return {name: [round(float(v), 6) for v in values[kept]] for name, values in curve.items()}

@@ -1,83 +1,265 @@
-"""Decision: what a threshold costs and catches, and which one given costs ask for.
+"""Threshold: the one place of a decision, the choice of a threshold, and what it costs.
 
-Everything here rests on out-of-fold scores of the training rows, calibrated by the other folds: the rows on which the
-model's own threshold was chosen. Held-out rows stay out of it, so that trying costs does not wear them out.
+All figures rest on out-of-fold probabilities of the training rows, calibrated by the other folds.
+The model's own threshold is chosen on the same rows. Held-out rows are not used, so that trying
+several costs does not bias the evaluation.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, overload
 
 import numpy as np
 
-from fivefold.core.intervals import share
-from fivefold.model.bundle import Bundle
-from fivefold.model.calibration import choose_threshold
-from fivefold.model.evaluation import confusion
+from fivefold.core.intervals import Estimate, share
+from fivefold.core.scope import Scope
 
-POINTS = 201  # thresholds of a cost curve
+CURVE_POINTS = 201
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The probability from which a row is classified as positive.
+
+    Parameters
+    ----------
+    value
+        The smallest probability that is positive, in [0, 1].
+    why
+        How it was chosen, for people.
+    cost
+        Expected cost per row at this threshold, in the unit of the costs.
+    flagged
+        Share of rows that are positive at this threshold.
+    theory
+        The best threshold for perfectly calibrated probabilities without a capacity limit.
+    """
+
+    value: float = 0.5
+    cost: float | None = None
+    flagged: float | None = None
+    theory: float | None = None
+    why: str = ""
+
+    @overload
+    def is_positive(self, probability: float) -> bool: ...
+
+    @overload
+    def is_positive(self, probability: np.ndarray) -> np.ndarray: ...
+
+    def is_positive(self, probability: float | np.ndarray) -> bool | np.ndarray:
+        """Decide: whether each probability reaches the threshold; NaN does not.
+
+        >>> Threshold(0.5).is_positive(np.array([0.4, 0.5])).tolist()
+        [False, True]
+        """
+        return probability >= self.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys of bundle.json."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Threshold:
+        """Read what `to_dict` wrote."""
+        return cls(**{f.name: stored[f.name] for f in fields(cls) if f.name in stored})
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What mistakes cost, in any one unit, and the largest share of rows that can be acted upon."""
+
+    miss: float
+    false_alarm: float
+    capacity: float | None = None
+
+    @classmethod
+    def of(cls, scope: Scope) -> Costs:
+        """Return the costs and the capacity that the scope states."""
+        return cls(scope.cost_miss, scope.cost_false_alarm, scope.capacity)
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Numbers of true and false positives and negatives."""
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    tn: int = 0
+
+    @property
+    def positives(self) -> int:
+        """Rows of the positive class."""
+        return self.tp + self.fn
+
+    @property
+    def negatives(self) -> int:
+        """Rows of the negative class."""
+        return self.fp + self.tn
+
+    @property
+    def flagged(self) -> int:
+        """Rows that are classified as positive."""
+        return self.tp + self.fp
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.tp + self.fp + self.fn + self.tn
+
+    def per(self, rows: int) -> dict[str, float]:
+        """Return {tp, fp, fn, tn} scaled to a number of rows."""
+        scale = rows / self.rows
+        return {name: count * scale for name, count in self.to_dict().items()}
+
+    def to_dict(self) -> dict[str, int]:
+        """Return {tp, fp, fn, tn}."""
+        return {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
+
+
+def confusion(y: np.ndarray, flagged: np.ndarray) -> ConfusionMatrix:
+    """Count the confusion matrix of labels 0/1 and decisions, both of shape (rows,)."""
+    positive = y == 1
+    return ConfusionMatrix(
+        tp=int((flagged & positive).sum()),
+        fp=int((flagged & (y == 0)).sum()),
+        fn=int((~flagged & positive).sum()),
+        tn=int((~flagged & (y == 0)).sum()),
+    )
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What acting at a threshold would have meant on some rows.
+
+    Costs are per 1,000 rows in the unit of the costs, beside those of acting on nobody and on
+    everybody. Precision, recall and flagged share have Wilson's 95% intervals.
+    """
+
+    confusion: ConfusionMatrix
+    flagged: Estimate
+    precision: Estimate
+    recall: Estimate
+    cost_per_1000: float
+    nobody_per_1000: float
+    everybody_per_1000: float
 
 
 def consequences(
-    y: np.ndarray, q: np.ndarray, threshold: float, cost_miss: float, cost_false_alarm: float
-) -> dict[str, Any]:
-    """What acting at `threshold` or above would have meant on these rows; JSON-ready.
-
-    Keys: confusion {tp, fp, fn, tn} in rows; flagged, precision, recall: {value, low, high}, Wilson's 95% intervals,
-    value None where nothing was counted; cost_per_1000 in the unit of the costs, beside nobody_per_1000 and
-    everybody_per_1000 (acting on none and on all); per_1000: the confusion scaled to 1,000 rows.
-    """
-    found = confusion(y, q >= threshold)
-    rows, positives = len(y), found["tp"] + found["fn"]
-    acted = found["tp"] + found["fp"]
+    y: np.ndarray, probability: np.ndarray, threshold: Threshold, costs: Costs
+) -> Consequences:
+    """Return what acting at `threshold` would have meant on these rows, arrays of shape (rows,)."""
+    counts = confusion(y, threshold.is_positive(probability))
+    rows = len(y)
+    positives = counts.positives
     scale = 1000 / rows
-    return {
-        "confusion": found,
-        "per_1000": {k: v * scale for k, v in found.items()},
-        "flagged": share(acted, rows),
-        "precision": share(found["tp"], acted),
-        "recall": share(found["tp"], positives),
-        "cost_per_1000": scale * (cost_miss * found["fn"] + cost_false_alarm * found["fp"]),
-        "nobody_per_1000": scale * cost_miss * positives,
-        "everybody_per_1000": scale * cost_false_alarm * (rows - positives),
-    }
-
-
-def cost_curve(
-    y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_alarm: float
-) -> list[dict[str, float]]:
-    """[{threshold, cost_per_1000, flagged}] at `POINTS` thresholds from 0 to 1.
-
-    >>> cost_curve(np.array([1, 0]), np.array([0.8, 0.2]), 5, 1)[100]
-    {'threshold': 0.5, 'cost_per_1000': 0.0, 'flagged': 0.5}
-    """
-    cuts = np.linspace(0, 1, POINTS)
-    positive, negative = np.sort(q[y == 1]), np.sort(q[y != 1])
-    missed = np.searchsorted(positive, cuts, side="left")
-    alarms = len(negative) - np.searchsorted(negative, cuts, side="left")
-    cost = 1000 * (cost_miss * missed + cost_false_alarm * alarms) / len(y)
-    flagged = (len(positive) - missed + alarms) / len(y)
-    return [
-        {"threshold": float(t), "cost_per_1000": float(c), "flagged": float(f)}
-        for t, c, f in zip(cuts, cost, flagged, strict=True)
-    ]
-
-
-def decide(
-    y: np.ndarray, q: np.ndarray, cost_miss: float, cost_false_alarm: float, capacity: float | None
-) -> dict[str, Any]:
-    """{threshold of `choose_threshold`, consequences, curve} for these costs; capacity as a share of rows or None."""
-    chosen = choose_threshold(y, q, cost_miss, cost_false_alarm, capacity)
-    return {
-        "threshold": chosen,
-        "consequences": consequences(y, q, chosen["value"], cost_miss, cost_false_alarm),
-        "curve": cost_curve(y, q, cost_miss, cost_false_alarm),
-    }
-
-
-def with_threshold(bundle: Bundle, threshold: dict[str, Any]) -> Bundle:
-    """The same model with another threshold ({value, why}); the given bundle stays as it is."""
-    return replace(
-        bundle, about={**bundle.about, "threshold": {**bundle.about["threshold"], **threshold}}
+    return Consequences(
+        confusion=counts,
+        flagged=share(counts.flagged, rows),
+        precision=share(counts.tp, counts.flagged),
+        recall=share(counts.tp, positives),
+        cost_per_1000=scale * (costs.miss * counts.fn + costs.false_alarm * counts.fp),
+        nobody_per_1000=scale * costs.miss * positives,
+        everybody_per_1000=scale * costs.false_alarm * (rows - positives),
     )
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """Expected cost per 1,000 rows and flagged share by threshold, arrays of shape (points,)."""
+
+    threshold: np.ndarray
+    cost_per_1000: np.ndarray
+    flagged: np.ndarray
+
+    def records(self) -> list[dict[str, float]]:
+        """Return one record for each threshold."""
+        columns = [values.tolist() for values in vars(self).values()]
+        return [dict(zip(vars(self), row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def cost_curve(y: np.ndarray, probability: np.ndarray, costs: Costs) -> CostCurve:
+    """Return the costs at `CURVE_POINTS` thresholds from 0 to 1.
+
+    >>> cost_curve(np.array([1, 0]), np.array([0.8, 0.2]), Costs(5, 1)).flagged[100]
+    0.5
+    """
+    cuts = np.linspace(0, 1, CURVE_POINTS)
+    missed, false_alarms = mistakes_at(y, probability, cuts)
+    caught = (y == 1).sum() - missed
+    return CostCurve(
+        threshold=cuts,
+        cost_per_1000=1000 * (costs.miss * missed + costs.false_alarm * false_alarms) / len(y),
+        flagged=(caught + false_alarms) / len(y),
+    )
+
+
+def mistakes_at(
+    y: np.ndarray, probability: np.ndarray, cuts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count (misses, false alarms) at each threshold in `cuts`, both of its shape."""
+    positive = np.sort(probability[y == 1])
+    negative = np.sort(probability[y != 1])
+    missed = np.searchsorted(positive, cuts, side="left")
+    false_alarms = len(negative) - np.searchsorted(negative, cuts, side="left")
+    return missed, false_alarms
+
+
+def choose_threshold(y: np.ndarray, probability: np.ndarray, costs: Costs) -> Threshold:
+    """Return the cheapest threshold on these rows, of equally cheap ones the highest.
+
+    Parameters
+    ----------
+    y
+        Labels 0/1, shape (rows,).
+    probability
+        Calibrated out-of-fold probabilities, shape (rows,).
+    costs
+        With a capacity at most that share of rows is flagged.
+
+    References
+    ----------
+    `Threshold.theory` is false alarm / (false alarm + miss): Elkan 2001, "The foundations of
+    cost-sensitive learning", IJCAI.
+    """
+    rows = len(y)
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    positives_above = np.cumsum(y[order] == 1)
+    last_of_equals = np.append(np.flatnonzero(np.diff(ranked)), rows - 1)
+    flagged = np.append(0, last_of_equals + 1)
+    caught = np.append(0, positives_above[last_of_equals])
+    missed = positives_above[-1] - caught
+    cost = (costs.miss * missed + costs.false_alarm * (flagged - caught)) / rows
+    # 0.29 x 100 is a little below 29 in floating point
+    limit = rows if costs.capacity is None else costs.capacity * rows + 1e-9
+    allowed = np.flatnonzero(flagged <= limit)
+    best = int(allowed[np.argmin(cost[allowed])])
+    total = costs.miss + costs.false_alarm
+    why = (
+        f"cheapest on out-of-fold rows when a miss costs {costs.miss:g} "
+        f"and a false alarm {costs.false_alarm:g}"
+    )
+    if costs.capacity is not None:
+        why += f" and at most {costs.capacity:.0%} can be acted upon"
+    return Threshold(
+        value=_between(ranked, int(flagged[best])),
+        cost=float(cost[best]),
+        flagged=float(flagged[best] / rows),
+        theory=costs.false_alarm / total if total else 0.5,
+        why=why,
+    )
+
+
+def _between(ranked: np.ndarray, count: int) -> float:
+    """Return a threshold that flags the first `count` of the probabilities, highest first."""
+    if count == 0:
+        return 1.0
+    lowest = ranked[count - 1]
+    next_lower = ranked[count] if count < len(ranked) else 0.0
+    middle = (lowest + next_lower) / 2
+    # two neighbouring floats have no number between them
+    return float(middle if middle > next_lower else lowest)

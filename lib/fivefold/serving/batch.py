@@ -53,7 +53,7 @@ def score_batch(
 
 def ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
     """The ids of rows `start` to `start + rows` of the table that `key` names, whichever part of it is scored alone."""
-    source = f"{bundle.about['provenance']['pathspec']}/{key}"
+    source = f"{bundle.metadata.provenance.pathspec}/{key}"
     return [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in range(start, start + rows)]
 
 

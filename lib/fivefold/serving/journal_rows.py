@@ -12,8 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from fivefold.core.scope import problem_name
+from fivefold.core.scope import Scope
 from fivefold.model.bundle import Bundle
+from fivefold.model.threshold import Threshold
 
 CUT = 4000  # characters of the inputs of a refused row that are kept
 
@@ -36,22 +37,21 @@ def records(
     `rows` are the raw rows in the order of `scores`; only columns of the contract, the scope's id columns and what it
     pseudonymises are kept. `key` makes the pseudonyms. `threshold`: where another than the bundle's decides.
     """
-    about = bundle.about
+    about = bundle.metadata
     common = {
         "at": at,
-        "problem": problem_name(about["scope"]),
-        "model": about["provenance"]["pathspec"],
+        "problem": about.scope.problem,
+        "model": about.provenance.pathspec,
         "source": source,
     }
-    limit = about["threshold"]["value"] if threshold is None else threshold
-    negative, positive = about["phrases"]
+    limit = about.threshold if threshold is None else Threshold(threshold)
     kept = kept_columns(bundle)
     good, bad = [], []
-    hidden = set(about["scope"].get("pseudonymised_columns", ()))
+    hidden = set(about.scope.pseudonymised_columns)
     for number, row, p, told, error in zip(
         ids, rows, scores["probability"].tolist(), scores["warnings"], scores["error"], strict=True
     ):
-        inputs, entity = journaled(row, about["scope"], kept, key)
+        inputs, entity = journaled(row, about.scope, kept, key)
         if hidden:
             told, error = (_without_values(text, hidden, kept) for text in (told, error))
         if error:
@@ -65,8 +65,8 @@ def records(
                     "inputs": inputs,
                     "entity": entity,
                     "probability": p,
-                    "decision": positive if p >= limit else negative,
-                    "threshold": limit,
+                    "decision": about.outcomes.of(limit.is_positive(p)),
+                    "threshold": limit.value,
                     "warnings": told,
                     "latency_ms": latency_ms,
                 }
@@ -78,28 +78,28 @@ def kept_columns(bundle: Bundle) -> list[str]:
     """The columns of a row that the journal keeps."""
     wanted = [
         *(c.name for c in bundle.schema.columns),
-        *bundle.about["scope"].get("id_columns", ()),
+        *bundle.metadata.scope.id_columns,
     ]
     return list(dict.fromkeys(wanted))
 
 
 def journaled(
-    row: Mapping[str, Any], scope: Mapping[str, Any], kept: Sequence[str], key: bytes
+    row: Mapping[str, Any], scope: Scope, kept: Sequence[str], key: bytes
 ) -> tuple[str, str | None]:
     """(inputs as JSON, entity as JSON or None where an id is missing) of a raw row, pseudonyms in place of what the
     scope pseudonymises.
     """
-    hidden = set(scope.get("pseudonymised_columns", ()))
+    hidden = set(scope.pseudonymised_columns)
     cells = {name: _plain(row[name]) for name in kept if name in row}
     for name in hidden & cells.keys():
         cells[name] = pseudonym(cells[name], key)
     return json.dumps(cells, ensure_ascii=False, separators=(",", ":")), entity_of(row, scope, key)
 
 
-def entity_of(row: Mapping[str, Any], scope: Mapping[str, Any], key: bytes) -> str | None:
+def entity_of(row: Mapping[str, Any], scope: Scope, key: bytes) -> str | None:
     """The scope's id columns of a row as JSON texts, for joining labels; None without ids or where one is missing."""
-    hidden, values = set(scope.get("pseudonymised_columns", ())), []
-    for name in scope.get("id_columns", ()):
+    hidden, values = set(scope.pseudonymised_columns), []
+    for name in scope.id_columns:
         value = _plain(row.get(name))
         if value is None or not (text := _text(value)):
             return None

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.core.schema import Schema
-from fivefold.core.scope import problem_name
+from fivefold.core.scope import Scope
 from fivefold.core.settings import journal_url, pseudonym_key
 from fivefold.data import source as sources
 from fivefold.journal import database, promotions
@@ -26,9 +26,7 @@ _WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}
 _END_OF_DAY = {"hour": 23, "minute": 59, "second": 59, "microsecond": 999_999}
 
 
-def read_labels(
-    rows: Iterable[Any], schema: Schema, scope: Mapping[str, Any], key: bytes
-) -> list[Label]:
+def read_labels(rows: Iterable[Any], schema: Schema, scope: Scope, key: bytes) -> list[Label]:
     """Read labels from rows of plain values.
 
     Parameters
@@ -60,9 +58,9 @@ def read_labels(
     return labels
 
 
-def check_columns(names: Sequence[str], schema: Schema, scope: Mapping[str, Any]) -> None:
+def check_columns(names: Sequence[str], schema: Schema, scope: Scope) -> None:
     """Raise `Refused` where a table of labels lacks the column of the case or of the label."""
-    ids = set(scope.get("id_columns", ()))
+    ids = set(scope.id_columns)
     found = f"the columns {', '.join(names)[:300]}"
     action = "add or rename a column"
     problems = []
@@ -82,13 +80,13 @@ def record_table(
 
     Returns the counts of `fivefold.journal.labels.add_labels`. Raises `Refused` where a label cannot be used.
     """
-    scope = bundle.about["scope"]
+    scope = bundle.metadata.scope
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     check_columns(list(frame.columns), bundle.schema, scope)
     cells = frame.astype("object").where(frame.notna(), None)
     rows = [dict(zip(cells.columns, row, strict=True)) for row in cells.itertuples(index=False)]
     labels = read_labels(rows, bundle.schema, scope, pseudonym_key())
-    return add_labels(engine, problem_name(scope), labels, source=source, who=who)
+    return add_labels(engine, scope.problem, labels, source=source, who=who)
 
 
 def record_file(data: str, query: str, problem: str, who: str) -> str:
@@ -124,7 +122,7 @@ def _read_label(
     row: Any,
     subject: str,
     schema: Schema,
-    scope: Mapping[str, Any],
+    scope: Scope,
     key: bytes,
     problems: list[Finding],
 ) -> Label | None:
@@ -165,8 +163,8 @@ def _problem(code: str, subject: str, found: str, expected: str, action: str) ->
     )
 
 
-def _case_columns(scope: Mapping[str, Any]) -> str:
-    ids = ", ".join(scope.get("id_columns", ()))
+def _case_columns(scope: Scope) -> str:
+    ids = ", ".join(scope.id_columns)
     return f"prediction_id, or {ids}" if ids else "prediction_id"
 
 

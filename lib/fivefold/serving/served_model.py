@@ -16,11 +16,9 @@ import pandas as pd
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, WARNING, Finding, Refused
 from fivefold.core.schema import Column, Schema
-from fivefold.core.scope import problem_name
 from fivefold.journal import promotions
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.model.input_warnings import Doubt
-from fivefold.model.threshold import with_threshold
 from fivefold.serving import journal_rows
 from fivefold.tracking import client
 
@@ -63,9 +61,9 @@ def load(pathspec: str, line: Mapping[str, Any] | None = None) -> ServedModel:
 
 def at_threshold(bundle: Bundle, line: Mapping[str, Any] | None) -> Bundle:
     """The bundle deciding at the line's threshold."""
-    if line is None or line["threshold"] == bundle.about["threshold"]["value"]:
+    if line is None or line["threshold"] == bundle.metadata.threshold.value:
         return bundle
-    return with_threshold(bundle, {"value": line["threshold"], "why": line["why"]})
+    return bundle.with_threshold(line["threshold"], line["why"])
 
 
 def no_model(problem: str | None) -> Refused:
@@ -220,11 +218,11 @@ def rejects(
 ) -> list[dict[str, Any]]:
     """Lines for the journal of rows that were refused together, as a table."""
     scope, kept, now = (
-        model.bundle.about["scope"],
+        model.bundle.metadata.scope,
         journal_rows.kept_columns(model.bundle),
         utc_now(),
     )
-    hidden = scope.get("pseudonymised_columns", ())  # findings quote values
+    hidden = scope.pseudonymised_columns  # findings quote values
     reason = "; ".join(
         f"{f.subject}: {'unreadable' if f.subject in hidden else f.found}" for f in why.findings
     )
@@ -232,7 +230,7 @@ def rejects(
         {
             "id": number,
             "at": now,
-            "problem": problem_name(scope),
+            "problem": scope.problem,
             "model": model.pathspec,
             "source": "api",
             "inputs": journal_rows.journaled(row, scope, kept, key)[0][: journal_rows.CUT],

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from fivefold.core.findings import Finding, Refused, errors, refuse_errors, warnings
 from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
 from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
 from fivefold.data.table_parts import TableParts, load_table, read_part, save_table
 from fivefold.model.bundle import Bundle
@@ -128,8 +129,8 @@ def lines(
             key=key,
         )
 
-    scope = bundle.about["scope"]
-    if scope.get("pseudonymised_columns"):
+    scope = bundle.metadata.scope
+    if scope.pseudonymised_columns:
         return stock(slice(None))
     wrong = (scored["error"] != "").to_numpy()
     columns = [
@@ -141,8 +142,8 @@ def lines(
         else ["{}"] * len(frame)
     )
     named, known = (
-        scope.get("id_columns", ()),
-        [frame[n].tolist() for n in scope.get("id_columns", ()) if n in frame],
+        scope.id_columns,
+        [frame[n].tolist() for n in scope.id_columns if n in frame],
     )
     entities: Iterable[str | None] = (
         [None] * len(frame)
@@ -197,7 +198,8 @@ def _json(values: pd.Series) -> list[str]:
         ]
     codes, different = pd.factorize(values)
     written = [
-        journal_rows.journaled({column: cell}, {}, [column], b"")[0][1:-1] for cell in different
+        journal_rows.journaled({column: cell}, Scope(), [column], b"")[0][1:-1]
+        for cell in different
     ]
     return np.array([*written, f"{name}:null"], dtype=object)[codes].tolist()
 

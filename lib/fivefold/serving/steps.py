@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, Finding, Refused, print_warnings
 from fivefold.core.schema import Schema
 from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
-from fivefold.model.bundle import Bundle, from_bytes, sha256
+from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving import result_files, shards
 from fivefold.serving.batch import table_key
 from fivefold.tracking import client
@@ -58,19 +56,6 @@ def choose(train_run: str, record: bool, problem: str = "") -> dict[str, Any]:
         "why": why,
         "line": {"threshold": line["threshold"], "why": line["why"]} if line else None,
     }
-
-
-def contract(blob: bytes, digest: str) -> tuple[Schema, dict[str, Any]]:
-    """(input contract, `about`) of a bundle, without loading its model. Raises `Refused` as `fivefold.model.bundle.from_bytes`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            about = dict(json.loads(archive.read("bundle.json")))
-        if sha256(blob) == digest:
-            return Schema.from_json(json.dumps(about.pop("schema"))), about
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError):
-        pass
-    bundle = from_bytes(blob, digest)  # says what is wrong
-    return bundle.schema, bundle.about
 
 
 def prepare(
@@ -130,9 +115,9 @@ def score(
 
     trained = from_bytes(blob, digest)
     bundle, engine, tallies = at_threshold(trained, line), _journal() if record else None, []
-    value = bundle.about["threshold"]["value"]
+    value = bundle.metadata.threshold.value
     parts = TableParts.from_dict(told)
-    key = table_key(parts.key, value, trained.about["threshold"]["value"])
+    key = table_key(parts.key, value, trained.metadata.threshold.value)
     parts = replace(parts, key=key)
     for number in numbers:
         done = _result(parts, number, out)

@@ -168,7 +168,8 @@ def evaluated_bundle(run: Any, served: Bundle) -> Bundle:
     """
     from fivefold.model.bundle import from_bytes
 
-    if "refit" not in served.about:
+    refit = served.metadata.refit
+    if refit is None:
         return served
     blob = read(run, "judged")
     if not blob:
@@ -180,7 +181,7 @@ def evaluated_bundle(run: Any, served: Bundle) -> Bundle:
             expected="the artifact judged of the step evaluate",
             action=f"train again: {TRAIN}",
         )
-    return from_bytes(blob, served.about["refit"]["judged_sha256"])
+    return from_bytes(blob, refit.judged_sha256)
 
 
 def earlier_summary(source: str, current_run: str) -> tuple[dict[str, Any], str] | None:

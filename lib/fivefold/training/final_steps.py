@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.training.steps import drawer
+
+if TYPE_CHECKING:
+    from fivefold.model.metadata import Metadata
 
 NO_TIME = "not started: the budget has no time for it"
 
@@ -84,25 +87,26 @@ def select(
 
 def evaluate(
     run: Any, run_id: str, threads: int
-) -> tuple[bytes, str, dict[str, Any], list[dict], np.ndarray, bytes | None]:
+) -> tuple[bytes, str, Metadata, list[dict], np.ndarray, bytes | None]:
     """(bundle that is served, its sha256, what it says of itself, example input rows, out-of-fold probabilities behind
     its threshold, bundle that was judged where that is another one).
     """
     from fivefold.model import bundle
+    from fivefold.model.metadata import Provenance
     from fivefold.tracking import client
     from fivefold.training.finalize import finish, refit
 
     schema, scope = Schema.from_json(run.contract), Scope.from_dict(run.problem)
-    provenance = {
-        "pathspec": f"{client.FLOW}/{run_id}",
-        "md5": run.source["md5"],
-        "source": run.source["source"],
-        "rows": len(run.place),
-        "revision": run.source["revision"],
-        "started": run.started,
-        "seed": run.seed,
-        "versions": client.package_versions(),
-    }
+    provenance = Provenance(
+        pathspec=f"{client.FLOW}/{run_id}",
+        md5=run.source["md5"],
+        source=run.source["source"],
+        rows=len(run.place),
+        revision=run.source["revision"],
+        started=run.started,
+        seed=run.seed,
+        versions=client.package_versions(),
+    )
     truth = None
     if scope.truth == "synthetic" and not run.origin.any():  # of feedback the truth is not known
         from fivefold.data.synthetic.bank import true_probability
@@ -143,9 +147,8 @@ def evaluate(
             run.place,
             **options,
         )
-        print(
-            f"Fitted once more, with the held-out rows, on {finished.about['refit']['rows']:,} rows, to be served"
-        )
+        count = finished.metadata.rows_served
+        print(f"Fitted once more, with the held-out rows, on {count:,} rows, to be served")
     blob = finished.to_bytes()
     example = (
         from_parquet(run.table, 5)[schema.names()]
@@ -156,7 +159,7 @@ def evaluate(
         {key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
         for row in example.to_dict("records")
     ]
-    return blob, bundle.sha256(blob), finished.about, rows, oof, judged
+    return blob, bundle.sha256(blob), finished.metadata, rows, oof, judged
 
 
 def _at(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:

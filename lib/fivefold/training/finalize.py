@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.data.splits import Assignment, Split, subsample
 from fivefold.model.bundle import Bundle, reference
-from fivefold.model.calibration import choose_threshold, fit_calibration, judged_rows, judged_scores
+from fivefold.model.calibration import calibrated_oof, fit_calibration, scored_rows
 from fivefold.model.evaluation import evaluate, permutation_importance
 from fivefold.model.explain import background
 from fivefold.model.inputs import expand
+from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
+from fivefold.model.threshold import Costs, choose_threshold
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.encode_folds import Extra, encode_training
 from fivefold.training.encoding import TREES, plan
@@ -33,7 +36,7 @@ def finish(
     fold_ids: np.ndarray,
     schema: Schema,
     scope: Scope,
-    provenance: dict[str, Any],
+    provenance: Provenance,
     *,
     seed: int = 0,
     threads: int = 1,
@@ -70,33 +73,28 @@ def finish(
         device=device,
     )
     rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]
-    judged, folds = judged_rows(oof, fold_ids)
+    judged, folds = scored_rows(oof, fold_ids)
     calibration = fit_calibration(y[judged], oof[judged], folds)
-    _, crossed = judged_scores(y, oof, fold_ids, calibration)
-    threshold = choose_threshold(
-        y[judged], crossed, scope.cost_miss, scope.cost_false_alarm, scope.capacity
-    )
+    _, crossed = calibrated_oof(y, oof, fold_ids, calibration)
+    threshold = choose_threshold(y[judged], crossed, Costs.of(scope))
     recipe = plan(expand(rows, schema), schema)
-    about = {
-        "algorithm": "blend" if weights else candidate["algorithm"],
-        "params": {} if weights else candidate["params"],
-        "rounds": None if weights else told[0]["rounds"],
-        "members": told,
-        "rows_fitted": max(member["rows_fitted"] for member in told),
-        "rows_training": len(train),
-        "calibration": calibration,
-        "threshold": threshold,
-        "phrases": [scope.negative_phrase, scope.positive_phrase],
-        "scope": scope.to_dict(),
-        "features": {
-            k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")
-        },
-        "reference": {**reference(rows, schema, crossed), "rows": len(train)},
-        "background": background(rows, schema, seed),
-        "provenance": provenance,
-        "evaluation": {},
-    }
-    bundle = Bundle(pipeline, schema, about)
+    metadata = Metadata(
+        algorithm="blend" if weights else candidate["algorithm"],
+        params={} if weights else candidate["params"],
+        rounds=None if weights else told[0]["rounds"],
+        members=told,
+        rows_fitted=max(member["rows_fitted"] for member in told),
+        rows_training=len(train),
+        calibration=calibration,
+        threshold=threshold,
+        outcomes=Outcomes(scope.negative_phrase, scope.positive_phrase),
+        scope=scope,
+        features={k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},
+        reference=replace(reference(rows, schema, crossed), rows=len(train)),
+        background=background(rows, schema, seed),
+        provenance=provenance,
+    )
+    bundle = Bundle(pipeline, schema, metadata)
     rows, labels = typed.iloc[held], y[held]
     q = bundle.probability(rows)
     plainly = subsample(train, y, MOST_PLAIN, seed)
@@ -111,11 +109,11 @@ def finish(
     report = evaluate(
         labels, q, threshold, scope, seed=seed, baselines=compared, groups=rows[watched]
     )
-    report["importance"] = permutation_importance(
+    importance = permutation_importance(
         bundle.probability, rows, labels, schema.names(), seed, threads=threads
     )
-    about["evaluation"] = report
-    return bundle, oof
+    evaluation = replace(report, importance=importance)
+    return replace(bundle, metadata=replace(metadata, evaluation=evaluation)), oof
 
 
 def refit(
@@ -136,7 +134,7 @@ def refit(
 
     Contract, calibration, threshold and evaluation stay those of the judged model. Its figures are an estimate for this
     one that is a little too low, as it learnt from a fifth less (Hastie, Tibshirani and Friedman 2009, "The Elements of
-    Statistical Learning", section 7.10.1: the bias of training sets that are smaller than the whole). `about["refit"]`
+    Statistical Learning", section 7.10.1: the bias of training sets that are smaller than the whole). `Metadata.refit`
     has the rows that it learnt from, its members and the digest. `candidates`: the winner, then the others. `options`
     as `fivefold.training.final_fit.fit_final`.
     """
@@ -155,12 +153,9 @@ def refit(
         seed=seed,
         **options,
     )
-    again = {
-        "rows": max(member["rows_fitted"] for member in told),
-        "members": told,
-        "judged_sha256": digest,
-    }
-    return Bundle(pipeline, bundle.schema, {**bundle.about, "refit": again})
+    rows = max(member["rows_fitted"] for member in told)
+    metadata = replace(bundle.metadata, refit=Refit(rows, digest, told))
+    return Bundle(pipeline, bundle.schema, metadata)
 
 
 def _fitted(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fivefold.core.findings import WARNING, Finding
 from fivefold.core.schema import Schema
-from fivefold.core.scope import Scope, problem_name
+from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
 from fivefold.data.parsing import NUMBER_RULES, parse_dates, parse_numbers
@@ -54,7 +54,7 @@ def with_labelled(
     from fivefold.journal.database import open_journal
     from fivefold.journal.labels import settle
 
-    engine, name = open_journal(journal_url), problem_name(scope.to_dict())
+    engine, name = open_journal(journal_url), scope.problem
     settle(engine, name)
     found, target = labelled(engine, name), read_target(base, scope)[0]
     if target is None or not len(found):
