@@ -1,4 +1,4 @@
-"""What is served, and changing it: `python flows/promote.py status | promote | judge | approve | decline | rollback |
+"""What is served, and changing it: `python flows/promote.py status | promote | challenge | approve | decline | rollback |
 threshold`. Every change is a line of an append-only table; the app and the API follow within seconds.
 """
 
@@ -7,6 +7,9 @@ import getpass
 import sys
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
+
+
+CHALLENGE = ("challenge", "judge")  # judge: the old name
 
 
 def main() -> int:
@@ -28,11 +31,11 @@ def main() -> int:
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
-    print(f"{line['action']}: {line['model']} at threshold {line['threshold']:.4g}. {line['why']}")
+    print(f"{line.action}: {line.model} at threshold {line.threshold:.4g}. {line.why}")
     _mirror(engine, line)
     return (
         2
-        if options.do == "judge" and line["action"] in (promotions.KEPT, promotions.OVERTAKEN)
+        if options.do in CHALLENGE and line.action in (promotions.KEPT, promotions.OVERTAKEN)
         else 0
     )
 
@@ -52,14 +55,16 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("promote", help="serve a run's model without a comparison").add_argument(
         "run"
     )
-    judge = commands.add_parser(
-        "judge", help="let a run's model prove itself against the one served"
+    challenge = commands.add_parser(
+        "challenge", aliases=["judge"], help="compare a run's model with the one served"
     )
-    judge.add_argument("run")
-    judge.add_argument(
+    challenge.add_argument("run")
+    challenge.add_argument(
         "--margin", type=float, default=0.0, help="ROC AUC that the gain's lower bound must exceed"
     )
-    judge.add_argument("--require-approval", action="store_true", help="wait for a person's yes")
+    challenge.add_argument(
+        "--require-approval", action="store_true", help="wait for a person's yes"
+    )
     commands.add_parser("approve", help="serve the challenger that waits")
     commands.add_parser("decline", help="do not")
     commands.add_parser("rollback", help="serve again what was served before")
@@ -92,7 +97,7 @@ def _do(options: argparse.Namespace, engine: object, problem: str) -> dict:
     run_id = options.run.rpartition("/")[2]
     if options.do == "promote":
         return promotion.promote(engine, run_id, options.who, options.why or "promoted by hand")
-    return promotion.judge(
+    return promotion.challenge_champion(
         engine,
         run_id,
         bootstrap.ROOT,
@@ -114,19 +119,15 @@ def _status(engine: object, problem: str) -> int:
     held = promotions.champion(engine, problem)
     print(
         f"Problem {problem}: "
-        + (
-            f"serving {held['model']} at threshold {held['threshold']:.4g}"
-            if held
-            else "nothing served"
-        )
+        + (f"serving {held.model} at threshold {held.threshold:.4g}" if held else "nothing served")
     )
     if promotions.waiting(engine, problem):
         print("A challenger waits: python flows/promote.py approve | decline")
     for line in lines:
-        mark = "*" if held and line["seq"] == held["seq"] else " "
+        mark = "*" if held and line.seq == held.seq else " "
         print(
-            f"{mark} {line['seq']:>4}  {line['at']:%Y-%m-%d %H:%M} UTC  {line['action']:11} {line['model']:28} "
-            f"threshold {line['threshold']:.4g}  {line['who']}: {line['why']}"
+            f"{mark} {line.seq:>4}  {line.at:%Y-%m-%d %H:%M} UTC  {line.action:11} {line.model:28} "
+            f"threshold {line.threshold:.4g}  {line.who}: {line.why}"
         )
     return 0
 

@@ -1,6 +1,6 @@
 """RetrainFlow: a new model when the monitor asks for one. `python flows/retrain.py run`.
 
-Trains on the old table and the labels that came in, then lets the new model prove itself (`flows/promote.py judge`).
+Trains on the old table and the labels that came in, then lets the new model prove itself (`flows/promote.py challenge`).
 Does nothing where nothing is due.
 """
 

@@ -206,7 +206,7 @@ async def give_feedback(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """Which model answers, since when and why, and what it needs."""
     found = request.app.state.follower.current()
-    about, line = found.bundle.metadata, found.promotion or {}
+    about, promotion = found.bundle.metadata, found.promotion
     auc = about.evaluation.auc if about.evaluation else {}
     return JSONResponse(
         {
@@ -217,9 +217,9 @@ async def model(request: Request) -> Response:
             "question": about.scope.question,
             "threshold": about.threshold.value,
             "decisions": [about.outcomes.negative, about.outcomes.positive],
-            "since": line["at"].isoformat(timespec="seconds") + "Z" if line else None,
-            "promoted_by": line.get("who"),
-            "why": line.get("why"),
+            "since": promotion.at.isoformat(timespec="seconds") + "Z" if promotion else None,
+            "promoted_by": promotion.who if promotion else None,
+            "why": promotion.why if promotion else None,
             "roc_auc": {k: auc.get(k) for k in ("value", "low", "high")},
             "fitted_again_on": about.refit.rows if about.refit else None,
             "columns": served_model.contract_schema(found.bundle.schema),

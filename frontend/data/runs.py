@@ -6,12 +6,12 @@ asked every `TTL` seconds, so a new model is found without a restart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
+from fivefold.journal.promotions import Promotion
 from fivefold.model import calibration
 from fivefold.model.bundle import Bundle
 from fivefold.serving import served_model
@@ -49,13 +49,9 @@ def bundle(run_id: str) -> Bundle:
     return model(run_id).bundle
 
 
-def served(promotion: Mapping[str, Any]) -> served_model.ServedModel:
-    """Return the model of a promotion at its threshold.
-
-    Raises `Refused` where the run's model is not the one that was promoted.
-    """
-    names = ("model", "sha256", "threshold", "why", "at")
-    return _served(*(promotion[name] for name in names), _promotion=promotion)
+def served(promotion: Promotion) -> served_model.ServedModel:
+    """The model of a promotion at its threshold. Raises `Refused` if the run's model is another one."""
+    return _served(promotion)
 
 
 def overview(run_id: str) -> RunOverview:
@@ -103,14 +99,12 @@ def searches(run_id: str) -> list[str]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _served(
-    pathspec: str, sha256: str, *_key: Any, _promotion: Mapping[str, Any]
-) -> served_model.ServedModel:
-    loaded = model(pathspec.rpartition("/")[2])
-    if loaded.sha256 != sha256:
-        return served_model.load(pathspec, _promotion)  # raises what is wrong
-    at_threshold = served_model.at_threshold(loaded.bundle, _promotion)
-    return replace(loaded, bundle=at_threshold, promotion=_promotion)
+def _served(promotion: Promotion) -> served_model.ServedModel:
+    loaded = model(promotion.run_id)
+    if loaded.sha256 != promotion.sha256:
+        return served_model.load(promotion.model, promotion)  # raises what is wrong
+    bundle = served_model.at_threshold(loaded.bundle, promotion.threshold, promotion.why)
+    return replace(loaded, bundle=bundle, promotion=promotion)
 
 
 @st.cache_data(ttl=TTL, max_entries=2000, show_spinner=False)

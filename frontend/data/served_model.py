@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -15,32 +16,45 @@ import streamlit as st
 from fivefold.core import settings
 from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.journal import database, promotions, writer
+from fivefold.journal.promotions import Promotion
 from frontend.data.runs import TTL
 
 log = logging.getLogger("fivefold")
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True)
+class Record:
+    """The promotions of a problem.
+
+    All of them (newest first), the one in force, what a rollback returns to, and the challenger
+    that waits for a decision.
+    """
+
+    history: list[Promotion]
+    in_force: Promotion | None
+    earlier: Promotion | None
+    waiting: Promotion | None
+
+
 def state() -> dict[str, Any]:
-    """{line: the promotion in force of the problem that was promoted last, or None; trouble: why the journal could not
-    be read now, or ""}. Asked every `TTL` seconds; while there is trouble the line is the last one known.
+    """{promotion: the one in force of the problem that was promoted last, or None; trouble: why the journal could not
+    be read now, or ""}. Asked every `TTL` seconds; while there is trouble the promotion is the last one known.
     """
     url, known = settings.journal_url(), _known()
     told = _state_now(url)
     if not told["trouble"]:
-        known[url] = told["line"]
-    return {"line": known.get(url), "trouble": told["trouble"]}
+        known[url] = told["promotion"]
+    return {"promotion": known.get(url), "trouble": told["trouble"]}
 
 
-def line() -> dict[str, Any] | None:
+def promotion() -> Promotion | None:
     """The promotion in force of the problem that was promoted last; None where nothing is promoted."""
-    return state()["line"]
+    return state()["promotion"]
 
 
-def promotions_of(problem: str) -> dict[str, Any]:
-    """{history, held, earlier, waiting} of a problem: all lines of its promotions (newest first), the one in force,
-    what a rollback returns to, and the challenger that waits. Raises `Refused`.
-    """
+def promotions_of(problem: str) -> Record:
+    """What the journal says of a problem's promotions. Raises `Refused`."""
     return _record_now(settings.journal_url(), problem)
 
 
@@ -101,30 +115,30 @@ def _failed() -> dict[str, tuple[float, Refused]]:
 
 
 @st.cache_resource(show_spinner=False)
-def _known() -> dict[str, dict[str, Any] | None]:
-    """{url: the newest line that was read}, for all visitors."""
+def _known() -> dict[str, Promotion | None]:
+    """{url: the newest promotion that was read}, for all visitors."""
     return {}
 
 
 @st.cache_data(ttl=TTL, show_spinner=False)
 def _state_now(url: str) -> dict[str, Any]:
     try:
-        return {"line": query(_newest), "trouble": ""}
+        return {"promotion": query(_newest), "trouble": ""}
     except Refused as refused:
-        return {"line": None, "trouble": "; ".join(f.found for f in refused.findings)}
+        return {"promotion": None, "trouble": "; ".join(f.found for f in refused.findings)}
 
 
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
-def _record_now(url: str, problem: str) -> dict[str, Any]:
-    held = query(promotions.champion, problem)
-    return {
-        "history": query(promotions.history, problem),
-        "held": held,
-        "waiting": query(promotions.waiting, problem),
-        "earlier": query(promotions.before, problem, held) if held else None,
-    }
+def _record_now(url: str, problem: str) -> Record:
+    in_force = query(promotions.champion, problem)
+    return Record(
+        history=query(promotions.history, problem),
+        in_force=in_force,
+        earlier=query(promotions.rollback_target, in_force) if in_force else None,
+        waiting=query(promotions.waiting, problem),
+    )
 
 
-def _newest(journal_engine: Any) -> dict[str, Any] | None:
+def _newest(journal_engine: Any) -> Promotion | None:
     problem = promotions.newest_problem(journal_engine)
     return promotions.champion(journal_engine, problem) if problem else None

@@ -50,7 +50,7 @@ def main() -> None:
     due(problem, known)
     left, right = st.columns(2)
     draw(
-        charts_monitor.performance(reports, served_model.promotions_of(problem)["history"]),
+        charts_monitor.performance(reports, served_model.promotions_of(problem).history),
         "ROC AUC of each window, estimated and realised, with 95% intervals",
         left,
     )

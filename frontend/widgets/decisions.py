@@ -1,26 +1,29 @@
-"""Promoting: who is served and why, and what a person may decide about it: threshold, rollback, a waiting challenger.
+"""Decisions: what is served and why, and what a person may decide: threshold, rollback, a waiting challenger.
 
-Each decision counts for what the person saw: where something else is served meanwhile, nothing is changed.
+Each decision counts for what the person saw: if another model or threshold was put in force in the
+meantime, nothing is changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 import streamlit as st
 
-from fivefold.core.findings import ERROR, Finding, Refused, from_dicts
+from fivefold.core.findings import Refused, refusal
 from fivefold.journal import promotions
+from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle import decisions, promotion_mirror
+from fivefold.lifecycle.challenge import Challenge, Stratum
 from frontend.data import served_model
 from frontend.widgets import error_guard, model_choice, signature
 from frontend.widgets.plain_text import plain
 
 ROOT = Path(__file__).resolve().parents[2]
-DONE = "decision_done"  # session state: what was decided, to be told once
+DONE = "decision_done"  # session state: what was decided, to be shown once
 WORDS = {
     promotions.PROMOTED: "Promoted",
     promotions.ROLLED_BACK: "Rolled back",
@@ -30,79 +33,53 @@ WORDS = {
     promotions.DECLINED: "Declined",
     promotions.OVERTAKEN: "Overtaken, no change",
 }
-Line = Mapping[str, Any]
 
 
 def panel(problem: str) -> None:
-    """What is served, all decisions so far, and those that a person may take."""
+    """Show what is served, all decisions so far, and those that a person may take."""
     st.header("What is served")
-    if done := st.session_state.pop(DONE, None):
-        (st.success if done["changed"] else st.warning)(plain(done["text"]))
-        for told in done["warnings"]:
-            st.warning(plain(f"The record stands, but a mirror of it does not follow: {told}"))
-    known = served_model.promotions_of(problem)
-    held = known["held"]
-    if held is None:
-        st.info(
-            plain(f"No model of {problem} is promoted. Promote a run by typing:"),
-            icon=":material/info:",
-        )
+    _show_result()
+    record = served_model.promotions_of(problem)
+    in_force = record.in_force
+    if in_force is None:
+        text = f"No model of {problem} is promoted. Promote a run with:"
+        st.info(plain(text), icon=":material/info:")
         st.code("python flows/promote.py promote RUN", language="bash")
     else:
         st.text(
-            f"{held['model']}, acting at {held['threshold']:.1%} or more, since {held['at']:%Y-%m-%d %H:%M} UTC"
+            f"{in_force.model}, acting at {in_force.threshold:.1%} or more, "
+            f"since {in_force.at:%Y-%m-%d %H:%M} UTC"
         )
-    if known["waiting"]:
-        challenger(problem, known["waiting"])
-    if known["history"]:
-        st.subheader("On record")
-        st.dataframe(
-            trail(known["history"], held),
-            hide_index=True,
-            column_config={
-                "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-                "Threshold": st.column_config.NumberColumn(format="%.1f %%"),
-                "Why": st.column_config.TextColumn(width="large"),
-            },
-        )
-    if held:
-        undo(problem, held, known["earlier"])
-
-
-def trail(history: list[Line], held: Line | None) -> pd.DataFrame:
-    """The audit trail, newest first."""
-    return pd.DataFrame(
-        [
-            {
-                "": "in force" if held and line["seq"] == held["seq"] else "",
-                "When (UTC)": line["at"],
-                "What": WORDS.get(line["action"], line["action"]),
-                "Model": line["model"],
-                "Threshold": 100 * line["threshold"],
-                "Who": line["who"],
-                "Why": line["why"],
-            }
-            for line in history
-        ]
-    )
+    if record.waiting:
+        _challenger(problem, record.waiting)
+    if record.history:
+        st.subheader("All decisions")
+        columns = {
+            "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            "Threshold": st.column_config.NumberColumn(format="%.1f %%"),
+            "Why": st.column_config.TextColumn(width="large"),
+        }
+        table = _history_table(record.history, in_force)
+        st.dataframe(table, hide_index=True, column_config=columns)
+    if in_force:
+        _rollback(problem, in_force, record.earlier)
 
 
 def threshold(problem: str, model: str, value: float) -> None:
-    """The form that makes a threshold everybody's; only for the model that is served."""
-    held = served_model.promotions_of(problem)["held"]
-    if held is None or held["model"] != model:
-        st.caption(
-            "This model is not the one that is served, so its threshold counts for nobody else."
-        )
+    """Show the form that makes a threshold everybody's; only for the model that is served."""
+    in_force = served_model.promotions_of(problem).in_force
+    if in_force is None or in_force.model != model:
+        st.caption("This model is not the served one, so its threshold counts for nobody else.")
         return
-    if value == held["threshold"]:
+    if value == in_force.threshold:
         st.caption(
             f"Everybody acts at {value:.1%} or more already. Other costs give another threshold."
         )
         return
     with st.form("threshold for everybody"):
         st.text(
-            f"Now everybody acts at {held['threshold']:.1%} or more; this would make it {value:.1%}."
+            f"Now everybody acts at {in_force.threshold:.1%} or more; "
+            f"this would make it {value:.1%}."
         )
         why, who = signature.reason("threshold"), signature.name("threshold")
         sent = st.form_submit_button(
@@ -111,141 +88,157 @@ def threshold(problem: str, model: str, value: float) -> None:
             help=f"API, app and batches act at {value:.1%} or more.",
         )
     if sent and signature.signed(who, why):
-        act(
+        _act(
             problem,
-            held,
+            in_force,
             lambda engine: decisions.change_threshold(engine, problem, value, who, why),
         )
 
 
-def undo(problem: str, held: Line, earlier: Line | None) -> None:
-    """The form that serves again what was served before."""
+def _show_result() -> None:
+    """Show once what was decided on this page."""
+    done = st.session_state.pop(DONE, None)
+    if not done:
+        return
+    show = st.success if done["changed"] else st.warning
+    show(plain(done["text"]))
+    for warning in done["warnings"]:
+        st.warning(plain(f"The decision is on record, but a mirror of it failed: {warning}"))
+
+
+def _history_table(history: Sequence[Promotion], in_force: Promotion | None) -> pd.DataFrame:
+    rows = []
+    for promotion in history:
+        is_served = in_force is not None and promotion.seq == in_force.seq
+        row = {
+            "": "in force" if is_served else "",
+            "When (UTC)": promotion.at,
+            "What": WORDS.get(promotion.action, promotion.action),
+            "Model": promotion.model,
+            "Threshold": 100 * promotion.threshold,
+            "Who": promotion.who,
+            "Why": promotion.why,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _rollback(problem: str, in_force: Promotion, earlier: Promotion | None) -> None:
+    """Show the form that serves again what was served before."""
     with st.expander("Roll back", icon=":material/undo:"):
         if earlier is None:
             st.caption("Nothing else was served before.")
             return
         with st.form("rollback"):
             st.text(
-                f"Back to {earlier['model']}, acting at {earlier['threshold']:.1%} or more, as "
-                f"{earlier['who']} set it on {earlier['at']:%Y-%m-%d %H:%M} UTC"
+                f"Back to {earlier.model}, acting at {earlier.threshold:.1%} or more, as "
+                f"{earlier.who} set it on {earlier.at:%Y-%m-%d %H:%M} UTC"
             )
             why, who = signature.reason("rollback"), signature.name("rollback")
             sure = st.checkbox("Yes, serve this again, for everybody", key="rollback sure")
             sent = st.form_submit_button("Rollback")
         if sent and not sure:
-            st.error("Tick the box to say that you mean it.", icon=":material/error:")
+            st.error("Tick the box to confirm.", icon=":material/error:")
         elif sent and signature.signed(who, why):
-            act(problem, held, lambda engine: decisions.roll_back(engine, problem, who, why))
+            _act(problem, in_force, lambda engine: decisions.roll_back(engine, problem, who, why))
 
 
-def challenger(problem: str, line: Line) -> None:
-    """The challenger that waits: its numbers, and yes or no."""
-    numbers = line["numbers"]
+def _challenger(problem: str, waiting: Promotion) -> None:
+    """Show the challenger that waits, its comparison with the champion, and the two answers."""
+    result = Challenge.from_dict(waiting.numbers)
     st.subheader("A new model waits for your decision")
-    st.text(f"{line['model']} against {numbers.get('champion', 'the served model')}: {line['why']}")
-    gain = numbers.get("gain")
-    if gain:
+    st.text(f"{waiting.model} against {result.champion or 'the served model'}: {waiting.why}")
+    if result.gain:
         st.metric(
             "Gain in ROC AUC",
-            f"{gain['value']:+.4f}",
+            f"{result.gain.value:+.4f}",
             border=True,
             width=320,
-            help="Mean over the strata; DeLong's paired test on rows that neither model learnt from.",
+            help="Mean over the strata; DeLong's paired test on rows from which neither model "
+            "learnt.",
         )
         st.caption(
-            f"95% interval {_interval(gain)}; wanted: its lower end above {gain.get('margin', 0):g}"
+            f"95% interval {result.gain.interval}; required: its lower end above {result.margin:g}"
         )
-    if numbers.get("strata"):
-        st.dataframe(strata(numbers["strata"]), hide_index=True)
-    with st.expander("All that was looked at"):
-        error_guard.findings(from_dicts(numbers.get("findings", [])), codes=True)
+    if result.strata:
+        st.dataframe(_strata_table(result.strata), hide_index=True)
+    with st.expander("All checks of the comparison"):
+        error_guard.findings(result.findings, codes=True)
     with st.form("challenger"):
         why, who = signature.reason("challenger"), signature.name("challenger")
         yes, no = st.columns(2)
         approved = yes.form_submit_button("Approve: serve it from now on", width="stretch")
         declined = no.form_submit_button("Decline", width="stretch")
     if (approved or declined) and signature.signed(who, why):
-        act(
+        _act(
             problem,
-            line,
+            waiting,
             lambda engine: decisions.decide(engine, problem, approved, who, why),
             promotions.waiting,
         )
 
 
-def strata(lines: list[Mapping[str, Any]]) -> pd.DataFrame:
-    """The comparison on each kind of rows."""
-    return pd.DataFrame(
-        [
-            {
-                "Rows from": s["name"],
-                "Rows": s["rows"],
-                "Positives": s["positives"],
-                "ROC AUC, served": f"{s['champion']['value']:.4f}",
-                "ROC AUC, new": f"{s['challenger']['value']:.4f}",
-                "Gain": f"{s['gain']['value']:+.4f} ({_interval(s['gain'])})",
-                "Log-loss, new less served": f"{s['loss']['difference']:+.4f} ({_interval(s['loss'])})",
-            }
-            for s in lines
-        ]
-    )
+def _strata_table(strata: Sequence[Stratum]) -> pd.DataFrame:
+    """Return the comparison on each kind of rows."""
+    rows = []
+    for stratum in strata:
+        row = {
+            "Rows from": stratum.name,
+            "Rows": stratum.rows,
+            "Positives": stratum.positives,
+            "ROC AUC, served": f"{stratum.champion['value']:.4f}",
+            "ROC AUC, new": f"{stratum.challenger['value']:.4f}",
+            "Gain": str(stratum.gain),
+            "Log-loss, new minus served": str(stratum.loss),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def act(
+def _act(
     problem: str,
-    seen: Line,
-    do: Callable[[Any], dict[str, Any]],
-    look: Callable[[Any, str], Line | None] = promotions.champion,
+    seen: Promotion,
+    decide: Callable[[sa.Engine], Promotion],
+    look_up: Callable[[sa.Engine, str], Promotion | None] = promotions.champion,
 ) -> None:
-    """Decide, where what `look` finds is still what was `seen`; then draw the page anew and tell what came of it."""
+    """Decide if what `look_up` returns is still what was `seen`; then draw the page again."""
 
-    def checked(engine: Any) -> dict[str, Any]:
-        now = look(engine, problem)
-        if now is None or now["seq"] != seen["seq"]:
-            raise Refused(
+    def decide_if_unchanged(engine: sa.Engine) -> Promotion:
+        now = look_up(engine, problem)
+        if now is None or now.seq != seen.seq:
+            raise refusal(
                 "Nothing was changed",
-                [
-                    Finding(
-                        code="overtaken",
-                        severity=ERROR,
-                        subject=problem,
-                        found="another decision was taken meanwhile",
-                        expected="the one that this page showed",
-                        action="look at what is served now, and decide again",
-                    )
-                ],
+                code="overtaken",
+                subject=problem,
+                found="another decision was taken in the meantime",
+                expected="the one that this page showed",
+                action="look at what is served now, and decide again",
             )
-        return do(engine)
+        return decide(engine)
 
     try:
-        line = served_model.query(checked)
+        decided = served_model.query(decide_if_unchanged)
     except Refused as refused:
         served_model.refresh()
         error_guard.tell(refused)
         return
     served_model.refresh()
-    text = f"{WORDS[line['action']]}: {line['model']}"
-    if line["action"] in promotions.EFFECTIVE:
-        model_choice.drop_threshold()  # what was decided for everybody is what its author looks at
-        text += f", acting at {line['threshold']:.1%} or more. Servers follow within seconds."
-    elif line["action"] != promotions.DECLINED:
-        text += f". {line['why']}"
-    st.session_state[DONE] = {
-        "changed": line["action"] in (*promotions.EFFECTIVE, promotions.DECLINED),
-        "text": text,
-        "warnings": mirrored(line),
-    }
+    text = f"{WORDS[decided.action]}: {decided.model}"
+    if decided.action in promotions.EFFECTIVE:
+        model_choice.drop_threshold()  # its author now looks at what was decided for everybody
+        text += f", acting at {decided.threshold:.1%} or more. Servers follow within seconds."
+    elif decided.action != promotions.DECLINED:
+        text += f". {decided.why}"
+    changed = decided.action in (*promotions.EFFECTIVE, promotions.DECLINED)
+    warnings = _mirror(decided)
+    st.session_state[DONE] = {"changed": changed, "text": text, "warnings": warnings}
     st.rerun()
 
 
-def mirrored(line: Line) -> list[str]:
-    """Let the tags of Metaflow and the aliases of MLflow follow; what hindered them."""
+def _mirror(promotion: Promotion) -> list[str]:
+    """Let the tags of Metaflow and the aliases of MLflow follow; return what prevented it."""
     with st.spinner("On record. Metaflow's tags and MLflow's aliases follow …"):
         try:
-            return served_model.query(promotion_mirror.mirror, line, ROOT)
+            return served_model.query(promotion_mirror.mirror, promotion, ROOT)
         except Refused as refused:
             return [f.found for f in refused.findings]
-
-
-def _interval(told: Mapping[str, float]) -> str:
-    return f"{told['low']:+.4f} to {told['high']:+.4f}"

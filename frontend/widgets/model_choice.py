@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from fivefold.core.scope import problem_name
+from fivefold.journal.promotions import Promotion
 from fivefold.serving.served_model import ServedModel
 from fivefold.training.leaderboard import title
 from frontend.data import runs, served_model
@@ -25,7 +26,7 @@ def ask() -> None:
     if not finished:
         return  # nothing to choose yet; the pages say what to type
     now = served_model.state()
-    options = [*([SERVED] if now["line"] else []), LATEST, *finished]
+    options = [*([SERVED] if now["promotion"] else []), LATEST, *finished]
     _follow_default(options[0])
     chosen = choose(
         "Model",
@@ -47,23 +48,24 @@ def ask() -> None:
 
 def run_id() -> str:
     """The chosen run. Raises `Refused` where no run has finished."""
-    line = served_line()
-    if line:
-        return line["model"].rpartition("/")[2]
+    promotion = served_promotion()
+    if promotion:
+        return promotion.run_id
     chosen = st.session_state.get("model", LATEST)
     return runs.latest_id() if chosen in (SERVED, LATEST) else chosen
 
 
-def served_line() -> dict[str, Any] | None:
+def served_promotion() -> Promotion | None:
     """The promotion whose model is looked at, where the choice is Served; else None."""
-    line = served_model.line()
-    return line if st.session_state.get("model", SERVED if line else LATEST) == SERVED else None
+    promotion = served_model.promotion()
+    default = SERVED if promotion else LATEST
+    return promotion if st.session_state.get("model", default) == SERVED else None
 
 
 def everybodys() -> ServedModel:
     """The chosen model at its own threshold, of the served one the promoted threshold. Raises `Refused`."""
-    line = served_line()
-    return runs.served(line) if line else runs.model(run_id())
+    promotion = served_promotion()
+    return runs.served(promotion) if promotion else runs.model(run_id())
 
 
 def model() -> ServedModel:
@@ -75,8 +77,8 @@ def model() -> ServedModel:
 
 def problem() -> str:
     """The name under which the journal keeps what belongs to the chosen model. Raises `Refused` without a run."""
-    line = served_line()
-    return line["problem"] if line else problem_name(runs.overview(run_id()).problem)
+    promotion = served_promotion()
+    return promotion.problem if promotion else problem_name(runs.overview(run_id()).problem)
 
 
 def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
@@ -104,18 +106,18 @@ def _follow_default(first: str) -> None:
 
 def _tell_served(chosen: str, run: str, now: dict[str, Any]) -> None:
     """How what is shown stands to what is promoted, and whether the journal could be asked."""
-    line, trouble = now["line"], now["trouble"]
+    promotion, trouble = now["promotion"], now["trouble"]
     if trouble:
         st.caption(
             "The journal cannot be read: "
             + (
                 "Served is what was promoted when it last could."
-                if line
+                if promotion
                 else "which model is promoted is not known, Latest is the newest finished run."
             )
         )
         st.caption(plain(trouble))
-    if line is None:
+    if promotion is None:
         if not trouble:
             st.caption(
                 "No model is promoted: this is the newest finished run."
@@ -124,11 +126,11 @@ def _tell_served(chosen: str, run: str, now: dict[str, Any]) -> None:
             )
     elif chosen == SERVED:
         st.caption(
-            f"Served since {line['at']:%Y-%m-%d %H:%M} UTC, acting at {line['threshold']:.1%} or more"
+            f"Served since {promotion.at:%Y-%m-%d %H:%M} UTC, acting at {promotion.threshold:.1%} or more"
         )
-    elif line["model"].rpartition("/")[2] == run:
+    elif promotion.run_id == run:
         st.caption(
-            f"This run is served, acting at {line['threshold']:.1%} or more; here it acts at the threshold it "
+            f"This run is served, acting at {promotion.threshold:.1%} or more; here it acts at the threshold it "
             "was trained with."
         )
 

@@ -828,12 +828,10 @@ def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(
             "who": "tests",
             "why": "",
         }
-        promotions.record(
+        promotions.append(
             journal.open_journal(server.journal),
             PROBLEM,
-            promotions.PROMOTED,
-            replaces=0,
-            **damaged,
+            promotions.Decision(action=promotions.PROMOTED, replaces=0, **damaged),
         )
         eventually(lambda: ask(server, "/health").codes == ["bundle-digest"])
         assert ask(server, PREDICT, rows[0], **key).status == 503
@@ -989,26 +987,32 @@ def check_workers(server: Server, engine: Any, rows: list[dict[str, Any]]) -> No
     assert min(times) < 0.02
     held = promotions.champion(engine, PROBLEM)
     assert held
-    promotions.record(
+    promotions.append(
         engine,
         PROBLEM,
-        promotions.THRESHOLD,
-        threshold=0.8,
-        why="",
-        who="tests",
-        replaces=held["seq"],
-        **{name: held[name] for name in ("model", "sha256")},
+        promotions.Decision(
+            action=promotions.THRESHOLD,
+            threshold=0.8,
+            why="",
+            who="tests",
+            replaces=held.seq,
+            model=held.model,
+            sha256=held.sha256,
+        ),
     )
     eventually(lambda: {ask(server, "/model").json["threshold"] for _ in range(20)} == {0.8})
-    promotions.record(
+    promotions.append(
         engine,
         "another",
-        promotions.PROMOTED,
-        threshold=0.1,
-        why="",
-        who="tests",
-        replaces=0,
-        **{name: held[name] for name in ("model", "sha256")},
+        promotions.Decision(
+            action=promotions.PROMOTED,
+            threshold=0.1,
+            why="",
+            who="tests",
+            replaces=0,
+            model=held.model,
+            sha256=held.sha256,
+        ),
     )
     time.sleep(1.5)
     assert {ask(server, "/model").json["threshold"] for _ in range(20)} == {

@@ -350,7 +350,7 @@ def test_a_damaged_model_is_said_and_another_page_still_works(page, other, tiny)
     assert "There is no model" in app.error[0].value
     assert tiny[0].id in tables(app)
     calm(page("models", other).run())
-    assert "On record" in texts(calm(page("decision", other).run()))
+    assert "All decisions" in texts(calm(page("decision", other).run()))
 
 
 def test_the_runs_of_another_user_are_there_too(page, tiny, monkeypatch):

@@ -236,16 +236,18 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
     assert chosen(app) == "latest"
     assert "No model is promoted" in texts(app)
     model = model_of(tiny)
-    promotions.record(
+    promotions.append(
         engine(),
         PROBLEM,
-        promotions.PROMOTED,
-        model=tiny[0].pathspec,
-        threshold=0.5,
-        who="ann",
-        why="first",
-        sha256=tiny[0]["evaluate"].task["bundle_sha256"].data,
-        replaces=0,
+        promotions.Decision(
+            action=promotions.PROMOTED,
+            model=tiny[0].pathspec,
+            threshold=0.5,
+            who="ann",
+            why="first",
+            sha256=tiny[0]["evaluate"].task["bundle_sha256"].data,
+            replaces=0,
+        ),
     )
     served_model.refresh()
     assert chosen(app.run()) == "served"
@@ -261,16 +263,18 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
 def test_a_model_that_is_not_the_promoted_one_is_refused(page, engine, tiny):
     page()
     line = promotions.champion(engine(), PROBLEM)
-    promotions.record(
+    promotions.append(
         engine(),
         PROBLEM,
-        promotions.PROMOTED,
-        model=tiny[0].pathspec,
-        threshold=0.5,
-        who="x",
-        why="x",
-        sha256="0" * 64,
-        replaces=line["seq"],
+        promotions.Decision(
+            action=promotions.PROMOTED,
+            model=tiny[0].pathspec,
+            threshold=0.5,
+            who="x",
+            why="x",
+            sha256="0" * 64,
+            replaces=line.seq,
+        ),
     )
     app = calm(page().run())
     assert "cannot be served" in app.error[0].value
@@ -315,7 +319,7 @@ def test_the_threshold_of_ones_own_is_on_record_as_it_was_shown(page, engine, ti
     assert (line["threshold"], line["decision"]) == (1.0, model_of(tiny).metadata.outcomes.negative)
     press(app, "Back to the model's threshold")
     assert "Decided at 100.0%" in texts(app)
-    assert promotions.champion(engine(), PROBLEM)["threshold"] < 1
+    assert promotions.champion(engine(), PROBLEM).threshold < 1
 
 
 def test_a_file_is_recorded_once_however_often_it_comes(page, engine, small_csv):
@@ -403,16 +407,16 @@ def test_lines_that_had_to_wait_are_moved_when_the_journal_is_back(
 
 def test_a_threshold_for_everybody_and_the_way_back(page, engine, mirrored):
     app = page("decision").run()
-    before = promotions.champion(engine(), PROBLEM)["threshold"]
+    before = promotions.champion(engine(), PROBLEM).threshold
     app.slider[0].set_value(8.0).run()
     press(app, EVERYBODY)
     assert "a reason and your name must go on record" in app.error[0].value
     fill_form(app, "threshold", why="fewer calls")
     press(app, EVERYBODY)
     held = promotions.champion(engine(), PROBLEM)
-    assert (held["action"], held["who"], held["why"]) == ("threshold", "ann", "fewer calls")
-    assert held["threshold"] != before
-    assert f"acting at {held['threshold']:.1%}" in texts(calm(app))
+    assert (held.action, held.who, held.why) == ("threshold", "ann", "fewer calls")
+    assert held.threshold != before
+    assert f"acting at {held.threshold:.1%}" in texts(calm(app))
     assert "fewer calls" in tables(app)
     fill_form(app, "rollback", who="bo", why="a mistake")
     press(app, "Rollback")
@@ -420,10 +424,10 @@ def test_a_threshold_for_everybody_and_the_way_back(page, engine, mirrored):
     app.checkbox(key="rollback sure").check()
     press(app, "Rollback")
     held = promotions.champion(engine(), PROBLEM)
-    assert (held["action"], held["who"], held["threshold"]) == ("rolled-back", "bo", before)
+    assert (held.action, held.who, held.threshold) == ("rolled-back", "bo", before)
     assert "Rolled back" in calm(app).success[0].value
-    assert [line["action"] for line in mirrored] == ["threshold", "rolled-back"]
-    assert "a mirror of it does not follow: no MLflow !\\[x" in texts(app)
+    assert [line.action for line in mirrored] == ["threshold", "rolled-back"]
+    assert "a mirror of it failed: no MLflow !\\[x" in texts(app)
 
 
 def test_a_decision_counts_for_what_was_seen(page, engine):
@@ -432,8 +436,8 @@ def test_a_decision_counts_for_what_was_seen(page, engine):
     decisions.change_threshold(engine(), PROBLEM, 0.77, "bo", "at the same time")
     fill_form(app, "threshold")
     press(app, EVERYBODY)
-    assert "another decision was taken meanwhile" in tables(calm(app))
-    assert promotions.champion(engine(), PROBLEM)["threshold"] == 0.77
+    assert "another decision was taken in the meantime" in tables(calm(app))
+    assert promotions.champion(engine(), PROBLEM).threshold == 0.77
 
 
 @pytest.mark.parametrize(
@@ -446,7 +450,7 @@ def test_a_challenger_that_waits_is_decided_upon(page, engine, tiny, label, acti
     numbers = {
         "gain": gain,
         "champion": "TrainFlow/1",
-        "against": held["seq"],
+        "against": held.seq,
         "strata": [
             {
                 "name": "recent",
@@ -469,16 +473,18 @@ def test_a_challenger_that_waits_is_decided_upon(page, engine, tiny, label, acti
             }
         ],
     }
-    promotions.record(
+    promotions.append(
         engine(),
         PROBLEM,
-        promotions.WAITING,
-        model=tiny[0].pathspec,
-        sha256=held["sha256"],
-        threshold=0.6,
-        who="fivefold",
-        why=f"Proven better {EVIL}",
-        numbers=numbers,
+        promotions.Decision(
+            action=promotions.WAITING,
+            model=tiny[0].pathspec,
+            sha256=held.sha256,
+            threshold=0.6,
+            who="fivefold",
+            why=f"Proven better {EVIL}",
+            numbers=numbers,
+        ),
     )
     app = calm(page("decision").run())
     assert "95% interval +0.0040 to +0.0380" in texts(app)
@@ -487,24 +493,26 @@ def test_a_challenger_that_waits_is_decided_upon(page, engine, tiny, label, acti
     fill_form(app, "challenger", why="looks right")
     press(app, label)
     last = promotions.history(engine(), PROBLEM)[0]
-    assert (last["action"], last["who"], last["why"]) == (action, "ann", "looks right")
+    assert (last.action, last.who, last.why) == (action, "ann", "looks right")
     assert "waits" not in texts(calm(app))
-    assert (promotions.champion(engine(), PROBLEM)["seq"] == last["seq"]) == (action == "promoted")
+    assert (promotions.champion(engine(), PROBLEM).seq == last.seq) == (action == "promoted")
 
 
 def test_another_model_than_the_served_one_sets_nothing_for_everybody(page, engine, tiny):
     page()
     held = promotions.champion(engine(), PROBLEM)
-    promotions.record(
+    promotions.append(
         engine(),
         PROBLEM,
-        promotions.PROMOTED,
-        model="TrainFlow/1",
-        sha256="0" * 64,
-        threshold=0.5,
-        who="x",
-        why="x",
-        replaces=held["seq"],
+        promotions.Decision(
+            action=promotions.PROMOTED,
+            model="TrainFlow/1",
+            sha256="0" * 64,
+            threshold=0.5,
+            who="x",
+            why="x",
+            replaces=held.seq,
+        ),
     )
     app = page("decision")
     app.query_params["model"] = tiny[0].id
@@ -675,39 +683,43 @@ def test_names_and_texts_of_the_loop_do_nothing_in_a_browser(store, promoted, en
     page()
     plant(engine(), (EVIL, LINK, IMAGE))
     held = promotions.champion(engine(), PROBLEM)
-    promotions.record(
+    promotions.append(
         engine(),
         PROBLEM,
-        promotions.THRESHOLD,
-        model=held["model"],
-        sha256=held["sha256"],
-        threshold=0.5,
-        who=EVIL,
-        why=f"{IMAGE} {LINK}",
-        replaces=held["seq"],
+        promotions.Decision(
+            action=promotions.THRESHOLD,
+            model=held.model,
+            sha256=held.sha256,
+            threshold=0.5,
+            who=EVIL,
+            why=f"{IMAGE} {LINK}",
+            replaces=held.seq,
+        ),
     )
-    promotions.record(
+    promotions.append(
         engine(),
         PROBLEM,
-        promotions.WAITING,
-        model="TrainFlow/1",
-        sha256="0" * 64,
-        threshold=0.5,
-        who=LINK,
-        why=f"{EVIL} {IMAGE}",
-        numbers={
-            "champion": IMAGE,
-            "findings": [
-                {
-                    "code": "x",
-                    "severity": "passed",
-                    "subject": LINK,
-                    "found": EVIL,
-                    "expected": "",
-                    "action": "",
-                }
-            ],
-        },
+        promotions.Decision(
+            action=promotions.WAITING,
+            model="TrainFlow/1",
+            sha256="0" * 64,
+            threshold=0.5,
+            who=LINK,
+            why=f"{EVIL} {IMAGE}",
+            numbers={
+                "champion": IMAGE,
+                "findings": [
+                    {
+                        "code": "x",
+                        "severity": "passed",
+                        "subject": LINK,
+                        "found": EVIL,
+                        "expected": "",
+                        "action": "",
+                    }
+                ],
+            },
+        ),
     )
     with (
         app(store, FIVEFOLD_JOURNAL=os.environ["FIVEFOLD_JOURNAL"]) as address,

@@ -25,11 +25,13 @@ from fivefold.journal.promotions import (
     ROLLED_BACK,
     THRESHOLD,
     WAITING,
-    before,
+    Decision,
+    Promotion,
+    append,
     champion,
     history,
     newest_problem,
-    record,
+    rollback_target,
     waiting,
 )
 from fivefold.journal.tables import LABELS
@@ -223,6 +225,11 @@ def test_thousands_of_waiting_labels_are_settled_in_little_time(journal: sa.Engi
 # Promotions
 
 
+def in_force(engine: sa.Engine, problem: str) -> int:
+    held = champion(engine, problem)
+    return held.seq if held else 0
+
+
 def promote(
     engine: sa.Engine,
     model: str,
@@ -231,21 +238,23 @@ def promote(
     replaces: int | None = None,
     problem: str = "p",
     **numbers: Any,
-) -> dict[str, Any]:
+) -> Promotion:
     """A line that replaces the one in force, where its action replaces any."""
     if replaces is None and action in promotions.EFFECTIVE:
-        replaces = (champion(engine, problem) or {"seq": 0})["seq"]
-    return record(
+        replaces = in_force(engine, problem)
+    return append(
         engine,
         problem,
-        action,
-        model=model,
-        sha256=model * 64,
-        threshold=threshold,
-        who="ann",
-        why="better.",
-        numbers=numbers,
-        replaces=replaces,
+        Decision(
+            action=action,
+            model=model,
+            sha256=model * 64,
+            threshold=threshold,
+            who="ann",
+            why="better.",
+            numbers=numbers,
+            replaces=replaces,
+        ),
     )
 
 
@@ -264,8 +273,8 @@ def test_lines_are_added_and_never_changed(journal: sa.Engine) -> None:
         share=np.float32(0.5),
         gap=float("nan"),
     )
-    assert {**champion(journal, "p"), "numbers": {}} == {**first, "numbers": {}}
-    assert {k: v for k, v in first["numbers"].items() if k != "gap"} == {
+    assert replace(champion(journal, "p"), numbers={}) == replace(first, numbers={})
+    assert {k: v for k, v in first.numbers.items() if k != "gap"} == {
         "auc": 0.75,
         "rows": 3,
         "share": 0.5,
@@ -273,8 +282,8 @@ def test_lines_are_added_and_never_changed(journal: sa.Engine) -> None:
     promote(journal, "B", KEPT)
     second = promote(journal, "A", THRESHOLD, 0.7)
     promote(journal, "C", problem="other")
-    assert [(x["model"], x["action"], x["replaces"]) for x in history(journal, "p")] == [
-        ("A", THRESHOLD, first["seq"]),
+    assert [(x.model, x.action, x.replaces) for x in history(journal, "p")] == [
+        ("A", THRESHOLD, first.seq),
         ("B", KEPT, None),
         ("A", PROMOTED, 0),
     ]
@@ -292,16 +301,18 @@ def test_lines_that_make_no_sense(tmp_path: Any, action: str, replaces: int | No
         ValueError,
         match=f"expected an effective action with replaces or another without, found '{action}', {replaces}",
     ):
-        record(
+        append(
             journal,
             "p",
-            action,
-            model="A",
-            sha256="",
-            threshold=0.5,
-            who="",
-            why="",
-            replaces=replaces,
+            Decision(
+                action=action,
+                model="A",
+                sha256="",
+                threshold=0.5,
+                who="",
+                why="",
+                replaces=replaces,
+            ),
         )
     assert history(journal, "p") == []
 
@@ -309,27 +320,27 @@ def test_lines_that_make_no_sense(tmp_path: Any, action: str, replaces: int | No
 def test_a_decision_about_another_state_changes_nothing(journal: sa.Engine) -> None:
     first = promote(journal, "A")
     stray = promote(journal, "X", WAITING), promote(journal, "Y", problem="other")
-    for replaces in (0, 999, -1, *(x["seq"] for x in stray)):
+    for replaces in (0, 999, -1, *(x.seq for x in stray)):
         told = promote(journal, "B", replaces=replaces)
-        assert (told["action"], told["replaces"]) == (OVERTAKEN, None)
-        assert told["why"].endswith(
-            "better. Nothing was changed: what is served was replaced while this was judged."
+        assert (told.action, told.replaces) == (OVERTAKEN, None)
+        assert told.why.endswith(
+            "better. Nothing was changed: another model or threshold was put in force in the meantime."
         )
     assert champion(journal, "p") == first
-    assert promote(journal, "B", replaces=first["seq"])["action"] == PROMOTED
-    assert promote(journal, "C", replaces=first["seq"])["action"] == OVERTAKEN
+    assert promote(journal, "B", replaces=first.seq).action == PROMOTED
+    assert promote(journal, "C", replaces=first.seq).action == OVERTAKEN
 
 
 def test_of_several_at_once_one_takes_effect(journal: sa.Engine, url: str) -> None:
     for _ in range(3):
-        held = (champion(journal, "p") or {"seq": 0})["seq"]
+        held = in_force(journal, "p")
         told = base.at_once(
             5, lambda n, held=held: promote(open_journal(url), "ABCDE"[n], replaces=held)
         )
-        assert sorted(x["action"] for x in told) == [OVERTAKEN] * 4 + [PROMOTED]
-        won = next(x for x in told if x["action"] == PROMOTED)
+        assert sorted(x.action for x in told) == [OVERTAKEN] * 4 + [PROMOTED]
+        won = next(x for x in told if x.action == PROMOTED)
         assert champion(journal, "p") == won
-        assert won["replaces"] == held
+        assert won.replaces == held
     assert len(history(journal, "p")) == 15
 
 
@@ -353,12 +364,12 @@ def test_rolling_back_again_and_again(journal: sa.Engine, story: str) -> None:
     """Letters are promoted (with a threshold: set), "<" undoes; after "|" comes what undoing leads to, one after the other."""
 
     def undo() -> str:
-        back = before(journal, "p", champion(journal, "p"))
+        back = rollback_target(journal, champion(journal, "p"))
         if back is None:
             return "None"
-        promote(journal, back["model"], ROLLED_BACK, back["threshold"], returns_to=back["seq"])
-        return back["model"] + (
-            f":{back['threshold']:g}".replace("0.", ".") if back["threshold"] != 0.5 else ""
+        promote(journal, back.model, ROLLED_BACK, back.threshold, returns_to=back.seq)
+        return back.model + (
+            f":{back.threshold:g}".replace("0.", ".") if back.threshold != 0.5 else ""
         )
 
     steps, _, expected = story.partition(" | ")
@@ -379,7 +390,7 @@ def test_what_waits_for_a_person(journal: sa.Engine) -> None:
     promote(journal, "B", WAITING)
     promote(journal, "C", WAITING)
     promote(journal, "D", KEPT)
-    assert waiting(journal, "p")["model"] == "C"
+    assert waiting(journal, "p").model == "C"
     assert waiting(journal, "other") is None
     promote(journal, "C", DECLINED)
     assert waiting(journal, "p") is None

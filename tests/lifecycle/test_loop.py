@@ -65,19 +65,17 @@ def test_an_alert_went_out_once_it_was_bad(played):
 def test_the_challenger_proved_itself_and_performance_recovered(played):
     _, _, engine = played
     lines = promotions.history(engine, PROBLEM)[::-1]
-    assert lines[0]["action"] == "promoted"
-    assert lines[0]["numbers"]["roc_auc"]["value"] > 0.8
-    better = [line for line in lines[1:] if line["action"] == "promoted"]
+    assert lines[0].action == "promoted"
+    assert lines[0].numbers["roc_auc"]["value"] > 0.8
+    better = [line for line in lines[1:] if line.action == "promoted"]
     assert better
-    assert all(line["numbers"]["gain"]["low"] > 0 for line in better)
+    assert all(line.numbers["gain"]["low"] > 0 for line in better)
     assert {s["name"] for s in better[0]["numbers"]["strata"]} == {"held-out", "recent"}
     judged = [
         r for r in journal_reports.reports(engine, PROBLEM) if (r["realised"] or {}).get("auc")
     ]
     old = [
-        r["realised"]["auc"]["value"]
-        for r in judged
-        if r["model"] == lines[0]["model"] and r["bad"]
+        r["realised"]["auc"]["value"] for r in judged if r["model"] == lines[0].model and r["bad"]
     ]
     new = [r["realised"]["auc"]["value"] for r in judged if r["model"] == better[-1]["model"]]
     assert new
@@ -100,13 +98,13 @@ def test_every_answer_and_label_is_in_the_journal(played):
 def test_the_challenger_learnt_from_feedback_and_never_from_what_was_set_aside(played):
     folder, _, engine = played
     line = promotions.champion(engine, PROBLEM)
-    run = open_run(folder, line["model"].rpartition("/")[2])
+    run = open_run(folder, line.run_id)
     origin, fold_ids = run["start"].task["origin"].data, run["split"].task["place"].data
     assert run["start"].task["source"].data["feedback"]["rows"] == (origin > 0).sum() > 1000
     assert set(fold_ids[origin >= 2]) == {-1}
     assert (fold_ids[origin == 1] >= 0).all()
     assert 0.25 < (origin >= 2).sum() / (origin > 0).sum() < 0.35
-    first = open_run(folder, promotions.history(engine, PROBLEM)[-1]["model"].rpartition("/")[2])
+    first = open_run(folder, promotions.history(engine, PROBLEM)[-1].model.rpartition("/")[2])
     assert (
         fold_ids[origin == 0] == first["split"].task["place"].data
     ).all()  # the table itself is split as before
@@ -143,13 +141,13 @@ def test_rollback_and_retrain_by_hand(played):
     assert done.returncode == 0, done.stdout
     assert "rolled-back" in done.stdout
     back = promotions.champion(engine, PROBLEM)
-    assert back["model"] != held["model"]
-    assert (back["who"], back["why"]) == ("me", "try it")
-    done = run_flow(folder, "promote.py", "judge", back["model"], env=env)
+    assert back.model != held.model
+    assert (back.who, back.why) == ("me", "try it")
+    done = run_flow(folder, "promote.py", "judge", back.model, env=env)
     assert done.returncode == 2
     assert "served already" in done.stdout
     done = run_flow(folder, "promote.py", "status", env=env)
-    assert f"serving {back['model']}" in done.stdout
+    assert f"serving {back.model}" in done.stdout
     assert "try it" in done.stdout
 
 

@@ -25,7 +25,7 @@ from fivefold.data.splits import Assignment, split_rows
 from fivefold.journal import database, promotions
 from fivefold.journal import labels as journal_labels
 from fivefold.lifecycle import decisions, promotion, promotion_mirror, record_steps, steps
-from fivefold.lifecycle.challenge import challenge
+from fivefold.lifecycle.challenge import Challenge, challenge
 from fivefold.model.bundle import Bundle, from_bytes, reference, sha256
 from fivefold.model.evaluation import Evaluation
 from fivefold.model.explain import background
@@ -71,32 +71,33 @@ def judged(
     champion: str | np.ndarray,
     challenger: str | np.ndarray,
     **more: Any,
-) -> dict[str, Any]:
+) -> Challenge:
     scores = [told[x] if isinstance(x, str) else x for x in (champion, challenger)]
     found = challenge(told["y"], *scores, told["origin"], **more)
-    json.dumps(found, allow_nan=False)  # it goes into the journal
+    stored = json.loads(json.dumps(found.to_dict(), allow_nan=False))  # it goes into the journal
+    assert Challenge.from_dict(stored) == found
     return found
 
 
-def codes(found: dict[str, Any], severity: str = "warning") -> set[str]:
-    return {f["code"] for f in found["findings"] if f["severity"] == severity}
+def codes(found: Challenge, severity: str = "warning") -> set[str]:
+    return {f.code for f in found.findings if f.severity == severity}
 
 
 def test_a_better_model_is_proven_better():
     found = judged(world(1500, 0), "one", "two")
-    assert found["promote"]
-    assert found["why"].startswith("Proven better: gain in ROC AUC +0.")
-    assert {s["name"]: s["rows"] for s in found["strata"]} == {"held-out": 1000, "recent": 500}
-    assert 0 < found["gain"]["low"] < found["gain"]["value"] < found["gain"]["high"]
+    assert found.promote
+    assert found.why.startswith("Proven better: gain in ROC AUC +0.")
+    assert {s.name: s.rows for s in found.strata} == {"held-out": 1000, "recent": 500}
+    assert 0 < found.gain.low < found.gain.value < found.gain.high
     assert codes(found) == set()
-    assert not judged(world(1500, 0), "two", "one")["promote"]
+    assert not judged(world(1500, 0), "two", "one").promote
 
 
 def test_the_same_scores_are_no_proof():
     told = world(600, 1)
     for scores in ("two", np.full(600, 0.3)):
         found = judged(told, scores, scores)
-        assert (found["promote"], found["gain"]["value"], codes(found)) == (
+        assert (found.promote, found.gain.value, codes(found)) == (
             False,
             0.0,
             {"challenge-gain"},
@@ -110,15 +111,15 @@ def test_of_equal_models_no_more_than_the_stated_share_is_promoted(origins):
     for seed in range(trials):
         told = world(360, 1000 * origins + seed)
         told["origin"] = told["origin"] if origins == 2 else np.full(360, "held-out")
-        won += judged(told, "two", "other two")["promote"]
+        won += judged(told, "two", "other two").promote
     assert won <= binom.ppf(0.999, trials, 0.025)
 
 
 def test_the_margin_must_be_exceeded_by_the_lower_bound():
     told = world(1500, 0)
-    low = judged(told, "one", "two")["gain"]["low"]
-    assert judged(told, "one", "two", margin=low - 1e-6)["promote"]
-    assert not judged(told, "one", "two", margin=low + 1e-6)["promote"]
+    low = judged(told, "one", "two").gain.low
+    assert judged(told, "one", "two", margin=low - 1e-6).promote
+    assert not judged(told, "one", "two", margin=low + 1e-6).promote
 
 
 def test_worse_on_recent_rows_is_not_outweighed_by_the_others():
@@ -127,10 +128,10 @@ def test_worse_on_recent_rows_is_not_outweighed_by_the_others():
         np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, 0.7, 6000)
     )
     found = judged(told, "two", np.where(recent, noisy, told["all"]))
-    assert found["gain"]["low"] > 0
-    assert not found["promote"]
+    assert found.gain.low > 0
+    assert not found.promote
     assert "challenge-auc" in codes(found)
-    assert "recent: worse by ROC AUC -" in found["why"]
+    assert "recent: worse by ROC AUC -" in found.why
 
 
 @pytest.mark.parametrize(("noise", "promoted"), [(0.45, True), (1.5, False)])
@@ -142,9 +143,9 @@ def test_in_a_changed_world_a_little_may_be_lost_on_rows_of_the_old_table(noise,
     found = judged(
         told, np.where(recent, told["one"], told["two"]), np.where(recent, told["two"], noisy)
     )
-    old = next(s for s in found["strata"] if s["name"] == "held-out")
-    assert old["gain"]["high"] < 0
-    assert (found["promote"], "challenge-auc" in codes(found)) == (promoted, not promoted)
+    old = next(s for s in found.strata if s.name == "held-out")
+    assert old.gain.high < 0
+    assert (found.promote, "challenge-auc" in codes(found)) == (promoted, not promoted)
 
 
 def test_worse_in_a_protected_segment_is_not_outweighed():
@@ -154,20 +155,18 @@ def test_worse_in_a_protected_segment_is_not_outweighed():
         {"gender": np.where(few, "f", "m"), "rare": np.where(np.arange(4000) < 20, "x", None)}
     )
     found = judged(told, "two", np.where(few, told["one"], told["all"]), segments=segments)
-    assert (found["promote"], codes(found)) == (False, {"challenge-segment"})
-    assert "gender = f: worse by" in found["why"]
-    assert [f["subject"] for f in found["findings"] if f["severity"] == "not_applicable"] == [
-        "rare = x"
-    ]
-    assert judged(told, "two", "all", segments=segments)["promote"]
+    assert (found.promote, codes(found)) == (False, {"challenge-segment"})
+    assert "gender = f: worse by" in found.why
+    assert [f.subject for f in found.findings if f.severity == "not_applicable"] == ["rare = x"]
+    assert judged(told, "two", "all", segments=segments).promote
 
 
 def test_better_ranks_with_wrong_probabilities_do_not_promote():
     told = world(2000, 4)
     found = judged(told, "one", told["two"] ** 3)
-    assert found["gain"]["low"] > 0
-    assert (found["promote"], codes(found)) == (False, {"challenge-calibration"})
-    assert "calibration: worse" in found["why"]
+    assert found.gain.low > 0
+    assert (found.promote, codes(found)) == (False, {"challenge-calibration"})
+    assert "calibration: worse" in found.why
 
 
 def test_labels_that_were_tampered_with_promote_nobody():
@@ -179,13 +178,13 @@ def test_labels_that_were_tampered_with_promote_nobody():
         wrong = recent & (rng.random(900) < 0.3)
         told["y"] = np.where(wrong, 1 - told["y"], told["y"])
         odds = np.log(told["two"] / (1 - told["two"]))
-        won.append(judged(told, "two", expit(odds + rng.normal(0, 0.7, 900)))["promote"])
+        won.append(judged(told, "two", expit(odds + rng.normal(0, 0.7, 900))).promote)
         follows = expit(
             odds * np.where(recent, 1, 0.3)
             + np.where(recent, 0.5, 0) * (2 * told["y"] - 1)
             + rng.normal(0, 1, 900)
         )
-        won.append(judged(told, "two", follows)["promote"])
+        won.append(judged(told, "two", follows).promote)
     assert sum(won) == 0
 
 
@@ -193,10 +192,10 @@ def test_labels_that_were_tampered_with_promote_nobody():
 def test_too_few_rows_prove_nothing(rows, positives):
     y = np.array([1] * positives + [0] * (rows - positives))
     found = challenge(y, np.full(rows, 0.5), y * 0.8 + 0.1, np.full(rows, "held-out"))
-    assert not found["promote"]
+    assert not found.promote
     assert (
-        found["why"]
-        == f"Not proven: {positives} positive and {rows - positives} negative rows cannot judge."
+        found.why
+        == f"Not proven: {positives} positive and {rows - positives} negative rows are too few."
     )
     assert codes(found, "not_applicable") == {"challenge-gain"}
 
@@ -205,9 +204,9 @@ def test_a_stratum_with_too_few_rows_is_left_out():
     told = world(1500, 0)
     told["origin"] = np.where(np.arange(1500) < 40, "recent", "held-out")
     found = judged(told, "one", "two")
-    assert [s["name"] for s in found["strata"]] == ["held-out"]
-    assert found["rows"] == 1460
-    assert found["promote"]
+    assert [s.name for s in found.strata] == ["held-out"]
+    assert found.rows == 1460
+    assert found.promote
 
 
 # --- harvested labels ---------------------------------------------------------------------------------------
@@ -522,14 +521,14 @@ real = Bundle.score
 
 def served(engine: Any) -> str:
     held = promotions.champion(engine, "left")
-    return held["model"] if held else ""
+    return held.model if held else ""
 
 
 def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
     engine, _ = stage
-    line = promotion.judge(engine, "2", ROOT)
-    assert (line["action"], line["who"], served(engine)) == ("promoted", "fivefold", "TrainFlow/2")
-    told = line["numbers"]
+    line = promotion.challenge_champion(engine, "2", ROOT)
+    assert (line.action, line.who, served(engine)) == ("promoted", "fivefold", "TrainFlow/2")
+    told = line.numbers
     assert (told["champion"], told["challenger"], told["left_out"], told["latency_ms"]) == (
         "TrainFlow/1",
         "TrainFlow/2",
@@ -545,7 +544,7 @@ def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
         "challenge-smoke",
         "challenge-latency",
     }
-    assert line["threshold"] == 0.32
+    assert line.threshold == 0.32
 
 
 def judged_of(run: Run) -> Bundle:
@@ -574,10 +573,10 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
             "judged": judged["bundle"],
         }
         assert judged_of(arms[number]).metadata.provenance.pathspec == f"TrainFlow/{twin}"
-    plain = promotion.judge(engine, "2", ROOT)["numbers"]
+    plain = promotion.challenge_champion(engine, "2", ROOT).numbers
     promotion.promote(engine, "6", "Ann", "")
-    line = promotion.judge(engine, "7", ROOT)
-    assert (line["action"], line["numbers"]["gain"], line["numbers"]["strata"]) == (
+    line = promotion.challenge_champion(engine, "7", ROOT)
+    assert (line.action, line.numbers["gain"], line.numbers["strata"]) == (
         "promoted",
         plain["gain"],
         plain["strata"],
@@ -588,17 +587,17 @@ def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_
         judged_of(arms["7"])
     del arms["7"].held["evaluate"]["judged"]
     with pytest.raises(Refused, match="no readable model that has not seen the held-out rows"):
-        promotion.judge(engine, "6", ROOT)
+        promotion.challenge_champion(engine, "6", ROOT)
 
 
 def test_the_old_model_and_an_equal_one_are_kept_back(stage):
     engine, _ = stage
-    assert promotion.judge(engine, "1", ROOT)["why"] == "this model is served already"
+    assert promotion.challenge_champion(engine, "1", ROOT).why == "this model is served already"
     promotion.promote(engine, "2", "Ann", "")
     for number in ("1", "3"):
-        line = promotion.judge(engine, number, ROOT)
-        assert (line["action"], line["replaces"], served(engine)) == ("kept", None, "TrainFlow/2")
-        assert line["why"].startswith("Not promoted: ROC AUC: not proven better")
+        line = promotion.challenge_champion(engine, number, ROOT)
+        assert (line.action, line.replaces, served(engine)) == ("kept", None, "TrainFlow/2")
+        assert line.why.startswith("Not promoted: ROC AUC: not proven better")
 
 
 @pytest.mark.parametrize(
@@ -614,25 +613,27 @@ def test_the_old_model_and_an_equal_one_are_kept_back(stage):
 def test_a_model_that_does_not_answer_well_is_kept_back(stage, change, why):
     engine, answer = stage
     answer.update(change)
-    line = promotion.judge(engine, "2", ROOT)
-    assert (line["action"], served(engine)) == ("kept", "TrainFlow/1")
-    assert line["why"].startswith(why)
-    assert "Proven better" in line["why"]
+    line = promotion.challenge_champion(engine, "2", ROOT)
+    assert (line.action, served(engine)) == ("kept", "TrainFlow/1")
+    assert line.why.startswith(why)
+    assert "Proven better" in line.why
 
 
 def test_a_person_may_have_to_say_yes(stage):
     engine, _ = stage
     with pytest.raises(Refused, match=r"nothing-waits \[left\]"):
         decisions.decide(engine, "left", True, "Ann")
-    assert promotion.judge(engine, "2", ROOT, require_approval=True)["action"] == "waiting"
+    assert (
+        promotion.challenge_champion(engine, "2", ROOT, require_approval=True).action == "waiting"
+    )
     assert served(engine) == "TrainFlow/1"
-    assert promotions.waiting(engine, "left")["model"] == "TrainFlow/2"
+    assert promotions.waiting(engine, "left").model == "TrainFlow/2"
     line = decisions.decide(engine, "left", False, "Ann", "not on a Friday")
-    assert (line["action"], line["why"], line["who"]) == ("declined", "not on a Friday", "Ann")
+    assert (line.action, line.why, line.who) == ("declined", "not on a Friday", "Ann")
     assert promotions.waiting(engine, "left") is None
-    promotion.judge(engine, "2", ROOT, require_approval=True)
+    promotion.challenge_champion(engine, "2", ROOT, require_approval=True)
     line = decisions.decide(engine, "left", True, "Ann")
-    assert (line["action"], served(engine), line["numbers"]["champion"]) == (
+    assert (line.action, served(engine), line.numbers["champion"]) == (
         "promoted",
         "TrainFlow/2",
         "TrainFlow/1",
@@ -643,28 +644,37 @@ def test_a_person_may_have_to_say_yes(stage):
 
 def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeypatch):
     engine, _ = stage
-    waits = promotion.judge(engine, "2", ROOT, require_approval=True)
-    assert waits["numbers"]["against"] == promotions.champion(engine, "left")["seq"]
-    promotions.record(
+    waits = promotion.challenge_champion(engine, "2", ROOT, require_approval=True)
+    assert waits.numbers["against"] == promotions.champion(engine, "left").seq
+    promotions.append(
         engine,
         "left",
-        promotions.THRESHOLD,
-        model="TrainFlow/1",
-        sha256="s",
-        threshold=0.7,
-        who="Bob",
-        why="",
-        replaces=1,
+        promotions.Decision(
+            action=promotions.THRESHOLD,
+            model="TrainFlow/1",
+            sha256="s",
+            threshold=0.7,
+            who="Bob",
+            why="",
+            replaces=1,
+        ),
     )
-    promotions.record(
+    promotions.append(
         engine,
         "left",
-        promotions.WAITING,
-        **{k: waits[k] for k in ("model", "sha256", "threshold", "who", "why", "numbers")},
+        promotions.Decision(
+            action=promotions.WAITING,
+            model=waits.model,
+            sha256=waits.sha256,
+            threshold=waits.threshold,
+            who=waits.who,
+            why=waits.why,
+            numbers=waits.numbers,
+        ),
     )
     line = decisions.decide(engine, "left", True, "Ann")
-    assert (line["action"], served(engine)) == ("overtaken", "TrainFlow/1")
-    assert "Nothing was changed" in line["why"]
+    assert (line.action, served(engine)) == ("overtaken", "TrainFlow/1")
+    assert "Nothing was changed" in line.why
     monkeypatch.setattr(
         promotion,
         "smoke",
@@ -673,8 +683,8 @@ def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeyp
             and {"ok": True, "why": "", "latency_ms": 1}
         ),
     )
-    line = promotion.judge(engine, "2", ROOT)
-    assert (line["action"], served(engine)) == ("overtaken", "TrainFlow/3")
+    line = promotion.challenge_champion(engine, "2", ROOT)
+    assert (line.action, served(engine)) == ("overtaken", "TrainFlow/3")
 
 
 def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms):
@@ -689,7 +699,7 @@ def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms
     )
     fold_ids, y = labelled_rows.place_feedback(old["split"]["place"], origin), labels(joined_table)
     arms["5"] = Run(5, joined_table, y, fold_ids, y, origin)
-    told = promotion.judge(engine, "5", ROOT)["numbers"]
+    told = promotion.challenge_champion(engine, "5", ROOT).numbers
     assert {s["name"]: s["rows"] for s in told["strata"]} == {"held-out": ROWS // 5, "recent": 200}
     assert told["left_out"] == 300 + 150  # the rows set aside long ago are no part of it
 
@@ -699,7 +709,7 @@ def test_without_a_champion_there_is_nothing_to_judge_against(stage, tmp_path):
     with pytest.raises(
         Refused, match=r"nothing-promoted \[left\].*python flows/promote.py promote 2"
     ):
-        promotion.judge(engine, "2", ROOT)
+        promotion.challenge_champion(engine, "2", ROOT)
 
 
 # --- the first model, thresholds, and the way back ----------------------------------------------------------
@@ -735,12 +745,12 @@ def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, seve
     line = promotion.first(
         engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/1", "abc", report
     )
-    assert (line["action"], line["threshold"], line["numbers"]) == (
+    assert (line.action, line.threshold, line.numbers) == (
         action,
         0.4,
         {"roc_auc": {"value": 0.8}},
     )
-    assert line["why"].startswith(
+    assert line.why.startswith(
         "first model; ROC AUC 0.8"
         if action == "promoted"
         else "first model, kept back: ROC AUC 0.8, wanted"
@@ -752,7 +762,7 @@ def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, seve
     assert (
         promotion.first(
             engine, {"target": "right", "min_roc_auc": None}, "TrainFlow/3", "ghi", report
-        )["action"]
+        ).action
         == "promoted"
     )
 
@@ -775,8 +785,8 @@ def test_a_run_that_is_resumed_after_it_promoted_itself_is_the_promoted_one(engi
     again = promotion.first(
         engine, problem, "TrainFlow/2", "abc", report
     )  # the same model, from the resumed run
-    assert again["action"] == "promoted"
-    assert again["seq"] == first["seq"]
+    assert again.action == "promoted"
+    assert again.seq == first.seq
     assert len(promotions.history(engine, "left")) == 1
 
 
@@ -794,9 +804,9 @@ def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, ca
 @pytest.mark.parametrize(
     ("action", "said", "unsaid"),
     [
-        ("promoted", ["Promoted: the app and the API"], ["judge", "promote.py"]),
+        ("promoted", ["Promoted: the app and the API"], ["challenge RUN", "promote.py"]),
         ("kept", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
-        ("", ["Not promoted: why", "promote.py judge 7", "promote.py promote 7"], []),
+        ("", ["Not promoted: why", "promote.py challenge 7", "promote.py promote 7"], []),
         ("failed", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
     ],
 )
@@ -890,35 +900,39 @@ def kept(pathspec: str, line: dict[str, Any]) -> None:
 
 def put(engine: Any, model: str, threshold: float = 0.5) -> None:
     held = promotions.champion(engine, "left")
-    promotions.record(
+    promotions.append(
         engine,
         "left",
-        promotions.PROMOTED,
-        model=model,
-        sha256=model,
-        threshold=threshold,
-        who="Ann",
-        why="",
-        replaces=held["seq"] if held else 0,
+        promotions.Decision(
+            action=promotions.PROMOTED,
+            model=model,
+            sha256=model,
+            threshold=threshold,
+            who="Ann",
+            why="",
+            replaces=held.seq if held else 0,
+        ),
     )
 
 
 def test_scoring_takes_the_model_of_the_problem_that_is_asked_for(engine, monkeypatch):
     put(engine, "A")
-    promotions.record(
+    promotions.append(
         engine,
         "right",
-        promotions.PROMOTED,
-        model="B",
-        sha256="B",
-        threshold=0.5,
-        who="Ann",
-        why="",
-        replaces=0,
+        promotions.Decision(
+            action=promotions.PROMOTED,
+            model="B",
+            sha256="B",
+            threshold=0.5,
+            who="Ann",
+            why="",
+            replaces=0,
+        ),
     )
     monkeypatch.setattr(score_stages, "_journal", lambda: engine)
     monkeypatch.setattr(score_stages, "_journal_exists", lambda: True)
-    assert [score_stages._promoted(False, name)["model"] for name in ("left", "right", "")] == [
+    assert [score_stages._promoted(False, name).model for name in ("left", "right", "")] == [
         "A",
         "B",
         "B",
@@ -936,13 +950,13 @@ def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
     seen = []
     for _ in range(3):
         line = decisions.roll_back(engine, "left", "Ann", "worse", kept)
-        assert (line["action"], line["who"], line["why"], line["sha256"]) == (
+        assert (line.action, line.who, line.why, line.sha256) == (
             "rolled-back",
             "Ann",
             "worse",
-            line["model"],
+            line.model,
         )
-        seen.append((line["model"], line["threshold"]))
+        seen.append((line.model, line.threshold))
     assert seen == [("C", 0.5), ("B", 0.5), ("A", 0.5)]
     with pytest.raises(Refused, match=r"nothing-before \[left\].*at least two promotions"):
         decisions.roll_back(engine, "left", "Ann", "", kept)
@@ -970,21 +984,23 @@ def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
     with pytest.raises(Refused, match=r"run-missing \[A\]"):
         decisions.roll_back(engine, "left", "Ann", "worse", gone)
     held = promotions.champion(engine, "left")
-    assert (held["model"], len(promotions.history(engine, "left"))) == ("B", 2)
-    promotions.record(
+    assert (held.model, len(promotions.history(engine, "left"))) == ("B", 2)
+    promotions.append(
         engine,
         "left",
-        promotions.WAITING,
-        model="C",
-        sha256="C",
-        threshold=0.5,
-        who="Ann",
-        why="better",
-        numbers={"against": held["seq"]},
+        promotions.Decision(
+            action=promotions.WAITING,
+            model="C",
+            sha256="C",
+            threshold=0.5,
+            who="Ann",
+            why="better",
+            numbers={"against": held.seq},
+        ),
     )
     with pytest.raises(Refused, match=r"run-missing \[C\]"):
         decisions.decide(engine, "left", True, "Ann", check=gone)
-    assert promotions.champion(engine, "left")["model"] == "B"
+    assert promotions.champion(engine, "left").model == "B"
 
 
 def test_a_removed_run_stops_no_other_tag(monkeypatch):
@@ -1019,7 +1035,7 @@ def test_a_removed_run_stops_no_other_tag(monkeypatch):
         {"champion": "B", "challenger": None}, {"A", "B", "C"}
     )
     assert tags["C"] == set()
-    assert "run-missing" in promotion_mirror._aliases(
+    assert "run-missing" in promotion_mirror._set_aliases(
         {"champion": "B", "challenger": None}, "sqlite:///nowhere.db"
     )
 
@@ -1027,20 +1043,22 @@ def test_a_removed_run_stops_no_other_tag(monkeypatch):
 def test_the_line_in_force_at_a_time(engine):
     for day, model in ((1, "A"), (3, "B")):
         held = promotions.champion(engine, "left")
-        promotions.record(
+        promotions.append(
             engine,
             "left",
-            promotions.PROMOTED,
-            model=model,
-            sha256=model,
-            threshold=0.5,
-            who="Ann",
-            why="",
-            replaces=held["seq"] if held else 0,
+            promotions.Decision(
+                action=promotions.PROMOTED,
+                model=model,
+                sha256=model,
+                threshold=0.5,
+                who="Ann",
+                why="",
+                replaces=held.seq if held else 0,
+            ),
             now=datetime(2026, 3, day),
         )
     told = [promotions.champion(engine, "left", datetime(2026, 3, day)) for day in (2, 3, 4)]
-    assert [line["model"] for line in told] == ["A", "B", "B"]
+    assert [line.model for line in told] == ["A", "B", "B"]
     assert promotions.champion(engine, "left", datetime(2026, 2, 1)) is None
 
 
@@ -1080,7 +1098,7 @@ def test_thresholds_that_are_none(engine, value):
     with pytest.raises(Refused, match=r"threshold \[left\].*found the threshold"):
         decisions.change_threshold(engine, "left", value, "Ann", "")
     line = decisions.change_threshold(engine, "left", 1.0, "Ann", "nobody")
-    assert (line["threshold"], line["numbers"], line["model"]) == (1.0, {"before": 0.5}, "A")
+    assert (line.threshold, line.numbers, line.model) == (1.0, {"before": 0.5}, "A")
 
 
 # --- the whole way ------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import altair as alt
 
@@ -15,7 +15,22 @@ LINES = {"estimated, without labels": ACCENT, "realised, from labels": POSITIVE}
 Report = Mapping[str, Any]
 
 
-def performance(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]] = ()) -> Any:
+class Change(Protocol):
+    """A promotion, as the journal keeps it."""
+
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def replaces(self) -> int | None: ...
+
+
+def performance(reports: Sequence[Report], changes: Sequence[Change] = ()) -> Any:
     """ROC AUC of each window with its 95% interval: estimated, and realised where there are labels.
 
     `changes`: lines of `fivefold.journal.promotions`; a dashed line marks a window in which what is served was changed.
@@ -155,18 +170,18 @@ def _axis() -> alt.X:
     )
 
 
-def _changes(reports: Sequence[Report], changes: Sequence[Mapping[str, Any]]) -> list[alt.Chart]:
+def _changes(reports: Sequence[Report], changes: Sequence[Change]) -> list[alt.Chart]:
     """A dashed line at each window in which, or just before which, what is served was changed; its tooltip says how."""
     told: dict[str, list[str]] = {}
     windows = [
         (datetime.fromisoformat(r["start"]), datetime.fromisoformat(r["end"]), name)
         for name, r in zip(ends(reports), reports, strict=True)
     ]
-    for line in sorted((c for c in changes if c["replaces"] is not None), key=lambda c: c["at"]):
-        later = [name for _, end, name in windows if line["at"] < end]
-        if later and windows[0][0] <= line["at"]:
+    for line in sorted((c for c in changes if c.replaces is not None), key=lambda c: c.at):
+        later = [name for _, end, name in windows if line.at < end]
+        if later and windows[0][0] <= line.at:
             told.setdefault(later[0], []).append(
-                f"{line['at']:%Y-%m-%d %H:%M} {line['action']}: {line['model']} at {line['threshold']:.1%}"
+                f"{line.at:%Y-%m-%d %H:%M} {line.action}: {line.model} at {line.threshold:.1%}"
             )
     if not told:
         return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,149 +14,166 @@ from fivefold.core.clock import utc_now
 from fivefold.journal.database import as_json, writing
 from fivefold.journal.tables import PROMOTIONS
 
-PROMOTED, ROLLED_BACK, THRESHOLD = (
-    "promoted",
-    "rolled-back",
-    "threshold",
-)  # these change what is served
-KEPT, WAITING, DECLINED, OVERTAKEN = (
-    "kept",
-    "waiting",
-    "declined",
-    "overtaken",
-)  # these are outcomes on record
+# These actions change what is served ...
+PROMOTED = "promoted"
+ROLLED_BACK = "rolled-back"
+THRESHOLD = "threshold"
 EFFECTIVE = (PROMOTED, ROLLED_BACK, THRESHOLD)
+# ... and these only record an outcome.
+KEPT = "kept"
+WAITING = "waiting"
+DECLINED = "declined"
+OVERTAKEN = "overtaken"
 ACTIONS = (*EFFECTIVE, KEPT, WAITING, DECLINED, OVERTAKEN)
 
 
-def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> dict[str, Any] | None:
-    """The line in force (a dict of the table's columns, `numbers` read from JSON), now or `at` a time; None where
-    nothing is served.
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What was decided about a model; `append` puts it on record.
+
+    `model` is the pathspec of the training run and `sha256` the digest of its bundle. `replaces`
+    is the `seq` of the promotion in force that this decision was made about (0: none was); it is
+    None if the action does not change what is served.
     """
-    then = [PROMOTIONS.c.at <= at] if at else []
-    return _one(engine, PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None), *then)
+
+    action: str
+    model: str
+    sha256: str
+    threshold: float
+    who: str
+    why: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+    replaces: int | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The id of the training run."""
+        return self.model.rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion(Decision):
+    """A row of the table `promotions`."""
+
+    seq: int
+    at: datetime
+    problem: str
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Promotion:
+        """Return the promotion of a row, whose `numbers` are JSON."""
+        return cls(**{**row, "numbers": json.loads(row["numbers"])})
+
+
+def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Promotion | None:
+    """Return the promotion in force, now or `at` a time; None if nothing is served."""
+    conditions = [PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None)]
+    if at:
+        conditions.append(PROMOTIONS.c.at <= at)
+    return _newest(engine, *conditions)
 
 
 def newest_problem(engine: sa.Engine) -> str | None:
-    """The problem whose served model changed last; None where nothing is served."""
-    line = _one(engine, PROMOTIONS.c.replaces.is_not(None))
-    return line["problem"] if line else None
+    """Return the problem whose served model changed last; None if nothing is served."""
+    newest = _newest(engine, PROMOTIONS.c.replaces.is_not(None))
+    return newest.problem if newest else None
 
 
-def history(engine: sa.Engine, problem: str) -> list[dict[str, Any]]:
-    """All lines of a problem, newest first."""
+def history(engine: sa.Engine, problem: str) -> list[Promotion]:
+    """Return all promotions of a problem, newest first."""
+    query = sa.select(PROMOTIONS).where(PROMOTIONS.c.problem == problem)
     with engine.connect() as connection:
-        lines = (
-            connection.execute(
-                sa.select(PROMOTIONS)
-                .where(PROMOTIONS.c.problem == problem)
-                .order_by(PROMOTIONS.c.seq.desc())
-            )
-            .mappings()
-            .all()
-        )
-    return [_read(line) for line in lines]
+        rows = connection.execute(query.order_by(PROMOTIONS.c.seq.desc())).mappings().all()
+    return [Promotion.from_row(row) for row in rows]
 
 
-def waiting(engine: sa.Engine, problem: str) -> dict[str, Any] | None:
-    """The newest challenger that waits for a person's decision, if nothing was decided since."""
-    lines = [line for line in history(engine, problem) if line["action"] != KEPT]
-    return lines[0] if lines and lines[0]["action"] == WAITING else None
+def waiting(engine: sa.Engine, problem: str) -> Promotion | None:
+    """Return the newest challenger that waits for a person, if nothing was decided since."""
+    for promotion in history(engine, problem):
+        if promotion.action != KEPT:
+            return promotion if promotion.action == WAITING else None
+    return None
 
 
-def record(
-    engine: sa.Engine,
-    problem: str,
-    action: str,
-    *,
-    model: str,
-    sha256: str,
-    threshold: float,
-    who: str,
-    why: str,
-    numbers: dict[str, Any] | None = None,
-    replaces: int | None = None,
-    now: datetime | None = None,
-) -> dict[str, Any]:
-    """Append a line and return it.
+def append(
+    engine: sa.Engine, problem: str, decision: Decision, now: datetime | None = None
+) -> Promotion:
+    """Append a decision and return its row.
 
-    `replaces` is the seq of the line in force that this decision was made about (0: none was). Where another process
-    has replaced that line meanwhile, nothing changes and the line is recorded as `OVERTAKEN`. Raises ValueError for an
-    unknown action and for an effective one without `replaces`.
+    If another process has replaced the promotion that the decision is about, nothing changes and
+    the decision is recorded as `OVERTAKEN`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown action, and for an effective one without `replaces` (or the reverse).
     """
-    if action not in ACTIONS or (action in EFFECTIVE) != (replaces is not None):
+    effective = decision.action in EFFECTIVE
+    if decision.action not in ACTIONS or effective != (decision.replaces is not None):
         raise ValueError(
             "expected an effective action with replaces or another without, "
-            f"found {action!r}, {replaces!r}"
+            f"found {decision.action!r}, {decision.replaces!r}"
         )
-    line = {
-        "at": now or utc_now(),
-        "problem": problem,
-        "action": action,
-        "model": model,
-        "sha256": sha256,
-        "threshold": float(threshold),
-        "who": who,
-        "why": why,
-        "numbers": as_json(numbers or {}),
-        "replaces": replaces,
-    }
+    at = now or utc_now()
     try:
-        return _append(engine, line)
+        return _insert(engine, problem, decision, at)
     except (sa.exc.IntegrityError, _Overtaken):
-        told = f"{why} Nothing was changed: what is served was replaced while this was judged."
-        return _append(engine, {**line, "action": OVERTAKEN, "replaces": None, "why": told})
+        why = (
+            f"{decision.why} Nothing was changed: "
+            "another model or threshold was put in force in the meantime."
+        )
+        overtaken = replace(decision, action=OVERTAKEN, replaces=None, why=why)
+        return _insert(engine, problem, overtaken, at)
 
 
-def before(engine: sa.Engine, problem: str, line: dict[str, Any]) -> dict[str, Any] | None:
-    """The newest effective line before `line` with another model or threshold: what a rollback returns to.
+def rollback_target(engine: sa.Engine, promotion: Promotion) -> Promotion | None:
+    """Return the newest effective promotion before this one with another model or threshold.
 
-    Undoing twice does not return to what was undone: lines that a rollback has replaced are passed over.
+    Undoing twice does not return to what was undone: promotions that a rollback has replaced are
+    skipped.
     """
-    lines = {x["seq"]: x for x in history(engine, problem) if x["replaces"] is not None}
+    rows = {row.seq: row for row in history(engine, promotion.problem) if row.replaces is not None}
 
-    def meant(x: dict[str, Any] | None) -> dict[str, Any] | None:
-        while x and (to := x["numbers"].get("returns_to")) in lines and to < x["seq"]:
-            x = lines[to]
-        return x
+    def original(row: Promotion | None) -> Promotion | None:
+        """Return what a rollback put in force again; any other promotion is its own original."""
+        while row:
+            seq = row.numbers.get("returns_to")
+            if seq not in rows or seq >= row.seq:
+                return row
+            row = rows[seq]
+        return None
 
-    earlier = meant(line)
-    while earlier and (earlier := meant(lines.get(earlier["replaces"]))):
-        if (earlier["model"], earlier["threshold"]) != (line["model"], line["threshold"]):
+    in_force = (promotion.model, promotion.threshold)
+    earlier = original(promotion)
+    while earlier and earlier.replaces is not None:
+        earlier = original(rows.get(earlier.replaces))
+        if earlier and (earlier.model, earlier.threshold) != in_force:
             return earlier
     return None
 
 
 class _Overtaken(Exception):
-    pass
+    """The promotion that a decision replaces is no longer in force."""
 
 
-def _append(engine: sa.Engine, line: dict[str, Any]) -> dict[str, Any]:
+def _insert(engine: sa.Engine, problem: str, decision: Decision, at: datetime) -> Promotion:
+    values = {item.name: getattr(decision, item.name) for item in fields(Decision)}
+    values |= {"at": at, "problem": problem, "threshold": float(decision.threshold)}
+    values["numbers"] = as_json(decision.numbers)
+    in_force = sa.select(sa.func.max(PROMOTIONS.c.seq)).where(
+        PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None)
+    )
     with writing(engine) as connection:
-        if line["replaces"] is not None and line["replaces"] != (
-            connection.execute(
-                sa.select(sa.func.max(PROMOTIONS.c.seq)).where(
-                    PROMOTIONS.c.problem == line["problem"], PROMOTIONS.c.replaces.is_not(None)
-                )
-            ).scalar()
-            or 0
-        ):
+        newest = connection.execute(in_force).scalar() or 0
+        if decision.replaces not in (None, newest):
             raise _Overtaken  # two that come to here at once meet the unique constraint
-        seq = connection.execute(sa.insert(PROMOTIONS).values(**line)).inserted_primary_key
-    return _read({**line, "seq": seq[0] if seq else None})
+        key = connection.execute(sa.insert(PROMOTIONS).values(**values)).inserted_primary_key
+    assert key is not None  # the databases that we use return it
+    return Promotion.from_row({**values, "seq": key[0]})
 
 
-def _one(engine: sa.Engine, *conditions: Any) -> dict[str, Any] | None:
+def _newest(engine: sa.Engine, *conditions: sa.ColumnElement[bool]) -> Promotion | None:
+    query = sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(1)
     with engine.connect() as connection:
-        line = (
-            connection.execute(
-                sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(1)
-            )
-            .mappings()
-            .first()
-        )
-    return _read(line) if line else None
-
-
-def _read(line: Any) -> dict[str, Any]:
-    return {**line, "numbers": json.loads(line["numbers"])}
+        row = connection.execute(query).mappings().first()
+    return Promotion.from_row(row) if row else None

@@ -1,31 +1,159 @@
-"""Challenge: whether a new model has proven itself against the one that is served, on the same rows.
+"""Challenge: whether a new model is proven better than the one that is served, on the same rows.
 
-The rows are those that neither model learnt from: the untouched holdout and, of recent labelled predictions, those that
-were set aside when they came in (`fivefold.training.labelled_rows`). Each origin is a stratum: scores are compared within it.
+Neither model has learnt from these rows: the untouched holdout and, of recent labelled predictions,
+those that were set aside when they came in (`fivefold.training.labelled_rows`). Each origin is a
+stratum; scores are compared within it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, from_dicts, warnings
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.scores import log_losses
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
-MARGIN = 0.0  # ROC AUC by which the lower bound of the gain must exceed nothing
+MARGIN = 0.0  # the lower bound of the gain in ROC AUC must be above it
 SIDE = 0.025  # one-sided error of each bound
-MIN_CLASS = 30  # rows of each class below which a stratum cannot judge
-MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10
-WORSE_BEFORE = 0.05  # ROC AUC on rows of the old table may be proven worse by at most this: the world may have changed
-WORSE_LOSS = 0.02  # log-loss may be proven worse by at most this share of the champion's
+MIN_CLASS = 30  # rows of each class that a stratum needs
+MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10  # rows, and rows of each class, that a segment needs
+WORSE_BEFORE = 0.05  # ROC AUC that may be lost on rows of the old table: the data may have changed
+WORSE_LOSS = 0.02  # share of the champion's log-loss by which the challenger's may be worse
 FLOOR = 1e-6  # of a probability in its log-loss
 Z = float(ndtri(1 - SIDE))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two models with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, value: float, se: float, z: float = Z) -> Difference:
+        """Return the interval of a difference with standard error `se`."""
+        return cls(value, value - z * se, value + z * se)
+
+    def __str__(self) -> str:
+        return f"{self.value:+.4f} ({self.interval})"
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        return f"{self.low:+.4f} to {self.high:+.4f}"
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Both models on the rows of one origin.
+
+    `champion` and `challenger` are ROC AUCs as `fivefold.core.roc_auc.auc_interval` returns them,
+    `gain` is the difference of the two. `loss` is the challenger's mean log-loss minus the
+    champion's, which is `champion_loss`.
+    """
+
+    name: str
+    rows: int
+    positives: int
+    champion: Mapping[str, Any]
+    challenger: Mapping[str, Any]
+    gain: Difference
+    champion_loss: float
+    loss: Difference
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stratum as the journal keeps it."""
+        stored = asdict(self)
+        loss = stored["loss"]
+        stored["loss"] = {
+            "champion": stored.pop("champion_loss"),
+            "difference": loss["value"],
+            "low": loss["low"],
+            "high": loss["high"],
+        }
+        return stored
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Stratum:
+        """Return the stratum that `to_dict` stored."""
+        loss = stored["loss"]
+        return cls(
+            **{
+                **stored,
+                "gain": Difference(**stored["gain"]),
+                "champion_loss": loss["champion"],
+                "loss": Difference(loss["difference"], loss["low"], loss["high"]),
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """The result of a challenger against the champion.
+
+    `gain` is the mean gain in ROC AUC over the strata; None if there were too few rows. `left_out`
+    are rows that one of the models may have learnt from.
+    """
+
+    promote: bool = False
+    why: str = ""
+    rows: int = 0
+    strata: tuple[Stratum, ...] = ()
+    gain: Difference | None = None
+    margin: float = MARGIN
+    findings: tuple[Finding, ...] = ()
+    champion: str | None = None
+    challenger: str | None = None
+    left_out: int | None = None
+    latency_ms: float | None = None
+    smoke_seconds: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the challenge as the journal keeps it among the numbers of a promotion."""
+        stored = {item.name: getattr(self, item.name) for item in fields(self)}
+        margin = stored.pop("margin")
+        stored["strata"] = [stratum.to_dict() for stratum in self.strata]
+        stored["gain"] = {**asdict(self.gain), "margin": margin} if self.gain else None
+        stored["findings"] = [finding.to_dict() for finding in self.findings]
+        return stored
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any]) -> Challenge:
+        """Return the challenge among the numbers of a promotion."""
+        names = {item.name for item in fields(cls)}
+        stored = {name: value for name, value in numbers.items() if name in names}
+        gain = dict(numbers.get("gain") or {})
+        stored["margin"] = gain.pop("margin", MARGIN)
+        stored["gain"] = Difference(**gain) if gain else None
+        stored["strata"] = tuple(Stratum.from_dict(s) for s in numbers.get("strata", ()))
+        stored["findings"] = tuple(from_dicts(numbers.get("findings", ())))
+        return cls(**stored)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Labels (0/1) and the calibrated probabilities of both models on some rows."""
+
+    y: np.ndarray
+    champion: np.ndarray
+    challenger: np.ndarray
+
+    def where(self, chosen: np.ndarray) -> _Rows:
+        return _Rows(self.y[chosen], self.champion[chosen], self.challenger[chosen])
+
+    def gain(self, strata: np.ndarray | None = None, z: float = Z) -> Difference:
+        """Return the challenger's gain in ROC AUC by DeLong's paired test within the strata."""
+        test = paired_test(self.y, self.challenger, self.champion, strata)
+        return Difference.around(test["difference"], test["se"], z)
 
 
 def challenge(
@@ -35,209 +163,169 @@ def challenge(
     origin: np.ndarray,
     segments: pd.DataFrame | None = None,
     margin: float = MARGIN,
-) -> dict[str, Any]:
-    """{promote, why, rows, strata, gain, findings}; JSON-ready.
+) -> Challenge:
+    """Compare two models on rows from which neither has learnt.
 
-    `y` 0/1, calibrated probabilities of both models, and the origin of each row, shape (rows,). `segments`: protected
-    columns of the same rows. Promotion needs all of: the lower 97.5% bound of the mean gain in ROC AUC over the strata
-    (DeLong's paired test) above `margin`; on recent rows no ROC AUC proven worse, on held-out ones none proven worse
-    by more than `WORSE_BEFORE`; no mean log-loss over the strata proven worse by more than `WORSE_LOSS` (paired z test
-    on rows); in no protected segment a ROC AUC proven worse (Bonferroni). What cannot be judged does not promote when
-    it is the gain, and is named in any case.
+    The challenger is promoted if all of these hold. The lower 97.5% bound of the mean gain in ROC
+    AUC over the strata (DeLong's paired test) is above `margin`. On recent rows no ROC AUC is
+    proven worse; on held-out rows none is proven worse by more than `WORSE_BEFORE`. The mean
+    log-loss over the strata is not proven worse by more than `WORSE_LOSS` (paired z test on rows).
+    In no segment is the ROC AUC proven worse (Bonferroni). With too few rows for the gain nobody is
+    promoted; other checks that lack rows are named as not applicable.
 
-    Labels that are wrong at random teach no better ranking, so they promote nobody. Labels that are wrong by a pattern
-    cannot be told from a world that has changed: within `WORSE_BEFORE` only a person can (--require-approval).
+    Labels that are wrong at random teach no better ranking, so they promote nobody. Labels that are
+    wrong by a pattern look like data that have changed: within `WORSE_BEFORE` only a person can
+    tell the two apart (`--require-approval`).
+
+    Parameters
+    ----------
+    y : array of shape (rows,)
+        Labels, 0 or 1.
+    champion, challenger : arrays of shape (rows,)
+        Calibrated probabilities of both models.
+    origin : array of shape (rows,)
+        `HELD_OUT` or `RECENT`.
+    segments : table, optional
+        The protected columns of the same rows.
+    margin : float
+        ROC AUC that the lower bound of the gain must exceed.
     """
     y = y.astype(int)
-    names = [str(n) for n in np.unique(origin) if _judged(y[origin == n], MIN_CLASS)]
-    here = np.isin(origin, names)
+    names = [str(n) for n in np.unique(origin) if _has_classes(y[origin == n], MIN_CLASS)]
     if not names:
-        few = Finding(
-            code="challenge-gain",
-            severity=NOT_APPLICABLE,
-            subject="model",
-            found=f"{int(y.sum())} positive and {int((y == 0).sum())} negative rows",
-            expected=f"at least {MIN_CLASS} of each",
-            action="wait for more labels",
-        )
-        return {
-            "promote": False,
-            "why": f"Not proven: {few.found} cannot judge.",
-            "rows": len(y),
-            "strata": [],
-            "gain": None,
-            "findings": [few.to_dict()],
-        }
-    codes = pd.factorize(origin[here])[0]
-    test = paired_test(y[here], challenger[here], champion[here], codes)
-    gain = {
-        "value": test["difference"],
-        "low": test["difference"] - Z * test["se"],
-        "high": test["difference"] + Z * test["se"],
-        "margin": margin,
-    }
-    findings = [_gain(gain)]
-    strata = []
-    for name in names:
-        rows = origin == name
-        strata.append(line := _stratum(name, y[rows], champion[rows], challenger[rows]))
-        findings.append(
-            _not_worse("challenge-auc", name, line["gain"], 0.0 if name == RECENT else WORSE_BEFORE)
-        )
-    findings.append(_loss([line["loss"] for line in strata]))
+        return _too_few(y)
+    compared = np.isin(origin, names)
+    everything = _Rows(y, champion, challenger)
+    rows = everything.where(compared)
+    codes = pd.factorize(origin[compared])[0]
+    gain = rows.gain(codes)
+    strata = [_stratum(name, everything.where(origin == name)) for name in names]
+
+    findings = [_gain_finding(gain, margin)]
+    for stratum in strata:
+        allowed = 0.0 if stratum.name == RECENT else WORSE_BEFORE
+        findings.append(_auc_finding("challenge-auc", stratum.name, stratum.gain, allowed))
+    findings.append(_loss_finding(strata))
     if segments is not None:
-        findings += _segments(y[here], champion[here], challenger[here], codes, segments[here])
-    failed = [f for f in findings if f.severity == WARNING]
-    unproven = not (gain["low"] > margin)
-    told = (
-        f"gain in ROC AUC {gain['value']:+.4f}, 95% interval {gain['low']:+.4f} to {gain['high']:+.4f}, on "
-        + " and ".join(f"{s['rows']:,} {s['name']} rows" for s in strata)
-    )
+        findings += _segment_findings(rows, codes, segments[compared])
+
+    failed = warnings(findings)
+    figures = " and ".join(f"{stratum.rows:,} {stratum.name} rows" for stratum in strata)
+    summary = f"gain in ROC AUC {gain.value:+.4f}, 95% interval {gain.interval}, on {figures}"
+    why = f"Proven better: {summary}."
     if failed:
         reasons = "; ".join(dict.fromkeys(f"{f.subject}: {f.found}" for f in failed))
-        why = f"Not promoted: {reasons} ({told})."
-    else:
-        why = f"Proven better: {told}."
-    return {
-        "promote": not failed and not unproven,
-        "why": why,
-        "rows": int(here.sum()),
-        "strata": strata,
-        "gain": gain,
-        "findings": [f.to_dict() for f in findings],
-    }
-
-
-def _stratum(
-    name: str, y: np.ndarray, champion: np.ndarray, challenger: np.ndarray
-) -> dict[str, Any]:
-    test, each = (
-        paired_test(y, challenger, champion),
-        log_losses(y, challenger, FLOOR) - log_losses(y, champion, FLOOR),
+        why = f"Not promoted: {reasons} ({summary})."
+    return Challenge(
+        promote=not failed and gain.low > margin,
+        why=why,
+        rows=int(compared.sum()),
+        strata=tuple(strata),
+        gain=gain,
+        margin=margin,
+        findings=tuple(findings),
     )
-    se = float(each.std(ddof=1)) / len(y) ** 0.5
-    before = float(log_losses(y, champion, FLOOR).mean())
-    return {
-        "name": name,
-        "rows": len(y),
-        "positives": int(y.sum()),
-        "champion": auc_interval(y, champion),
-        "challenger": auc_interval(y, challenger),
-        "gain": {
-            "value": test["difference"],
-            "low": test["difference"] - Z * test["se"],
-            "high": test["difference"] + Z * test["se"],
-        },
-        "loss": {
-            "champion": before,
-            "difference": float(each.mean()),
-            "low": float(each.mean()) - Z * se,
-            "high": float(each.mean()) + Z * se,
-        },
-    }
 
 
-def _gain(gain: Mapping[str, float]) -> Finding:
-    found = f"gain {gain['value']:+.4f}, at least {gain['low']:+.4f}"
-    expected = f"a lower bound above {gain['margin']:g}"
-    if gain["low"] > gain["margin"]:
-        return Finding(
-            code="challenge-gain",
-            severity=PASSED,
-            subject="ROC AUC",
-            found=found,
-            expected=expected,
-        )
+def _too_few(y: np.ndarray) -> Challenge:
+    finding = Finding(
+        code="challenge-gain",
+        severity=NOT_APPLICABLE,
+        subject="model",
+        found=f"{int(y.sum())} positive and {int((y == 0).sum())} negative rows",
+        expected=f"at least {MIN_CLASS} of each",
+        action="wait for more labels",
+    )
+    why = f"Not proven: {finding.found} are too few."
+    return Challenge(promote=False, why=why, rows=len(y), findings=(finding,))
+
+
+def _stratum(name: str, rows: _Rows) -> Stratum:
+    before = log_losses(rows.y, rows.champion, FLOOR)
+    differences = log_losses(rows.y, rows.challenger, FLOOR) - before
+    se = float(differences.std(ddof=1)) / len(rows.y) ** 0.5
+    return Stratum(
+        name=name,
+        rows=len(rows.y),
+        positives=int(rows.y.sum()),
+        champion=auc_interval(rows.y, rows.champion),
+        challenger=auc_interval(rows.y, rows.challenger),
+        gain=rows.gain(),
+        champion_loss=float(before.mean()),
+        loss=Difference.around(float(differences.mean()), se),
+    )
+
+
+def _gain_finding(gain: Difference, margin: float) -> Finding:
+    found = f"gain {gain.value:+.4f}, at least {gain.low:+.4f}"
+    proven = gain.low > margin
     return Finding(
         code="challenge-gain",
-        severity=WARNING,
+        severity=PASSED if proven else WARNING,
         subject="ROC AUC",
-        found=f"not proven better ({found})",
-        expected=expected,
-        action="keep the champion; judge again with more labels",
+        found=found if proven else f"not proven better ({found})",
+        expected=f"a lower bound above {margin:g}",
+        action="" if proven else "keep the champion; compare again with more labels",
     )
 
 
-def _not_worse(code: str, name: str, gain: Mapping[str, float], allowed: float = 0.0) -> Finding:
-    found = f"ROC AUC {gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
-    expected = "not proven worse" + (f" by more than {allowed:g}" if allowed else "")
-    if gain["high"] < -allowed:
-        return Finding(
-            code=code,
-            severity=WARNING,
-            subject=name,
-            found=f"worse by {found}",
-            expected=expected,
-            action="keep the champion",
-        )
-    return Finding(code=code, severity=PASSED, subject=name, found=found, expected=expected)
+def _auc_finding(code: str, name: str, gain: Difference, allowed: float = 0.0) -> Finding:
+    worse = gain.high < -allowed
+    found = f"ROC AUC {gain}"
+    return Finding(
+        code=code,
+        severity=WARNING if worse else PASSED,
+        subject=name,
+        found=f"worse by {found}" if worse else found,
+        expected="not proven worse" + (f" by more than {allowed:g}" if allowed else ""),
+        action="keep the champion" if worse else "",
+    )
 
 
-def _loss(losses: Sequence[Mapping[str, float]]) -> Finding:
-    """The mean over the strata; their rows are different ones, so the variances add."""
-    value, before = (
-        float(np.mean([loss[key] for loss in losses])) for key in ("difference", "champion")
-    )
-    reach = float(np.sqrt(sum((loss["difference"] - loss["low"]) ** 2 for loss in losses))) / len(
-        losses
-    )
-    found = f"log-loss {value:+.4f} ({value - reach:+.4f} to {value + reach:+.4f})"
-    expected = f"not proven worse by more than {WORSE_LOSS:.0%}"
-    if value - reach > WORSE_LOSS * before:
-        return Finding(
-            code="challenge-calibration",
-            severity=WARNING,
-            subject="calibration",
-            found=f"worse: {found}",
-            expected=expected,
-            action="keep the champion; look at the labels that came in",
-        )
+def _loss_finding(strata: Sequence[Stratum]) -> Finding:
+    """Compare the mean over the strata; they hold different rows, so the variances add."""
+    value = float(np.mean([stratum.loss.value for stratum in strata]))
+    before = float(np.mean([stratum.champion_loss for stratum in strata]))
+    squares = sum((stratum.loss.value - stratum.loss.low) ** 2 for stratum in strata)
+    reach = float(np.sqrt(squares)) / len(strata)
+    loss = Difference(value, value - reach, value + reach)
+    worse = loss.low > WORSE_LOSS * before
+    found = f"log-loss {loss}"
     return Finding(
         code="challenge-calibration",
-        severity=PASSED,
+        severity=WARNING if worse else PASSED,
         subject="calibration",
-        found=found,
-        expected=expected,
+        found=f"worse: {found}" if worse else found,
+        expected=f"not proven worse by more than {WORSE_LOSS:.0%}",
+        action="keep the champion; look at the labels that came in" if worse else "",
     )
 
 
-def _segments(
-    y: np.ndarray,
-    champion: np.ndarray,
-    challenger: np.ndarray,
-    codes: np.ndarray,
-    segments: pd.DataFrame,
-) -> list[Finding]:
-    found, tests = [], []
+def _segment_findings(rows: _Rows, codes: np.ndarray, segments: pd.DataFrame) -> list[Finding]:
+    findings = []
+    testable: list[tuple[str, np.ndarray]] = []
     for column in segments.columns:
         values = segments[column].astype("str").fillna("(missing)").to_numpy()
         for level in pd.unique(values):
-            rows, name = values == level, f"{column} = {level}"
-            if rows.sum() >= MIN_SEGMENT and _judged(y[rows], MIN_SEGMENT_CLASS):
-                tests.append(
-                    (name, paired_test(y[rows], challenger[rows], champion[rows], codes[rows]))
-                )
-            else:
-                few = f"{int(rows.sum())} rows: too few to judge"
-                found.append(
-                    Finding(
-                        code="challenge-segment",
-                        severity=NOT_APPLICABLE,
-                        subject=name,
-                        found=few,
-                        expected=f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class",
-                    )
-                )
-    z = float(ndtri(1 - SIDE / max(1, len(tests))))
-    for name, test in tests:
-        gain = {
-            "value": test["difference"],
-            "low": test["difference"] - z * test["se"],
-            "high": test["difference"] + z * test["se"],
-        }
-        found.append(_not_worse("challenge-segment", name, gain))
-    return found
+            name, chosen = f"{column} = {level}", values == level
+            enough = chosen.sum() >= MIN_SEGMENT
+            if enough and _has_classes(rows.y[chosen], MIN_SEGMENT_CLASS):
+                testable.append((name, chosen))
+                continue
+            few = Finding(
+                code="challenge-segment",
+                severity=NOT_APPLICABLE,
+                subject=name,
+                found=f"{int(chosen.sum())} rows: too few to compare",
+                expected=f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class",
+            )
+            findings.append(few)
+    z = float(ndtri(1 - SIDE / max(1, len(testable))))
+    for name, chosen in testable:
+        gain = rows.where(chosen).gain(codes[chosen], z)
+        findings.append(_auc_finding("challenge-segment", name, gain))
+    return findings
 
 
-def _judged(y: np.ndarray, least: int) -> bool:
+def _has_classes(y: np.ndarray, least: int) -> bool:
     return min(int((y == 1).sum()), int((y == 0).sum())) >= least

@@ -1,116 +1,120 @@
-"""Rollback, thresholds and approvals: decisions of a person, from the journal alone, in a moment."""
+"""Decisions of a person, from the journal alone: approvals, rollbacks and thresholds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from fivefold.core.findings import ERROR, Finding, Refused
+import sqlalchemy as sa
+
+from fivefold.core.findings import refusal
 from fivefold.journal import promotions
+from fivefold.journal.promotions import Decision, Promotion
 from fivefold.serving.served_model import load
 
-Check = Callable[[str, dict[str, Any]], object]  # (pathspec, line), raises `Refused`
+Check = Callable[[str, Promotion], object]  # (pathspec, promotion); raises `Refused`
 
 
 def decide(
-    engine: Any, problem: str, yes: bool, who: str, why: str = "", check: Check = load
-) -> dict[str, Any]:
-    """A person's answer to the challenger that waits. Raises `Refused` where none waits.
+    engine: sa.Engine, problem: str, yes: bool, who: str, why: str = "", check: Check = load
+) -> Promotion:
+    """Record a person's answer to the challenger that waits.
 
-    A yes counts for the comparison that was made: where another model is served since, the line is `OVERTAKEN`. A model
-    that cannot be loaded any more (`check`) is not promoted.
+    A yes counts for the comparison that was made: if another model is served since, the answer is
+    recorded as overtaken. A model that cannot be loaded any more (`check`) is not promoted.
+
+    Raises
+    ------
+    Refused
+        If no challenger waits, or its model cannot be loaded.
     """
-    line = promotions.waiting(engine, problem)
-    if line is None:
-        raise Refused(
+    waiting = promotions.waiting(engine, problem)
+    if waiting is None:
+        raise refusal(
             "There is nothing to decide",
-            [
-                Finding(
-                    code="nothing-waits",
-                    severity=ERROR,
-                    subject=problem,
-                    found="no waiting challenger",
-                    expected="one",
-                    action="python flows/promote.py judge RUN --require-approval",
-                )
-            ],
+            code="nothing-waits",
+            subject=problem,
+            found="no waiting challenger",
+            expected="one",
+            action="python flows/promote.py challenge RUN --require-approval",
         )
-    facts = {
-        "model": line["model"],
-        "sha256": line["sha256"],
-        "threshold": line["threshold"],
-        "who": who,
-        "numbers": line["numbers"],
-        "why": why or line["why"],
-    }
-    if not yes:
-        return promotions.record(engine, problem, promotions.DECLINED, **facts)
-    check(line["model"], line)
-    return promotions.record(
-        engine, problem, promotions.PROMOTED, replaces=line["numbers"]["against"], **facts
+    if yes:
+        check(waiting.model, waiting)
+    decision = Decision(
+        action=promotions.PROMOTED if yes else promotions.DECLINED,
+        model=waiting.model,
+        sha256=waiting.sha256,
+        threshold=waiting.threshold,
+        who=who,
+        why=why or waiting.why,
+        numbers=waiting.numbers,
+        replaces=waiting.numbers["against"] if yes else None,
     )
+    return promotions.append(engine, problem, decision)
 
 
-def roll_back(engine: Any, problem: str, who: str, why: str, check: Check = load) -> dict[str, Any]:
-    """Serve again what was served before. Raises `Refused` where nothing was, or it cannot be loaded (`check`)."""
-    held = promotions.champion(engine, problem)
-    earlier = promotions.before(engine, problem, held) if held else None
-    if held is None or earlier is None:
-        raise Refused(
+def roll_back(
+    engine: sa.Engine, problem: str, who: str, why: str, check: Check = load
+) -> Promotion:
+    """Serve again what was served before.
+
+    Raises
+    ------
+    Refused
+        If nothing was served before, or its model cannot be loaded (`check`).
+    """
+    in_force = promotions.champion(engine, problem)
+    target = promotions.rollback_target(engine, in_force) if in_force else None
+    if in_force is None or target is None:
+        raise refusal(
             "Nothing can be rolled back",
-            [
-                Finding(
-                    code="nothing-before",
-                    severity=ERROR,
-                    subject=problem,
-                    found="no earlier model or threshold",
-                    expected="at least two promotions",
-                    action="python flows/promote.py status",
-                )
-            ],
+            code="nothing-before",
+            subject=problem,
+            found="no earlier model or threshold",
+            expected="at least two promotions",
+            action="python flows/promote.py status",
         )
-    check(earlier["model"], earlier)
-    return promotions.record(
-        engine,
-        problem,
-        promotions.ROLLED_BACK,
-        model=earlier["model"],
-        sha256=earlier["sha256"],
-        threshold=earlier["threshold"],
+    check(target.model, target)
+    decision = Decision(
+        action=promotions.ROLLED_BACK,
+        model=target.model,
+        sha256=target.sha256,
+        threshold=target.threshold,
         who=who,
         why=why,
-        replaces=held["seq"],
-        numbers={"returns_to": earlier["seq"]},
+        numbers={"returns_to": target.seq},
+        replaces=in_force.seq,
     )
+    return promotions.append(engine, problem, decision)
 
 
-def change_threshold(engine: Any, problem: str, value: float, who: str, why: str) -> dict[str, Any]:
-    """Decide at another threshold from now on, for everybody. Raises `Refused`."""
-    held = promotions.champion(engine, problem)
-    if held is None or not 0 <= value <= 1:
-        found = f"the threshold {value:g}" if held else "nothing served"
-        raise Refused(
+def change_threshold(
+    engine: sa.Engine, problem: str, value: float, who: str, why: str
+) -> Promotion:
+    """Decide at another threshold from now on, for everybody.
+
+    Raises
+    ------
+    Refused
+        If nothing is served, or the threshold is not from 0 to 1.
+    """
+    in_force = promotions.champion(engine, problem)
+    if in_force is None or not 0 <= value <= 1:
+        raise refusal(
             "The threshold cannot be changed",
-            [
-                Finding(
-                    code="threshold",
-                    severity=ERROR,
-                    subject=problem,
-                    found=found,
-                    expected="a served model, and a threshold from 0 to 1",
-                    action="correct the value",
-                )
-            ],
+            code="threshold",
+            subject=problem,
+            found=f"the threshold {value:g}" if in_force else "nothing served",
+            expected="a served model, and a threshold from 0 to 1",
+            action="correct the value",
         )
-    return promotions.record(
-        engine,
-        problem,
-        promotions.THRESHOLD,
-        model=held["model"],
-        sha256=held["sha256"],
+    decision = Decision(
+        action=promotions.THRESHOLD,
+        model=in_force.model,
+        sha256=in_force.sha256,
         threshold=value,
         who=who,
         why=why,
-        replaces=held["seq"],
-        numbers={"before": held["threshold"]},
+        numbers={"before": in_force.threshold},
+        replaces=in_force.seq,
     )
+    return promotions.append(engine, problem, decision)

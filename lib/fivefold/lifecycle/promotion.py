@@ -1,251 +1,256 @@
-"""Promotion: who is served. The first model promotes itself, a later one has to prove itself, a person may decide."""
+"""Promotion: which model is served. The first one promotes itself, a later one must prove itself, a person may decide."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
-from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, refusal, warnings
 from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import problem_name
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal import promotions
-from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, challenge
+from fivefold.journal.promotions import Decision, Promotion
+from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, Challenge, challenge
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving.smoke_test import smoke
 from fivefold.tracking import client
 from fivefold.training import labelled_rows
 
-SELF = "fivefold"  # who, where no person decided
+SELF = "fivefold"  # who decided, if it was no person
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run's model that may be promoted."""
+
+    run: Any  # a `metaflow.Run`
+    bundle: Bundle
+    sha256: str
+
+    @property
+    def problem(self) -> str:
+        """The name under which the journal keeps what belongs to the model."""
+        return self.bundle.metadata.scope.problem
+
+    def decision(self, action: str, who: str, why: str, **more: Any) -> Decision:
+        """Return a decision about this model."""
+        return Decision(
+            action=action,
+            model=self.run.pathspec,
+            sha256=self.sha256,
+            threshold=self.bundle.metadata.threshold.value,
+            who=who,
+            why=why,
+            **more,
+        )
 
 
 def first(
-    engine: Any,
+    engine: sa.Engine,
     problem: dict[str, Any],
     pathspec: str,
     sha256: str,
-    evaluation: dict[str, Any],
+    evaluation: Mapping[str, Any],
     who: str = SELF,
-) -> dict[str, Any] | None:
-    """Promote a problem's first model where it meets the scope; the line that was recorded, None beside another.
+) -> Promotion | None:
+    """Promote a problem's first model if it meets the scope, and return what was recorded.
 
-    Without a wanted ROC AUC in the scope any first model is promoted. One that is below it, or of which it cannot be
-    told, is recorded as kept back, with the reason.
+    Without a wanted ROC AUC in the scope any first model is promoted. A model that is below it, or
+    that has too few rows to tell, is recorded as kept back, with the reason. If another model is
+    served, nothing is recorded and the result is None.
     """
     name = problem_name(problem)
-    if held := promotions.champion(engine, name):
-        return (
-            held if held["sha256"] == sha256 and held["action"] == promotions.PROMOTED else None
-        )  # a resumed run
+    if served := promotions.champion(engine, name):
+        resumed = served.sha256 == sha256 and served.action == promotions.PROMOTED
+        return served if resumed else None
     success = next(f for f in evaluation["findings"] if f["code"] == "success-roc-auc")
     wanted = problem.get("min_roc_auc")
-    facts: dict[str, Any] = {
-        "model": pathspec,
-        "sha256": sha256,
-        "threshold": evaluation["threshold"]["value"],
-        "who": who,
-        "numbers": {"roc_auc": evaluation["auc"]},
-    }
-    if wanted is None or success["severity"] == PASSED:
+    promoted = wanted is None or success["severity"] == PASSED
+    if promoted:
         aim = f"wanted {wanted:g}" if wanted else "nothing wanted in the scope"
         why = f"first model; {success['found']}, {aim}"
-        return promotions.record(engine, name, promotions.PROMOTED, why=why, replaces=0, **facts)
-    why = f"first model, kept back: {success['found']}, wanted {success['expected']}"
-    return promotions.record(engine, name, promotions.KEPT, why=why, **facts)
-
-
-def promote(engine: Any, run_id: str, who: str, why: str) -> dict[str, Any]:
-    """Serve a run's model because a person says so. Raises `Refused` where the run has no model."""
-    _, bundle, facts = _candidate(run_id)
-    name = bundle.metadata.scope.problem
-    held = promotions.champion(engine, name)
-    return promotions.record(
-        engine,
-        name,
-        promotions.PROMOTED,
+    else:
+        why = f"first model, kept back: {success['found']}, wanted {success['expected']}"
+    decision = Decision(
+        action=promotions.PROMOTED if promoted else promotions.KEPT,
+        model=pathspec,
+        sha256=sha256,
+        threshold=evaluation["threshold"]["value"],
         who=who,
         why=why,
-        numbers={"roc_auc": bundle.metadata.auc},
-        replaces=held["seq"] if held else 0,
-        **facts,
+        numbers={"roc_auc": evaluation["auc"]},
+        replaces=0 if promoted else None,
     )
+    return promotions.append(engine, name, decision)
 
 
-def judge(
-    engine: Any,
+def promote(engine: sa.Engine, run_id: str, who: str, why: str) -> Promotion:
+    """Serve a run's model because a person says so.
+
+    Raises
+    ------
+    Refused
+        If the run has no model.
+    """
+    candidate = _candidate(run_id)
+    served = promotions.champion(engine, candidate.problem)
+    decision = candidate.decision(
+        promotions.PROMOTED,
+        who,
+        why,
+        numbers={"roc_auc": candidate.bundle.metadata.auc},
+        replaces=served.seq if served else 0,
+    )
+    return promotions.append(engine, candidate.problem, decision)
+
+
+def challenge_champion(
+    engine: sa.Engine,
     run_id: str,
     root: Path,
     *,
     who: str = SELF,
     margin: float = MARGIN,
     require_approval: bool = False,
-) -> dict[str, Any]:
-    """Let a run's model prove itself against the champion; the recorded line (promoted, kept, waiting, overtaken).
+) -> Promotion:
+    """Compare a run's model with the champion and record the result.
 
-    Raises `Refused` where there is no champion or the run has no model.
+    The recorded action is promoted, kept, waiting (for a person) or overtaken.
+
+    Raises
+    ------
+    Refused
+        If there is no champion, or the run has no model.
     """
-    run, bundle, facts = _candidate(run_id)
-    facts["who"], name = who, bundle.metadata.scope.problem
-    held = promotions.champion(engine, name)
-    if held is None:
-        raise Refused(
-            "Nothing can be judged",
-            [
-                Finding(
-                    code="nothing-promoted",
-                    severity=ERROR,
-                    subject=name,
-                    found="no champion",
-                    expected="one to compare with",
-                    action=f"python flows/promote.py promote {run_id}",
-                )
-            ],
+    candidate = _candidate(run_id)
+    problem = candidate.problem
+    champion = promotions.champion(engine, problem)
+    if champion is None:
+        raise refusal(
+            "There is nothing to compare with",
+            code="nothing-promoted",
+            subject=problem,
+            found="no champion",
+            expected="one to compare with",
+            action=f"python flows/promote.py promote {run_id}",
         )
-    if held["sha256"] == facts["sha256"]:
-        return promotions.record(
-            engine, name, promotions.KEPT, why="this model is served already", **facts
-        )
-    told = compare(run, bundle, held, margin)
-    if told["promote"]:
-        told = _served(told, run, bundle, root)
-    if not told["promote"]:
-        return promotions.record(
-            engine, name, promotions.KEPT, why=told["why"], numbers=told, **facts
-        )
-    if require_approval:
-        return promotions.record(
-            engine,
-            name,
-            promotions.WAITING,
-            why=told["why"],
-            numbers={**told, "against": held["seq"]},
-            **facts,
-        )
-    return promotions.record(
-        engine,
-        name,
-        promotions.PROMOTED,
-        why=told["why"],
-        numbers=told,
-        replaces=held["seq"],
-        **facts,
-    )
+    if champion.sha256 == candidate.sha256:
+        why = "this model is served already"
+        return promotions.append(engine, problem, candidate.decision(promotions.KEPT, who, why))
+    result = compare(candidate, champion, margin)
+    if result.promote:
+        result = _try_to_serve(result, candidate, root)
+    numbers, replaces = result.to_dict(), None
+    if not result.promote:
+        action = promotions.KEPT
+    elif require_approval:
+        action, numbers["against"] = promotions.WAITING, champion.seq
+    else:
+        action, replaces = promotions.PROMOTED, champion.seq
+    decision = candidate.decision(action, who, result.why, numbers=numbers, replaces=replaces)
+    return promotions.append(engine, problem, decision)
 
 
-def _candidate(run_id: str) -> tuple[Any, Bundle, dict[str, Any]]:
-    """(run, bundle, {model, sha256, threshold} for the record) of a run. Raises `Refused` where it has no model."""
-    run = client.find_run(run_id)
-    blob, digest = client.bundle_bytes(run)
-    bundle = from_bytes(blob, digest)
-    return (
-        run,
-        bundle,
-        {"model": run.pathspec, "sha256": digest, "threshold": bundle.metadata.threshold.value},
-    )
+def compare(candidate: Candidate, champion: Promotion, margin: float) -> Challenge:
+    """Return the challenge of the champion on held-out rows from which neither model has learnt.
 
-
-def compare(run: Any, bundle: Bundle, held: dict[str, Any], margin: float) -> dict[str, Any]:
-    """`challenge` of the run's model and the champion `held` on held-out rows the like of which neither learnt from.
-
-    A served model that learnt from them too is stood for by the one that was judged on them (`fivefold.tracking.client.evaluated_bundle`).
-    Rows often come twice, a case that is asked about again: then one may be held out and its twin learnt from.
+    If the served model was fitted on all rows, the evaluated model stands for it
+    (`fivefold.tracking.client.evaluated_bundle`). A case often occurs twice, because somebody asked
+    again: rows are left out if a row like them is among the training rows of either model.
     """
-    other = client.find_run(held["model"])
-    champion, challenger = (
-        client.evaluated_bundle(other, from_bytes(*client.bundle_bytes(other))),
-        client.evaluated_bundle(run, bundle),
-    )
-    fold_ids, table = client.require(run, "place"), from_parquet(client.require(run, "table"))
+    run, other = candidate.run, client.find_run(champion.model)
+    champion_model = client.evaluated_bundle(other, from_bytes(*client.bundle_bytes(other)))
+    challenger_model = client.evaluated_bundle(run, candidate.bundle)
+
+    fold_ids = client.require(run, "place")
+    table = from_parquet(client.require(run, "table"))
     origin = client.read(run, "origin")
-    origin = np.zeros(len(fold_ids), dtype="int8") if origin is None else origin
+    if origin is None:
+        origin = np.zeros(len(fold_ids), dtype="int8")
     held_out = np.flatnonzero(
         (fold_ids == Assignment.HOLDOUT) & (origin != labelled_rows.ASIDE_OLD)
     )
-    rows, y = (
-        table.iloc[held_out].reset_index(drop=True),
-        client.require(run, "labels")["y"][held_out],
+    rows = table.iloc[held_out].reset_index(drop=True)
+    y = client.require(run, "labels")["y"][held_out]
+
+    other_table = from_parquet(client.require(other, "table"))
+    learnt_by_champion = other_table.iloc[Split(client.require(other, "place")).training_rows]
+    learnt_by_challenger = table.iloc[Split(fold_ids).training_rows]
+    schema = Schema.from_json(client.require(run, "contract"))
+    unseen = labelled_rows.unseen(rows, learnt_by_champion, schema)
+    unseen &= labelled_rows.unseen(rows, learnt_by_challenger, schema)
+    recent = origin[held_out] != labelled_rows.BASE
+    strata = np.where(recent, RECENT, HELD_OUT)[unseen]
+    rows, y = rows[unseen].reset_index(drop=True), y[unseen]
+
+    old = champion_model.score(rows)["probability"].to_numpy()
+    new = challenger_model.score(rows)["probability"].to_numpy()
+    scored = np.isfinite(old) & np.isfinite(new)
+    protected = candidate.bundle.metadata.scope.protected_columns
+    columns = [name for name in protected if name in rows.columns]
+    segments = rows.loc[scored, columns].reset_index(drop=True) if columns else None
+    result = challenge(y[scored], old[scored], new[scored], strata[scored], segments, margin)
+    return replace(
+        result,
+        champion=champion.model,
+        challenger=run.pathspec,
+        left_out=int((~unseen).sum()),
     )
-    theirs = from_parquet(client.require(other, "table"))
-    learnt = theirs.iloc[Split(client.require(other, "place")).training_rows]
-    contract, recent = (
-        Schema.from_json(client.require(run, "contract")),
-        origin[held_out] != labelled_rows.BASE,
-    )
-    fresh = labelled_rows.unseen(rows, learnt, contract) & labelled_rows.unseen(
-        rows, table.iloc[Split(fold_ids).training_rows], contract
-    )
-    rows, y = rows[fresh].reset_index(drop=True), y[fresh]
-    names = np.where(recent, RECENT, HELD_OUT)[fresh]
-    scored = {
-        who: model.score(rows)["probability"].to_numpy()
-        for who, model in (("old", champion), ("new", challenger))
-    }
-    good = np.isfinite(scored["old"]) & np.isfinite(scored["new"])
-    watched = [n for n in bundle.metadata.scope.protected_columns if n in rows.columns]
-    told = challenge(
-        y[good],
-        scored["old"][good],
-        scored["new"][good],
-        names[good],
-        rows.loc[good, watched].reset_index(drop=True) if watched else None,
-        margin,
-    )
-    return {
-        **told,
-        "champion": held["model"],
-        "challenger": run.pathspec,
-        "left_out": int((~fresh).sum()),
-    }
 
 
-def _served(told: dict[str, Any], run: Any, bundle: Bundle, root: Path) -> dict[str, Any]:
-    """`told` after a smoke test in the real server and a look at the time that it takes."""
-    example = client.require(run, "example")
-    expected = bundle.score(pd.DataFrame(example))["probability"].tolist()
-    began, answer = time.monotonic(), smoke(run.pathspec, example, expected, root)
-    limit = bundle.metadata.scope.max_latency_ms
-    findings = [
-        Finding(
-            code="challenge-smoke",
-            severity=PASSED if answer["ok"] else WARNING,
-            subject="server",
-            found=answer["why"],
-            expected="the model's own answers from the real server",
-            action="" if answer["ok"] else "keep the champion",
-        )
-    ]
-    took = answer["latency_ms"]
-    if took is None or limit is None:
-        findings.append(
-            Finding(
-                code="challenge-latency",
-                severity=NOT_APPLICABLE,
-                subject="latency",
-                found="not judged: no limit in the scope" if took is not None else "not measured",
-            )
-        )
-    else:
-        findings.append(
-            Finding(
-                code="challenge-latency",
-                severity=PASSED if took <= limit else WARNING,
-                subject="latency",
-                found=f"{took:.1f} ms a row",
-                expected=f"at most {limit:g} ms",
-            )
-        )
-    bad = [f for f in findings if f.severity == WARNING]
-    why = f"Not promoted: {'; '.join(f.found for f in bad)} ({told['why']})" if bad else told["why"]
-    return {
-        **told,
-        "promote": not bad,
-        "why": why,
-        "latency_ms": took,
-        "smoke_seconds": round(time.monotonic() - began, 1),
-        "findings": [*told["findings"], *(f.to_dict() for f in findings)],
-    }
+def _candidate(run_id: str) -> Candidate:
+    run = client.find_run(run_id)
+    blob, digest = client.bundle_bytes(run)
+    return Candidate(run, from_bytes(blob, digest), digest)
+
+
+def _try_to_serve(result: Challenge, candidate: Candidate, root: Path) -> Challenge:
+    """Return the challenge after a smoke test in the real server, with the latency measured."""
+    example = client.require(candidate.run, "example")
+    expected = candidate.bundle.score(pd.DataFrame(example))["probability"].tolist()
+    began = time.monotonic()
+    answer = smoke(candidate.run.pathspec, example, expected, root)
+    smoke_finding = Finding(
+        code="challenge-smoke",
+        severity=PASSED if answer["ok"] else WARNING,
+        subject="server",
+        found=answer["why"],
+        expected="the model's own answers from the real server",
+        action="" if answer["ok"] else "keep the champion",
+    )
+    limit_ms = candidate.bundle.metadata.scope.max_latency_ms
+    findings = [smoke_finding, _latency_finding(answer["latency_ms"], limit_ms)]
+    failed, why = warnings(findings), result.why
+    if failed:
+        why = f"Not promoted: {'; '.join(f.found for f in failed)} ({result.why})"
+    return replace(
+        result,
+        promote=not failed,
+        why=why,
+        latency_ms=answer["latency_ms"],
+        smoke_seconds=round(time.monotonic() - began, 1),
+        findings=(*result.findings, *findings),
+    )
+
+
+def _latency_finding(latency_ms: float | None, limit_ms: float | None) -> Finding:
+    code, subject = "challenge-latency", "latency"
+    if latency_ms is None or limit_ms is None:
+        why = "not measured" if latency_ms is None else "not checked: no limit in the scope"
+        return Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=why)
+    return Finding(
+        code=code,
+        severity=PASSED if latency_ms <= limit_ms else WARNING,
+        subject=subject,
+        found=f"{latency_ms:.1f} ms a row",
+        expected=f"at most {limit_ms:g} ms",
+    )

@@ -28,12 +28,12 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
         return {"action": "failed", "why": str(broken)}
     if line is None:
         return {"action": "", "why": "another model is served"}
-    served = line["model"]  # of a resumed run that which was killed after it had promoted itself
-    if line["action"] == PROMOTED and (
+    served = line.model  # of a resumed run that which was killed after it had promoted itself
+    if line.action == PROMOTED and (
         told := promotion_mirror.tag({promotion_mirror.CHAMPION: served}, {served})
     ):
         print(f"warning: {told}")
-    return {"action": line["action"], "why": line["why"]}
+    return {"action": line.action, "why": line.why}
 
 
 def roles(problem: dict[str, Any], sha256: str) -> list[str]:
@@ -49,7 +49,7 @@ def roles(problem: dict[str, Any], sha256: str) -> list[str]:
             f"warning: the journal does not say which model is served, so no alias was set: {broken}"
         )
         return []
-    return [promotion_mirror.CHAMPION] if held and held["sha256"] == sha256 else []
+    return [promotion_mirror.CHAMPION] if held and held.sha256 == sha256 else []
 
 
 def mirror(

@@ -34,7 +34,7 @@ def retrain(
     require_approval: bool = False,
     options: str = "",
 ) -> dict[str, Any]:
-    """{action, why, run}: "not-due", or what `fivefold.lifecycle.promotion.judge` recorded.
+    """{action, why, run}: "not-due", or what `fivefold.lifecycle.promotion.challenge_champion` recorded.
 
     `options` are further ones of flows/train.py, in one text. The split of the table itself stays the champion's: same
     table, seed and folds give the same held-out rows. Raises `Refused`, also where the training fails.
@@ -50,7 +50,7 @@ def retrain(
     if not decided["retrain"] and not force:
         return {"action": "not-due", "why": f"Nothing to do: {decided['why']}.", "run": None}
     print(f"Retraining {name}: {decided['why']}", flush=True)
-    run_id = train(root, held["model"], shlex.split(options))
+    run_id = train(root, held.model, shlex.split(options))
     if run_id is None:
         raise Refused(
             "There is no challenger",
@@ -61,16 +61,18 @@ def retrain(
                     subject=name,
                     found="a training run that failed (see above)",
                     expected="one that ends",
-                    action="python flows/train.py resume, then python flows/promote.py judge RUN; the champion stays",
+                    action="python flows/train.py resume, then python flows/promote.py challenge RUN; the champion stays",
                 )
             ],
         )
-    line = promotion.judge(engine, run_id, root, margin=margin, require_approval=require_approval)
+    line = promotion.challenge_champion(
+        engine, run_id, root, margin=margin, require_approval=require_approval
+    )
     for warning in promotion_mirror.mirror(engine, line, root):
         print(f"warning: {warning}")
     return {
-        "action": line["action"],
-        "why": f"{line['action']}: {line['model']}. {line['why']}",
+        "action": line.action,
+        "why": f"{line.action}: {line.model}. {line.why}",
         "run": run_id,
     }
 

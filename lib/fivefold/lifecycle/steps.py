@@ -118,11 +118,11 @@ def timeline(engine: Any, name: str) -> list[dict[str, str]]:
     """[{at, what, told}] of promotions, alerts and judged windows, oldest first."""
     events = [
         {
-            "at": line["at"].isoformat(sep=" ", timespec="minutes"),
-            "what": line["action"],
-            "told": f"{line['model']} at threshold {line['threshold']:.3g}, by {line['who']}: {line['why']}",
+            "at": row.at.isoformat(sep=" ", timespec="minutes"),
+            "what": row.action,
+            "told": f"{row.model} at threshold {row.threshold:.3g}, by {row.who}: {row.why}",
         }
-        for line in promotions.history(engine, name)
+        for row in promotions.history(engine, name)
     ]
     events += _alerts_told(journal_alerts.alerts(engine, name, 1000))
     events += [
@@ -187,7 +187,7 @@ def act(
 def _retention(engine: Any, name: str, reports: list[dict[str, Any]]) -> float | None:
     """The scope's days of the model that answered last, or is served: also where nothing came for weeks."""
     held = promotions.champion(engine, name)
-    for model in (*(r["model"] for r in reversed(reports)), held["model"] if held else None):
+    for model in (*(r["model"] for r in reversed(reports)), held.model if held else None):
         if model:
             with contextlib.suppress(Refused):  # the run was removed
                 return window.scope_of(model).get("retention_days")
@@ -196,14 +196,11 @@ def _retention(engine: Any, name: str, reports: list[dict[str, Any]]) -> float |
 
 def last_challenge(engine: Any, name: str, now: datetime) -> datetime | None:
     """When a challenger was last judged or the champion replaced by a model; the first promotion does not count."""
-    lines = [
-        line
-        for line in promotions.history(engine, name)
-        if line["at"] <= now
-        and line["action"] not in (promotions.THRESHOLD, promotions.ROLLED_BACK)
-        and line["replaces"] != 0
-    ]
-    return lines[0]["at"] if lines else None
+    no_challenge = (promotions.THRESHOLD, promotions.ROLLED_BACK)
+    for promotion in promotions.history(engine, name):
+        if promotion.at <= now and promotion.action not in no_challenge and promotion.replaces != 0:
+            return promotion.at
+    return None
 
 
 def closing_words(name: str, reports: list[dict], decided: dict, sent: list[dict]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from fivefold.core.parquet import from_parquet
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_table
 from fivefold.data.splits import Assignment, Split
+from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle.drift import drift_findings, drift_table, score_drift
 from fivefold.lifecycle.performance import estimate, performance_findings, realised
 from fivefold.model.bundle import Bundle, from_bytes
@@ -92,7 +92,7 @@ def judge_window(
     reference_for: Any = reference_of,
     seed: int = 0,
     silent: bool = False,
-    served: Mapping[str, Any] | None = None,
+    served: Promotion | None = None,
 ) -> dict[str, Any]:
     """The report on the predictions of one window (`fivefold.journal.database.read_predictions`); JSON-ready.
 
@@ -135,9 +135,7 @@ def judge_window(
         )
         return {**told, "findings": [nothing.to_dict()]}
     model = (
-        served["model"]
-        if served and (frame["model"] == served["model"]).any()
-        else _most(frame["model"])
+        served.model if served and (frame["model"] == served.model).any() else _most(frame["model"])
     )
     mine = frame[frame["model"] == model]
     try:
@@ -163,7 +161,7 @@ def judge_window(
     typed = typed_inputs(mine["inputs"], bundle)
     q = mine["probability"].to_numpy()
     threshold = float(
-        served["threshold"] if served and served["model"] == model else _most(mine["threshold"])
+        served.threshold if served and served.model == model else _most(mine["threshold"])
     )
     kinds = {
         c.name: c.kind

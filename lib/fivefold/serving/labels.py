@@ -101,7 +101,7 @@ def record_file(data: str, query: str, problem: str, who: str) -> str:
     if promotion is None:
         raise no_model(name)
     table = sources.read(data, query=query or None)
-    bundle = load(promotion["model"]).bundle
+    bundle = load(promotion.model).bundle
     counts = record_table(engine, bundle, table.frame, source="file", who=who)
     return f"{table.rows:,} labels of {name}: {describe_outcomes(counts)}"
 

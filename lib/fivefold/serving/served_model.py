@@ -17,6 +17,7 @@ from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, WARNING, Finding, Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.journal import promotions
+from fivefold.journal.promotions import Promotion
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.model.input_warnings import Doubt
 from fivefold.serving import journal_rows
@@ -31,18 +32,18 @@ _TEXTS = pd.StringDtype(na_value=np.nan)  # "str", without asking pandas each ti
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded model: its bundle with the threshold in force, and the line of the promotions that says so (or None)."""
+    """A loaded model: its bundle with the threshold in force, and the promotion that set it."""
 
     bundle: Bundle
     sha256: str
     pathspec: str
-    promotion: Mapping[str, Any] | None
+    promotion: Promotion | None
 
 
-def load(pathspec: str, line: Mapping[str, Any] | None = None) -> ServedModel:
-    """The model of a training run; with `line` at its threshold. Raises `Refused`."""
+def load(pathspec: str, promotion: Promotion | None = None) -> ServedModel:
+    """The model of a training run; with a promotion at its threshold. Raises `Refused`."""
     blob, digest = client.bundle_bytes(client.find_run(pathspec))
-    if line and line["sha256"] != digest:
+    if promotion and promotion.sha256 != digest:
         raise Refused(
             "The model cannot be served",
             [
@@ -51,19 +52,22 @@ def load(pathspec: str, line: Mapping[str, Any] | None = None) -> ServedModel:
                     severity=ERROR,
                     subject=pathspec,
                     found=f"sha256 {digest[:12]}…",
-                    expected=f"sha256 {line['sha256'][:12]}… as promoted",
+                    expected=f"sha256 {promotion.sha256[:12]}… as promoted",
                     action="promote the run again: python flows/promote.py promote RUN",
                 )
             ],
         )
-    return ServedModel(at_threshold(from_bytes(blob, digest), line), digest, pathspec, line)
+    bundle = from_bytes(blob, digest)
+    if promotion:
+        bundle = at_threshold(bundle, promotion.threshold, promotion.why)
+    return ServedModel(bundle, digest, pathspec, promotion)
 
 
-def at_threshold(bundle: Bundle, line: Mapping[str, Any] | None) -> Bundle:
-    """The bundle deciding at the line's threshold."""
-    if line is None or line["threshold"] == bundle.metadata.threshold.value:
+def at_threshold(bundle: Bundle, threshold: float, why: str) -> Bundle:
+    """The bundle deciding at a promoted threshold."""
+    if threshold == bundle.metadata.threshold.value:
         return bundle
-    return bundle.with_threshold(line["threshold"], line["why"])
+    return bundle.with_threshold(threshold, why)
 
 
 def no_model(problem: str | None) -> Refused:
@@ -126,19 +130,19 @@ class Follower:
 
     def _follow(self) -> None:
         problem = self._problem or promotions.newest_problem(self._engine)
-        line = promotions.champion(self._engine, problem) if problem else None
+        promotion = promotions.champion(self._engine, problem) if problem else None
         self._asked = time.monotonic()
-        if line is None or (self._model and self._model.promotion == line):
+        if promotion is None or (self._model and self._model.promotion == promotion):
             return
-        self._model = load(line["model"], line)
+        self._model = load(promotion.model, promotion)
         self._problem = (
             problem or ""
         )  # and stays: what is promoted of another problem is not for this server's clients
         log.info(
             "now serving %s at threshold %.4g (%s)",
-            line["model"],
-            line["threshold"],
-            line["action"],
+            promotion.model,
+            promotion.threshold,
+            promotion.action,
         )
 
 

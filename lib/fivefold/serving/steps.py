@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
@@ -19,6 +19,9 @@ from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving import result_files, shards
 from fivefold.serving.batch import table_key
 from fivefold.tracking import client
+
+if TYPE_CHECKING:
+    from fivefold.journal.promotions import Promotion
 
 LOT = 5_000  # rows of one transaction of the journal: others may write between two of them
 MOST = 100  # shards; Metaflow's own limit of a foreach
@@ -40,21 +43,21 @@ def choose(train_run: str, record: bool, problem: str = "") -> dict[str, Any]:
         from fivefold.serving.served_model import no_model
 
         raise no_model(problem)
-    run = client.find_run(line["model"].rpartition("/")[2] if line else train_run or None)
+    run = client.find_run(line.model if line else train_run or None)
     blob, digest = client.bundle_bytes(run)
     why = "as asked" if train_run else "the latest finished run"
     if line:
         from fivefold.serving.served_model import load
 
-        why = f"promoted {line['at']:%Y-%m-%d %H:%M} UTC"
-        if digest != line["sha256"]:
+        why = f"promoted {line.at:%Y-%m-%d %H:%M} UTC"
+        if digest != line.sha256:
             load(run.pathspec, line)  # says what is wrong
     return {
         "model": run.pathspec,
         "bundle": blob,
         "sha256": digest,
         "why": why,
-        "line": {"threshold": line["threshold"], "why": line["why"]} if line else None,
+        "line": {"threshold": line.threshold, "why": line.why} if line else None,
     }
 
 
@@ -114,7 +117,8 @@ def score(
     from fivefold.serving.served_model import at_threshold
 
     trained = from_bytes(blob, digest)
-    bundle, engine, tallies = at_threshold(trained, line), _journal() if record else None, []
+    bundle = at_threshold(trained, line["threshold"], line["why"]) if line else trained
+    engine, tallies = _journal() if record else None, []
     value = bundle.metadata.threshold.value
     parts = TableParts.from_dict(told)
     key = table_key(parts.key, value, trained.metadata.threshold.value)
@@ -208,7 +212,7 @@ def _journal_exists() -> bool:
     return not place.startswith("sqlite:///") or Path(place.removeprefix("sqlite:///")).exists()
 
 
-def _promoted(record: bool, problem: str = "") -> dict[str, Any] | None:
+def _promoted(record: bool, problem: str = "") -> Promotion | None:
     """The line in force of the problem, or of the one whose served model changed last; None where there is none.
 
     `record`: lines will be written, so the key of pseudonyms is made, and lines that wait in the spool are moved.

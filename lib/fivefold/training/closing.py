@@ -11,7 +11,7 @@ def _promoted(promotion: dict[str, Any], run_id: str) -> str:
     if promotion["action"] == "promoted":
         return f"Promoted: the app and the API answer with it ({promotion['why']})"
     prove = (
-        f"To let it prove itself: python flows/promote.py judge {run_id}. "
+        f"To let it prove itself: python flows/promote.py challenge {run_id}. "
         if not promotion["action"]
         else ""
     )
