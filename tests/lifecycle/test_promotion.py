@@ -804,10 +804,10 @@ def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, ca
 @pytest.mark.parametrize(
     ("action", "said", "unsaid"),
     [
-        ("promoted", ["Promoted: the app and the API"], ["challenge RUN", "promote.py"]),
-        ("kept", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
+        ("promoted", ["Promoted: the app and the API"], ["challenge", "promote.py"]),
+        ("kept", ["Not promoted: why", "promote.py promote 7"], ["challenge"]),
         ("", ["Not promoted: why", "promote.py challenge 7", "promote.py promote 7"], []),
-        ("failed", ["Not promoted: why", "promote.py promote 7"], ["judge"]),
+        ("failed", ["Not promoted: why", "promote.py promote 7"], ["challenge"]),
     ],
 )
 def test_the_last_words_name_commands_that_are_not_refused(action, said, unsaid):
