@@ -1,15 +1,14 @@
-"""Rebuild the MLflow mirror from Metaflow alone: `python flows/mirror.py [--run-id ID | --all] [--mlflow-uri URI]`."""
+"""Rebuild the MLflow mirror from Metaflow: `python flows/mirror.py [--run-id ID | --all]`."""
 
 import argparse
 import sys
 
-import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
+import bootstrap  # isort: skip  # sets Metaflow's settings; must come first
 
 
 def main() -> int:
-    """Mirror the chosen finished runs, oldest first; repeating it changes nothing. Exit code 1 if one failed."""
+    """Mirror the chosen runs, oldest first; repeating it changes nothing. Return the exit code."""
     from fivefold.core.findings import Refused
-    from fivefold.lifecycle import record_steps
     from fivefold.tracking import client
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -20,27 +19,25 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        chosen = (
-            reversed(list(client.finished_runs()))
-            if options.all
-            else [client.find_run(options.run_id)]
-        )
+        if options.all:
+            runs = list(client.finished_runs())[::-1]
+        else:
+            runs = [client.find_run(options.run_id)]
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
-    failed = 0
-    for run in chosen:
-        print(run.pathspec, flush=True)
-        found = run["record"].task.data
-        told = record_steps.mirror(
-            found,
-            run.pathspec,
-            options.mlflow_uri,
-            bootstrap.ROOT,
-            record_steps.roles(found.problem, found.bundle_sha256),
-        )
-        failed += told["status"] == "failed"
-    return int(failed > 0)
+    results = [mirror(run, options.mlflow_uri) for run in runs]
+    return int("failed" in results)
+
+
+def mirror(run, uri: str) -> str:
+    """Mirror one run; return the status of the mirror."""
+    from fivefold.lifecycle import record_steps
+
+    print(run.pathspec, flush=True)
+    artifacts = run["record"].task.data
+    aliases = record_steps.roles(artifacts.problem, artifacts.bundle_sha256)
+    return record_steps.mirror(artifacts, run.pathspec, uri, bootstrap.ROOT, aliases).status
 
 
 if __name__ == "__main__":
