@@ -27,8 +27,8 @@ from fivefold.data.coerce import (
     compare_columns,
     different,
 )
-from fivefold.data.infer import infer_schema, to_numbers
-from fivefold.data.parsing import NUMBER_RULES
+from fivefold.data.infer import infer_schema
+from fivefold.data.parsing import NUMBER_RULES, to_numbers
 
 SCHEMA = Schema(
     (

@@ -10,21 +10,16 @@ from hypothesis import strategies as st
 
 from fivefold.core.schema import MAX_LEVELS
 from fivefold.core.scope import Scope
-from fivefold.data.infer import (
-    boolean_levels,
-    days,
-    infer_column,
-    infer_kind,
-    infer_schema,
-    to_numbers,
-)
+from fivefold.data.infer import boolean_levels, infer_column, infer_kind, infer_schema
 from fivefold.data.parsing import (
     AMBIGUOUS_DATES,
     DATE_FORMATS,
     NUMBER_RULES,
+    days,
     parse_dates,
     parse_numbers,
     texts,
+    to_numbers,
     without_zone,
 )
 

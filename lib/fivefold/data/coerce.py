@@ -1,4 +1,4 @@
-"""Conform: a table brought to the types of a schema, with every cell that would not fit named."""
+"""Coerce: a table brought to the types of a schema, with every cell that would not fit named."""
 
 from __future__ import annotations
 
@@ -10,27 +10,39 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, WARNING, Finding, errors, warnings
 from fivefold.core.schema import Column, Schema
-from fivefold.data.infer import to_numbers
-from fivefold.data.parsing import BOOLEAN_PAIRS, NUMBER_RULES, parse_dates, texts, without_zone
+from fivefold.data.parsing import (
+    BOOLEAN_PAIRS,
+    NUMBER_RULES,
+    Rule,
+    parse_dates,
+    texts,
+    to_numbers,
+    without_zone,
+)
 
-TELLING = 5  # cells of a column that must all be unreadable before the whole table is refused, not just rows
+# Cells of a column that must all be unreadable before the whole table is refused, not just rows.
+TELLING = 5
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
-NO_PROBLEMS = pd.DataFrame(
-    columns=PROBLEM_COLUMNS
-)  # copied, not made anew: that takes longer than a row's reading
+# Copied, not made again: that takes longer than the reading of a row.
+NO_PROBLEMS = pd.DataFrame(columns=PROBLEM_COLUMNS)
 LARGEST = float(np.finfo("float32").max)  # the trees of every library here take no larger number
-_YES = {yes for _, yes in BOOLEAN_PAIRS}
-_NO = {no for no, _ in BOOLEAN_PAIRS}
+_FLAGS = {no: 0.0 for no, _ in BOOLEAN_PAIRS} | {yes: 1.0 for _, yes in BOOLEAN_PAIRS}
+_ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?"
 
 
 def coerce_table(
     frame: pd.DataFrame, schema: Schema, used_only: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(typed table, problems) for the schema's columns that `frame` has, in the schema's order.
+    """Return (typed table, problems) for the schema's columns that `frame` has, in the schema's order.
 
-    Types: numeric and boolean float64 (0/1), categorical and text `str`, date datetime64[us]; missing is NaN or
-    NaT. Problems have one line per cell that could not be read: `row` (position), `column`, `code` (not-a-number,
-    infinite, not-a-date, not-yes-or-no) and `value`; such cells are missing in the typed table.
+    Returns
+    -------
+    typed
+        Numeric and boolean columns as float64 (0/1), categorical and text as `str`, dates as
+        datetime64[us]; missing is NaN or NaT.
+    problems
+        A row per cell that could not be read: `row` (position), `column`, `code` (not-a-number,
+        infinite, not-a-date, not-yes-or-no) and `value`; such cells are missing in the typed table.
     """
     typed, problems = coerce_columns(frame, schema, used_only)
     return pd.DataFrame(typed, index=frame.index), problems
@@ -39,7 +51,10 @@ def coerce_table(
 def coerce_columns(
     frame: pd.DataFrame, schema: Schema, used_only: bool = True
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """As `coerce_table`, with the typed columns as arrays by name: around one row a table costs more than its reading."""
+    """Return as `coerce_table` does, with the typed columns as arrays by name.
+
+    Around one row a table costs more than its reading.
+    """
     typed: dict[str, Any] = {}
     problems: list[pd.DataFrame] = []
     for column in schema.columns:
@@ -52,9 +67,10 @@ def coerce_columns(
 def coerce_again(
     frame: pd.DataFrame, typed: pd.DataFrame, schema: Schema, contract: Schema
 ) -> pd.DataFrame:
-    """Return `frame` in the types of `contract`'s used columns, given `typed`, the same table by `schema`.
+    """Return `frame` in the types of `contract`'s used columns.
 
-    A column that both schemas read in the same way is taken from `typed`, so that no cell is parsed twice.
+    `typed` is the same table by `schema`. A column that both read in the same way is taken from it, so
+    that no cell is parsed twice.
     """
     known = {column.name: column for column in schema.columns if column.name in typed.columns}
     columns: dict[str, Any] = {}
@@ -69,56 +85,44 @@ def coerce_again(
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _read_alike(a: Column, b: Column) -> bool:
-    """Whether `coerce_column` gives the same cells for both."""
-    same_levels = a.kind != "boolean" or a.levels == b.levels
-    return a.kind == b.kind and a.parse == b.parse and same_levels
-
-
 def coerce_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.DataFrame]]:
-    """One column brought to its kind, as an array without index, and its unreadable cells."""
+    """Return (one column in its kind, as an array without index; its unreadable cells)."""
     missing = values.array.isna()
     if column.kind == "numeric":
         numbers = _numbers(values, dict(column.parse))
         infinite = np.abs(numbers) > LARGEST
-        bad = np.isnan(numbers) & ~missing
-        clean = np.where(infinite, np.nan, numbers)
-        return clean, _cells(values, column, bad, "not-a-number") + _cells(
-            values, column, infinite, "infinite"
-        )
+        unreadable = np.isnan(numbers) & ~missing
+        problems = _problems(values, column, unreadable, "not-a-number")
+        problems += _problems(values, column, infinite, "infinite")
+        return np.where(infinite, np.nan, numbers), problems
     if column.kind == "date":
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
             return without_zone(values).array, []
         dates = parse_dates(_texts(values), dict(column.parse)).array
-        return dates, _cells(values, column, dates.isna() & ~missing, "not-a-date")
+        return dates, _problems(values, column, dates.isna() & ~missing, "not-a-date")
     if column.kind == "boolean":
         flags = _flags(values, column)
-        return flags, _cells(values, column, np.isnan(flags) & ~missing, "not-yes-or-no")
+        return flags, _problems(values, column, np.isnan(flags) & ~missing, "not-yes-or-no")
     return _texts(values).array, []
 
 
 def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
-    """Texts of a date column in the spelling of its contract, where some are ISO 8601 with a time: so the journal
-    writes the dates of Parquet files and databases, whatever the table was that the model learnt from.
+    """Return texts of a date column in the spelling of its contract, where some are ISO 8601 with time.
+
+    The journal writes the dates of Parquet files and databases so, whatever table the model learnt from.
     """
-    form = parse.get("format", "")
-    if "%" not in form:
+    spelling = parse.get("format", "")
+    if "%" not in spelling:
         return values
-    iso = (
-        values.astype("str")
-        .str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
-        .fillna(False)
-        .astype(bool)
-    )
-    if not iso.any():
+    is_iso = values.astype("str").str.fullmatch(_ISO_TIME).fillna(False).astype(bool)
+    if not is_iso.any():
         return values
-    return values.mask(
-        iso, pd.to_datetime(values[iso], format="ISO8601").dt.strftime(form).reindex(values.index)
-    )
+    written = pd.to_datetime(values[is_iso], format="ISO8601").dt.strftime(spelling)
+    return values.mask(is_iso, written.reindex(values.index))
 
 
 def different(values: Any) -> tuple[np.ndarray, list[str]]:
-    """(which of the different texts each cell is, -1 for a missing one; these texts) of a column's array."""
+    """Return (the number of the text in each cell, -1 for a missing one; the different texts)."""
     if len(values) == 1:  # around one row pandas costs more than all the rest
         word = values[0]
         return (np.zeros(1, dtype=int), [word]) if isinstance(word, str) else (np.array([-1]), [])
@@ -127,103 +131,107 @@ def different(values: Any) -> tuple[np.ndarray, list[str]]:
 
 
 def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
-    """How the table's columns differ from the contract: a diff as findings, errors first.
+    """Return how the table's columns differ from the contract, errors first.
 
-    Missing used columns, and used columns in which no cell can be read as their kind, are errors; extra and
-    reordered columns are warnings (matched by name, the order does not matter); the target is never an extra.
+    Missing used columns, and used columns in which no cell can be read as their kind, are errors. Extra
+    and reordered columns are warnings: columns are matched by name. The target is never an extra.
     """
-    frame = frame.set_axis([str(n) for n in frame.columns], axis=1)
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     by_name = compare_names(frame, schema)
-    if any(f.code == "column-repeated" for f in by_name):
+    if any(finding.code == "column-repeated" for finding in by_name):
         return by_name
     by_type = compare_types(frame, schema, coerce_table(frame, schema)[1])
     return [*errors(by_name), *by_type, *warnings(by_name)]
 
 
 def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
-    """The part of `compare_columns` that the names alone tell; costs nothing."""
-    names = [str(n) for n in frame.columns]
+    """Return the part of `compare_columns` that the names alone tell; costs nothing."""
+    names = [str(name) for name in frame.columns]
     wanted = schema.names()
-    found: list[Finding] = []
-    for name in (n for n in wanted if n not in names):
-        near = [n for n in names if n.strip().lower() == name.strip().lower()]
-        hint = f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}"
-        found.append(
-            Finding(
-                code="column-missing",
-                severity=ERROR,
-                subject=name,
-                found="no such column",
-                expected=f"- {name} ({schema[name].kind})",
-                action=hint,
-            )
+    findings = [_missing_column(name, names, schema) for name in wanted if name not in names]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        finding = Finding(
+            code="column-repeated",
+            severity=ERROR,
+            subject=", ".join(repeated),
+            found="the same name more than once",
+            expected="one column of each name",
+            action="rename or drop the copies",
         )
-    if repeated := sorted({n for n in names if names.count(n) > 1}):
-        return [
-            *found,
-            Finding(
-                code="column-repeated",
-                severity=ERROR,
-                subject=", ".join(repeated),
-                found="the same name more than once",
-                expected="one column of each name",
-                action="rename or drop the copies",
-            ),
-        ]
-    known = {c.name for c in schema.columns} | {schema.target}
-    if extra := [n for n in names if n not in known]:
-        found.append(
-            Finding(
-                code="column-extra",
-                severity=WARNING,
-                subject="table",
-                found="+ " + ", + ".join(extra[:20]),
-                expected="only the columns of the contract",
-                action="nothing: they are ignored",
-            )
+        return [*findings, finding]
+    known = {column.name for column in schema.columns} | {schema.target}
+    extra = [name for name in names if name not in known]
+    if extra:
+        finding = Finding(
+            code="column-extra",
+            severity=WARNING,
+            subject="table",
+            found="+ " + ", + ".join(extra[:20]),
+            expected="only the columns of the contract",
+            action="nothing: they are ignored",
         )
-    shared = [n for n in names if n in wanted]
-    if shared != [n for n in wanted if n in shared]:
-        found.append(
-            Finding(
-                code="column-order",
-                severity=WARNING,
-                subject="table",
-                found="the columns in another order",
-                expected="the order of training",
-                action="nothing: columns are matched by name",
-            )
+        findings.append(finding)
+    shared = [name for name in names if name in wanted]
+    if shared != [name for name in wanted if name in shared]:
+        finding = Finding(
+            code="column-order",
+            severity=WARNING,
+            subject="table",
+            found="the columns in another order",
+            expected="the order of training",
+            action="nothing: columns are matched by name",
         )
-    return found
+        findings.append(finding)
+    return findings
 
 
 def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -> list[Finding]:
-    """The part of `compare_columns` that the cells tell: used columns in which nothing can be read.
+    """Return the part of `compare_columns` that the cells tell: used columns that cannot be read.
 
     `problems`: what `coerce_table` found in this table.
     """
-    found: list[Finding] = []
     if not len(problems):
-        return found
-    for name, cells in problems["column"].value_counts().items():
-        if cells >= TELLING and cells == frame[name].notna().sum() and schema[str(name)].used:
-            example = str(frame[name].dropna().iloc[0])[:40]
-            found.append(
-                Finding(
-                    code="column-type",
-                    severity=ERROR,
-                    subject=str(name),
-                    found=f"no cell that reads so, such as {example!r}",
-                    expected=f"{schema[str(name)].kind} values",
-                    action="correct the column or its name",
-                )
-            )
-    order = schema.names()
-    return sorted(found, key=lambda f: order.index(f.subject))
+        return []
+    unreadable = problems["column"].value_counts()
+    findings = []
+    for name in schema.names():
+        cells = unreadable.get(name, 0)
+        if cells < TELLING or cells != frame[name].notna().sum():
+            continue
+        example = str(frame[name].dropna().iloc[0])[:40]
+        finding = Finding(
+            code="column-type",
+            severity=ERROR,
+            subject=name,
+            found=f"no cell that reads so, such as {example!r}",
+            expected=f"{schema[name].kind} values",
+            action="correct the column or its name",
+        )
+        findings.append(finding)
+    return findings
+
+
+def _missing_column(name: str, names: list[str], schema: Schema) -> Finding:
+    near = [other for other in names if other.strip().lower() == name.strip().lower()]
+    return Finding(
+        code="column-missing",
+        severity=ERROR,
+        subject=name,
+        found="no such column",
+        expected=f"- {name} ({schema[name].kind})",
+        action=f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}",
+    )
+
+
+def _read_alike(a: Column, b: Column) -> bool:
+    """Return whether `coerce_column` gives the same cells for both."""
+    same_levels = a.kind != "boolean" or a.levels == b.levels
+    return a.kind == b.kind and a.parse == b.parse and same_levels
 
 
 def _texts(values: pd.Series) -> pd.Series:
-    """As `texts`, which is slow to find that one clean cell is clean."""
+    """Return as `texts` does, which is slow to find that one clean cell is clean."""
     if len(values) == 1 and values.dtype == "str":
         word = values.array[0]
         if not isinstance(word, str) or word == word.strip():
@@ -231,8 +239,8 @@ def _texts(values: pd.Series) -> pd.Series:
     return texts(values)
 
 
-def _numbers(values: pd.Series, rule: dict[str, str]) -> np.ndarray:
-    """As `to_numbers`; of texts each different one is read once, and plain numbers without a table."""
+def _numbers(values: pd.Series, rule: Rule) -> np.ndarray:
+    """Return as `to_numbers` does; each different text is read once, and plain numbers without a table."""
     if values.dtype != "str":
         return to_numbers(values, "numeric", rule)
     codes, words = different(values.array)
@@ -241,22 +249,31 @@ def _numbers(values: pd.Series, rule: dict[str, str]) -> np.ndarray:
         numbers = pd.to_numeric(np.array(words, dtype=object), errors="coerce").astype("float64")
     if np.isnan(numbers).any():  # currencies, thousands, words: the long way
         numbers = to_numbers(pd.Series(words, dtype="str"), "numeric", rule)
-    return np.append(numbers, np.nan)[codes]
+    return _by_code(numbers, codes)
 
 
 def _flags(values: pd.Series, column: Column) -> np.ndarray:
-    """0.0, 1.0 or NaN; the column's own two spellings first, then the common ones."""
-    flags = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0)}
+    """Return 0.0, 1.0 or NaN; the column's own two spellings first, then the common ones."""
+    flags = _FLAGS
     if len(column.levels) == 2:
-        flags |= {column.levels[0].lower(): 0.0, column.levels[1].lower(): 1.0}
+        no, yes = column.levels
+        flags = _FLAGS | {no.lower(): 0.0, yes.lower(): 1.0}
     codes, words = different(_texts(values).array)
-    return np.array([*(flags.get(word.lower(), np.nan) for word in words), np.nan])[codes]
+    return _by_code(np.array([flags.get(word.lower(), np.nan) for word in words]), codes)
 
 
-def _cells(values: pd.Series, column: Column, where: np.ndarray, code: str) -> list[pd.DataFrame]:
-    """The problem lines of one column, as a list of no or one table."""
+def _by_code(of_word: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the number of each cell from that of each different text; NaN for the code -1."""
+    numbers: np.ndarray = np.append(of_word, np.nan)[codes]
+    return numbers
+
+
+def _problems(
+    values: pd.Series, column: Column, where: np.ndarray, code: str
+) -> list[pd.DataFrame]:
+    """Return the problems of one column, as a list of no or one table."""
     rows = np.flatnonzero(where)
     if not len(rows):
         return []
-    shown = values.iloc[rows].astype("str").str.slice(0, 80).to_numpy()
-    return [pd.DataFrame({"row": rows, "column": column.name, "code": code, "value": shown})]
+    cells = values.iloc[rows].astype("str").str.slice(0, 80).to_numpy()
+    return [pd.DataFrame({"row": rows, "column": column.name, "code": code, "value": cells})]

@@ -11,7 +11,7 @@ import pandas as pd
 from fivefold.core.findings import ERROR, WARNING
 from fivefold.core.schema import Column, Schema
 from fivefold.data.coerce import different
-from fivefold.data.infer import days
+from fivefold.data.parsing import days
 
 
 class Doubt(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import Schema
-from fivefold.data.infer import days
+from fivefold.data.parsing import days
 
 MISSING = "(missing)"
 

@@ -10,9 +10,15 @@ import pandas as pd
 
 from fivefold.core.findings import PASSED, WARNING, Finding
 from fivefold.core.text import listed
-from fivefold.data.infer import to_numbers
 from fivefold.data.missing_markers import DATE_CODES, DAYS_APART, MISSING_WORDS, NUMBER_CODES
-from fivefold.data.parsing import AMBIGUOUS_DATES, CURRENCY, parse_dates, parse_numbers, texts
+from fivefold.data.parsing import (
+    AMBIGUOUS_DATES,
+    CURRENCY,
+    parse_dates,
+    parse_numbers,
+    texts,
+    to_numbers,
+)
 from fivefold.profiling.check_context import CheckContext, NotApplicable, quote_cell
 
 _EXAMPLES = 2000  # different texts of a column that are looked at

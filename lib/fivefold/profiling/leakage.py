@@ -19,7 +19,7 @@ from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
 from fivefold.core.intervals import wilson
 from fivefold.core.roc_auc import ranks
 from fivefold.core.schema import Column
-from fivefold.data.infer import days
+from fivefold.data.parsing import days
 from fivefold.profiling.check_context import CheckContext, NotApplicable
 
 LEAK, LEAK_SURE = 0.995, 0.95  # error: AUC observed, and the lower end of its interval

@@ -24,8 +24,8 @@ from fivefold.core.findings import (
 )
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
-from fivefold.data.infer import infer_schema, to_numbers
-from fivefold.data.parsing import DATE_FORMATS
+from fivefold.data.infer import infer_schema
+from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.revision import ensure, fetch, revision
 from fivefold.data.row_groups import join_groups, twin_groups
 from fivefold.data.source import Dataset, mask, read

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from fivefold.data.infer import days
+from fivefold.data.parsing import days
 from fivefold.data.synthetic import marginals
 
 MAX_TEXTS = 1000  # distinct texts kept per class

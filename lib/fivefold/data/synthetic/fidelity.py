@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.two_sample import ks_distance, total_variation
-from fivefold.data.infer import days
+from fivefold.data.parsing import days
 from fivefold.data.synthetic import copula
 
 MIN_VALUES = 20  # fewer values on either side: not judged
