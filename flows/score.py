@@ -12,16 +12,8 @@ from launch import launch, plainly
 from metaflow import FlowSpec, Parameter, card, current, package_sources, retry, step
 
 KEPT = (
-    "model",
-    "bundle",
-    "bundle_sha256",
-    "line",
-    "why",
-    "threshold",
-    "place",
-    "parts",
-    "source",
-    "findings",
+    *("model", "bundle", "bundle_sha256", "line", "why", "threshold"),
+    *("place", "parts", "source", "findings"),
 )
 
 
@@ -56,19 +48,15 @@ class ScoreFlow(FlowSpec):
     @plainly
     @step
     def start(self):
-        """Choose the model, cut the table, and see that it fits and that the result can be written."""
+        """Choose the model, cut the table, check that it fits and that the result can be written."""
         from fivefold.model.bundle import read_contract
         from fivefold.serving import result_files, shards, steps
 
         out = result_files.check_out(self.out).absolute()
-        chosen = steps.choose(self.train_run, self.record, self.problem)
-        self.model, self.why, self.line, self.place = (
-            chosen["model"],
-            chosen["why"],
-            chosen["line"],
-            str(out),
-        )
-        self.bundle, self.bundle_sha256 = chosen["bundle"], chosen["sha256"]
+        chosen = steps.choose_model(self.train_run, self.record, self.problem)
+        self.model, self.why, self.line = chosen.pathspec, chosen.why, chosen.promotion
+        self.bundle, self.bundle_sha256 = chosen.bundle, chosen.sha256
+        self.place = str(out)
         schema, metadata = read_contract(self.bundle, self.bundle_sha256)
         self.threshold = self.line["threshold"] if self.line else metadata.threshold.value
         self.parts, self.findings = steps.prepare(
@@ -81,19 +69,17 @@ class ScoreFlow(FlowSpec):
             current.origin_run_id,
         )
         self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}
-        self.shards = shards.groups(
-            len(self.parts["parts"]), min(steps.MOST, 2 * bootstrap.workers())
-        )
-        print(
-            f"{self.parts['rows']:,} rows in {len(self.parts['parts'])} parts for {self.model} ({self.why})"
-        )
+        numbers = len(self.parts["parts"])
+        most = min(steps.MAX_SHARDS, 2 * bootstrap.workers())
+        self.shards = shards.groups(numbers, most)
+        print(f"{self.parts['rows']:,} rows in {numbers} parts for {self.model} ({self.why})")
         self.next(self.score, foreach="shards")
 
     @retry(times=1, minutes_between_retries=0)
     @plainly
     @step
     def score(self):
-        """Score the parts of one shard and keep them in the journal."""
+        """Score the parts of one shard and record them in the journal."""
         from fivefold.serving import steps
 
         self.tallies = steps.score(
@@ -115,29 +101,25 @@ class ScoreFlow(FlowSpec):
         from fivefold.serving import steps
 
         self.merge_artifacts(inputs, include=list(KEPT))
-        self.tally = steps.gather(
-            self.parts, [told for one in inputs for told in one.tallies], self.place
-        )
-        self.closing = steps.closing(self.tally, self.model, self.why, self.out)
-        current.card["scored"].extend(
-            cards_score.scored_components(
-                self.tally,
-                {
-                    **self.source,
-                    "written to": self.place,
-                    "model": self.model,
-                    "chosen": self.why,
-                    "threshold": f"{self.threshold:.6g}",
-                    "bundle": self.bundle_sha256,
-                },
-                self.threshold,
-            )
-        )
+        tallies = [tally for shard in inputs for tally in shard.tallies]
+        tally = steps.gather(self.parts, tallies, self.place)
+        self.tally = tally.to_dict()
+        self.closing = steps.closing(tally, self.model, self.why, self.out)
+        facts = {
+            **self.source,
+            "written to": self.place,
+            "model": self.model,
+            "chosen": self.why,
+            "threshold": f"{self.threshold:.6g}",
+            "bundle": self.bundle_sha256,
+        }
+        components = cards_score.scored_components(tally, facts, self.threshold)
+        current.card["scored"].extend(components)
         self.next(self.end)
 
     @step
     def end(self):
-        """Clear the parts away."""
+        """Remove the parts."""
         shutil.rmtree(self.parts["folder"], ignore_errors=True)
         with contextlib.suppress(OSError):  # another run has its parts there
             os.rmdir(os.path.dirname(self.parts["folder"]))
@@ -146,6 +128,6 @@ class ScoreFlow(FlowSpec):
 if __name__ == "__main__":
     if (
         "run" in sys.argv
-    ):  # Metaflow keeps the name --run-id for itself; `resume --run-id` stays its own
+    ):  # Metaflow keeps the name --run-id for itself; `resume --run-id` is its own
         sys.argv = [re.sub("^--run-id(?==|$)", "--train-run", word) for word in sys.argv]
     launch(ScoreFlow)

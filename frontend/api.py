@@ -1,4 +1,7 @@
-"""The REST API: `make api`, or `python frontend/api.py`. Settings: the table in `lib/fivefold/serving/api_settings.py`; docs at /docs."""
+"""The REST API: `make api`, or `python frontend/api.py`; its documentation is at /docs.
+
+The settings are in the table of `lib/fivefold/serving/api_settings.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,72 +23,74 @@ from fivefold.core.clock import utc_now
 
 settings.prepare(ROOT)  # before anything imports Metaflow
 
+import pandas as pd
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from fivefold.core.findings import Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused, errors, refusal
+from fivefold.core.text import error_line
 from fivefold.journal import database
-from fivefold.journal import labels as journal_labels
+from fivefold.journal.labels import add_labels
 from fivefold.journal.writer import NotKept, Writer, empty
-from fivefold.serving import journal_rows, labels, served_model
-from fivefold.serving import request as payload
-from fivefold.serving.api_settings import settings as service_settings
+from fivefold.model.bundle import Bundle
+from fivefold.serving import json_rows, labels, served_model
+from fivefold.serving import request as requests
+from fivefold.serving.api_settings import ApiSettings, read_settings
+from fivefold.serving.journal_rows import JournalRows, Recorder
 from frontend import api_docs, api_metrics
 
 log = logging.getLogger("fivefold")
 INLINE_ROWS = 100  # rows up to which scoring is quicker than handing it to a thread
-STATUS = {
-    "content-type": 415,
-    "too-many-rows": 413,
-    "body-too-large": 413,
-    **dict.fromkeys(("column-missing", "column-type", "value-unreadable", "value-nested"), 422),
-    **dict.fromkeys(
-        (
-            "nothing-promoted",
-            "journal-unreachable",
-            "run-missing",
-            "bundle-missing",
-            "bundle-digest",
-            "bundle-damaged",
-            "bundle-format",
-            "bundle-untrusted",
-        ),
-        503,
-    ),
-}
+CONTENT_TYPES = ("application/json", "text/csv", "")
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the requests of one process share.
+
+    key: makes pseudonyms. spool: folder of the rows that wait for the journal. buckets: the rate limit of
+    each client (`frontend.api_metrics.wait`).
+    """
+
+    settings: ApiSettings
+    engine: Any
+    key: bytes
+    spool: Path
+    follower: served_model.Follower
+    writer: Writer
+    buckets: MutableMapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @asynccontextmanager
-async def started(app: FastAPI):  # type: ignore[no-untyped-def]
-    """Open the journal, load the promoted model, and close what was written when the server ends."""
-    state, chosen = app.state, service_settings()
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the journal and load the promoted model; at the end write what waits, then close."""
+    chosen = read_settings()
     engine = await run_in_threadpool(database.open_journal, settings.journal_url())
-    spool = Path(str(chosen["spool"])) if chosen["spool"] else settings.spool_folder()
+    spool = Path(chosen.spool) if chosen.spool else settings.spool_folder()
     await run_in_threadpool(empty, engine, spool)
-    state.settings, state.engine, state.key, state.spool = (
-        chosen,
-        engine,
-        settings.pseudonym_key(),
-        spool,
+    server = Server(
+        settings=chosen,
+        engine=engine,
+        key=settings.pseudonym_key(),
+        spool=spool,
+        follower=served_model.Follower(engine, chosen.problem, chosen.model),
+        writer=Writer(engine, spool),
     )
-    state.follower = served_model.Follower(engine, str(chosen["problem"]), str(chosen["model"]))
-    state.writer, state.buckets = Writer(engine, spool), {}
+    app.state.server = server
     try:
-        await run_in_threadpool(state.follower.current)
-    except (
-        Refused
-    ) as refused:  # a server without a model says so, and finds one as soon as it is promoted
+        await run_in_threadpool(server.follower.current)
+    except Refused as refused:  # a server without a model finds one as soon as it is promoted
         log.warning("%s", refused)
     yield
-    await run_in_threadpool(state.writer.close)
+    await run_in_threadpool(server.writer.close)
     engine.dispose()
 
 
 app = FastAPI(
     title="Fivefold",
-    lifespan=started,
+    lifespan=lifespan,
     docs_url=None,
     redoc_url=None,
     redirect_slashes=False,
@@ -94,135 +100,129 @@ app.openapi = lambda: api_docs.openapi(app)  # type: ignore[method-assign]
 
 
 @app.middleware("http")
-async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Key, rate, and the last resort: whatever happens, an answer in JSON without a traceback."""
-    began, chosen = time.perf_counter(), request.app.state.settings
-    answer = api_metrics.denied(request, chosen)
+async def guard(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Check key and rate, count the request, and answer every failure in JSON without a traceback."""
+    began = time.perf_counter()
+    answer = api_metrics.denied(request, _server(request))
     if answer is None:
         try:
-            answer = await go_on(request)
+            answer = await proceed(request)
         except Exception:
             number = uuid.uuid4().hex[:8]
             log.exception("request failed, number %s", number)
-            answer = api_docs.refusal(
-                503,
-                Finding(
-                    code="request-failed",
-                    severity="error",
-                    subject="server",
-                    found=f"an error, number {number} in the log",
-                    expected="an answer",
-                    action="try again; if it stays so, read the log",
-                ),
+            failed = Finding(
+                code="request-failed",
+                severity=ERROR,
+                subject="server",
+                found=f"an error, number {number} in the log",
+                expected="an answer",
+                action="try again; if it fails again, read the log",
             )
-    api_metrics.request(request.scope.get("route"), answer.status_code, time.perf_counter() - began)
+            answer = api_docs.refusal([failed])
+    seconds = time.perf_counter() - began
+    api_metrics.request(request.scope.get("route"), answer.status_code, seconds)
     return answer
 
 
 @app.exception_handler(Refused)
 async def refused(_: Request, problem: Refused) -> Response:
-    """Everything that was refused, with status 4xx, or 503 where the server lacks something."""
-    found = [f for f in problem.findings if f.severity == "error"]
-    status = max((STATUS.get(f.code, 400) for f in found), default=400)
-    return api_docs.refusal(status, *found, error=str(problem).splitlines()[0])
+    """Answer what was refused: status 4xx, or 503 where the server lacks something."""
+    return api_docs.refusal(errors(problem.findings), error=str(problem).splitlines()[0])
 
 
 @app.exception_handler(HTTPException)
 async def unknown(request: Request, problem: HTTPException) -> Response:
-    """Unknown paths and methods in the same form."""
-    known = sorted({getattr(r, "path", "") for r in app.routes} & set(api_docs.PATHS))
+    """Answer unknown paths and methods in the same form."""
+    known = sorted({getattr(route, "path", "") for route in app.routes} & set(api_docs.PATHS))
+    finding = Finding(
+        code="request-unknown",
+        severity=ERROR,
+        subject="path",
+        found=f"{request.method} {request.scope['path']}"[:200],
+        expected=", ".join(known),
+        action="see /docs",
+    )
     return api_docs.refusal(
-        problem.status_code,
-        Finding(
-            code="request-unknown",
-            severity="error",
-            subject="path",
-            found=f"{request.method} {request.scope['path']}"[:200],
-            expected=", ".join(known),
-            action="see /docs",
-        ),
-        error=problem.detail,
-        headers=problem.headers,
+        [finding], error=problem.detail, headers=problem.headers, status=problem.status_code
     )
 
 
 @app.post("/predict")
 async def predict(request: Request) -> Response:
     """Probability, decision and warnings of one or many rows; each is recorded before it is answered."""
-    rows = payload.rows_of(
-        payload.parse(await api_metrics.body(request)), request.app.state.settings["max_rows"]
-    )
+    value = requests.parse(await api_metrics.body(request))
+    rows = requests.rows_of(value, _server(request).settings.max_rows)
     return JSONResponse(await _answer(request, rows))
 
 
 @app.post("/invocations")
 async def invocations(request: Request) -> Response:
     """The same in MLflow's protocol: JSON in its four forms, or CSV."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind not in ("application/json", "text/csv", ""):
-        raise payload.bad(
-            f"the content type {kind[:80]!r}",
+    header = request.headers.get("content-type", "application/json")
+    content_type = header.partition(";")[0].strip().lower()
+    if content_type not in CONTENT_TYPES:
+        raise requests.bad_request(
+            f"the content type {content_type[:80]!r}",
             "application/json or text/csv",
             "correct the header",
             field="Content-Type",
             code="content-type",
         )
-    body, limit = await api_metrics.body(request), request.app.state.settings["max_rows"]
-    rows = (
-        payload.csv_rows(body, limit)
-        if kind == "text/csv"
-        else payload.invocation_rows(payload.parse(body), limit)
-    )
-    return JSONResponse({"predictions": (await _answer(request, rows))["predictions"]})
+    body = await api_metrics.body(request)
+    limit = _server(request).settings.max_rows
+    if content_type == "text/csv":
+        rows = requests.csv_rows(body, limit)
+    else:
+        rows = requests.invocation_rows(requests.parse(body), limit)
+    answer = await _answer(request, rows)
+    return JSONResponse({"predictions": answer["predictions"]})
 
 
 @app.post("/feedback")
 async def give_feedback(request: Request) -> Response:
     """Labels: {"labels": [{prediction_id or id columns, label, observed_at?}]}; counts of what became of them."""
-    state, value = request.app.state, payload.parse(await api_metrics.body(request))
-    bundle = state.follower.current().bundle
+    server = _server(request)
+    value = requests.parse(await api_metrics.body(request))
+    bundle = server.follower.current().bundle
     rows = value["labels"] if isinstance(value, dict) and set(value) == {"labels"} else value
     rows = [rows] if isinstance(rows, dict) else rows
     if not isinstance(rows, list):
-        raise payload.bad(payload.kind(rows), '{"labels": [...]}', field="labels")
-    payload.check_number(len(rows), state.settings["max_rows"])
-    lines = labels.read_labels(rows, bundle.schema, bundle.metadata.scope, state.key)
-    name = bundle.metadata.scope.problem
+        raise requests.bad_request(requests.json_type(rows), '{"labels": [...]}', field="labels")
+    requests.check_row_count(len(rows), server.settings.max_rows)
+    scope = bundle.metadata.scope
+    reported = labels.read_labels(rows, bundle.schema, scope, server.key)
+    who = f"api {api_metrics.client(request)}".strip()
     try:
         counts = await run_in_threadpool(
-            journal_labels.add_labels,
-            state.engine,
-            name,
-            lines,
-            source="api",
-            who=f"api {api_metrics.client(request)}".strip(),
+            add_labels, server.engine, scope.problem, reported, source="api", who=who
         )
-    except Exception as broken:  # drivers raise many kinds
-        raise _unrecorded(str(getattr(broken, "orig", broken)).partition("\n")[0]) from None
+    except Exception as error:  # drivers raise many kinds
+        raise _unrecorded(error_line(error)) from None
     return JSONResponse({**counts, "told": labels.describe_outcomes(counts)})
 
 
 @app.get("/model")
 async def model(request: Request) -> Response:
     """Which model answers, since when and why, and what it needs."""
-    found = request.app.state.follower.current()
-    about, promotion = found.bundle.metadata, found.promotion
-    auc = about.evaluation.auc if about.evaluation else {}
+    served = _server(request).follower.current()
+    metadata, promotion = served.bundle.metadata, served.promotion
+    auc = metadata.auc or {}
+    outcomes = metadata.outcomes
     return JSONResponse(
         {
-            "model": found.pathspec,
-            "sha256": found.sha256,
-            "algorithm": about.algorithm,
-            "problem": about.scope.problem,
-            "question": about.scope.question,
-            "threshold": about.threshold.value,
-            "decisions": [about.outcomes.negative, about.outcomes.positive],
+            "model": served.pathspec,
+            "sha256": served.sha256,
+            "algorithm": metadata.algorithm,
+            "problem": metadata.scope.problem,
+            "question": metadata.scope.question,
+            "threshold": metadata.threshold.value,
+            "decisions": [outcomes.negative, outcomes.positive],
             "since": promotion.at.isoformat(timespec="seconds") + "Z" if promotion else None,
             "promoted_by": promotion.who if promotion else None,
             "why": promotion.why if promotion else None,
-            "roc_auc": {k: auc.get(k) for k in ("value", "low", "high")},
-            "fitted_again_on": about.refit.rows if about.refit else None,
-            "columns": served_model.contract_schema(found.bundle.schema),
+            "roc_auc": {name: auc.get(name) for name in ("value", "low", "high")},
+            "fitted_again_on": metadata.refit.rows if metadata.refit else None,
+            "columns": json_rows.contract_schema(served.bundle.schema),
         }
     )
 
@@ -230,17 +230,16 @@ async def model(request: Request) -> Response:
 @app.get("/health")
 async def health(request: Request) -> Response:
     """200 with the model's name where predictions can be answered; 503 with the reason where not."""
-    found, spooled = (
-        request.app.state.follower.current(),
-        len(list(request.app.state.spool.glob("*.jsonl"))),
-    )
-    return JSONResponse({"status": "ok", "model": found.pathspec, "spooled_files": spooled})
+    server = _server(request)
+    served = server.follower.current()
+    spooled = api_metrics.spooled_files(server.spool)
+    return JSONResponse({"status": "ok", "model": served.pathspec, "spooled_files": spooled})
 
 
 @app.get("/ping", response_class=PlainTextResponse)
 async def ping(request: Request) -> Response:
     """MLflow's probe."""
-    request.app.state.follower.current()
+    _server(request).follower.current()
     return PlainTextResponse("\n")
 
 
@@ -253,70 +252,65 @@ async def docs() -> Response:
 @app.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Counters and latencies for Prometheus."""
-    return Response(*api_metrics.text(request.app.state))
+    return api_metrics.exposition(_server(request).spool)
 
 
-async def _answer(request: Request, rows: list[payload.Row]) -> dict[str, Any]:
-    began, state = time.perf_counter(), request.app.state
-    model = state.follower.current()
-    ids, bundle = [str(uuid.uuid4()) for _ in rows], model.bundle
+def _server(request: Request) -> Server:
+    return request.app.state.server
+
+
+async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
+    began = time.perf_counter()
+    server = _server(request)
+    served = server.follower.current()
+    bundle = served.bundle
+    ids = [str(uuid.uuid4()) for _ in rows]
+    recorder = Recorder(served, "api", server.key)
     try:
-        frame, notes = served_model.table(rows, bundle.schema)
-        scores, found = (
-            bundle.assess(frame)
-            if len(rows) <= INLINE_ROWS
-            else await run_in_threadpool(bundle.assess, frame)
-        )
-    except Refused as problem:
-        await _keep(state, [], served_model.rejects(model, rows, ids, problem, state.key))
+        frame, notes = json_rows.table_of(rows, bundle.schema)
+        scores, warnings = await _assess(bundle, frame)
+    except Refused as why:
+        await _record(server, recorder.refused(rows, ids, why, utc_now()))
         raise
-    took = 1000 * (time.perf_counter() - began) / len(rows)
-    good, bad = journal_rows.records(
-        bundle,
-        model.sha256,
-        rows,
-        scores,
-        ids,
-        source="api",
-        at=utc_now(),
-        key=state.key,
-        latency_ms=took,
-    )
-    if bad:
-        await _keep(state, [], bad)
-        served_model.refuse_bad_rows(found, several=len(rows) > 1)
-    where = await _keep(state, good, [])
+    latency_ms = 1000 * (time.perf_counter() - began) / len(rows)
+    journal = recorder.rows(rows, scores, ids, utc_now(), latency_ms)
+    if journal.rejects:
+        await _record(server, JournalRows([], journal.rejects))
+        json_rows.refuse_unreadable(warnings, several=len(rows) > 1)
+    where = await _record(server, journal)
     api_metrics.predicted(scores)
-    return {
-        "model": model.pathspec,
+    answer = {
+        "model": served.pathspec,
         "threshold": bundle.metadata.threshold.value,
-        "predictions": served_model.answers(scores, found, ids),
+        "predictions": json_rows.answers(scores, warnings, ids),
         "notes": notes,
-        **({"journal": "spooled"} if where == "spool" else {}),
     }
+    return answer | {"journal": "spooled"} if where == "spool" else answer
 
 
-async def _keep(state: Any, good: list[dict], bad: list[dict]) -> str:
+async def _assess(bundle: Bundle, frame: pd.DataFrame) -> Any:
+    if len(frame) <= INLINE_ROWS:
+        return bundle.assess(frame)
+    return await run_in_threadpool(bundle.assess, frame)
+
+
+async def _record(server: Server, rows: JournalRows) -> str:
+    """Return where the rows went: journal or spool. Raises `Refused` where neither took them."""
     try:
-        return await asyncio.wrap_future(state.writer.submit(good, bad))
-    except NotKept as problem:
-        raise _unrecorded(str(problem)) from None
+        return await asyncio.wrap_future(server.writer.submit(*rows))
+    except NotKept as error:
+        raise _unrecorded(str(error)) from None
 
 
 def _unrecorded(why: str) -> Refused:
     log.error("nothing could be recorded: %s", why)
-    return Refused(
+    return refusal(
         "Nothing could be recorded",
-        [
-            Finding(
-                code="journal-unreachable",
-                severity="error",
-                subject="journal",
-                found=why[:300],
-                expected="a journal that takes lines",
-                action="try again later",
-            )
-        ],
+        code="journal-unreachable",
+        subject="journal",
+        found=why[:300],
+        expected="a journal that takes rows",
+        action="try again later",
     )
 
 
@@ -326,24 +320,29 @@ def main() -> int:
     from uvicorn.supervisors import Multiprocess
 
     try:
-        chosen = service_settings()
+        chosen = read_settings()
         database.open_journal(settings.journal_url()).dispose()
-        if chosen["model"]:
-            served_model.load(str(chosen["model"]))
+        if chosen.model:
+            served_model.load(chosen.model)
     except Refused as problem:
         print(problem, file=sys.stderr)
         return 1
-    api_metrics.prepare(chosen["workers"])
-    options: dict[str, Any] = {name: chosen[name] for name in ("host", "port", "workers")}
-    options |= {"log_level": "warning", "server_header": False, "timeout_worker_healthcheck": 30}
-    if chosen["workers"] == 1:
+    api_metrics.prepare(chosen.workers)
+    options: dict[str, Any] = {
+        "host": chosen.host,
+        "port": chosen.port,
+        "workers": chosen.workers,
+        "log_level": "warning",
+        "server_header": False,
+        "timeout_worker_healthcheck": 30,
+    }
+    if chosen.workers == 1:
         uvicorn.run("frontend.api:app", **options)
         return 0
     config = uvicorn.Config("frontend.api:app", **options)
     listener = config.bind_socket()
-    listener.setsockopt(
-        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    )  # asyncio does not for this one: 40 ms an answer
+    # asyncio does not set it for this socket: 40 ms an answer
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     Multiprocess(config, sockets=[listener]).run()
     return 0
 

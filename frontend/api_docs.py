@@ -1,9 +1,9 @@
-"""API docs: the OpenAPI description, with the fields of the model that is served, and the form of every refusal."""
+"""The OpenAPI description, with the fields of the served model, and the form of every refusal."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from fivefold.core.findings import Finding, Refused
 from fivefold.model.case import curl
-from fivefold.serving.served_model import contract_schema
+from fivefold.serving.json_rows import contract_schema
 
 PATHS = ("/predict", "/invocations", "/feedback", "/model", "/health", "/ping", "/metrics")
 _PROBLEM = {
@@ -51,7 +51,7 @@ _LABEL = {
         "observed_at": {"type": "string"},
     },
 }
-_ERRORS = {
+_STATUS_TEXTS = {
     "400": "cannot be read",
     "401": "needs a key",
     "413": "too large",
@@ -60,124 +60,131 @@ _ERRORS = {
     "429": "too many requests",
     "503": "no model, or no journal",
 }
+_CODES = {  # of findings by their status; all others: 400
+    401: ("key-missing",),
+    413: ("too-many-rows", "body-too-large"),
+    415: ("content-type",),
+    422: ("column-missing", "column-type", "value-unreadable", "value-nested"),
+    429: ("rate",),
+    503: (
+        *("nothing-promoted", "journal-unreachable", "run-missing", "request-failed"),
+        *("bundle-missing", "bundle-digest", "bundle-damaged"),
+        *("bundle-format", "bundle-untrusted"),
+    ),
+}
+STATUS = {code: status for status, codes in _CODES.items() for code in codes}
 
 
 def refusal(
-    status: int, *problems: Finding, error: str = "", headers: Mapping[str, str] | None = None
+    problems: Sequence[Finding],
+    error: str = "",
+    headers: Mapping[str, str] | None = None,
+    status: int | None = None,
 ) -> JSONResponse:
-    """An answer that says what was expected and found; `error`, else the first finding, in short."""
-    told = [
+    """Return an answer that says what was expected and found.
+
+    `error`: the refusal in short, else what the first problem found. `status`: else the highest of `STATUS`.
+    """
+    if status is None:
+        status = max((STATUS.get(problem.code, 400) for problem in problems), default=400)
+    shown = [
         {
-            "code": f.code,
-            "field": f.subject,
-            "expected": f.expected,
-            "found": f.found,
-            "action": f.action,
+            "code": problem.code,
+            "field": problem.subject,
+            "expected": problem.expected,
+            "found": problem.found,
+            "action": problem.action,
         }
-        for f in problems
+        for problem in problems
     ]
-    return JSONResponse({"error": error or problems[0].found, "problems": told}, status, headers)
+    return JSONResponse({"error": error or problems[0].found, "problems": shown}, status, headers)
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:
-    """The description as it is now: another model may have other fields."""
-    told = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
+    """Return the description as it is now: another model may have other fields."""
+    api = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
     try:
-        row = contract_schema(app.state.follower.current().bundle.schema)
-    except (Refused, AttributeError):
+        row = contract_schema(app.state.server.follower.current().bundle.schema)
+    except (Refused, AttributeError):  # no model, or the server has not started
         row = {"type": "object"}
-    rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1}
-    told["components"] = {
+    api["components"] = {
         "schemas": {"Row": row, "Problem": _PROBLEM, "Prediction": _PREDICTION, "Label": _LABEL},
         "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
     }
-    many = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
-    _describe(
-        told,
-        "/predict",
-        _object({"rows": rows}),
-        _object(
-            {
-                "model": {"type": "string"},
-                "threshold": {"type": "number"},
-                "predictions": many,
-                "notes": {"type": "array", "items": {"type": "string"}},
-            },
-            ["model", "threshold", "predictions", "notes"],
-        ),
-    )
-    _describe(
-        told, "/invocations", _object({"dataframe_records": rows}), _object({"predictions": many})
-    )
-    _describe(
-        told,
-        "/feedback",
-        _object(
-            {
-                "labels": {
-                    "type": "array",
-                    "items": {"$ref": "#/components/schemas/Label"},
-                    "minItems": 1,
-                }
-            }
-        ),
-        {"type": "object"},
-    )
-    for path in PATHS:
-        for operation in told["paths"].get(path, {}).values():
-            operation["responses"] = {
-                **{k: v for k, v in operation["responses"].items() if k == "200"},
-                **{
-                    status: _answer(why, {"$ref": "#/components/schemas/Problem"})
-                    for status, why in _ERRORS.items()
-                },
-            }
-    return told
-
-
-def page(told: Mapping[str, Any]) -> str:
-    """The description as one page of HTML that asks nothing of the network (FastAPI's own loads scripts from a CDN)."""
-    text = lambda value: html.escape(str(value))  # noqa: E731
-    row = told["components"]["schemas"]["Row"]
-    fields = "".join(
-        f"<tr><td>{text(name)}<td>{text(field['description'])}<td>"
-        f"{text(', '.join(map(str, field.get('examples', ()))))}"
-        for name, field in row.get("properties", {}).items()
-    )
-    example = {
-        name: (field.get("examples") or [None])[0]
-        for name, field in row.get("properties", {}).items()
+    rows = _list_of("Row") | {"minItems": 1}
+    labels = _list_of("Label") | {"minItems": 1}
+    predictions = _list_of("Prediction")
+    answer = {
+        "model": {"type": "string"},
+        "threshold": {"type": "number"},
+        "predictions": predictions,
+        "notes": {"type": "array", "items": {"type": "string"}},
     }
-    paths = "".join(
-        f"<h2>{text(method.upper())} {text(path)}</h2><p>{text(operation.get('description', ''))}"
-        for path, methods in told["paths"].items()
-        for method, operation in methods.items()
-    )
+    invoked = _object({"predictions": predictions})
+    _describe(api, "/predict", _object({"rows": rows}), _object(answer))
+    _describe(api, "/invocations", _object({"dataframe_records": rows}), invoked)
+    _describe(api, "/feedback", _object({"labels": labels}), {"type": "object"})
+    problem = {"$ref": "#/components/schemas/Problem"}
+    refusals = {status: _answer(why, problem) for status, why in _STATUS_TEXTS.items()}
+    for path in PATHS:
+        for operation in api["paths"].get(path, {}).values():
+            answers = operation["responses"]
+            good = {"200": answers["200"]} if "200" in answers else {}
+            operation["responses"] = {**good, **refusals}
+    return api
+
+
+def page(api: Mapping[str, Any]) -> str:
+    """Return the description as one page of HTML that works offline (FastAPI's own loads scripts from a CDN)."""
+    fields = api["components"]["schemas"]["Row"].get("properties", {})
+    title = _escaped(api["info"]["title"])
+    example = {name: (field.get("examples") or [None])[0] for name, field in fields.items()}
+    request = curl({"rows": [example]}, "http://127.0.0.1:8000/predict")
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{text(told['info']['title'])}</title><style>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>"
         "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
         "td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}pre{background:#f4f5f6;padding:1rem;"
-        f"overflow:auto}}h2{{font-size:1.1rem;margin-top:2rem}}</style><h1>{text(told['info']['title'])}</h1>"
-        f"<p>{text(told['info']['description'])} For programs: <a href=openapi.json>openapi.json</a>{paths}"
-        f"<h2>A request</h2><pre>{text(curl({'rows': [example]}, 'http://127.0.0.1:8000/predict'))}</pre>"
-        f"<h2>Fields of a row</h2><table><tr><th>Field<th>What<th>Examples{fields}</table>"
+        f"overflow:auto}}h2{{font-size:1.1rem;margin-top:2rem}}</style><h1>{title}</h1>"
+        f"<p>{_escaped(api['info']['description'])} For programs: <a href=openapi.json>openapi.json</a>"
+        f"{''.join(_operations(api))}<h2>A request</h2><pre>{_escaped(request)}</pre>"
+        f"<h2>Fields of a row</h2><table><tr><th>Field<th>What<th>Examples{''.join(_fields(fields))}</table>"
     )
+
+
+def _operations(api: Mapping[str, Any]) -> Iterator[str]:
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            text = _escaped(operation.get("description", ""))
+            yield f"<h2>{_escaped(method.upper())} {_escaped(path)}</h2><p>{text}"
+
+
+def _fields(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, field in fields.items():
+        examples = ", ".join(map(str, field.get("examples", ())))
+        cells = (name, field["description"], examples)
+        yield "<tr>" + "".join(f"<td>{_escaped(cell)}" for cell in cells)
+
+
+def _escaped(value: Any) -> str:
+    return html.escape(str(value))
 
 
 def _describe(
-    told: dict[str, Any], path: str, asked: dict[str, Any], answered: dict[str, Any]
+    api: dict[str, Any], path: str, request: dict[str, Any], answer: dict[str, Any]
 ) -> None:
-    operation = told["paths"][path]["post"]
-    operation["requestBody"] = {
-        "required": True,
-        "content": {"application/json": {"schema": asked}},
-    }
-    operation["responses"] = {"200": _answer("answered", answered)}
+    operation = api["paths"][path]["post"]
+    content = {"application/json": {"schema": request}}
+    operation["requestBody"] = {"required": True, "content": content}
+    operation["responses"] = {"200": _answer("answered", answer)}
     operation["security"] = [{}, {"key": []}]
 
 
-def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": required or list(properties)}
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
 
 
 def _answer(why: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""API metrics: what Prometheus reads, over all worker processes; and who may ask, how often, and how much."""
+"""What Prometheus reads, over all worker processes; and the limits of a request: key, rate, size."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterable, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from fastapi import Request, Response
@@ -25,10 +26,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import ClientDisconnect
 
 from fivefold.core.findings import ERROR, Finding
-from fivefold.serving.request import bad
+from fivefold.serving.request import bad_request
 from frontend.api_docs import refusal
 
-OPEN = ("/health", "/ping")  # asked without a key
+if TYPE_CHECKING:
+    from frontend.api import Server
+
+OPEN = ("/health", "/ping")  # answered without a key
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 REQUESTS = Counter("fivefold_requests_total", "Requests by path and status", ["path", "status"])
@@ -41,7 +45,7 @@ MOST_CLIENTS = 10_000
 
 
 def prepare(workers: int) -> None:
-    """With several processes let them share their counts through a folder; to be called before they start."""
+    """Let several processes share their counts through a folder; to be called before they start."""
     if workers > 1 and FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="fivefold-metrics-")
         atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
@@ -62,91 +66,95 @@ def predicted(scores: pd.DataFrame) -> None:
         WARNED.inc(warned)
 
 
-def text(state: Any) -> tuple[bytes, int, dict[str, str]]:
-    """(body, status, headers) of /metrics."""
+def exposition(spool: Path) -> Response:
+    """Return the answer of /metrics."""
     registry: Any = REGISTRY
     if FOLDER in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
-    spooled = len(list(state.spool.glob("*.jsonl")))
-    more = (
-        "# HELP fivefold_spooled_files Files that wait for the journal\n# TYPE fivefold_spooled_files gauge\n"
-        f"fivefold_spooled_files {spooled}\n"
+    name = "fivefold_spooled_files"
+    gauge = (
+        f"# HELP {name} Files that wait for the journal\n# TYPE {name} gauge\n"
+        f"{name} {spooled_files(spool)}\n"
     )
-    return generate_latest(registry) + more.encode(), 200, {"Content-Type": CONTENT_TYPE_LATEST}
+    content = generate_latest(registry) + gauge.encode()
+    return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def denied(request: Request, chosen: Mapping[str, Any]) -> Response | None:
-    """The refusal of a request without a key or above the rate; None for one that may go on."""
+def spooled_files(spool: Path) -> int:
+    """Return how many files wait for the journal."""
+    return len(list(spool.glob("*.jsonl")))
+
+
+def denied(request: Request, server: Server) -> Response | None:
+    """Return the refusal of a request without a key or above the rate; None for one that may proceed."""
     if request.scope["path"] in OPEN:
         return None
-    given = (
-        request.headers.get("x-api-key")
-        or request.headers.get("authorization", "").partition("Bearer ")[2]
-    )
-    if chosen["keys"] and not any(
-        hmac.compare_digest(given.encode("latin-1"), k.encode()) for k in chosen["keys"]
-    ):
-        return refusal(
-            401,
-            Finding(
-                code="key-missing",
-                severity=ERROR,
-                subject="Authorization",
-                found="no known key",
-                expected="Authorization: Bearer KEY",
-                action="ask the owner of this server for a key",
-            ),
-            headers={"WWW-Authenticate": "Bearer"},
+    keys, rate = server.settings.keys, server.settings.rate
+    if keys and not _has_key(request, keys):
+        unknown_key = Finding(
+            code="key-missing",
+            severity=ERROR,
+            subject="Authorization",
+            found="no known key",
+            expected="Authorization: Bearer KEY",
+            action="ask the owner of this server for a key",
         )
-    rate = chosen["rate"]
-    seconds = (
-        wait(request.app.state.buckets, client(request), rate, time.monotonic()) if rate else 0.0
-    )
+        return refusal([unknown_key], headers={"WWW-Authenticate": "Bearer"})
+    if not rate:
+        return None
+    seconds = wait(server.buckets, client(request), rate, time.monotonic())
     if not seconds:
         return None
-    return refusal(
-        429,
-        Finding(
-            code="rate",
-            severity=ERROR,
-            subject="client",
-            found=f"more than {rate} requests a minute",
-            expected="fewer",
-            action="wait, or send many rows in one request",
-        ),
-        headers={"Retry-After": str(int(seconds) + 1)},
+    too_many = Finding(
+        code="rate",
+        severity=ERROR,
+        subject="client",
+        found=f"more than {rate} requests a minute",
+        expected="fewer",
+        action="wait, or send many rows in one request",
     )
+    return refusal([too_many], headers={"Retry-After": str(int(seconds) + 1)})
+
+
+def _has_key(request: Request, keys: Iterable[str]) -> bool:
+    given = request.headers.get("x-api-key")
+    given = given or request.headers.get("authorization", "").partition("Bearer ")[2]
+    return any(hmac.compare_digest(given.encode("latin-1"), key.encode()) for key in keys)
 
 
 async def body(request: Request) -> bytes:
-    """The body, measured as it comes. Raises `Refused` for one that is too large or ends early."""
-    most, parts, size = request.app.state.settings["max_bytes"], [], 0
+    """Return the body, measured as it comes. Raises `Refused` for one that is too large or ends early."""
+    limit = request.app.state.server.settings.max_bytes
+    parts = []
+    size = 0
     try:
         async for part in request.stream():
             size += len(part)
-            if size > most:
-                raise bad(
-                    f"a body of more than {most:,} bytes",
-                    f"at most {most:,} bytes",
+            if size > limit:
+                raise bad_request(
+                    f"a body of more than {limit:,} bytes",
+                    f"at most {limit:,} bytes",
                     "send several requests",
                     code="body-too-large",
                 )
             parts.append(part)
     except ClientDisconnect:  # nobody will read this
-        raise bad("a body that ends early", "the whole body") from None
+        raise bad_request("a body that ends early", "the whole body") from None
     return b"".join(parts)
 
 
 def client(request: Request) -> str:
-    """The address of who asks."""
+    """Return the address of the client."""
     return request.client.host if request.client else ""
 
 
 def wait(
     buckets: MutableMapping[str, tuple[float, float]], client: str, rate: int, now: float
 ) -> float:
-    """Seconds until this client may ask again (0: now), by a token bucket of `rate` a minute that holds one minute.
+    """Return the seconds until this client may ask again (0: now).
+
+    A token bucket: it fills at `rate` a minute and holds what one minute brings.
 
     >>> held = {}
     >>> [wait(held, "a", 2, now) for now in (0.0, 0.0, 0.0, 30.0)]

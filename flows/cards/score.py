@@ -1,98 +1,76 @@
-"""The card of a scored table, from the plain dicts of `fivefold.serving.steps`."""
+"""The card of a scored table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metaflow.cards import Markdown, Table, ValueBox
 
 from cards import parts as part
 
-CODES = {
-    "unreadable": "cannot be read: the row is not scored",
-    "not-yes-or-no": "neither yes nor no, taken as missing",
-    "missing": "missing, which training never saw",
-    "outside": "outside the range of training",
-    "unseen": "not seen in training",
-}
-MOST = 40  # columns with doubts that are listed
+if TYPE_CHECKING:
+    from fivefold.serving.tally import Tally
+
+MAX_COLUMNS = 40  # columns with warnings that are listed
+EMPTY = [["–"] * 3]
 
 
-def scored_components(
-    tally: Mapping[str, Any], facts: Mapping[str, Any], threshold: float
-) -> list[Any]:
-    """What came out of a table: `tally` of `fivefold.serving.result_files.merge`; `facts`: where from, where to, by which model."""
+def scored_components(tally: Tally, facts: Mapping[str, Any], threshold: float) -> list[Any]:
+    """Return the components of the card; `facts` say where the rows came from, where they went, and the model."""
     from fivefold.charts import prediction
 
-    rows, scored, refused = tally["rows"], tally["scored"], tally["refused"]
-    share = rows or None
-    parts = [
+    components = [
         Markdown("# Scored rows"),
-        *part.box_rows(
-            [
-                ValueBox("Rows", f"{rows:,}", f"{scored:,} scored"),
-                ValueBox(
-                    "Refused",
-                    f"{refused:,}",
-                    "rows that could not be scored",
-                    theme="warning" if refused else "success",
-                ),
-                ValueBox(
-                    "With warnings",
-                    f"{tally['with_warnings']:,}",
-                    part.percent(tally["with_warnings"] / share if share else None),
-                ),
-                ValueBox(
-                    "Mean probability",
-                    part.percent(tally["mean_probability"]),
-                    "of the scored rows",
-                ),
-            ]
-        ),
-    ]
-    parts += [
+        *part.box_rows(_boxes(tally)),
         Markdown("## Decisions"),
-        Table(
-            [
-                [part.line_of(what), f"{n:,}", part.percent(n / scored)]
-                for what, n in sorted(tally["decisions"].items())
-            ]
-            or [["–"] * 3],
-            headers=["Decision", "Rows", "Share"],
-        ),
-        part.chart_part(prediction.histogram(tally["bins"], threshold)),
+        _decisions(tally),
+        part.chart_part(prediction.histogram(tally.bins, threshold)),
     ]
-    doubts = sorted(
-        (
-            (cells, column, code)
-            for code, by in tally["doubts"].items()
-            for column, cells in by.items()
-        ),
-        key=lambda line: (-line[0], line[1:]),
-    )
-    if doubts:
-        parts += [
-            Markdown("## Doubts"),
-            Table(
-                [
-                    [
-                        part.line_of(column),
-                        CODES.get(code, code),
-                        f"{cells:,}",
-                        part.percent(cells / share if share else None),
-                    ]
-                    for cells, column, code in doubts[:MOST]
-                ],
-                headers=["Column", "Its cells", "Rows", "Share"],
-            ),
-        ]
-    if tally["reasons"]:
-        parts += [
-            Markdown("## Why rows were refused"),
-            Table(
-                [[part.line_of(why, 200), f"{n:,}"] for why, n in tally["reasons"].items()],
-                headers=["Reason", "Rows"],
-            ),
-        ]
-    return [*parts, Markdown("## Source and model"), part.fact_table(facts)]
+    if warnings := _warnings(tally):
+        table = Table(warnings, headers=["Column", "Its cells", "Rows", "Share"])
+        components += [Markdown("## Warnings"), table]
+    if tally.reasons:
+        reasons = [[part.line_of(why, 200), f"{rows:,}"] for why, rows in tally.reasons.items()]
+        table = Table(reasons, headers=["Reason", "Rows"])
+        components += [Markdown("## Why rows were refused"), table]
+    return [*components, Markdown("## Source and model"), part.fact_table(facts)]
+
+
+def _boxes(tally: Tally) -> list[ValueBox]:
+    theme = "warning" if tally.refused else "success"
+    warned = _share(tally.with_warnings, tally.rows)
+    mean = part.percent(tally.mean_probability)
+    return [
+        ValueBox("Rows", f"{tally.rows:,}", f"{tally.scored:,} scored"),
+        ValueBox("Refused", f"{tally.refused:,}", "rows that could not be scored", theme=theme),
+        ValueBox("With warnings", f"{tally.with_warnings:,}", warned),
+        ValueBox("Mean probability", mean, "of the scored rows"),
+    ]
+
+
+def _decisions(tally: Tally) -> Table:
+    rows = [
+        [part.line_of(decision), f"{count:,}", _share(count, tally.scored)]
+        for decision, count in sorted(tally.decisions.items())
+    ]
+    return Table(rows or EMPTY, headers=["Decision", "Rows", "Share"])
+
+
+def _warnings(tally: Tally) -> list[list[str]]:
+    """Return the columns with warnings, those with the most cells first."""
+    from fivefold.model.input_warnings import MEANINGS
+
+    counted = [
+        (-cells, column, code)
+        for code, by_column in tally.warning_counts.items()
+        for column, cells in by_column.items()
+    ]
+    return [
+        [part.line_of(column), MEANINGS[code], f"{-count:,}", _share(-count, tally.rows)]
+        for count, column, code in sorted(counted)[:MAX_COLUMNS]
+    ]
+
+
+def _share(count: int, rows: int) -> str:
+    return part.percent(count / rows if rows else None)

@@ -1,6 +1,7 @@
-"""Served: the journal as the app sees it, and what it says is served now.
+"""The journal as the app sees it, and what it says is served now.
 
-A journal that fails is told and breaks no page: asking it raises `Refused`, and what was served last stays.
+A journal that fails is reported and breaks no page: `query` raises `Refused`, and the promotion that was read last
+stays in force.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from fivefold.core import settings
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import Refused, refusal
+from fivefold.core.text import error_line
 from fivefold.journal import database, promotions, writer
 from fivefold.journal.promotions import Promotion
 from frontend.data.runs import TTL
@@ -24,11 +26,23 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Record:
+class ServedState:
+    """What is served.
+
+    promotion: the one in force of the problem that was promoted last, None without one. trouble: why the
+    journal cannot be read now, or "".
+    """
+
+    promotion: Promotion | None
+    trouble: str
+
+
+@dataclass(frozen=True)
+class PromotionRecord:
     """The promotions of a problem.
 
-    All of them (newest first), the one in force, what a rollback returns to, and the challenger
-    that waits for a decision.
+    history: all, newest first. in_force: the one whose model is served. earlier: what a rollback returns to. waiting: the
+    challenger that waits for a decision.
     """
 
     history: list[Promotion]
@@ -37,60 +51,55 @@ class Record:
     waiting: Promotion | None
 
 
-def state() -> dict[str, Any]:
-    """{promotion: the one in force of the problem that was promoted last, or None; trouble: why the journal could not
-    be read now, or ""}. Asked every `TTL` seconds; while there is trouble the promotion is the last one known.
-    """
+def state() -> ServedState:
+    """Return what is served, read every `TTL` seconds; while there is trouble, the promotion known last."""
     url, known = settings.journal_url(), _known()
-    told = _state_now(url)
-    if not told["trouble"]:
-        known[url] = told["promotion"]
-    return {"promotion": known.get(url), "trouble": told["trouble"]}
+    now = _state_now(url)
+    if not now.trouble:
+        known[url] = now.promotion
+    return ServedState(known.get(url), now.trouble)
 
 
 def promotion() -> Promotion | None:
-    """The promotion in force of the problem that was promoted last; None where nothing is promoted."""
-    return state()["promotion"]
+    """Return the promotion in force of the problem that was promoted last."""
+    return state().promotion
 
 
-def promotions_of(problem: str) -> Record:
-    """What the journal says of a problem's promotions. Raises `Refused`."""
-    return _record_now(settings.journal_url(), problem)
+def promotions_of(problem: str) -> PromotionRecord:
+    """Return the promotions of a problem. Raises `Refused`."""
+    return _promotions_now(settings.journal_url(), problem)
 
 
 def refresh() -> None:
-    """What is served was changed here: ask anew."""
+    """Read the promotions again: they were changed here."""
     _state_now.clear()
-    _record_now.clear()
+    _promotions_now.clear()
 
 
-def query(question: Callable[..., Answer], *about: Any, **more: Any) -> Answer:
-    """What `question(engine, ...)` of `fivefold` says. Raises `Refused`, also where the journal does not answer."""
+def query(function: Callable[..., Answer], *arguments: Any, **options: Any) -> Answer:
+    """Return `function(engine, ...)`. Raises `Refused`, also where the journal does not answer."""
     try:
-        return question(engine(), *about, **more)
+        return function(engine(), *arguments, **options)
     except Refused:
         raise
-    except Exception as broken:  # drivers raise many kinds
+    except Exception as error:  # drivers raise many kinds
         log.warning("the journal did not answer", exc_info=True)
         _opened.clear()  # a file that was replaced has to be brought to the newest revision
-        said = str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__]
-        raise Refused(
+        raise refusal(
             "The journal does not answer",
-            [
-                Finding(
-                    code="journal-unreachable",
-                    severity=ERROR,
-                    subject="journal",
-                    found=said[0][:200],
-                    expected="a journal that answers",
-                    action="try again; if it stays so, see FIVEFOLD_JOURNAL and the log of the app",
-                )
-            ],
+            code="journal-unreachable",
+            subject="journal",
+            found=error_line(error),
+            expected="a journal that answers",
+            action="try again; if it fails again, see FIVEFOLD_JOURNAL and the log of the app",
         ) from None
 
 
 def engine() -> Any:
-    """The journal, opened once. Raises `Refused`; one that cannot be opened is tried again after `TTL` seconds."""
+    """Return the journal, opened once; one that cannot be opened is tried again after `TTL` seconds.
+
+    Raises `Refused`.
+    """
     url, failed = settings.journal_url(), _failed()
     if url in failed and time.monotonic() - failed[url][0] < TTL:
         raise failed[url][1].with_traceback(None)
@@ -103,35 +112,35 @@ def engine() -> Any:
 
 @st.cache_resource(show_spinner=False)
 def _opened(url: str) -> Any:
-    found = database.open_journal(url)
-    writer.empty(found, settings.spool_folder(), writer.LOT)
-    return found
+    journal = database.open_journal(url)
+    writer.empty(journal, settings.spool_folder(), writer.LOT)
+    return journal
 
 
 @st.cache_resource(show_spinner=False)
 def _failed() -> dict[str, tuple[float, Refused]]:
-    """{url: (when, why)} of journals that could not be opened, for all visitors."""
+    """Return {url: (when, why)} of journals that could not be opened, for all visitors."""
     return {}
 
 
 @st.cache_resource(show_spinner=False)
 def _known() -> dict[str, Promotion | None]:
-    """{url: the newest promotion that was read}, for all visitors."""
+    """Return {url: the newest promotion that was read}, for all visitors."""
     return {}
 
 
 @st.cache_data(ttl=TTL, show_spinner=False)
-def _state_now(url: str) -> dict[str, Any]:
+def _state_now(url: str) -> ServedState:
     try:
-        return {"promotion": query(_newest), "trouble": ""}
+        return ServedState(query(_newest), "")
     except Refused as refused:
-        return {"promotion": None, "trouble": "; ".join(f.found for f in refused.findings)}
+        return ServedState(None, "; ".join(finding.found for finding in refused.findings))
 
 
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
-def _record_now(url: str, problem: str) -> Record:
+def _promotions_now(url: str, problem: str) -> PromotionRecord:
     in_force = query(promotions.champion, problem)
-    return Record(
+    return PromotionRecord(
         history=query(promotions.history, problem),
         in_force=in_force,
         earlier=query(promotions.rollback_target, in_force) if in_force else None,
@@ -139,6 +148,6 @@ def _record_now(url: str, problem: str) -> Record:
     )
 
 
-def _newest(journal_engine: Any) -> Promotion | None:
-    problem = promotions.newest_problem(journal_engine)
-    return promotions.champion(journal_engine, problem) if problem else None
+def _newest(journal: Any) -> Promotion | None:
+    problem = promotions.newest_problem(journal)
+    return promotions.champion(journal, problem) if problem else None

@@ -1,7 +1,8 @@
-"""Batch: a file in, every row back with its outcome."""
+"""Score a file: every row comes back with its outcome."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,35 @@ import pandas as pd
 import streamlit as st
 
 from fivefold.charts import prediction
+from fivefold.core.findings import Finding
 from fivefold.journal.writer import NotKept
 from fivefold.model import case
 from fivefold.model.bundle import Bundle
+from fivefold.model.input_warnings import MEANINGS
 from fivefold.serving import batch
 from fivefold.serving.served_model import ServedModel
+from fivefold.serving.tally import Tally
 from frontend.data import predictions, runs, uploads
 from frontend.widgets import error_guard, form, model_choice
 from frontend.widgets.drawing import draw
 from frontend.widgets.plain_text import plain
 
-RESULT = "batch_result"  # session state: the last scored file; it stays with its visitor, no cache holds it
+RESULT = "batch_result"  # session state: the last result, which stays with its visitor: no cache holds it
 SHOWN = 200  # rows of a table on the page; the download has them all
-DOUBTS = {
-    "unseen": "not seen in training",
-    "outside": "outside the training range",
-    "missing": "unexpectedly missing",
-    "not-yes-or-no": "neither yes nor no",
-    "unreadable": "cannot be read",
-}
+SHARE = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A scored file. key: what it depends on, file, model and threshold. where: journal or spool."""
+
+    key: tuple[str, str, float]
+    name: str
+    md5: str
+    scored: pd.DataFrame
+    tally: Tally
+    findings: list[Finding]
+    where: str
 
 
 def main() -> None:
@@ -54,114 +65,134 @@ def main() -> None:
         st.session_state.pop(RESULT, None)
         return
     key = (file.file_id, model.pathspec, bundle.metadata.threshold.value)
-    kept = st.session_state.get(RESULT)
-    if not kept or kept["key"] != key:
+    result = st.session_state.get(RESULT)
+    if result is None or result.key != key:
         st.session_state.pop(RESULT, None)
         try:
-            kept = {
-                "key": key,
-                "name": Path(file.name).stem,
-                **score(model, file.name, file.getbuffer()),
-            }
+            result = score(model, file, key)
         except NotKept as lost:
             predictions.tell_lost(str(lost))
             return
-        st.session_state[RESULT] = kept
-    show(bundle, kept)
+        st.session_state[RESULT] = result
+    show(bundle, result)
 
 
-def score(model: ServedModel, name: str, blob: Any) -> dict[str, Any]:
-    """{scored, tally, findings, md5, where} of an uploaded file, after all its rows were recorded.
-
-    Raises `Refused` with the reasons where it cannot be used, and `NotKept`.
-    """
+def score(model: ServedModel, file: Any, key: tuple[str, str, float]) -> Result:
+    """Score an uploaded file and record all its rows. Raises `Refused` where it cannot be used, and `NotKept`."""
     bar = st.progress(0.0, "Reading …")
 
-    def say(what: str, done: int, of: int) -> None:
-        bar.progress(done / max(1, of), f"{done:,} of {of:,} rows {what}")
+    def progress(what: str, done: int, total: int) -> None:
+        bar.progress(done / max(1, total), f"{done:,} of {total:,} rows {what}")
 
     try:
-        table = uploads.table(name, blob)
-        scored, tally, found = batch.score_batch(
-            model.bundle, table.frame, _key(model, table.md5), progress=partial(say, "scored")
+        table = uploads.table(file.name, file.getbuffer())
+        trained = runs.bundle(model.pathspec.rpartition("/")[2]).metadata.threshold.value
+        table_key = batch.table_key(table.md5, key[-1], trained)
+        scored = batch.score_batch(
+            model.bundle, table.frame, table_key, progress=partial(progress, "scored")
         )
-        where = predictions.keep_table(model, table.frame, scored, partial(say, "recorded"))
+        where = predictions.keep_table(
+            model, table.frame, scored.rows, partial(progress, "recorded")
+        )
     finally:
         bar.empty()
-    return {
-        "scored": scored,
-        "tally": tally,
-        "findings": [*table.findings, *found],
-        "md5": table.md5,
-        "where": where,
+    return Result(
+        key=key,
+        name=Path(file.name).stem,
+        md5=table.md5,
+        scored=scored.rows,
+        tally=scored.tally,
+        findings=[*table.findings, *scored.findings],
+        where=where,
+    )
+
+
+def show(bundle: Bundle, result: Result) -> None:
+    """Show what came out of a file."""
+    tally, scored = result.tally, result.scored
+    figures = {
+        "Rows": tally.rows,
+        "Scored": tally.scored,
+        "With warnings": tally.with_warnings,
+        "Not scored": tally.refused,
     }
+    for box, (label, count) in zip(st.columns(4), figures.items(), strict=True):
+        box.metric(label, f"{count:,}", border=True)
+    error_guard.findings(result.findings, ("error", "warning"))
+    if tally.refused:
+        refused(scored)
+    if tally.scored:
+        outcomes(bundle, scored, tally)
+    warnings(tally)
+    downloads(result)
+    waits = predictions.WAITS if result.where == "spool" else ""
+    _, pathspec, threshold = result.key
+    st.caption(
+        f"Model {pathspec}, acting at {threshold:.1%} or more · file md5 {result.md5} · the same file, "
+        f"model and threshold give the same ids{waits}"
+    )
 
 
-def _key(model: ServedModel, md5: str) -> str:
-    trained = runs.bundle(model.pathspec.rpartition("/")[2]).metadata.threshold.value
-    return batch.table_key(md5, model.bundle.metadata.threshold.value, trained)
+def refused(scored: pd.DataFrame) -> None:
+    """Show the rows that could not be scored."""
+    rows = scored[scored["error"] != ""]
+    columns = [name for name in rows.columns if name not in batch.OUR_COLUMNS]
+    st.subheader("Rows that could not be scored")
+    st.dataframe(rows[["error", *columns]].head(SHOWN))
+    _first(len(rows))
 
 
-def show(bundle: Bundle, kept: dict[str, Any]) -> None:
-    """What came out of a file."""
-    scored, tally = kept["scored"], kept["tally"]
-    threshold = bundle.metadata.threshold.value
-    acted = bundle.metadata.outcomes.positive
-    boxes = st.columns(4)
-    for box, (label, value) in zip(
-        boxes,
-        (
-            ("Rows", tally["rows"]),
-            ("Scored", tally["scored"]),
-            ("With warnings", tally["with_warnings"]),
-            ("Not scored", tally["refused"]),
-        ),
-        strict=True,
-    ):
-        box.metric(label, f"{value:,}", border=True)
-    error_guard.findings(kept["findings"], ("error", "warning"))
-    if tally["refused"]:
-        bad = scored[scored["error"] != ""]
-        st.subheader("Rows that could not be scored")
-        st.dataframe(
-            bad[["error", *(c for c in bad.columns if c not in batch.OUR_COLUMNS)]].head(SHOWN)
-        )
-        _first(len(bad))
-    if tally["scored"]:
-        st.subheader(plain(f"{tally['decisions'].get(acted, 0):,} of {tally['scored']:,} {acted}"))
-        draw(
-            prediction.histogram(batch.histogram(scored["probability"]), threshold),
-            "Rows by probability",
-        )
-        st.subheader("Highest probabilities")
-        st.dataframe(
-            batch.top(scored, SHOWN),
-            column_config={
-                "probability": st.column_config.ProgressColumn(
-                    format="percent", min_value=0, max_value=1
-                )
-            },
-        )
-        _first(tally["scored"])
-        lift(scored, tally, acted)
-    if any(tally["doubts"].values()):
+def outcomes(bundle: Bundle, scored: pd.DataFrame, tally: Tally) -> None:
+    """Show the decisions, the probabilities, and the rows of the highest ones."""
+    positive = bundle.metadata.outcomes.positive
+    acted_on = tally.decisions.get(positive, 0)
+    st.subheader(plain(f"{acted_on:,} of {tally.scored:,} {positive}"))
+    chart = prediction.histogram(tally.bins, bundle.metadata.threshold.value)
+    draw(chart, "Rows by probability")
+    st.subheader("Highest probabilities")
+    st.dataframe(batch.top(scored, SHOWN), column_config={"probability": SHARE})
+    _first(tally.scored)
+    lift(scored, tally.scored, positive)
+
+
+def lift(scored: pd.DataFrame, rows: int, positive: str) -> None:
+    """Show what acting on the highest probabilities brings."""
+    st.subheader("If only so many can be acted upon")
+    count = st.number_input("Number of cases", 1, rows, min(500, rows), key="capacity")
+    lift = batch.lift_at(scored["probability"], int(count))
+    one, two, three = st.columns(3)
+    one.metric(
+        plain(f"Of them {positive}"),
+        f"{lift.expected_positives:,.0f}",
+        border=True,
+        help="Expected: the sum of calibrated probabilities, as good as the calibration; no label is known.",
+    )
+    two.metric("Share among them", f"{lift.rate:.1%}", border=True)
+    times = "–" if lift.lift is None else f"{lift.lift:.2f} ×"
+    three.metric("Lift over chance", times, border=True)
+
+
+def warnings(tally: Tally) -> None:
+    """Show how many cells were unusual, by column and kind."""
+    rows = [
+        {"Column": column, "What": MEANINGS[code], "Rows": cells}
+        for code, by_column in tally.warning_counts.items()
+        for column, cells in by_column.items()
+    ]
+    if rows:
         st.subheader("What was unusual")
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {"Column": column, "What": DOUBTS[code], "Rows": rows}
-                    for code, columns in tally["doubts"].items()
-                    for column, rows in columns.items()
-                ]
-            ).sort_values("Rows", ascending=False),
-            hide_index=True,
-        )
+        table = pd.DataFrame(rows).sort_values("Rows", ascending=False)
+        st.dataframe(table, hide_index=True)
+
+
+def downloads(result: Result) -> None:
+    """Offer the scored rows as files."""
     st.subheader("Download")
     one, two = st.columns(2)
     one.download_button(
         "CSV, for a spreadsheet",
-        lambda: batch.neutralise(scored).to_csv(index=False).encode(),
-        f"{kept['name']}-scored.csv",
+        lambda: batch.neutralise(result.scored).to_csv(index=False).encode(),
+        f"{result.name}-scored.csv",
         "text/csv",
         icon=":material/download:",
         on_click="ignore",
@@ -169,58 +200,36 @@ def show(bundle: Bundle, kept: dict[str, Any]) -> None:
     )
     two.download_button(
         "Parquet, for a program",
-        lambda: scored.to_parquet(index=False),
-        f"{kept['name']}-scored.parquet",
+        lambda: result.scored.to_parquet(index=False),
+        f"{result.name}-scored.parquet",
         "application/vnd.apache.parquet",
         icon=":material/download:",
         on_click="ignore",
         help="Every value as it came.",
     )
-    st.caption(
-        f"Model {kept['key'][1]}, acting at {threshold:.1%} or more · file md5 {kept['md5']} · the same file, "
-        f"model and threshold give the same ids{predictions.WAITS if kept['where'] == 'spool' else ''}"
-    )
-
-
-def lift(scored: pd.DataFrame, tally: dict[str, Any], acted: str) -> None:
-    """What acting on the highest probabilities brings."""
-    st.subheader("If only so many can be acted upon")
-    count = st.number_input(
-        "Number of cases", 1, max(1, tally["scored"]), min(500, tally["scored"]), key="capacity"
-    )
-    found = batch.lift_at(scored["probability"], int(count))
-    one, two, three = st.columns(3)
-    one.metric(
-        plain(f"Of them {acted}"),
-        f"{found['expected_positives']:,.0f}",
-        border=True,
-        help="Expected: the sum of calibrated probabilities, as good as the calibration; no label is known.",
-    )
-    two.metric("Share among them", f"{found['rate']:.1%}", border=True)
-    three.metric(
-        "Lift over chance", "–" if found["lift"] is None else f"{found['lift']:.2f} ×", border=True
-    )
 
 
 def contract(bundle: Bundle) -> pd.DataFrame:
-    """The input contract as a table."""
+    """Return the input contract as a table."""
     scope, schema = bundle.metadata.scope, bundle.schema
     typical = {name: form.typical(schema[name]) for name in schema.names()}
     written = case.request_body(typical, schema)["rows"][0]  # dates as the contract writes them
-    return pd.DataFrame(
-        [
+    rows = []
+    for column in schema.columns:
+        if not column.used:
+            continue
+        example = written[column.name]
+        rows.append(
             {
-                "Column": c.name,
-                "Kind": c.kind,
-                "Unit": scope.units.get(c.name, ""),
-                "May be empty": "yes" if c.nullable else "no",
-                "Example": "" if written[c.name] is None else str(written[c.name]),
-                "Meaning": scope.help.get(c.name, ""),
+                "Column": column.name,
+                "Kind": column.kind,
+                "Unit": scope.units.get(column.name, ""),
+                "May be empty": "yes" if column.nullable else "no",
+                "Example": "" if example is None else str(example),
+                "Meaning": scope.help.get(column.name, ""),
             }
-            for c in schema.columns
-            if c.used
-        ]
-    )
+        )
+    return pd.DataFrame(rows)
 
 
 def _first(rows: int) -> None:

@@ -26,7 +26,7 @@ def ask() -> None:
     if not finished:
         return  # nothing to choose yet; the pages say what to type
     now = served_model.state()
-    options = [*([SERVED] if now["promotion"] else []), LATEST, *finished]
+    options = [*([SERVED] if now.promotion else []), LATEST, *finished]
     _follow_default(options[0])
     chosen = choose(
         "Model",
@@ -104,9 +104,9 @@ def _follow_default(first: str) -> None:
     st.session_state[DEFAULT] = first
 
 
-def _tell_served(chosen: str, run: str, now: dict[str, Any]) -> None:
+def _tell_served(chosen: str, run: str, now: served_model.ServedState) -> None:
     """How what is shown stands to what is promoted, and whether the journal could be asked."""
-    promotion, trouble = now["promotion"], now["trouble"]
+    promotion, trouble = now.promotion, now.trouble
     if trouble:
         st.caption(
             "The journal cannot be read: "

@@ -28,7 +28,7 @@ from fivefold.core.parquet import from_parquet
 from fivefold.data.coerce import coerce_table
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.model.inputs import expand
-from fivefold.serving import served_model
+from fivefold.serving import json_rows
 from fivefold.tracking import client as runs
 from tests.bench.scoring import median
 from tests.support.running import ROOT
@@ -87,7 +87,7 @@ def main() -> None:
 
 def in_process(bundle: Bundle, row: dict[str, Any], repeats: int) -> tuple[float, float]:
     """Median milliseconds of (the stock pipeline's predict_proba on a row already read, `Bundle.score` of the row)."""
-    raw = served_model.table([row], bundle.schema)[0]
+    raw = json_rows.table_of([row], bundle.schema)[0]
     expanded = expand(coerce_table(raw, bundle.schema)[0], bundle.schema)
     return median(lambda: bundle.pipeline.predict_proba(expanded), max(10, repeats // 10)), median(
         lambda: bundle.score(raw), repeats

@@ -61,7 +61,7 @@ from fivefold.serving.batch import score_batch
 from fivefold.model.bundle import from_bytes
 bundle = from_bytes(*runs.bundle_bytes(runs.find_run()))
 read = sources.read(sys.argv[1])
-scoring.write(score_batch(bundle, read.frame, read.md5)[0], Path(sys.argv[2]))
+scoring.write(score_batch(bundle, read.frame, read.md5).rows, Path(sys.argv[2]))
 """
 
 

@@ -197,7 +197,7 @@ def test_a_file_is_scored_row_by_row(page, small_csv, tiny):
     assert {m.label: m.value for m in app.metric}["Not scored"] == "1"
     assert "age: 'old' is not a number" in tables(app)
     assert "not seen in training" in tables(app)
-    scored = app.session_state["batch_result"]["scored"]
+    scored = app.session_state["batch_result"].scored
     bundle = model_of(tiny)
     pd.testing.assert_series_equal(scored["probability"], bundle.score(table)["probability"])
 

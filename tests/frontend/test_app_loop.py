@@ -327,7 +327,7 @@ def test_a_file_is_recorded_once_however_often_it_comes(page, engine, small_csv)
     table.loc[2, "age"] = "old"
     content = table.to_csv(index=False).encode()
     app = upload(page("batch").run(), "new.csv", content)
-    scored = app.session_state["batch_result"]["scored"]
+    scored = app.session_state["batch_result"].scored
     lines, refused = (
         database.read_predictions(engine(), PROBLEM),
         database.read_rejects(engine(), PROBLEM),
@@ -341,7 +341,7 @@ def test_a_file_is_recorded_once_however_often_it_comes(page, engine, small_csv)
     assert json.loads(lines["entity"][0])[0] in set(table["customer_id"])
     again = upload(page("batch").run(), "renamed.csv", content)
     assert (
-        again.session_state["batch_result"]["scored"]["prediction_id"].tolist()
+        again.session_state["batch_result"].scored["prediction_id"].tolist()
         == scored["prediction_id"].tolist()
     )
     assert len(database.read_predictions(engine(), PROBLEM)) == 19

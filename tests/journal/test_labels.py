@@ -35,7 +35,14 @@ from fivefold.journal.promotions import (
     waiting,
 )
 from fivefold.journal.tables import LABELS
-from fivefold.serving.journal_rows import CUT, entity_of, journaled, pseudonym, records
+from fivefold.serving.journal_rows import (
+    MAX_INPUTS,
+    Recorder,
+    entity_of,
+    inputs_and_entity,
+    pseudonym,
+)
+from fivefold.serving.served_model import ServedModel
 from tests.journal import test_database as base
 from tests.support.models import bundle_of, changed
 
@@ -445,7 +452,7 @@ def test_entities(cells: tuple[Any, ...], expected: str | None) -> None:
 
 def test_pseudonyms_are_stable_and_differ_by_key() -> None:
     told = {
-        journaled({"customer": value, "shop": "a"}, SCOPE, ["customer", "shop"], b"k")
+        inputs_and_entity({"customer": value, "shop": "a"}, SCOPE, ["customer", "shop"], b"k")
         for value in (41, 41.0, "41", " 41 ")
     }
     assert len(told) == 1
@@ -457,7 +464,10 @@ def test_pseudonyms_are_stable_and_differ_by_key() -> None:
     )
     assert name != pseudonym("41", b"other") != pseudonym("42", b"other")
     assert pseudonym("half \ud83d", b"k")
-    assert journaled({"customer": None}, SCOPE, ["customer"], b"k") == ('{"customer":null}', None)
+    assert inputs_and_entity({"customer": None}, SCOPE, ["customer"], b"k") == (
+        '{"customer":null}',
+        None,
+    )
 
 
 def test_cells_become_plain_json() -> None:
@@ -473,7 +483,7 @@ def test_cells_become_plain_json() -> None:
         "i": 2**70,
         "unknown": 1,
     }
-    inputs, _ = journaled(
+    inputs, _ = inputs_and_entity(
         row, Scope(), ["a", "b", "c", "d", "e", "f", "g", "h", "i", "absent"], b"k"
     )
     assert json.loads(inputs, parse_constant=pytest.fail) == {
@@ -499,7 +509,7 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     bundle = bundle_of(
         frame,
         lambda rows: rows["age"] / 100,
-        0.5,
+        0.6,
         id_columns=("customer",),
         title="P",
         pseudonymised_columns=("customer", "name", "age"),
@@ -512,18 +522,8 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     scores = bundle.score(pd.DataFrame([{k: row[k] for k in ("age", "name")} for row in rows]))
     assert "Eve" in scores["warnings"][0]
     assert "s3cret" in scores["error"][1]
-    good, bad = records(
-        bundle,
-        "f" * 64,
-        rows,
-        scores,
-        ["1", "2", "3"],
-        source="api",
-        at=T0,
-        key=b"k",
-        latency_ms=2.5,
-        threshold=0.6,
-    )
+    recorder = Recorder(ServedModel(bundle, "f" * 64, "TrainFlow/1"), "api", b"k")
+    good, bad = recorder.rows(rows, scores, ["1", "2", "3"], T0, 2.5)
     write(journal, good, bad)
     found = read_predictions(journal, "p")
     assert found["decision"].tolist() == ["will leave", "will stay"]
@@ -536,8 +536,7 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     everything = found.to_csv() + refused.to_csv()
     assert not any(secret in everything for secret in ("Eve", "Bo", "secret", "s3cret", "password"))
     bundle = changed(bundle, scope=replace(bundle.metadata.scope, pseudonymised_columns=()))
-    _, bad = records(
-        bundle, "f" * 64, rows, scores, ["1", "2", "3"], source="batch", at=T0, key=b"k"
-    )
-    assert [len(x["inputs"]) for x in bad] == [CUT]
+    recorder = Recorder(ServedModel(bundle, "f" * 64, "TrainFlow/1"), "batch", b"k")
+    _, bad = recorder.rows(rows, scores, ["1", "2", "3"], T0)
+    assert [len(x["inputs"]) for x in bad] == [MAX_INPUTS]
     assert "s3cret" in bad[0]["reason"]

@@ -930,15 +930,15 @@ def test_scoring_takes_the_model_of_the_problem_that_is_asked_for(engine, monkey
             replaces=0,
         ),
     )
-    monkeypatch.setattr(score_stages, "_journal", lambda: engine)
+    monkeypatch.setattr(score_stages.database, "open_journal", lambda url: engine)
     monkeypatch.setattr(score_stages, "_journal_exists", lambda: True)
-    assert [score_stages._promoted(False, name).model for name in ("left", "right", "")] == [
+    assert [score_stages._promotion(False, name).model for name in ("left", "right", "")] == [
         "A",
         "B",
         "B",
     ]
     with pytest.raises(Refused, match=r"nothing-promoted \[nobody\]"):
-        score_stages.choose("", False, "nobody")
+        score_stages.choose_model("", False, "nobody")
 
 
 def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):

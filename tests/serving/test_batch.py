@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pytest
 
 from fivefold.core.findings import Refused
 from fivefold.model.metadata import Provenance
-from fivefold.serving.batch import histogram, lift_at, neutralise, score_batch, top
+from fivefold.serving.batch import lift_at, neutralise, score_batch, top
+from fivefold.serving.tally import histogram
 from tests.support.models import bundle_of, changed
 
 FRAME = pd.DataFrame(
@@ -31,7 +33,8 @@ def test_every_row_comes_back_with_its_outcome_and_doubts_are_counted(bundle):
             "extra": [1, 2, 3, 4],
         }
     )
-    scored, tally, found = score_batch(bundle, rows, "md5")
+    table = score_batch(bundle, rows, "md5")
+    scored, tally = table.rows, table.tally
     assert list(scored.columns) == [
         "prediction_id",
         "age",
@@ -44,39 +47,39 @@ def test_every_row_comes_back_with_its_outcome_and_doubts_are_counted(bundle):
     ]
     assert scored["probability"].iloc[:2].tolist() == pytest.approx([0.30, 0.99])
     assert scored["error"].iloc[3] == "age: 'old' is not a number"
-    assert tally["doubts"] == {
+    assert tally.warning_counts == {
         "unreadable": {"age": 1},
         "missing": {"age": 1},
         "outside": {"age": 1},
         "unseen": {"town": 1},
     }
-    assert (tally["rows"], tally["scored"], tally["refused"], tally["with_warnings"]) == (
+    assert (tally.rows, tally.scored, tally.refused, tally.with_warnings) == (
         4,
         3,
         1,
         2,
     )
-    assert [f.code for f in found] == ["column-extra"]
+    assert [f.code for f in table.findings] == ["column-extra"]
 
 
 def test_ids_are_the_same_for_the_same_file_and_differ_between_rows_files_and_models(bundle):
     first, again, other = (
-        score_batch(bundle, FRAME, key)[0]["prediction_id"] for key in ("a", "a", "b")
+        score_batch(bundle, FRAME, key).rows["prediction_id"] for key in ("a", "a", "b")
     )
     assert first.tolist() == again.tolist()
     assert len({*first, *other}) == 80
     bundle2 = changed(
         bundle_of(FRAME, lambda x: x["age"] / 100), provenance=Provenance("TrainFlow/2")
     )
-    assert not set(score_batch(bundle2, FRAME, "a")[0]["prediction_id"]) & set(first)
+    assert not set(score_batch(bundle2, FRAME, "a").rows["prediction_id"]) & set(first)
 
 
 def test_lots_change_nothing_and_progress_reaches_the_end(bundle):
     seen = []
     small = score_batch(
         bundle, FRAME, "a", rows=7, progress=lambda done, of: seen.append((done, of))
-    )[0]
-    pd.testing.assert_frame_equal(small, score_batch(bundle, FRAME, "a")[0])
+    ).rows
+    pd.testing.assert_frame_equal(small, score_batch(bundle, FRAME, "a").rows)
     assert seen[-1] == (40, 40)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
@@ -84,9 +87,10 @@ def test_lots_change_nothing_and_progress_reaches_the_end(bundle):
 def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle):
     bad = FRAME.astype({"age": "object"})
     bad.loc[10:19, "age"] = "x"
-    scored, tally, _ = score_batch(bundle, bad, "a", rows=10)  # nothing in the second lot reads
+    table = score_batch(bundle, bad, "a", rows=10)  # nothing in the second lot reads
+    scored, tally = table.rows, table.tally
     assert scored["error"].ne("").tolist() == [10 <= row < 20 for row in range(40)]
-    assert (tally["refused"], tally["doubts"]) == (10, {"unreadable": {"age": 10}})
+    assert (tally.refused, tally.warning_counts) == (10, {"unreadable": {"age": 10}})
     with pytest.raises(
         Refused,
         match=r"column-type \[age\]: expected numeric values; found no cell that reads so, such as 'x'",
@@ -95,13 +99,14 @@ def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle):
 
 
 def test_no_rows_give_a_table_of_all_columns(bundle):
-    scored, tally, _ = score_batch(bundle, FRAME.head(0), "a")
+    table = score_batch(bundle, FRAME.head(0), "a")
+    scored, tally = table.rows, table.tally
     assert (list(scored.columns)[:2], len(scored)) == (["prediction_id", "age"], 0)
-    assert (tally["rows"], tally["doubts"]) == (0, {})
+    assert (tally.rows, tally.warning_counts) == (0, {})
 
 
 def test_columns_of_our_names_are_kept_under_another(bundle):
-    scored, *_ = score_batch(bundle, FRAME.assign(prediction_id="mine", probability=7), "a")
+    scored = score_batch(bundle, FRAME.assign(prediction_id="mine", probability=7), "a").rows
     assert scored["input_prediction_id"].unique().tolist() == ["mine"]
     assert scored["input_probability"].unique().tolist() == [7]
 
@@ -194,16 +199,16 @@ def test_times_and_mixed_cells_are_disarmed_too():
 
 def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probability():
     found = lift_at(pd.Series([0.6, np.nan, 0.2, 0.4]), 2)
-    assert found == {
+    assert asdict(found) == {
         "count": 2,
         "expected_positives": pytest.approx(1.0),
         "rate": pytest.approx(0.5),
         "overall_rate": pytest.approx(0.4),
         "lift": pytest.approx(1.25),
     }
-    assert lift_at(pd.Series([0.6, 0.2]), 9)["count"] == 2
-    assert lift_at(pd.Series([0.6, 0.2]), -1)["count"] == 0
-    assert lift_at(pd.Series([0.0, 0.0]), 1)["lift"] is None
+    assert lift_at(pd.Series([0.6, 0.2]), 9).count == 2
+    assert lift_at(pd.Series([0.6, 0.2]), -1).count == 0
+    assert lift_at(pd.Series([0.0, 0.0]), 1).lift is None
 
 
 def test_histogram_and_top():

@@ -16,8 +16,9 @@ from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.model.bundle import Bundle
-from fivefold.serving import api_settings, labels, request, served_model
-from fivefold.serving.journal_rows import entity_of
+from fivefold.serving import api_settings, json_rows, labels, request
+from fivefold.serving.journal_rows import Recorder, entity_of
+from fivefold.serving.served_model import ServedModel
 from frontend.api_metrics import MOST_CLIENTS, wait
 from tests.support.models import bundle_of, changed
 
@@ -182,7 +183,7 @@ def test_csv_is_texts_with_gaps_and_without_empty_lines():
 
 def column(name: str, kind: str, values: list, **more) -> list:
     schema = Schema((Column(name, kind, nullable=True, **more),), "left", "no", "yes")
-    return served_model.table([{name: value} for value in values], schema)[0][name].tolist()
+    return json_rows.table_of([{name: value} for value in values], schema)[0][name].tolist()
 
 
 def test_numbers_among_texts_are_written_as_the_column_writes_them():
@@ -221,15 +222,15 @@ def test_all_missing_columns_are_named_with_their_rows():
     with pytest.raises(
         Refused, match=r"(?s)2 problems.*\[age\].*in rows 1.*\[city\].*in rows 0, 1"
     ):
-        served_model.table([{"age": 1}, {"member": None}], SCHEMA)
-    frame, notes = served_model.table(
+        json_rows.table_of([{"age": 1}, {"member": None}], SCHEMA)
+    frame, notes = json_rows.table_of(
         [{"age": 1, "city": "Bern", "left": "yes", "id": 3, "x" * 200: 1}], SCHEMA
     )
     assert list(frame.columns) == ["age", "city", "member"]
     assert notes == ["x" * 80 + ": not a column of the model, ignored"]
     assert (
         len(
-            served_model.table(
+            json_rows.table_of(
                 [{"age": 1, "city": "Bern", **{str(n): 0 for n in range(21)}}], SCHEMA
             )[1]
         )
@@ -251,16 +252,16 @@ def test_a_value_that_looks_like_two_notes_stays_one(bundle):
         {"age": "c; d: e", "city": "Rome"},
         {"age": 999, "city": None},
     ]
-    scores, found = bundle.assess(served_model.table(rows, bundle.schema)[0])
-    told = served_model.answers(scores, found, ["1", "2", "3"])
+    scores, found = bundle.assess(json_rows.table_of(rows, bundle.schema)[0])
+    told = json_rows.answers(scores, found, ["1", "2", "3"])
     assert told[0]["warnings"] == ["city: 'a; b' was not seen in training"]
     assert [len(line["warnings"]) for line in told] == [1, 0, 2]
     with pytest.raises(
         Refused, match=r"1 problem\n.*\[rows\[1\]\.age\]: .*found 'c; d: e' is not a number"
     ):
-        served_model.refuse_bad_rows(found, several=True)
-    served_model.refuse_bad_rows(
-        bundle.assess(served_model.table(rows[:1], bundle.schema)[0])[1], several=False
+        json_rows.refuse_unreadable(found, several=True)
+    json_rows.refuse_unreadable(
+        bundle.assess(json_rows.table_of(rows[:1], bundle.schema)[0])[1], several=False
     )
 
 
@@ -269,14 +270,10 @@ def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
     secret = changed(bundle, scope=scope)
     rows = [{"age": "forty-one", "city": "Bern"}] * 6
     with pytest.raises(Refused, match="column-type") as why:
-        secret.assess(served_model.table(rows, secret.schema)[0])
-    lines = served_model.rejects(
-        served_model.ServedModel(secret, "abc", "TrainFlow/1", None),
-        rows,
-        list("abcdef"),
-        why.value,
-        b"key",
-    )
+        secret.assess(json_rows.table_of(rows, secret.schema)[0])
+    recorder = Recorder(ServedModel(secret, "abc", "TrainFlow/1"), "api", b"key")
+    none, lines = recorder.refused(rows, list("abcdef"), why.value, datetime(2026, 1, 1))
+    assert none == []
     assert len(lines) == 6
     assert "forty-one" not in json.dumps(lines, default=str)
     assert {line["reason"] for line in lines} == {"age: unreadable"}
@@ -416,15 +413,15 @@ def test_a_table_of_labels_needs_a_case_and_a_label(names, code):
 
 
 def test_the_settings_by_default_and_as_given():
-    told = api_settings.settings({})
-    assert (told["host"], told["port"], told["workers"], told["keys"], told["rate"]) == (
+    told = api_settings.read_settings({})
+    assert (told.host, told.port, told.workers, told.keys, told.rate) == (
         "127.0.0.1",
         8000,
         1,
         (),
         0,
     )
-    told = api_settings.settings(
+    told = api_settings.read_settings(
         {
             "FIVEFOLD_API_KEYS": " one,two ,, ",
             "FIVEFOLD_API_PORT": "65535",
@@ -434,7 +431,7 @@ def test_the_settings_by_default_and_as_given():
             "FIVEFOLD_API_WORKERS": "",
         }
     )
-    assert (told["keys"], told["port"], told["rate"], told["host"], told["workers"]) == (
+    assert (told.keys, told.port, told.rate, told.host, told.workers) == (
         ("one", "two"),
         65535,
         0,
@@ -462,7 +459,7 @@ def test_settings_that_are_no_numbers(name, value):
     with pytest.raises(
         Refused, match=rf"setting-wrong \[FIVEFOLD_API_{name}\]: expected a whole number"
     ):
-        api_settings.settings({f"FIVEFOLD_API_{name}": value})
+        api_settings.read_settings({f"FIVEFOLD_API_{name}": value})
 
 
 def test_all_wrong_and_unknown_settings_are_named():
@@ -470,7 +467,7 @@ def test_all_wrong_and_unknown_settings_are_named():
         Refused,
         match=r"(?s)3 problems.*_PORT.*_RATE.*setting-unknown \[FIVEFOLD_API_KEY\]: expected .*FIVEFOLD_API_KEYS",
     ):
-        api_settings.settings(
+        api_settings.read_settings(
             {"FIVEFOLD_API_PORT": "x", "FIVEFOLD_API_RATE": "x", "FIVEFOLD_API_KEY": "secret"}
         )
 

@@ -11,7 +11,9 @@ from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle
 from fivefold.model.metadata import Metadata, Outcomes
-from fivefold.serving.result_files import WRITERS, check_out, score_table, tally, write
+from fivefold.serving.batch import ID, score_batch
+from fivefold.serving.result_files import WRITERS, check_out, write
+from fivefold.serving.tally import Tally
 
 SCHEMA = Schema(
     (
@@ -34,6 +36,10 @@ def bundle():
     )
 
 
+def scored_rows(bundle, frame):
+    return score_batch(bundle, frame, "md5").rows
+
+
 def table(**columns):
     return pd.DataFrame({"age": [30, 40, 50], "city": ["Bern", "Rome", "Bern"], **columns})
 
@@ -43,9 +49,10 @@ def table(**columns):
 
 def test_all_columns_and_rows_are_kept_in_order_beside_the_scores(bundle):
     frame = table(note=["a", "b", "c"], left=["no", "yes", "no"]).set_axis([9, 9, 4])
-    told, findings = score_table(bundle, frame)
-    assert told.columns.tolist() == ["age", "city", "note", "left", *SCORE_COLUMNS]
-    assert told[frame.columns].equals(frame)
+    scored = score_batch(bundle, frame, "md5")
+    told, findings = scored.rows, scored.findings
+    assert told.columns.tolist() == [ID, "age", "city", "note", "left", *SCORE_COLUMNS]
+    assert told[frame.columns].equals(frame.reset_index(drop=True))
     assert told["probability"].tolist() == pytest.approx([0.25] * 3)
     assert told["decision"].tolist() == ["stays"] * 3
     assert [f.code for f in findings] == ["column-extra"]
@@ -54,13 +61,16 @@ def test_all_columns_and_rows_are_kept_in_order_beside_the_scores(bundle):
 
 
 def test_reordered_columns_are_a_finding(bundle):
-    assert [f.code for f in score_table(bundle, table()[["city", "age"]])[1]] == ["column-order"]
-    assert score_table(bundle, table())[1] == []
+    assert [f.code for f in score_batch(bundle, table()[["city", "age"]], "md5").findings] == [
+        "column-order"
+    ]
+    assert score_batch(bundle, table(), "md5").findings == []
 
 
 def test_input_columns_of_our_names_are_kept(bundle):
-    told, _ = score_table(bundle, table(probability=[7, 8, 9], error=["x", "y", "z"]))
+    told = scored_rows(bundle, table(probability=[7, 8, 9], error=["x", "y", "z"]))
     assert told.columns.tolist() == [
+        ID,
         "age",
         "city",
         "input_probability",
@@ -74,10 +84,10 @@ def test_input_columns_of_our_names_are_kept(bundle):
 def test_a_result_can_be_scored_again_and_again(bundle, tmp_path):
     frame = table()
     for _ in range(4):
-        frame, _ = score_table(bundle, frame)
+        frame = scored_rows(bundle, frame)
     assert frame.columns.is_unique
-    assert frame.columns.tolist()[:2] == ["age", "city"]
-    assert len(frame.columns) == 2 + 4 * 4
+    assert [name for name in frame.columns if ID not in name][:2] == ["age", "city"]
+    assert len(frame.columns) == 2 + 4 * 5
     assert frame.columns.tolist()[-4:] == SCORE_COLUMNS
     write(frame, tmp_path / "again.parquet")
 
@@ -88,37 +98,45 @@ def test_names_that_are_no_texts_become_texts(bundle):
         Schema((Column("0", "numeric"), Column("1", "categorical")), "y", "0", "1"),
         bundle.metadata,
     )
-    told, _ = score_table(numbered, table().set_axis([0, 1], axis=1))
-    assert told.columns.tolist() == ["0", "1", *SCORE_COLUMNS]
+    told = scored_rows(numbered, table().set_axis([0, 1], axis=1))
+    assert told.columns.tolist() == [ID, "0", "1", *SCORE_COLUMNS]
     assert told["error"].tolist() == [""] * 3
 
 
 def test_a_table_that_does_not_fit_is_refused(bundle):
     with pytest.raises(Refused, match=r"column-missing \[city\]"):
-        score_table(bundle, table().drop(columns="city"))
+        scored_rows(bundle, table().drop(columns="city"))
     with pytest.raises(Refused, match=r"column-repeated \[age\]"):
-        score_table(bundle, pd.concat([table(), table()[["age"]]], axis=1))
+        scored_rows(bundle, pd.concat([table(), table()[["age"]]], axis=1))
 
 
 def test_the_tally_worked_by_hand(bundle):
-    scored, _ = score_table(bundle, table(age=[30, "x", 99]))
-    assert tally(scored) == {
+    tally = score_batch(bundle, table(age=[30, "x", 99]), "md5").tally
+    found = tally.to_dict()
+    assert {name: found[name] for name in found if name not in ("bins", "doubts", "reasons")} == {
         "rows": 3,
         "scored": 2,
         "refused": 1,
         "with_warnings": 1,
         "decisions": {"stays": 2},
         "mean_probability": pytest.approx(0.25),
+        "spooled": 0,
     }
-    nothing, _ = score_table(bundle, table().head(0))
-    assert tally(nothing) == {
-        "rows": 0,
-        "scored": 0,
-        "refused": 0,
-        "with_warnings": 0,
-        "decisions": {},
-        "mean_probability": None,
-    }
+    assert tally.warning_counts == {"unreadable": {"age": 1}, "outside": {"age": 1}}
+    assert tally.reasons == {"age: 'x' is not a number": 1}
+    assert [line["rows"] for line in tally.bins] == [0] * 5 + [2] + [0] * 14
+    nothing = score_batch(bundle, table().head(0), "md5").tally
+    assert nothing == Tally(
+        rows=0,
+        scored=0,
+        refused=0,
+        with_warnings=0,
+        decisions={},
+        mean_probability=None,
+        warning_counts={},
+        bins=[{**line, "rows": 0} for line in tally.bins],
+        reasons={},
+    )
 
 
 # --- files --------------------------------------------------------------------------------------------------
@@ -127,7 +145,7 @@ def test_the_tally_worked_by_hand(bundle):
 @pytest.mark.parametrize(("ending", "back"), [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
 def test_what_is_written_reads_back(bundle, tmp_path, ending, back):
     out = check_out(str(tmp_path / f"scored{ending}"))
-    scored, _ = score_table(bundle, table().set_axis([5, 6, 7]))
+    scored = scored_rows(bundle, table().set_axis([5, 6, 7]))
     write(scored, out)
     told = back(out)
     assert told.columns.tolist() == scored.columns.tolist()

@@ -12,6 +12,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,11 @@ from fivefold.data import source as sources
 from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.journal import database
 from fivefold.model.bundle import SCORE_COLUMNS, from_bytes
-from fivefold.serving import journal_rows, result_files, shards, steps
+from fivefold.serving import result_files, shards, steps
 from fivefold.serving.batch import ID, score_batch
+from fivefold.serving.journal_rows import Recorder
+from fivefold.serving.served_model import ServedModel
+from fivefold.serving.tally import Tally
 from tests.charts.test_charts import NASTY
 from tests.flows.test_cards import cells, check  # puts flows/ on the path
 from tests.support.models import bundle_of
@@ -332,21 +336,23 @@ def awkward() -> pd.DataFrame:
 def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     awkward().to_csv(tmp_path / "t.csv", index=False)
     read = sources.read(tmp_path / "t.csv")
-    want, tally, findings = score_batch(bundle, read.frame, read.md5)
+    whole = score_batch(bundle, read.frame, read.md5)
+    want, tally = whole.rows, asdict(whole.tally)
     told, found, parts = scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", rows)
     pd.testing.assert_frame_equal(
         pd.concat([part for part, _ in parts], ignore_index=True), want, check_exact=True
     )
-    merged = result_files.merge([tally for _, tally in parts])
-    assert {key: merged[key] for key in tally if key != "mean_probability"} == {
+    merged = Tally.merge(tally for _, tally in parts)
+    got = asdict(merged)
+    assert {key: got[key] for key in tally if key != "mean_probability"} == {
         key: value for key, value in tally.items() if key != "mean_probability"
     }
-    assert merged["mean_probability"] == pytest.approx(tally["mean_probability"])
-    assert sum(b["rows"] for b in merged["bins"]) == tally["scored"]
-    assert merged["reasons"]["since: 'soon' is not a date"] == 10
-    assert found == findings
+    assert merged.mean_probability == pytest.approx(tally["mean_probability"])
+    assert sum(b["rows"] for b in merged.bins) == tally["scored"]
+    assert merged.reasons["since: 'soon' is not a date"] == 10
+    assert found == whole.findings
     assert TableParts.from_dict(json.loads(json.dumps(told.to_dict()))) == told
-    json.dumps(merged)
+    assert Tally.from_dict(json.loads(json.dumps(merged.to_dict()))) == merged
 
 
 @pytest.mark.parametrize(
@@ -399,23 +405,16 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
     shards.check(told, bundle.schema)
     read = read_part(told, 0)
     scored, _ = shards.score_part(bundle, told, 0, read)
-    facts = {"at": utc_now(), "key": b"k"}
+    recorder, at = Recorder(ServedModel(bundle, "sha", "TrainFlow/1"), "batch", b"k"), utc_now()
     for part in (
         slice(0, 40),
         slice(10, 20),
         slice(30, 40),
         slice(0, 0),
     ):  # mixed, all refused, none refused, no rows
-        want = journal_rows.records(
-            bundle,
-            "sha",
-            read.iloc[part].to_dict("records"),
-            scored.iloc[part],
-            scored[ID].iloc[part].tolist(),
-            source="batch",
-            **facts,
-        )
-        assert shards.lines(bundle, "sha", read.iloc[part], scored.iloc[part], **facts) == want
+        rows, ids = read.iloc[part].to_dict("records"), scored[ID].iloc[part].tolist()
+        want = recorder.rows(rows, scored.iloc[part], ids, at)
+        assert recorder.table(read.iloc[part], scored.iloc[part], at) == want
 
 
 def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_path, monkeypatch):
@@ -442,7 +441,7 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     assert not (tmp_path / "out.csv").exists()
     tallies = steps.score(*task)
     assert calls == ["scored-00000.csv", "scored-00001.csv", "scored-00001.csv", "scored-00002.csv"]
-    assert steps.gather(told, tallies, str(tmp_path / "out.csv"))["rows"] == 40
+    assert steps.gather(told, tallies, str(tmp_path / "out.csv")).rows == 40
     engine = database.open_journal(settings.journal_url())
     kept = database.read_predictions(engine, "left")
     engine.dispose()
@@ -483,8 +482,8 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
     frame = awkward()
     frame.loc[10, "age"] = frame.loc[4, "town"] = NASTY
     frame.to_csv(tmp_path / "t.csv", index=False)
-    tally = result_files.merge(
-        [tally for _, tally in scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[2]]
+    tally = Tally.merge(
+        tally for _, tally in scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[2]
     )
     parts = cards_score.scored_components(tally, {"source": NASTY, "model": "TrainFlow/1"}, 0.5)
     check(parts)
@@ -496,7 +495,8 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
         "since: 'soon' is not a date",
     ):
         assert told in text
-    nothing = {
+    nothing = Tally.merge([])
+    assert nothing.to_dict() == {
         "rows": 0,
         "scored": 0,
         "refused": 0,
@@ -506,6 +506,7 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
         "doubts": {},
         "bins": [],
         "reasons": {},
+        "spooled": 0,
     }
     check(cards_score.scored_components(nothing, {}, 0.5))
 
@@ -543,7 +544,7 @@ def test_shards_of_a_flow_are_the_table_scored_at_once_and_are_journalled_once(
     new_rows(small_csv, tmp_path / "new.csv")
     (tmp_path / "new.csv.gz").write_bytes(gzip.compress((tmp_path / "new.csv").read_bytes()))
     read, data, before = sources.read(tmp_path / "new.csv.gz"), tiny[0].data, lines_of(store)
-    want, _, _ = score_batch(from_bytes(data.bundle, data.bundle_sha256), read.frame, read.md5)
+    want = score_batch(from_bytes(data.bundle, data.bundle_sha256), read.frame, read.md5).rows
     want.to_csv(tmp_path / "want.csv", index=False)
     for name in ("out.csv", "out.parquet"):
         done = run_flow(

@@ -119,7 +119,7 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> D
 
 
 def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> Drawing:
-    """Rows by probability (`fivefold.serving.batch.histogram`); dashed: the threshold."""
+    """Rows by probability (`fivefold.serving.tally.histogram`); dashed: the threshold."""
     bars = (
         chart_of([dict(b) for b in bins])
         .mark_bar(color=ACCENT, opacity=0.8, binSpacing=1)

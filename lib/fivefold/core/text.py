@@ -34,3 +34,13 @@ def percent(share: float | None, digits: int = 1) -> str:
     ('12.5%', 'unknown')
     """
     return "unknown" if share is None else f"{share:.{digits}%}"
+
+
+def error_line(error: BaseException, most: int = 200) -> str:
+    """Return the first line of an error's message, of a database error that of its driver.
+
+    >>> error_line(ValueError("no such table\\nSELECT 1")), error_line(KeyError())
+    ('no such table', 'KeyError')
+    """
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0][:most] if lines else type(error).__name__

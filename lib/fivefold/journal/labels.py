@@ -97,11 +97,10 @@ def _fitted(label: Label) -> dict[str, Any]:
     if label.label not in (0, 1):
         raise ValueError(f"expected a label of 0 or 1, found {label.label!r}")
     seen = label.observed_at
-    known = seen is not None and seen == seen  # pandas' NaT is not equal to itself
     return {
         "prediction_id": fitted(str(label.prediction_id), ID) if label.prediction_id else None,
         "entity": fitted(str(label.entity), ENTITY) if label.entity else None,
-        "observed_at": utc(seen) if known else None,
+        "observed_at": utc(seen) if seen and seen == seen else None,  # NaT differs from itself
         "label": int(label.label),
     }
 

@@ -19,7 +19,7 @@ from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle.drift import drift_findings, drift_table, score_drift
 from fivefold.lifecycle.performance import estimate, performance_findings, realised
 from fivefold.model.bundle import Bundle, from_bytes
-from fivefold.serving.served_model import table
+from fivefold.serving.json_rows import table_of
 from fivefold.tracking import client
 
 MOST_REFERENCE = (
@@ -307,7 +307,7 @@ def _most(values: pd.Series) -> Any:
 def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
     """The journal's inputs as the typed table of the model's contract, read as they were when they were answered."""
     unknown = dict.fromkeys(bundle.schema.names())
-    raw = table([unknown | json.loads(text) for text in inputs], bundle.schema)[0]
+    raw = table_of([unknown | json.loads(text) for text in inputs], bundle.schema)[0]
     spelled = {
         name: as_spelled(raw[name], bundle.schema[name].parse)
         for name in bundle.schema.names("date")

@@ -29,6 +29,13 @@ class Doubt(NamedTuple):
     texts: str | list[str]
 
 
+MEANINGS = {  # of the codes
+    "unreadable": "cannot be read: the row is not scored",
+    "not-yes-or-no": "neither yes nor no, taken as missing",
+    "missing": "missing, which training never saw",
+    "outside": "outside the range of training",
+    "unseen": "not seen in training",
+}
 _UNREADABLE = {
     "not-a-number": "not a number",
     "infinite": "not finite",

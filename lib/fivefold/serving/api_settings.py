@@ -1,74 +1,100 @@
-"""Service: the settings of the API, all from the environment, in one table."""
+"""The settings of the API, all from the environment, in one table."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fivefold.core.findings import ERROR, Finding, Refused
 
 PREFIX = "FIVEFOLD_API_"
-# name -> (default, whole number or text, what it means); the variable is FIVEFOLD_API_<NAME>
-SETTINGS: dict[str, tuple[Any, str]] = {
-    "host": ("127.0.0.1", "address to listen on; 0.0.0.0 for all (then set keys)"),
-    "port": (8000, "port"),
-    "workers": (1, "processes"),
-    "keys": (
-        "",
+
+
+def _setting(default: Any, meaning: str, parse: Callable[[str], Any] = str) -> Any:
+    """Return a field of `ApiSettings`; `parse` raises ValueError for a text that cannot be used."""
+    return field(default=default, metadata={"meaning": meaning, "parse": parse})
+
+
+def _whole(low: int, high: int = 10**15 - 1) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or len(text) > 15:
+            raise ValueError(text)
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    return parse
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(key.strip() for key in text.split(",") if key.strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings:
+    """The settings; the environment variable of each is FIVEFOLD_API_<NAME>."""
+
+    host: str = _setting(
+        "127.0.0.1", "address to listen on; 0.0.0.0 for all addresses (then set keys)"
+    )
+    port: int = _setting(8000, "port", _whole(1, 65535))
+    workers: int = _setting(1, "processes", _whole(1))
+    keys: tuple[str, ...] = _setting(
+        (),
         "comma-separated keys; with any, requests need Authorization: Bearer KEY or X-API-Key: KEY",
-    ),
-    "max_bytes": (10_000_000, "largest body, in bytes"),
-    "max_rows": (10_000, "most rows in one request"),
-    "rate": (0, "requests a minute of one client and process; 0: no limit"),
-    "problem": (
-        "",
-        "name of the problem to serve; default: the one whose model was promoted last, at the start",
-    ),
-    "model": ("", "a training run to serve whatever is promoted, such as TrainFlow/1700000000"),
-    "spool": (
-        "",
-        "folder for what the journal does not take; default: journal-spool beside the runs",
-    ),
-}
+        _keys,
+    )
+    max_bytes: int = _setting(10_000_000, "largest body, in bytes", _whole(1))
+    max_rows: int = _setting(10_000, "most rows in one request", _whole(1))
+    rate: int = _setting(0, "requests a minute of one client and process; 0: no limit", _whole(0))
+    problem: str = _setting(
+        "", "problem to serve; default: the one whose model was promoted last, at the start"
+    )
+    model: str = _setting(
+        "", "training run to serve whatever is promoted, such as TrainFlow/1700000000"
+    )
+    spool: str = _setting(
+        "", "folder for rows that the journal does not take; default: journal-spool beside the runs"
+    )
 
 
-def settings(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """{name: value} of `SETTINGS`. Raises `Refused` naming every value that cannot be used."""
+NAMES = tuple(PREFIX + setting.name.upper() for setting in fields(ApiSettings))
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> ApiSettings:
+    """Return the settings in force. Raises `Refused` naming every value that cannot be used."""
     values: dict[str, Any] = {}
-    problems = []
-    for name, (default, meaning) in SETTINGS.items():
-        given = environment.get(f"{PREFIX}{name.upper()}", "")
-        values[name] = given or default
-        if given and isinstance(default, int):
-            values[name] = int(given) if given.isdecimal() and len(given) < 16 else -1
-            if values[name] < min(1, default) or (name == "port" and values[name] > 65535):
-                problems.append(
-                    Finding(
-                        code="setting-wrong",
-                        severity=ERROR,
-                        subject=f"{PREFIX}{name.upper()}",
-                        found=repr(given)[:80],
-                        expected=f"a whole number ({meaning})",
-                        action="correct or unset it",
-                    )
-                )
-    known = {
-        f"{PREFIX}{name.upper()}" for name in SETTINGS
-    }  # one that is misspelt could leave the server open
-    unknown = [name for name in environment if name.startswith(PREFIX) and name not in known]
-    problems += [
-        Finding(
-            code="setting-unknown",
-            severity=ERROR,
-            subject=name,
-            found="no such setting",
-            expected=", ".join(sorted(known)),
-            action="correct or unset it",
+    problems: list[Finding] = []
+
+    def refuse(code: str, name: str, found: str, expected: str) -> None:
+        problems.append(
+            Finding(
+                code=code,
+                severity=ERROR,
+                subject=name,
+                found=found,
+                expected=expected,
+                action="correct or unset it",
+            )
         )
-        for name in unknown
-    ]
+
+    for name, setting in zip(NAMES, fields(ApiSettings), strict=True):
+        text = environment.get(name)
+        if not text:
+            continue
+        try:
+            values[setting.name] = setting.metadata["parse"](text)
+        except ValueError:
+            expected = f"a whole number ({setting.metadata['meaning']})"
+            refuse("setting-wrong", name, repr(text)[:80], expected)
+    for name in environment:  # a misspelt name could leave the server open
+        if name.startswith(PREFIX) and name not in NAMES:
+            refuse("setting-unknown", name, "no such setting", ", ".join(sorted(NAMES)))
     if problems:
         raise Refused("The API cannot start", problems)
-    values["keys"] = tuple(key.strip() for key in str(values["keys"]).split(",") if key.strip())
-    return values
+    return ApiSettings(**values)

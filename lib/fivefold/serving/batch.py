@@ -1,10 +1,10 @@
-"""Batch: a whole file scored for a person: every row back with an id, and what acting on the best brings."""
+"""A whole table scored at once, and what people read from it: ids, the top rows, lift, safe downloads."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,19 +12,45 @@ import pandas as pd
 from fivefold.core.findings import Finding, warnings
 from fivefold.data.coerce import compare_names
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle
-from fivefold.model.input_warnings import counts
-from fivefold.serving.result_files import free_names, tally
+from fivefold.serving.tally import Tally
 
 ID = "prediction_id"
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
 _NAMESPACE = uuid.UUID(
     "5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e"
-)  # any fixed one: it makes our ids ours
-# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and behind white space or
-# characters that show nothing. Both patterns are within what RE2 knows, else pandas takes its slow way.
-_UNSEEN = "[\\x00-\\x20\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
-_FORMULA = f"^{_UNSEEN}*[-=+@\uff1d\uff0b\uff0d\uff20]|^[\\t\\r\\n]"
+)  # any fixed one: our ids differ from others'
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and behind
+# white space or invisible characters. Both patterns are within what RE2 knows: pandas is slow otherwise.
+_INVISIBLE = "[\\x00-\\x20\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
+_FORMULA = f"^{_INVISIBLE}*[-=+@\uff1d\uff0b\uff0d\uff20]|^[\\t\\r\\n]"
 _NUMBER = r"[-+]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?%?"
+
+
+@dataclass(frozen=True)
+class ScoredTable:
+    """Each row of a table with its id and scores.
+
+    rows: prediction_id, the columns of the table and `SCORE_COLUMNS`. findings: how the columns differ
+    from the model's without harm.
+    """
+
+    rows: pd.DataFrame
+    tally: Tally
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class Lift:
+    """What acting on the `count` highest probabilities brings.
+
+    rate: expected share of positives among them; lift: `rate` over `overall_rate`, None where that is 0.
+    """
+
+    count: int
+    expected_positives: float
+    rate: float
+    overall_rate: float
+    lift: float | None
 
 
 def score_batch(
@@ -33,99 +59,108 @@ def score_batch(
     key: str,
     *,
     rows: int = 10_000,
-    progress: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[pd.DataFrame, dict[str, Any], list[Finding]]:
-    """(prediction_id, the input's columns and `SCORE_COLUMNS`; tally; what differs from the contract without hurting).
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ScoredTable:
+    """Score a table.
 
-    `key` names the table (its md5): the same model, key and row give the same id, so that a repeated upload doubles
-    nothing. The tally is `fivefold.serving.result_files.tally` and doubts {code: {column: cells}}. Raises `Refused` as `Bundle.score`.
+    Parameters
+    ----------
+    key
+        Names the table (its md5, see `table_key`): the same model, key and row give the same id, so that
+        a repeated upload records nothing twice.
+    rows
+        Rows that the model sees at a time.
+    progress
+        Called with the rows done and the rows in all.
+
+    Raises
+    ------
+    Refused
+        As `fivefold.model.bundle.Bundle.score`.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     scores, found = bundle.assess(frame, rows, progress)
-    scored = pd.concat([free_names(frame, OUR_COLUMNS), scores], axis=1)
-    scored.insert(0, ID, ids(bundle, key, 0, len(frame)))
-    return (
-        scored,
-        tally(scores) | {"doubts": counts(found)},
-        warnings(compare_names(frame, bundle.schema)),
-    )
+    findings = warnings(compare_names(frame, bundle.schema))
+    scored = with_scores(frame, scores, row_ids(bundle, key, 0, len(frame)))
+    return ScoredTable(scored, Tally.of(scores, found), findings)
 
 
-def ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
-    """The ids of rows `start` to `start + rows` of the table that `key` names, whichever part of it is scored alone."""
+def with_scores(frame: pd.DataFrame, scores: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
+    """Return the table between the ids and the scores of its rows.
+
+    A column of one of our names becomes `input_<name>`, with more of `input_` where that is taken: the
+    table may hold our earlier output.
+    """
+    names: dict[str, str] = {}
+    for name in frame.columns:
+        if name in OUR_COLUMNS:
+            free = f"input_{name}"
+            while free in frame.columns:
+                free = f"input_{free}"
+            names[name] = free
+    scored = pd.concat([frame.rename(columns=names), scores], axis=1)
+    scored.insert(0, ID, ids)
+    return scored
+
+
+def row_ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
+    """Return the ids of rows `start` to `start + rows` of the table that `key` names."""
     source = f"{bundle.metadata.provenance.pathspec}/{key}"
     return [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in range(start, start + rows)]
 
 
-def table_key(md5: str, threshold: float, trained: float) -> str:
-    """What the ids of a table's rows are made of, besides model and row. Another threshold than the trained one gives
-    others: what is on record under an id is what was decided.
+def table_key(md5: str, threshold: float, trained_threshold: float) -> str:
+    """Return the key from which the ids of a table's rows are made.
+
+    Another threshold than the trained one gives other ids: what is on record under an id is what was
+    decided.
 
     >>> table_key("a1", 0.5, 0.5), table_key("a1", 0.7, 0.5)
     ('a1', 'a1 at 0.7')
     """
-    return md5 if threshold == trained else f"{md5} at {threshold!r}"
-
-
-def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with an apostrophe before every text and name that a spreadsheet would run as a formula.
-
-    Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. For people who open a download; a program should
-    get the table as it is.
-    """
-    safe = frame.set_axis(_defused(pd.Series([str(n) for n in frame.columns], dtype="str")), axis=1)
-    for place, dtype in enumerate(frame.dtypes):
-        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(
-            dtype
-        ):
-            values = frame.iloc[:, place]
-            safe.isetitem(place, _defused(values.astype("str")).array)
-    return safe
-
-
-def lift_at(probability: pd.Series, count: int) -> dict[str, Any]:
-    """{count, expected_positives, rate, overall_rate, lift} of the `count` highest probabilities.
-
-    Sums of calibrated probabilities, so it holds as far as the calibration does: no label is known. Rows without a
-    probability are left out; `count` is cut at the rows there are; lift is None where the overall rate is 0.
-
-    >>> lift_at(pd.Series([0.9, 0.1, 0.5, 0.5]), 1)
-    {'count': 1, 'expected_positives': 0.9, 'rate': 0.9, 'overall_rate': 0.5, 'lift': 1.8}
-    """
-    known = np.sort(probability.dropna().to_numpy())[::-1]
-    count = max(0, min(count, len(known)))
-    expected = float(known[:count].sum())
-    rate = expected / count if count else 0.0
-    overall = float(known.mean()) if len(known) else 0.0
-    return {
-        "count": count,
-        "expected_positives": expected,
-        "rate": rate,
-        "overall_rate": overall,
-        "lift": rate / overall if overall else None,
-    }
-
-
-def histogram(probability: pd.Series, bins: int = 20) -> list[dict[str, float]]:
-    """[{from, to, rows}] over 0 to 1; rows without a probability are left out."""
-    rows, edges = np.histogram(probability.dropna(), bins=bins, range=(0, 1))
-    return [
-        {"from": float(a), "to": float(b), "rows": int(n)}
-        for a, b, n in zip(edges, edges[1:], rows, strict=False)
-    ]
+    return md5 if threshold == trained_threshold else f"{md5} at {threshold!r}"
 
 
 def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The `count` rows of the highest probabilities, equal ones in their order; rows without one are left out."""
-    return (
-        scored.dropna(subset=["probability"])
-        .sort_values("probability", ascending=False, kind="stable")
-        .head(count)
-    )
+    """Return the `count` rows of the highest probabilities, equal ones in the order of the table."""
+    known = scored.dropna(subset=["probability"])
+    return known.sort_values("probability", ascending=False, kind="stable").head(count)
 
 
-def _defused(texts: pd.Series) -> pd.Series:
-    """Texts of dtype `str`, the formulas among them with an apostrophe."""
+def lift_at(probability: pd.Series, count: int) -> Lift:
+    """Estimate what acting on the `count` highest probabilities brings, without any label.
+
+    The figures are sums of calibrated probabilities, so they are as good as the calibration. Rows without
+    a probability are left out; `count` is at most the number of the others.
+
+    >>> lift_at(pd.Series([0.9, 0.1, 0.5, 0.5]), 1)
+    Lift(count=1, expected_positives=0.9, rate=0.9, overall_rate=0.5, lift=1.8)
+    """
+    highest_first = np.sort(probability.dropna().to_numpy())[::-1]
+    count = max(0, min(count, len(highest_first)))
+    expected = float(highest_first[:count].sum())
+    rate = expected / count if count else 0.0
+    overall = float(highest_first.mean()) if len(highest_first) else 0.0
+    return Lift(count, expected, rate, overall, rate / overall if overall else None)
+
+
+def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an apostrophe before every text and name that a spreadsheet would run as a formula.
+
+    Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. For people who open a download; a
+    program should get the table as it is.
+    """
+    names = pd.Series([str(name) for name in frame.columns], dtype="str")
+    safe = frame.set_axis(_neutralised(names), axis=1)
+    for position, dtype in enumerate(frame.dtypes):
+        is_number = pd.api.types.is_numeric_dtype(dtype)
+        if not is_number and not pd.api.types.is_datetime64_any_dtype(dtype):
+            texts = frame.iloc[:, position].astype("str")
+            safe.isetitem(position, _neutralised(texts).array)
+    return safe
+
+
+def _neutralised(texts: pd.Series) -> pd.Series:
     risky = texts.str.contains(_FORMULA, na=False)
     if not risky.any():  # the usual case
         return texts

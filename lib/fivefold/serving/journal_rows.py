@@ -1,4 +1,4 @@
-"""Records: what the journal keeps of scored rows, from raw rows and scores to lines of its tables."""
+"""Rows of the journal, made from raw rows and their scores."""
 
 from __future__ import annotations
 
@@ -6,109 +6,189 @@ import hashlib
 import hmac
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from fivefold.core.findings import Refused
 from fivefold.core.scope import Scope
-from fivefold.model.bundle import Bundle
-from fivefold.model.threshold import Threshold
+from fivefold.serving.batch import ID
+from fivefold.serving.served_model import ServedModel
 
-CUT = 4000  # characters of the inputs of a refused row that are kept
+MAX_INPUTS = 4000  # characters of the inputs of a refused row that are kept
 
 
-def records(
-    bundle: Bundle,
-    sha256: str,
-    rows: Sequence[Mapping[str, Any]],
-    scores: pd.DataFrame,
-    ids: Sequence[str],
-    *,
-    source: str,
-    at: datetime,
-    key: bytes,
-    latency_ms: float | None = None,
-    threshold: float | None = None,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(predictions, rejects) as lines of `fivefold.journal.tables` for rows that `Bundle.score` has scored.
+class JournalRows(NamedTuple):
+    """Rows of the tables `predictions` and `rejects` (`fivefold.journal.tables`)."""
 
-    `rows` are the raw rows in the order of `scores`; only columns of the contract, the scope's id columns and what it
-    pseudonymises are kept. `key` makes the pseudonyms. `threshold`: where another than the bundle's decides.
+    predictions: list[dict[str, Any]]
+    rejects: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Makes journal rows of the rows that a model has scored.
+
+    Only columns of the model and the scope's id columns are kept; what the scope pseudonymises is
+    replaced by pseudonyms.
+
+    source: app, api or batch. key: makes the pseudonyms.
     """
-    about = bundle.metadata
-    common = {
-        "at": at,
-        "problem": about.scope.problem,
-        "model": about.provenance.pathspec,
-        "source": source,
-    }
-    limit = about.threshold if threshold is None else Threshold(threshold)
-    kept = kept_columns(bundle)
-    good, bad = [], []
-    hidden = set(about.scope.pseudonymised_columns)
-    for number, row, p, told, error in zip(
-        ids, rows, scores["probability"].tolist(), scores["warnings"], scores["error"], strict=True
-    ):
-        inputs, entity = journaled(row, about.scope, kept, key)
-        if hidden:
-            told, error = (_without_values(text, hidden, kept) for text in (told, error))
-        if error:
-            bad.append({**common, "id": number, "inputs": inputs[:CUT], "reason": error})
-        else:
-            good.append(
+
+    model: ServedModel
+    source: str
+    key: bytes
+
+    @property
+    def _scope(self) -> Scope:
+        return self.model.bundle.metadata.scope
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns of a row that the journal keeps."""
+        names = [column.name for column in self.model.bundle.schema.columns]
+        return list(dict.fromkeys([*names, *self._scope.id_columns]))
+
+    def rows(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        scores: pd.DataFrame,
+        ids: Sequence[str],
+        at: datetime,
+        latency_ms: float | None = None,
+    ) -> JournalRows:
+        """Return journal rows of raw rows, which are in the order of their scores (`Bundle.score`)."""
+        pairs = [inputs_and_entity(row, self._scope, self.columns, self.key) for row in rows]
+        return self._of(scores, ids, pairs, at, latency_ms)
+
+    def table(self, frame: pd.DataFrame, scored: pd.DataFrame, at: datetime) -> JournalRows:
+        """Return what `rows` does for a table as it was read, column by column, which is faster.
+
+        `scored` is the table with its ids and scores (`fivefold.serving.batch.with_scores`).
+        """
+        ids = scored[ID].tolist()
+        if self._scope.pseudonymised_columns:
+            rows: Any = frame.to_dict("records")
+            return self.rows(rows, scored, ids, at)
+        columns = [_json_members(frame[name]) for name in self.columns if name in frame.columns]
+        inputs: Iterable[str] = ["{}"] * len(frame)
+        if columns:
+            inputs = ("{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True))
+        return self._of(scored, ids, zip(inputs, self._entities(frame), strict=True), at, None)
+
+    def refused(
+        self, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused, at: datetime
+    ) -> JournalRows:
+        """Return journal rows of raw rows that were refused together, as a table."""
+        hidden = self._scope.pseudonymised_columns  # findings quote values
+        reasons = [
+            f"{finding.subject}: {'unreadable' if finding.subject in hidden else finding.found}"
+            for finding in why.findings
+        ]
+        reason = "; ".join(reasons)[:MAX_INPUTS]
+        common = self._common(at)
+        rejects = []
+        for row_id, row in zip(ids, rows, strict=True):
+            inputs, _ = inputs_and_entity(row, self._scope, self.columns, self.key)
+            rejects.append(_reject(common, row_id, inputs, reason))
+        return JournalRows([], rejects)
+
+    def _of(
+        self,
+        scores: pd.DataFrame,
+        ids: Sequence[str],
+        inputs_and_entities: Iterable[tuple[str, str | None]],
+        at: datetime,
+        latency_ms: float | None,
+    ) -> JournalRows:
+        common = self._common(at)
+        common_of_predictions = {
+            **common,
+            "sha256": self.model.sha256,
+            "threshold": self.model.bundle.metadata.threshold.value,
+            "latency_ms": latency_ms,
+        }
+        result = JournalRows([], [])
+        for row_id, (inputs, entity), probability, decision, warnings, error in zip(
+            ids,
+            inputs_and_entities,
+            scores["probability"].tolist(),
+            scores["decision"],
+            self._texts(scores["warnings"]),
+            self._texts(scores["error"]),
+            strict=True,
+        ):
+            if error:
+                result.rejects.append(_reject(common, row_id, inputs, error))
+                continue
+            result.predictions.append(
                 {
-                    **common,
-                    "id": number,
-                    "sha256": sha256,
+                    **common_of_predictions,
+                    "id": row_id,
                     "inputs": inputs,
                     "entity": entity,
-                    "probability": p,
-                    "decision": about.outcomes.of(limit.is_positive(p)),
-                    "threshold": limit.value,
-                    "warnings": told,
-                    "latency_ms": latency_ms,
+                    "probability": probability,
+                    "decision": decision,
+                    "warnings": warnings,
                 }
             )
-    return good, bad
+        return result
+
+    def _common(self, at: datetime) -> dict[str, Any]:
+        return {
+            "at": at,
+            "problem": self._scope.problem,
+            "model": self.model.pathspec,
+            "source": self.source,
+        }
+
+    def _texts(self, texts: Iterable[str]) -> Iterable[str]:
+        hidden = set(self._scope.pseudonymised_columns)
+        if not hidden:
+            return texts
+        return [_without_values(text, hidden, self.columns) for text in texts]
+
+    def _entities(self, frame: pd.DataFrame) -> Iterable[str | None]:
+        names = self._scope.id_columns
+        if not names or any(name not in frame for name in names):
+            return [None] * len(frame)
+        ids = zip(*(frame[name].tolist() for name in names), strict=True)
+        return (entity_of(dict(zip(names, row, strict=True)), self._scope, self.key) for row in ids)
 
 
-def kept_columns(bundle: Bundle) -> list[str]:
-    """The columns of a row that the journal keeps."""
-    wanted = [
-        *(c.name for c in bundle.schema.columns),
-        *bundle.metadata.scope.id_columns,
-    ]
-    return list(dict.fromkeys(wanted))
-
-
-def journaled(
-    row: Mapping[str, Any], scope: Scope, kept: Sequence[str], key: bytes
+def inputs_and_entity(
+    row: Mapping[str, Any], scope: Scope, columns: Sequence[str], key: bytes
 ) -> tuple[str, str | None]:
-    """(inputs as JSON, entity as JSON or None where an id is missing) of a raw row, pseudonyms in place of what the
-    scope pseudonymises.
-    """
-    hidden = set(scope.pseudonymised_columns)
-    cells = {name: _plain(row[name]) for name in kept if name in row}
-    for name in hidden & cells.keys():
+    """Return the inputs of a raw row as JSON, with pseudonyms, and its entity (see `entity_of`)."""
+    cells = {name: _plain(row[name]) for name in columns if name in row}
+    for name in cells.keys() & set(scope.pseudonymised_columns):
         cells[name] = pseudonym(cells[name], key)
-    return json.dumps(cells, ensure_ascii=False, separators=(",", ":")), entity_of(row, scope, key)
+    return _json(cells), entity_of(row, scope, key)
 
 
 def entity_of(row: Mapping[str, Any], scope: Scope, key: bytes) -> str | None:
-    """The scope's id columns of a row as JSON texts, for joining labels; None without ids or where one is missing."""
-    hidden, values = set(scope.pseudonymised_columns), []
+    """Return the scope's id columns of a row as a JSON list of texts, to which labels are joined.
+
+    None without id columns or where one of them is missing.
+    """
+    hidden = scope.pseudonymised_columns
+    values = []
     for name in scope.id_columns:
         value = _plain(row.get(name))
-        if value is None or not (text := _text(value)):
+        text = "" if value is None else _text(value)
+        if not text:
             return None
         values.append(pseudonym(text, key) if name in hidden else text)
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else None
+    return _json(values) if values else None
 
 
 def pseudonym(value: Any, key: bytes) -> str | None:
-    """A keyed hash (HMAC-SHA256, RFC 2104; 128 bits) of a value's text: the same value, the same pseudonym.
+    """Return a keyed hash (HMAC-SHA256, RFC 2104; 128 bits) of a value's text: the same value, the same pseudonym.
 
     >>> pseudonym(41, b"k") == pseudonym("41", b"k"), pseudonym(None, b"k") is None
     (True, True)
@@ -118,11 +198,34 @@ def pseudonym(value: Any, key: bytes) -> str | None:
     return hmac.new(key, _text(value).encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
 
+def _reject(common: dict[str, Any], row_id: str, inputs: str, reason: str) -> dict[str, Any]:
+    return {**common, "id": row_id, "inputs": inputs[:MAX_INPUTS], "reason": reason}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json_members(values: pd.Series) -> list[str]:
+    """Return the cells of a column as members of a JSON object; each different text or time is written once."""
+    name = json.dumps(str(values.name), ensure_ascii=False)
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return [
+            f"{name}:{cell!r}" if math.isfinite(cell) else f"{name}:null"
+            for cell in values.tolist()
+        ]
+    codes, different = pd.factorize(values)
+    written = [f"{name}:{_json(_plain(cell))}" for cell in different]
+    members = np.array([*written, f"{name}:null"], dtype=object)[codes]  # the code of a gap is -1
+    return list(members)
+
+
 def _text(value: Any) -> str:
-    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value).strip()
+    is_whole = isinstance(value, float) and value.is_integer()
+    return f"{value:.0f}" if is_whole else str(value).strip()
 
 
-def _without_values(told: str, hidden: set[str], kept: Sequence[str]) -> str:
+def _without_values(texts: str, hidden: set[str], columns: Sequence[str]) -> str:
     """The notes of a row, those on pseudonymised columns without the values that they quote.
 
     Such notes come last (`Bundle.assess`): a value may hold what looks like a note on another column.
@@ -131,8 +234,8 @@ def _without_values(told: str, hidden: set[str], kept: Sequence[str]) -> str:
     'age: 7 is odd; name: unusual or unreadable'
     """
     notes, secret = [], False
-    for note in told.split("; "):
-        column = next((name for name in kept if note.startswith(f"{name}: ")), None)
+    for note in texts.split("; "):
+        column = next((name for name in columns if note.startswith(f"{name}: ")), None)
         secret = secret or column in hidden
         if not secret:
             notes.append(note)
@@ -142,7 +245,7 @@ def _without_values(told: str, hidden: set[str], kept: Sequence[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON takes it; missing and infinite ones are None."""
+    """Return a cell as JSON takes it; missing and infinite ones are None."""
     value = value.item() if hasattr(value, "item") else value
     if value is None or value is pd.NaT or value is pd.NA:
         return None

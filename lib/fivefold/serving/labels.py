@@ -199,8 +199,9 @@ def _utc_time(value: Any) -> datetime | None:
         return None
     if isinstance(value, datetime):
         time = value
-        from_table = isinstance(value, pd.Timestamp) and value.tzinfo is None
-        is_day = from_table and value == value.normalize()
+        is_day = False
+        if isinstance(value, pd.Timestamp) and value.tzinfo is None:  # of a table
+            is_day = value == value.normalize()
     else:
         text = str(value).strip()
         time = datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""Payload: the bytes of a request as plain rows, or a refusal that names what was expected and found.
+"""The bytes of a request as rows of plain values, or a refusal that says what was expected and found.
 
 JSON is read strictly (RFC 8259): no NaN or Infinity, no key twice in one object, UTF-8 only, numbers that a float can
 hold, texts that are Unicode (no half of a surrogate pair). MLflow's own request forms become the same rows.
@@ -15,18 +15,28 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused, refusal
 
 Row = dict[str, Any]
+MAX_FINDINGS = 100
 FORMS = '{"rows": [{column: value}]}'
+MLFLOW_KEYS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 MLFLOW_FORMS = (
     '{"dataframe_records": [{column: value}]}, {"dataframe_split": {"columns": [...], "data": [[...]]}}, '
     '{"instances": [{column: value}]} or {"inputs": {column: [values]}}'
 )
+_REFUSED = "The request cannot be used"
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be half of a character
+_JSON_TYPES = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
-def bad(
+def bad_request(
     found: str,
     expected: str,
     action: str = "correct the request",
@@ -34,181 +44,86 @@ def bad(
     field: str = "body",
     code: str = "request-unreadable",
 ) -> Refused:
-    """A refusal of a request with one reason."""
-    return Refused(
-        "The request cannot be used",
-        [
-            Finding(
-                code=code,
-                severity=ERROR,
-                subject=field,
-                found=found,
-                expected=expected,
-                action=action,
-            )
-        ],
+    """Return the error to raise for a request with one problem."""
+    return refusal(
+        _REFUSED, code=code, subject=field, found=found, expected=expected, action=action
     )
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value of a request body. Raises `Refused`."""
+    """Return the JSON value of a request body. Raises `Refused`."""
     if not body.strip():
-        raise bad("an empty body", "JSON")
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as broken:
-        found = f"byte {body[broken.start]:#04x} at position {broken.start}, which is no UTF-8"
-        raise bad(found, "UTF-8 text") from None
+        raise bad_request("an empty body", "JSON")
+    text = _decoded(body)
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_once,
+            object_pairs_hook=_unique,
             parse_constant=_constant,
             parse_float=_float,
             parse_int=_int,
         )
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()
-        return value
-    except json.JSONDecodeError as broken:
-        raise bad(
-            f"{broken.msg.lower()} at line {broken.lineno}, column {broken.colno}", "valid JSON"
-        ) from None
-    except UnicodeEncodeError as broken:
-        raise bad(
-            f"the escape \\u{ord(broken.object[broken.start]):04x} without its other half",
-            "Unicode text",
-            code="text-no-unicode",
-        ) from None
+    except json.JSONDecodeError as error:
+        found = f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
+        raise bad_request(found, "valid JSON") from None
+    except UnicodeEncodeError as error:
+        found = f"the escape \\u{ord(error.object[error.start]):04x} without its other half"
+        raise bad_request(found, "Unicode text", code="text-no-unicode") from None
     except RecursionError:
-        raise bad("values nested too deeply", "rows of plain values") from None
+        raise bad_request("values nested too deeply", "rows of plain values") from None
+    return value
 
 
 def rows_of(value: Any, limit: int) -> list[Row]:
-    """The rows of a /predict request: {"rows": [...]}, a list of rows, or one row. Raises `Refused`."""
-    if isinstance(value, Mapping) and set(value) == {"rows"}:
-        value = value["rows"]
-    elif isinstance(value, Mapping):
-        value = [value]
+    """Return the rows of a /predict request: {"rows": [...]}, a list of rows, or one row. Raises `Refused`."""
+    if isinstance(value, Mapping):
+        value = value["rows"] if set(value) == {"rows"} else [value]
     return _checked(value, limit, FORMS)
 
 
 def invocation_rows(value: Any, limit: int) -> list[Row]:
-    """The rows of an MLflow /invocations request. Raises `Refused`."""
+    """Return the rows of an MLflow /invocations request. Raises `Refused`."""
     if not isinstance(value, Mapping):
-        raise bad(kind(value), MLFLOW_FORMS)
-    known = [
-        k for k in ("dataframe_records", "dataframe_split", "instances", "inputs") if k in value
-    ]
+        raise bad_request(json_type(value), MLFLOW_FORMS)
+    known = [key for key in MLFLOW_KEYS if key in value]
     if len(known) != 1:
-        raise bad(f"the keys {sorted(map(str, value))[:10]}"[:300], f"one of {MLFLOW_FORMS}")
-    held = value[known[0]]
+        found = f"the keys {sorted(map(str, value))[:10]}"[:300]
+        raise bad_request(found, f"one of {MLFLOW_FORMS}")
+    content = value[known[0]]
     if known[0] == "dataframe_split":
-        columns, data = (
-            (held.get("columns"), held.get("data")) if isinstance(held, Mapping) else (None, None)
-        )
-        if (
-            not isinstance(columns, list)
-            or not isinstance(data, list)
-            or not all(isinstance(c, str) for c in columns)
-            or len(set(columns)) != len(columns)
-        ):
-            raise bad(
-                kind(held),
-                "columns (different texts) and data (a list of rows)",
-                field="dataframe_split",
-            )
-        check_number(len(data), limit)
-        wrong = [
-            n for n, row in enumerate(data) if not isinstance(row, list) or len(row) != len(columns)
-        ]
-        if wrong:
-            raise bad(
-                f"row {wrong[0]} of another length",
-                f"{len(columns)} values in each row",
-                field="dataframe_split",
-            )
-        return _checked([dict(zip(columns, row, strict=True)) for row in data], limit, MLFLOW_FORMS)
-    if known[0] == "inputs" and isinstance(held, Mapping):
-        lists = {k: v if isinstance(v, list) else [v] for k, v in held.items()}
-        lengths = {len(v) for v in lists.values()}
-        if len(lengths) != 1:
-            raise bad(
-                f"columns of {len(lengths)} different lengths",
-                "one length for all columns",
-                field="inputs",
-            )
-        check_number(max(lengths), limit)
-        held = [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
-    return _checked(held, limit, MLFLOW_FORMS)
+        content = _rows_of_split(content, limit)
+    elif known[0] == "inputs" and isinstance(content, Mapping):
+        content = _rows_of_columns(content, limit)
+    return _checked(content, limit, MLFLOW_FORMS)
 
 
 def csv_rows(body: bytes, limit: int) -> list[Row]:
-    """The rows of a text/csv request with a header; empty cells are missing. Raises `Refused`."""
+    """Return the rows of a text/csv request with a header; empty cells are missing. Raises `Refused`."""
     try:
-        lines = [
-            line
-            for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-            if line
-        ]
-    except (UnicodeDecodeError, csv.Error) as broken:
-        raise bad(str(broken)[:200], "comma-separated UTF-8 text with a header") from None
-    if not lines or len(set(lines[0])) != len(lines[0]):
-        raise bad("no header, or a column twice", "a header of different names")
-    if wrong := [n for n, line in enumerate(lines[1:]) if len(line) != len(lines[0])]:
-        raise bad(
-            "another number of cells",
-            f"{len(lines[0])} cells, as in the header",
-            field=f"rows[{wrong[0]}]",
-        )
-    check_number(len(lines) - 1, limit)
-    return _checked(
-        [{k: v or None for k, v in zip(lines[0], line, strict=True)} for line in lines[1:]],
-        limit,
-        "rows",
-    )
+        text = io.StringIO(body.decode("utf-8-sig"), newline="")
+        lines = [line for line in csv.reader(text, strict=True) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        expected = "comma-separated UTF-8 text with a header"
+        raise bad_request(str(error)[:200], expected) from None
+    header, *cells = lines or [[]]
+    if not header or len(set(header)) != len(header):
+        raise bad_request("no header, or a column twice", "a header of different names")
+    for number, line in enumerate(cells):
+        if len(line) != len(header):
+            expected = f"{len(header)} cells, as in the header"
+            field = f"rows[{number}]"
+            raise bad_request("another number of cells", expected, field=field)
+    check_row_count(len(cells), limit)
+    rows = [{name: cell or None for name, cell in zip(header, line, strict=True)} for line in cells]
+    return _checked(rows, limit, "rows")
 
 
-def _checked(value: Any, limit: int, forms: str) -> list[Row]:
-    if not isinstance(value, list) or not value:
-        raise bad("an empty list" if value == [] else kind(value), forms)
-    check_number(len(value), limit)
-    wrong = [
-        Finding(
-            code="row-no-object",
-            severity=ERROR,
-            subject=f"rows[{n}]",
-            found=kind(row),
-            expected="an object {column: value}",
-            action="correct the row",
-        )
-        for n, row in enumerate(value)
-        if not isinstance(row, Mapping)
-    ]
-    if wrong:
-        raise Refused("The request cannot be used", wrong[:100])
-    nested = [
-        Finding(
-            code="value-nested",
-            severity=ERROR,
-            subject=f"rows[{n}].{name}"[:200],
-            found=kind(cell),
-            expected="a number, a text, true, false or null",
-            action="give one plain value",
-        )
-        for n, row in enumerate(value)
-        for name, cell in row.items()
-        if isinstance(cell, (list, dict))
-    ]
-    if nested:
-        raise Refused("The request cannot be used", nested[:100])
-    return value
-
-
-def check_number(rows: int, limit: int) -> None:
+def check_row_count(rows: int, limit: int) -> None:
     """Raise `Refused` for more rows than one request may hold."""
     if rows > limit:
-        raise bad(
+        raise bad_request(
             f"{rows:,} rows",
             f"at most {limit:,} in one request",
             "send several requests, or score the file with flows/score.py",
@@ -216,48 +131,111 @@ def check_number(rows: int, limit: int) -> None:
         )
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        twice = _shown(Counter(name for name, _ in pairs).most_common(1)[0][0])
-        raise bad(
-            f"the key {twice!r} twice in one object",
-            "each key once",
-            field=twice,
-            code="key-repeated",
-        )
-    return found
+def json_type(value: Any) -> str:
+    """Say what a JSON value is."""
+    return _JSON_TYPES.get(type(value), "a number")
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"byte {body[error.start]:#04x} at position {error.start}, which is not UTF-8"
+        raise bad_request(found, "UTF-8 text") from None
+
+
+def _rows_of_split(content: Any, limit: int) -> list[Row]:
+    split = content if isinstance(content, Mapping) else {}
+    columns, data = split.get("columns"), split.get("data")
+    if not isinstance(data, list) or not isinstance(columns, list) or not _are_names(columns):
+        expected = "columns (different texts) and data (a list of rows)"
+        raise bad_request(json_type(content), expected, field="dataframe_split")
+    check_row_count(len(data), limit)
+    for number, row in enumerate(data):
+        if not isinstance(row, list) or len(row) != len(columns):
+            found = f"row {number} of another length"
+            expected = f"{len(columns)} values in each row"
+            raise bad_request(found, expected, field="dataframe_split")
+    return [dict(zip(columns, row, strict=True)) for row in data]
+
+
+def _are_names(columns: list[Any]) -> bool:
+    """Whether all are texts, and all are different."""
+    return all(isinstance(name, str) for name in columns) and len(set(columns)) == len(columns)
+
+
+def _rows_of_columns(columns: Mapping[str, Any], limit: int) -> list[Row]:
+    lists = {
+        name: values if isinstance(values, list) else [values] for name, values in columns.items()
+    }
+    lengths = {len(values) for values in lists.values()}
+    if len(lengths) != 1:
+        found = f"columns of {len(lengths)} different lengths"
+        raise bad_request(found, "one length for all columns", field="inputs")
+    check_row_count(max(lengths), limit)
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def _checked(value: Any, limit: int, forms: str) -> list[Row]:
+    """Return the value if it is a list of rows of plain values. Raises `Refused`."""
+    if not isinstance(value, list) or not value:
+        raise bad_request("an empty list" if value == [] else json_type(value), forms)
+    check_row_count(len(value), limit)
+    problems = [
+        _problem("row-no-object", f"rows[{number}]", row, "an object {column: value}")
+        for number, row in enumerate(value)
+        if not isinstance(row, Mapping)
+    ]
+    if not problems:
+        expected = "a number, a text, true, false or null"
+        problems = [
+            _problem("value-nested", f"rows[{number}].{name}"[:200], cell, expected)
+            for number, row in enumerate(value)
+            for name, cell in row.items()
+            if isinstance(cell, (list, dict))
+        ]
+    if problems:
+        raise Refused(_REFUSED, problems[:MAX_FINDINGS])
+    return value
+
+
+def _problem(code: str, field: str, value: Any, expected: str) -> Finding:
+    action = "correct the row" if code == "row-no-object" else "give one plain value"
+    return Finding(
+        code=code,
+        severity=ERROR,
+        subject=field,
+        found=json_type(value),
+        expected=expected,
+        action=action,
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of the pairs. Raises `Refused` where a key comes twice."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        shown = name[:80].encode("utf-8", "replace").decode()  # short, and Unicode whatever it is
+        found = f"the key {shown!r} twice in one object"
+        raise bad_request(found, "each key once", field=shown, code="key-repeated")
+    return members
 
 
 def _constant(word: str) -> Any:
-    raise bad(word, "a finite number, or null for an unknown value", code="number-not-finite")
+    expected = "a finite number, or null for an unknown value"
+    raise bad_request(word, expected, code="number-not-finite")
 
 
 def _float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise bad(f"the number {text[:40]}", "a number below 1.8e308", code="number-too-large")
+        found = f"the number {text[:40]}"
+        raise bad_request(found, "a number below 1.8e308", code="number-too-large")
     return value
 
 
 def _int(text: str) -> int:
-    """Every digit counts: long whole numbers are mostly ids."""
+    """Return the whole number with every digit: long ones are mostly ids."""
     _float(text)
     return int(text)
-
-
-def _shown(name: str) -> str:
-    """A key as a message can hold it: short, and Unicode whatever it is."""
-    return name[:80].encode("utf-8", "replace").decode()
-
-
-def kind(value: Any) -> str:
-    """What a JSON value is, in words."""
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        type(None): "null",
-    }
-    return names.get(type(value), "a number")

@@ -1,4 +1,4 @@
-"""Score stages: the bodies of the steps of `flows/score.py`."""
+"""The bodies of the steps of `flows/score.py`."""
 
 from __future__ import annotations
 
@@ -6,59 +6,80 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
-from fivefold.core.findings import ERROR, Finding, Refused, print_warnings
+from fivefold.core.findings import print_warnings, refusal
 from fivefold.core.schema import Schema
 from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
-from fivefold.model.bundle import Bundle, from_bytes
-from fivefold.serving import result_files, shards
+from fivefold.journal import database, promotions, writer
+from fivefold.journal.promotions import Promotion
+from fivefold.model.bundle import from_bytes
+from fivefold.serving import result_files, served_model, shards
 from fivefold.serving.batch import table_key
+from fivefold.serving.journal_rows import Recorder
+from fivefold.serving.served_model import ServedModel
+from fivefold.serving.tally import Tally
 from fivefold.tracking import client
 
-if TYPE_CHECKING:
-    from fivefold.journal.promotions import Promotion
-
-LOT = 5_000  # rows of one transaction of the journal: others may write between two of them
-MOST = 100  # shards; Metaflow's own limit of a foreach
+TRANSACTION_ROWS = 5_000  # others may write to the journal between two transactions
+MAX_SHARDS = 100  # Metaflow's own limit of a foreach
 
 
-def choose(train_run: str, record: bool, problem: str = "") -> dict[str, Any]:
-    """{model, bundle (bytes), sha256, line, why}: the run asked for, else the promoted model, else the latest run.
+@dataclass(frozen=True)
+class ChosenModel:
+    """The model that scores a table.
 
-    Promoted for `problem`, by default for the one whose served model or threshold changed last.
-
-    `line` is what the record of promotions says of the model, None where it was not taken from there. Raises `Refused`
-    where there is no model, the promoted one was changed, or the journal is wanted and does not answer.
+    bundle: its bytes; sha256: their digest. why: how it was chosen. promotion: {threshold, why} of the
+    promotion in force, None where the model was chosen otherwise.
     """
-    promoted = (
-        _promoted(record, problem) if record or (not train_run and _journal_exists()) else None
-    )
-    line = None if train_run else promoted
-    if problem and not train_run and line is None:
-        from fivefold.serving.served_model import no_model
 
-        raise no_model(problem)
-    run = client.find_run(line.model if line else train_run or None)
+    pathspec: str
+    bundle: bytes
+    sha256: str
+    why: str
+    promotion: dict[str, Any] | None
+
+
+def choose_model(train_run: str, record: bool, problem: str = "") -> ChosenModel:
+    """Choose the training run that was asked for, else the promoted model, else the latest run.
+
+    Parameters
+    ----------
+    train_run
+        Id of a training run, or "".
+    record
+        Whether rows will go into the journal, which must answer then.
+    problem
+        Whose promoted model to take; by default that of the problem whose model changed last.
+
+    Raises
+    ------
+    Refused
+        There is no model, the promoted one was changed, or the journal does not answer.
+    """
+    promotion = None
+    if record or (not train_run and _journal_exists()):
+        promotion = _promotion(record, problem)
+    if train_run:
+        promotion = None
+    elif problem and promotion is None:
+        raise served_model.no_model(problem)
+    run = client.find_run(promotion.model if promotion else train_run or None)
     blob, digest = client.bundle_bytes(run)
-    why = "as asked" if train_run else "the latest finished run"
-    if line:
-        from fivefold.serving.served_model import load
-
-        why = f"promoted {line.at:%Y-%m-%d %H:%M} UTC"
-        if digest != line.sha256:
-            load(run.pathspec, line)  # says what is wrong
-    return {
-        "model": run.pathspec,
-        "bundle": blob,
-        "sha256": digest,
-        "why": why,
-        "line": {"threshold": line.threshold, "why": line.why} if line else None,
-    }
+    if promotion is None:
+        why = "as asked" if train_run else "the latest finished run"
+        return ChosenModel(run.pathspec, blob, digest, why, None)
+    if digest != promotion.sha256:
+        served_model.load(run.pathspec, promotion)  # raises, and says what is wrong
+    why = f"promoted {promotion.at:%Y-%m-%d %H:%M} UTC"
+    kept = {"threshold": promotion.threshold, "why": promotion.why}
+    return ChosenModel(run.pathspec, blob, digest, why, kept)
 
 
 def prepare(
@@ -70,162 +91,161 @@ def prepare(
     schema: Schema,
     origin: str | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """(what `fivefold.data.table_parts.cut_table` cut, findings): the source in parts beside the output, known to fit the contract.
+    """Cut the source into parts of `rows` rows beside the output, and check that it fits the contract.
 
-    `origin`: the run that this one resumes, whose parts are removed: it stopped while it cut them.
+    `origin` is the run that this one resumes: it stopped while it cut, so its parts are removed. Returns
+    `TableParts` and the findings as plain dicts.
     """
     if rows < 1:
-        raise Refused(
+        raise refusal(
             "The table cannot be cut",
-            [
-                Finding(
-                    code="shard-rows",
-                    severity=ERROR,
-                    subject="--shard-rows",
-                    found=f"{rows}",
-                    expected="1 or more",
-                    action="leave it out",
-                )
-            ],
+            code="shard-rows",
+            subject="--shard-rows",
+            found=f"{rows}",
+            expected="1 or more",
+            action="leave it out",
         )
-    around = out.with_name(f"{out.name}.parts")
+    folder = out.with_name(f"{out.name}.parts")
     if origin:
-        remove_parts(around / origin)
-    parts, found = cut_table(source, query or None, around / run_id, rows)
+        remove_parts(folder / origin)
+    parts, findings = cut_table(source, query or None, folder / run_id, rows)
     try:
-        differs = shards.check(parts, schema)
+        differences = shards.check(parts, schema)
     except BaseException:
         remove_parts(Path(parts.folder))
         raise
-    print_warnings(differs)
-    return parts.to_dict(), [f.to_dict() for f in (*found, *differs)]
+    print_warnings(differences)
+    return parts.to_dict(), [finding.to_dict() for finding in (*findings, *differences)]
 
 
 def score(
-    told: Mapping[str, Any],
+    stored_parts: Mapping[str, Any],
     numbers: Sequence[int],
     blob: bytes,
     digest: str,
-    line: Mapping[str, Any] | None,
+    promotion: Mapping[str, Any] | None,
     out: str,
     record: bool,
 ) -> list[dict[str, Any]]:
-    """Score some parts, at the threshold of `line`; keep them in the journal and beside their source; their tallies.
+    """Score some parts at the promoted threshold, record them and write them beside their source.
 
-    A part whose result is there already, from a task that was killed, is not scored again.
+    A part whose result is there already, from a task that was killed, is not scored again. Returns the
+    tallies of the parts as plain dicts.
     """
-    from fivefold.serving.served_model import at_threshold
-
     trained = from_bytes(blob, digest)
-    bundle = at_threshold(trained, line["threshold"], line["why"]) if line else trained
-    engine, tallies = _journal() if record else None, []
-    value = bundle.metadata.threshold.value
-    parts = TableParts.from_dict(told)
-    key = table_key(parts.key, value, trained.metadata.threshold.value)
+    bundle = trained
+    if promotion:
+        bundle = served_model.at_threshold(trained, promotion["threshold"], promotion["why"])
+    parts = TableParts.from_dict(stored_parts)
+    metadata = bundle.metadata
+    key = table_key(parts.key, metadata.threshold.value, trained.metadata.threshold.value)
     parts = replace(parts, key=key)
+    model = ServedModel(bundle, digest, metadata.provenance.pathspec)
+    engine = recorder = None
+    if record:
+        engine = database.open_journal(settings.journal_url())
+        recorder = Recorder(model, "batch", settings.pseudonym_key())
+    tallies = []
     for number in numbers:
-        done = _result(parts, number, out)
-        if not done.exists():
-            _score_one(parts, number, bundle, digest, done, engine)
-        tallies.append(json.loads(done.with_suffix(".json").read_text(encoding="utf-8")))
+        result = _result_path(parts, number, out)
+        if not result.exists():
+            _score_part(parts, number, model, result, engine, recorder)
+        tallies.append(json.loads(result.with_suffix(".json").read_text(encoding="utf-8")))
     return tallies
 
 
-def gather(told: Mapping[str, Any], tallies: Sequence[dict[str, Any]], out: str) -> dict[str, Any]:
-    """Write the result from those of the parts; the tally of the whole."""
-    parts = TableParts.from_dict(told)
-    result_files.join(
-        [_result(parts, number, out) for number in range(len(parts.row_counts))], Path(out)
-    )
-    return result_files.merge(sorted(tallies, key=lambda tally: tally["number"]))
+def gather(
+    stored_parts: Mapping[str, Any], tallies: Sequence[Mapping[str, Any]], out: str
+) -> Tally:
+    """Join the results of the parts into one file; return the tally of the table."""
+    parts = TableParts.from_dict(stored_parts)
+    numbers = range(len(parts.row_counts))
+    result_files.join([_result_path(parts, number, out) for number in numbers], Path(out))
+    in_order = sorted(tallies, key=lambda tally: tally["number"])
+    return Tally.merge(map(Tally.from_dict, in_order))
 
 
-def closing(tally: Mapping[str, Any], model: str, why: str, out: str) -> str:
-    """The last words."""
+def closing(tally: Tally, model: str, why: str, out: str) -> str:
+    """Return the last words of a run."""
     lines = [
-        f"{tally['scored']:,} of {tally['rows']:,} rows scored by {model} ({why}) into {out}: "
-        f"{tally['decisions']}",
-        f"{tally['with_warnings']:,} rows with warnings, {tally['refused']:,} rows that could not be scored",
+        f"{tally.scored:,} of {tally.rows:,} rows scored by {model} ({why}) into {out}: "
+        f"{tally.decisions}",
+        f"{tally.with_warnings:,} rows with warnings, "
+        f"{tally.refused:,} rows that could not be scored",
     ]
-    if tally["spooled"]:
-        lines.append(f"{tally['spooled']:,} rows wait for the journal in {settings.spool_folder()}")
+    if tally.spooled:
+        lines.append(f"{tally.spooled:,} rows wait for the journal in {settings.spool_folder()}")
     return "\n".join(lines)
 
 
-def _result(parts: TableParts, number: int, out: str) -> Path:
-    """Where the scored rows of a part are."""
+def _result_path(parts: TableParts, number: int, out: str) -> Path:
+    """Return where the scored rows of a part are written, and beside them their tally."""
     return Path(parts.folder) / f"scored-{number:05d}{Path(out).suffix}"
 
 
-def _score_one(
-    parts: TableParts, number: int, bundle: Bundle, digest: str, done: Path, engine: Any
+def _score_part(
+    parts: TableParts,
+    number: int,
+    model: ServedModel,
+    result: Path,
+    engine: Any,
+    recorder: Recorder | None,
 ) -> None:
     began = time.perf_counter()
     frame = read_part(parts, number)
     read = time.perf_counter()
-    scored, tally = shards.score_part(bundle, parts, number, frame)
-    known = time.perf_counter()
-    spooled = _keep(engine, bundle, digest, frame, scored) if engine is not None else 0
-    tally |= {
-        "number": number,
-        "spooled": spooled,
-        "seconds": {
-            "read": read - began,
-            "score": known - read,
-            "journal": time.perf_counter() - known,
-        },
+    scored, tally = shards.score_part(model.bundle, parts, number, frame)
+    done = time.perf_counter()
+    spooled = _record(engine, recorder, frame, scored) if recorder else 0
+    seconds = {
+        "read": read - began,
+        "score": done - read,
+        "journal": time.perf_counter() - done,
     }
-    part = done.with_suffix(
-        f".json.part{os.getpid()}"
-    )  # an orphan of a killed run may be at the same
-    part.write_text(json.dumps(tally, ensure_ascii=False), encoding="utf-8")
-    part.replace(done.with_suffix(".json"))
-    result_files.write(scored, done)  # the last: where it is, all is done
+    stored = replace(tally, spooled=spooled).to_dict() | {"number": number, "seconds": seconds}
+    # a task that was killed may still be writing the same file
+    draft = result.with_suffix(f".json.part{os.getpid()}")
+    draft.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
+    draft.replace(result.with_suffix(".json"))
+    result_files.write(scored, result)  # last: where it is, everything of the part is done
     start = parts.first_row(number)
     settings.say(
-        f"rows {start + 1:,} to {start + len(frame):,}: {tally['scored']:,} scored, {tally['refused']:,} "
-        f"refused, {len(frame) / (known - read):,.0f} rows/s"
+        f"rows {start + 1:,} to {start + len(frame):,}: {tally.scored:,} scored, {tally.refused:,} "
+        f"refused, {len(frame) / (done - read):,.0f} rows/s"
     )
 
 
-def _keep(engine: Any, bundle: Bundle, digest: str, frame: Any, scored: Any) -> int:
-    """Write the lines of a part into the journal; how many of its rows went to the spool instead."""
-    from fivefold.journal.writer import keep
-
-    at, key, spool, spooled = utc_now(), settings.pseudonym_key(), settings.spool_folder(), 0
-    for start in range(0, len(frame), LOT):
-        lot = slice(start, start + LOT)
-        lines = shards.lines(bundle, digest, frame.iloc[lot], scored.iloc[lot], at=at, key=key)
-        spooled += sum(map(len, lines)) if keep(engine, spool, *lines) == "spool" else 0
+def _record(engine: Any, recorder: Recorder, frame: pd.DataFrame, scored: pd.DataFrame) -> int:
+    """Write the journal rows of a part; return how many of them went to the spool instead."""
+    at = utc_now()
+    spool = settings.spool_folder()
+    spooled = 0
+    for start in range(0, len(frame), TRANSACTION_ROWS):
+        lot = slice(start, start + TRANSACTION_ROWS)
+        rows = recorder.table(frame.iloc[lot], scored.iloc[lot], at)
+        if writer.keep(engine, spool, *rows) == "spool":
+            spooled += len(frame.iloc[lot])
     return spooled
 
 
-def _journal() -> Any:
-    from fivefold.journal.database import open_journal
-
-    return open_journal(settings.journal_url())
-
-
 def _journal_exists() -> bool:
-    """Whether there may be promotions; a journal that nobody has written to is not made for the question."""
-    place = settings.journal_url()
-    return not place.startswith("sqlite:///") or Path(place.removeprefix("sqlite:///")).exists()
+    """Whether there may be promotions; a journal is not created just to look."""
+    url = settings.journal_url()
+    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
 
 
-def _promoted(record: bool, problem: str = "") -> Promotion | None:
-    """The line in force of the problem, or of the one whose served model changed last; None where there is none.
+def _promotion(record: bool, problem: str) -> Promotion | None:
+    """Return the promotion in force of the problem, or of the one whose model changed last.
 
-    `record`: lines will be written, so the key of pseudonyms is made, and lines that wait in the spool are moved.
+    `record`: rows will be written, so the key of the pseudonyms is made, and rows that wait in the spool are
+    moved into the journal.
     """
-    from fivefold.journal.promotions import champion, newest_problem
-    from fivefold.journal.writer import empty
-
-    engine = _journal()
+    engine = database.open_journal(settings.journal_url())
     try:
         if record:
             settings.pseudonym_key()
-            empty(engine, settings.spool_folder())
-        name = problem or newest_problem(engine)
-        return champion(engine, name) if name else None
+            writer.empty(engine, settings.spool_folder())
+        name = problem or promotions.newest_problem(engine)
+        return promotions.champion(engine, name) if name else None
     finally:
         engine.dispose()

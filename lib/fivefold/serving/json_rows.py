@@ -1,0 +1,165 @@
+"""Rows of JSON values: the table that a model reads, the answers, and the contract as JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fivefold.core.findings import ERROR, WARNING, Finding, Refused
+from fivefold.core.schema import Column, Schema
+from fivefold.model.input_warnings import Doubt
+
+MAX_NOTES = 20
+MAX_FINDINGS = 100
+_REFUSED = "The request does not fit the model"
+_JSON_TYPES = {"numeric": ["number", "string"], "boolean": ["boolean", "string", "number"]}
+_TEXT = pd.StringDtype(na_value=np.nan)  # "str", without asking pandas each time what that means
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFrame, list[str]]:
+    """Return the raw table that `Bundle.assess` reads, and notes on unknown columns.
+
+    A column that may be empty may be left out. Raises `Refused` naming every used column that is missing,
+    and in which rows.
+    """
+    problems = []
+    cells = {}
+    for column in schema.columns:
+        if not column.used:
+            continue
+        missing = [n for n, row in enumerate(rows) if column.name not in row]
+        if missing and not column.nullable:
+            problems.append(_missing_column(column, missing, len(rows)))
+        cells[column.name] = _cells([row.get(column.name) for row in rows], column)
+    if problems:
+        raise Refused(_REFUSED, problems)
+    known = {column.name for column in schema.columns} | {schema.target}
+    unknown = sorted(set().union(*rows) - known)
+    notes = [f"{name[:80]}: not a column of the model, ignored" for name in unknown[:MAX_NOTES]]
+    if len(unknown) > MAX_NOTES:
+        notes.append(f"and {len(unknown) - MAX_NOTES:,} more")
+    return pd.DataFrame(cells, copy=False), notes
+
+
+def refuse_unreadable(warnings: Iterable[Doubt], several: bool) -> None:
+    """Raise `Refused` naming each cell that could not be read, at most `MAX_FINDINGS` of them.
+
+    `several`: the request had several rows, so that the row is named too.
+    """
+    problems = []
+    for number, cells in sorted(_by_row(warnings, ERROR).items()):
+        for column, text in cells:
+            problems.append(
+                Finding(
+                    code="value-unreadable",
+                    severity=ERROR,
+                    subject=f"rows[{number}].{column}" if several else column,
+                    found=text.removeprefix(f"{column}: "),
+                    expected="a value of the column's kind",
+                    action="correct the value, or null for unknown",
+                )
+            )
+    if problems:
+        raise Refused(_REFUSED, problems[:MAX_FINDINGS])
+
+
+def answers(
+    scores: pd.DataFrame, warnings: Iterable[Doubt], ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return [{id, probability, decision, warnings: [...]}] of rows that `Bundle.assess` has scored."""
+    texts = _by_row(warnings, WARNING)
+    columns = zip(ids, scores["probability"].tolist(), scores["decision"], strict=True)
+    return [
+        {
+            "id": row_id,
+            "probability": probability,
+            "decision": decision,
+            "warnings": [text for _, text in texts.get(number, ())],
+        }
+        for number, (row_id, probability, decision) in enumerate(columns)
+    ]
+
+
+def contract_schema(schema: Schema) -> dict[str, Any]:
+    """Return the model's input contract as the JSON Schema of one row."""
+    fields = {}
+    used = [column for column in schema.columns if column.used]
+    for column in used:
+        types = _JSON_TYPES.get(column.kind, ["string"])
+        field: dict[str, Any] = {"type": [*types, "null"], "description": _described(column)}
+        if column.kind in ("categorical", "boolean") and column.levels:
+            field["examples"] = list(column.levels[:10])
+        elif column.typical is not None and column.kind == "numeric":
+            field["examples"] = [column.typical]
+        fields[column.name] = field
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": [column.name for column in used if not column.nullable],
+        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+    }
+
+
+def _missing_column(column: Column, missing: list[int], rows: int) -> Finding:
+    where = f" in rows {', '.join(map(str, missing[:5]))}" if rows > 1 else ""
+    return Finding(
+        code="column-missing",
+        severity=ERROR,
+        subject=column.name,
+        found=f"no such field{where}",
+        expected=f"a {column.kind} value",
+        action="add it; null says that the value is unknown",
+    )
+
+
+def _by_row(warnings: Iterable[Doubt], severity: str) -> dict[int, list[tuple[str, str]]]:
+    """Return {row: [(column, text)]}."""
+    cells: dict[int, list[tuple[str, str]]] = {}
+    for warning in warnings:
+        if warning.severity != severity:
+            continue
+        texts = warning.texts
+        if isinstance(texts, str):
+            texts = [texts] * len(warning.rows)
+        for number, text in zip(warning.rows.tolist(), texts, strict=True):
+            cells.setdefault(number, []).append((warning.column, text))
+    return cells
+
+
+def _described(column: Column) -> str:
+    text = column.kind
+    if column.kind == "numeric" and column.low is not None:
+        text += f", {column.low:g} to {column.high:g} in training"
+    if column.kind == "date":
+        text += f", written as {json.dumps(column.parse.get('format', 'ISO8601'))}"
+    return text if column.nullable else f"{text}; training never saw it missing"
+
+
+def _cells(values: list[Any], column: Column) -> Any:
+    """Return an array: for one row, making a `Series` of each column takes longer than scoring some models."""
+    if column.kind == "numeric" and all(value is None or _is_number(value) for value in values):
+        return np.array([np.nan if value is None else float(value) for value in values])
+    return pd.array([_text(value, column) for value in values], dtype=_TEXT)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text(value: Any, column: Column) -> str | None:
+    """Return a JSON value as a file would write it, in the spelling of training."""
+    if value is None or isinstance(value, str):
+        return value
+    text = str(value)
+    if isinstance(value, bool):
+        lower = text.lower()
+        return next((level for level in column.levels if level.lower() == lower), lower)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return text if text in column.levels else str(int(value))
+    if column.kind == "numeric":  # among texts, and read as they are: 1.234 is not 1,234
+        return text.replace(".", column.parse.get("decimal", "."))
+    return text
