@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("threshold", help="decide at another threshold").add_argument(
         "value", type=float
     )
-    for command in commands.choices.values():  # also after the command, where people write them
+    for command in set(
+        commands.choices.values()
+    ):  # also after the command, where people write them
         for name in ("--problem", "--who", "--why"):
             command.add_argument(name, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
