@@ -16,7 +16,7 @@ from fivefold.core.two_sample import psi_by_chance, smoothed_psi
 from fivefold.data.coerce import LARGEST, coerce_table
 from fivefold.data.infer import infer_schema
 from fivefold.profiling.association import (
-    _codes,
+    _bin_codes,
     associate,
     binned_auc,
     cramers_v,
@@ -35,9 +35,10 @@ from fivefold.profiling.comparison import (
     ALPHA,
     align_histograms,
     align_levels,
+    compare,
     two_proportions,
 )
-from fivefold.profiling.summary import compare, summarise
+from fivefold.profiling.summary import summarise
 
 
 def summary_of(
@@ -374,13 +375,15 @@ def test_alone_sees_a_rare_flag_and_a_column_of_mostly_zeros_whichever_side_is_r
 
 
 def test_bins_of_numbers_by_hand():
-    few = _codes(np.array([2.0, np.nan, 0.5, 2.0, -1.0]))
+    few = _bin_codes(np.array([2.0, np.nan, 0.5, 2.0, -1.0]))
     assert few.tolist() == [3, 0, 2, 3, 1]  # at most 20 values: each a bin
     spread = np.arange(200.0)
-    assert np.bincount(_codes(spread)).tolist() == [0] + [10] * 20  # nothing heavy: 20 equal bins
-    heavy = np.bincount(_codes(np.r_[np.arange(-100.0, 0), np.zeros(800), np.arange(1.0, 101)]))
+    assert (
+        np.bincount(_bin_codes(spread)).tolist() == [0] + [10] * 20
+    )  # nothing heavy: 20 equal bins
+    heavy = np.bincount(_bin_codes(np.r_[np.arange(-100.0, 0), np.zeros(800), np.arange(1.0, 101)]))
     assert heavy.tolist() == [0, 50, 50, 800, 50, 50]  # one in ten on either side: two bins each
-    assert _codes(np.full(3, np.nan)).tolist() == [0, 0, 0]
+    assert _bin_codes(np.full(3, np.nan)).tolist() == [0, 0, 0]
 
 
 def test_groups_of_a_column_of_mostly_zeros_part_the_zeros_from_the_rest():

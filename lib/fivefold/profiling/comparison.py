@@ -1,13 +1,15 @@
-"""Changes: how a table's summary differs from the summary of an earlier run."""
+"""Comparison: how a table's summary differs from the summary of an earlier run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from fivefold.core.text import percent
 from fivefold.core.two_sample import psi_by_chance, smoothed_psi
 
 PSI_NOTABLE = 0.1  # the customary bound of "some shift" (Siddiqi 2006)
@@ -18,16 +20,28 @@ MISSING_NOTABLE = 0.01  # change of the missing share, besides its test
 Counts = tuple[list[float], list[float]]
 
 
-def compare(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What changed since an earlier summary: [{subject, what, before, now, notable, why}], notable ones first.
+@dataclass(frozen=True)
+class Change:
+    """One difference between two tables; `before`, `now` and `why` are short texts."""
 
-    Always rows and the positive rate (two-proportion z test); else only what differs: columns that came, went or
-    changed kind, distributions (PSI), missing shares, levels. `before`, `now` and `why` are short texts. The tests
-    take the tables as two independent samples; where one contains the other they are conservative.
+    subject: str
+    what: str
+    before: str
+    now: str
+    notable: bool = False
+    why: str = ""
+
+
+def compare(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what changed since an earlier summary, as `Change` in plain form, notable ones first.
+
+    Always rows and the positive rate (two-proportion z test); else only what differs: columns that came,
+    went or changed kind, distributions (PSI), missing shares, levels. The tests take the tables as two
+    independent samples; where one contains the other they are conservative.
     """
     if summary["format"] != earlier.get("format"):
-        return [
-            _line(
+        changes = [
+            Change(
                 "table",
                 "summary",
                 "another format",
@@ -35,34 +49,58 @@ def compare(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[dict
                 why="made by another version",
             )
         ]
+    else:
+        changes = [*_table_changes(summary, earlier), *_column_changes(summary, earlier)]
+    return [asdict(change) for change in sorted(changes, key=lambda change: not change.notable)]
+
+
+def _table_changes(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[Change]:
     now, before = summary["overview"], earlier["overview"]
-    lines = [_line("table", "rows", f"{before['rows']:,}", f"{now['rows']:,}")]
     p = two_proportions(before["positives"], before["labelled"], now["positives"], now["labelled"])
-    lines.append(
-        _line(
+    changes = [
+        Change("table", "rows", f"{before['rows']:,}", f"{now['rows']:,}"),
+        Change(
             "target",
             "positive rate",
-            _percent(before["positive_rate"]),
-            _percent(now["positive_rate"]),
+            percent(before["positive_rate"]),
+            percent(now["positive_rate"]),
             p < RATE_ALPHA,
-            f"two-proportion z test: p = {p:.2g}",
-        )
-    )
-    lines += [
-        _line("target", what, earlier["scope"][key], summary["scope"][key], True)
-        for key, what in (("target", "column"), ("positive", "positive label"))
-        if summary["scope"][key] != earlier["scope"][key]
+            _z_test(p),
+        ),
     ]
+    for key, what in (("target", "column"), ("positive", "positive label")):
+        old, new = earlier["scope"][key], summary["scope"][key]
+        if old != new:
+            changes.append(Change("target", what, old, new, notable=True))
+    return changes
+
+
+def _column_changes(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[Change]:
     olds, news = earlier["columns"], summary["columns"]
-    lines += [_line(n, "column", olds[n]["kind"], "gone", True) for n in olds if n not in news]
-    lines += [_line(n, "column", "absent", news[n]["kind"], True) for n in news if n not in olds]
-    for name in (n for n in news if n in olds):
-        lines += _column(name, news[name], olds[name], now["rows"], before["rows"])
-    return sorted(lines, key=lambda line: not line["notable"])
+    rows_before, rows = earlier["overview"]["rows"], summary["overview"]["rows"]
+    changes = []
+    for name, old in olds.items():
+        if name not in news:
+            changes.append(Change(name, "column", old["kind"], "gone", notable=True))
+    for name, new in news.items():
+        if name not in olds:
+            changes.append(Change(name, "column", "absent", new["kind"], notable=True))
+    for name, new in news.items():
+        if name in olds and new["kind"] != olds[name]["kind"]:
+            changes.append(Change(name, "kind", olds[name]["kind"], new["kind"], notable=True))
+        elif name in olds:
+            old = olds[name]
+            found = (
+                _missing_change(name, new["missing"], old["missing"], rows, rows_before),
+                _distribution_change(name, new, old),
+                _level_change(name, new, old),
+            )
+            changes += [change for change in found if change]
+    return changes
 
 
 def two_proportions(hits: int, of: int, other_hits: int, other_of: int) -> float:
-    """Two-sided p value of the pooled z test that two shares are equal; 1 where it cannot be judged.
+    """Return the two-sided p value of the pooled z test that two shares are equal; 1 for an empty sample.
 
     >>> round(two_proportions(50, 100, 65, 100), 4)
     0.0319
@@ -71,159 +109,119 @@ def two_proportions(hits: int, of: int, other_hits: int, other_of: int) -> float
         return 1.0
     pooled = (hits + other_hits) / (of + other_of)
     spread = math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / other_of))
-    return (
-        math.erfc(abs(hits / of - other_hits / other_of) / spread / math.sqrt(2)) if spread else 1.0
-    )
-
-
-def _column(
-    name: str, now: Mapping[str, Any], before: Mapping[str, Any], rows: int, rows_before: int
-) -> list[dict[str, Any]]:
-    """The lines of a column that both tables have."""
-    if now["kind"] != before["kind"]:
-        return [_line(name, "kind", before["kind"], now["kind"], True)]
-    lines = []
-    gone, gone_before = now["missing"]["rows"], before["missing"]["rows"]
-    p = two_proportions(gone_before, rows_before, gone, rows)
-    far = abs((now["missing"]["share"] or 0) - (before["missing"]["share"] or 0)) >= MISSING_NOTABLE
-    if far or p < ALPHA:
-        lines.append(
-            _line(
-                name,
-                "missing",
-                _percent(before["missing"]["share"]),
-                _percent(now["missing"]["share"]),
-                far and p < ALPHA,
-                f"two-proportion z test: p = {p:.2g}",
-            )
-        )
-    if counts := _aligned(now, before):
-        shift, bound = (
-            smoothed_psi(*counts),
-            psi_by_chance(len(counts[0]), sum(counts[0]), sum(counts[1]), ALPHA),
-        )
-        if shift >= bound:
-            lines.append(
-                _line(
-                    name,
-                    "distribution",
-                    _typical(before),
-                    _typical(now),
-                    shift >= PSI_NOTABLE,
-                    f"PSI {shift:.3f}; by chance alone at most {bound:.3f}",
-                )
-            )
-    if (
-        "levels" in now
-        and "levels" in before
-        and (new := [v for v in now["levels"]["level"] if v not in before["levels"]["level"]])
-    ):
-        whole = not before["levels"]["other"]
-        lines.append(
-            _line(
-                name,
-                "new levels",
-                f"{before['distinct']:,} levels",
-                ", ".join(new[:5]) + (" …" if len(new) > 5 else ""),
-                whole,
-                "not seen earlier" if whole else "not among the 20 most frequent earlier",
-            )
-        )
-    return lines
-
-
-def _aligned(now: Mapping[str, Any], before: Mapping[str, Any]) -> Counts | None:
-    """(earlier counts, counts now) over common bins; None where the two cannot be laid over each other."""
-    if "histogram" in now and "histogram" in before:
-        return align_histograms(before["histogram"], now["histogram"])
-    if "levels" in now and "levels" in before:
-        return align_levels(before["levels"], now["levels"])
-    return None
+    if not spread:
+        return 1.0
+    return math.erfc(abs(hits / of - other_hits / other_of) / spread / math.sqrt(2))
 
 
 def align_histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
-    """Both histograms over the edges they share; what lies beyond goes into the two outer bins.
+    """Return the counts of both histograms over the edges they share, with two open outer bins.
 
-    `fivefold.profiling.column_profile.nice_edges` makes edges nest, except 2s with 5s. Where hardly any are shared, as after a change of
-    unit, today's counts are spread evenly within their bins over the earlier edges.
+    `fivefold.profiling.column_profile.nice_edges` makes edges nest, except 2s with 5s. Where hardly any are
+    shared, as after a change of unit, today's counts are spread evenly within their bins over the earlier
+    edges.
     """
     tolerance = 1e-6 * (now["edges"][1] - now["edges"][0])
     shared = [
-        e for e in before["edges"] if any(abs(e - other) <= tolerance for other in now["edges"])
+        edge
+        for edge in before["edges"]
+        if any(abs(edge - other) <= tolerance for other in now["edges"])
     ]
     if len(shared) < min(5, len(before["edges"])):
-        below = np.cumsum([now["below"], *now["rows"]])
-        spread = np.interp(
-            before["edges"], now["edges"], below, left=0, right=below[-1] + now["above"]
-        )
-        today = np.diff([0, *spread, below[-1] + now["above"]])
-        return [float(v) for v in (before["below"], *before["rows"], before["above"])], [
-            float(v) for v in today
-        ]
+        earlier = [float(rows) for rows in (before["below"], *before["rows"], before["above"])]
+        return earlier, _spread(now, before["edges"])
+    return _counts_between(before, shared), _counts_between(now, shared)
 
-    def counts(histogram: Mapping[str, Any]) -> list[float]:
-        middles = [
-            (a + b) / 2 for a, b in zip(histogram["edges"], histogram["edges"][1:], strict=False)
-        ]
-        places = np.searchsorted(shared, middles)
-        found = np.bincount(places, weights=histogram["rows"], minlength=len(shared) + 1)
-        found[0] += histogram["below"]
-        found[-1] += histogram["above"]
-        return [float(v) for v in found]
 
-    return counts(before), counts(now)
+def _spread(histogram: Mapping[str, Any], edges: list[float]) -> list[float]:
+    """Return the counts between other edges, rows spread evenly within their bins."""
+    below = np.cumsum([histogram["below"], *histogram["rows"]])
+    total = below[-1] + histogram["above"]
+    at_edges = np.interp(edges, histogram["edges"], below, left=0, right=total)
+    return [float(rows) for rows in np.diff([0, *at_edges, total])]
+
+
+def _counts_between(histogram: Mapping[str, Any], edges: list[float]) -> list[float]:
+    """Return the counts between some of a histogram's own edges."""
+    ends = np.array(histogram["edges"])
+    middles = (ends[:-1] + ends[1:]) / 2
+    bins = np.searchsorted(edges, middles)
+    counts = np.bincount(bins, weights=histogram["rows"], minlength=len(edges) + 1)
+    counts[0] += histogram["below"]
+    counts[-1] += histogram["above"]
+    return [float(rows) for rows in counts]
 
 
 def align_levels(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
-    """Both lists of levels over the levels that each of them counts, and the rest as one more bin."""
-    tables = [dict(zip(t["level"], t["rows"], strict=False)) for t in (before, now)]
-    whole = [not t["other"] for t in (before, now)]
-    kept = sorted(
-        {
-            level
-            for table in tables
-            for level in table
-            if all(
-                level in other or complete for other, complete in zip(tables, whole, strict=True)
-            )
-        }
-    )
-    counts = [
-        [float(t.get(level, 0)) for level in kept]
-        + [float(sum(full["rows"]) - sum(t.get(level, 0) for level in kept))]
-        for t, full in zip(tables, (before, now), strict=True)
-    ]
+    """Return the counts of the levels that both lists count, and of the rest as one more bin."""
+    old = dict(zip(before["level"], before["rows"], strict=False))
+    new = dict(zip(now["level"], now["rows"], strict=False))
+    # A list without "other" counts every level, those it does not name with 0 rows.
+    in_old = set(old) | (set() if before["other"] else set(new))
+    in_new = set(new) | (set() if now["other"] else set(old))
+    kept = sorted(in_old & in_new)
+    counts = []
+    for rows, levels in ((old, before), (new, now)):
+        of_kept = [float(rows.get(level, 0)) for level in kept]
+        rest = float(sum(levels["rows"]) - sum(rows.get(level, 0) for level in kept))
+        counts.append([*of_kept, rest])
     if not counts[0][-1] and not counts[1][-1]:
-        counts = [c[:-1] for c in counts]
+        counts = [rows[:-1] for rows in counts]
     return counts[0], counts[1]
 
 
+def _missing_change(
+    name: str, now: Mapping[str, Any], before: Mapping[str, Any], rows: int, rows_before: int
+) -> Change | None:
+    p = two_proportions(before["rows"], rows_before, now["rows"], rows)
+    is_large = abs((now["share"] or 0) - (before["share"] or 0)) >= MISSING_NOTABLE
+    if not is_large and p >= ALPHA:
+        return None
+    shares = percent(before["share"]), percent(now["share"])
+    return Change(name, "missing", *shares, is_large and p < ALPHA, _z_test(p))
+
+
+def _distribution_change(
+    name: str, now: Mapping[str, Any], before: Mapping[str, Any]
+) -> Change | None:
+    if "histogram" in now and "histogram" in before:
+        old, new = align_histograms(before["histogram"], now["histogram"])
+    elif "levels" in now and "levels" in before:
+        old, new = align_levels(before["levels"], now["levels"])
+    else:
+        return None
+    shift = smoothed_psi(old, new)
+    bound = psi_by_chance(len(old), sum(old), sum(new), ALPHA)
+    if shift < bound:
+        return None
+    why = f"PSI {shift:.3f}; by chance alone at most {bound:.3f}"
+    return Change(name, "distribution", _typical(before), _typical(now), shift >= PSI_NOTABLE, why)
+
+
+def _level_change(name: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> Change | None:
+    if "levels" not in now or "levels" not in before:
+        return None
+    known = before["levels"]["level"]
+    new = [level for level in now["levels"]["level"] if level not in known]
+    if not new:
+        return None
+    all_were_listed = not before["levels"]["other"]
+    why = "not seen earlier" if all_were_listed else "not among the 20 most frequent earlier"
+    shown = ", ".join(new[:5]) + (" …" if len(new) > 5 else "")
+    return Change(name, "new levels", f"{before['distinct']:,} levels", shown, all_were_listed, why)
+
+
 def _typical(column: Mapping[str, Any]) -> str:
+    """Return what the values of a column are like."""
     if "quantiles" in column:
-        low, middle, high = (
-            "?" if (v := column["quantiles"][k]) is None else f"{v:g}" for k in ("p5", "p50", "p95")
-        )
+        ends = [column["quantiles"][key] for key in ("p5", "p50", "p95")]
+        low, middle, high = ("?" if value is None else f"{value:g}" for value in ends)
         return f"median {middle}, p5 to p95: {low} to {high}"
     levels = column["levels"]
     total = max(1, sum(levels["rows"]))
-    return ", ".join(
-        f"{level} {_percent(rows / total)}"
-        for level, rows in list(zip(levels["level"], levels["rows"], strict=False))[:3]
-    )
+    top = list(zip(levels["level"], levels["rows"], strict=False))[:3]
+    return ", ".join(f"{level} {percent(rows / total)}" for level, rows in top)
 
 
-def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{100 * share:.1f}%"
-
-
-def _line(
-    subject: str, what: str, before: str, now: str, notable: bool = False, why: str = ""
-) -> dict[str, Any]:
-    return {
-        "subject": subject,
-        "what": what,
-        "before": before,
-        "now": now,
-        "notable": notable,
-        "why": why,
-    }
+def _z_test(p: float) -> str:
+    return f"two-proportion z test: p = {p:.2g}"

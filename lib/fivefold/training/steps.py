@@ -98,7 +98,8 @@ def explore(
     When synthetic rows are asked for, the summary's `fidelity` says how like the real ones they are.
     """
     from fivefold.data.coerce import coerce_table
-    from fivefold.profiling.summary import compare, summarise
+    from fivefold.profiling.comparison import compare
+    from fivefold.profiling.summary import summarise
 
     scope, schema = Scope.from_dict(problem), Schema.from_json(whole)
     typed, _ = coerce_table(from_parquet(table), schema, used_only=False)
