@@ -1,13 +1,15 @@
-"""Launch: how a flow is started, and how its errors reach a person."""
+"""Launch: starts a flow from the command line, and shows its errors to a person."""
 
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from metaflow import current, user_step_decorator
+from metaflow import FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.plugins.cards import card_datastore
 
@@ -38,52 +40,55 @@ class Stopped(MetaflowException):
 
 @user_step_decorator
 def plainly(step_name, flow, inputs, attributes):
-    """Step decorator: input that was refused is told as it is, without a traceback."""
+    """Step decorator: show a refusal of the input without a traceback."""
     try:
         yield
     except Refused as refused:
         raise Stopped(str(refused)) from None
 
 
-def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
-    """Run the flow's command line; after a run, say what came out, or how to go on from where it stopped.
+def set_artifacts(flow: FlowSpec, artifacts: Any) -> None:
+    """Set each field of a step's result as an artifact of the flow."""
+    for field in fields(artifacts):
+        setattr(flow, field.name, getattr(artifacts, field.name))
 
-    `flags`: options that may stand without a value, which Metaflow does not know; they mean true.
+
+def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
+    """Run the flow's command line; after a run, print its result, or how to resume it.
+
+    `flags`: options that may be given without a value, meaning true; Metaflow has no such options.
     """
     sys.argv = [f"{word}=true" if word in flags else word for word in sys.argv]
-    if {"run", "resume"} & set(
-        sys.argv
-    ):  # a terminated scheduler ends its tasks and says how to go on, as by Ctrl-C
+    is_run = bool({"run", "resume"} & set(sys.argv))
+    if is_run:  # a terminated scheduler ends its tasks and prints how to resume, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         flow()
     except SystemExit as end:
         run_id = getattr(current, "run_id", None)
-        if run_id and {"run", "resume"} & set(sys.argv):
-            print(
-                _how_to_go_on(run_id) if end.code else _closing(f"{current.flow_name}/{run_id}"),
-                flush=True,
-            )
+        if run_id and is_run:
+            pathspec = f"{current.flow_name}/{run_id}"
+            print(_how_to_resume(run_id) if end.code else _closing(pathspec), flush=True)
         raise
 
 
-def _how_to_go_on(run_id: str) -> str:
+def _how_to_resume(run_id: str) -> str:
     return (
-        "\nNothing finished is lost. After a kill or a mended fault, go on with\n"
-        f"    python {_shown(sys.argv[0])} resume --origin-run-id {run_id}\n"
-        "Resuming keeps options and scope as they were; to change those, start with `run` again."
+        "\nNothing finished is lost. After a kill, or once the fault is fixed, resume with\n"
+        f"    python {_relative(sys.argv[0])} resume --origin-run-id {run_id}\n"
+        "A resumed run keeps its options and scope; to change those, use `run`."
     )
 
 
 def _closing(pathspec: str) -> str:
-    """The run's own last words, its artifact `closing`."""
+    """Return the closing text of a run, its artifact `closing`."""
     import metaflow
 
     metaflow.namespace(None)
     return "\n" + metaflow.Run(pathspec).data.closing
 
 
-def _shown(script: str) -> str:
+def _relative(script: str) -> str:
     try:
         return str(Path(script).resolve().relative_to(Path.cwd()))
     except ValueError:

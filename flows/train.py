@@ -3,7 +3,7 @@
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 from cards import train as cards
 from cards.live import Live
-from launch import launch, plainly
+from launch import launch, plainly, set_artifacts
 from metaflow import (
     Config,
     FlowSpec,
@@ -36,6 +36,26 @@ OPTIONS = (
     "device",
     "with_feedback",
 )
+KEPT_AFTER_SEARCH = [
+    "first_run_id",
+    "started",
+    "user",
+    "options",
+    "problem",
+    "source",
+    "table",
+    "findings",
+    "summary",
+    "changes",
+    "labels",
+    "place",
+    "origin",
+    "contract",
+    "typed",
+    "searched",
+    "split_findings",
+    "before_arms",
+]
 
 
 @package_sources("../lib/fivefold", suffixes=[".py"])
@@ -71,14 +91,16 @@ class TrainFlow(FlowSpec):
         help="Folds of the cross-validation; 0: 5, or 3 on more than 62,500 rows",
     )
     seed = Parameter("seed", default=0, help="Seed of everything random")
-    threads = Parameter("threads", default=1, help="Threads of one arm")
+    threads = Parameter("threads", default=1, help="Threads of one search")
     serve = Parameter(
-        "serve", default="auto", help="single: the winner, blend: a mean of the arms, auto: by gain"
+        "serve",
+        default="auto",
+        help="single: the winner, blend: a mean of the algorithms, auto: by gain",
     )
     refit = Parameter(
         "refit",
         default="auto",
-        help="Serve the model fitted once more with the held-out rows: yes, no, "
+        help="Serve the model fitted again with the held-out rows: yes, no, "
         "or auto: under a budget, on tables of up to 50,000 rows",
     )
     device = Parameter(
@@ -88,7 +110,7 @@ class TrainFlow(FlowSpec):
         "with-feedback", default=False, type=bool, help="Learn also from labelled predictions"
     )
     synthetic_rows = Parameter(
-        "synthetic-rows", default=0, help="Drawn rows added to each training fold"
+        "synthetic-rows", default=0, help="Synthetic rows added to each training fold"
     )
     mlflow_uri = Parameter(
         "mlflow-uri", default="", help="MLflow server; default: MLFLOW_TRACKING_URI or SQLite"
@@ -97,7 +119,7 @@ class TrainFlow(FlowSpec):
     @plainly
     @step
     def start(self):
-        """Data collection: read the table and note where it came from."""
+        """Read the table and note where it came from."""
         from fivefold.core.clock import timestamp
         from fivefold.training import intake, steps
 
@@ -115,74 +137,44 @@ class TrainFlow(FlowSpec):
             ids=self.id_columns,
             drop=self.drop,
         )
-        self.problem, self.table, self.source, self.findings = steps.collect(
-            scope, bootstrap.ROOT, self.data_rev, self.budget
-        )
-        self.table, self.source, self.findings, self.origin = steps.take_feedback(
-            self.table, self.problem, self.source, self.findings, self.with_feedback
+        set_artifacts(
+            self,
+            steps.collect(scope, bootstrap.ROOT, self.data_rev, self.budget, self.with_feedback),
         )
         self.next(self.validate)
 
     @plainly
     @step
     def validate(self):
-        """Refuse what cannot be trained on, naming all reasons at once."""
+        """Refuse a table that cannot be used for training, with all reasons at once."""
         from fivefold.training import steps
 
-        self.findings, self.labels, self.whole = steps.validate(
-            self.table, self.problem, self.findings, self.seed
-        )
+        set_artifacts(self, steps.validate(self))
         self.next(self.eda)
 
     @plainly
     @card(type="blank", id="eda")
     @step
     def eda(self):
-        """Report on the whole table. Nothing computed here steers the model."""
+        """Report on the whole table. Nothing computed here influences the model."""
         from fivefold.tracking import client
         from fivefold.training import steps
 
         earlier = client.earlier_summary(self.source["source"], current.run_id)
-        self.summary, self.changes = steps.explore(
-            self.table,
-            self.problem,
-            self.labels,
-            self.whole,
-            self.findings,
-            self.source,
-            earlier,
-            self.seed,
-            self.synthetic_rows,
-        )
+        self.summary, self.changes = steps.explore(self, earlier)
         current.card["eda"].extend(cards.eda_components(self.summary, self.changes))
         self.next(self.split)
 
     @plainly
     @step
     def split(self):
-        """Hold rows out, cut the folds that all arms share, and fix the input contract from training rows."""
+        """Hold rows out, make the folds that all searches share, and infer the input contract from training rows."""
         from fivefold.training import steps
-        from fivefold.training import time_budget as budget
 
-        (self.place, self.contract, self.typed, self.searched, self.search, self.split_findings) = (
-            steps.split(
-                self.table,
-                self.problem,
-                self.labels,
-                self.whole,
-                self.folds,
-                self.seed,
-                self.origin,
-            )
-        )
+        set_artifacts(self, steps.split(self))
         self.before_arms = steps.seconds_gone(bootstrap.STARTED, self.started)
-        self.arms = budget.arms(
-            self.budget,
-            self.before_arms,
-            bootstrap.workers(),
-            len(self.place),
-            self.summary["overview"]["used"],
-        )
+        budget = steps.time_budget(self, bootstrap.workers())
+        self.arms = budget.algorithms(self.summary["overview"]["used"])
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)
@@ -191,23 +183,15 @@ class TrainFlow(FlowSpec):
     @card(type="blank", id="arm", refresh_interval=5)
     @step
     def tune(self):
-        """One algorithm's search, trial by trial, each kept as it finishes."""
+        """Search the best settings of one algorithm; each trial is kept as it finishes."""
         from fivefold.training import steps
-        from fivefold.training import time_budget as budget
 
         live = Live(current.card["arm"], self.input)
-        seconds = budget.seconds_left(
-            self.budget,
-            steps.seconds_gone(bootstrap.STARTED, self.started),
-            self.before_arms,
-            self.arms[self.index :],
-            bootstrap.workers(),
-            len(self.place),
-            budget.refit(self.refit, self.budget, len(self.place)),
-        )
-        self.candidate, self.oof = steps.tune(
-            self, self._datastore._storage_impl, live.report, seconds
-        )
+        budget = steps.time_budget(self, bootstrap.workers())
+        gone = steps.seconds_gone(bootstrap.STARTED, self.started)
+        seconds = budget.for_search(gone, self.arms[self.index :])
+        storage = self._datastore._storage_impl
+        self.candidate, self.oof = steps.tune(self, storage, live.report, seconds)
         live.finish(self.candidate)
         self.next(self.select)
 
@@ -217,58 +201,18 @@ class TrainFlow(FlowSpec):
     def select(self, inputs):
         """Pick the winner by mean ROC AUC over the folds; the held-out rows have no part in it."""
         from fivefold.training import final_steps, steps
-        from fivefold.training import time_budget as budget
 
-        self.merge_artifacts(
-            inputs,
-            include=[
-                "first_run_id",
-                "started",
-                "user",
-                "options",
-                "problem",
-                "source",
-                "table",
-                "findings",
-                "summary",
-                "changes",
-                "labels",
-                "place",
-                "origin",
-                "contract",
-                "typed",
-                "searched",
-                "split_findings",
-                "before_arms",
-            ],
+        self.merge_artifacts(inputs, include=KEPT_AFTER_SEARCH)
+        budget = steps.time_budget(self, bootstrap.workers())
+        gone = steps.seconds_gone(bootstrap.STARTED, self.started)
+        selected = final_steps.select(
+            self,
+            [final_steps.SearchTask.of(task) for task in inputs],
+            budget.for_final_fits(gone),
+            max(self.threads, bootstrap.workers()),
+            budget.refit,
         )
-        again = budget.refit(self.refit, self.budget, len(self.place))
-        self.leaderboard, self.winner, self.winner_oof, self.blend, self.served_oof = (
-            final_steps.select(
-                [
-                    (
-                        arm.input,
-                        getattr(arm, "candidate", None),
-                        getattr(arm, "oof", None),
-                        getattr(arm, "failure", None),
-                    )
-                    for arm in inputs
-                ],
-                self.labels,
-                self.place,
-                self.searched,
-                self.serve,
-                budget.seconds_for_fits(
-                    self.budget,
-                    steps.seconds_gone(bootstrap.STARTED, self.started),
-                    self.before_arms,
-                    len(self.place),
-                    again,
-                ),
-                max(self.threads, bootstrap.workers()),
-                again,
-            )
-        )
+        set_artifacts(self, selected)
         current.card["leaderboard"].extend(
             cards.leaderboard_components(self.leaderboard, self.winner, self.blend)
         )
@@ -278,14 +222,12 @@ class TrainFlow(FlowSpec):
     @card(type="blank", id="evaluation")
     @step
     def evaluate(self):
-        """Refit the winner and look at the held-out rows, once; where --refit says so, then fit on all rows."""
+        """Fit the winner and evaluate it on the held-out rows, once; where --refit says so, then fit on all rows."""
         from fivefold.training import final_steps
 
-        self.bundle, self.bundle_sha256, metadata, self.example, self.served_oof, self.judged = (
-            final_steps.evaluate(self, current.run_id, max(self.threads, bootstrap.workers()))
-        )
-        self.evaluation = metadata.evaluation.to_dict()
-        self.versions = dict(metadata.provenance.versions)
+        threads = max(self.threads, bootstrap.workers())
+        evaluated, metadata = final_steps.evaluate(self, current.run_id, threads)
+        set_artifacts(self, evaluated)
         current.card["evaluation"].extend(
             cards.evaluation_components(self.evaluation, metadata.to_dict())
         )
@@ -308,12 +250,11 @@ class TrainFlow(FlowSpec):
 
     @step
     def end(self):
-        """Say what came out and what to type next."""
+        """Print the result and what to type next."""
         from fivefold.training import closing
 
-        self.closing = closing.closing_words(
-            self, f"{current.flow_name}/{current.run_id}", bootstrap.STORE
-        )
+        pathspec = f"{current.flow_name}/{current.run_id}"
+        self.closing = closing.closing_text(self, pathspec, bootstrap.STORE)
 
 
 if __name__ == "__main__":

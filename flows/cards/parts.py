@@ -422,30 +422,22 @@ def setting_parts(candidate: Mapping[str, Any]) -> list[Any]:
 
 
 def blend_parts(blend: Mapping[str, Any]) -> list[Any]:
-    """The sixth candidate: what the blend is made of, what it is worth, and whether it is served."""
-    from fivefold.training.ensemble import gain_text, shares
+    """The artifact `blend`: its members, its ROC AUC, and whether it is served."""
+    from fivefold.training.ensemble import Ensemble
 
+    ensemble = Ensemble.from_dict(blend)
+    cells = [
+        line_of(ensemble.shares),
+        auc_text(ensemble.auc_mean),
+        auc_text(ensemble.auc_std),
+        ensemble.gain_text,
+        line_of(f"{ensemble.served}: {ensemble.why}", 200),
+    ]
+    headers = ["Blend of", "Mean ROC AUC", "SD of folds", "Gain over the winner (95%)", "Served"]
     return [
         Markdown("## Blend"),
         Markdown(
             "A weighted mean of the algorithms' probabilities. Weights that score a fold were chosen on the other folds."
         ),
-        Table(
-            [
-                [
-                    line_of(shares(blend["weights"])),
-                    auc_text(blend["auc_mean"]),
-                    auc_text(blend["auc_std"]),
-                    gain_text(blend),
-                    line_of(f"{blend['served']}: {blend['why']}", 200),
-                ]
-            ],
-            headers=[
-                "Blend of",
-                "Mean ROC AUC",
-                "SD of folds",
-                "Gain over the winner (95%)",
-                "Served",
-            ],
-        ),
+        Table([cells], headers=headers),
     ]

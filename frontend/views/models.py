@@ -13,7 +13,7 @@ from fivefold.tracking import overview
 from fivefold.tracking.cards import STEP_OF_CARD
 from fivefold.tracking.mlflow_mirror import MirrorResult, is_server
 from fivefold.tracking.overview import RunOverview
-from fivefold.training.ensemble import gain_text, shares
+from fivefold.training.ensemble import Ensemble
 from fivefold.training.leaderboard import title
 from frontend.data import runs
 from frontend.widgets import error_guard
@@ -199,12 +199,13 @@ def note(row: Mapping[str, Any]) -> str:
 
 def blend_text(blend: Mapping[str, Any]) -> str:
     """Return the blend in two sentences: its figures, and which model is served and why."""
-    served = f"Served: {blend['served']} ({blend['why']})"
-    if (blend.get("fits") or {}).get("refit"):
-        served += ", fitted once more with the held-out rows"
+    ensemble = Ensemble.from_dict(blend)
+    served = f"Served: {ensemble.served} ({ensemble.why})"
+    if ensemble.plan and ensemble.plan.refit:
+        served += ", fitted again with the held-out rows"
     return (
-        f"Blend of {shares(blend['weights'])}: mean ROC AUC {blend['auc_mean']:.4f} ± "
-        f"{blend['auc_std']:.4f}, gain over the winner {gain_text(blend)} (95% interval), measured "
+        f"Blend of {ensemble.shares}: mean ROC AUC {ensemble.auc_mean:.4f} ± "
+        f"{ensemble.auc_std:.4f}, gain over the winner {ensemble.gain_text} (95% interval), measured "
         f"on folds that had no part in its weights. {served}."
     )
 

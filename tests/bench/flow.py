@@ -13,8 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-
 from fivefold.core.clock import timestamp
 from fivefold.core.settings import TRIALS
 from tests.support.running import ROOT, command, environment
@@ -119,36 +117,26 @@ def compute(trials: int) -> None:
         seed=0,
         threads=1,
         device="cpu",
+        folds=0,
+        serve="auto",
         synthetic_rows=0,
         started=timestamp(),
     )
     scope = intake.resolve_scope({}, ROOT)
-    run.problem, run.table, run.source, run.findings = steps.collect(scope, ROOT, "")
-    run.findings, run.labels, whole = steps.validate(run.table, run.problem, run.findings, 0)
-    steps.explore(run.table, run.problem, run.labels, whole, run.findings, run.source, None, 0)
-    run.origin = np.zeros(len(run.labels["y"]), dtype="int8")
-    run.place, run.contract, run.typed, run.searched, run.search, _ = steps.split(
-        run.table, run.problem, run.labels, whole, 0, 0, run.origin
-    )
+    keep(run, steps.collect(scope, ROOT, ""))
+    keep(run, steps.validate(run))
+    steps.explore(run, None)
+    keep(run, steps.split(run))
     with ProcessPoolExecutor(2) as pool:
         arms = list(
             pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS])
         )
-    run.leaderboard, run.winner, run.winner_oof, run.blend, run.served_oof = final_steps.select(
-        [(name, *found, None) for name, found in zip(ALGORITHMS, arms, strict=True)],
-        run.labels,
-        run.place,
-        run.searched,
-        "auto",
-        None,
-        2,
-    )
-    run.bundle, run.bundle_sha256, metadata, run.example, *_ = final_steps.evaluate(run, "bench", 2)
-    run.evaluation, run.versions, run.finished = (
-        metadata.evaluation.to_dict(),
-        dict(metadata.provenance.versions),
-        timestamp(),
-    )
+    tasks = [
+        final_steps.SearchTask(name, *found) for name, found in zip(ALGORITHMS, arms, strict=True)
+    ]
+    keep(run, final_steps.select(run, tasks, None, 2))
+    keep(run, final_steps.evaluate(run, "bench", 2)[0])
+    run.finished = timestamp()
     run.user, run.options = "bench", {}
     mlflow_mirror.mirror(
         client.run_record("TrainFlow/bench", run),
@@ -156,6 +144,11 @@ def compute(trials: int) -> None:
         {},
         f"sqlite:///{Path.cwd()}/bench.db",
     )
+
+
+def keep(run: SimpleNamespace, artifacts: object) -> None:
+    """Set the artifacts of a step, as a flow does."""
+    vars(run).update(vars(artifacts))
 
 
 def arm(run: SimpleNamespace) -> tuple:

@@ -35,6 +35,7 @@ from fivefold.model.metadata import Metadata, Outcomes
 from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_fit import average, fit_final
+from tests.support.training import candidate
 
 ROWS = 10_000
 GOALS = "goals: one row 10 ms (a blend 30 ms), 10,000 rows 2 x bare"
@@ -69,30 +70,19 @@ def main() -> None:
     schema = infer_schema(frame, SCOPE, ("no", "yes"))
     typed, y = coerce_table(frame, schema)[0], (frame[TARGET] == "yes").to_numpy().astype("int8")
     models = {}
-    for bag in (1, None):
-        fits = {
-            name: fit_final(
-                {
-                    "algorithm": name,
-                    "params": entry.defaults[0],
-                    "max_rows": entry.max_rows,
-                    "rounds": options.rounds if entry.boosted else None,
-                },
-                typed,
-                y,
-                schema,
-                bag=bag,
-            )
-            for name, entry in ALGORITHMS.items()
-        }
+    for seeds in (1, None):
+        fits = {}
+        for name, entry in ALGORITHMS.items():
+            one = candidate(name, rounds=options.rounds, max_rows=entry.max_rows)
+            fits[name] = fit_final(one, typed, y, schema, seeds=seeds)
         several = {
-            name: model for name, model in fits.items() if bag == 1 or ALGORITHMS[name].bag > 1
+            name: model for name, model in fits.items() if seeds == 1 or ALGORITHMS[name].seeds > 1
         }
         models |= {
-            name + ("" if bag == 1 else f" x {ALGORITHMS[name].bag}"): [model]
+            name + ("" if seeds == 1 else f" x {ALGORITHMS[name].seeds}"): [model]
             for name, model in several.items()
         }
-        models["blend of five" + ("" if bag == 1 else ", bags")] = list(fits.values())
+        models["blend of five" + ("" if seeds == 1 else ", seeds")] = list(fits.values())
     print(
         f"{'model':26}{'1 row, ms':>11}{'stock':>9}{f'{ROWS:,} rows, ms':>17}{'stock':>9}{'bare':>9}{'ratio':>8}{'splines':>9}{'ratio':>8}"
     )

@@ -15,8 +15,8 @@ from fivefold.core.findings import Finding
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
-from fivefold.profiling.comparison import compare
-from fivefold.profiling.summary import summarise
+from fivefold.profiling.summary import compare, summarise
+from fivefold.training.search import Progress
 from tests.charts.test_charts import NASTY, board, evaluation, summary  # noqa: F401
 
 
@@ -263,16 +263,7 @@ def test_live_card_follows_and_finishes(monkeypatch):
     live = live_card.Live(card, "xgboost")
     for trial, auc in enumerate([0.8, 0.7]):
         for fold in (1, 2):
-            live.report(
-                {
-                    "trial": trial,
-                    "of": 2,
-                    "fold": fold,
-                    "folds": 2,
-                    "auc": auc,
-                    "best": 0.8 if trial else None,
-                }
-            )
+            live.report(Progress(trial, 2, fold, 2, auc, 0.8 if trial else None))
     assert card.refreshed == 4
     assert live._bar.render()["value"] == 100
     assert live._status.render()["value"] == "0.8000"
@@ -302,7 +293,7 @@ def test_live_card_draws_at_most_once_a_second():
     card = Card()
     live = live_card.Live(card, "xgboost")
     for trial in range(5):
-        live.report({"trial": trial, "of": 10_000, "fold": 1, "folds": 1, "auc": 0.8, "best": None})
+        live.report(Progress(trial, 10_000, 1, 1, 0.8, None))
     assert card.refreshed == 1
 
 
@@ -313,7 +304,7 @@ def test_a_broken_card_never_stops_a_search(capsys):
 
     live = live_card.Live(Broken(), "xgboost")
     for trial in range(3):
-        live.report({"trial": trial, "of": 3, "fold": 1, "folds": 1, "auc": 0.8, "best": None})
+        live.report(Progress(trial, 3, 1, 1, 0.8, None))
     live.finish(board()[0])
     assert capsys.readouterr().out.count("The live card stopped: OSError: disk full\n") == 1
 

@@ -41,6 +41,7 @@ from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
 from tests.support.models import changed
 from tests.support.running import ROOT, open_run
 from tests.support.tables import labels, mixed
+from tests.support.training import candidate
 
 # --- the proof ----------------------------------------------------------------------------------------------
 
@@ -347,7 +348,7 @@ def test_about_three_of_ten_are_set_aside_and_always_the_same():
 
 
 def placed(fold_ids: list[int], origin: list[int], groups: list[int] | None = None) -> list[int]:
-    told = labelled_rows.place_feedback(
+    told = labelled_rows.assign_feedback(
         np.array(fold_ids, dtype="int8"),
         np.array(origin, dtype="int8"),
         None if groups is None else np.array(groups),
@@ -441,16 +442,11 @@ class Run:
         schema = infer_schema(table.iloc[training].reset_index(drop=True), scope, ("no", "yes"))
         typed = coerce_table(table, schema)[0].iloc[training].reset_index(drop=True)
         model = fit_final(
-            {
-                "algorithm": "logistic_regression",
-                "params": {"C": 1.0},
-                "rounds": None,
-                "max_rows": None,
-            },
+            candidate("logistic_regression", params={"C": 1.0}),
             typed,
             learnt[training],
             schema,
-            bag=1,
+            seeds=1,
         )
         self.pathspec, auc = f"TrainFlow/{number}", {"value": 0.8, "low": 0.7, "high": 0.9}
         bundle = Bundle(
@@ -697,7 +693,7 @@ def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms
     origin = np.array(
         [BASE] * ROWS + [LEARNT] * 300 + [ASIDE] * 650 + [ASIDE_OLD] * 100, dtype="int8"
     )
-    fold_ids, y = labelled_rows.place_feedback(old["split"]["place"], origin), labels(joined_table)
+    fold_ids, y = labelled_rows.assign_feedback(old["split"]["place"], origin), labels(joined_table)
     arms["5"] = Run(5, joined_table, y, fold_ids, y, origin)
     told = promotion.challenge_champion(engine, "5", ROOT).numbers
     assert {s["name"]: s["rows"] for s in told["strata"]} == {"held-out": ROWS // 5, "recent": 200}
@@ -810,9 +806,9 @@ def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, ca
         ("failed", ["Not promoted: why", "promote.py promote 7"], ["challenge"]),
     ],
 )
-def test_the_last_words_name_commands_that_are_not_refused(action, said, unsaid):
+def test_the_closing_text_names_commands_that_are_not_refused(action, said, unsaid):
     """A first model that was kept back has nobody to be judged against."""
-    words = closing._promoted({"action": action, "why": "why"}, "7")
+    words = closing.promotion_text({"action": action, "why": "why"}, "7")
     assert all(text in words for text in said)
     assert not any(text in words for text in unsaid)
 
@@ -853,7 +849,7 @@ def test_the_last_words_name_commands_that_are_not_refused(action, said, unsaid)
     ],
 )  # held out with its group
 def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, fold_ids, twins, told):
-    found = labelled_rows.apart(
+    found = labelled_rows.keep_apart(
         np.array(fold_ids, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins)
     )
     assert found.tolist() == told
@@ -871,15 +867,17 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
     origin = np.array([BASE] * 300 + [LEARNT] * 600, dtype="int8")
     y = labels(whole)
     schema = infer_schema(whole, Scope(target="left", positive="yes"), ("no", "yes"))
-    fold_ids, *_, findings = stages.split(
-        to_parquet(whole),
-        problem,
-        {"y": y, "negative": "no", "positive": "yes"},
-        schema.to_json(),
-        5,
-        0,
-        origin,
+    run = SimpleNamespace(
+        table=to_parquet(whole),
+        problem=problem,
+        labels={"y": y, "negative": "no", "positive": "yes"},
+        whole=schema.to_json(),
+        folds=5,
+        seed=0,
+        origin=origin,
     )
+    made = stages.split(run)
+    fold_ids, findings = made.place, made.split_findings
     held = np.flatnonzero(fold_ids[:300] == Assignment.HOLDOUT)
     assert len(held) == 60
     assert (fold_ids[300 + held] == Assignment.UNLABELLED).all() == (not coarse)
@@ -1182,16 +1180,20 @@ def test_labelled_predictions_come_back_as_rows(engine):
         who="Ann",
     )
     url = str(engine.url)
-    table, told, findings, origin = labelled_rows.with_labelled(
-        base, Scope(target="left", positive="yes"), url
+    feedback = labelled_rows.with_labelled(base, Scope(target="left", positive="yes"), url)
+    table, told, origin = feedback.frame, feedback.facts, feedback.origin
+    assert (len(table), told["rows"], feedback.findings, origin.tolist()[:50]) == (
+        52,
+        2,
+        [],
+        [BASE] * 50,
     )
-    assert (len(table), told["rows"], findings, origin.tolist()[:50]) == (52, 2, [], [BASE] * 50)
     new = table.tail(2)
     assert new["left"].tolist() == ["yes", "no"]
     assert new["age"].tolist() == [33, 44]
     assert new["member"].tolist() == ["yes", "no"]
     assert table.dtypes.to_dict() == base.dtypes.to_dict() | {"age": np.dtype("int64")}
-    _, nothing, findings, origin = labelled_rows.with_labelled(
-        base, Scope(target="left", positive="yes", title="another"), url
-    )
-    assert (nothing["rows"], [f.code for f in findings], len(origin)) == (0, ["feedback-none"], 50)
+    other = Scope(target="left", positive="yes", title="another")
+    nothing = labelled_rows.with_labelled(base, other, url)
+    codes = [f.code for f in nothing.findings]
+    assert (nothing.facts["rows"], codes, len(nothing.origin)) == (0, ["feedback-none"], 50)

@@ -29,6 +29,7 @@ from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_fit import fit_final
 from tests.support.models import changed as changed_metadata
 from tests.support.tables import mixed, prepared
+from tests.support.training import candidate
 
 METADATA = Metadata(
     calibration=replace(IDENTITY, a=0.8),
@@ -43,13 +44,15 @@ ROWS = 20
 def bundled(name):
     typed, y, fold_ids, schema = prepared()
     rows = Split(fold_ids).training_rows
-    rounds = 20 if ALGORITHMS[name].boosted else None
     params = {
         **ALGORITHMS[name].defaults[0],
         **({"n_estimators": 20} if "n_estimators" in ALGORITHMS[name].defaults[0] else {}),
     }
-    candidate = {"algorithm": name, "params": params, "rounds": rounds, "max_rows": None}
-    return Bundle(fit_final(candidate, typed.iloc[rows], y[rows], schema), schema, METADATA)
+    return Bundle(
+        fit_final(candidate(name, params=params), typed.iloc[rows], y[rows], schema),
+        schema,
+        METADATA,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ from fivefold.model.case import plain
 from fivefold.model.explain import background, explain
 from fivefold.model.metadata import Provenance
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.finalize import finish
-from fivefold.training.search import tune
+from fivefold.training.finalize import Selection, finalize
+from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.models import bundle_of, changed
 from tests.support.tables import SCOPE, prepared
+from tests.support.training import searched
 
 ROWS = 60
 
@@ -93,17 +94,10 @@ def test_background_rows_hold_used_columns_as_plain_data():
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_contributions_add_up_for_every_algorithm(name):
     typed, y, fold_ids, schema = prepared(600)
-    candidate, oof = tune(name, typed, y, fold_ids, schema, trials=1)
-    bundle = finish(
-        candidate,
-        oof,
-        typed,
-        y,
-        fold_ids,
-        schema,
-        SCOPE,
-        Provenance("TrainFlow/1", "m", rows=600),
-    )[0]
+    candidate, oof = searched(name, typed, y, fold_ids, schema, trials=1)
+    provenance = Provenance("TrainFlow/1", "m", rows=600)
+    data = TrainingData(typed, y, fold_ids, schema)
+    bundle = finalize(Selection([candidate], oof), data, FitOptions(), SCOPE, provenance)[0]
     for row in (0, 7):
         case = {n: plain(schema[n], typed[n].iloc[row]) for n in schema.names()}
         found = explain(bundle, case)

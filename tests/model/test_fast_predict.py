@@ -33,7 +33,7 @@ from fivefold.data.coerce import LARGEST, coerce_table, different
 from fivefold.data.infer import infer_schema
 from fivefold.model.fast_predict import direct
 from fivefold.model.inputs import expand, expand_columns
-from fivefold.training.algorithms import ALGORITHMS, fit
+from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import (
     CROSSED,
@@ -97,14 +97,14 @@ def encoded(style, columns=None):
 def fitted(name, columns=None, seeds=(0,), style=""):
     """A served model: a Pipeline whose classifier is alone, or votes with others that only differ by their seed."""
     entry, (_, y, _) = ALGORITHMS[name], learnt(columns)
-    part, matrix, types = encoded(style or entry.style, columns)
+    part, matrix, types = encoded(style or entry.encoding, columns)
     params = {
         **entry.defaults[0],
         **(
             {"n_estimators": ROUNDS} if "n_estimators" in entry.defaults[0] or entry.boosted else {}
         ),
     }
-    models = [fit(entry.build(dict(params), seed, 1, types), matrix, y, types) for seed in seeds]
+    models = [entry.fit(entry.build(params, seed, 1, types), matrix, y, types) for seed in seeds]
     return Pipeline(
         [
             ("features", part),

@@ -19,6 +19,7 @@ from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_fit import fit_final
 from tests.support.tables import mixed, prepared
+from tests.support.training import candidate
 
 SCHEMA = Schema(
     (
@@ -259,15 +260,9 @@ def plain_reading(frame, schema):
 def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(name):
     typed, y, fold_ids, schema = prepared()
     rows = Split(fold_ids).training_rows
-    candidate = {
-        "algorithm": name,
-        "params": ALGORITHMS[name].defaults[0],
-        "rounds": 20 if ALGORITHMS[name].boosted else None,
-        "max_rows": None,
-    }
     calibration = replace(IDENTITY, a=0.8)
     bundle = Bundle(
-        fit_final(candidate, typed.iloc[rows], y[rows], schema),
+        fit_final(candidate(name), typed.iloc[rows], y[rows], schema),
         schema,
         Metadata(
             calibration=calibration,

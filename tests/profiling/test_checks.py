@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING
+from fivefold.core.roc_auc import roc_auc
 from fivefold.core.scope import Scope
 from fivefold.data.infer import infer_schema
 from fivefold.data.row_groups import duplicate_groups
@@ -342,7 +343,7 @@ def test_the_false_alarm_rate_of_the_bound_is_as_stated():
     rng, refused = np.random.default_rng(0), 0
     for _ in range(400):
         y = np.repeat([0, 1], 60)
-        area = leakage.auc(2.326 * y + rng.normal(size=120), y)
+        area = roc_auc(y, 2.326 * y + rng.normal(size=120))
         refused += leakage.lower_bound(area, 60, 60) >= leakage.LEAK_SURE
     assert refused <= 0.05 * 400
 
@@ -404,10 +405,10 @@ def test_leak_missing_of_a_column_filled_in_after_the_event():
 
 
 def test_auc_by_hand():
-    assert leakage.auc(np.array([1.0, 2, 3, 4]), np.array([0, 0, 1, 1])) == 1
-    assert leakage.auc(np.array([1.0, 2, 3, 4]), np.array([1, 0, 1, 0])) == 0.25
-    assert leakage.auc(np.array([5.0, 5, 5]), np.array([1, 0, 1])) == 0.5
-    assert np.isnan(leakage.auc(np.array([1.0]), np.array([1])))
+    assert roc_auc(np.array([0, 0, 1, 1]), np.array([1.0, 2, 3, 4])) == 1
+    assert roc_auc(np.array([1, 0, 1, 0]), np.array([1.0, 2, 3, 4])) == 0.25
+    assert roc_auc(np.array([1, 0, 1]), np.array([5.0, 5, 5])) == 0.5
+    assert np.isnan(roc_auc(np.array([1]), np.array([1.0])))
 
 
 def test_out_of_fold_rates_by_hand():

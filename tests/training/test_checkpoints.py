@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from metaflow.plugins.datastores.local_storage import LocalStorage
 
+from fivefold.training.candidate import ScoredTrial, Trial
 from fivefold.training.checkpoints import FOLDER, key, load, save
 
 PATH = "7/lightgbm/abc"
@@ -18,16 +19,8 @@ def storage(tmp_path):
 
 
 def trial(number, auc=0.7):
-    return {
-        "number": number,
-        "state": "complete",
-        "auc": auc,
-        "fold_scores": [0.1 + 0.2, auc],
-        "params": {"C": 1e-12, "kind": "a"},
-        "rounds": None,
-        "seconds": 0.5,
-        "max_rows": None,
-    }
+    params = {"C": 1e-12, "kind": "a"}
+    return Trial(number, "complete", auc, [0.1 + 0.2, auc], params, None, 0.5, None)
 
 
 def oof(number):
@@ -40,20 +33,20 @@ def files(tmp_path):
 
 def test_trials_and_their_scores_come_back_exactly_and_in_order(storage, tmp_path):
     for number in (10, 2, 0, 1):
-        save(storage, PATH, trial(number), oof(number) if number != 1 else None)
+        save(storage, PATH, ScoredTrial(trial(number), oof(number) if number != 1 else None))
     told = load(storage, PATH)
-    assert [t for t, _ in told] == [trial(n) for n in (0, 1, 2, 10)]
-    assert told[1][1] is None
-    for number, (_, scores) in zip((0, 1, 2, 10), told, strict=True):
+    assert [scored.trial for scored in told] == [trial(n) for n in (0, 1, 2, 10)]
+    assert told[1].oof is None
+    for number, scored in zip((0, 1, 2, 10), told, strict=True):
         if number != 1:
-            assert scores.dtype == np.float32
-            np.testing.assert_array_equal(scores, oof(number))
+            assert scored.oof.dtype == np.float32
+            np.testing.assert_array_equal(scored.oof, oof(number))
     assert [f.name for f in files(tmp_path)] == ["00000.npz", "00001.npz", "00002.npz", "00010.npz"]
 
 
 def test_trials_are_told_without_their_scores_where_these_are_not_wanted(storage):
-    save(storage, PATH, trial(0), oof(0))
-    assert load(storage, PATH, scores=False) == [(trial(0), None)]
+    save(storage, PATH, ScoredTrial(trial(0), oof(0)))
+    assert load(storage, PATH, scores=False) == [ScoredTrial(trial(0), None)]
 
 
 def test_nothing_kept_is_an_empty_list(storage):
@@ -61,10 +54,10 @@ def test_nothing_kept_is_an_empty_list(storage):
 
 
 def test_other_paths_are_not_read(storage):
-    save(storage, PATH, trial(0), None)
-    save(storage, "7/lightgbm/other", trial(1), None)
-    save(storage, "8/lightgbm/abc", trial(2), None)
-    assert [t["number"] for t, _ in load(storage, PATH)] == [0]
+    save(storage, PATH, ScoredTrial(trial(0), None))
+    save(storage, "7/lightgbm/other", ScoredTrial(trial(1), None))
+    save(storage, "8/lightgbm/abc", ScoredTrial(trial(2), None))
+    assert [scored.trial.number for scored in load(storage, PATH)] == [0]
 
 
 @pytest.mark.parametrize(
@@ -78,12 +71,12 @@ def test_other_paths_are_not_read(storage):
 )
 def test_a_damaged_file_ends_the_list(storage, tmp_path, damage):
     for number in range(4):
-        save(storage, PATH, trial(number), oof(number))
+        save(storage, PATH, ScoredTrial(trial(number), oof(number)))
     torn = files(tmp_path)[2]
     torn.write_bytes(damage(torn.read_bytes()))
-    assert [t["number"] for t, _ in load(storage, PATH)] == [0, 1]
-    save(storage, PATH, trial(2), oof(2))  # done again: the file heals
-    assert [t["number"] for t, _ in load(storage, PATH)] == [0, 1, 2, 3]
+    assert [scored.trial.number for scored in load(storage, PATH)] == [0, 1]
+    save(storage, PATH, ScoredTrial(trial(2), oof(2)))  # run again: the file is replaced
+    assert [scored.trial.number for scored in load(storage, PATH)] == [0, 1, 2, 3]
 
 
 def test_a_pickle_in_the_place_of_a_trial_is_never_loaded(storage, tmp_path):
@@ -93,10 +86,10 @@ def test_a_pickle_in_the_place_of_a_trial_is_never_loaded(storage, tmp_path):
         def __reduce__(self):
             return (Path.touch, (fired,))
 
-    save(storage, PATH, trial(0), None)
+    save(storage, PATH, ScoredTrial(trial(0), None))
     np.savez(
         files(tmp_path)[0],
-        trial=np.array(json.dumps(trial(0))),
+        trial=np.array(json.dumps(trial(0).to_dict())),
         oof=np.array([Attack()], dtype=object),
     )
     assert load(storage, PATH) == []
@@ -104,16 +97,16 @@ def test_a_pickle_in_the_place_of_a_trial_is_never_loaded(storage, tmp_path):
 
 
 def test_equal_trials_give_equal_bytes(storage, tmp_path):
-    save(storage, PATH, trial(0), oof(0))
+    save(storage, PATH, ScoredTrial(trial(0), oof(0)))
     first = files(tmp_path)[0].read_bytes()
-    save(storage, PATH, trial(0), oof(0))
+    save(storage, PATH, ScoredTrial(trial(0), oof(0)))
     assert files(tmp_path)[0].read_bytes() == first
 
 
 def test_a_worse_trial_leaves_the_best_scores_where_they_are(storage):
-    save(storage, PATH, trial(0, 0.8), oof(0))
-    save(storage, PATH, trial(1, 0.6), None)
-    best = [scores for _, scores in load(storage, PATH) if scores is not None]
+    save(storage, PATH, ScoredTrial(trial(0, 0.8), oof(0)))
+    save(storage, PATH, ScoredTrial(trial(1, 0.6), None))
+    best = [scored.oof for scored in load(storage, PATH) if scored.oof is not None]
     assert len(best) == 1
     np.testing.assert_array_equal(best[0], oof(0))
 

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from fivefold.core.roc_auc import roc_auc
 from fivefold.data.splits import Assignment, split_rows
-from fivefold.profiling.leakage import auc
-from fivefold.training.ensemble import ROUNDS, _choose, blend, evenly, mixed, serve
+from fivefold.training.ensemble import (
+    STEPS,
+    Ensemble,
+    _choose,
+    blend,
+    choose_served,
+    mixed,
+    prior_share,
+)
 
 ROWS = 3000
 RNG = np.random.default_rng(0)
@@ -25,26 +33,28 @@ def scores(strength, seed):
 def test_two_equal_arms_that_err_independently_gain_what_theory_says():
     oofs = {"a": scores(1.0, 1), "b": scores(1.0, 2)}
     found, nested = blend(oofs, Y, PLACE, "a")
-    assert found["weights"] == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
-    assert found["auc_mean"] == pytest.approx(
+    assert found.weights == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
+    assert found.auc_mean == pytest.approx(
         0.841, abs=0.02
     )  # d' 1 becomes sqrt 2: Phi(1) = .841, from Phi(.707) = .760
-    assert found["gain"] == pytest.approx(0.081, abs=0.02)
-    assert found["gain_low"] > 0.05
-    assert found["gain_low"] < found["gain"] < found["gain_high"]
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found.gain == pytest.approx(0.081, abs=0.02)
+    assert found.gain_low > 0.05
+    assert found.gain_low < found.gain < found.gain_high
+    stored = found.to_dict()
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
+    assert Ensemble.from_dict(stored) == found
     assert (np.isnan(nested) == (PLACE == Assignment.HOLDOUT)).all()
 
 
 def test_noise_gets_no_weight_and_nothing_is_gained():
     found, _ = blend({"a": scores(2.0, 1), "noise": scores(0.0, 2)}, Y, PLACE, "a")
-    assert found["weights"].get("noise", 0.0) < 0.1
+    assert found.weights.get("noise", 0.0) < 0.1
     assert (
-        -0.005 < found["gain"] < 0.002
+        -0.005 < found.gain < 0.002
     )  # 2,400 rows: it has its part of the equal weights that 500 others count for
     alone, same = blend({"a": scores(2.0, 1)}, Y, PLACE, "a")
-    assert alone["weights"] == {"a": 1.0}
-    assert (alone["gain"], alone["gain_low"], alone["gain_high"]) == (0, 0, 0)
+    assert alone.weights == {"a": 1.0}
+    assert (alone.gain, alone.gain_low, alone.gain_high) == (0, 0, 0)
     np.testing.assert_array_equal(same, scores(2.0, 1))
 
 
@@ -58,7 +68,7 @@ def test_a_fold_is_scored_with_weights_that_its_labels_had_no_part_in():
     assert not np.array_equal(
         after[PLACE == 1], nested[PLACE == 1]
     )  # it can fail: fold 2 has a vote there
-    assert found["fold_scores"][2] == pytest.approx(
+    assert found.fold_scores[2] == pytest.approx(
         roc_auc_score(turned[here], nested[here]), abs=1e-9
     )
 
@@ -73,7 +83,7 @@ def test_a_rare_class_has_a_say_in_the_weights_of_a_large_table():
     )
     noise, told = np.random.default_rng(0).random(60_000), np.random.default_rng(1).random(60_000)
     found, _ = blend({"noise": noise, "told": np.where(y == 1, 0.99, told)}, y, fold_ids, "noise")
-    assert found["weights"].get("told", 0) > 0.5
+    assert found.weights.get("told", 0) > 0.5
 
 
 def test_many_useless_arms_do_not_make_a_gain():
@@ -86,10 +96,10 @@ def test_many_useless_arms_do_not_make_a_gain():
         winner = max(
             oofs,
             key=lambda n: np.mean(
-                [auc(oofs[n][fold_ids == f], y[fold_ids == f]) for f in range(5)]
+                [roc_auc(y[fold_ids == f], oofs[n][fold_ids == f]) for f in range(5)]
             ),
         )
-        gains.append(blend(oofs, y, fold_ids, winner)[0]["auc_mean"] - 0.5)
+        gains.append(blend(oofs, y, fold_ids, winner)[0].auc_mean - 0.5)
     assert abs(np.mean(gains)) < 0.03  # chosen and judged on the same rows it would be about +.04
 
 
@@ -108,7 +118,7 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
     assert _choose(["a", "b"], perfect, y, [np.arange(4)]) == {"a": 1.0}
     assert _choose(["a", "b"], perfect, y, [np.arange(4)], 0.5) == {"a": 0.75, "b": 0.25}
     assert sum(_choose(["a", "b"], oofs, y, [np.arange(4)]).values()) == pytest.approx(1)
-    assert ROUNDS >= 10
+    assert STEPS >= 10
 
 
 @pytest.mark.parametrize(
@@ -126,21 +136,21 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
 )
 def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, even):
     """As if equal ones had been best on 500 others: 500 / (500 + rows) of the way, until an arm's part is below 1/24."""
-    assert evenly(rows, arms) == pytest.approx(even)
+    assert prior_share(rows, arms) == pytest.approx(even)
     y, fold_ids = np.tile([0, 1], rows)[:rows], np.arange(rows) // 2 % 5
     oofs = {"best": y + 0.0} | {f"other {n}": 1.0 - y for n in range(1, arms)}
     found, nested = blend(oofs, y, fold_ids, "best")
-    assert found["weights"]["best"] == pytest.approx(1 - even * (arms - 1) / arms)
-    assert sum(found["weights"].values()) == pytest.approx(1)
-    assert len(found["weights"]) == (arms if even else 1)
+    assert found.weights["best"] == pytest.approx(1 - even * (arms - 1) / arms)
+    assert sum(found.weights.values()) == pytest.approx(1)
+    assert len(found.weights) == (arms if even else 1)
     np.testing.assert_allclose(
-        nested, mixed(oofs, found["weights"]), rtol=1e-6
+        nested, mixed(oofs, found.weights), rtol=1e-6
     )  # what is judged is what is served
 
 
 def test_ranks_give_scikit_learns_roc_auc_with_ties():
     score = np.round(np.random.default_rng(1).random(ROWS), 1)
-    assert auc(score, Y) == pytest.approx(roc_auc_score(Y, score), abs=1e-12)
+    assert roc_auc(Y, score) == pytest.approx(roc_auc_score(Y, score), abs=1e-12)
 
 
 def test_a_mixture_is_the_weighted_mean():
@@ -161,9 +171,7 @@ def test_a_mixture_is_the_weighted_mean():
     ],
 )
 def test_what_is_served_and_why(asked, high, weights, expected):
-    served, why = serve(
-        asked,
-        {"weights": weights, "gain": high - 0.002, "gain_low": high - 0.004, "gain_high": high},
-    )
+    ensemble = Ensemble(weights, 0.8, 0.01, [], high - 0.002, high - 0.004, high)
+    served, why = choose_served(asked, ensemble)
     assert served == expected
     assert why

@@ -1,37 +1,31 @@
 """The final fit: seeds averaged, candidates blended, and no more than the time allows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import skops.io
 
 from fivefold.data.splits import Split
-from fivefold.model.bundle import TRUSTED
 from fivefold.model.fast_predict import direct
 from fivefold.model.inputs import expand, expand_columns
-from fivefold.training import final_fit as refit
+from fivefold.model.trusted import TRUSTED
+from fivefold.training import final_fit
 from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.candidate import Setting
 from fivefold.training.encoding import ONE_HOT
-from fivefold.training.final_fit import average, bag_size, fit_final, members
-from fivefold.training.fit_plan import affordable, plan_fits, rows_affordable, seconds_of
+from fivefold.training.final_fit import StoppingRows, average, fit_final, members, seeds_of
+from fivefold.training.fit_plan import (
+    FitPlan,
+    Resources,
+    affordable,
+    plan_fits,
+    rows_affordable,
+    seconds_of,
+)
+from fivefold.training.training_data import FitOptions
 from tests.support.tables import prepared
-
-
-def candidate(name, rounds=20, seconds=4.0, folds=5):
-    trial = {
-        "number": 0,
-        "state": "complete",
-        "auc": 0.8,
-        "fold_scores": [0.8] * folds,
-        "seconds": seconds,
-    }
-    return {
-        "algorithm": name,
-        "params": dict(ALGORITHMS[name].defaults[0]),
-        "rounds": rounds if ALGORITHMS[name].boosted else None,
-        "max_rows": None,
-        "rows_fit": 640,
-        "trials": [trial],
-    }
+from tests.support.training import candidate, trial
 
 
 def training():
@@ -40,19 +34,21 @@ def training():
     return typed.iloc[rows], y[rows], schema
 
 
-def test_a_bag_is_the_mean_of_fits_that_differ_in_their_seed():
+def test_several_seeds_are_the_mean_of_fits_that_differ_in_their_seed():
     typed, y, schema = training()
     served = expand(typed, schema)
-    bag = fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=3).predict_proba(served)[
-        :, 1
-    ]
-    alone = [fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=1)]
+    averaged = fit_final(
+        candidate("lightgbm"), typed, y, schema, FitOptions(seed=5), seeds=3
+    ).predict_proba(served)[:, 1]
+    alone = [fit_final(candidate("lightgbm"), typed, y, schema, FitOptions(seed=5), seeds=1)]
     assert not hasattr(alone[0][-1], "estimators_")
-    members = fit_final(candidate("lightgbm"), typed, y, schema, seed=5, bag=3)[-1].estimators_
+    members = fit_final(candidate("lightgbm"), typed, y, schema, FitOptions(seed=5), seeds=3)[
+        -1
+    ].estimators_
     assert [m.random_state for m in members] == [5, 6, 7]
     encoded = alone[0][0].transform(served)
     np.testing.assert_allclose(
-        bag, np.mean([m.predict_proba(encoded)[:, 1] for m in members], axis=0)
+        averaged, np.mean([m.predict_proba(encoded)[:, 1] for m in members], axis=0)
     )
     assert np.ptp([m.predict_proba(encoded)[0, 1] for m in members]) > 0
 
@@ -65,51 +61,50 @@ def three(name="lightgbm"):
         {**base, "encoding": ONE_HOT, "learning_rate": 0.1},
         {**base, "learning_rate": 0.15},
     ]
-    settings = [
-        {"number": n, "params": params, "rounds": 20 + n} for n, params in enumerate(varied)
-    ]
-    return {**candidate(name), "params": base, "rounds": 20, "settings": settings}
+    settings = [Setting(n, params, 20 + n) for n, params in enumerate(varied)]
+    return candidate(name, settings=settings)
 
 
-@pytest.mark.parametrize("bag", [1, 2, 3, 4])
-def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_own(bag):
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
+def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_own(seeds):
     typed, y, schema = training()
     served, found = expand(typed, schema), three()
 
     def alone(number):
         """The last of `number` + 1 seeds of one setting."""
-        seeds = fit_final(
-            found | {"settings": [found["settings"][number % 3]]}, typed, y, schema, bag=number + 1
-        )
-        last = seeds[-1].estimators_[-1] if number else seeds[-1]
-        return last.predict_proba(seeds[0].transform(served))[:, 1]
+        one = replace(found, settings=[found.settings[number % 3]])
+        fitted = fit_final(one, typed, y, schema, seeds=number + 1)
+        last = fitted[-1].estimators_[-1] if number else fitted[-1]
+        return last.predict_proba(fitted[0].transform(served))[:, 1]
 
-    model = fit_final(found, typed, y, schema, bag=bag)
-    expected = np.mean([alone(number) for number in range(bag)], axis=0)
+    model = fit_final(found, typed, y, schema, seeds=seeds)
+    expected = np.mean([alone(number) for number in range(seeds)], axis=0)
     np.testing.assert_allclose(model.predict_proba(served)[:, 1], expected)
     columns = expand_columns({name: typed[name].array for name in typed}, schema)
     np.testing.assert_allclose(direct(model)(columns), expected, rtol=1e-6)
 
 
 def test_what_is_said_of_a_final_fit_names_each_setting_once_with_its_weight():
-    found = three() | {"max_rows": 100}
+    found = replace(three(), max_rows=100)
     told = members(found, 0.6, 1000, None)
-    assert [(m["params"], m["rounds"], m["rows_fitted"]) for m in told] == [
-        (s["params"], s["rounds"], 100) for s in found["settings"]
+    assert [(m.params, m.rounds, m.rows_fitted) for m in told] == [
+        (s.params, s.rounds, 100) for s in found.settings
     ]
-    assert [m["weight"] for m in told] == pytest.approx([0.2, 0.2, 0.2])
-    assert [m["weight"] for m in members(found, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
-    assert [m["rounds"] for m in members(found, 1.0, 1000, 1)] == [20]
+    assert [m.weight for m in told] == pytest.approx([0.2, 0.2, 0.2])
+    assert [m.weight for m in members(found, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
+    assert [m.rounds for m in members(found, 1.0, 1000, 1)] == [20]
     assert (
         len(members(candidate("lightgbm"), 1.0, 1000, None)) == 1
     )  # of an older run: three seeds of one setting
 
 
-def test_threads_do_not_change_a_bag():
+def test_threads_do_not_change_an_average_of_seeds():
     typed, y, schema = training()
     served = expand(typed, schema)
     one, two = (
-        fit_final(candidate("xgboost"), typed, y, schema, bag=4, threads=t).predict_proba(served)
+        fit_final(
+            candidate("xgboost"), typed, y, schema, FitOptions(threads=t), seeds=4
+        ).predict_proba(served)
         for t in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
@@ -119,7 +114,7 @@ def test_a_blend_is_the_weighted_mean_of_its_members_and_survives_the_file():
     typed, y, schema = training()
     served = expand(typed, schema)
     two = [
-        fit_final(candidate(name), typed, y, schema, bag=2)
+        fit_final(candidate(name), typed, y, schema, seeds=2)
         for name in ("lightgbm", "logistic_regression")
     ]
     blend = average(two, [0.75, 0.25])
@@ -145,15 +140,17 @@ def test_the_average_takes_probabilities_by_weight():
 
 
 @pytest.mark.parametrize(
-    ("rows", "bag"), [(10, 3), (50_000, 3), (100_000, 2), (200_000, 1), (10**7, 1)]
+    ("rows", "seeds"), [(10, 3), (50_000, 3), (100_000, 2), (200_000, 1), (10**7, 1)]
 )
-def test_large_tables_are_bagged_less(rows, bag):
-    assert bag_size(ALGORITHMS["xgboost"], rows) == bag
-    assert bag_size(ALGORITHMS["logistic_regression"], rows) == 1
+def test_large_tables_are_have_fewer_seeds(rows, seeds):
+    assert seeds_of(ALGORITHMS["xgboost"], rows) == seeds
+    assert seeds_of(ALGORITHMS["logistic_regression"], rows) == 1
 
 
 def test_the_time_of_a_final_fit_is_told_from_the_best_trial():
-    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, bag=1) == pytest.approx(1.2 * 8 / 4)
+    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, seeds=1) == pytest.approx(
+        1.2 * 8 / 4
+    )
     assert seconds_of(candidate("xgboost", seconds=8.0), 1000, threads=2) == pytest.approx(
         2 * 1.2 * 8 / 4
     )
@@ -161,23 +158,21 @@ def test_the_time_of_a_final_fit_is_told_from_the_best_trial():
 
 def test_the_time_of_several_settings_is_their_own():
     found = three()
-    found["trials"] = [
-        {**found["trials"][0], "number": n, "seconds": seconds}
-        for n, seconds in enumerate((8.0, 2.0, 5.0))
-    ]
-    assert seconds_of(found, 1000, bag=1) == pytest.approx(1.2 * 8 / 4)
+    trials = [trial(n, seconds=seconds) for n, seconds in enumerate((8.0, 2.0, 5.0))]
+    found = replace(found, trials=trials)
+    assert seconds_of(found, 1000, seeds=1) == pytest.approx(1.2 * 8 / 4)
     assert seconds_of(found, 1000) == pytest.approx(1.2 * 15 / 4)
 
 
 def test_what_cannot_be_fitted_in_time_is_left_out():
-    arms = [
+    candidates = [
         candidate("xgboost", seconds=8.0),
         candidate("lightgbm", seconds=8.0),
         candidate("adaboost", seconds=8.0),
     ]
     weights = {"xgboost": 0.5, "adaboost": 0.5}
     told = {
-        seconds: affordable(arms, weights, 1000, seconds)
+        seconds: affordable(candidates, weights, Resources(1000, seconds))
         for seconds in (100.0, 9.7, 9.5, 4.9, 4.7, 2.5, 0.0)
     }
     assert told == {
@@ -192,40 +187,49 @@ def test_what_cannot_be_fitted_in_time_is_left_out():
 
 
 def test_a_final_fit_takes_more_rows_than_the_search_could_afford():
-    arm = candidate("xgboost", seconds=10.0, folds=5) | {"max_rows": 2000}  # a millisecond a row
+    arm = candidate("xgboost", seconds=10.0, max_rows=2000)  # a millisecond a row
     assert rows_affordable(arm, 100_000, 40.0) == 20_000
     assert rows_affordable(arm, 15_000, 40.0) is None  # all of them
     assert rows_affordable(arm, 100_000, 1.0) == 2000
-    assert rows_affordable(arm | {"max_rows": None}, 100_000, 1.0) is None
-    ada = candidate("adaboost", seconds=10.0, folds=5) | {"max_rows": 2000}
+    assert rows_affordable(replace(arm, max_rows=None), 100_000, 1.0) is None
+    ada = candidate("adaboost", seconds=10.0, max_rows=2000)
     assert rows_affordable(ada, 100_000, 1e6) == ALGORITHMS["adaboost"].max_rows
     most = ALGORITHMS["adaboost"].max_rows
-    assert rows_affordable(ada | {"max_rows": most}, 100_000, 1e6) == most
+    assert rows_affordable(replace(ada, max_rows=most), 100_000, 1e6) == most
 
 
 def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(monkeypatch):
     """XGBoost may be fitted on an accelerator beside a LightGBM whose build has none."""
     placed = []
     monkeypatch.setattr(
-        refit, "usable", lambda asked, name: (asked, "") if name == "xgboost" else ("cpu", "no")
+        final_fit,
+        "usable_device",
+        lambda asked, name: (asked, "") if name == "xgboost" else ("cpu", "no"),
     )
-    monkeypatch.setattr(
-        refit, "place", lambda model, device: placed.append((type(model).__name__, device)) or model
-    )
+
+    def use_device(self, model, device):
+        placed.append((type(model).__name__, device))
+        return model
+
+    for name in ("lightgbm", "xgboost"):
+        monkeypatch.setattr(type(ALGORITHMS[name].boosted), "use_device", use_device)
     typed, y, schema = training()
     for name in ("lightgbm", "xgboost"):
-        fit_final(candidate(name), typed, y, schema, bag=1, device="cuda")
+        fit_final(candidate(name), typed, y, schema, FitOptions(device="cuda"), seeds=1)
     assert placed == [("LGBMClassifier", "cpu"), ("XGBClassifier", "cuda")]
 
 
-# --- grown fits: the search saw a small part of the rows -------------------------------------------------------
+# --- early-stopped fits: the search saw a small part of the rows -------------------------------------------------------
 
 
 def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():
     told = plan_fits(
-        [candidate("xgboost"), candidate("lightgbm")], {"xgboost": 0.5, "lightgbm": 0.5}, 1000, None
+        [candidate("xgboost"), candidate("lightgbm")],
+        {"xgboost": 0.5, "lightgbm": 0.5},
+        Resources(1000),
     )
-    assert told == {
+    assert FitPlan.from_dict(told.to_dict()) == told
+    assert told.to_dict() == {
         "served": "blend",
         "bag": None,
         "grown": False,
@@ -235,10 +239,10 @@ def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():
     }
 
 
-def test_where_it_saw_few_the_boosted_models_grow_and_the_others_keep_their_bound():
+def test_where_it_saw_few_the_boosted_models_stop_early_and_the_others_keep_their_bound():
     board = [candidate("lightgbm"), candidate("adaboost")]
-    told = plan_fits(board, {"lightgbm": 0.5, "adaboost": 0.5}, 1_000_000, None)
-    assert told == {
+    told = plan_fits(board, {"lightgbm": 0.5, "adaboost": 0.5}, Resources(1_000_000))
+    assert told.to_dict() == {
         "served": "blend",
         "bag": 1,
         "grown": True,
@@ -246,51 +250,54 @@ def test_where_it_saw_few_the_boosted_models_grow_and_the_others_keep_their_boun
         "refit": False,
         "rows": {"lightgbm": 1_000_000, "adaboost": ALGORITHMS["adaboost"].max_rows},
     }
-    assert plan_fits(board, None, 10**8, None)["rows"] == {"lightgbm": 2_000_000}
-    assert not plan_fits([candidate("random_forest")], None, 10**6, None)[
-        "grown"
-    ]  # it has no rounds to find
+    assert plan_fits(board, None, Resources(10**8)).rows == {"lightgbm": 2_000_000}
+    forest = plan_fits([candidate("random_forest")], None, Resources(10**6))
+    assert not forest.early_stopped  # it has no rounds to find
 
 
 def test_a_winner_without_rounds_that_takes_the_place_of_a_blend_leaves_no_rows_out():
     forest = candidate("random_forest", seconds=0.1)
     slow = candidate("lightgbm", seconds=100.0)
-    told = plan_fits([forest, slow], {"random_forest": 0.5, "lightgbm": 0.5}, 10_000, 5.0)
-    assert (told["served"], told["grown"], list(told["rows"])) == (
+    told = plan_fits(
+        [forest, slow], {"random_forest": 0.5, "lightgbm": 0.5}, Resources(10_000, 5.0)
+    )
+    assert (told.served, told.early_stopped, list(told.rows)) == (
         "single",
         False,
         ["random_forest"],
     )
 
 
-def test_a_budget_takes_rows_from_a_grown_fit_and_gives_up_the_blend_for_them():
+def test_a_budget_takes_rows_from_an_early_stopped_fit_and_gives_up_the_blend_for_them():
     board = [
         candidate("lightgbm", seconds=0.1),
         candidate("xgboost", seconds=1.0),
     ]  # 31 and 310 microseconds a row
     weights = {"lightgbm": 0.5, "xgboost": 0.5}
-    rich, poor = (plan_fits(board, weights, 1_000_000, seconds) for seconds in (10_000.0, 40.0))
-    assert (rich["served"], rich["rows"]["xgboost"]) == ("blend", 1_000_000)
-    assert sum(rich["seconds"].values()) == pytest.approx(10_000)
-    assert poor["served"] == "single"
-    assert poor["seconds"] == {"lightgbm": 40.0}
-    assert 500_000 < poor["rows"]["lightgbm"] < 1_000_000
-    assert plan_fits(board, None, 1_000_000, 0.0)["rows"] == {
+    rich, poor = (
+        plan_fits(board, weights, Resources(1_000_000, seconds)) for seconds in (10_000.0, 40.0)
+    )
+    assert (rich.served, rich.rows["xgboost"]) == ("blend", 1_000_000)
+    assert sum(rich.seconds.values()) == pytest.approx(10_000)
+    assert poor.served == "single"
+    assert poor.seconds == {"lightgbm": 40.0}
+    assert 500_000 < poor.rows["lightgbm"] < 1_000_000
+    assert plan_fits(board, None, Resources(1_000_000, 0.0)).rows == {
         "lightgbm": 640
     }  # as in the search, and a second
-    assert plan_fits(board, None, 1_000_000, 0.0)["seconds"] == {"lightgbm": 1.0}
+    assert plan_fits(board, None, Resources(1_000_000, 0.0)).seconds == {"lightgbm": 1.0}
 
 
 def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_all_rows():
     board = [
         candidate("xgboost"),
-        candidate("adaboost") | {"max_rows": 300},
+        candidate("adaboost", max_rows=300),
     ]  # a fit takes 1.2 s, three of them 3.6
     weights = {"xgboost": 0.5, "adaboost": 0.5}
 
     def told(seconds, refit="auto", some=board, rows=640):
-        found = plan_fits(some, weights, rows, seconds, refit=refit)
-        return found["served"], found["bag"], found["refit"]
+        found = plan_fits(some, weights, Resources(rows, seconds), refit)
+        return found.served, found.seeds, found.refit
 
     assert told(12.0) == ("blend", None, True)  # 2.25 times 4.8
     assert told(10.0) == ("blend", 1, True)
@@ -303,34 +310,41 @@ def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_
     assert told(12.0, "no") == ("blend", None, False)
     assert told(0.0, "yes") == ("single", 1, True)  # a person wants it
     assert told(None, "yes") == ("blend", None, True)
-    assert not told(12.0, rows=100_000)[2]  # grown
+    assert not told(12.0, rows=100_000)[2]  # stopped
     assert told(None, "yes", rows=100_000)[2]
-    rows = plan_fits(board, weights, 640, 12.0)[
-        "rows"
-    ]  # 3 of the 6 s of each, at 4 s for 5 folds of 300 rows
+    rows = plan_fits(
+        board, weights, Resources(640, 12.0)
+    ).rows  # 3 of the 6 s of each, at 4 s for 5 folds of 300 rows
     assert rows == {"xgboost": None, "adaboost": 1125}
-    fewer = [candidate("xgboost") | {"max_rows": 300}]
-    assert not plan_fits(fewer, None, 640, 3.0, refit="auto")[
-        "refit"
-    ]  # it has not the time for all training rows
+    fewer = [candidate("xgboost", max_rows=300)]
+    assert not plan_fits(
+        fewer, None, Resources(640, 3.0), "auto"
+    ).refit  # it has not the time for all training rows
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
-def test_a_grown_model_stops_by_rows_that_it_does_not_learn_from(name):
+def test_an_early_stopped_model_stops_by_rows_that_it_does_not_learn_from(name):
     typed, y, schema = training()
     half = len(y) // 2
-    stop = expand(typed.iloc[half:], schema), y[half:]
-    grown = fit_final(candidate(name), typed.iloc[:half], y[:half], schema, stop=stop, threads=2)
-    assert 1 <= grown[-1].n_estimators < 400
-    again = skops.io.loads(skops.io.dumps(grown), trusted=list(TRUSTED))
+    stop = StoppingRows(expand(typed.iloc[half:], schema), y[half:])
+    options = FitOptions(threads=2)
+    stopped = fit_final(candidate(name), typed.iloc[:half], y[:half], schema, options, stop=stop)
+    assert 1 <= stopped[-1].n_estimators < 400
+    again = skops.io.loads(skops.io.dumps(stopped), trusted=list(TRUSTED))
     served = expand(typed, schema)
-    np.testing.assert_array_equal(again.predict_proba(served), grown.predict_proba(served))
+    np.testing.assert_array_equal(again.predict_proba(served), stopped.predict_proba(served))
     plain = fit_final(
-        candidate(name, rounds=grown[-1].n_estimators), typed.iloc[:half], y[:half], schema, bag=1
+        candidate(name, rounds=stopped[-1].n_estimators),
+        typed.iloc[:half],
+        y[:half],
+        schema,
+        seeds=1,
     )
-    np.testing.assert_allclose(plain.predict_proba(served), grown.predict_proba(served), atol=1e-6)
+    np.testing.assert_allclose(
+        plain.predict_proba(served), stopped.predict_proba(served), atol=1e-6
+    )
     hurried = fit_final(
-        candidate(name), typed.iloc[:half], y[:half], schema, stop=stop, seconds=0.0
+        candidate(name), typed.iloc[:half], y[:half], schema, stop=replace(stop, seconds=0.0)
     )
     assert hurried[-1].n_estimators == 1
     assert np.isfinite(hurried.predict_proba(served)).all()

@@ -1,6 +1,7 @@
 """The winner refitted, calibrated and given its threshold by training rows, and judged once on held-out ones."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,10 +23,13 @@ from fivefold.training import finalize
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.encoding import TREES
 from fivefold.training.final_fit import fit_final
-from fivefold.training.finalize import baselines, finish, refit
-from fivefold.training.fit_plan import plan_fits
-from fivefold.training.search import tune
+from fivefold.training.finalize import Selection, baselines, refit_on_all_rows
+from fivefold.training.finalize import finalize as finalized
+from fivefold.training.fit_plan import FitPlan, Resources, plan_fits
+from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import SCOPE, mixed, prepared
+from tests.support.training import candidate as candidate_of
+from tests.support.training import searched
 
 PROVENANCE = Provenance("TrainFlow/1", "abc", rows=400)
 CHOSEN = (
@@ -64,24 +68,16 @@ def _bayes():
 @pytest.fixture(scope="module")
 def parts():
     typed, y, fold_ids, schema = prepared(600)
-    candidate, oof = tune("naive_bayes", typed, y, fold_ids, schema, trials=2)
+    candidate, oof = searched("naive_bayes", typed, y, fold_ids, schema, trials=2)
     return candidate, oof, typed, y, fold_ids, schema
 
 
 def finished(parts, **changes):
     candidate, oof, typed, y, fold_ids, schema = parts
-    given = {"typed": typed, "y": y, "truth": None, **changes}
-    return finish(
-        candidate,
-        oof,
-        given["typed"],
-        given["y"],
-        fold_ids,
-        schema,
-        SCOPE,
-        PROVENANCE,
-        truth=given["truth"],
-    )[0]
+    truth = changes.pop("truth", None)
+    data = replace(TrainingData(typed, y, fold_ids, schema), **changes)
+    selection = Selection([candidate], oof)
+    return finalized(selection, data, FitOptions(), SCOPE, PROVENANCE, truth)[0]
 
 
 @pytest.fixture(scope="module")
@@ -207,23 +203,14 @@ def test_what_the_bundle_says_of_itself_is_json_without_nan_and_a_sixth_algorith
 # --- the blend ----------------------------------------------------------------------------------------------
 
 
-def test_a_blend_is_finished_like_a_single_model(parts):
+def test_a_blend_is_finalized_like_a_single_model(parts):
     candidate, oof, typed, y, fold_ids, schema = parts
-    other, other_oof = tune("logistic_regression", typed, y, fold_ids, schema, trials=1)
+    other, other_oof = searched("logistic_regression", typed, y, fold_ids, schema, trials=1)
     weights = {"naive_bayes": 0.25, "logistic_regression": 0.75}
     mixed_oof = 0.25 * oof + 0.75 * other_oof
-    blended = finish(
-        candidate,
-        mixed_oof,
-        typed,
-        y,
-        fold_ids,
-        schema,
-        SCOPE,
-        PROVENANCE,
-        others=[other],
-        weights=weights,
-    )[0]
+    selection = Selection([candidate, other], mixed_oof, weights)
+    data = TrainingData(typed, y, fold_ids, schema)
+    blended = finalized(selection, data, FitOptions(), SCOPE, PROVENANCE)[0]
     rows = Split(fold_ids).training_rows
     alone = [
         fit_final(c, typed.iloc[rows], y[rows], schema).predict_proba(expand(typed, schema))[:, 1]
@@ -235,7 +222,7 @@ def test_a_blend_is_finished_like_a_single_model(parts):
     assert [(m["algorithm"], m["weight"]) for m in blended.metadata.members] == list(
         weights.items()
     )
-    assert blended.metadata.members[1]["params"] == other["params"]
+    assert blended.metadata.members[1]["params"] == other.params
     judged = fold_ids >= 0
     assert blended.metadata.calibration == fit_calibration(
         y[judged], mixed_oof[judged], fold_ids[judged]
@@ -246,40 +233,25 @@ def test_a_blend_is_finished_like_a_single_model(parts):
     )
 
 
-# --- grown: the search saw a small part of the rows ------------------------------------------------------------
+# --- early-stopped: the search saw a small part of the rows -----------------------------------------------------
 
 
-def grown(parts, **changes):
+def early_stopped(parts, **changes):
     _, _, typed, y, fold_ids, schema = parts
-    given = {"typed": typed, "y": y, **changes}
-    trial = {"number": 0, "state": "complete", "auc": 0.7, "fold_scores": [0.7] * 3, "seconds": 1.0}
-    candidate = {
-        "algorithm": "lightgbm",
-        "params": dict(ALGORITHMS["lightgbm"].defaults[0]),
-        "rounds": 20,
-        "max_rows": None,
-        "rows_fit": 50,
-        "trials": [trial],
-    }
+    data = replace(TrainingData(typed, y, fold_ids, schema), **changes)
+    boosted = candidate_of("lightgbm", rows_fit=50)
     oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
-    fits = plan_fits([candidate], None, len(Split(fold_ids).training_rows), None)
-    assert fits["grown"]
-    return finish(
-        candidate,
-        oof,
-        given["typed"],
-        given["y"],
-        fold_ids,
-        schema,
-        SCOPE,
-        PROVENANCE,
-        fits=fits,
-    )
+    plan = plan_fits([boosted], None, Resources(len(Split(fold_ids).training_rows)))
+    assert plan.early_stopped
+    selection = Selection([boosted], oof, plan=plan)
+    return finalized(selection, data, FitOptions(), SCOPE, PROVENANCE)
 
 
-def test_a_grown_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_the_others(parts):
+def test_an_early_stopped_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_the_others(
+    parts,
+):
     _, _, typed, y, fold_ids, schema = parts
-    bundle, oof = grown(parts)
+    bundle, oof = early_stopped(parts)
     stop = fold_ids == fold_ids.max()
     assert (np.isfinite(oof) == stop).all()
     assert bundle.metadata.rows_training == len(Split(fold_ids).training_rows)
@@ -295,26 +267,27 @@ def test_a_grown_model_is_calibrated_on_the_rows_it_stopped_by_and_learns_from_t
     assert bundle.metadata.threshold == choose_threshold(labels, q, Costs(5.0, 1.0))
 
 
-def test_held_out_labels_have_no_part_in_a_grown_model(parts):
+def test_held_out_labels_have_no_part_in_an_early_stopped_model(parts):
     _, _, typed, y, fold_ids, _ = parts
     flipped = np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")
-    one, two = grown(parts)[0], grown(parts, y=flipped)[0]
+    one, two = early_stopped(parts)[0], early_stopped(parts, y=flipped)[0]
     assert chosen(one) == chosen(two)
     np.testing.assert_array_equal(one.probability(typed), two.probability(typed))
     moved = np.where(fold_ids == fold_ids.max(), 1 - y, y).astype(
         "int8"
     )  # the stopping rows do have one
-    assert grown(parts, y=moved)[0].metadata.threshold != one.metadata.threshold
+    assert early_stopped(parts, y=moved)[0].metadata.threshold != one.metadata.threshold
 
 
-# --- what is served, fitted once more on all rows ---------------------------------------------------------------
+# --- what is served, fitted again on all rows ---------------------------------------------------------------
 
 
 def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(
     parts, bundle
 ):
     candidate, oof, typed, y, fold_ids, schema = parts
-    served = refit(bundle, "abc", [candidate], oof, typed, y, fold_ids)
+    data = TrainingData(typed, y, fold_ids, schema)
+    served = refit_on_all_rows(bundle, "abc", Selection([candidate], oof), data, FitOptions())
     every = fit_final(candidate, typed, y, schema)
     expected = bundle.metadata.calibration.apply(every.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(served.probability(typed), expected)
@@ -329,43 +302,35 @@ def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the
 
 
 def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
-    candidate, oof, typed, y, fold_ids, _ = parts
+    candidate, oof, typed, y, fold_ids, schema = parts
     unlabelled = np.flatnonzero(fold_ids == Assignment.HOLDOUT)[:50]
     fewer, none = fold_ids.copy(), y.copy()
     fewer[unlabelled], none[unlabelled] = Assignment.UNLABELLED, -1
-    served = refit(bundle, "abc", [candidate], oof, typed, none, fewer)
+    data = TrainingData(typed, none, fewer, schema)
+    served = refit_on_all_rows(bundle, "abc", Selection([candidate], oof), data, FitOptions())
     assert served.metadata.refit.rows == 550
 
 
 def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch):
     """600 rows instead of 480 must not make three fits to two: 200,000 rows times fits are 1,200 here."""
     _, oof, typed, y, fold_ids, schema = parts
-    monkeypatch.setattr("fivefold.training.final_fit.ROWS_BAGGED", 3 * 480)
-    candidate = {
-        "algorithm": "random_forest",
-        "params": {"n_estimators": 5},
-        "rounds": None,
-        "max_rows": None,
-    }
-    judged = finish(
-        candidate, oof, typed, y, fold_ids, schema, Scope(target="label", positive="yes"), {}
-    )[0]
-    served = refit(judged, "abc", [candidate], oof, typed, y, fold_ids)
+    monkeypatch.setattr("fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 3 * 480)
+    selection = Selection([candidate_of("random_forest", params={"n_estimators": 5})], oof)
+    data = TrainingData(typed, y, fold_ids, schema)
+    scope = Scope(target="label", positive="yes")
+    judged = finalized(selection, data, FitOptions(), scope, PROVENANCE)[0]
+    served = refit_on_all_rows(judged, "abc", selection, data, FitOptions())
     assert [len(model.pipeline[-1].estimators_) for model in (judged, served)] == [3, 3]
 
 
-def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
-    _, _, typed, y, fold_ids, _ = parts
-    candidate = {
-        "algorithm": "lightgbm",
-        "params": dict(ALGORITHMS["lightgbm"].defaults[0]),
-        "rounds": 20,
-        "max_rows": None,
-    }
+def test_an_early_stopped_model_is_fitted_again_beside_its_stopping_rows(parts):
+    _, _, typed, y, fold_ids, schema = parts
     oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
-    fits = {"grown": True, "bag": 1, "seconds": None, "rows": {"lightgbm": 1000}}
-    one = grown(parts)[0]
-    served = refit(one, "abc", [candidate], oof, typed, y, fold_ids, fits=fits)
+    plan = FitPlan(seeds=1, early_stopped=True, rows={"lightgbm": 1000})
+    selection = Selection([candidate_of("lightgbm")], oof, plan=plan)
+    data = TrainingData(typed, y, fold_ids, schema)
+    one = early_stopped(parts)[0]
+    served = refit_on_all_rows(one, "abc", selection, data, FitOptions())
     stop = int((fold_ids == fold_ids.max()).sum())
     again = served.metadata.refit
     assert (again.rows, again.members[0]["rows_fitted"]) == (
@@ -374,7 +339,6 @@ def test_a_grown_model_is_fitted_once_more_beside_its_stopping_rows(parts):
     )  # the stopping rows are not learnt
     assert again.members[0]["rounds"] != 20  # nor are the rounds those of the search
     flipped = np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")
-    other = refit(
-        one, "abc", [candidate], oof, typed, flipped, fold_ids, fits=fits
-    )  # here the held-out labels do have a part
+    # here the held-out labels do have a part
+    other = refit_on_all_rows(one, "abc", selection, replace(data, y=flipped), FitOptions())
     assert (served.probability(typed) != other.probability(typed)).any()

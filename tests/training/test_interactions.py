@@ -9,7 +9,7 @@ from fivefold.model.inputs import expand
 from fivefold.training import interactions
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import CROSSED, LINEAR
-from fivefold.training.interactions import choose
+from fivefold.training.interactions import choose_pairs
 from tests.support.tables import prepared
 
 
@@ -21,15 +21,15 @@ def drawn(effect, columns=6, rows=3000, seed=0):
 
 def test_planted_interactions_come_first():
     x, y = drawn(lambda x: x[:, 4] + 0.8 * x[:, 0] * x[:, 3] - 1.2 * x[:, 1] * x[:, 5])
-    assert choose(x, y, 2) == [(1, 5), (0, 3)]
+    assert choose_pairs(x, y, 2) == [(1, 5), (0, 3)]
 
 
 def test_a_class_so_rare_that_a_random_part_may_lack_it_is_no_fault():
     x = np.random.default_rng(1).normal(size=(20_000, 3))
     y = np.ones(20_000, dtype="int8")
     y[np.random.default_rng(0).choice(20_000, 19_990, replace=False)] = 0
-    assert sorted(choose(x, y, 2)) == sorted(set(choose(x, y, 2)))
-    assert len(choose(x, y, 2)) == 2
+    assert sorted(choose_pairs(x, y, 2)) == sorted(set(choose_pairs(x, y, 2)))
+    assert len(choose_pairs(x, y, 2)) == 2
 
 
 def test_the_order_is_that_of_score_tests_made_one_by_one():
@@ -43,7 +43,7 @@ def test_the_order_is_that_of_score_tests_made_one_by_one():
             product = x[:, a] * x[:, b]
             product = product - np.average(product, weights=p * (1 - p))
             told[a, b] = abs(product @ (y - p)) / np.sqrt((p * (1 - p)) @ product**2)
-    found = choose(x, y)
+    found = choose_pairs(x, y)
     assert len(found) == 15
     assert found == sorted(told, key=lambda pair: -told[pair])
 
@@ -52,27 +52,27 @@ def test_a_product_that_never_varies_is_not_chosen():
     x, y = drawn(lambda x: x[:, 0], columns=3)
     x[:, 1] = x[:, 0] > 0
     x[:, 2] = x[:, 0] <= 0  # two levels of one category
-    assert set(choose(x, y)) == {(0, 1), (0, 2)}
+    assert set(choose_pairs(x, y)) == {(0, 1), (0, 2)}
 
 
 def test_of_many_columns_those_that_tell_most_by_themselves_are_paired(monkeypatch):
     monkeypatch.setattr(interactions, "MOST_COLUMNS", 3)
     x, y = drawn(lambda x: x[:, 1] + x[:, 2] + x[:, 5])
-    assert {column for pair in choose(x, y) for column in pair} == {1, 2, 5}
+    assert {column for pair in choose_pairs(x, y) for column in pair} == {1, 2, 5}
 
 
 def test_of_many_rows_some_choose(monkeypatch):
-    monkeypatch.setattr(interactions, "MOST_LOOKED_AT", 2000)
+    monkeypatch.setattr(interactions, "MOST_ROWS", 2000)
     x, y = drawn(lambda x: 1.5 * x[:, 0] * x[:, 3], rows=6000)
-    assert choose(x, y, 1) == [(0, 3)]
+    assert choose_pairs(x, y, 1) == [(0, 3)]
 
 
 def test_products_are_added_scaled_and_the_columns_stay():
     x, y = drawn(lambda x: x[:, 0] * x[:, 1], columns=4)
-    step, matrix = interactions.crosses(x, y)
+    step, matrix = interactions.interactions(x, y)
     np.testing.assert_array_equal(step.transform(x), matrix)
     np.testing.assert_array_equal(matrix[:, :4], x)
-    for place, (a, b) in enumerate(choose(x, y), 4):
+    for place, (a, b) in enumerate(choose_pairs(x, y), 4):
         product = x[:, a] * x[:, b]
         np.testing.assert_allclose(matrix[:, place], (product - product.mean()) / product.std())
     assert matrix.shape[1] == 4 + 6
@@ -83,7 +83,7 @@ def test_without_a_pair_there_is_no_product(columns):
     x, y = drawn(lambda x: x[:, 0], columns=columns)
     if columns == 2:
         x = np.column_stack([x[:, 0] > 0, x[:, 0] <= 0]).astype("float64")
-    np.testing.assert_array_equal(interactions.crosses(x, y)[1], x)
+    np.testing.assert_array_equal(interactions.interactions(x, y)[1], x)
 
 
 def test_crossed_is_linear_and_more():

@@ -9,7 +9,9 @@ from fivefold.core.findings import Refused
 from fivefold.core.roc_auc import holm, paired_test
 from fivefold.data.splits import split_rows
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.leaderboard import failed_candidate, rank, title
+from fivefold.training.candidate import Candidate, FailedSearch
+from fivefold.training.leaderboard import Leaderboard, rank, title
+from tests.support.training import candidate as candidate_of
 
 ROWS = 600
 RNG = np.random.default_rng(2)
@@ -18,7 +20,7 @@ PLACE = split_rows(Y, 3, 0)
 
 
 def candidate(name, mean, std=0.01):
-    return {"algorithm": name, "status": "ok", "auc_mean": mean, "auc_std": std, "error": ""}
+    return candidate_of(name, auc_mean=mean, auc_std=std)
 
 
 def scores(strength, seed):
@@ -30,28 +32,28 @@ def scores(strength, seed):
 def ranked(*candidates, **oofs):
     return rank(
         list(candidates),
-        {**{c["algorithm"]: scores(1, 0) for c in candidates if c["status"] == "ok"}, **oofs},
+        {**{c.algorithm: scores(1, 0) for c in candidates if isinstance(c, Candidate)}, **oofs},
         Y,
         PLACE,
     )
 
 
 def names(leaderboard):
-    return [c["algorithm"] for c in leaderboard]
+    return [row.algorithm for row in leaderboard.rows]
 
 
 def test_best_mean_first_and_failed_ones_last_by_name():
     told = ranked(
         candidate("a", 0.7),
-        failed_candidate("z", "boom"),
+        FailedSearch("z", "boom"),
         candidate("b", 0.9),
-        failed_candidate("c", "bang"),
+        FailedSearch("c", "bang"),
         candidate("d", 0.8),
     )
     assert names(told) == ["b", "d", "a", "c", "z"]
-    assert [c["rank"] for c in told] == [1, 2, 3, None, None]
-    assert [c["indistinguishable"] for c in told[3:]] == [False, False]
-    assert [c["p_value"] for c in told] == [None, 1.0, 1.0, None, None]
+    assert [row.rank for row in told.rows] == [1, 2, 3, None, None]
+    assert [row.indistinguishable for row in told.rows[3:]] == [False, False]
+    assert [row.p_value for row in told.rows] == [None, 1.0, 1.0, None, None]
 
 
 def test_ties_go_to_the_smaller_spread_and_then_to_the_earlier_name():
@@ -76,12 +78,12 @@ def test_a_twin_cannot_be_told_from_the_winner_and_a_worse_one_can():
         twin=twin,
         worse=scores(0.3, 4),
     )
-    assert {c["algorithm"]: c["indistinguishable"] for c in told} == {
+    assert {row.algorithm: row.indistinguishable for row in told.rows} == {
         "best": True,
         "twin": True,
         "worse": False,
     }
-    assert told[1]["p_value"] > 0.05 > 1e-6 > told[2]["p_value"]
+    assert told.rows[1].p_value > 0.05 > 1e-6 > told.rows[2].p_value
 
 
 def test_p_values_are_delongs_fold_by_fold_and_adjusted_by_holm():
@@ -91,18 +93,18 @@ def test_p_values_are_delongs_fold_by_fold_and_adjusted_by_holm():
     raw = [
         paired_test(Y[rows], oofs["a"][rows], oofs[n][rows], PLACE[rows])["p_value"] for n in "bc"
     ]
-    assert [c["p_value"] for c in told[1:]] == holm(raw)
+    assert [row.p_value for row in told.rows[1:]] == holm(raw)
     shifted = {
         n: o + 5 * PLACE for n, o in oofs.items() if n != "a"
     }  # a scale of its own in each fold
     moved = ranked(
         candidate("a", 0.9), candidate("b", 0.8), candidate("c", 0.7), a=oofs["a"], **shifted
     )
-    assert [c["p_value"] for c in moved[1:]] == pytest.approx(holm(raw), rel=1e-3)
+    assert [row.p_value for row in moved.rows[1:]] == pytest.approx(holm(raw), rel=1e-3)
 
 
 def test_all_failed_is_an_error_with_every_reason():
-    failed = [failed_candidate(name, f"reason of {name}") for name in ALGORITHMS]
+    failed = [FailedSearch(name, f"reason of {name}") for name in ALGORITHMS]
     with pytest.raises(
         Refused, match=r"There is no model(.|\n)*all 5 algorithms failed(.|\n)*resume tune"
     ) as raised:
@@ -111,8 +113,9 @@ def test_all_failed_is_an_error_with_every_reason():
 
 
 def test_one_survivor_wins_without_a_test():
-    told = ranked(candidate("only", 0.6), failed_candidate("b", "killed"))
-    assert (told[0]["rank"], told[0]["p_value"], told[0]["indistinguishable"]) == (1, None, True)
+    told = ranked(candidate("only", 0.6), FailedSearch("b", "killed"))
+    first = told.rows[0]
+    assert (first.rank, first.p_value, first.indistinguishable) == (1, None, True)
 
 
 def test_ten_positives_in_five_folds_still_give_a_leaderboard():
@@ -123,11 +126,13 @@ def test_ten_positives_in_five_folds_still_give_a_leaderboard():
     assert min(int(y[fold_ids == f].sum()) for f in range(5)) == 1
     oofs = {n: np.random.default_rng(i).normal(size=100) for i, n in enumerate("ab")}
     told = rank([candidate("a", 0.9), candidate("b", 0.8)], oofs, y, fold_ids)
-    assert 0 <= told[1]["p_value"] <= 1
+    assert 0 <= told.rows[1].p_value <= 1
 
 
 def test_the_leaderboard_is_json_without_nan():
-    told = ranked(candidate("a", 0.9), candidate("b", 0.8), failed_candidate("c", "killed", 3.5))
+    board = ranked(candidate("a", 0.9), candidate("b", 0.8), FailedSearch("c", "killed", 3.5))
+    told = board.to_dicts()
+    assert Leaderboard.from_dicts(told) == board
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told[2] | {"rank": None, "p_value": None, "indistinguishable": False} == told[2]
     assert (told[2]["status"], told[2]["error"], told[2]["seconds"]) == ("failed", "killed", 3.5)

@@ -18,12 +18,15 @@ from fivefold.data.splits import Assignment, Split, split_rows, subsample
 from fivefold.model.inputs import expand
 from fivefold.training import search
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
+from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import encode_fold, encode_folds, fitted_rows
 from fivefold.training.encoding import CROSSED, LINEAR, NATIVE, TREES, encoder, plan
 from fivefold.training.final_fit import fit_final
-from fivefold.training.interactions import crosses
-from fivefold.training.search import tune
+from fivefold.training.interactions import interactions
+from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import mixed, prepared
+from tests.support.training import candidate as candidate_of
+from tests.support.training import searched
 
 STYLES = (LINEAR, CROSSED, TREES, NATIVE)
 ENTRIES = dict(ALGORITHMS)
@@ -61,8 +64,8 @@ def bayes(monkeypatch):
 
 def timeless(candidate):
     """The candidate without what a clock says."""
-    trials = [{k: v for k, v in t.items() if k != "seconds"} for t in candidate["trials"]]
-    return {k: v for k, v in candidate.items() if k != "seconds"} | {"trials": trials}
+    trials = [replace(trial, seconds=0.0) for trial in candidate.trials]
+    return replace(candidate, seconds=0.0, trials=trials)
 
 
 def same(one, two):
@@ -76,47 +79,47 @@ def same(one, two):
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
     typed, y, fold_ids, schema = prepared()
-    candidate, oof = tune(name, typed, y, fold_ids, schema, trials=1)
+    candidate, oof = searched(name, typed, y, fold_ids, schema, trials=1)
     entry, scores = ALGORITHMS[name], []
     assert np.isnan(oof[fold_ids < 0]).all()
     for fold in range(3):
         train, valid = (fold_ids >= 0) & (fold_ids != fold), fold_ids == fold
         inside, outside = expand(typed[train], schema), expand(typed[valid], schema)
-        recipe, style = plan(inside, schema), entry.style_of(candidate["params"])
+        recipe, style = plan(inside, schema), entry.encoding_of(candidate.params)
         encode = encoder(recipe, LINEAR if style == CROSSED else style, 0)
         x = encode.fit_transform(inside, y[train])
         if style == CROSSED:
-            products, x = crosses(x, y[train])
+            products, x = interactions(x, y[train])
             encode = Pipeline([("columns", encode), ("crosses", products)])
         codes = len(recipe["native"]) if style == NATIVE else 0
-        model = entry.build(
-            dict(candidate["params"]), 0, 1, "c" * codes + "q" * (x.shape[1] - codes)
-        )
+        model = entry.build(dict(candidate.params), 0, 1, "c" * codes + "q" * (x.shape[1] - codes))
         options = {}
         if entry.boosted:
-            model.set_params(n_estimators=candidate["rounds"])
+            model.set_params(n_estimators=candidate.rounds)
         if name == "lightgbm":
             options["categorical_feature"] = list(range(codes))
         expected = model.fit(x, y[train], **options).predict_proba(encode.transform(outside))[:, 1]
         np.testing.assert_allclose(oof[valid], expected, rtol=1e-4, atol=1e-6)
         scores.append(roc_auc_score(y[valid], oof[valid]))
-    assert candidate["fold_scores"] == pytest.approx(scores)
-    assert candidate["auc_mean"] == pytest.approx(np.mean(scores))
-    assert candidate["auc_std"] == pytest.approx(np.std(scores, ddof=1))
-    assert candidate["params"] == ALGORITHMS[name].defaults[0]
-    assert json.loads(json.dumps(candidate, allow_nan=False)) == candidate
+    assert candidate.fold_scores == pytest.approx(scores)
+    assert candidate.auc_mean == pytest.approx(np.mean(scores))
+    assert candidate.auc_std == pytest.approx(np.std(scores, ddof=1))
+    assert candidate.params == ALGORITHMS[name].defaults[0]
+    stored = candidate.to_dict()
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
+    assert Candidate.from_dict(stored) == candidate
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
     typed, y, fold_ids, schema = prepared()
-    clean = list(encode_folds(style, typed, y, fold_ids, schema, 0))
+    clean = list(encode_folds(TrainingData(typed, y, fold_ids, schema), style, FitOptions()))
     turned = np.where(fold_ids == 1, 1 - y, y).astype("int8")
     wild = typed.copy()
     wild.loc[fold_ids == 1, ["amount", "age", "noise"]] = 1e6
     wild.loc[fold_ids == 1, ["region", "shop", "note"]] = "wild"
     by_label, by_value = (
-        list(encode_folds(style, t, labels, fold_ids, schema, 0))
+        list(encode_folds(TrainingData(t, labels, fold_ids, schema), style, FitOptions()))
         for t, labels in ((typed, turned), (wild, y))
     )
     np.testing.assert_array_equal(clean[1].train_x, by_label[1].train_x)
@@ -133,7 +136,9 @@ def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
 def test_folds_hold_the_rows_that_the_split_names():
     typed, y, fold_ids, schema = prepared()
     for fold, (train, valid) in zip(
-        encode_folds(TREES, typed, y, fold_ids, schema, 0), Split(fold_ids).folds(), strict=True
+        encode_folds(TrainingData(typed, y, fold_ids, schema), TREES, FitOptions()),
+        Split(fold_ids).folds(),
+        strict=True,
     ):
         assert fold.rows.tolist() == valid.tolist()
         assert fold.train_y.tolist() == y[train].tolist()
@@ -149,7 +154,7 @@ def test_the_holdout_has_no_part_in_the_search_or_the_final_fit(name):
     other.loc[held, ["amount", "age", "noise"]] = [1e9, -5.0, np.nan]
     other.loc[held, ["region", "shop", "note"]] = "never seen"
     clean, corrupt = (
-        tune(name, t, labels, fold_ids, schema, trials=2)
+        searched(name, t, labels, fold_ids, schema, trials=2)
         for t, labels in ((typed, y), (other, other_y))
     )
     same(clean, corrupt)
@@ -170,17 +175,17 @@ def test_rows_without_a_label_have_no_part_in_the_search(bayes):
     other = typed.copy()
     other.loc[some < 0, ["amount", "age"]] = 1e9
     same(
-        tune(bayes, typed, some, fold_ids, schema, trials=2),
-        tune(bayes, other, some, fold_ids, schema, trials=2),
+        searched(bayes, typed, some, fold_ids, schema, trials=2),
+        searched(bayes, other, some, fold_ids, schema, trials=2),
     )
 
 
 def test_folds_in_time_score_only_the_rows_after_the_first_block(bayes):
     typed, y, _, schema = prepared()
     fold_ids = split_rows(y, 3, 0, times=np.arange(400.0))
-    candidate, oof = tune(bayes, typed, y, fold_ids, schema, trials=1)
+    candidate, oof = searched(bayes, typed, y, fold_ids, schema, trials=1)
     assert (np.isnan(oof) == (fold_ids < 0)).all()
-    assert len(candidate["fold_scores"]) == 3
+    assert len(candidate.fold_scores) == 3
 
 
 # --- reproducible, and continued ----------------------------------------------------------------------------
@@ -188,31 +193,29 @@ def test_folds_in_time_score_only_the_rows_after_the_first_block(bayes):
 
 def test_the_same_seed_gives_the_same_search_and_another_seed_another(bayes):
     typed, y, fold_ids, schema = prepared()
-    one, two = (tune(bayes, typed, y, fold_ids, schema, trials=5, seed=3) for _ in range(2))
+    one, two = (searched(bayes, typed, y, fold_ids, schema, trials=5, seed=3) for _ in range(2))
     same(one, two)
-    other = tune(bayes, typed, y, fold_ids, schema, trials=5, seed=4)
-    assert [t["params"] for t in other[0]["trials"][1:]] != [
-        t["params"] for t in one[0]["trials"][1:]
-    ]
+    other = searched(bayes, typed, y, fold_ids, schema, trials=5, seed=4)
+    assert [t.params for t in other[0].trials[1:]] != [t.params for t in one[0].trials[1:]]
 
 
 def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
     typed, y, fold_ids, schema = prepared()
     kept = []
-    whole = tune(
+    whole = searched(
         bayes,
         typed,
         y,
         fold_ids,
         schema,
         trials=9,
-        save=lambda trial, oof: kept.append((trial, oof)),
+        save=kept.append,
     )
-    assert [t["number"] for t, _ in kept] == list(range(9))
-    assert "pruned" in {t["state"] for t, _ in kept}
+    assert [scored.trial.number for scored in kept] == list(range(9))
+    assert "pruned" in {scored.trial.state for scored in kept}
     for done in range(10):
         more = []
-        continued = tune(
+        continued = searched(
             bayes,
             typed,
             y,
@@ -220,7 +223,7 @@ def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
             schema,
             trials=9,
             saved=kept[:done],
-            save=lambda trial, oof, more=more: more.append(trial["number"]),
+            save=lambda scored, more=more: more.append(scored.trial.number),
         )
         same(whole, continued)
         assert more == list(range(done, 9))
@@ -229,71 +232,73 @@ def test_a_search_continued_from_any_prefix_equals_an_undisturbed_one(bayes):
 def test_saved_trials_after_a_gap_are_done_again(bayes):
     typed, y, fold_ids, schema = prepared()
     kept = []
-    whole = tune(
+    whole = searched(
         bayes,
         typed,
         y,
         fold_ids,
         schema,
         trials=4,
-        save=lambda trial, oof: kept.append((trial, oof)),
+        save=kept.append,
     )
-    same(whole, tune(bayes, typed, y, fold_ids, schema, trials=4, saved=[kept[0], *kept[2:]]))
+    same(whole, searched(bayes, typed, y, fold_ids, schema, trials=4, saved=[kept[0], *kept[2:]]))
 
 
 def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
     typed, y, fold_ids, schema = prepared()
     kept = []
-    candidate, oof = tune(
+    candidate, oof = searched(
         bayes,
         typed,
         y,
         fold_ids,
         schema,
         trials=6,
-        save=lambda trial, oof: kept.append((trial, oof)),
+        save=kept.append,
     )
     best = -1.0
-    for trial, scores in kept:
-        better = trial["state"] == "complete" and trial["auc"] > best
-        assert (scores is not None) == better
-        best = trial["auc"] if better else best
-    assert candidate["auc_mean"] == best
-    np.testing.assert_array_equal([s for _, s in kept if s is not None][-1], oof)
+    for scored in kept:
+        better = scored.trial.complete and scored.trial.auc > best
+        assert (scored.oof is not None) == better
+        best = scored.trial.auc if better else best
+    assert candidate.auc_mean == best
+    np.testing.assert_array_equal(
+        [scored.oof for scored in kept if scored.oof is not None][-1], oof
+    )
 
 
 def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
     typed, y, fold_ids, schema = prepared()
     kept = []
-    candidate, oof = tune(
+    candidate, oof = searched(
         "lightgbm",
         typed,
         y,
         fold_ids,
         schema,
         trials=6,
-        save=lambda trial, oof: kept.append((trial, oof)),
+        save=kept.append,
     )
-    best = sorted(
-        (t for t in candidate["trials"] if t["state"] == "complete"), key=lambda t: -t["auc"]
-    )[:3]
-    assert candidate["settings"] == [
-        {key: t[key] for key in ("number", "params", "rounds")} for t in best
-    ]
-    assert (candidate["params"], candidate["rounds"]) == (best[0]["params"], best[0]["rounds"])
-    scores = {trial["number"]: scores for trial, scores in kept}
-    np.testing.assert_allclose(oof, np.mean([scores[t["number"]] for t in best], axis=0), rtol=1e-6)
+    best = sorted((t for t in candidate.trials if t.complete), key=lambda t: -t.auc)[:3]
+    assert candidate.settings == [Setting(t.number, t.params, t.rounds) for t in best]
+    assert (candidate.params, candidate.rounds) == (best[0].params, best[0].rounds)
+    scores = {scored.trial.number: scored.oof for scored in kept}
+    np.testing.assert_allclose(oof, np.mean([scores[t.number] for t in best], axis=0), rtol=1e-6)
     by_fold = [roc_auc_score(y[fold_ids == fold], oof[fold_ids == fold]) for fold in range(3)]
-    assert candidate["fold_scores"] == pytest.approx(by_fold)
-    assert candidate["auc_mean"] == pytest.approx(np.mean(by_fold))
-    same((candidate, oof), tune("lightgbm", typed, y, fold_ids, schema, trials=6, saved=kept[:4]))
+    assert candidate.fold_scores == pytest.approx(by_fold)
+    assert candidate.auc_mean == pytest.approx(np.mean(by_fold))
+    same(
+        (candidate, oof), searched("lightgbm", typed, y, fold_ids, schema, trials=6, saved=kept[:4])
+    )
 
 
 def test_an_arm_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
-    monkeypatch.setattr("fivefold.training.final_fit.ROWS_BAGGED", 700)  # of 320 training rows: two
+    monkeypatch.setattr(
+        "fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 700
+    )  # of 320 training rows: two
     typed, y, fold_ids, schema = prepared()
-    assert len(tune("lightgbm", typed, y, fold_ids, schema, trials=4)[0]["settings"]) == 2
-    assert len(tune("random_forest", typed, y, fold_ids, schema, trials=2)[0]["settings"]) == 1
+    assert len(searched("lightgbm", typed, y, fold_ids, schema, trials=4)[0].settings) == 2
+    assert len(searched("random_forest", typed, y, fold_ids, schema, trials=2)[0].settings) == 1
 
 
 @pytest.mark.slow
@@ -301,35 +306,33 @@ def test_an_arm_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
 def test_each_algorithm_continues_as_if_undisturbed(name):
     typed, y, fold_ids, schema = prepared()
     kept = []
-    whole = tune(
+    whole = searched(
         name,
         typed,
         y,
         fold_ids,
         schema,
         trials=6,
-        save=lambda trial, oof: kept.append((trial, oof)),
+        save=kept.append,
     )
-    same(whole, tune(name, typed, y, fold_ids, schema, trials=6, saved=kept[:3]))
+    same(whole, searched(name, typed, y, fold_ids, schema, trials=6, saved=kept[:3]))
 
 
 def test_no_trial_at_all_is_an_error(bayes):
     typed, y, fold_ids, schema = prepared()
-    with pytest.raises(RuntimeError, match=r"naive_bayes: no trial of 0 came to an end"):
-        tune(bayes, typed, y, fold_ids, schema, trials=0)
+    with pytest.raises(RuntimeError, match=r"naive_bayes: none of 0 trials was completed"):
+        searched(bayes, typed, y, fold_ids, schema, trials=0)
 
 
 def test_every_fold_is_reported(bayes):
     typed, y, fold_ids, schema = prepared()
     said = []
-    candidate, _ = tune(bayes, typed, y, fold_ids, schema, trials=2, report=said.append)
-    assert [(s["trial"], s["fold"], s["folds"], s["of"]) for s in said] == [
+    candidate, _ = searched(bayes, typed, y, fold_ids, schema, trials=2, report=said.append)
+    assert [(s.trial, s.fold, s.folds, s.of) for s in said] == [
         (t, f, 3, 2) for t in (0, 1) for f in (1, 2, 3)
     ]
-    assert [s["best"] for s in said] == [None] * 3 + [candidate["trials"][0]["auc"]] * 3
-    assert said[2]["auc"] == pytest.approx(
-        candidate["trials"][0]["auc"], abs=1e-3
-    )  # kept as float32
+    assert [s.best for s in said] == [None] * 3 + [candidate.trials[0].auc] * 3
+    assert said[2].auc == pytest.approx(candidate.trials[0].auc, abs=1e-3)  # kept as float32
 
 
 # --- pruning and the deadline -------------------------------------------------------------------------------
@@ -382,15 +385,15 @@ def dial(defaults, **options):
 
 def test_poor_trials_are_pruned_after_the_quiet_ones_and_never_win(monkeypatch):
     monkeypatch.setitem(ALGORITHMS, "dial", dial([1.0, 0.9, 0.95, 0.98, 0.7, 0.0]))
-    candidate, oof = tune("dial", *dialled(), trials=6)
-    trials = candidate["trials"]
-    assert [t["state"] for t in trials] == ["complete"] * 4 + ["pruned", "pruned"]
-    assert [len(t["fold_scores"]) for t in trials] == [3, 3, 3, 3, 1, 1]
-    assert trials[4]["auc"] > max(
-        t["auc"] for t in trials if t["state"] == "complete"
+    candidate, oof = searched("dial", *dialled(), trials=6)
+    trials = candidate.trials
+    assert [t.state for t in trials] == ["complete"] * 4 + ["pruned", "pruned"]
+    assert [len(t.fold_scores) for t in trials] == [3, 3, 3, 3, 1, 1]
+    assert trials[4].auc > max(
+        t.auc for t in trials if t.complete
     )  # its only fold was the easy one
-    assert candidate["auc_mean"] == max(t["auc"] for t in trials if t["state"] == "complete")
-    assert candidate["params"] in [t["params"] for t in trials[:4]]
+    assert candidate.auc_mean == max(t.auc for t in trials if t.complete)
+    assert candidate.params in [t.params for t in trials[:4]]
     assert not np.isnan(oof[dialled()[2] >= 0]).any()
 
 
@@ -406,27 +409,27 @@ def clocked(monkeypatch, defaults=(1.0,) * 20, cost=lambda rows: 1.0):
 )
 def test_the_time_bounds_the_search_but_the_first_trial_ends(monkeypatch, seconds, trials):
     clocked(monkeypatch)  # 3 s a trial; another begins while 0.7 of one still fits
-    candidate, _ = tune("dial", *dialled(), seconds=seconds)
-    assert len(candidate["trials"]) == trials
-    assert candidate["seconds"] == 3 * trials
+    candidate, _ = searched("dial", *dialled(), seconds=seconds)
+    assert len(candidate.trials) == trials
+    assert candidate.seconds == 3 * trials
 
 
 def test_a_trial_that_turns_out_slow_is_given_up_between_folds(monkeypatch):
     fits, saved = [], []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or (1.0 if len(fits) <= 3 else 50.0))
-    candidate, _ = tune(
-        "dial", *dialled(), seconds=20.0, save=lambda trial, oof: saved.append(trial["number"])
+    candidate, _ = searched(
+        "dial", *dialled(), seconds=20.0, save=lambda scored: saved.append(scored.trial.number)
     )
     assert len(fits) == 4
     assert saved == [0]
-    assert len(candidate["trials"]) == 1
+    assert len(candidate.trials) == 1
 
 
 def test_saved_trials_count_for_a_time_that_is_up(monkeypatch):
     clocked(monkeypatch)
     kept = []
-    first = tune("dial", *dialled(), trials=2, save=lambda trial, oof: kept.append((trial, oof)))
-    again = tune("dial", *dialled(), seconds=0.0, saved=kept)
+    first = searched("dial", *dialled(), trials=2, save=kept.append)
+    again = searched("dial", *dialled(), seconds=0.0, saved=kept)
     same(first, again)
 
 
@@ -434,11 +437,11 @@ def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
     fits = []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
     typed, y, fold_ids, schema = dialled(30_000)
-    candidate, oof = tune(
+    candidate, oof = searched(
         "dial", typed, y, fold_ids, schema, seconds=30.0
     )  # a third of 30 s for one fit: 10,000 rows
     assert fits[:5] == [200, 2000, 10_000, 10_000, 10_000]  # two probes, then the folds
-    assert candidate["max_rows"] == 10_000
+    assert candidate.max_rows == 10_000
     assert not np.isnan(oof[fold_ids >= 0]).any()
     fits.clear()
     fit_final(candidate, typed, y, schema)
@@ -450,19 +453,19 @@ def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monke
     monkeypatch.setitem(
         ALGORITHMS,
         "dial",
-        replace(ALGORITHMS["dial"], defaults=ALGORITHMS["dial"].defaults[:2], enough=7),
+        replace(ALGORITHMS["dial"], defaults=ALGORITHMS["dial"].defaults[:2], enough_trials=7),
     )
-    assert len(tune("dial", *dialled(), seconds=1e9)[0]["trials"]) == 7
-    best = tune("dial", *dialled(), trials=2)[0]
-    error = best["auc_std"] / 3**0.5
+    assert len(searched("dial", *dialled(), seconds=1e9)[0].trials) == 7
+    best = searched("dial", *dialled(), trials=2)[0]
+    error = best.auc_std / 3**0.5
     for reach, trials in ((1.9, 7), (2.1, 2)):
-        rival = best["auc_mean"] + reach * error
+        rival = best.auc_mean + reach * error
         assert (
-            len(tune("dial", *dialled(), seconds=1e9, rival=lambda r=rival: r)[0]["trials"])
+            len(searched("dial", *dialled(), seconds=1e9, rival=lambda r=rival: r)[0].trials)
             == trials
         )
     assert (
-        len(tune("dial", *dialled(), trials=9, rival=lambda: 1.0)[0]["trials"]) == 9
+        len(searched("dial", *dialled(), trials=9, rival=lambda: 1.0)[0].trials) == 9
     )  # a counted search is reproducible
 
 
@@ -482,10 +485,10 @@ def planter(count, seen):
 
 def test_extra_rows_reach_training_parts_only():
     typed, y, fold_ids, schema = prepared()
-    seen = []
+    seen, data = [], TrainingData(typed, y, fold_ids, schema)
     plain, more = (
-        list(encode_folds(NATIVE, typed, y, fold_ids, schema, 0, extra))
-        for extra in (None, planter(17, seen))
+        list(encode_folds(data, NATIVE, FitOptions(sampler=sampler)))
+        for sampler in (None, planter(17, seen))
     )
     assert [number for number, _, _ in seen] == [0, 1, 2]
     for without, having, (_, given, given_y), (train, _) in zip(
@@ -505,13 +508,13 @@ def test_extra_rows_reach_the_final_fit_once(monkeypatch):
     fits, seen = [], []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or 0.0)
     typed, y, _place, schema = dialled()
-    candidate = {"algorithm": "dial", "params": {"skill": 1.0}, "rounds": None, "max_rows": None}
+    candidate = candidate_of("dial", params={"skill": 1.0})
 
     def extra(rows, labels, fold):
         seen.append(fold)
         return rows.head(9), labels[:9]
 
-    fit_final(candidate, typed, y, schema, extra=extra)
+    fit_final(candidate, typed, y, schema, FitOptions(sampler=extra))
     assert (fits, seen) == ([609], [-1])
 
 
@@ -520,9 +523,9 @@ def test_extra_rows_reach_the_final_fit_once(monkeypatch):
 
 def test_a_sixth_algorithm_is_one_entry(bayes):
     typed, y, fold_ids, schema = prepared()
-    candidate, oof = tune(bayes, typed, y, fold_ids, schema, trials=3)
-    assert candidate["algorithm"] == "naive_bayes"
-    assert candidate["auc_mean"] > 0.6
+    candidate, oof = searched(bayes, typed, y, fold_ids, schema, trials=3)
+    assert candidate.algorithm == "naive_bayes"
+    assert candidate.auc_mean > 0.6
     pipeline = fit_final(
         candidate,
         typed.iloc[Split(fold_ids).training_rows],
@@ -530,16 +533,16 @@ def test_a_sixth_algorithm_is_one_entry(bayes):
         schema,
     )
     assert isinstance(pipeline[-1], GaussianNB)
-    assert pipeline[-1].var_smoothing == candidate["params"]["var_smoothing"]
+    assert pipeline[-1].var_smoothing == candidate.params["var_smoothing"]
     assert np.isfinite(oof[fold_ids >= 0]).all()
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_defaults_lie_in_the_space_and_every_drawn_value_too(name):
     entry = ENTRIES[name]
-    drawn = [search._ask(entry, [], seed).params for seed in range(100, 103)]
+    drawn = [search.ask(entry, [], seed).params for seed in range(100, 103)]
     assert drawn[0] == dict(entry.defaults[0])
-    free = [search._ask(replace(entry, defaults=()), [], seed).params for seed in range(30)]
+    free = [search.ask(replace(entry, defaults=()), [], seed).params for seed in range(30)]
     for params in (*entry.defaults, *free):
         assert set(params) == set(entry.space)
         for key, span in entry.space.items():
@@ -581,8 +584,11 @@ def test_a_wide_table_of_few_rows_is_not_measured(monkeypatch):
     monkeypatch.setattr(search, "encode_fold", None)
     typed, y, fold_ids, schema = prepared(rows=60)
     assert (
-        search._affordable_rows(
-            ALGORITHMS["adaboost"], typed, y, fold_ids, schema, 1e6, 0, 1, "cpu", None
+        search.affordable_rows(
+            replace(ALGORITHMS["adaboost"], max_rows=None),
+            TrainingData(typed, y, fold_ids, schema),
+            FitOptions(),
+            1e6,
         )
         is None
     )
@@ -594,8 +600,7 @@ def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
     y = np.r_[np.ones(20, dtype="int8"), np.zeros(19_980, dtype="int8")]
     typed, fold_ids = pd.DataFrame({"a": rng.normal(size=len(y)) + y}), split_rows(y, 5, 0)
     schema = infer_schema(typed.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
-    candidate, oof = tune("logistic_regression", typed, y, fold_ids, schema, seconds=2.0)
-    assert candidate["status"] == "ok"
+    _, oof = searched("logistic_regression", typed, y, fold_ids, schema, seconds=2.0)
     assert np.isfinite(oof[fold_ids >= 0]).all()
 
 
@@ -605,9 +610,9 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
     """Folds in time order: the first has the fewest rows. 5,000 rows are drawn for each."""
     asked = []
 
-    def fold(style, number, train, valid, typed, y, schema, seed, extra=None, max_rows=None):
-        asked.append((number, extra, max_rows))
-        return encode_fold(style, number, train, valid, typed, y, schema, seed, extra, max_rows)
+    def fold(data, number, encoding, options, max_rows=None):
+        asked.append((number, options.sampler, max_rows))
+        return encode_fold(data, number, encoding, options, max_rows)
 
     monkeypatch.setattr(search, "encode_fold", fold)
     y = np.tile([0, 1], 3000).astype("int8")
@@ -622,24 +627,19 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
             "int8"
         )
 
-    entry = ALGORITHMS["logistic_regression"]
-    assert (
-        search._affordable_rows(entry, typed, y, fold_ids, schema, 1e6, 0, 1, "cpu", None) is None
-    )
+    entry = replace(ALGORITHMS["logistic_regression"], max_rows=None)
+    data = TrainingData(typed, y, fold_ids, schema)
+    assert search.affordable_rows(entry, data, FitOptions(), 1e6) is None
     assert asked == []  # 4,000 rows at most are not measured
-    assert (
-        search._affordable_rows(entry, typed, y, fold_ids, schema, 1e6, 0, 1, "cpu", None, extra)
-        is None
-    )
+    assert search.affordable_rows(entry, data, FitOptions(sampler=extra), 1e6) is None
     assert asked == [(3, extra, 200), (3, extra, 2000)]  # 4,000 rows and 5,000 drawn
     asked.clear()
     wide = pd.DataFrame(
         np.random.default_rng(0).normal(size=(6000, 101)), columns=[f"c{i}" for i in range(101)]
     )
     schema = infer_schema(wide.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
-    search._affordable_rows(
-        ALGORITHMS["lightgbm"], wide, y, fold_ids, schema, 1e6, 0, 1, "cpu", None
-    )
+    data = TrainingData(wide, y, fold_ids, schema)
+    search.affordable_rows(ALGORITHMS["lightgbm"], data, FitOptions(), 1e6)
     assert [rows for _, _, rows in asked] == [200, 2000]  # a wide table is
 
 
@@ -655,7 +655,7 @@ def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():
         (40, 40, 40),
         (None, 100, 60),
     ):  # real rows are never crowded out
-        rows, labels = fitted_rows(typed, y, extra, 0, most, 0)
+        rows, labels = fitted_rows(typed, y, 0, FitOptions(sampler=extra), most)
         assert (seen.pop(), len(rows), len(labels), (rows["amount"] == MARK).sum()) == (
             real,
             real + drawn,
@@ -667,37 +667,38 @@ def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
 def test_boosted_models_get_the_median_of_the_folds_best_rounds(name, monkeypatch):
     asked = []
-    real = search.fit_rounds
+    library = type(ALGORITHMS[name].boosted)
+    real = library.fit_rounds
 
     def spy(*args):
         asked.append(real(*args))
         return asked[-1]
 
-    monkeypatch.setattr(search, "fit_rounds", spy)
+    monkeypatch.setattr(library, "fit_rounds", spy)
     typed, y, fold_ids, schema = prepared()
-    candidate, _ = tune(name, typed, y, fold_ids, schema, trials=1)
+    candidate, _ = searched(name, typed, y, fold_ids, schema, trials=1)
     assert len(asked) == 3
     assert len(set(asked)) > 1
-    assert candidate["rounds"] == round(np.median(asked))
-    bag = fit_final(candidate, typed, y, schema)[-1].estimators_
-    assert len(bag) == ALGORITHMS[name].bag
-    final = bag[-1]
+    assert candidate.rounds == round(np.median(asked))
+    models = fit_final(candidate, typed, y, schema)[-1].estimators_
+    assert len(models) == ALGORITHMS[name].seeds
+    final = models[-1]
     grown = final.n_estimators_ if name == "lightgbm" else final.get_booster().num_boosted_rounds()
-    assert grown == candidate["rounds"]
+    assert grown == candidate.rounds
 
 
 def test_the_search_finds_what_the_table_holds():
     typed, y, fold_ids, schema = prepared(1200)
-    candidate, oof = tune("logistic_regression", typed, y, fold_ids, schema, trials=2)
-    assert candidate["auc_mean"] > 0.75
+    candidate, oof = searched("logistic_regression", typed, y, fold_ids, schema, trials=2)
+    assert candidate.auc_mean > 0.75
     shuffled = np.random.default_rng(0).permutation(y)
-    null, _ = tune("logistic_regression", typed, shuffled, fold_ids, schema, trials=2)
-    assert abs(null["auc_mean"] - 0.5) < 0.06  # nothing leaks: without a signal there is no score
+    null, _ = searched("logistic_regression", typed, shuffled, fold_ids, schema, trials=2)
+    assert abs(null.auc_mean - 0.5) < 0.06  # nothing leaks: without a signal there is no score
     assert len(mixed(1200)) == len(oof)
 
 
 @pytest.mark.parametrize("seed", [20_240_101, 2**31])
 def test_large_seeds_work(seed):
-    from fivefold.training.search import _ask
+    from fivefold.training.search import ask
 
-    assert 0.001 <= _ask(ALGORITHMS["logistic_regression"], [], seed).params["C"] <= 30
+    assert 0.001 <= ask(ALGORITHMS["logistic_regression"], [], seed).params["C"] <= 30

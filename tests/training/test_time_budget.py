@@ -9,41 +9,43 @@ from fivefold.core.parquet import from_parquet
 from fivefold.core.scope import Scope
 from fivefold.training import steps, time_budget
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.device import place, release, usable
+from fivefold.training.device import usable_device
 from fivefold.training.intake import check_options, draw
+from fivefold.training.time_budget import TimeBudget, refit_choice
 
-ARMS = list(ALGORITHMS)
+ALL = list(ALGORITHMS)
 
 
 def test_without_a_budget_nothing_is_bounded():
-    assert time_budget.arms(0, 10.0, 2, 1000) == ARMS
-    assert time_budget.seconds_left(0, 5.0, 5.0, ARMS, 2, 1000) is None
-    assert time_budget.seconds_for_fits(0, 5.0, 5.0, 1000) is None
+    budget = TimeBudget(0, 5.0, 1000, 2)
+    assert budget.algorithms() == ALL
+    assert budget.for_search(5.0, ALL) is None
+    assert budget.for_final_fits(5.0) is None
 
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (600, ARMS),
-        (60, ARMS),
+        (600, ALL),
+        (60, ALL),
         (41, ["logistic_regression", "random_forest", "lightgbm", "xgboost"]),
         (30, ["lightgbm", "xgboost"]),
         (20, ["lightgbm", "xgboost"]),
         (1, ["lightgbm", "xgboost"]),
     ],
 )
-def test_a_small_budget_starts_the_arms_that_have_the_time(seconds, expected):
-    assert (
-        time_budget.arms(seconds, 10.0, 2, 0) == expected
-    )  # 10 s gone, 20.8 s kept for the end, 5 s an arm
+def test_a_small_budget_starts_the_searches_that_have_the_time(seconds, expected):
+    budget = TimeBudget(seconds, 10.0, 0, 2)  # 10 s gone, 20.8 s kept for the end, 5 s a search
+    assert budget.algorithms() == expected
 
 
-def test_with_many_rows_fewer_arms_are_started_and_more_time_is_kept_for_the_final_fits():
-    assert time_budget.arms(60, 10.0, 2, 0) == ARMS
-    assert time_budget.arms(60, 20.0, 2, 1_000_000) == ["lightgbm", "xgboost"]
-    kept = time_budget.after(time_budget.AFTER_ARMS, 20.0, 1_000_000)
+def test_with_many_rows_fewer_searches_are_started_and_more_time_is_kept_for_the_final_fits():
+    assert TimeBudget(60, 10.0, 0, 2).algorithms() == ALL
+    budget = TimeBudget(60, 20.0, 1_000_000, 2)
+    assert budget.algorithms() == ["lightgbm", "xgboost"]
+    kept = budget.expected(time_budget.AFTER_SEARCH)
     assert kept == pytest.approx(20 * 18.5 / 22.5)
-    assert time_budget.seconds_left(60, 20, 20, ["xgboost"], 2, 1_000_000) == pytest.approx(
+    assert TimeBudget(60, 20, 1_000_000, 2).for_search(20, ["xgboost"]) == pytest.approx(
         (40 - kept) * 0.6
     )
 
@@ -61,77 +63,76 @@ def test_a_budget_bounds_the_rows_before_they_are_read_the_same_on_every_machine
     assert drawn.equals(draw(frame, 300)[0])
 
 
-def test_the_last_arms_get_all_that_is_left_and_never_less_than_a_second():
+def test_the_last_searches_get_all_that_is_left_and_never_less_than_a_second():
     left = (60 - 30 - 10 * 13.5 / 6.5) * 0.88
-    assert time_budget.seconds_left(60, 30, 10, ["lightgbm", "xgboost"], 2, 0) == pytest.approx(
-        left
-    )
-    assert time_budget.seconds_left(60, 30, 10, ["xgboost"], 2, 0) == pytest.approx(left)
-    assert time_budget.seconds_left(60, 90, 10, ["xgboost"], 2, 0) == 1.0
-    assert time_budget.seconds_for_fits(60, 90, 10, 0) == 0.0
+    assert TimeBudget(60, 10, 0, 2).for_search(30, ["lightgbm", "xgboost"]) == pytest.approx(left)
+    assert TimeBudget(60, 10, 0, 2).for_search(30, ["xgboost"]) == pytest.approx(left)
+    assert TimeBudget(60, 10, 0, 2).for_search(90, ["xgboost"]) == 1.0
+    assert TimeBudget(60, 10, 0, 2).for_final_fits(90) == 0.0
 
 
 @pytest.mark.parametrize(("columns", "started"), [(0, 5), (100, 5), (250, 4), (600, 2), (5000, 2)])
-def test_wide_tables_start_fewer_arms(columns, started):
-    """31.6 s for the arms: six waves of two of 5 s each, two of 12.5, one of 30."""
-    assert len(time_budget.arms(60, 8.0, 2, 0, columns)) == started
+def test_wide_tables_start_fewer_searches(columns, started):
+    """31.6 s for the searches: six waves of two of 5 s each, two of 12.5, one of 30."""
+    assert len(TimeBudget(60, 8.0, 0, 2).algorithms(columns)) == started
 
 
 def test_a_second_fit_of_what_is_served_has_its_time_kept():
     left = 62 - 30 - 10 * 13.5 / 6.5
     again = left - 10 * 2.0 / 6.5  # a second model is written
-    assert time_budget.seconds_left(62, 30, 10, ["xgboost"], 2, 0, "auto") == pytest.approx(
+    assert TimeBudget(62, 10, 0, 2, "auto").for_search(30, ["xgboost"]) == pytest.approx(
         again * (1 - 2.25 * 0.12)
     )
-    assert time_budget.seconds_for_fits(62, 30, 10, 0, "auto") == pytest.approx(
+    assert TimeBudget(62, 10, 0, 2, "auto").for_final_fits(30) == pytest.approx(
         62 - 30 - 10 * 13 / 6.5
     )
-    assert time_budget.seconds_left(62, 30, 10, ["xgboost"], 2, 0, "no") == pytest.approx(
-        left * 0.88
-    )
-    plain = time_budget.seconds_left(
-        41, 11, 10, ["xgboost"], 2, 0
-    )  # too little for all arms to keep some for that
-    assert time_budget.seconds_left(41, 11, 10, ["xgboost"], 2, 0, "auto") == plain
-    assert time_budget.seconds_left(41, 11, 10, ["xgboost"], 2, 0, "yes") < plain
-    assert time_budget.seconds_left(
-        63, 11, 10, ["xgboost"], 2, 0, "auto"
-    ) < time_budget.seconds_left(63, 11, 10, ["xgboost"], 2, 0)
+    assert TimeBudget(62, 10, 0, 2, "no").for_search(30, ["xgboost"]) == pytest.approx(left * 0.88)
+    plain = TimeBudget(41, 10, 0, 2).for_search(
+        11, ["xgboost"]
+    )  # too little for all searches to keep some for that
+    assert TimeBudget(41, 10, 0, 2, "auto").for_search(11, ["xgboost"]) == plain
+    assert TimeBudget(41, 10, 0, 2, "yes").for_search(11, ["xgboost"]) < plain
+    assert TimeBudget(63, 10, 0, 2, "auto").for_search(11, ["xgboost"]) < TimeBudget(
+        63, 10, 0, 2
+    ).for_search(11, ["xgboost"])
     many = 100_000
-    assert time_budget.refit("auto", 600, many) == "no"
-    assert time_budget.seconds_left(
-        600, 30, 10, ["xgboost"], 2, many, "yes"
-    ) < time_budget.seconds_left(600, 30, 10, ["xgboost"], 2, many)
+    assert refit_choice("auto", 600, many) == "no"
+    assert TimeBudget(600, 10, many, 2, "yes").for_search(30, ["xgboost"]) < TimeBudget(
+        600, 10, many, 2
+    ).for_search(30, ["xgboost"])
 
 
-def test_earlier_arms_get_their_share_less_the_time_of_a_new_process():
-    shares = {name: ALGORITHMS[name].share for name in ARMS}
+def test_earlier_searches_get_their_share_less_the_time_of_a_new_process():
+    shares = {name: ALGORITHMS[name].time_share for name in ALL}
     assert sum(shares.values()) == pytest.approx(1.0)
     left = 600 - 10 - 10 * 13.5 / 6.5 - 10 * 6 / 6.5  # the final fits need no more
-    assert time_budget.seconds_left(600, 10, 10, ARMS, 2, 0) == pytest.approx(
+    assert TimeBudget(600, 10, 0, 2).for_search(10, ALL) == pytest.approx(
         2 * left * shares["logistic_regression"] - 3
     )
-    assert time_budget.seconds_left(600, 10, 10, ["lightgbm", "xgboost"], 1, 0) == pytest.approx(
+    assert TimeBudget(600, 10, 0, 1).for_search(10, ["lightgbm", "xgboost"]) == pytest.approx(
         left * 0.32 / 0.63 - 3
     )
 
 
 def test_the_final_fits_of_more_rows_may_have_more_seconds():
     def arms(rows):
-        return time_budget.seconds_left(600, 10, 6.5 + 16e-6 * rows, ["xgboost"], 2, rows)
+        return TimeBudget(600, 6.5 + 16e-6 * rows, rows, 2).for_search(10, ["xgboost"])
 
     assert arms(100_000) == pytest.approx(600 - 10 - 13.5 - 0.5 - 15 - 6)
     assert arms(10_000_000) == pytest.approx(0.6 * (600 - 10 - 13.5 - 50))
 
 
 def test_a_processor_is_always_there_and_an_accelerator_is_asked():
-    assert usable("cpu", "xgboost") == ("cpu", "")
-    assert usable("cuda", "random_forest") == ("cpu", "")  # it knows no accelerator: nothing to say
+    assert usable_device("cpu", "xgboost") == ("cpu", "")
+    assert usable_device("cuda", "random_forest") == (
+        "cpu",
+        "",
+    )  # it knows no accelerator: nothing to say
 
 
 @pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
 def test_without_an_accelerator_the_processor_is_used_and_said_so(name):
-    device, told = usable("cuda", name)
+    device, told = usable_device("cuda", name)
     if device == "cuda":
         pytest.skip("this machine has an accelerator")
     assert device == "cpu"
@@ -140,16 +141,18 @@ def test_without_an_accelerator_the_processor_is_used_and_said_so(name):
 
 
 def test_models_are_placed_on_the_device_and_released_for_serving():
-    params = {n: dict(ALGORITHMS[n].defaults[0]) for n in ("xgboost", "lightgbm", "adaboost")}
-    made = {n: ALGORITHMS[n].build(p, 0, 1, "qq") for n, p in params.items()}
-    assert place(made["xgboost"], "cuda").get_params()["device"] == "cuda"
-    assert release(made["xgboost"]).get_params()["device"] == "cpu"
-    assert place(made["lightgbm"], "cuda").get_params()["device_type"] == "cuda"
-    assert place(made["adaboost"], "cuda") is made["adaboost"]
-    untouched = ALGORITHMS["xgboost"].build(params["xgboost"], 0, 1, "qq")
-    assert place(untouched, "cpu").get_params()["device"] is None
+    xgboost, lightgbm = ALGORITHMS["xgboost"], ALGORITHMS["lightgbm"]
+    placed = xgboost.boosted.use_device(xgboost.build(xgboost.defaults[0], 0, 1, "qq"), "cuda")
+    assert placed.get_params()["device"] == "cuda"
+    assert xgboost.boosted.use_processor(placed).get_params()["device"] == "cpu"
+    placed = lightgbm.boosted.use_device(lightgbm.build(lightgbm.defaults[0], 0, 1, "qq"), "cuda")
+    assert placed.get_params()["device_type"] == "cuda"
+    assert ALGORITHMS["adaboost"].boosted is None
+    untouched = xgboost.build(xgboost.defaults[0], 0, 1, "qq")
+    assert xgboost.boosted.use_device(untouched, "cpu").get_params()["device"] is None
     x, y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
-    assert release(untouched.set_params(n_estimators=1).fit(x, y)).get_params()["device"] is None
+    fitted = untouched.set_params(n_estimators=1).fit(x, y)
+    assert xgboost.boosted.use_processor(fitted).get_params()["device"] is None
 
 
 def test_options_that_are_no_choice_are_all_named():
@@ -162,7 +165,7 @@ def test_options_that_are_no_choice_are_all_named():
 
 
 def test_the_final_fits_get_what_the_last_steps_leave():
-    assert time_budget.seconds_for_fits(60, 40, 10, 0) == pytest.approx(60 - 40 - 10 * 11 / 6.5)
+    assert TimeBudget(60, 10, 0, 2).for_final_fits(40) == pytest.approx(60 - 40 - 10 * 11 / 6.5)
 
 
 def test_a_run_with_a_budget_says_what_it_drew_and_one_without_takes_all(monkeypatch, tmp_path):
@@ -170,10 +173,10 @@ def test_a_run_with_a_budget_says_what_it_drew_and_one_without_takes_all(monkeyp
     monkeypatch.setattr(time_budget, "ROWS_A_SECOND", 0)
     pd.DataFrame({"a": np.arange(100), "y": [0, 1] * 50}).to_csv(tmp_path / "t.csv", index=False)
     scope = Scope(data=str(tmp_path / "t.csv"), target="y")
-    _, table, facts, found = steps.collect(scope, tmp_path, "", 60)
-    assert len(from_parquet(table)) == 40
-    assert facts["rows"] == 100
-    assert [f["code"] for f in found if f["severity"] == "warning"] == ["rows-drawn"]
-    _, table, _, found = steps.collect(scope, tmp_path, "")
-    assert len(from_parquet(table)) == 100
-    assert "rows-drawn" not in {f["code"] for f in found}
+    told = steps.collect(scope, tmp_path, "", 60)
+    assert len(from_parquet(told.table)) == 40
+    assert told.source["rows"] == 100
+    assert [f["code"] for f in told.findings if f["severity"] == "warning"] == ["rows-drawn"]
+    told = steps.collect(scope, tmp_path, "")
+    assert len(from_parquet(told.table)) == 100
+    assert "rows-drawn" not in {f["code"] for f in told.findings}

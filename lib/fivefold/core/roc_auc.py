@@ -23,6 +23,19 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return pd.Series(values).rank().to_numpy()
 
 
+def roc_auc(y: np.ndarray, score: np.ndarray) -> float:
+    """Return the area under the ROC curve by ranks (Mann-Whitney U, ties count half); NaN without both classes.
+
+    >>> roc_auc(np.array([0, 0, 1, 1]), np.array([1.0, 2.0, 2.0, 3.0]))
+    0.875
+    """
+    positives, negatives = int((y == 1).sum()), int((y == 0).sum())
+    if not positives or not negatives:
+        return math.nan
+    above = ranks(score)[y == 1].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
 def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(AUCs, covariance matrix) of k scores on the same rows; shapes (k,) and (k, k).
 

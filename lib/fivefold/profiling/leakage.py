@@ -17,7 +17,7 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
 from fivefold.core.intervals import wilson
-from fivefold.core.roc_auc import ranks
+from fivefold.core.roc_auc import roc_auc
 from fivefold.core.schema import Column
 from fivefold.data.parsing import days
 from fivefold.profiling.check_context import CheckContext, NotApplicable
@@ -45,21 +45,6 @@ class _Ranking:
         if self.auc >= LEAK and self.low >= LEAK_SURE:
             return ERROR
         return WARNING if self.auc >= SUSPECT and self.low >= SUSPECT_SURE else ""
-
-
-def auc(scores: np.ndarray, y: np.ndarray) -> float:
-    """Return the area under the ROC curve; NaN without both classes.
-
-    By ranks (Mann-Whitney U); ties count half.
-
-    >>> auc(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0, 0, 1, 1]))
-    0.875
-    """
-    positives, negatives = _class_counts(y)
-    if not positives or not negatives:
-        return math.nan
-    rank_sum = ranks(scores)[y == 1].sum()
-    return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def lower_bound(area: float, positives: int, negatives: int) -> float:
@@ -195,7 +180,7 @@ def find_conflicts(ctx: CheckContext) -> list[Finding] | NotApplicable:
     is_mixed = (hits > 0) & (hits < rows)
     if not is_mixed.any():
         return []
-    ceiling = auc((hits / np.maximum(rows, 1))[groups], y)
+    ceiling = roc_auc(y, (hits / np.maximum(rows, 1))[groups])
     return [
         Finding(
             code="conflicting-labels",
@@ -252,7 +237,7 @@ def _rank_by_column(
     if column.kind in ("numeric", "date", "boolean"):
         numbers = days(values) if column.kind == "date" else values.to_numpy(dtype="float64")
         present = ~np.isnan(numbers)
-        area = auc(numbers[present], y[present])
+        area = roc_auc(y[present], numbers[present])
         by_order = _bounded(max(area, 1 - area), y[present], "by its order")
         values = pd.Series(_binned(numbers + 0.0, present))
     codes, levels = pd.factorize(values, use_na_sentinel=False)
@@ -260,7 +245,7 @@ def _rank_by_column(
         folds = np.random.default_rng(0).permutation(len(y)) % FOLDS
     # Otherwise equal rows share a fold: an oversampled table would make each level known from its copies.
     rates = out_of_fold_rates(codes, y, folds)
-    by_levels = _bounded(auc(rates, y), y, "by its levels, judged out of fold")
+    by_levels = _bounded(roc_auc(y, rates), y, "by its levels, judged out of fold")
     if math.isnan(by_order.auc) or by_levels.auc > by_order.auc:
         return by_levels
     return by_order
@@ -275,7 +260,7 @@ def _binned(numbers: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def _rank_by_missing(values: pd.Series, y: np.ndarray) -> _Ranking:
-    area = auc(values.isna().to_numpy().astype("float64"), y)
+    area = roc_auc(y, values.isna().to_numpy().astype("float64"))
     return _bounded(max(area, 1 - area), y)
 
 

@@ -1,7 +1,7 @@
-"""Checkpoints: each finished trial kept in the run's own datastore, so that a killed arm loses one trial at most.
+"""Checkpoints: each finished trial in the run's own datastore, so that a killed search loses one trial at most.
 
-`storage` is a Metaflow datastore (local folder, S3, ...): its writes are atomic, and equal trials give equal files,
-so that two tasks that do the same work (an orphan of a killed run and its resumed twin) cannot hurt each other.
+The `storage` is a Metaflow datastore (local folder, S3, ...). Its writes are atomic, and equal trials give equal files:
+two tasks that do the same work, such as a task of a killed run and its resumed twin, do not harm each other.
 """
 
 from __future__ import annotations
@@ -13,61 +13,51 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.training.candidate import ScoredTrial, Trial
+
 FOLDER = "checkpoints"
 
 
 def key(*parts: Any) -> str:
-    """A short digest of everything that a search depends on (JSON-ready values and arrays)."""
+    """Return a short digest of everything that a search depends on (JSON-ready values and arrays)."""
     digest = hashlib.sha256()
     for part in parts:
-        raw = (
-            part.tobytes()
-            if isinstance(part, np.ndarray)
-            else json.dumps(part, sort_keys=True, default=str).encode()
-        )
+        if isinstance(part, np.ndarray):
+            raw = part.tobytes()
+        else:
+            raw = json.dumps(part, sort_keys=True, default=str).encode()
         digest.update(raw + b"\0")
     return digest.hexdigest()[:16]
 
 
-def save(storage: Any, path: str, trial: dict[str, Any], oof: np.ndarray | None) -> None:
-    """Keep one finished trial under `path` (`run/arm/key`); `oof` (rows,) float32 where it is among the best."""
+def save(storage: Any, path: str, scored: ScoredTrial) -> None:
+    """Write one finished trial under `path` (run/algorithm/key)."""
+    oof = np.empty(0, "float32") if scored.oof is None else scored.oof
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        trial=np.array(json.dumps(trial)),
-        oof=np.empty(0, "float32") if oof is None else oof,
-    )
+    np.savez_compressed(buffer, trial=np.array(json.dumps(scored.trial.to_dict())), oof=oof)
     buffer.seek(0)
-    storage.save_bytes(
-        [(f"{FOLDER}/{path}/{trial['number']:05d}.npz", (buffer, None))], overwrite=True
-    )
+    name = f"{FOLDER}/{path}/{scored.trial.number:05d}.npz"
+    storage.save_bytes([(name, (buffer, None))], overwrite=True)
 
 
-def load(
-    storage: Any, path: str, scores: bool = True
-) -> list[tuple[dict[str, Any], np.ndarray | None]]:
-    """The trials kept under `path`, by number, with their out-of-fold `scores` unless these are not wanted; a damaged
-    trial ends the list.
-    """
-    names = sorted(
-        entry.path
-        for entry in storage.list_content([f"{FOLDER}/{path}"])
-        if entry.path.endswith(".npz")
-    )
-    kept: list[tuple[dict[str, Any], np.ndarray | None]] = []
+def load(storage: Any, path: str, scores: bool = True) -> list[ScoredTrial]:
+    """Read the trials under `path`, by number, with their out-of-fold `scores` if wanted; a damaged one ends the list."""
+    entries = storage.list_content([f"{FOLDER}/{path}"])
+    names = sorted(entry.path for entry in entries if entry.path.endswith(".npz"))
+    trials: list[ScoredTrial] = []
     if not names:
-        return kept
+        return trials
     with storage.load_bytes(names) as files:
-        for _, file, _ in sorted(files, key=lambda found: str(found[0])):
+        for _, file, _ in sorted(files, key=lambda stored: str(stored[0])):
             try:
-                with np.load(file, allow_pickle=False) as stored:
-                    trial, oof = (
-                        json.loads(str(stored["trial"])),
-                        stored["oof"] if scores else np.empty(0),
-                    )
-            except (
-                Exception
-            ):  # a torn or damaged file: the search goes on from the trials before it
+                trials.append(_read(file, scores))
+            except Exception:  # what a damaged file raises depends on where it is damaged
                 break
-            kept.append((trial, oof if len(oof) else None))
-    return kept
+    return trials
+
+
+def _read(file: str, scores: bool) -> ScoredTrial:
+    with np.load(file, allow_pickle=False) as stored:
+        trial = Trial.from_dict(json.loads(str(stored["trial"])))
+        oof = stored["oof"] if scores else np.empty(0)
+    return ScoredTrial(trial, oof if len(oof) else None)

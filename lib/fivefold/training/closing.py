@@ -1,47 +1,33 @@
-"""Last words: what a person reads at the end of a training run."""
+"""Closing text: what a person reads at the end of a training run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-
-def _promoted(promotion: dict[str, Any], run_id: str) -> str:
-    """Whether it is served, and how it can be. A first model that was kept has no champion to prove itself against."""
-    if promotion["action"] == "promoted":
-        return f"Promoted: the app and the API answer with it ({promotion['why']})"
-    prove = (
-        f"To let it prove itself: python flows/promote.py challenge {run_id}. "
-        if not promotion["action"]
-        else ""
-    )
-    return f"Not promoted: {promotion['why']}. {prove}To serve it as it is: python flows/promote.py promote {run_id}"
+from fivefold.training.ensemble import Ensemble
+from fivefold.training.leaderboard import title
 
 
-def closing_words(run: Any, pathspec: str, root: Path) -> str:
-    """What a person reads at the end of a run; `root` is the folder that holds the local datastore."""
+def closing_text(run: Any, pathspec: str, root: Path) -> str:
+    """Return the result of a run and what to type next.
+
+    Parameters
+    ----------
+    run : the flow with its artifacts
+    pathspec : of the run, such as "TrainFlow/17"
+    root : folder that holds the local datastore
+    """
     from fivefold.tracking.cards import report_paths
     from fivefold.tracking.client import find_run
-    from fivefold.training.leaderboard import title
 
-    auc, best = (
-        run.evaluation["auc"],
-        next((b for b in run.evaluation["baselines"] if "truth" in b["name"]), None),
-    )
     run_id = pathspec.split("/")[1]
+    cards = report_paths(find_run(run_id), root)
     lines = [
-        f"Winner: {title(run.winner)}",
-        f"Served: {'the blend' if run.blend['served'] == 'blend' else 'the winner'} ({run.blend['why']})"
-        + (", fitted once more with the held-out rows" if run.blend["fits"].get("refit") else ""),
-        f"Held-out ROC AUC: {auc['value']:.4f}, 95% interval {auc['low']:.4f} to {auc['high']:.4f} "
-        f"({run.evaluation['rows']:,} rows, {auc['method']})",
-    ]
-    if best:
-        lines.append(f"Best achievable on the same rows (known truth): {best['auc']:.4f}")
-    lines.append(_promoted(run.promotion, run_id))
-    lines += [
+        *_result_lines(run),
+        promotion_text(run.promotion, run_id),
         "Cards:",
-        *(f"  {name:12} {place}" for name, place in report_paths(find_run(run_id), root).items()),
+        *(f"  {name:12} {path}" for name, path in cards.items()),
         "Next:",
         f"  python flows/train.py card view {run_id}/eda     # also select, evaluate",
         "  make app                           # predictions in a browser",
@@ -50,3 +36,33 @@ def closing_words(run: Any, pathspec: str, root: Path) -> str:
         f"  mlflow ui --backend-store-uri {run.mlflow['uri']}",
     ]
     return "\n".join(lines)
+
+
+def _result_lines(run: Any) -> list[str]:
+    evaluation, blend = run.evaluation, Ensemble.from_dict(run.blend)
+    auc = evaluation["auc"]
+    served = "the blend" if blend.served == "blend" else "the winner"
+    refit = ", fitted again with the held-out rows" if blend.plan and blend.plan.refit else ""
+    interval = f"95% interval {auc['low']:.4f} to {auc['high']:.4f}"
+    lines = [
+        f"Winner: {title(run.winner)}",
+        f"Served: {served} ({blend.why}){refit}",
+        f"Held-out ROC AUC: {auc['value']:.4f}, {interval} "
+        f"({evaluation['rows']:,} rows, {auc['method']})",
+    ]
+    known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
+    return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]
+
+
+def promotion_text(promotion: dict[str, Any], run_id: str) -> str:
+    """Return whether the model is served, and how to serve it.
+
+    A first model that was not promoted has no champion to be compared with.
+    """
+    if promotion["action"] == "promoted":
+        return f"Promoted: the app and the API use it ({promotion['why']})"
+    compare = ""
+    if not promotion["action"]:
+        compare = f"To compare it with the champion: python flows/promote.py challenge {run_id}. "
+    serve = f"To serve it as it is: python flows/promote.py promote {run_id}"
+    return f"Not promoted: {promotion['why']}. {compare}{serve}"

@@ -1,8 +1,8 @@
-"""Folds: the encoded training and validation matrices that a search fits and judges on."""
+"""Encoded folds: the training and validation matrices that a search fits and scores on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import Schema
-from fivefold.data.splits import Split, subsample
+from fivefold.data.splits import subsample
 from fivefold.model.inputs import expand
 from fivefold.training.encoding import (
     CROSSED,
@@ -21,9 +21,10 @@ from fivefold.training.encoding import (
     ordered_means,
     plan,
 )
-from fivefold.training.interactions import crosses
+from fivefold.training.interactions import interactions
+from fivefold.training.training_data import FitOptions, TrainingData
 
-Extra = Callable[[pd.DataFrame, np.ndarray, int], tuple[pd.DataFrame, np.ndarray]]
+FINAL_FIT = -1  # fold number that a synthetic sampler gets for the final fit
 
 
 @dataclass(frozen=True)
@@ -39,77 +40,68 @@ class Fold:
 
 
 def encode_folds(
-    style: str,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    fold_ids: np.ndarray,
-    schema: Schema,
-    seed: int,
-    extra: Extra | None = None,
-    max_rows: int | None = None,
-) -> Iterable[Fold]:
-    """Each fold with its own plan and encoder, both learnt from its training part alone."""
-    for number, (train, valid) in enumerate(Split(fold_ids).folds()):
-        yield encode_fold(style, number, train, valid, typed, y, schema, seed, extra, max_rows)
+    data: TrainingData, encoding: str, options: FitOptions, max_rows: int | None = None
+) -> Iterator[Fold]:
+    """Yield each fold with its own plan and encoder, both fitted on its training part alone."""
+    for number in range(data.split.fold_count):
+        yield encode_fold(data, number, encoding, options, max_rows)
 
 
 def encode_fold(
-    style: str,
+    data: TrainingData,
     number: int,
-    train: np.ndarray,
-    valid: np.ndarray,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    schema: Schema,
-    seed: int,
-    extra: Extra | None = None,
+    encoding: str,
+    options: FitOptions,
     max_rows: int | None = None,
 ) -> Fold:
-    """The fold of this number, of these training and validation rows (positions)."""
-    rows, labels = fitted_rows(typed.iloc[train], y[train], extra, number, max_rows, seed)
-    train_x, encode, types = encode_training(style, rows, labels, schema, seed)
-    return Fold(
-        train_x, labels, encode.transform(expand(typed.iloc[valid], schema)), y[valid], valid, types
-    )
+    """Return the fold of this number, with at most `max_rows` training rows of the table."""
+    train, valid = list(data.split.folds())[number]
+    rows, labels = fitted_rows(data.typed.iloc[train], data.y[train], number, options, max_rows)
+    train_x, encode, types = encode_training(encoding, rows, labels, data.schema, options.seed)
+    valid_x = encode.transform(expand(data.typed.iloc[valid], data.schema))
+    return Fold(train_x, labels, valid_x, data.y[valid], valid, types)
 
 
 def encode_training(
-    style: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema, seed: int
+    encoding: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema, seed: int
 ) -> tuple[np.ndarray, Any, str]:
-    """(matrix, fitted encoder, column types "c"/"q") of training rows."""
+    """Return the matrix of training rows, the fitted encoder, and the column types ("c" codes, "q" quantities)."""
     expanded = expand(typed, schema)
     recipe = plan(expanded, schema)
-    encode = encoder(recipe, LINEAR if style == CROSSED else style, seed)
+    encode = encoder(recipe, LINEAR if encoding == CROSSED else encoding, seed)
     matrix = encode.fit_transform(expanded, y)
-    if style == CROSSED:
+    if encoding == CROSSED:
         from sklearn.pipeline import Pipeline
 
-        products, matrix = crosses(matrix, y)
+        products, matrix = interactions(matrix, y)
         encode = Pipeline([("columns", encode), ("crosses", products)])
-    if style == ORDERED and "means" in encode.output_indices_:
+    if encoding == ORDERED and "means" in encode.output_indices_:
         first = encode.output_indices_["means"].start
         for number, name in enumerate(recipe["low"] + recipe["high"]):
             levels = pd.factorize(expanded[name])[0]
             matrix[:, first + number] = ordered_means(levels, np.asarray(y), seed + number)
-    codes = len(recipe["native"]) if style == NATIVE else 0
+    codes = len(recipe["native"]) if encoding == NATIVE else 0
     return matrix, encode, "c" * codes + "q" * (matrix.shape[1] - codes)
 
 
 def fitted_rows(
     typed: pd.DataFrame,
     y: np.ndarray,
-    extra: Extra | None,
     fold: int,
+    options: FitOptions,
     max_rows: int | None,
-    seed: int,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows and labels that one fit learns from: at most `max_rows` of these, and at most as many of those that
-    `extra` draws from them, if anything.
+    """Return the rows and labels that one fit learns from.
+
+    They are at most `max_rows` of the given ones and, with a synthetic sampler, at most as many of those that it gives.
     """
-    kept = subsample(np.arange(len(y)), y, max_rows, seed)
-    typed, y = typed.iloc[kept] if len(kept) < len(y) else typed, y[kept]
-    if extra is None:
+    kept = subsample(np.arange(len(y)), y, max_rows, options.seed)
+    if len(kept) < len(y):
+        typed = typed.iloc[kept]
+    y = y[kept]
+    if options.sampler is None:
         return typed, y
-    more, more_y = extra(typed, y, fold)
-    kept = subsample(np.arange(len(more_y)), more_y, max_rows, seed)
-    return pd.concat([typed, more.iloc[kept]], ignore_index=True), np.concatenate([y, more_y[kept]])
+    synthetic, synthetic_y = options.sampler(typed, y, fold)
+    kept = subsample(np.arange(len(synthetic_y)), synthetic_y, max_rows, options.seed)
+    rows = pd.concat([typed, synthetic.iloc[kept]], ignore_index=True)
+    return rows, np.concatenate([y, synthetic_y[kept]])

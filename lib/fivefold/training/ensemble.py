@@ -1,150 +1,200 @@
-"""Blend: a weighted mean of the arms' probabilities, chosen and judged on out-of-fold rows only."""
+"""Blend: a weighted mean of the algorithms' probabilities, chosen and evaluated on out-of-fold rows only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fivefold.core.roc_auc import paired_test
+from fivefold.core.roc_auc import paired_test, roc_auc
 from fivefold.data.splits import subsample
-from fivefold.profiling.leakage import auc
+from fivefold.training.fit_plan import FitPlan
 from fivefold.training.leaderboard import title
 
-ROUNDS = (
-    12  # steps of the greedy choice: no arm that is worth less than a twelfth is fitted and served
-)
-MOST_ROWS = 20_000  # out-of-fold rows that the choice looks at; more move no weight by much
-EVEN = 500  # rows that equal weights count for: with few others they are the safer guess
-LEAST = 1 / 24  # part of an arm below which it is not taken in for that
+STEPS = 12  # of the greedy choice: no algorithm worth less than a twelfth is fitted and served
+MOST_ROWS = 20_000  # out-of-fold rows that the choice uses; more move no weight by much
+PRIOR_ROWS = 500  # rows that equal weights count for: with few others they are the safer choice
+LEAST_SHARE = 1 / 24  # of an algorithm, below which equal weights do not bring it in
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The blend of a run and, once decided, what is served.
+
+    Parameters
+    ----------
+    weights : share of each algorithm, above 0, sum 1
+    auc_mean, auc_std, fold_scores : ROC AUC over the folds, nested (`blend`)
+    gain, gain_low, gain_high : mean difference to the winner over the folds, with its 95% interval
+    served, why : "blend" or "single" (the winner), and the reason
+    plan : how the final models are fitted
+    """
+
+    weights: dict[str, float]
+    auc_mean: float
+    auc_std: float
+    fold_scores: list[float]
+    gain: float
+    gain_low: float
+    gain_high: float
+    served: str = ""
+    why: str = ""
+    plan: FitPlan | None = None
+
+    @property
+    def served_weights(self) -> dict[str, float] | None:
+        """The weights if the blend is served, None if the winner alone is."""
+        return self.weights if self.served == "blend" else None
+
+    @property
+    def shares(self) -> str:
+        """The weights for people, such as "LightGBM 75%, XGBoost 25%"."""
+        return ", ".join(f"{title(name)} {share:.0%}" for name, share in self.weights.items())
+
+    @property
+    def gain_text(self) -> str:
+        """The gain with its interval, such as "+0.0012 (-0.0003 to +0.0027)"."""
+        return f"{self.gain:+.4f} ({self.gain_low:+.4f} to {self.gain_high:+.4f})"
+
+    def to_dict(self) -> dict[str, Any]:
+        stored = {name: value for name, value in vars(self).items() if name != "plan"}
+        return {**stored, "fits": self.plan.to_dict() if self.plan else None}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Ensemble:
+        known = dict(stored)
+        fits = known.pop("fits", None)
+        return cls(**known, plan=FitPlan.from_dict(fits) if fits else None)
 
 
 def blend(
     oofs: Mapping[str, np.ndarray], y: np.ndarray, fold_ids: np.ndarray, winner: str, seed: int = 0
-) -> tuple[dict[str, Any], np.ndarray]:
-    """(what the blend of these arms is and is worth, its out-of-fold probabilities of shape (rows,)).
+) -> tuple[Ensemble, np.ndarray]:
+    """Return the blend of these algorithms and its out-of-fold probabilities, shape (rows,).
 
-    Weights: Caruana et al. 2004, "Ensemble selection from libraries of models": arms are added one by one, with
-    replacement, each time the one that raises the mean ROC AUC over the folds most. Judged nested: the weights that
-    score a fold were chosen on the other folds, so that the choice has no part in the figure. Out-of-fold
-    probabilities, too, are these nested ones. Of few rows weights are drawn to equal ones (`evenly`). Keys: weights
-    {arm: share > 0}, auc_mean, auc_std, fold_scores, gain (mean over the folds, against the winner), gain_low and
-    gain_high (95% by `fivefold.core.roc_auc.paired_test`).
+    Algorithms are added one by one, with replacement, each time the one that raises the mean ROC AUC over the folds
+    most. With few rows the weights are drawn to equal ones (`prior_share`). The evaluation is nested: the weights that
+    score a fold were chosen on the other folds, so that the choice has no part in the figure. The out-of-fold
+    probabilities are these nested ones too. The gain has its interval by `fivefold.core.roc_auc.paired_test`.
+
+    Parameters
+    ----------
+    oofs : out-of-fold probabilities of each algorithm, shape (rows,)
+    y, fold_ids : labels and fold assignment of the same rows
+    winner : the best algorithm
+    seed : of the rows that are drawn from large folds
+
+    References
+    ----------
+    Caruana et al. 2004, "Ensemble selection from libraries of models".
     """
-    names = [
-        winner,
-        *(n for n in sorted(oofs) if n != winner),
-    ]  # of equal ones the earlier is added
+    others = sorted(name for name in oofs if name != winner)
+    names = [winner, *others]  # of equal ones the earlier is added
     rows = np.flatnonzero(fold_ids >= 0)
     folds = np.unique(fold_ids[rows])
-    parts = {
-        f: subsample(rows[fold_ids[rows] == f], y, MOST_ROWS // len(folds), seed) for f in folds
-    }
-    even = evenly(len(rows), len(names))
-    weights = _choose(names, oofs, y, list(parts.values()), even)
+    most = MOST_ROWS // len(folds)
+    samples = {fold: subsample(rows[fold_ids[rows] == fold], y, most, seed) for fold in folds}
+    share = prior_share(len(rows), len(names))
+    weights = _choose(names, oofs, y, list(samples.values()), share)
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []
     for fold in folds:
-        chosen = _choose(names, oofs, y, [part for f, part in parts.items() if f != fold], even)
+        other_folds = [sample for number, sample in samples.items() if number != fold]
+        fold_weights = _choose(names, oofs, y, other_folds, share)
         here = rows[fold_ids[rows] == fold]
-        nested[here] = mixed({n: oofs[n][here] for n in chosen}, chosen)
-        scores.append(auc(nested[here], y[here]))
+        nested[here] = mixed({name: oofs[name][here] for name in fold_weights}, fold_weights)
+        scores.append(roc_auc(y[here], nested[here]))
     gain = paired_test(y[rows], nested[rows], oofs[winner][rows], fold_ids[rows])
-    return {
-        "weights": weights,
-        "auc_mean": float(np.mean(scores)),
-        "auc_std": float(np.std(scores, ddof=1)),
-        "fold_scores": scores,
-        "gain": gain["difference"],
-        "gain_low": gain["difference"] - 1.96 * gain["se"],
-        "gain_high": gain["difference"] + 1.96 * gain["se"],
-    }, nested
+    difference, margin = gain["difference"], 1.96 * gain["se"]
+    ensemble = Ensemble(
+        weights=weights,
+        auc_mean=float(np.mean(scores)),
+        auc_std=float(np.std(scores, ddof=1)),
+        fold_scores=scores,
+        gain=difference,
+        gain_low=difference - margin,
+        gain_high=difference + margin,
+    )
+    return ensemble, nested
 
 
 def mixed(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
-    """The weighted mean of probabilities by arm, shape (rows,)."""
-    return np.average([parts[n] for n in weights], axis=0, weights=list(weights.values()))
+    """Return the weighted mean of probabilities by algorithm, shape (rows,)."""
+    return np.average([parts[name] for name in weights], axis=0, weights=list(weights.values()))
 
 
-def shares(weights: Mapping[str, float]) -> str:
-    """The members for people.
+def choose_served(asked: str, ensemble: Ensemble) -> tuple[str, str]:
+    """Return what is served, "single" or "blend", and why.
 
-    >>> shares({"lightgbm": 0.75, "xgboost": 0.25})
-    'LightGBM 75%, XGBoost 25%'
-    """
-    return ", ".join(f"{title(name)} {share:.0%}" for name, share in weights.items())
+    With `asked` (the option --serve) "auto" it is the blend, unless its nested gain is below 0 beyond chance. The
+    winner's own figure is the best of many trials, and so too high, while the blend is evaluated on folds that had no
+    part in its choice: a small loss proves nothing.
 
-
-def gain_text(found: Mapping[str, Any]) -> str:
-    """The gain over the winner with its 95% interval.
-
-    >>> gain_text({"gain": 0.0012, "gain_low": -0.0003, "gain_high": 0.0027})
-    '+0.0012 (-0.0003 to +0.0027)'
-    """
-    return f"{found['gain']:+.4f} ({found['gain_low']:+.4f} to {found['gain_high']:+.4f})"
-
-
-def serve(asked: str, found: Mapping[str, Any]) -> tuple[str, str]:
-    """("single" or "blend", why), from the option --serve and what `blend` found.
-
-    `auto`: the blend unless its nested gain is below 0 beyond chance. The winner's own figure is the best of many
-    trials, and so too high, while the blend's is judged on folds that had no part in its choice: a small loss proves
-    nothing.
-
-    >>> found = {"weights": {"lightgbm": 0.6, "xgboost": 0.4}, "gain": -0.002, "gain_low": -0.005, "gain_high": 0.001}
-    >>> serve("auto", found)
+    >>> loss = Ensemble({"lightgbm": 0.6, "xgboost": 0.4}, 0.8, 0.01, [], -0.002, -0.005, 0.001)
+    >>> choose_served("auto", loss)
     ('blend', 'nested gain -0.0020 (-0.0050 to +0.0010) in ROC AUC')
     """
-    if len(found["weights"]) < 2:
+    if len(ensemble.weights) < 2:
         return "single", "the greedy choice took the winner alone"
     if asked != "auto":
         return asked, f"--serve {asked}"
-    told = f"nested gain {gain_text(found)} in ROC AUC"
-    return (
-        ("blend", told)
-        if found["gain_high"] >= 0
-        else ("single", f"{told}: worse than the winner beyond chance")
-    )
+    gain = f"nested gain {ensemble.gain_text} in ROC AUC"
+    if ensemble.gain_high >= 0:
+        return "blend", gain
+    return "single", f"{gain}: worse than the winner beyond chance"
 
 
-def evenly(rows: int, arms: int) -> float:
-    """How far the weights of a blend are drawn to equal ones, 0 to 1: as if those had been seen to be best on `EVEN`
-    other rows (Diebold and Pauly 1990, "The use of prior information in forecast combination"). Weights that few rows
-    chose are mostly noise; what this is worth: docs/tuning.md. 0 where an arm's part of it would be below `LEAST`.
+def prior_share(rows: int, algorithms: int) -> float:
+    """Return how far the weights of a blend are drawn to equal ones, 0 to 1.
 
-    >>> evenly(500, 5), round(evenly(1500, 5), 2), evenly(2000, 5)
+    As if equal weights had been best on `PRIOR_ROWS` other rows: weights that few rows chose are mostly noise. What
+    this is worth: docs/tuning.md. 0 where an algorithm's part of it would be below `LEAST_SHARE`.
+
+    References
+    ----------
+    Diebold and Pauly 1990, "The use of prior information in forecast combination".
+
+    >>> prior_share(500, 5), round(prior_share(1500, 5), 2), prior_share(2000, 5)
     (0.5, 0.25, 0.0)
     """
-    even = EVEN / (EVEN + rows)
-    return even if even / arms >= LEAST else 0.0
+    share = PRIOR_ROWS / (PRIOR_ROWS + rows)
+    return share if share / algorithms >= LEAST_SHARE else 0.0
 
 
 def _choose(
-    names: list[str],
+    names: Sequence[str],
     oofs: Mapping[str, np.ndarray],
     y: np.ndarray,
-    parts: list[np.ndarray],
-    even: float = 0.0,
+    samples: Sequence[np.ndarray],
+    share: float = 0.0,
 ) -> dict[str, float]:
-    """{arm: weight > 0}, the best prefix of `ROUNDS` greedy steps, drawn to equal ones by the share `even`."""
-    total = [np.zeros(len(rows)) for rows in parts]
-    order: list[str] = []
+    """Return {algorithm: weight > 0}, the best prefix of the greedy steps, drawn to equal weights by `share`.
+
+    `samples`: positions of the rows of each fold that the choice uses.
+    """
+    totals = [np.zeros(len(rows)) for rows in samples]
+    added: list[str] = []
     reached: list[float] = []
-    for _ in range(ROUNDS):
-        tried = {
-            n: float(
-                np.mean(
-                    [auc(t + oofs[n][rows], y[rows]) for rows, t in zip(parts, total, strict=True)]
-                )
-            )
-            for n in names
-        }
-        best = max(names, key=lambda n: tried[n])
-        total = [t + oofs[best][rows] for rows, t in zip(parts, total, strict=True)]
-        order.append(best)
-        reached.append(tried[best])
-    taken = order[: int(np.argmax(np.array(reached) >= max(reached) - 1e-12)) + 1]
-    weights = {n: taken.count(n) / len(taken) for n in names if n in taken}
-    drawn = {n: (1 - even) * weights.get(n, 0.0) + even / len(names) for n in names}
-    return {n: weight for n, weight in drawn.items() if weight > 0}
+    for _ in range(STEPS):
+        scores = {}
+        for name in names:
+            areas = [
+                roc_auc(y[rows], total + oofs[name][rows])
+                for rows, total in zip(samples, totals, strict=True)
+            ]
+            scores[name] = float(np.mean(areas))
+        best = max(names, key=lambda name: scores[name])
+        totals = [total + oofs[best][rows] for rows, total in zip(samples, totals, strict=True)]
+        added.append(best)
+        reached.append(scores[best])
+    highest = np.array(reached) >= max(reached) - 1e-12
+    chosen = added[: int(np.argmax(highest)) + 1]
+    weights = {}
+    for name in names:
+        greedy = chosen.count(name) / len(chosen)
+        weight = (1 - share) * greedy + share / len(names)
+        if weight > 0:
+            weights[name] = weight
+    return weights

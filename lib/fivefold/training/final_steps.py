@@ -1,7 +1,9 @@
-"""Final stages: the bodies of the steps select and evaluate of `flows/train.py`, from artifacts to artifacts."""
+"""Steps of `flows/train.py` after the search, select and evaluate, from artifacts to artifacts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +11,11 @@ import numpy as np
 from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
-from fivefold.training.steps import drawer
+from fivefold.training.candidate import Candidate, FailedSearch
+from fivefold.training.ensemble import Ensemble
+from fivefold.training.leaderboard import Leaderboard, title
+from fivefold.training.steps import fit_options
+from fivefold.training.training_data import TrainingData
 
 if TYPE_CHECKING:
     from fivefold.model.metadata import Metadata
@@ -17,86 +23,147 @@ if TYPE_CHECKING:
 NO_TIME = "not started: the budget has no time for it"
 
 
-def select(
-    arms: list[tuple[str, dict | None, np.ndarray | None, Any]],
-    labels: dict,
-    fold_ids: np.ndarray,
-    searched: np.ndarray,
-    serve: str,
-    seconds: float | None,
-    threads: int,
-    refit: str = "no",
-) -> tuple[list[dict], str, np.ndarray, dict, np.ndarray]:
-    """(leaderboard, winner, its out-of-fold probabilities, blend, those of what will be served), both of shape (rows,).
+@dataclass(frozen=True)
+class SearchTask:
+    """What the task of one search left: artifacts `candidate` and `oof`, or the failure that Metaflow caught."""
 
-    An arm without a candidate is listed as failed. `serve`: auto, single or blend; `seconds` that are left for the
-    final fits, None for no limit; `refit`: no, auto or yes (`fivefold.training.time_budget.refit`). The blend says under `served` and
-    `why` what was decided, and under `fits` how (`fivefold.training.fit_plan`).
+    algorithm: str
+    candidate: dict[str, Any] | None
+    oof: np.ndarray | None
+    failure: Any = None
+
+    @classmethod
+    def of(cls, task: Any) -> SearchTask:
+        """Return it from the input of a join step; a task that was killed at its very end may lack an artifact."""
+        artifacts = [getattr(task, name, None) for name in ("candidate", "oof", "failure")]
+        return cls(task.input, *artifacts)
+
+    @property
+    def result(self) -> Candidate | FailedSearch:
+        if self.candidate and self.oof is not None:
+            return Candidate.from_dict(self.candidate)
+        return FailedSearch(self.algorithm, _reason(self.failure))
+
+
+@dataclass(frozen=True)
+class SelectArtifacts:
+    """Leaderboard, winner and its out-of-fold probabilities, blend, and those of what is served, shape (rows,)."""
+
+    leaderboard: list[dict[str, Any]]
+    winner: str
+    winner_oof: np.ndarray
+    blend: dict[str, Any]
+    served_oof: np.ndarray
+
+
+@dataclass(frozen=True)
+class EvaluateArtifacts:
+    """The served bundle and its sha256, example rows, its out-of-fold probabilities, and the evaluation.
+
+    `judged`: the bundle that was evaluated, where another one is served.
+    """
+
+    bundle: bytes
+    bundle_sha256: str
+    example: list[dict[str, Any]]
+    served_oof: np.ndarray
+    judged: bytes | None
+    evaluation: dict[str, Any]
+    versions: dict[str, str]
+
+
+def select(
+    run: Any, tasks: Sequence[SearchTask], seconds: float | None, threads: int, refit: str = "no"
+) -> SelectArtifacts:
+    """Rank the algorithms, choose what is served and plan its fits.
+
+    Parameters
+    ----------
+    run : the flow: labels, place, searched, serve
+    tasks : of all searches that were started
+    seconds : left for the final fits, None for no limit
+    threads : of the final fits
+    refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
     """
     from fivefold.data.splits import Split
-    from fivefold.training import ensemble, fit_plan
+    from fivefold.training import ensemble
     from fivefold.training.algorithms import ALGORITHMS
-    from fivefold.training.leaderboard import failed_candidate, rank, title
+    from fivefold.training.fit_plan import Resources, plan_fits
+    from fivefold.training.leaderboard import rank
 
-    candidates = [
-        candidate if candidate and oof is not None else failed_candidate(name, _reason(failure))
-        for name, candidate, oof, failure in arms
-    ]  # a task killed at its very end may lack one of them
-    oofs = {name: oof for name, candidate, oof, _ in arms if candidate and oof is not None}
-    candidates += [
-        failed_candidate(name, NO_TIME)
-        for name in ALGORITHMS
-        if name not in {arm[0] for arm in arms}
-    ]
-    y, folds = labels["y"][searched], fold_ids[searched]
-    leaderboard = rank(candidates, oofs, y, folds)
-    for arm in leaderboard:
-        ok = arm["status"] == "ok"
-        told = (
-            f"{arm['auc_mean']:.4f} ± {arm['auc_std']:.4f}" if ok else f"no result: {arm['error']}"
-        )
-        print(f"{arm['rank'] or '-':>2}  {title(arm['algorithm']):20} {told}")
-    winner = leaderboard[0]["algorithm"]
-    found, nested = ensemble.blend(oofs, y, folds, winner)
-    served, why = ensemble.serve(serve, found)
-    fits = fit_plan.plan_fits(
-        leaderboard,
-        found["weights"] if served == "blend" else None,
-        len(Split(fold_ids).training_rows),
-        seconds,
-        threads,
-        refit,
-    )
-    if served == "blend" and fits["served"] == "single":
+    results = [task.result for task in tasks]
+    started = {task.algorithm for task in tasks}
+    results += [FailedSearch(name, NO_TIME) for name in ALGORITHMS if name not in started]
+    oofs = {
+        task.algorithm: task.oof
+        for task in tasks
+        if task.oof is not None and isinstance(task.result, Candidate)
+    }
+    y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
+    leaderboard = rank(results, oofs, y, fold_ids)
+    _print_leaderboard(leaderboard)
+    winner = leaderboard.winner.algorithm
+    blended, nested = ensemble.blend(oofs, y, fold_ids, winner)
+    served, why = ensemble.choose_served(run.serve, blended)
+    weights = blended.weights if served == "blend" else None
+    resources = Resources(len(Split(run.place).training_rows), seconds, threads)
+    plan = plan_fits(leaderboard.candidates, weights, resources, refit)
+    if served == "blend" and plan.served == "single":
         served, why = "single", f"{why}, but the budget leaves no time to fit it"
-    members = ensemble.shares(found["weights"])
-    print(
-        f"   {title('blend'):20} {found['auc_mean']:.4f} ± {found['auc_std']:.4f} (nested; {members})"
-    )
-    print(f"Served: {served} ({why})")
-    found |= {"served": served, "why": why, "fits": fits}
-    best = _at(searched, oofs[winner], len(fold_ids))
-    return (
-        leaderboard,
-        winner,
-        best,
-        found,
-        _at(searched, nested, len(fold_ids)) if served == "blend" else best,
+    blended = replace(blended, served=served, why=why, plan=plan)
+    _print_blend(blended)
+    winner_oof = _scatter(run.searched, oofs[winner], len(run.place))
+    served_oof = winner_oof
+    if served == "blend":
+        served_oof = _scatter(run.searched, nested, len(run.place))
+    return SelectArtifacts(
+        leaderboard=leaderboard.to_dicts(),
+        winner=winner,
+        winner_oof=winner_oof,
+        blend=blended.to_dict(),
+        served_oof=served_oof,
     )
 
 
-def evaluate(
-    run: Any, run_id: str, threads: int
-) -> tuple[bytes, str, Metadata, list[dict], np.ndarray, bytes | None]:
-    """(bundle that is served, its sha256, what it says of itself, example input rows, out-of-fold probabilities behind
-    its threshold, bundle that was judged where that is another one).
+def _print_leaderboard(leaderboard: Leaderboard) -> None:
+    for row in leaderboard.rows:
+        result = row.result
+        if isinstance(result, Candidate):
+            text = f"{result.auc_mean:.4f} ± {result.auc_std:.4f}"
+        else:
+            text = f"no result: {result.error}"
+        print(f"{row.rank or '-':>2}  {title(row.algorithm):20} {text}")
+
+
+def _print_blend(blended: Ensemble) -> None:
+    auc = f"{blended.auc_mean:.4f} ± {blended.auc_std:.4f}"
+    print(f"   {title('blend'):20} {auc} (nested; {blended.shares})")
+    print(f"Served: {blended.served} ({blended.why})")
+
+
+def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Metadata]:
+    """Fit the selected model and evaluate it; where planned, fit it again on all rows, to be served.
+
+    Returns the artifacts and the metadata of the served bundle.
     """
     from fivefold.model import bundle
     from fivefold.model.metadata import Provenance
     from fivefold.tracking import client
-    from fivefold.training.finalize import finish, refit
+    from fivefold.training.finalize import Selection, finalize, refit_on_all_rows
+    from fivefold.training.fit_plan import DEFAULT_PLAN
 
     schema, scope = Schema.from_json(run.contract), Scope.from_dict(run.problem)
+    blended = Ensemble.from_dict(run.blend)
+    plan = blended.plan or DEFAULT_PLAN
+    selection = Selection(
+        candidates=Leaderboard.from_dicts(run.leaderboard).candidates,
+        oof=run.served_oof,
+        weights=blended.served_weights,
+        plan=plan,
+    )
+    data = TrainingData(from_parquet(run.typed), run.labels["y"], run.place, schema)
+    options = fit_options(run, schema, threads, run.device)
+    versions = client.package_versions()
     provenance = Provenance(
         pathspec=f"{client.FLOW}/{run_id}",
         md5=run.source["md5"],
@@ -105,73 +172,60 @@ def evaluate(
         revision=run.source["revision"],
         started=run.started,
         seed=run.seed,
-        versions=client.package_versions(),
+        versions=versions,
     )
     truth = None
-    if scope.truth == "synthetic" and not run.origin.any():  # of feedback the truth is not known
+    if scope.truth == "synthetic" and not run.origin.any():  # the truth of feedback is unknown
         from fivefold.data.synthetic.bank import true_probability
 
         truth = true_probability(from_parquet(run.table))
-    typed, fits = from_parquet(run.typed), run.blend["fits"]
-    options: dict[str, Any] = {
-        "seed": run.seed,
-        "threads": threads,
-        "device": run.device,
-        "fits": fits,
-        "extra": drawer(run.synthetic_rows, schema, run.seed),
-        "weights": run.blend["weights"] if run.blend["served"] == "blend" else None,
-    }
-    finished, oof = finish(
-        run.leaderboard[0],
-        run.served_oof,
-        typed,
-        run.labels["y"],
-        run.place,
-        schema,
-        scope,
-        provenance,
-        truth=truth,
-        others=run.leaderboard[1:],
-        **options,
+    served, oof = finalize(selection, data, options, scope, provenance, truth)
+    evaluated = None
+    if plan.refit:
+        evaluated = served.to_bytes()
+        digest = bundle.sha256(evaluated)
+        served = refit_on_all_rows(served, digest, selection, data, options)
+        rows = served.metadata.rows_served
+        print(f"Fitted again on {rows:,} rows, the held-out ones among them, to be served")
+    evaluation = served.metadata.evaluation
+    assert evaluation is not None
+    content = served.to_bytes()
+    artifacts = EvaluateArtifacts(
+        bundle=content,
+        bundle_sha256=bundle.sha256(content),
+        example=_example_rows(run.table, schema.names()),
+        served_oof=oof,
+        judged=evaluated,
+        evaluation=evaluation.to_dict(),
+        versions=versions,
     )
-    judged = None
-    if fits.get("refit"):
-        judged = finished.to_bytes()
-        finished = refit(
-            finished,
-            bundle.sha256(judged),
-            run.leaderboard,
-            run.served_oof,
-            typed,
-            run.labels["y"],
-            run.place,
-            **options,
-        )
-        count = finished.metadata.rows_served
-        print(f"Fitted once more, with the held-out rows, on {count:,} rows, to be served")
-    blob = finished.to_bytes()
-    example = (
-        from_parquet(run.table, 5)[schema.names()]
-        .astype("object")
-        .where(lambda cells: cells.notna(), None)
-    )
-    rows = [
-        {key: getattr(v, "isoformat", lambda v=v: v)() for key, v in row.items()}
-        for row in example.to_dict("records")
-    ]
-    return blob, bundle.sha256(blob), finished.metadata, rows, oof, judged
+    return artifacts, served.metadata
 
 
-def _at(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
-    """The scores at their positions among `count` rows, NaN at the others."""
-    found = np.full(count, np.nan, dtype="float32")
-    found[rows] = scores
-    return found
+def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the first rows of the table, JSON-ready."""
+    cells = from_parquet(table, 5)[list(names)].astype("object")
+    cells = cells.where(lambda frame: frame.notna(), None)
+    rows = []
+    for row in cells.to_dict("records"):
+        plain = {}
+        for name, value in row.items():
+            plain[str(name)] = value.isoformat() if hasattr(value, "isoformat") else value
+        rows.append(plain)
+    return rows
+
+
+def _scatter(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the scores at their positions among `count` rows, NaN at the others."""
+    scattered = np.full(count, np.nan, dtype="float32")
+    scattered[rows] = scores
+    return scattered
 
 
 def _reason(failure: Any) -> str:
-    """One line of why an arm failed, without paths."""
+    """Return one line of why a search failed, without paths."""
     if failure is None:
         return "killed"
-    told = f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip().splitlines()
-    return told[0][:300] if told else "failed"
+    text = f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip()
+    lines = text.splitlines()
+    return lines[0][:300] if lines else "failed"

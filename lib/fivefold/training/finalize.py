@@ -1,9 +1,9 @@
-"""Finalist: the winner refitted, calibrated, given its threshold, looked at once on the held-out rows, and served."""
+"""Finalize: fit the selected model, calibrate it, choose its threshold and evaluate it once on the held-out rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,223 +11,250 @@ import pandas as pd
 
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
-from fivefold.data.splits import Assignment, Split, subsample
+from fivefold.data.splits import Assignment, subsample
 from fivefold.model.bundle import Bundle, reference
 from fivefold.model.calibration import calibrated_oof, fit_calibration, scored_rows
-from fivefold.model.evaluation import evaluate, permutation_importance
+from fivefold.model.evaluation import Evaluation, evaluate, permutation_importance
 from fivefold.model.explain import background
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Costs, choose_threshold
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.encode_folds import Extra, encode_training
+from fivefold.training.candidate import Candidate, Setting
+from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import TREES, plan
-from fivefold.training.final_fit import average, bag_size, fit_final, members
+from fivefold.training.final_fit import (
+    Member,
+    StoppingRows,
+    average,
+    fit_final,
+    members,
+    seeds_of,
+)
+from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
+from fivefold.training.training_data import FitOptions, TrainingData
 
-MOST_LOOKED_AT = 200_000  # training rows of which a bundle keeps percentiles, shares and the recipe
-MOST_PLAIN = 50_000  # training rows of the plain logistic regression
+MOST_REFERENCE = 200_000  # training rows behind the percentiles, shares and recipe of a bundle
+MOST_BASELINE = 50_000  # training rows of the baseline logistic regression
+FEATURES = ("numbers", "low", "high", "text", "derived", "dropped")  # of the recipe
 
 
-def finish(
-    candidate: dict[str, Any],
-    oof: np.ndarray,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    fold_ids: np.ndarray,
-    schema: Schema,
+@dataclass(frozen=True)
+class Selection:
+    """What was selected to be fitted finally.
+
+    Parameters
+    ----------
+    candidates : the winner first
+    oof : out-of-fold probabilities of the winner, or of the blend, shape (rows,)
+    weights : share of each algorithm in the blend; None for the winner alone
+    plan : how to fit; None for all rows and seeds
+    """
+
+    candidates: Sequence[Candidate]
+    oof: np.ndarray
+    weights: Mapping[str, float] | None = None
+    plan: FitPlan = DEFAULT_PLAN
+
+    @property
+    def members(self) -> list[Candidate]:
+        """The candidates to fit, with the rows of the plan."""
+        weights = self.weights or {}
+        used = [c for c in self.candidates if c.algorithm in weights] or [self.candidates[0]]
+        rows = self.plan.rows
+        return [replace(c, max_rows=rows.get(c.algorithm, c.max_rows)) for c in used]
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A fitted pipeline, what it averages, and the out-of-fold probabilities that stand for it, shape (rows,)."""
+
+    pipeline: Any
+    members: list[Member]
+    oof: np.ndarray
+
+    @property
+    def rows_fitted(self) -> int:
+        return max(member.rows_fitted for member in self.members)
+
+
+def finalize(
+    selection: Selection,
+    data: TrainingData,
+    options: FitOptions,
     scope: Scope,
     provenance: Provenance,
-    *,
-    seed: int = 0,
-    threads: int = 1,
-    extra: Extra | None = None,
     truth: np.ndarray | None = None,
-    others: Sequence[dict[str, Any]] = (),
-    weights: dict[str, float] | None = None,
-    fits: Mapping[str, Any] | None = None,
-    device: str = "cpu",
 ) -> tuple[Bundle, np.ndarray]:
-    """(`Bundle` of the winning candidate, evaluated once on the held-out rows; the out-of-fold
-    probabilities that its calibration and threshold rest on).
+    """Return the bundle of the selected model and the out-of-fold probabilities behind its threshold.
 
-    With `weights` {algorithm: share} it is the blend of the candidate and `others`; `oof` is then the blend's.
-    Calibration and threshold come from out-of-fold scores of the training rows; the threshold from scores calibrated
-    by other folds. `truth`: known P(positive) of every row of generated data, for the best achievable ROC AUC.
+    Calibration and threshold come from out-of-fold scores of the training rows, the threshold from scores calibrated by
+    other folds. Where the plan is early-stopped, the rows of the last fold that the search has scored are not fitted
+    on: rounds, calibration and threshold come from them, scored by the final model itself. The rows of the holdout are
+    scored once, at the end.
 
-    `fits`: `fivefold.training.fit_plan.plan_fits`. Where it is `grown`, the rows of the last fold that the search has scored are
-    not fitted on: rounds, calibration and threshold come from them, scored by the final model itself.
+    Parameters
+    ----------
+    selection, data, options : what to fit, on what, and how
+    scope : of the problem: costs, capacity, phrases, protected columns
+    provenance : where the model comes from
+    truth : known probability of the positive class of every row of generated data, for the best achievable ROC AUC
     """
-    train, held = Split(fold_ids).training_rows, np.flatnonzero(fold_ids == Assignment.HOLDOUT)
-    pipeline, told, oof = _fitted(
-        (candidate, *others),
-        oof,
-        typed,
-        y,
-        fold_ids,
-        schema,
-        weights,
-        fits,
-        seed=seed,
-        threads=threads,
-        extra=extra,
-        device=device,
-    )
-    rows = typed.iloc[subsample(train, y, MOST_LOOKED_AT, seed)]
-    judged, folds = scored_rows(oof, fold_ids)
-    calibration = fit_calibration(y[judged], oof[judged], folds)
-    _, crossed = calibrated_oof(y, oof, fold_ids, calibration)
-    threshold = choose_threshold(y[judged], crossed, Costs.of(scope))
-    recipe = plan(expand(rows, schema), schema)
+    y, seed = data.y, options.seed
+    train = data.split.training_rows
+    final = _fit(selection, data, options)
+    oof = final.oof
+    scored, folds = scored_rows(oof, data.fold_ids)
+    calibration = fit_calibration(y[scored], oof[scored], folds)
+    _, calibrated = calibrated_oof(y, oof, data.fold_ids, calibration)
+    threshold = choose_threshold(y[scored], calibrated, Costs.of(scope))
+    typed = data.typed.iloc[subsample(train, y, MOST_REFERENCE, seed)]
+    recipe = plan(expand(typed, data.schema), data.schema)
+    first, blended = selection.candidates[0], bool(selection.weights)
     metadata = Metadata(
-        algorithm="blend" if weights else candidate["algorithm"],
-        params={} if weights else candidate["params"],
-        rounds=None if weights else told[0]["rounds"],
-        members=told,
-        rows_fitted=max(member["rows_fitted"] for member in told),
+        algorithm="blend" if blended else first.algorithm,
+        params={} if blended else first.params,
+        rounds=None if blended else final.members[0].rounds,
+        members=[member.to_dict() for member in final.members],
+        rows_fitted=final.rows_fitted,
         rows_training=len(train),
         calibration=calibration,
         threshold=threshold,
         outcomes=Outcomes(scope.negative_phrase, scope.positive_phrase),
         scope=scope,
-        features={k: recipe[k] for k in ("numbers", "low", "high", "text", "derived", "dropped")},
-        reference=replace(reference(rows, schema, crossed), rows=len(train)),
-        background=background(rows, schema, seed),
+        features={key: recipe[key] for key in FEATURES},
+        reference=replace(reference(typed, data.schema, calibrated), rows=len(train)),
+        background=background(typed, data.schema, seed),
         provenance=provenance,
     )
-    bundle = Bundle(pipeline, schema, metadata)
-    rows, labels = typed.iloc[held], y[held]
-    q = bundle.probability(rows)
-    plainly = subsample(train, y, MOST_PLAIN, seed)
-    compared = baselines(typed.iloc[plainly], y[plainly], rows, schema, seed)
-    if truth is not None:
-        compared["best achievable (known truth)"] = truth[held]
-    watched = [
-        n
-        for n in scope.protected_columns
-        if n in rows.columns and schema[n].kind in ("categorical", "boolean")
-    ]
-    report = evaluate(
-        labels, q, threshold, scope, seed=seed, baselines=compared, groups=rows[watched]
-    )
-    importance = permutation_importance(
-        bundle.probability, rows, labels, schema.names(), seed, threads=threads
-    )
-    evaluation = replace(report, importance=importance)
+    bundle = Bundle(final.pipeline, data.schema, metadata)
+    evaluation = _evaluate_holdout(bundle, data, options, truth)
     return replace(bundle, metadata=replace(metadata, evaluation=evaluation)), oof
 
 
-def refit(
-    bundle: Bundle,
-    digest: str,
-    candidates: Sequence[dict[str, Any]],
-    oof: np.ndarray,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    fold_ids: np.ndarray,
-    weights: dict[str, float] | None = None,
-    fits: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    **options: Any,
-) -> Bundle:
-    """The bundle that is served for `bundle` of sha256 `digest`, which `finish` made and judged: its model fitted once
-    more with the same settings on all labelled rows, the held-out ones among them.
-
-    Contract, calibration, threshold and evaluation stay those of the judged model. Its figures are an estimate for this
-    one that is a little too low, as it learnt from a fifth less (Hastie, Tibshirani and Friedman 2009, "The Elements of
-    Statistical Learning", section 7.10.1: the bias of training sets that are smaller than the whole). `Metadata.refit`
-    has the rows that it learnt from, its members and the digest. `candidates`: the winner, then the others. `options`
-    as `fivefold.training.final_fit.fit_final`.
-    """
-    whole = fold_ids.copy()
-    whole[fold_ids == Assignment.HOLDOUT] = Assignment.TRAIN_ONLY
-    pipeline, told, _ = _fitted(
-        candidates,
-        oof,
-        typed,
-        y,
-        whole,
-        bundle.schema,
-        weights,
-        fits,
-        len(Split(fold_ids).training_rows),
+def _evaluate_holdout(
+    bundle: Bundle, data: TrainingData, options: FitOptions, truth: np.ndarray | None
+) -> Evaluation:
+    """Evaluate a bundle on the held-out rows."""
+    scope, schema, seed = bundle.metadata.scope, data.schema, options.seed
+    train, held = data.split.training_rows, data.split.holdout_rows
+    rows, labels = data.typed.iloc[held], data.y[held]
+    some = subsample(train, data.y, MOST_BASELINE, seed)
+    compared = baselines(data.typed.iloc[some], data.y[some], rows, schema, seed)
+    if truth is not None:
+        compared["best achievable (known truth)"] = truth[held]
+    known = [name for name in scope.protected_columns if name in rows.columns]
+    groups = [name for name in known if schema[name].kind in ("categorical", "boolean")]
+    evaluation = evaluate(
+        labels,
+        bundle.probability(rows),
+        bundle.metadata.threshold,
+        scope,
         seed=seed,
-        **options,
+        baselines=compared,
+        groups=rows[groups],
     )
-    rows = max(member["rows_fitted"] for member in told)
-    metadata = replace(bundle.metadata, refit=Refit(rows, digest, told))
-    return Bundle(pipeline, bundle.schema, metadata)
+    importance = permutation_importance(
+        bundle.probability, rows, labels, schema.names(), seed, threads=options.threads
+    )
+    return replace(evaluation, importance=importance)
 
 
-def _fitted(
-    candidates: Sequence[dict[str, Any]],
-    oof: np.ndarray,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    fold_ids: np.ndarray,
-    schema: Schema,
-    weights: dict[str, float] | None,
-    fits: Mapping[str, Any] | None,
-    rows_bagged: int | None = None,
-    **options: Any,
-) -> tuple[Any, list[dict[str, Any]], np.ndarray]:
-    """(fitted pipeline of the first candidate or of the blend, its `fivefold.training.final_fit.members`, out-of-fold probabilities).
+def refit_on_all_rows(
+    bundle: Bundle, digest: str, selection: Selection, data: TrainingData, options: FitOptions
+) -> Bundle:
+    """Return the bundle to serve: the evaluated model, fitted again with the same settings on all labelled rows.
 
-    `rows_bagged`: training rows by whose number a model has its fits, so that two models of different rows have as
-    many; by default those that are fitted. `options` as `fivefold.training.final_fit.fit_final`.
+    Contract, calibration, threshold and evaluation stay those of the evaluated bundle, which has the sha256 `digest`.
+    Its figures are an estimate for the new model that is a little too low, as it was fitted on a fifth less.
+    `Metadata.refit` has the rows of the new fit, its members and the digest.
+
+    References
+    ----------
+    Hastie, Tibshirani and Friedman 2009, "The Elements of Statistical Learning", section 7.10.1: the bias of training
+    sets that are smaller than the whole.
     """
-    fits = fits or {"grown": False, "bag": None, "seconds": None, "rows": {}}
-    used = [c for c in candidates if weights and c["algorithm"] in weights] or [candidates[0]]
-    used = [{**c, "max_rows": fits["rows"].get(c["algorithm"], c["max_rows"])} for c in used]
-    learnt, limits = Split(fold_ids).training_rows, fits["seconds"] or {}
-    if fits["grown"]:
-        stop = np.flatnonzero((fold_ids == fold_ids.max()) & ~np.isnan(oof))
-        options["stop"] = expand(typed.iloc[stop], schema), y[stop]
-        learnt = subsample(
-            np.setdiff1d(learnt, stop, assume_unique=True),
-            y,
-            max(c["max_rows"] for c in used),
-            options["seed"],
-        )
-    rows, labels = typed.iloc[learnt], y[learnt]
-    sized = rows_bagged or len(learnt)
-    bags = [
-        fits["bag"] or bag_size(ALGORITHMS[c["algorithm"]], min(sized, c["max_rows"] or sized))
-        for c in used
-    ]
-    fitted = [
-        fit_final(c, rows, labels, schema, bag=bag, seconds=limits.get(c["algorithm"]), **options)
-        for c, bag in zip(used, bags, strict=True)
-    ]
-    shares = [weights[c["algorithm"]] if weights else 1.0 for c in used]
+    fold_ids = data.fold_ids.copy()
+    fold_ids[data.split.holdout_rows] = Assignment.TRAIN_ONLY
+    evaluated_rows = len(data.split.training_rows)
+    final = _fit(selection, replace(data, fold_ids=fold_ids), options, evaluated_rows)
+    members_fitted = [member.to_dict() for member in final.members]
+    metadata = replace(bundle.metadata, refit=Refit(final.rows_fitted, digest, members_fitted))
+    return Bundle(final.pipeline, bundle.schema, metadata)
+
+
+def _fit(
+    selection: Selection,
+    data: TrainingData,
+    options: FitOptions,
+    rows_for_seeds: int | None = None,
+) -> FinalModel:
+    """Fit the winner or the blend on the training rows.
+
+    `rows_for_seeds`: training rows by whose number a model has its seeds, so that two models of different rows have as
+    many; by default those that are fitted.
+    """
+    used, fit_plan = selection.members, selection.plan
+    rows = data.split.training_rows
+    stopping = None
+    if fit_plan.early_stopped:
+        last_fold = data.fold_ids == data.fold_ids.max()
+        stopping = np.flatnonzero(last_fold & ~np.isnan(selection.oof))
+        most = max(c.max_rows or len(rows) for c in used)
+        others = np.setdiff1d(rows, stopping, assume_unique=True)
+        rows = subsample(others, data.y, most, options.seed)
+    seeds = []
+    fitted = []
+    for candidate in used:
+        seeds.append(_seeds(candidate, fit_plan, rows_for_seeds or len(rows)))
+        stop = None
+        if stopping is not None:
+            expanded = expand(data.typed.iloc[stopping], data.schema)
+            seconds = (fit_plan.seconds or {}).get(candidate.algorithm)
+            stop = StoppingRows(expanded, data.y[stopping], seconds)
+        typed, y = data.typed.iloc[rows], data.y[rows]
+        model = fit_final(candidate, typed, y, data.schema, options, seeds=seeds[-1], stop=stop)
+        fitted.append(model)
+    weights = selection.weights or {}
+    shares = [weights.get(candidate.algorithm, 1.0) for candidate in used]
     pipeline = average(fitted, shares)
-    if fits["grown"]:
-        oof = np.full(len(y), np.nan, dtype="float32")
-        oof[stop] = pipeline.predict_proba(options["stop"][0])[:, 1]
-        used = [
-            {**c, "rounds": c["rounds"] and int(m[-1].n_estimators), "settings": None}
-            for c, m in zip(used, fitted, strict=True)
-        ]
-    told = [
-        m
-        for c, share, bag in zip(used, shares, bags, strict=True)
-        for m in members(c, share, len(learnt), bag)
-    ]
-    return pipeline, told, oof
+    oof = selection.oof
+    if stopping is not None:
+        oof = np.full(len(data.y), np.nan, dtype="float32")
+        expanded = expand(data.typed.iloc[stopping], data.schema)
+        oof[stopping] = pipeline.predict_proba(expanded)[:, 1]
+        used = [_with_own_rounds(c, model) for c, model in zip(used, fitted, strict=True)]
+    found: list[Member] = []
+    for candidate, share, count in zip(used, shares, seeds, strict=True):
+        found += members(candidate, share, len(rows), count)
+    return FinalModel(pipeline, found, oof)
+
+
+def _seeds(candidate: Candidate, fit_plan: FitPlan, rows: int) -> int:
+    most = min(rows, candidate.max_rows or rows)
+    return fit_plan.seeds or seeds_of(ALGORITHMS[candidate.algorithm], most)
+
+
+def _with_own_rounds(candidate: Candidate, pipeline: Any) -> Candidate:
+    """Return the candidate with the one setting of an early-stopped fit."""
+    library, rounds = ALGORITHMS[candidate.algorithm].boosted, candidate.rounds
+    if library is not None and rounds:
+        rounds = library.rounds_of(pipeline[-1])
+    return replace(candidate, rounds=rounds, settings=[Setting(None, candidate.params, rounds)])
 
 
 def baselines(
     typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema, seed: int
 ) -> dict[str, np.ndarray]:
-    """Held-out probabilities of what any model must beat: the base rate, and an untuned logistic regression."""
+    """Return held-out probabilities of what any model must beat: the base rate, and an untuned logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     matrix, encode, _ = encode_training(TREES, typed, y, schema, seed)
-    plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(matrix, y)
+    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(matrix, y)
+    held_matrix = encode.transform(expand(held, schema))
     return {
         "base rate": np.full(len(held), y.mean()),
-        "plain logistic regression": plain.predict_proba(encode.transform(expand(held, schema)))[
-            :, 1
-        ],
+        "plain logistic regression": logistic.predict_proba(held_matrix)[:, 1],
     }

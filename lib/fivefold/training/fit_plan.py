@@ -1,182 +1,231 @@
-"""Fit plan: which models the final fit makes, on how many rows and seeds, by what the search has measured."""
+"""Fit plan: which models the final fit makes, on how many rows and seeds, by what the searches have measured."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.final_fit import bag_size, settings
-from fivefold.training.time_budget import TWICE
+from fivefold.training.candidate import Candidate
+from fivefold.training.final_fit import seeds_of, settings_in_turn
+from fivefold.training.time_budget import TWO_FITS
 
-MOST_FITTED = (
-    2_000_000  # rows of one final fit: memory; more move the ROC AUC by less than its interval
-)
-GROWN = 0.5  # share of the training rows in a search fit, below which the final fit finds its own rounds
-MORE_ROUNDS = (
-    1.15  # how much longer a boosted model takes for a row when it has many more rows (measured)
-)
+MOST_FITTED = 2_000_000  # rows of one final fit: more move the ROC AUC by less than its interval
+EARLY_STOPPED = 0.5  # share of the training rows in a search fit, below which the final fit finds its own rounds
+MORE_ROUNDS = 1.15  # how much longer a boosted model takes for a row of many more rows (measured)
 SECOND_THREAD = 0.7  # what each further thread adds to the speed of a boosted fit (measured)
 ENCODING = 8e-6  # seconds to encode a row (measured)
 SAFE = 0.8  # part of the time that is planned for
-LEAST = 1.0  # seconds that a boosted model gets, however little is left
+LEAST_SECONDS = 1.0  # that a boosted model gets, however little time is left
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How the final models are fitted.
+
+    Parameters
+    ----------
+    served : "blend" or "single"
+    seeds : fits of each model, None for as many as the algorithm has
+    early_stopped : whether boosted models find their own rounds, on rows that are kept apart
+    seconds : time limit of each early-stopped fit by algorithm, None for no limit
+    rows : most rows of each fit by algorithm, None for all
+    refit : whether the served model is fitted again with the held-out rows
+    """
+
+    served: str = "single"
+    seeds: int | None = None
+    early_stopped: bool = False
+    seconds: dict[str, float] | None = None
+    rows: dict[str, int | None] = field(default_factory=dict)
+    refit: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "served": self.served,
+            "bag": self.seeds,
+            "grown": self.early_stopped,
+            "seconds": self.seconds,
+            "rows": self.rows,
+            "refit": self.refit,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> FitPlan:
+        return cls(
+            served=stored["served"],
+            seeds=stored["bag"],
+            early_stopped=stored["grown"],
+            seconds=stored["seconds"],
+            rows=stored["rows"],
+            refit=stored.get("refit", False),
+        )
+
+
+DEFAULT_PLAN = FitPlan()
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the final fits have: training rows, seconds (None: no limit), threads."""
+
+    rows: int
+    seconds: float | None = None
+    threads: int = 1
 
 
 def plan_fits(
-    board: list[dict[str, Any]],
-    weights: dict[str, float] | None,
-    rows: int,
-    seconds: float | None,
-    threads: int = 1,
+    candidates: Sequence[Candidate],
+    weights: Mapping[str, float] | None,
+    resources: Resources,
     refit: str = "no",
-) -> dict[str, Any]:
-    """As `_plan`, and under `refit` whether the model is fitted once more, held-out rows included, to be served.
+) -> FitPlan:
+    """Return how to fit the blend with these weights, or the winner alone where they are None.
 
-    `refit`: no, yes, or auto (`fivefold.training.time_budget.refit`): where the time allows both fits, at least of the winner, and none of
-    its boosted models has to do with fewer rows.
+    `candidates`: the winner first. `refit`: no, yes, or auto (`fivefold.training.time_budget.refit_choice`): where the
+    time allows two fits, at least of the winner, and no boosted model gets fewer rows for it.
     """
+    once = _plan(candidates, weights, resources)
     if refit == "no":
-        return {**_plan(board, weights, rows, seconds, threads), "refit": False}
-    half = None if seconds is None else seconds / TWICE
-    both = _plan(board, weights, rows, half, threads)
-    bounded = any(
-        most is not None for name, most in both["rows"].items() if ALGORITHMS[name].boosted
-    )
-    late = half is not None and seconds_of(board[0], rows, 1, threads) > half
-    if refit == "auto" and (both["grown"] or bounded or late):
-        return {**_plan(board, weights, rows, seconds, threads), "refit": False}
-    return {**both, "refit": True}
+        return once
+    seconds = None if resources.seconds is None else resources.seconds / TWO_FITS
+    twice = _plan(candidates, weights, replace(resources, seconds=seconds))
+    limited = [name for name, most in twice.rows.items() if most is not None]
+    fewer_rows = any(ALGORITHMS[name].boosted for name in limited)
+    needed = seconds_of(candidates[0], resources.rows, 1, resources.threads)
+    too_slow = seconds is not None and needed > seconds
+    if refit == "auto" and (twice.early_stopped or fewer_rows or too_slow):
+        return once
+    return replace(twice, refit=True)
 
 
 def _plan(
-    board: list[dict[str, Any]],
-    weights: dict[str, float] | None,
-    rows: int,
-    seconds: float | None,
-    threads: int,
-) -> dict[str, Any]:
-    """{served: blend or single, bag, grown, rows {algorithm: most rows or None}, seconds {algorithm: limit} or None}.
+    candidates: Sequence[Candidate], weights: Mapping[str, float] | None, resources: Resources
+) -> FitPlan:
+    """Return the plan for one fit.
 
-    `board`: the leaderboard, its winner first. `weights` {algorithm: share} of the blend, None to fit the winner
-    alone. `rows`: training rows. `seconds` for all final fits, None for no limit. `bag`: seeds of each model, None for
-    all. Where one of the models is boosted and its search fits had less than `GROWN` of the rows, the fits are
-    `grown` (`fivefold.training.final_fit.fit_final`, `stop`): one seed, own rounds, and as many rows as the time allows; the blend is
-    given up where the winner alone can have more than twice its rows.
+    Where a boosted model had less than `EARLY_STOPPED` of the rows in its search, the fits are early-stopped: one seed,
+    own rounds, and as many rows as the time allows. The blend is given up where the winner alone can have more than
+    twice its rows.
     """
-    single, members = (
-        board[:1],
-        [c for c in board if c["algorithm"] in (weights or {})] or board[:1],
-    )
-    most, alone = (_most_rows(some, rows, seconds, threads) for some in (members, single))
-    if _grows(members, rows) and 2 * most < alone:
-        members, most = single, alone
-    served, bag = "blend" if len(members) > 1 else "single", None
-    if _grows(members, rows):
-        costs = {c["algorithm"]: _cost(c, most, threads) for c in members}
-        each = None if seconds is None else seconds / sum(costs.values())
-        shares = (
-            None
-            if each is None
-            else {name: max(LEAST, each * cost) for name, cost in costs.items()}
-        )
-        return {
-            "served": served,
-            "bag": 1,
-            "grown": True,
-            "seconds": shares,
-            "rows": {c["algorithm"]: _rows(c, most) for c in members},
-        }
+    rows, seconds = resources.rows, resources.seconds
+    single = [candidates[0]]
+    members = [c for c in candidates if c.algorithm in (weights or {})] or single
+    if needs_own_rounds(members, rows):
+        most, most_alone = _most_rows(members, resources), _most_rows(single, resources)
+        if 2 * most < most_alone:
+            members, most = single, most_alone
+    served = "blend" if len(members) > 1 else "single"
+    if needs_own_rounds(members, rows):
+        return _plan_early_stopped(members, most, resources)
+    seeds = None
     if seconds is not None:
-        told, bag = affordable(board, [c["algorithm"] for c in members], rows, seconds, threads)
-        served = told if len(members) > 1 else "single"
-    chosen = members if served == "blend" else single
-    found = {
-        c["algorithm"]: c["max_rows"]
-        if seconds is None
-        else rows_affordable(c, rows, seconds / len(chosen))
-        for c in chosen
-    }
-    return {"served": served, "bag": bag, "grown": False, "seconds": None, "rows": found}
+        names = [c.algorithm for c in members]
+        served, seeds = affordable(candidates, names, resources)
+        if len(members) == 1:
+            served = "single"
+    fitted = members if served == "blend" else single
+    limits: dict[str, int | None] = {}
+    for candidate in fitted:
+        if seconds is None:
+            limits[candidate.algorithm] = candidate.max_rows
+        else:
+            limits[candidate.algorithm] = rows_affordable(candidate, rows, seconds / len(fitted))
+    return FitPlan(served=served, seeds=seeds, rows=limits)
+
+
+def _plan_early_stopped(members: Sequence[Candidate], most: int, resources: Resources) -> FitPlan:
+    seconds = None
+    if resources.seconds is not None:
+        costs = {c.algorithm: _cost(c, most, resources.threads) for c in members}
+        rate = resources.seconds / sum(costs.values())
+        seconds = {name: max(LEAST_SECONDS, rate * cost) for name, cost in costs.items()}
+    return FitPlan(
+        served="blend" if len(members) > 1 else "single",
+        seeds=1,
+        early_stopped=True,
+        seconds=seconds,
+        rows={c.algorithm: _rows(c, most) for c in members},
+    )
 
 
 def seconds_of(
-    candidate: dict[str, Any], rows: int, bag: int | None = None, threads: int = 1
+    candidate: Candidate, rows: int, seeds: int | None = None, threads: int = 1
 ) -> float:
-    """How long `fivefold.training.final_fit.fit_final` of a candidate will take, from the trials of its settings: a fit on all rows for
-    one on all folds but one, `bag` times, with a fifth as much again for encoding and bad luck.
+    """Return how long the final fit of a candidate will take, from the trials of its settings.
+
+    A fit on all rows for one on all folds but one, for each seed, with a fifth as much again for encoding and chance.
     """
-    entry = ALGORITHMS[candidate["algorithm"]]
-    best, seconds = _best(candidate), {t["number"]: t["seconds"] for t in candidate["trials"]}
-    chosen = settings(candidate, bag or bag_size(entry, rows))
-    mean = sum(seconds.get(c.get("number"), best["seconds"]) for c in chosen) / len(chosen)
-    return 1.2 * -(-len(chosen) // threads) * mean / max(1, len(best["fold_scores"]) - 1)
+    best = candidate.best_trial
+    measured: dict[int | None, float] = {t.number: t.seconds for t in candidate.trials}
+    seeds = seeds or seeds_of(ALGORITHMS[candidate.algorithm], rows)
+    settings = settings_in_turn(candidate, seeds)
+    total = sum(measured.get(setting.number, best.seconds) for setting in settings)
+    rounds_of_threads = -(-seeds // threads)
+    return 1.2 * rounds_of_threads * (total / seeds) / max(1, len(best.fold_scores) - 1)
 
 
 def affordable(
-    candidates: list[dict[str, Any]],
-    names: Collection[str],
-    rows: int,
-    seconds: float,
-    threads: int = 1,
+    candidates: Sequence[Candidate], names: Collection[str], resources: Resources
 ) -> tuple[str, int | None]:
-    """("blend" or "single", seeds per model or None for all): the most of the blend of the candidates of these `names`
-    that can be fitted in `seconds`.
+    """Return the most of a blend that the time allows: "blend" or "single", and the seeds (None: all).
+
+    `names`: algorithms of the blend. `candidates`: the winner first.
     """
-    chosen = [c for c in candidates if c["algorithm"] in names]
-    for what, some in (("blend", chosen), ("single", candidates[:1])):
-        for bag in (None, 1):
-            if sum(seconds_of(c, rows, bag, threads) for c in some) <= seconds:
-                return what, bag
+    members = [c for c in candidates if c.algorithm in names]
+    for served, fitted in (("blend", members), ("single", [candidates[0]])):
+        for seeds in (None, 1):
+            needed = sum(seconds_of(c, resources.rows, seeds, resources.threads) for c in fitted)
+            if resources.seconds is None or needed <= resources.seconds:
+                return served, seeds
     return "single", 1
 
 
-def rows_affordable(candidate: dict[str, Any], rows: int, seconds: float) -> int | None:
-    """How many rows one final fit may have (None: all), where the search's fits had to do with fewer.
+def rows_affordable(candidate: Candidate, rows: int, seconds: float) -> int | None:
+    """Return how many rows one final fit may have (None: all), where the search's fits had fewer.
 
     Half of the seconds, at the best trial's seconds for a row; never fewer rows than in the search, and never more
     than the algorithm's own bound.
     """
-    searched, bound = candidate["max_rows"], ALGORITHMS[candidate["algorithm"]].max_rows
+    searched, bound = candidate.max_rows, ALGORITHMS[candidate.algorithm].max_rows
     if searched is None or searched == bound:
         return searched
-    best = _best(candidate)
-    per_row = best["seconds"] / (len(best["fold_scores"]) * searched)
+    best = candidate.best_trial
+    per_row = best.seconds / (len(best.fold_scores) * searched)
     reach = max(searched, int(0.5 * seconds / per_row))
-    return (
-        None if reach >= min(rows, bound or rows) and bound is None else min(reach, bound or reach)
-    )
+    if bound is not None:
+        return min(reach, bound)
+    return None if reach >= rows else reach
 
 
-def _grows(members: list[dict[str, Any]], rows: int) -> bool:
-    return any(ALGORITHMS[c["algorithm"]].boosted and c["rows_fit"] < GROWN * rows for c in members)
+def needs_own_rounds(members: Sequence[Candidate], rows: int) -> bool:
+    """Whether a boosted member had so few of the rows in its search that its rounds are too few for all of them."""
+    boosted = [c for c in members if ALGORITHMS[c.algorithm].boosted]
+    return any(c.rows_fit < EARLY_STOPPED * rows for c in boosted)
 
 
-def _most_rows(
-    members: list[dict[str, Any]], rows: int, seconds: float | None, threads: int
-) -> int:
-    """The most rows of grown fits of these members: by quarters less until the time allows it, not below the search."""
-    most, least = min(rows, MOST_FITTED), max(c["rows_fit"] for c in members)
-    while (
-        seconds is not None
-        and most > least
-        and sum(_cost(c, most, threads) for c in members) > SAFE * seconds
-    ):
+def _most_rows(members: Sequence[Candidate], resources: Resources) -> int:
+    """Return the most rows of early-stopped fits: by quarters fewer until the time allows them, not below the search."""
+    most = min(resources.rows, MOST_FITTED)
+    least = max(c.rows_fit for c in members)
+    if resources.seconds is None:
+        return most
+    while most > least:
+        if sum(_cost(c, most, resources.threads) for c in members) <= SAFE * resources.seconds:
+            break
         most = max(least, most * 3 // 4)
     return most
 
 
-def _rows(candidate: dict[str, Any], most: int) -> int:
-    return min(most, ALGORITHMS[candidate["algorithm"]].max_rows or most)
+def _rows(candidate: Candidate, most: int) -> int:
+    return min(most, ALGORITHMS[candidate.algorithm].max_rows or most)
 
 
-def _cost(candidate: dict[str, Any], most: int, threads: int) -> float:
-    """Seconds of one grown fit."""
-    best, count = _best(candidate), _rows(candidate, most)
-    fit = count * best["seconds"] / (len(best["fold_scores"]) * candidate["rows_fit"])
-    if ALGORITHMS[candidate["algorithm"]].boosted:
+def _cost(candidate: Candidate, most: int, threads: int) -> float:
+    """Return the seconds of one early-stopped fit."""
+    best, rows = candidate.best_trial, _rows(candidate, most)
+    fit = rows * best.seconds / (len(best.fold_scores) * candidate.rows_fit)
+    if ALGORITHMS[candidate.algorithm].boosted:
         fit *= MORE_ROUNDS / (1 + SECOND_THREAD * (threads - 1))
-    return fit + ENCODING * count
-
-
-def _best(candidate: dict[str, Any]) -> dict[str, Any]:
-    return max((t for t in candidate["trials"] if t["state"] == "complete"), key=lambda t: t["auc"])
+    return fit + ENCODING * rows

@@ -24,11 +24,12 @@ from fivefold.core.findings import (
 )
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
+from fivefold.core.urls import mask
 from fivefold.data.infer import infer_schema
 from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.revision import ensure, fetch, revision
 from fivefold.data.row_groups import join_groups, twin_groups
-from fivefold.data.source import Dataset, mask, read
+from fivefold.data.source import Dataset, read
 from fivefold.data.splits import HOLDOUT_SHARE, Assignment, default_folds, split_rows
 from fivefold.data.target import Target, read_target
 from fivefold.model.inputs import expand

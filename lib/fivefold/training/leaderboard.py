@@ -1,83 +1,121 @@
-"""Selection: the five arms in order, and which of them cannot be told from the winner."""
+"""Leaderboard: the algorithms by their cross-validated ROC AUC, and which differ from the winner."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import refusal
 from fivefold.core.roc_auc import holm, paired_test
 from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.candidate import Candidate, FailedSearch
 
-SAME = 0.05  # Holm-adjusted p value at or above which a candidate counts as indistinguishable
+SIGNIFICANT = 0.05  # Holm-adjusted p value below which a candidate differs from the winner
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One algorithm on the leaderboard; a failed search has no rank and no p value, the winner no p value.
+
+    `p_value`: DeLong's paired test against the winner on the same rows, fold by fold, adjusted by Holm.
+    """
+
+    result: Candidate | FailedSearch
+    rank: int | None = None
+    p_value: float | None = None
+    indistinguishable: bool = False
+
+    @property
+    def algorithm(self) -> str:
+        return self.result.algorithm
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.result.to_dict(),
+            "rank": self.rank,
+            "p_value": self.p_value,
+            "indistinguishable": self.indistinguishable,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> LeaderboardRow:
+        kind = Candidate if stored["status"] == "ok" else FailedSearch
+        result = kind.from_dict(stored)
+        return cls(result, stored["rank"], stored["p_value"], stored["indistinguishable"])
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The rows, best first, failed searches last."""
+
+    rows: tuple[LeaderboardRow, ...]
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The searches with a result, best first."""
+        return [row.result for row in self.rows if isinstance(row.result, Candidate)]
+
+    @property
+    def winner(self) -> Candidate:
+        return self.candidates[0]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        return [row.to_dict() for row in self.rows]
+
+    @classmethod
+    def from_dicts(cls, stored: Sequence[Mapping[str, Any]]) -> Leaderboard:
+        return cls(tuple(LeaderboardRow.from_dict(row) for row in stored))
 
 
 def rank(
-    candidates: list[dict[str, Any]],
-    oofs: dict[str, np.ndarray],
+    results: Sequence[Candidate | FailedSearch],
+    oofs: Mapping[str, np.ndarray],
     y: np.ndarray,
     fold_ids: np.ndarray,
-) -> list[dict[str, Any]]:
-    """The leaderboard: candidates by mean ROC AUC over the folds, best first, failed ones last.
+) -> Leaderboard:
+    """Return the leaderboard by mean ROC AUC over the folds; ties go to the smaller spread, then to the earlier name.
 
-    Ties go to the smaller spread, then to the earlier name. Each candidate gets rank, p_value (DeLong's paired test
-    on the winner's rows, fold by fold, adjusted by Holm) and indistinguishable. Raises `Refused`, naming every
-    reason, when all have failed.
+    Parameters
+    ----------
+    results : of all searches
+    oofs : out-of-fold probabilities of each candidate, shape (rows,)
+    y, fold_ids : labels and fold assignment of the same rows
+
+    Raises
+    ------
+    Refused : with every reason, when all searches failed
     """
-    alive = sorted(
-        (c for c in candidates if c["status"] == "ok"),
-        key=lambda c: (-c["auc_mean"], c["auc_std"], c["algorithm"]),
-    )
-    failed = sorted((c for c in candidates if c["status"] != "ok"), key=lambda c: c["algorithm"])
-    if not alive:
-        reasons = "\n".join(f"  {c['algorithm']}: {c['error']}" for c in failed)
-        raise Refused(
+    candidates = [result for result in results if isinstance(result, Candidate)]
+    failures = [result for result in results if isinstance(result, FailedSearch)]
+    candidates.sort(key=lambda c: (-c.auc_mean, c.auc_std, c.algorithm))
+    failures.sort(key=lambda failure: failure.algorithm)
+    if not candidates:
+        reasons = "\n".join(f"  {failure.algorithm}: {failure.error}" for failure in failures)
+        raise refusal(
             "There is no model",
-            [
-                Finding(
-                    code="all-arms-failed",
-                    severity=ERROR,
-                    subject="tune",
-                    found=f"all {len(failed)} algorithms failed:\n{reasons}",
-                    expected="at least one result",
-                    action="mend the cause, then redo the arms: python flows/train.py resume tune",
-                )
-            ],
+            code="all-arms-failed",
+            subject="tune",
+            found=f"all {len(failures)} algorithms failed:\n{reasons}",
+            expected="at least one result",
+            action="fix the cause, then repeat the searches: python flows/train.py resume tune",
         )
-    rows = fold_ids >= 0
-    best = oofs[alive[0]["algorithm"]][rows]
-    p_values = holm(
-        [
-            paired_test(y[rows], best, oofs[c["algorithm"]][rows], fold_ids[rows])["p_value"]
-            for c in alive[1:]
-        ]
-    )
-    told = [
-        {**c, "rank": n, "p_value": p, "indistinguishable": p is None or p >= SAME}
-        for n, (c, p) in enumerate(zip(alive, [None, *p_values], strict=True), 1)
-    ]
-    return told + [{**c, "rank": None, "p_value": None, "indistinguishable": False} for c in failed]
-
-
-def failed_candidate(name: str, error: str, seconds: float = 0.0) -> dict[str, Any]:
-    """What stands in the leaderboard for an arm that raised, was killed or timed out."""
-    return {
-        "algorithm": name,
-        "status": "failed",
-        "params": {},
-        "rounds": None,
-        "auc_mean": None,
-        "auc_std": None,
-        "fold_scores": [],
-        "seconds": seconds,
-        "max_rows": None,
-        "rows_fit": None,
-        "trials": [],
-        "error": error,
-    }
+    scored = fold_ids >= 0
+    best = oofs[candidates[0].algorithm][scored]
+    p_values = []
+    for candidate in candidates[1:]:
+        other = oofs[candidate.algorithm][scored]
+        p_values.append(paired_test(y[scored], best, other, fold_ids[scored])["p_value"])
+    rows = [LeaderboardRow(candidates[0], 1, None, True)]
+    for candidate, p in zip(candidates[1:], holm(p_values), strict=True):
+        rows.append(LeaderboardRow(candidate, len(rows) + 1, p, p >= SIGNIFICANT))
+    return Leaderboard((*rows, *(LeaderboardRow(failure) for failure in failures)))
 
 
 def title(name: str) -> str:
-    """The algorithm's name for people."""
-    return ALGORITHMS[name].title if name in ALGORITHMS else "Blend" if name == "blend" else name
+    """Return the algorithm's name for people."""
+    if name == "blend":
+        return "Blend"
+    return ALGORITHMS[name].title if name in ALGORITHMS else name

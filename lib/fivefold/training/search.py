@@ -1,268 +1,327 @@
-"""Tuning: a seeded search for one algorithm on folds that all algorithms share."""
+"""Search: the best settings of one algorithm, by cross-validation on folds that all algorithms share."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from fivefold.core.schema import Schema
 from fivefold.core.settings import TRIALS
-from fivefold.data.splits import MANY_ROWS, Split
-from fivefold.training.algorithms import ALGORITHMS, Algorithm, fit, fit_rounds, predict_at
-from fivefold.training.device import place as place_on
-from fivefold.training.encode_folds import Extra, Fold, encode_fold, encode_folds
+from fivefold.data.splits import MANY_ROWS
+from fivefold.training.algorithms import ALGORITHMS, Algorithm
+from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
+from fivefold.training.encode_folds import Fold, encode_fold, encode_folds
 from fivefold.training.encoding import encodings
-from fivefold.training.final_fit import bag_size
+from fivefold.training.final_fit import seeds_of
+from fivefold.training.training_data import DEFAULT_OPTIONS, FitOptions, TrainingData
 
-Save = Callable[[dict[str, Any], np.ndarray | None], None]
-Scored = tuple[dict[str, Any], np.ndarray]  # a trial and its out-of-fold probabilities
-FIRST_TRIAL = (
-    0.3  # share of the seconds that the first trial may take where the rows must be fewer for that
-)
-FIRST_OF_FEW = (
-    1.0  # the same for algorithms that are not boosted, whose first settings are almost their best
-)
-SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, without a look at the time
-FEW = 200  # training rows of a fold below which nothing is measured
-QUIET_TRIALS = 4  # trials before pruning starts
-CELLS_KEPT_ENCODED = (
-    4_000_000  # of a table up to which the folds are kept in each encoding that was tried
-)
+# Share of the seconds that the first trial may take, where the rows must be fewer for that. An algorithm that is not
+# boosted may take all of them: its first settings are almost its best.
+FIRST_TRIAL, FIRST_TRIAL_NOT_BOOSTED = 0.3, 1.0
+SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, unmeasured
+FEW_ROWS = 200  # training rows of a fold below which nothing is measured
+PROBE_ROWS = 2000  # training rows of the fit that is measured
+UNPRUNED_TRIALS = 4  # trials before pruning starts
+CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each encoding
 
 
-def tune(
+@dataclass(frozen=True)
+class Progress:
+    """Where a search is after a fold.
+
+    `trial` counts from 0 and is one `of` so many; `fold` counts from 1. `auc`: mean of the trial's folds so far;
+    `best`: mean of the best trial before it.
+    """
+
+    trial: int
+    of: int
+    fold: int
+    folds: int
+    auc: float
+    best: float | None
+
+
+@dataclass(frozen=True)
+class SearchHooks:
+    """What a search calls while it runs.
+
+    Parameters
+    ----------
+    save : after each trial; its out-of-fold probabilities come along where it is among the best
+    report : after each fold
+    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, None where unknown
+    """
+
+    save: Callable[[ScoredTrial], None] = lambda scored: None
+    report: Callable[[Progress], None] = lambda progress: None
+    rival_auc: Callable[[], float | None] = lambda: None
+
+
+NO_HOOKS = SearchHooks()
+
+
+def search(
     name: str,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    fold_ids: np.ndarray,
-    schema: Schema,
+    data: TrainingData,
+    options: FitOptions = DEFAULT_OPTIONS,
     *,
     trials: int = TRIALS,
     seconds: float | None = None,
-    seed: int = 0,
-    threads: int = 1,
-    device: str = "cpu",
-    extra: Extra | None = None,
-    rival: Callable[[], float | None] = lambda: None,
-    saved: Iterable[tuple[dict[str, Any], np.ndarray | None]] = (),
-    save: Save = lambda trial, oof: None,
-    report: Callable[[dict[str, Any]], None] = lambda state: None,
-) -> tuple[dict[str, Any], np.ndarray]:
-    """(candidate, out-of-fold probabilities) of one algorithm.
+    saved: Iterable[ScoredTrial] = (),
+    hooks: SearchHooks = NO_HOOKS,
+) -> tuple[Candidate, np.ndarray]:
+    """Search the best settings of an algorithm by the mean ROC AUC over the folds.
 
-    `typed` and `y` cover all rows; only those in a fold (`fold_ids`) are ever read. The search tries the
-    entry's defaults, then Optuna's TPE (Bergstra et al. 2011), maximising the mean ROC AUC over the folds; a trial
-    whose mean so far is below the median of earlier ones is pruned between folds. Every trial is a pure function of
-    (seed, its number, the trials before it), so that a search continued from `saved` equals an undisturbed one.
-    `seconds` bounds the search instead of `trials`; its first trial always ends, and it stops early after the entry's
-    `enough` trials, or where its defaults have shown that it cannot reach the mean ROC AUC of `rival()`.
-    `extra(typed rows, y, fold)` gives rows that are added to training parts only. `save` is called after each trial,
-    `report` after each fold.
+    The defaults come first, then Optuna's TPE. A trial whose mean so far is below the median of earlier ones is pruned
+    between folds. Every trial is a pure function of the seed, its number and the trials before it: a search that goes
+    on from saved trials equals an undisturbed one.
 
-    The candidate is JSON-ready: algorithm, params, rounds, auc_mean, auc_std, fold_scores, settings, trials, seconds,
-    max_rows, rows_fit (most rows of a fit). `settings`: number, params and rounds of the entry's `team` best trials,
-    best first, fewer on large tables (`fivefold.training.final_fit.bag_size`); what it is worth is the worth of the mean of their
-    out-of-fold probabilities. `params` and `rounds` are those of the best.
-    Out-of-fold probabilities have shape (rows,), NaN outside the folds.
+    Parameters
+    ----------
+    name : of the algorithm
+    data : all rows; only those in a fold are read
+    options : seed, threads, device, and a sampler whose rows are added to training parts only
+    trials : how many
+    seconds : bounds the search instead of `trials`. The first trial always ends. The search stops early after
+        `enough_trials` of the algorithm, or when its defaults show that it cannot reach `hooks.rival_auc()`.
+    saved : trials of the same search that were finished before
+    hooks : what to call on the way
+
+    Returns
+    -------
+    The candidate, and out-of-fold probabilities of shape (rows,), NaN outside the folds: the mean of those of its
+    settings. These are the `top_k` best trials, fewer on large tables (`fivefold.training.final_fit.seeds_of`).
+
+    References
+    ----------
+    Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
     """
-    started = time.monotonic()
-    entry = adapted(ALGORITHMS[name], typed, fold_ids, schema)
-    team = min(entry.team, bag_size(entry, len(Split(fold_ids).training_rows)))
-    history, best = _restore(saved, team)
-    limit = trials if seconds is None else entry.enough
-    encoded: dict[str, list[Fold]] = {}
-    max_rows = history[0]["max_rows"] if history else entry.max_rows
-    if seconds is not None and not history:
-        max_rows = _affordable_rows(
-            entry, typed, y, fold_ids, schema, seconds, seed, threads, device, max_rows, extra
-        )
-    while len(history) < limit and not _spent(history, started, seconds):
-        if (
-            seconds is not None
-            and best
-            and len(history) >= len(entry.defaults)
-            and _hopeless(best[0][0], rival())
-        ):
-            break
-        asked = _ask(entry, history, seed)
-        style = entry.style_of(asked.params)
-        if style not in encoded:
-            if typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
-                encoded.clear()
-            encoded[style] = list(
-                encode_folds(style, typed, y, fold_ids, schema, seed, extra, max_rows)
-            )
-        reached = best[0][0]["auc"] if best else None
-        deadline = started + seconds if seconds is not None and history else None
-        trial, oof = _run_trial(
-            entry,
-            asked,
-            encoded[style],
-            history,
-            len(y),
-            seed,
-            threads,
-            device,
-            max_rows,
-            limit,
-            reached,
-            report,
-            deadline,
-        )
-        if trial is None:
-            break
-        if trial["state"] == "complete":
-            best = _among(best, trial, oof, team)
-        save(trial, oof if any(kept is trial for kept, _ in best) else None)
-        history.append(trial)
-    if not best:
-        raise RuntimeError(f"{name}: no trial of {len(history)} came to an end")
-    first, joint = best[0][0], np.mean([oof for _, oof in best], axis=0)
-    scores = [_auc(y[valid], joint[valid]) for _, valid in Split(fold_ids).folds()]
-    candidate = {
-        "algorithm": name,
-        "status": "ok",
-        "params": first["params"],
-        "rounds": first["rounds"],
-        "auc_mean": float(np.mean(scores)),
-        "auc_std": float(np.std(scores, ddof=1)),
-        "fold_scores": scores,
-        "settings": [
-            {key: trial[key] for key in ("number", "params", "rounds")} for trial, _ in best
-        ],
-        "seconds": sum(t["seconds"] for t in history),
-        "max_rows": max_rows,
-        "trials": history,
-        "error": "",
-        "rows_fit": min(max(len(rows) for rows, _ in Split(fold_ids).folds()), max_rows or len(y)),
-    }
-    return candidate, joint
+    entry = adapted(ALGORITHMS[name], data)
+    running = _Search(entry, data, options, hooks)
+    running.restore(saved)
+    running.run(trials, seconds)
+    if not running.best:
+        raise RuntimeError(f"{name}: none of {len(running.history)} trials was completed")
+    return running.result(name)
 
 
-def adapted(
-    entry: Algorithm, typed: pd.DataFrame, fold_ids: np.ndarray, schema: Schema
-) -> Algorithm:
-    """The entry as it is for these training rows: its defaults and space by their number, and of the encodings those
-    that make a difference on them.
-    """
-    rows = Split(fold_ids).training_rows
-    if entry.large and len(rows) > MANY_ROWS:
-        entry = replace(entry, defaults=entry.large, space={**entry.space, **entry.large_space})
+def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
+    """Return the entry as it is for this table: defaults and space by its rows, and encodings that differ on it."""
+    rows = data.split.training_rows
+    if entry.large_defaults and len(rows) > MANY_ROWS:
+        space = {**entry.space, **entry.large_space}
+        entry = replace(entry, defaults=entry.large_defaults, space=space)
     if "encoding" not in entry.space:
         return entry
-    differ = encodings(typed[schema.names("categorical")].iloc[rows], schema)
-    known = [style for style in entry.space["encoding"] if style in differ]
-    defaults = tuple(
-        {**d, "encoding": d["encoding"] if d["encoding"] in known else known[0]}
-        for d in entry.defaults
-    )
-    return replace(entry, defaults=defaults, space={**entry.space, "encoding": known})
+    categories = data.typed[data.schema.names("categorical")].iloc[rows]
+    differ = encodings(categories, data.schema)
+    known = [encoding for encoding in entry.space["encoding"] if encoding in differ]
+    defaults = []
+    for params in entry.defaults:
+        encoding = params["encoding"] if params["encoding"] in known else known[0]
+        defaults.append({**params, "encoding": encoding})
+    return replace(entry, defaults=tuple(defaults), space={**entry.space, "encoding": known})
 
 
-def _run_trial(
-    entry: Algorithm,
-    asked: Any,
-    folds: list[Fold],
-    history: list[dict[str, Any]],
-    rows: int,
-    seed: int,
-    threads: int,
-    device: str,
-    max_rows: int | None,
-    limit: int,
-    best: float | None,
-    report: Callable[[dict[str, Any]], None],
-    deadline: float | None,
-) -> tuple[dict[str, Any] | None, np.ndarray]:
-    """(trial, out-of-fold probabilities); (None, ...) when the deadline passed between two folds."""
-    began, number = time.monotonic(), len(history)
-    params = dict(asked.params)
-    models, rounds, scores, pruned = [], [], [], False
-    told = {"trial": number, "of": limit, "folds": len(folds), "best": best}
-    for step, fold in enumerate(folds):
-        model, stopped = _fit_fold(entry, params, fold, seed, threads, device)
-        models.append(model)
-        rounds += [stopped] if stopped is not None else []
-        scores.append(_auc(fold.valid_y, predict_at(model, fold.valid_x, stopped)))
-        asked.report(float(np.mean(scores)), step)
-        if step + 1 < len(folds):
-            report({**told, "fold": step + 1, "auc": float(np.mean(scores))})
-            if deadline is not None and time.monotonic() > deadline:
-                return None, np.empty(0)
-            if number >= QUIET_TRIALS and asked.should_prune():
-                pruned = True
+class _Search:
+    """A search under way: its trials so far and the best of them."""
+
+    def __init__(
+        self, entry: Algorithm, data: TrainingData, options: FitOptions, hooks: SearchHooks
+    ):
+        self.started = time.monotonic()
+        self.entry, self.data, self.options, self.hooks = entry, data, options, hooks
+        self.top_k = min(entry.top_k, seeds_of(entry, len(data.split.training_rows)))
+        self.history: list[Trial] = []
+        self.best: list[ScoredTrial] = []
+        self.max_rows = entry.max_rows
+        self.deadline: float | None = None
+        self.encoded: dict[str, list[Fold]] = {}
+
+    def restore(self, saved: Iterable[ScoredTrial]) -> None:
+        """Take the saved trials over, up to the first gap in their numbers."""
+        for scored in saved:
+            if scored.trial.number != len(self.history):
                 break
-    common = round(float(np.median(rounds))) if rounds else None
-    oof = np.full(rows, np.nan, dtype="float32")
-    if not pruned:
-        for fold, model in zip(folds, models, strict=True):
-            oof[fold.rows] = predict_at(model, fold.valid_x, common)
-        scores = [_auc(fold.valid_y, oof[fold.rows]) for fold in folds]
-        report({**told, "fold": len(folds), "auc": float(np.mean(scores))})
-    trial = {
-        "number": number,
-        "state": "pruned" if pruned else "complete",
-        "auc": float(np.mean(scores)),
-        "fold_scores": [float(s) for s in scores],
-        "params": params,
-        "rounds": common,
-        "seconds": round(time.monotonic() - began, 3),
-        "max_rows": max_rows,
-    }
-    return trial, oof
+            self.history.append(scored.trial)
+            if scored.oof is not None:
+                self._rank(scored)
+        if self.history:
+            self.max_rows = self.history[0].max_rows
 
+    def run(self, trials: int, seconds: float | None) -> None:
+        limit = trials if seconds is None else self.entry.enough_trials
+        if seconds is not None and not self.history:
+            self.max_rows = affordable_rows(self.entry, self.data, self.options, seconds)
+        while len(self.history) < limit:
+            if seconds is not None and (self._time_is_up(seconds) or self._cannot_win()):
+                break
+            if seconds is not None and self.history:
+                self.deadline = self.started + seconds
+            scored = self._run_trial(limit)
+            if scored is None:
+                break
+            if scored.trial.complete:
+                self._rank(scored)
+            kept = any(one is scored for one in self.best)
+            self.hooks.save(scored if kept else replace(scored, oof=None))
+            self.history.append(scored.trial)
 
-def _fit_fold(
-    entry: Algorithm, params: dict[str, Any], fold: Fold, seed: int, threads: int, device: str
-) -> tuple[Any, int | None]:
-    model = place_on(entry.build(dict(params), seed, threads, fold.types), device)
-    if entry.boosted:
-        return model, fit_rounds(
-            model, fold.train_x, fold.train_y, fold.types, fold.valid_x, fold.valid_y
+    def result(self, name: str) -> tuple[Candidate, np.ndarray]:
+        first, y = self.best[0].trial, self.data.y
+        kept = [scored.oof for scored in self.best if scored.oof is not None]
+        oof = np.mean(kept, axis=0)
+        folds = list(self.data.split.folds())
+        scores = [_roc_auc(y[valid], oof[valid]) for _, valid in folds]
+        most_rows = max(len(train) for train, _ in folds)
+        candidate = Candidate(
+            algorithm=name,
+            params=first.params,
+            rounds=first.rounds,
+            auc_mean=float(np.mean(scores)),
+            auc_std=float(np.std(scores, ddof=1)),
+            fold_scores=scores,
+            settings=[scored.trial.setting for scored in self.best],
+            seconds=sum(trial.seconds for trial in self.history),
+            max_rows=self.max_rows,
+            trials=self.history,
+            rows_fit=min(most_rows, self.max_rows or len(y)),
         )
-    return fit(model, fold.train_x, fold.train_y, fold.types), None
+        return candidate, oof
+
+    def _rank(self, scored: ScoredTrial) -> None:
+        """Keep the trial if it is among the best, best first; of equal ones the earlier is better."""
+        ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
+        self.best = ranked[: self.top_k]
+
+    def _time_is_up(self, seconds: float) -> bool:
+        """Whether another trial of usual length would end too late; never before the first trial."""
+        if not self.history:
+            return False
+        usual = float(np.median([trial.seconds for trial in self.history]))
+        return time.monotonic() - self.started + 0.7 * usual > seconds
+
+    def _cannot_win(self) -> bool:
+        """Whether the best after all defaults is below the rival by more than two standard errors of the folds."""
+        if not self.best or len(self.history) < len(self.entry.defaults):
+            return False
+        rival = self.hooks.rival_auc()
+        if rival is None:
+            return False
+        best = self.best[0].trial
+        scores = best.fold_scores
+        error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
+        return bool(best.auc + 2 * error < rival)
+
+    def _folds(self, encoding: str) -> list[Fold]:
+        if encoding not in self.encoded:
+            if self.data.typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
+                self.encoded.clear()
+            folds = encode_folds(self.data, encoding, self.options, self.max_rows)
+            self.encoded[encoding] = list(folds)
+        return self.encoded[encoding]
+
+    def _run_trial(self, limit: int) -> ScoredTrial | None:
+        """Run the next trial; None when the deadline passed between two folds."""
+        asked = ask(self.entry, self.history, self.options.seed)
+        params, number = dict(asked.params), len(self.history)
+        folds = self._folds(self.entry.encoding_of(params))
+        began = time.monotonic()
+        models: list[Any] = []
+        rounds: list[int] = []
+        scores: list[float] = []
+        state = COMPLETE
+        for fold in folds:
+            model, best_round = fit_fold(self.entry, params, fold, self.options)
+            models.append(model)
+            if best_round is not None:
+                rounds.append(best_round)
+            answers = _predict(self.entry, model, fold.valid_x, best_round)
+            scores.append(_roc_auc(fold.valid_y, answers))
+            asked.report(float(np.mean(scores)), len(models) - 1)
+            if len(models) == len(folds):
+                break
+            self._report(limit, folds, scores)
+            if self.deadline is not None and time.monotonic() > self.deadline:
+                return None
+            if number >= UNPRUNED_TRIALS and asked.should_prune():
+                state = PRUNED
+                break
+        common = round(float(np.median(rounds))) if rounds else None
+        oof = np.full(len(self.data.y), np.nan, dtype="float32")
+        if state == COMPLETE:
+            for fold, model in zip(folds, models, strict=True):
+                oof[fold.rows] = _predict(self.entry, model, fold.valid_x, common)
+            scores = [_roc_auc(fold.valid_y, oof[fold.rows]) for fold in folds]
+            self._report(limit, folds, scores)
+        trial = Trial(
+            number=number,
+            state=state,
+            auc=float(np.mean(scores)),
+            fold_scores=[float(score) for score in scores],
+            params=params,
+            rounds=common,
+            seconds=round(time.monotonic() - began, 3),
+            max_rows=self.max_rows,
+        )
+        return ScoredTrial(trial, oof)
+
+    def _report(self, limit: int, folds: list[Fold], scores: list[float]) -> None:
+        best = self.best[0].trial.auc if self.best else None
+        mean = float(np.mean(scores))
+        number = len(self.history)
+        self.hooks.report(Progress(number, limit, len(scores), len(folds), mean, best))
 
 
-def _ask(entry: Algorithm, history: list[dict[str, Any]], seed: int) -> Any:
-    """An Optuna trial that knows the history; its sampler is seeded by the trial's number alone."""
+def fit_fold(
+    entry: Algorithm, params: dict[str, Any], fold: Fold, options: FitOptions
+) -> tuple[Any, int | None]:
+    """Return the model fitted on the training part of a fold, and its best round of boosting."""
+    model = entry.build(params, options.seed, options.threads, fold.types)
+    library = entry.boosted
+    if library is None:
+        return entry.fit(model, fold.train_x, fold.train_y, fold.types), None
+    model = library.use_device(model, options.device)
+    stop = (fold.valid_x, fold.valid_y)
+    return model, library.fit_rounds(model, fold.train_x, fold.train_y, fold.types, stop)
+
+
+def ask(entry: Algorithm, history: list[Trial], seed: int) -> Any:
+    """Return an Optuna trial that knows the history; its sampler is seeded by the trial's number alone."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     number = len(history)
     space = {name: _distribution(span) for name, span in entry.space.items()}
+    sampler_seed = (seed * 100_003 + number) % 2**32
     study = optuna.create_study(
         direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=QUIET_TRIALS),
-        sampler=optuna.samplers.TPESampler(
-            seed=(seed * 100_003 + number) % 2**32, n_startup_trials=6
-        ),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
+        sampler=optuna.samplers.TPESampler(seed=sampler_seed, n_startup_trials=6),
     )
     states = {
-        "complete": optuna.trial.TrialState.COMPLETE,
-        "pruned": optuna.trial.TrialState.PRUNED,
+        COMPLETE: optuna.trial.TrialState.COMPLETE,
+        PRUNED: optuna.trial.TrialState.PRUNED,
     }
     for past in history:
-        means = np.cumsum(past["fold_scores"]) / np.arange(1, len(past["fold_scores"]) + 1)
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=states[past["state"]],
-                params=past["params"],
-                distributions=space,
-                value=past["auc"],
-                intermediate_values={step: float(mean) for step, mean in enumerate(means)},
-            )
+        means = np.cumsum(past.fold_scores) / np.arange(1, len(past.fold_scores) + 1)
+        known = optuna.trial.create_trial(
+            state=states[past.state],
+            params=past.params,
+            distributions=space,
+            value=past.auc,
+            intermediate_values={step: float(mean) for step, mean in enumerate(means)},
         )
+        study.add_trial(known)
     if number < len(entry.defaults):
         study.enqueue_trial(entry.defaults[number])
     return study.ask(space)
 
 
-def _distribution(span: tuple | list) -> Any:
+def _distribution(span: tuple[Any, ...] | list[Any]) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(span, list):
@@ -271,97 +330,53 @@ def _distribution(span: tuple | list) -> Any:
     return kind(span[0], span[1], log=len(span) > 2)
 
 
-def _restore(
-    saved: Iterable[tuple[dict[str, Any], np.ndarray | None]], team: int
-) -> tuple[list[dict[str, Any]], list[Scored]]:
-    """(history, the best `team` trials) from the unbroken run of saved trials."""
-    history: list[dict[str, Any]] = []
-    best: list[Scored] = []
-    for trial, oof in saved:
-        if trial["number"] != len(history):
-            break
-        history.append(trial)
-        if oof is not None:
-            best = _among(best, trial, oof, team)
-    return history, best
-
-
-def _among(best: list[Scored], trial: dict[str, Any], oof: np.ndarray, team: int) -> list[Scored]:
-    """The best `team` trials, best first, when this one has come to an end; of equal ones the earlier is better."""
-    return sorted([*best, (trial, oof)], key=lambda scored: -scored[0]["auc"])[:team]
-
-
-def _spent(history: list[dict[str, Any]], started: float, seconds: float | None) -> bool:
-    """Whether another trial of usual length would end after the time is up; never before the first trial."""
-    if seconds is None or not history:
-        return False
-    return (
-        time.monotonic() - started + 0.7 * float(np.median([t["seconds"] for t in history]))
-        > seconds
-    )
-
-
-def _hopeless(best: dict[str, Any], rival: float | None) -> bool:
-    """Whether the best mean ROC AUC lies below the rival's by more than two standard errors of the folds."""
-    if rival is None:
-        return False
-    return (
-        best["auc"]
-        + 2 * float(np.std(best["fold_scores"], ddof=1)) / len(best["fold_scores"]) ** 0.5
-        < rival
-    )
-
-
-def _affordable_rows(
-    entry: Algorithm,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    fold_ids: np.ndarray,
-    schema: Schema,
-    seconds: float,
-    seed: int,
-    threads: int,
-    device: str,
-    cap: int | None,
-    extra: Extra | None = None,
+def affordable_rows(
+    entry: Algorithm, data: TrainingData, options: FitOptions, seconds: float
 ) -> int | None:
-    """How many training rows a fit may have so that the first trial takes at most `FIRST_TRIAL` (or `FIRST_OF_FEW`)
-    of the time.
+    """Return how many training rows a fit may have, so that the first trial takes at most its share of the time.
 
-    Measured by the first default on 2,000 and 10,000 training rows of the largest fold, after a small fit that pays for
-    imports, and taken as linear in the rows. Small tables are not measured, unless they are wide.
+    The first default is fitted on 2,000 and 10,000 training rows of the largest fold, after a small fit that pays for
+    imports; the time is taken as linear in the rows. Small tables are not measured, unless they are wide. None: all.
     """
-    probe, count = 2000, int(fold_ids.max()) + 1
-    number, (train, valid) = max(
-        enumerate(Split(fold_ids).folds()), key=lambda fold: len(fold[1][0])
-    )
-    whole = len(train)
-    if extra is not None:  # a fit of so many rows may have as many drawn ones
-        whole = max(whole, (whole + len(extra(typed.iloc[train], y[train], number)[1])) // 2)
-    if whole <= 2 * probe and (whole < FEW or whole * typed.shape[1] <= SMALL_CELLS):
-        return cap
-    probe = min(probe, whole // 2)
-    style = entry.style_of(entry.defaults[0])
+    folds = list(data.split.folds())
+    number = max(range(len(folds)), key=lambda fold: len(folds[fold][0]))
+    train, _ = folds[number]
+    rows = len(train)
+    if options.sampler is not None:  # a fit of so many rows may have as many synthetic ones
+        _, drawn = options.sampler(data.typed.iloc[train], data.y[train], number)
+        rows = max(rows, (rows + len(drawn)) // 2)
+    small = rows < FEW_ROWS or rows * data.typed.shape[1] <= SMALL_CELLS
+    if rows <= 2 * PROBE_ROWS and small:
+        return entry.max_rows
+    probe = min(PROBE_ROWS, rows // 2)
+    params = entry.defaults[0]
 
-    def took(rows: int) -> float:
+    def measure(most: int) -> float:
         began = time.monotonic()
-        fold = encode_fold(style, number, train, valid, typed, y, schema, seed, extra, rows)
-        _fit_fold(entry, dict(entry.defaults[0]), fold, seed, threads, device)
+        fold = encode_fold(data, number, entry.encoding_of(params), options, most)
+        fit_fold(entry, params, fold, options)
         return time.monotonic() - began
 
-    took(max(FEW // 4, probe // 10))
-    first = took(probe)
-    always, per_row = 0.0, first / probe
-    if whole > 10 * probe and first < 0.06 * seconds:
-        more = took(5 * probe)
-        per_row = max(more - first, 0.1 * more) / (4 * probe)
-        always = max(0.0, more - per_row * 5 * probe)
-    share = FIRST_TRIAL if entry.boosted else FIRST_OF_FEW
-    afford = max(probe, int((share * seconds / count - always) / per_row))
-    return cap if afford >= min(whole, cap or whole) else afford
+    measure(max(FEW_ROWS // 4, probe // 10))
+    first = measure(probe)
+    fixed, per_row = 0.0, first / probe
+    if rows > 10 * probe and first < 0.06 * seconds:
+        longer = measure(5 * probe)
+        per_row = max(longer - first, 0.1 * longer) / (4 * probe)
+        fixed = max(0.0, longer - per_row * 5 * probe)
+    share = FIRST_TRIAL if entry.boosted else FIRST_TRIAL_NOT_BOOSTED
+    affordable = max(probe, int((share * seconds / len(folds) - fixed) / per_row))
+    return entry.max_rows if affordable >= min(rows, entry.max_rows or rows) else affordable
 
 
-def _auc(y: np.ndarray, score: np.ndarray) -> float:
+def _predict(entry: Algorithm, model: Any, x: np.ndarray, rounds: int | None) -> np.ndarray:
+    if entry.boosted is None or rounds is None:
+        return np.asarray(model.predict_proba(x)[:, 1])
+    return entry.boosted.predict(model, x, rounds)
+
+
+def _roc_auc(y: np.ndarray, score: np.ndarray) -> float:
+    """The area by trapezoids: rounded differently in the last bit from ranks, and stored in all earlier runs."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(y, score))

@@ -1,10 +1,15 @@
-"""Stages: the body of each step of `flows/train.py`, from artifacts (bytes, arrays, plain dicts) to artifacts."""
+"""Steps of `flows/train.py` up to the search: the body of each, from artifacts to artifacts.
+
+Artifacts are bytes, arrays and plain dicts. A step returns a type whose fields are the artifacts that it makes; `run`
+is the flow, or anything with its artifacts and options as attributes.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,264 +17,283 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import from_dicts, print_warnings
+from fivefold.core.findings import Finding, from_dicts, print_warnings
 from fivefold.core.parquet import from_parquet, to_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.core.settings import journal_url, say
+from fivefold.training.time_budget import TimeBudget, most_rows, refit_choice
+from fivefold.training.training_data import FitOptions, TrainingData, synthetic_sampler
+
+
+@dataclass(frozen=True)
+class TableArtifacts:
+    """The table as Parquet, the problem, facts on the source, findings, and the origin of each row."""
+
+    problem: dict[str, Any]
+    table: bytes
+    source: dict[str, Any]
+    findings: list[dict[str, str]]
+    origin: np.ndarray
+
+
+@dataclass(frozen=True)
+class ValidationArtifacts:
+    """All findings, labels {y, negative, positive}, and the schema of all rows as JSON.
+
+    That schema is for reports and for the split; the model's own contract is inferred from training rows (`split`).
+    """
+
+    findings: list[dict[str, str]]
+    labels: dict[str, Any]
+    whole: str
+
+
+@dataclass(frozen=True)
+class SplitArtifacts:
+    """Fold assignment, input contract as JSON, typed table and its searched rows as Parquet, their positions."""
+
+    place: np.ndarray
+    contract: str
+    typed: bytes
+    searched: np.ndarray
+    search: bytes
+    split_findings: list[dict[str, str]]
 
 
 def collect(
-    scope: Scope, root: Path, rev: str, budget: float = 0
-) -> tuple[dict, bytes, dict, list[dict]]:
-    """(problem, table as Parquet, source facts, findings) of the scope's data, or of as many of its rows as the
-    `budget` in seconds allows.
-    """
-    from fivefold.training import intake
-    from fivefold.training.time_budget import most_rows
+    scope: Scope, root: Path, rev: str, budget: float = 0, with_feedback: bool = False
+) -> TableArtifacts:
+    """Read the scope's data, or as many of its rows as the budget in seconds allows, with or without feedback."""
+    from fivefold.training import intake, labelled_rows
 
     dataset, facts = intake.collect(scope, root, rev or None)
-    print(
-        f"Read {dataset.rows:,} rows x {dataset.frame.shape[1]} columns from {facts['source']} (md5 {dataset.md5})"
-    )
-    frame, found = intake.draw(dataset.frame, most_rows(budget))
-    return (
-        scope.to_dict(),
-        to_parquet(frame),
-        facts,
-        [f.to_dict() for f in (*dataset.findings, *found)],
-    )
-
-
-def take_feedback(
-    table: bytes, problem: dict, facts: dict, found: list[dict], wanted: bool
-) -> tuple[bytes, dict, list[dict], np.ndarray]:
-    """(table, source facts, findings, origin of each row): where `wanted`, with the labelled predictions under it."""
-    from fivefold.training import labelled_rows
-
-    frame = from_parquet(table)
-    if not wanted:
-        return table, facts, found, np.zeros(len(frame), dtype="int8")
-    joined, told, findings, origin = labelled_rows.with_labelled(
-        frame, Scope.from_dict(problem), journal_url()
-    )
-    print(
-        f"Feedback: {told['rows']:,} labelled predictions, {told['set_aside']:,} of them set aside to judge on"
-    )
-    print_warnings(findings)
-    return (
-        to_parquet(joined),
-        {**facts, "feedback": told},
-        [*found, *(f.to_dict() for f in findings)],
-        origin,
+    size = f"{dataset.rows:,} rows x {dataset.frame.shape[1]} columns"
+    print(f"Read {size} from {facts['source']} (md5 {dataset.md5})")
+    frame, drawn = intake.draw(dataset.frame, most_rows(budget))
+    findings = [*dataset.findings, *drawn]
+    origin = np.zeros(len(frame), dtype="int8")
+    if with_feedback:
+        feedback = labelled_rows.with_labelled(frame, scope, journal_url())
+        frame, origin = feedback.frame, feedback.origin
+        facts = {**facts, "feedback": feedback.facts}
+        findings += feedback.findings
+        count, set_aside = feedback.facts["rows"], feedback.facts["set_aside"]
+        print(
+            f"Feedback: {count:,} labelled predictions, {set_aside:,} of them kept for evaluation"
+        )
+        print_warnings(feedback.findings)
+    return TableArtifacts(
+        problem=scope.to_dict(),
+        table=to_parquet(frame),
+        source=facts,
+        findings=[finding.to_dict() for finding in findings],
+        origin=origin,
     )
 
 
-def validate(
-    table: bytes, problem: dict, found: list[dict], seed: int
-) -> tuple[list[dict], dict[str, Any], str]:
-    """(findings, labels {y, negative, positive}, schema of all rows as JSON). Raises `Refused` naming every error.
-
-    That schema is for reports and for the cuts; the model's contract is made of training rows (`split`).
-    """
+def validate(run: Any) -> ValidationArtifacts:
+    """Check the table. Raises `Refused` with every error."""
     from fivefold.training import intake
 
     target, schema, findings = intake.validate(
-        from_parquet(table), Scope.from_dict(problem), from_dicts(found), seed
+        from_parquet(run.table), Scope.from_dict(run.problem), from_dicts(run.findings), run.seed
     )
     print_warnings(findings)
     labels = {"y": target.y, "negative": target.negative, "positive": target.positive}
-    return [f.to_dict() for f in findings], labels, schema.to_json()
+    return ValidationArtifacts([f.to_dict() for f in findings], labels, schema.to_json())
 
 
 def explore(
-    table: bytes,
-    problem: dict,
-    labels: dict,
-    whole: str,
-    found: list[dict],
-    source: dict,
-    earlier: tuple[dict, str] | None,
-    seed: int,
-    synthetic_rows: int = 0,
-) -> tuple[dict, dict | None]:
-    """(EDA summary, what changed since the earlier run). A report on all rows; nothing reads it but cards and people.
+    run: Any, earlier: tuple[dict[str, Any], str] | None
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the EDA summary and what changed since an earlier run (its summary and time).
 
-    When synthetic rows are asked for, the summary's `fidelity` says how like the real ones they are.
+    A report on all rows; only cards and people read it. With synthetic rows, `fidelity` says how similar to the real
+    ones they are.
     """
     from fivefold.data.coerce import coerce_table
     from fivefold.profiling.comparison import compare
     from fivefold.profiling.summary import summarise
 
-    scope, schema = Scope.from_dict(problem), Schema.from_json(whole)
-    typed, _ = coerce_table(from_parquet(table), schema, used_only=False)
-    summary = summarise(typed, labels["y"], schema, scope, from_dicts(found), source)
-    same_form = earlier and set(summary) == set(earlier[0]) - {
-        "fidelity"
-    }  # another version's summary says nothing
-    changes = (
-        {"since": earlier[1], "changes": compare(summary, earlier[0])}
-        if earlier and same_form
-        else None
-    )
-    if synthetic_rows > 0:
+    scope, schema = Scope.from_dict(run.problem), Schema.from_json(run.whole)
+    y = run.labels["y"]
+    typed, _ = coerce_table(from_parquet(run.table), schema, used_only=False)
+    summary = summarise(typed, y, schema, scope, from_dicts(run.findings), run.source)
+    changes = None
+    if earlier is not None:
+        before, since = earlier
+        if set(summary) == set(before) - {"fidelity"}:  # not the summary of another version
+            changes = {"since": since, "changes": compare(summary, before)}
+    if run.synthetic_rows > 0:
         from fivefold.data.synthetic.fidelity import assess
 
-        rows = labels["y"] >= 0
+        labelled = y >= 0
         kinds = {name: schema[name].kind for name in schema.names()}
-        known = typed.loc[rows, list(kinds)].assign(**{schema.target: labels["y"][rows]})
-        summary["fidelity"] = assess(known.reset_index(drop=True), schema.target, kinds, seed)
+        known = typed.loc[labelled, list(kinds)].assign(**{schema.target: y[labelled]})
+        known = known.reset_index(drop=True)
+        summary["fidelity"] = assess(known, schema.target, kinds, run.seed)
     return summary, changes
 
 
-def split(
-    table: bytes, problem: dict, labels: dict, whole: str, folds: int, seed: int, origin: np.ndarray
-) -> tuple[np.ndarray, str, bytes, np.ndarray, bytes, list[dict]]:
-    """(fold assignment of each row, input contract as JSON, typed table as Parquet, positions of the rows that the search looks
-    at, these rows as Parquet, findings).
+def split(run: Any) -> SplitArtifacts:
+    """Assign rows to folds and holdout, and infer the input contract from training rows alone.
 
-    The rows of the table itself (`origin`, `fivefold.training.labelled_rows`) get the places that they would get without feedback.
-
-    The contract is inferred from training rows alone; held-out rows are then read by it, as served rows will be.
+    The rows of the table itself (`run.origin`, `fivefold.training.labelled_rows`) are split as they would be without
+    feedback. Held-out rows are read by the contract, as served rows will be.
     """
     from fivefold.data.coerce import coerce_again, coerce_table
     from fivefold.data.infer import infer_schema
-    from fivefold.data.row_groups import twin_groups
-    from fivefold.data.splits import Assignment, Split
+    from fivefold.data.splits import Split
     from fivefold.training import intake, labelled_rows
 
-    frame, scope = from_parquet(table), Scope.from_dict(problem)
-    names = (labels["negative"], labels["positive"])
-    base = np.flatnonzero(origin == labelled_rows.BASE)
-    alone = len(base) == len(frame)
-    schema = Schema.from_json(whole) if alone else infer_schema(frame, scope, names, base)
-    typed, _ = coerce_table(frame, schema)
-    base_frame, base_typed = (frame, typed) if alone else (frame.iloc[base], typed.iloc[base])
-    y = labels["y"][: len(base)]
-    fold_ids, found = intake.split(base_frame, base_typed, scope, y, folds, seed)
-    if not alone:
-        groups = pd.factorize(frame[scope.group_column])[0] if scope.group_column else None
-        fold_ids = labelled_rows.place_feedback(fold_ids, origin, groups)
-        same = twin_groups(typed, base[labels["y"][base] >= 0])
-        if same is not None:
-            before, fold_ids = fold_ids, labelled_rows.apart(fold_ids, origin, same)
-            found = [*found, *labelled_rows.twins_told(before, fold_ids)]
+    frame, scope = from_parquet(run.table), Scope.from_dict(run.problem)
+    names = (run.labels["negative"], run.labels["positive"])
+    base = np.flatnonzero(run.origin == labelled_rows.BASE)
+    with_feedback = len(base) < len(frame)
+    if with_feedback:
+        schema = infer_schema(frame, scope, names, base)
+        typed, _ = coerce_table(frame, schema)
+        y = run.labels["y"][base]
+        fold_ids, findings = intake.split(
+            frame.iloc[base], typed.iloc[base], scope, y, run.folds, run.seed
+        )
+        fold_ids, duplicates = _assign_feedback(run, fold_ids, frame, typed)
+        findings = [*findings, *duplicates]
+    else:
+        schema = Schema.from_json(run.whole)
+        typed, _ = coerce_table(frame, schema)
+        y = run.labels["y"]
+        fold_ids, findings = intake.split(frame, typed, scope, y, run.folds, run.seed)
     contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
     typed = coerce_again(frame, typed, schema, contract)
-    del frame, base_frame, base_typed
-    searched = Split(fold_ids).searched_rows(seed)
+    del frame
+    searched = Split(fold_ids).searched_rows(run.seed)
     search = typed.iloc[searched]
     intake.refuse_unlearnable(search, contract)
-    print_warnings(found)
-    only = (
-        f"{(fold_ids == Assignment.TRAIN_ONLY).sum():,} that only train, "
-        if (fold_ids == Assignment.TRAIN_ONLY).any()
-        else ""
+    print_warnings(findings)
+    print(_split_line(fold_ids))
+    return SplitArtifacts(
+        place=fold_ids,
+        contract=contract.to_json(),
+        typed=to_parquet(typed),
+        searched=searched,
+        search=to_parquet(search),
+        split_findings=[finding.to_dict() for finding in findings],
     )
-    print(
-        f"{(fold_ids >= 0).sum():,} rows in {fold_ids.max() + 1} folds, {only}{(fold_ids == -1).sum():,} rows held out until "
-        "the end"
-    )
-    return (
-        fold_ids,
-        contract.to_json(),
-        to_parquet(typed),
-        searched,
-        to_parquet(search),
-        [f.to_dict() for f in found],
-    )
+
+
+def _assign_feedback(
+    run: Any, fold_ids: np.ndarray, frame: pd.DataFrame, typed: pd.DataFrame
+) -> tuple[np.ndarray, list[Finding]]:
+    """Return the fold assignment of all rows, given that of the table's own, and findings."""
+    from fivefold.data.row_groups import twin_groups
+    from fivefold.training import labelled_rows
+
+    origin, group_column = run.origin, Scope.from_dict(run.problem).group_column
+    groups = pd.factorize(frame[group_column])[0] if group_column else None
+    assigned = labelled_rows.assign_feedback(fold_ids, origin, groups)
+    labelled_base = np.flatnonzero((origin == labelled_rows.BASE) & (run.labels["y"] >= 0))
+    twins = twin_groups(typed, labelled_base)
+    if twins is None:
+        return assigned, []
+    apart = labelled_rows.keep_apart(assigned, origin, twins)
+    return apart, labelled_rows.duplicate_findings(assigned, apart)
+
+
+def _split_line(fold_ids: np.ndarray) -> str:
+    from fivefold.data.splits import Assignment, Split
+
+    split_of = Split(fold_ids)
+    train_only = int((fold_ids == Assignment.TRAIN_ONLY).sum())
+    more = f"{train_only:,} only for training, " if train_only else ""
+    in_folds = f"{len(split_of.scored_rows):,} rows in {split_of.fold_count} folds"
+    return f"{in_folds}, {more}{len(split_of.holdout_rows):,} rows held out until the end"
 
 
 def seconds_gone(started_variable: str, started: str) -> float:
-    """Seconds since the scheduler started, where an environment variable tells that, else since `started` (ISO)."""
-    return time.time() - float(
-        os.environ.get(started_variable, datetime.fromisoformat(started).timestamp())
-    )
+    """Return the seconds since the scheduler started, by its environment variable, else since `started` (ISO)."""
+    since = os.environ.get(started_variable, datetime.fromisoformat(started).timestamp())
+    return time.time() - float(since)
+
+
+def time_budget(run: Any, workers: int) -> TimeBudget:
+    """Return the time budget of a run, `workers` searches at a time."""
+    rows = len(run.place)
+    refit = refit_choice(run.refit, run.budget, rows)
+    return TimeBudget(run.budget, run.before_arms, rows, workers, refit)
 
 
 def tune(
-    run: Any, storage: Any, report: Callable[[dict], None], seconds: float | None
-) -> tuple[dict, np.ndarray]:
-    """(candidate, out-of-fold probabilities of the searched rows) of the arm `run.input`; trials kept in `storage` are
-    not redone.
+    run: Any, storage: Any, report: Callable[[Any], None], seconds: float | None
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Search one algorithm, `run.input`; return the candidate and out-of-fold probabilities of the searched rows.
+
+    Trials that are kept in `storage` are not repeated. `report` gets a `fivefold.training.search.Progress`.
     """
     from fivefold.training import checkpoints
-    from fivefold.training import search as tuning
     from fivefold.training.algorithms import ALGORITHMS
-    from fivefold.training.device import usable
+    from fivefold.training.device import usable_device
+    from fivefold.training.search import SearchHooks, search
 
     name = run.input
-    device, told = usable(run.device, name)
-    if told:
-        say(f"warning: {told}")
+    device, reason = usable_device(run.device, name)
+    if reason:
+        say(f"warning: {reason}")
 
-    def place_of(arm: str) -> str:
-        entry = ALGORITHMS[arm]
-        depends = checkpoints.key(
-            run.source["md5"],
-            run.source.get("feedback", {}).get("md5"),
-            run.problem,
-            run.place,
-            run.seed,
-            run.synthetic_rows,
-            [
-                list(entry.defaults),
-                dict(entry.space),
-                entry.max_rows,
-                list(entry.large),
-                dict(entry.large_space),
-                entry.team,
-            ],
-        )
-        return f"{run.first_run_id}/{arm}/{depends}"
-
-    def rival() -> (
-        float | None
-    ):  # asked under a budget only: what others have reached depends on the clock
-        reached = [
-            trial["auc"]
-            for other in ALGORITHMS
-            if other != name
-            for trial, _ in checkpoints.load(storage, place_of(other), scores=False)
-            if trial["state"] == "complete"
-        ]
+    def rival_auc() -> float | None:
+        """The best of the other searches. Read under a budget only: it depends on the clock."""
+        reached = []
+        for other in ALGORITHMS:
+            if other == name:
+                continue
+            kept = checkpoints.load(storage, _checkpoint_path(run, other), scores=False)
+            reached += [scored.trial.auc for scored in kept if scored.trial.complete]
         return max(reached, default=None)
 
-    path = place_of(name)
+    path = _checkpoint_path(run, name)
     saved = checkpoints.load(storage, path)
     if saved:
-        say(f"{name}: {len(saved)} finished trials taken over")
-    schema = Schema.from_json(run.contract)
-    return tuning.tune(
+        say(f"{name}: {len(saved)} finished trials loaded")
+    schema, rows = Schema.from_json(run.contract), run.searched
+    candidate, oof = search(
         name,
-        from_parquet(run.search),
-        run.labels["y"][run.searched],
-        run.place[run.searched],
-        schema,
+        TrainingData(from_parquet(run.search), run.labels["y"][rows], run.place[rows], schema),
+        fit_options(run, schema, run.threads, device),
         trials=run.trials,
         seconds=seconds,
-        seed=run.seed,
-        threads=run.threads,
-        extra=drawer(run.synthetic_rows, schema, run.seed),
-        rival=rival,
         saved=saved,
-        device=device,
-        report=report,
-        save=lambda trial, oof: checkpoints.save(storage, path, trial, oof),
+        hooks=SearchHooks(
+            save=lambda scored: checkpoints.save(storage, path, scored),
+            report=report,
+            rival_auc=rival_auc,
+        ),
     )
+    return candidate.to_dict(), oof
 
 
-def drawer(rows: int, schema: Schema, seed: int) -> Callable | None:
-    """What `fivefold.training.search` calls for synthetic rows: a copula fitted to a training part alone; None for no rows."""
-    if rows <= 0:
-        return None
+def fit_options(run: Any, schema: Schema, threads: int, device: str) -> FitOptions:
+    """Return how the models of a run are fitted."""
+    sampler = synthetic_sampler(run.synthetic_rows, schema, run.seed)
+    return FitOptions(run.seed, threads, device, sampler)
 
-    def draw(typed: pd.DataFrame, y: np.ndarray, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
-        from fivefold.data.synthetic import copula
 
-        kinds = {name: schema[name].kind for name in typed.columns}
-        model = copula.fit(typed.assign(**{schema.target: y}), schema.target, kinds, seed)
-        drawn = copula.sample(model, rows, seed + 1 + fold)
-        return drawn[list(typed.columns)], drawn[schema.target].to_numpy().astype(y.dtype)
+def _checkpoint_path(run: Any, name: str) -> str:
+    """Return where the trials of an algorithm are kept, by everything that they depend on."""
+    from fivefold.training import checkpoints
+    from fivefold.training.algorithms import ALGORITHMS
 
-    return draw
+    entry = ALGORITHMS[name]
+    of_entry = [
+        list(entry.defaults),
+        dict(entry.space),
+        entry.max_rows,
+        list(entry.large_defaults),
+        dict(entry.large_space),
+        entry.top_k,
+    ]
+    feedback = run.source.get("feedback", {}).get("md5")
+    key = checkpoints.key(
+        run.source["md5"], feedback, run.problem, run.place, run.seed, run.synthetic_rows, of_entry
+    )
+    return f"{run.first_run_id}/{name}/{key}"

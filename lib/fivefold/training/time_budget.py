@@ -1,127 +1,128 @@
-"""Budget: how the seconds of `--budget` are shared among the arms, and what is kept for the steps around them."""
+"""Time budget: how the seconds of `--budget` are shared among the searches and the steps around them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from fivefold.data.splits import MANY_ROWS
 from fivefold.training.algorithms import ALGORITHMS
 
-# Measured, in seconds: what the steps before the arms take, those after them without the final fits, and those after
-# the step select; each for a small table, and more for each row.
-BEFORE, AFTER_ARMS, AFTER_SELECT = (6.5, 16e-6), (13.5, 5e-6), (11.0, 4.5e-6)
-REFITS, REFITS_OF_MANY = (
-    0.12,
-    0.4,
-)  # share of the arms' time that is kept for fitting the final models; with many rows
-MOST_REFITS = (15.0, 60e-6)  # seconds beyond which these fits, one or both, have no use for more
-FEW_REFITS = (6.0, 0.7e-3)  # the same of small tables
-TWICE = 2.25  # times as long, where the served model is fitted once more, on a quarter more rows (`refit`)
-AGAIN = (2.0, 0.0)  # seconds to write two models instead of one (measured, see above)
-LONG = 20.0  # seconds for all arms below which none are kept for that; it is done where some are left over
-MOST_KEPT = 0.5  # share of the arms' time that these fits may take at most
-PER_ARM = 3.0  # seconds of a new process, its imports and its card
-WAVE, WAVE_OF_MANY = (
-    5.0,
-    15.0,
-)  # seconds that an arm needs at least for a search worth its start; with many rows
+# Measured seconds of steps: (for a small table, more for each row).
+BEFORE_SEARCH = (6.5, 16e-6)  # the steps before the searches
+AFTER_SEARCH = (13.5, 5e-6)  # those after them, without the final fits
+AFTER_SELECT = (11.0, 4.5e-6)  # those after the step select
+SECOND_BUNDLE = (2.0, 0.0)  # to write two models instead of one
+MOST_FINAL_FITS = (15.0, 60e-6)  # beyond which the final fits have no use for more
+MOST_FINAL_FITS_SMALL = (6.0, 0.7e-3)  # the same for small tables
+ENOUGH_FOR_REFIT = (20.0, 0.0)  # for all searches, below which no time is kept for a refit
+
+FINAL_FITS, FINAL_FITS_MANY_ROWS = 0.12, 0.4  # share of the search time kept for the final fits
+MOST_KEPT = 0.5  # share of the search time that these fits may take at most
+TWO_FITS = 2.25  # times as long as one: the refit has a quarter more rows
+START = 3.0  # seconds of a new process, its imports and its card
+LEAST_SEARCH, LEAST_SEARCH_MANY_ROWS = 5.0, 15.0  # seconds of a search that is worth its start
 WIDE = 100  # columns beyond which a search needs more seconds, in proportion
-FLOOR, ROWS_A_SECOND, FEWEST_ROWS = (
-    15.0,
-    20_000,
-    100_000,
-)  # of the seconds beyond the floor so many rows can be used
-FIRST = (
-    "lightgbm",
-    "xgboost",
-    "logistic_regression",
-    "random_forest",
-    "adaboost",
-)  # who runs when not all can
+READING = 15.0  # seconds of a budget after which each allows for `ROWS_A_SECOND`
+ROWS_A_SECOND, FEWEST_ROWS = 20_000, 100_000
 
 
-def most_rows(budget: float) -> int | None:
-    """How many rows of a table a run of so many seconds takes; None without a budget. Known before anything is read,
-    so that the same budget takes the same rows on every machine.
+def most_rows(seconds: float) -> int | None:
+    """Return how many rows of a table a run with this budget uses; None without a budget.
+
+    Known before anything is read: the same budget uses the same rows on every machine.
 
     >>> most_rows(60), most_rows(20), most_rows(0)
     (900000, 100000, None)
     """
-    return max(FEWEST_ROWS, int((budget - FLOOR) * ROWS_A_SECOND)) if budget else None
-
-
-def refit(asked: str, budget: float, rows: int) -> str:
-    """no, auto or yes: what `--refit` comes to on a table of `rows` rows. "auto", the default, fits once more under a
-    budget, which asks for the best model for the time; a run by trials serves the model that was evaluated. Above
-    `MANY_ROWS` a quarter more of them brings too little.
-
-    >>> refit("auto", 60, 10_000), refit("auto", 0, 10_000), refit("auto", 60, 100_000), refit("yes", 0, 100_000)
-    ('auto', 'no', 'no', 'yes')
-    """
-    return "no" if asked == "auto" and (not budget or rows > MANY_ROWS) else asked
-
-
-def after(steps: tuple[float, float], before_arms: float, rows: int) -> float:
-    """How long `steps` (`AFTER_ARMS` or `AFTER_SELECT`) will take on a table of `rows` rows on this machine, which took
-    `before_arms` seconds for the steps before the arms.
-
-    >>> round(after(AFTER_ARMS, 13.0, 0), 1)
-    27.0
-    """
-    return before_arms * (steps[0] + steps[1] * rows) / (BEFORE[0] + BEFORE[1] * rows)
-
-
-def arms(budget: float, before_arms: float, workers: int, rows: int, columns: int = 0) -> list[str]:
-    """The algorithms that are started, in their order: all of them, or under a small budget those that have the time.
-
-    `before_arms`: seconds of the budget that are gone. At least one wave of `workers` arms always runs. `rows` and
-    `columns`: of the table.
-    """
-    if not budget:
-        return list(ALGORITHMS)
-    left = budget - before_arms - after(AFTER_ARMS, before_arms, rows)
-    wave = (WAVE if rows <= MANY_ROWS else WAVE_OF_MANY) * max(1.0, columns / WIDE)
-    places = workers * max(1, int(left / wave))
-    ranked = sorted(ALGORITHMS, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
-    return [name for name in ALGORITHMS if name in ranked[:places]]
-
-
-def seconds_left(
-    budget: float,
-    gone: float,
-    before_arms: float,
-    waiting: list[str],
-    workers: int,
-    rows: int,
-    fit_again: str = "no",
-) -> float | None:
-    """How long an arm may search: its share of what is left of the budget; None without a budget.
-
-    `gone` seconds of the budget are spent, of which the steps before the arms took `before_arms`. `waiting`: this arm
-    and those that start after it, `workers` at a time; the last ones get all that is left. `rows`: of the table.
-    `fit_again`: no, auto or yes (`refit`).
-    """
-    if not budget:
+    if not seconds:
         return None
-    left, fits = budget - gone - after(AFTER_ARMS, before_arms, rows), 1.0
-    all_arms = left + gone - before_arms
-    if fit_again == "yes" or (
-        fit_again == "auto" and all_arms >= after((LONG, 0.0), before_arms, rows)
-    ):
-        left, fits = left - after(AGAIN, before_arms, rows), TWICE
-    share = min(MOST_KEPT, fits * (REFITS if rows <= MANY_ROWS else REFITS_OF_MANY))
-    left -= min(
-        share * left, *(after(most, before_arms, rows) for most in (MOST_REFITS, FEW_REFITS))
-    )
-    if len(waiting) <= workers:
-        return max(1.0, left)
-    shares = [ALGORITHMS[name].share for name in waiting]
-    return max(1.0, min(left, workers * left * shares[0] / sum(shares)) - PER_ARM)
+    return max(FEWEST_ROWS, int((seconds - READING) * ROWS_A_SECOND))
 
 
-def seconds_for_fits(
-    budget: float, gone: float, before_arms: float, rows: int, fit_again: str = "no"
-) -> float | None:
-    """How long the final fits may take; None without a budget. `fit_again`: no, auto or yes (`refit`)."""
-    again = 0.0 if fit_again == "no" else after(AGAIN, before_arms, rows)
-    return (
-        max(0.0, budget - gone - after(AFTER_SELECT, before_arms, rows) - again) if budget else None
-    )
+def refit_choice(asked: str, seconds: float, rows: int) -> str:
+    """Return what the option --refit means for a table of `rows` rows: no, auto or yes.
+
+    "auto", the default, fits again under a budget, which asks for the best model for the time; a run by trials serves
+    the model that was evaluated. Above `MANY_ROWS` a quarter more of them brings too little.
+
+    >>> refit_choice("auto", 60, 10_000), refit_choice("auto", 0, 10_000), refit_choice("auto", 60, 100_000)
+    ('auto', 'no', 'no')
+    >>> refit_choice("yes", 0, 100_000)
+    'yes'
+    """
+    if asked == "auto" and (not seconds or rows > MANY_ROWS):
+        return "no"
+    return asked
+
+
+@dataclass(frozen=True)
+class TimeBudget:
+    """The time of one run.
+
+    Parameters
+    ----------
+    seconds : of the whole run; 0 for no limit
+    before_search : seconds that the steps before the searches took
+    rows : of the table
+    workers : searches at the same time
+    refit : no, auto or yes (`refit_choice`)
+    """
+
+    seconds: float
+    before_search: float
+    rows: int
+    workers: int
+    refit: str = "no"
+
+    def expected(self, steps: tuple[float, float]) -> float:
+        """Return how long steps will take here, by the time of the steps before the searches on this machine.
+
+        >>> round(TimeBudget(0, 13.0, 0, 1).expected(AFTER_SEARCH), 1)
+        27.0
+        """
+        measured = BEFORE_SEARCH[0] + BEFORE_SEARCH[1] * self.rows
+        return self.before_search * (steps[0] + steps[1] * self.rows) / measured
+
+    def algorithms(self, columns: int = 0) -> list[str]:
+        """Return the algorithms to start, in their order: all, or those that a small budget has time for.
+
+        At least `workers` searches always run. `columns`: of the table.
+        """
+        if not self.seconds:
+            return list(ALGORITHMS)
+        left = self.seconds - self.before_search - self.expected(AFTER_SEARCH)
+        least = LEAST_SEARCH if self.rows <= MANY_ROWS else LEAST_SEARCH_MANY_ROWS
+        least *= max(1.0, columns / WIDE)
+        count = self.workers * max(1, int(left / least))
+        ranked = sorted(ALGORITHMS, key=lambda name: ALGORITHMS[name].priority)
+        return [name for name in ALGORITHMS if name in ranked[:count]]
+
+    def for_search(self, gone: float, waiting: list[str]) -> float | None:
+        """Return how many seconds a search may take: its share of what is left; None without a budget.
+
+        `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start after it; the last
+        ones get all that is left.
+        """
+        if not self.seconds:
+            return None
+        left, fits = self.seconds - gone - self.expected(AFTER_SEARCH), 1.0
+        all_searches = left + gone - self.before_search
+        long_enough = all_searches >= self.expected(ENOUGH_FOR_REFIT)
+        if self.refit == "yes" or (self.refit == "auto" and long_enough):
+            left, fits = left - self.expected(SECOND_BUNDLE), TWO_FITS
+        share = FINAL_FITS if self.rows <= MANY_ROWS else FINAL_FITS_MANY_ROWS
+        share = min(MOST_KEPT, fits * share)
+        most, most_small = self.expected(MOST_FINAL_FITS), self.expected(MOST_FINAL_FITS_SMALL)
+        left -= min(share * left, most, most_small)
+        if len(waiting) <= self.workers:
+            return max(1.0, left)
+        shares = [ALGORITHMS[name].time_share for name in waiting]
+        mine = self.workers * left * shares[0] / sum(shares)
+        return max(1.0, min(left, mine) - START)
+
+    def for_final_fits(self, gone: float) -> float | None:
+        """Return how many seconds the final fits may take; None without a budget."""
+        if not self.seconds:
+            return None
+        second = 0.0 if self.refit == "no" else self.expected(SECOND_BUNDLE)
+        return max(0.0, self.seconds - gone - self.expected(AFTER_SELECT) - second)

@@ -1,0 +1,184 @@
+"""Boosted libraries: what each does in its own way (early stopping, rounds, categories, devices)."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+MAX_ROUNDS = 1500  # boosting rounds at most
+PATIENCE = 40  # rounds without progress in log-loss after which a fit stops
+
+
+def fit_quietly(model: Any, x: np.ndarray, y: np.ndarray, **options: Any) -> Any:
+    """Return the model, fitted without notes on convergence and feature names: fold scores tell enough."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(x, y, **options)
+
+
+class BoostedLibrary(ABC):
+    """One boosted library. The models are its unfitted or fitted scikit-learn classifiers."""
+
+    rounds_parameter = "n_estimators"
+    has_devices = False  # whether models can be fitted on an accelerator
+
+    @abstractmethod
+    def fit_rounds(
+        self,
+        model: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        types: str,
+        stop: tuple[np.ndarray, np.ndarray],
+        seconds: float | None = None,
+    ) -> int:
+        """Fit with early stopping on the log-loss of the rows `stop` (matrix, labels); return the best round.
+
+        After `seconds` the fit ends with the rounds that it has. A search turns the best rounds of all folds into one
+        number for all of them, as lightgbm.cv and xgboost.cv do: a hyperparameter like any other, not a choice made
+        fold by fold on the rows that evaluate the fold.
+        """
+
+    @abstractmethod
+    def predict(self, model: Any, x: np.ndarray, rounds: int) -> np.ndarray:
+        """Return the probability of the positive class by the first `rounds` rounds, shape (rows,)."""
+
+    def fit_options(self, types: str) -> dict[str, Any]:
+        """Return the further arguments of `model.fit`; `types` has "c" for columns of category codes, else "q"."""
+        return {}
+
+    def set_rounds(self, model: Any, rounds: int) -> Any:
+        return model.set_params(**{self.rounds_parameter: rounds})
+
+    def rounds_of(self, model: Any) -> int:
+        return int(model.get_params()[self.rounds_parameter])
+
+    def shorten(self, model: Any, rounds: int) -> Any:
+        """Return a model that early stopping has ended, which from now on predicts with `rounds` rounds, in one thread."""
+        return self.set_rounds(model, rounds).set_params(n_jobs=1)
+
+    def check_device(self, device: str) -> None:  # noqa: B027
+        """Raise RuntimeError where the installed build cannot use the device and would not say so itself."""
+
+    def use_device(self, model: Any, device: str) -> Any:
+        """Return the unfitted model, set to be fitted on this device."""
+        return model
+
+    def use_processor(self, model: Any) -> Any:
+        """Return the fitted model, set to predict on the processor: not all servers have an accelerator."""
+        return model
+
+
+class LightGBM(BoostedLibrary):
+    """LightGBM, whose fits are told which columns are category codes."""
+
+    has_devices = True
+
+    def fit_options(self, types: str) -> dict[str, Any]:
+        codes = [column for column, letter in enumerate(types) if letter == "c"]
+        return {"categorical_feature": codes} if codes else {}
+
+    def fit_rounds(
+        self,
+        model: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        types: str,
+        stop: tuple[np.ndarray, np.ndarray],
+        seconds: float | None = None,
+    ) -> int:
+        from lightgbm import early_stopping
+        from lightgbm.callback import EarlyStopException
+
+        end = np.inf if seconds is None else time.monotonic() + seconds
+        stop_early = early_stopping(PATIENCE, verbose=False)
+        best_round = MAX_ROUNDS
+
+        def watch(env: Any) -> None:
+            # LightGBM would drop the trees after its best round; `predict` may need them
+            nonlocal best_round
+            try:
+                stop_early(env)
+            except EarlyStopException as reached:
+                best_round = reached.best_iteration + 1
+                raise EarlyStopException(env.iteration, reached.best_score) from None
+            if time.monotonic() > end:
+                best_round = env.iteration + 1
+                raise EarlyStopException(env.iteration, env.evaluation_result_list)
+
+        stop_x, stop_y = stop
+        options = self.fit_options(types)
+        self.set_rounds(model, MAX_ROUNDS)
+        fit_quietly(model, x, y, eval_X=(stop_x,), eval_y=(stop_y,), callbacks=[watch], **options)
+        return best_round
+
+    def predict(self, model: Any, x: np.ndarray, rounds: int) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(model.predict_proba(x, num_iteration=rounds)[:, 1])
+
+    def shorten(self, model: Any, rounds: int) -> Any:
+        model.booster_.best_iteration = rounds
+        return super().shorten(model, rounds)
+
+    def use_device(self, model: Any, device: str) -> Any:
+        return model if device == "cpu" else model.set_params(device_type=device)
+
+
+class XGBoost(BoostedLibrary):
+    """XGBoost, whose classifiers know the column types from when they are built."""
+
+    has_devices = True
+
+    def fit_rounds(
+        self,
+        model: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        types: str,
+        stop: tuple[np.ndarray, np.ndarray],
+        seconds: float | None = None,
+    ) -> int:
+        from xgboost.callback import TrainingCallback
+
+        end = np.inf if seconds is None else time.monotonic() + seconds
+
+        class Deadline(TrainingCallback):
+            def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+                return time.monotonic() > end
+
+        self.set_rounds(model, MAX_ROUNDS)
+        model.set_params(early_stopping_rounds=PATIENCE, callbacks=[Deadline()])
+        fit_quietly(model, x, y, eval_set=[stop], verbose=False)
+        model.set_params(callbacks=None)
+        best = getattr(model, "best_iteration", None)
+        if best is None:  # the time was up after the first round
+            return int(model.get_booster().num_boosted_rounds())
+        return int(best) + 1
+
+    def predict(self, model: Any, x: np.ndarray, rounds: int) -> np.ndarray:
+        fitted = model.get_booster().num_boosted_rounds()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answers = model.predict_proba(x, iteration_range=(0, min(rounds, fitted)))
+            return np.asarray(answers[:, 1])
+
+    def check_device(self, device: str) -> None:
+        import xgboost
+
+        if not xgboost.build_info().get("USE_CUDA"):  # it would fit on the processor and only warn
+            raise RuntimeError(
+                "this build of XGBoost has no CUDA (the package xgboost has it, xgboost-cpu has not)"
+            )
+
+    def use_device(self, model: Any, device: str) -> Any:
+        return model if device == "cpu" else model.set_params(device=device)
+
+    def use_processor(self, model: Any) -> Any:
+        if model.get_params().get("device") in (None, "cpu"):
+            return model
+        return model.set_params(device="cpu")

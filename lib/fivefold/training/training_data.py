@@ -1,0 +1,74 @@
+"""What every fit is given: the rows to learn from, and how to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fivefold.core.schema import Schema
+from fivefold.data.splits import Split
+
+# sampler(typed rows, labels, fold number) -> (typed synthetic rows, their labels)
+SyntheticSampler = Callable[[pd.DataFrame, np.ndarray, int], tuple[pd.DataFrame, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A table with labels, folds and input contract.
+
+    Parameters
+    ----------
+    typed : DataFrame, rows x columns of `schema`, as `fivefold.data.coerce` types them
+    y : array of shape (rows,), 1 for the positive class, 0 for the negative, -1 for no label
+    fold_ids : array of shape (rows,), the fold assignment of `fivefold.data.splits`
+    schema : the input contract
+    """
+
+    typed: pd.DataFrame
+    y: np.ndarray
+    fold_ids: np.ndarray
+    schema: Schema
+
+    @property
+    def split(self) -> Split:
+        return Split(self.fold_ids)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How models are fitted.
+
+    Parameters
+    ----------
+    seed : of everything random
+    threads : of one fit, or fits at the same time
+    device : "cpu" or "cuda", used where the algorithm's library can
+    sampler : gives synthetic rows that are added to training rows, None for none
+    """
+
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+    sampler: SyntheticSampler | None = None
+
+
+DEFAULT_OPTIONS = FitOptions()
+
+
+def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler | None:
+    """Return a sampler of `rows` synthetic rows from a copula that is fitted to the given rows alone; None for no rows."""
+    if rows <= 0:
+        return None
+
+    def sample(typed: pd.DataFrame, y: np.ndarray, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
+        from fivefold.data.synthetic import copula
+
+        kinds = {name: schema[name].kind for name in typed.columns}
+        model = copula.fit(typed.assign(**{schema.target: y}), schema.target, kinds, seed)
+        drawn = copula.sample(model, rows, seed + 1 + fold)
+        return drawn[list(typed.columns)], drawn[schema.target].to_numpy().astype(y.dtype)
+
+    return sample
