@@ -15,7 +15,8 @@ from fivefold.core.findings import Finding
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
-from fivefold.profiling.summary import compare, summarise
+from fivefold.profiling.comparison import compare
+from fivefold.profiling.summary import summarise
 from fivefold.training.search import Progress
 from tests.charts.test_charts import NASTY, board, evaluation, summary  # noqa: F401
 

@@ -95,36 +95,6 @@ def _logistic_regression(params: Params, seed: int, threads: int, types: str) ->
     return LogisticRegression(max_iter=1000, random_state=seed, solver=solver, **params)
 
 
-def _xgboost(params: Params, seed: int, threads: int, types: str) -> Any:
-    from xgboost import XGBClassifier
-
-    return XGBClassifier(
-        tree_method="hist",
-        eval_metric="logloss",
-        random_state=seed,
-        n_jobs=threads,
-        verbosity=0,
-        enable_categorical=True,
-        feature_types=list(types),
-        **params,
-    )
-
-
-def _lightgbm(params: Params, seed: int, threads: int, types: str) -> Any:
-    from lightgbm import LGBMClassifier
-
-    return LGBMClassifier(
-        metric="binary_logloss",
-        bagging_freq=1,
-        random_state=seed,
-        n_jobs=threads,
-        verbosity=-1,
-        deterministic=True,
-        force_row_wise=True,
-        **params,
-    )
-
-
 _ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
 
 # In the order in which the searches start. Under a budget the boosted models come last and take all the time that is
@@ -192,7 +162,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "lightgbm": Algorithm(
         "LightGBM",
         NATIVE,
-        _lightgbm,
+        LightGBM.classifier,
         (
             {
                 "encoding": NATIVE,
@@ -271,7 +241,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "xgboost": Algorithm(
         "XGBoost",
         NATIVE,
-        _xgboost,
+        XGBoost.classifier,
         (
             {
                 "encoding": NATIVE,

@@ -78,6 +78,22 @@ class LightGBM(BoostedLibrary):
 
     has_devices = True
 
+    @staticmethod
+    def classifier(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
+        """Return an unfitted classifier."""
+        from lightgbm import LGBMClassifier
+
+        return LGBMClassifier(
+            metric="binary_logloss",
+            bagging_freq=1,
+            random_state=seed,
+            n_jobs=threads,
+            verbosity=-1,
+            deterministic=True,
+            force_row_wise=True,
+            **params,
+        )
+
     def fit_options(self, types: str) -> dict[str, Any]:
         codes = [column for column, letter in enumerate(types) if letter == "c"]
         return {"categorical_feature": codes} if codes else {}
@@ -133,6 +149,22 @@ class XGBoost(BoostedLibrary):
     """XGBoost, whose classifiers know the column types from when they are built."""
 
     has_devices = True
+
+    @staticmethod
+    def classifier(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
+        """Return an unfitted classifier."""
+        from xgboost import XGBClassifier
+
+        return XGBClassifier(
+            tree_method="hist",
+            eval_metric="logloss",
+            random_state=seed,
+            n_jobs=threads,
+            verbosity=0,
+            enable_categorical=True,
+            feature_types=list(types),
+            **params,
+        )
 
     def fit_rounds(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -64,8 +64,9 @@ class Ensemble:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Ensemble:
-        known = dict(stored)
-        fits = known.pop("fits", None)
+        names = {field.name for field in fields(cls)}
+        known = {name: value for name, value in stored.items() if name in names}
+        fits = stored.get("fits")
         return cls(**known, plan=FitPlan.from_dict(fits) if fits else None)
 
 
