@@ -1,4 +1,4 @@
-"""Uploads: a file from a visitor as a table."""
+"""A file from a visitor as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TYPES = ["csv", "tsv", "txt", "gz", "parquet", "feather"]
 
 
 def table(name: str, blob: Any) -> source.Dataset:
-    """The table in an uploaded file, whatever it is called. Raises `Refused` with the reasons."""
+    """Return the table in an uploaded file, whatever its name. Raises `Refused` with the reasons."""
     with tempfile.TemporaryDirectory() as folder:
         endings = [s for s in Path(name).suffixes[-2:] if s.lower().lstrip(".") in TYPES]
         path = Path(folder) / f"upload{''.join(endings)}"

@@ -32,7 +32,7 @@ from fivefold.model.explain import background
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Threshold
 from fivefold.serving import steps as score_stages
-from fivefold.serving.smoke_test import smoke
+from fivefold.serving.smoke_test import SmokeResult, smoke
 from fivefold.tracking import client
 from fivefold.training import closing, labelled_rows
 from fivefold.training import steps as stages
@@ -500,7 +500,7 @@ def stage(arms, tmp_path, monkeypatch):
     answer = {"ok": True, "why": "the server answers as the model", "latency_ms": 4.0}
     engine = database.open_journal(f"sqlite:///{tmp_path}/journal.db")
     monkeypatch.setattr(client, "find_run", lambda run: arms[run.rpartition("/")[2]])
-    monkeypatch.setattr(promotion, "smoke", lambda *_: answer)
+    monkeypatch.setattr(promotion, "smoke", lambda *_: SmokeResult(**answer))
     monkeypatch.setattr(
         Bundle,
         "score",
@@ -676,7 +676,7 @@ def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeyp
         "smoke",
         lambda *_: (
             promotion.promote(engine, "3", "Bob", "quicker")
-            and {"ok": True, "why": "", "latency_ms": 1}
+            and SmokeResult(True, "", 1)
         ),
     )
     line = promotion.challenge_champion(engine, "2", ROOT)
@@ -1124,15 +1124,15 @@ def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(
             from_bytes(*client.bundle_bytes(run)).score(pd.DataFrame(rows))["probability"].tolist()
         )
         told = smoke(run.pathspec, rows, expected, ROOT)
-        assert (told["ok"], told["why"]) == (True, "the server answers as the model")
-        assert 0 < told["latency_ms"] < 1000
+        assert (told.ok, told.why) == (True, "the server answers as the model")
+        assert 0 < told.latency_ms < 1000
         assert waits.exists()
     finally:
         waits.unlink()
     wrong = smoke("TrainFlow/1", rows, expected, ROOT)
-    assert not wrong["ok"]
-    assert wrong["why"].startswith("the server did not start: ")
-    assert "run-missing" in wrong["why"]
+    assert not wrong.ok
+    assert wrong.why.startswith("the server did not start: ")
+    assert "run-missing" in wrong.why
 
 
 def test_labelled_predictions_come_back_as_rows(engine):

@@ -1,4 +1,4 @@
-"""Settings: where the project keeps Metaflow's configuration and runs, unless the user has said otherwise."""
+"""Where the project keeps its runs, journal, spool and key, unless the environment says otherwise."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ import sys
 import time
 from pathlib import Path
 
-MIN_KEY_BYTES = 16  # bytes of a key of pseudonyms that was made here
+MIN_KEY_BYTES = 16  # of a key of pseudonyms that was made here
 TRIALS = 12  # of each algorithm, by default
-STARTED = "FIVEFOLD_STARTED"  # seconds since 1970 at which the scheduler started; --budget counts from here
+STARTED = (
+    "FIVEFOLD_STARTED"  # when the scheduler started, seconds since 1970: --budget counts from here
+)
 SCOPE_FOLDER = (
-    "FIVEFOLD_SCOPE_FOLDER"  # where the file of --config scope lies; its relative paths start there
+    "FIVEFOLD_SCOPE_FOLDER"  # folder of the file of --config scope: relative paths start here
 )
 
 
 def prepare(root: Path) -> None:
     """Set the environment variables that are not set yet; to be called before Metaflow is imported.
 
-    Beside a checkout Metaflow finds `metaflow_config/` and keeps runs in `.metaflow/` of the project, from whichever
-    directory it is called. Inside a code package on a cluster there is no such folder, and Metaflow brings its own.
+    In a checkout Metaflow finds `metaflow_config/` and keeps runs in `.metaflow/` of the project, from
+    whichever directory it is called. The code package of a remote task has no such folder, and Metaflow
+    brings its own settings.
     """
     defaults = {
         STARTED: repr(time.time()),
@@ -31,10 +34,7 @@ def prepare(root: Path) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     for option, name, path in zip(sys.argv, sys.argv[1:], sys.argv[2:], strict=False):
-        if (option, name) == (
-            "--config",
-            "scope",
-        ):  # Metaflow hands on the content of the file, not its place
+        if (option, name) == ("--config", "scope"):  # Metaflow passes on the content, not the path
             defaults[SCOPE_FOLDER] = str(Path(path).resolve().parent)
     if (root / "metaflow_config").is_dir():
         defaults |= {
@@ -50,72 +50,76 @@ def prepare(root: Path) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line at once; a task whose scheduler was killed has nobody to tell and goes on without."""
+    """Print a line at once; where nobody reads it any more (the scheduler was killed), go on."""
     with contextlib.suppress(OSError):
         print(text, flush=True)
 
 
 def workers() -> int:
-    """How many tasks run at a time, by environment (a --max-workers option is not seen here)."""
+    """Return how many tasks run at a time (an option --max-workers is not seen here)."""
     return int(os.environ.get("METAFLOW_RUN_MAX_WORKERS", os.cpu_count() or 2))
 
 
 def journal_url() -> str:
-    """The journal's URL: FIVEFOLD_JOURNAL, else a SQLite file beside the runs."""
-    return os.environ.get("FIVEFOLD_JOURNAL") or f"sqlite:///{_store() / 'journal.db'}"
+    """Return the journal's URL: FIVEFOLD_JOURNAL, else a SQLite file beside the runs."""
+    return os.environ.get("FIVEFOLD_JOURNAL") or f"sqlite:///{_runs_folder() / 'journal.db'}"
+
+
+def spool_folder() -> Path:
+    """Return the folder of the rows that wait for the journal: beside the runs, one for each journal."""
+    url = os.environ.get("FIVEFOLD_JOURNAL", "")
+    if not url:
+        return _runs_folder() / "journal-spool"
+    without_user = re.sub("//[^/@]*@", "//", url)  # the folder stays when the password changes
+    digest = hashlib.sha256(without_user.encode()).hexdigest()[:8]
+    return _runs_folder() / f"journal-spool-{digest}"
 
 
 def pseudonym_key() -> bytes:
-    """The key of pseudonyms: FIVEFOLD_PSEUDONYM_KEY, else a file beside the runs that is made at its first use."""
+    """Return the key of pseudonyms: FIVEFOLD_PSEUDONYM_KEY, else that of a file beside the runs.
+
+    The file is made at its first use. Raises `Refused` where it holds too little.
+    """
     if given := os.environ.get("FIVEFOLD_PSEUDONYM_KEY"):
         return given.encode()
-    path = _store() / "journal.key"
-    if not path.exists():  # written whole beside it, then linked: nobody ever reads a part of it
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(secrets.token_hex(32).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:  # another process was first
-            pass
-        except OSError:  # a file system without links
-            draft.replace(path)
-        draft.unlink(missing_ok=True)
+    path = _runs_folder() / "journal.key"
+    if not path.exists():
+        _make_key(path)
     key = path.read_bytes()
     if len(key) < MIN_KEY_BYTES:
-        from fivefold.core.findings import ERROR, Finding, Refused
+        from fivefold.core.findings import refusal
 
-        raise Refused(
+        raise refusal(
             "The pseudonyms cannot be made",
-            [
-                Finding(
-                    code="pseudonym-key",
-                    severity=ERROR,
-                    subject=str(path),
-                    found=f"{len(key)} bytes",
-                    expected=f"a key of at least {MIN_KEY_BYTES}",
-                    action="restore the file, or remove it: a new key is made, to which older pseudonyms do not fit",
-                )
-            ],
+            code="pseudonym-key",
+            subject=str(path),
+            found=f"{len(key)} bytes",
+            expected=f"a key of at least {MIN_KEY_BYTES}",
+            action="restore the file, or remove it: a new key is made, which gives other pseudonyms",
         )
     return key
 
 
-def spool_folder() -> Path:
-    """The folder where lines wait that the journal could not take: beside the runs, one for each journal."""
-    given = os.environ.get("FIVEFOLD_JOURNAL", "")
-    named = (
-        hashlib.sha256(re.sub("//[^/@]*@", "//", given).encode()).hexdigest()[:8] if given else ""
-    )
-    return _store() / f"journal-spool{'-' + named if named else ''}"
+def mlflow_uri(uri: str, root: Path) -> str:
+    """Return the tracking URI: the given one, else MLFLOW_TRACKING_URI, else a SQLite file in the project."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 
-def _store() -> Path:
+def _runs_folder() -> Path:
     return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")).resolve()
 
 
-def mlflow_uri(uri: str, root: Path) -> str:
-    """The tracking URI: the given one, else MLFLOW_TRACKING_URI, else a SQLite file in the project's folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+def _make_key(path: Path) -> None:
+    """Write a new key, unless another process is first; nobody ever reads a part of it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(secrets.token_hex(32).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:  # another process was first
+        pass
+    except OSError:  # a file system without links
+        draft.replace(path)
+    draft.unlink(missing_ok=True)

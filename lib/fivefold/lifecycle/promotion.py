@@ -221,14 +221,14 @@ def _try_to_serve(result: Challenge, candidate: Candidate, root: Path) -> Challe
     answer = smoke(candidate.run.pathspec, example, expected, root)
     smoke_finding = Finding(
         code="challenge-smoke",
-        severity=PASSED if answer["ok"] else WARNING,
+        severity=PASSED if answer.ok else WARNING,
         subject="server",
-        found=answer["why"],
+        found=answer.why,
         expected="the model's own answers from the real server",
-        action="" if answer["ok"] else "keep the champion",
+        action="" if answer.ok else "keep the champion",
     )
     limit_ms = candidate.bundle.metadata.scope.max_latency_ms
-    findings = [smoke_finding, _latency_finding(answer["latency_ms"], limit_ms)]
+    findings = [smoke_finding, _latency_finding(answer.latency_ms, limit_ms)]
     failed, why = warnings(findings), result.why
     if failed:
         why = f"Not promoted: {'; '.join(f.found for f in failed)} ({result.why})"
@@ -236,7 +236,7 @@ def _try_to_serve(result: Challenge, candidate: Candidate, root: Path) -> Challe
         result,
         promote=not failed,
         why=why,
-        latency_ms=answer["latency_ms"],
+        latency_ms=answer.latency_ms,
         smoke_seconds=round(time.monotonic() - began, 1),
         findings=(*result.findings, *findings),
     )

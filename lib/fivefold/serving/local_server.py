@@ -1,4 +1,4 @@
-"""Local API: the real server on a port of its own, for those that ask it from this machine: smoke test, simulation."""
+"""The real API on a port of its own, for those that call it from this machine: smoke test, simulation."""
 
 from __future__ import annotations
 
@@ -16,24 +16,38 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-SECONDS = 60.0  # for the server's start
-_DIRECT = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # a proxy knows nothing of this machine
+from fivefold.serving.api_settings import PREFIX
+
+START_SECONDS = 60.0  # until the server must answer
+STOP_SECONDS = 10.0
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextlib.contextmanager
 def local_api(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """The address of the API, with none of this process's own FIVEFOLD_API_ settings, until the block ends.
+    """Run the API until the block ends, with none of this process's own FIVEFOLD_API_ settings.
 
-    Its log is `api.log` in `folder`. Raises OSError with the log's last line where it does not start.
+    Parameters
+    ----------
+    root
+        Folder of the project.
+    folder
+        Working directory; the log of the server is `api.log` in it.
+    environment
+        Further environment variables.
+
+    Yields
+    ------
+    str
+        The address of the API.
+
+    Raises
+    ------
+    OSError
+        The server does not start; with the last line of its log.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("FIVEFOLD_API_")
-    }
+    port = _free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     log = folder / "api.log"
     with log.open("wb") as out:
         server = subprocess.Popen(
@@ -42,40 +56,53 @@ def local_api(root: Path, folder: Path, environment: Mapping[str, str]) -> Itera
             stdout=out,
             stderr=out,
             start_new_session=True,
-            env={**kept, **environment, "FIVEFOLD_API_PORT": str(port)},
+            env={**kept, **environment, f"{PREFIX}PORT": str(port)},
         )
+    address = f"http://127.0.0.1:{port}"
     try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + SECONDS
-        while True:
-            try:
-                request_json(f"{address}/health")
-                break
-            except OSError as silent:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    said = log.read_text(errors="replace").strip().splitlines()
-                    raise OSError(
-                        f"the server did not start: {said[-1] if said else silent}"
-                    ) from None
-                time.sleep(0.1)
+        _wait_until_ready(address, server, log)
         yield address
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait(10)
+        _stop(server)
 
 
 def request_json(address: str, body: Any = None) -> Any:
-    """The JSON that is answered to a GET, or with `body` to a POST. Raises OSError that says what was answered."""
+    """Return the JSON answer to a GET, or with `body` to a POST. Raises OSError with the answer in words."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})  # noqa: S310
     try:
-        with _DIRECT.open(request, timeout=60) as answer:
+        with _NO_PROXY.open(request, timeout=60) as answer:
             return json.load(answer)
-    except urllib.error.HTTPError as refused:
-        raise OSError(
-            f"HTTP {refused.code}: {refused.read(500).decode(errors='replace')}"
-        ) from None
+    except urllib.error.HTTPError as error:
+        text = error.read(500).decode(errors="replace")
+        raise OSError(f"HTTP {error.code}: {text}") from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            request_json(f"{address}/health")
+            return
+        except OSError as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                lines = log.read_text(errors="replace").strip().splitlines()
+                why = lines[-1] if lines else error
+                raise OSError(f"the server did not start: {why}") from None
+            time.sleep(0.1)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGTERM)
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(STOP_SECONDS)

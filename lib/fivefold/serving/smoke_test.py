@@ -1,4 +1,4 @@
-"""Smoke: a model in the real server, on a port of its own, asked as a client would, before it is promoted."""
+"""A test of a model in the real server, called as a client would, before it is promoted."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fivefold.serving.local_server import local_api, request_json
 
 REPEATS = 30
+MAX_DIFFERENCE = 1e-6  # of a probability
+
+
+@dataclass(frozen=True)
+class SmokeResult:
+    """Whether the server answers as the model, why (not), and the median time of one row in ms, over HTTP."""
+
+    ok: bool
+    why: str
+    latency_ms: float | None = None
 
 
 def smoke(
     pathspec: str, rows: Sequence[Mapping[str, Any]], expected: Sequence[float], root: Path
-) -> dict[str, Any]:
-    """{ok, why, latency_ms}: whether the API with this model answers example rows with the probabilities `expected`.
+) -> SmokeResult:
+    """Test whether the API with this model answers example rows with the `expected` probabilities.
 
-    `latency_ms` is the median of single rows, over HTTP. The server keeps its journal in a folder that is thrown away.
+    The server keeps its journal in a folder that is removed afterwards.
     """
     with tempfile.TemporaryDirectory(prefix="fivefold-smoke-") as folder:
         environment = {
@@ -28,30 +39,30 @@ def smoke(
             "FIVEFOLD_PSEUDONYM_KEY": "smoke",
             "FIVEFOLD_JOURNAL": f"sqlite:///{folder}/journal.db",
         }
-        why = ""
+        started = False
         try:
             with local_api(root, Path(folder), environment) as address:
-                why = "the server did not answer: "
-                return _judged(address, rows, expected)
-        except OSError as broken:
-            return {"ok": False, "why": f"{why}{broken}", "latency_ms": None}
+                started = True
+                return _compare(f"{address}/predict", rows, expected)
+        except OSError as error:
+            why = f"the server did not answer: {error}" if started else str(error)
+            return SmokeResult(False, why)
 
 
-def _judged(
+def _compare(
     address: str, rows: Sequence[Mapping[str, Any]], expected: Sequence[float]
-) -> dict[str, Any]:
-    told = request_json(f"{address}/predict", {"rows": list(rows)})
-    times = []
-    for n in range(REPEATS):
+) -> SmokeResult:
+    predictions = request_json(address, {"rows": list(rows)})["predictions"]
+    milliseconds = []
+    for number in range(REPEATS):
         began = time.perf_counter()
-        request_json(f"{address}/predict", {"rows": [rows[n % len(rows)]]})
-        times.append(1000 * (time.perf_counter() - began))
-    found = [answer["probability"] for answer in told["predictions"]]
-    worst = max((abs(a - b) for a, b in zip(found, expected, strict=True)), default=1.0)
-    ok = len(found) == len(expected) > 0 and worst < 1e-6
-    why = (
-        "the server answers as the model"
-        if ok
-        else f"the server's probabilities differ by up to {worst:.3g}"
-    )
-    return {"ok": ok, "why": why, "latency_ms": statistics.median(times)}
+        request_json(address, {"rows": [rows[number % len(rows)]]})
+        milliseconds.append(1000 * (time.perf_counter() - began))
+    found = [prediction["probability"] for prediction in predictions]
+    differences = [abs(a - b) for a, b in zip(found, expected, strict=True)]
+    worst = max(differences, default=1.0)
+    ok = worst < MAX_DIFFERENCE
+    why = "the server answers as the model"
+    if not ok:
+        why = f"the server's probabilities differ by up to {worst:.3g}"
+    return SmokeResult(ok, why, statistics.median(milliseconds))
