@@ -7,15 +7,14 @@ from typing import Any
 
 import altair as alt
 
-NEGATIVE, POSITIVE = (
-    "#3B8BC4",
-    "#E0701E",
-)  # blue and orange: told apart with every common colour blindness
+# Blue and orange: distinct under every common colour blindness.
+NEGATIVE, POSITIVE = "#3B8BC4", "#E0701E"
 ACCENT, QUIET, TEXT = "#3B8BC4", "#9AA3AD", "#77808A"
 HEIGHT, CELL_WIDTH, CELL_HEIGHT, CELL_LEVELS = 220, 240, 84, 7
 LABEL_PIXELS = 170  # longer labels end in an ellipsis
 MOST_BARS = 40
 NOTHING = "nothing to show"
+_PERIOD_FORMATS = {"year": "%Y", "quarter": "%b %Y", "month": "%b %Y"}
 
 Drawing = alt.Chart | alt.LayerChart | alt.FacetChart  # what a chart function returns
 _DATA: Any = alt.Data  # its constructor carries no types
@@ -27,19 +26,31 @@ def chart_of(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
     return alt.Chart(_DATA(values=list(rows)))
 
 
+def tooltips(*fields: tuple[str, str] | tuple[str, str, str]) -> list[alt.Tooltip]:
+    """Return the tooltip of a chart from (field, title) or (field, title, number format)."""
+    return [
+        alt.Tooltip(field, title=title, **({"format": form[0]} if form else {}))
+        for field, title, *form in fields
+    ]
+
+
+def bar_order(names: list[str], field: str = "column:N", limit: int = LABEL_PIXELS) -> alt.Y:
+    """Return the vertical axis of bars, in the order of `names`."""
+    return alt.Y(field, sort=names, title=None, axis=alt.Axis(labelLimit=limit))
+
+
 def styled(
     chart: Drawing, title: str | None, compact: bool = False, height: int | None = None
 ) -> Drawing:
-    """Give a finished chart the project's look: transparent, grey text, a title unless compact."""
+    """Return a finished chart in the project's look: transparent, grey text, a title unless compact."""
     chart = chart.properties(height=height or (CELL_HEIGHT if compact else HEIGHT))
     if compact:
         chart = chart.properties(width=CELL_WIDTH)
     elif title:
-        chart = chart.properties(
-            title=alt.TitleParams(
-                title, anchor="start", fontSize=14, fontWeight=600, color=TEXT, limit=600
-            )
+        heading = alt.TitleParams(
+            title, anchor="start", fontSize=14, fontWeight=600, color=TEXT, limit=600
         )
+        chart = chart.properties(title=heading)
     size = 10 if compact else 11
     look: Drawing = (
         chart.configure(background="transparent")
@@ -68,13 +79,13 @@ def styled(
 
 
 def empty(title: str, compact: bool = False) -> Drawing:
-    """What stands where there is nothing to draw."""
+    """Return the chart that stands where there is nothing to draw."""
     chart = chart_of([{"text": NOTHING}]).mark_text(color=TEXT).encode(text=alt.Text("text:N"))
     return styled(chart, title, compact, height=40)
 
 
 def share_axis(compact: bool) -> alt.Y:
-    """The axis of shares of a class."""
+    """Return the axis of shares of a class."""
     return alt.Y(
         "share:Q",
         stack=None,
@@ -84,7 +95,7 @@ def share_axis(compact: bool) -> alt.Y:
 
 
 def class_colour(words: Words, compact: bool) -> alt.Color:
-    """The two classes in their colours, which are the same everywhere."""
+    """Return the two classes in their colours, which are the same everywhere."""
     return alt.Color(
         "class:N",
         scale=alt.Scale(domain=list(words), range=[NEGATIVE, POSITIVE]),
@@ -94,8 +105,9 @@ def class_colour(words: Words, compact: bool) -> alt.Color:
 
 
 def unit_axis(side: str, field: str, title: str, **more: Any) -> Any:
-    """An axis from 0 to 1 in percent; `side` is "x" or "y"."""
-    return (alt.X if side == "x" else alt.Y)(
+    """Return an axis from 0 to 1 in percent; `side` is "x" or "y"."""
+    channel = alt.X if side == "x" else alt.Y
+    return channel(
         f"{field}:Q",
         title=title,
         scale=alt.Scale(domain=[0, 1]),
@@ -113,19 +125,16 @@ def diagonal(x: str, y: str) -> alt.Chart:
 
 
 def period_axis(unit: str, compact: bool) -> alt.X:
-    """Periods as local midnights: Vega reads a bare date as UTC and would show the day before west of Greenwich."""
-    return alt.X(
-        "group:T",
-        title=None if compact else unit,
-        axis=alt.Axis(
-            format="%Y" if unit == "year" else "%b %Y" if unit in ("month", "quarter") else "%d %b",
-            labelOverlap=True,
-            grid=False,
-            tickCount=4 if compact else 8,
-        ),
-    )
+    """Return the axis of periods, as local midnights.
+
+    Vega reads a bare date as UTC and would show the day before west of Greenwich.
+    """
+    form = _PERIOD_FORMATS.get(unit, "%d %b")
+    ticks = 4 if compact else 8
+    axis = alt.Axis(format=form, labelOverlap=True, grid=False, tickCount=ticks)
+    return alt.X("group:T", title=None if compact else unit, axis=axis)
 
 
 def short(value: float) -> str:
-    """Five digits, without an exponent where a person would not write one."""
+    """Return five digits, without an exponent where a person would not write one."""
     return f"{value:,.0f}" if 1e5 <= abs(value) < 1e12 else f"{value:,.5g}"

@@ -1,14 +1,15 @@
-"""Charts of a summary (`fivefold.profiling.summary`). With `charts_model` and `charts_style` the only home of Altair.
+"""Charts of a table, from its summary (`fivefold.profiling.summary`).
 
-Every function takes plain dicts and returns an `alt.Chart` (or layers) on a transparent ground, with greys that read
-on white and on black. The width is left open, so that a card or an app sets it, except in `compact` charts for cells.
-Fields have fixed names, and text from data stands in cells of the chart's data or in titles, never in an expression.
+Every function takes plain dicts and returns a chart on a transparent ground, with greys that read on white
+and on black. The width is left open, so that a card or a page sets it, except in `compact` charts for cells.
+Fields have fixed names. Text from data stands in the data of a chart or in titles, never in an expression.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -24,6 +25,7 @@ from fivefold.charts.style import (
     TEXT,
     Drawing,
     Words,
+    bar_order,
     chart_of,
     class_colour,
     empty,
@@ -31,35 +33,36 @@ from fivefold.charts.style import (
     share_axis,
     short,
     styled,
+    tooltips,
 )
+
+SIDES = ("negative", "positive")
+_DIRECTIONS = {"up": "higher where positive", "down": "lower where positive"}
 
 
 def distribution(
-    column: Mapping[str, Any], words: Words = ("negative", "positive"), *, compact: bool = False
+    column: Mapping[str, Any], words: Words = SIDES, *, compact: bool = False
 ) -> Drawing:
-    """How the values of each class spread: share of the class by bin, level or period (each class sums to 1)."""
+    """Draw how the values of each class spread over bins, levels or periods.
+
+    The shares of each class sum to 1.
+    """
     if "histogram" in column:
         return _histogram(column, words, compact)
     groups, labels = _groups(column, CELL_LEVELS if compact else None)
-    totals = {side: max(1, sum(groups.get(side, []))) for side in ("negative", "positive")}
     data = [
-        {
-            "group": label,
-            "class": word,
-            "share": groups[side][i] / totals[side],
-            "rows": groups[side][i],
-        }
-        for i, label in enumerate(labels)
-        for side, word in zip(("negative", "positive"), words, strict=True)
+        {"group": label, **line}
+        for label, lines in zip(labels, _class_shares(groups, words), strict=False)
+        for line in lines
     ]
     if not data:
         return empty(column["name"], compact)
-    tooltip = [
-        alt.Tooltip("group:N", title="value"),
-        alt.Tooltip("class:N", title="class"),
-        alt.Tooltip("rows:Q", title="rows", format=","),
-        alt.Tooltip("share:Q", title="share of the class", format=".1%"),
-    ]
+    tooltip = tooltips(
+        ("group:N", "value"),
+        ("class:N", "class"),
+        ("rows:Q", "rows", ","),
+        ("share:Q", "share of the class", ".1%"),
+    )
     base = chart_of(data)
     if "periods" in column:
         chart = base.mark_line(point=not compact, interpolate="monotone").encode(
@@ -69,35 +72,33 @@ def distribution(
             tooltip=tooltip,
         )
         return styled(chart, _name(column), compact)
+    share = alt.X(
+        "share:Q",
+        title=None if compact else "share of the class",
+        axis=alt.Axis(format="~%", tickCount=4),
+    )
     chart = base.mark_bar(height={"band": 0.9}).encode(
-        y=alt.Y(
-            "group:N",
-            sort=labels,
-            title=None,
-            axis=alt.Axis(labelLimit=90 if compact else LABEL_PIXELS),
-        ),
+        y=bar_order(labels, "group:N", _label_limit(compact)),
         yOffset=alt.YOffset("class:N", sort=list(words)),
-        x=alt.X(
-            "share:Q",
-            title=None if compact else "share of the class",
-            axis=alt.Axis(format="~%", tickCount=4),
-        ),
+        x=share,
         color=class_colour(words, compact),
         tooltip=tooltip,
     )
-    return styled(
-        chart, _name(column), compact, height=max(30, (18 if compact else 26) * len(labels))
-    )
+    height = max(30, (18 if compact else 26) * len(labels))
+    return styled(chart, _name(column), compact, height=height)
 
 
 def rate(
     column: Mapping[str, Any],
     overall: float | None = None,
-    words: Words = ("negative", "positive"),
+    words: Words = SIDES,
     *,
     compact: bool = False,
 ) -> Drawing:
-    """Positive rate with its 95% interval by decile, value, level or period; dashed: the rate of the whole table."""
+    """Draw the positive rate with its 95% interval by decile, value, level or period.
+
+    The dashed line is the rate of the whole table, `overall`.
+    """
     groups, labels = _groups(column, CELL_LEVELS if compact else None)
     data = [
         {
@@ -113,173 +114,121 @@ def rate(
     ]
     if not data:
         return empty(column["name"], compact)
-    dated, numeric = "periods" in column, "histogram" in column
-    axis = alt.Axis(labelLimit=90 if compact else LABEL_PIXELS, labelAngle=-40 if numeric else 0)
-    place: alt.X | alt.Y
-    if dated:
-        place = period_axis(column["periods"]["unit"], compact)
-    elif numeric:
-        place = alt.X(
-            "group:N",
-            sort=labels,
-            title=None if compact else _name(column),
-            axis=None if compact else axis,
-        )
-    else:
-        place = alt.Y("group:N", sort=labels, title=None, axis=axis)
-    across = dated or numeric
-    side = alt.Y if across else alt.X
+    is_across = "periods" in column or "histogram" in column
+    group = _group_axis(column, labels, compact)
+    side = alt.Y if is_across else alt.X
     share = side(
         "rate:Q",
         title=None if compact else f"share {words[1]}",
         scale=alt.Scale(zero=True),
         axis=alt.Axis(format="~%", tickCount=3 if compact else 5),
     )
-    low, high = ("low:Q", "high:Q")
-    tooltip = [
-        alt.Tooltip("group:N", title="value"),
-        alt.Tooltip("rate:Q", title="positive rate", format=".1%"),
-        alt.Tooltip(low, title="95% from", format=".1%"),
-        alt.Tooltip(high, title="to", format=".1%"),
-        alt.Tooltip("rows:Q", title="rows", format=","),
-    ]
+    tooltip = tooltips(("group:N", "value"), *_RATE_TOOLTIP)
     base = chart_of(data)
-    if across:
-        spread = base.mark_rule(color=POSITIVE, opacity=0.6).encode(
-            x=place, y=alt.Y(low), y2=alt.Y2("high")
-        )
-        dots = base.mark_point(color=POSITIVE, filled=True, size=30).encode(
-            x=place, y=share, tooltip=tooltip
-        )
+    rule = base.mark_rule(color=POSITIVE, opacity=0.6)
+    dot = base.mark_point(color=POSITIVE, filled=True, size=30)
+    if is_across:
+        spread = rule.encode(x=group, y=alt.Y("low:Q"), y2=alt.Y2("high"))
+        dots = dot.encode(x=group, y=share, tooltip=tooltip)
     else:
-        spread = base.mark_rule(color=POSITIVE, opacity=0.6).encode(
-            y=place, x=alt.X(low), x2=alt.X2("high")
-        )
-        dots = base.mark_point(color=POSITIVE, filled=True, size=30).encode(
-            y=place, x=share, tooltip=tooltip
-        )
+        spread = rule.encode(y=group, x=alt.X("low:Q"), x2=alt.X2("high"))
+        dots = dot.encode(y=group, x=share, tooltip=tooltip)
     layers = [dots, spread]
     if overall is not None:
         line = base.mark_rule(color=QUIET, strokeDash=[4, 3])  # one rule: the mean of equal values
-        layers.append(line.encode(**{"y" if across else "x": side("mean(overall):Q")}))
-    height = None if across else max(30, (18 if compact else 22) * len(labels))
+        layers.append(line.encode(**{"y" if is_across else "x": side("mean(overall):Q")}))
+    height = None if is_across else max(30, (18 if compact else 22) * len(labels))
     return styled(alt.layer(*layers), _name(column), compact, height=height)
 
 
 def association(ranking: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
-    """Bars of each column's common measure above 0.5, strongest first, with 95% intervals."""
+    """Draw each column's common measure above 0.5, strongest first, with 95% intervals."""
     data = [
         {
-            "column": r["column"],
-            "kind": r["kind"],
-            "value": max(0.5, r["alone"]["value"]),
-            "measured": r["alone"]["value"],
-            "low": max(0.5, r["alone"]["low"]),
-            "high": max(0.5, r["alone"]["high"]),
+            "column": line["column"],
+            "kind": line["kind"],
+            "value": max(0.5, line["alone"]["value"]),
+            "measured": line["alone"]["value"],
+            "low": max(0.5, line["alone"]["low"]),
+            "high": max(0.5, line["alone"]["high"]),
             "start": 0.5,
-            "direction": {"up": "higher where positive", "down": "lower where positive"}.get(
-                r["direction"], "–"
-            ),
+            "direction": _DIRECTIONS.get(line["direction"], "–"),
         }
-        for r in ranking[:most]
-        if r["alone"]
+        for line in ranking[:most]
+        if line["alone"]
     ]
+    title = "Association with the target"
     if not data:
-        return empty("Association with the target")
-    top = min(1.0, max(d["high"] for d in data) + 0.01)
-    order = alt.Y(
-        "column:N",
-        sort=[d["column"] for d in data],
-        title=None,
-        axis=alt.Axis(labelLimit=LABEL_PIXELS),
-    )
+        return empty(title)
+    top = min(1.0, max(bar["high"] for bar in data) + 0.01)
+    order = bar_order([bar["column"] for bar in data])
     scale = alt.Scale(domain=[0.5, top], nice=False)
     base = chart_of(data)
     bars = base.mark_bar(color=ACCENT, clip=True, opacity=0.85).encode(
         y=order,
         x=alt.X("value:Q", scale=scale, title="ROC AUC of the column alone (0.5: none)"),
         x2=alt.X2("start"),
-        tooltip=[
-            alt.Tooltip("column:N", title="column"),
-            alt.Tooltip("kind:N", title="kind"),
-            alt.Tooltip("measured:Q", title="ROC AUC alone", format=".3f"),
-            alt.Tooltip("low:Q", title="95% from", format=".3f"),
-            alt.Tooltip("high:Q", title="to", format=".3f"),
-            alt.Tooltip("direction:N", title="values are"),
-        ],
+        tooltip=tooltips(
+            ("column:N", "column"),
+            ("kind:N", "kind"),
+            ("measured:Q", "ROC AUC alone", ".3f"),
+            ("low:Q", "95% from", ".3f"),
+            ("high:Q", "to", ".3f"),
+            ("direction:N", "values are"),
+        ),
     )
-    spread = base.mark_rule(color=TEXT, clip=True).encode(
-        y=order, x=alt.X("low:Q", scale=scale), x2=alt.X2("high")
-    )
-    return styled(
-        alt.layer(bars, spread), "Association with the target", height=20 * len(data) + 10
-    )
+    rule = base.mark_rule(color=TEXT, clip=True)
+    spread = rule.encode(y=order, x=alt.X("low:Q", scale=scale), x2=alt.X2("high"))
+    return styled(alt.layer(bars, spread), title, height=20 * len(data) + 10)
 
 
 def missing(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
-    """Bars of the missing share of the columns that have missing cells, most first."""
-    data = sorted(
-        (
-            {"column": name, "share": c["missing"]["share"], "cells": c["missing"]["rows"]}
-            for name, c in columns.items()
-            if c["missing"]["rows"]
-        ),
-        key=lambda d: -d["share"],
-    )[:most]
+    """Draw the missing share of the columns that have missing cells, most first."""
+    data = [
+        {"column": name, "share": c["missing"]["share"], "cells": c["missing"]["rows"]}
+        for name, c in columns.items()
+        if c["missing"]["rows"]
+    ]
+    data = sorted(data, key=lambda bar: -bar["share"])[:most]
     if not data:
         return empty("Missing cells")
-    chart = (
-        chart_of(data)
-        .mark_bar(color=ACCENT, opacity=0.85)
-        .encode(
-            y=alt.Y(
-                "column:N",
-                sort=[d["column"] for d in data],
-                title=None,
-                axis=alt.Axis(labelLimit=LABEL_PIXELS),
-            ),
-            x=alt.X("share:Q", title="share of rows", axis=alt.Axis(format=".1~%", tickCount=6)),
-            tooltip=[
-                alt.Tooltip("column:N", title="column"),
-                alt.Tooltip("share:Q", title="missing", format=".2%"),
-                alt.Tooltip("cells:Q", title="cells", format=","),
-            ],
-        )
+    bars = chart_of(data).mark_bar(color=ACCENT, opacity=0.85)
+    share = alt.X("share:Q", title="share of rows", axis=alt.Axis(format=".1~%", tickCount=6))
+    chart = bars.encode(
+        y=bar_order([bar["column"] for bar in data]),
+        x=share,
+        tooltip=tooltips(
+            ("column:N", "column"), ("share:Q", "missing", ".2%"), ("cells:Q", "cells", ",")
+        ),
     )
     return styled(chart, "Missing cells", height=20 * len(data) + 10)
 
 
-def correlation(found: Mapping[str, Any]) -> Drawing:
-    """Map of Spearman's correlations, each pair once: blue negative, orange positive; numbers up to 12 columns."""
-    names = list(found["columns"])
-    data = [
-        {
-            "a": a,
-            "b": names[j],
-            "value": value,
-            "size": abs(value),
-            "sign": "negative" if value < 0 else "positive",
-        }
-        for i, a in enumerate(names)
-        for j in range(i)
-        if (value := found["matrix"][i][j]) is not None
-    ]
+def correlation(correlations: Mapping[str, Any]) -> Drawing:
+    """Draw Spearman's correlations, each pair once: blue negative, orange positive.
+
+    Up to 12 columns the numbers are written too.
+    """
+    names = list(correlations["columns"])
+    data = []
+    for i, name in enumerate(names):
+        for other, value in zip(names[:i], correlations["matrix"][i], strict=False):
+            if value is not None:
+                sign = "negative" if value < 0 else "positive"
+                cell = {"a": name, "b": other, "value": value, "size": abs(value), "sign": sign}
+                data.append(cell)
     if not data:
         return empty("Correlations")
     base = chart_of(data).encode(
         x=alt.X("b:N", sort=names, title=None, axis=alt.Axis(labelAngle=-40, labelLimit=110)),
-        y=alt.Y("a:N", sort=names, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS)),
+        y=bar_order(names, "a:N"),
     )
+    signs = alt.Scale(domain=list(SIDES), range=[NEGATIVE, POSITIVE])
+    sizes = alt.Scale(domain=[0, 1], range=[0.06, 1])
     cells = base.mark_rect().encode(
-        color=alt.Color(
-            "sign:N", scale=alt.Scale(domain=["negative", "positive"], range=[NEGATIVE, POSITIVE])
-        ),
-        opacity=alt.Opacity("size:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 1]), legend=None),
-        tooltip=[
-            alt.Tooltip("a:N", title="column"),
-            alt.Tooltip("b:N", title="with"),
-            alt.Tooltip("value:Q", title="Spearman", format=".2f"),
-        ],
+        color=alt.Color("sign:N", scale=signs),
+        opacity=alt.Opacity("size:Q", scale=sizes, legend=None),
+        tooltip=tooltips(("a:N", "column"), ("b:N", "with"), ("value:Q", "Spearman", ".2f")),
     )
     height = max(14, min(34, 420 // len(names))) * len(names)
     if len(names) > 12:
@@ -288,179 +237,194 @@ def correlation(found: Mapping[str, Any]) -> Drawing:
         text=alt.Text("value:Q", format=".2f"),
         color=alt.condition("datum.size > 0.55", alt.value("white"), alt.value(TEXT)),
     )
-    return styled(
-        alt.layer(cells, written).resolve_scale(color="independent"), "Correlations", height=height
-    )
+    chart = alt.layer(cells, written).resolve_scale(color="independent")
+    return styled(chart, "Correlations", height=height)
 
 
-def trend(found: Mapping[str, Any], words: Words = ("negative", "positive")) -> Drawing:
-    """Positive rate by period with its 95% band."""
+def trend(periods: Mapping[str, Any], words: Words = SIDES) -> Drawing:
+    """Draw the positive rate by period with its 95% band."""
+    is_dated = periods["unit"] != "number"
     data = [
         {
-            "group": p if found["unit"] == "number" else f"{p}T00:00:00",
-            "rate": r,
-            "low": low,
-            "high": high,
-            "rows": rows,
+            "group": f"{period}T00:00:00" if is_dated else period,
+            "rate": periods["rate"][i],
+            "low": periods["low"][i],
+            "high": periods["high"][i],
+            "rows": periods["rows"][i],
         }
-        for p, r, low, high, rows in zip(
-            found["period"], found["rate"], found["low"], found["high"], found["rows"], strict=True
-        )
-        if r is not None
+        for i, period in enumerate(periods["period"])
+        if periods["rate"][i] is not None
     ]
     if not data:
         return empty("Trend")
-    dated = found["unit"] != "number"
-    place = period_axis(found["unit"], False) if dated else alt.X("group:Q", title=found["column"])
-    base = chart_of(data).encode(x=place)
-    band = base.mark_area(color=POSITIVE, opacity=0.2).encode(
-        y=alt.Y("low:Q", title=f"share {words[1]}"), y2=alt.Y2("high")
+    column, share = periods["column"], f"share {words[1]}"
+    time = period_axis(periods["unit"], False) if is_dated else alt.X("group:Q", title=column)
+    base = chart_of(data).encode(x=time)
+    area = base.mark_area(color=POSITIVE, opacity=0.2)
+    band = area.encode(y=alt.Y("low:Q", title=share), y2=alt.Y2("high"))
+    dots = alt.OverlayMarkDef(color=POSITIVE, size=25)
+    zero, percent = alt.Scale(zero=True), alt.Axis(format=".0%")
+    line = base.mark_line(color=POSITIVE, point=dots).encode(
+        y=alt.Y("rate:Q", title=share, scale=zero, axis=percent),
+        tooltip=tooltips(("group:N", "from"), *_RATE_TOOLTIP),
     )
-    line = base.mark_line(color=POSITIVE, point=alt.OverlayMarkDef(color=POSITIVE, size=25)).encode(
-        y=alt.Y(
-            "rate:Q",
-            title=f"share {words[1]}",
-            scale=alt.Scale(zero=True),
-            axis=alt.Axis(format=".0%"),
-        ),
-        tooltip=[
-            alt.Tooltip("group:N", title="from"),
-            alt.Tooltip("rate:Q", title="positive rate", format=".1%"),
-            alt.Tooltip("low:Q", title="95% from", format=".1%"),
-            alt.Tooltip("high:Q", title="to", format=".1%"),
-            alt.Tooltip("rows:Q", title="rows", format=","),
-        ],
-    )
-    return styled(alt.layer(line, band), f"Share {words[1]} by {found['column']}")
+    return styled(alt.layer(line, band), f"Share {words[1]} by {column}")
 
 
 def outliers(columns: Mapping[str, Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
-    """A strip for each number: quartiles at 0 and 1, whiskers p1 to p99, dots the ends; dashed: Tukey's fences."""
-    data = []
-    for name, c in columns.items():
-        q = c.get("quantiles")
-        if q and None not in q.values() and 0 < (unit := q["p75"] - q["p25"]) < math.inf:
-            data.append(
-                {
-                    "column": name,
-                    "low fence": -1.5,
-                    "high fence": 2.5,
-                    "out": c["outliers"]["share"],
-                    "count": c["outliers"]["low"] + c["outliers"]["high"],
-                    **{k: max(-5.0, min(6.0, (v - q["p25"]) / unit)) for k, v in q.items()},
-                    **{f"{k} value": v for k, v in q.items()},
-                }
-            )
-    data = sorted(data, key=lambda d: -d["out"])[:most]
+    """Draw a strip for each number: quartiles at 0 and 1, whiskers p1 to p99, dots the ends.
+
+    The dashed lines are Tukey's fences.
+    """
+    data = [strip for name, column in columns.items() if (strip := _strip(name, column))]
+    data = sorted(data, key=lambda strip: -strip["out"])[:most]
     if not data:
         return empty("Outliers")
-    order = alt.Y(
-        "column:N",
-        sort=[d["column"] for d in data],
-        title=None,
-        axis=alt.Axis(labelLimit=LABEL_PIXELS),
-    )
     scale = alt.Scale(domain=[-5, 6], nice=False)
-    tooltip = [
-        alt.Tooltip("column:N", title="column"),
-        alt.Tooltip("count:Q", title="outside the fences", format=","),
-        alt.Tooltip("out:Q", title="share", format=".2%"),
-        *(
-            alt.Tooltip(f"{k} value:Q", title=k, format=",.5~g")
-            for k in ("min", "p1", "p25", "p50", "p75", "p99", "max")
-        ),
-    ]
+    shown = ("min", "p1", "p25", "p50", "p75", "p99", "max")
+    tooltip = tooltips(
+        ("column:N", "column"),
+        ("count:Q", "outside the fences", ","),
+        ("out:Q", "share", ".2%"),
+        *((f"{name} value:Q", name, ",.5~g") for name in shown),
+    )
     rows = chart_of(data)
-    base = rows.encode(y=order, tooltip=tooltip)
+    base = rows.encode(y=bar_order([strip["column"] for strip in data]), tooltip=tooltip)
     title = "distance from the first quartile in interquartile ranges (cut at -5 and 6)"
+    box = base.mark_bar(color=ACCENT, height=10, clip=True)
+    whiskers = base.mark_rule(color=ACCENT, clip=True)
+    median = base.mark_tick(color=TEXT, thickness=2, height=12)
     layers = [
-        base.mark_bar(color=ACCENT, height=10, clip=True).encode(
-            x=alt.X("p25:Q", scale=scale, title=title), x2=alt.X2("p75")
-        ),
-        base.mark_rule(color=ACCENT, clip=True).encode(
-            x=alt.X("p1:Q", scale=scale), x2=alt.X2("p99")
-        ),
-        base.mark_tick(color=TEXT, thickness=2, height=12).encode(x=alt.X("p50:Q", scale=scale)),
+        box.encode(x=alt.X("p25:Q", scale=scale, title=title), x2=alt.X2("p75")),
+        whiskers.encode(x=alt.X("p1:Q", scale=scale), x2=alt.X2("p99")),
+        median.encode(x=alt.X("p50:Q", scale=scale)),
     ]
     dots = base.mark_point(color=POSITIVE, filled=True, size=28)
-    layers += [dots.encode(x=alt.X(f"{end}:Q", scale=scale)) for end in ("min", "max")]
     fence = rows.mark_rule(color=QUIET, strokeDash=[4, 3])
-    layers += [
-        fence.encode(x=alt.X(f"mean({end} fence):Q", scale=scale)) for end in ("low", "high")
-    ]
+    ends = [alt.X(f"{end}:Q", scale=scale) for end in ("min", "max")]
+    fences = [alt.X(f"mean({end} fence):Q", scale=scale) for end in ("low", "high")]
+    layers += [dots.encode(x=end) for end in ends]
+    layers += [fence.encode(x=end) for end in fences]
     return styled(alt.layer(*layers), "Outliers: Tukey's fences", height=22 * len(data) + 10)
 
 
+_RATE_TOOLTIP = (
+    ("rate:Q", "positive rate", ".1%"),
+    ("low:Q", "95% from", ".1%"),
+    ("high:Q", "to", ".1%"),
+    ("rows:Q", "rows", ","),
+)
+
+
+def _strip(name: str, column: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a column's quantiles in interquartile ranges; None where it has none."""
+    values = column.get("quantiles")
+    if not values or None in values.values():
+        return None
+    first, unit = values["p25"], values["p75"] - values["p25"]
+    if not 0 < unit < math.inf:
+        return None
+    found = column["outliers"]
+    return {
+        "column": name,
+        "low fence": -1.5,
+        "high fence": 2.5,
+        "out": found["share"],
+        "count": found["low"] + found["high"],
+        **{key: max(-5.0, min(6.0, (v - first) / unit)) for key, v in values.items()},
+        **{f"{key} value": v for key, v in values.items()},
+    }
+
+
 def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> Drawing:
-    h = column["histogram"]
-    totals = {side: max(1, sum(h[side])) for side in ("negative", "positive")}
+    histogram = column["histogram"]
+    ends = pairwise(histogram["edges"])
     data = [
-        {
-            "from": h["edges"][i],
-            "to": h["edges"][i + 1],
-            "class": word,
-            "share": h[side][i] / totals[side],
-            "rows": h[side][i],
-        }
-        for i in range(len(h["rows"]))
-        for side, word in zip(("negative", "positive"), words, strict=True)
+        {"from": low, "to": high, **line}
+        for (low, high), lines in zip(ends, _class_shares(histogram, words), strict=True)
+        for line in lines
     ]
-    beyond = h["below"] + h["above"]
-    told = f"{_name(column)}" + (f" (without {beyond:,} values beyond the axis)" if beyond else "")
-    chart = (
-        chart_of(data)
-        .mark_bar(opacity=0.55, binSpacing=0)
-        .encode(
-            x=alt.X(
-                "from:Q",
-                bin="binned",
-                title=None if compact else told,
-                scale=alt.Scale(zero=False, nice=False),
-                axis=alt.Axis(
-                    tickCount=5 if compact else 10,
-                    labelOverlap=True,
-                    grid=False,
-                    format="~s" if compact else ",.12~g",
-                ),
-            ),
-            x2=alt.X2("to"),
-            y=share_axis(compact),
-            color=class_colour(words, compact),
-            tooltip=[
-                alt.Tooltip("from:Q", title="from", format=",.5~g"),
-                alt.Tooltip("to:Q", title="to", format=",.5~g"),
-                alt.Tooltip("class:N", title="class"),
-                alt.Tooltip("rows:Q", title="rows", format=","),
-                alt.Tooltip("share:Q", title="share of the class", format=".1%"),
-            ],
-        )
+    beyond = histogram["below"] + histogram["above"]
+    title = _name(column)
+    if beyond:
+        title += f" (without {beyond:,} values beyond the axis)"
+    axis = alt.Axis(
+        tickCount=5 if compact else 10,
+        labelOverlap=True,
+        grid=False,
+        format="~s" if compact else ",.12~g",
+    )
+    values = alt.X(
+        "from:Q",
+        bin="binned",
+        title=None if compact else title,
+        scale=alt.Scale(zero=False, nice=False),
+        axis=axis,
+    )
+    bars = chart_of(data).mark_bar(opacity=0.55, binSpacing=0)
+    chart = bars.encode(
+        x=values,
+        x2=alt.X2("to"),
+        y=share_axis(compact),
+        color=class_colour(words, compact),
+        tooltip=tooltips(
+            ("from:Q", "from", ",.5~g"),
+            ("to:Q", "to", ",.5~g"),
+            ("class:N", "class"),
+            ("rows:Q", "rows", ","),
+            ("share:Q", "share of the class", ".1%"),
+        ),
     )
     return styled(chart, _name(column), compact)
+
+
+def _class_shares(groups: Mapping[str, Any], words: Words) -> list[list[dict[str, Any]]]:
+    """Return for each group a line per class, with its rows and its share of the class."""
+    lines: list[list[dict[str, Any]]] = [[] for _ in groups.get("rows", [])]
+    for side, word in zip(SIDES, words, strict=True):
+        counts = groups.get(side, [])
+        total = max(1, sum(counts))
+        for line, rows in zip(lines, counts, strict=False):
+            line.append({"class": word, "share": rows / total, "rows": rows})
+    return lines
+
+
+def _group_axis(column: Mapping[str, Any], labels: list[str], compact: bool) -> alt.X | alt.Y:
+    """Return the axis of a column's groups: across for periods and numbers, else down."""
+    if "periods" in column:
+        return period_axis(column["periods"]["unit"], compact)
+    if "histogram" not in column:
+        axis = alt.Axis(labelLimit=_label_limit(compact), labelAngle=0)
+        return alt.Y("group:N", sort=labels, title=None, axis=axis)
+    axis = alt.Axis(labelLimit=_label_limit(compact), labelAngle=-40)
+    title = None if compact else _name(column)
+    return alt.X("group:N", sort=labels, title=title, axis=None if compact else axis)
+
+
+def _label_limit(compact: bool) -> int:
+    return 90 if compact else LABEL_PIXELS
 
 
 def _groups(
     column: Mapping[str, Any], most: int | None = None
 ) -> tuple[Mapping[str, Any], list[str]]:
-    """(rates, labels) of a column's groups, of whichever sort it has; of levels the `most` frequent ones."""
+    """Return (rates, labels) of a column's groups; of levels the `most` frequent ones."""
     if "levels" in column:
-        found = column["levels"]
-        if most is not None and len(found["rows"]) > most:
-            return found, found["level"][:most]
-        return found, [
-            *found["level"],
-            *([f"other ({found['other']:,} levels)"] if found["other"] else []),
-        ]
+        levels = column["levels"]
+        if most is not None and len(levels["rows"]) > most:
+            return levels, levels["level"][:most]
+        others = [f"other ({levels['other']:,} levels)"] if levels["other"] else []
+        return levels, [*levels["level"], *others]
     if "periods" in column:
         return column["periods"], [f"{p}T00:00:00" for p in column["periods"]["period"]]
-    if "groups" in column:
-        found = column["groups"]
-        ends = zip(found["from"], found["to"], strict=True)
-        labels = [short(a) if a == b else f"{short(a)} – {short(b)}" for a, b in ends]
-        alike = len(set(labels)) < len(
-            labels
-        )  # far from zero, five digits do not tell groups apart
-        return found, [f"{n}: {label}" for n, label in enumerate(labels, 1)] if alike else labels
-    return {}, []
+    if "groups" not in column:
+        return {}, []
+    groups = column["groups"]
+    ends = zip(groups["from"], groups["to"], strict=True)
+    labels = [short(a) if a == b else f"{short(a)} – {short(b)}" for a, b in ends]
+    if len(set(labels)) < len(labels):  # far from zero, five digits do not tell groups apart
+        labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
+    return groups, labels
 
 
 def _name(column: Mapping[str, Any]) -> str:
