@@ -323,10 +323,10 @@ def test_the_trigger_cools_down():
 def test_a_planted_change_affects_its_share_and_nothing_else():
     base = world(5000, 1)
     base["left"] = np.where(np.random.default_rng(0).random(5000) < chance(base), "yes", "no")
-    how = shifted.recipe(base, "left", "yes")
-    assert how["numbers"][0]["name"] == "x"
-    assert how["level_column"] == "kind"
-    changed = shifted.change(base, how, 0.4, "left", ("no", "yes"), seed=3)
+    shift = shifted.plan_shift(base, "left", ("no", "yes"))
+    assert shift.numbers[0].name == "x"
+    assert shift.level_column == "kind"
+    changed = shifted.shift_rows(base, shift, 0.4, seed=3)
     here = changed["kind"] == shifted.NEW
     assert here.mean() == pytest.approx(0.4, abs=0.03)
     pd.testing.assert_frame_equal(changed[~here], base[~here], check_dtype=False)
@@ -341,7 +341,7 @@ def test_a_planted_change_affects_its_share_and_nothing_else():
         shifted.SHIFT * base["x"].std(), abs=0.1
     )
     with pytest.raises(ValueError, match="numeric column with more than ten values"):
-        shifted.recipe(base[["kind", "left"]], "left", "yes")
+        shifted.plan_shift(base[["kind", "left"]], "left", ("no", "yes"))
 
 
 def test_journal_inputs_are_read_by_the_contract(reference):

@@ -28,10 +28,13 @@ def chart_of(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
 
 def tooltips(*fields: tuple[str, str] | tuple[str, str, str]) -> list[alt.Tooltip]:
     """Return the tooltip of a chart from (field, title) or (field, title, number format)."""
-    return [
-        alt.Tooltip(field, title=title, **({"format": form[0]} if form else {}))
-        for field, title, *form in fields
-    ]
+    made = []
+    for field, title, *formats in fields:
+        if formats:
+            made.append(alt.Tooltip(field, title=title, format=formats[0]))
+        else:
+            made.append(alt.Tooltip(field, title=title))
+    return made
 
 
 def bar_order(names: list[str], field: str = "column:N", limit: int = LABEL_PIXELS) -> alt.Y:

@@ -62,4 +62,5 @@ def join_groups(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     nodes = offset + int(b.max()) + 1
     edges = coo_matrix((np.ones(len(a)), (a, b + offset)), shape=(nodes, nodes))
     _, component_of_node = connected_components(edges, directed=False)
-    return component_of_node[a]
+    groups: np.ndarray = component_of_node[a]
+    return groups

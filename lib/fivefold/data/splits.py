@@ -101,8 +101,8 @@ class Split:
         return np.sort(np.concatenate([scored, others]))
 
     def _may_train(self) -> np.ndarray:
-        ids = self.fold_ids
-        return (ids >= 0) | (ids == Assignment.ALWAYS_TRAIN) | (ids == Assignment.TRAIN_ONLY)
+        train_ids = (Assignment.ALWAYS_TRAIN, Assignment.TRAIN_ONLY)
+        return (self.fold_ids >= 0) | np.isin(self.fold_ids, train_ids)
 
 
 def split_rows(
@@ -308,7 +308,8 @@ def _batches(units: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarr
     rest = order[min(SINGLE_GROUPS, large) :]
     coarse = np.arange(len(first))
     coarse[rest] = rest[np.arange(len(rest)) % most]
-    return coarse[codes]
+    batches: np.ndarray = coarse[codes]
+    return batches
 
 
 def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

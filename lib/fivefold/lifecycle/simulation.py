@@ -207,18 +207,11 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
     target, found = read_target(past, scope)
     if target is None:
         raise Refused("The table cannot be used", found)
-    how = shifted.recipe(
-        past, scope.target, target.positive, (*scope.id_columns, *scope.drop_columns)
-    )
+    labels = (target.negative, target.positive)
+    left_out = (*scope.id_columns, *scope.drop_columns)
+    shift = shifted.plan_shift(past, scope.target, labels, left_out)
     at = total * CHANGE_DAY // DAYS
-    changed = shifted.change(
-        future.iloc[at:],
-        how,
-        options.share,
-        scope.target,
-        (target.negative, target.positive),
-        options.seed,
-    )
+    changed = shifted.shift_rows(future.iloc[at:], shift, options.share, options.seed)
     past.to_csv(folder / "past.csv", index=False)
     scope = scope.override(
         data=str(folder / "past.csv"), title=f"Demo: {scope.title or scope.target}"
@@ -229,7 +222,7 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
         ignore_index=True,
     )
     print(
-        f"The change, from day {CHANGE_DAY} on, for {options.share:.0%} of the cases: {json.dumps(how)}"
+        f"The change, from day {CHANGE_DAY} on, for {options.share:.0%} of the cases: {json.dumps(asdict(shift))}"
     )
     return Scope(**{**scope.to_dict(), "truth": "", "positive": target.positive}), past, future
 

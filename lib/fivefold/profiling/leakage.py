@@ -323,4 +323,5 @@ def _folds(ctx: CheckContext) -> np.ndarray:
     groups = pd.factorize(ctx.raw[name])[0] if name in ctx.raw.columns else ctx.row_groups
     # A missing group is -1, the last of the order.
     order = np.random.default_rng(ctx.seed).permutation(int(groups.max()) + 2)
-    return order[groups[ctx.sample]] % FOLDS
+    folds: np.ndarray = order[groups[ctx.sample]] % FOLDS
+    return folds

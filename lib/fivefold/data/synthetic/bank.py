@@ -1,9 +1,9 @@
 """The bundled table: customers of an invented bank, drawn from a model whose best possible score is known.
 
-Every value is drawn and rounded first, missing cells included; the probability of leaving is then a function of the
-finished row alone (`true_probability`), never of a value that the table hides. So it can be computed from the CSV,
-and with it the score that no model can beat in expectation (`best_roc_auc`). Where a cell is missing, the outcome
-does not depend on what might have stood there:
+Every value is drawn and rounded first, missing cells included. The probability of leaving is then a
+function of the finished row alone (`true_probability`), never of a value that the table hides. So it can be
+computed from the CSV, and with it the score that no model can beat in expectation (`expected_roc_auc`). Where
+a cell is missing, the outcome does not depend on what might have stood there:
 
     missing at random: satisfaction 15% (survey not returned), balance 2%
     missing, and telling: salary (declined), last_contact (never), logins_30d (no app); card_tier without a card
@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-TARGET, ROWS, SEED, CHUNK = "churned", 10_000, 5, 100_000
-SNAPSHOT = np.datetime64(
-    "2026-06-30"
-)  # the day on which the table was taken; all dates lie before it
-DRAWS = 36  # uniform numbers per row: row i uses the draws from i * DRAWS on, so rows do not depend on each other
+TARGET, ROWS, SEED = "churned", 10_000, 5
+CHUNK = 100_000  # rows that are drawn and written at a time
+SNAPSHOT = np.datetime64("2026-06-30")  # the day of the table; all dates lie before it
+# Uniform numbers per row: row i uses those from i * DRAWS on, so rows do not depend on each other.
+DRAWS = 36
 
 COUNTRIES = {"France": 0.46, "Germany": 0.24, "Spain": 0.20, "Italy": 0.10}
 GENDERS = {"female": 0.46, "male": 0.52, "other": 0.02}
@@ -80,31 +80,31 @@ _SPREAD, _INTERCEPT = 1.05, -3.55  # chosen for about 20% leavers and a best ROC
 
 
 def draw(rows: int, seed: int = SEED, start: int = 0) -> pd.DataFrame:
-    """Rows `start` to `start + rows` of the endless table of this seed, as `pandas.read_csv` would read them.
+    """Return rows `start` to `start + rows` of the endless table of this seed, as `pandas.read_csv` reads.
 
-    A row always uses the same uniform numbers of PCG64: any piece of the table can be drawn alone, and a longer
-    table begins with the shorter one. Dates are ISO texts. Raises ValueError for rows < 1.
+    A row always uses the same uniform numbers of PCG64: any piece of the table can be drawn alone, and a
+    longer table begins with the shorter one. Dates are ISO texts. Raises ValueError for rows < 1.
     """
     if rows < 1 or start < 0:
         raise ValueError(
             f"rows: expected at least 1 from row 0 on, found {rows} from row {start}; ask for more"
         )
-    uniforms = iter(
-        np.random.Generator(np.random.PCG64(seed).advance(start * DRAWS)).random((rows, DRAWS)).T
-    )
+    generator = np.random.Generator(np.random.PCG64(seed).advance(start * DRAWS))
+    uniforms = iter(generator.random((rows, DRAWS)).T)
     table = _features(uniforms)
     table["customer_id"] = _texts([f"C{n:08d}" for n in range(start + 1, start + rows + 1)])
     frame = pd.DataFrame({name: table[name] for name in COLUMNS if name != TARGET})
-    frame[TARGET] = _texts(np.where(next(uniforms) < true_probability(frame), "yes", "no"))
+    leaves = next(uniforms) < true_probability(frame)
+    frame[TARGET] = _texts(np.where(leaves, "yes", "no"))
     return frame
 
 
 def true_probability(frame: pd.DataFrame) -> np.ndarray:
-    """P(churned = yes | the row), exact, shape (rows,), for a frame as read from the CSV (dates as texts or typed).
+    """Return P(churned = yes | the row), exact, shape (rows,), of a frame as read from the CSV.
 
-    A logistic model with humps, steps and interactions: age with activity, products with balance, channel with
-    tenure, complaints with last contact. Uses no column but the observed ones; customer_id and customer_since have
-    no effect of their own. Raises KeyError for a missing column.
+    A logistic model with humps, steps and interactions: age with activity, products with balance, channel
+    with tenure, complaints with last contact. Uses no column but the observed ones; customer_id and
+    customer_since have no effect of their own. Dates are texts or typed. Raises KeyError for a missing column.
     """
     f = {
         name: frame[name].to_numpy(dtype="float64")
@@ -153,15 +153,17 @@ def true_probability(frame: pd.DataFrame) -> np.ndarray:
         - 0.4 * np.nan_to_num(f["satisfaction"] - 3)
         + np.where(np.isnan(silent), 0.5, 0.6 * np.minimum(np.nan_to_num(silent) / 365, 1))
     )
-    return 1 / (1 + np.exp(-(_INTERCEPT + _SPREAD * score)))
+    probability: np.ndarray = 1 / (1 + np.exp(-(_INTERCEPT + _SPREAD * score)))
+    return probability
 
 
 def expected_roc_auc(p: np.ndarray) -> float:
-    """The expected ROC AUC of ranking rows by `p`, shape (rows,), where p is the true probability of a positive.
+    """Return the expected ROC AUC of ranking rows by `p`, shape (rows,), their true probability.
 
-    sum over i != j of p_i (1 - p_j) ([p_i > p_j] + [p_i = p_j] / 2), divided by the sum of p_i (1 - p_j): expected
-    concordant pairs over expected pairs, in O(n log n). No other ranking has a higher value (Clémençon, Lugosi
-    and Vayatis 2008, "Ranking and empirical minimization of U-statistics"). NaN where no pair can differ.
+    The sum over i != j of p_i (1 - p_j) ([p_i > p_j] + [p_i = p_j] / 2), divided by the sum of p_i (1 - p_j):
+    expected concordant pairs over expected pairs, in O(n log n). No other ranking has a higher value
+    (Clémençon, Lugosi and Vayatis 2008, "Ranking and empirical minimization of U-statistics"). NaN where no
+    pair can differ.
 
     >>> round(expected_roc_auc(np.array([0.2, 0.8])), 12)  # .8 x .8 / (.8 x .8 + .2 x .2)
     0.941176470588
@@ -175,37 +177,18 @@ def expected_roc_auc(p: np.ndarray) -> float:
     return concordant / pairs if pairs > 0 else float("nan")
 
 
-def best_roc_auc(frame: pd.DataFrame) -> float:
-    """The expected ROC AUC of the best possible ranking of these rows; labels are not looked at."""
-    return expected_roc_auc(true_probability(frame))
-
-
-def realised_roc_auc(frame: pd.DataFrame) -> float:
-    """The ROC AUC of the true probability against the labels that these rows happened to get.
-
-    It differs from `best_roc_auc` by luck alone: compare a model on the same rows with this one. NaN for one class.
-    """
-    ranks = pd.Series(true_probability(frame)).rank().to_numpy()
-    positive = (frame[TARGET] == "yes").to_numpy()
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    return (
-        float(ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros)
-        if ones and zeros
-        else float("nan")
-    )
-
-
 def write(path: str | Path, rows: int = ROWS, seed: int = SEED) -> None:
     """Write the table as CSV (UTF-8, "\\n", dates ISO, missing empty), or as Parquet where the name ends so.
 
-    Drawn and written in pieces of 100,000 rows, so memory does not grow with `rows`. The file appears only when
-    whole. CSV bytes depend on rows and seed alone; Parquet bytes also on the version of pyarrow.
+    It is drawn and written in pieces of 100,000 rows, so memory does not grow with `rows`. The file appears
+    only when complete. CSV bytes depend on rows and seed alone; Parquet bytes also on the version of pyarrow.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
     pieces = (draw(min(CHUNK, rows - at), seed, at) for at in range(0, max(rows, 1), CHUNK))
+    write_pieces = _write_parquet if path.suffix == ".parquet" else _write_csv
     try:
-        (_write_parquet if path.suffix == ".parquet" else _write_csv)(part, pieces)
+        write_pieces(part, pieces)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -228,7 +211,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _features(u: Iterator[np.ndarray]) -> dict[str, np.ndarray | pd.Series]:
-    """All columns but id and target; every step takes its uniform numbers (shape (rows,)) from `u` in turn."""
+    """Return all columns but id and target.
+
+    Every step takes its uniform numbers, shape (rows,), from `u` in turn.
+    """
     country, gender = _pick(COUNTRIES, next(u)), _pick(GENDERS, next(u))
     age = np.clip(np.rint(18 + 21 * np.exp(0.45 * _normal(u))), 18, 92)
     tenure = np.floor(next(u) ** 1.5 * np.minimum(21, age - 17))
@@ -280,14 +266,21 @@ def _features(u: Iterator[np.ndarray]) -> dict[str, np.ndarray | pd.Series]:
 
 
 def _normal(u: Iterator[np.ndarray]) -> np.ndarray:
-    """Standard normal from two uniform numbers (Box and Muller 1958): the same in every version of NumPy."""
-    return np.sqrt(-2 * np.log(1 - next(u))) * np.cos(2 * np.pi * next(u))
+    """Return a standard normal from two uniform numbers: the same in every version of NumPy.
+
+    Source: Box and Muller (1958).
+    """
+    radius = np.sqrt(-2 * np.log(1 - next(u)))
+    normal: np.ndarray = radius * np.cos(2 * np.pi * next(u))
+    return normal
 
 
 def _pick(shares: dict[str, float], uniform: np.ndarray) -> np.ndarray:
-    """One level per row, with these shares (scaled to sum to one)."""
+    """Return one level per row, with these shares (scaled to sum to one)."""
     limits = np.cumsum(list(shares.values()))
-    return np.array(list(shares), dtype=object)[np.digitize(uniform * limits[-1], limits[:-1])]
+    codes = np.digitize(uniform * limits[-1], limits[:-1])
+    levels: np.ndarray = np.array(list(shares), dtype=object)[codes]
+    return levels
 
 
 def _effect(values: pd.Series, effects: dict[str, float]) -> np.ndarray:
@@ -304,7 +297,7 @@ def _texts(values: np.ndarray | list[str], shown: np.ndarray | None = None) -> p
 
 
 def _cells(values: pd.Series) -> list[str]:
-    """The cells as written in the CSV: balance with two decimals, other numbers whole, missing empty."""
+    """Return the cells as written in the CSV: balance with two decimals, other numbers whole, missing empty."""
     if pd.api.types.is_string_dtype(values.dtype):
         return values.fillna("").tolist()
     form = "%.2f" if values.name == "balance" else "%d"

@@ -1,13 +1,15 @@
-"""Worlds: a future for a table, month by month, with a planted change. For `make demo` and for trying a monitor.
+"""Shifted data: a future for a table, with a planted change. For `make demo` and for trying a monitor.
 
-The change, from a given time on, in a share of the rows (the affected ones):
+The change, from a given time on, in a share of the rows:
 1. a categorical column (the one of most levels, at most 60) takes a value that was never seen: "new";
 2. the two numeric columns that go most with the target move up by `SHIFT` standard deviations;
 3. the target follows the first of these two the other way round, at the base rate times `RATE`.
-So inputs drift, warnings rise, and what the model has learnt is wrong for the affected rows. Nothing else is touched.
+So inputs drift, warnings rise, and what the model has learnt is wrong for these rows. Nothing else changes.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,76 +17,91 @@ import pandas as pd
 SHIFT, RATE, SLOPE = 1.2, 1.4, 2.5
 NEW = "new"
 MOST_LEVELS = 60
+_MOST_RATE = 0.9
 
 
-def recipe(base: pd.DataFrame, target: str, positive: str, leave_out: tuple[str, ...] = ()) -> dict:
-    """What `change` does to rows of this table: {level_column, numbers [{name, mean, sd, sign, whole}], rate}.
+@dataclass(frozen=True)
+class ShiftedNumber:
+    """A numeric column that moves: its mean and sd, the sign of its association, whether it is whole."""
+
+    name: str
+    mean: float
+    sd: float
+    sign: float
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What `shift_rows` changes: a column of levels (if any), one or two numbers, and the positive rate."""
+
+    target: str
+    labels: tuple[str, str]  # (negative, positive)
+    level_column: str | None
+    numbers: tuple[ShiftedNumber, ...]
+    rate: float
+
+
+def plan_shift(
+    base: pd.DataFrame, target: str, labels: tuple[str, str], leave_out: tuple[str, ...] = ()
+) -> Shift:
+    """Return what to change in rows of this table; `labels`: (negative, positive).
 
     Raises ValueError without a numeric column of more than ten values.
     """
-    y = (base[target].astype("str") == str(positive)).to_numpy(dtype=float)
+    y = (base[target].astype("str") == str(labels[1])).to_numpy(dtype=float)
     columns = [name for name in base.columns if name != target and name not in leave_out]
-    numbers = [
-        name
-        for name in columns
-        if pd.api.types.is_numeric_dtype(base[name].dtype)
-        and not pd.api.types.is_bool_dtype(base[name].dtype)
-        and base[name].nunique() > 10
-    ]
-    if not numbers:
+    strength: dict[str, float] = {}
+    levels: dict[str, int] = {}
+    for name in columns:
+        values = base[name]
+        distinct = values.nunique()
+        if _is_number(values) and distinct > 10:
+            ranks = values.rank(pct=True).fillna(0.5)
+            strength[name] = np.corrcoef(ranks, y)[0, 1]
+        elif pd.api.types.is_string_dtype(values.dtype) and 2 < distinct <= MOST_LEVELS:
+            levels[name] = distinct
+    if not strength:
         raise ValueError(
             "expected a numeric column with more than ten values, found none: choose another table"
         )
-    strength = {
-        name: np.corrcoef(base[name].rank(pct=True).fillna(0.5), y)[0, 1] for name in numbers
-    }
-    chosen = sorted(numbers, key=lambda name: -abs(strength[name]))[:2]
-    levels = {
-        name: base[name].nunique()
-        for name in columns
-        if pd.api.types.is_string_dtype(base[name].dtype)
-        and 2 < base[name].nunique() <= MOST_LEVELS
-    }
-    return {
-        "level_column": max(levels, key=lambda name: levels[name]) if levels else None,
-        "rate": float(y.mean()),
-        "numbers": [
-            {
-                "name": name,
-                "mean": float(base[name].mean()),
-                "sd": float(base[name].std()),
-                "sign": float(np.sign(strength[name]) or 1),
-                "whole": bool(pd.api.types.is_integer_dtype(base[name].dtype)),
-            }
-            for name in chosen
-        ],
-    }
+    chosen = sorted(strength, key=lambda name: -abs(strength[name]))[:2]
+    numbers = tuple(
+        ShiftedNumber(
+            name=name,
+            mean=float(base[name].mean()),
+            sd=float(base[name].std()),
+            sign=float(np.sign(strength[name]) or 1),
+            whole=bool(pd.api.types.is_integer_dtype(base[name].dtype)),
+        )
+        for name in chosen
+    )
+    level_column = max(levels, key=lambda name: levels[name]) if levels else None
+    return Shift(target, labels, level_column, numbers, float(y.mean()))
 
 
-def change(
-    rows: pd.DataFrame, how: dict, share: float, target: str, labels: tuple[str, str], seed: int
-) -> pd.DataFrame:
-    """The rows with the planted change in a random `share` of them; `labels`: (negative, positive)."""
-    rng, changed = np.random.default_rng(seed), rows.copy()
+def shift_rows(rows: pd.DataFrame, shift: Shift, share: float, seed: int) -> pd.DataFrame:
+    """Return the rows with the planted change in a random `share` of them."""
+    rng, shifted = np.random.default_rng(seed), rows.copy()
     here = rng.random(len(rows)) < share
-    if how["level_column"]:
-        changed.loc[here, how["level_column"]] = NEW
-    for number in how["numbers"]:
-        moved = (
-            changed[number["name"]].fillna(number["mean"]).astype("float64") + SHIFT * number["sd"]
-        )
-        values = (
-            changed[number["name"]]
-            .astype("float64")
-            .where(~here, moved.round(0 if number["whole"] else 2))
-        )
-        changed[number["name"]] = values
-    first = how["numbers"][0]
-    z = (changed[first["name"]].fillna(first["mean"]) - first["mean"]) / (
-        first["sd"] or 1.0
-    ) - SHIFT
-    rate = min(0.9, how["rate"] * RATE)
-    p = 1 / (1 + np.exp(-(np.log(rate / (1 - rate)) - SLOPE * first["sign"] * z)))
-    drawn = np.where(rng.random(len(rows)) < p, labels[1], labels[0])
-    changed[target] = np.where(here, drawn, rows[target].astype("str"))
-    return changed
+    if shift.level_column:
+        shifted.loc[here, shift.level_column] = NEW
+    for number in shift.numbers:
+        values = shifted[number.name]
+        moved = values.fillna(number.mean).astype("float64") + SHIFT * number.sd
+        moved = moved.round(0 if number.whole else 2)
+        shifted[number.name] = values.astype("float64").where(~here, moved)
+    first = shift.numbers[0]
+    distance = shifted[first.name].fillna(first.mean) - first.mean
+    z = distance / (first.sd or 1.0) - SHIFT
+    rate = min(_MOST_RATE, shift.rate * RATE)
+    p = 1 / (1 + np.exp(-(np.log(rate / (1 - rate)) - SLOPE * first.sign * z)))
+    negative, positive = shift.labels
+    drawn = np.where(rng.random(len(rows)) < p, positive, negative)
+    shifted[shift.target] = np.where(here, drawn, rows[shift.target].astype("str"))
+    return shifted
+
+
+def _is_number(values: pd.Series) -> bool:
+    is_bool = pd.api.types.is_bool_dtype(values.dtype)
+    return pd.api.types.is_numeric_dtype(values.dtype) and not is_bool
