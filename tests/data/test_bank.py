@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fivefold.core.roc_auc import roc_auc
 from fivefold.core.scope import read_scope
 from fivefold.data.infer import infer_schema
 from fivefold.data.synthetic import bank
@@ -20,7 +21,6 @@ from fivefold.data.synthetic.bank import (
     true_probability,
     write,
 )
-from fivefold.profiling.leakage import auc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def realised_roc_auc(frame):
 
     It differs from `best_roc_auc` by luck alone. NaN for one class.
     """
-    return auc(true_probability(frame), (frame[TARGET] == "yes").to_numpy().astype(int))
+    return roc_auc((frame[TARGET] == "yes").to_numpy().astype(int), true_probability(frame))
 
 
 @pytest.fixture(scope="module")

@@ -674,10 +674,7 @@ def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeyp
     monkeypatch.setattr(
         promotion,
         "smoke",
-        lambda *_: (
-            promotion.promote(engine, "3", "Bob", "quicker")
-            and SmokeResult(True, "", 1)
-        ),
+        lambda *_: promotion.promote(engine, "3", "Bob", "quicker") and SmokeResult(True, "", 1),
     )
     line = promotion.challenge_champion(engine, "2", ROOT)
     assert (line.action, served(engine)) == ("overtaken", "TrainFlow/3")

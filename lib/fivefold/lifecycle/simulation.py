@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -221,9 +222,8 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
         [before.assign(**{scope.target: before[scope.target].astype("str")}), changed],
         ignore_index=True,
     )
-    print(
-        f"The change, from day {CHANGE_DAY} on, for {options.share:.0%} of the cases: {json.dumps(asdict(shift))}"
-    )
+    cases = f"from day {CHANGE_DAY} on, for {options.share:.0%} of the cases"
+    print(f"The change, {cases}: {json.dumps(asdict(shift))}")
     return Scope(**{**scope.to_dict(), "truth": "", "positive": target.positive}), past, future
 
 
