@@ -34,7 +34,7 @@ fast: $(READY)  ## the tests that need no whole flow, server or database
 lint: $(READY)  ## format, linter and unused code
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/vulture
+	@! $(BIN)/vulture | grep -v "unused variable"  # fields of dataclasses look unused; ruff finds variables
 
 types: $(READY)  ## types of the package, in strict mode
 	$(BIN)/mypy

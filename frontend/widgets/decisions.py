@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import sqlalchemy as sa
 import streamlit as st
 
 from fivefold.core.findings import Refused, refusal
@@ -21,6 +21,10 @@ from fivefold.lifecycle.challenge import Challenge, Stratum
 from frontend.data import served_model
 from frontend.widgets import error_guard, model_choice, signature
 from frontend.widgets.plain_text import plain
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 
 ROOT = Path(__file__).resolve().parents[2]
 DONE = "decision_done"  # session state: what was decided, to be shown once
@@ -198,12 +202,12 @@ def _strata_table(strata: Sequence[Stratum]) -> pd.DataFrame:
 def _act(
     problem: str,
     seen: Promotion,
-    decide: Callable[[sa.Engine], Promotion],
-    look_up: Callable[[sa.Engine, str], Promotion | None] = promotions.champion,
+    decide: Callable[[Engine], Promotion],
+    look_up: Callable[[Engine, str], Promotion | None] = promotions.champion,
 ) -> None:
     """Decide if what `look_up` returns is still what was `seen`; then draw the page again."""
 
-    def decide_if_unchanged(engine: sa.Engine) -> Promotion:
+    def decide_if_unchanged(engine: Engine) -> Promotion:
         now = look_up(engine, problem)
         if now is None or now.seq != seen.seq:
             raise refusal(

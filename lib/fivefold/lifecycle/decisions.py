@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from fivefold.core.findings import refusal
 from fivefold.journal import promotions
 from fivefold.journal.promotions import Decision, Promotion
 from fivefold.serving.served_model import load
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
 Check = Callable[[str, Promotion], object]  # (pathspec, promotion); raises `Refused`
 
 
 def decide(
-    engine: sa.Engine, problem: str, yes: bool, who: str, why: str = "", check: Check = load
+    engine: Engine, problem: str, yes: bool, who: str, why: str = "", check: Check = load
 ) -> Promotion:
     """Record a person's answer to the challenger that waits.
 
@@ -52,9 +55,7 @@ def decide(
     return promotions.append(engine, problem, decision)
 
 
-def roll_back(
-    engine: sa.Engine, problem: str, who: str, why: str, check: Check = load
-) -> Promotion:
+def roll_back(engine: Engine, problem: str, who: str, why: str, check: Check = load) -> Promotion:
     """Serve again what was served before.
 
     Raises
@@ -87,9 +88,7 @@ def roll_back(
     return promotions.append(engine, problem, decision)
 
 
-def change_threshold(
-    engine: sa.Engine, problem: str, value: float, who: str, why: str
-) -> Promotion:
+def change_threshold(engine: Engine, problem: str, value: float, who: str, why: str) -> Promotion:
     """Decide at another threshold from now on, for everybody.
 
     Raises

@@ -6,11 +6,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import sqlalchemy as sa
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, refusal, warnings
 from fivefold.core.parquet import from_parquet
@@ -24,6 +23,10 @@ from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving.smoke_test import smoke
 from fivefold.tracking import client
 from fivefold.training import labelled_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 
 SELF = "fivefold"  # who decided, if it was no person
 
@@ -55,7 +58,7 @@ class Candidate:
 
 
 def first(
-    engine: sa.Engine,
+    engine: Engine,
     problem: dict[str, Any],
     pathspec: str,
     sha256: str,
@@ -93,7 +96,7 @@ def first(
     return promotions.append(engine, name, decision)
 
 
-def promote(engine: sa.Engine, run_id: str, who: str, why: str) -> Promotion:
+def promote(engine: Engine, run_id: str, who: str, why: str) -> Promotion:
     """Serve a run's model because a person says so.
 
     Raises
@@ -114,7 +117,7 @@ def promote(engine: sa.Engine, run_id: str, who: str, why: str) -> Promotion:
 
 
 def challenge_champion(
-    engine: sa.Engine,
+    engine: Engine,
     run_id: str,
     root: Path,
     *,

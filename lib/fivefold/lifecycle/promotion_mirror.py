@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from fivefold.core.findings import Refused
 from fivefold.core.settings import mlflow_uri
@@ -16,12 +15,16 @@ from fivefold.journal import promotions
 from fivefold.journal.promotions import Promotion
 from fivefold.tracking import client, mlflow_mirror
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
 CHAMPION, CHALLENGER = "champion", "challenger"
 CHALLENGES = (promotions.KEPT, promotions.WAITING, promotions.DECLINED, promotions.OVERTAKEN)
 Roles = Mapping[str, str | None]  # {role: pathspec of the model}
 
 
-def mirror(engine: sa.Engine, promotion: Promotion, root: Path) -> list[str]:
+def mirror(engine: Engine, promotion: Promotion, root: Path) -> list[str]:
     """Tag the problem's champion, and the model of `promotion` if it is a challenger; warnings."""
     champion = promotions.champion(engine, promotion.problem)
     challenger = promotion.model if promotion.action in CHALLENGES else None
