@@ -89,7 +89,7 @@ def test_every_flow_command_and_its_options_exist(command):
     if script == "flows/promote.py":
         verbs = [word for word in rest if re.fullmatch("[a-z]+", word)][:1]
     text = flow_help(script, *verbs) + flow_help(script)
-    assert not re.search("error: argument|invalid choice|No such command", text), text
+    assert not re.search("error: argument|invalid choice|No such command|Traceback", text), text
     for option in re.findall(r"(?<!\S)--[a-z-]+", re.sub(r'"[^"]*"', '""', command)):
         known = {"--run-id": "--train-run"} if script == "flows/score.py" else {}
         assert known.get(option, option) in text, (command, option)
