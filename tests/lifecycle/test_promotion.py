@@ -1071,7 +1071,7 @@ def test_retention_goes_on_when_nobody_asks_any_more(engine, monkeypatch):
 
 def test_a_key_of_pseudonyms_is_whole_or_refused(monkeypatch, tmp_path):
     monkeypatch.delenv("FIVEFOLD_PSEUDONYM_KEY", raising=False)
-    monkeypatch.setattr(settings, "_store", lambda: tmp_path)
+    monkeypatch.setattr(settings, "_runs_folder", lambda: tmp_path)
     with ThreadPoolExecutor(8) as pool:
         keys = set(pool.map(lambda _: settings.pseudonym_key(), range(50)))
     assert len(keys) == 1
