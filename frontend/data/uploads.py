@@ -6,15 +6,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fivefold.data import source
-
-TYPES = ["csv", "tsv", "txt", "gz", "parquet", "feather"]
+from fivefold.data import formats, source
 
 
-def table(name: str, blob: Any) -> source.Dataset:
-    """Return the table in an uploaded file, whatever its name. Raises `Refused` with the reasons."""
+def label() -> str:
+    """Return the formats that the app accepts, in words."""
+    return f"{formats.titles()}, also compressed by gzip"
+
+
+def endings() -> list[str]:
+    """Return the endings of file names that the app accepts, without the dot."""
+    return formats.upload_endings()
+
+
+def table(name: str, content: Any) -> source.Dataset:
+    """Return the table in an uploaded file, whatever its name. Raises `Refused` with reasons."""
+    accepted = endings()
     with tempfile.TemporaryDirectory() as folder:
-        endings = [s for s in Path(name).suffixes[-2:] if s.lower().lstrip(".") in TYPES]
-        path = Path(folder) / f"upload{''.join(endings)}"
-        path.write_bytes(blob)
-        return source.read(str(path))
+        kept = [s for s in Path(name).suffixes[-2:] if s.lower().lstrip(".") in accepted]
+        path = Path(folder) / f"upload{''.join(kept)}"
+        path.write_bytes(content)
+        return source.read(path)

@@ -58,9 +58,7 @@ def main() -> None:
             "text/csv",
             icon=":material/download:",
         )
-    file = st.file_uploader(
-        "CSV, TSV, Parquet or Feather, also compressed by gzip", type=uploads.TYPES
-    )
+    file = st.file_uploader(uploads.label(), type=uploads.endings())
     if file is None:
         st.session_state.pop(RESULT, None)
         return

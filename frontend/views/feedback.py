@@ -124,9 +124,7 @@ def many(bundle: Bundle, scope: Scope) -> None:
         on_click="ignore",
     )
     with st.form("labels"):
-        file = st.file_uploader(
-            "CSV, TSV, Parquet or Feather, also compressed by gzip", type=uploads.TYPES
-        )
+        file = st.file_uploader(uploads.label(), type=uploads.endings())
         who = signature.name("labels")
         sent = st.form_submit_button("Record all", width="stretch")
     if not sent:

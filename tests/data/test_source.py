@@ -23,9 +23,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fivefold.core.findings import Refused
-from fivefold.data import csv_files, database, source
-from fivefold.data.normalize import Log
-from fivefold.data.source import Dataset, content_md5, mask, read
+from fivefold.core.urls import mask
+from fivefold.data import csv_files, database, download
+from fivefold.data.read_log import ReadLog
+from fivefold.data.source import Dataset, content_md5, read
 from tests.support.databases import postgresql
 
 CHURN = "id,plan,fee,left\n1,basic,9.5,no\n2,pro,20,yes\n3,basic,,no\n"
@@ -62,7 +63,7 @@ def test_csv_facts(tmp_path: Path) -> None:
     assert data.frame.dtypes.astype(str).tolist() == ["int64", "str", "float64", "str"]
     assert data.md5 == hashlib.md5(CHURN.encode()).hexdigest()
     assert (data.rows, data.source) == (3, str(tmp_path / "t.csv"))
-    assert data.details == {
+    assert data.details.to_dict() == {
         "format": "csv",
         "bytes": len(CHURN),
         "compression": None,
@@ -92,8 +93,8 @@ def test_csv_facts(tmp_path: Path) -> None:
 )
 def test_delimiter(tmp_path: Path, text: str, delimiter: str) -> None:
     data = read(written(tmp_path, text))
-    assert data.details["delimiter"] == delimiter
-    assert data.details["columns"] == 2
+    assert data.details.delimiter == delimiter
+    assert data.details.columns == 2
 
 
 @pytest.mark.parametrize(
@@ -112,14 +113,14 @@ def test_encoding(tmp_path: Path, encoding: str, reported: str, code: str, sever
     data = read(written(tmp_path, "name,straße\nJosé,Zürich\nÀ,b\n".encode(encoding)))
     assert cells(data) == [["José", "Zürich"], ["À", "b"]]
     assert data.frame.columns.tolist() == ["name", "straße"]
-    assert data.details["encoding"] == reported
+    assert data.details.encoding == reported
     assert codes(data)[code] == severity
 
 
 def test_encoding_latin_1_where_windows_1252_has_no_character_and_damaged_utf_8(
     tmp_path: Path,
 ) -> None:
-    assert read(written(tmp_path, b"a,b\n\x81\xe9,1\n")).details["encoding"] == "latin-1"
+    assert read(written(tmp_path, b"a,b\n\x81\xe9,1\n")).details.encoding == "latin-1"
     data = read(written(tmp_path, "a,b\nééé,1\n".encode() + b"\xc3,2\n"))
     assert cells(data) == [["ééé", 1], ["\ufffd", 2]]
     assert [f.message for f in data.findings if f.code == "encoding-damaged"] == [
@@ -131,7 +132,7 @@ def test_encoding_latin_1_where_windows_1252_has_no_character_and_damaged_utf_8(
 def test_gzip(tmp_path: Path) -> None:
     content = gzip.compress(CHURN.encode())
     data = read(written(tmp_path, content, "t.csv.gz"))
-    assert (data.rows, data.details["compression"]) == (3, "gzip")
+    assert (data.rows, data.details.compression) == (3, "gzip")
     assert data.md5 == hashlib.md5(content).hexdigest()
 
 
@@ -144,7 +145,7 @@ def test_missing_markers_in_words_and_in_numbers(tmp_path: Path) -> None:
         ["x", None, "b"],
         ["none", None, "c"],
     ]
-    assert data.details["missing_markers"] == {
+    assert data.details.missing_markers == {
         "": 1,
         "NA": 1,
         "None": 1,
@@ -170,7 +171,7 @@ def test_missing_adds_and_keep_removes_markers(tmp_path: Path) -> None:
         [None, 1.0],
         ["b", None],
     ]
-    assert read(path, missing=["-999"]).details["missing_markers"] == {"NA": 1, "-999": 2}
+    assert read(path, missing=["-999"]).details.missing_markers == {"NA": 1, "-999": 2}
 
 
 def test_sentinels_are_reported_and_kept(tmp_path: Path) -> None:
@@ -275,7 +276,7 @@ def test_white_space_and_headers(tmp_path: Path) -> None:
 
 def test_max_rows(tmp_path: Path) -> None:
     data = read(written(tmp_path, CHURN), max_rows=2)
-    assert (data.rows, data.details["rows"], codes(data)["rows-limited"]) == (2, 2, "warning")
+    assert (data.rows, data.details.rows, codes(data)["rows-limited"]) == (2, 2, "warning")
     assert data.md5 == hashlib.md5(CHURN.encode()).hexdigest()
     assert "rows-limited" not in codes(read(tmp_path / "t.csv", max_rows=3))
     with pytest.raises(Refused, match=r"rows-limit.*found max_rows=0"):
@@ -384,7 +385,7 @@ def test_refused(tmp_path: Path, content: str | bytes, match: str) -> None:
 def test_a_row_beyond_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, 'a,b\n1,"' + "x" * 300_000 + '"\n')
     assert read(path).frame["b"].str.len().tolist() == [300_000]
-    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(csv_files, "MAX_ROW_BYTES", 1 << 16)
     with pytest.raises(Refused, match=r"row-too-long.*close the quote left open"):
         read(path)
 
@@ -475,7 +476,7 @@ def test_typed_files(tmp_path: Path, kind: str) -> None:
     assert cells(data) == EXPECTED
     assert set(data.frame.dtypes.astype(str)) == {"int64", "float64", "str", "datetime64[us]"}
     assert data.md5 == hashlib.md5(path.read_bytes()).hexdigest()
-    assert data.details["format"] == kind
+    assert data.details.format == kind
     said = {(f.code, f.subject, f.severity) for f in data.findings}
     assert said >= {
         ("time-zone", "zone", "passed"),
@@ -532,7 +533,7 @@ def test_whole_decimals_that_a_float_would_round_stay_text(tmp_path: Path) -> No
 def test_decimals_of_a_database(
     values: list[object], expected: list[object], said: list[str]
 ) -> None:
-    log = Log()
+    log = ReadLog()
     got = [str(v) if v != v else v for v in database._column("n", values, (), log).to_pylist()]
     assert (got, [f.code for f in log.findings]) == (expected, said)
 
@@ -596,7 +597,7 @@ def test_folder_of_parts(tmp_path: Path) -> None:
     (tmp_path / "_SUCCESS").write_text("")
     data = read(str(tmp_path))
     assert cells(data) == [[1.5, "x", 2023], [2.0, "y", 2024]]
-    assert data.details["parts"] == 2
+    assert data.details.parts == 2
     assert data.md5.endswith(".dir")
     parquet.write_table(pa.table({"a": [1], "c": [1]}), tmp_path / "year=2024" / "p3.parquet")
     with pytest.raises(
@@ -702,7 +703,7 @@ def web() -> Iterator[str]:
 def test_web(web: str) -> None:
     data = read(f"http://{web}/t.csv?day=1&token=abc")
     assert data.source == f"http://{web}/t.csv?day=1&token=***"
-    assert (data.rows, data.details["bytes"], data.details["content_type"]) == (
+    assert (data.rows, data.details.bytes, data.details.content_type) == (
         3,
         len(CHURN),
         "text/csv",
@@ -728,7 +729,7 @@ def test_web_refused(web: str, page: str, match: str) -> None:
 
 
 def test_web_silence_and_nobody_there(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "HTTP_SECONDS", 0.2)
+    monkeypatch.setattr(download, "MAX_SECONDS", 0.2)
     with pytest.raises(Refused, match=r"http-timeout.*no answer within 0.2 s"):
         read(f"http://{web}/slow.csv")
     with pytest.raises(
@@ -736,7 +737,7 @@ def test_web_silence_and_nobody_there(web: str, monkeypatch: pytest.MonkeyPatch)
         match=r"http-unreachable \[http://ann:\*\*\*@127.0.0.1:9/t.csv\].*Connection refused",
     ):
         read("http://ann:pw@127.0.0.1:9/t.csv")
-    monkeypatch.setattr(source, "HTTP_BYTES", 10)
+    monkeypatch.setattr(download, "MAX_BYTES", 10)
     with pytest.raises(Refused, match="http-too-large"):
         read(f"http://{web}/t.csv")
 
@@ -771,7 +772,7 @@ def test_sqlite(shop: str) -> None:
         [2, None, None, "x", "7", "2024-01-02", None],
         [3, "Bo", 1.0, "2.5", "8", None, 6.0],
     ]
-    assert data.details["query"] == 'SELECT * FROM "people"'
+    assert data.details.query == 'SELECT * FROM "people"'
     assert [(f.subject, f.severity) for f in data.findings if f.code == "mixed-types"] == [
         ("mixed", "warning")
     ]
@@ -865,7 +866,7 @@ def test_postgresql() -> None:
             ],
             [2, 5, None, None, None, None, None, None, None, None, None, None],
         ]
-        assert data.details["format"] == "postgresql"
+        assert data.details.format == "postgresql"
         assert {("time-zone", "at"), ("nested-values", "js"), ("durations", "wait")} <= {
             (f.code, f.subject) for f in data.findings
         }

@@ -24,7 +24,7 @@ import pytest
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused, errors
-from fivefold.data import csv_stream
+from fivefold.data import csv_files
 from fivefold.data import source as sources
 from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.journal import database
@@ -113,7 +113,7 @@ def test_parts_of_a_csv_read_like_the_whole_wherever_the_decisive_cells_stand(
         writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
     if rng.random() < 0.3:
         path.write_bytes(gzip.compress(path.read_bytes()))
-    monkeypatch.setattr(csv_stream, "_BLOCK", rng.choice([64, 300, 1 << 20]))
+    monkeypatch.setattr(csv_files, "STREAM_BLOCK_BYTES", rng.choice([64, 300, 1 << 20]))
     read_alike(path, tmp_path / "parts" / "1", rng.randint(1, 20))
 
 
@@ -157,13 +157,13 @@ FILES = {
 def test_texts_of_any_encoding_and_damage_read_or_are_refused_like_the_whole(
     tmp_path, monkeypatch, name, block
 ):
-    monkeypatch.setattr(csv_stream, "_BLOCK", block if name != "bomb" else 1 << 20)
+    monkeypatch.setattr(csv_files, "STREAM_BLOCK_BYTES", block if name != "bomb" else 1 << 20)
     (tmp_path / "t.csv").write_bytes(FILES[name])
     read_alike(tmp_path / "t.csv", tmp_path / "parts" / "1", 7)
 
 
 def test_rows_of_another_width_are_named_by_their_place_in_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_stream, "_BLOCK", 64)
+    monkeypatch.setattr(csv_files, "STREAM_BLOCK_BYTES", 64)
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 40 + "1,2,3\n" + "1,2\n" * 40)
     with pytest.raises(
         Refused, match=r"row-width .* 1 rows of another width; row \(fields\): 42 \(3\)"

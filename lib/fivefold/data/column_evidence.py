@@ -1,124 +1,161 @@
-"""Evidence: the few cells of each column that decide what `fivefold.data.normalize.settle` makes of it.
+"""The few cells of each column that decide what `normalize_table` makes of it.
 
-`settle` looks at a whole column: one leading zero, one word or one gap anywhere changes what its other cells become.
-Put before a part of a table, the evidence of the whole table makes the part read as it would be read within it.
+`normalize_table` looks at whole columns: one leading zero, one word or one gap anywhere changes
+what the other cells become. The evidence of the whole table, put before a part of it, makes the
+part read as it does within the table.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS
-from fivefold.data.normalize import EXACT, TEXT, Log, settle
+from fivefold.data.normalize import LEADING_ZERO, TEXT, long_integers, normalize_table
+from fivefold.data.read_log import ReadLog
 
-_HARD = pa.array(sorted(MARKERS), TEXT)
-_SOFT = pa.array(sorted(NUMBER_MARKERS), TEXT)
-Cells = dict[str, pa.Array]  # what a cell is evidence of: an array of that one cell
+_MARKERS = pa.array(sorted(MARKERS), TEXT)
+_NUMBER_MARKERS = pa.array(sorted(NUMBER_MARKERS), TEXT)
+Cells: TypeAlias = dict[str, pa.Array]  # by what it shows, one cell of a column as an array
 
 
-class Evidence:
+class ColumnEvidence:
     """Looks at tables of one schema, one after another, and keeps at most seven cells a column.
 
-    `texts`: the cells are texts that may be numbers (`settle(numbers=True)`), as in CSV.
+    Parameters
+    ----------
+    untyped
+        The cells are text that may turn out to be numbers, as in CSV.
     """
 
-    def __init__(self, texts: bool):
-        self._texts = texts
-        self._found: dict[str, Cells] = {}
+    def __init__(self, untyped: bool):
+        self._untyped = untyped
+        self._columns: dict[str, Cells] = {}
 
-    def look(self, table: pa.Table) -> None:
-        """Take what is new in the rows of a table, which must have some."""
+    def add(self, table: pa.Table) -> None:
+        """Keep what is new in the rows of a table, which must have some."""
+        add_cells = _add_untyped if self._untyped else _add_typed
         for name, column in zip(table.column_names, table.columns, strict=True):
-            found = self._found.setdefault(name, {"first": _cell(column, 0)})
-            (_of_text if self._texts else _of_declared)(found, column)
+            cells = self._columns.setdefault(name, {"first": _cell(column, 0)})
+            add_cells(cells, column)
 
     def table(self) -> pa.Table:
-        """The evidence as rows; columns with less of it repeat a cell."""
-        most = max(len(found) for found in self._found.values())
-        return pa.table(
-            {
-                name: pa.concat_arrays([*found.values(), *[found["first"]] * (most - len(found))])
-                for name, found in self._found.items()
-            }
-        )
+        """Return the evidence as rows; columns with less of it repeat a cell."""
+        rows = max(len(cells) for cells in self._columns.values())
+        columns = {}
+        for name, cells in self._columns.items():
+            fill = [cells["first"]] * (rows - len(cells))
+            columns[name] = pa.concat_arrays([*cells.values(), *fill])
+        return pa.table(columns)
 
-    def words(self) -> list[str]:
-        """Columns of texts that are known not to be numbers: they read alike with `numbers=False`, and faster."""
-        return [name for name, found in self._found.items() if "word" in found]
+    def text_columns(self) -> list[str]:
+        """Return the untyped columns that are text for certain.
+
+        They read the same as columns of a declared type, and faster.
+        """
+        if not self._untyped:
+            return []
+        return [name for name, cells in self._columns.items() if "word" in cells]
 
 
-def _of_text(found: Cells, column: pa.ChunkedArray) -> None:
-    """A gap, a marker of numbers (such as "?"), and what keeps the others from being numbers, or whole ones."""
-    if "word" in found:
+def _add_untyped(cells: Cells, column: pa.ChunkedArray) -> None:
+    """Keep a gap, a marker such as "?", and what keeps the others from being (whole) numbers."""
+    if "word" in cells:
         return
     column = pc.utf8_trim_whitespace(column)
-    cells = _without(found, "gap", column, pc.is_in(column, _HARD))
-    if (odd := _first_not(cells, pa.float64())) is not None:
-        cells = _without(found, "marker", cells, pc.is_in(pc.utf8_lower(cells), _SOFT))
-        odd = _first_not(cells, pa.float64())
-    if odd is None:
-        odd = pc.index(pc.match_substring_regex(cells, "^[+-]?0[0-9]"), True).as_py()
-    if odd >= 0:
-        found["word"] = _cell(cells, odd)
-    elif len(cells):
-        found.setdefault("number", _cell(cells, 0))
-        if "fraction" not in found and (odd := _first_not(cells, pa.int64())) is not None:
-            found["fraction"] = _cell(cells, odd)
-        size = pc.abs(cells.cast(pa.float64()))
-        if "long" not in found and pc.max(size).as_py() >= EXACT:
-            long = pc.and_(
-                pc.match_substring_regex(cells, "^[+-]?[0-9]{16,}$"), pc.greater_equal(size, EXACT)
-            )
-            if (place := pc.index(long, True).as_py()) >= 0:
-                found["long"] = _cell(cells, place)
+    texts = _take_out(cells, "gap", column, pc.is_in(column, _MARKERS))
+    word = _first_not(texts, pa.float64())
+    if word is not None:
+        is_marker = pc.is_in(pc.utf8_lower(texts), _NUMBER_MARKERS)
+        texts = _take_out(cells, "marker", texts, is_marker)
+        word = _first_not(texts, pa.float64())
+    if word is None:
+        word = _first_true(pc.match_substring_regex(texts, LEADING_ZERO))
+    if word is not None:
+        cells["word"] = _cell(texts, word)
+    elif len(texts):
+        _add_numbers(cells, texts)
 
 
-def _of_declared(found: Cells, column: pa.ChunkedArray) -> None:
-    """Of integers a gap and both ends; of other types that may turn into text a cell that is not missing."""
-    is_, kind = pa.types, column.type
-    if is_.is_integer(kind):
-        if column.null_count and "gap" not in found:
-            found["gap"] = _cell(column, pc.index(column.is_null(), True).as_py())
-        for name, value in pc.min_max(column).as_py().items():
-            held = found.get(name)
-            if value is not None and (held is None or (value < held[0].as_py()) == (name == "min")):
-                found[name] = pa.array([value], kind)
-    elif "word" not in found and not any(
-        fixed(kind) for fixed in (is_.is_floating, is_.is_decimal, is_.is_timestamp, is_.is_date)
-    ):
-        there = settle(pa.table({"": column}), Log(), numbers=False)[""].notna().to_numpy()
-        if there.any():
-            found["word"] = _cell(column, int(there.argmax()))
+def _add_numbers(cells: Cells, texts: pa.ChunkedArray) -> None:
+    """Keep one number, one that is not whole, and one that float64 would round."""
+    cells.setdefault("number", _cell(texts, 0))
+    if "fraction" not in cells:
+        fraction = _first_not(texts, pa.int64())
+        if fraction is not None:
+            cells["fraction"] = _cell(texts, fraction)
+    if "long" not in cells:
+        long = _first_true(long_integers(texts, texts.cast(pa.float64())))
+        if long is not None:
+            cells["long"] = _cell(texts, long)
 
 
-def _without(found: Cells, name: str, cells: pa.ChunkedArray, hit: Any) -> pa.ChunkedArray:
-    """The cells without those that are hit, one of which becomes evidence."""
-    if name not in found and (place := pc.index(hit, True).as_py()) >= 0:
-        found[name] = _cell(cells, place)
-    return cells.filter(pc.invert(hit))
+def _add_typed(cells: Cells, column: pa.ChunkedArray) -> None:
+    """Keep a gap and both ends of integers; of types that may turn into text a cell with a value."""
+    kind, types = column.type, pa.types
+    if types.is_integer(kind):
+        _add_integers(cells, column)
+        return
+    for stays in (types.is_floating, types.is_decimal, types.is_timestamp, types.is_date):
+        if stays(kind):
+            return
+    if "word" in cells:
+        return
+    frame = normalize_table(pa.table({"": column}), ReadLog(), untyped=False)
+    has_value = frame[""].notna().to_numpy()
+    if has_value.any():
+        cells["word"] = _cell(column, int(has_value.argmax()))
 
 
-def _first_not(cells: pa.ChunkedArray, kind: pa.DataType) -> int | None:
-    """The place of the first text that Arrow does not read as `kind`; None where it reads all.
+def _add_integers(cells: Cells, column: pa.ChunkedArray) -> None:
+    if column.null_count and "gap" not in cells:
+        cells["gap"] = _cell(column, pc.index(column.is_null(), True).as_py())
+    ends = pc.min_max(column).as_py()
+    if ends["min"] is None:
+        return
+    if "min" not in cells or ends["min"] < cells["min"][0].as_py():
+        cells["min"] = pa.array([ends["min"]], column.type)
+    if "max" not in cells or ends["max"] > cells["max"][0].as_py():
+        cells["max"] = pa.array([ends["max"]], column.type)
 
-    In lots that grow: a cast that fails in many cells is slow, and most columns of words begin with one.
+
+def _take_out(
+    cells: Cells, name: str, column: pa.ChunkedArray, chosen: pa.ChunkedArray
+) -> pa.ChunkedArray:
+    """Return the column without the chosen cells, one of which is kept as evidence."""
+    position = _first_true(chosen)
+    if name not in cells and position is not None:
+        cells[name] = _cell(column, position)
+    return column.filter(pc.invert(chosen))
+
+
+def _first_true(flags: pa.ChunkedArray) -> int | None:
+    position: int = pc.index(flags, True).as_py()
+    return position if position >= 0 else None
+
+
+def _first_not(texts: pa.ChunkedArray, kind: pa.DataType) -> int | None:
+    """Return the position of the first text that is not of a type; None if all are.
+
+    Casts slices of growing size: a cast that fails in many cells is slow, and most columns of
+    words begin with one.
     """
     start, size = 0, 1
-    while start < len(cells):
+    while start < len(texts):
         try:
-            cells.slice(start, size).cast(kind)
+            texts.slice(start, size).cast(kind)
         except pa.ArrowInvalid:
             if size == 1:
                 return start
             size = 1
         else:
-            start, size = start + size, size * 2
+            start += size
+            size *= 2
     return None
 
 
-def _cell(column: pa.ChunkedArray, place: int) -> pa.Array:
-    """One cell, copied: a slice would keep its whole table."""
-    return column.take(pa.array([place])).combine_chunks()
+def _cell(column: pa.ChunkedArray, position: int) -> pa.Array:
+    """Return one cell, copied: a slice would keep its whole table in memory."""
+    return column.take(pa.array([position])).combine_chunks()

@@ -1,11 +1,11 @@
-"""SQL: a table or a SELECT from SQLite or PostgreSQL, read only. The home of database connections."""
+"""Read a table or a SELECT from SQLite or PostgreSQL, read-only: the home of these connections."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,96 +14,126 @@ from urllib.parse import quote
 import pyarrow as pa
 import sqlalchemy as sa
 
-from fivefold.data.csv_files import refused
+from fivefold.core.findings import Refused
+from fivefold.core.text import listed
 from fivefold.data.missing_markers import MARKERS
-from fivefold.data.normalize import EXACT, LONG, TEXT, Log
+from fivefold.data.normalize import LONG_INTEGERS, TEXT
+from fivefold.data.parsing import EXACT
+from fivefold.data.read_log import ReadLog, unreadable
 
 CONNECT_SECONDS = 10
-_DIALECTS = {
+_DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
     "sqlite": "sqlite",
 }
+_NUMBER_TYPES = {int, float, Decimal}
 
 
 def select(
     url: str,
     query: str | None,
-    masked: str,
-    log: Log,
+    shown: str,
+    log: ReadLog,
     *,
     max_rows: int | None = None,
-    markers: Sequence[str] = MARKERS,
-) -> tuple[pa.Table, dict[str, Any]]:
-    """(table, details) of a table name or a SELECT statement; `masked` is the URL for messages.
+    markers: Collection[str] = MARKERS,
+) -> pa.Table:
+    """Return a table of a database, or the rows of a SELECT statement.
 
-    PostgreSQL runs it in a read-only transaction and SQLite on a read-only connection, so that a statement
-    that writes fails. Raises `Refused` for an unknown or unreachable database, for a query that is missing or
-    names no table (naming the tables that exist), and for every error of the statement.
+    PostgreSQL runs it in a read-only transaction and SQLite on a read-only connection, so that a
+    statement that writes fails.
+
+    Parameters
+    ----------
+    url
+        Database URL.
+    query
+        Name of a table, or a SELECT statement.
+    shown
+        The URL without secrets, for messages.
+    log
+        Receives findings and details.
+    max_rows
+        Fetch one row more than these; all rows by default.
+    markers
+        Texts that are missing cells in a column of numbers.
+
+    Raises
+    ------
+    Refused
+        For an unknown or unreachable database, for a query that is missing or names no table
+        (naming the tables there are), and for every error of the statement.
     """
-    engine = _engine(url, masked)
+    engine = _engine(url, shown)
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":
                 connection = connection.execution_options(postgresql_readonly=True)
-            statement = _statement(connection, query, masked)
+            statement = _statement(connection, query, shown)
             # no_parameters: "%" and ":" in the statement mean themselves
-            result = connection.execution_options(no_parameters=True).exec_driver_sql(statement)
+            connection = connection.execution_options(no_parameters=True)
+            result = connection.exec_driver_sql(statement)
             if not result.returns_rows:
-                raise refused(
+                raise unreadable(
                     "query-without-rows",
-                    masked,
+                    shown,
                     "a statement that returns no table",
-                    "a SELECT",
-                    "correct the query",
+                    expected="a SELECT",
+                    action="correct the query",
                 )
             names = [column[0] for column in result.cursor.description]
-            rows = result.fetchmany(max_rows + 1) if max_rows is not None else result.fetchall()
-    except sa.exc.SQLAlchemyError as broken:
-        raise _translated(broken, url, masked) from None
+            rows = result.fetchall() if max_rows is None else result.fetchmany(max_rows + 1)
+    except sa.exc.SQLAlchemyError as error:
+        raise _translated(error, url, shown) from None
     finally:
         engine.dispose()
-    columns = [
-        _column(name, [row[n] for row in rows], markers, log) for n, name in enumerate(names)
-    ]
-    details = {"format": engine.dialect.name, "query": statement}
-    return pa.Table.from_arrays(columns, names=names), details
+    log.details.format = engine.dialect.name
+    log.details.query = statement
+    columns = []
+    for position, name in enumerate(names):
+        values = [row[position] for row in rows]
+        columns.append(_column(name, values, markers, log))
+    return pa.Table.from_arrays(columns, names=names)
 
 
-def _engine(url: str, masked: str) -> sa.Engine:
+def _engine(url: str, shown: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        raise refused(
+        raise unreadable(
             "url-unreadable",
-            masked,
+            shown,
             "no database URL",
-            "sqlite:///PATH or postgresql://USER@HOST/NAME",
-            "correct the URL; write @ : / in a password as %40 %3A %2F",
+            expected="sqlite:///PATH or postgresql://USER@HOST/NAME",
+            action="correct the URL; write @ : / in a password as %40 %3A %2F",
         ) from None
     family = parsed.drivername.partition("+")[0]
-    if family not in _DIALECTS:
-        raise refused(
+    if family not in _DRIVERS:
+        raise unreadable(
             "database-unknown",
-            masked,
+            shown,
             f"the database {family!r}",
-            "sqlite or postgresql",
-            "export the table as CSV or Parquet",
+            expected="sqlite or postgresql",
+            action="export the table as CSV or Parquet",
         )
-    if family != "sqlite":
-        return sa.create_engine(
-            parsed.set(drivername=_DIALECTS[family]),
-            poolclass=sa.pool.NullPool,
-            connect_args={"connect_timeout": CONNECT_SECONDS},
-        )
-    path = Path(parsed.database or "")
+    if family == "sqlite":
+        return _sqlite_engine(Path(parsed.database or ""), shown)
+    return sa.create_engine(
+        parsed.set(drivername=_DRIVERS[family]),
+        poolclass=sa.pool.NullPool,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
+
+
+def _sqlite_engine(path: Path, shown: str) -> sa.Engine:
     if not path.is_file():
-        raise refused(
+        raise unreadable(
             "database-missing",
-            masked,
+            shown,
             f"no file {path}",
-            "a file: sqlite:///relative/path or sqlite:////absolute/path",
-            "correct the path",
+            expected="a file: sqlite:///relative/path or sqlite:////absolute/path",
+            action="correct the path",
         )
     location = f"file:{quote(str(path.resolve()))}?mode=ro"
     return sa.create_engine(
@@ -111,135 +141,152 @@ def _engine(url: str, masked: str) -> sa.Engine:
     )
 
 
-def _statement(connection: sa.Connection, query: str | None, masked: str) -> str:
-    """The SELECT to run: `query` itself, or all of the table that it names."""
+def _statement(connection: sa.Connection, query: str | None, shown: str) -> str:
+    """Return the SELECT to run: the query itself, or all of the table that it names."""
     inspector = sa.inspect(connection)
-    held = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
+    tables = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
     query = (query or "").strip().rstrip(";").strip()
     schema, _, table = query.rpartition(".")
     quoted = connection.dialect.identifier_preparer.quote_identifier
-    if query in held:
+    if query in tables:
         return f"SELECT * FROM {quoted(query)}"  # noqa: S608
     if schema and inspector.has_table(table, schema=schema):
         return f"SELECT * FROM {quoted(schema)}.{quoted(table)}"  # noqa: S608
     if len(query.split()) > 1:
         return query
-    listed = (
-        ", ".join(held[:20]) + (f" and {len(held) - 20} more" if len(held) > 20 else "") or "none"
-    )
-    raise refused(
-        "query-missing" if not query else "table-missing",
-        masked,
-        f"{f'no table {query!r}' if query else 'no query'}; tables here: {listed}",
-        "a SELECT statement or the name of a table",
-        "pass one as the query",
+    problem = f"no table {query!r}" if query else "no query"
+    raise unreadable(
+        "table-missing" if query else "query-missing",
+        shown,
+        f"{problem}; tables here: {listed(tables, most=20) or 'none'}",
+        expected="a SELECT statement or the name of a table",
+        action="pass one as the query",
     )
 
 
-def _translated(broken: sa.exc.SQLAlchemyError, url: str, masked: str) -> Exception:
-    """One line of the driver's message, without the password."""
-    text = str(getattr(broken, "orig", None) or broken)
+def _translated(error: sa.exc.SQLAlchemyError, url: str, shown: str) -> Refused:
+    """Return the driver's message in one line, without the password."""
+    text = str(getattr(error, "orig", None) or error)
     password = sa.make_url(url).password
-    said = " ".join(line.strip() for line in text.splitlines() if line.strip())[:400]
-    said = said.replace(str(password), "***") if password else said
+    message = " ".join(line.strip() for line in text.splitlines() if line.strip())[:400]
+    if password:
+        message = message.replace(str(password), "***")
     if "file is not a database" in text:
-        return refused(
+        return unreadable(
             "database-damaged",
-            masked,
+            shown,
             "a file that is no SQLite database",
-            "an SQLite file",
-            "correct the path",
+            expected="an SQLite file",
+            action="correct the path",
         )
-    unreachable = "connection" in text or "open database" in text
-    if isinstance(broken, sa.exc.OperationalError) and unreachable:
-        return refused(
+    is_unreachable = "connection" in text or "open database" in text
+    if isinstance(error, sa.exc.OperationalError) and is_unreachable:
+        return unreadable(
             "database-unreachable",
-            masked,
-            said,
-            "a database that answers",
-            "check host, port, name, user and password",
+            shown,
+            message,
+            expected="a database that answers",
+            action="check host, port, name, user and password",
         )
-    return refused(
+    return unreadable(
         "query-failed",
-        masked,
-        said,
-        "a SELECT that the database accepts (it is run read-only)",
-        "correct the query",
+        shown,
+        message,
+        expected="a SELECT that the database accepts (it is run read-only)",
+        action="correct the query",
     )
 
 
-def _column(name: str, values: list[Any], markers: Sequence[str], log: Log) -> pa.Array:
-    """One column of Python values as an Arrow array of one type.
+def _column(name: str, values: Sequence[Any], markers: Collection[str], log: ReadLog) -> pa.Array:
+    """Return one column of Python values as an Arrow array of one type.
 
-    Decimal becomes float, date datetime, zoned times UTC. Text in a column of numbers is missing if all of it
-    is markers; any other mixture becomes text, with a warning. UUID, time, network addresses become text.
+    Decimals become floats, dates datetimes, zoned times UTC. Text in a column of numbers is
+    missing if all of it is markers; any other mixture becomes text, with a warning. UUID, time
+    and network addresses become text.
     """
-    kinds = {type(v) for v in values if v is not None}
-    if str in kinds and kinds - {str} and kinds <= {str, int, float, Decimal}:
-        words = [v.strip() for v in values if isinstance(v, str)]
-        if all(word in markers for word in words):
-            for word in words:
-                log.missing(name, word, 1)
-            values, kinds = [None if isinstance(v, str) else v for v in values], kinds - {str}
-    if kinds and kinds <= {int, float, Decimal}:
-        return _numbers(name, values, kinds, log)
-    if kinds and kinds <= {dt.date, dt.datetime}:
-        if any(v.tzinfo for v in values if isinstance(v, dt.datetime)):
-            log.note(
-                "passed", "time-zone", name, "times with a zone; converted to UTC without a zone"
-            )
-        return pa.array([_moment(v) for v in values], pa.timestamp("us"))
-    if kinds <= {bool} or kinds <= {str} or kinds <= {bytes} or kinds <= {dt.timedelta}:
-        return pa.array(values, pa.null() if not kinds else TEXT if kinds == {str} else None)
-    listed = ", ".join(sorted(kind.__name__ for kind in kinds))
+    if _is_numbers_and_markers(values, markers):
+        for value in values:
+            if isinstance(value, str):
+                log.missing(name, value.strip(), 1)
+        values = [None if isinstance(value, str) else value for value in values]
+    kinds = _types_of(values)
+    if not kinds:
+        return pa.nulls(len(values))
+    if kinds <= _NUMBER_TYPES:
+        return _number_array(name, values, kinds, log)
+    if kinds <= {dt.date, dt.datetime}:
+        if any(value.tzinfo for value in values if isinstance(value, dt.datetime)):
+            found = "times with a zone; converted to UTC without a zone"
+            log.passed("time-zone", name, found)
+        return pa.array([_utc(value) for value in values], pa.timestamp("us"))
+    if kinds == {str}:
+        return pa.array(values, TEXT)
+    if kinds in ({bool}, {bytes}, {dt.timedelta}):
+        return pa.array(values)
+    _note_text(name, kinds, log)
+    return pa.array([_text(value) for value in values], TEXT)
+
+
+def _types_of(values: Sequence[Any]) -> set[type]:
+    return {type(value) for value in values if value is not None}
+
+
+def _is_numbers_and_markers(values: Sequence[Any], markers: Collection[str]) -> bool:
+    kinds = _types_of(values)
+    others = kinds - {str}
+    if str not in kinds or not others or not others <= _NUMBER_TYPES:
+        return False
+    return all(value.strip() in markers for value in values if isinstance(value, str))
+
+
+def _note_text(name: str, kinds: set[type], log: ReadLog) -> None:
+    type_names = ", ".join(sorted(kind.__name__ for kind in kinds))
     if kinds & {dict, list, tuple, set}:
-        log.note(
-            "warning",
+        log.warning(
             "nested-values",
             name,
-            f"values of type {listed}; written as JSON text",
-            "one plain value a cell",
-            "select the parts as columns",
+            f"values of type {type_names}; written as JSON text",
+            expected="one plain value a cell",
+            action="select the parts as columns",
         )
     elif len(kinds) > 1:
-        log.note(
-            "warning",
+        log.warning(
             "mixed-types",
             name,
-            f"values of types {listed}; written as text",
-            "one type a column",
-            "cast the column in the query",
+            f"values of types {type_names}; written as text",
+            expected="one type a column",
+            action="cast the column in the query",
         )
-    return pa.array([None if v is None else _written(v) for v in values], TEXT)
 
 
-def _written(value: Any) -> str:
-    return (
-        json.dumps(value, default=str, sort_keys=True)
-        if isinstance(value, (dict, list))
-        else str(value)
-    )
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str, sort_keys=True)
+    return str(value)
 
 
-def _numbers(name: str, values: list[Any], kinds: set[type], log: Log) -> pa.Array:
-    whole = [
-        int(v)
-        for v in values
-        if isinstance(v, int) or (isinstance(v, Decimal) and v.as_tuple().exponent == 0)
-    ]
-    if (
-        whole
-        and max(map(abs, whole)) >= EXACT
-        and (kinds != {int} or max(map(abs, whole)) >= 2**63)
-    ):
-        log.note("passed", "long-integers", name, LONG)
-        return pa.array([None if v is None else str(v) for v in values], TEXT)
+def _number_array(name: str, values: Sequence[Any], kinds: set[type], log: ReadLog) -> pa.Array:
+    largest = max((abs(int(value)) for value in values if _is_whole(value)), default=0)
+    limit = 2**63 if kinds == {int} else EXACT
+    if largest >= limit:
+        log.passed("long-integers", name, LONG_INTEGERS)
+        return pa.array([None if value is None else str(value) for value in values], TEXT)
     if kinds == {int}:
         return pa.array(values, pa.int64())
-    return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    floats = [None if value is None else float(value) for value in values]
+    return pa.array(floats, pa.float64())
 
 
-def _moment(value: dt.date | None) -> dt.datetime | None:
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return value.as_tuple().exponent == 0
+    return isinstance(value, int)
+
+
+def _utc(value: dt.date | None) -> dt.datetime | None:
+    """Return a date or time as a time in UTC, without zone."""
     if value is None:
         return None
     if not isinstance(value, dt.datetime):

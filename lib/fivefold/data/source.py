@@ -1,52 +1,50 @@
-"""Sources: one table from a file, a folder, a web address or a database, with what was detected on the way.
+"""Read one table from a file, a folder, a web address or a database: the front door of reading.
 
-What is read is never repaired beyond missing markers and surrounding white space; `fivefold.data.normalize` has the rules.
-Every input that is no table is a `Refused` with what was expected, what was found and what to do.
+Cells change only by missing markers and white space (`fivefold.data.normalize`). Input that is no
+table is refused: the error says what was expected, what was found and what to do.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
-import urllib.error
-import urllib.request
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
+import pyarrow as pa
 
-from fivefold.core.findings import WARNING, Finding, refuse_errors
+from fivefold.core.findings import Finding
 from fivefold.core.urls import mask
-from fivefold.data.csv_files import refused, tidy_names
-from fivefold.data.files import read_bytes, read_file
 from fivefold.data.missing_markers import MARKERS
-from fivefold.data.normalize import Log, settle
+from fivefold.data.normalize import normalize_table
+from fivefold.data.read_log import Details, ReadLog, unreadable
+from fivefold.data.stream import Stream, checked_tables, stream_path, stream_url
 
-HTTP_SECONDS = 30  # of silence, not of the whole download
-HTTP_BYTES = 2 << 30
+_FILE = ("", "file")
+_WEB = ("http", "https")
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A table as it was read.
 
-    `source` is what the user named, secrets masked. `md5` is, for a file, that of its raw bytes (the one DVC
-    records, also for .gz); for a folder DVC's `.dir` md5; for a web address that of the bytes received; for a
-    database `content_md5` of the rows read. `details` is JSON-ready: format, rows, columns, missing_markers
-    {marker: cells}, and where they apply bytes, compression, delimiter, encoding, parts, query, content_type.
+    `source` is what the user named, without secrets. `md5` is, for a file, that of its raw bytes
+    (the one DVC records, also for .gz); for a folder DVC's `.dir` md5; for a web address that of
+    the bytes received; for a database the `content_md5` of the rows.
     """
 
     frame: pd.DataFrame
     source: str
     md5: str
-    rows: int
     findings: tuple[Finding, ...]
-    details: dict[str, Any]
+    details: Details
+
+    @property
+    def rows(self) -> int:
+        return len(self.frame)
 
 
 def read(
@@ -57,142 +55,119 @@ def read(
     keep: Sequence[str] = (),
     max_rows: int | None = None,
 ) -> Dataset:
-    """The table at `source`: a path (CSV, TSV, .gz, Parquet, Feather, a folder of Parquet parts), an http(s)
-    address of such a file, or a database URL (sqlite, postgresql) with a `query` (SELECT or table name).
+    """Read one table.
 
-    `missing` adds missing markers, `keep` makes default ones ("NA", "None") values. `max_rows` keeps the
-    first rows only; the md5 of a file is of all of it nevertheless. Raises `Refused`, naming all errors known
-    at once.
+    Parameters
+    ----------
+    source
+        A path (a format of `fivefold.data.formats`, also in gzip, or a folder of Parquet parts),
+        an http(s) address of such a file, or a database URL (sqlite, postgresql).
+    query
+        A SELECT or the name of a table, for a database.
+    missing
+        More markers of missing cells.
+    keep
+        Default markers ("NA", "None") that are values here.
+    max_rows
+        Keep the first rows only; the md5 of a file is of all of it nevertheless.
+
+    Returns
+    -------
+    The table with its findings.
+
+    Raises
+    ------
+    Refused
+        With all errors that are known at once.
     """
-    source = str(source)
-    named, log = mask(source), Log()
-    scheme = source.partition("://")[0].lower() if "://" in source else ""
-    if query and scheme in ("", "file", "http", "https"):
-        raise refused(
-            "query-unused",
-            named,
-            "a query for a file",
-            "a query only with a database URL",
-            "leave out the query",
-        )
     if max_rows is not None and max_rows < 1:
-        raise refused(
-            "rows-limit", named, f"max_rows={max_rows}", "1 or more", "raise or leave out the limit"
+        raise unreadable(
+            "rows-limit",
+            mask(str(source)),
+            f"max_rows={max_rows}",
+            expected="1 or more",
+            action="raise or leave out the limit",
         )
-    md5 = ""
-    if scheme in ("http", "https"):
-        content, details = _download(source, named)
-        table, found, said = read_bytes(content, named)
-        details, md5 = {**said, **details}, hashlib.md5(content, usedforsecurity=False).hexdigest()
-    elif scheme in ("", "file"):
-        path = Path(unquote(urlsplit(source).path)) if scheme else Path(source)
-        table, found, details, md5 = read_file(path.expanduser())
-    else:
-        from fivefold.data.database import select  # SQLAlchemy is heavy, and most tables are files
-
-        markers = [*(set(MARKERS) | set(missing)) - set(keep)]
-        table, details = select(source, query, named, log, max_rows=max_rows, markers=markers)
-        found = []
-    if not table.num_rows or not table.num_columns:
-        raise refused(
-            "no-rows",
-            named,
-            f"{table.num_columns} columns, no rows",
-            "rows",
-            "write or select rows",
-        )
-    if details["format"] != "csv":
-        names = tidy_names(list(table.column_names), found)
-        refuse_errors(f"{named} cannot be read", found)
-        table = table.rename_columns(names)
+    markers = (set(MARKERS) | set(missing)) - set(keep)
+    stream = _open(str(source), query, max_rows=max_rows, markers=markers)
+    log = stream.log
+    table = pa.concat_tables(stream.tables)
     if max_rows is not None and table.num_rows > max_rows:
-        found.append(
-            Finding(
-                code="rows-limited",
-                severity=WARNING,
-                subject="table",
-                found=f"more than {max_rows:,} rows; read the first",
-                expected="all rows",
-                action="raise or leave out the limit",
-            )
-        )
         table = table.slice(0, max_rows)
-    frame = settle(table, log, numbers=details["format"] == "csv", missing=missing, keep=keep)
-    details |= {
-        "rows": len(frame),
-        "columns": frame.shape[1],
-        "missing_markers": {marker: sum(cells.values()) for marker, cells in log.markers.items()},
-    }
-    return Dataset(
-        frame, named, md5 or content_md5(frame), len(frame), (*found, *log.findings), details
-    )
+        log.warning(
+            "rows-limited",
+            "table",
+            f"more than {max_rows:,} rows; read the first",
+            expected="all rows",
+            action="raise or leave out the limit",
+        )
+    frame = normalize_table(table, log, untyped=stream.untyped, missing=missing, keep=keep)
+    log.details.rows, log.details.columns = frame.shape
+    for marker, cells in log.markers.items():
+        log.details.missing_markers[marker] = sum(cells.values())
+    md5 = stream.md5 or content_md5(frame)
+    return Dataset(frame, stream.source, md5, tuple(log.findings), log.details)
+
+
+def open_stream(source: str, query: str | None = None) -> Stream:
+    """Open a source as a stream. A database is read whole; files of any size are not.
+
+    Raises `Refused` as `read`, for some errors only while the tables are read.
+    """
+    scheme = _scheme(source)
+    if not query and scheme in (*_FILE, *_WEB):
+        return _open_file(source, scheme, whole=False)
+    dataset = read(source, query=query)
+    tables = iter([pa.Table.from_pandas(dataset.frame, preserve_index=False)])
+    log = ReadLog(list(dataset.findings), dataset.details)
+    key = content_md5(dataset.frame, ordered=True)
+    return Stream(tables, dataset.source, dataset.md5, key, log)
 
 
 def content_md5(frame: pd.DataFrame, ordered: bool = False) -> str:
-    """An md5 of column names, dtypes and rows that does not depend on the order of the rows, unless `ordered`.
+    """Return an md5 of column names, dtypes and rows.
 
-    A database gives rows in any order unless told; the md5 is of the sorted 64-bit hashes of the rows
-    (`pandas.util.hash_pandas_object`) after a JSON list of names and dtypes.
+    A database gives rows in any order, so the order of the rows does not count unless `ordered`:
+    the md5 is of the sorted 64-bit hashes of the rows (`pandas.util.hash_pandas_object`) after a
+    JSON list of names and dtypes.
     """
-    head = json.dumps([[str(name), str(kind)] for name, kind in frame.dtypes.items()]).encode()
+    head = json.dumps([[str(name), str(dtype)] for name, dtype in frame.dtypes.items()])
     hashes = pd.util.hash_pandas_object(frame, index=False)
-    rows = (hashes if ordered else hashes.sort_values()).to_numpy()
-    return hashlib.md5(head + rows.astype("<u8").tobytes(), usedforsecurity=False).hexdigest()
+    if not ordered:
+        hashes = hashes.sort_values()
+    content = head.encode() + hashes.to_numpy().astype("<u8").tobytes()
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _download(url: str, named: str) -> tuple[bytes, dict[str, Any]]:
-    """(content, {bytes, content_type}) of an http(s) address; user and password in it go as Basic login."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    plain = urlunsplit(
-        (parts.scheme, host, quote(parts.path, safe="/%:@!$&'()*+,;=~"), parts.query, "")
-    )
-    request = urllib.request.Request(plain, headers={"User-Agent": "fivefold"})  # noqa: S310
-    if "@" in parts.netloc:
-        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
-        request.add_unredirected_header("Authorization", "Basic " + b64encode(login).decode())
-    expected = "an address that answers with a table"
-    try:
-        with urllib.request.urlopen(request, timeout=HTTP_SECONDS) as response:  # noqa: S310
-            content = response.read(HTTP_BYTES + 1)
-            kind = response.headers.get_content_type()
-            promised = int(response.headers.get("Content-Length") or len(content))
-    except urllib.error.HTTPError as broken:
-        hint = "pass credentials" if broken.code in (401, 403) else "correct the address"
-        raise refused(
-            "http-status", named, f"HTTP {broken.code} {broken.reason}", expected, hint
-        ) from None
-    except TimeoutError:
-        raise refused(
-            "http-timeout",
-            named,
-            f"no answer within {HTTP_SECONDS} s",
-            expected,
-            "try again, or download the file first",
-        ) from None
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as broken:
-        reason = getattr(broken, "reason", None) or broken
-        raise refused(
-            "http-unreachable",
-            named,
-            f"no answer: {reason}",
-            expected,
-            "check the address and the network",
-        ) from None
-    if len(content) > HTTP_BYTES:
-        raise refused(
-            "http-too-large",
-            named,
-            f"more than {HTTP_BYTES >> 30} GiB",
-            "a smaller table",
-            "download the file first, or send Parquet",
+def _scheme(source: str) -> str:
+    scheme, separator, _ = source.partition("://")
+    return scheme.lower() if separator else ""
+
+
+def _open(source: str, query: str | None, max_rows: int | None, markers: Collection[str]) -> Stream:
+    """Open a source that will be held in memory as a whole."""
+    scheme = _scheme(source)
+    shown = mask(source)
+    if scheme not in (*_FILE, *_WEB):
+        from fivefold.data.database import select  # SQLAlchemy is heavy; most tables are files
+
+        log = ReadLog()
+        table = select(source, query, shown, log, max_rows=max_rows, markers=markers)
+        return Stream(checked_tables(iter([table]), shown, log), shown, md5="", key="", log=log)
+    if query:
+        raise unreadable(
+            "query-unused",
+            shown,
+            "a query for a file",
+            expected="a query only with a database URL",
+            action="leave out the query",
         )
-    if len(content) < promised:
-        raise refused(
-            "http-incomplete",
-            named,
-            f"{len(content):,} of {promised:,} bytes",
-            "the whole file",
-            "try again",
-        )
-    return content, {"bytes": len(content), "content_type": kind}
+    return _open_file(source, scheme, whole=True)
+
+
+def _open_file(source: str, scheme: str, whole: bool) -> Stream:
+    shown = mask(source)
+    if scheme in _WEB:
+        return stream_url(source, shown)
+    path = Path(unquote(urlsplit(source).path)) if scheme else Path(source)
+    return stream_path(path.expanduser(), shown, whole=whole)

@@ -15,11 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from fivefold.core.findings import Finding, refusal
-from fivefold.data.column_evidence import Evidence
-from fivefold.data.csv_files import refused
-from fivefold.data.files import decoded
-from fivefold.data.normalize import TEXT, Log, long_integers, settle
-from fivefold.data.stream import open_stream
+from fivefold.data.column_evidence import ColumnEvidence
+from fivefold.data.normalize import TEXT, long_integers, normalize_table
+from fivefold.data.read_log import ReadLog
+from fivefold.data.source import open_stream
 
 ROWS_PER_PART = 100_000
 _EVIDENCE = "evidence.arrow"
@@ -88,20 +87,18 @@ def cut_table(
         As `fivefold.data.source.read`.
     """
     stream = open_stream(source, query)
-    evidence = Evidence(stream.texts)
+    evidence = ColumnEvidence(stream.untyped)
     row_counts: list[int] = []
     columns: list[str] = []
     long_decimals: dict[str, pa.ChunkedArray] = {}
     folder.mkdir(parents=True)
     try:
-        for number, table in enumerate(_lots(map(decoded, stream.tables), rows)):
-            evidence.look(table)
+        for number, table in enumerate(_lots(stream.tables, rows)):
+            evidence.add(table)
             long_decimals = _long_decimals(table) | long_decimals
             save_table(table, _part_path(folder, number))
             row_counts.append(table.num_rows)
             columns = table.column_names
-        if not columns:
-            raise refused("no-rows", stream.source, "no rows", "rows", "write or select rows")
         save_table(_with_long_decimals(evidence.table(), long_decimals), folder / _EVIDENCE)
     except BaseException:
         remove_parts(folder)
@@ -112,11 +109,11 @@ def cut_table(
         md5=stream.md5,
         key=stream.key,
         columns=columns,
-        untyped=stream.texts,
-        text_columns=evidence.words() if stream.texts else [],
+        untyped=stream.untyped,
+        text_columns=evidence.text_columns(),
         row_counts=row_counts,
     )
-    return parts, stream.findings
+    return parts, stream.log.findings
 
 
 def read_part(parts: TableParts, number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -131,9 +128,9 @@ def read_part(parts: TableParts, number: int, columns: Sequence[str] | None = No
     others = [name for name in table.column_names if name not in set(known_texts)]
     frames = []
     if known_texts:
-        frames.append(settle(table.select(known_texts), Log(), numbers=False))
+        frames.append(normalize_table(table.select(known_texts), ReadLog(), untyped=False))
     if others:
-        frames.append(settle(table.select(others), Log(), numbers=parts.untyped))
+        frames.append(normalize_table(table.select(others), ReadLog(), untyped=parts.untyped))
     frame = pd.concat(frames, axis=1)[table.column_names] if len(frames) > 1 else frames[0]
     return frame.iloc[len(evidence) :].reset_index(drop=True)
 

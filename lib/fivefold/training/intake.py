@@ -185,7 +185,7 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
         "source": mask(place),
         "md5": dataset.md5,
         "rows": dataset.rows,
-        "details": dataset.details,
+        "details": dataset.details.to_dict(),
         "revision": about,
         "code": {key: code[key] for key in ("git_commit", "git_dirty")},
     }

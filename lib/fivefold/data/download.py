@@ -1,0 +1,91 @@
+"""Tables on the web: the bytes behind an http(s) address."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from fivefold.core.findings import Refused
+from fivefold.data.read_log import ReadLog, unreadable
+
+MAX_SECONDS = 30  # of silence, not of the whole download
+MAX_BYTES = 2 << 30
+
+
+def download(url: str, shown: str, log: ReadLog) -> bytes:
+    """Return the bytes behind an address; a user and a password in it go as Basic login.
+
+    Parameters
+    ----------
+    url
+        The http(s) address.
+    shown
+        The address without secrets, for messages.
+    log
+        Receives the content type.
+
+    Raises
+    ------
+    Refused
+        If there is no answer, not all of it, too much of it, or another status than success.
+    """
+    try:
+        with urllib.request.urlopen(_request(url), timeout=MAX_SECONDS) as response:  # noqa: S310
+            content: bytes = response.read(MAX_BYTES + 1)
+            log.details.content_type = response.headers.get_content_type()
+            promised = int(response.headers.get("Content-Length") or len(content))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _no_answer(error, shown) from None
+    if len(content) > MAX_BYTES:
+        raise unreadable(
+            "http-too-large",
+            shown,
+            f"more than {MAX_BYTES >> 30} GiB",
+            expected="a smaller table",
+            action="download the file first, or send Parquet",
+        )
+    if len(content) < promised:
+        raise unreadable(
+            "http-incomplete",
+            shown,
+            f"{len(content):,} of {promised:,} bytes",
+            expected="the whole file",
+            action="try again",
+        )
+    return content
+
+
+def _request(url: str) -> urllib.request.Request:
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    address = urlunsplit((parts.scheme, host, path, parts.query, ""))
+    request = urllib.request.Request(address, headers={"User-Agent": "fivefold"})  # noqa: S310
+    if login:
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        encoded = b64encode(f"{user}:{password}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    return request
+
+
+def _no_answer(error: Exception, shown: str) -> Refused:
+    expected = "an address that answers with a table"
+    if isinstance(error, urllib.error.HTTPError):
+        action = "pass credentials" if error.code in (401, 403) else "correct the address"
+        found = f"HTTP {error.code} {error.reason}"
+        return unreadable("http-status", shown, found, expected=expected, action=action)
+    if isinstance(error, TimeoutError):
+        found = f"no answer within {MAX_SECONDS} s"
+        action = "try again, or download the file first"
+        return unreadable("http-timeout", shown, found, expected=expected, action=action)
+    reason = getattr(error, "reason", None) or error
+    return unreadable(
+        "http-unreachable",
+        shown,
+        f"no answer: {reason}",
+        expected=expected,
+        action="check the address and the network",
+    )

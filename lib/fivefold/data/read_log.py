@@ -1,0 +1,86 @@
+"""What reading a source notes on the way, and the error that stops it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fivefold.core.findings import ERROR, PASSED, WARNING, Finding, Refused, refusal
+
+
+@dataclass
+class Details:
+    """How a table was read; fields that do not apply are None.
+
+    `bytes` is the size of the file or download before unpacking, `parts` the number of files of
+    a folder. `missing_markers` counts the cells that each marker made missing.
+    """
+
+    format: str = ""
+    bytes: int | None = None
+    compression: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    content_type: str | None = None
+    parts: int | None = None
+    query: str | None = None
+    rows: int = 0
+    columns: int = 0
+    missing_markers: dict[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what applies, JSON-ready; `compression` is there for every single file."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        is_one_file = self.bytes is not None and self.parts is None
+        return known | {"compression": self.compression} if is_one_file else known
+
+
+@dataclass
+class ReadLog:
+    """Notes on one table: findings, details, and what became of its cells.
+
+    `markers` holds the cells that became missing as {marker: {column: cells}}, `stripped` the
+    cells that lost white space as {column: cells}, `text_columns` the columns that stayed text.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    details: Details = field(default_factory=Details)
+    markers: dict[str, dict[str, int]] = field(default_factory=dict)
+    stripped: dict[str, int] = field(default_factory=dict)
+    text_columns: set[str] = field(default_factory=set)
+
+    def passed(self, code: str, subject: str, found: str) -> None:
+        """Add a finding that needs no action."""
+        self.findings.append(Finding(code=code, severity=PASSED, subject=subject, found=found))
+
+    def warning(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
+        """Add a finding that a person should read."""
+        self._add(WARNING, code, subject, found, expected, action)
+
+    def error(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
+        """Add a finding that must stop the run."""
+        self._add(ERROR, code, subject, found, expected, action)
+
+    def missing(self, column: str, marker: str, cells: int) -> None:
+        """Count cells of a column that a marker makes missing."""
+        by_column = self.markers.setdefault(marker, {})
+        by_column[column] = by_column.get(column, 0) + cells
+
+    def _add(
+        self, severity: str, code: str, subject: str, found: str, expected: str, action: str
+    ) -> None:
+        finding = Finding(
+            code=code,
+            severity=severity,
+            subject=subject,
+            found=found,
+            expected=expected,
+            action=action,
+        )
+        self.findings.append(finding)
+
+
+def unreadable(code: str, subject: str, found: str, *, expected: str, action: str) -> Refused:
+    """Return the error that stops the reading of a source."""
+    what = f"{subject} cannot be read"
+    return refusal(what, code=code, subject=subject, found=found, expected=expected, action=action)
