@@ -1,4 +1,4 @@
-"""The app: `make app`, or `streamlit run frontend/app.py`. Its pages are the files of `frontend/views/`."""
+"""The app: `make app`, or `streamlit run frontend/app.py`. Its pages are in `frontend/views/`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ settings.prepare(ROOT)  # before anything imports Metaflow
 
 from frontend.widgets import error_guard, model_choice
 
-VIEWS = Path(__file__).resolve().parent / "views"
+FRONTEND = Path(__file__).resolve().parent
 PAGES = (  # file, title, icon; the first one opens
     ("predict", "Predict", ":material/person_search:"),
     ("batch", "Batch", ":material/table_rows:"),
@@ -24,18 +24,15 @@ PAGES = (  # file, title, icon; the first one opens
 
 st.set_page_config(
     page_title="Fivefold",
-    page_icon=str(VIEWS.parent / "icon.svg"),
+    page_icon=str(FRONTEND / "icon.svg"),
     layout="wide",
     initial_sidebar_state="auto",
 )
-page = st.navigation(
-    [
-        st.Page(
-            VIEWS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "predict"
-        )
-        for name, title, icon in PAGES
-    ]
-)
+pages = []
+for name, title, icon in PAGES:
+    file, is_default = FRONTEND / "views" / f"{name}.py", name == PAGES[0][0]
+    pages.append(st.Page(file, title=title, icon=icon, url_path=name, default=is_default))
+page = st.navigation(pages)
 with st.sidebar:
-    error_guard.guard(model_choice.ask)
+    error_guard.guard(model_choice.select_model)
 error_guard.guard(page.run)

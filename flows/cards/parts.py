@@ -28,7 +28,7 @@ SEVERITIES = {
     "error": f"✖{GAP}error",
     "warning": f"▲{GAP}warning",
     "passed": f"✔{GAP}passed",
-    "not_applicable": f"–{GAP}not{GAP}judged",
+    "not_applicable": f"–{GAP}not{GAP}checked",
 }
 
 

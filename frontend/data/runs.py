@@ -50,7 +50,10 @@ def bundle(run_id: str) -> Bundle:
 
 
 def served(promotion: Promotion) -> served_model.ServedModel:
-    """The model of a promotion at its threshold. Raises `Refused` if the run's model is another one."""
+    """Return the model of a promotion at its threshold.
+
+    Raises `Refused` where the run's model is not the one that was promoted.
+    """
     return _served(promotion)
 
 

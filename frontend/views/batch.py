@@ -116,7 +116,7 @@ def show(bundle: Bundle, result: Result) -> None:
     }
     for box, (label, count) in zip(st.columns(4), figures.items(), strict=True):
         box.metric(label, f"{count:,}", border=True)
-    error_guard.findings(result.findings, ("error", "warning"))
+    error_guard.show_findings(result.findings, ("error", "warning"))
     if tally.refused:
         refused(scored)
     if tally.scored:

@@ -75,7 +75,7 @@ def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
             f"({line['alone']['low']:.3f} to {line['alone']['high']:.3f}); 0.5 says nothing"
         )
     st.dataframe(pd.DataFrame(numbers(column), columns=["", "Value"]), hide_index=True)
-    error_guard.findings(f for f in from_dicts(summary["findings"]) if f.subject == name)
+    error_guard.show_findings(f for f in from_dicts(summary["findings"]) if f.subject == name)
 
 
 def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
@@ -132,7 +132,7 @@ def all_columns(summary: dict[str, Any], words: tuple[str, str]) -> None:
 
 def all_findings(summary: dict[str, Any], words: tuple[str, str]) -> None:
     """What the checks found, and what to know about the figures."""
-    error_guard.findings(from_dicts(summary["findings"]))
+    error_guard.show_findings(from_dicts(summary["findings"]))
     for note in summary["notes"]:
         st.text(note)
 

@@ -25,7 +25,7 @@ def main() -> None:
 
 def costs(problem: str) -> None:
     """Costs in, threshold and consequences out."""
-    run_id, shown = model_choice.run_id(), model_choice.everybodys()
+    run_id, shown = model_choice.run_id(), model_choice.shared_model()
     bundle = shown.bundle
     scope, trained = bundle.metadata.scope, bundle.metadata.threshold
     y, q = runs.training_scores(run_id)

@@ -28,7 +28,7 @@ OUTCOMES = {  # of `fivefold.journal.labels` -> what it means
 
 
 def main() -> None:
-    bundle = model_choice.everybodys().bundle
+    bundle = model_choice.shared_model().bundle
     scope = bundle.metadata.scope
     st.title("What became of the cases")
     st.text("Labels show whether the predictions come true, and new models learn from them.")
@@ -137,7 +137,7 @@ def many(bundle: Bundle, scope: Scope) -> None:
             counts = served_model.query(
                 labels.record_table, bundle, table.frame, source=predictions.SOURCE, who=who
             )
-        error_guard.findings(table.findings, ("error", "warning"))
+        error_guard.show_findings(table.findings, ("error", "warning"))
         told(counts)
 
 

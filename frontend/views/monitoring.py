@@ -100,13 +100,13 @@ def window(problem: str, report: dict[str, Any]) -> None:
         from_dicts(report["findings"]), key=lambda f: f.code not in ASK_FOR_RETRAINING
     )  # what matters most
     st.subheader("Found")
-    error_guard.findings(found, ("error", "warning"), codes=True)
+    error_guard.show_findings(found, ("error", "warning"), codes=True)
     quiet = [f for f in found if f.severity not in ("error", "warning")]
     if len(quiet) == len(found):
         st.caption("No errors and no warnings.")
     if quiet:
         with st.expander(f"{len(quiet)} more: passed, or not judged"):
-            error_guard.findings(quiet, codes=True)
+            error_guard.show_findings(quiet, codes=True)
     to_do(report)
     performance(report)
     drift(report)

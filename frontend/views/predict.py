@@ -157,7 +157,7 @@ def show(bundle: Bundle, told: dict[str, Any], now: float) -> None:
     ):  # after the answer is on the screen; kept, so that a redrawing costs nothing
         told |= {"why": reasons(bundle, told["case"])}
     if isinstance(told["why"], Refused):
-        error_guard.tell(told["why"])
+        error_guard.show_refusal(told["why"])
     else:
         show_reasons(told["why"])
         what_if(bundle, told)

@@ -167,7 +167,7 @@ def _challenger(problem: str, waiting: Promotion) -> None:
     if result.strata:
         st.dataframe(_strata_table(result.strata), hide_index=True)
     with st.expander("All checks of the comparison"):
-        error_guard.findings(result.findings, codes=True)
+        error_guard.show_findings(result.findings, codes=True)
     with st.form("challenger"):
         why, who = signature.reason("challenger"), signature.name("challenger")
         yes, no = st.columns(2)
@@ -224,7 +224,7 @@ def _act(
         decided = served_model.query(decide_if_unchanged)
     except Refused as refused:
         served_model.refresh()
-        error_guard.tell(refused)
+        error_guard.show_refusal(refused)
         return
     served_model.refresh()
     text = f"{WORDS[decided.action]}: {decided.model}"

@@ -1,4 +1,4 @@
-"""Drawing: charts of `fivefold.charts.table*` in a page."""
+"""Charts of `fivefold.charts` in a page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-AROUND = (
-    90  # pixels of title, legend and axes: Streamlit counts them into the height, a card does not
-)
+MARGIN = 90  # pixels of title, legend and axes: Streamlit counts them into the height, cards do not
 
 
-def draw(chart: Any, told: str, place: Any = st) -> None:
-    """The chart in the width of its place (a column or the page), with `told` for those who do not see it."""
-    place.altair_chart(chart.properties(height=chart.height + AROUND), theme=None, alt=told)
+def draw(chart: Any, description: str, container: Any = st) -> None:
+    """Draw the chart in the width of a column or the page; screen readers get `description`."""
+    sized = chart.properties(height=chart.height + MARGIN)
+    container.altair_chart(sized, theme=None, alt=description)

@@ -1,4 +1,4 @@
-"""Shield: what a person sees when a page cannot be shown. Never a traceback; that goes to the log."""
+"""What a person sees when a page cannot be shown: the reasons, never a traceback."""
 
 from __future__ import annotations
 
@@ -14,63 +14,65 @@ from frontend.widgets.plain_text import plain
 
 log = logging.getLogger("fivefold")
 TRAIN = "python flows/train.py run"
-MARKS = {
+MARKS = {  # of each severity, the gravest first
     "error": "✖ error",
     "warning": "▲ warning",
     "passed": "✔ passed",
-    "not_applicable": "– not judged",
+    "not_applicable": "– not checked",
 }
+SEVERITIES = tuple(MARKS)
 
 
 def guard(show: Callable[[], None]) -> None:
-    """Call `show`; what it refuses is told in the page, what it did not expect is logged under a number."""
+    """Call `show`; show the reasons of a refusal, and log any other error under a number."""
     try:
         show()
     except Refused as refused:
-        tell(refused)
+        show_refusal(refused)
     except Exception:  # Streamlit's own signals (rerun, stop) are no Exceptions and pass
         number = uuid.uuid4().hex[:8]
         log.exception("page failed, number %s", number)
         st.error(
-            f"This page could not be shown. The log of the app says why, under the number {number}. "
-            "Reload the page; if it stays so, choose another model at the left.",
+            "This page could not be shown. Reload it; if that does not help, choose another model "
+            f"in the sidebar. The app's log has the reason under the number {number}.",
             icon=":material/error:",
         )
 
 
-def tell(refused: Refused) -> None:
-    """All reasons of a refusal, as a table: they hold text from data. Where no model is, say what to type."""
+def show_refusal(refused: Refused) -> None:
+    """Show all reasons of a refusal as a table; where there is no model, say what to type."""
     st.error(plain(str(refused).splitlines()[0]), icon=":material/error:")
-    findings(refused.findings, (ERROR,))
-    if any(f.code == "run-missing" for f in refused.findings):
+    show_findings(refused.findings, (ERROR,))
+    if any(finding.code == "run-missing" for finding in refused.findings):
         no_model()
 
 
-def findings(
-    found: Iterable[Finding], severities: Iterable[str] = tuple(MARKS), codes: bool = False
+def show_findings(
+    findings: Iterable[Finding], severities: Iterable[str] = SEVERITIES, codes: bool = False
 ) -> None:
-    """Findings of the given severities as a table, the gravest first. A table's cells are read as Markdown."""
+    """Show findings of these severities as a table, the gravest first."""
     wanted = tuple(severities)
-    rows = [
-        {
-            "": MARKS[f.severity].replace(" ", "\u00a0"),
-            **({"Code": plain(f.code)} if codes else {}),
-            "Subject": plain(f.subject),
-            "Found": plain(f.found),
-            "Expected": plain(f.expected),
-            "To do": plain(f.action),
-        }
-        for f in sorted(found, key=lambda f: list(MARKS).index(f.severity))
-        if f.severity in wanted
-    ]
+    rows = []
+    for finding in sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)):
+        if finding.severity not in wanted:
+            continue
+        row = {"": MARKS[finding.severity].replace(" ", "\u00a0")}
+        if codes:
+            row["Code"] = plain(finding.code)
+        # the cells of this table are read as Markdown
+        row["Subject"] = plain(finding.subject)
+        row["Found"] = plain(finding.found)
+        row["Expected"] = plain(finding.expected)
+        row["To do"] = plain(finding.action)
+        rows.append(row)
     if rows:
         st.table(pd.DataFrame(rows).set_index(""))
 
 
 def no_model() -> None:
-    """What to type to get a model."""
+    """Say what to type to get a model."""
     st.info(
-        "No model yet. Type this in the project's folder; this page finds the model by itself when it is done.",
+        "No model yet. Run this in the project's folder. The page shows the model when it is done.",
         icon=":material/info:",
     )
     st.code(TRAIN, language="bash")

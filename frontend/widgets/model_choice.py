@@ -1,4 +1,4 @@
-"""Model choice: which run's model this visitor looks at, and at which threshold."""
+"""The model that this visitor looks at, and the threshold at which it decides."""
 
 from __future__ import annotations
 
@@ -16,38 +16,40 @@ from frontend.widgets.address import choose
 from frontend.widgets.plain_text import plain
 
 SERVED, LATEST = "served", "latest"
-OWN = "own_threshold"  # session state: {run, value, why} from the page Decision
-DEFAULT = "model_default"  # session state: what was the default when this visit was last drawn
+OWN_THRESHOLD = "own_threshold"  # session state: {run, value, why} from the page Decision
+DEFAULT = "model_default"  # session state: the default when this visit was last drawn
+HELP = (
+    "Served: the promoted model at its promoted threshold. Latest: the newest finished run. "
+    "Or choose a run. The page's address keeps the choice."
+)
 
 
-def ask() -> None:
-    """The sidebar's selection; the choice stands in the address as ?model=."""
-    finished = [r for r in runs.run_ids() if runs.overview(r).finished]
+def select_model() -> None:
+    """Show the model choice of the sidebar; the address keeps it as ?model=."""
+    finished = [option for option in runs.run_ids() if runs.overview(option).finished]
     if not finished:
         return  # nothing to choose yet; the pages say what to type
-    now = served_model.state()
-    options = [*([SERVED] if now.promotion else []), LATEST, *finished]
+    state = served_model.state()
+    options = [LATEST, *finished]
+    if state.promotion:
+        options.insert(0, SERVED)
     _follow_default(options[0])
-    chosen = choose(
-        "Model",
-        options,
-        "model",
-        _label,
-        help="Served: the promoted model at its promoted threshold. "
-        "Latest: the newest finished run. Or a certain run. The address keeps the choice.",
-    )
-    run = run_id()
-    told = runs.overview(run)
-    auc = "unknown" if told.auc is None else f"{told.auc:.3f} ({told.low:.3f} to {told.high:.3f})"
-    st.caption(f"Run {told.run_id}, held-out ROC AUC {auc}")
-    _tell_served(chosen, run, now)
-    if own := _own(run):
+    chosen = choose("Model", options, "model", _option_label, help=HELP)
+    run = runs.overview(run_id())
+    auc = "unknown" if run.auc is None else f"{run.auc:.3f} ({run.low:.3f} to {run.high:.3f})"
+    st.caption(f"Run {run.run_id}, held-out ROC AUC {auc}")
+    if state.trouble:
+        st.caption(f"The journal cannot be read: {_unread_journal_text(state.promotion)}")
+        st.caption(plain(state.trouble))
+    if served_text := _served_text(chosen, run.run_id, state):
+        st.caption(served_text)
+    if own := _own_threshold(run.run_id):
         st.caption(f"Your threshold: {own['value']:.1%} (this visit only)")
         st.button("Back to the model's threshold", on_click=drop_threshold)
 
 
 def run_id() -> str:
-    """The chosen run. Raises `Refused` where no run has finished."""
+    """Return the id of the chosen run. Raises `Refused` where no run has finished."""
     promotion = served_promotion()
     if promotion:
         return promotion.run_id
@@ -56,87 +58,81 @@ def run_id() -> str:
 
 
 def served_promotion() -> Promotion | None:
-    """The promotion whose model is looked at, where the choice is Served; else None."""
+    """Return the promotion in force where the choice is Served; else None."""
     promotion = served_model.promotion()
     default = SERVED if promotion else LATEST
     return promotion if st.session_state.get("model", default) == SERVED else None
 
 
-def everybodys() -> ServedModel:
-    """The chosen model at its own threshold, of the served one the promoted threshold. Raises `Refused`."""
+def shared_model() -> ServedModel:
+    """Return the chosen model at the threshold that all visitors share. Raises `Refused`."""
     promotion = served_promotion()
     return runs.served(promotion) if promotion else runs.model(run_id())
 
 
 def model() -> ServedModel:
-    """The chosen model, with this visitor's own threshold where there is one."""
-    found = everybodys()
-    own = _own(found.pathspec.rpartition("/")[2])
-    return replace(found, bundle=found.bundle.with_threshold(**own)) if own else found
+    """Return the chosen model, at this visitor's own threshold where there is one."""
+    shared = shared_model()
+    own = _own_threshold(shared.pathspec.rpartition("/")[2])
+    return replace(shared, bundle=shared.bundle.with_threshold(**own)) if own else shared
 
 
 def problem() -> str:
-    """The name under which the journal keeps what belongs to the chosen model. Raises `Refused` without a run."""
+    """Return the journal's name for the problem of the chosen model. Raises `Refused`."""
     promotion = served_promotion()
     return promotion.problem if promotion else problem_name(runs.overview(run_id()).problem)
 
 
 def keep_threshold(run: str, threshold: dict[str, Any]) -> None:
-    """Make a threshold ({value, why}) this visitor's own, for the run on which it was reckoned and no other."""
-    st.session_state[OWN] = {"run": run, **threshold}
+    """Make a threshold ({value, why}) this visitor's own, for this run only."""
+    st.session_state[OWN_THRESHOLD] = {"run": run, **threshold}
 
 
 def drop_threshold() -> None:
-    """Return to the threshold that everybody uses."""
-    st.session_state.pop(OWN, None)
+    """Return to the threshold that all visitors share."""
+    st.session_state.pop(OWN_THRESHOLD, None)
 
 
-def _own(run: str) -> dict[str, Any] | None:
-    own = st.session_state.get(OWN)
-    return {"value": own["value"], "why": own["why"]} if own and own["run"] == run else None
+def _own_threshold(run: str) -> dict[str, Any] | None:
+    own = st.session_state.get(OWN_THRESHOLD)
+    if not own or own["run"] != run:
+        return None
+    return {"value": own["value"], "why": own["why"]}
 
 
-def _follow_default(first: str) -> None:
-    """A visit that never chose follows when the default changes, as by the first promotion."""
+def _follow_default(default: str) -> None:
+    """Let a visit that never chose follow a new default, as after the first promotion."""
     before = st.session_state.get(DEFAULT)
-    if before not in (None, first) and st.session_state.get("model") == before:
+    if before not in (None, default) and st.session_state.get("model") == before:
         st.session_state.pop("model")
-    st.session_state[DEFAULT] = first
+    st.session_state[DEFAULT] = default
 
 
-def _tell_served(chosen: str, run: str, now: served_model.ServedState) -> None:
-    """How what is shown stands to what is promoted, and whether the journal could be asked."""
-    promotion, trouble = now.promotion, now.trouble
-    if trouble:
-        st.caption(
-            "The journal cannot be read: "
-            + (
-                "Served is what was promoted when it last could."
-                if promotion
-                else "which model is promoted is not known, Latest is the newest finished run."
-            )
-        )
-        st.caption(plain(trouble))
+def _unread_journal_text(last_known: Promotion | None) -> str:
+    if last_known:
+        return "Served is the model that was promoted when it last could be read."
+    return "which model is promoted is unknown. Latest is the newest finished run."
+
+
+def _served_text(chosen: str, run: str, state: served_model.ServedState) -> str:
+    """Return how the chosen model relates to the promoted one."""
+    promotion = state.promotion
     if promotion is None:
-        if not trouble:
-            st.caption(
-                "No model is promoted: this is the newest finished run."
-                if chosen == LATEST
-                else "No model is promoted."
-            )
-    elif chosen == SERVED:
-        st.caption(
-            f"Served since {promotion.at:%Y-%m-%d %H:%M} UTC, acting at {promotion.threshold:.1%} or more"
-        )
-    elif promotion.run_id == run:
-        st.caption(
-            f"This run is served, acting at {promotion.threshold:.1%} or more; here it acts at the threshold it "
-            "was trained with."
-        )
+        if state.trouble:
+            return ""
+        newest = " This is the newest finished run." if chosen == LATEST else ""
+        return f"No model is promoted.{newest}"
+    acts = f"acting at {promotion.threshold:.1%} or more"
+    if chosen == SERVED:
+        return f"Served since {promotion.at:%Y-%m-%d %H:%M} UTC, {acts}"
+    if promotion.run_id == run:
+        return f"This run is served, {acts}. Here it acts at the threshold of its training."
+    return ""
 
 
-def _label(choice: str) -> str:
-    if choice in (SERVED, LATEST):
-        return choice.capitalize()
-    told = runs.overview(choice)
-    return f"{told.started[:16].replace('T', ' ')} · {title(told.algorithm or '')} · {told.title}"
+def _option_label(option: str) -> str:
+    if option in (SERVED, LATEST):
+        return option.capitalize()
+    run = runs.overview(option)
+    started = (run.started or "")[:16].replace("T", " ")
+    return f"{started} · {title(run.algorithm or '')} · {run.title}"

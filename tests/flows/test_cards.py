@@ -137,7 +137,7 @@ def test_findings_stand_errors_first_and_the_rest_folded(nasty):
     assert [row[0].replace("\u00a0", " ") for row in first._data] == ["✖ error", "▲ warning"]
     assert [row[0].replace("\u00a0", " ") for row in folded._data] == [
         "✔ passed (1)",
-        "– not judged (1)",
+        "– not checked (1)",
     ]
 
 

@@ -264,7 +264,7 @@ def test_costs_and_thresholds_belong_to_the_run_they_were_set_for(page, monkeypa
         monkeypatch.setattr(reading, name, lambda run_id, read=read: read(tiny[0].id))
     monkeypatch.setattr(reading, "latest_id", lambda: "another")
     press(app, MINE)  # the page in the browser is still that of the first run
-    assert app.session_state[model_choice.OWN]["run"] == first
+    assert app.session_state[model_choice.OWN_THRESHOLD]["run"] == first
     assert "Your threshold" not in texts(app)
     assert app.slider[0].value == 1.0
     assert app.metric[0].value == own

@@ -302,7 +302,7 @@ def test_a_run_that_goes_on_shows_its_live_cards_and_they_move(visit, store, sma
         while "trial 2/" not in output:
             output += flow.stdout.readline()
         visit.open(f"models?run={run_id(output)}&part=Cards")
-        assert visit.page.get_by_text("This run goes on").count() == 1
+        assert visit.page.get_by_text("This run is at the step").count() == 1
         frame = visit.page.frame_locator("iframe").first
         frame.get_by_text("Best so far").first.wait_for()
         seen = set()
