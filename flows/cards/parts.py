@@ -30,78 +30,71 @@ SEVERITIES = {
     "passed": f"✔{GAP}passed",
     "not_applicable": f"–{GAP}not{GAP}checked",
 }
+DIRECTIONS = {"up": "↑ higher", "down": "↓ lower", "none": "neither", "unknown": "–"}
 
 
 def problem_table(scope: Mapping[str, Any]) -> list[Any]:
-    """The problem in the words of its scope, as a table: it is the user's text."""
-    title, question = scope.get("title"), scope.get("question")
-    rows = [
-        [label, line_of(value, 400)]
-        for label, value in (
-            ("Problem", title),
-            ("Question", question),
-            ("Target", scope.get("target")),
-            (
-                "Positive",
-                f"{scope['positive']} ({scope.get('positive_phrase')})"
-                if scope.get("positive")
-                else "",
-            ),
-        )
-        if value
-    ]
+    """Return the problem in the words of its scope, as a table: it is the user's text."""
+    positive = scope.get("positive")
+    facts = {
+        "Problem": scope.get("title"),
+        "Question": scope.get("question"),
+        "Target": scope.get("target"),
+        "Positive": f"{positive} ({scope.get('positive_phrase')})" if positive else "",
+    }
+    rows = [[label, line_of(value, 400)] for label, value in facts.items() if value]
     return [Table(rows)] if rows else []
 
 
 def overview_boxes(summary: Mapping[str, Any]) -> list[Any]:
-    o = summary["overview"]
-    kinds = ", ".join(f"{n} {kind}" for kind, n in o["kinds"].items())
-    twins, bad = (
-        o["duplicated_rows"],
-        [f for f in summary["findings"] if f["severity"] in ("error", "warning")],
-    )
-    return box_rows(
-        [
-            ValueBox(
-                "Rows",
-                f"{o['rows']:,}",
-                f"{o['rows'] - o['labelled']:,} without a label"
-                if o["rows"] > o["labelled"]
-                else "all with a label",
-            ),
-            ValueBox("Columns", f"{o['columns']:,}", kinds or "none"),
-            ValueBox(
-                "Positive rate",
-                percent(o["positive_rate"]),
-                f"95% interval {percent(o['positive_low'])} to {percent(o['positive_high'])}; "
-                f"{o['positives']:,} rows",
-            ),
-            ValueBox("Missing cells", percent(o["missing_share"]), f"{o['missing_cells']:,} cells"),
-            ValueBox("Repeated rows", f"{twins:,}", "equal in all columns that a model may use"),
-            ValueBox("Memory", f"{o['memory_bytes'] / 1e6:,.1f}{GAP}MB", "of the typed table"),
-            ValueBox(
-                "To look at",
-                f"{len(bad)}",
-                "findings that are not passed",
-                theme="warning" if bad else "success",
-            ),
-            ValueBox(
-                "Time column",
-                line_of(summary["scope"]["time_column"] or "none", 100),
-                "rows are split by it"
-                if summary["scope"]["time_column"]
-                else "rows are split at random",
-            ),
-        ]
-    )
+    overview, time_column = summary["overview"], summary["scope"]["time_column"]
+    kinds = ", ".join(f"{n} {kind}" for kind, n in overview["kinds"].items())
+    unlabelled = overview["rows"] - overview["labelled"]
+    interval = f"{percent(overview['positive_low'])} to {percent(overview['positive_high'])}"
+    to_look_at = sum(f["severity"] in ("error", "warning") for f in summary["findings"])
+    boxes = [
+        ValueBox(
+            "Rows",
+            f"{overview['rows']:,}",
+            f"{unlabelled:,} without a label" if unlabelled else "all with a label",
+        ),
+        ValueBox("Columns", f"{overview['columns']:,}", kinds or "none"),
+        ValueBox(
+            "Positive rate",
+            percent(overview["positive_rate"]),
+            f"95% interval {interval}; {overview['positives']:,} rows",
+        ),
+        ValueBox(
+            "Missing cells",
+            percent(overview["missing_share"]),
+            f"{overview['missing_cells']:,} cells",
+        ),
+        ValueBox(
+            "Repeated rows",
+            f"{overview['duplicated_rows']:,}",
+            "equal in all columns that a model may use",
+        ),
+        ValueBox("Memory", f"{overview['memory_bytes'] / 1e6:,.1f}{GAP}MB", "of the typed table"),
+        ValueBox(
+            "To look at",
+            f"{to_look_at}",
+            "findings that are not passed",
+            theme="warning" if to_look_at else "success",
+        ),
+        ValueBox(
+            "Time column",
+            line_of(time_column or "none", 100),
+            "rows are split by it" if time_column else "rows are split at random",
+        ),
+    ]
+    return box_rows(boxes)
 
 
-def finding_tables(found: Sequence[Mapping[str, str]]) -> list[Any]:
-    """Errors and warnings in full, then all that passed in one line, then all that could not be judged in one more."""
-    parts: list[Any] = []
+def finding_tables(findings: Sequence[Mapping[str, str]]) -> list[Any]:
+    """Return errors and warnings in full, then one line each for passed and not applicable."""
     rows = [
         [
-            SEVERITIES[f["severity"]],
+            SEVERITIES[severity],
             line_of(f["subject"]),
             f["code"],
             line_of(f["found"], 400),
@@ -109,21 +102,18 @@ def finding_tables(found: Sequence[Mapping[str, str]]) -> list[Any]:
             line_of(f["action"], 400) or "–",
         ]
         for severity in ("error", "warning")
-        for f in found
+        for f in findings
         if f["severity"] == severity
     ]
-    if rows:
-        parts.append(Table(rows, headers=["", "Subject", "Check", "Found", "Expected", "To do"]))
     folded = []
     for severity in ("passed", "not_applicable"):
-        codes = [f["code"] for f in found if f["severity"] == severity]
+        codes = [f["code"] for f in findings if f["severity"] == severity]
         if codes:
-            folded.append(
-                [
-                    f"{SEVERITIES[severity]} ({len(codes)})",
-                    line_of(", ".join(dict.fromkeys(codes)), 2000),
-                ]
-            )
+            label = f"{SEVERITIES[severity]} ({len(codes)})"
+            folded.append([label, line_of(", ".join(dict.fromkeys(codes)), 2000)])
+    parts: list[Any] = []
+    if rows:
+        parts.append(Table(rows, headers=["", "Subject", "Check", "Found", "Expected", "To do"]))
     if folded:
         parts.append(Table(folded))
     return parts or [Markdown("Nothing was checked.")]
@@ -132,133 +122,121 @@ def finding_tables(found: Sequence[Mapping[str, str]]) -> list[Any]:
 def change_tables(changes: Mapping[str, Any]) -> list[Any]:
     lines = changes["changes"]
     notable = sum(line["notable"] for line in lines)
+    rows = [
+        [
+            "▲" if line["notable"] else "",
+            line_of(line["subject"]),
+            line["what"],
+            line_of(line["before"], 200),
+            line_of(line["now"], 200),
+            line_of(line["why"], 200) or "–",
+        ]
+        for line in lines
+    ]
+    since = ["Since run", line_of(changes["since"], 200)]
     return [
-        Table(
-            [
-                ["Since run", line_of(changes["since"], 200)],
-                ["Notable", f"{notable} of {len(lines)}"],
-            ]
-        ),
-        Table(
-            [
-                [
-                    "▲" if line["notable"] else "",
-                    line_of(line["subject"]),
-                    line["what"],
-                    line_of(line["before"], 200),
-                    line_of(line["now"], 200),
-                    line_of(line["why"], 200) or "–",
-                ]
-                for line in lines
-            ],
-            headers=["", "Subject", "What", "Before", "Now", "Why"],
-        ),
+        Table([since, ["Notable", f"{notable} of {len(lines)}"]]),
+        Table(rows, headers=["", "Subject", "What", "Before", "Now", "Why"]),
     ]
 
 
 def ranking_table(ranking: Sequence[Mapping[str, Any]]) -> Any:
     rows = [
         [
-            line_of(r["column"]),
-            r["kind"] if r["used"] else f"{r['kind']} (not used)",
-            interval_text(r["alone"]),
-            interval_text(r["auc"]),
-            {"up": "↑ higher", "down": "↓ lower", "none": "neither", "unknown": "–"}[
-                r["direction"]
-            ],
-            "–" if r["cramers_v"] is None else f"{r['cramers_v']:.3f}",
-            "–" if r["mutual_information"] is None else f"{r['mutual_information']:.4f}",
+            line_of(line["column"]),
+            line["kind"] if line["used"] else f"{line['kind']} (not used)",
+            interval_text(line["alone"]),
+            interval_text(line["auc"]),
+            DIRECTIONS[line["direction"]],
+            "–" if line["cramers_v"] is None else f"{line['cramers_v']:.3f}",
+            "–" if line["mutual_information"] is None else f"{line['mutual_information']:.4f}",
         ]
-        for r in ranking[:MOST_COLUMNS]
+        for line in ranking[:MOST_COLUMNS]
     ]
-    return Table(
-        rows or [["–"] * 7],
-        headers=[
-            "Column",
-            "Kind",
-            "Alone (95%)",
-            "Its order (95%)",
-            "If positive",
-            "Cramér's V",
-            "Bits",
-        ],
-    )
+    headers = ["Column", "Kind", "Alone (95%)", "Its order (95%)", "If positive"]
+    return Table(rows or [["–"] * 7], headers=[*headers, "Cramér's V", "Bits"])
 
 
 def column_row(
     column: Mapping[str, Any], overall: float | None, words: tuple[str, str]
 ) -> list[Any]:
-    """Name, spread by class, positive rate, key numbers. A table cell holds a chart or one text, no inner table."""
+    """Return name, spread by class, positive rate, key numbers.
+
+    A table cell holds a chart or one text, no inner table.
+    """
     from fivefold.charts import table as charts
 
-    name = line_of(column["name"], 60) + (
-        f" ({line_of(column['unit'], 40)})" if column["unit"] else ""
-    )
+    name = line_of(column["name"], 60)
+    if column["unit"]:
+        name += f" ({line_of(column['unit'], 40)})"
     if not column["used"]:
         name += f" – not used: {line_of(column['why'])}"
-    if column["distinct"] and any(key in column for key in ("histogram", "levels", "periods")):
-        drawn = [
-            chart_part(draw)
-            for draw in (
-                charts.distribution(column, words, compact=True),
-                charts.rate(column, overall, words, compact=True),
-            )
-        ]
-    else:
-        drawn = ["–", "–"]
-    return [
-        name,
-        *drawn,
-        "; ".join(_numbers(column))
-        + (f". {line_of(column['help'], 200)}" if column["help"] else ""),
-    ]
+    numbers = "; ".join(_numbers(column))
+    if column["help"]:
+        numbers += f". {line_of(column['help'], 200)}"
+    has_groups = any(key in column for key in ("histogram", "levels", "periods"))
+    if not column["distinct"] or not has_groups:
+        return [name, "–", "–", numbers]
+    spread = charts.distribution(column, words, compact=True)
+    rate = charts.rate(column, overall, words, compact=True)
+    return [name, chart_part(spread), chart_part(rate), numbers]
 
 
 def _numbers(column: Mapping[str, Any]) -> list[str]:
-    """The key numbers of a column as short texts."""
-    told = [column["kind"], f"{column['distinct']:,} distinct"]
+    """Return the key numbers of a column as short texts."""
+    texts = [column["kind"], f"{column['distinct']:,} distinct"]
     if column["missing"]["rows"]:
-        told.append(f"{percent(column['missing']['share'])} missing")
+        texts.append(f"{percent(column['missing']['share'])} missing")
     if "quantiles" in column:
         q = column["quantiles"]
-        told += [
+        texts += [
             f"median {number_text(q['p50'])}",
             f"quartiles {number_text(q['p25'])} to {number_text(q['p75'])}",
             f"range {number_text(q['min'])} to {number_text(q['max'])}",
             f"mean {number_text(column['mean'])}, SD {number_text(column['sd'])}",
             f"skew {number_text(column['skew'], 2)}",
         ]
-        told += [f"{percent(column['zeros'])} zeros"] if column["zeros"] else []
+        if column["zeros"]:
+            texts.append(f"{percent(column['zeros'])} zeros")
     elif "levels" in column and column["levels"]["level"]:
         levels = column["levels"]
         share = levels["rows"][0] / max(1, sum(levels["rows"]))
-        told.append(f"most frequent {line_of(levels['level'][0])} ({percent(share)})")
+        texts.append(f"most frequent {line_of(levels['level'][0])} ({percent(share)})")
     elif "periods" in column:
-        told.append(f"from {column['first'][:10]} to {column['last'][:10]}")
+        texts.append(f"from {column['first'][:10]} to {column['last'][:10]}")
     elif "length" in column:
         q = column["length"]
-        told += [
-            f"{number_text(q['p50'])} characters (p5 to p95: {number_text(q['p5'])} to {number_text(q['p95'])})",
-            f"{number_text(column['words'], 3)} words",
+        span = f"{number_text(q['p5'])} to {number_text(q['p95'])}"
+        texts.append(f"{number_text(q['p50'])} characters (p5 to p95: {span})")
+        texts.append(f"{number_text(column['words'], 3)} words")
+    return texts
+
+
+def other_columns(columns: Sequence[Mapping[str, Any]]) -> Any:
+    """Return a line for each column that has no charts."""
+    rows = [
+        [
+            line_of(column["name"]),
+            column["kind"],
+            percent(column["missing"]["share"]),
+            f"{column['distinct']:,}",
+            line_of(column["why"] or column.get("value", "")) or "not charted",
         ]
-    return told
+        for column in columns
+    ]
+    return Table(rows, headers=["Other column", "Kind", "Missing", "Distinct", "Note"])
 
 
 def missing_table(columns: Mapping[str, Any]) -> Any:
-    lines = sorted(
-        (c for c in columns.values() if c["missing"]["rows"]), key=lambda c: -c["missing"]["rows"]
-    )
+    incomplete = [c for c in columns.values() if c["missing"]["rows"]]
+    rows = []
+    for column in sorted(incomplete, key=lambda c: -c["missing"]["rows"]):
+        missing = column["missing"]
+        rate = {key: missing[f"positive_{key}"] for key in ("rate", "low", "high")}
+        name, cells = line_of(column["name"]), f"{missing['rows']:,}"
+        rows.append([name, cells, percent(missing["share"]), share_text(rate)])
     return Table(
-        [
-            [
-                line_of(c["name"]),
-                f"{c['missing']['rows']:,}",
-                percent(c["missing"]["share"]),
-                share_text({k: c["missing"][f"positive_{k}"] for k in ("rate", "low", "high")}),
-            ]
-            for c in lines
-        ],
-        headers=["Column", "Missing cells", "Share", "Positive rate among them (95%)"],
+        rows, headers=["Column", "Missing cells", "Share", "Positive rate among them (95%)"]
     )
 
 
@@ -269,43 +247,35 @@ def pair_table(summary: Mapping[str, Any]) -> Any:
 
 
 def outlier_table(columns: Mapping[str, Any]) -> Any:
-    lines = sorted(
-        (c for c in columns.values() if "outliers" in c), key=lambda c: -c["outliers"]["share"]
-    )
-    return Table(
-        [
-            [
-                line_of(c["name"]),
-                f"{number_text(c['outliers']['low_fence'])} to {number_text(c['outliers']['high_fence'])}",
-                f"{c['outliers']['low']:,}",
-                f"{c['outliers']['high']:,}",
-                percent(c["outliers"]["share"]),
-            ]
-            for c in lines
-        ],
-        headers=["Column", "Fences", "Below", "Above", "Share"],
-    )
+    numeric = [c for c in columns.values() if "outliers" in c]
+    rows = []
+    for column in sorted(numeric, key=lambda c: -c["outliers"]["share"]):
+        found = column["outliers"]
+        fences = f"{number_text(found['low_fence'])} to {number_text(found['high_fence'])}"
+        counts = [f"{found['low']:,}", f"{found['high']:,}"]
+        rows.append([line_of(column["name"]), fences, *counts, percent(found["share"])])
+    return Table(rows, headers=["Column", "Fences", "Below", "Above", "Share"])
 
 
 def source_table(summary: Mapping[str, Any]) -> Any:
-    source = dict(summary["source"])
-    return fact_table(
-        {key: source.pop(key) for key in ("source", "md5", "rows") if key in source} | source
-    )
+    source = summary["source"]
+    first = {key: source[key] for key in ("source", "md5", "rows") if key in source}
+    return fact_table({**first, **source})
 
 
 def fact_table(facts: Mapping[str, Any]) -> Any:
-    """A two-column table; inner mappings are written as one line each."""
-    rows = []
+    """Return a two-column table; inner mappings are written as one line each."""
+    flat: dict[str, Any] = {}
     for key, value in facts.items():
         if isinstance(value, Mapping):
-            rows += [
-                [line_of(f"{key}: {inner}"), line_of(v, 300) or "–"]
-                for inner, v in value.items()
-                if v not in (None, "")
-            ]
-        elif value not in (None, ""):
-            rows.append([line_of(key), line_of(value, 300)])
+            flat |= {f"{key}: {inner}": inner_value for inner, inner_value in value.items()}
+        else:
+            flat[key] = value
+    rows = [
+        [line_of(key), line_of(value, 300) or "–"]
+        for key, value in flat.items()
+        if value not in (None, "")
+    ]
     return Table(rows or [["–", "nothing recorded"]])
 
 
@@ -314,14 +284,13 @@ def note_table(notes: Sequence[str]) -> list[Any]:
 
 
 def box_rows(boxes: Sequence[Any]) -> list[Any]:
-    """Value boxes in rows of `PER_ROW`."""
-    return [
-        Table([list(boxes[start : start + PER_ROW])]) for start in range(0, len(boxes), PER_ROW)
-    ]
+    """Return value boxes in rows of `PER_ROW`."""
+    starts = range(0, len(boxes), PER_ROW)
+    return [Table([list(boxes[start : start + PER_ROW])]) for start in starts]
 
 
 def side_by_side(charts: Sequence[Any]) -> list[Any]:
-    """Charts two side by side, in the width of a card."""
+    """Return charts two side by side, in the width of a card."""
     cells = [chart_part(chart.properties(width=330, height=240)) for chart in charts]
     return [Table([cells[start : start + 2]]) for start in range(0, len(cells), 2)]
 
@@ -338,45 +307,35 @@ def class_words(scope: Mapping[str, Any]) -> tuple[str, str]:
     return scope["negative_phrase"] or "negative", scope["positive_phrase"] or "positive"
 
 
-def fidelity_tables(found: Mapping[str, Any]) -> list[Any]:
-    """`fivefold.data.synthetic.fidelity.assess` as tables: what can be learnt from drawn rows, pairs of columns, single columns."""
-    use, pairs = found["utility"], found["correlation_error"]
+def fidelity_tables(fidelity: Mapping[str, Any]) -> list[Any]:
+    """Return `fivefold.data.synthetic.fidelity.assess` as tables.
+
+    What can be learnt from drawn rows, pairs of columns, single columns.
+    """
+    use, pairs = fidelity["utility"], fidelity["correlation_error"]
+    error = f"{number_text(pairs['mean'])} ({number_text(pairs['max'])}) {pairs['reason']}"
     summary = [
         ["ROC AUC, trained on real rows", auc_text(use["train_real"])],
-        ["ROC AUC, trained on drawn rows", auc_text(use["train_synthetic"]) + f" {use['reason']}"],
-        [
-            "Spearman correlations off by, mean (largest)",
-            f"{number_text(pairs['mean'])} ({number_text(pairs['max'])}) {pairs['reason']}",
-        ],
+        ["ROC AUC, trained on drawn rows", f"{auc_text(use['train_synthetic'])} {use['reason']}"],
+        ["Spearman correlations off by, mean (largest)", error],
     ]
     rows = [
         [
-            line_of(c["column"]),
-            c["kind"],
-            c["statistic"] or "–",
-            number_text(c["value"]),
-            number_text(c["noise"]),
-            percent(c["missing_real"]),
-            percent(c["missing_synthetic"]),
-            c["reason"],
+            line_of(column["column"]),
+            column["kind"],
+            column["statistic"] or "–",
+            number_text(column["value"]),
+            number_text(column["noise"]),
+            percent(column["missing_real"]),
+            percent(column["missing_synthetic"]),
+            column["reason"],
         ]
-        for c in found["columns"]
+        for column in fidelity["columns"]
     ]
+    headers = ["Column", "Kind", "Measure", "Difference", "Chance"]
     return [
         Table(summary),
-        Table(
-            rows,
-            headers=[
-                "Column",
-                "Kind",
-                "Measure",
-                "Difference",
-                "Chance",
-                "Missing, real",
-                "Missing, drawn",
-                "Note",
-            ],
-        ),
+        Table(rows, headers=[*headers, "Missing, real", "Missing, drawn", "Note"]),
     ]
 
 

@@ -36,18 +36,17 @@ def params_text(params: Mapping[str, Any]) -> str:
     )
 
 
-def interval_text(found: Mapping[str, Any] | None) -> str:
-    return (
-        "–"
-        if not found
-        else f"{found['value']:.3f} ({found['low']:.3f}{GAP}to{GAP}{found['high']:.3f})"
-    )
-
-
-def share_text(found: Mapping[str, Any]) -> str:
-    if found["rate"] is None:
+def interval_text(interval: Mapping[str, Any] | None) -> str:
+    if not interval:
         return "–"
-    return f"{percent(found['rate'])} ({percent(found['low'])} to {percent(found['high'])})"
+    ends = f"{interval['low']:.3f}{GAP}to{GAP}{interval['high']:.3f}"
+    return f"{interval['value']:.3f} ({ends})"
+
+
+def share_text(share: Mapping[str, Any]) -> str:
+    if share["rate"] is None:
+        return "–"
+    return f"{percent(share['rate'])} ({percent(share['low'])} to {percent(share['high'])})"
 
 
 def auc_text(value: float | None) -> str:

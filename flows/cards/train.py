@@ -14,22 +14,23 @@ from metaflow.cards import Markdown, Table, ValueBox
 from cards import parts as part
 
 ASSOCIATION = (
-    "*Alone*: ROC AUC of the column's binned positive rate, cross-validated: the model's own measure, for every "
-    "kind of column; at or below 0.5 it says nothing. *Its order*: ROC AUC of the values as they are (DeLong). "
-    "*Bits*: mutual information. Cramér's V and bits are corrected for their bias."
+    "*Alone*: ROC AUC of the column's binned positive rate, cross-validated: the model's own measure, for "
+    "every kind of column; at or below 0.5 it says nothing. *Its order*: ROC AUC of the values as they are "
+    "(DeLong). *Bits*: mutual information. Cramér's V and bits are corrected for their bias."
 )
 COLUMNS = (
-    "Strongest association first. Left chart: how the values of each class spread (blue: negative, orange: positive; "
-    "each class sums to 100%). Right chart: positive rate with its 95% interval; dashed: the whole table."
+    "Strongest association first. Left chart: how the values of each class spread (blue: negative, orange: "
+    "positive; each class sums to 100%). Right chart: positive rate with its 95% interval; dashed: the "
+    "whole table."
 )
 FIDELITY = (
-    "How like the real rows are the drawn ones that join the training folds. *KS*, *TV*: largest difference of the "
-    "distributions, 0 to 1; two samples of one distribution exceed *chance* once in twenty times. Judged on a copula "
-    "fitted to 70% of the rows; the two classifiers are scored on the other 30%."
+    "How close the drawn rows, which join the training folds, are to the real ones. *KS*, *TV*: largest "
+    "difference of the distributions, 0 to 1; two samples of one distribution exceed *chance* once in twenty "
+    "times. The copula is fitted to 70% of the rows; the two classifiers are scored on the other 30%."
 )
 OUTLIERS = (
-    "Values beyond 1.5 interquartile ranges from the quartiles (Tukey 1977). A normal column has 0.7% of them: they "
-    "are a place to look, not an error."
+    "Values beyond 1.5 interquartile ranges from the quartiles (Tukey 1977). A normal column has 0.7% of "
+    "them. Look at them: they need not be errors."
 )
 CHOSEN = (
     "p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose the winner, so they "
@@ -49,14 +50,18 @@ REFITTED = (
 def eda_components(
     summary: Mapping[str, Any], changes: Mapping[str, Any] | None = None
 ) -> list[Any]:
-    """The report on a table: `summary` of `fivefold.profiling.summary.summarise`; `changes`: {since, changes} of an earlier run."""
+    """Return the report on a table.
+
+    `summary` of `fivefold.profiling.summary.summarise`; `changes`: {since, changes} of an earlier run.
+    """
     from fivefold.charts import table
 
-    scope, o, columns = summary["scope"], summary["overview"], summary["columns"]
-    words = part.class_words(scope)
+    overview, columns, trend = summary["overview"], summary["columns"], summary["trend"]
+    ranking = summary["association"]["ranking"]
+    words = part.class_words(summary["scope"])
     parts = [
         Markdown("# Data report"),
-        *part.problem_table(scope),
+        *part.problem_table(summary["scope"]),
         *part.overview_boxes(summary),
         Markdown("## Findings"),
         *part.finding_tables(summary["findings"]),
@@ -64,46 +69,27 @@ def eda_components(
     if changes:
         parts += [Markdown("## What changed"), *part.change_tables(changes)]
     if "fidelity" in summary:
-        parts += [
-            Markdown("## Synthetic rows"),
-            Markdown(FIDELITY),
-            *part.fidelity_tables(summary["fidelity"]),
-        ]
+        parts += [Markdown("## Synthetic rows"), Markdown(FIDELITY)]
+        parts += part.fidelity_tables(summary["fidelity"])
     parts += [
         Markdown("## What goes with the target"),
         Markdown(ASSOCIATION),
-        part.chart_part(table.association(summary["association"]["ranking"])),
-        part.ranking_table(summary["association"]["ranking"]),
+        part.chart_part(table.association(ranking)),
+        part.ranking_table(ranking),
     ]
-    if summary["trend"] and summary["trend"]["period"]:
-        parts += [Markdown("## Over time"), part.chart_part(table.trend(summary["trend"], words))]
-    ranked = [line["column"] for line in summary["association"]["ranking"]]
-    shown = ranked[: part.MOST_COLUMNS]
+    if trend and trend["period"]:
+        parts += [Markdown("## Over time"), part.chart_part(table.trend(trend, words))]
     parts.append(Markdown("## Columns"))
+    shown = [line["column"] for line in ranking[: part.MOST_COLUMNS]]
     if shown:
-        rows = [part.column_row(columns[n], o["positive_rate"], words) for n in shown]
-        parts += [
-            Markdown(COLUMNS),
-            Table(rows, headers=["Column", "Spread by class", "Positive rate", "In numbers"]),
-        ]
-    others = [c for n, c in columns.items() if n not in shown]
+        rate = overview["positive_rate"]
+        rows = [part.column_row(columns[name], rate, words) for name in shown]
+        headers = ["Column", "Spread by class", "Positive rate", "In numbers"]
+        parts += [Markdown(COLUMNS), Table(rows, headers=headers)]
+    others = [column for name, column in columns.items() if name not in shown]
     if others:
-        parts.append(
-            Table(
-                [
-                    [
-                        part.line_of(c["name"]),
-                        c["kind"],
-                        part.percent(c["missing"]["share"]),
-                        f"{c['distinct']:,}",
-                        part.line_of(c["why"] or c.get("value", "")) or "not charted",
-                    ]
-                    for c in others
-                ],
-                headers=["Other column", "Kind", "Missing", "Distinct", "Note"],
-            )
-        )
-    if o["missing_cells"]:
+        parts.append(part.other_columns(others))
+    if overview["missing_cells"]:
         parts += [
             Markdown("## Missing cells"),
             part.chart_part(table.missing(columns)),
@@ -115,7 +101,7 @@ def eda_components(
             part.chart_part(table.correlation(summary["correlation"])),
             part.pair_table(summary),
         ]
-    if any("outliers" in c for c in columns.values()):
+    if any("outliers" in column for column in columns.values()):
         parts += [
             Markdown("## Outliers"),
             Markdown(OUTLIERS),

@@ -14,28 +14,33 @@ from frontend.widgets import error_guard, model_choice
 from frontend.widgets.drawing import draw
 from frontend.widgets.plain_text import plain
 
+QUANTILES = {
+    "Least": "min",
+    "First quartile": "p25",
+    "Median": "p50",
+    "Third quartile": "p75",
+    "Largest": "max",
+}
+
 
 def main() -> None:
     summary = runs.summary(model_choice.run_id())
-    scope, seen = summary["scope"], summary["overview"]
+    scope, overview, source = summary["scope"], summary["overview"], summary["source"]
     words = (scope["negative_phrase"] or "negative", scope["positive_phrase"] or "positive")
     st.title(plain(scope["title"] or "Data"))
-    st.text(f"{summary['source'].get('source', '')} · md5 {summary['source'].get('md5', '')}")
+    st.text(f"{source.get('source', '')} · md5 {source.get('md5', '')}")
+    kinds = ", ".join(f"{n} {kind}" for kind, n in overview["kinds"].items())
+    interval = f"{_percent(overview['positive_low'])} to {_percent(overview['positive_high'])}"
     boxes = st.columns(4)
-    boxes[0].metric("Rows", f"{seen['rows']:,}", border=True)
-    boxes[1].metric(
-        "Columns",
-        f"{seen['columns']:,}",
-        border=True,
-        help=plain(", ".join(f"{n} {kind}" for kind, n in seen["kinds"].items())),
-    )
+    boxes[0].metric("Rows", f"{overview['rows']:,}", border=True)
+    boxes[1].metric("Columns", f"{overview['columns']:,}", border=True, help=plain(kinds))
     boxes[2].metric(
         plain(f"Share {words[1]}"),
-        _percent(seen["positive_rate"]),
+        _percent(overview["positive_rate"]),
         border=True,
-        help=f"95% interval {_percent(seen['positive_low'])} to {_percent(seen['positive_high'])}",
+        help=f"95% interval {interval}",
     )
-    boxes[3].metric("Missing cells", _percent(seen["missing_share"]), border=True)
+    boxes[3].metric("Missing cells", _percent(overview["missing_share"]), border=True)
     part = st.segmented_control(
         "Show",
         list(PARTS),
@@ -49,89 +54,75 @@ def main() -> None:
 
 
 def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
-    """One column: how it spreads in each class, its positive rate, its numbers, its findings."""
+    """Show how a column spreads in each class, its positive rate, its numbers, its findings."""
     ranking = {line["column"]: line for line in summary["association"]["ranking"]}
-    names = [*ranking, *(n for n in summary["columns"] if n not in ranking)]
-    name = st.selectbox(
-        "Column, strongest association first", names, key="column", bind="query-params"
-    )
+    unranked = [name for name in summary["columns"] if name not in ranking]
+    label = "Column, strongest association first"
+    name = st.selectbox(label, [*ranking, *unranked], key="column", bind="query-params")
     column = summary["columns"][name]
     if column["help"]:
         st.text(column["help"])
     if not column["used"]:
         st.info(plain(f"Not used by the model: {column['why']}"), icon=":material/block:")
-    if any(key in column for key in ("histogram", "levels", "periods")) and column["distinct"]:
+    has_groups = any(key in column for key in ("histogram", "levels", "periods"))
+    if has_groups and column["distinct"]:
         left, right = st.columns(2)
         draw(table.distribution(column, words), "How the values spread in each class", left)
-        draw(
-            table.rate(column, summary["overview"]["positive_rate"], words),
-            "Positive rate by value, with 95% intervals",
-            right,
-        )
-    line = ranking.get(name)
-    if line and line["alone"]:
+        rate = table.rate(column, summary["overview"]["positive_rate"], words)
+        draw(rate, "Positive rate by value, with 95% intervals", right)
+    alone = ranking[name]["alone"] if name in ranking else None
+    if alone:
         st.text(
-            f"ROC AUC of this column alone: {line['alone']['value']:.3f} "
-            f"({line['alone']['low']:.3f} to {line['alone']['high']:.3f}); 0.5 says nothing"
+            f"ROC AUC of this column alone: {alone['value']:.3f} "
+            f"({alone['low']:.3f} to {alone['high']:.3f}); 0.5 says nothing"
         )
     st.dataframe(pd.DataFrame(numbers(column), columns=["", "Value"]), hide_index=True)
     error_guard.show_findings(f for f in from_dicts(summary["findings"]) if f.subject == name)
 
 
 def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
-    """The key numbers of a column, as texts."""
-    told = [
+    """Return the key numbers of a column, as (name, text)."""
+    missing = column["missing"]
+    rows = [
         ("Kind", column["kind"]),
         ("Distinct values", f"{column['distinct']:,}"),
-        ("Missing", f"{column['missing']['rows']:,} ({_percent(column['missing']['share'])})"),
+        ("Missing", f"{missing['rows']:,} ({_percent(missing['share'])})"),
     ]
-    if column["missing"]["rows"] and column["missing"].get("positive_rate") is not None:
-        told.append(("Positive rate where missing", _percent(column["missing"]["positive_rate"])))
+    if missing["rows"] and missing.get("positive_rate") is not None:
+        rows.append(("Positive rate where missing", _percent(missing["positive_rate"])))
     for label, key in (("Mean", "mean"), ("Standard deviation", "sd"), ("Skew", "skew")):
         if column.get(key) is not None:
-            told.append((label, f"{column[key]:,.4g}"))
-    told += [
-        (label, f"{column['quantiles'][key]:,.6g}")
-        for label, key in (
-            ("Least", "min"),
-            ("First quartile", "p25"),
-            ("Median", "p50"),
-            ("Third quartile", "p75"),
-            ("Largest", "max"),
-        )
-        if column.get("quantiles") and column["quantiles"][key] is not None
-    ]
+            rows.append((label, f"{column[key]:,.4g}"))
+    quantiles = column.get("quantiles") or {}
+    for label, key in QUANTILES.items():
+        if quantiles.get(key) is not None:
+            rows.append((label, f"{quantiles[key]:,.6g}"))
     if "outliers" in column:
-        told.append(
-            (
-                "Beyond Tukey's fences",
-                f"{column['outliers']['low'] + column['outliers']['high']:,} "
-                f"({_percent(column['outliers']['share'])})",
-            )
-        )
+        outliers = column["outliers"]
+        count = outliers["low"] + outliers["high"]
+        rows.append(("Beyond Tukey's fences", f"{count:,} ({_percent(outliers['share'])})"))
     if "first" in column:
-        told.append(("From, to", f"{column['first'][:10]} to {column['last'][:10]}"))
-    return told
+        rows.append(("From, to", f"{column['first'][:10]} to {column['last'][:10]}"))
+    return rows
 
 
 def all_columns(summary: dict[str, Any], words: tuple[str, str]) -> None:
-    """What goes with the target, what is missing, what goes together, what changes over time."""
-    draw(
-        table.association(summary["association"]["ranking"]),
-        "Association of each column with the target",
-    )
-    if summary["trend"] and summary["trend"]["period"]:
-        draw(table.trend(summary["trend"], words), "Positive rate over time")
+    """Show what goes with the target, what is missing, what goes together, what changes over time."""
+    columns, trend = summary["columns"], summary["trend"]
+    ranking = summary["association"]["ranking"]
+    draw(table.association(ranking), "Association of each column with the target")
+    if trend and trend["period"]:
+        draw(table.trend(trend, words), "Positive rate over time")
     if summary["overview"]["missing_cells"]:
-        draw(table.missing(summary["columns"]), "Missing share of each column")
+        draw(table.missing(columns), "Missing share of each column")
     if len(summary["correlation"]["columns"]) > 1:
         draw(table.correlation(summary["correlation"]), "Correlations of numbers")
-    if any("outliers" in c for c in summary["columns"].values()):
-        draw(table.outliers(summary["columns"]), "Outliers by Tukey's fences")
+    if any("outliers" in column for column in columns.values()):
+        draw(table.outliers(columns), "Outliers by Tukey's fences")
 
 
 def all_findings(summary: dict[str, Any], words: tuple[str, str]) -> None:
-    """What the checks found, and what to know about the figures."""
+    """Show what the checks found, and what to know about the figures."""
     error_guard.show_findings(from_dicts(summary["findings"]))
     for note in summary["notes"]:
         st.text(note)
