@@ -46,7 +46,7 @@ def main() -> None:
         rows["empty graph, s"] = median(
             3,
             store,
-            [sys.executable, str(ROOT / "tests" / "empty_flow.py"), "run"],
+            [sys.executable, str(ROOT / "tests" / "support" / "empty_flow.py"), "run"],
             METAFLOW_USER="bench",
             METAFLOW_PYLINT="0",
             METAFLOW_RUN_MAX_WORKERS="2",

@@ -140,7 +140,7 @@ def measure(place: Path, about: dict, budget: int, seed: int, python: Path | Non
     else:
         words = [
             str(python),
-            str(ROOT / "tests" / "peers.py"),
+            str(ROOT / "tests" / "support" / "peers.py"),
             place.name,
             str(place),
             str(budget),
