@@ -58,7 +58,10 @@ def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
 
     `flags`: options that may be given without a value, meaning true; Metaflow has no such options.
     """
-    sys.argv = [f"{word}=true" if word in flags else word for word in sys.argv]
+    for place, word in enumerate(sys.argv):
+        has_value = sys.argv[place + 1 : place + 2] in (["True"], ["False"])  # by Metaflow's Runner
+        if word in flags and not has_value:
+            sys.argv[place] = f"{word}=true"
     is_run = bool({"run", "resume"} & set(sys.argv))
     if is_run:  # a terminated scheduler ends its tasks and prints how to resume, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)

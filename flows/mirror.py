@@ -32,12 +32,12 @@ def main() -> int:
 
 def mirror(run, uri: str) -> str:
     """Mirror one run; return the status of the mirror."""
-    from fivefold.lifecycle import record_steps
+    from fivefold.lifecycle import publish
 
     print(run.pathspec, flush=True)
     artifacts = run["record"].task.data
-    aliases = record_steps.roles(artifacts.problem, artifacts.bundle_sha256)
-    return record_steps.mirror(artifacts, run.pathspec, uri, bootstrap.ROOT, aliases).status
+    aliases = publish.roles(artifacts.problem, artifacts.bundle_sha256)
+    return publish.mirror(artifacts, run.pathspec, uri, bootstrap.ROOT, aliases).status
 
 
 if __name__ == "__main__":

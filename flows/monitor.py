@@ -1,4 +1,4 @@
-"""MonitorFlow: judge what the journal holds, window by window, and tell people. `python flows/monitor.py run`."""
+"""MonitorFlow: evaluate the traffic window by window, and send alerts. `python flows/monitor.py run`."""
 
 import bootstrap  # noqa: F401  # isort: skip  # sets the import path and Metaflow's settings; must come first
 from cards import monitor as cards_monitor
@@ -6,28 +6,27 @@ from launch import launch, plainly
 from metaflow import FlowSpec, Parameter, card, current, package_sources, schedule, step
 
 
-@schedule(
-    daily=True
-)  # where the engine has a clock (Argo); elsewhere cron or a systemd timer: docs/operation.md
+# The schedule counts on Argo; elsewhere use cron or a systemd timer: docs/operation.md
+@schedule(daily=True)
 @package_sources("../lib/fivefold", suffixes=[".py"])
 class MonitorFlow(FlowSpec):
-    """Drift, performance with and without labels, warnings, refusals and latency; alerts; whether to retrain."""
+    """Drift, performance with and without labels, warnings, refusals, latency; whether to retrain."""
 
     problem = Parameter(
         "problem", default="", help="Name of the problem; default: the one promoted last"
     )
     days = Parameter("days", default=7.0, help="Length of a window in days")
-    last = Parameter("last", default=4, help="How many of the newest windows are judged; 0: all")
-    now = Parameter("now", default="", help="Judge as if it were this time (ISO 8601, UTC)")
+    last = Parameter("last", default=4, help="How many of the newest windows are evaluated; 0: all")
+    now = Parameter("now", default="", help="Evaluate as if it were this time (ISO 8601, UTC)")
     cooldown = Parameter("cooldown", default=23.0, help="Hours before the same alert is sent again")
 
     @plainly
     @step
     def start(self):
-        """Say what is judged: the windows of the journal."""
-        from fivefold.lifecycle import steps
+        """Choose the windows of the journal."""
+        from fivefold.lifecycle import monitor_steps
 
-        self.problem_name, self.time, self.windows = steps.plan(
+        self.problem_name, self.time, self.windows = monitor_steps.plan(
             self.problem, self.days, self.last, self.now
         )
         self.next(self.judge)
@@ -36,37 +35,45 @@ class MonitorFlow(FlowSpec):
     @card(type="blank", id="monitor")
     @step
     def judge(self):
-        """Judge each window against the rows on which its model was chosen."""
-        from fivefold.lifecycle import steps
+        """Compare each window with the rows on which its model was chosen."""
+        from fivefold.lifecycle import monitor_steps
 
-        self.reports, self.decided, self.told, self.events = steps.judge(
-            self.problem_name, self.windows, self.time
-        )
+        reports, decision = monitor_steps.evaluate(self.problem_name, self.windows, self.time)
+        events = monitor_steps.events_until(self.problem_name, self.time)
+        self.reports = [report.to_dict() for report in reports]
+        self.decided = decision.to_dict()
+        self.events = [event.to_dict() for event in events]
         current.card["monitor"].extend(
-            cards_monitor.monitor_components(
-                self.problem_name, self.reports, self.decided, self.events
-            )
+            cards_monitor.monitor_components(self.problem_name, reports, decision, events)
         )
         self.next(self.act)
 
     @plainly
     @step
     def act(self):
-        """Send what a person should hear of, and forget what the scope no longer keeps."""
-        from fivefold.lifecycle import steps
+        """Send the alerts, and purge what the scope no longer keeps."""
+        from fivefold.lifecycle import monitor_steps
 
-        self.alerts, self.purged = steps.act(
-            self.problem_name, self.reports, self.told, self.time, self.cooldown, bool(self.now)
+        alerts, self.purged = monitor_steps.act(
+            self.problem_name,
+            monitor_steps.from_artifact(self.reports),
+            self.time,
+            self.cooldown,
+            simulated=bool(self.now),
         )
+        self.alerts = [alert.to_dict() for alert in alerts]
         self.next(self.end)
 
     @step
     def end(self):
         """Say what came out."""
-        from fivefold.lifecycle import steps
+        from fivefold.lifecycle import monitor_steps
 
-        self.closing = steps.closing_words(
-            self.problem_name, self.reports, self.decided, self.alerts
+        self.closing = monitor_steps.closing_words(
+            self.problem_name,
+            monitor_steps.from_artifact(self.reports),
+            self.decided,
+            len(self.alerts),
         )
 
 

@@ -1,7 +1,7 @@
 """RetrainFlow: a new model when the monitor asks for one. `python flows/retrain.py run`.
 
-Trains on the old table and the labels that came in, then lets the new model prove itself (`flows/promote.py challenge`).
-Does nothing where nothing is due.
+It trains on the old table and the labels that came in, then compares the new model with the champion
+(`flows/promote.py challenge`). It does nothing if nothing is due.
 """
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
@@ -9,24 +9,22 @@ from launch import launch, plainly
 from metaflow import FlowSpec, Parameter, package_sources, step, trigger_on_finish
 
 
-@trigger_on_finish(
-    flow="MonitorFlow"
-)  # where the engine has events (Argo); elsewhere it says nothing
+@trigger_on_finish(flow="MonitorFlow")  # counts on Argo; elsewhere it has no effect
 @package_sources("../lib/fivefold", suffixes=[".py"])
 class RetrainFlow(FlowSpec):
-    """Train a challenger where the monitor asks for one, and judge it."""
+    """Train a challenger if the monitor asks for one, and compare it with the champion."""
 
     problem = Parameter(
         "problem", default="", help="Name of the problem; default: the one promoted last"
     )
     force = Parameter(
-        "force", default=False, type=bool, help="Retrain also where the monitor does not ask for it"
+        "force", default=False, type=bool, help="Retrain even if the monitor does not ask for it"
     )
     approval = Parameter(
         "require-approval",
         default=False,
         type=bool,
-        help="A model that has proven itself waits for a person's yes",
+        help="A model that is proven better waits for a person's yes",
     )
     margin = Parameter(
         "margin", default=0.0, help="ROC AUC that the gain's lower bound must exceed"
@@ -39,10 +37,10 @@ class RetrainFlow(FlowSpec):
     @plainly
     @step
     def start(self):
-        """Train and judge, where it is due."""
+        """Train a challenger if one is due, and compare it with the champion."""
         from fivefold.lifecycle import retrain
 
-        self.told = retrain.retrain(
+        outcome = retrain.retrain(
             bootstrap.ROOT,
             self.problem,
             force=self.force,
@@ -51,12 +49,12 @@ class RetrainFlow(FlowSpec):
             require_approval=self.approval,
             options=self.options,
         )
+        self.closing = outcome.why
         self.next(self.end)
 
     @step
     def end(self):
-        """Say what came out."""
-        self.closing = self.told["why"]
+        """End; the artifact `closing` says what came out."""
 
 
 if __name__ == "__main__":

@@ -238,13 +238,13 @@ class TrainFlow(FlowSpec):
     def record(self):
         """Mirror the run to MLflow, and serve a first model. Both can fail or be repeated without harm."""
         from fivefold.core.clock import timestamp
-        from fivefold.lifecycle import record_steps
+        from fivefold.lifecycle import publish
 
         self.finished = timestamp()
         pathspec = f"{current.flow_name}/{current.run_id}"
-        self.promotion = record_steps.promote_first(self, pathspec)
+        self.promotion = publish.promote_first(self, pathspec)
         aliases = ["champion"] if self.promotion["action"] == "promoted" else []
-        mirrored = record_steps.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
+        mirrored = publish.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
         self.mlflow = mirrored.to_dict()
         self.next(self.end)
 

@@ -1,119 +1,109 @@
-"""Cards of the monitor and of the demo's story, from plain dicts of `fivefold`."""
+"""Card of the monitor: the windows in time, what happened, and the newest window in full."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from metaflow.cards import Markdown, Table, ValueBox
 
 from cards import parts as part
 
-ASSUMES = (
-    "*Estimated*: from calibrated probabilities alone. It assumes that they are still calibrated, so it sees a changed "
-    "mix of cases but no changed meaning. *Realised*: from the labels that have come in."
+if TYPE_CHECKING:
+    from fivefold.lifecycle.drift import DriftLine
+    from fivefold.lifecycle.report import WindowReport
+    from fivefold.lifecycle.retrain_rule import RetrainDecision
+    from fivefold.lifecycle.timeline import Event
+
+PERFORMANCE = (
+    "*Estimated*: from calibrated probabilities alone. It assumes that they are still calibrated, "
+    "so it sees a changed mix of cases but no changed meaning. *Realised*: from the labels that "
+    "have come in."
 )
-COSTS = (
-    "*Stake*: the column's share of the model's importance times how far it moved: what to look at first, no forecast. "
-    "q: Benjamini-Hochberg over the columns."
+STAKE = (
+    "*Stake*: the column's share of the model's importance times its distance. Look at the highest "
+    "first; it is no forecast. q: Benjamini-Hochberg over the columns."
 )
+MOST_EVENTS = 60
 
 
 def monitor_components(
-    name: str,
-    reports: Sequence[Mapping[str, Any]],
-    decided: Mapping[str, Any],
-    events: Sequence[Mapping[str, str]] = (),
+    problem: str,
+    reports: Sequence[WindowReport],
+    decision: RetrainDecision,
+    events: Sequence[Event] = (),
 ) -> list[Any]:
-    """The windows in time, what was done, then the newest window in full."""
+    """Return the parts of the card."""
     from fivefold.charts import monitoring
 
-    parts: list[Any] = [
-        Markdown("# Monitoring"),
-        Table(
-            [
-                ["Problem", part.line_of(name, 200)],
-                [
-                    "Retrain",
-                    ("yes: " if decided["retrain"] else "no: ") + part.line_of(decided["why"], 600),
-                ],
-            ]
-        ),
-    ]
+    verdict = ("yes: " if decision.retrain else "no: ") + part.line_of(decision.why, 600)
+    facts = [["Problem", part.line_of(problem, 200)], ["Retrain", verdict]]
+    parts: list[Any] = [Markdown("# Monitoring"), Table(facts)]
     if not reports:
         return parts
     newest = reports[-1]
     parts += [
-        boxes(newest),
+        _boxes(newest),
         Markdown("## Over time"),
-        Markdown(ASSUMES),
+        Markdown(PERFORMANCE),
         part.chart_part(monitoring.performance(reports)),
         part.chart_part(monitoring.traffic(reports)),
     ]
     if events:
-        rows = [
-            [
-                e["at"].replace("-", "\u2011").replace(" ", part.GAP),
-                part.line_of(e["what"], 30),
-                part.line_of(e["told"], 500),
-            ]
-            for e in events[-60:]
-        ]
+        rows = [_event_row(event) for event in events[-MOST_EVENTS:]]
         parts += [Markdown("## What happened"), Table(rows, headers=["When (UTC)", "What", "Why"])]
-    parts += [Markdown("## The newest window"), *part.finding_tables(newest["findings"])]
-    if newest["drift"]:
-        parts += [Markdown("## Columns"), Markdown(COSTS), drift_rows(newest["drift"])]
+    findings = [finding.to_dict() for finding in newest.findings]
+    parts += [Markdown("## The newest window"), *part.finding_tables(findings)]
+    if newest.drift:
+        parts += [Markdown("## Columns"), Markdown(STAKE), _drift_table(newest.drift)]
     return parts
 
 
-def boxes(report: Mapping[str, Any]) -> Any:
-    real, guess = report["realised"] or {}, report["estimated"] or {}
-    return Table(
-        [
-            [
-                ValueBox("Rows", f"{report['rows']:,}", f"{report['rejects']:,} refused"),
-                ValueBox("ROC AUC, estimated", _auc(guess), "without labels"),
-                ValueBox(
-                    "ROC AUC, realised",
-                    _auc(real),
-                    f"labels for {part.percent(report['coverage'] or 0.0)}",
-                ),
-                ValueBox(
-                    "Columns drifted",
-                    str(sum(bool(line.get("drifted")) for line in report["drift"])),
-                    f"of {len(report['drift'])}",
-                    theme="warning" if report["bad"] else "success",
-                ),
-            ]
-        ]
+def _event_row(event: Event) -> list[str]:
+    # Neither a date nor a time is broken into two lines.
+    when = event.minute.replace("-", "\u2011").replace(" ", part.GAP)
+    return [when, part.line_of(event.what, 30), part.line_of(event.text, 500)]
+
+
+def _boxes(report: WindowReport) -> Any:
+    from fivefold.lifecycle.report import auc_text
+
+    coverage = f"labels for {part.percent(report.label_coverage or 0.0)}"
+    drifted = ValueBox(
+        "Columns drifted",
+        str(len(report.drifted)),
+        f"of {len(report.drift)}",
+        theme="warning" if report.bad else "success",
     )
-
-
-def drift_rows(drift: Sequence[Mapping[str, Any]]) -> Any:
-    from fivefold.charts import monitoring
-
-    ranked = sorted(drift, key=lambda line: -(line["stake"] or 0.0))
-    rows = [
-        [
-            "▲" if line.get("drifted") else "",
-            part.line_of(line["column"], 60),
-            line["kind"],
-            _number(line["psi"]),
-            _number(line["distance"]),
-            _number(line["q_value"]),
-            _number(line["stake"]),
-            part.chart_part(monitoring.two_spreads(line, compact=True)),
-        ]
-        for line in ranked[: part.MOST_COLUMNS]
+    boxes = [
+        ValueBox("Rows", f"{report.rows:,}", f"{report.rejects:,} refused"),
+        ValueBox("ROC AUC, estimated", auc_text(report.estimated_auc), "without labels"),
+        ValueBox("ROC AUC, realised", auc_text(report.realised_auc), coverage),
+        drifted,
     ]
-    return Table(
-        rows, headers=["", "Column", "Kind", "PSI", "Distance", "q", "Stake", "Before and now"]
-    )
+    return Table([boxes])
 
 
-def _auc(told: Mapping[str, Any]) -> str:
-    auc = told.get("auc") or {}
-    return "not judged" if auc.get("value") is None else f"{auc['value']:.3f}"
+def _drift_table(drift: Sequence[DriftLine]) -> Any:
+    from fivefold.charts import monitoring
+    from fivefold.lifecycle.drift import by_stake
+
+    rows = []
+    for line in by_stake(drift)[: part.MOST_COLUMNS]:
+        chart = monitoring.two_spreads(line.column, line.bins, compact=True)
+        row = [
+            "▲" if line.drifted else "",
+            part.line_of(line.column, 60),
+            line.kind,
+            _number(line.psi),
+            _number(line.distance),
+            _number(line.q_value),
+            _number(line.stake),
+            part.chart_part(chart),
+        ]
+        rows.append(row)
+    headers = ["", "Column", "Kind", "PSI", "Distance", "q", "Stake", "Before and now"]
+    return Table(rows, headers=headers)
 
 
 def _number(value: float | None) -> str:

@@ -1,9 +1,12 @@
-"""Asking: what pages read from the journal besides what is served; kept for seconds, so that redrawing costs little."""
+"""Monitoring data: what pages read from the journal besides what is served.
+
+It is kept for seconds, so that drawing a page again costs little.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -12,74 +15,87 @@ from fivefold.core import settings
 from fivefold.core.clock import utc_now
 from fivefold.journal import alerts, database
 from fivefold.journal import labels as journal_labels
-from fivefold.journal import reports as journal_reports
-from fivefold.lifecycle import retrain_rule, steps
+from fivefold.journal.alerts import Alert
+from fivefold.lifecycle import monitor_steps
+from fivefold.lifecycle.report import WindowReport, window_reports
+from fivefold.lifecycle.retrain_rule import RetrainDecision, retrain_due
 from frontend.data import served_model
 from frontend.data.runs import TTL
 
-DAYS = 30  # of which label coverage is told
+DAYS = 30  # for which label coverage is counted
 MOST = 50  # warnings and reasons that are listed
-MINUTE = 60  # seconds for which what takes long is kept
+MINUTE = 60  # seconds for which slow answers are kept
 
 
-def watched(problem: str) -> dict[str, Any]:
-    """{reports, oldest first; alerts, newest first; due: whether a new model is due}. Raises `Refused`."""
-    return _watched(settings.journal_url(), problem)
+@dataclass(frozen=True)
+class Monitoring:
+    """The reports (oldest first), the alerts (newest first), and whether a new model is due."""
+
+    reports: list[WindowReport]
+    alerts: list[Alert]
+    decision: RetrainDecision
 
 
-def unusual(problem: str, start: str, end: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(warnings by frequency, refusals by frequency and source) of a window. Raises `Refused`."""
+@dataclass(frozen=True)
+class Coverage:
+    """How many predictions of the last `DAYS` days there are, and how many have a label."""
+
+    predictions: int
+    labelled: int
+
+
+def monitoring(problem: str) -> Monitoring:
+    """Return what the monitor found. Raises `Refused`."""
+    return _monitoring(settings.journal_url(), problem)
+
+
+def unusual(problem: str, start: datetime, end: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (warnings, refusals) of a window, the most frequent first. Raises `Refused`."""
     return _unusual(settings.journal_url(), problem, start, end)
 
 
 def labels(problem: str) -> dict[str, int]:
-    """`fivefold.journal.labels.counts`. Raises `Refused`."""
+    """Return how many labels came, by outcome. Raises `Refused`."""
     return served_model.query(journal_labels.counts, problem)
 
 
-def coverage(problem: str) -> dict[str, Any]:
-    """{predictions, labelled} of the last `DAYS` days. Raises `Refused`."""
+def coverage(problem: str) -> Coverage:
+    """Return how many recent predictions have a label. Raises `Refused`."""
     return _coverage(settings.journal_url(), problem)
 
 
-def forget_labels() -> None:
-    """Labels were given here: count anew."""
+def refresh_coverage() -> None:
+    """Count again: labels were given here."""
     _coverage.clear()
 
 
 @st.cache_data(ttl=TTL, max_entries=20, show_spinner=False)
-def _watched(url: str, problem: str) -> dict[str, Any]:
-    reports, now = served_model.query(journal_reports.reports, problem), utc_now()
-    return {
-        "reports": reports,
-        "alerts": served_model.query(alerts.alerts, problem),
-        "due": retrain_rule.due(
-            reports, now, served_model.query(steps.last_challenge, problem, now)
-        ),
-    }
+def _monitoring(url: str, problem: str) -> Monitoring:
+    reports, now = served_model.query(window_reports, problem), utc_now()
+    last_challenge = served_model.query(monitor_steps.last_challenge, problem, now)
+    sent = served_model.query(alerts.alerts, problem)
+    return Monitoring(reports, sent, retrain_due(reports, now, last_challenge))
 
 
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")
-def _unusual(url: str, problem: str, start: str, end: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
-    told = served_model.query(
-        database.read_predictions, problem, since, until, columns=("warnings",)
-    )["warnings"]
-    notes = told[told != ""].str.split("; ").explode()
-    refused = served_model.query(database.read_rejects, problem, since, until)
+def _unusual(
+    url: str, problem: str, start: datetime, end: datetime
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    frame = served_model.query(
+        database.read_predictions, problem, start, end, columns=("warnings",)
+    )
+    joined = frame["warnings"]
+    warnings = joined[joined != ""].str.split("; ").explode().value_counts().head(MOST)
+    rejects = served_model.query(database.read_rejects, problem, start, end)
+    reasons = rejects.groupby(["reason", "source"]).size().sort_values(ascending=False).head(MOST)
     return (
-        notes.value_counts().head(MOST).rename_axis("Warning").reset_index(name="Rows"),
-        refused.groupby(["reason", "source"])
-        .size()
-        .sort_values(ascending=False)
-        .head(MOST)
-        .rename_axis(["Reason", "From"])
-        .reset_index(name="Rows"),
+        warnings.rename_axis("Warning").reset_index(name="Rows"),
+        reasons.rename_axis(["Reason", "From"]).reset_index(name="Rows"),
     )
 
 
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")
-def _coverage(url: str, problem: str) -> dict[str, Any]:
+def _coverage(url: str, problem: str) -> Coverage:
     since = utc_now() - timedelta(days=DAYS)
-    found = served_model.query(database.read_predictions, problem, since, columns=("id",))["label"]
-    return {"predictions": len(found), "labelled": int(found.notna().sum())}
+    frame = served_model.query(database.read_predictions, problem, since, columns=("id",))
+    return Coverage(len(frame), int(frame["label"].notna().sum()))

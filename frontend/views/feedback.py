@@ -143,7 +143,7 @@ def many(bundle: Bundle, scope: Scope) -> None:
 
 def told(counts: dict[str, int]) -> None:
     """What became of the labels, in words."""
-    monitoring.forget_labels()
+    monitoring.refresh_coverage()
     known = counts["accepted"] + counts["corrected"] + counts["duplicate"]
     lines = [
         f"{counts[outcome]:,} {outcome}: {meaning}"
@@ -160,13 +160,13 @@ def so_far(problem: str) -> None:
     st.subheader("So far")
     counts, known = monitoring.labels(problem), monitoring.coverage(problem)
     boxes = st.columns(len(OUTCOMES) + 1)
-    share = known["labelled"] / known["predictions"] if known["predictions"] else None
+    share = known.labelled / known.predictions if known.predictions else None
     boxes[0].metric(
         "Coverage",
         "–" if share is None else f"{share:.1%}",
         border=True,
         help=(
-            f"{known['labelled']:,} of {known['predictions']:,} predictions of the last {monitoring.DAYS} days have a label"
+            f"{known.labelled:,} of {known.predictions:,} predictions of the last {monitoring.DAYS} days have a label"
         ),
     )
     for box, (outcome, meaning) in zip(boxes[1:], OUTCOMES.items(), strict=True):

@@ -1,17 +1,22 @@
-"""Monitoring: what the monitor said of each window of predictions, and what to do about it."""
+"""Page Monitoring: what the monitor found in each window of predictions, and what to do about it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from fivefold.charts import monitoring as charts_monitor
+from fivefold.charts import monitoring as charts
 from fivefold.charts.style import short
-from fivefold.core.findings import from_dicts
-from fivefold.journal.alerts import runbook
-from fivefold.lifecycle.performance import ASSUMPTION
+from fivefold.core.findings import ERROR, WARNING
+from fivefold.core.intervals import Estimate
+from fivefold.journal.alerts import Alert
+from fivefold.lifecycle.alert_message import runbook
+from fivefold.lifecycle.drift import DriftLine
+from fivefold.lifecycle.report import WindowReport
+from fivefold.lifecycle.retrain_rule import RetrainDecision
 from fivefold.lifecycle.window import ASK_FOR_RETRAINING
 from frontend.data import monitoring, served_model
 from frontend.widgets import error_guard, model_choice
@@ -22,7 +27,7 @@ from frontend.widgets.plain_text import plain
 MONITOR, RETRAIN = "python flows/monitor.py run", "python flows/retrain.py run"
 FIGURES = {
     "Positives": "positive_rate",
-    "Acted upon": "flagged",
+    "Flagged": "flagged",
     "Precision": "precision",
     "Recall": "recall",
     "Brier score": "brier",
@@ -32,311 +37,262 @@ SHARES = ("positive_rate", "flagged", "precision", "recall")
 
 
 def main() -> None:
+    """Draw the page."""
     problem = model_choice.problem()
-    known = monitoring.watched(problem)
-    reports = known["reports"]
+    found = monitoring.monitoring(problem)
     st.title("Monitoring")
-    if not reports:
-        st.info(
-            plain(
-                f"The monitor has not judged the predictions of {problem} yet. Type this in the project's "
-                "folder; the page finds the reports by itself:"
-            ),
-            icon=":material/info:",
+    if not found.reports:
+        text = (
+            f"The monitor has not evaluated the predictions of {problem} yet. Run this in the "
+            "project's folder; the page finds the reports by itself:"
         )
+        st.info(plain(text), icon=":material/info:")
         st.code(MONITOR, language="bash")
-        alerts(known["alerts"])
+        _alerts(found.alerts)
         return
-    due(problem, known)
+    _decision(problem, len(found.reports), found.decision)
     left, right = st.columns(2)
     draw(
-        charts_monitor.performance(reports, served_model.promotions_of(problem).history),
+        charts.performance(found.reports, served_model.promotions_of(problem).history),
         "ROC AUC of each window, estimated and realised, with 95% intervals",
         left,
     )
     draw(
-        charts_monitor.traffic(reports),
+        charts.traffic(found.reports),
         "Rows of each window: answered, with warnings, refused",
         right,
     )
     st.caption(
-        "A dashed line marks a window in which what is served was changed; the page Decision has the record."
+        "A dashed line marks a window in which the served model or threshold was changed; "
+        "the page Decision lists all changes."
     )
-    windows = {r["start"]: r for r in reversed(reports)}
-    report = windows[
-        choose("Window, the newest first", list(windows), "window", lambda w: _window(windows[w]))
-    ]
-    error_guard.guard(lambda: window(problem, report))
-    alerts(known["alerts"])
+    windows = {report.start.isoformat(): report for report in reversed(found.reports)}
+    start = choose(
+        "Window, the newest first", list(windows), "window", lambda key: _title(windows[key])
+    )
+    error_guard.guard(lambda: _window(problem, windows[start]))
+    _alerts(found.alerts)
 
 
-def due(problem: str, known: dict[str, Any]) -> None:
-    """Whose windows these are, and whether they ask for a new model."""
-    told = known["due"]
-    st.text(f"{problem}: {len(known['reports']):,} windows judged")
-    if told["retrain"]:
-        st.warning(
-            plain(f"A new model is due: {told['why']}. Type:"), icon=":material/model_training:"
-        )
-        st.code(RETRAIN, language="bash")
-    else:
-        st.caption(plain(f"No new model is due: {told['why']}."))
+def _decision(problem: str, windows: int, decision: RetrainDecision) -> None:
+    """Show whose windows these are, and whether they ask for a new model."""
+    st.text(f"{problem}: {windows:,} windows evaluated")
+    if not decision.retrain:
+        st.caption(plain(f"No new model is due: {decision.why}."))
+        return
+    text = plain(f"A new model is due: {decision.why}. Run:")
+    st.warning(text, icon=":material/model_training:")
+    st.code(RETRAIN, language="bash")
 
 
-def window(problem: str, report: dict[str, Any]) -> None:
-    """All that is known of one window."""
-    boxes(report)
-    if report["reasons"]:
-        st.warning(
-            "\n".join(
-                [
-                    "This window asks for a new model:",
-                    *(f"- {plain(why)}" for why in report["reasons"]),
-                ]
-            ),
-            icon=":material/warning:",
-        )
-    found = sorted(
-        from_dicts(report["findings"]), key=lambda f: f.code not in ASK_FOR_RETRAINING
-    )  # what matters most
-    st.subheader("Found")
-    error_guard.show_findings(found, ("error", "warning"), codes=True)
-    quiet = [f for f in found if f.severity not in ("error", "warning")]
-    if len(quiet) == len(found):
+def _window(problem: str, report: WindowReport) -> None:
+    """Show all that is known of one window."""
+    _boxes(report)
+    if report.reasons:
+        reasons = [f"- {plain(why)}" for why in report.reasons]
+        text = "\n".join(["This window asks for a new model:", *reasons])
+        st.warning(text, icon=":material/warning:")
+    # what may ask for a new model comes first
+    findings = sorted(report.findings, key=lambda f: f.code not in ASK_FOR_RETRAINING)
+    st.subheader("Findings")
+    error_guard.show_findings(findings, (ERROR, WARNING), codes=True)
+    quiet = [f for f in findings if f.severity not in (ERROR, WARNING)]
+    if len(quiet) == len(findings):
         st.caption("No errors and no warnings.")
     if quiet:
-        with st.expander(f"{len(quiet)} more: passed, or not judged"):
+        with st.expander(f"{len(quiet)} more: passed, or not applicable"):
             error_guard.show_findings(quiet, codes=True)
-    to_do(report)
-    performance(report)
-    drift(report)
-    unusual(problem, report)
+    _to_do(report)
+    _performance(report)
+    _drift(report)
+    _unusual(problem, report)
 
 
-def boxes(report: dict[str, Any]) -> None:
-    """The window at a glance."""
-    drifted = sum(bool(line.get("drifted")) for line in report["drift"])
-    others = f" (and {report['others']:,} of other models)" if report["others"] else ""
-    told = (
-        ("Predictions", f"{report['rows']:,}", f"Of {report['model'] or 'no model'}{others}"),
-        ("Refused", f"{report['rejects']:,}", "Cases that got no answer"),
-        ("With warnings", _share(report["warned"]), "Answered, but unlike what training saw"),
-        (
-            "Columns drifted",
-            f"{drifted} of {len(report['drift'])}",
-            "Spread otherwise than the training rows",
-        ),
-        ("With a label", _share(report["coverage"]), "Cases whose outcome has been told"),
-        (
-            "Median latency",
-            "–" if report["latency_ms"] is None else f"{report['latency_ms']:.1f} ms",
-            "A row",
-        ),
+def _boxes(report: WindowReport) -> None:
+    """Show the window at a glance."""
+    others = f" (and {report.other_rows:,} of other models)" if report.other_rows else ""
+    drifted = f"{len(report.drifted)} of {len(report.drift)}"
+    latency = "–" if report.latency_ms is None else f"{report.latency_ms:.1f} ms"
+    boxes = (
+        ("Predictions", f"{report.rows:,}", f"By {report.model or 'no model'}{others}"),
+        ("Refused", f"{report.rejects:,}", "Cases that got no answer"),
+        ("With warnings", _percent(report.warned), "Answered, but unlike what training saw"),
+        ("Columns drifted", drifted, "Their values spread differently than in training"),
+        ("With a label", _percent(report.label_coverage), "Cases whose outcome was reported"),
+        ("Median latency", latency, "Of one row"),
     )
     for start in (0, 3):
-        for box, (label, value, text) in zip(st.columns(3), told[start : start + 3], strict=True):
-            box.metric(label, value, border=True, help=plain(text))
+        for place, (label, value, text) in zip(
+            st.columns(3), boxes[start : start + 3], strict=True
+        ):
+            place.metric(label, value, border=True, help=plain(text))
 
 
-def to_do(report: dict[str, Any]) -> None:
-    """The runbook's sections on what was found, and the command that looks again."""
-    codes = list(
-        dict.fromkeys(
-            f["code"] for f in report["findings"] if f["severity"] in ("error", "warning")
-        )
-    )
+def _to_do(report: WindowReport) -> None:
+    """Show the runbook's sections on the findings, and the command that evaluates again."""
+    bad = [f for f in report.findings if f.severity in (ERROR, WARNING)]
+    codes = list(dict.fromkeys(f.code for f in bad))
     st.subheader("What to do")
     if codes:
-        places = pd.DataFrame(
-            [{"Code": code, "Section of the runbook": runbook(code)} for code in codes]
-        )
-        linked = places["Section of the runbook"].str.match("https?://").all()
-        st.dataframe(
-            places,
-            hide_index=True,
-            column_config={"Section of the runbook": st.column_config.LinkColumn()}
-            if linked
-            else {},
-        )
-    st.caption("To judge the newest windows again, or from a timer:")
+        table = pd.DataFrame({"Code": codes, "Runbook": [runbook(code) for code in codes]})
+        columns = {}
+        if table["Runbook"].str.match("https?://").all():
+            columns["Runbook"] = st.column_config.LinkColumn()
+        st.dataframe(table, hide_index=True, column_config=columns)
+    st.caption("To evaluate the newest windows again, by hand or from a timer:")
     st.code(MONITOR, language="bash")
 
 
-def performance(report: dict[str, Any]) -> None:
-    """What the window was worth: estimated from its probabilities, and realised from its labels."""
+def _performance(report: WindowReport) -> None:
+    """Show the performance estimated from the probabilities, and realised from the labels."""
     st.subheader("Performance")
-    guess, real = report["estimated"] or {}, report["realised"] or {}
-    if not guess:
-        st.caption("No predictions, so nothing to judge.")
+    estimated, realised = report.estimated, report.realised
+    if estimated is None:
+        st.caption("No predictions, so there is nothing to evaluate.")
         return
+    labelled = realised.rows if realised else 0
     rows = {
-        "Rows": (f"{guess['rows']:,}", f"{real.get('rows', 0):,} with a label"),
+        "Rows": (f"{estimated.rows:,}", f"{labelled:,} with a label"),
         "ROC AUC": (
-            _interval(guess.get("auc"), "too few rows"),
-            _interval(real.get("auc"), "too few labels"),
+            _interval(report.estimated_auc, "too few rows"),
+            _interval(report.realised_auc, "too few labels"),
         ),
     }
-    for label, key in FIGURES.items():
-        rows[label] = (_figure(key, guess.get(key)), _figure(key, real.get(key)))
-    st.table(
-        pd.DataFrame(
-            [
-                {
-                    "": label,
-                    "Estimated, without labels": plain(a),
-                    "Realised, from labels": plain(b),
-                }
-                for label, (a, b) in rows.items()
-            ]
-        ).set_index("")
-    )
-    delay = report["delay_days"]
-    st.caption(
-        plain(
-            f"Labels for {_share(report['coverage'])} of the predictions"
-            + ("" if delay is None else f", at the median {delay:.1f} days after them")
-            + f". Assumed by the estimate: {guess.get('assumption') or ASSUMPTION}."
-        )
-    )
+    for label, name in FIGURES.items():
+        before = _figure(name, getattr(estimated, name))
+        rows[label] = before, _figure(name, getattr(realised, name, None))
+    table = pd.DataFrame(rows).map(plain).T
+    st.table(table.set_axis(["Estimated, without labels", "Realised, from labels"], axis=1))
+    text = f"Labels for {_percent(report.label_coverage)} of the predictions"
+    if report.label_delay_days is not None:
+        text += f", in the median {report.label_delay_days:.1f} days after them"
+    st.caption(plain(f"{text}. Assumed by the estimate: {estimated.assumption}."))
 
 
-def drift(report: dict[str, Any]) -> None:
-    """How far each column is from the training rows, and one of them, with the probabilities, in full."""
-    lines = sorted(
-        report["drift"], key=lambda line: (-(line["stake"] or 0.0), -(line["psi"] or 0.0))
-    )
+def _drift(report: WindowReport) -> None:
+    """Show how far each column is from the training rows; one of them, and the scores, in full."""
+    lines = sorted(report.drift, key=lambda line: (-(line.stake or 0.0), -(line.psi or 0.0)))
     if not lines:
         return
     st.subheader("Columns, then and now")
     number = st.column_config.NumberColumn
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "": "▲ drifted" if line["drifted"] else "" if line["judged"] else "not judged",
-                    "Column": line["column"],
-                    "Kind": line["kind"],
-                    **{
-                        label: line[key]
-                        for label, key in (
-                            ("PSI", "psi"),
-                            ("Distance", "distance"),
-                            ("q", "q_value"),
-                            ("Stake", "stake"),
-                        )
-                    },
-                    "Missing then": _percent(line["missing_reference"]),
-                    "Missing now": _percent(line["missing_current"]),
-                }
-                for line in lines
-            ]
+    columns = {
+        "PSI": number(
+            format="%.3f", help="Population stability index: below 0.1 small, from 0.25 on large"
         ),
-        hide_index=True,
-        height=min(38 + 35 * len(lines), 390),
-        column_config={
-            "PSI": number(
-                format="%.3f",
-                help="Population stability index: below 0.1 little, from 0.25 on much",
-            ),
-            "Distance": number(format="%.3f", help="0: the same, 1: nothing in common"),
-            "q": number(
-                format="%.2g",
-                help="Chance of a false alarm, over all columns (Benjamini and Hochberg)",
-            ),
-            "Stake": number(
-                format="%.3f",
-                help="The column's share of the model's importance times the distance",
-            ),
-            "Missing then": number(format="%.1f %%"),
-            "Missing now": number(format="%.1f %%"),
-        },
-    )
-    by_name = {line["column"]: line for line in lines}
+        "Distance": number(format="%.3f", help="0: the same, 1: nothing in common"),
+        "q": number(
+            format="%.2g", help="p value, adjusted over all columns (Benjamini and Hochberg)"
+        ),
+        "Stake": number(
+            format="%.3f", help="The column's share of the model's importance times the distance"
+        ),
+        "Missing then": number(format="%.1f %%"),
+        "Missing now": number(format="%.1f %%"),
+    }
+    table = pd.DataFrame([_drift_row(line) for line in lines])
+    height = min(38 + 35 * len(lines), 390)
+    st.dataframe(table, hide_index=True, height=height, column_config=columns)
+
+    by_name = {line.column: line for line in lines}
     name = choose("Column, the highest stake first", list(by_name), "spread")
     left, right = st.columns(2)
     draw(
-        charts_monitor.two_spreads(by_name[name]),
+        charts.two_spreads(name, by_name[name].bins),
         "Shares of the values in training and in this window",
         left,
     )
-    if report["score"]:
+    if report.score:
         draw(
-            charts_monitor.two_spreads(
-                {**report["score"], "column": "Predicted probability"}, before="held-out rows"
-            ),
+            charts.two_spreads("Predicted probability", report.score.bins, before="held-out rows"),
             "Shares of the probabilities on held-out rows and in this window",
             right,
         )
 
 
-def unusual(problem: str, report: dict[str, Any]) -> None:
-    """The commonest warnings and reasons of refusal of the window, read from the journal when asked for."""
-    if not (report["warned"] or report["rejects"]):
+def _drift_row(line: DriftLine) -> dict[str, Any]:
+    verdict = "▲ drifted" if line.drifted else ""
+    return {
+        "": verdict if line.enough_rows else "too few rows",
+        "Column": line.column,
+        "Kind": line.kind,
+        "PSI": line.psi,
+        "Distance": line.distance,
+        "q": line.q_value,
+        "Stake": line.stake,
+        "Missing then": _hundredfold(line.missing_reference),
+        "Missing now": _hundredfold(line.missing_current),
+    }
+
+
+def _unusual(problem: str, report: WindowReport) -> None:
+    """Show the most frequent warnings and refusals of the window, if they are asked for."""
+    if not (report.warned or report.rejects):
         return
     st.subheader("Warnings and refusals")
-    if st.toggle("Read them from the journal", key="unusual"):
-        notes, refused = monitoring.unusual(problem, report["start"], report["end"])
-        left, right = st.columns(2)
-        for place, table, empty in ((left, notes, "No warnings"), (right, refused, "No refusals")):
-            if len(table):
-                place.dataframe(table, hide_index=True)
-            else:
-                place.caption(f"{empty} on record.")
+    if not st.toggle("Read them from the journal", key="unusual"):
+        return
+    found, refused = monitoring.unusual(problem, report.start, report.end)
+    left, right = st.columns(2)
+    for place, table, empty in ((left, found, "No warnings"), (right, refused, "No refusals")):
+        if len(table):
+            place.dataframe(table, hide_index=True)
+        else:
+            place.caption(f"{empty} on record.")
 
 
-def alerts(lines: list[dict[str, Any]]) -> None:
-    """What people were told."""
+def _alerts(alerts: Sequence[Alert]) -> None:
+    """Show the alerts that were sent."""
     st.subheader("Alerts")
-    if not lines:
+    if not alerts:
         st.caption("None was sent.")
         return
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "When (UTC)": line["at"],
-                    "What": line["message"],
-                    "Key": line["key"],
-                    "Sent": "; ".join(
-                        f"{channel}: {result}" for channel, result in line["sent"].items()
-                    )
-                    or "being sent",
-                    "Runbook": line["runbook"],
-                }
-                for line in lines
-            ]
-        ),
-        hide_index=True,
-        column_config={
-            "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "What": st.column_config.TextColumn(width="large"),
-        },
-    )
+    rows = []
+    for alert in alerts:
+        results = [f"{channel}: {result}" for channel, result in alert.sent.items()]
+        row = {
+            "When (UTC)": alert.at,
+            "What": alert.message,
+            "Key": alert.key,
+            "Sent": "; ".join(results) or "being sent",
+            "Runbook": alert.runbook,
+        }
+        rows.append(row)
+    columns = {
+        "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        "What": st.column_config.TextColumn(width="large"),
+    }
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
 
 
-def _window(report: dict[str, Any]) -> str:
-    bad = " · asks for a new model" if report["bad"] else ""
-    return f"{report['start'][:10]} to {report['end'][:10]} · {report['rows']:,} predictions{bad}"
+def _title(report: WindowReport) -> str:
+    days = f"{report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}"
+    bad = " · asks for a new model" if report.bad else ""
+    return f"{days} · {report.rows:,} predictions{bad}"
 
 
-def _interval(told: dict[str, Any] | None, few: str) -> str:
-    return few if not told else f"{told['value']:.3f} ({told['low']:.3f} to {told['high']:.3f})"
+def _interval(auc: Mapping[str, Any], few: str) -> str:
+    return f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})" if auc else few
 
 
-def _figure(key: str, told: Any) -> str:
-    write = _share if key in SHARES else "{:.4f}".format if key == "brier" else short
-    if not isinstance(told, dict):
-        return "–" if told is None else write(told)
-    if told["value"] is None:
+def _figure(name: str, figure: float | Estimate | None) -> str:
+    write = short
+    if name in SHARES:
+        write = _percent
+    elif name == "brier":
+        write = "{:.4f}".format
+    if not isinstance(figure, Estimate):
+        return "–" if figure is None else write(figure)
+    if figure.value is None:
         return "–"
-    return f"{write(told['value'])} ({write(told['low'])} to {write(told['high'])})"
+    return f"{write(figure.value)} ({write(figure.low)} to {write(figure.high)})"
 
 
-def _share(value: float | None) -> str:
+def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
-def _percent(value: float | None) -> float | None:
+def _hundredfold(value: float | None) -> float | None:
     return None if value is None else 100 * value
 
 

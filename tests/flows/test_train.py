@@ -260,8 +260,8 @@ def check_the_served_model_has_seen_all_rows(run):
     assert roc_auc_score(y, served.probability(rows)) > data.evaluation["auc"]["value"]
     assert "fitted once more" in data.closing
     reference = window.reference_of(run.pathspec)
-    np.testing.assert_allclose(reference["scores"], judged.probability(rows))
-    assert reference["bundle"].metadata.refit
+    np.testing.assert_allclose(reference.scores, judged.probability(rows))
+    assert reference.bundle.metadata.refit
 
 
 def test_a_budget_that_is_too_small_still_ends_with_a_model(store, small_csv):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -20,6 +21,7 @@ from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
 from fivefold.lifecycle import decisions, promotion_mirror
 from fivefold.lifecycle.performance import ASSUMPTION
+from fivefold.lifecycle.report import WindowReport
 from frontend.data import served_model
 from tests.frontend.test_app import (  # noqa: F401
     MINE,
@@ -91,7 +93,7 @@ def fill_form(app, key: str, who: str = "ann", why: str = "because"):
 
 
 def report(start: str, end: str, columns: tuple[str, ...] = ("age", EVIL), **more) -> dict:
-    """A report as `fivefold.lifecycle.window.judge_window` makes them."""
+    """A report as `fivefold.lifecycle.window.evaluate_window` makes them, as the journal keeps it."""
     bins = [
         {"label": IMAGE, "reference": 0.7, "current": 0.2},
         {"label": LINK, "reference": 0.3, "current": 0.8},
@@ -200,15 +202,10 @@ def plant(engine, columns: tuple[str, ...] = ("age", EVIL)) -> None:
         ("2026-01-08T00:00:00", "2026-01-15T00:00:00"),
     ):
         journal_reports.keep(engine, PROBLEM, report(start, end, columns))
-    journal_alerts.record(
-        engine,
-        PROBLEM,
-        f"input-drift/{EVIL}",
-        f"{EVIL} {IMAGE}",
-        "docs/runbook.md#input-drift",
-        {"log": "sent", "email": "failed: refused"},
-        datetime(2026, 1, 15),
-    )
+    alert = {f"input-drift/{EVIL}": (f"{EVIL} {IMAGE}", "docs/runbook.md#input-drift")}
+    claimed = journal_alerts.claim(engine, PROBLEM, alert, 24.0, datetime(2026, 1, 15))
+    sent = {"log": "sent", "email": "failed: refused"}
+    journal_alerts.store_results(engine, claimed.values(), sent)
 
 
 def test_the_promoted_model_is_shown_and_changes_of_others_are_followed(page, engine, tiny):
@@ -586,15 +583,15 @@ def test_a_day_of_today_names_todays_prediction(page, engine, small_csv):
 def test_monitoring_shows_what_the_monitor_kept(page, engine):
     app = calm(page("monitoring").run())
     assert "python flows/monitor.py run" in [c.value for c in app.code]
-    assert "has not judged" in texts(app)
+    assert "has not evaluated" in texts(app)
     plant(engine())
     app = calm(page("monitoring").run())
     told, shown = texts(app), tables(app)
-    assert "2 windows judged" in told
+    assert "2 windows evaluated" in told
     assert {m.label: m.value for m in app.metric}["Columns drifted"] == "2 of 2"
     assert "0.810 (0.780 to 0.840)" in shown
     assert "0.710" in shown
-    assert "Labels for 44.0% of the predictions, at the median 3.5 days after them" in told
+    assert "Labels for 44.0% of the predictions, in the median 3.5 days after them" in told
     assert "concept drift is invisible" in told
     assert "docs/runbook.md#input-drift" in shown
     assert "log: sent; email: failed: refused" in shown
@@ -606,18 +603,29 @@ def test_monitoring_shows_what_the_monitor_kept(page, engine):
 
 def test_changes_of_what_is_served_are_marked_at_the_window_they_fall_into():
     reports = [
-        report(f"2026-01-{a:02d}T00:00:00", b)
+        WindowReport.from_dict(report(f"2026-01-{a:02d}T00:00:00", b))
         for a, b in (
             (1, "2026-01-08T00:00:00"),
             (8, "2026-01-15T00:00:00"),
             (15, "2026-01-15T09:30:00"),
         )
     ]
-    line = {"action": "promoted", "model": "TrainFlow/2", "threshold": 0.3, "replaces": 1}
-    changes = [{**line, "at": datetime(2026, 1, day)} for day in (3, 14)]
+    line = promotions.Promotion(
+        seq=2,
+        at=datetime(2026, 1, 3),
+        problem=PROBLEM,
+        action="promoted",
+        model="TrainFlow/2",
+        sha256="",
+        threshold=0.3,
+        who="",
+        why="",
+        replaces=1,
+    )
+    changes = [replace(line, at=datetime(2026, 1, day)) for day in (3, 14)]
     changes += [
-        {**line, "at": datetime(2025, 12, 1), "replaces": 0},
-        {**line, "at": datetime(2026, 1, 9), "replaces": None},
+        replace(line, at=datetime(2025, 12, 1), replaces=0),
+        replace(line, at=datetime(2026, 1, 9), replaces=None),
     ]
     drawn = monitoring.performance(reports, changes).to_dict()
     marks = drawn["layer"][0]["data"]["values"]
@@ -655,7 +663,7 @@ def test_a_window_without_predictions_or_labels_is_told_too(page, engine):
         ),
     )
     app = calm(page("monitoring").run())
-    assert "No predictions, so nothing to judge" in texts(app)
+    assert "No predictions, so there is nothing to evaluate" in texts(app)
     few = report("2026-01-08T00:00:00", "2026-01-15T00:00:00")
     for key in ("estimated", "realised"):
         few[key] |= {
@@ -676,7 +684,7 @@ def test_a_window_without_predictions_or_labels_is_told_too(page, engine):
     journal_reports.keep(engine(), PROBLEM, few | {"score": None})
     app = calm(page("monitoring").run())
     assert "too few labels" in tables(app)
-    assert "not judged" in tables(app)
+    assert "too few rows" in tables(app)
 
 
 def test_names_and_texts_of_the_loop_do_nothing_in_a_browser(store, promoted, engine, page, tiny):

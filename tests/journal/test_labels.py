@@ -16,7 +16,7 @@ from fivefold.core.scope import Scope
 from fivefold.journal import labels as journal_labels
 from fivefold.journal import promotions
 from fivefold.journal.database import as_json, open_journal, read_predictions, write
-from fivefold.journal.labels import Label, add_labels, counts, settle
+from fivefold.journal.labels import Label, add_labels, counts, match_unknown
 from fivefold.journal.promotions import (
     DECLINED,
     KEPT,
@@ -141,12 +141,12 @@ def test_labels_that_come_before_their_prediction(journal: sa.Engine) -> None:
     assert give(
         journal, of(1, 0), {"entity": '["2"]', "label": 1, "observed_at": seconds(5)}, of(1, 1)
     ) == {"unknown": 3}
-    assert settle(journal, "p") == 0
+    assert match_unknown(journal, "p") == 0
     write(journal, [line(1), line(2), line(3, problem="other")])
-    assert settle(journal, "other") == 0
-    assert settle(journal, "p") == 2
+    assert match_unknown(journal, "other") == 0
+    assert match_unknown(journal, "p") == 2
     assert truth(journal) == {1: 1, 2: 1}
-    assert settle(journal, "p") == 0
+    assert match_unknown(journal, "p") == 0
     assert counts(journal, "p") == {
         "accepted": 2,
         "corrected": 1,
@@ -165,7 +165,7 @@ def test_a_label_does_not_belong_to_a_prediction_made_after_it_was_given(
 ) -> None:
     assert give(journal, {"entity": '["7"]', "label": 1}, now=seconds(5)) == {"unknown": 1}
     write(journal, [line(7)])
-    assert settle(journal, "p", now=seconds(1000)) == 0
+    assert match_unknown(journal, "p", now=seconds(1000)) == 0
     assert truth(journal) == {}
 
 
@@ -179,7 +179,7 @@ def test_late_labels_count_and_a_label_that_waited_is_not_late(journal: sa.Engin
     }
     assert truth(journal) == {1: 1, 2: 1}
     write(journal, [line(3)])
-    assert settle(journal, "p", now=T0 + timedelta(days=400)) == 1
+    assert match_unknown(journal, "p", now=T0 + timedelta(days=400)) == 1
     assert counts(journal, "p")["late"] == 1
 
 
@@ -220,7 +220,7 @@ def test_thousands_of_waiting_labels_are_settled_in_little_time(journal: sa.Engi
     )
     write(journal, [line(n) for n in range(9000)])
     began = base.time.perf_counter()
-    assert settle(journal, "p") == 9000
+    assert match_unknown(journal, "p") == 9000
     assert base.time.perf_counter() - began < 10
     with journal.connect() as connection:
         assert (

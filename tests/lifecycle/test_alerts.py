@@ -27,11 +27,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING, Finding, Refused
 from fivefold.journal import alerts as journal_alerts
 from fivefold.journal import database
-from fivefold.lifecycle import alerts
+from fivefold.journal.tables import ALERTS
+from fivefold.lifecycle import alert_message, alerts
 from tests.support.databases import postgresql
 from tests.support.running import ROOT
 from tests.support.servers import answering, free_port, silent
@@ -86,7 +88,7 @@ def plain(monkeypatch):
 @pytest.fixture
 def hasty(monkeypatch):
     """Receivers that say nothing are given up soon."""
-    monkeypatch.setattr(alerts, "TIMEOUT", 0.4)
+    monkeypatch.setattr(alert_message, "TIMEOUT", 0.4)
 
 
 @pytest.fixture
@@ -110,15 +112,29 @@ def drifted(*names: str) -> list[Finding]:
     ]
 
 
+def due(engine, problem: str, keys, cooldown_hours: float, now: datetime) -> set[str]:
+    """The keys that may be sent now."""
+    with engine.connect() as connection:
+        held = journal_alerts._held_keys(connection, problem, list(keys), cooldown_hours, now)
+    return set(keys) - held
+
+
+def record(engine, problem: str, key: str, message: str, runbook: str, sent: dict, now: datetime):
+    """A row of something that was sent, without a claim before it."""
+    row = {"key": key, "message": message, "runbook": runbook, "sent": json.dumps(sent)}
+    with database.writing(engine) as connection:
+        connection.execute(sa.insert(ALERTS).values(at=now, problem=problem, **row))
+
+
 def told(
     engine, environ: dict[str, str], findings=(AGE, LATE), now: datetime = NOW, **options: Any
 ) -> dict[str, str]:
     """What became of an alert by the channels of `environ`, the same in the answer and in the journal."""
     lines = alerts.send(engine, "churn", findings, alerts.channels(environ), now=now, **options)
-    kept = {line["seq"]: line for line in journal_alerts.alerts(engine, "churn")}
+    kept = {line.seq: line for line in journal_alerts.alerts(engine, "churn")}
     assert lines
-    assert all(kept[line["seq"]] == line for line in lines)
-    return lines[0]["sent"]
+    assert all(kept[line.seq] == line for line in lines)
+    return lines[0].sent
 
 
 # ---- receivers -------------------------------------------------------------------------------------------------------
@@ -295,15 +311,15 @@ def test_twenty_columns_are_one_message_with_the_worst_first(engine):
     findings = [*drifted(*map(str, range(20))), *good, LATE, LATE]
     lines = alerts.send(engine, "churn", findings, {"list": got.append}, now=NOW)
     assert len(got) == 1
-    assert got[0]["summary"] == "Fivefold, churn: 1 error, 20 warnings"
-    assert [f["subject"] for f in got[0]["findings"]] == ["requests", *map(str, range(20))]
+    assert got[0].summary == "Fivefold, churn: 1 error, 20 warnings"
+    assert [f["subject"] for f in got[0].findings] == ["requests", *map(str, range(20))]
     assert len(lines) == 21
-    assert lines[0]["key"] == "latency/requests"
-    assert lines[0]["sent"] == {"list": "sent"}
+    assert lines[0].key == "latency/requests"
+    assert lines[0].sent == {"list": "sent"}
 
 
 def test_the_text_says_what_was_found_what_was_expected_and_what_to_do(monkeypatch):
-    text = journal_alerts.compose("churn", [LATE], NOW)["text"]
+    text = alert_message.compose("churn", [LATE], NOW).text
     assert text.splitlines() == [
         "Fivefold, churn: 1 error",
         "",
@@ -314,7 +330,7 @@ def test_the_text_says_what_was_found_what_was_expected_and_what_to_do(monkeypat
         "   runbook: docs/runbook.md#latency",
     ]
     monkeypatch.setenv("FIVEFOLD_RUNBOOK", "https://wiki.example.com/runbook")
-    (found,) = journal_alerts.compose("churn", [LATE], NOW)["findings"]
+    (found,) = alert_message.compose("churn", [LATE], NOW).findings
     assert found["runbook"] == "https://wiki.example.com/runbook#latency"
 
 
@@ -433,7 +449,7 @@ def test_a_channel_that_never_ends_is_left_behind(engine, monkeypatch):
     stuck = {"stuck": lambda _: over.wait(30) and None, "list": got.append}
     lines = alerts.send(engine, "churn", [LATE], stuck, now=NOW)
     over.set()
-    assert lines[0]["sent"] == {"stuck": "failed: no end within 0.3 s", "list": "sent"}
+    assert lines[0].sent == {"stuck": "failed: no end within 0.3 s", "list": "sent"}
     assert len(got) == 1
 
 
@@ -559,7 +575,7 @@ def test_names_from_data_forge_no_header_no_recipient_and_no_finding(engine, tmp
         lines = alerts.send(
             engine, f"churn{evil[:24]}", findings, alerts.channels(environ), now=NOW
         )
-    assert lines[0]["sent"] == dict.fromkeys(("log", "file", "webhook", "email"), "sent")
+    assert lines[0].sent == dict.fromkeys(("log", "file", "webhook", "email"), "sent")
     ((to, raw),) = office.mails
     mail = email.message_from_bytes(raw, policy=email.policy.default)
     assert to == ["ada@example.com", "bob@example.com"]
@@ -602,7 +618,10 @@ def test_secrets_reach_neither_journal_nor_log(engine, caplog):
     assert sent["email"] == "failed: 535 wrong: *** (AUTH PLAIN ***)"
     assert sent["webhook"] == "failed: HTTP Error 500: no ***?***"
     coded = base64.b64encode(b"\0ada\0SECRETWORD").decode().rstrip("=")
-    for text in (caplog.text, json.dumps(journal_alerts.alerts(engine, "churn"), default=str)):
+    for text in (
+        caplog.text,
+        json.dumps([a.to_dict() for a in journal_alerts.alerts(engine, "churn")]),
+    ):
         assert "SECRET" not in text
         assert coded not in text
 
@@ -713,7 +732,7 @@ def test_a_key_is_told_once_per_cooldown_and_problem(engine):
             now=NOW + timedelta(hours=hours),
             **options,
         )
-        return [f["subject"] for message in got[before:] for f in message["findings"]]
+        return [f["subject"] for message in got[before:] for f in message.findings]
 
     assert subjects(drifted("a", "b"), 0) == ["a", "b"]
     assert subjects(drifted("a", "b", "c"), 23.9) == ["c"]
@@ -753,39 +772,37 @@ def test_a_claim_holds_until_its_process_must_be_dead(engine):
     lines = {"a/b": ("text", "docs/runbook.md#a"), "c/d": ("text", "docs/runbook.md#c")}
     claimed = journal_alerts.claim(engine, "churn", lines, 24, NOW)
     assert list(claimed) == ["a/b", "c/d"]
-    assert journal_alerts.due(engine, "churn", ["a/b", "e/f"], 24, NOW) == {"e/f"}
-    assert journal_alerts.due(engine, "churn", ["a/b"], 0, NOW + timedelta(minutes=9)) == set()
-    assert journal_alerts.due(engine, "churn", ["a/b"], 24, NOW + timedelta(minutes=10)) == {"a/b"}
-    journal_alerts.settle(engine, [claimed["a/b"]], {"email": "sent"})
-    journal_alerts.settle(engine, [claimed["c/d"]], {"email": "failed: refused", "log": "sent"})
-    assert journal_alerts.due(engine, "churn", lines, 24, NOW + timedelta(minutes=1)) == {"c/d"}
+    assert due(engine, "churn", ["a/b", "e/f"], 24, NOW) == {"e/f"}
+    assert due(engine, "churn", ["a/b"], 0, NOW + timedelta(minutes=9)) == set()
+    assert due(engine, "churn", ["a/b"], 24, NOW + timedelta(minutes=10)) == {"a/b"}
+    journal_alerts.store_results(engine, [claimed["a/b"]], {"email": "sent"})
+    journal_alerts.store_results(
+        engine, [claimed["c/d"]], {"email": "failed: refused", "log": "sent"}
+    )
+    assert due(engine, "churn", lines, 24, NOW + timedelta(minutes=1)) == {"c/d"}
 
 
 def test_a_line_of_a_wrong_clock_silences_nobody_for_years(engine):
     ahead = NOW + timedelta(days=999)
-    journal_alerts.record(
-        engine, "churn", "a/b", "text", "docs/runbook.md#a", {"log": "sent"}, ahead
-    )
-    assert journal_alerts.due(engine, "churn", ["a/b"], 24, NOW) == {"a/b"}
-    assert journal_alerts.due(engine, "churn", ["a/b"], 24, ahead - timedelta(hours=1)) == set()
+    record(engine, "churn", "a/b", "text", "docs/runbook.md#a", {"log": "sent"}, ahead)
+    assert due(engine, "churn", ["a/b"], 24, NOW) == {"a/b"}
+    assert due(engine, "churn", ["a/b"], 24, ahead - timedelta(hours=1)) == set()
     journal_alerts.claim(
         engine, "churn", {"c/d": ("text", "docs/runbook.md#c")}, 24, NOW + timedelta(hours=12)
     )
-    assert journal_alerts.due(engine, "churn", ["c/d"], 24, NOW) == {"c/d"}
+    assert due(engine, "churn", ["c/d"], 24, NOW) == {"c/d"}
 
 
 def test_alerts_come_newest_first(engine):
     for n in range(5):
-        journal_alerts.record(
-            engine, "churn", f"a/{n}", "text", "docs/runbook.md#a", {"log": "sent"}, NOW
-        )
-    journal_alerts.record(engine, "other", "a/9", "text", "docs/runbook.md#a", {}, NOW)
-    assert [line["key"] for line in journal_alerts.alerts(engine, "churn", limit=3)] == [
+        record(engine, "churn", f"a/{n}", "text", "docs/runbook.md#a", {"log": "sent"}, NOW)
+    record(engine, "other", "a/9", "text", "docs/runbook.md#a", {}, NOW)
+    assert [line.key for line in journal_alerts.alerts(engine, "churn", limit=3)] == [
         "a/4",
         "a/3",
         "a/2",
     ]
-    assert journal_alerts.alerts(engine, "churn")[0]["sent"] == {"log": "sent"}
+    assert journal_alerts.alerts(engine, "churn")[0].sent == {"log": "sent"}
 
 
 def test_a_journal_that_takes_no_claims_sends_nothing(tmp_path, monkeypatch):
@@ -802,10 +819,8 @@ def test_a_journal_that_goes_away_while_sending_raises_nothing(engine, caplog):
         with database.writing(engine) as connection:
             connection.exec_driver_sql("DROP TABLE alerts")
 
-    assert alerts.send(engine, "churn", [LATE], {"drop": drop}, now=NOW)[0]["sent"] == {
-        "drop": "sent"
-    }
-    assert "the journal did not take what became of the alert" in caplog.text
+    assert alerts.send(engine, "churn", [LATE], {"drop": drop}, now=NOW)[0].sent == {"drop": "sent"}
+    assert "the journal did not store the results of the alert" in caplog.text
 
 
 def at_once(url: str, people: int = 6) -> list[str]:
@@ -825,7 +840,7 @@ def at_once(url: str, people: int = 6) -> list[str]:
 
     with ThreadPoolExecutor(people) as pool:
         list(pool.map(work, range(people)))
-    return sorted(f["subject"] for message in got for f in message["findings"])
+    return sorted(f["subject"] for message in got for f in message.findings)
 
 
 def test_threads_that_alert_at_once_send_once(tmp_path):
@@ -882,7 +897,7 @@ def test_the_runbook_has_a_section_for_each_code_and_no_other():
     )
     assert set(sections) == CODES
     for code, section in sections.items():
-        for part in ("**Means.**", "**Look at.**", "**Do.**", "**Ignore when**"):
+        for part in ("**Means.**", "**Look at.**", "**Do.**", "**Ignore if**"):
             assert section.count(part) == 1, (code, part)
         named = set(re.findall(r"`([a-z]+-[a-z]+)`", section))
         assert named <= CODES, (code, named)

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from fivefold.journal import alerts, database, labels, promotions
-from fivefold.journal import reports as journal_reports
-from fivefold.lifecycle import steps
+from fivefold.lifecycle.report import window_reports
+from fivefold.lifecycle.timeline import timeline
 from tests.support.running import ROOT, environment, open_run, run_flow
 
 pytestmark = pytest.mark.slow
@@ -42,15 +42,15 @@ def played(tmp_path_factory):
 def test_nothing_is_bad_before_the_change_and_the_change_is_found(played):
     _, out, engine = played
     changed = re.search(r"(\d{4}-\d\d-\d\d) +The world changes", out)[1]
-    reports = journal_reports.reports(engine, PROBLEM)
+    reports = window_reports(engine, PROBLEM)
     assert len(reports) == 12
     before, after = (
-        [r for r in reports if (r["end"][:10] <= changed) == early] for early in (True, False)
+        [r for r in reports if (f"{r.end:%Y-%m-%d}" <= changed) == early] for early in (True, False)
     )
     assert len(before) == 6
-    assert not any(r["bad"] for r in before)
-    assert after[0]["bad"]
-    assert {line["column"] for line in after[0]["drift"] if line["drifted"]} >= {"branch"}
+    assert not any(r.bad for r in before)
+    assert after[0].bad
+    assert {line.column for line in after[0].drift if line.drifted} >= {"branch"}
 
 
 def test_an_alert_went_out_once_it_was_bad(played):
@@ -59,7 +59,7 @@ def test_an_alert_went_out_once_it_was_bad(played):
     told = {finding["code"] for line in lines for finding in line["findings"]}
     assert "input-drift" in told
     assert "runbook" in json.dumps(lines)
-    assert {a["key"].partition("/")[0] for a in alerts.alerts(engine, PROBLEM)} == told
+    assert {a.key.partition("/")[0] for a in alerts.alerts(engine, PROBLEM)} == told
 
 
 def test_the_challenger_proved_itself_and_performance_recovered(played):
@@ -71,13 +71,9 @@ def test_the_challenger_proved_itself_and_performance_recovered(played):
     assert better
     assert all(line.numbers["gain"]["low"] > 0 for line in better)
     assert {s["name"] for s in better[0]["numbers"]["strata"]} == {"held-out", "recent"}
-    judged = [
-        r for r in journal_reports.reports(engine, PROBLEM) if (r["realised"] or {}).get("auc")
-    ]
-    old = [
-        r["realised"]["auc"]["value"] for r in judged if r["model"] == lines[0].model and r["bad"]
-    ]
-    new = [r["realised"]["auc"]["value"] for r in judged if r["model"] == better[-1]["model"]]
+    judged = [r for r in window_reports(engine, PROBLEM) if r.realised_auc]
+    old = [r.realised_auc["value"] for r in judged if r.model == lines[0].model and r.bad]
+    new = [r.realised_auc["value"] for r in judged if r.model == better[-1]["model"]]
     assert new
     assert old
     assert new[-1] > min(old) + 0.02
@@ -114,11 +110,11 @@ def test_the_challenger_learnt_from_feedback_and_never_from_what_was_set_aside(p
 
 def test_the_story_is_told_in_order(played):
     folder, out, engine = played
-    events = steps.timeline(engine, PROBLEM)
-    assert [e["at"] for e in events] == sorted(e["at"] for e in events)
-    assert {"promoted", "alert", "window", "bad window"} <= {e["what"] for e in events}
+    events = timeline(engine, PROBLEM)
+    assert [e.minute for e in events] == sorted(e.minute for e in events)
+    assert {"promoted", "alert", "window", "bad window"} <= {e.what for e in events}
     for event in events:
-        assert f"{event['at']}  {event['what']}" in out
+        assert f"{event.minute}  {event.what}" in out
     cards = list(
         folder.glob(
             ".metaflow/mf.cards/MonitorFlow/runs/*/steps/judge/tasks/*/cards/*monitor*.html"

@@ -12,17 +12,20 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING
-from fivefold.core.intervals import wilson
+from fivefold.core.intervals import Estimate, wilson
 from fivefold.core.roc_auc import auc_interval
 from fivefold.lifecycle.performance import (
     MIN_ROWS,
+    EstimatedPerformance,
+    RealisedPerformance,
     estimate,
     estimated_auc,
     performance_findings,
     realised,
 )
+from fivefold.model.threshold import Costs, Threshold
 
-COSTS = {"cost_miss": 5.0, "cost_false_alarm": 1.0}
+COSTS = Costs(5.0, 1.0)
 HELD_OUT = {"value": 0.80, "se": 0.01}
 probabilities = st.lists(
     st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5, 0.7, 0.9, 1.0]), min_size=0, max_size=7
@@ -75,8 +78,8 @@ def test_no_auc_where_no_pair_of_a_positive_and_a_negative_can_occur(q):
 def test_probabilities_that_are_none_are_refused(bad):
     for call in (
         estimated_auc,
-        lambda q: estimate(q, 0.5, **COSTS, seed=0),
-        lambda q: realised(np.ones(2), q, 0.5, **COSTS),
+        lambda q: estimate(q, Threshold(0.5), COSTS, seed=0),
+        lambda q: realised(np.ones(2), q, Threshold(0.5), COSTS),
     ):
         with pytest.raises(ValueError, match="expected a list of probabilities from 0 to 1"):
             call(np.array(bad))
@@ -85,32 +88,32 @@ def test_probabilities_that_are_none_are_refused(bad):
 @pytest.mark.parametrize("y", [[1], [0, 2], [0, math.nan], [0, 1, 0]])
 def test_labels_that_do_not_fit_are_refused(y):
     with pytest.raises(ValueError, match="expected a label 0 or 1 for each probability"):
-        realised(np.array(y), np.array([0.2, 0.8]), 0.5, **COSTS)
+        realised(np.array(y), np.array([0.2, 0.8]), Threshold(0.5), COSTS)
 
 
 def test_an_estimate_worked_by_hand():
-    told = estimate(np.array([0.9, 0.6, 0.5, 0.2]), 0.5, **COSTS, seed=0)
+    told = estimate(np.array([0.9, 0.6, 0.5, 0.2]), Threshold(0.5), COSTS, seed=0)
     # flagged .9 .6 .5: expected 2.0 of them positive, 1.0 not; missed .2
-    assert told["positive_rate"] == pytest.approx(0.55)
-    assert (told["rows"], told["flagged"], told["judged"], told["auc"]) == (4, 0.75, False, None)
-    assert told["precision"] == pytest.approx(2 / 3)
-    assert told["recall"] == pytest.approx(2 / 2.2)
-    assert told["brier"] == pytest.approx((0.09 + 0.24 + 0.25 + 0.16) / 4)
-    assert told["cost_per_1000"] == pytest.approx(1000 * (5 * 0.2 + 1.0) / 4)
-    assert "concept drift is invisible" in told["assumption"]
+    assert told.positive_rate == pytest.approx(0.55)
+    assert (told.rows, told.flagged, told.enough_rows, told.auc) == (4, 0.75, False, None)
+    assert told.precision == pytest.approx(2 / 3)
+    assert told.recall == pytest.approx(2 / 2.2)
+    assert told.brier == pytest.approx((0.09 + 0.24 + 0.25 + 0.16) / 4)
+    assert told.cost_per_1000 == pytest.approx(1000 * (5 * 0.2 + 1.0) / 4)
+    assert "concept drift is invisible" in told.assumption
 
 
 def test_an_estimate_is_what_labels_drawn_by_the_probabilities_show_on_average():
     rng = np.random.default_rng(1)
     q = rng.beta(1, 3, 400)
-    told = estimate(q, 0.3, **COSTS, seed=0)
-    shown = [realised((rng.random(400) < q) * 1, q, 0.3, **COSTS) for _ in range(600)]
+    told = estimate(q, Threshold(0.3), COSTS, seed=0)
+    shown = [realised((rng.random(400) < q) * 1, q, Threshold(0.3), COSTS) for _ in range(600)]
     for name in ("precision", "recall", "brier", "cost_per_1000"):
-        values = [s[name] for s in shown]
-        assert told[name] == pytest.approx(np.mean(values), abs=4 * np.std(values) / math.sqrt(600))
-    assert told["auc"]["value"] == pytest.approx(
-        np.mean([s["auc"]["value"] for s in shown]), abs=0.004
-    )
+        values = [getattr(s, name) for s in shown]
+        assert getattr(told, name) == pytest.approx(
+            np.mean(values), abs=4 * np.std(values) / math.sqrt(600)
+        )
+    assert told.auc["value"] == pytest.approx(np.mean([s.auc["value"] for s in shown]), abs=0.004)
 
 
 def test_the_interval_is_of_the_auc_that_such_a_window_shows():
@@ -118,7 +121,7 @@ def test_the_interval_is_of_the_auc_that_such_a_window_shows():
     for seed in range(300):
         rng = np.random.default_rng(seed)
         y, q = drawn(rng, 300)
-        told, shown = estimate(q, 0.5, **COSTS, seed=seed)["auc"], auc_interval(y, q)
+        told, shown = estimate(q, Threshold(0.5), COSTS, seed=seed).auc, auc_interval(y, q)
         hits += told["low"] <= shown["value"] <= told["high"]
         wide.append(told["se"] / shown["se"])
         reach.append((told["high"] - told["low"]) / told["se"])
@@ -129,29 +132,29 @@ def test_the_interval_is_of_the_auc_that_such_a_window_shows():
 
 def test_the_seed_makes_the_interval():
     q = np.random.default_rng(2).beta(1, 3, 300)
-    first, again, other = (estimate(q, 0.5, **COSTS, seed=seed)["auc"] for seed in (1, 1, 2))
+    first, again, other = (estimate(q, Threshold(0.5), COSTS, seed=seed).auc for seed in (1, 1, 2))
     assert first == again
     assert first["value"] == other["value"]
     assert first["low"] != other["low"]
 
 
 def test_windows_without_rows_or_without_a_class_have_no_auc():
-    empty = estimate(np.empty(0), 0.5, **COSTS, seed=0)
-    assert {k: v for k, v in empty.items() if v is not None and k != "assumption"} == {
+    empty = estimate(np.empty(0), Threshold(0.5), COSTS, seed=0)
+    assert {k: v for k, v in empty.to_dict().items() if v is not None and k != "assumption"} == {
         "rows": 0,
         "judged": False,
     }
-    nobody = estimate(np.zeros(MIN_ROWS), 0.5, **COSTS, seed=0)
-    assert (nobody["auc"], nobody["precision"], nobody["recall"], nobody["cost_per_1000"]) == (
+    nobody = estimate(np.zeros(MIN_ROWS), Threshold(0.5), COSTS, seed=0)
+    assert (nobody.auc, nobody.precision, nobody.recall, nobody.cost_per_1000) == (
         None,
         None,
         None,
         0.0,
     )
     scarce = np.append(np.full(MIN_ROWS, 0.0), 0.1)  # nine draws of ten have no positive at all
-    assert estimate(scarce, 0.5, **COSTS, seed=0)["auc"] is None
-    none = realised(np.empty(0), np.empty(0), 0.5, **COSTS)
-    assert (none["rows"], none["positives"], none["judged"], none["auc"], none["brier"]) == (
+    assert estimate(scarce, Threshold(0.5), COSTS, seed=0).auc is None
+    none = realised(np.empty(0), np.empty(0), Threshold(0.5), COSTS)
+    assert (none.rows, none.positives, none.enough_rows, none.auc, none.brier) == (
         0,
         0,
         False,
@@ -165,35 +168,31 @@ def test_windows_without_rows_or_without_a_class_have_no_auc():
 def test_realised_performance_equals_direct_computation():
     y, q = drawn(np.random.default_rng(3), 500)
     cut = q[7]  # a case at the threshold is flagged
-    told = realised(y, q, cut, **COSTS)
-    assert told["auc"] == auc_interval(y, q)
-    assert told["auc"]["value"] == pytest.approx(roc_auc_score(y, q))
-    assert told["brier"] == pytest.approx(brier_score_loss(y, q))
-    assert told["brier_expected"] == pytest.approx(np.mean(q * (1 - q)))
-    assert told["precision"] == pytest.approx(precision_score(y, q >= cut))
-    assert told["recall"] == pytest.approx(recall_score(y, q >= cut))
-    assert told["cost_per_1000"] == pytest.approx(
+    told = realised(y, q, Threshold(cut), COSTS)
+    assert told.auc == auc_interval(y, q)
+    assert told.auc["value"] == pytest.approx(roc_auc_score(y, q))
+    assert told.brier == pytest.approx(brier_score_loss(y, q))
+    assert told.brier_expected == pytest.approx(np.mean(q * (1 - q)))
+    assert told.precision == pytest.approx(precision_score(y, q >= cut))
+    assert told.recall == pytest.approx(recall_score(y, q >= cut))
+    assert told.cost_per_1000 == pytest.approx(
         2 * (5 * ((q < cut) & (y == 1)).sum() + ((q >= cut) & (y == 0)).sum())
     )
-    assert told["flagged"] == pytest.approx(np.mean(q >= cut))
-    assert (told["rows"], told["positives"]) == (500, y.sum())
-    assert (told["positive_rate"]["low"], told["positive_rate"]["high"]) == wilson(
-        int(y.sum()), 500
-    )
-    assert told["expected_positive_rate"] == pytest.approx(q.mean())
+    assert told.flagged == pytest.approx(np.mean(q >= cut))
+    assert (told.rows, told.positives) == (500, y.sum())
+    assert (told.positive_rate.low, told.positive_rate.high) == wilson(int(y.sum()), 500)
+    assert told.expected_positive_rate == pytest.approx(q.mean())
 
 
 def test_calibration_worked_by_hand():
-    told = realised(np.repeat([1, 0], [50, 50]), np.full(100, 0.36), 0.5, **COSTS)
-    assert told["calibration_z"] == pytest.approx(
-        (50 - 36) / math.sqrt(100 * 0.36 * 0.64)
-    )  # 14 / 4.8
-    assert told["calibration_p"] == pytest.approx(2 * norm.sf(14 / 4.8))
+    told = realised(np.repeat([1, 0], [50, 50]), np.full(100, 0.36), Threshold(0.5), COSTS)
+    assert told.calibration_z == pytest.approx((50 - 36) / math.sqrt(100 * 0.36 * 0.64))  # 14 / 4.8
+    assert told.calibration_p == pytest.approx(2 * norm.sf(14 / 4.8))
 
 
 def test_calibration_z_is_standard_normal_while_labels_follow_the_probabilities():
     rng = np.random.default_rng(4)
-    z = [realised(*drawn(rng, 400), 0.5, **COSTS)["calibration_z"] for _ in range(500)]
+    z = [realised(*drawn(rng, 400), Threshold(0.5), COSTS).calibration_z for _ in range(500)]
     assert abs(np.mean(z)) < 3 / math.sqrt(500)
     assert np.std(z) == pytest.approx(1, abs=3 / math.sqrt(1000))
 
@@ -203,39 +202,41 @@ def test_calibration_z_is_standard_normal_while_labels_follow_the_probabilities(
 )
 def test_an_auc_takes_thirty_of_each_class(positives, judged):
     y = (np.arange(300) < positives) * 1
-    told = realised(y, np.linspace(0.1, 0.2, 300), 0.5, **COSTS)
-    assert told["judged"] is judged
-    assert (told["auc"] is not None) is judged
-    assert told["positives"] == positives
+    told = realised(y, np.linspace(0.1, 0.2, 300), Threshold(0.5), COSTS)
+    assert told.enough_rows is judged
+    assert (told.auc is not None) is judged
+    assert told.positives == positives
 
 
 def test_a_window_without_the_positives_that_were_expected_is_told():
-    told = realised(np.zeros(500), np.full(500, 0.1), 0.5, **COSTS)  # 50 are expected
-    found = performance_findings(estimate(np.full(500, 0.1), 0.5, **COSTS, seed=0), told, HELD_OUT)
-    assert (told["judged"], found[1].severity, found[2].severity) == (
+    told = realised(np.zeros(500), np.full(500, 0.1), Threshold(0.5), COSTS)  # 50 are expected
+    found = performance_findings(
+        estimate(np.full(500, 0.1), Threshold(0.5), COSTS, seed=0), told, HELD_OUT
+    )
+    assert (told.enough_rows, found[1].severity, found[2].severity) == (
         False,
         NOT_APPLICABLE,
         WARNING,
     )
-    assert found[1].found == "0 positives in 500 labelled rows: too few to judge"
+    assert found[1].found == "0 positives in 500 labelled rows: too few"
     assert found[2].found.startswith("0.0% positives, p ")
-    few = realised(np.zeros(500), np.full(500, 0.05), 0.5, **COSTS)  # 25 are expected
-    assert (few["calibration_z"], few["calibration_p"]) == (None, None)
+    few = realised(np.zeros(500), np.full(500, 0.05), Threshold(0.5), COSTS)  # 25 are expected
+    assert (few.calibration_z, few.calibration_p) == (None, None)
 
 
 def window(value, se, p=1.0, observed=0.3, expected=0.3):
     """(estimated, realised) as far as they are judged."""
     auc = {"value": value, "low": value - 1.96 * se, "high": value + 1.96 * se, "se": se}
     return (
-        {"rows": 500, "auc": auc},
-        {
-            "rows": 500,
-            "positives": 150,
-            "auc": auc,
-            "positive_rate": {"value": observed},
-            "expected_positive_rate": expected,
-            "calibration_p": p,
-        },
+        EstimatedPerformance(rows=500, auc=auc),
+        RealisedPerformance(
+            rows=500,
+            positives=150,
+            auc=auc,
+            positive_rate=Estimate(observed, None, None),
+            expected_positive_rate=expected,
+            calibration_p=p,
+        ),
     )
 
 
@@ -316,9 +317,9 @@ def test_a_changed_concept_is_invisible_to_the_estimate_and_told_by_the_labels()
     rng = np.random.default_rng(6)
     y, q = drawn(rng, 3000)
     held_out = auc_interval(*drawn(rng, 3000))
-    before = estimate(q, 0.4, **COSTS, seed=0)
+    before = estimate(q, Threshold(0.4), COSTS, seed=0)
     assert (
-        severities(performance_findings(before, realised(y, q, 0.4, **COSTS), held_out))
+        severities(performance_findings(before, realised(y, q, Threshold(0.4), COSTS), held_out))
         == [PASSED] * 3
     )
     weaker, same = drawn(
@@ -326,7 +327,9 @@ def test_a_changed_concept_is_invisible_to_the_estimate_and_told_by_the_labels()
     )  # the same rows; inputs say less now
     assert (same == drawn(np.random.default_rng(6), 3000)[1]).all()
     found = performance_findings(
-        estimate(same, 0.4, **COSTS, seed=0), realised(weaker, same, 0.4, **COSTS), held_out
+        estimate(same, Threshold(0.4), COSTS, seed=0),
+        realised(weaker, same, Threshold(0.4), COSTS),
+        held_out,
     )
     assert severities(found) == [PASSED, WARNING, WARNING]
     assert "estimated without labels" in found[0].found
@@ -339,8 +342,8 @@ def test_inputs_that_tell_less_are_told_before_the_labels_come():
     held_out = auc_interval(*drawn(rng, 3000))
     narrow = 1 / (1 + np.exp(-rng.normal(-1, 0.4, 2000)))  # nearly all cases look alike
     found = performance_findings(
-        estimate(narrow, 0.4, **COSTS, seed=0),
-        realised(np.empty(0), np.empty(0), 0.4, **COSTS),
+        estimate(narrow, Threshold(0.4), COSTS, seed=0),
+        realised(np.empty(0), np.empty(0), Threshold(0.4), COSTS),
         held_out,
     )
     assert severities(found) == [WARNING, NOT_APPLICABLE, NOT_APPLICABLE]
@@ -353,7 +356,9 @@ def test_false_alarms_stay_within_their_stated_rates():
         held_out = auc_interval(*drawn(rng, 800))
         y, q = drawn(rng, 400)
         found = performance_findings(
-            estimate(q, 0.4, **COSTS, seed=seed, draws=50), realised(y, q, 0.4, **COSTS), held_out
+            estimate(q, Threshold(0.4), COSTS, seed=seed, draws=50),
+            realised(y, q, Threshold(0.4), COSTS),
+            held_out,
         )
         alarms += [f.severity == WARNING for f in found]
     most = windows * 0.01 + 3 * math.sqrt(windows * 0.01 * 0.99)
@@ -367,11 +372,16 @@ def test_false_alarms_stay_within_their_stated_rates():
 def test_any_window_gives_plain_finite_values(few, times, seed):
     q = np.array(few * times)
     y = (np.random.default_rng(seed).random(len(q)) < q) * 1
-    told = estimate(q, 0.5, **COSTS, seed=seed, draws=20), realised(y, q, 0.5, **COSTS)
-    assert json.loads(json.dumps(told, allow_nan=False)) == list(told)
-    assert told[0]["judged"] == (len(q) >= MIN_ROWS)
+    told = (
+        estimate(q, Threshold(0.5), COSTS, seed=seed, draws=20),
+        realised(y, q, Threshold(0.5), COSTS),
+    )
+    for result in told:
+        stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+        assert type(result).from_dict(stored) == result
+    assert told[0].enough_rows == (len(q) >= MIN_ROWS)
     for name in ("positive_rate", "flagged", "precision", "recall", "brier"):
-        assert told[0][name] is None or 0 <= told[0][name] <= 1 + 1e-12
-    if told[0]["auc"]:
-        assert 0 <= told[0]["auc"]["low"] <= told[0]["auc"]["high"] <= 1
+        assert getattr(told[0], name) is None or 0 <= getattr(told[0], name) <= 1 + 1e-12
+    if told[0].auc:
+        assert 0 <= told[0].auc["low"] <= told[0].auc["high"] <= 1
     assert len(performance_findings(*told, HELD_OUT)) == 3

@@ -24,8 +24,9 @@ from fivefold.data.infer import infer_schema
 from fivefold.data.splits import Assignment, split_rows
 from fivefold.journal import database, promotions
 from fivefold.journal import labels as journal_labels
-from fivefold.lifecycle import decisions, promotion, promotion_mirror, record_steps, steps
+from fivefold.lifecycle import decisions, monitor_steps, promotion, promotion_mirror, publish
 from fivefold.lifecycle.challenge import Challenge, challenge
+from fivefold.lifecycle.report import WindowReport
 from fivefold.model.bundle import Bundle, from_bytes, reference, sha256
 from fivefold.model.evaluation import Evaluation
 from fivefold.model.explain import background
@@ -783,14 +784,18 @@ def test_a_run_that_is_resumed_after_it_promoted_itself_is_the_promoted_one(engi
     assert len(promotions.history(engine, "left")) == 1
 
 
+def answered_by(model: str | None) -> WindowReport:
+    return WindowReport(start=datetime(2026, 1, 1), end=datetime(2026, 1, 8), model=model)
+
+
 def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, capsys):
-    monkeypatch.setattr(record_steps, "journal_url", lambda: str(engine.url))
+    monkeypatch.setattr(publish, "journal_url", lambda: str(engine.url))
     put(engine, "A")
     put(engine, "B")
-    assert [record_steps.roles({"target": "left"}, sha) for sha in "ABC"] == [[], ["champion"], []]
-    assert record_steps.roles({"target": "right"}, "B") == []
-    monkeypatch.setattr(record_steps, "journal_url", lambda: "nosuch://place")
-    assert record_steps.roles({"target": "left"}, "B") == []
+    assert [publish.roles({"target": "left"}, sha) for sha in "ABC"] == [[], ["champion"], []]
+    assert publish.roles({"target": "right"}, "B") == []
+    monkeypatch.setattr(publish, "journal_url", lambda: "nosuch://place")
+    assert publish.roles({"target": "left"}, "B") == []
     assert "no alias was set" in capsys.readouterr().out
 
 
@@ -1060,12 +1065,14 @@ def test_the_line_in_force_at_a_time(engine):
 def test_retention_goes_on_when_nobody_asks_any_more(engine, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        steps.window, "scope_of", lambda model: asked.append(model) or {"retention_days": 30}
+        monitor_steps.window, "retention_days", lambda model: asked.append(model) or 30
     )
-    assert steps._retention(engine, "left", [{"model": None}]) is None
+    assert monitor_steps._retention_days(engine, "left", [answered_by(None)]) is None
     put(engine, "A")
-    assert steps._retention(engine, "left", [{"model": None}]) == 30
-    assert steps._retention(engine, "left", [{"model": "B"}, {"model": None}]) == 30
+    assert monitor_steps._retention_days(engine, "left", [answered_by(None)]) == 30
+    assert (
+        monitor_steps._retention_days(engine, "left", [answered_by("B"), answered_by(None)]) == 30
+    )
     assert asked == ["A", "B"]
 
 

@@ -13,23 +13,32 @@ import pytest
 
 from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.data.synthetic import shifted
+from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle import window as monitoring
-from fivefold.lifecycle.retrain_rule import due
-from fivefold.lifecycle.window import age_findings, judge_window, typed_inputs, windows
+from fivefold.lifecycle.report import WindowReport
+from fivefold.lifecycle.retrain_rule import retrain_due
+from fivefold.lifecycle.window import (
+    Reference,
+    Traffic,
+    age_findings,
+    cut_windows,
+    evaluate_window,
+    typed_inputs,
+)
 from fivefold.model.evaluation import Evaluation, Importance
 from tests.support.models import bundle_of, changed
 from tests.support.running import ROOT
 
 START = datetime(2026, 3, 1)
 SECTIONS = re.findall(r"(?m)^## ([a-z-]+)$", (ROOT / "docs" / "runbook.md").read_text())
-BAD, GOOD = {"bad": True, "reasons": ["x"]}, {"bad": False, "reasons": []}
+BAD, GOOD = ["x"], []  # reasons
 
 
-def one_by_one(reports: list[dict]) -> list[dict]:
-    """The reports as those of one day after another."""
+def one_by_one(reasons: list[list[str]]) -> list[WindowReport]:
+    """Reports of one day after another."""
     return [
-        {**report, "start": f"2026-02-{n:02}", "end": f"2026-02-{n + 1:02}"}
-        for n, report in enumerate(reports, 1)
+        WindowReport(start=datetime(2026, 2, n), end=datetime(2026, 2, n + 1), reasons=why)
+        for n, why in enumerate(reasons, 1)
     ]
 
 
@@ -61,12 +70,12 @@ def reference():
     )
     bundle = changed(bundle, evaluation=evaluation)
     typed = typed_inputs(pd.Series([json.dumps(r) for r in base.to_dict("records")]), bundle)
-    return {
-        "bundle": bundle,
-        "typed": typed,
-        "scores": chance(world(2000, 2)),
-        "trained": "2026-01-01T00:00:00+00:00",
-    }
+    return Reference(
+        bundle=bundle,
+        typed=typed,
+        scores=chance(world(2000, 2)),
+        trained="2026-01-01T00:00:00+00:00",
+    )
 
 
 def traffic(
@@ -95,72 +104,85 @@ def traffic(
 
 def judged(
     frame: pd.DataFrame,
-    reference: dict,
+    reference: Reference,
     rejects: int = 0,
     silent: bool = False,
-    served: dict | None = None,
-) -> dict:
+    served: Promotion | None = None,
+) -> WindowReport:
     end = START + timedelta(days=7)
-    return judge_window(
-        frame, rejects, START, end, end, lambda _: reference, silent=silent, served=served
+    traffic = Traffic(frame, rejects, START, end, served, silent)
+    report = evaluate_window(traffic, end, lambda _: reference)
+    stored = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert WindowReport.from_dict(stored) == report
+    return report
+
+
+def promoted(model: str, threshold: float) -> Promotion:
+    return Promotion(
+        seq=1,
+        at=START,
+        problem="p",
+        action="promoted",
+        model=model,
+        sha256="",
+        threshold=threshold,
+        who="",
+        why="",
     )
 
 
-def codes(report: dict, severity: str) -> set[str]:
-    return {f["code"] for f in report["findings"] if f["severity"] == severity}
+def codes(report: WindowReport, severity: str) -> set[str]:
+    return {f.code for f in report.findings if f.severity == severity}
 
 
 def test_undisturbed_traffic_is_quiet(reference):
     report = judged(traffic(world(1500, 3)), reference)
     assert codes(report, "warning") == set()
-    assert not report["bad"]
-    assert report["reasons"] == []
-    assert report["rows"] == 1500
-    assert report["coverage"] == 1.0
-    assert report["delay_days"] == pytest.approx(10)
-    assert report["estimated"]["auc"]["value"] == pytest.approx(
-        report["realised"]["auc"]["value"], abs=0.03
-    )
-    json.dumps(report, allow_nan=False)
+    assert not report.bad
+    assert report.reasons == []
+    assert report.rows == 1500
+    assert report.label_coverage == 1.0
+    assert report.label_delay_days == pytest.approx(10)
+    assert report.estimated.auc["value"] == pytest.approx(report.realised.auc["value"], abs=0.03)
 
 
 def test_moved_inputs_are_named_and_ask_for_a_new_model_while_labels_cannot_tell(reference):
     report = judged(traffic(world(1500, 4, shift=1.0)), reference)
-    drifted = {line["column"] for line in report["drift"] if line["drifted"]}
+    drifted = {line.column for line in report.drift if line.drifted}
     assert drifted == {"x"}
     assert {"input-drift", "score-drift"} <= codes(report, "warning")
-    assert not report["bad"], "labels say that the model is as good as ever"
+    assert not report.bad, "labels say that the model is as good as ever"
     unlabelled = judged(
         traffic(world(1500, 4, shift=1.0)).assign(label=np.nan, labelled_at=pd.NaT), reference
     )
-    assert unlabelled["bad"]
-    assert "input-drift: x" in " ".join(unlabelled["reasons"])
+    assert unlabelled.bad
+    assert "input-drift: x" in " ".join(unlabelled.reasons)
 
 
 def test_moved_inputs_that_hardly_matter_do_not(reference):
     frame = world(1500, 5)
     frame["noise"] += 2
     report = judged(traffic(frame), reference)
-    assert {line["column"] for line in report["drift"] if line["drifted"]} == {"noise"}
-    assert not report["bad"]
+    assert {line.column for line in report.drift if line.drifted} == {"noise"}
+    assert not report.bad
 
 
 def test_changed_meaning_shows_in_labels_only(reference):
     rows = world(1500, 6)
     report = judged(traffic(rows, truth=1 - chance(rows)), reference)
     assert {"performance-realised"} <= codes(report, "warning")
-    assert report["bad"]
+    assert report.bad
     assert "performance-estimated" not in codes(report, "warning")
     unlabelled = traffic(rows, truth=1 - chance(rows)).assign(label=np.nan, labelled_at=pd.NaT)
     silent = judged(unlabelled, reference)
-    assert not silent["bad"]
+    assert not silent.bad
     assert "performance-realised" in codes(silent, "not_applicable")
-    assert silent["coverage"] == 0
+    assert silent.label_coverage == 0
 
 
 def test_few_rows_cannot_be_judged(reference):
     report = judged(traffic(world(30, 7, shift=3.0)), reference)
-    assert not report["bad"]
+    assert not report.bad
     assert {"input-drift", "score-drift", "performance-realised"} <= codes(report, "not_applicable")
 
 
@@ -170,8 +192,8 @@ def test_no_traffic_is_said(reference):
     assert codes(judged(empty, reference, rejects=9), "warning") == {"no-traffic"}
     second = judged(empty, reference, silent=True)  # nothing came in the window before either
     assert codes(second, "warning") == {"no-traffic"}
-    assert "nor in the window before" in second["findings"][0]["found"]
-    assert not second["bad"]  # a new model would not help
+    assert "nor in the window before" in second.findings[0].found
+    assert not second.bad  # a new model would not help
 
 
 def test_warnings_and_refusals_are_told_where_proven(reference):
@@ -189,34 +211,29 @@ def test_a_trial_at_the_end_of_a_window_decides_nothing(reference):
         traffic(world(1, 4)).assign(threshold=0.95),
     )
     frame = pd.concat([many, bold, other], ignore_index=True)
-    for served in (None, {"model": "TrainFlow/1", "threshold": 0.5}):
+    for served in (None, promoted("TrainFlow/1", 0.5)):
         report = judged(frame, reference, served=served)
-        assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 601, 1)
-        assert report["estimated"]["flagged"] == pytest.approx(
+        assert (report.model, report.rows, report.other_rows) == ("TrainFlow/1", 601, 1)
+        assert report.estimated.flagged == pytest.approx(
             float((frame["probability"][:601] >= 0.5).mean()), abs=1e-9
         )
-    tight = judged(frame, reference, served={"model": "TrainFlow/1", "threshold": 0.95})
-    assert tight["estimated"]["flagged"] < 0.1
+    tight = judged(frame, reference, served=promoted("TrainFlow/1", 0.95))
+    assert tight.estimated.flagged < 0.1
     few = judged(
-        frame, reference, served={"model": "TrainFlow/0", "threshold": 0.5}
+        frame, reference, served=promoted("TrainFlow/0", 0.5)
     )  # promoted at the end of the window
-    assert (few["model"], few["rows"]) == ("TrainFlow/0", 1)
-    assert (
-        judged(frame, reference, served={"model": "TrainFlow/7", "threshold": 0.5})["model"]
-        == "TrainFlow/1"
-    )
+    assert (few.model, few.rows) == ("TrainFlow/0", 1)
+    assert judged(frame, reference, served=promoted("TrainFlow/7", 0.5)).model == "TrainFlow/1"
 
 
 def test_refused_rows_are_a_share_of_all_that_came(reference):
     frame = pd.concat(
         [traffic(world(9900, 1), model="TrainFlow/0"), traffic(world(300, 2))], ignore_index=True
     )
-    report = judged(
-        frame, reference, rejects=100, served={"model": "TrainFlow/1", "threshold": 0.5}
-    )
-    assert report["rows"] == 300
-    (told,) = (f for f in report["findings"] if f["code"] == "rejects-share")
-    assert (told["severity"], told["found"]) == ("passed", "1.0% refused rows (100 of 10,300)")
+    report = judged(frame, reference, rejects=100, served=promoted("TrainFlow/1", 0.5))
+    assert report.rows == 300
+    (told,) = (f for f in report.findings if f.code == "rejects-share")
+    assert (told.severity, told.found) == ("passed", "1.0% refused rows (100 of 10,300)")
 
 
 def test_a_run_that_was_removed_costs_its_window_only():
@@ -236,16 +253,16 @@ def test_a_run_that_was_removed_costs_its_window_only():
         )
 
     end = START + timedelta(days=7)
-    report = judge_window(traffic(world(300, 2)), 0, START, end, end, gone)
+    report = evaluate_window(Traffic(traffic(world(300, 2)), 0, START, end), end, gone)
     assert codes(report, "warning") == {"model-unreadable"}
-    assert (report["rows"], report["bad"]) == (300, False)
+    assert (report.rows, report.bad) == (300, False)
 
 
 @pytest.mark.parametrize(
     "first", [datetime(2026, 1, 3, 17), datetime(2026, 1, 5, 1), datetime(2026, 1, 9, 23, 59)]
 )
 def test_windows_stay_where_they_are_while_old_predictions_are_forgotten(first):
-    found = windows(first, 7, datetime(2026, 1, 20, 12), known=datetime(2026, 1, 17))
+    found = cut_windows(first, 7, datetime(2026, 1, 20, 12), known_start=datetime(2026, 1, 17))
     assert found == [
         (datetime(2026, 1, 3), datetime(2026, 1, 10)),
         (datetime(2026, 1, 10), datetime(2026, 1, 17)),
@@ -255,16 +272,15 @@ def test_windows_stay_where_they_are_while_old_predictions_are_forgotten(first):
 
 def test_days_that_overlap_count_once():
     def window(start, end, bad):
-        return {
-            "start": f"2026-03-{start:02}",
-            "end": f"2026-03-{end:02}",
-            "bad": bad,
-            "reasons": ["x"] if bad else [],
-        }
+        return WindowReport(
+            start=datetime(2026, 3, start),
+            end=datetime(2026, 3, end),
+            reasons=["x"] if bad else [],
+        )
 
     same = [window(1, 5, True), window(2, 6, True), window(3, 7, True)]
-    assert not due(same, START)["retrain"]
-    assert due([window(1, 3, True), *same], START)["retrain"]
+    assert not retrain_due(same, START).retrain
+    assert retrain_due([window(1, 3, True), *same], START).retrain
 
 
 def test_dates_of_a_parquet_file_are_read_by_the_contract_of_a_csv():
@@ -287,12 +303,12 @@ def test_only_the_rows_of_the_model_that_answered_most_are_judged(reference):
         ignore_index=True,
     )
     report = judged(frame, reference)
-    assert (report["model"], report["rows"], report["others"]) == ("TrainFlow/1", 600, 400)
-    assert not report["bad"]
+    assert (report.model, report.rows, report.other_rows) == ("TrainFlow/1", 600, 400)
+    assert not report.bad
 
 
 def test_windows_cover_everything_once_and_the_last_ends_now():
-    found = windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 1, 20, 12))
+    found = cut_windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 1, 20, 12))
     assert found[0][0] == datetime(2026, 1, 3)
     assert found[-1] == (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))
     assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
@@ -312,12 +328,12 @@ def test_windows_cover_everything_once_and_the_last_ends_now():
     ],
 )
 def test_the_trigger_wants_several_bad_windows_and_the_newest(held, retrain):
-    assert due(one_by_one(held), START)["retrain"] is retrain
+    assert retrain_due(one_by_one(held), START).retrain is retrain
 
 
 def test_the_trigger_cools_down():
-    assert not due(one_by_one([BAD, BAD]), START, START - timedelta(days=6))["retrain"]
-    assert due(one_by_one([BAD, BAD]), START, START - timedelta(days=8))["retrain"]
+    assert not retrain_due(one_by_one([BAD, BAD]), START, START - timedelta(days=6)).retrain
+    assert retrain_due(one_by_one([BAD, BAD]), START, START - timedelta(days=8)).retrain
 
 
 def test_a_planted_change_affects_its_share_and_nothing_else():
@@ -346,7 +362,7 @@ def test_a_planted_change_affects_its_share_and_nothing_else():
 
 def test_journal_inputs_are_read_by_the_contract(reference):
     told = typed_inputs(
-        pd.Series(['{"x":1.5,"kind":"a"}', '{"x":null,"noise":2,"kind":null}']), reference["bundle"]
+        pd.Series(['{"x":1.5,"kind":"a"}', '{"x":null,"noise":2,"kind":null}']), reference.bundle
     )
     assert told["x"].tolist()[0] == 1.5
     assert np.isnan(told["x"][1])
@@ -355,7 +371,7 @@ def test_journal_inputs_are_read_by_the_contract(reference):
 
 
 def test_a_silence_is_a_window_too(reference):
-    found = windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 2, 2))
+    found = cut_windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 2, 2))
     assert found[-1] == (datetime(2026, 1, 31), datetime(2026, 2, 2))
     assert codes(judged(traffic(world(5, 1)).iloc[:0], reference), "not_applicable") == {
         "no-traffic"

@@ -1,4 +1,4 @@
-"""Charts of the monitor: performance and traffic over the windows, and a column's spread before and now."""
+"""Charts of the monitor: performance and traffic over the windows, and the bins of a column."""
 
 from __future__ import annotations
 
@@ -8,15 +8,36 @@ from typing import Any, Protocol
 
 import altair as alt
 
-from fivefold.charts.style import ACCENT, POSITIVE, QUIET, TEXT, chart_of, empty, styled
+from fivefold.charts.style import ACCENT, POSITIVE, QUIET, TEXT, Drawing, chart_of, empty, styled
 
 HEIGHT = 240
-LINES = {"estimated, without labels": ACCENT, "realised, from labels": POSITIVE}
-Report = Mapping[str, Any]
+ESTIMATED, REALISED = "estimated, without labels", "realised, from labels"
+WINDOW = "this window"
+
+
+class Window(Protocol):
+    """What is drawn of the report on a window."""
+
+    @property
+    def start(self) -> datetime: ...
+    @property
+    def end(self) -> datetime: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def rejects(self) -> int: ...
+    @property
+    def warned(self) -> float | None: ...
+    @property
+    def estimated_auc(self) -> Mapping[str, Any]: ...
+    @property
+    def realised_auc(self) -> Mapping[str, Any]: ...
 
 
 class Change(Protocol):
-    """A promotion, as the journal keeps it."""
+    """What is drawn of a promotion."""
 
     @property
     def at(self) -> datetime: ...
@@ -30,164 +51,123 @@ class Change(Protocol):
     def replaces(self) -> int | None: ...
 
 
-def performance(reports: Sequence[Report], changes: Sequence[Change] = ()) -> Any:
-    """ROC AUC of each window with its 95% interval: estimated, and realised where there are labels.
+class Bin(Protocol):
+    """The shares of the rows in one bin."""
 
-    `changes`: lines of `fivefold.journal.promotions`; a dashed line marks a window in which what is served was changed.
+    @property
+    def label(self) -> str: ...
+    @property
+    def reference(self) -> float: ...
+    @property
+    def current(self) -> float: ...
+
+
+def performance(windows: Sequence[Window], changes: Sequence[Change] = ()) -> Drawing:
+    """Draw the ROC AUC of each window with its 95% interval, estimated and realised.
+
+    A dashed line marks a window in which one of the `changes` was put in force.
     """
-    data = [
-        {
-            "end": end,
-            "what": what,
-            "model": r["model"],
-            **{k: auc.get(k) for k in ("value", "low", "high")},
-        }
-        for end, r in zip(ends(reports), reports, strict=True)
-        for key, what in zip(("estimated", "realised"), LINES, strict=True)
-        if (auc := (r[key] or {}).get("auc") or {}).get("value") is not None
-    ]
-    if not data:
+    rows = []
+    for end, window in zip(end_labels(windows), windows, strict=True):
+        for name, auc in ((ESTIMATED, window.estimated_auc), (REALISED, window.realised_auc)):
+            if auc.get("value") is None:
+                continue
+            interval = {key: auc.get(key) for key in ("value", "low", "high")}
+            rows.append({"end": end, "what": name, "model": window.model, **interval})
+    if not rows:
         return empty("ROC AUC by window")
-    base = chart_of(data).encode(
-        x=_axis(),
-        color=alt.Color(
-            "what:N",
-            title=None,
-            legend=alt.Legend(symbolOpacity=1),
-            scale=alt.Scale(domain=list(LINES), range=list(LINES.values())),
-        ),
+    colours = alt.Scale(domain=[ESTIMATED, REALISED], range=[ACCENT, POSITIVE])
+    legend = alt.Legend(symbolOpacity=1)
+    base = chart_of(rows).encode(
+        x=_axis(), color=alt.Color("what:N", title=None, legend=legend, scale=colours)
     )
-    tips = [
-        alt.Tooltip("end:N"),
-        alt.Tooltip("what:N"),
-        *(alt.Tooltip(f"{f}:Q", format=".3f") for f in ("value", "low", "high")),
-        alt.Tooltip("model:N"),
-    ]
-    dots = base.mark_line(point=True).encode(
-        y=alt.Y("value:Q", title="ROC AUC", scale=alt.Scale(zero=False)), tooltip=tips
-    )
-    spread = base.mark_rule(opacity=0.45).encode(y=alt.Y("low:Q", title="ROC AUC"), y2="high:Q")
-    return styled(
-        alt.layer(*_changes(reports, changes), spread, dots), "ROC AUC by window", height=HEIGHT
-    )
+    figures = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")]
+    tooltip = [alt.Tooltip("end:N"), alt.Tooltip("what:N"), *figures, alt.Tooltip("model:N")]
+    y = alt.Y("value:Q", title="ROC AUC", scale=alt.Scale(zero=False))
+    dots = base.mark_line(point=True).encode(y=y, tooltip=tooltip)
+    low = alt.Y("low:Q", title="ROC AUC")
+    intervals = base.mark_rule(opacity=0.45).encode(y=low, y2="high:Q")
+    layers = alt.layer(*_change_marks(windows, changes), intervals, dots)
+    return styled(layers, "ROC AUC by window", height=HEIGHT)
 
 
-def traffic(reports: Sequence[Report]) -> Any:
-    """Rows of each window: answered, answered with a warning, refused."""
-    data = [
-        {"end": end, "i": i, "what": what, "rows": rows}
-        for end, r in zip(ends(reports), reports, strict=True)
-        for i, (what, rows) in enumerate(
-            (
-                ("answered", round(r["rows"] * (1 - (r["warned"] or 0)))),
-                ("answered with warnings", round(r["rows"] * (r["warned"] or 0))),
-                ("refused", r["rejects"]),
-            )
-        )
-    ]
-    if not data:
+def traffic(windows: Sequence[Window]) -> Drawing:
+    """Draw the rows of each window: answered, answered with a warning, refused."""
+    names = ["answered", "answered with warnings", "refused"]
+    rows = []
+    for end, window in zip(end_labels(windows), windows, strict=True):
+        warned = window.warned or 0
+        counts = round(window.rows * (1 - warned)), round(window.rows * warned), window.rejects
+        for i, (name, count) in enumerate(zip(names, counts, strict=True)):
+            rows.append({"end": end, "i": i, "what": name, "rows": count})
+    if not rows:
         return empty("Traffic by window")
-    chart = (
-        chart_of(data)
-        .mark_bar()
-        .encode(
-            x=_axis(),
-            y=alt.Y("rows:Q", title="rows"),
-            order=alt.Order("i:Q"),
-            color=alt.Color(
-                "what:N",
-                title=None,
-                scale=alt.Scale(
-                    domain=["answered", "answered with warnings", "refused"],
-                    range=[ACCENT, POSITIVE, QUIET],
-                ),
-            ),
-            tooltip=["end:N", "what:N", alt.Tooltip("rows:Q", format=",")],
-        )
+    colours = alt.Scale(domain=names, range=[ACCENT, POSITIVE, QUIET])
+    bars = chart_of(rows).mark_bar()
+    chart = bars.encode(
+        x=_axis(),
+        y=alt.Y("rows:Q", title="rows"),
+        order=alt.Order("i:Q"),
+        color=alt.Color("what:N", title=None, scale=colours),
+        tooltip=["end:N", "what:N", alt.Tooltip("rows:Q", format=",")],
     )
     return styled(chart, "Traffic by window", height=HEIGHT)
 
 
-def two_spreads(line: Mapping[str, Any], compact: bool = False, before: str = "training") -> Any:
-    """A column's shares in the rows `before` and in the window, side by side."""
-    data = [
-        {"bin": b["label"], "i": i, "what": what, "share": b[key] or 0.0}
-        for i, b in enumerate(line["bins"])
-        for key, what in (("reference", before), ("current", "this window"))
-    ]
-    if not data:
-        return empty(str(line["column"]), compact)
-    chart = (
-        chart_of(data)
-        .mark_bar(clip=True)
-        .encode(
-            x=alt.X(
-                "bin:N",
-                sort=alt.SortField("i"),
-                title=None,
-                axis=alt.Axis(
-                    labels=not compact, ticks=not compact, labelAngle=-40, labelLimit=120
-                ),
-            ),
-            xOffset=alt.XOffset("what:N", sort=[before, "this window"]),
-            y=alt.Y(
-                "share:Q",
-                title=None if compact else "share of the rows",
-                axis=alt.Axis(format=".0%", tickCount=3),
-            ),
-            color=alt.Color(
-                "what:N",
-                title=None,
-                legend=None if compact else alt.Legend(orient="top"),
-                scale=alt.Scale(domain=[before, "this window"], range=[QUIET, POSITIVE]),
-            ),
-            tooltip=["bin:N", "what:N", alt.Tooltip("share:Q", format=".1%")],
-        )
+def two_spreads(
+    title: str, bins: Sequence[Bin], compact: bool = False, before: str = "training"
+) -> Drawing:
+    """Draw the shares of the bins in the rows `before` and in the window, side by side."""
+    rows = []
+    for i, item in enumerate(bins):
+        for name, share in ((before, item.reference), (WINDOW, item.current)):
+            rows.append({"bin": item.label, "i": i, "what": name, "share": share or 0.0})
+    if not rows:
+        return empty(title, compact)
+    labels = alt.Axis(labels=not compact, ticks=not compact, labelAngle=-40, labelLimit=120)
+    percent = alt.Axis(format=".0%", tickCount=3)
+    legend = None if compact else alt.Legend(orient="top")
+    colours = alt.Scale(domain=[before, WINDOW], range=[QUIET, POSITIVE])
+    bars = chart_of(rows).mark_bar(clip=True)
+    chart = bars.encode(
+        x=alt.X("bin:N", sort=alt.SortField("i"), title=None, axis=labels),
+        xOffset=alt.XOffset("what:N", sort=[before, WINDOW]),
+        y=alt.Y("share:Q", title=None if compact else "share of the rows", axis=percent),
+        color=alt.Color("what:N", title=None, legend=legend, scale=colours),
+        tooltip=["bin:N", "what:N", alt.Tooltip("share:Q", format=".1%")],
     )
-    return styled(
-        chart, None if compact else str(line["column"]), compact, height=None if compact else HEIGHT
-    )
+    return styled(chart, None if compact else title, compact, None if compact else HEIGHT)
 
 
-def ends(reports: Sequence[Report]) -> list[str]:
-    """The day on which each window ends; with the time where two end on one day, as the running one may.
+def end_labels(windows: Sequence[Window]) -> list[str]:
+    """Return the day on which each window ends; with the time if two end on one day.
 
-    >>> ends([{"end": "2026-01-08T00:00:00"}, {"end": "2026-01-15T00:00:00"}, {"end": "2026-01-15T09:30:12.5"}])
-    ['2026-01-08', '2026-01-15 00:00', '2026-01-15 09:30']
+    The window that is still running may end on the day of the one before.
     """
-    days = [str(r["end"])[:10] for r in reports]
-    return [
-        str(r["end"])[:16].replace("T", " ") if days.count(day) > 1 else day
-        for day, r in zip(days, reports, strict=True)
-    ]
+    days = [f"{window.end:%Y-%m-%d}" for window in windows]
+    labels = []
+    for day, window in zip(days, windows, strict=True):
+        labels.append(f"{window.end:%Y-%m-%d %H:%M}" if days.count(day) > 1 else day)
+    return labels
 
 
 def _axis() -> alt.X:
-    return alt.X(
-        "end:O",
-        title="window ending on",
-        axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=8),
-    )
+    axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=8)
+    return alt.X("end:O", title="window ending on", axis=axis)
 
 
-def _changes(reports: Sequence[Report], changes: Sequence[Change]) -> list[alt.Chart]:
-    """A dashed line at each window in which, or just before which, what is served was changed; its tooltip says how."""
-    told: dict[str, list[str]] = {}
-    windows = [
-        (datetime.fromisoformat(r["start"]), datetime.fromisoformat(r["end"]), name)
-        for name, r in zip(ends(reports), reports, strict=True)
-    ]
-    for line in sorted((c for c in changes if c.replaces is not None), key=lambda c: c.at):
-        later = [name for _, end, name in windows if line.at < end]
-        if later and windows[0][0] <= line.at:
-            told.setdefault(later[0], []).append(
-                f"{line.at:%Y-%m-%d %H:%M} {line.action}: {line.model} at {line.threshold:.1%}"
-            )
-    if not told:
+def _change_marks(windows: Sequence[Window], changes: Sequence[Change]) -> list[alt.Chart]:
+    """Draw a dashed line at each window in which, or just before which, something was changed."""
+    texts: dict[str, list[str]] = {}
+    ends = list(zip(end_labels(windows), windows, strict=True))
+    effective = [change for change in changes if change.replaces is not None]
+    for change in sorted(effective, key=lambda change: change.at):
+        later = [label for label, window in ends if change.at < window.end]
+        if later and windows[0].start <= change.at:
+            text = f"{change.action}: {change.model} at {change.threshold:.1%}"
+            texts.setdefault(later[0], []).append(f"{change.at:%Y-%m-%d %H:%M} {text}")
+    if not texts:
         return []
-    marks = [{"end": name, "what": "; ".join(texts)[:300]} for name, texts in told.items()]
-    return [
-        chart_of(marks)
-        .mark_rule(color=TEXT, strokeDash=[4, 3], size=2)
-        .encode(x=_axis(), tooltip=[alt.Tooltip("what:N", title="changed")])
-    ]
+    rows = [{"end": label, "what": "; ".join(lines)[:300]} for label, lines in texts.items()]
+    rule = chart_of(rows).mark_rule(color=TEXT, strokeDash=[4, 3], size=2)
+    return [rule.encode(x=_axis(), tooltip=[alt.Tooltip("what:N", title="changed")])]

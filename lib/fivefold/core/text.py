@@ -44,3 +44,13 @@ def error_line(error: BaseException, most: int = 200) -> str:
     """
     lines = str(getattr(error, "orig", None) or error).splitlines()
     return lines[0][:most] if lines else type(error).__name__
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """Return `text` as one printable line of at most `most` characters.
+
+    >>> one_line("age\\r\\nBcc: all@example.com")
+    'age Bcc: all@example.com'
+    """
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:most]

@@ -1,223 +1,163 @@
-"""Alerts on record: what is told, what was told when and by which channels, and what may be told again.
+"""Alerts on record: what was sent, when, by which channels, and what may be sent again.
 
-A line is written before anything is sent: a claim, whose `sent` is still empty. Whoever holds the claim sends, then
-stores what became of it. Claims are made in one transaction that no other process can be in, so that of two that
-alert at once only one sends. A key may be told again when
+A row is written before anything is sent: a claim, whose `sent` is still empty. Whoever holds the
+claim sends, then stores the results. Claims are made in one transaction that excludes all other
+processes: of two that send alerts at once, only one sends. A key may be sent again if
 
-- nobody was told within the cooldown: a line that reached nobody (`reached`) starts none, so that the next run retries;
-- a claim is older than `CLAIM_MINUTES`: its process has died. It may have sent; told twice is better than never.
+- nobody was reached within the cooldown: a row that reached nobody starts none, so that the next
+  run tries again;
+- a claim is older than `CLAIM_MINUTES`: its process has died. It may have sent; twice is better
+  than never.
 
-A line counts for as long before its time as after it: one that a wrong clock has dated years ahead silences nobody.
+A row counts for as long before its time as after it: a row that a wrong clock has dated years ahead
+silences nobody.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from fivefold.core.findings import ERROR, Finding
+from fivefold.core.findings import Finding
+from fivefold.core.text import one_line
 from fivefold.journal.database import as_json, writing
 from fivefold.journal.tables import ALERTS
 
-RUNBOOK = "docs/runbook.md"
-SENT = "sent"  # of one channel: "sent", "sent; REMARK" or "failed: REASON"
-CLAIM_MINUTES = 10.0  # far longer than any sending takes (fivefold.lifecycle.alerts.DEADLINE)
-_LOCK = 705_556  # PostgreSQL advisory lock of claims; any fixed number besides that of fivefold.journal.database
+SENT = "sent"  # result of a channel: "sent", "sent; REMARK" or "failed: REASON"
+CLAIM_MINUTES = 10.0  # far longer than sending takes (fivefold.lifecycle.alerts.DEADLINE)
+_LOCK = 705_556  # PostgreSQL advisory lock of claims; any number but that of the migrations
+_LOT = 500  # SQLite takes a limited number of parameters
 
 
-def line(text: str, most: int = 500) -> str:
-    """`text` as one printable line of at most `most` characters: fit for the journal, a header and a person.
+@dataclass(frozen=True)
+class Alert:
+    """A row of the table `alerts`; `sent` is {channel: result}, empty for a claim."""
 
-    >>> line("age\\r\\nBcc: all@example.com")
-    'age Bcc: all@example.com'
-    """
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:most]
+    seq: int
+    at: datetime
+    problem: str
+    key: str
+    message: str
+    runbook: str
+    sent: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the alert as an artifact of the monitor keeps it."""
+        return {**asdict(self), "at": self.at.isoformat()}
+
+    @property
+    def channels_reached(self) -> list[str]:
+        """The channels that took the alert."""
+        return [channel for channel, result in self.sent.items() if _took_it(result)]
 
 
 def key_of(finding: Finding) -> str:
-    """What is told once per cooldown, "code/subject"; shortened, where it must be, so that no two become one."""
+    """Return what is sent once per cooldown, "code/subject".
+
+    A key that is too long or not printable is shortened, so that no two become one.
+    """
     whole = f"{finding.code}/{finding.subject}"
-    shown = line(whole, 280)
-    return (
-        whole
-        if shown == whole
-        else (f"{shown} {hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}")
-    )
-
-
-def compose(problem: str, findings: Iterable[Finding], now: datetime) -> dict[str, Any]:
-    """What a channel gets: {problem, at (ISO, UTC), summary (one line), text, findings (dicts, with runbook)}."""
-    told = [
-        {**{name: line(value) for name, value in f.to_dict().items()}, "runbook": runbook(f.code)}
-        for f in findings
-    ]
-    bad = sum(f["severity"] == ERROR for f in told)
-    counts = [
-        f"{n} {word}{'s' if n != 1 else ''}"
-        for n, word in ((bad, "error"), (len(told) - bad, "warning"))
-        if n
-    ]
-    text = [summary := f"Fivefold, {line(problem, 120)}: {', '.join(counts)}"]
-    for number, f in enumerate(told, 1):
-        parts = (
-            ("found", f["found"]),
-            ("expected", f["expected"]),
-            ("to do", f["action"]),
-            ("runbook", f["runbook"]),
-        )
-        text += [
-            "",
-            f"{number}. {f['severity']}: {f['code']} [{f['subject']}]",
-            *(f"   {name}: {value}" for name, value in parts if value),
-        ]
-    return {
-        "problem": line(problem, 200),
-        "at": now.isoformat(timespec="seconds"),
-        "summary": summary,
-        "text": "\n".join(text),
-        "findings": told,
-    }
-
-
-def runbook(code: str) -> str:
-    """The address of a code's section in the runbook."""
-    return f"{line(os.environ.get('FIVEFOLD_RUNBOOK', ''), 200) or RUNBOOK}#{code}"[:300]
-
-
-def due(
-    engine: sa.Engine, problem: str, keys: Iterable[str], cooldown_hours: float, now: datetime
-) -> set[str]:
-    """The keys (of `key_of`) that may be told now. Only a look: `claim` keeps another process from telling them too."""
-    with engine.connect() as connection:
-        return _due(connection, problem, keys, cooldown_hours, now)
+    shown = one_line(whole, 280)
+    if shown == whole:
+        return whole
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{shown} {digest[:12]}"
 
 
 def claim(
     engine: sa.Engine,
     problem: str,
-    lines: Mapping[str, tuple[str, str]],
+    messages: Mapping[str, tuple[str, str]],
     cooldown_hours: float,
     now: datetime,
 ) -> dict[str, int]:
-    """Of the lines {key: (message, runbook)} claim those that are due: {key: seq} in the order given.
+    """Claim those of the messages {key: (message, runbook)} that are due.
 
-    The caller must send them and then call `settle`.
+    The caller must send them and then call `store_results`.
+
+    Returns
+    -------
+    {key: seq} in the order given.
     """
-    if not lines:
+    if not messages:
         return {}
+    claimed = {}
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        free = _due(connection, problem, lines, cooldown_hours, now)
-        return {
-            key: _append(connection, problem, key, message, runbook, {}, now)
-            for key, (message, runbook) in lines.items()
-            if key in free
-        }
-
-
-def settle(engine: sa.Engine, seqs: Iterable[int], sent: Mapping[str, str]) -> None:
-    """Store what became of claims: `sent` is {channel: "sent", "sent; REMARK" or "failed: REASON"}."""
-    lines = [{"of": seq} for seq in seqs]
-    if lines:
-        with writing(engine) as connection:
-            connection.execute(
-                sa.update(ALERTS)
-                .where(ALERTS.c.seq == sa.bindparam("of"))
-                .values(sent=as_json(dict(sent))),
-                lines,
+        held = _held_keys(connection, problem, list(messages), cooldown_hours, now)
+        for key, (message, runbook) in messages.items():
+            if key in held:
+                continue
+            row = sa.insert(ALERTS).values(
+                at=now, problem=problem, key=key, message=message, runbook=runbook, sent="{}"
             )
+            inserted = connection.execute(row).inserted_primary_key
+            assert inserted is not None  # the databases that we use return it
+            claimed[key] = int(inserted[0])
+    return claimed
 
 
-def record(
-    engine: sa.Engine,
-    problem: str,
-    key: str,
-    message: str,
-    runbook: str,
-    sent: Mapping[str, str],
-    now: datetime,
-) -> int:
-    """Append a line of something already told, with no claim before it; its seq. It starts a cooldown as others do."""
+def store_results(engine: sa.Engine, seqs: Iterable[int], sent: Mapping[str, str]) -> None:
+    """Store {channel: result} in the rows of claims."""
+    rows = [{"claim": seq} for seq in seqs]
+    if not rows:
+        return
+    update = sa.update(ALERTS).where(ALERTS.c.seq == sa.bindparam("claim"))
     with writing(engine) as connection:
-        return _append(connection, problem, key, message, runbook, sent, now)
+        connection.execute(update.values(sent=as_json(dict(sent))), rows)
 
 
-def alerts(engine: sa.Engine, problem: str, limit: int = 200) -> list[dict[str, Any]]:
-    """The newest `limit` lines, newest first: dicts of the table's columns, `sent` read from JSON ({}: a claim)."""
+def alerts(engine: sa.Engine, problem: str, limit: int = 200) -> list[Alert]:
+    """Return the newest alerts of a problem, newest first."""
+    query = sa.select(ALERTS).where(ALERTS.c.problem == problem)
     with engine.connect() as connection:
-        lines = (
-            connection.execute(
-                sa.select(ALERTS)
-                .where(ALERTS.c.problem == problem)
-                .order_by(ALERTS.c.seq.desc())
-                .limit(limit)
-            )
-            .mappings()
-            .all()
-        )
-    return [{**told, "sent": json.loads(told["sent"])} for told in lines]
+        query = query.order_by(ALERTS.c.seq.desc()).limit(limit)
+        rows = connection.execute(query).mappings().all()
+    return [Alert(**{**row, "sent": json.loads(row["sent"])}) for row in rows]
 
 
 def reached(sent: Mapping[str, str]) -> bool:
-    """Whether anybody was told. The log, which always works, counts only where it is the only channel.
+    """Return whether anybody was reached by {channel: result}.
+
+    The log, which always works, counts only if it is the only channel.
 
     >>> reached({"log": "sent"}), reached({"log": "sent", "email": "failed: refused"}), reached({})
     (True, False, False)
     """
-    outside = {channel: result for channel, result in sent.items() if channel != "log"} or sent
-    return any(result.partition(";")[0] == SENT for result in outside.values())
+    outside = {channel: result for channel, result in sent.items() if channel != "log"}
+    return any(_took_it(result) for result in (outside or sent).values())
 
 
-def _due(
-    connection: sa.Connection,
-    problem: str,
-    keys: Iterable[str],
-    cooldown_hours: float,
-    now: datetime,
+def _took_it(result: str) -> bool:
+    return result.partition(";")[0] == SENT
+
+
+def _held_keys(
+    connection: sa.Connection, problem: str, keys: list[str], cooldown_hours: float, now: datetime
 ) -> set[str]:
-    wanted, held = list(dict.fromkeys(keys)), set()
+    """Return the keys that must not be sent now."""
+    held = set()
     cooldown, lease = timedelta(hours=cooldown_hours), timedelta(minutes=CLAIM_MINUTES)
     widest = max(cooldown, lease)
-    for start in range(0, len(wanted), 500):  # SQLite takes a limited number of parameters
-        rows = connection.execute(
-            sa.select(ALERTS.c.key, ALERTS.c.at, ALERTS.c.sent).where(
-                ALERTS.c.problem == problem,
-                ALERTS.c.key.in_(wanted[start : start + 500]),
-                ALERTS.c.at > now - widest,
-                ALERTS.c.at < now + widest,
-            )
-        ).all()
-        for key, at, text in rows:
-            sent = json.loads(text)
-            if abs(now - at) < (cooldown if reached(sent) else timedelta(0) if sent else lease):
-                held.add(key)
-    return set(wanted) - held
-
-
-def _append(
-    connection: sa.Connection,
-    problem: str,
-    key: str,
-    message: str,
-    runbook: str,
-    sent: Mapping[str, str],
-    now: datetime,
-) -> int:
-    seq = connection.execute(
-        sa.insert(ALERTS).values(
-            at=now,
-            problem=problem,
-            key=key,
-            message=message,
-            runbook=runbook,
-            sent=as_json(dict(sent)),
+    for start in range(0, len(keys), _LOT):
+        query = sa.select(ALERTS.c.key, ALERTS.c.at, ALERTS.c.sent).where(
+            ALERTS.c.problem == problem,
+            ALERTS.c.key.in_(keys[start : start + _LOT]),
+            ALERTS.c.at > now - widest,
+            ALERTS.c.at < now + widest,
         )
-    )
-    return int((seq.inserted_primary_key or (0,))[0])
+        for key, at, stored in connection.execute(query):
+            sent = json.loads(stored)
+            wait = lease
+            if sent:
+                wait = cooldown if reached(sent) else timedelta(0)
+            if abs(now - at) < wait:
+                held.add(key)
+    return held

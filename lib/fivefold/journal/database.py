@@ -190,7 +190,7 @@ def _between(
     return [table.c.problem == problem, *ends]
 
 
-def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
+def _frame(engine: sa.Engine, query: sa.Select[Any]) -> pd.DataFrame:
     with engine.connect() as connection:
         result = connection.execute(query)
         frame = pd.DataFrame(result.fetchall(), columns=list(result.keys()))

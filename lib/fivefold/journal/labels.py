@@ -71,7 +71,7 @@ def add_labels(
     return told
 
 
-def settle(engine: sa.Engine, problem: str, now: datetime | None = None) -> int:
+def match_unknown(engine: sa.Engine, problem: str, now: datetime | None = None) -> int:
     """Try labels of unknown predictions again; how many were accepted."""
     with writing(engine) as connection:
         _alone(connection, problem)

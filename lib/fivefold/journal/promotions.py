@@ -84,7 +84,7 @@ def history(engine: sa.Engine, problem: str) -> list[Promotion]:
     query = sa.select(PROMOTIONS).where(PROMOTIONS.c.problem == problem)
     with engine.connect() as connection:
         rows = connection.execute(query.order_by(PROMOTIONS.c.seq.desc())).mappings().all()
-    return [Promotion.from_row(row) for row in rows]
+    return [Promotion.from_row(dict(row)) for row in rows]
 
 
 def waiting(engine: sa.Engine, problem: str) -> Promotion | None:
@@ -176,4 +176,4 @@ def _newest(engine: sa.Engine, *conditions: sa.ColumnElement[bool]) -> Promotion
     query = sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(1)
     with engine.connect() as connection:
         row = connection.execute(query).mappings().first()
-    return Promotion.from_row(row) if row else None
+    return Promotion.from_row(dict(row)) if row else None

@@ -1,8 +1,13 @@
-"""Reports: what the monitor said of each window of time; a window judged again, perhaps longer, replaces its line."""
+"""Reports: what the monitor found in each window of time.
+
+They are stored as JSON; `fivefold.lifecycle.report` knows their type. A window that is evaluated
+again, perhaps longer, replaces its row.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,38 +19,29 @@ from fivefold.journal.tables import REPORTS
 
 
 def keep(
-    engine: sa.Engine, problem: str, report: dict[str, Any], now: datetime | None = None
+    engine: sa.Engine, problem: str, report: Mapping[str, Any], now: datetime | None = None
 ) -> None:
-    """Record a report of `fivefold.lifecycle.window.judge_window`."""
+    """Store a report."""
     start, end = (datetime.fromisoformat(report[name]) for name in ("start", "end"))
+    same = sa.delete(REPORTS).where(REPORTS.c.problem == problem, REPORTS.c.start == start)
+    row = sa.insert(REPORTS).values(
+        at=now or utc_now(),
+        problem=problem,
+        model=report["model"] or "",
+        start=start,
+        end=end,
+        bad=report["bad"],
+        report=as_json(report),
+    )
     with writing(engine) as connection:
-        connection.execute(
-            sa.delete(REPORTS).where(REPORTS.c.problem == problem, REPORTS.c.start == start)
-        )
-        connection.execute(
-            sa.insert(REPORTS).values(
-                at=now or utc_now(),
-                problem=problem,
-                model=report["model"] or "",
-                start=start,
-                end=end,
-                bad=report["bad"],
-                report=as_json(report),
-            )
-        )
+        connection.execute(same)
+        connection.execute(row)
 
 
 def reports(engine: sa.Engine, problem: str, most: int = 100) -> list[dict[str, Any]]:
-    """The newest reports, oldest first."""
+    """Return the newest reports, oldest first."""
+    query = sa.select(REPORTS.c.report).where(REPORTS.c.problem == problem)
+    query = query.order_by(REPORTS.c.end.desc(), REPORTS.c.start.desc()).limit(most)
     with engine.connect() as connection:
-        lines = (
-            connection.execute(
-                sa.select(REPORTS.c.report)
-                .where(REPORTS.c.problem == problem)
-                .order_by(REPORTS.c.end.desc(), REPORTS.c.start.desc())
-                .limit(most)
-            )
-            .scalars()
-            .all()
-        )
-    return [json.loads(line) for line in reversed(lines)]
+        stored = connection.execute(query).scalars().all()
+    return [json.loads(text) for text in reversed(stored)]

@@ -44,8 +44,8 @@ def utc(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
 
 
-class _Text(sa.types.TypeDecorator):
-    impl: type[sa.types.TypeEngine] = sa.Text
+class _Text(sa.types.TypeDecorator[str]):
+    impl: type[sa.types.TypeEngine[str]] = sa.Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, _: sa.Dialect) -> str | None:
@@ -60,7 +60,7 @@ class _String(_Text):
     impl, cache_ok = sa.String, True  # the latter is not inherited
 
 
-class _Time(sa.types.TypeDecorator):
+class _Time(sa.types.TypeDecorator[datetime]):
     impl, cache_ok = sa.DateTime, True
 
     def process_bind_param(self, value: datetime | None, _: sa.Dialect) -> datetime | None:

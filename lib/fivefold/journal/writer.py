@@ -45,7 +45,7 @@ class Writer:
 
     def __init__(self, engine: Any, spool: Path):
         self._engine, self._spool = engine, spool
-        self._waiting: queue.Queue[tuple[Lines, Future] | None] = queue.Queue()
+        self._waiting: queue.Queue[tuple[Lines, Future[str]] | None] = queue.Queue()
         self._lock, self._closed = threading.Lock(), False
         self._spooled, self._next = (
             True,
@@ -56,8 +56,8 @@ class Writer:
 
     def submit(
         self, predictions: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]] = ()
-    ) -> Future:
-        future: Future = Future()
+    ) -> Future[str]:
+        future: Future[str] = Future()
         with self._lock:
             if self._closed:
                 future.set_exception(NotKept("the writer is closed"))
@@ -97,9 +97,9 @@ class Writer:
                 self._spooled = bool(_files(self._spool))
                 self._next = time.monotonic() + (0 if moved else RETRY_SECONDS)
 
-    def _lot(self) -> list[tuple[Lines, Future] | None]:
+    def _lot(self) -> list[tuple[Lines, Future[str]] | None]:
         """What waits; while the spool may hold lines the wait is not long."""
-        lot: list[tuple[Lines, Future] | None] = []
+        lot: list[tuple[Lines, Future[str]] | None] = []
         with contextlib.suppress(queue.Empty):
             lot.append(
                 self._waiting.get(

@@ -1,27 +1,32 @@
-"""Retraining: the champion's problem trained again with what was learnt since, and judged."""
+"""Retraining: train the champion's problem again with the new labels, and compare."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shlex
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import refusal
 from fivefold.core.settings import SCOPE_FOLDER, STARTED, journal_url
 from fivefold.journal import database, promotions
-from fivefold.journal import reports as journal_reports
-from fivefold.lifecycle import promotion, promotion_mirror, retrain_rule, steps
+from fivefold.lifecycle import monitor_steps, promotion, promotion_mirror
 from fivefold.serving.served_model import no_model
 from fivefold.tracking import client
 
 # Options that a challenger takes over
 SAME = ("seed", "folds", "serve", "refit", "device", "threads", "synthetic_rows")
+EFFORT = ("budget", "trials")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a retraining: "not-due", or the action that was recorded of the challenger."""
+
+    action: str
+    why: str
+    run_id: str | None = None
 
 
 def retrain(
@@ -33,98 +38,115 @@ def retrain(
     margin: float = 0.0,
     require_approval: bool = False,
     options: str = "",
-) -> dict[str, Any]:
-    """{action, why, run}: "not-due", or what `fivefold.lifecycle.promotion.challenge_champion` recorded.
+) -> Outcome:
+    """Train a challenger if the monitor asks for one, and compare it with the champion.
 
-    `options` are further ones of flows/train.py, in one text. The split of the table itself stays the champion's: same
-    table, seed and folds give the same held-out rows. Raises `Refused`, also where the training fails.
+    The split of the table stays the champion's: the same table, seed and folds give the same
+    held-out rows.
+
+    Parameters
+    ----------
+    options
+        Further options of flows/train.py, in one text.
+
+    Raises
+    ------
+    Refused
+        If nothing is served, or the training fails.
     """
     engine = database.open_journal(journal_url())
     name = problem or promotions.newest_problem(engine)
-    held = promotions.champion(engine, name) if name else None
-    if held is None or not name:
+    champion = promotions.champion(engine, name) if name else None
+    if champion is None or not name:
         raise no_model(name)
-    time = steps.present(now)
-    reports = [r for r in journal_reports.reports(engine, name) if r["end"] <= time.isoformat()]
-    decided = retrain_rule.due(reports, time, steps.last_challenge(engine, name, time))
-    if not decided["retrain"] and not force:
-        return {"action": "not-due", "why": f"Nothing to do: {decided['why']}.", "run": None}
-    print(f"Retraining {name}: {decided['why']}", flush=True)
-    run_id = train(root, held.model, shlex.split(options))
+    decision = monitor_steps.decide(engine, name, monitor_steps.present(now))
+    if not decision.retrain and not force:
+        return Outcome("not-due", f"Nothing to do: {decision.why}.")
+    print(f"Retraining {name}: {decision.why}", flush=True)
+    run_id = train(root, champion.model, shlex.split(options))
     if run_id is None:
-        raise Refused(
+        raise refusal(
             "There is no challenger",
-            [
-                Finding(
-                    code="training-failed",
-                    severity=ERROR,
-                    subject=name,
-                    found="a training run that failed (see above)",
-                    expected="one that ends",
-                    action="python flows/train.py resume, then python flows/promote.py challenge RUN; the champion stays",
-                )
-            ],
+            code="training-failed",
+            subject=name,
+            found="a training run that failed (see above)",
+            expected="one that ends",
+            action="python flows/train.py resume, then python flows/promote.py challenge RUN; "
+            "the champion stays",
         )
-    line = promotion.challenge_champion(
+    result = promotion.challenge_champion(
         engine, run_id, root, margin=margin, require_approval=require_approval
     )
-    for warning in promotion_mirror.mirror(engine, line, root):
+    for warning in promotion_mirror.mirror(engine, result, root):
         print(f"warning: {warning}")
-    return {
-        "action": line.action,
-        "why": f"{line.action}: {line.model}. {line.why}",
-        "run": run_id,
-    }
+    return Outcome(result.action, f"{result.action}: {result.model}. {result.why}", run_id)
 
 
 def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
-    """Run flows/train.py on the champion's problem with feedback; the run's id, None where it failed."""
+    """Train on the champion's problem with feedback, and return the run's id; None if it failed."""
     run = client.find_run(champion)
-    problem, before = (
-        client.read(run, "problem"),
-        client.read(run, "options"),
-    )
-    if problem is None or before is None:
-        raise Refused(
+    scope, before = client.read(run, "problem"), client.read(run, "options")
+    if scope is None or before is None:
+        raise refusal(
             "The champion cannot be trained again",
-            [
-                Finding(
-                    code="run-damaged",
-                    severity=ERROR,
-                    subject=champion,
-                    found="no readable scope or options",
-                    expected="a readable training run",
-                    action="train by hand: python flows/train.py --config scope FILE run --with-feedback",
-                )
-            ],
+            code="run-damaged",
+            subject=champion,
+            found="no readable scope or options",
+            expected="a readable training run",
+            action="train by hand: python flows/train.py --config scope FILE run --with-feedback",
         )
-    same = [f"--{name.replace('_', '-')}={before[name]}" for name in SAME if name in before]
-    effort = (
-        ["--budget", str(before["budget"])]
-        if before.get("budget")
-        else ["--trials", str(before["trials"])]
-    )
-    given = {word.partition("=")[0] for word in options}
-    effort = [] if given & {"--budget", "--trials"} else effort
-    command = [
-        sys.executable,
-        str(root / "flows" / "train.py"),
-        "--config-value",
-        "scope",
-        json.dumps(problem),
-        "run",
-        "--with-feedback",
-        *[word for word in same if word.partition("=")[0] not in given],
-        *effort,
-        *options,
-    ]
-    found = None
-    kept = {k: v for k, v in os.environ.items() if k not in (STARTED, SCOPE_FOLDER)}  # of this run
-    with subprocess.Popen(
-        command, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None
-        for text in process.stdout:
-            print(text, end="", flush=True)
-            found = found or re.search(r"\(run-id (\d+)\)", text)
-    return found[1] if found and process.returncode == 0 else None
+    parameters = {name: before[name] for name in SAME if name in before}
+    effort = EFFORT[0] if before.get(EFFORT[0]) else EFFORT[1]
+    given = parse_options(options)
+    if not set(EFFORT) & set(given):
+        parameters[effort] = before[effort]
+    return run_training(root, scope, {**parameters, "with_feedback": True, **given})
+
+
+def parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a command line as {name: value}; an option without a value means true.
+
+    >>> parse_options(["--budget", "120", "--serve=single", "--with-feedback"])
+    {'budget': 120, 'serve': 'single', 'with_feedback': True}
+    """
+    options: dict[str, Any] = {}
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            option, has_value, value = word.removeprefix("--").partition("=")
+            name = option.replace("-", "_")
+            options[name] = _typed(value) if has_value else True
+        else:
+            options[name] = _typed(word)
+    return options
+
+
+def run_training(root: Path, scope: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
+    """Run flows/train.py by Metaflow's `Runner` and return the run's id; None if it failed.
+
+    Its output is printed as it comes.
+    """
+    import metaflow
+
+    flows: Any = metaflow
+    metadata = flows.get_metadata()
+    config = [("scope", dict(scope))]
+    with flows.Runner(str(root / "flows" / "train.py"), config_value=config) as runner:
+        for name in (STARTED, SCOPE_FOLDER):  # they belong to this run
+            runner.env_vars.pop(name, None)
+        try:
+            result = runner.run(**parameters)
+        except RuntimeError:  # it ended before there was a run
+            return None
+        finally:
+            flows.metadata(metadata)  # the runner switches it for the whole process
+        return str(result.run.id) if result.status == "successful" else None
+
+
+def _typed(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)

@@ -1,63 +1,70 @@
-"""Trigger: when the monitor's findings ask for a new model. A pure function, so that it can be argued about."""
+"""Retrain rule: when the monitor's reports ask for a new model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-NEED, OF, COOLDOWN_DAYS = 2, 3, 7.0
+from fivefold.lifecycle.report import WindowReport
+
+BAD_WINDOWS, OF_WINDOWS, COOLDOWN_DAYS = 2, 3, 7.0
 
 
-def due(
-    reports: Sequence[Mapping[str, Any]],
-    now: datetime,
-    last_challenge: datetime | None = None,
-    *,
-    need: int = NEED,
-    of: int = OF,
-    cooldown_days: float = COOLDOWN_DAYS,
-) -> dict[str, Any]:
-    """{retrain, why}: whether at least `need` of the last `of` windows are bad, the newest among them, and the last
-    challenge is `cooldown_days` ago.
+@dataclass(frozen=True)
+class RetrainDecision:
+    """Whether a new model is due, and why."""
 
-    `reports` are those of `fivefold.lifecycle.window.judge_window`, oldest first; one that overlaps a newer one is passed over. A
-    single bad window may be chance or one odd week; one that is over says nothing of today.
+    retrain: bool
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decision as an artifact of the monitor keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> RetrainDecision:
+        """Return the decision that `to_dict` stored."""
+        return cls(**stored)
+
+
+def retrain_due(
+    reports: Sequence[WindowReport], now: datetime, last_challenge: datetime | None = None
+) -> RetrainDecision:
+    """Decide whether the reports (oldest first) ask for a new model.
+
+    They do if at least `BAD_WINDOWS` of the last `OF_WINDOWS` windows are bad, the newest among
+    them, and the last challenge is `COOLDOWN_DAYS` ago. A single bad window may be chance; one that
+    is over says nothing about today. Windows of different lengths may overlap: a window that
+    overlaps a newer one is skipped, so that the same days count once.
 
     >>> from datetime import datetime as t
     >>> def days(*bad):
-    ...     return [{"start": f"2026-01-{n:02}", "end": f"2026-01-{n + 1:02}", "bad": b, "reasons": ["x"] * b}
+    ...     return [WindowReport(start=t(2026, 1, n), end=t(2026, 1, n + 1), reasons=["x"] * b)
     ...             for n, b in enumerate(bad, 1)]
-    >>> [due(days(*bad), t(2026, 1, 9))["retrain"] for bad in ((1, 1), (1, 0), (0, 1), (1, 0, 1), ())]
+    >>> cases = (1, 1), (1, 0), (0, 1), (1, 0, 1), ()
+    >>> [retrain_due(days(*bad), t(2026, 1, 9)).retrain for bad in cases]
     [True, False, False, True, False]
     """
-    recent: list[Mapping[str, Any]] = []
-    for report in reversed(
-        reports
-    ):  # windows of other lengths may overlap: the same days count once
-        if not recent or report["end"] <= recent[0]["start"]:
-            recent.insert(0, report)
-    recent = recent[-of:]
-    bad = [report for report in recent if report["bad"]]
+    recent: list[WindowReport] = []
+    for report in reversed(reports):
+        if not recent or report.end <= recent[-1].start:
+            recent.append(report)
+    recent = recent[:OF_WINDOWS]  # newest first
+    bad = [report for report in recent if report.bad]
+    count = f"{len(bad)} of the last {len(recent)} windows bad"
     if not recent:
-        return {"retrain": False, "why": "no window was judged yet"}
-    if not recent[-1]["bad"]:
-        return {"retrain": False, "why": "the newest window is not bad"}
-    if len(bad) < need:
-        return {
-            "retrain": False,
-            "why": f"{len(bad)} of the last {len(recent)} windows bad, {need} needed",
-        }
-    if last_challenge is not None and now - last_challenge < timedelta(days=cooldown_days):
-        return {
-            "retrain": False,
-            "why": f"the last challenge was on {last_challenge:%Y-%m-%d}, less than "
-            f"{cooldown_days:g} days ago",
-        }
-    reasons = list(
-        dict.fromkeys(reason for report in reversed(bad) for reason in report["reasons"])
-    )
-    return {
-        "retrain": True,
-        "why": f"{len(bad)} of the last {len(recent)} windows bad: " + "; ".join(reasons[:4]),
-    }
+        return RetrainDecision(False, "no window has been evaluated yet")
+    if not recent[0].bad:
+        return RetrainDecision(False, "the newest window is not bad")
+    if len(bad) < BAD_WINDOWS:
+        return RetrainDecision(False, f"{count}, {BAD_WINDOWS} needed")
+    if last_challenge is not None and now - last_challenge < timedelta(days=COOLDOWN_DAYS):
+        why = (
+            f"the last challenge was on {last_challenge:%Y-%m-%d}, "
+            f"less than {COOLDOWN_DAYS:g} days ago"
+        )
+        return RetrainDecision(False, why)
+    reasons = dict.fromkeys(reason for report in bad for reason in report.reasons)
+    return RetrainDecision(True, f"{count}: " + "; ".join(list(reasons)[:4]))

@@ -229,14 +229,14 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
 
 def _timeline(env: dict[str, str]) -> None:
     from fivefold.journal import database, promotions
-    from fivefold.lifecycle import steps
+    from fivefold.lifecycle.timeline import timeline
 
     engine = database.open_journal(
         f"sqlite:///{env['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/journal.db"
     )
     print("\nTimeline (simulated time, UTC)")
-    for event in steps.timeline(engine, promotions.newest_problem(engine) or ""):
-        print(f"{event['at']}  {event['what']:11} {event['told'][:220]}")
+    for event in timeline(engine, promotions.newest_problem(engine) or ""):
+        print(f"{event.minute}  {event.what:11} {event.text[:220]}")
     engine.dispose()
 
 

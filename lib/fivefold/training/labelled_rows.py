@@ -65,10 +65,10 @@ def labelled(engine: Any, problem: str) -> pd.DataFrame:
 def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> FeedbackTable:
     """Return the table `base` with the problem's labelled predictions below it."""
     from fivefold.journal.database import open_journal
-    from fivefold.journal.labels import settle
+    from fivefold.journal.labels import match_unknown
 
     engine, name = open_journal(journal_url), scope.problem
-    settle(engine, name)
+    match_unknown(engine, name)
     predictions, target = labelled(engine, name), read_target(base, scope)[0]
     if target is None or not len(predictions):
         finding = Finding(

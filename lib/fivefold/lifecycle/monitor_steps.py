@@ -1,0 +1,203 @@
+"""Monitor steps: the body of each step of `flows/monitor.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fivefold.core.clock import utc_now
+from fivefold.core.findings import Refused, errors, refusal, warnings
+from fivefold.core.settings import journal_url
+from fivefold.journal import database, labels, promotions
+from fivefold.journal import reports as journal_reports
+from fivefold.journal.alerts import Alert
+from fivefold.lifecycle import alerts, window
+from fivefold.lifecycle.report import WindowReport, window_reports
+from fivefold.lifecycle.retrain_rule import RetrainDecision, retrain_due
+from fivefold.lifecycle.timeline import Event, timeline
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+COLUMNS = ("id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms")
+Windows = list[tuple[str, str]]  # [start, end) in ISO 8601, oldest first
+
+
+def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, Windows]:
+    """Return (problem, the present in ISO 8601, the newest `last` windows; all for 0).
+
+    Raises
+    ------
+    Refused
+        For wrong options, wrong settings of the alerts, or a journal without predictions.
+    """
+    alerts.channels(os.environ)  # wrong settings are reported before any work
+    engine, time = database.open_journal(journal_url()), present(now)
+    if not days > 0 or last < 0:
+        raise _refused(
+            "monitor-days",
+            f"--days {days:g} --last {last}",
+            "days above 0, last 0 or more",
+            "correct it",
+        )
+    name = problem or promotions.newest_problem(engine)
+    span = database.span(engine, name) if name else None
+    if name and span is None:  # refusals and labels alone
+        database.purge(engine, name, _retention_days(engine, name, []), time)
+    if not name or span is None:
+        raise _refused(
+            "journal-empty",
+            f"no predictions{f' of {name!r}' if name else ''}",
+            "predictions on record",
+            "answer some with the API, the app or flows/score.py, then monitor",
+        )
+    known = window_reports(engine, name, 1)
+    windows = window.cut_windows(span[0], days, time, known[0].start if known else None)
+    newest = windows[-last:] if last else windows
+    return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in newest]
+
+
+def present(now: str) -> datetime:
+    """Return the option --now, or the time, as the journal's UTC without a zone.
+
+    Raises `Refused` if it is no time.
+    """
+    try:
+        time = datetime.fromisoformat(now) if now else utc_now()
+    except ValueError:
+        raise _refused("monitor-now", repr(now), "a time in ISO 8601", "correct --now") from None
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
+def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport], RetrainDecision]:
+    """Return (a report of each window, whether to retrain); the journal keeps the reports."""
+    engine, now = database.open_journal(journal_url()), datetime.fromisoformat(time)
+    labels.match_unknown(engine, name, now)
+    reference_for = cache(window.reference_of)
+    reports: list[WindowReport] = []
+    for start, end in windows:
+        since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
+        frame = database.read_predictions(engine, name, since, until, columns=COLUMNS)
+        frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # not known at a past --now
+        earlier = reports or [r for r in window_reports(engine, name) if r.end <= since]
+        traffic = window.Traffic(
+            predictions=frame,
+            rejects=database.count_rejects(engine, name, since, until),
+            start=since,
+            end=until,
+            served=promotions.champion(engine, name, until),
+            silent_before=bool(earlier) and not earlier[-1].rows,
+        )
+        report = window.evaluate_window(traffic, now, reference_for)
+        journal_reports.keep(engine, name, report.to_dict(), now)
+        reports.append(report)
+        verdict = "bad: " + "; ".join(report.reasons) if report.bad else "not bad"
+        days = f"{start[:10]} to {end[:10]}"
+        print(f"{days}: {report.rows:,} rows, {report.rejects:,} refused, {verdict}", flush=True)
+    return reports, decide(engine, name, now)
+
+
+def decide(engine: Engine, name: str, now: datetime) -> RetrainDecision:
+    """Return whether the reports of the journal ask for a new model."""
+    reports = [report for report in window_reports(engine, name) if report.end <= now]
+    return retrain_due(reports, now, last_challenge(engine, name, now))
+
+
+def events_until(name: str, time: str) -> list[Event]:
+    """Return what happened until now, oldest first."""
+    engine, now = database.open_journal(journal_url()), datetime.fromisoformat(time)
+    return [event for event in timeline(engine, name) if event.at <= now]
+
+
+def from_artifact(reports: Sequence[Mapping[str, Any]]) -> list[WindowReport]:
+    """Return the reports of the flow's artifact."""
+    return [WindowReport.from_dict(report) for report in reports]
+
+
+def last_challenge(engine: Engine, name: str, now: datetime) -> datetime | None:
+    """Return when a challenger was last compared, or the champion replaced by another model.
+
+    The first promotion does not count.
+    """
+    no_challenge = (promotions.THRESHOLD, promotions.ROLLED_BACK)
+    for promotion in promotions.history(engine, name):
+        if promotion.at <= now and promotion.action not in no_challenge and promotion.replaces != 0:
+            return promotion.at
+    return None
+
+
+def act(
+    name: str,
+    reports: Sequence[WindowReport],
+    time: str,
+    cooldown_hours: float,
+    simulated: bool,
+) -> tuple[list[Alert], dict[str, int]]:
+    """Send the findings of the newest window, and purge what the scope no longer keeps.
+
+    Returns
+    -------
+    (alerts sent, {table: rows removed})
+    """
+    engine, now = database.open_journal(journal_url()), datetime.fromisoformat(time)
+    findings = reports[-1].findings if reports else []
+    sent = alerts.send(
+        engine,
+        name,
+        [*errors(findings), *warnings(findings)],
+        alerts.channels(os.environ),
+        cooldown_hours=cooldown_hours,
+        now=now if simulated else None,
+    )
+    return sent, database.purge(engine, name, _retention_days(engine, name, reports), now)
+
+
+def closing_words(
+    name: str,
+    reports: Sequence[WindowReport],
+    decision: Mapping[str, Any],
+    alerts_sent: int,
+) -> str:
+    """Return what a person reads at the end of the run."""
+    due = decision["retrain"]
+    found = warnings(reports[-1].findings) if reports else []
+    lines = [
+        f"Problem {name}: {len(reports)} windows evaluated; {len(found)} warnings in the newest"
+    ]
+    lines += [f"  {f.code} [{f.subject}]: {f.found}" for f in found[:12]]
+    lines.append(f"Alerts sent: {alerts_sent}")
+    lines.append(f"Retrain: {'yes' if due else 'no'} ({decision['why']})")
+    if due:
+        lines.append("Next: python flows/retrain.py run")
+    return "\n".join(lines)
+
+
+def _retention_days(engine: Engine, name: str, reports: Sequence[WindowReport]) -> float | None:
+    """Return the retention in the scope of the model that answered last, or that is served.
+
+    So the journal is purged even if nothing came for weeks.
+    """
+    champion = promotions.champion(engine, name)
+    models = [report.model for report in reversed(reports)]
+    models.append(champion.model if champion else None)
+    for model in models:
+        if model:
+            with contextlib.suppress(Refused):  # the run was removed
+                return window.retention_days(model)
+    return None
+
+
+def _refused(code: str, found: str, expected: str, action: str) -> Refused:
+    return refusal(
+        "There is nothing to monitor",
+        code=code,
+        subject="monitor",
+        found=found,
+        expected=expected,
+        action=action,
+    )
