@@ -453,7 +453,7 @@ def _spelled(values: np.ndarray, kind: str) -> list[str]:
     """Write numbers, or days since 1970 as dates, with as few digits as tell them apart."""
     if kind == "date":
         moments = np.round(values * 86400e6).astype("int64").astype("datetime64[us]")
-        write = partial(np.datetime_as_string, moments, casting="unsafe")
+        write: Any = partial(np.datetime_as_string, moments, casting="unsafe")
         tries = [write(unit=unit).tolist() for unit in ("D", "m", "s", "us")]
     else:
         tries = [[f"{v:.{digits}g}" for v in values] for digits in range(4, 18)]
