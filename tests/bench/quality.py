@@ -158,7 +158,7 @@ def measure(place: Path, about: dict, budget: int, seed: int, python: Path | Non
         ended = (place / "predictions.csv").stat().st_mtime
     if status == 0 and python is None:
         answer_with_bundle(place)
-    told = json.loads((place / "told.json").read_text()) if (place / "told.json").exists() else {}
+    told = json.loads((place / "times.json").read_text()) if (place / "times.json").exists() else {}
     return {
         "wall_s": round(ended - began, 1),
         "peak_mb": round(used.ru_maxrss / 1024),
@@ -183,7 +183,7 @@ def answer_with_bundle(place: Path) -> None:
         return bundle.score(rows)["probability"].to_numpy()
 
     pd.DataFrame({"probability": predict(test)}).to_csv(place / "predictions.csv", index=False)
-    (place / "told.json").write_text(
+    (place / "times.json").write_text(
         json.dumps({"winner": bundle.metadata.algorithm, **latency(predict, test)})
     )
 

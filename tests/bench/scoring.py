@@ -1,6 +1,6 @@
 """Times of scoring in one process and one thread: `python -m tests.bench.scoring`.
 
-A table as a CSV file gives it, all texts, goes through `Bundle.score`: reading, doubts, model, calibration. "stock" is
+A table as a CSV file gives it, all texts, goes through `Bundle.score`: reading, input warnings, model, calibration. "stock" is
 the same with the pipeline's own predict_proba; "bare" is predict_proba of the classifier alone on the encoded matrix,
 and "splines" the same with scikit-learn's splines of the numbers, as arrays, where it has such: a logistic regression
 alone is a dot product, and its splines are the better part of it.

@@ -1,4 +1,4 @@
-"""A real browser on a real app: Streamlit as a user starts it, and Debian's Chromium driven by Playwright."""
+"""A real browser on the real app: Streamlit as a user starts it, Chromium driven by Playwright."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Streamlit asks for its health below the page's own path first, and takes the 404 as "not there".
+# Streamlit first asks for its health below the page's own path, and expects the 404.
 _EXPECTED = ("_stcore/health", "_stcore/host-config")
 
 
 @contextlib.contextmanager
 def app(store: Path, **more: str) -> Iterator[str]:
-    """The address of the app on the runs of `store`, started from there and not from the project's folder.
+    """Start the app on the runs of `store`, from that folder, and yield its address.
 
-    `more` are further environment variables.
+    `more`: further environment variables.
     """
     port = free_port()
     command = [
@@ -56,7 +56,7 @@ def app(store: Path, **more: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def chromium() -> Iterator[object]:
-    """Playwright's browser. Skips without a Chromium, but fails on CI."""
+    """Yield Playwright's browser; without a Chromium the test is skipped, on CI it fails."""
     from playwright.sync_api import sync_playwright
 
     path = next(
@@ -75,7 +75,7 @@ def chromium() -> Iterator[object]:
 
 
 class Visit:
-    """One page of a browser, with all that went wrong in it: console errors, failed answers, requests elsewhere."""
+    """One page of a browser, with its faults: console errors and requests to other hosts."""
 
     def __init__(self, browser: object, address: str, **context: object):
         self.address, self.faults = address, []
@@ -84,9 +84,9 @@ class Visit:
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
-        self.page.on("console", self._heard)
+        self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        self.page.on("request", self._asked)
+        self.page.on("request", self._on_request)
 
     def open(self, path: str = "") -> None:
         """Go to a page and wait until it is drawn."""
@@ -104,7 +104,7 @@ class Visit:
             time.sleep(0.4)
 
     def shot(self, name: str) -> Path:
-        """A picture of the whole page."""
+        """Save a picture of the whole page and return its path."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         path = SHOTS / f"{name}.png"
         self.page.screenshot(path=path, full_page=True)
@@ -117,11 +117,11 @@ class Visit:
         self.page.keyboard.press("Enter")
         self.settle()
 
-    def _heard(self, message: object) -> None:
+    def _on_console(self, message: object) -> None:
         where = message.location.get("url", "") if message.location else ""
         if message.type == "error" and not where.endswith(_EXPECTED):
             self.faults.append(f"console: {message.text} {where}")
 
-    def _asked(self, request: object) -> None:
+    def _on_request(self, request: object) -> None:
         if not request.url.startswith((self.address, "data:", "blob:", "about:")):
             self.faults.append(f"outside: {request.url}")

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests: started in a temporary folder on a free loopback port, and always stopped."""
+"""A PostgreSQL server for tests, in a temporary folder on a free loopback port."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import pytest
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[str]:
-    """The SQLAlchemy URL `postgresql://postgres@127.0.0.1:PORT/postgres` of an empty server.
+    """Start an empty server and yield its URL, `postgresql://postgres@127.0.0.1:PORT/postgres`.
 
-    Skips the test where there is no PostgreSQL (fails where the environment variable CI is set). As root, which
-    PostgreSQL refuses, the server runs as the user `postgres`.
+    Without PostgreSQL the test is skipped; on CI it fails. PostgreSQL refuses to run as root, so
+    then the server runs as the user `postgres`.
     """
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     if not initdb or not pg_ctl:
@@ -49,10 +49,10 @@ def postgresql() -> Iterator[str]:
             done = subprocess.run(
                 [*prefix, *command], cwd="/", stdout=out, stderr=out, timeout=60, check=False
             )
-        said = log.read_text()
+        output = log.read_text()
         log.unlink()
         if done.returncode:
-            raise RuntimeError(f"{command[0]} failed: {said[-2000:]}")
+            raise RuntimeError(f"{command[0]} failed: {output[-2000:]}")
 
     try:
         run(
@@ -69,7 +69,10 @@ def postgresql() -> Iterator[str]:
             "--locale=C",
         )
         try:
-            options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+            options = (
+                f"-p {port} -c listen_addresses=127.0.0.1 "
+                f"-c unix_socket_directories={folder} -c fsync=off"
+            )
             run(
                 str(pg_ctl),
                 "-D",

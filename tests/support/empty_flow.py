@@ -1,4 +1,4 @@
-"""The graph of flows/train.py with nothing in its steps: what orchestration alone costs (tests/bench/flow.py)."""
+"""The graph of flows/train.py with empty steps: tests/bench/flow.py times its orchestration."""
 
 from metaflow import FlowSpec, card, catch, retry, step, timeout
 

@@ -36,7 +36,7 @@ def bundle_of(
     changeable: tuple[str, ...] = (),
     **more: object,
 ) -> Bundle:
-    """A bundle whose contract is that of `frame` and whose model is `probability` of expanded rows."""
+    """Return a bundle with the schema of `frame` and the model `probability` of expanded rows."""
     scope = Scope(
         target="left",
         positive="yes",

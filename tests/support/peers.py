@@ -1,7 +1,7 @@
-"""One peer on one table, run by the peer's own Python: `python tests/support/peers.py SYSTEM FOLDER BUDGET SEED`.
+"""One peer on one table: `python tests/support/peers.py SYSTEM FOLDER BUDGET SEED`.
 
-FOLDER holds train.csv, test.csv (without the target) and about.json; predictions.csv and told.json are written there.
-Nothing of Fivefold is imported: each peer lives in an environment of its own.
+The peer's own Python runs it, so nothing of Fivefold is imported. FOLDER holds train.csv, test.csv
+(without the target) and about.json; predictions.csv and times.json are written there.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ SYSTEMS = {
 }
 
 
-def main(system: str, place: str, budget: str, seed: str) -> None:
-    folder = Path(place)
+def main(system: str, path: str, budget: str, seed: str) -> None:
+    """Fit the peer, write its predictions and its times."""
+    folder = Path(path)
     about = json.loads((folder / "about.json").read_text())
     train, test = pd.read_csv(folder / "train.csv"), pd.read_csv(folder / "test.csv")
     train[about["target"]] = (train[about["target"]].astype(str) == about["positive"]).astype(int)
@@ -66,21 +67,21 @@ def main(system: str, place: str, budget: str, seed: str) -> None:
     predict = SYSTEMS[system](train, about["target"], float(budget), int(seed), folder)
     fitted = time.perf_counter() - began
     pd.DataFrame({"probability": predict(test)}).to_csv(folder / "predictions.csv", index=False)
-    (folder / "told.json").write_text(json.dumps({"fit_s": fitted, **latency(predict, test)}))
+    (folder / "times.json").write_text(json.dumps({"fit_s": fitted, **latency(predict, test)}))
 
 
 def latency(predict, test: pd.DataFrame) -> dict[str, float]:
-    """{row_ms, rows_10k_ms}: medians of one row and of 10,000 (the test rows repeated)."""
+    """Return {row_ms, rows_10k_ms}: medians of one row and of 10,000 (test rows repeated)."""
     many = pd.concat([test] * -(-10_000 // len(test)), ignore_index=True).head(10_000)
-    told = {}
+    medians = {}
     for name, rows, repeats in (("row_ms", test.head(1), 15), ("rows_10k_ms", many, 3)):
         times = []
         for _ in range(repeats):
             began = time.perf_counter()
             predict(rows)
             times.append(1000 * (time.perf_counter() - began))
-        told[name] = statistics.median(times)
-    return told
+        medians[name] = statistics.median(times)
+    return medians
 
 
 if __name__ == "__main__":

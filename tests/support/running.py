@@ -1,4 +1,4 @@
-"""Running flows as a user does: as processes, from another directory, in a datastore of their own."""
+"""Flows run as a user runs them: as processes, from another folder, in their own datastore."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TINY = ["--trials", "3", "--folds", "3"]
 
 
 def environment(store: Path) -> dict[str, str]:
-    """This process's environment without its Metaflow and MLflow settings, with a datastore of its own."""
+    """Return this environment with the datastore `store` and no settings of Metaflow or MLflow."""
     kept = {
         k: v
         for k, v in os.environ.items()
@@ -26,6 +26,7 @@ def environment(store: Path) -> dict[str, str]:
 
 
 def command(script: str, *arguments: object) -> list[str]:
+    """Return the command line of a script in flows/."""
     return [sys.executable, str(ROOT / "flows" / script), *map(str, arguments)]
 
 
@@ -36,7 +37,7 @@ def run_flow(
     env: dict[str, str] | None = None,
     timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
-    """The finished process; its working directory is the datastore's folder, not the project's."""
+    """Run a flow in the datastore's folder and return the finished process."""
     return subprocess.run(
         command(script, *arguments),
         cwd=store,
@@ -52,7 +53,7 @@ def run_flow(
 def run_until(
     store: Path, pattern: str, script: str, *arguments: object, whole: bool = False
 ) -> str:
-    """Start a flow and SIGKILL the task that prints `pattern` (with its pid), or the whole flow; its output."""
+    """Kill the task (or the whole flow) that prints `pattern`; return the flow's output."""
     process = subprocess.Popen(
         command(script, *arguments),
         cwd=store,
@@ -84,14 +85,14 @@ def run_until(
 
 
 def run_id(output: str) -> str:
-    """The id that Metaflow printed when the run started."""
-    found = re.search(r"\(run-id (\d+)\)", output)
-    assert found, output
-    return found[1]
+    """Return the id that Metaflow printed when the run started."""
+    match = re.search(r"\(run-id (\d+)\)", output)
+    assert match, output
+    return match[1]
 
 
 def open_run(store: Path, number: str, flow: str = "TrainFlow"):
-    """The finished run, read through the Metaflow Client."""
+    """Return a run of `store`, read through the Metaflow Client from now on."""
     metaflow.namespace(None)
     metaflow.metadata(f"local@{store}")
     from metaflow.plugins.datastores.local_storage import LocalStorage

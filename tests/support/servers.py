@@ -1,4 +1,4 @@
-"""Loopback servers for tests: one of each way to misbehave, and a real MLflow."""
+"""Loopback servers for tests: silent ones, failing ones, and a real MLflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A port at which nothing listens (a moment ago)."""
+    """Return a port at which nothing listened a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def silent() -> Iterator[str]:
-    """The address of a server that accepts a connection and never answers."""
+    """Yield the address of a server that accepts connections and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(16)
@@ -35,7 +35,10 @@ def silent() -> Iterator[str]:
 
 @contextlib.contextmanager
 def answering(status: int, health: int, delay: float = 0.0) -> Iterator[tuple[str, list[str]]]:
-    """(address, paths asked for) of a server that answers `health` at /health, else `status` after `delay` s."""
+    """Yield (address, requested paths) of a server that answers with these statuses.
+
+    `health` at /health; `status` elsewhere, after `delay` seconds.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,7 +76,7 @@ def running(
     seconds: float = 60,
     env: dict[str, str] | None = None,
 ) -> Iterator[int]:
-    """The pid of `command` once the address `health` answers 200; it and its children are ended by its own id."""
+    """Start a server, wait until `health` answers, yield its pid; stop it and its children."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     env = {
         **(os.environ if env is None else env),
@@ -112,7 +115,7 @@ def running(
 
 @contextlib.contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
-    """The address of a real MLflow server that keeps everything in `folder`."""
+    """Yield the address of a real MLflow server that keeps everything in `folder`."""
     port = free_port()
     command = [
         sys.executable,

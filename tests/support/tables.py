@@ -1,4 +1,4 @@
-"""A small mixed table for tests: every kind of column, gaps, and a target that depends on some of them."""
+"""A small table for tests: every kind of column, gaps, a target that depends on some columns."""
 
 from __future__ import annotations
 
@@ -40,8 +40,11 @@ SCOPE = Scope(
 
 
 def mixed(rows: int = 400, seed: int = 0) -> pd.DataFrame:
-    """Numbers (amount, age, noise), levels (region: 4, shop: 30), yes/no (member), a date (since), a text (note), and
-    the target (left). amount and region have gaps; amount, region, shop and member tell something, noise nothing.
+    """Return a table of all kinds of columns and the target `left`.
+
+    Numbers (amount, age, noise), levels (region: 4, shop: 30), yes/no (member), a date (since) and
+    a text (note). amount and region have gaps. The target depends on amount, region, shop and
+    member.
     """
     rng = np.random.default_rng(seed)
     amount, age = rng.gamma(2.0, 50.0, rows), rng.integers(18, 80, rows)
@@ -70,7 +73,7 @@ def mixed(rows: int = 400, seed: int = 0) -> pd.DataFrame:
 
 
 def labels(frame: pd.DataFrame) -> np.ndarray:
-    """1 for yes, 0 for no."""
+    """Return the target: 1 for yes, 0 for no."""
     return (frame["left"] == "yes").to_numpy().astype("int8")
 
 
@@ -78,7 +81,7 @@ def labels(frame: pd.DataFrame) -> np.ndarray:
 def prepared(
     rows: int = 400, seed: int = 0, folds: int = 3
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Schema]:
-    """(typed table, y, fold_ids, schema) of `mixed`; do not change them in place."""
+    """Return (typed table, y, fold ids, schema) of `mixed`; do not change them in place."""
     frame = mixed(rows, seed)
     y = labels(frame)
     fold_ids = split_rows(y, folds, seed)
