@@ -1,4 +1,4 @@
-"""Card parts: the tables, boxes and texts that `cards` puts together, from plain dicts of `fivefold`."""
+"""Card parts: tables, boxes and texts from plain dicts of `fivefold`."""
 
 from __future__ import annotations
 

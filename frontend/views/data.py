@@ -107,7 +107,7 @@ def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def all_columns(summary: dict[str, Any], words: tuple[str, str]) -> None:
-    """Show what goes with the target, what is missing, what goes together, what changes over time."""
+    """Show association with the target, missing cells, correlations, change over time."""
     columns, trend = summary["columns"], summary["trend"]
     ranking = summary["association"]["ranking"]
     draw(table.association(ranking), "Association of each column with the target")

@@ -45,7 +45,7 @@ def bar_order(names: list[str], field: str = "column:N", limit: int = LABEL_PIXE
 def styled(
     chart: Drawing, title: str | None, compact: bool = False, height: int | None = None
 ) -> Drawing:
-    """Return a finished chart in the project's look: transparent, grey text, a title unless compact."""
+    """Return a finished chart in the project's look: grey text, a title unless compact."""
     chart = chart.properties(height=height or (CELL_HEIGHT if compact else HEIGHT))
     if compact:
         chart = chart.properties(width=CELL_WIDTH)

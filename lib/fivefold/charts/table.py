@@ -1,8 +1,9 @@
 """Charts of a table, from its summary (`fivefold.profiling.summary`).
 
-Every function takes plain dicts and returns a chart on a transparent ground, with greys that read on white
-and on black. The width is left open, so that a card or a page sets it, except in `compact` charts for cells.
-Fields have fixed names. Text from data stands in the data of a chart or in titles, never in an expression.
+Every function takes plain dicts and returns a chart on a transparent ground, with greys that read
+on white and on black. The width is left open, so that a card or a page sets it, except in
+`compact` charts for cells. Fields have fixed names. Text from data stands in the data of a chart
+or in titles, never in an expression.
 """
 
 from __future__ import annotations

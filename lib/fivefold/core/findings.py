@@ -15,9 +15,9 @@ SEVERITIES = (ERROR, WARNING, PASSED, NOT_APPLICABLE)
 class Finding:
     """One result of one check on one subject (a column name, "target", "table", ...).
 
-    `code` is stable, in kebab-case, and named after the fault ("target-missing"). `found`, `expected`
-    and `action` are short phrases for a person. A check that cannot be made is `not_applicable`, never
-    `passed`.
+    `code` is stable, in kebab-case, and named after the fault ("target-missing"). `found`,
+    `expected` and `action` are short phrases for a person. A check that cannot be made is
+    `not_applicable`, never `passed`.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""Scope: the business problem as plain data, read from TOML and overridden from the command line."""
+"""Scope: the business problem as plain data, from TOML and the command line."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Scope:
     ----------
     title, question : [title], [question], texts for people
     data, query : [data], [query], a path or address, and the SQL query for a database
-    truth : [truth], "synthetic" where `fivefold.data.synthetic.bank` drew the table, so that the best
-        possible ROC AUC is known
+    truth : [truth], "synthetic" where `fivefold.data.synthetic.bank` drew the table, so that the
+        best possible ROC AUC is known
     target : [target.column], the column to predict
     positive : [target.positive], its label that is predicted
     positive_phrase, negative_phrase : [target.positive_phrase], [target.negative_phrase], the two
@@ -46,8 +46,8 @@ class Scope:
     time_column : [columns.time], the latest rows are held out
     kinds : [columns.kinds], column to one of `KINDS`, in place of the inferred kind
     units, help : [columns.units], [columns.help], column to a text for forms and charts
-    cost_miss, cost_false_alarm : [costs.miss], [costs.false_alarm], in any one unit; only their ratio
-        moves the threshold
+    cost_miss, cost_false_alarm : [costs.miss], [costs.false_alarm], in any one unit; only their
+        ratio moves the threshold
     capacity : [costs.capacity], the largest share of cases that can be acted on, in (0, 1]
     min_roc_auc : [success.roc_auc], the least ROC AUC of a useful model, in (0, 1]
     max_latency_ms : [success.latency_ms], the longest median time of one prediction at promotion
@@ -86,7 +86,8 @@ class Scope:
     def from_dict(cls, values: Mapping[str, Any]) -> Scope:
         """Return the scope of a parsed TOML file, or of the flat form of `to_dict`.
 
-        Raises `Refused` naming every unknown key, with the nearest known one, and every wrong value.
+        Raises `Refused` naming every unknown key, with the nearest known one, and every wrong
+        value.
         """
         if UNREADABLE in values:
             raise _unreadable("scope", str(values[UNREADABLE]), "valid TOML")
@@ -150,8 +151,8 @@ _ANNOTATIONS = {f.name: str(f.type) for f in fields(Scope)}
 def loads(text: str) -> dict[str, Any]:
     """Return the values of a TOML text, or of the JSON of a run's own scope.
 
-    A broken text gives {UNREADABLE: why}, which `Scope.from_dict` refuses: for callers that would show a
-    person a traceback instead, such as Metaflow's `Config(parser=...)`.
+    A broken text gives {UNREADABLE: why}, which `Scope.from_dict` refuses: for callers that would
+    show a person a traceback instead, such as Metaflow's `Config(parser=...)`.
     """
     try:
         if text.lstrip().startswith("{"):
@@ -185,7 +186,7 @@ def read_scope(path: str | Path) -> Scope:
 
 
 def locate_data(scope: Scope, folder: Path) -> Scope:
-    """Return the scope with an absolute path as `data`: relative ones start at `folder`, `~` at home."""
+    """Return the scope with an absolute path as `data`; relative ones start at `folder`."""
     if not scope.data or "://" in scope.data:
         return scope
     path = Path(scope.data)

@@ -33,7 +33,7 @@ _ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?"
 def coerce_table(
     frame: pd.DataFrame, schema: Schema, used_only: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (typed table, problems) for the schema's columns that `frame` has, in the schema's order.
+    """Return (typed table, problems) for the schema's columns that `frame` has, in its order.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def coerce_again(
 ) -> pd.DataFrame:
     """Return `frame` in the types of `contract`'s used columns.
 
-    `typed` is the same table by `schema`. A column that both read in the same way is taken from it, so
-    that no cell is parsed twice.
+    `typed` is the same table by `schema`. A column that both read in the same way is taken from
+    it, so that no cell is parsed twice.
     """
     known = {column.name: column for column in schema.columns if column.name in typed.columns}
     columns: dict[str, Any] = {}
@@ -107,9 +107,10 @@ def coerce_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.DataF
 
 
 def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
-    """Return texts of a date column in the spelling of its contract, where some are ISO 8601 with time.
+    """Return texts of a date column in the spelling of its contract, where some are ISO 8601.
 
-    The journal writes the dates of Parquet files and databases so, whatever table the model learnt from.
+    The journal writes the dates of Parquet files and databases so, whatever table the model learnt
+    from.
     """
     spelling = parse.get("format", "")
     if "%" not in spelling:
@@ -133,8 +134,9 @@ def different(values: Any) -> tuple[np.ndarray, list[str]]:
 def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     """Return how the table's columns differ from the contract, errors first.
 
-    Missing used columns, and used columns in which no cell can be read as their kind, are errors. Extra
-    and reordered columns are warnings: columns are matched by name. The target is never an extra.
+    Missing used columns, and used columns in which no cell can be read as their kind, are errors.
+    Extra and reordered columns are warnings: columns are matched by name. The target is never an
+    extra.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     by_name = compare_names(frame, schema)
@@ -240,7 +242,7 @@ def _texts(values: pd.Series) -> pd.Series:
 
 
 def _numbers(values: pd.Series, rule: Rule) -> np.ndarray:
-    """Return as `to_numbers` does; each different text is read once, and plain numbers without a table."""
+    """Return as `to_numbers` does; each different text is read once."""
     if values.dtype != "str":
         return to_numbers(values, "numeric", rule)
     codes, words = different(values.array)

@@ -47,8 +47,8 @@ def infer_schema(
     Parameters
     ----------
     scope
-        `kinds` overrides what the values say; id, drop and group columns stay in the contract but are
-        not used.
+        `kinds` overrides what the values say; id, drop and group columns stay in the contract but
+        are not used.
     labels
         The (negative, positive) texts of the target.
     rows
@@ -91,9 +91,9 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
 def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
     """Return (kind, parse rule) of a column.
 
-    The questions in order: constant, boolean, date, numeric, id, text, categorical. A text column is
-    numeric or a date when at least 95% of its present cells read so under one rule. Codes (00501, whole
-    numbers that a float would round) are no numbers.
+    The questions in order: constant, boolean, date, numeric, id, text, categorical. A text column
+    is numeric or a date when at least 95% of its present cells read so under one rule. Codes
+    (00501, whole numbers that a float would round) are no numbers.
 
     >>> infer_kind(pd.Series(["$1,200", "$900", "$15", None]))
     ('numeric', {'decimal': '.', 'thousands': ','})
@@ -176,8 +176,9 @@ def _best_rule(counts: pd.Series, kind: str, enough: float = ENOUGH) -> Rule | N
 def _date_rules(counts: pd.Series, enough: float) -> Iterator[Rule]:
     """Yield the rules worth trying.
 
-    Those with names of months always, others only where enough cells look like digits of dates. Years of
-    two digits count only where every cell has them, unless the column is declared a date (`enough` is 0).
+    Those with names of months always, others only where enough cells look like digits of dates.
+    Years of two digits count only where every cell has them, unless the column is declared a date
+    (`enough` is 0).
     """
     levels = pd.Series(counts.index, dtype="str")
     looks_like_date = levels.iloc[:_HEAD].str.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d")

@@ -58,8 +58,8 @@ SHORT_DATES = {
 }
 CURRENCY = "$€£¥₹₽%"
 _CURRENCY_CODES = (
-    "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|CAD|AUD|NZD|BRL|MXN|ZAR|TRY|RUB|KRW|SGD"
-    "|HKD|ILS"
+    "USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|CAD|AUD|NZD|BRL|MXN|ZAR|TRY|RUB|KRW"
+    "|SGD|HKD|ILS"
 )
 _BEFORE_NUMBER = rf"^([-+]?)(?:[{CURRENCY}\s]|(?:{_CURRENCY_CODES})\b)+"
 _AFTER_NUMBER = rf"(?:[{CURRENCY}\s]|\b(?:{_CURRENCY_CODES}))+$"
@@ -88,8 +88,9 @@ def texts(values: pd.Series) -> pd.Series:
 def parse_numbers(values: pd.Series, rule: Rule) -> pd.Series:
     """Return texts as float64 under a rule of `NUMBER_RULES`; what does not read so becomes NaN.
 
-    Currency and percent signs around the number are ignored ("12%" is 12), (1,200) is -1200. Groups of
-    thousands must have three digits, so "1,5" is not 15. "inf" is infinity; "nan" is missing.
+    Currency and percent signs around the number are ignored ("12%" is 12), (1,200) is -1200.
+    Groups of thousands must have three digits, so "1,5" is not 15. "inf" is infinity; "nan" is
+    missing.
 
     >>> cells = pd.Series(["$1,200.50", "(30)", "1,5", "abc"])
     >>> parse_numbers(cells, {"decimal": ".", "thousands": ","}).tolist()
@@ -114,7 +115,7 @@ def parse_numbers(values: pd.Series, rule: Rule) -> pd.Series:
 
 
 def parse_dates(values: pd.Series, rule: Rule) -> pd.Series:
-    """Return texts as datetime64 without a zone (zoned times in UTC); what does not read so is NaT."""
+    """Return texts as datetime64 without a zone (zoned times in UTC); NaT for all else."""
     date_format = rule.get("format", "ISO8601")
     if date_format == "ISO8601":  # pandas reads "2020" and "202001" as ISO too; for us, numbers
         values = values.where(_true(values.str.match(r"\d{4}-\d{2}-\d{2}")))
@@ -140,7 +141,7 @@ def days(dates: Any) -> np.ndarray:
 
 
 def to_numbers(values: pd.Series, kind: str, rule: Rule) -> np.ndarray:
-    """Return a numeric or date column as float64 (dates as `days`), missing and unreadable as NaN."""
+    """Return a numeric or date column as float64 (dates as `days`); NaN where unreadable."""
     if kind == "date":
         is_typed = pd.api.types.is_datetime64_any_dtype(values.dtype)
         return days(values if is_typed else parse_dates(texts(values), rule))

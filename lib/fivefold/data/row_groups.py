@@ -9,7 +9,7 @@ COARSE_TABLE = 0.5  # share of distinct rows below which equal rows count as dif
 
 
 def hash_rows(frame: pd.DataFrame) -> np.ndarray:
-    """Return a 64-bit hash per row, shape (rows,), the same for equal cells; missing equals missing.
+    """Return a 64-bit hash per row, shape (rows,), the same for equal rows; missing equals missing.
 
     The chance of one false pair in a million rows is 3e-8.
     """
@@ -41,8 +41,8 @@ def duplicate_groups(frame: pd.DataFrame) -> np.ndarray:
 def twin_groups(typed: pd.DataFrame, rows: np.ndarray) -> np.ndarray | None:
     """Return the `duplicate_groups` of a table in which equal rows are copies of one case.
 
-    Returns None for a coarse table, in which most of `rows` (positions) have a twin: there equal rows
-    are different cases.
+    Returns None for a coarse table, in which most of `rows` (positions) have a twin: there equal
+    rows are different cases.
     """
     codes = duplicate_groups(typed)
     distinct = len(np.unique(codes[rows]))

@@ -82,10 +82,10 @@ class Split:
     def searched_rows(self, seed: int) -> np.ndarray:
         """Return sorted positions of the training rows that a search looks at.
 
-        All of them up to `MOST_SCORED` + `MOST_LEARNT`; of more, the rows in folds and a random part of
-        the others. The setting that is best on so many rows is taken for the best on all (Petrak 2000,
-        "Fast subsampling performance estimates for classification algorithm selection"). What more rows
-        still bring: docs/scale.md.
+        All of them up to `MOST_SCORED` + `MOST_LEARNT`; of more, the rows in folds and a random
+        part of the others. The setting that is best on so many rows is taken for the best on all
+        (Petrak 2000, "Fast subsampling performance estimates for classification algorithm
+        selection"). What more rows still bring: docs/scale.md.
         """
         most = MOST_SCORED + MOST_LEARNT
         rng = np.random.default_rng(seed + 3)
@@ -114,11 +114,11 @@ def split_rows(
 ) -> np.ndarray:
     """Return the fold assignment of every row.
 
-    Without `times` the split is stratified by label, and rows of one group stay together. With `times`
-    the latest 20% are held out, and the rest is cut into folds + 1 blocks, of which the first only
-    trains; rows of one time stay together, and few times make fewer folds. Where folds do not follow
-    time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a time; the others train in
-    every fold and are never scored.
+    Without `times` the split is stratified by label, and rows of one group stay together. With
+    `times` the latest 20% are held out, and the rest is cut into folds + 1 blocks, of which the
+    first only trains; rows of one time stay together, and few times make fewer folds. Where folds
+    do not follow time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a time;
+    the others train in every fold and are never scored.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ def split_rows(
 def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> np.ndarray:
     """Return at most `most` of the positions `rows`, in order, with the same share of positives.
 
-    Of a class so rare that its share would be fewer than `FEWEST` rows, that many are kept, or all there
-    are. `y` is of all positions.
+    Of a class so rare that its share would be fewer than `FEWEST` rows, that many are kept, or all
+    there are. `y` is of all positions.
 
     >>> rare = np.r_[np.ones(6, dtype=int), np.zeros(994, dtype=int)]
     >>> [int(rare[subsample(np.arange(1000), rare, most, 0)].sum()) for most in (100, 900, 6)]
@@ -206,13 +206,13 @@ def _refuse_missing_class(fold_ids: np.ndarray, y: np.ndarray, folds: int) -> No
             subject=", ".join(fewest),
             found="too few rows of a class" if some else "rows of one class only",
             expected="both classes in every part, twice in the holdout",
-            action="give more rows of the rarer class, fewer folds (--folds), or other groups or times "
-            "in the scope",
+            action="give more rows of the rarer class, fewer folds (--folds), or other groups or "
+            "times in the scope",
         )
 
 
 def _limit_scored(fold_ids: np.ndarray, units: np.ndarray | None, seed: int) -> np.ndarray:
-    """Set a random part of the units to `TRAIN_ONLY`, so that about `MOST_SCORED` rows are scored."""
+    """Set a random part of the units to `TRAIN_ONLY`: about `MOST_SCORED` rows stay in folds."""
     in_folds = fold_ids >= 0
     scored = int(in_folds.sum())
     if scored <= MOST_SCORED:
@@ -236,9 +236,9 @@ def _stratified(y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) 
 def _held_part(part: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, seed: int) -> int:
     """Return the part to hold out: the first, unless a group fills more than half of a part.
 
-    The largest group is dealt to the first part whatever the seed, and may be most of the table. Then it
-    is the part nearest to a fifth of the rows, in steps of 5 points and drawn by the seed among equals;
-    parts that lack a class, or leave fewer groups than folds, come last.
+    The largest group is dealt to the first part whatever the seed, and may be most of the table.
+    Then it is the part nearest to a fifth of the rows, in steps of 5 points and drawn by the seed
+    among equals; parts that lack a class, or leave fewer groups than folds, come last.
     """
     largest = int(np.bincount(units).max())
     if largest <= max(SMALL_GROUP, len(y) // (2 * PARTS)):
@@ -340,9 +340,9 @@ def _by_few_times(
 ) -> np.ndarray:
     """Split where blocks of equal size would leave some empty.
 
-    The latest times are held out, cut nearest to 20% of the rows. The earlier ones make as many blocks,
-    up to folds + 1, as give each a time and both classes. Where they are too few for two folds in time,
-    the folds are drawn from them as if there was no order.
+    The latest times are held out, cut nearest to 20% of the rows. The earlier ones make as many
+    blocks, up to folds + 1, as give each a time and both classes. Where they are too few for two
+    folds in time, the folds are drawn from them as if there was no order.
     """
     values, codes, rows = np.unique(known, return_inverse=True, return_counts=True)
     distinct = int(np.isfinite(values).sum())
@@ -376,8 +376,8 @@ def _by_few_times(
 def _even_blocks(rows: np.ndarray, blocks: int) -> np.ndarray:
     """Return the block of each time, given its rows; none is empty.
 
-    Sizes are as even as a walk from the first time can make them, with at least half of an even share
-    where that can be.
+    Sizes are as even as a walk from the first time can make them, with at least half of an even
+    share where that can be.
 
     >>> _even_blocks(np.array([3, 1, 6, 2]), 3).tolist()
     [0, 0, 1, 2]

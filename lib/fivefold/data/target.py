@@ -21,7 +21,8 @@ _WRONG_COUNT = {0: "fill the column", 1: "collect rows of the other class"}
 class Target:
     """The labels of all rows.
 
-    y: 1 positive, 0 negative, -1 missing, shape (rows,) int8. negative, positive: as spelt in the data.
+    y: 1 positive, 0 negative, -1 missing, shape (rows,) int8. negative, positive: as spelt in the
+    data.
     """
 
     y: np.ndarray
@@ -32,9 +33,9 @@ class Target:
 def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[Finding]]:
     """Return (the target, findings); None where a finding is an error.
 
-    The positive label is the scope's, or the "yes" of a pair that everybody reads alike (0/1, no/yes,
-    false/true, n/y, f/t, off/on, -1/1, negative/positive). Of any other two labels the user must name
-    one.
+    The positive label is the scope's, or the "yes" of a pair that everybody reads alike (0/1,
+    no/yes, false/true, n/y, f/t, off/on, -1/1, negative/positive). Of any other two labels the
+    user must name one.
     """
     error = _find_column(frame, scope)
     if error:

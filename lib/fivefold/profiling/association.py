@@ -1,4 +1,4 @@
-"""Association: how strongly each column alone goes with the target, and the columns with each other."""
+"""Association: how strongly each column goes with the target, and with the others."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SMOOTHING = 10.0  # rows of the overall rate added to each bin's rate
 MOST_CORRELATED = 30
 CORRELATION_ROWS = 20_000  # the standard error of a correlation is then at most 0.007
 MEASURE = (
-    "ROC AUC of the column alone: its positive rate in bins (20 quantile bins or the levels; missing is "
-    "a bin), learnt on four fifths of the rows and scored on the fifth, mean of 5; interval by Hanley & "
-    "McNeil (1982)"
+    "ROC AUC of the column alone: its positive rate in bins (20 quantile bins or the levels; "
+    "missing is a bin), learnt on four fifths of the rows and scored on the fifth, mean of 5; "
+    "interval by Hanley & McNeil (1982)"
 )
 WHY = (
-    "It is the model's own measure, the same for numbers, categories and dates. It sees bends that a "
-    "rank correlation misses. Being cross-validated, it does not reward a column for many levels"
+    "It is the model's own measure, the same for numbers, categories and dates. It sees bends that "
+    "a rank correlation misses. Being cross-validated, it does not reward a column for many levels"
 )
 _ORDERED = ("numeric", "date", "boolean", "text")
 
@@ -40,10 +40,10 @@ def associate(
 
     Returns
     -------
-    JSON-ready dict with column, kind and the measures; None where a measure has nothing to rest on.
-    alone: {value, low, high} of `MEASURE`. auc: {value, low, high} by DeLong, where present, of numbers,
-    dates, booleans and text lengths. direction: up, down, none or unknown. cramers_v, mutual_information
-    (bits): of categories and booleans, where present.
+    JSON-ready dict with column, kind and the measures; None where a measure has nothing to rest
+    on. alone: {value, low, high} of `MEASURE`. auc: {value, low, high} by DeLong, where present,
+    of numbers, dates, booleans and text lengths. direction: up, down, none or unknown. cramers_v,
+    mutual_information (bits): of categories and booleans, where present.
     """
     is_ordered = kind in _ORDERED
     numbers = as_numbers(values, kind) if is_ordered else np.empty(0)
@@ -103,8 +103,8 @@ def contingency(codes: np.ndarray, y: np.ndarray) -> np.ndarray:
 def binned_auc(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float | None:
     """Return the mean over folds of the AUC of each code's positive rate in the other folds.
 
-    Rates are drawn to the overall rate by `SMOOTHING` rows; an unseen code gets the overall rate. None
-    without both classes.
+    Rates are drawn to the overall rate by `SMOOTHING` rows; an unseen code gets the overall rate.
+    None without both classes.
     """
     size = int(codes.max()) + 1 if len(codes) else 1
     cells = (folds * size + codes) * 2 + y
@@ -136,7 +136,7 @@ def auc_of_counts(scores: np.ndarray, counts: np.ndarray) -> float:
 
 
 def cramers_v(table: np.ndarray) -> float | None:
-    """Return Cramér's V of a table of counts, 0 to 1, corrected for bias; None for a single row or column.
+    """Return Cramér's V of counts, 0 to 1, corrected for bias; None for a single row or column.
 
     Source: Bergsma (2013), Journal of the Korean Statistical Society 42, 323-328.
     """
@@ -153,10 +153,10 @@ def cramers_v(table: np.ndarray) -> float | None:
 
 
 def mutual_information(table: np.ndarray, corrected: bool = True) -> float | None:
-    """Return the mutual information of rows and columns of counts, in bits; None for an empty table.
+    """Return the mutual information of rows and columns of counts, in bits; None for no counts.
 
-    `corrected` takes off the bias of the plug-in estimate, (r-1)(k-1) / (2 n ln 2), down to 0 at least.
-    Source: Miller (1955), Note on the bias of information estimates.
+    `corrected` takes off the bias of the plug-in estimate, (r-1)(k-1) / (2 n ln 2), down to 0 at
+    least. Source: Miller (1955), Note on the bias of information estimates.
 
     >>> mutual_information(np.array([[2, 0], [0, 2]]), corrected=False)
     1.0
@@ -178,9 +178,9 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
 
     Returns
     -------
-    JSON-ready dict. rows: looked at, at most `CORRELATION_ROWS`, drawn by the seed. columns. matrix: None
-    where fewer than 30 rows have both or one is constant. strongest: at most 15 {a, b, value} with a
-    |value| of at least 0.1.
+    JSON-ready dict. rows: looked at, at most `CORRELATION_ROWS`, drawn by the seed. columns.
+    matrix: None where fewer than 30 rows have both or one is constant. strongest: at most 15 {a,
+    b, value} with a |value| of at least 0.1.
     """
     frame = pd.DataFrame(columns)
     if len(frame) > CORRELATION_ROWS:
@@ -227,8 +227,9 @@ def _hanley_mcneil(auc: float, positives: int, negatives: int) -> dict[str, floa
 def _bin_codes(numbers: np.ndarray) -> np.ndarray:
     """Return 0 for missing, else 1 + the bin.
 
-    The bins are the values themselves where they are at most `BINS`, else between quantiles. A value that
-    a bin's share of the rows has (the zeros of a column of mostly zeros) is a bin of its own.
+    The bins are the values themselves where they are at most `BINS`, else between quantiles. A
+    value that a bin's share of the rows has (the zeros of a column of mostly zeros) is a bin of
+    its own.
     """
     present = np.isfinite(numbers)
     codes = np.zeros(len(numbers), dtype="int64")

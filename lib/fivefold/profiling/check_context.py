@@ -21,8 +21,8 @@ SAMPLE = 50_000  # rows that the costly checks look at; a finding says so
 class CheckContext:
     """One table under inspection.
 
-    raw: as read. typed: the schema's columns by `coerce_table`, used or not. problems: the unreadable
-    cells. y: 1, 0 or -1 (no label), shape (rows,).
+    raw: as read. typed: the schema's columns by `coerce_table`, used or not. problems: the
+    unreadable cells. y: 1, 0 or -1 (no label), shape (rows,).
     """
 
     raw: pd.DataFrame

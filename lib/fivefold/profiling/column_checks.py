@@ -80,8 +80,8 @@ def find_ids(ctx: CheckContext) -> list[Finding]:
                 code="id-like",
                 severity=WARNING,
                 subject=name,
-                found=f"{column.distinct:,} different values in {len(ctx.raw):,} rows, which number "
-                "or name the rows; the model does not see it",
+                found=f"{column.distinct:,} different values in {len(ctx.raw):,} rows, which "
+                "number or name the rows; the model does not see it",
                 expected="a measurement",
                 action=f"state it as [columns] id; if it does measure something, state "
                 f'[columns.kinds] {name} = "numeric" or "categorical"',
@@ -282,7 +282,7 @@ def _not_dropped(ctx: CheckContext, *kinds: str) -> list[Column]:
 
 
 def _problems(ctx: CheckContext, codes: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield (column, its unreadable cells of these codes) for used columns, in the schema's order."""
+    """Yield (column, its unreadable cells of these codes) for each used column."""
     used = [column.name for column in ctx.columns()]
     is_wanted = ctx.problems["code"].isin(codes) & ctx.problems["column"].isin(used)
     for name, cells in ctx.problems[is_wanted].groupby("column", sort=False):

@@ -31,10 +31,11 @@ _UNITS = {"day": "D", "week": "W-SUN", "month": "M", "quarter": "Q-DEC", "year":
 
 
 def profile(values: pd.Series, column: Column, y: np.ndarray) -> dict[str, Any]:
-    """Return name, kind, missing cells and distinct values of a typed column, and what its kind adds.
+    """Return name, kind, missing cells, distinct values of a typed column, and what its kind adds.
 
-    numeric: quantiles, mean, sd, skew, zeros (share), outliers, histogram, groups. categorical, boolean:
-    levels. date: first, last, periods. text: length. constant: value. Every group has `rates`.
+    numeric: quantiles, mean, sd, skew, zeros (share), outliers, histogram, groups. categorical,
+    boolean: levels. date: first, last, periods. text: length. constant: value. Every group has
+    `rates`.
     """
     result: dict[str, Any] = {
         "name": column.name,
@@ -73,8 +74,8 @@ def rates(groups: np.ndarray, y: np.ndarray, count: int) -> dict[str, list[Any]]
 
     Returns
     -------
-    `rate` is the share of positives among labelled rows, `low` and `high` its Wilson 95% interval; None
-    without any labelled row.
+    `rate` is the share of positives among labelled rows, `low` and `high` its Wilson 95% interval;
+    None without any labelled row.
     """
     inside = groups >= 0
     table = np.bincount(groups[inside] * 3 + y[inside] + 1, minlength=3 * count).reshape(count, 3)
@@ -105,8 +106,8 @@ def quantiles(ordered: np.ndarray) -> dict[str, float | None]:
 def tukey(ordered: np.ndarray) -> dict[str, Any]:
     """Return {low_fence, high_fence, low, high, share} of sorted values.
 
-    `low` and `high` count the values beyond 1.5 IQR from the quartiles: 0.7% of a normal column. Source:
-    Tukey (1977), Exploratory Data Analysis.
+    `low` and `high` count the values beyond 1.5 IQR from the quartiles: 0.7% of a normal column.
+    Source: Tukey (1977), Exploratory Data Analysis.
     """
     first, third = np.quantile(ordered, [0.25, 0.75])
     reach = 1.5 * (third - first)
@@ -122,10 +123,11 @@ def tukey(ordered: np.ndarray) -> dict[str, Any]:
 
 
 def nice_edges(low: float, high: float, integer: bool = False) -> np.ndarray:
-    """Return at most 31 edges around low..high on whole multiples of 1, 2 or 5 times a power of ten.
+    """Return at most 31 edges around low..high, multiples of 1, 2 or 5 times a power of ten.
 
-    Two samples of one column thus share their edges, or one's edges are among the other's. Whole numbers
-    get edges half a unit lower, so that each bin holds the same whole numbers. Bins are closed on the left.
+    Two samples of one column thus share their edges, or one's edges are among the other's. Whole
+    numbers get edges half a unit lower, so that each bin holds the same whole numbers. Bins are
+    closed on the left.
 
     >>> nice_edges(0.3, 4.7).round(1).tolist()[:3]
     [0.2, 0.4, 0.6]
@@ -146,8 +148,9 @@ def nice_edges(low: float, high: float, integer: bool = False) -> np.ndarray:
 def by_period(dates: pd.Series, y: np.ndarray) -> dict[str, Any]:
     """Return {unit, omitted, period, ...`rates`}: rows by day, week, month, quarter or year.
 
-    The finest unit that gives at most 60 periods; days and weeks only below three months. `period` is the
-    first day (ISO); empty periods are listed. `omitted` counts the dates that are left out (`_is_shown`).
+    The finest unit that gives at most 60 periods; days and weeks only below three months. `period`
+    is the first day (ISO); empty periods are listed. `omitted` counts the dates that are left out
+    (`_is_shown`).
     """
     present = dates.notna().to_numpy()
     if not present.any():
@@ -179,8 +182,8 @@ def _count_periods(first: pd.Timestamp, last: pd.Timestamp, unit: str) -> int:
 def _is_shown(dates: pd.Series) -> np.ndarray:
     """Return which dates the periods are of, shape (rows,).
 
-    Left out are lone placeholders such as 9999-12-31 (as in `fivefold.profiling.format_checks`), and of a
-    span above 60 years all but the 60 years that hold the most rows, the latest such.
+    Left out are lone placeholders such as 9999-12-31 (as in `fivefold.profiling.format_checks`),
+    and of a span above 60 years all but the 60 years that hold the most rows, the latest such.
     """
     days = dates.to_numpy().astype("datetime64[D]").astype("int64")
     codes = np.array(DATE_CODES, dtype="datetime64[D]").astype("int64")
@@ -288,7 +291,7 @@ def _histogram(
 def _groups(
     values: np.ndarray, ordered: np.ndarray, distinct: int, y: np.ndarray
 ) -> dict[str, Any]:
-    """Return positive rates by decile, or by value where there are few; `from` and `to` are the ends."""
+    """Return positive rates by decile, or by value where there are few, with their ends."""
     if distinct <= FEW_VALUES:
         starts = ends = np.unique(ordered)
     else:

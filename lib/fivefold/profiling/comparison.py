@@ -35,9 +35,9 @@ class Change:
 def compare(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what changed since an earlier summary, as `Change` in plain form, notable ones first.
 
-    Always rows and the positive rate (two-proportion z test); else only what differs: columns that came,
-    went or changed kind, distributions (PSI), missing shares, levels. The tests take the tables as two
-    independent samples; where one contains the other they are conservative.
+    Always rows and the positive rate (two-proportion z test); else only what differs: columns that
+    came, went or changed kind, distributions (PSI), missing shares, levels. The tests take the
+    tables as two independent samples; where one contains the other they are conservative.
     """
     if summary["format"] != earlier.get("format"):
         changes = [
@@ -100,7 +100,7 @@ def _column_changes(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> l
 
 
 def two_proportions(hits: int, of: int, other_hits: int, other_of: int) -> float:
-    """Return the two-sided p value of the pooled z test that two shares are equal; 1 for an empty sample.
+    """Return the two-sided p value of the pooled z test that two shares are equal; 1 without rows.
 
     >>> round(two_proportions(50, 100, 65, 100), 4)
     0.0319
@@ -117,9 +117,9 @@ def two_proportions(hits: int, of: int, other_hits: int, other_of: int) -> float
 def align_histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
     """Return the counts of both histograms over the edges they share, with two open outer bins.
 
-    `fivefold.profiling.column_profile.nice_edges` makes edges nest, except 2s with 5s. Where hardly any are
-    shared, as after a change of unit, today's counts are spread evenly within their bins over the earlier
-    edges.
+    `fivefold.profiling.column_profile.nice_edges` makes edges nest, except 2s with 5s. Where
+    hardly any are shared, as after a change of unit, today's counts are spread evenly within their
+    bins over the earlier edges.
     """
     tolerance = 1e-6 * (now["edges"][1] - now["edges"][0])
     shared = [

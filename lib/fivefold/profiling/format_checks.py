@@ -87,8 +87,9 @@ def find_written_numbers(ctx: CheckContext) -> list[Finding]:
 def _other_reading(cells: pd.Series, rule: dict[str, str]) -> tuple[str, str, np.ndarray]:
     """Return (the sign in question, what else it could be, the cells as numbers in that reading).
 
-    All numbers are missing where there is no other reading. In 1,234 the sign is the comma, in 950 and
-    1.500 the point. A number of four digits without a point shows that points do not mark thousands.
+    All numbers are missing where there is no other reading. In 1,234 the sign is the comma, in 950
+    and 1.500 the point. A number of four digits without a point shows that points do not mark
+    thousands.
     """
     sign = rule.get("thousands", "")
     if sign in (".", ","):
@@ -100,7 +101,7 @@ def _other_reading(cells: pd.Series, rule: dict[str, str]) -> tuple[str, str, np
 
 
 def find_number_codes(ctx: CheckContext) -> list[Finding]:
-    """Find codes such as -999 in at least two cells, where all other values stay within half of it."""
+    """Find codes such as -999 in two cells or more, where all others stay within half of it."""
     findings = []
     for column in ctx.columns("numeric"):
         if column.low is None or column.high is None:

@@ -1,10 +1,10 @@
 """Leakage: columns that know the answer, and rows that would stand on both sides of a split.
 
-A leak is refused on evidence, not on a point estimate: the observed AUC and the lower end of its 95%
-Wilson interval must both be high. The interval takes min(positives, negatives) as its number of trials,
-since the variance of an AUC A is at most A(1-A)/min(m, n) (Birnbaum and Klose 1957). So a strong but
-honest column of a small table is not refused by chance: a column whose true AUC is below `LEAK_SURE` is
-refused in at most 5% of tables, and only if it also happens to reach `LEAK`.
+A leak is refused on evidence, not on a point estimate: the observed AUC and the lower end of its
+95% Wilson interval must both be high. The interval takes min(positives, negatives) as its number
+of trials, since the variance of an AUC A is at most A(1-A)/min(m, n) (Birnbaum and Klose 1957). So
+a strong but honest column of a small table is not refused by chance: a column whose true AUC is
+below `LEAK_SURE` is refused in at most 5% of tables, and only if it also happens to reach `LEAK`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Z = 1.6449  # 95%, one-sided
 
 @dataclass(frozen=True)
 class _Ranking:
-    """How well something ranks the labels: AUC and its lower bound; NaN where it cannot be known."""
+    """How well something ranks the labels: AUC and its lower bound; NaN where unknown."""
 
     auc: float
     low: float
@@ -171,7 +171,7 @@ def find_duplicates(ctx: CheckContext) -> list[Finding] | NotApplicable:
 
 
 def find_conflicts(ctx: CheckContext) -> list[Finding] | NotApplicable:
-    """Find rows that are equal in every used column but not in the label: no model can separate them."""
+    """Find rows that are equal in every used column but not in the label."""
     labelled = ctx.y >= 0
     y, groups = ctx.y[labelled], ctx.row_groups[labelled]
     if not ctx.columns() or not len(y):
@@ -186,8 +186,8 @@ def find_conflicts(ctx: CheckContext) -> list[Finding] | NotApplicable:
             code="conflicting-labels",
             severity=WARNING,
             subject="table",
-            found=f"{int(rows[is_mixed].sum()):,} rows in {int(is_mixed.sum()):,} groups that differ "
-            f"in the label only; no model of these columns can exceed AUC {ceiling:.6f} "
+            found=f"{int(rows[is_mixed].sum()):,} rows in {int(is_mixed.sum()):,} groups that "
+            f"differ in the label only; no model of these columns can exceed AUC {ceiling:.6f} "
             "on these rows",
             expected="equal rows with equal labels",
             action="look for a missing column, or for labels set by mistake",
@@ -243,7 +243,7 @@ def _rank_by_column(
     codes, levels = pd.factorize(values, use_na_sentinel=False)
     if len(levels) <= FEW_LEVELS:  # a level of many rows is learnt whatever its twins do
         folds = np.random.default_rng(0).permutation(len(y)) % FOLDS
-    # Otherwise equal rows share a fold: an oversampled table would make each level known from its copies.
+    # Otherwise equal rows share a fold: copies would make each level known.
     rates = out_of_fold_rates(codes, y, folds)
     by_levels = _bounded(roc_auc(y, rates), y, "by its levels, judged out of fold")
     if math.isnan(by_order.auc) or by_levels.auc > by_order.auc:
@@ -296,8 +296,8 @@ def _leak(ctx: CheckContext, code: str, severity: str, column: Column, text: str
             found=f"{found}; the scope says it is known at prediction time",
         )
     action = (
-        f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the prediction "
-        "is made, name it in [columns] known"
+        f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the "
+        "prediction is made, name it in [columns] known"
     )
     if column.kind in ("categorical", "text") and column.distinct > BINS:
         action += "; if it names whom the row is about, state it as [columns] group"
@@ -318,7 +318,7 @@ def _too_few(y: np.ndarray) -> str:
 
 
 def _folds(ctx: CheckContext) -> np.ndarray:
-    """Return a fold for each sampled row; rows of one group (the scope's, else equal rows) share it."""
+    """Return a fold for each sampled row; rows of one group, or equal rows, share it."""
     name = ctx.scope.group_column
     groups = pd.factorize(ctx.raw[name])[0] if name in ctx.raw.columns else ctx.row_groups
     # A missing group is -1, the last of the order.

@@ -46,9 +46,9 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the summary of a whole table, JSON-ready.
 
-    It takes about 2 kB a column in UTF-8, below 300 kB for 100 columns. Counts, quantiles and histograms
-    are of all rows; associations of at most `SAMPLE` labelled rows, correlations of fewer, drawn by
-    `seed`: `notes` says so. Shares are 0 to 1, intervals 95%.
+    It takes about 2 kB a column in UTF-8, below 300 kB for 100 columns. Counts, quantiles and
+    histograms are of all rows; associations of at most `SAMPLE` labelled rows, correlations of
+    fewer, drawn by `seed`: `notes` says so. Shares are 0 to 1, intervals 95%.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ def summarise(
     Returns
     -------
     Dict with format, scope, overview, source, findings, columns (by name, as
-    `fivefold.profiling.column_profile.profile` plus unit and help), association, correlation, trend, notes.
+    `fivefold.profiling.column_profile.profile` plus unit and help), association, correlation,
+    trend, notes.
     """
     y = np.asarray(y).astype("int64")
     known = [column for column in schema.columns if column.name in typed.columns]
@@ -68,8 +69,8 @@ def summarise(
     ranking, notes = _ranking(typed, y, schema, seed)
     if len(ranking) > DETAILED:
         notes.append(
-            f"Histograms and levels are kept for the {DETAILED} columns that go most with the target, "
-            f"of {len(ranking)}."
+            f"Histograms and levels are kept for the {DETAILED} columns that go most with the "
+            f"target, of {len(ranking)}."
         )
         _drop_details(columns, keep={line["column"] for line in ranking[:DETAILED]})
     numbers = [line["column"] for line in ranking if line["kind"] in ("numeric", "date")]
@@ -85,8 +86,8 @@ def summarise(
         omitted = column.get("periods", {}).get("omitted")
         if omitted:
             notes.append(
-                f"{omitted:,} dates of {name}, placeholders or far from the others, are not among its "
-                "periods."
+                f"{omitted:,} dates of {name}, placeholders or far from the others, "
+                "are not among its periods."
             )
     return {
         "format": 1,
@@ -116,8 +117,8 @@ def trend(
 ) -> dict[str, Any] | None:
     """Return {column, why, unit, omitted, period, ...`rates`} over time; None without a time.
 
-    The time is the scope's time column, else the first used date column. A number is cut into its values,
-    or into about 30 groups of equal size.
+    The time is the scope's time column, else the first used date column. A number is cut into its
+    values, or into about 30 groups of equal size.
     """
     name, why = scope.time_column, "the scope's time column"
     if name not in typed.columns:

@@ -75,7 +75,7 @@ def find_missing_scope_columns(ctx: CheckContext) -> list[Finding]:
 
 
 def find_reused_target(ctx: CheckContext) -> list[Finding]:
-    """Find a target that the scope also gives another role: id, drop, changeable, known, group, time."""
+    """Find a target that the scope also gives another role, such as id, group or time."""
     allowed = ("units", "help", "protected", "kinds")
     findings = []
     for key, name, _ in _scope_columns(ctx.scope):
@@ -111,7 +111,7 @@ def find_few_rows(ctx: CheckContext) -> list[Finding]:
 
 
 def find_few_labels(ctx: CheckContext) -> list[Finding]:
-    """Find too few rows of a class: then held-out figures mean little, or nothing can be held out."""
+    """Find too few rows of a class for held-out figures that mean something."""
     findings = []
     for label, name in ((1, ctx.schema.positive), (0, ctx.schema.negative)):
         rows = int((ctx.y == label).sum())
@@ -270,7 +270,7 @@ def list_protected(ctx: CheckContext) -> list[Finding] | NotApplicable:
 
 
 def _scope_columns(scope: Scope) -> Iterator[tuple[str, str, str]]:
-    """Yield (key under [columns], column, severity where it is missing) for each column of the scope."""
+    """Yield (key under [columns], column, severity where missing) for the scope's columns."""
     required: dict[str, tuple[str | None, ...]] = {
         "group": (scope.group_column,),
         "time": (scope.time_column,),

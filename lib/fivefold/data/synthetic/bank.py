@@ -1,12 +1,13 @@
-"""The bundled table: customers of an invented bank, drawn from a model whose best possible score is known.
+"""Bank: the bundled table, customers of an invented bank, whose best possible score is known.
 
-Every value is drawn and rounded first, missing cells included. The probability of leaving is then a
-function of the finished row alone (`true_probability`), never of a value that the table hides. So it can be
-computed from the CSV, and with it the score that no model can beat in expectation (`expected_roc_auc`). Where
-a cell is missing, the outcome does not depend on what might have stood there:
+Every value is drawn and rounded first, missing cells included. The probability of leaving is then
+a function of the finished row alone (`true_probability`), never of a value that the table hides.
+So it can be computed from the CSV, and with it the score that no model can beat in expectation
+(`expected_roc_auc`). Where a cell is missing, the outcome does not depend on what might have stood
+there:
 
-    missing at random: satisfaction 15% (survey not returned), balance 2%
-    missing, and telling: salary (declined), last_contact (never), logins_30d (no app); card_tier without a card
+    missing at random: satisfaction 15% (survey not returned), balance 2% missing, and telling:
+    salary (declined), last_contact (never), logins_30d (no app); card_tier without a card
 """
 
 from __future__ import annotations
@@ -80,10 +81,11 @@ _SPREAD, _INTERCEPT = 1.05, -3.55  # chosen for about 20% leavers and a best ROC
 
 
 def draw(rows: int, seed: int = SEED, start: int = 0) -> pd.DataFrame:
-    """Return rows `start` to `start + rows` of the endless table of this seed, as `pandas.read_csv` reads.
+    """Return rows `start` to `start + rows` of the endless table of this seed, as read from CSV.
 
-    A row always uses the same uniform numbers of PCG64: any piece of the table can be drawn alone, and a
-    longer table begins with the shorter one. Dates are ISO texts. Raises ValueError for rows < 1.
+    A row always uses the same uniform numbers of PCG64: any piece of the table can be drawn alone,
+    and a longer table begins with the shorter one. Dates are ISO texts. Raises ValueError for rows
+    < 1.
     """
     if rows < 1 or start < 0:
         raise ValueError(
@@ -102,9 +104,10 @@ def draw(rows: int, seed: int = SEED, start: int = 0) -> pd.DataFrame:
 def true_probability(frame: pd.DataFrame) -> np.ndarray:
     """Return P(churned = yes | the row), exact, shape (rows,), of a frame as read from the CSV.
 
-    A logistic model with humps, steps and interactions: age with activity, products with balance, channel
-    with tenure, complaints with last contact. Uses no column but the observed ones; customer_id and
-    customer_since have no effect of their own. Dates are texts or typed. Raises KeyError for a missing column.
+    A logistic model with humps, steps and interactions: age with activity, products with balance,
+    channel with tenure, complaints with last contact. Uses no column but the observed ones;
+    customer_id and customer_since have no effect of their own. Dates are texts or typed. Raises
+    KeyError for a missing column.
     """
     f = {
         name: frame[name].to_numpy(dtype="float64")
@@ -160,10 +163,10 @@ def true_probability(frame: pd.DataFrame) -> np.ndarray:
 def expected_roc_auc(p: np.ndarray) -> float:
     """Return the expected ROC AUC of ranking rows by `p`, shape (rows,), their true probability.
 
-    The sum over i != j of p_i (1 - p_j) ([p_i > p_j] + [p_i = p_j] / 2), divided by the sum of p_i (1 - p_j):
-    expected concordant pairs over expected pairs, in O(n log n). No other ranking has a higher value
-    (Clémençon, Lugosi and Vayatis 2008, "Ranking and empirical minimization of U-statistics"). NaN where no
-    pair can differ.
+    The sum over i != j of p_i (1 - p_j) ([p_i > p_j] + [p_i = p_j] / 2), divided by the sum of p_i
+    (1 - p_j): expected concordant pairs over expected pairs, in O(n log n). No other ranking has a
+    higher value (Clémençon, Lugosi and Vayatis 2008, "Ranking and empirical minimization of
+    U-statistics"). NaN where no pair can differ.
 
     >>> round(expected_roc_auc(np.array([0.2, 0.8])), 12)  # .8 x .8 / (.8 x .8 + .2 x .2)
     0.941176470588
@@ -178,10 +181,11 @@ def expected_roc_auc(p: np.ndarray) -> float:
 
 
 def write(path: str | Path, rows: int = ROWS, seed: int = SEED) -> None:
-    """Write the table as CSV (UTF-8, "\\n", dates ISO, missing empty), or as Parquet where the name ends so.
+    """Write the table as CSV (UTF-8, "\\n", dates ISO, missing empty), or as Parquet by its name.
 
-    It is drawn and written in pieces of 100,000 rows, so memory does not grow with `rows`. The file appears
-    only when complete. CSV bytes depend on rows and seed alone; Parquet bytes also on the version of pyarrow.
+    It is drawn and written in pieces of 100,000 rows, so memory does not grow with `rows`. The
+    file appears only when complete. CSV bytes depend on rows and seed alone; Parquet bytes also on
+    the version of pyarrow.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -297,7 +301,7 @@ def _texts(values: np.ndarray | list[str], shown: np.ndarray | None = None) -> p
 
 
 def _cells(values: pd.Series) -> list[str]:
-    """Return the cells as written in the CSV: balance with two decimals, other numbers whole, missing empty."""
+    """Return cells as in the CSV: balance with two decimals, other numbers whole, missing empty."""
     if pd.api.types.is_string_dtype(values.dtype):
         return values.fillna("").tolist()
     form = "%.2f" if values.name == "balance" else "%d"

@@ -1,15 +1,16 @@
 """Copula: learn the columns of a table and how they go together, per class, and draw new rows.
 
-A Gaussian copula. Each class of the target has its own model: per column the distribution of its values, and
-one correlation matrix of hidden normal variables behind all of them (Nelsen 2006, "An Introduction to
-Copulas"; Patki, Wedge and Veeramachaneni 2016, "The Synthetic Data Vault"). Whether a cell is missing has a
-hidden variable of its own, so missing cells go together as in the real table. A model is plain lists and
-dicts, ready for JSON.
+A Gaussian copula. Each class of the target has its own model: per column the distribution of its
+values, and one correlation matrix of hidden normal variables behind all of them (Nelsen 2006, "An
+Introduction to Copulas"; Patki, Wedge and Veeramachaneni 2016, "The Synthetic Data Vault").
+Whether a cell is missing has a hidden variable of its own, so missing cells go together as in the
+real table. A model is plain lists and dicts, ready for JSON.
 
-What it cannot carry: relations that are not monotone, or that need three columns at once, beyond what the
-target conveys. Levels without order go together only along the one order they are given here. Where missing
-cells follow closely from other columns, correlations among the present cells come out somewhat low. It
-promises no privacy: extremes, frequent values and texts are those of real rows.
+What it cannot carry: relations that are not monotone, or that need three columns at once, beyond
+what the target conveys. Levels without order go together only along the one order they are given
+here. Where missing cells follow closely from other columns, correlations among the present cells
+come out somewhat low. It promises no privacy: extremes, frequent values and texts are those of
+real rows.
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ def fit(
 
 
 def sample(model: Mapping[str, Any], rows: int, seed: int) -> pd.DataFrame:
-    """Return new rows with the columns, their order and dtypes of the fitted frame, in random order.
+    """Return new rows with the columns and dtypes of the fitted frame, in random order.
 
-    Classes keep their shares to the nearest row. Identifiers are new: "synthetic-1", ... or numbers above
-    the real ones. Raises ValueError for rows < 1.
+    Classes keep their shares to the nearest row. Identifiers are new: "synthetic-1", ... or
+    numbers above the real ones. Raises ValueError for rows < 1.
     """
     if rows < 1:
         raise ValueError(f"rows: expected at least 1, found {rows}; ask for more")
@@ -104,9 +105,9 @@ def sample(model: Mapping[str, Any], rows: int, seed: int) -> pd.DataFrame:
 def nearest_correlation(matrix: np.ndarray, smallest: float = 1e-6) -> np.ndarray:
     """Return a correlation matrix close to a symmetric one, shape (d, d).
 
-    Negative eigenvalues are raised, the diagonal is set to 1. Spectral method of Rebonato and Jäckel (1999);
-    Higham (2002) gives the nearest one at a higher price. A matrix that is positive definite already stays
-    as it is.
+    Negative eigenvalues are raised, the diagonal is set to 1. Spectral method of Rebonato and
+    Jäckel (1999); Higham (2002) gives the nearest one at a higher price. A matrix that is positive
+    definite already stays as it is.
     """
     if not len(matrix):
         return matrix
@@ -120,15 +121,14 @@ def nearest_correlation(matrix: np.ndarray, smallest: float = 1e-6) -> np.ndarra
 
 
 def _labelled(frame: pd.DataFrame, target: str, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """Return the labelled rows without infinite numbers; raise ValueError where `fit` cannot go on."""
+    """Return the labelled rows without infinite numbers; raise ValueError as `fit`."""
     without_kind = [name for name in frame.columns if name != target and name not in kinds]
     missing = f"a kind for {without_kind}" if without_kind else ""
     if target not in frame.columns:
         missing = f"the target {target!r}"
     if missing:
-        raise ValueError(
-            f"copula: expected {missing}; found columns {list(frame.columns)}; correct the arguments"
-        )
+        found = f"found columns {list(frame.columns)}"
+        raise ValueError(f"copula: expected {missing}; {found}; correct the arguments")
     labelled = frame[frame[target].notna()].replace([np.inf, -np.inf], np.nan)
     if labelled.empty:
         raise ValueError("copula: expected labelled rows, found none; fit on rows with a label")
@@ -207,8 +207,8 @@ def _fit_class(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Return ({"rows", "margins", "texts"}, hidden correlations) of the rows of one class.
 
-    The correlations, shape (2c, 2c), are those of the normals behind c values, then c missing marks; NaN
-    where not known.
+    The correlations, shape (2c, 2c), are those of the normals behind c values, then c missing
+    marks; NaN where not known.
     """
     one: dict[str, Any] = {"rows": len(rows), "margins": {}, "texts": {}}
     scores, curves, mark_scores, mark_curves = [], [], [], []
@@ -242,8 +242,9 @@ def _kept_texts(values: pd.Series, rng: np.random.Generator) -> list[Any]:
 def _hidden_correlations(scores: list[np.ndarray], curves: list[np.ndarray]) -> np.ndarray:
     """Return the correlations of the hidden normals behind the scores; NaN where not known.
 
-    Observed correlations of scores are those of step functions of normals, and weaker; each is traced back
-    to that of the normals (NORTA, Cario and Nelson 1997), where `marginals.hermite` gives the relation.
+    Observed correlations of scores are those of step functions of normals, and weaker; each is
+    traced back to that of the normals (NORTA, Cario and Nelson 1997), where `marginals.hermite`
+    gives the relation.
     """
     table = pd.DataFrame(dict(enumerate(scores)), dtype="float64")
     observed = table.corr(min_periods=MIN_PAIRS).to_numpy()
@@ -258,11 +259,11 @@ def _hidden_correlations(scores: list[np.ndarray], curves: list[np.ndarray]) -> 
 
 
 def _completed(matrix: np.ndarray, unknown: np.ndarray, sweeps: int = 30) -> np.ndarray:
-    """Return the matrix with the entries filled in that no row can show, as a value and its missing mark.
+    """Return the matrix with its unknown entries filled in, as of a value and its missing mark.
 
-    They become what the other columns imply: no partial correlation (the completion with the largest
-    determinant, Dempster 1972, "Covariance selection"). So a value is missing at random given the other
-    columns.
+    They become what the other columns imply: no partial correlation (the completion with the
+    largest determinant, Dempster 1972, "Covariance selection"). So a value is missing at random
+    given the other columns.
     """
     filled = matrix.copy()
     i, j = np.nonzero(np.triu(unknown, 1))

@@ -30,8 +30,9 @@ def assess(
 ) -> dict[str, Any]:
     """Return the fidelity of a copula that was fitted on 70% of a typed table.
 
-    Splits at random by class, fits, draws as many rows as it was fitted on, and calls `fidelity`. Neither the
-    copula nor a classifier has seen the held-back rows. Raises ValueError as `copula.fit`.
+    Splits at random by class, fits, draws as many rows as it was fitted on, and calls `fidelity`.
+    Neither the copula nor a classifier has seen the held-back rows. Raises ValueError as
+    `copula.fit`.
     """
     frame = frame[frame[target].notna()].reset_index(drop=True)
     order = np.random.default_rng(seed).permutation(len(frame))
@@ -54,18 +55,19 @@ def fidelity(
 ) -> dict[str, Any]:
     """Return how `synthetic` compares with `real`, the rows that the generator learnt from.
 
-    `held_back` are further real rows that the generator has not seen; only the two classifiers are scored on
-    them.
+    `held_back` are further real rows that the generator has not seen; only the two classifiers are
+    scored on them.
 
     Returns
     -------
-    Plain dict. columns: for each column a statistic in [0, 1] between the present values (0 is equal): "KS",
-    the largest difference of the distribution functions, of numbers, booleans and dates; "TV", half the sum
-    of absolute differences of shares, of levels. `noise` of KS: two samples of one distribution exceed it once
-    in twenty times (Smirnov 1948), less often with ties or when one was fitted to the other. `value` is None,
-    with a `reason`, where there is none. correlation_error: mean and largest absolute difference of Spearman
-    correlations, over pairs of numbers and dates. utility: ROC AUC on the held-back rows of a classifier
-    trained on real and one on synthetic rows.
+    Plain dict. columns: for each column a statistic in [0, 1] between the present values (0 is
+    equal): "KS", the largest difference of the distribution functions, of numbers, booleans and
+    dates; "TV", half the sum of absolute differences of shares, of levels. `noise` of KS: two
+    samples of one distribution exceed it once in twenty times (Smirnov 1948), less often with ties
+    or when one was fitted to the other. `value` is None, with a `reason`, where there is none.
+    correlation_error: mean and largest absolute difference of Spearman correlations, over pairs of
+    numbers and dates. utility: ROC AUC on the held-back rows of a classifier trained on real and
+    one on synthetic rows.
     """
     columns = [
         _compare_column(name, kinds.get(name, "target"), real[name], synthetic[name])
@@ -175,7 +177,7 @@ def _utility(
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
 
-    # Both classifiers see the same coding, taken from the real training rows; the trees allow 255 levels.
+    # Both classifiers see the coding of the real training rows; the trees allow 255 levels.
     levels = {n: real[n].value_counts().index[:254] for n in used if not _is_number(real[n])}
 
     def features(table: pd.DataFrame) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Marginals: the distribution of one column as plain data, with what a Gaussian copula needs of it.
 
-A marginal is {"missing": share, "pieces": [{"share", "grid"}, ...]} from low to high; shares sum to one. A
-grid of several values stands for equally likely steps with straight lines between them; a grid of one value
-is an atom. Columns of numbers and days hold their values, columns of levels the numbers of the levels.
+A marginal is {"missing": share, "pieces": [{"share", "grid"}, ...]} from low to high; shares sum
+to one. A grid of several values stands for equally likely steps with straight lines between them;
+a grid of one value is an atom. Columns of numbers and days hold their values, columns of levels
+the numbers of the levels.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ Pieces = Sequence[Mapping[str, Any]]
 def of_numbers(values: np.ndarray) -> dict[str, Any]:
     """Return the marginal of numbers, shape (rows,), NaN for missing.
 
-    Frequent values are atoms, between them stand quantiles. No value is ever made between an atom and its
-    neighbours in the data, nor beyond the extremes. Between atoms the distribution function is off by at
-    most one step, 1/512 (or one row in smaller data).
+    Frequent values are atoms, between them stand quantiles. No value is ever made between an atom
+    and its neighbours in the data, nor beyond the extremes. Between atoms the distribution
+    function is off by at most one step, 1/512 (or one row in smaller data).
 
     >>> of_numbers(np.array([0.0, 0.0, 0.0, 5.0, 7.0, np.nan]))["pieces"]
     [{'share': 0.6, 'grid': [0.0]}, {'share': 0.4, 'grid': [5.0, 7.0]}]
@@ -51,7 +52,7 @@ def of_numbers(values: np.ndarray) -> dict[str, Any]:
 
 
 def of_codes(codes: np.ndarray) -> dict[str, Any]:
-    """Return the marginal of numbered levels, shape (rows,), NaN for missing: each level is an atom."""
+    """Return the marginal of numbered levels, NaN for missing: each level is an atom."""
     present = codes[~np.isnan(codes)]
     distinct, counts = np.unique(present, return_counts=True)
     pieces = [
@@ -62,7 +63,7 @@ def of_codes(codes: np.ndarray) -> dict[str, Any]:
 
 
 def values_at(marginal: Mapping[str, Any], u: np.ndarray) -> np.ndarray:
-    """Return the quantiles of a marginal at `u` in [0, 1], shape (rows,); NaN where it has no value."""
+    """Return the quantiles of a marginal at `u` in [0, 1]; NaN where it has no value."""
     values = np.full(len(u), np.nan)
     piece, low, share = _locate(marginal["pieces"], u)
     for k, one in enumerate(marginal["pieces"]):
@@ -73,11 +74,11 @@ def values_at(marginal: Mapping[str, Any], u: np.ndarray) -> np.ndarray:
 
 
 def present_share(normal: np.ndarray, missing: float, r: float) -> np.ndarray:
-    """Return P(value below | the cell is present), shape (rows,), at the hidden normal of the value.
+    """Return P(value below | the cell is present) at the hidden normal of the value, shape (rows,).
 
-    Where value and missing mark have the correlation `r`, the cells that stay are a selection. With this as
-    the quantile they have the distribution of the cells that were present in the data. It is the plain
-    normal distribution function for r = 0.
+    Where value and missing mark have the correlation `r`, the cells that stay are a selection.
+    With this as the quantile they have the distribution of the cells that were present in the
+    data. It is the plain normal distribution function for r = 0.
     """
     if r == 0 or missing in (0, 1):
         return np.asarray(ndtr(normal))
@@ -110,8 +111,8 @@ def scores(marginal: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
 def hermite(marginal: Mapping[str, Any]) -> np.ndarray:
     """Return coefficients 1 to 40, shape (40,), of the score as a function of the hidden normal.
 
-    They are scaled to variance one. With a and b of two columns, normals of correlation r give scores of
-    correlation sum_k a_k b_k r^k (Mehler).
+    They are scaled to variance one. With a and b of two columns, normals of correlation r give
+    scores of correlation sum_k a_k b_k r^k (Mehler).
     """
     pieces = marginal["pieces"]
     if len(pieces) < 2 and (not pieces or len(pieces[0]["grid"]) == 1):

@@ -1,10 +1,10 @@
-"""Shifted data: a future for a table, with a planted change. For `make demo` and for trying a monitor.
+"""Shifted data: a future for a table, with a planted change, for `make demo` and monitors.
 
-The change, from a given time on, in a share of the rows:
-1. a categorical column (the one of most levels, at most 60) takes a value that was never seen: "new";
-2. the two numeric columns that go most with the target move up by `SHIFT` standard deviations;
-3. the target follows the first of these two the other way round, at the base rate times `RATE`.
-So inputs drift, warnings rise, and what the model has learnt is wrong for these rows. Nothing else changes.
+The change, from a given time on, in a share of the rows: 1. a categorical column (the one of most
+levels, at most 60) takes a value that was never seen: "new"; 2. the two numeric columns that go
+most with the target move up by `SHIFT` standard deviations; 3. the target follows the first of
+these two the other way round, at the base rate times `RATE`. So inputs drift, warnings rise, and
+what the model has learnt is wrong for these rows. Nothing else changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_RATE = 0.9
 
 @dataclass(frozen=True)
 class ShiftedNumber:
-    """A numeric column that moves: its mean and sd, the sign of its association, whether it is whole."""
+    """A numeric column that moves; `sign` is that of its association, `whole` for integers."""
 
     name: str
     mean: float
@@ -33,7 +33,7 @@ class ShiftedNumber:
 
 @dataclass(frozen=True)
 class Shift:
-    """What `shift_rows` changes: a column of levels (if any), one or two numbers, and the positive rate."""
+    """What `shift_rows` changes: a column of levels, one or two numbers, the positive rate."""
 
     target: str
     labels: tuple[str, str]  # (negative, positive)
