@@ -14,9 +14,9 @@ from fivefold.data.target import read_target
 from fivefold.training.intake import (
     check_options,
     collect,
+    merge_findings,
     resolve_scope,
     split,
-    told_once,
     validate,
 )
 from tests.support.running import ROOT
@@ -96,14 +96,17 @@ def test_findings_of_other_content_are_all_told_and_none_hides_a_more_severe_one
         return Finding(code=code, severity=severity, subject=subject, found=text)
 
     none, two = find("passed", "1 cell"), find("warning", "2 cells")
-    assert told_once([none, two, two], []) == [none, two]  # other content; a repetition
-    assert told_once([find("warning", "read")], [find("warning", "checked")]) == [
+    assert merge_findings([none, two, two], []) == [none, two]  # other content; a repetition
+    assert merge_findings([find("warning", "read")], [find("warning", "checked")]) == [
         find("warning", "read")
     ]
-    assert told_once([none], [two]) == [two]
-    assert told_once([two], [none]) == [two]
-    assert told_once([two], [two, find("warning", "3 cells")]) == [two, find("warning", "3 cells")]
-    assert told_once([none], [find("error", "b", "b"), find("error", "y", "a", "y"), two]) == [
+    assert merge_findings([none], [two]) == [two]
+    assert merge_findings([two], [none]) == [two]
+    assert merge_findings([two], [two, find("warning", "3 cells")]) == [
+        two,
+        find("warning", "3 cells"),
+    ]
+    assert merge_findings([none], [find("error", "b", "b"), find("error", "y", "a", "y"), two]) == [
         find("error", "b", "b"),
         find("error", "y", "a", "y"),
         two,

@@ -120,7 +120,7 @@ def test_it_has_its_part_of_a_budget_and_of_the_devices(name):
 
 
 def test_early_stopped_rounds_are_those_of_the_library():
-    typed, y, fold_ids, schema = prepared()
+    typed, y, fold_ids, _ = prepared()
     rows = Split(fold_ids).training_rows
     numbers = typed[["amount", "age"]].to_numpy()[rows]
     library, model = BOOSTED.boosted, BOOSTED.build(BOOSTED.defaults[0], 0, 1, "qq")
