@@ -1,6 +1,7 @@
 """TrainFlow: from a table to a chosen, recorded model. `python flows/train.py run --help` lists the options."""
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
+from cards import evaluation as evaluation_card
 from cards import train as cards
 from cards.live import Live
 from launch import launch, plainly, set_artifacts
@@ -228,9 +229,7 @@ class TrainFlow(FlowSpec):
         threads = max(self.threads, bootstrap.workers())
         evaluated, metadata = final_steps.evaluate(self, current.run_id, threads)
         set_artifacts(self, evaluated)
-        current.card["evaluation"].extend(
-            cards.evaluation_components(self.evaluation, metadata.to_dict())
-        )
+        current.card["evaluation"].extend(evaluation_card.components(metadata))
         self.next(self.record)
 
     @plainly

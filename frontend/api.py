@@ -34,7 +34,7 @@ from fivefold.core.text import error_line
 from fivefold.journal import database
 from fivefold.journal.labels import add_labels
 from fivefold.journal.writer import NotKept, Writer, empty
-from fivefold.model.bundle import Bundle
+from fivefold.model.bundle import Assessment, Bundle
 from fivefold.serving import json_rows, labels, served_model
 from fivefold.serving import request as requests
 from fivefold.serving.api_settings import ApiSettings, read_settings
@@ -268,27 +268,27 @@ async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
     recorder = Recorder(served, "api", server.key)
     try:
         frame, notes = json_rows.table_of(rows, bundle.schema)
-        scores, warnings = await _assess(bundle, frame)
+        assessment = await _assess(bundle, frame)
     except Refused as why:
         await _record(server, recorder.refused(rows, ids, why, utc_now()))
         raise
     latency_ms = 1000 * (time.perf_counter() - began) / len(rows)
-    journal = recorder.rows(rows, scores, ids, utc_now(), latency_ms)
+    journal = recorder.rows(rows, assessment, ids, utc_now(), latency_ms)
     if journal.rejects:
         await _record(server, JournalRows([], journal.rejects))
-        json_rows.refuse_unreadable(warnings, several=len(rows) > 1)
+        json_rows.refuse_unreadable(assessment.warnings, several=len(rows) > 1)
     where = await _record(server, journal)
-    api_metrics.predicted(scores)
+    api_metrics.predicted(assessment.scores)
     answer = {
         "model": served.pathspec,
         "threshold": bundle.metadata.threshold.value,
-        "predictions": json_rows.answers(scores, warnings, ids),
+        "predictions": json_rows.answers(*assessment, ids),
         "notes": notes,
     }
     return answer | {"journal": "spooled"} if where == "spool" else answer
 
 
-async def _assess(bundle: Bundle, frame: pd.DataFrame) -> Any:
+async def _assess(bundle: Bundle, frame: pd.DataFrame) -> Assessment:
     if len(frame) <= INLINE_ROWS:
         return bundle.assess(frame)
     return await run_in_threadpool(bundle.assess, frame)

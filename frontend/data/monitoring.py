@@ -84,8 +84,9 @@ def _unusual(
     frame = served_model.query(
         database.read_predictions, problem, start, end, columns=("warnings",)
     )
-    joined = frame["warnings"]
-    warnings = joined[joined != ""].str.split("; ").explode().value_counts().head(MOST)
+    # The warnings of a row stay together: a value in them may hold what stands between them.
+    texts = frame["warnings"]
+    warnings = texts[texts != ""].value_counts().head(MOST)
     rejects = served_model.query(database.read_rejects, problem, start, end)
     reasons = rejects.groupby(["reason", "source"]).size().sort_values(ascending=False).head(MOST)
     return (

@@ -13,13 +13,13 @@ from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused
 from fivefold.journal import writer
 from fivefold.journal.writer import NotKept
-from fivefold.serving.batch import ID
+from fivefold.model.bundle import Assessment
+from fivefold.serving.batch import ScoredTable
 from fivefold.serving.journal_rows import JournalRows, Recorder
 from fivefold.serving.served_model import ServedModel
 from frontend.data import served_model
 
 SOURCE = "app"
-ANSWER = "answer"  # session state: what this visitor asked last and what was answered
 LOT = 10_000  # rows that are recorded at a time
 WAITS = " · the journal takes nothing now: recorded in a file, from which it will be moved there"
 
@@ -27,7 +27,7 @@ WAITS = " · the journal takes nothing now: recorded in a file, from which it wi
 def keep(
     model: ServedModel,
     rows: Sequence[Mapping[str, Any]],
-    scores: pd.DataFrame,
+    assessment: Assessment,
     ids: Sequence[str],
     latency_ms: float | None = None,
 ) -> str:
@@ -35,27 +35,28 @@ def keep(
 
     Returns "journal" or "spool". Raises `NotKept` where both fail.
     """
-    return _keep(_recorder(model).rows(rows, scores, ids, utc_now(), latency_ms))
+    return _keep(_recorder(model).rows(rows, assessment, ids, utc_now(), latency_ms))
 
 
 def keep_table(
     model: ServedModel,
     frame: pd.DataFrame,
-    scored: pd.DataFrame,
+    scored: ScoredTable,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """Do as `keep` for a table and its `fivefold.serving.batch.ScoredTable.rows`; a repetition adds nothing."""
+    """Do as `keep` for a whole table; a repetition adds nothing."""
     recorder = _recorder(model)
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     names = [name for name in recorder.columns if name in frame.columns]
+    ids = scored.ids
     places = {"journal"}
     for start in range(0, len(frame), LOT):
-        part = slice(start, start + LOT)
-        scores = scored.iloc[part]
-        columns = [frame[name].iloc[part].astype("object").tolist() for name in names]
+        stop = min(start + LOT, len(frame))
+        columns = [frame[name].iloc[start:stop].astype("object").tolist() for name in names]
         rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        places.add(_keep(recorder.rows(rows, scores, scores[ID].tolist(), utc_now())))
-        progress(min(start + LOT, len(frame)), len(frame))
+        assessment = scored.assessment.part(start, stop)
+        places.add(_keep(recorder.rows(rows, assessment, ids[start:stop], utc_now())))
+        progress(stop, len(frame))
     return "spool" if "spool" in places else "journal"
 
 

@@ -89,9 +89,7 @@ def score(model: ServedModel, file: Any, key: tuple[str, str, float]) -> Result:
         scored = batch.score_batch(
             model.bundle, table.frame, table_key, progress=partial(progress, "scored")
         )
-        where = predictions.keep_table(
-            model, table.frame, scored.rows, partial(progress, "recorded")
-        )
+        where = predictions.keep_table(model, table.frame, scored, partial(progress, "recorded"))
     finally:
         bar.empty()
     return Result(

@@ -14,7 +14,7 @@ from fivefold.core.scope import Scope
 from fivefold.journal import labels as journal_labels
 from fivefold.model.bundle import Bundle
 from fivefold.serving import labels
-from frontend.data import monitoring, predictions, served_model, uploads
+from frontend.data import answers, monitoring, predictions, served_model, uploads
 from frontend.widgets import error_guard, model_choice, signature
 from frontend.widgets.plain_text import plain
 
@@ -44,9 +44,8 @@ def main() -> None:
 def one(bundle: Bundle, scope: Scope) -> None:
     """The label of one case."""
     st.subheader("One case")
-    last = (st.session_state.get(predictions.ANSWER) or {}).get(
-        "id", ""
-    )  # of this visit's last prediction
+    answer = answers.last()
+    last = answer.id if answer else ""
     names, schema, key = (
         list(scope.id_columns),
         bundle.schema,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fivefold.charts import evaluation as evaluation_charts
 from fivefold.charts import model, style, table
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
@@ -232,7 +233,7 @@ def test_nothing_to_show_is_said():
         table.outliers({}),
         model.leaderboard([]),
         model.trials([]),
-        model.importance([]),
+        evaluation_charts.importance([]),
     ):
         assert points(chart) == [{"text": style.NOTHING}]
 
@@ -240,14 +241,14 @@ def test_nothing_to_show_is_said():
 @pytest.mark.parametrize(
     "draw",
     [
-        model.roc,
-        model.precision_recall,
-        model.calibration,
-        model.gain,
-        model.cost,
-        model.baselines,
-        lambda e: model.confusion(e["confusion"]),
-        lambda e: model.importance(e["importance"]),
+        evaluation_charts.roc,
+        evaluation_charts.precision_recall,
+        evaluation_charts.calibration,
+        evaluation_charts.gain,
+        evaluation_charts.cost,
+        evaluation_charts.baselines,
+        lambda e: evaluation_charts.confusion(e["confusion"]),
+        lambda e: evaluation_charts.importance(e["importance"]),
         lambda e: model.leaderboard(board()),
         lambda e: model.trials(board()[0]["trials"]),
     ],
@@ -261,22 +262,24 @@ def test_model_charts_are_valid_and_transparent(draw):
 
 def test_model_points():
     e = evaluation()
-    assert [p["tpr"] for p in points(model.roc(e)) if "i" in p] == [0.0, 0.8, 1.0]
-    assert {"fpr": 0.1, "tpr": 0.7} in points(model.roc(e))  # the threshold: 40 of 400, 70 of 100
+    assert [p["tpr"] for p in points(evaluation_charts.roc(e)) if "i" in p] == [0.0, 0.8, 1.0]
+    assert {"fpr": 0.1, "tpr": 0.7} in points(
+        evaluation_charts.roc(e)
+    )  # the threshold: 40 of 400, 70 of 100
     assert len(points(model.leaderboard(board()))) == 3 * 3 + 3
     assert [p["best"] for p in points(model.trials(board()[0]["trials"]))] == [0.81, 0.81, 0.83]
-    assert {p["text"] for p in points(model.confusion(e["confusion"]))} == {
+    assert {p["text"] for p in points(evaluation_charts.confusion(e["confusion"]))} == {
         "70 (70%)",
         "30 (30%)",
         "40 (10%)",
         "360 (90%)",
     }
-    assert points(model.gain(e, 0.25))[-1] == {"capacity": 0.25}
+    assert points(evaluation_charts.gain(e, 0.25))[-1] == {"capacity": 0.25}
 
 
 def test_a_threshold_that_flags_nobody_has_no_cross():
     e = evaluation() | {"confusion": {"tp": 0, "fp": 0, "fn": 100, "tn": 400}}
-    for draw in (model.roc, model.precision_recall):
+    for draw in (evaluation_charts.roc, evaluation_charts.precision_recall):
         draw(e).to_dict()
 
 
@@ -288,7 +291,7 @@ def test_text_from_data_is_never_an_expression_field_or_address(summary):
         table.outliers(summary["columns"]),
         table.distribution(summary["columns"]["kind"]),
         table.rate(summary["columns"]["kind"]),
-        model.importance(evaluation()["importance"]),
+        evaluation_charts.importance(evaluation()["importance"]),
         model.leaderboard(board()),
     ]
     for chart in drawn:

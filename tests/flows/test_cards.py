@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pytest
+from cards import evaluation as evaluation_card
 from cards import live as live_card
 from cards import parts as card_parts
 from cards import train as cards
@@ -15,6 +16,7 @@ from fivefold.core.findings import Finding
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
+from fivefold.model.metadata import Metadata
 from fivefold.profiling.comparison import compare
 from fivefold.profiling.summary import summarise
 from fivefold.training.search import Progress
@@ -202,8 +204,13 @@ def test_leaderboard_card():
     assert "XGBoost 75%, AdaBoost 25%" in cells(parts)
 
 
+def metadata(stored: dict) -> Metadata:
+    """The metadata of a bundle of which only some is stored."""
+    return Metadata.from_dict({**stored, "evaluation": evaluation()})
+
+
 def test_evaluation_card():
-    about = {
+    stored = {
         "algorithm": "xgboost",
         "params": {"depth": 3},
         "rounds": 90,
@@ -212,7 +219,7 @@ def test_evaluation_card():
         "scope": {"title": NASTY, "target": "y", "capacity": 0.25},
         "provenance": {"pathspec": "TrainFlow/1", "versions": {"numpy": "2"}},
     }
-    parts = cards.evaluation_components(evaluation(), about)
+    parts = evaluation_card.components(metadata(stored))
     check(parts)
     boxes = {p._title: p._value for p in flat(parts) if isinstance(p, ValueBox)}
     assert (boxes["ROC AUC"], boxes["Held-out rows"], boxes["Threshold"]) == (
@@ -221,7 +228,7 @@ def test_evaluation_card():
         "0.300",
     )
     assert {"TrainFlow/1", "versions: numpy", "too few rows to judge"} <= set(cells(parts))
-    check(cards.evaluation_components(evaluation(), {}))
+    check(evaluation_card.components(metadata({})))
 
 
 def test_an_evaluation_card_of_several_models_lists_each_in_place_of_one_set_of_parameters():
@@ -233,7 +240,7 @@ def test_an_evaluation_card_of_several_models_lists_each_in_place_of_one_set_of_
         "rows_fitted": 1000,
     }
     one, two = (
-        cards.evaluation_components(evaluation(), {"params": {"depth": 3}, "members": [member] * n})
+        evaluation_card.components(metadata({"params": {"depth": 3}, "members": [member] * n}))
         for n in (1, 2)
     )
     assert "parameters" in cells(one)
@@ -245,7 +252,7 @@ def test_an_evaluation_card_says_that_what_is_served_was_fitted_once_more():
     told = [
         [
             p._text
-            for p in flat(cards.evaluation_components(evaluation(), about))
+            for p in flat(evaluation_card.components(metadata(about)))
             if isinstance(p, Markdown)
         ]
         for about in ({}, {"refit": {"rows": 12_500}})

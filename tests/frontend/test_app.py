@@ -139,26 +139,26 @@ def test_a_prediction_is_that_of_the_bundle_and_its_reasons_add_up(page, tiny):
     app.button[0].click().run()
     calm(app)
     bundle = model_of(tiny)
-    case = app.session_state["answer"]["case"]
+    case = app.session_state["answer"].case
     assert case["age"] == 70
     answer = app.session_state["answer"]
-    assert app.metric[0].value == f"{answer['probability']:.1%}"
+    assert app.metric[0].value == f"{answer.probability:.1%}"
     assert app.metric[1].value == bundle.metadata.outcomes.of(
-        bundle.metadata.threshold.is_positive(answer["probability"])
+        bundle.metadata.threshold.is_positive(answer.probability)
     )
-    why = answer["why"]
+    why = answer.explanation
     assert why.base + sum(line.contribution for line in why.contributions) == pytest.approx(
-        answer["probability"], abs=1e-9
+        answer.probability, abs=1e-9
     )
-    assert answer["id"] in texts(app)
+    assert answer.id in texts(app)
     assert bundle.metadata.provenance.pathspec in texts(app)
 
 
 def test_what_if_moves_the_probability(page):
     app = page().run()
     app.button[0].click().run()
-    before = app.session_state["answer"]["probability"]
-    app.selectbox(key=f"what {app.session_state['answer']['id']}").set_value("active_member").run()
+    before = app.session_state["answer"].probability
+    app.selectbox(key=f"what {app.session_state['answer'].id}").set_value("active_member").run()
     box = app.radio[-1]
     box.set_value(next(o for o in box.options if o != box.value)).run()
     calm(app)
@@ -170,7 +170,7 @@ def test_unknown_is_taken_where_training_knew_it_and_refused_elsewhere(page):
     app = page().run()
     next(n for n in app.number_input if n.label.startswith("salary")).set_value(None)
     app.button[0].click().run()
-    assert app.session_state["answer"]["case"]["salary"] is None
+    assert app.session_state["answer"].case["salary"] is None
     assert not calm(app).error
     next(n for n in app.number_input if n.label.startswith("age")).set_value(None)
     app.button[0].click().run()
@@ -178,7 +178,7 @@ def test_unknown_is_taken_where_training_knew_it_and_refused_elsewhere(page):
     assert "age" in texts(app)
 
 
-def test_doubts_are_told(page):
+def test_warnings_are_shown(page):
     app = page().run()
     next(n for n in app.number_input if n.label.startswith("age")).set_value(150)
     app.button[0].click().run()

@@ -254,7 +254,10 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
     app.query_params["model"] = tiny[0].id
     assert "This run is served, acting at 50.0%" in texts(app.run())
     press(app, "Predict")
-    assert app.session_state["answer"]["threshold"]["value"] == model.metadata.threshold.value
+    assert (
+        app.session_state["answer"].bundle.metadata.threshold.value
+        == model.metadata.threshold.value
+    )
 
 
 def test_a_model_that_is_not_the_promoted_one_is_refused(page, engine, tiny):
@@ -283,22 +286,22 @@ def test_predict_records_what_it_shows_once(page, engine, tiny):
     next(n for n in app.number_input if n.label.startswith("age")).set_value(70)
     press(app, "Predict")
     answer = app.session_state["answer"]
-    app.selectbox(key=f"what {answer['id']}").set_value("active_member").run()
+    app.selectbox(key=f"what {answer.id}").set_value("active_member").run()
     box = app.radio[-1]
     box.set_value(next(o for o in box.options if o != box.value)).run()
     (line,) = database.read_predictions(engine(), PROBLEM).to_dict("records")
     model = model_of(tiny)
-    assert (line["id"], line["source"], line["model"]) == (answer["id"], "app", tiny[0].pathspec)
+    assert (line["id"], line["source"], line["model"]) == (answer.id, "app", tiny[0].pathspec)
     assert line["id"] in texts(app)
     assert line["sha256"] == tiny[0]["evaluate"].task["bundle_sha256"].data
-    assert line["probability"] == answer["probability"]
+    assert line["probability"] == answer.probability
     assert line["decision"] == app.metric[1].value
     assert line["threshold"] == model.metadata.threshold.value
     assert line["latency_ms"] > 0
     from fivefold.lifecycle.window import typed_inputs
 
     typed = typed_inputs(pd.Series([line["inputs"]]), model)
-    assert model.probability(typed)[0] == pytest.approx(answer["probability"], abs=1e-12)
+    assert model.probability(typed)[0] == pytest.approx(answer.probability, abs=1e-12)
     next(n for n in app.number_input if n.label.startswith("age")).set_value(None)
     press(app, "Predict")
     (refused,) = database.read_rejects(engine(), PROBLEM).to_dict("records")
@@ -362,7 +365,7 @@ def test_without_a_journal_the_app_goes_on_and_lines_wait_in_the_spool(
     (kept,) = [
         json.loads(text) for path in spool.glob("*.jsonl") for text in path.read_text().splitlines()
     ]
-    assert kept[1]["id"] == app.session_state["answer"]["id"]
+    assert kept[1]["id"] == app.session_state["answer"].id
     for name in ("decision", "monitoring", "feedback"):
         app.switch_page(f"views/{name}.py").run()
         assert "The journal cannot be used" in [e.value.partition(":")[0] for e in calm(app).error]
@@ -389,12 +392,12 @@ def test_lines_that_had_to_wait_are_moved_when_the_journal_is_back(
     place = os.environ["FIVEFOLD_JOURNAL"]
     monkeypatch.setenv("FIVEFOLD_JOURNAL", "sqlite:////proc/nowhere/journal.db")
     press(app, "Predict")
-    first = app.session_state["answer"]["id"]
+    first = app.session_state["answer"].id
     monkeypatch.setenv("FIVEFOLD_JOURNAL", place)
     answered = {first}
     for _ in range(6):  # it is tried anew every few seconds, not at every answer
         press(app, "Predict")
-        answered.add(app.session_state["answer"]["id"])
+        answered.add(app.session_state["answer"].id)
         if not list(spool.glob("*.jsonl")):
             break
         time.sleep(3)
@@ -521,7 +524,7 @@ def test_another_model_than_the_served_one_sets_nothing_for_everybody(page, engi
 def test_feedback_on_the_last_prediction_and_by_file(page, engine, small_csv):
     app = page().run()
     press(app, "Predict")
-    number = app.session_state["answer"]["id"]
+    number = app.session_state["answer"].id
     app.switch_page("views/feedback.py").run()
     assert next(t for t in app.text_input if t.label == "Prediction id").value == number
     press(app, "Record")

@@ -519,11 +519,13 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
         {"customer": 2.0, "age": "s3cret" * 1000, "name": "Bo"},
         {"customer": None, "age": 40.0, "name": "Bo"},
     ]
-    scores = bundle.score(pd.DataFrame([{k: row[k] for k in ("age", "name")} for row in rows]))
+    table = pd.DataFrame([{k: row[k] for k in ("age", "name")} for row in rows])
+    assessment = bundle.assess(table)
+    scores = assessment.scores
     assert "Eve" in scores["warnings"][0]
     assert "s3cret" in scores["error"][1]
     recorder = Recorder(ServedModel(bundle, "f" * 64, "TrainFlow/1"), "api", b"k")
-    good, bad = recorder.rows(rows, scores, ["1", "2", "3"], T0, 2.5)
+    good, bad = recorder.rows(rows, assessment, ["1", "2", "3"], T0, 2.5)
     write(journal, good, bad)
     found = read_predictions(journal, "p")
     assert found["decision"].tolist() == ["will leave", "will stay"]
@@ -537,6 +539,6 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     assert not any(secret in everything for secret in ("Eve", "Bo", "secret", "s3cret", "password"))
     bundle = changed(bundle, scope=replace(bundle.metadata.scope, pseudonymised_columns=()))
     recorder = Recorder(ServedModel(bundle, "f" * 64, "TrainFlow/1"), "batch", b"k")
-    _, bad = recorder.rows(rows, scores, ["1", "2", "3"], T0)
+    _, bad = recorder.rows(rows, assessment, ["1", "2", "3"], T0)
     assert [len(x["inputs"]) for x in bad] == [MAX_INPUTS]
     assert "s3cret" in bad[0]["reason"]

@@ -21,7 +21,7 @@ from fivefold.data.splits import Split
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle, from_bytes, reference, sha256
 from fivefold.model.calibration import IDENTITY
 from fivefold.model.evaluation import Evaluation
-from fivefold.model.fast_predict import direct
+from fivefold.model.fast_predict import fast_predictor
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance
 from fivefold.model.threshold import Threshold
@@ -139,7 +139,8 @@ def test_scores_are_those_of_the_stock_pipeline_without_asking_it(name, monkeypa
 def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
     made, asked = bundled("lightgbm"), []
     monkeypatch.setattr(
-        "fivefold.model.bundle.direct", lambda model: asked.append(model) or direct(model)
+        "fivefold.model.bundle.fast_predictor",
+        lambda model: asked.append(model) or fast_predictor(model),
     )
     told = made.score(served())
     for _ in range(2):

@@ -31,7 +31,7 @@ from sklearn.preprocessing import (
 
 from fivefold.data.coerce import LARGEST, coerce_table, different
 from fivefold.data.infer import infer_schema
-from fivefold.model.fast_predict import direct
+from fivefold.model.fast_predict import fast_predictor
 from fivefold.model.inputs import expand, expand_columns
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.encode_folds import encode_training
@@ -183,7 +183,7 @@ def assert_equal(model, typed, schema, forbid=lambda: None, rtol=1e-9):
     """Both ways say the same of these rows; `forbid` is called between them. What they say is given back."""
     with np.errstate(invalid="ignore"):  # the sum of two infinities in scikit-learn's own check
         expected = model.predict_proba(expand(typed, schema))[:, 1]
-    asked = direct(model)
+    asked = fast_predictor(model)
     forbid()
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=r".*valid feature names")
@@ -299,7 +299,7 @@ def test_a_bag_says_the_mean_of_its_members(name, no_stock):
 def test_a_table_without_rows_has_no_probabilities():
     typed, _, schema = learnt()
     for model in (fitted("lightgbm"), blend()):
-        assert direct(model)(columns_of(typed.head(0), schema)).shape == (0,)
+        assert fast_predictor(model)(columns_of(typed.head(0), schema)).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ def test_a_part_that_refuses_news_refuses_them_still(part, names, change, messag
     odd = typed.head(3).assign(**{names[-1]: pd.Series([change] * 3, dtype=typed[names[-1]].dtype)})
     for asked in (
         lambda: model.predict_proba(expand(odd, schema)),
-        lambda: direct(model)(columns_of(odd, schema)),
+        lambda: fast_predictor(model)(columns_of(odd, schema)),
     ):
         with pytest.raises(ValueError, match=message):
             asked()
@@ -556,7 +556,7 @@ def test_a_leaf_that_is_undecided_counts_for_the_first_class(no_stock):
 
 def test_members_share_the_different_texts_of_a_column(monkeypatch):
     typed, _, schema = learnt()
-    model, asked = direct(blend()), []
+    model, asked = fast_predictor(blend()), []
     monkeypatch.setattr(
         "fivefold.model.fast_predict.different",
         lambda values: asked.append(len(values)) or different(values),
@@ -659,7 +659,7 @@ def test_an_unknown_model_is_asked_by_its_own_predict_proba_with_a_table(kind, m
     )
     assert_equal(model, typed, schema)
     pd.testing.assert_frame_equal(tables[-1], expand(typed, schema))
-    told = direct(average([model, fitted("adaboost", ("age", "noise"))], [1.0, 3.0]))(
+    told = fast_predictor(average([model, fitted("adaboost", ("age", "noise"))], [1.0, 3.0]))(
         columns_of(typed, schema)
     )
     assert isinstance(tables[-1], pd.DataFrame)  # a member of a blend as well
@@ -683,4 +683,4 @@ def test_a_hard_vote_has_no_probabilities():
     model = average([fitted("lightgbm")] * 2, [1.0, 1.0])
     model.voting = "hard"
     with pytest.raises(AttributeError, match=r"predict_proba"):
-        direct(model)(columns_of(typed, schema))
+        fast_predictor(model)(columns_of(typed, schema))

@@ -1,4 +1,4 @@
-"""Doubts about rows as data, worked by hand; and quick reading against a plain one."""
+"""Warnings on rows as data, worked by hand; and quick reading against a plain one."""
 
 from dataclasses import replace
 
@@ -12,7 +12,14 @@ from fivefold.data.coerce import coerce_columns
 from fivefold.data.splits import Split
 from fivefold.model.bundle import Bundle
 from fivefold.model.calibration import IDENTITY
-from fivefold.model.input_warnings import Doubt, counts, doubts, join
+from fivefold.model.input_warnings import (
+    InputWarning,
+    counts,
+    find_warnings,
+    messages_by_row,
+    row_texts,
+    severity_texts,
+)
 from fivefold.model.inputs import MISSING
 from fivefold.model.metadata import Metadata, Outcomes
 from fivefold.model.threshold import Threshold
@@ -43,7 +50,7 @@ SCHEMA = Schema(
 
 
 def told(schema=SCHEMA, **columns):
-    """Doubts about a table that fits but for `columns`, as plain tuples."""
+    """Warnings on a table that fits but for `columns`, as plain tuples."""
     frame = pd.DataFrame(
         {
             "age": [30, 40, 50],
@@ -55,15 +62,15 @@ def told(schema=SCHEMA, **columns):
     ).set_index(pd.Index([7, 7, 9]))
     typed, problems = coerce_columns(frame, schema)
     return [
-        (d.column, d.code, d.severity, d.rows.tolist(), d.texts)
-        for d in doubts(frame, typed, problems, schema)
+        (w.column, w.code, w.severity, w.rows.tolist(), [f"{w.column}: {m}" for m in w.messages()])
+        for w in find_warnings(frame, typed, problems, schema)
     ]
 
 
 # --- one by one ---------------------------------------------------------------------------------------------
 
 
-def test_a_fitting_table_raises_no_doubt():
+def test_a_fitting_table_has_no_warnings():
     assert told() == []
     assert (
         told(city=["Bern", None, "Bern"], vip=[None] * 3, since=[None] * 3) == []
@@ -101,7 +108,7 @@ def test_a_fitting_table_raises_no_doubt():
         ),
         (
             {"age": [None, 40, np.nan]},
-            [("age", "missing", WARNING, [0, 2], "age: missing, which training never saw")],
+            [("age", "missing", WARNING, [0, 2], ["age: missing, which training never saw"] * 2)],
         ),
         (
             {"age": [17.5, 90, 1e6]},
@@ -124,7 +131,7 @@ def test_a_fitting_table_raises_no_doubt():
         ),
     ],
 )
-def test_each_doubt_is_named_with_its_rows_and_texts(columns, expected):
+def test_each_warning_is_named_with_its_rows_and_texts(columns, expected):
     assert told(**columns) == expected
 
 
@@ -174,9 +181,9 @@ def test_unreadable_ones_come_first_then_the_columns_in_order():
     ]
 
 
-def test_no_rows_raise_no_doubts():
+def test_no_rows_have_no_warnings():
     frame = pd.DataFrame(columns=["age", "city", "vip", "since"])
-    assert doubts(frame, *coerce_columns(frame, SCHEMA), SCHEMA) == []
+    assert find_warnings(frame, *coerce_columns(frame, SCHEMA), SCHEMA) == []
 
 
 # --- together -----------------------------------------------------------------------------------------------
@@ -184,14 +191,44 @@ def test_no_rows_raise_no_doubts():
 
 def test_texts_are_joined_by_row_in_order_and_counted_by_code_and_column():
     found = [
-        Doubt("a", "outside", WARNING, np.array([0, 2]), ["a0", "a2"]),
-        Doubt("b", "missing", WARNING, np.array([2, 3]), "b"),
-        Doubt("a", "outside", WARNING, np.array([2]), ["again"]),
+        InputWarning("a", "unseen", np.array([0, 2]), ["x", "y"]),
+        InputWarning("b", "missing", np.array([2, 3])),
+        InputWarning("a", "outside", np.array([2]), [7.0], 1.0, 5.0),
     ]
-    assert join(5, found).tolist() == ["a0", "", "a2; b; again", "b", ""]
-    assert counts(found) == {"outside": {"a": 3}, "missing": {"b": 2}}
-    assert join(2, []).tolist() == ["", ""]
+    x, y = ("a: 'x' was not seen in training", "a: 'y' was not seen in training")
+    gap = "b: missing, which training never saw"
+    far = "a: 7 is outside the training range 1 to 5"
+    assert row_texts(5, found).tolist() == [x, "", f"{y}; {gap}; {far}", gap, ""]
+    assert counts(found) == {"unseen": {"a": 2}, "missing": {"b": 2}, "outside": {"a": 1}}
+    assert row_texts(2, []).tolist() == ["", ""]
     assert counts([]) == {}
+    later = [warning.part(2, 4) for warning in found]
+    assert row_texts(2, later).tolist() == [f"{y}; {gap}; {far}", gap]
+
+
+def test_texts_on_hidden_columns_come_once_and_without_values():
+    found = [
+        InputWarning("a", "unseen", np.array([0, 2]), ["secret; b: x", "y"]),
+        InputWarning("b", "unseen", np.array([0]), ["open"]),
+        InputWarning("a", "missing", np.array([2])),
+    ]
+    hidden = "a: unusual or unreadable"
+    assert row_texts(3, found, ["a"]).tolist() == [
+        f"b: 'open' was not seen in training; {hidden}",
+        "",
+        hidden,
+    ]
+
+
+def test_a_category_that_looks_like_two_warnings_is_one():
+    [(_, code, _, rows, texts)] = told(city=["x; name: y", "Rome", "Bern"])
+    assert (code, rows) == ("unseen", [0])
+    assert texts == ["city: 'x; name: y' was not seen in training"]
+    warning = InputWarning("city", "unseen", np.array([0]), ["x; name: y"])
+    assert messages_by_row([warning], WARNING) == {
+        0: [("city", "'x; name: y' was not seen in training")]
+    }
+    assert messages_by_row([warning], ERROR) == {}
 
 
 # --- the same numbers as a plain reading --------------------------------------------------------------------
@@ -296,11 +333,6 @@ def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(
             **({} if exact else {"rtol": 1e-12, "atol": 0}),
         )
     pd.testing.assert_frame_equal(bundle.score(frame), scores, check_exact=True)
-    assert (
-        join(len(frame), [d for d in found if d.severity == WARNING]).tolist()
-        == scores["warnings"].tolist()
-    )
-    assert (
-        join(len(frame), [d for d in found if d.severity == ERROR]).tolist()
-        == scores["error"].tolist()
-    )
+    error, warning = severity_texts(len(frame), found)
+    assert warning.tolist() == scores["warnings"].tolist()
+    assert error.tolist() == scores["error"].tolist()

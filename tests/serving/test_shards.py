@@ -323,7 +323,7 @@ def scored_parts(bundle, source, folder, rows):
 
 
 def awkward() -> pd.DataFrame:
-    """Rows with every sort of doubt; in rows 10 to 19 nothing in `age` can be read, in 20 to 29 nothing in `since`."""
+    """Rows with every sort of warning; in rows 10 to 19 nothing in `age` can be read, in 20 to 29 nothing in `since`."""
     frame = FRAME.astype("object").assign(note='said "a,\nb"', probability=7, prediction_id="x")
     frame.loc[10:19, "age"] = [f"old {n}" for n in range(10)]
     frame.loc[20:29, "since"] = "soon"
@@ -340,9 +340,9 @@ def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     want, tally = whole.rows, asdict(whole.tally)
     told, found, parts = scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", rows)
     pd.testing.assert_frame_equal(
-        pd.concat([part for part, _ in parts], ignore_index=True), want, check_exact=True
+        pd.concat([part.rows for part in parts], ignore_index=True), want, check_exact=True
     )
-    merged = Tally.merge(tally for _, tally in parts)
+    merged = Tally.merge(part.tally for part in parts)
     got = asdict(merged)
     assert {key: got[key] for key in tally if key != "mean_probability"} == {
         key: value for key, value in tally.items() if key != "mean_probability"
@@ -404,7 +404,7 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
     told, _ = cut_table(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
     shards.check(told, bundle.schema)
     read = read_part(told, 0)
-    scored, _ = shards.score_part(bundle, told, 0, read)
+    scored = shards.score_part(bundle, told, 0, read)
     recorder, at = Recorder(ServedModel(bundle, "sha", "TrainFlow/1"), "batch", b"k"), utc_now()
     for part in (
         slice(0, 40),
@@ -412,9 +412,10 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
         slice(30, 40),
         slice(0, 0),
     ):  # mixed, all refused, none refused, no rows
-        rows, ids = read.iloc[part].to_dict("records"), scored[ID].iloc[part].tolist()
-        want = recorder.rows(rows, scored.iloc[part], ids, at)
-        assert recorder.table(read.iloc[part], scored.iloc[part], at) == want
+        rows, ids = read.iloc[part].to_dict("records"), scored.ids[part]
+        assessment = scored.assessment.part(part.start, part.stop)
+        want = recorder.rows(rows, assessment, ids, at)
+        assert recorder.table(read.iloc[part], assessment, ids, at) == want
 
 
 def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_path, monkeypatch):
@@ -483,7 +484,7 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
     frame.loc[10, "age"] = frame.loc[4, "town"] = NASTY
     frame.to_csv(tmp_path / "t.csv", index=False)
     tally = Tally.merge(
-        tally for _, tally in scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[2]
+        part.tally for part in scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", 7)[2]
     )
     parts = cards_score.scored_components(tally, {"source": NASTY, "model": "TrainFlow/1"}, 0.5)
     check(parts)

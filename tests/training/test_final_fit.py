@@ -7,7 +7,7 @@ import pytest
 import skops.io
 
 from fivefold.data.splits import Split
-from fivefold.model.fast_predict import direct
+from fivefold.model.fast_predict import fast_predictor
 from fivefold.model.inputs import expand, expand_columns
 from fivefold.model.trusted import TRUSTED
 from fivefold.training import final_fit
@@ -81,7 +81,7 @@ def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_o
     expected = np.mean([alone(number) for number in range(seeds)], axis=0)
     np.testing.assert_allclose(model.predict_proba(served)[:, 1], expected)
     columns = expand_columns({name: typed[name].array for name in typed}, schema)
-    np.testing.assert_allclose(direct(model)(columns), expected, rtol=1e-6)
+    np.testing.assert_allclose(fast_predictor(model)(columns), expected, rtol=1e-6)
 
 
 def test_what_is_said_of_a_final_fit_names_each_setting_once_with_its_weight():

@@ -1,4 +1,4 @@
-"""Charts of predictions: why one case scores as it does, where it stands, and how many cases score how."""
+"""Charts of predictions: reasons for one case, its standing, counts by probability and costs."""
 
 from __future__ import annotations
 
@@ -22,90 +22,96 @@ from fivefold.charts.style import (
     unit_axis,
 )
 
-MOST_REASONS = 12  # columns that are drawn one by one; the others are added up in one bar
+MOST_REASONS = 12  # columns with a bar of their own; the others share one
+MOST_LABEL = 60  # characters
+BINS = 40
+DASHED = [4, 3]
+
+Contributions = Sequence[Mapping[str, Any]]
 
 
-def reasons(
-    contributions: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] | None = None
-) -> Drawing:
-    """Signed contributions of the columns (`fivefold.model.explain.explain`), largest first; rings: those of `before`.
+def reasons(contributions: Contributions, before: Contributions | None = None) -> Drawing:
+    """Draw the contributions of columns to a probability, in percentage points, largest first.
 
-    In percentage points of probability: base rate plus all bars is the probability.
+    Parameters
+    ----------
+    contributions
+        Records of column, value and contribution (`fivefold.model.explain.Explanation`).
+    before
+        Those of the case before a change, drawn as rings.
     """
-    lines = sorted(contributions, key=lambda c: -abs(c["contribution"]))
-    earlier = {c["column"]: c["contribution"] for c in before or contributions}
-    rest = lines[MOST_REASONS:]
-    data = [
-        {
-            "column": c["column"],
-            "value": _text(c["value"]),
-            "points": 100 * c["contribution"],
-            "before": 100 * earlier.get(c["column"], 0.0),
-        }
-        for c in lines[:MOST_REASONS]
-    ]
-    if rest:
-        data.append(
-            {
-                "column": f"{len(rest)} others",
-                "value": "",
-                "points": 100 * sum(c["contribution"] for c in rest),
-                "before": 100 * sum(earlier.get(c["column"], 0.0) for c in rest),
-            }
-        )
-    if not data:
+    rows = _reason_rows(contributions, before or contributions)
+    if not rows:
         return empty("Why")
-    for line in data:
-        line |= {
-            "label": f"{line['column']} = {line['value']}"[:60]
-            if line["value"]
-            else line["column"],
-            "direction": "raises" if line["points"] >= 0 else "lowers",
-        }
-    order = alt.Y(
-        "label:N",
-        sort=[line["label"] for line in data],
-        title=None,
-        axis=alt.Axis(labelLimit=LABEL_PIXELS + 40),
-    )
-    base = chart_of(data).encode(y=order)
+    order = [row["label"] for row in rows]
+    axis = alt.Axis(labelLimit=LABEL_PIXELS + 40)
+    base = chart_of(rows).encode(y=alt.Y("label:N", sort=order, title=None, axis=axis))
+    tips = [
+        alt.Tooltip("column:N"),
+        alt.Tooltip("value:N"),
+        alt.Tooltip("points:Q", title="points", format="+.2f"),
+    ]
+    if before:
+        tips.append(alt.Tooltip("before:Q", title="points before", format="+.2f"))
+    colours = alt.Scale(domain=["raises", "lowers"], range=[POSITIVE, NEGATIVE])
+    points_axis = alt.Axis(format="+.2~f")
     bars = base.mark_bar(opacity=0.9).encode(
-        x=alt.X(
-            "points:Q", title="percentage points of probability", axis=alt.Axis(format="+.2~f")
-        ),
-        color=alt.Color(
-            "direction:N",
-            title=None,
-            scale=alt.Scale(domain=["raises", "lowers"], range=[POSITIVE, NEGATIVE]),
-        ),
-        tooltip=[
-            alt.Tooltip("column:N"),
-            alt.Tooltip("value:N"),
-            alt.Tooltip("points:Q", title="points", format="+.2f"),
-            *([alt.Tooltip("before:Q", title="points before", format="+.2f")] if before else []),
-        ],
+        x=alt.X("points:Q", title="percentage points of probability", axis=points_axis),
+        color=alt.Color("direction:N", title=None, scale=colours),
+        tooltip=tips,
     )
     zero = chart_of([{"points": 0}]).mark_rule(color=QUIET).encode(x=alt.X("points:Q"))
-    rings = [base.mark_point(color=TEXT, size=60).encode(x=alt.X("before:Q"))] if before else []
-    return styled(
-        alt.layer(bars, zero, *rings),
-        "Why (rings: before the change)" if before else "Why",
-        height=24 * len(data) + 10,
-    )
+    layers = [bars, zero]
+    title = "Why"
+    if before:
+        layers.append(base.mark_point(color=TEXT, size=60).encode(x=alt.X("before:Q")))
+        title = "Why (rings: before the change)"
+    return styled(alt.layer(*layers), title, height=24 * len(rows) + 10)
+
+
+def _reason_rows(contributions: Contributions, before: Contributions) -> list[dict[str, Any]]:
+    """Return one row for each of the largest contributions and one for all others."""
+    lines = sorted(contributions, key=lambda line: -abs(line["contribution"]))
+    earlier = {line["column"]: line["contribution"] for line in before}
+    rows = []
+    for line in lines[:MOST_REASONS]:
+        column, value = line["column"], _text(line["value"])
+        label = f"{column} = {value}"[:MOST_LABEL] if value else column
+        rows.append(_reason_row(label, column, value, [line], earlier))
+    rest = lines[MOST_REASONS:]
+    if rest:
+        label = f"{len(rest)} others"
+        rows.append(_reason_row(label, label, "", rest, earlier))
+    return rows
+
+
+def _reason_row(
+    label: str, column: str, value: str, lines: Contributions, earlier: Mapping[str, float]
+) -> dict[str, Any]:
+    points = 100 * sum(line["contribution"] for line in lines)
+    return {
+        "label": label,
+        "column": column,
+        "value": value,
+        "points": points,
+        "before": 100 * sum(earlier.get(line["column"], 0.0) for line in lines),
+        "direction": "raises" if points >= 0 else "lowers",
+    }
 
 
 def standing(scores: Sequence[float], probability: float, threshold: float) -> Drawing:
-    """How the training rows score (from the percentiles of their probabilities), this case (solid) and the threshold
-    (dashed).
+    """Draw the probabilities of the training rows, this case (solid) and the threshold (dashed).
+
+    `scores` are evenly spaced quantiles of the probabilities.
     """
-    edges = np.linspace(0, 1, 41)
+    edges = np.linspace(0, 1, BINS + 1)
     below = np.interp(edges, scores, np.linspace(0, 1, len(scores)), left=0.0, right=1.0)
-    data = [
-        {"from": float(a), "to": float(b), "share": float(s)}
-        for a, b, s in zip(edges, edges[1:], np.diff(below), strict=False)
-    ]
+    shares = np.diff(below).tolist()
+    bins = []
+    for start, end, share in zip(edges[:-1].tolist(), edges[1:].tolist(), shares, strict=True):
+        bins.append({"from": start, "to": end, "share": share})
     bars = (
-        chart_of(data)
+        chart_of(bins)
         .mark_bar(color=QUIET, opacity=0.5, binSpacing=0)
         .encode(
             x=unit_axis("x", "from", "probability", bin="binned"),
@@ -114,14 +120,15 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> D
             tooltip=_range_tips(alt.Tooltip("share:Q", title="share", format=".1%")),
         )
     )
-    rules = [_rule(threshold, TEXT, "threshold", [4, 3]), _rule(probability, POSITIVE, "this case")]
-    return styled(alt.layer(bars, *rules), "Among the training rows", height=120)
+    dashed = _rule(threshold, TEXT, "threshold", DASHED)
+    solid = _rule(probability, POSITIVE, "this case")
+    return styled(alt.layer(bars, dashed, solid), "Among the training rows", height=120)
 
 
 def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> Drawing:
-    """Rows by probability (`fivefold.serving.tally.histogram`); dashed: the threshold."""
+    """Draw the number of rows by probability; dashed: the threshold."""
     bars = (
-        chart_of([dict(b) for b in bins])
+        chart_of(bins)
         .mark_bar(color=ACCENT, opacity=0.8, binSpacing=1)
         .encode(
             x=unit_axis("x", "from", "probability", bin="binned"),
@@ -130,15 +137,18 @@ def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> Drawing:
             tooltip=_range_tips(alt.Tooltip("rows:Q", format=",")),
         )
     )
-    return styled(alt.layer(bars, _rule(threshold, TEXT, "threshold", [4, 3])), "Scores")
+    return styled(alt.layer(bars, _rule(threshold, TEXT, "threshold", DASHED)), "Scores")
 
 
 def cost(
     curve: Sequence[Mapping[str, float]], chosen: float, other: float | None = None
 ) -> Drawing:
-    """Expected cost per 1,000 cases by threshold; solid: the cheapest that capacity allows; dashed: the model's own."""
+    """Draw the expected cost per 1,000 cases by threshold.
+
+    Solid: the chosen threshold; dashed: the model's own.
+    """
     line = (
-        chart_of([dict(p) for p in curve])
+        chart_of(curve)
         .mark_line(color=ACCENT, strokeWidth=2)
         .encode(
             x=unit_axis("x", "threshold", "threshold on the probability"),
@@ -150,19 +160,20 @@ def cost(
             ],
         )
     )
-    rules = [_rule(chosen, POSITIVE, "chosen")] + (
-        [] if other is None else [_rule(other, TEXT, "the model's", [4, 3])]
-    )
+    rules = [_rule(chosen, POSITIVE, "chosen")]
+    if other is not None:
+        rules.append(_rule(other, TEXT, "the model's", DASHED))
     return styled(alt.layer(line, *rules), "Expected cost", height=280)
 
 
 def _rule(at: float, colour: str, name: str, dash: list[int] | None = None) -> alt.Chart:
-    rule = chart_of([{"at": at, "what": name}]).mark_rule(
-        color=colour, size=2, strokeDash=dash or alt.Undefined
+    """Draw an upright line at a probability."""
+    mark = chart_of([{"at": at, "what": name}])
+    rule: alt.Chart = mark.mark_rule(color=colour, size=2, strokeDash=dash or alt.Undefined).encode(
+        x=alt.X("at:Q"),
+        tooltip=[alt.Tooltip("what:N", title=" "), alt.Tooltip("at:Q", title="at", format=".1%")],
     )
-    tooltip = [alt.Tooltip("what:N", title=" "), alt.Tooltip("at:Q", title="at", format=".1%")]
-    layer: alt.Chart = rule.encode(x=alt.X("at:Q"), tooltip=tooltip)
-    return layer
+    return rule
 
 
 def _range_tips(more: alt.Tooltip) -> list[alt.Tooltip]:
@@ -170,6 +181,6 @@ def _range_tips(more: alt.Tooltip) -> list[alt.Tooltip]:
 
 
 def _text(value: Any) -> str:
-    return (
-        "unknown" if value is None else f"{value:,.6g}" if isinstance(value, float) else str(value)
-    )
+    if value is None:
+        return "unknown"
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)

@@ -9,16 +9,16 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, Refused, errors, refusal, refuse_errors
+from fivefold.core.findings import Refused, errors, refusal, refuse_errors
 from fivefold.core.schema import Schema
 from fivefold.data.coerce import coerce_columns, compare_columns, compare_names, compare_types
-from fivefold.model.fast_predict import direct
-from fivefold.model.input_warnings import Doubt, doubts, join
+from fivefold.model.fast_predict import fast_predictor
+from fivefold.model.input_warnings import InputWarning, find_warnings, severity_texts
 from fivefold.model.inputs import expand_columns
 from fivefold.model.metadata import ColumnReference, Metadata, Reference
 from fivefold.model.trusted import TRUSTED
@@ -32,6 +32,27 @@ model.skops    the fitted scikit-learn pipeline (skops.io.load)
 bundle.json    input contract, calibration, threshold, evaluation, reference, provenance
 Trained by {pathspec} on {rows} rows, data md5 {md5}.
 """
+
+
+class Assessment(NamedTuple):
+    """The scores of a table (`Bundle.score`) and the warnings behind their texts."""
+
+    scores: pd.DataFrame
+    warnings: list[InputWarning]
+
+    def part(self, start: int, stop: int) -> Assessment:
+        """Return the rows `start` to `stop`."""
+        parts = [warning.part(start, stop) for warning in self.warnings]
+        inside = [warning for warning in parts if len(warning.rows)]
+        return Assessment(self.scores.iloc[start:stop], inside)
+
+
+def refused_assessment(columns: Sequence[str]) -> Assessment:
+    """Return the assessment of one row that lacks values of these columns and is not scored."""
+    warnings = [InputWarning(name, "needed", np.array([0])) for name in columns]
+    error, texts = severity_texts(1, warnings)
+    row = {"probability": np.nan, "decision": "", "warnings": texts, "error": error}
+    return Assessment(pd.DataFrame(row), warnings)
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,7 @@ class Bundle:
 
     @cached_property
     def _predict(self) -> Callable[[Mapping[str, Any]], np.ndarray]:
-        return direct(self.pipeline)
+        return fast_predictor(self.pipeline)
 
     def score(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Score a raw table.
@@ -82,14 +103,14 @@ class Bundle:
         Refused
             With the differences to the schema, where a column is missing or unreadable.
         """
-        return self.assess(frame)[0]
+        return self.assess(frame).scores
 
     def assess(
         self,
         frame: pd.DataFrame,
         rows: int = 10_000,
         progress: Callable[[int, int], None] = lambda done, of: None,
-    ) -> tuple[pd.DataFrame, list[Doubt]]:
+    ) -> Assessment:
         """Return what `score` returns and the warnings behind its texts.
 
         The model sees `rows` rows at a time, which bounds its memory; `progress(done, of)` is
@@ -104,11 +125,9 @@ class Bundle:
         refuse_errors(MISFIT, compare_types(frame, self.schema, problems))
         # Warnings on pseudonymised columns come last.
         hidden = self.metadata.scope.pseudonymised_columns
-        found = sorted(
-            doubts(frame, typed, problems, self.schema), key=lambda doubt: doubt.column in hidden
-        )
-        error = join(len(frame), [doubt for doubt in found if doubt.severity == ERROR])
-        warning = join(len(frame), [doubt for doubt in found if doubt.severity != ERROR])
+        found = find_warnings(frame, typed, problems, self.schema)
+        found.sort(key=lambda warning: warning.column in hidden)
+        error, warning = severity_texts(len(frame), found)
         readable = np.flatnonzero(error == "")
         probability = np.full(len(frame), np.nan)
         for start in range(0, len(readable), rows):
@@ -127,7 +146,7 @@ class Bundle:
             "warnings": warning,
             "error": error,
         }
-        return pd.DataFrame(columns, index=frame.index), found
+        return Assessment(pd.DataFrame(columns, index=frame.index), found)
 
     def to_bytes(self) -> bytes:
         """Return a zip of model.skops, bundle.json and a readable text."""

@@ -45,8 +45,8 @@ class Calibration:
         """
         p = np.clip(np.asarray(p, dtype="float64"), _EDGE, 1 - _EDGE)
         logit = self.a * np.log(p) - self.b * np.log1p(-p) + self.c
-        q: np.ndarray = 1 / (1 + np.exp(-logit))
-        return np.minimum(q, _BELOW_1)  # so that the threshold 1 flags nobody
+        q: np.ndarray = np.minimum(1 / (1 + np.exp(-logit)), _BELOW_1)
+        return q  # below 1, so that the threshold 1 flags nobody
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys of bundle.json."""

@@ -1,4 +1,4 @@
-"""Cases: single rows as plain data (numbers, texts, ISO dates, None for unknown), and the tables they stand for."""
+"""Cases: single rows as plain data (numbers, texts, ISO dates, None for unknown)."""
 
 from __future__ import annotations
 
@@ -10,84 +10,79 @@ import pandas as pd
 
 from fivefold.core.schema import Column, Schema
 
-Case = Mapping[str, Any]  # column -> plain value
+Case = Mapping[str, Any]  # column name -> plain value
+ISO = "ISO8601"
 _DTYPES = {"numeric": "float64", "boolean": "float64", "date": "datetime64[us]"}
+_UNKNOWN = {"categorical": None, "text": None, "date": pd.NaT}
 
 
 def plain(column: Column, value: Any) -> Any:
-    """A typed cell (`fivefold.data.coerce`) as plain data.
+    """Return a typed cell (`fivefold.data.coerce`) as plain data.
 
-    >>> plain(Column("paid", "boolean", levels=("no", "yes")), 1.0), plain(Column("age", "numeric", integer=True), 41.0)
-    ('yes', 41)
+    >>> plain(Column("paid", "boolean", levels=("no", "yes")), 1.0)
+    'yes'
+    >>> plain(Column("age", "numeric", integer=True), 41.0)
+    41
     """
     if pd.isna(value):
         return None
     if column.kind == "boolean":
         return _levels(column)[int(value)]
     if column.kind == "date":
-        return value.isoformat() if value != value.normalize() else f"{value:%Y-%m-%d}"
+        has_time = value != value.normalize()
+        return value.isoformat() if has_time else f"{value:%Y-%m-%d}"
     if column.kind == "numeric":
         return int(value) if column.integer and float(value).is_integer() else float(value)
     return str(value)
 
 
 def typed_cell(column: Column, value: Any) -> Any:
-    """The inverse of `plain`: NaN, NaT or None for unknown."""
+    """Return plain data as a typed cell, the inverse of `plain`."""
     if value is None:
-        return (
-            pd.NaT
-            if column.kind == "date"
-            else None
-            if column.kind in ("categorical", "text")
-            else float("nan")
-        )
+        return _UNKNOWN.get(column.kind, float("nan"))
     if column.kind == "boolean":
         return float(_levels(column).index(value))
     if column.kind == "date":
         return pd.Timestamp(value)
-    return (
-        float(value) if column.kind == "numeric" else str(value).strip()
-    )  # as `fivefold.data.parsing.texts` reads it
+    if column.kind == "numeric":
+        return float(value)
+    return str(value).strip()  # as `fivefold.data.parsing.texts` reads it
 
 
 def typed_table(cases: Sequence[Case], schema: Schema) -> pd.DataFrame:
-    """Cases as a typed table of the used columns, as `fivefold.data.coerce.coerce_table` would give it; nothing is checked."""
-    return pd.DataFrame(
-        {
-            name: pd.Series(
-                [typed_cell(schema[name], case[name]) for case in cases],
-                dtype=_DTYPES.get(schema[name].kind, "str"),
-            )
-            for name in schema.names()
-        }
-    )
+    """Return cases as a typed table of the used columns; nothing is checked."""
+    columns = {}
+    for name in schema.names():
+        column = schema[name]
+        cells = [typed_cell(column, case[name]) for case in cases]
+        columns[name] = pd.Series(cells, dtype=_DTYPES.get(column.kind, "str"))
+    return pd.DataFrame(columns)
 
 
 def raw_table(case: Case, schema: Schema) -> pd.DataFrame:
-    """One case as the raw table that `Bundle.score` reads: dates as dates, whatever the contract's date format is."""
+    """Return one case as a raw table for `Bundle.score`; dates are dates in any date format."""
     row = {}
     for name, value in case.items():
-        if schema[name].kind == "date":
-            row[name] = pd.Series([value], dtype="datetime64[us]")
-        elif schema[name].kind == "numeric" and not isinstance(value, str):
-            row[name] = pd.Series([value], dtype="float64")
-        else:
-            row[name] = pd.Series([value], dtype="str")
+        kind = schema[name].kind
+        dtype = "str"
+        if kind == "date" or (kind == "numeric" and not isinstance(value, str)):
+            dtype = _DTYPES[kind]
+        row[name] = pd.Series([value], dtype=dtype)
     return pd.DataFrame(row)
 
 
 def request_body(case: Case, schema: Schema) -> dict[str, Any]:
-    """The JSON body of a request for this case, {"rows": [{column: value}]}; dates in the contract's format."""
+    """Return the JSON body of a request, {"rows": [case]}, with dates in the schema's format."""
     row = dict(case)
     for name, value in case.items():
-        form = schema[name].parse.get("format", "ISO8601")
-        if schema[name].kind == "date" and value is not None and form != "ISO8601":
-            row[name] = pd.Timestamp(value).strftime(form)
+        date_format = schema[name].parse.get("format", ISO)
+        if schema[name].kind == "date" and value is not None and date_format != ISO:
+            row[name] = pd.Timestamp(value).strftime(date_format)
     return {"rows": [row]}
 
 
 def curl(body: Mapping[str, Any], address: str) -> str:
-    """A shell command that posts the body; safe to paste whatever the values hold."""
+    """Return a shell command that posts the body; safe to paste whatever the values hold."""
     text = json.dumps(body, ensure_ascii=False, indent=1).replace("'", "'\\''")
     return (
         f"curl -sS {address} \\\n  -H 'Content-Type: application/json' \\\n  --data-binary '{text}'"
@@ -95,13 +90,16 @@ def curl(body: Mapping[str, Any], address: str) -> str:
 
 
 def python(body: Mapping[str, Any], address: str) -> str:
-    """A Python program of the standard library that posts the body and prints the answer."""
-    return (
-        f"import json\nimport urllib.request\n\nbody = json.loads({json.dumps(body, ensure_ascii=True)!r})\n"
-        f"request = urllib.request.Request({address!r}, json.dumps(body).encode(),\n"
-        '                                 {"Content-Type": "application/json"})\n'
-        "print(json.load(urllib.request.urlopen(request, timeout=10)))\n"
-    )
+    """Return a Python program of the standard library that posts the body and prints the answer."""
+    text = json.dumps(body, ensure_ascii=True)
+    return f"""import json
+import urllib.request
+
+body = json.loads({text!r})
+headers = {{"Content-Type": "application/json"}}
+request = urllib.request.Request({address!r}, json.dumps(body).encode(), headers)
+print(json.load(urllib.request.urlopen(request, timeout=10)))
+"""
 
 
 def _levels(column: Column) -> tuple[str, ...]:

@@ -38,8 +38,8 @@ class Baseline:
     auc: float
     low: float
     high: float
-    gain: float
-    p_value: float
+    gain: float | None = None
+    p_value: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,13 @@
-"""Doubts: what is unusual or unreadable in the rows of a table that is to be scored."""
+"""Input warnings: cells of a table to be scored that are unusual or cannot be read.
+
+A warning stays an object until a person or a file needs its text: values may contain anything, so
+that joined texts cannot be taken apart again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,136 +18,199 @@ from fivefold.core.schema import Column, Schema
 from fivefold.data.coerce import different
 from fivefold.data.parsing import days
 
-
-class Doubt(NamedTuple):
-    """One sort of doubt about one column.
-
-    code: unreadable (severity error: the row is not scored), not-yes-or-no, missing (training never saw a gap),
-    outside (the training range) or unseen (no such category in training).
-    rows: positions in the table, shape (cells,); texts: one for all of them, or one for each.
-    """
-
-    column: str
-    code: str
-    severity: str
-    rows: np.ndarray
-    texts: str | list[str]
-
-
-MEANINGS = {  # of the codes
+MAX_CHARACTERS = 80  # of a category that a text quotes
+HIDDEN = "unusual or unreadable"  # text for a column whose values must not be shown
+MEANINGS = {  # of the codes, for tables that count them
     "unreadable": "cannot be read: the row is not scored",
     "not-yes-or-no": "neither yes nor no, taken as missing",
     "missing": "missing, which training never saw",
     "outside": "outside the range of training",
     "unseen": "not seen in training",
 }
-_UNREADABLE = {
-    "not-a-number": "not a number",
-    "infinite": "not finite",
-    "not-a-date": "not a date",
-    "not-yes-or-no": "neither yes nor no, taken as missing",
+
+
+class _Kind(NamedTuple):
+    code: str
+    text: str
+    severity: str = WARNING
+
+
+# Rows with an error are not scored.
+_KINDS = {
+    "not-a-number": _Kind("unreadable", "{value!r} is not a number", ERROR),
+    "infinite": _Kind("unreadable", "{value!r} is not finite", ERROR),
+    "not-a-date": _Kind("unreadable", "{value!r} is not a date", ERROR),
+    "not-yes-or-no": _Kind("not-yes-or-no", "{value!r} is neither yes nor no, taken as missing"),
+    "needed": _Kind("missing", "a value is needed; training never saw it missing", ERROR),
+    "missing": _Kind("missing", "missing, which training never saw"),
+    "outside": _Kind("outside", "{value:g} is outside the training range {low:g} to {high:g}"),
+    "far-date": _Kind("outside", "{value:%Y-%m-%d} is far from the dates in training"),
+    "unseen": _Kind("unseen", "{value!r} was not seen in training"),
 }
 
 
-def doubts(
+@dataclass(frozen=True)
+class InputWarning:
+    """Cells of one column with the same problem.
+
+    Parameters
+    ----------
+    column
+        Name of the column.
+    kind
+        A key of the table of texts.
+    rows
+        Positions in the table, ascending, shape (cells,).
+    values
+        The cells, for texts that quote them, shape (cells,).
+    low, high
+        The range in training, for texts that state it.
+    """
+
+    column: str
+    kind: str
+    rows: np.ndarray
+    values: Sequence[Any] = field(default_factory=list)
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def code(self) -> str:
+        """A key of `MEANINGS`, by which warnings are counted."""
+        return _KINDS[self.kind].code
+
+    @property
+    def severity(self) -> str:
+        """ERROR where the rows cannot be scored, else WARNING."""
+        return _KINDS[self.kind].severity
+
+    def messages(self) -> list[str]:
+        """Return the text of each cell, without the name of the column."""
+        text = _KINDS[self.kind].text
+        if "{" not in text:
+            return [text] * len(self.rows)
+        return [text.format(value=value, low=self.low, high=self.high) for value in self.values]
+
+    def part(self, start: int, stop: int) -> InputWarning:
+        """Return the warning for the rows `start` to `stop` of the table, counted from `start`."""
+        first, last = np.searchsorted(self.rows, (start, stop))
+        return replace(self, rows=self.rows[first:last] - start, values=self.values[first:last])
+
+
+def find_warnings(
     frame: pd.DataFrame, typed: Mapping[str, Any], problems: pd.DataFrame, schema: Schema
-) -> list[Doubt]:
-    """All doubts about a raw table; `typed` and `problems` are what `fivefold.data.coerce.coerce_columns` made of it."""
-    found = (
-        [
-            _unreadable(str(column), str(code), cells)
-            for (column, code), cells in problems.groupby(["column", "code"], sort=False)
-        ]
-        if len(problems)
-        else []
-    )
-    lost = set(problems["column"]) if len(problems) else set()
-    for column in (c for c in schema.columns if c.used):
+) -> list[InputWarning]:
+    """Find all warnings on a raw table.
+
+    Parameters
+    ----------
+    frame
+        The raw table.
+    typed, problems
+        What `fivefold.data.coerce.coerce_columns` made of it.
+    """
+    found = []
+    unreadable: set[str] = set()
+    if len(problems):
+        unreadable = set(problems["column"])
+        for (column, kind), cells in problems.groupby(["column", "code"], sort=False):
+            cells = cells.sort_values("row")
+            rows = cells["row"].to_numpy(dtype=int)
+            found.append(InputWarning(str(column), str(kind), rows, cells["value"].tolist()))
+    for column in schema.columns:
+        if not column.used:
+            continue
         values = typed[column.name]
-        if not column.nullable:  # an unreadable cell is no gap
-            gone = np.asarray(pd.isna(frame[column.name] if column.name in lost else values))
-            found += _doubt(
-                column, "missing", gone, values, f"{column.name}: missing, which training never saw"
-            )
-        found += _of_values(values, column)
+        if not column.nullable:
+            # An unreadable cell is not a missing one.
+            raw = frame[column.name] if column.name in unreadable else values
+            found += _warnings(column, "missing", np.asarray(pd.isna(raw)))
+        found += _unusual_values(column, values)
     return found
 
 
-def join(rows: int, found: Iterable[Doubt]) -> np.ndarray:
-    """The texts of each row, "; " between them, "" without any; shape (rows,)."""
-    told = np.full(rows, "", dtype=object)
-    for doubt in found:
-        before = told[doubt.rows]
+def row_texts(
+    count: int, warnings: Iterable[InputWarning], hidden: Sequence[str] = ()
+) -> np.ndarray:
+    """Return the warnings of each row as one text, "; " between them, shape (count,).
+
+    Texts on `hidden` columns do not quote values. Rows without a warning have "".
+    """
+    texts = np.full(count, "", dtype=object)
+
+    def add(rows: np.ndarray, more: np.ndarray) -> None:
+        before = texts[rows]
         between = np.where(before == "", "", "; ").astype(object)
-        told[doubt.rows] = before + between + np.array(doubt.texts, dtype=object)
-    return told
+        texts[rows] = before + between + more
+
+    hidden_rows: dict[str, list[np.ndarray]] = {}
+    for warning in warnings:
+        if warning.column in hidden:
+            hidden_rows.setdefault(warning.column, []).append(warning.rows)
+            continue
+        messages = [f"{warning.column}: {message}" for message in warning.messages()]
+        add(warning.rows, np.array(messages, dtype=object))
+    for column, rows in hidden_rows.items():
+        distinct = np.unique(np.concatenate(rows))
+        add(distinct, np.full(len(distinct), f"{column}: {HIDDEN}", dtype=object))
+    return texts
 
 
-def counts(found: Iterable[Doubt]) -> dict[str, dict[str, int]]:
-    """{code: {column: cells}}; JSON-ready."""
-    told: dict[str, dict[str, int]] = {}
-    for doubt in found:
-        of_code = told.setdefault(doubt.code, {})
-        of_code[doubt.column] = of_code.get(doubt.column, 0) + len(doubt.rows)
-    return told
+def severity_texts(
+    count: int, warnings: Sequence[InputWarning], hidden: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (errors, warnings) of each row as texts, both of shape (count,)."""
+    errors = [warning for warning in warnings if warning.severity == ERROR]
+    others = [warning for warning in warnings if warning.severity != ERROR]
+    return row_texts(count, errors, hidden), row_texts(count, others, hidden)
 
 
-def _unreadable(column: str, code: str, cells: pd.DataFrame) -> Doubt:
-    texts = [f"{column}: {value!r} is {_UNREADABLE[code]}" for value in cells["value"]]
-    soft = code == "not-yes-or-no"
-    return Doubt(
-        column,
-        code if soft else "unreadable",
-        WARNING if soft else ERROR,
-        cells["row"].to_numpy(dtype=int),
-        texts,
-    )
+def messages_by_row(
+    warnings: Iterable[InputWarning], severity: str
+) -> dict[int, list[tuple[str, str]]]:
+    """Return the (column, message) pairs of each row that has a warning of this severity."""
+    pairs: dict[int, list[tuple[str, str]]] = {}
+    for warning in warnings:
+        if warning.severity == severity:
+            for row, message in zip(warning.rows.tolist(), warning.messages(), strict=True):
+                pairs.setdefault(row, []).append((warning.column, message))
+    return pairs
 
 
-def _of_values(values: Any, column: Column) -> list[Doubt]:
-    """Far values and new categories of one typed column."""
-    name, low, high = column.name, column.low, column.high
-    if column.kind == "numeric" and low is not None and high is not None:
-        return _doubt(
-            column,
-            "outside",
-            (values < low) | (values > high),
-            values,
-            lambda v: f"{name}: {v:g} is outside the training range {low:g} to {high:g}",
-        )
-    if column.kind == "date" and low is not None and high is not None:
-        span, when = high - low + 365, days(values)  # later dates are usual, far ones are mistakes
-        return _doubt(
-            column,
-            "outside",
-            (when < low - span) | (when > high + span),
-            values,
-            lambda v: f"{name}: {v:%Y-%m-%d} is far from the dates in training",
-        )
-    if column.kind != "categorical" or column.distinct > len(
-        column.levels
-    ):  # then not all levels are known
-        return []
-    new = set(different(values)[1]) - set(column.levels)
-    return (
-        _doubt(
-            column,
-            "unseen",
-            np.asarray(values.isin(list(new))),
-            values,
-            lambda v: f"{name}: {str(v)[:80]!r} was not seen in training",
-        )
-        if new
-        else []
-    )
+def counts(warnings: Iterable[InputWarning]) -> dict[str, dict[str, int]]:
+    """Count cells by code and column: {code: {column: cells}}."""
+    cells: dict[str, dict[str, int]] = {}
+    for warning in warnings:
+        by_column = cells.setdefault(warning.code, {})
+        by_column[warning.column] = by_column.get(warning.column, 0) + len(warning.rows)
+    return cells
 
 
-def _doubt(
-    column: Column, code: str, where: np.ndarray, values: Any, told: str | Callable[[Any], str]
-) -> list[Doubt]:
-    """The doubt about these cells, as a list of none or one; `told`: the text, or how a value's text is made."""
+def _unusual_values(column: Column, values: Any) -> list[InputWarning]:
+    """Return warnings on far values and new categories of one typed column."""
+    low, high = column.low, column.high
+    if column.kind in ("numeric", "date") and low is not None and high is not None:
+        if column.kind == "numeric":
+            return _warnings(column, "outside", (values < low) | (values > high), values)
+        # Later dates are usual, far ones are mistakes.
+        span, when = high - low + 365, days(values)
+        return _warnings(column, "far-date", (when < low - span) | (when > high + span), values)
+    all_levels_known = column.distinct <= len(column.levels)
+    if column.kind == "categorical" and all_levels_known:
+        new = set(different(values)[1]) - set(column.levels)
+        if new:
+            return _warnings(column, "unseen", np.asarray(values.isin(list(new))), values)
+    return []
+
+
+def _warnings(
+    column: Column, kind: str, where: np.ndarray, values: Any = None
+) -> list[InputWarning]:
+    """Return the warning on these cells, as a list of none or one."""
     rows = np.flatnonzero(where)
     if not len(rows):
         return []
-    texts = told if isinstance(told, str) else [told(value) for value in values[rows]]
-    return [Doubt(column.name, code, WARNING, rows, texts)]
+    quoted: Sequence[Any] = [] if values is None else list(values[rows])
+    if kind == "unseen":
+        quoted = [str(value)[:MAX_CHARACTERS] for value in quoted]
+    return [InputWarning(column.name, kind, rows, quoted, column.low, column.high)]

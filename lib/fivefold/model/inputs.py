@@ -1,8 +1,9 @@
-"""Inputs: from typed columns to the model's input columns. Stateless: nothing is learnt from the rows."""
+"""Inputs: from typed columns to the model's input columns; nothing is learnt from the rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,56 +13,49 @@ from fivefold.core.schema import Schema
 from fivefold.data.parsing import days
 
 MISSING = "(missing)"
+MOST_DATES = 4  # date columns of which pairwise distances are inputs
 
 
 def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """The model's input columns from a typed table (`fivefold.data.coerce.coerce_table`); same rows, nothing learnt.
+    """Return the model's input columns for a typed table (`fivefold.data.coerce.coerce_table`).
 
-    A date becomes days since 1970, month, weekday and, where there is one, the hour; two to four date columns also
-    give their pairwise distance in days. Missing categories and texts become texts of their own.
+    A date becomes days since 1970, month, weekday and, where there is one, the hour. Two to four
+    date columns also give their pairwise distances in days. Missing categories and texts become
+    texts of their own.
     """
-    return pd.DataFrame(
-        expand_columns({name: typed[name].array for name in schema.names()}, schema),
-        index=typed.index,
-    )
+    columns = {name: typed[name].array for name in schema.names()}
+    return pd.DataFrame(expand_columns(columns, schema), index=typed.index)
 
 
 def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """As `expand`, from and to columns as arrays by name (`fivefold.data.coerce.coerce_columns`): numbers float64, texts `str`."""
+    """Do as `expand` for arrays by name; numbers become float64, texts `str`."""
     columns: dict[str, Any] = {}
-    taken = {
-        column.name for column in schema.columns
-    }  # a column of the table keeps its name, no part may take it
+    # A derived column never takes the name of a column of the table.
+    taken = {column.name for column in schema.columns}
     dates = {name: days(typed[name]) for name in schema.names("date")}
     for name in schema.names():
         values, kind = typed[name], schema[name].kind
         if kind == "date":
-            columns |= {
-                key: part
-                for key, part in _date_parts(name, values, dates[name]).items()
-                if key == name or key not in taken
-            }
+            columns[name] = np.asarray(dates[name], dtype="float64")
+            for part, numbers in _date_parts(name, values).items():
+                if part not in taken:
+                    columns[part] = np.asarray(numbers, dtype="float64")
         elif kind in ("categorical", "text"):
-            words = values if values.dtype == "str" else pd.array(values, dtype="str")
-            columns[name] = words.fillna(MISSING if kind == "categorical" else "")
+            texts = values if values.dtype == "str" else pd.array(values, dtype="str")
+            columns[name] = texts.fillna(MISSING if kind == "categorical" else "")
         else:
             columns[name] = np.asarray(values, dtype="float64")
-    names = list(dates)
-    if 2 <= len(names) <= 4:
-        columns |= {
-            key: dates[a] - dates[b]
-            for i, a in enumerate(names)
-            for b in names[i + 1 :]
-            if (key := f"{a} - {b} (days)") not in taken
-        }
+    if len(dates) <= MOST_DATES:
+        for first, second in combinations(dates, 2):
+            name = f"{first} - {second} (days)"
+            if name not in taken:
+                columns[name] = dates[first] - dates[second]
     return columns
 
 
-def _date_parts(name: str, stamps: Any, number: np.ndarray) -> dict[str, np.ndarray]:
-    parts = {
-        name: number,
+def _date_parts(name: str, stamps: Any) -> dict[str, Any]:
+    return {
         f"{name} (month)": stamps.month,
         f"{name} (weekday)": stamps.weekday,
         f"{name} (hour)": stamps.hour,
     }
-    return {key: np.asarray(part, dtype="float64") for key, part in parts.items()}

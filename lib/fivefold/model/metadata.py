@@ -102,7 +102,7 @@ class Refit:
     """
 
     rows: int
-    judged_sha256: str
+    judged_sha256: str = ""
     members: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fivefold.core.findings import Finding, warnings
 from fivefold.data.coerce import compare_names
-from fivefold.model.bundle import SCORE_COLUMNS, Bundle
+from fivefold.model.bundle import SCORE_COLUMNS, Assessment, Bundle
 from fivefold.serving.tally import Tally
 
 ID = "prediction_id"
@@ -31,12 +31,18 @@ class ScoredTable:
     """Each row of a table with its id and scores.
 
     rows: prediction_id, the columns of the table and `SCORE_COLUMNS`. findings: how the columns differ
-    from the model's without harm.
+    from the model's without harm. assessment: the scores and warnings alone.
     """
 
     rows: pd.DataFrame
     tally: Tally
     findings: list[Finding]
+    assessment: Assessment
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of each row."""
+        return list(self.rows[ID])
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,10 @@ def score_batch(
         As `fivefold.model.bundle.Bundle.score`.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
-    scores, found = bundle.assess(frame, rows, progress)
+    assessment = bundle.assess(frame, rows, progress)
     findings = warnings(compare_names(frame, bundle.schema))
-    scored = with_scores(frame, scores, row_ids(bundle, key, 0, len(frame)))
-    return ScoredTable(scored, Tally.of(scores, found), findings)
+    scored = with_scores(frame, assessment.scores, row_ids(bundle, key, 0, len(frame)))
+    return ScoredTable(scored, Tally.of(*assessment), findings, assessment)
 
 
 def with_scores(frame: pd.DataFrame, scores: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:

@@ -17,7 +17,8 @@ import pandas as pd
 
 from fivefold.core.findings import Refused
 from fivefold.core.scope import Scope
-from fivefold.serving.batch import ID
+from fivefold.model.bundle import Assessment
+from fivefold.model.input_warnings import severity_texts
 from fivefold.serving.served_model import ServedModel
 
 MAX_INPUTS = 4000  # characters of the inputs of a refused row that are kept
@@ -57,29 +58,27 @@ class Recorder:
     def rows(
         self,
         rows: Sequence[Mapping[str, Any]],
-        scores: pd.DataFrame,
+        assessment: Assessment,
         ids: Sequence[str],
         at: datetime,
         latency_ms: float | None = None,
     ) -> JournalRows:
-        """Return journal rows of raw rows, which are in the order of their scores (`Bundle.score`)."""
+        """Return journal rows of raw rows, which are in the order of their scores."""
         pairs = [inputs_and_entity(row, self._scope, self.columns, self.key) for row in rows]
-        return self._of(scores, ids, pairs, at, latency_ms)
+        return self._of(assessment, ids, pairs, at, latency_ms)
 
-    def table(self, frame: pd.DataFrame, scored: pd.DataFrame, at: datetime) -> JournalRows:
-        """Return what `rows` does for a table as it was read, column by column, which is faster.
-
-        `scored` is the table with its ids and scores (`fivefold.serving.batch.with_scores`).
-        """
-        ids = scored[ID].tolist()
+    def table(
+        self, frame: pd.DataFrame, assessment: Assessment, ids: Sequence[str], at: datetime
+    ) -> JournalRows:
+        """Return what `rows` does for a table as it was read, column by column: faster."""
         if self._scope.pseudonymised_columns:
             rows: Any = frame.to_dict("records")
-            return self.rows(rows, scored, ids, at)
+            return self.rows(rows, assessment, ids, at)
         columns = [_json_members(frame[name]) for name in self.columns if name in frame.columns]
         inputs: Iterable[str] = ["{}"] * len(frame)
         if columns:
             inputs = ("{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True))
-        return self._of(scored, ids, zip(inputs, self._entities(frame), strict=True), at, None)
+        return self._of(assessment, ids, zip(inputs, self._entities(frame), strict=True), at, None)
 
     def refused(
         self, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused, at: datetime
@@ -100,7 +99,7 @@ class Recorder:
 
     def _of(
         self,
-        scores: pd.DataFrame,
+        assessment: Assessment,
         ids: Sequence[str],
         inputs_and_entities: Iterable[tuple[str, str | None]],
         at: datetime,
@@ -113,14 +112,16 @@ class Recorder:
             "threshold": self.model.bundle.metadata.threshold.value,
             "latency_ms": latency_ms,
         }
+        scores = assessment.scores
+        errors, warnings = self._texts(assessment)
         result = JournalRows([], [])
-        for row_id, (inputs, entity), probability, decision, warnings, error in zip(
+        for row_id, (inputs, entity), probability, decision, warning, error in zip(
             ids,
             inputs_and_entities,
             scores["probability"].tolist(),
             scores["decision"],
-            self._texts(scores["warnings"]),
-            self._texts(scores["error"]),
+            warnings,
+            errors,
             strict=True,
         ):
             if error:
@@ -134,7 +135,7 @@ class Recorder:
                     "entity": entity,
                     "probability": probability,
                     "decision": decision,
-                    "warnings": warnings,
+                    "warnings": warning,
                 }
             )
         return result
@@ -147,11 +148,12 @@ class Recorder:
             "source": self.source,
         }
 
-    def _texts(self, texts: Iterable[str]) -> Iterable[str]:
-        hidden = set(self._scope.pseudonymised_columns)
-        if not hidden:
-            return texts
-        return [_without_values(text, hidden, self.columns) for text in texts]
+    def _texts(self, assessment: Assessment) -> tuple[Iterable[str], Iterable[str]]:
+        """Return (errors, warnings) of each row, without values of pseudonymised columns."""
+        scores, hidden = assessment.scores, self._scope.pseudonymised_columns
+        if hidden:
+            return severity_texts(len(scores), assessment.warnings, hidden)
+        return scores["error"], scores["warnings"]
 
     def _entities(self, frame: pd.DataFrame) -> Iterable[str | None]:
         names = self._scope.id_columns
@@ -223,25 +225,6 @@ def _json_members(values: pd.Series) -> list[str]:
 def _text(value: Any) -> str:
     is_whole = isinstance(value, float) and value.is_integer()
     return f"{value:.0f}" if is_whole else str(value).strip()
-
-
-def _without_values(texts: str, hidden: set[str], columns: Sequence[str]) -> str:
-    """The notes of a row, those on pseudonymised columns without the values that they quote.
-
-    Such notes come last (`Bundle.assess`): a value may hold what looks like a note on another column.
-
-    >>> _without_values("age: 7 is odd; name: 'Ann; age: 41' is no number", {"name"}, ["age", "name"])
-    'age: 7 is odd; name: unusual or unreadable'
-    """
-    notes, secret = [], False
-    for note in texts.split("; "):
-        column = next((name for name in columns if note.startswith(f"{name}: ")), None)
-        secret = secret or column in hidden
-        if not secret:
-            notes.append(note)
-        elif column in hidden:
-            notes.append(f"{column}: unusual or unreadable")
-    return "; ".join(dict.fromkeys(notes))
 
 
 def _plain(value: Any) -> Any:

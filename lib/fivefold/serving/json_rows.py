@@ -11,7 +11,7 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, WARNING, Finding, Refused
 from fivefold.core.schema import Column, Schema
-from fivefold.model.input_warnings import Doubt
+from fivefold.model.input_warnings import InputWarning, messages_by_row
 
 MAX_NOTES = 20
 MAX_FINDINGS = 100
@@ -45,20 +45,20 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.Data
     return pd.DataFrame(cells, copy=False), notes
 
 
-def refuse_unreadable(warnings: Iterable[Doubt], several: bool) -> None:
+def refuse_unreadable(warnings: Iterable[InputWarning], several: bool) -> None:
     """Raise `Refused` naming each cell that could not be read, at most `MAX_FINDINGS` of them.
 
     `several`: the request had several rows, so that the row is named too.
     """
     problems = []
-    for number, cells in sorted(_by_row(warnings, ERROR).items()):
-        for column, text in cells:
+    for number, cells in sorted(messages_by_row(warnings, ERROR).items()):
+        for column, message in cells:
             problems.append(
                 Finding(
                     code="value-unreadable",
                     severity=ERROR,
                     subject=f"rows[{number}].{column}" if several else column,
-                    found=text.removeprefix(f"{column}: "),
+                    found=message,
                     expected="a value of the column's kind",
                     action="correct the value, or null for unknown",
                 )
@@ -68,17 +68,17 @@ def refuse_unreadable(warnings: Iterable[Doubt], several: bool) -> None:
 
 
 def answers(
-    scores: pd.DataFrame, warnings: Iterable[Doubt], ids: Sequence[str]
+    scores: pd.DataFrame, warnings: Iterable[InputWarning], ids: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return [{id, probability, decision, warnings: [...]}] of rows that `Bundle.assess` has scored."""
-    texts = _by_row(warnings, WARNING)
+    messages = messages_by_row(warnings, WARNING)
     columns = zip(ids, scores["probability"].tolist(), scores["decision"], strict=True)
     return [
         {
             "id": row_id,
             "probability": probability,
             "decision": decision,
-            "warnings": [text for _, text in texts.get(number, ())],
+            "warnings": [f"{column}: {text}" for column, text in messages.get(number, ())],
         }
         for number, (row_id, probability, decision) in enumerate(columns)
     ]
@@ -114,20 +114,6 @@ def _missing_column(column: Column, missing: list[int], rows: int) -> Finding:
         expected=f"a {column.kind} value",
         action="add it; null says that the value is unknown",
     )
-
-
-def _by_row(warnings: Iterable[Doubt], severity: str) -> dict[int, list[tuple[str, str]]]:
-    """Return {row: [(column, text)]}."""
-    cells: dict[int, list[tuple[str, str]]] = {}
-    for warning in warnings:
-        if warning.severity != severity:
-            continue
-        texts = warning.texts
-        if isinstance(texts, str):
-            texts = [texts] * len(warning.rows)
-        for number, text in zip(warning.rows.tolist(), texts, strict=True):
-            cells.setdefault(number, []).append((warning.column, text))
-    return cells
 
 
 def _described(column: Column) -> str:

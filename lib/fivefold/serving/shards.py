@@ -12,9 +12,8 @@ from fivefold.core.findings import Finding, Refused, errors, refuse_errors, warn
 from fivefold.core.schema import Schema
 from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
 from fivefold.data.table_parts import TableParts, load_table, read_part, save_table
-from fivefold.model.bundle import Bundle
-from fivefold.model.input_warnings import Doubt
-from fivefold.serving.batch import row_ids, with_scores
+from fivefold.model.bundle import Assessment, Bundle
+from fivefold.serving.batch import ScoredTable, row_ids, with_scores
 from fivefold.serving.tally import Tally
 
 _READABLE = "readable.arrow"
@@ -66,16 +65,15 @@ def groups(parts: int, most: int) -> list[list[int]]:
     return [group.tolist() for group in np.array_split(np.arange(parts), min(parts, most))]
 
 
-def score_part(
-    bundle: Bundle, parts: TableParts, number: int, frame: pd.DataFrame
-) -> tuple[pd.DataFrame, Tally]:
-    """Score a part; return its rows as `fivefold.serving.batch.score_batch` of the whole would, and their tally.
+def score_part(bundle: Bundle, parts: TableParts, number: int, frame: pd.DataFrame) -> ScoredTable:
+    """Score a part; return its rows as `fivefold.serving.batch.score_batch` of the whole would.
 
     `frame` is the part as `fivefold.data.table_parts.read_part` gives it.
     """
-    scores, found = _assess(bundle, frame, Path(parts.folder))
+    assessment = _assess(bundle, frame, Path(parts.folder))
     ids = row_ids(bundle, parts.key, parts.first_row(number), len(frame))
-    return with_scores(frame, scores, ids), Tally.of(scores, found)
+    scored = with_scores(frame, assessment.scores, ids)
+    return ScoredTable(scored, Tally.of(*assessment), [], assessment)
 
 
 def _is_unreadable(values: pd.Series, schema: Schema, name: str) -> np.ndarray:
@@ -86,7 +84,7 @@ def _is_unreadable(values: pd.Series, schema: Schema, name: str) -> np.ndarray:
     return is_bad
 
 
-def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, list[Doubt]]:
+def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> Assessment:
     """Do as `Bundle.assess`, also for a part in which no cell of a column can be read.
 
     `Bundle.assess` refuses such a table; a row of readable cells is added for it and then taken away.
@@ -97,10 +95,5 @@ def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> tuple[pd.DataF
         extra, readable = frame.iloc[[0]].copy(), load_table(folder / _READABLE).to_pandas()
         for name in readable:
             extra[name] = readable[name].array
-        scores, found = bundle.assess(pd.concat([frame, extra], ignore_index=True))
-    kept = []
-    for warning in found:
-        rows = warning.rows[warning.rows < len(frame)]
-        if len(rows):
-            kept.append(warning._replace(rows=rows))
-    return scores.iloc[: len(frame)], kept
+        longer = bundle.assess(pd.concat([frame, extra], ignore_index=True))
+        return longer.part(0, len(frame))

@@ -21,7 +21,7 @@ from fivefold.journal import database, promotions, writer
 from fivefold.journal.promotions import Promotion
 from fivefold.model.bundle import from_bytes
 from fivefold.serving import result_files, served_model, shards
-from fivefold.serving.batch import table_key
+from fivefold.serving.batch import ScoredTable, table_key
 from fivefold.serving.journal_rows import Recorder
 from fivefold.serving.served_model import ServedModel
 from fivefold.serving.tally import Tally
@@ -194,7 +194,8 @@ def _score_part(
     began = time.perf_counter()
     frame = read_part(parts, number)
     read = time.perf_counter()
-    scored, tally = shards.score_part(model.bundle, parts, number, frame)
+    scored = shards.score_part(model.bundle, parts, number, frame)
+    tally = scored.tally
     done = time.perf_counter()
     spooled = _record(engine, recorder, frame, scored) if recorder else 0
     seconds = {
@@ -207,7 +208,7 @@ def _score_part(
     draft = result.with_suffix(f".json.part{os.getpid()}")
     draft.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
     draft.replace(result.with_suffix(".json"))
-    result_files.write(scored, result)  # last: where it is, everything of the part is done
+    result_files.write(scored.rows, result)  # last: where it is, everything of the part is done
     start = parts.first_row(number)
     settings.say(
         f"rows {start + 1:,} to {start + len(frame):,}: {tally.scored:,} scored, {tally.refused:,} "
@@ -215,16 +216,18 @@ def _score_part(
     )
 
 
-def _record(engine: Any, recorder: Recorder, frame: pd.DataFrame, scored: pd.DataFrame) -> int:
+def _record(engine: Any, recorder: Recorder, frame: pd.DataFrame, scored: ScoredTable) -> int:
     """Write the journal rows of a part; return how many of them went to the spool instead."""
     at = utc_now()
     spool = settings.spool_folder()
+    ids = scored.ids
     spooled = 0
     for start in range(0, len(frame), TRANSACTION_ROWS):
-        lot = slice(start, start + TRANSACTION_ROWS)
-        rows = recorder.table(frame.iloc[lot], scored.iloc[lot], at)
+        stop = min(start + TRANSACTION_ROWS, len(frame))
+        assessment = scored.assessment.part(start, stop)
+        rows = recorder.table(frame.iloc[start:stop], assessment, ids[start:stop], at)
         if writer.keep(engine, spool, *rows) == "spool":
-            spooled += len(frame.iloc[lot])
+            spooled += stop - start
     return spooled
 
 

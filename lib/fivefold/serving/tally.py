@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.model.input_warnings import Doubt, counts
+from fivefold.model.input_warnings import InputWarning, counts
 
 MAX_REASONS = 20  # most frequent reasons of refused rows that are kept for a whole table
 MAX_PART_REASONS = 200  # and for a part
@@ -39,7 +39,7 @@ class Tally:
     spooled: int = 0
 
     @staticmethod
-    def of(scores: pd.DataFrame, warnings: Iterable[Doubt]) -> Tally:
+    def of(scores: pd.DataFrame, warnings: Iterable[InputWarning]) -> Tally:
         """Count the rows that `fivefold.model.bundle.Bundle.assess` has scored."""
         is_scored = scores["error"] == ""
         decisions = scores.loc[is_scored, "decision"].value_counts()
