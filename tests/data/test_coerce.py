@@ -1,6 +1,4 @@
-"""The contract (scope, schema) and what becomes of a table that is held against it."""
-
-import json
+"""What becomes of a table that is held against a contract."""
 
 import numpy as np
 import pandas as pd
@@ -10,18 +8,14 @@ from hypothesis import strategies as st
 
 from fivefold.core.findings import (
     ERROR,
-    PASSED,
     WARNING,
-    Finding,
-    Refused,
-    from_dicts,
-    refuse_errors,
 )
 from fivefold.core.schema import Column, Schema
-from fivefold.core.scope import Scope, read_scope
+from fivefold.core.scope import Scope
 from fivefold.data.coerce import (
     LARGEST,
     PROBLEM_COLUMNS,
+    coerce_again,
     coerce_column,
     coerce_table,
     compare_columns,
@@ -358,143 +352,6 @@ def test_order_is_a_warning():
     ]
 
 
-# --- schema -------------------------------------------------------------------------------------------------
-
-
-def test_a_schema_survives_json():
-    assert Schema.from_json(SCHEMA.to_json()) == SCHEMA
-    frame = pd.DataFrame(
-        {
-            "d": pd.to_datetime(["2024-01-01", "2024-01-02"]),
-            "c": ["é", "b"],
-            "n": [1, 2],
-            "e": [None, None],
-            "y": [0, 1],
-        }
-    )
-    schema = infer_schema(frame, Scope(target="y"))
-    assert Schema.from_json(schema.to_json()) == schema
-    assert "é" in schema.to_json()
-    assert json.loads(schema.to_json())["target"] == "y"
-
-
-def test_names_by_kind_and_use():
-    assert SCHEMA.names("numeric", "date") == ["age", "pay", "since"]
-    assert SCHEMA.names("id") == []
-    assert SCHEMA.names("id", used_only=False) == ["who"]
-    assert SCHEMA["city"].levels == ("Bern", "Rome")
-
-
-# --- scope and findings -------------------------------------------------------------------------------------
-
-TOML = """
-title = "Churn"
-data = "churn.csv"
-[target]
-column = "Exited"
-positive = 1
-[columns]
-id = ["CustomerId"]
-known = ["Balance"]
-time = "since"
-kinds = {zip = "categorical"}
-[costs]
-miss = 5
-capacity = 0.2
-[success]
-roc_auc = 0.8
-"""
-
-
-def test_a_scope_is_read_from_toml(tmp_path):
-    (tmp_path / "s.toml").write_text(TOML)
-    scope = read_scope(tmp_path / "s.toml")
-    assert scope == Scope(
-        target="Exited",
-        positive="1",
-        title="Churn",
-        data=str(tmp_path / "churn.csv"),
-        id_columns=("CustomerId",),
-        known_columns=("Balance",),
-        time_column="since",
-        cost_miss=5.0,
-        capacity=0.2,
-        min_roc_auc=0.8,
-        kinds={"zip": "categorical"},
-    )
-    assert Scope.from_dict(json.loads(json.dumps(scope.to_dict()))) == scope
-
-
-@pytest.mark.parametrize("data", ["https://host/x.csv", "/abs/x.csv", ""])
-def test_addresses_and_absolute_paths_stay(tmp_path, data):
-    (tmp_path / "s.toml").write_text(f"data = '{data}'")
-    assert read_scope(tmp_path / "s.toml").data == data
-
-
-def test_a_scope_that_is_absent_or_broken_is_refused(tmp_path):
-    with pytest.raises(Refused, match=r"scope-missing .*no such file"):
-        read_scope(tmp_path / "none.toml")
-    (tmp_path / "s.toml").write_text("[target\n")
-    with pytest.raises(Refused, match="scope-unreadable"):
-        read_scope(tmp_path / "s.toml")
-
-
-def test_unknown_keys_are_all_named_with_the_nearest():
-    with pytest.raises(Refused, match="3 problems") as caught:
-        Scope.from_dict({"titel": "x", "columns": {"ids": []}, "target": {"colum": "y"}})
-    actions = {f.subject: f.action for f in caught.value.findings}
-    assert actions == {
-        "titel": "did you mean title?",
-        "columns.ids": "did you mean columns.id?",
-        "target.colum": "did you mean target.column?",
-    }
-
-
-@pytest.mark.parametrize(
-    ("values", "subject"),
-    [
-        ({"columns": {"id": "a"}}, "id_columns"),
-        ({"columns": {"drop": [1]}}, "drop_columns"),
-        ({"title": 3}, "title"),
-        ({"columns": {"kinds": {"a": "number"}}}, "kinds"),
-        ({"columns": {"kinds": ["a"]}}, "kinds"),
-        ({"costs": {"miss": "x"}}, "cost_miss"),
-        ({"costs": {"miss": -1}}, "cost_miss"),
-        ({"costs": {"miss": True}}, "cost_miss"),
-        ({"costs": {"miss": float("nan")}}, "cost_miss"),
-        ({"costs": {"capacity": 0}}, "capacity"),
-        ({"success": {"roc_auc": 1.5}}, "min_roc_auc"),
-    ],
-)
-def test_values_of_a_wrong_type_are_refused(values, subject):
-    with pytest.raises(Refused, match=rf"scope-wrong-value \[{subject}\]"):
-        Scope.from_dict(values)
-
-
-def test_override_keeps_what_is_not_given():
-    scope = Scope(target="y", id_columns=("a",), cost_miss=5.0)
-    assert scope.override(target=None, id_columns=(), title="t", cost_false_alarm=0.0) == Scope(
-        target="y", id_columns=("a",), cost_miss=5.0, title="t", cost_false_alarm=0.0
-    )
-
-
-def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
-    findings = [
-        Finding(code="a", severity=ERROR, subject="s", found="f"),
-        Finding(code="b", severity=WARNING, subject="s", found="f"),
-        Finding(code="c", severity=ERROR, subject="s", found="f", expected="e", action="t"),
-    ]
-    with pytest.raises(
-        Refused,
-        match=r"(?s)No: 2 problems\n  1\. a \[s\]: found f\n  2\. c \[s\]: expected e; found f; to do: t",
-    ):
-        refuse_errors("No", findings)
-    refuse_errors("No", [Finding(code="p", severity=PASSED, subject="s", found="f")])
-    assert from_dicts([f.to_dict() for f in findings]) == findings
-    with pytest.raises(ValueError, match="severity: expected one of"):
-        Finding(code="a", severity="fatal", subject="s", found="f")
-
-
 def test_an_empty_text_is_neither_yes_nor_no_where_the_contract_knows_no_two_spellings():
     typed, problems = coerce_table(
         pd.DataFrame({"flag": pd.Series(["yes", "", "no"], dtype="str")}),
@@ -503,3 +360,26 @@ def test_an_empty_text_is_neither_yes_nor_no_where_the_contract_knows_no_two_spe
     assert typed["flag"].tolist()[::2] == [1.0, 0.0]
     assert np.isnan(typed["flag"].iloc[1])
     assert problems["code"].tolist() == ["not-yes-or-no"]
+
+
+@given(st.integers(0, 50), st.sampled_from(["1.5", "1,5", "x", "2024-01-02", "yes", ""]))
+@settings(max_examples=30, deadline=None)
+def test_a_table_that_is_coerced_again_is_as_coerced_at_once(seed, odd):
+    """Also where the contract, of fewer rows, reads a column in another way."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "number": rng.normal(size=60).round(3),
+            "written": [*rng.choice(["1.5", "2.5", "7"], 59), odd],
+            "flag": [*rng.choice(["yes", "no"], 59), odd],
+            "day": [*rng.choice(["2024-01-02", "2024-02-01"], 59), odd],
+            "city": rng.choice(["Rome", "Bern"], 60),
+            "same": ["a"] * 59 + [odd],
+            "y": np.arange(60) % 2,
+        }
+    )
+    schema = infer_schema(frame, Scope(target="y"))
+    contract = infer_schema(frame, Scope(target="y"), rows=np.arange(40))
+    typed, _ = coerce_table(frame, schema)
+    expected, _ = coerce_table(frame, contract)
+    pd.testing.assert_frame_equal(coerce_again(frame, typed, schema, contract), expected)

@@ -7,7 +7,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fivefold.core.findings import Refused
-from fivefold.data.row_groups import join_groups
 from fivefold.data.splits import MOST_SCORED, Assignment, Split, default_folds, split_rows
 from tests.support.tables import mixed
 
@@ -172,25 +171,6 @@ def test_duplicates_as_groups_are_on_one_side():
     groups = frame.groupby(list(frame.columns), dropna=False).ngroup().to_numpy()
     y = (frame["left"] == "yes").to_numpy().astype("int8")
     assert parted(split_rows(y, 4, 0, groups), groups) == []
-
-
-def test_chains_of_groups_are_joined():
-    a, b = np.array([0, 0, 1, 2, 3, 3]), np.array([0, 1, 1, 2, 3, 4])
-    assert join_groups(a, b).tolist() == [0, 0, 0, 1, 2, 2]
-    apart = join_groups(np.arange(5), np.arange(5))
-    assert len(set(apart.tolist())) == 5
-
-
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=25))
-def test_joined_groups_are_the_finest_that_hold_both(pairs):
-    a, b = np.array(pairs).T
-    joined = join_groups(a, b)
-    for codes in (a, b):
-        assert all(len(set(joined[codes == c].tolist())) == 1 for c in codes)
-    expected = np.arange(len(a))
-    for _ in range(len(a)):  # the smallest row reachable by shared a or b
-        expected = np.array([min(expected[(a == a[i]) | (b == b[i])]) for i in range(len(a))])
-    assert len(set(joined.tolist())) == len(set(expected.tolist()))
 
 
 # --- time ---------------------------------------------------------------------------------------------------

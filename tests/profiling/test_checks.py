@@ -11,7 +11,6 @@ from fivefold.core.findings import ERROR, NOT_APPLICABLE, PASSED, WARNING
 from fivefold.core.roc_auc import roc_auc
 from fivefold.core.scope import Scope
 from fivefold.data.infer import infer_schema
-from fivefold.data.row_groups import duplicate_groups
 from fivefold.data.target import Target
 from fivefold.profiling import check_context, checks, leakage
 from fivefold.profiling.check_context import CheckContext
@@ -453,15 +452,6 @@ def test_conflicting_labels_ceiling_by_hand():
         }
     )
     assert "AUC 0.800000 on" in only(frame, "conflicting-labels").found
-
-
-def test_duplicate_groups_by_first_appearance():
-    frame = pd.DataFrame(
-        {"a": [1.0, -0.0, np.nan, 0.0, np.nan, 1.0], "b": ["x", "y", None, "y", None, "z"]}
-    )
-    assert duplicate_groups(frame).tolist() == [0, 1, 2, 1, 2, 3]
-    assert duplicate_groups(frame[[]]).tolist() == [0, 1, 2, 3, 4, 5]
-    assert duplicate_groups(frame.iloc[:0]).tolist() == []
 
 
 def test_split_straddle_names_groups_on_two_sides():

@@ -13,7 +13,8 @@ def hash_rows(frame: pd.DataFrame) -> np.ndarray:
 
     The chance of one false pair in a million rows is 3e-8.
     """
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    hashes: np.ndarray = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashes
 
 
 def duplicate_groups(frame: pd.DataFrame) -> np.ndarray:

@@ -21,6 +21,7 @@ from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
 from fivefold.data.parsing import NUMBER_RULES, parse_dates, parse_numbers
+from fivefold.data.row_groups import hash_rows
 from fivefold.data.splits import Assignment, Split
 from fivefold.data.target import read_target
 from fivefold.journal.database import read_predictions
@@ -218,7 +219,7 @@ def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarr
 
     def hashes(frame: pd.DataFrame) -> np.ndarray:
         typed, _ = coerce_table(frame, schema)
-        return pd.util.hash_pandas_object(typed[names], index=False).to_numpy()
+        return hash_rows(typed[names])
 
     return ~np.isin(hashes(rows), hashes(learnt))
 
