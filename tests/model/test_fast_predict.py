@@ -591,7 +591,7 @@ def clone_of(style):
 def test_a_column_that_was_constant_in_training_and_is_not_any_more(no_stock):
     """The gaps of `seen` are filled with its one hour, 0: ranks, curves and all that follows are constant."""
     typed, _, schema = learnt()
-    assert "seen (hour)" in plan(expand(typed, schema), schema)["numbers"]
+    assert "seen (hour)" in plan(expand(typed, schema), schema).numbers
     asked = typed.assign(seen=pd.Timestamp("2024-06-01 23:00"))
     assert_equal(fitted("logistic_regression"), asked, schema, no_stock)
 

@@ -23,6 +23,7 @@ from fivefold.training.encoding import (
     ONE_HOT,
     ORDERED,
     TREES,
+    EncodingPlan,
     encoder,
     encodings,
     ordered_means,
@@ -136,7 +137,7 @@ def test_missing_categories_and_texts_are_texts_and_missing_numbers_stay_missing
 
 def test_columns_are_sorted_into_their_encodings():
     _, _, _, _, _, _, recipe = fitted(TREES)
-    assert recipe["numbers"] == [
+    assert recipe.numbers == [
         "amount",
         "age",
         "member",
@@ -145,17 +146,18 @@ def test_columns_are_sorted_into_their_encodings():
         "since (weekday)",
         "noise",
     ]
-    assert (recipe["low"], recipe["high"], recipe["native"]) == (
+    assert (recipe.few_levels, recipe.many_levels, recipe.native) == (
         ["region"],
         ["shop"],
         ["region", "shop"],
     )
-    assert (recipe["text"], recipe["derived"]) == (
+    assert (recipe.text, recipe.derived) == (
         ["note"],
         ["since (month)", "since (weekday)", "since (hour)"],
     )
-    assert [d["column"] for d in recipe["dropped"]] == ["since (hour)"]
-    assert json.loads(json.dumps(recipe, allow_nan=False)) == recipe
+    assert [d["column"] for d in recipe.dropped] == ["since (hour)"]
+    stored = recipe.to_dict()
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
 
 
 def test_twelve_levels_are_one_hot_and_sixty_four_are_native():
@@ -164,8 +166,8 @@ def test_twelve_levels_are_one_hot_and_sixty_four_are_native():
         {f"c{k}": [f"v{i}" for i in rng.permutation(np.arange(650) % k)] for k in (12, 13, 64, 65)}
     )
     recipe = plan(*[(t := typed_of(frame))[0].pipe(expand, t[1]), t[1]])
-    assert (recipe["low"], recipe["high"]) == (["c12"], ["c13", "c64", "c65"])
-    assert recipe["native"] == ["c12", "c13", "c64"]
+    assert (recipe.few_levels, recipe.many_levels) == (["c12"], ["c13", "c64", "c65"])
+    assert recipe.native == ["c12", "c13", "c64"]
 
 
 def test_almost_constant_columns_are_dropped_with_the_share():
@@ -186,9 +188,9 @@ def test_almost_constant_columns_are_dropped_with_the_share():
         tuple(Column(c, "categorical" if c == "level" else "numeric") for c in frame), "y", "0", "1"
     )
     recipe = plan(expand(frame, schema), schema)
-    assert recipe["numbers"] == ["good", "three"]
+    assert recipe.numbers == ["good", "three"]
     why = "almost constant: 99.98% of the training rows are alike"
-    assert recipe["dropped"] == [{"column": c, "why": why} for c in ("one", "gaps", "level")]
+    assert recipe.dropped == [{"column": c, "why": why} for c in ("one", "gaps", "level")]
 
 
 def test_copies_are_dropped_with_the_name_of_what_they_repeat():
@@ -207,12 +209,12 @@ def test_copies_are_dropped_with_the_name_of_what_they_repeat():
         }
     )
     recipe = plan(*[(t := typed_of(frame))[0].pipe(expand, t[1]), t[1]])
-    assert recipe["dropped"] == [
+    assert recipe.dropped == [
         {"column": "cent", "why": "tells the same as euro"},
         {"column": "minus", "why": "tells the same as euro"},
         {"column": "code", "why": "tells the same as name"},
     ]
-    assert (recipe["numbers"], recipe["low"]) == (["euro", "other", "near"], ["name", "rough"])
+    assert (recipe.numbers, recipe.few_levels) == (["euro", "other", "near"], ["name", "rough"])
 
 
 def test_columns_with_gaps_in_other_rows_are_no_copies():
@@ -220,10 +222,10 @@ def test_columns_with_gaps_in_other_rows_are_no_copies():
     frame = pd.DataFrame({"a": x, "same gaps": x, "b": x})
     frame.loc[:50, ["a", "same gaps"]] = np.nan
     schema = Schema(tuple(Column(c, "numeric") for c in frame), "y", "0", "1")
-    assert plan(expand(frame, schema), schema)["numbers"] == ["a", "b"]
+    assert plan(expand(frame, schema), schema).numbers == ["a", "b"]
     frame["a"] = frame["b"] = np.append(x[1:], x[1:].mean())
     frame.loc[499, "a"] = np.nan  # filled by the mean, it would be b to the last row
-    assert plan(expand(frame, schema), schema)["numbers"] == ["a", "same gaps", "b"]
+    assert plan(expand(frame, schema), schema).numbers == ["a", "same gaps", "b"]
 
 
 def test_one_shared_outlier_does_not_make_two_columns_copies():
@@ -231,7 +233,7 @@ def test_one_shared_outlier_does_not_make_two_columns_copies():
     frame = pd.DataFrame({"a": rng.normal(size=500), "b": rng.normal(size=500)})
     frame.loc[17] = 999_999.0  # a code for "unknown" in both: their correlation is 0.99999...
     schema = Schema((Column("a", "numeric"), Column("b", "numeric")), "y", "0", "1")
-    assert plan(expand(frame, schema), schema)["numbers"] == ["a", "b"]
+    assert plan(expand(frame, schema), schema).numbers == ["a", "b"]
 
 
 def test_unused_columns_are_listed_with_the_schemas_reason():
@@ -242,7 +244,7 @@ def test_unused_columns_are_listed_with_the_schemas_reason():
         "1",
     )
     recipe = plan(expand(pd.DataFrame({"n": [1.0, 2.0], "who": [1, 2]}), schema), schema)
-    assert recipe["dropped"] == [{"column": "who", "why": "identifies rows"}]
+    assert recipe.dropped == [{"column": "who", "why": "identifies rows"}]
 
 
 # --- encoder ------------------------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ def test_unused_columns_are_listed_with_the_schemas_reason():
 def test_the_matrix_is_numeric_and_finite_where_the_style_needs_it(style):
     _, matrix, types, _, y, _, recipe = fitted(style)
     assert matrix.shape == (len(y), len(types))
-    assert types.count("c") == (len(recipe["native"]) if style == NATIVE else 0)
+    assert types.count("c") == (len(recipe.native) if style == NATIVE else 0)
     assert np.isfinite(matrix).all() == (
         style in (LINEAR, TREES)
     )  # boosted models take gaps as they are
@@ -261,9 +263,9 @@ def test_the_matrix_is_numeric_and_finite_where_the_style_needs_it(style):
 def test_an_unknown_style_is_refused():
     with pytest.raises(
         ValueError,
-        match="style: expected one of linear, trees, native, one-hot, means, ordered, found 'round'",
+        match="encoding: expected one of linear, trees, native, one-hot, means, ordered, found 'round'",
     ):
-        encoder({"numbers": [], "low": [], "high": [], "native": [], "text": []}, "round", 0)
+        encoder(EncodingPlan(), "round", 0)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -280,7 +282,7 @@ def test_unseen_categories_and_gaps_are_encoded_at_serving(style):
         assert np.isnan(matrix[:, :2]).all()  # unseen codes are missing values
         numbers = list(columns_of(encode, "numbers"))
         assert np.isnan(matrix[:, numbers[:4]]).all()
-        assert recipe["numbers"][:4] == ["amount", "age", "member", "since"]
+        assert recipe.numbers[:4] == ["amount", "age", "member", "since"]
     elif style in BOOSTED:
         assert np.isnan(matrix[:, list(columns_of(encode, "numbers"))[:4]]).all()  # gaps stay gaps
         assert np.isfinite(matrix[:, list(columns_of(encode, "means"))]).all()
@@ -295,7 +297,7 @@ def test_a_gap_raises_its_indicator(style, part):
         list(columns_of(encode, part))[-1:] if style == TREES else list(columns_of(encode, part))
     )
     assert len(columns_of(encode, "numbers")) == (
-        len(recipe["numbers"]) + 1 if style == TREES else 7 * len(recipe["numbers"])
+        len(recipe.numbers) + 1 if style == TREES else 7 * len(recipe.numbers)
     )
     assert matrix[:, extra].ravel().tolist() == typed["amount"].isna().astype(float).tolist()
     assert 0 < typed["amount"].isna().sum() < len(typed)
@@ -467,7 +469,7 @@ def test_serving_in_the_ordered_style_uses_all_training_rows_with_the_same_prior
     rows = typed[fold_ids >= 0]
     matrix, encode, types = encode_training(ORDERED, rows, y[fold_ids >= 0], schema, 0)
     recipe = plan(expand(rows, schema), schema)
-    name = (recipe["low"] + recipe["high"])[0]
+    name = (recipe.few_levels + recipe.many_levels)[0]
     first = encode.output_indices_["means"].start
     served = encode.transform(expand(rows, schema))
     labels = y[fold_ids >= 0]

@@ -91,7 +91,7 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
         if style == CROSSED:
             products, x = interactions(x, y[train])
             encode = Pipeline([("columns", encode), ("crosses", products)])
-        codes = len(recipe["native"]) if style == NATIVE else 0
+        codes = len(recipe.native) if style == NATIVE else 0
         model = entry.build(dict(candidate.params), 0, 1, "c" * codes + "q" * (x.shape[1] - codes))
         options = {}
         if entry.boosted:

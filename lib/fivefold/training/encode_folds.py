@@ -77,10 +77,10 @@ def encode_training(
         encode = Pipeline([("columns", encode), ("crosses", products)])
     if encoding == ORDERED and "means" in encode.output_indices_:
         first = encode.output_indices_["means"].start
-        for number, name in enumerate(recipe["low"] + recipe["high"]):
+        for number, name in enumerate(recipe.categories):
             levels = pd.factorize(expanded[name])[0]
             matrix[:, first + number] = ordered_means(levels, np.asarray(y), seed + number)
-    codes = len(recipe["native"]) if encoding == NATIVE else 0
+    codes = len(recipe.native) if encoding == NATIVE else 0
     return matrix, encode, "c" * codes + "q" * (matrix.shape[1] - codes)
 
 

@@ -1,12 +1,13 @@
-"""Features: from a typed table to the numbers that an estimator sees, in stock scikit-learn parts only.
+"""Encoding: from a typed table to the matrix that an estimator sees, in stock scikit-learn parts only.
 
-Two stages. `expand` is stateless (date parts, missing categories as a level of their own). `encoder` is a
-ColumnTransformer that is fitted on training rows; every choice in it comes from `plan`, a plain dict made from the
-same training rows. No class of ours is ever inside a fitted pipeline, so old models outlive our refactorings.
+Two stages. `fivefold.model.inputs.expand` is stateless (date parts, missing categories as a level of their own).
+`encoder` is a ColumnTransformer that is fitted on training rows; every choice in it comes from `plan`, made from the
+same training rows. No class of ours is ever inside a fitted pipeline, so that old models outlive changes of this code.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,189 +16,239 @@ import pandas as pd
 from fivefold.core.roc_auc import ranks
 from fivefold.core.schema import Schema
 
-LINEAR, CROSSED = "linear", "crossed"  # what the search of a logistic regression may choose from
-TREES = "trees"
-NATIVE, ONE_HOT, MEANS, ORDERED = (
-    "native",
-    "one-hot",
-    "means",
-    "ordered",
-)  # and that of a boosted model
-ONE_HOT_LEVELS = (
-    12  # above it one-hot columns cost more than they tell; cross-fitted target means take over
-)
+LINEAR, CROSSED = "linear", "crossed"  # of a logistic regression
+TREES = "trees"  # of forests and AdaBoost
+NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of boosted models
+ONE_HOT_LEVELS = 12  # above it one-hot columns cost more than they bring: target means instead
 NATIVE_LEVELS = 64  # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
 TEXT_BUCKETS, TEXT_TOPICS = 2**14, 16
 ORDERED_PRIOR = 1.0  # rows that the overall mean weighs in an ordered target mean, as in CatBoost
 ALMOST_CONSTANT = 0.9995  # share of training rows with the same value
 REDUNDANT = 0.99995  # |Pearson correlation| of two columns without missing differences
+MOST_COPY_ROWS = 100_000  # rows that columns are compared on
+QUANTITIES = ("numeric", "boolean", "date")
 
 
-def plan(expanded: pd.DataFrame, schema: Schema) -> dict[str, Any]:
-    """How each expanded column is encoded, from training rows only; JSON-ready.
+@dataclass(frozen=True)
+class EncodingPlan:
+    """How each expanded column is encoded: lists of names.
 
-    Keys: numbers, low (one-hot), high (target means), text: lists of names; derived: names that `expand` added;
-    dropped: [{column, why}] for columns of the schema that are not used, almost constant, or copies of another.
+    Parameters
+    ----------
+    numbers : numeric, yes/no and date columns
+    few_levels, many_levels : categories below and above `ONE_HOT_LEVELS`
+    native : categories of at most `NATIVE_LEVELS` levels, for models that take category codes
+    text : columns of free text
+    derived : names that `expand` added
+    dropped : {column, why} of columns that are not used, almost constant, or copies of another
     """
-    dropped = [{"column": c.name, "why": c.why} for c in schema.columns if not c.used]
-    kinds = {
-        name: schema[name].kind if name in schema.names() else "numeric"
-        for name in expanded.columns
-    }
-    numbers = [n for n in expanded.columns if kinds[n] in ("numeric", "boolean", "date")]
+
+    numbers: list[str] = field(default_factory=list)
+    few_levels: list[str] = field(default_factory=list)
+    many_levels: list[str] = field(default_factory=list)
+    native: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    derived: list[str] = field(default_factory=list)
+    dropped: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def categories(self) -> list[str]:
+        return self.few_levels + self.many_levels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a bundle says of its features."""
+        return {
+            "numbers": self.numbers,
+            "low": self.few_levels,
+            "high": self.many_levels,
+            "text": self.text,
+            "derived": self.derived,
+            "dropped": self.dropped,
+        }
+
+
+def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
+    """Return how to encode expanded training rows."""
+    known = set(schema.names())
+    kinds = {n: schema[n].kind if n in known else "numeric" for n in expanded.columns}
+    numbers = [n for n in expanded.columns if kinds[n] in QUANTITIES]
     categories = [n for n in expanded.columns if kinds[n] == "categorical"]
+    dropped = [{"column": c.name, "why": c.why} for c in schema.columns if not c.used]
     for name in numbers + categories:
-        share = (
-            expanded[name].value_counts(dropna=False, normalize=True).iloc[0]
-            if len(expanded)
-            else 1.0
-        )
+        share = _largest_share(expanded[name])
         if share >= ALMOST_CONSTANT:
-            dropped.append(
-                {
-                    "column": name,
-                    "why": f"almost constant: {share:.2%} of the training rows are alike",
-                }
-            )
-    gone = {d["column"] for d in dropped}
-    copies = _copies(
-        expanded, [n for n in numbers if n not in gone], [n for n in categories if n not in gone]
+            why = f"almost constant: {share:.2%} of the training rows are alike"
+            dropped.append({"column": name, "why": why})
+    left_out = {line["column"] for line in dropped}
+    numbers = [n for n in numbers if n not in left_out]
+    categories = [n for n in categories if n not in left_out]
+    copies = _copies(expanded, numbers, categories)
+    for name, original in copies.items():
+        dropped.append({"column": name, "why": f"tells the same as {original}"})
+    categories = [n for n in categories if n not in copies]
+    levels = {n: expanded[n].nunique() for n in categories}
+    return EncodingPlan(
+        numbers=[n for n in numbers if n not in copies],
+        few_levels=[n for n in categories if levels[n] <= ONE_HOT_LEVELS],
+        many_levels=[n for n in categories if levels[n] > ONE_HOT_LEVELS],
+        native=[n for n in categories if levels[n] <= NATIVE_LEVELS],
+        text=[n for n in expanded.columns if kinds[n] == "text"],
+        derived=[n for n in expanded.columns if n not in known],
+        dropped=dropped,
     )
-    dropped += [
-        {"column": name, "why": f"tells the same as {other}"} for name, other in copies.items()
-    ]
-    gone |= set(copies)
-    kept = [n for n in categories if n not in gone]
-    levels = {n: expanded[n].nunique() for n in kept}
-    return {
-        "numbers": [n for n in numbers if n not in gone],
-        "low": [n for n in kept if levels[n] <= ONE_HOT_LEVELS],
-        "high": [n for n in kept if levels[n] > ONE_HOT_LEVELS],
-        "native": [n for n in kept if levels[n] <= NATIVE_LEVELS],
-        "text": [n for n in expanded.columns if kinds[n] == "text"],
-        "derived": [n for n in expanded.columns if n not in schema.names()],
-        "dropped": dropped,
-    }
+
+
+def _largest_share(values: pd.Series) -> float:
+    """Return the share of the most frequent value, missing ones included."""
+    if not len(values):
+        return 1.0
+    return float(values.value_counts(dropna=False, normalize=True).iloc[0])
 
 
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
-    """The styles that a search may choose from which differ from each other on these typed training rows.
+    """Return the encodings that a search may choose from and that differ on these typed training rows.
 
     LINEAR and CROSSED always do. Of the others: without a category of three levels or more they are all the same; up to
     `ONE_HOT_LEVELS` levels a mean says little more than the level itself.
     """
-    levels = max((typed[n].nunique(dropna=False) for n in schema.names("categorical")), default=0)
-    if levels <= 2:
-        return (LINEAR, CROSSED, NATIVE)
-    many = levels > ONE_HOT_LEVELS
-    return (
-        (LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED)
-        if many
-        else (LINEAR, CROSSED, NATIVE, ONE_HOT)
-    )
+    levels = [typed[name].nunique(dropna=False) for name in schema.names("categorical")]
+    most = max(levels, default=0)
+    if most <= 2:
+        return LINEAR, CROSSED, NATIVE
+    if most <= ONE_HOT_LEVELS:
+        return LINEAR, CROSSED, NATIVE, ONE_HOT
+    return LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED
 
 
-def encoder(recipe: dict[str, Any], style: str, seed: int) -> Any:
-    """An unfitted ColumnTransformer for `plan`'s recipe in one of six styles.
+def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
+    """Return an unfitted ColumnTransformer for a plan, in one of six encodings.
 
-    linear: missing indicators, rank-scaled cubic splines, one-hot, scaled target means; `fivefold.training.encode_folds.encode_training`
-    makes crossed of it by adding products (`fivefold.training.interactions`). trees: median imputation
-    with indicators, one-hot, target means. native: numbers as they are with NaN, integer codes of categories first
-    (columns 0 to len(recipe["native"]) - 1, unseen ones NaN), target means above `NATIVE_LEVELS`. one-hot: numbers
-    as they are, one-hot, target means above `ONE_HOT_LEVELS`. means and ordered: numbers as they are, target means.
-    Target means are cross-fitted (Micci-Barreca 2001; sklearn.preprocessing.TargetEncoder); in the style ordered
-    `fivefold.training.search.encode_training` puts `ordered_means` in their place for the training rows.
+    linear : missing indicators, rank-scaled cubic splines, one-hot, scaled target means; with products of its columns
+        (`fivefold.training.interactions`) it becomes the seventh, crossed
+    trees : median imputation with indicators, one-hot, target means
+    native : numbers as they are with NaN, integer codes of categories first (unseen ones NaN), target means above
+        `NATIVE_LEVELS`
+    one-hot : numbers as they are, one-hot, target means above `ONE_HOT_LEVELS`
+    means, ordered : numbers as they are, target means; for the training rows of ordered,
+        `fivefold.training.encode_folds.encode_training` puts `ordered_means` in their place
+
+    Target means are cross-fitted.
+
+    References
+    ----------
+    Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"; sklearn's TargetEncoder.
     """
     from sklearn.compose import ColumnTransformer
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+    parts = [*_column_parts(recipe, encoding, seed), *_text_parts(recipe, seed)]
+    used = [part for part in parts if len(part[2])]
+    return ColumnTransformer(used, sparse_threshold=0, verbose_feature_names_out=False)
+
+
+Part = tuple[str, Any, list[str] | str]  # name, transformer, columns
+
+
+def _column_parts(recipe: EncodingPlan, encoding: str, seed: int) -> list[Part]:
     from sklearn.impute import MissingIndicator, SimpleImputer
-    from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import (
-        OneHotEncoder,
-        OrdinalEncoder,
-        QuantileTransformer,
-        SplineTransformer,
-        StandardScaler,
-        TargetEncoder,
-    )
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-    def means(smooth: float | str = "auto") -> Any:
-        folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-        return TargetEncoder(target_type="binary", smooth=smooth, cv=folds)
-
+    numbers, few, many = recipe.numbers, recipe.few_levels, recipe.many_levels
+    plain = ("numbers", "passthrough", numbers)
     one_hot = OneHotEncoder(
         handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
     )
-    numbers, low, high = recipe["numbers"], recipe["low"], recipe["high"]
-    if style == LINEAR:
-        curve = make_pipeline(
-            SimpleImputer(strategy="median", keep_empty_features=True),
-            QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
-            SplineTransformer(n_knots=6, degree=3, include_bias=False),
-            StandardScaler(),
-        )
-        parts = [
-            ("numbers", curve, numbers),
-            ("missing", MissingIndicator(features="missing-only", error_on_new=False), numbers),
-            ("one_hot", one_hot, low),
-            ("means", make_pipeline(means(), StandardScaler()), high),
+    if encoding == LINEAR:
+        missing = MissingIndicator(features="missing-only", error_on_new=False)
+        return [
+            ("numbers", _curves(seed), numbers),
+            ("missing", missing, numbers),
+            ("one_hot", one_hot, few),
+            ("means", make_pipeline(_means(seed), StandardScaler()), many),
         ]
-    elif style == TREES:
+    if encoding == TREES:
         fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        parts = [("numbers", fill, numbers), ("one_hot", one_hot, low), ("means", means(), high)]
-    elif style == NATIVE:
+        return [
+            ("numbers", fill, numbers),
+            ("one_hot", one_hot, few),
+            ("means", _means(seed), many),
+        ]
+    if encoding == NATIVE:
         codes = OrdinalEncoder(
             handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=5
         )
-        rest = [n for n in low + high if n not in recipe["native"]]
-        parts = [
-            ("codes", codes, recipe["native"]),
-            ("numbers", "passthrough", numbers),
-            ("means", means(), rest),
-        ]
-    elif style == ONE_HOT:
-        parts = [
-            ("numbers", "passthrough", numbers),
-            ("one_hot", one_hot, low),
-            ("means", means(), high),
-        ]
-    elif style in (MEANS, ORDERED):
-        smooth = ORDERED_PRIOR if style == ORDERED else "auto"
-        parts = [("numbers", "passthrough", numbers), ("means", means(smooth), low + high)]
-    else:
-        raise ValueError(
-            f"style: expected one of {LINEAR}, {TREES}, {NATIVE}, {ONE_HOT}, {MEANS}, {ORDERED}, "
-            f"found {style!r}"
-        )
-    for number, name in enumerate(recipe["text"], 1):
+        others = [n for n in recipe.categories if n not in recipe.native]
+        return [("codes", codes, recipe.native), plain, ("means", _means(seed), others)]
+    if encoding == ONE_HOT:
+        return [plain, ("one_hot", one_hot, few), ("means", _means(seed), many)]
+    if encoding == MEANS:
+        return [plain, ("means", _means(seed), recipe.categories)]
+    if encoding == ORDERED:
+        return [plain, ("means", _means(seed, ORDERED_PRIOR), recipe.categories)]
+    expected = ", ".join((LINEAR, TREES, NATIVE, ONE_HOT, MEANS, ORDERED))
+    raise ValueError(f"encoding: expected one of {expected}, found {encoding!r}")
+
+
+def _curves(seed: int) -> Any:
+    """Return rank-scaled cubic splines, for numbers that a linear model uses."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer, SplineTransformer, StandardScaler
+
+    return make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
+        SplineTransformer(n_knots=6, degree=3, include_bias=False),
+        StandardScaler(),
+    )
+
+
+def _means(seed: int, smooth: float | str = "auto") -> Any:
+    """Return cross-fitted target means."""
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.preprocessing import TargetEncoder
+
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    return TargetEncoder(target_type="binary", smooth=smooth, cv=folds)
+
+
+def _text_parts(recipe: EncodingPlan, seed: int) -> list[Part]:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.pipeline import make_pipeline
+
+    parts: list[Part] = []
+    for number, name in enumerate(recipe.text, 1):
         words = make_pipeline(
             HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
             TfidfTransformer(sublinear_tf=True),
             TruncatedSVD(TEXT_TOPICS, random_state=seed),
         )
-        parts.append(
-            (f"text {number}", words, name)
-        )  # scikit-learn forbids some names, such as a__b
-    return ColumnTransformer(
-        [p for p in parts if len(p[2])], sparse_threshold=0, verbose_feature_names_out=False
-    )
+        parts.append((f"text {number}", words, name))  # scikit-learn forbids some names: a__b
+    return parts
 
 
 def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
-    """Each row's mean of `y` over the rows of its level that come before it in a random order, shape (rows,).
+    """Return each row's mean of `y` over the rows of its level before it in a random order, shape (rows,).
 
-    (sum before + prior * overall mean) / (rows before + prior): the ordered target statistics of CatBoost
-    (Prokhorenkova et al. 2018, section 3.2). A row's own label has no part in its value.
+    (sum before + prior * overall mean) / (rows before + prior). A row's own label has no part in its value.
+
+    Parameters
+    ----------
+    levels : codes of shape (rows,)
+    y : labels of shape (rows,), 0 or 1
+    seed : of the random order
+
+    References
+    ----------
+    Prokhorenkova et al. 2018, "CatBoost: unbiased boosting with categorical features", section 3.2.
 
     >>> ordered_means(np.array([0, 0, 1]), np.array([1, 1, 0]), 0).round(3).tolist()
     [0.667, 0.833, 0.667]
     """
     order = np.random.default_rng(seed).permutation(len(y))
-    order = order[
-        np.argsort(levels[order], kind="stable")
-    ]  # level by level, each in the random order
+    by_level = np.argsort(levels[order], kind="stable")  # each level in the random order
+    order = order[by_level]
     grouped, labels = levels[order], y[order].astype("float64")
     starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
     sizes = np.diff(np.append(starts, len(y)))
@@ -210,36 +261,41 @@ def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -> dict[str, str]:
-    """{column: earlier column that tells the same}: numbers by correlation, categories by one-to-one levels.
+    """Return {column: earlier column that tells the same}, for numbers and for categories."""
+    step = len(expanded) // MOST_COPY_ROWS + 1 if len(expanded) > MOST_COPY_ROWS else 1
+    sample = expanded.iloc[::step]
+    copies = _copied_numbers(sample, numbers)
+    codes = {name: pd.factorize(sample[name])[0] for name in categories}
+    for position, name in enumerate(categories):
+        for earlier in categories[:position]:
+            if earlier not in copies and np.array_equal(codes[earlier], codes[name]):
+                copies[name] = earlier
+                break
+    return copies
+
+
+def _copied_numbers(sample: pd.DataFrame, numbers: list[str]) -> dict[str, str]:
+    """Return the copies among numbers: by correlation, with gaps in the same rows.
 
     The ranks must agree too: one outlier that two columns share makes them correlate whatever the other rows say.
     """
     copies: dict[str, str] = {}
-    sample = (
-        expanded if len(expanded) <= 100_000 else expanded.iloc[:: len(expanded) // 100_000 + 1]
-    )
-    if len(numbers) > 1:
-        matrix = sample[numbers].to_numpy()
-        gaps = np.isnan(matrix)
-        with np.errstate(all="ignore"):
-            filled = np.where(gaps, np.nanmean(matrix, axis=0), matrix)
-            related = np.abs(np.corrcoef(filled, rowvar=False))
-        for j, name in enumerate(numbers):
-            for i, earlier in enumerate(numbers[:j]):
-                if (
-                    earlier not in copies
-                    and related[i, j] >= REDUNDANT
-                    and (gaps[:, i] == gaps[:, j]).all()
-                ):
-                    known = ~gaps[:, i]
-                    agreed = np.corrcoef(ranks(matrix[known, i]), ranks(matrix[known, j]))
-                    if abs(agreed[0, 1]) >= REDUNDANT:
-                        copies[name] = earlier
-                        break
-    codes = {n: pd.factorize(sample[n])[0] for n in categories}
-    for j, name in enumerate(categories):
-        same = [
-            e for e in categories[:j] if e not in copies and np.array_equal(codes[e], codes[name])
-        ]
-        copies |= {name: same[0]} if same else {}
+    if len(numbers) < 2:
+        return copies
+    matrix = sample[numbers].to_numpy()
+    gaps = np.isnan(matrix)
+    with np.errstate(all="ignore"):
+        filled = np.where(gaps, np.nanmean(matrix, axis=0), matrix)
+        correlation = np.abs(np.corrcoef(filled, rowvar=False))
+    for j, name in enumerate(numbers):
+        for i, earlier in enumerate(numbers[:j]):
+            if earlier in copies or not correlation[i, j] >= REDUNDANT:
+                continue
+            if (gaps[:, i] != gaps[:, j]).any():
+                continue
+            present = ~gaps[:, i]
+            ranked = np.corrcoef(ranks(matrix[present, i]), ranks(matrix[present, j]))
+            if abs(ranked[0, 1]) >= REDUNDANT:
+                copies[name] = earlier
+                break
     return copies

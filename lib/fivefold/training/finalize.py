@@ -36,7 +36,6 @@ from fivefold.training.training_data import FitOptions, TrainingData
 
 MOST_REFERENCE = 200_000  # training rows behind the percentiles, shares and recipe of a bundle
 MOST_BASELINE = 50_000  # training rows of the baseline logistic regression
-FEATURES = ("numbers", "low", "high", "text", "derived", "dropped")  # of the recipe
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def finalize(
     _, calibrated = calibrated_oof(y, oof, data.fold_ids, calibration)
     threshold = choose_threshold(y[scored], calibrated, Costs.of(scope))
     typed = data.typed.iloc[subsample(train, y, MOST_REFERENCE, seed)]
-    recipe = plan(expand(typed, data.schema), data.schema)
+    features = plan(expand(typed, data.schema), data.schema)
     first, blended = selection.candidates[0], bool(selection.weights)
     metadata = Metadata(
         algorithm="blend" if blended else first.algorithm,
@@ -122,7 +121,7 @@ def finalize(
         threshold=threshold,
         outcomes=Outcomes(scope.negative_phrase, scope.positive_phrase),
         scope=scope,
-        features={key: recipe[key] for key in FEATURES},
+        features=features.to_dict(),
         reference=replace(reference(typed, data.schema, calibrated), rows=len(train)),
         background=background(typed, data.schema, seed),
         provenance=provenance,

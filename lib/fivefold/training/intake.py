@@ -405,9 +405,9 @@ def _unreadable_kinds(context: CheckContext) -> list[Finding]:
 def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:
     """Raise `Refused` when no column of the training rows varies."""
     recipe = plan(expand(typed, schema), schema)
-    if any(recipe[key] for key in ("numbers", "low", "high", "text")):
+    if recipe.numbers or recipe.categories or recipe.text:
         return
-    reasons = "; ".join(f"{dropped['column']}: {dropped['why']}" for dropped in recipe["dropped"])
+    reasons = "; ".join(f"{dropped['column']}: {dropped['why']}" for dropped in recipe.dropped)
     raise refusal(
         "There is nothing to learn from",
         code="no-usable-column",
