@@ -286,7 +286,7 @@ def test_leak_of_an_unordered_number_is_found_by_its_levels():
     seen, found = of(frame, "leak")
     assert seen[0] == (ERROR, "code")
     assert seen[1][1] == "band"  # a bin on the border mixes both
-    assert found[0].found.endswith("by its levels, judged out of fold")
+    assert found[0].found.endswith("by its levels, scored out of fold")
 
 
 def test_leak_of_levels_that_determine_the_target_is_refused():

@@ -241,11 +241,11 @@ def _rank_by_column(
         by_order = _bounded(max(area, 1 - area), y[present], "by its order")
         values = pd.Series(_binned(numbers + 0.0, present))
     codes, levels = pd.factorize(values, use_na_sentinel=False)
-    if len(levels) <= FEW_LEVELS:  # a level of many rows is learnt whatever its twins do
+    if len(levels) <= FEW_LEVELS:  # such a level is learnt with or without equal rows
         folds = np.random.default_rng(0).permutation(len(y)) % FOLDS
     # Otherwise equal rows share a fold: copies would make each level known.
     rates = out_of_fold_rates(codes, y, folds)
-    by_levels = _bounded(roc_auc(y, rates), y, "by its levels, judged out of fold")
+    by_levels = _bounded(roc_auc(y, rates), y, "by its levels, scored out of fold")
     if math.isnan(by_order.auc) or by_levels.auc > by_order.auc:
         return by_levels
     return by_order
