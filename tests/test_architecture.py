@@ -197,6 +197,16 @@ def test_every_file_named_in_architecture_md_exists(named):
     assert any((folder / named).exists() for folder in folders)
 
 
+@pytest.mark.parametrize(
+    "row", table_rows("| type | module | what it is |"), ids=lambda row: row[0]
+)
+def test_every_core_type_is_where_the_table_says(row):
+    modules = quoted(row[1])
+    code = "".join((PACKAGE / module).read_text(encoding="utf-8") for module in modules)
+    for name in quoted(row[0]):
+        assert re.search(rf"^class {name}\b", code, re.M), name
+
+
 IMPORT_EVERYTHING = """
 import importlib, pathlib, sys
 folder = pathlib.Path.cwd()
