@@ -118,7 +118,7 @@ def explain_unfinished(run: RunOverview) -> None:
 def facts(run_id: str, overviews: Overviews) -> None:
     """Show where the run came from, its options, and where its mirror is."""
     run, details = overviews[run_id], runs.details(run_id)
-    commit = run.git_commit
+    commit = (run.git_commit or "")[:12]
     if commit and run.git_dirty:
         commit += " (with uncommitted changes)"
     values = {

@@ -1,8 +1,9 @@
-"""Times of answers over HTTP beside those of MLflow's own server, on the same model: `python -m tests.bench.api`.
+"""Times of our API beside MLflow's own server on the same model: `python -m tests.bench.api`.
 
-Takes the newest training run of the datastore (or --run); trains nothing. Both servers get the same requests at
-/invocations, over connections that stay open, from threads of this process on the same cores. Ours checks each row,
-explains its doubts and commits it to a journal before it answers; MLflow's does none of that.
+Takes the newest training run of the datastore (or --run); trains nothing. Threads of this process
+send both servers the same requests at /invocations, over connections that stay open, on the same
+cores. Ours checks each row, explains its warnings and commits it to a journal before it answers;
+MLflow's does none of that.
 """
 
 from __future__ import annotations
@@ -65,20 +66,20 @@ def main() -> None:
     table = from_parquet(run["start"].task["table"].data)[bundle.schema.names()].head(MANY)
     rows = json.loads(table.to_json(orient="records", date_format="iso"))
     rows = (rows * -(-MANY // len(rows)))[:MANY]
-    told, sizes = {}, {"1 worker": 1, "2 workers": 2}
+    columns, sizes = {}, {"1 worker": 1, "2 workers": 2}
     for name, workers in sizes.items():
         with ours(run.pathspec, workers) as port:
-            told[f"ours, {name}"] = measured(port, rows, options.repeats, options.seconds)
+            columns[f"ours, {name}"] = measured(port, rows, options.repeats, options.seconds)
     uri = (runs.read(run, "mlflow") or {}).get("model_uri")
     for name, workers in sizes.items() if uri else ():
         with mlflows(run, uri, workers) as port:
-            told[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
+            columns[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
     print(
         f"{run.pathspec}, {bundle.metadata.algorithm}, {os.cpu_count()} cores, load before {load:.1f}"
     )
-    print(f"{'':34}" + "".join(f"{name:>19}" for name in told))
+    print(f"{'':34}" + "".join(f"{name:>19}" for name in columns))
     for n, figure in enumerate(FIGURES):
-        print(f"{figure:34}" + "".join(f"{values[n]:19,.1f}" for values in told.values()))
+        print(f"{figure:34}" + "".join(f"{values[n]:19,.1f}" for values in columns.values()))
     bare, score = in_process(bundle, rows[0], options.repeats)
     print(
         f"in this process, one row: predict_proba of the bare pipeline {bare:.1f} ms, Bundle.score {score:.1f} ms"

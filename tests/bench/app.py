@@ -1,6 +1,6 @@
-"""Times of the app in a real browser, with a warm cache: `make bench`, or `python -m tests.bench.app`.
+"""Times of the app in a real browser, with a warm cache: `python -m tests.bench.app`.
 
-One training run on the bundled table's model in a folder of its own, then a browser beside it on the same cores.
+One training run on a generated table in its own folder, then a browser on the same cores.
 """
 
 from __future__ import annotations
@@ -70,17 +70,17 @@ def main() -> None:
 
 def paints(visit: Visit, repeats: int) -> dict[str, list[float]]:
     """{page: seconds from the request to its heading}, each page once before it counts."""
-    told = {}
+    figures = {}
     for path in ("", "batch", "models", "data", "decision"):
         visit.open(path)
-        told[f"first paint of {path or 'predict'}, s"] = values = []
+        figures[f"first paint of {path or 'predict'}, s"] = values = []
         for _ in range(repeats):
             began = time.perf_counter()
             visit.page.goto(f"{visit.address}/{path}")
             visit.page.wait_for_selector("h1")
             values.append(time.perf_counter() - began)
             visit.settle()
-    return told
+    return figures
 
 
 def clicks(visit: Visit, repeats: int) -> list[float]:

@@ -1,10 +1,15 @@
 """Batch scoring of a large table: `python -m tests.bench.batch [--rows 1000000] [--store FOLDER]`.
 
-Draws a CSV, trains a small model (once for a --store) and scores the CSV through flows/score.py with and without the
-journal, beside: "bare", the model's stock pipeline asked for predict_proba in lots of 10,000 typed rows, one thread;
-"scoring alone", what a shard does between reading and journal: typing, doubts, probability, decision, ids; "whole", the
-table read, scored and written in one process as `fivefold.data.source.read` and `fivefold.serving.batch.score_batch` do. Peaks are those of the
-largest process. CPU seconds are those of all processes together: on a shared machine they tell more than the wall.
+Draws a CSV, trains a small model (once for a --store) and scores the CSV through flows/score.py
+with and without the journal. Compared with:
+
+- "bare": predict_proba of the stock pipeline on 10,000 typed rows at a time, one thread;
+- "scoring alone": what a shard does between reading and journal (types, input warnings,
+  probability, decision, ids);
+- "whole": the table is read, scored and written in one process.
+
+Peaks of memory are those of the largest process. CPU seconds are those of all processes together:
+on a shared machine they say more than wall seconds.
 """
 
 from __future__ import annotations
@@ -42,14 +47,14 @@ expanded = expand(coerce_table(frame, bundle.schema)[0], bundle.schema)
 def bare():
     for start in range(0, len(frame), 10_000):
         bundle.pipeline.predict_proba(expanded.iloc[start:start + 10_000])
-found = {"bare": [], "alone": []}
+seconds_of = {"bare": [], "alone": []}
 for _ in range(3):
     for name, work in (("bare", bare), ("alone", lambda: shards.score_part(bundle, parts, 0, frame))):
         began = time.process_time()
         work()
-        found[name].append(time.process_time() - began)
+        seconds_of[name].append(time.process_time() - began)
 remove_parts(folder)
-print(json.dumps({name: len(frame) / min(seconds) for name, seconds in found.items()}))
+print(json.dumps({name: len(frame) / min(seconds) for name, seconds in seconds_of.items()}))
 """
 WHOLE = """
 import sys
@@ -91,7 +96,7 @@ def measure(rows: int, store: Path, folder: Path) -> None:
     show("bare", rates["bare"])
     show("scoring alone", rates["bare"], per_cpu=rates["alone"])
     for name, record in (("flow", "True"), ("flow, --record False", "False")):
-        told, *used = script(
+        output, *used = script(
             store,
             None,
             "score.py",
@@ -104,7 +109,7 @@ def measure(rows: int, store: Path, folder: Path) -> None:
             record,
         )
         show(name, rates["bare"], rows, *used)
-        run = open_run(store, run_id(told), "ScoreFlow")
+        run = open_run(store, run_id(output), "ScoreFlow")
         for number, task in sorted((task.index, task) for task in run["score"]):
             tallies = task.data.tallies
             spent = {

@@ -1,4 +1,7 @@
-"""Benchmarks: `make bench` prints one table. A script, not a test: figures depend on the machine and its load."""
+"""Times of imports, flows and orchestration: `python -m tests.bench.flow` prints one table.
+
+A script, not a test: figures depend on the machine and its load.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ def timed(store: Path, words: list[str], **env: str) -> float:
 
 
 def compute(trials: int) -> None:
-    """The default job without Metaflow: the same stages, two arms at a time, in one process and its two workers."""
+    """Run the default job without Metaflow: the same steps, two searches at a time."""
     from fivefold.tracking import client, mlflow_mirror
     from fivefold.training import final_steps, intake, steps
     from fivefold.training.algorithms import ALGORITHMS
@@ -128,11 +131,12 @@ def compute(trials: int) -> None:
     steps.explore(run, None)
     keep(run, steps.split(run))
     with ProcessPoolExecutor(2) as pool:
-        arms = list(
-            pool.map(arm, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS])
+        searches = list(
+            pool.map(search, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS])
         )
     tasks = [
-        final_steps.SearchTask(name, *found) for name, found in zip(ALGORITHMS, arms, strict=True)
+        final_steps.SearchTask(name, *result)
+        for name, result in zip(ALGORITHMS, searches, strict=True)
     ]
     keep(run, final_steps.select(run, tasks, None, 2))
     keep(run, final_steps.evaluate(run, "bench", 2)[0])
@@ -151,7 +155,7 @@ def keep(run: SimpleNamespace, artifacts: object) -> None:
     vars(run).update(vars(artifacts))
 
 
-def arm(run: SimpleNamespace) -> tuple:
+def search(run: SimpleNamespace) -> tuple:
     from metaflow.plugins.datastores.local_storage import LocalStorage
 
     from fivefold.training import steps

@@ -1,13 +1,15 @@
-"""Held-out ROC AUC for the same seconds: Fivefold and its peers on a folder of tables. `make bench-quality`.
+"""Held-out ROC AUC for the same seconds: Fivefold and its peers on a folder of tables.
 
     python -m tests.bench.quality --tables FOLDER --budget 60 --seeds 3
 
-FOLDER holds CSV files and an index.json: [{name, target, positive, drop}]. Without one, scikit-learn's bundled table
-and the generated one are used. Every (table, seed, system) is run once, one after the other, as a whole process on a
-machine that should be quiet; results are kept in --out, and a second call goes on where the first was stopped. The
-budget is of wall seconds of the whole process: of Fivefold until its run has ended, of a peer until its predictions are
-written. A peer gets the budget as its own time limit, which its imports, last steps and predictions come on top of. AUC
-intervals: paired t over (table, seed).
+FOLDER holds CSV files and an index.json: [{name, target, positive, drop}]. Without one,
+scikit-learn's bundled table and the generated one are used. Every (table, seed, system) runs once,
+one after the other, as a whole process; the machine should be quiet. Results are kept in --out, and
+a second call continues where the first was stopped.
+
+The budget is in wall seconds of the whole process: of Fivefold until its run has ended, of a peer
+until its predictions are written. A peer gets the budget as its own time limit; its imports, last
+steps and predictions come on top. AUC intervals: paired t over (table, seed).
 """
 
 from __future__ import annotations
@@ -61,18 +63,18 @@ def main() -> None:
     for name, frame, about in tables(options.tables):
         for seed in range(options.seeds):
             for system in systems:
-                place = options.out / f"{options.budget}s" / name / str(seed) / system
-                if (place / "result.json").exists():
+                run_folder = options.out / f"{options.budget}s" / name / str(seed) / system
+                if (run_folder / "result.json").exists():
                     continue
-                shutil.rmtree(place, ignore_errors=True)
-                place.mkdir(parents=True)
-                test = divide(frame, about, seed, place)
-                told = measure(place, about, options.budget, seed, pythons.get(system))
-                told |= score(place, test)
-                (place / "result.json").write_text(json.dumps(told))
+                shutil.rmtree(run_folder, ignore_errors=True)
+                run_folder.mkdir(parents=True)
+                test = divide(frame, about, seed, run_folder)
+                result = measure(run_folder, about, options.budget, seed, pythons.get(system))
+                result |= score(run_folder, test)
+                (run_folder / "result.json").write_text(json.dumps(result))
                 for heavy in ("autogluon", "store"):  # models; the predictions stay
-                    shutil.rmtree(place / heavy, ignore_errors=True)
-                print(f"{name} seed {seed} {system}: {told}", flush=True)
+                    shutil.rmtree(run_folder / heavy, ignore_errors=True)
+                print(f"{name} seed {seed} {system}: {result}", flush=True)
     report(options.out / f"{options.budget}s", systems)
 
 
@@ -103,28 +105,28 @@ def tables(folder: Path | None) -> Iterable[tuple[str, pd.DataFrame, dict]]:
         yield entry["name"], frame, {"target": entry["target"], "positive": str(entry["positive"])}
 
 
-def divide(frame: pd.DataFrame, about: dict, seed: int, place: Path) -> np.ndarray:
+def divide(frame: pd.DataFrame, about: dict, seed: int, run_folder: Path) -> np.ndarray:
     """Write train.csv, test.csv and about.json of a stratified 75/25 split; the test labels, 0/1."""
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(
         frame, test_size=0.25, random_state=seed, stratify=frame[about["target"]]
     )
-    train.to_csv(place / "train.csv", index=False)
-    test.drop(columns=about["target"]).to_csv(place / "test.csv", index=False)
-    (place / "about.json").write_text(json.dumps(about))
+    train.to_csv(run_folder / "train.csv", index=False)
+    test.drop(columns=about["target"]).to_csv(run_folder / "test.csv", index=False)
+    (run_folder / "about.json").write_text(json.dumps(about))
     return (test[about["target"]] == about["positive"]).to_numpy().astype(int)
 
 
-def measure(place: Path, about: dict, budget: int, seed: int, python: Path | None) -> dict:
+def measure(run_folder: Path, about: dict, budget: int, seed: int, python: Path | None) -> dict:
     """Run one system as a whole process: {wall_s, peak_mb (of its largest process), failed}, beside predictions."""
     if python is None:
-        (place / "store").mkdir()
+        (run_folder / "store").mkdir()
         words = command(
             "train.py",
             "run",
             "--data",
-            place / "train.csv",
+            run_folder / "train.csv",
             "--target",
             about["target"],
             "--positive",
@@ -134,67 +136,73 @@ def measure(place: Path, about: dict, budget: int, seed: int, python: Path | Non
             "--seed",
             seed,
             "--mlflow-uri",
-            f"sqlite:///{place}/store/m.db",
+            f"sqlite:///{run_folder}/store/m.db",
         )
-        env, cwd = environment(place / "store"), place / "store"
+        env, cwd = environment(run_folder / "store"), run_folder / "store"
     else:
         words = [
             str(python),
             str(ROOT / "tests" / "support" / "peers.py"),
-            place.name,
-            str(place),
+            run_folder.name,
+            str(run_folder),
             str(budget),
             str(seed),
         ]
-        env, cwd = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "2"}, place
-    with (place / "log").open("wb") as log:
+        env, cwd = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "2"}, run_folder
+    with (run_folder / "log").open("wb") as log:
         began = time.time()
         process = subprocess.Popen(words, cwd=cwd, env=env, stdout=log, stderr=log)
         _, status, used = os.wait4(process.pid, 0)
         ended = time.time()
     if (
-        python is not None and (place / "predictions.csv").exists()
+        python is not None and (run_folder / "predictions.csv").exists()
     ):  # after that it measures how quickly it answers
-        ended = (place / "predictions.csv").stat().st_mtime
+        ended = (run_folder / "predictions.csv").stat().st_mtime
     if status == 0 and python is None:
-        answer_with_bundle(place)
-    told = json.loads((place / "times.json").read_text()) if (place / "times.json").exists() else {}
+        answer_with_bundle(run_folder)
+    times = (
+        json.loads((run_folder / "times.json").read_text())
+        if (run_folder / "times.json").exists()
+        else {}
+    )
     return {
         "wall_s": round(ended - began, 1),
         "peak_mb": round(used.ru_maxrss / 1024),
         "failed": status != 0,
-        **told,
+        **times,
     }
 
 
-def answer_with_bundle(place: Path) -> None:
-    """Predictions and latencies of the run in `place`, from its bundle alone."""
+def answer_with_bundle(run_folder: Path) -> None:
+    """Write predictions and latencies of the run in this folder, from its bundle alone."""
     from fivefold.data import source
     from fivefold.model.bundle import from_bytes
     from fivefold.tracking import client
     from tests.support.peers import latency
 
     bundle = from_bytes(
-        *client.bundle_bytes(open_run(place / "store", run_id((place / "log").read_text())))
+        *client.bundle_bytes(
+            open_run(run_folder / "store", run_id((run_folder / "log").read_text()))
+        )
     )
-    test = source.read(str(place / "test.csv")).frame
+    test = source.read(str(run_folder / "test.csv")).frame
 
     def predict(rows: pd.DataFrame) -> np.ndarray:
         return bundle.score(rows)["probability"].to_numpy()
 
-    pd.DataFrame({"probability": predict(test)}).to_csv(place / "predictions.csv", index=False)
-    (place / "times.json").write_text(
+    pd.DataFrame({"probability": predict(test)}).to_csv(run_folder / "predictions.csv", index=False)
+    (run_folder / "times.json").write_text(
         json.dumps({"winner": bundle.metadata.algorithm, **latency(predict, test)})
     )
 
 
-def score(place: Path, labels: np.ndarray) -> dict:
+def score(run_folder: Path, labels: np.ndarray) -> dict:
     """{auc, log_loss} of the predictions; None where there are none."""
     from sklearn.metrics import log_loss, roc_auc_score
 
-    if not (place / "predictions.csv").exists():
+    if not (run_folder / "predictions.csv").exists():
         return {"auc": None, "log_loss": None}
-    p = pd.read_csv(place / "predictions.csv")["probability"]
+    p = pd.read_csv(run_folder / "predictions.csv")["probability"]
     return {"auc": float(roc_auc_score(labels, p)), "log_loss": float(log_loss(labels, p))}
 
 
@@ -212,14 +220,14 @@ def report(folder: Path, systems: list[str]) -> None:
         for f in sorted(folder.glob("*/*/*/result.json"))
         if f.parts[-2] in systems
     ]
-    found = pd.DataFrame(rows)
-    by = found.pivot_table(index=["table", "seed"], columns="system", values="auc")
-    told = found.groupby("system")[
+    results = pd.DataFrame(rows)
+    by = results.pivot_table(index=["table", "seed"], columns="system", values="auc")
+    summary = results.groupby("system")[
         ["auc", "log_loss", "wall_s", "peak_mb", "row_ms", "rows_10k_ms"]
     ].mean()
-    told["rank"] = by.rank(axis=1, ascending=False).mean()
-    told["failed"] = found.groupby("system")["failed"].sum()
-    print(told.sort_values("rank").round(4).to_string())
+    summary["rank"] = by.rank(axis=1, ascending=False).mean()
+    summary["failed"] = results.groupby("system")["failed"].sum()
+    print(summary.sort_values("rank").round(4).to_string())
     print(by.groupby("table").mean().round(4).to_string())
     for peer in (s for s in systems if s in by and s != OURS and OURS in by):
         gain = (by[OURS] - by[peer]).dropna()
@@ -233,15 +241,15 @@ def report(folder: Path, systems: list[str]) -> None:
 
 def _environment(folder: Path, name: str, packages: list[str]) -> Path:
     """The Python of a peer's own environment, made where it is not there yet."""
-    place = folder / name
-    python = place / "bin" / "python"
-    if not (place / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+    run_folder = folder / name
+    python = run_folder / "bin" / "python"
+    if not (run_folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", run_folder], check=True)
         subprocess.run(
             [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
             check=True,
         )
-        (place / "ready").touch()
+        (run_folder / "ready").touch()
     return python
 
 

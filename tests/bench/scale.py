@@ -1,11 +1,11 @@
-"""Scale: one run of flows/train.py per size of the generated table (20 mixed columns). `make bench-scale`.
+"""Scale: one run of flows/train.py per size of the generated table (20 mixed columns).
 
     python -m tests.bench.scale --rows 10000,100000,1000000 --budget 180
 
-Prints wall seconds of the whole process, the peak memory of its largest process against the table in memory, bytes in
-the datastore, the held-out ROC AUC beside the best achievable; without a budget (--budget 0, one trial for each arm)
-also the slope over the rows (log-log), which a budget would hide.
-Every size runs in a folder of its own that is deleted at its end. A script, not a test.
+Prints wall seconds of the whole process, the peak memory of its largest process, the table's size
+in memory, bytes in the datastore, and the held-out ROC AUC beside the best achievable. With
+--budget 0 (one trial of each algorithm) also the slope over the rows (log-log), which a budget
+would hide. Every size runs in its own folder, which is deleted at the end. A script, not a test.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def main() -> None:
         "--budget", type=int, default=180, help="seconds; 0: --trials 1 without a budget"
     )
     options = parser.parse_args()
-    found = []
+    results = []
     for rows in map(int, options.rows.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            found.append(measure(Path(folder), rows, options.budget))
-            print(json.dumps(found[-1]), flush=True)
-    table = pd.DataFrame(found)
+            results.append(measure(Path(folder), rows, options.budget))
+            print(json.dumps(results[-1]), flush=True)
+    table = pd.DataFrame(results)
     print(table.to_string(index=False))
     if len(table) > 1 and not options.budget:
         for name in ("wall_s", "fit_s"):

@@ -1,10 +1,14 @@
 """Times of scoring in one process and one thread: `python -m tests.bench.scoring`.
 
-A table as a CSV file gives it, all texts, goes through `Bundle.score`: reading, input warnings, model, calibration. "stock" is
-the same with the pipeline's own predict_proba; "bare" is predict_proba of the classifier alone on the encoded matrix,
-and "splines" the same with scikit-learn's splines of the numbers, as arrays, where it has such: a logistic regression
-alone is a dot product, and its splines are the better part of it.
-Models are fitted on the generated table with their first defaults, boosted ones with `--rounds` rounds.
+A table of texts, as from a CSV file, goes through `Bundle.score`: reading, input warnings, model,
+calibration. Compared with:
+
+- "stock": the same with the pipeline's own predict_proba;
+- "bare": predict_proba of the classifier alone on the encoded matrix;
+- "splines": bare with scikit-learn's splines of the numbers, where the model has them (a logistic
+  regression alone is a dot product; its splines are most of the work).
+
+Models are fitted on the generated table with their first defaults, boosted ones with --rounds.
 """
 
 from __future__ import annotations

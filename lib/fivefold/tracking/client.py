@@ -226,42 +226,22 @@ class RunRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as the mirror keeps it in record.json."""
-        values = {name: getattr(self, name) for name in _PLAIN}
-        run = {
-            "flow": self.flow,
-            "run_id": self.run_id,
-            "pathspec": self.pathspec,
-            "started": self.started,
-            "finished": self.finished,
-            "user": self.user,
-            **self.git,
-            "origin_run_id": self.origin_run_id,
-        }
-        return {"run": run, **values, "bundle": {"sha256": self.bundle_sha256}}
+        values = dict(vars(self))
+        run = {name: values.pop(name) for name in _RUN}
+        run |= {"pathspec": self.pathspec, **values.pop("git")}
+        return {"run": run, "bundle": {"sha256": values.pop("bundle_sha256")}, **values}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
         """Return the record that `to_dict` wrote; what is missing keeps its default."""
-        run = dict(values.get("run", {}))
+        rest = dict(values)
+        run, bundle = dict(rest.pop("run", {})), rest.pop("bundle", {})
         run.pop("pathspec", None)
         named = {name: run.pop(name) for name in _RUN if name in run}
-        named |= {name: values[name] for name in _PLAIN if name in values}
-        return cls(**named, git=run, bundle_sha256=values.get("bundle", {}).get("sha256"))
+        return cls(**named, **rest, git=run, bundle_sha256=bundle.get("sha256"))
 
 
 _RUN = ("flow", "run_id", "started", "finished", "user", "origin_run_id")
-_PLAIN = (
-    "scope",
-    "parameters",
-    "data",
-    "leaderboard",
-    "winner",
-    "blend",
-    "evaluation",
-    "schema",
-    "example",
-    "versions",
-)
 
 
 def run_record(pathspec: str, artifacts: Any) -> RunRecord:
