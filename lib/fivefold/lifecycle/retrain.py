@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fivefold.core.findings import refusal
-from fivefold.core.settings import SCOPE_FOLDER, STARTED, journal_url
+from fivefold.core.settings import journal_url
 from fivefold.journal import database, promotions
 from fivefold.lifecycle import monitor_steps, promotion, promotion_mirror
 from fivefold.serving.served_model import no_model
 from fivefold.tracking import client
+from fivefold.tracking.runner import run_flow
 
 # Options that a challenger takes over
 SAME = ("seed", "folds", "serve", "refit", "device", "threads", "synthetic_rows")
@@ -100,7 +101,8 @@ def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
     given = parse_options(options)
     if not set(EFFORT) & set(given):
         parameters[effort] = before[effort]
-    return run_training(root, scope, {**parameters, "with_feedback": True, **given})
+    parameters |= {"with_feedback": True, **given}
+    return run_flow(root / "flows" / "train.py", {"scope": scope}, parameters)
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
@@ -119,28 +121,6 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
         else:
             options[name] = _typed(word)
     return options
-
-
-def run_training(root: Path, scope: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
-    """Run flows/train.py by Metaflow's `Runner` and return the run's id; None if it failed.
-
-    Its output is printed as it comes.
-    """
-    import metaflow
-
-    flows: Any = metaflow
-    metadata = flows.get_metadata()
-    config = [("scope", dict(scope))]
-    with flows.Runner(str(root / "flows" / "train.py"), config_value=config) as runner:
-        for name in (STARTED, SCOPE_FOLDER):  # they belong to this run
-            runner.env_vars.pop(name, None)
-        try:
-            result = runner.run(**parameters)
-        except RuntimeError:  # it ended before there was a run
-            return None
-        finally:
-            flows.metadata(metadata)  # the runner switches it for the whole process
-        return str(result.run.id) if result.status == "successful" else None
 
 
 def _typed(text: str) -> Any:
