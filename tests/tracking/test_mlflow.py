@@ -43,8 +43,8 @@ COLUMNS = [
 
 
 def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = None) -> RunRecord:
-    """A finished run with five arms; the last one failed after its first trial."""
-    arms: list[dict[str, Any]] = []
+    """A finished run of five algorithms; the last one failed after its first trial."""
+    leaderboard: list[dict[str, Any]] = []
     for rank, algorithm in enumerate(ALGORITHMS, 1):
         rows = [
             {
@@ -57,7 +57,7 @@ def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = Non
             }
             for n in range(trials)
         ]
-        arms.append(
+        leaderboard.append(
             {
                 "rank": rank,
                 "algorithm": algorithm,
@@ -71,14 +71,14 @@ def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = Non
                 "trials": rows,
             }
         )
-    arms[-1] |= {
+    leaderboard[-1] |= {
         "status": "failed",
         "auc_mean": None,
         "auc_std": float("nan"),
         "fold_scores": [],
         "params": {},
         "error": "ValueError: planted",
-        "trials": arms[-1]["trials"][:1],
+        "trials": leaderboard[-1]["trials"][:1],
         "rank": None,
     }
     values = {
@@ -102,7 +102,7 @@ def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = Non
             "details": {},
             "revision": {},
         },
-        "leaderboard": arms,
+        "leaderboard": leaderboard,
         "winner": "lightgbm",
         "evaluation": {
             "auc": {"value": 0.81, "low": 0.78, "high": 0.84, "method": "DeLong"},
@@ -134,7 +134,7 @@ def uri_of(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with MLflow's schema and nothing in it: making one costs 1.2 s, a copy nothing."""
+    """A SQLite file with MLflow's schema and nothing in it: making one costs 1.2 s."""
     folder = tmp_path_factory.mktemp("empty")
     mlflow_store.connect(uri_of(folder)).search_experiments()
     return folder / "mlflow.db"
@@ -163,7 +163,7 @@ class Interrupted(BaseException):
 def here(
     uri: str, folder: Path, values: RunRecord, stop_at: int = 10**9, blob: bytes = b"blob"
 ) -> tuple[dict[str, Any], list[str]]:
-    """`mirror` in this process, killed before its stage number `stop_at`; also the stages it went through."""
+    """Mirror in this process, killed before stage `stop_at`; return the result and the stages."""
     work = folder / f"work{time.monotonic_ns()}"
     (work / "cards").mkdir(parents=True)
     (work / "cards" / "winner.html").write_text(CARDS["winner"])
@@ -198,7 +198,7 @@ def counts(uri: str) -> dict[str, int]:
         return {t: database.execute(f"select count(*) from {t}").fetchone()[0] for t in tables}
 
 
-# 4 full arms: 3 trials x 2 + 5 folds + auc_mean, auc_std, seconds, rank; the failed arm: 2 + seconds;
+# 4 full searches: 3 trials x 2 + 5 folds + auc_mean, auc_std, seconds, rank; the failed: 2 + seconds;
 # parent: brier x 2, recall, auc x 3, threshold, rows, one baseline
 METRICS = 4 * (3 * 2 + 5 + 4) + (2 + 1) + 9
 EXACT = {
@@ -343,7 +343,7 @@ def test_a_second_mirror_changes_nothing(store: str, tmp_path: Path) -> None:
 def test_a_mirror_killed_before_each_of_its_stages_is_completed_without_doubles(
     store: str, tmp_path: Path
 ) -> None:
-    """One store, killed before stage 0, then before 1, 2, ...: every attempt starts from what all others left."""
+    """One store, killed before stage 0, then 1, 2, ...: every attempt starts from what is left."""
     result: dict[str, Any] = {}
     for stop_at in range(100):
         try:
@@ -446,7 +446,7 @@ print(json.dumps([model.predict(frame).to_dict("list"), fivefold.model.bundle.__
 def test_the_model_loads_elsewhere_without_the_checkout(
     real_bundle: tuple[bytes, RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole way, child process included; the relative address means the folder of the caller."""
+    """The whole way, child process included; a relative address means the caller's folder."""
     blob, values = real_bundle
     monkeypatch.chdir(tmp_path)
     result = mlflow_mirror.mirror(values, blob, CARDS, "sqlite:///mlflow.db")
@@ -524,7 +524,7 @@ def test_a_real_server_is_mirrored_to_over_http(
 def test_the_model_answers_json_when_mlflow_serves_it(
     real_bundle: tuple[bytes, RunRecord], store: str, tmp_path: Path
 ) -> None:
-    """Left-out nullable columns are scored; a cell that cannot be read gives null, never NaN (which is no JSON)."""
+    """Missing nullable columns are scored; an unreadable cell gives null, never NaN (no JSON)."""
     blob, values = real_bundle
     here(store, tmp_path, values, blob=blob)
     source = next(tmp_path.glob("*/mlartifacts/**/MLmodel")).parent
@@ -596,7 +596,7 @@ def test_two_runs_at_once_on_a_fresh_store_both_arrive(tmp_path: Path) -> None:
 
 
 def fails(uri: str, match: str, seconds: float) -> MirrorResult:
-    """Mirror to a store that cannot take it: one warning that says what and what next, within `seconds`."""
+    """Mirror to a store that cannot take it: one warning, within `seconds`."""
     started = time.monotonic()
     result = mlflow_mirror.mirror(record(), b"blob", CARDS, uri)
     assert time.monotonic() - started < seconds
@@ -684,7 +684,7 @@ def test_a_schema_of_another_mlflow_version_is_one_warning(store: str) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_warning_and_the_next_mirror_completes(tmp_path: Path) -> None:
-    """A file size limit stands in for the full disk; the half-made schema must not stay in the way."""
+    """A file size limit stands in for the full disk; no half-made schema may stay."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))

@@ -152,6 +152,7 @@ def test_the_run_can_be_mirrored_again(run, scored, tmp_path):
     result = mlflow_mirror.mirror(record, bundle, cards.report_cards(run), uri, timeout=120)
     assert (result.status, result.warning) == ("mirrored", "")
     mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
     model = mlflow.pyfunc.load_model(result.model_uri)
     rows = scored[[column.name for column in model.metadata.signature.inputs]].astype(object)
     rows = rows.where(rows.notna(), None)
