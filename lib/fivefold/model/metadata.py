@@ -1,4 +1,4 @@
-"""Metadata: what a bundle says of its model, as types with the keys of bundle.json at their border."""
+"""Metadata: what a bundle says of its model; each type knows its keys in bundle.json."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class ColumnReference:
-    """One training column: share of missing cells, and percentiles (numbers) or shares of levels."""
+    """One training column: share of missing cells, and percentiles or shares of levels."""
 
     missing: float = 0.0
     percentiles: Sequence[float] | None = None
