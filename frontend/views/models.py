@@ -205,8 +205,8 @@ def blend_text(blend: Mapping[str, Any]) -> str:
         served += ", fitted again with the held-out rows"
     return (
         f"Blend of {ensemble.shares}: mean ROC AUC {ensemble.auc_mean:.4f} ± "
-        f"{ensemble.auc_std:.4f}, gain over the winner {ensemble.gain_text} (95% interval), measured "
-        f"on folds that had no part in its weights. {served}."
+        f"{ensemble.auc_std:.4f}, gain over the winner {ensemble.gain_text} (95% interval), "
+        f"measured on folds that had no part in its weights. {served}."
     )
 
 
