@@ -1,5 +1,7 @@
-"""What is served, and changing it: `python flows/promote.py status | promote | challenge | approve | decline | rollback |
-threshold`. Every change is a line of an append-only table; the app and the API follow within seconds.
+"""Show or change what is served: `python flows/promote.py COMMAND`.
+
+Commands: status, promote, challenge, approve, decline, rollback, threshold, mirror. Every change is
+a row of an append-only table; the app and the API follow within seconds.
 """
 
 import argparse
@@ -9,35 +11,35 @@ import sys
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 
 
-CHALLENGE = ("challenge", "judge")  # judge: the old name
+CHALLENGE, OLD_NAME = "challenge", "judge"
 
 
 def main() -> int:
-    """Do one of the commands; exit code 1 with the reasons where it is refused, 2 for a challenger that lost."""
+    """Do one command, and return the exit code: 1 if it is refused, 2 for a challenger that lost."""
     from fivefold.core import settings
     from fivefold.core.findings import Refused
     from fivefold.journal import database, promotions
 
     options = _parser().parse_args()
+    if options.do == OLD_NAME:
+        print(f"note: {OLD_NAME} is now called {CHALLENGE}", file=sys.stderr)
+        options.do = CHALLENGE
     try:
         engine = database.open_journal(settings.journal_url())
         problem = options.problem or promotions.newest_problem(engine) or ""
         if options.do == "status":
             return _status(engine, problem)
         if options.do == "mirror":
-            held = promotions.history(engine, problem)
-            return _mirror(engine, held[0]) if held else _status(engine, problem)
-        line = _do(options, engine, problem)
+            history = promotions.history(engine, problem)
+            return _mirror(engine, history[0]) if history else _status(engine, problem)
+        result = _do(options, engine, problem)
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
-    print(f"{line.action}: {line.model} at threshold {line.threshold:.4g}. {line.why}")
-    _mirror(engine, line)
-    return (
-        2
-        if options.do in CHALLENGE and line.action in (promotions.KEPT, promotions.OVERTAKEN)
-        else 0
-    )
+    print(f"{result.action}: {result.model} at threshold {result.threshold:.4g}. {result.why}")
+    _mirror(engine, result)
+    lost = result.action in (promotions.KEPT, promotions.OVERTAKEN)
+    return 2 if options.do == CHALLENGE and lost else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "run"
     )
     challenge = commands.add_parser(
-        "challenge", aliases=["judge"], help="compare a run's model with the one served"
+        CHALLENGE, aliases=[OLD_NAME], help="compare a run's model with the one served"
     )
     challenge.add_argument("run")
     challenge.add_argument(
@@ -79,65 +81,68 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _do(options: argparse.Namespace, engine: object, problem: str) -> dict:
+def _do(options: argparse.Namespace, engine, problem: str):
+    """Do a command that changes something, and return the promotion that was recorded."""
+    who, why = options.who, options.why
     if options.do == "rollback":
         from fivefold.lifecycle.decisions import roll_back
 
-        return roll_back(engine, problem, options.who, options.why or "rolled back by hand")
+        return roll_back(engine, problem, who, why or "rolled back by hand")
     if options.do == "threshold":
         from fivefold.lifecycle.decisions import change_threshold
 
-        return change_threshold(
-            engine, problem, options.value, options.who, options.why or "changed by hand"
-        )
+        return change_threshold(engine, problem, options.value, who, why or "changed by hand")
     if options.do in ("approve", "decline"):
         from fivefold.lifecycle.decisions import decide
 
-        return decide(engine, problem, options.do == "approve", options.who, options.why)
+        return decide(engine, problem, options.do == "approve", who, why)
     from fivefold.lifecycle import promotion
 
     run_id = options.run.rpartition("/")[2]
     if options.do == "promote":
-        return promotion.promote(engine, run_id, options.who, options.why or "promoted by hand")
+        return promotion.promote(engine, run_id, who, why or "promoted by hand")
     return promotion.challenge_champion(
         engine,
         run_id,
         bootstrap.ROOT,
-        who=options.who,
+        who=who,
         margin=options.margin,
         require_approval=options.require_approval,
     )
 
 
-def _status(engine: object, problem: str) -> int:
+def _status(engine, problem: str) -> int:
+    """Print what is served and all decisions, newest first."""
     from fivefold.journal import promotions
 
-    lines = promotions.history(engine, problem)
-    if not lines:
+    history = promotions.history(engine, problem)
+    if not history:
         print(
-            "Nothing is promoted yet. A first model that meets its scope promotes itself: python flows/train.py run"
+            "Nothing is promoted yet. A first model that meets its scope promotes itself: "
+            "python flows/train.py run"
         )
         return 0
-    held = promotions.champion(engine, problem)
-    print(
-        f"Problem {problem}: "
-        + (f"serving {held.model} at threshold {held.threshold:.4g}" if held else "nothing served")
-    )
+    champion = promotions.champion(engine, problem)
+    served = "nothing served"
+    if champion:
+        served = f"serving {champion.model} at threshold {champion.threshold:.4g}"
+    print(f"Problem {problem}: {served}")
     if promotions.waiting(engine, problem):
         print("A challenger waits: python flows/promote.py approve | decline")
-    for line in lines:
-        mark = "*" if held and line.seq == held.seq else " "
+    for row in history:
+        mark = "*" if champion and row.seq == champion.seq else " "
         print(
-            f"{mark} {line.seq:>4}  {line.at:%Y-%m-%d %H:%M} UTC  {line.action:11} {line.model:28} "
-            f"threshold {line.threshold:.4g}  {line.who}: {line.why}"
+            f"{mark} {row.seq:>4}  {row.at:%Y-%m-%d %H:%M} UTC  {row.action:11} {row.model:28} "
+            f"threshold {row.threshold:.4g}  {row.who}: {row.why}"
         )
     return 0
 
 
-def _mirror(engine: object, line: dict) -> int:
+def _mirror(engine, promotion) -> int:
+    """Set the tags and aliases, and return the exit code."""
     from fivefold.lifecycle import promotion_mirror
 
-    warnings = promotion_mirror.mirror(engine, line, bootstrap.ROOT)
+    warnings = promotion_mirror.mirror(engine, promotion, bootstrap.ROOT)
     for warning in warnings:
         print(f"warning: {warning}")
     return int(bool(warnings))

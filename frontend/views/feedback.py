@@ -1,4 +1,4 @@
-"""Feedback: what became of cases that were predicted, told one by one or as a file."""
+"""Page Feedback: report the outcomes of predicted cases, one by one or as a file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from frontend.widgets.plain_text import plain
 
 OUTCOMES = {  # of `fivefold.journal.labels` -> what it means
     "accepted": "the first label of its prediction",
-    "corrected": "another label stood there; the new one counts, both are kept",
-    "duplicate": "the same label was there already; nothing has changed",
+    "corrected": "there was another label; the new one counts, both are kept",
+    "duplicate": "the same label was there already; nothing changes",
     "unknown": "no such prediction yet; kept, and tried again whenever labels come or the monitor runs",
     "late": f"more than {journal_labels.LATE_DAYS} days after the prediction; it counts all the same",
 }
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def one(bundle: Bundle, scope: Scope) -> None:
-    """The label of one case."""
+    """Show the form for the label of one case."""
     st.subheader("One case")
     answer = answers.last()
     last = answer.id if answer else ""
@@ -92,7 +92,7 @@ def one(bundle: Bundle, scope: Scope) -> None:
         return
     row = {"prediction_id": number, **ids, "label": label, "observed_at": _moment(seen)}
     lines = labels.read_labels([row], schema, scope, settings.pseudonym_key())
-    told(
+    _show_counts(
         served_model.query(
             journal_labels.add_labels,
             scope.problem,
@@ -104,7 +104,7 @@ def one(bundle: Bundle, scope: Scope) -> None:
 
 
 def many(bundle: Bundle, scope: Scope) -> None:
-    """The labels in a file."""
+    """Show the form for labels in a file."""
     st.subheader("A file")
     names, schema = list(scope.id_columns), bundle.schema
     st.caption(
@@ -137,11 +137,11 @@ def many(bundle: Bundle, scope: Scope) -> None:
                 labels.record_table, bundle, table.frame, source=predictions.SOURCE, who=who
             )
         error_guard.show_findings(table.findings, ("error", "warning"))
-        told(counts)
+        _show_counts(counts)
 
 
-def told(counts: dict[str, int]) -> None:
-    """What became of the labels, in words."""
+def _show_counts(counts: dict[str, int]) -> None:
+    """Show what the labels changed."""
     monitoring.refresh_coverage()
     known = counts["accepted"] + counts["corrected"] + counts["duplicate"]
     lines = [
@@ -155,7 +155,7 @@ def told(counts: dict[str, int]) -> None:
 
 
 def so_far(problem: str) -> None:
-    """All labels of the problem, and for how many predictions there is one."""
+    """Show all labels of the problem, and for how many predictions there is one."""
     st.subheader("So far")
     counts, known = monitoring.labels(problem), monitoring.coverage(problem)
     boxes = st.columns(len(OUTCOMES) + 1)

@@ -1,4 +1,4 @@
-"""Signing: who decides or tells something that goes on record, and why."""
+"""Signature: who decides or reports something that goes on record, and why."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NAME = "name_of_visitor"  # session state: what this visitor signed with last
 
 
 def name(key: str) -> str:
-    """The visitor's name; what was given last is there again."""
+    """Ask for the visitor's name; the last one given is filled in."""
     return str(
         st.text_input(
             "Your name",
@@ -22,14 +22,14 @@ def name(key: str) -> str:
 
 
 def reason(key: str) -> str:
-    """Why the visitor decides so."""
+    """Ask for the visitor's reason."""
     return str(
         st.text_input("Reason", key=f"reason {key}", max_chars=1000, help="Goes on record.")
     ).strip()
 
 
 def signed(who: str, why: str | None = None) -> bool:
-    """Whether the name, and where one is wanted the reason, were given; what is lacking is asked for at once."""
+    """Return whether the name, and the reason if one is needed, were given; ask for what is missing."""
     lacking = [word for word, text in (("a reason", why), ("your name", who)) if text == ""]
     if lacking:
         st.error(

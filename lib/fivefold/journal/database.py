@@ -101,103 +101,94 @@ def read_predictions(
     until: datetime | None = None,
     columns: Iterable[str] | None = None,
 ) -> pd.DataFrame:
-    """Predictions with since <= at < until, oldest first, with the label that counts (1, 0 or NaN) and `labelled_at`.
+    """Read predictions with since <= at < until, oldest first.
 
-    `columns` names those of the table `predictions` that are wanted (all by default).
+    Besides `columns` of the table `predictions` (all by default) there are `label`, the label that
+    counts (1, 0 or NaN), and `labelled_at`.
     """
     wanted = [PREDICTIONS.c[name] for name in (columns or PREDICTIONS.c.keys())]
     other = LABELS.alias()
-    newest = (
-        sa.select(sa.func.max(other.c.seq))
-        .where(  # looked up for each prediction, whatever the window
-            other.c.problem == problem,
-            other.c.prediction_id == PREDICTIONS.c.id,
-            other.c.outcome.in_(COUNTING),
-        )
-        .scalar_subquery()
+    counting = (
+        other.c.problem == problem,
+        other.c.prediction_id == PREDICTIONS.c.id,
+        other.c.outcome.in_(COUNTING),
     )
-    query = (
-        sa.select(*wanted, LABELS.c.label, LABELS.c.at.label("labelled_at"))
-        .select_from(PREDICTIONS.outerjoin(LABELS, LABELS.c.seq == newest))
-        .where(*_between(PREDICTIONS, problem, since, until))
-        .order_by(PREDICTIONS.c.at, PREDICTIONS.c.id)
-    )
+    # Looked up for each prediction, whatever the window.
+    newest = sa.select(sa.func.max(other.c.seq)).where(*counting).scalar_subquery()
+    labelled = PREDICTIONS.outerjoin(LABELS, LABELS.c.seq == newest)
+    query = sa.select(*wanted, LABELS.c.label, LABELS.c.at.label("labelled_at"))
+    query = query.select_from(labelled).where(*_between(PREDICTIONS, problem, since, until))
+    query = query.order_by(PREDICTIONS.c.at, PREDICTIONS.c.id)
     return _frame(engine, query).astype({"label": "float64"})
 
 
 def read_rejects(
     engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None
 ) -> pd.DataFrame:
-    """Refused cases with since <= at < until, oldest first."""
-    return _frame(
-        engine,
-        sa.select(REJECTS).where(*_between(REJECTS, problem, since, until)).order_by(REJECTS.c.at),
-    )
+    """Read refused cases with since <= at < until, oldest first."""
+    query = sa.select(REJECTS).where(*_between(REJECTS, problem, since, until))
+    return _frame(engine, query.order_by(REJECTS.c.at))
 
 
 def count_rejects(
     engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None
 ) -> int:
-    """How many cases were refused with since <= at < until."""
+    """Count refused cases with since <= at < until."""
+    query = sa.select(sa.func.count()).select_from(REJECTS)
     with engine.connect() as connection:
-        return int(
-            connection.execute(
-                sa.select(sa.func.count())
-                .select_from(REJECTS)
-                .where(*_between(REJECTS, problem, since, until))
-            ).scalar_one()
-        )
+        result = connection.execute(query.where(*_between(REJECTS, problem, since, until)))
+        return int(result.scalar_one())
 
 
 def span(engine: sa.Engine, problem: str) -> tuple[datetime, datetime] | None:
-    """(time of the oldest, of the newest prediction); None where there is none."""
+    """Return (time of the oldest, time of the newest prediction); None if there is none."""
+    at = PREDICTIONS.c.at
+    query = sa.select(sa.func.min(at), sa.func.max(at)).where(PREDICTIONS.c.problem == problem)
     with engine.connect() as connection:
-        low, high = connection.execute(
-            sa.select(sa.func.min(PREDICTIONS.c.at), sa.func.max(PREDICTIONS.c.at)).where(
-                PREDICTIONS.c.problem == problem
-            )
-        ).one()
+        low, high = connection.execute(query).one()
     return (low, high) if low is not None else None
 
 
 def purge(engine: sa.Engine, problem: str, days: float | None, now: datetime) -> dict[str, int]:
-    """Forget predictions, refusals and labels older than `days` (the scope's retention; None: never): {table: rows}."""
+    """Delete predictions, refusals and labels older than `days` and return {table: rows}.
+
+    `days` is the scope's retention; None: nothing is deleted.
+    """
     if days is None:
         return {}
-    before, gone = now - timedelta(days=days), {}
+    before = now - timedelta(days=days)
+    of_problem = PREDICTIONS.c.problem == problem
+    old = sa.select(PREDICTIONS.c.id).where(of_problem, PREDICTIONS.c.at < before)
+    unmatched = sa.and_(LABELS.c.outcome == "unknown", LABELS.c.at < before)
+    stale = sa.or_(LABELS.c.prediction_id.in_(old), unmatched)
+    deleted = {}
     with writing(engine) as connection:
-        old = sa.select(PREDICTIONS.c.id).where(
-            PREDICTIONS.c.problem == problem, PREDICTIONS.c.at < before
-        )
-        stale = sa.or_(
-            LABELS.c.prediction_id.in_(old),
-            sa.and_(LABELS.c.outcome == "unknown", LABELS.c.at < before),
-        )
-        gone["labels"] = connection.execute(
-            sa.delete(LABELS).where(LABELS.c.problem == problem, stale)
-        ).rowcount
+        query = sa.delete(LABELS).where(LABELS.c.problem == problem, stale)
+        deleted["labels"] = connection.execute(query).rowcount
         for table in (PREDICTIONS, REJECTS):
-            gone[table.name] = connection.execute(
-                sa.delete(table).where(table.c.problem == problem, table.c.at < before)
-            ).rowcount
-    return gone
+            query = sa.delete(table).where(table.c.problem == problem, table.c.at < before)
+            deleted[table.name] = connection.execute(query).rowcount
+    return deleted
 
 
 def _between(
     table: sa.Table, problem: str, since: datetime | None, until: datetime | None
-) -> list[Any]:
-    ends = [*([table.c.at >= since] if since else []), *([table.c.at < until] if until else [])]
-    return [table.c.problem == problem, *ends]
+) -> list[sa.ColumnElement[bool]]:
+    conditions = [table.c.problem == problem]
+    if since:
+        conditions.append(table.c.at >= since)
+    if until:
+        conditions.append(table.c.at < until)
+    return conditions
 
 
 def _frame(engine: sa.Engine, query: sa.Select[Any]) -> pd.DataFrame:
     with engine.connect() as connection:
         result = connection.execute(query)
         frame = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
-    times = [
-        c.name for c in query.selected_columns if isinstance(c.type, type(PREDICTIONS.c.at.type))
-    ]
-    return frame.astype(dict.fromkeys(times, "datetime64[us]"))  # also where there are none
+    time_type = type(PREDICTIONS.c.at.type)
+    times = [c.name for c in query.selected_columns if isinstance(c.type, time_type)]
+    return frame.astype(dict.fromkeys(times, "datetime64[us]"))  # also if there are no rows
 
 
 def _engine(url: str) -> sa.Engine:

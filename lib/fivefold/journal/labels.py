@@ -1,10 +1,12 @@
-"""Labels: what became of the cases that were predicted. Every label is kept; each is judged when it comes.
+"""Labels: the outcomes of predicted cases. Every label is kept, with what it changed when it came.
 
 accepted    the prediction is known and had no label
 corrected   it had another label: the newer one counts, both are kept
 duplicate   it had the same label: nothing changes
-unknown     no such prediction (yet): kept, and tried again whenever labels are added or read by the monitor
-Besides, a label is `late` where it comes more than `LATE_DAYS` after its prediction; it counts all the same.
+unknown     no such prediction (yet): kept, and tried again when labels are added or the monitor runs
+
+Besides, a label is `late` if it comes more than `LATE_DAYS` after its prediction; it counts all the
+same.
 """
 
 from __future__ import annotations
@@ -49,51 +51,55 @@ def add_labels(
     who: str,
     now: datetime | None = None,
 ) -> dict[str, int]:
-    """Record labels; counts of outcomes and of late ones.
+    """Append labels and return {outcome: labels, late: labels}.
 
-    A label by entity belongs to that entity's newest prediction at `observed_at` (or now). Of several labels for one
-    prediction the order given is the order of time. Raises ValueError, and records none, where a label is not 0 or 1.
+    A label by entity belongs to that entity's newest prediction at `observed_at` (or now). Of
+    several labels for one prediction the order given is the order of time.
+
+    Raises
+    ------
+    ValueError
+        If a label is not 0 or 1; then none is recorded.
     """
     now = utc(now or utc_now())
-    told = dict.fromkeys((*OUTCOMES, "late"), 0)
+    counted = dict.fromkeys((*OUTCOMES, "late"), 0)
     given = [_fitted(label) for label in labels]
     with writing(engine) as connection:
-        _alone(connection, problem)
-        _settle(connection, problem, now)
+        _lock(connection, problem)
+        _match_unknown(connection, problem, now)
         for start in range(0, len(given), LOT):
-            lines = _judged(connection, problem, given[start : start + LOT], now)
-            for line in lines:
-                told[line["outcome"]] += 1
-                told["late"] += line["late"]
-                line.update(at=now, problem=problem, source=source, who=who)
-            if lines:
-                connection.execute(sa.insert(LABELS), lines)
-    return told
+            rows = _matched(connection, problem, given[start : start + LOT], now)
+            for row in rows:
+                counted[row["outcome"]] += 1
+                counted["late"] += row["late"]
+                row.update(at=now, problem=problem, source=source, who=who)
+            if rows:
+                connection.execute(sa.insert(LABELS), rows)
+    return counted
 
 
 def match_unknown(engine: sa.Engine, problem: str, now: datetime | None = None) -> int:
-    """Try labels of unknown predictions again; how many were accepted."""
+    """Try labels of unknown predictions again, and return how many were accepted."""
     with writing(engine) as connection:
-        _alone(connection, problem)
-        return _settle(connection, problem, utc(now or utc_now()))
+        _lock(connection, problem)
+        return _match_unknown(connection, problem, utc(now or utc_now()))
 
 
 def counts(engine: sa.Engine, problem: str) -> dict[str, int]:
-    """{outcome: labels, late: labels} of all that were ever given."""
+    """Return {outcome: labels, late: labels} of all that were ever given."""
+    late = sa.func.sum(sa.cast(LABELS.c.late, sa.Integer))
+    query = sa.select(LABELS.c.outcome, sa.func.count(), late).where(LABELS.c.problem == problem)
     with engine.connect() as connection:
-        rows = connection.execute(
-            sa.select(
-                LABELS.c.outcome, sa.func.count(), sa.func.sum(sa.cast(LABELS.c.late, sa.Integer))
-            )
-            .where(LABELS.c.problem == problem)
-            .group_by(LABELS.c.outcome)
-        ).all()
-    told = dict.fromkeys(OUTCOMES, 0) | {outcome: int(n) for outcome, n, _ in rows}
-    return told | {"late": sum(int(late or 0) for _, _, late in rows)}
+        rows = connection.execute(query.group_by(LABELS.c.outcome)).all()
+    counted = dict.fromkeys((*OUTCOMES, "late"), 0)
+    for outcome, labels, late_labels in rows:
+        counted[outcome] = int(labels)
+        counted["late"] += int(late_labels or 0)
+    return counted
 
 
 def _fitted(label: Label) -> dict[str, Any]:
-    """A label as the journal keeps it."""
+    """Return a label as the journal keeps it."""
     if label.label not in (0, 1):
         raise ValueError(f"expected a label of 0 or 1, found {label.label!r}")
     seen = label.observed_at
@@ -105,132 +111,112 @@ def _fitted(label: Label) -> dict[str, Any]:
     }
 
 
-def _alone(connection: sa.Connection, problem: str) -> None:
-    """Until the transaction ends no other judges labels of this problem; SQLite has one writer at a time anyway."""
+def _lock(connection: sa.Connection, problem: str) -> None:
+    """Keep others from matching labels of this problem until the transaction ends.
+
+    SQLite has one writer at a time anyway.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(
-            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"labels of {problem}")))
-        )
+        number = sa.func.hashtext(f"labels of {problem}")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
-def _settle(connection: sa.Connection, problem: str, now: datetime) -> int:
-    open_ = (
-        connection.execute(
-            sa.select(LABELS)
-            .where(LABELS.c.problem == problem, LABELS.c.outcome == "unknown")
-            .order_by(LABELS.c.seq)
-        )
-        .mappings()
-        .all()
-    )
+def _match_unknown(connection: sa.Connection, problem: str, now: datetime) -> int:
+    query = sa.select(LABELS).where(LABELS.c.problem == problem, LABELS.c.outcome == "unknown")
+    unknown = connection.execute(query.order_by(LABELS.c.seq)).mappings().all()
+    update = sa.update(LABELS).where(LABELS.c.seq == sa.bindparam("label_seq"))
     accepted = 0
-    for start in range(0, len(open_), LOT):
-        lot = [dict(line) for line in open_[start : start + LOT]]
-        judged = [
-            {
-                "line": line["seq"],
-                **{name: x[name] for name in ("prediction_id", "outcome", "late")},
-            }
-            for line, x in zip(lot, _judged(connection, problem, lot, now), strict=True)
-            if x["outcome"] != "unknown"
-        ]
-        if judged:
-            connection.execute(
-                sa.update(LABELS).where(LABELS.c.seq == sa.bindparam("line")), judged
-            )
-        accepted += sum(x["outcome"] == "accepted" for x in judged)
+    for start in range(0, len(unknown), LOT):
+        lot = [dict(row) for row in unknown[start : start + LOT]]
+        changes = []
+        for row, match in zip(lot, _matched(connection, problem, lot, now), strict=True):
+            if match["outcome"] != "unknown":
+                change = {name: match[name] for name in ("prediction_id", "outcome", "late")}
+                changes.append({"label_seq": row["seq"], **change})
+        if changes:
+            connection.execute(update, changes)
+        accepted += sum(change["outcome"] == "accepted" for change in changes)
     return accepted
 
 
-def _judged(
-    connection: sa.Connection, problem: str, given: list[dict[str, Any]], now: datetime
+def _matched(
+    connection: sa.Connection, problem: str, labels: list[dict[str, Any]], now: datetime
 ) -> list[dict[str, Any]]:
-    """The labels with prediction_id, outcome and late; those with `at` were given then, others are given now."""
-    ids = [x["prediction_id"] for x in given if x["prediction_id"]]
-    entities = [x["entity"] for x in given if not x["prediction_id"] and x["entity"]]
-    known = dict(
-        _rows(connection, problem, PREDICTIONS.c.id, ids, PREDICTIONS.c.id, PREDICTIONS.c.at)
-    )
+    """Return the labels with prediction_id, outcome and late.
+
+    Labels with `at` were given then, the others are given now.
+    """
+    times, of_entity = _predictions(connection, problem, labels)
+    rows = []
+    for label in labels:
+        given = label.get("at", now)
+        prediction_id = label["prediction_id"]
+        if not prediction_id and label["entity"]:
+            until = label["observed_at"] or given
+            candidates = [p for p in of_entity.get(label["entity"], []) if p[0] <= until]
+            if candidates:
+                at, prediction_id = max(candidates)
+                times[prediction_id] = at
+        predicted = times.get(prediction_id) if prediction_id else None
+        row = {
+            "prediction_id": prediction_id,
+            "entity": label["entity"],
+            "observed_at": label["observed_at"],
+            "label": int(label["label"]),
+            "outcome": "unknown" if predicted is None else "accepted",
+            "late": predicted is not None and given - predicted > timedelta(days=LATE_DAYS),
+        }
+        rows.append(row)
+    known = [row for row in rows if row["outcome"] == "accepted"]
+    held = _newest_labels(connection, problem, [row["prediction_id"] for row in known])
+    for row in known:
+        before = held.get(row["prediction_id"])
+        if before is not None:
+            row["outcome"] = "duplicate" if before == row["label"] else "corrected"
+        held[row["prediction_id"]] = row["label"]
+    return rows
+
+
+def _predictions(
+    connection: sa.Connection, problem: str, labels: list[dict[str, Any]]
+) -> tuple[dict[str, datetime], dict[str, list[tuple[datetime, str]]]]:
+    """Return ({prediction id: time}, {entity: [(time, prediction id)]}) of the labels' cases."""
+    ids = [label["prediction_id"] for label in labels if label["prediction_id"]]
+    entities = [label["entity"] for label in labels if not label["prediction_id"]]
+    key, at, entity = PREDICTIONS.c.id, PREDICTIONS.c.at, PREDICTIONS.c.entity
+    times: dict[str, datetime] = dict(_rows(connection, problem, key, ids, key, at))
     of_entity: dict[str, list[tuple[datetime, str]]] = {}
-    for entity, at, number in _rows(
-        connection,
-        problem,
-        PREDICTIONS.c.entity,
-        entities,
-        PREDICTIONS.c.entity,
-        PREDICTIONS.c.at,
-        PREDICTIONS.c.id,
-    ):
-        of_entity.setdefault(entity, []).append((at, number))
-    lines = []
-    for x in given:
-        came = x.get("at", now)
-        number, until = x["prediction_id"], x["observed_at"] or came
-        if not number and x["entity"]:
-            at, number = max(
-                (p for p in of_entity.get(x["entity"], []) if p[0] <= until), default=(None, None)
-            )
-            if number:
-                known[number] = at
-        at = known.get(number) if number else None
-        lines.append(
-            {
-                "prediction_id": number,
-                "entity": x["entity"],
-                "observed_at": x["observed_at"],
-                "label": int(x["label"]),
-                "outcome": "unknown" if at is None else "accepted",
-                "late": at is not None and came - at > timedelta(days=LATE_DAYS),
-            }
-        )
-    held = _newest(
-        connection, problem, [x["prediction_id"] for x in lines if x["outcome"] == "accepted"]
-    )
-    for line in lines:
-        if line["outcome"] == "accepted":
-            before = held.get(line["prediction_id"])
-            line["outcome"] = (
-                "accepted"
-                if before is None
-                else "duplicate"
-                if before == line["label"]
-                else "corrected"
-            )
-            held[line["prediction_id"]] = line["label"]
-    return lines
+    named = [name for name in entities if name]
+    for name, time, number in _rows(connection, problem, entity, named, entity, at, key):
+        of_entity.setdefault(name, []).append((time, number))
+    return times, of_entity
 
 
-def _newest(connection: sa.Connection, problem: str, ids: list[str]) -> dict[str, int]:
-    """{prediction_id: the label that counts}."""
-    rows = _rows(
-        connection,
-        problem,
-        LABELS.c.prediction_id,
-        ids,
-        LABELS.c.seq,
-        LABELS.c.prediction_id,
-        LABELS.c.label,
-        LABELS.c.outcome,
-    )
-    return {number: label for _, number, label, outcome in sorted(rows) if outcome in COUNTING}
+def _newest_labels(connection: sa.Connection, problem: str, ids: list[str]) -> dict[str, int]:
+    """Return {prediction id: the label that counts}."""
+    key = LABELS.c.prediction_id
+    columns = LABELS.c.seq, key, LABELS.c.label, LABELS.c.outcome
+    rows = sorted(_rows(connection, problem, key, ids, *columns))
+    return {number: label for _, number, label, outcome in rows if outcome in COUNTING}
 
 
 def _rows(
-    connection: sa.Connection, problem: str, key: Any, values: list[str], *columns: Any
+    connection: sa.Connection,
+    problem: str,
+    key: sa.Column[Any],
+    values: list[str],
+    *columns: sa.Column[Any],
 ) -> list[Any]:
-    """The columns of the rows whose `key` is among the values, which go as one JSON text: thousands are no burden."""
+    """Return the columns of the rows whose `key` is among the values.
+
+    The values travel as one JSON text, so that thousands are no burden.
+    """
     if not values:
         return []
-    each = (
-        sa.func.json_array_elements_text
-        if connection.dialect.name == "postgresql"
-        else sa.func.json_each
-    )
+    each = sa.func.json_each
+    if connection.dialect.name == "postgresql":
+        each = sa.func.json_array_elements_text
     given = each(sa.literal(list(dict.fromkeys(values)), sa.JSON)).table_valued("value")
-    return list(
-        connection.execute(
-            sa.select(*columns).where(
-                key.table.c.problem == problem, key.in_(sa.select(given.c.value))
-            )
-        ).all()
-    )
+    is_given = key.in_(sa.select(given.c.value))
+    query = sa.select(*columns).where(key.table.c.problem == problem, is_given)
+    return list(connection.execute(query).all())

@@ -8,7 +8,8 @@ revision, down_revision, branch_labels, depends_on = "0001", None, None, None
 _TEXT = sa.Text
 
 
-def _common(*rest):
+def _common(*rest: sa.schema.SchemaItem) -> tuple[sa.schema.SchemaItem, ...]:
+    """Return the columns that all tables have, and the rest."""
     return (
         sa.Column("at", sa.DateTime, nullable=False),
         sa.Column("problem", sa.String(200), nullable=False),
@@ -16,7 +17,8 @@ def _common(*rest):
     )
 
 
-def upgrade():
+def upgrade() -> None:
+    """Create all tables."""
     op.create_table(
         "predictions",
         sa.Column("id", sa.String(36), primary_key=True),
@@ -95,6 +97,7 @@ def upgrade():
     op.create_index("ix_alerts_problem_key", "alerts", ["problem", "key"])
 
 
-def downgrade():
+def downgrade() -> None:
+    """Drop all tables."""
     for table in ("alerts", "reports", "promotions", "labels", "rejects", "predictions"):
         op.drop_table(table)
