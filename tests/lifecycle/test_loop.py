@@ -41,7 +41,7 @@ def played(tmp_path_factory):
 
 def test_nothing_is_bad_before_the_change_and_the_change_is_found(played):
     _, out, engine = played
-    changed = re.search(r"(\d{4}-\d\d-\d\d) +The world changes", out)[1]
+    changed = re.search(r"(\d{4}-\d\d-\d\d) +The data change", out)[1]
     reports = window_reports(engine, PROBLEM)
     assert len(reports) == 12
     before, after = (

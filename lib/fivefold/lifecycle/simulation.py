@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import Refused, refusal
 from fivefold.core.scope import Scope
 from fivefold.data.source import read
 from fivefold.data.synthetic import shifted
@@ -35,7 +35,10 @@ PAST = 6000  # rows of the bundled table that the first model learns from
 
 
 def run(root: Path, folder: Path, options: Any) -> int:
-    """Play six months; the timeline is printed, and the monitor's last card tells it with pictures."""
+    """Play six months, print the timeline, and return the exit code.
+
+    The monitor's last card shows the same with charts.
+    """
     began = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -102,7 +105,7 @@ def _play(
     scope: Scope,
     options: Any,
 ) -> None:
-    """Traffic day by day through the API, labels as they become known, the monitor at the end of every window."""
+    """Send traffic through the API day by day, labels as they become known, and run the monitor."""
     rng = np.random.default_rng(options.seed)
     inputs = future.drop(columns=scope.target)
     answered: list[tuple[datetime, str, str]] = []  # when, prediction id, truth
@@ -111,27 +114,25 @@ def _play(
         now = start + timedelta(days=(step + 1) * STEP)
         _set(clock, now - timedelta(hours=1))
         if step * STEP == CHANGE_DAY:
-            _say(now, "The world changes (nobody is told)")
+            _say(now, "The data change (nobody is informed)")
         for first in range(step * per_step, (step + 1) * per_step, LOT):
             lot = slice(first, min(first + LOT, (step + 1) * per_step))
             rows = json.loads(inputs.iloc[lot].to_json(orient="records", date_format="iso"))
-            told = request_json(f"{address}/predict", {"rows": rows})["predictions"]
+            predictions = request_json(f"{address}/predict", {"rows": rows})["predictions"]
             truths = future[scope.target].iloc[lot].astype("str")
-            answered += [
-                (now, t["id"], y) for t, y in zip(told, truths, strict=True) if rng.random() < KNOWN
-            ]
+            for prediction, truth in zip(predictions, truths, strict=True):
+                if rng.random() < KNOWN:
+                    answered.append((now, prediction["id"], truth))
         known = [a for a in answered if now - a[0] >= timedelta(days=DELAY)]
         answered = [a for a in answered if now - a[0] < timedelta(days=DELAY)]
-        if known:
-            request_json(
-                f"{address}/feedback",
-                {"labels": [{"prediction_id": i, "label": y} for _, i, y in known]},
-            )
+        labels = [{"prediction_id": number, "label": truth} for _, number, truth in known]
+        if labels:
+            request_json(f"{address}/feedback", {"labels": labels})
         if (step + 1) * STEP % WINDOW == 0:
             _set(clock, now)
-            told = command("monitor.py", "run", "--last", "3", "--days", str(WINDOW)).stdout
-            _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", told)[-1])
-            if "Retrain: yes" in told:
+            output = command("monitor.py", "run", "--last", "3", "--days", str(WINDOW)).stdout
+            _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", output)[-1])
+            if "Retrain: yes" in output:
                 _say(now, "The monitor asks for a new model; a challenger is trained")
                 before = request_json(f"{address}/model")["model"]
                 outcome = command("retrain.py", "run").stdout.strip().splitlines()[-1]
@@ -143,7 +144,7 @@ def _play(
 def _command(
     root: Path, env: dict[str, str], script: str, *words: str, show: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """One of the project's commands, run; its lines that begin with one of `show` are printed."""
+    """Run one of the project's commands; print its lines that begin with one of `show`."""
     done = subprocess.run(
         [sys.executable, str(root / "flows" / script), *words],
         env=env,
@@ -156,19 +157,14 @@ def _command(
         if show and text.startswith(show):
             print(f"              {text}", flush=True)
     if done.returncode:
-        said = done.stdout.strip().splitlines()
-        raise Refused(
+        last = done.stdout.strip().splitlines()[-6:]
+        raise refusal(
             "The simulation cannot go on",
-            [
-                Finding(
-                    code="command-failed",
-                    severity=ERROR,
-                    subject=script,
-                    found=" / ".join(said[-6:])[:1500],
-                    expected="success",
-                    action="run it by hand",
-                )
-            ],
+            code="command-failed",
+            subject=script,
+            found=" / ".join(last)[:1500],
+            expected="success",
+            action="run it by hand",
         )
     return done
 
@@ -246,5 +242,5 @@ def _set(clock: Path, now: datetime) -> None:
     part.replace(clock)
 
 
-def _say(now: datetime, told: str) -> None:
-    print(f"{now:%Y-%m-%d}    {told}", flush=True)
+def _say(now: datetime, text: str) -> None:
+    print(f"{now:%Y-%m-%d}    {text}", flush=True)
