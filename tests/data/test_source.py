@@ -27,6 +27,7 @@ from fivefold.core.urls import mask
 from fivefold.data import csv_files, database, download
 from fivefold.data.read_log import ReadLog
 from fivefold.data.source import Dataset, content_md5, read
+from fivefold.data.table_parts import cut_table, read_part
 from tests.support.databases import postgresql
 
 CHURN = "id,plan,fee,left\n1,basic,9.5,no\n2,pro,20,yes\n3,basic,,no\n"
@@ -127,6 +128,73 @@ def test_encoding_latin_1_where_windows_1252_has_no_character_and_damaged_utf_8(
         "encoding-damaged [t.csv]: expected whole characters; found 1 broken characters in UTF-8 text, the first in "
         "line 3; replaced by \ufffd; to do: export the file again, as UTF-8"
     ]
+
+
+CITIES = {
+    "cp1251": ("город", ["Москва", "Санкт-Петербург", "Казань", "Нижний Новгород"]),
+    "koi8_r": ("город", ["Москва", "Санкт-Петербург", "Казань", "Нижний Новгород"]),
+    "cp1253": ("πόλη", ["Αθήνα", "Θεσσαλονίκη", "Πάτρα", "Ηράκλειο"]),
+    "cp932": ("都市", ["東京", "大阪市", "名古屋", "さいたま市"]),
+    "euc_jp": ("都市", ["東京", "大阪市", "名古屋", "さいたま市"]),
+    "gb18030": ("城市", ["北京市", "上海市", "广州市", "深圳市"]),
+    "cp949": ("도시", ["서울특별시", "부산광역시", "대구", "인천"]),
+}
+
+
+def cities(encoding: str, rows: int) -> bytes:
+    name, words = CITIES[encoding]
+    lines = [f"id,{name},note", *(f"{n},{words[n % 4]},plain text" for n in range(rows))]
+    return ("\n".join(lines) + "\n").encode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rows"),
+    [
+        *((encoding, rows) for encoding in CITIES for rows in (40, 100_000)),
+        *((encoding, 4) for encoding in CITIES if encoding != "euc_jp"),  # like cp949 if short
+    ],
+)
+def test_encodings_of_other_scripts(tmp_path: Path, encoding: str, rows: int) -> None:
+    path = written(tmp_path, cities(encoding, rows))
+    data = read(path)
+    name, words = CITIES[encoding]
+    assert data.frame[name].head(4).tolist() == words
+    assert data.details.encoding == encoding
+    found = [f.found for f in data.findings if f.code == "encoding-guessed"]
+    assert found == [f"bytes that are not UTF-8 (first in line 1); read as {encoding}"]
+    parts, _ = cut_table(path, None, tmp_path / "parts", 60_000)
+    frames = [read_part(parts, number) for number in range(len(parts.row_counts))]
+    pd.testing.assert_frame_equal(pd.concat(frames, ignore_index=True), data.frame)
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "cp932"])
+def test_an_encoding_that_shows_late_in_a_large_file(tmp_path: Path, encoding: str) -> None:
+    words = CITIES[encoding][1]
+    plain = "id,city\n" + "1,plain text\n" * 150_000
+    late = "".join(f"2,{word}\n" for word in words)
+    data = read(written(tmp_path, (plain + late).encode(encoding)))
+    assert data.frame["city"].tail(4).tolist() == words
+    assert data.details.encoding == encoding
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["Müller", "Köln", "Straße", "Gießen"],
+        ["Hélène", "Besançon", "à", "Noël"],
+        ["Muñoz", "Málaga", "Peña", "¿qué?"],
+        ["João", "São Paulo", "Conceição", "É"],
+        ["Åsa", "Malmö", "ö", "Västerås"],
+        ["5 €", "10 €", "£ 3", "20 °C"],
+        ["ünï", "x", "y", "z"],
+    ],
+)
+@pytest.mark.parametrize("repeats", [1, 50, 20_000])
+def test_western_text_stays_windows_1252(tmp_path: Path, words: list[str], repeats: int) -> None:
+    text = "word,n\n" + "".join(f"{word},1\n" for word in words) * repeats
+    data = read(written(tmp_path, text.encode("cp1252")))
+    assert data.details.encoding == "cp1252"
+    assert data.frame["word"].head(4).tolist() == words
 
 
 def test_gzip(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables as bytes: Parquet between steps and processes, never a pickled frame."""
+"""Frames as Parquet bytes, for artifacts between steps and processes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import pandas as pd
 
 
 def to_parquet(frame: pd.DataFrame) -> bytes:
-    """The frame as Parquet (zstd), index dropped."""
+    """Return the frame as Parquet (zstd), without its index."""
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False, compression="zstd")
     return buffer.getvalue()
 
 
-def from_parquet(blob: bytes, head: int | None = None) -> pd.DataFrame:
-    """The inverse of `to_parquet`; with `head` only its first rows, of which there must be one."""
-    if head is None:
-        return pd.read_parquet(io.BytesIO(blob))
+def from_parquet(content: bytes) -> pd.DataFrame:
+    """Return the frame that `to_parquet` wrote."""
+    return pd.read_parquet(io.BytesIO(content))
+
+
+def first_rows(content: bytes, rows: int) -> pd.DataFrame:
+    """Return the first rows of the frame that `to_parquet` wrote; there must be one."""
     from pyarrow.parquet import ParquetFile
 
-    return next(ParquetFile(io.BytesIO(blob)).iter_batches(batch_size=head)).to_pandas()
+    batches = ParquetFile(io.BytesIO(content)).iter_batches(batch_size=rows)
+    frame: pd.DataFrame = next(batches).to_pandas()
+    return frame

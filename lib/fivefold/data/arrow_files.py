@@ -44,11 +44,6 @@ def read_feather(content: Content, log: ReadLog) -> Iterator[pa.Table]:
         yield from _tables(file.schema, batches, log)
 
 
-def has_parts(folder: Path) -> bool:
-    """Return whether a folder holds Parquet parts."""
-    return bool(_part_paths(folder))
-
-
 def read_folder(folder: Path, log: ReadLog, *, whole: bool) -> Iterator[pa.Table]:
     """Yield the rows of all Parquet parts below a folder, by name.
 

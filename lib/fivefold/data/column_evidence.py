@@ -93,7 +93,7 @@ def _add_numbers(cells: Cells, texts: pa.ChunkedArray) -> None:
 
 
 def _add_typed(cells: Cells, column: pa.ChunkedArray) -> None:
-    """Keep a gap and both ends of integers; of types that may turn into text a cell with a value."""
+    """Keep a gap and both ends of integers, and one value of a type that may turn into text."""
     kind, types = column.type, pa.types
     if types.is_integer(kind):
         _add_integers(cells, column)

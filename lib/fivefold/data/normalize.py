@@ -110,7 +110,7 @@ def _without_markers(
 
 
 def _numbers_if_all(name: str, column: Column, markers: set[str], log: ReadLog) -> Column:
-    """Return the column as numbers if all cells are, those that are markers apart; else as it is."""
+    """Return the column as numbers if all cells but markers are numbers; else as it is."""
     numbers = _numbers(name, column, log)
     if numbers is not None:
         return numbers

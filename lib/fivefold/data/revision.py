@@ -1,7 +1,7 @@
-"""Versions: which Git commit and DVC version a table is, and the table of an earlier one. Home of git and dvc.
+"""Git commit and DVC record of a table, and its content at an earlier revision.
 
-`dvc.lock` and `*.dvc` are read as YAML, without `import dvc` (half a second in every Metaflow step); git and
-dvc themselves are run as programs.
+`dvc.lock` and `*.dvc` are read as YAML, because `import dvc` takes half a second in every Metaflow
+step; git and dvc themselves run as programs.
 """
 
 from __future__ import annotations
@@ -14,28 +14,24 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from fivefold.core.findings import ERROR, Finding, Refused
-from fivefold.data.files import file_md5, folder_md5
+from fivefold.core.findings import Refused, refusal
+from fivefold.data.files import path_md5
 
 DVC_SECONDS = 900
-_GIT_HOOK = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-)  # inside a hook these name another repository
-Load = Callable[
-    [PurePosixPath], str | None
-]  # the text of a file of the repository, None where there is none
+# Inside a hook these variables name another repository.
+_GIT_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+# Returns the text of a file of the repository, None if there is no such file.
+Load: TypeAlias = Callable[[PurePosixPath], str | None]
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What DVC knows of one path: the md5 it recorded, the file that says so, and the stage that makes it."""
+    """DVC's record of a path: its md5, the file that records it, and the stage that makes it."""
 
     md5: str | None
     file: str
@@ -43,16 +39,16 @@ class _Record:
 
 
 def revision(path: str | Path) -> dict[str, Any]:
-    """Where a file or folder stands, JSON-ready; None where it cannot be told (no git, no repository).
+    """Return which version a file or folder is, JSON-ready.
 
-    `git_commit` is HEAD of the repository that holds the path (40 hex digits), `git_dirty` whether any
-    tracked file of it has changed, `dvc_md5` what dvc.lock or a .dvc file records for the path, `tracked_by`
-    that file's path in the repository, or "git", and `modified` whether the content differs from the record.
+    `git_commit` is HEAD of the repository that holds the path (40 hex digits), `git_dirty` whether
+    any tracked file of it has changed, `dvc_md5` what dvc.lock or a .dvc file records for the path,
+    `tracked_by` that file's path in the repository, or "git", and `modified` whether the content
+    differs from the record. A value is None if it is unknown (no git, no repository).
     """
     path = Path(path).resolve()
-    facts: dict[str, Any] = dict.fromkeys(
-        ("git_commit", "git_dirty", "dvc_md5", "modified", "tracked_by")
-    )
+    names = ("git_commit", "git_dirty", "dvc_md5", "modified", "tracked_by")
+    facts: dict[str, Any] = dict.fromkeys(names)
     git_root = _git_root(path)
     if git_root:
         facts["git_commit"] = _git(git_root, "rev-parse", "--verify", "--quiet", "HEAD")
@@ -63,7 +59,8 @@ def revision(path: str | Path) -> dict[str, Any]:
         return facts
     inside = PurePosixPath(path.relative_to(root).as_posix())
     if record := _record(inside, lambda name: _text(root / name)):
-        modified = None if record.md5 is None or not path.exists() else _md5(path) != record.md5
+        is_known = record.md5 is not None and path.exists()
+        modified = path_md5(path) != record.md5 if is_known else None
         return facts | {"dvc_md5": record.md5, "modified": modified, "tracked_by": record.file}
     if git_root and _git(git_root, "ls-files", "--error-unmatch", "--", str(inside)) is not None:
         changed = _git(git_root, "status", "--porcelain", "--", str(inside))
@@ -72,11 +69,20 @@ def revision(path: str | Path) -> dict[str, Any]:
 
 
 def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
-    """The file or folder `path` as it was at Git revision `rev`, written under its name into folder `into`.
+    """Write a file or folder, as it was at Git revision `rev`, into the folder `into`.
 
-    A DVC output comes from the working copy where that has the recorded md5, else from the DVC cache or
-    remote; any other file comes from Git. Raises `Refused` for no repository, an unknown revision, a path
-    that was not tracked there, and content that the cache lacks.
+    A DVC output comes from the working copy if that has the recorded md5, else from the DVC cache
+    or remote; any other file comes from Git.
+
+    Returns
+    -------
+    The path of the copy, which keeps its name.
+
+    Raises
+    ------
+    Refused
+        For no repository, an unknown revision, a path that was not tracked there, or content that
+        the cache lacks.
     """
     path, into = Path(path).resolve(), Path(into)
     root = _git_root(path)
@@ -121,33 +127,22 @@ def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
             )
         target.write_bytes(content)
         return target
-    if path.exists() and _md5(path) == record.md5:
-        shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copyfile(
-            path, target
-        )
+    if path.exists() and path_md5(path) == record.md5:
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(path, target)
         return target
-    done = _dvc(
-        root,
-        "get",
-        "--quiet",
-        "--force",
-        str(root),
-        str(inside),
-        "--rev",
-        commit,
-        "--out",
-        str(target),
-    )
-    if done.returncode or not target.exists() or _md5(target) != record.md5:
-        action = (
-            f"check out {rev} and run `dvc repro {record.stage}`"
-            if record.stage
-            else "run `dvc fetch --all-commits` with the remote that has it"
-        )
+    source = [str(root), str(inside), "--rev", commit, "--out", str(target)]
+    done = _dvc(root, "get", "--quiet", "--force", *source)
+    if done.returncode or not target.exists() or path_md5(target) != record.md5:
+        action = "run `dvc fetch --all-commits` with the remote that has it"
+        if record.stage:
+            action = f"check out {rev} and run `dvc repro {record.stage}`"
         raise _refused(
             "content-missing",
             str(inside),
-            f"md5 {record.md5} of {rev} in no cache or remote ({_last(done)})",
+            f"md5 {record.md5} of {rev} in no cache or remote ({_last_error(done)})",
             "its content in the DVC cache",
             action,
         )
@@ -155,11 +150,12 @@ def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
 
 
 def ensure(path: str | Path, root: str | Path) -> Path:
-    """The path, made by `dvc repro` where it is missing and an output of a stage of a dvc.yaml under `root`.
+    """Return the path; if it is missing and a stage of a dvc.yaml under `root` makes it, run that.
 
-    Works offline, without an activated environment (the stage's `python` is this one) and without `.git` (an
-    exported archive). A missing path that no stage makes is returned as it is: the reader refuses it. Raises
-    `Refused` where the stage fails, or makes other content than dvc.lock records (dvc.lock is then restored).
+    Works offline, without an activated environment (the stage's `python` is this one) and without
+    `.git` (an exported archive). A missing path that no stage makes is returned as it is: the
+    reader refuses it. Raises `Refused` if the stage fails, or makes other content than dvc.lock
+    records (dvc.lock is then restored).
     """
     path, root = Path(path).resolve(), Path(root).resolve()
     if path.exists() or not path.is_relative_to(root):
@@ -185,17 +181,17 @@ def ensure(path: str | Path, root: str | Path) -> Path:
         raise _refused(
             "stage-failed",
             str(path),
-            _last(done),
+            _last_error(done),
             f"`dvc repro {record.stage}` to make it",
             f"run it in {root} and read its output",
         )
-    if record.md5 and _md5(path) != record.md5:
+    if record.md5 and path_md5(path) != record.md5:
         if before is not None:
             lock.write_bytes(before)
         raise _refused(
             "content-differs",
             str(path),
-            f"md5 {_md5(path)}",
+            f"md5 {path_md5(path)}",
             f"md5 {record.md5}, as in dvc.lock",
             f"install the pinned requirements, or accept it: `dvc commit {record.stage}`",
         )
@@ -203,7 +199,10 @@ def ensure(path: str | Path, root: str | Path) -> Path:
 
 
 def _record(inside: PurePosixPath, load: Load) -> _Record | None:
-    """DVC's record of a path of the repository: its own .dvc file, else a stage of a dvc.yaml in a folder above."""
+    """Return DVC's record of a path of the repository.
+
+    It is in the path's own .dvc file, else in a stage of a dvc.yaml in a folder above.
+    """
     own = inside.with_name(inside.name + ".dvc")
     for out in _yaml(load(own)).get("outs", []):
         if out.get("path") == inside.name:
@@ -213,13 +212,24 @@ def _record(inside: PurePosixPath, load: Load) -> _Record | None:
         locked = _yaml(load(folder / "dvc.lock")).get("stages") or {}
         for name, stage in stages.items():
             base = folder / str(stage.get("wdir", "."))
-            outs = [next(iter(o)) if isinstance(o, dict) else o for o in stage.get("outs") or []]
-            if any(_same(base / str(out), inside) for out in outs):
-                recorded = (locked.get(name) or {}).get("outs") or []
-                md5 = next(
-                    (out.get("md5") for out in recorded if _same(base / out["path"], inside)), None
-                )
-                return _Record(md5, str(folder / ("dvc.lock" if md5 else "dvc.yaml")), name)
+            if any(_same(base / path, inside) for path in _outputs(stage)):
+                md5 = _locked_md5(base, inside, locked.get(name) or {})
+                file = folder / ("dvc.lock" if md5 else "dvc.yaml")
+                return _Record(md5, str(file), name)
+    return None
+
+
+def _outputs(stage: dict[str, Any]) -> list[str]:
+    """Return the paths that a stage of a dvc.yaml makes; a path may carry options."""
+    outs = stage.get("outs") or []
+    return [str(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
+
+
+def _locked_md5(base: PurePosixPath, inside: PurePosixPath, locked: dict[str, Any]) -> str | None:
+    for out in locked.get("outs") or []:
+        if _same(base / out["path"], inside):
+            md5: str | None = out.get("md5")
+            return md5
     return None
 
 
@@ -228,7 +238,7 @@ def _same(one: PurePosixPath, other: PurePosixPath) -> bool:
 
 
 def _yaml(text: str | None) -> dict[str, Any]:
-    """A YAML mapping; empty where there is no file or it cannot be read (dvc itself will say so)."""
+    """Return a YAML mapping; empty for no file or a damaged one (dvc itself will say so)."""
     try:
         loaded = YAML(typ="safe").load(text) if text else {}
     except YAMLError:
@@ -240,10 +250,6 @@ def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _md5(path: Path) -> str:
-    return folder_md5(path) if path.is_dir() else file_md5(path)
-
-
 def _git_root(path: Path) -> Path | None:
     folder = next((p for p in (path, *path.parents) if p.is_dir()), Path("/"))
     if folder == path and path.parent != path:
@@ -253,7 +259,7 @@ def _git_root(path: Path) -> Path | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, stripped; None where it fails or is not installed."""
+    """Return what git prints, stripped; None if it fails or is not installed."""
     printed = _git_bytes(folder, *arguments)
     return None if printed is None else printed.decode("utf-8", "replace").strip()
 
@@ -274,7 +280,7 @@ def _git_bytes(folder: Path, *arguments: str) -> bytes | None:
 
 
 def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run dvc of this environment in `root`; where there is no Git repository a config of its own says so."""
+    """Run dvc of this environment in `root`; without a Git repository a config tells it so."""
     own = str(Path(sys.executable).parent)
     env = {
         **os.environ,
@@ -300,28 +306,14 @@ def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             return subprocess.CompletedProcess(command, 1, "", f"no end within {DVC_SECONDS} s")
 
 
-def _last(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line in which dvc says what went wrong."""
+def _last_error(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line in which dvc says what went wrong."""
     lines = [line for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
-    said = (
-        [line for line in lines if "ERROR" in line or "Error" in line]
-        or lines
-        or ["dvc said nothing"]
-    )
-    return said[-1].strip()
+    error_lines = [line for line in lines if "ERROR" in line or "Error" in line]
+    last = (error_lines or lines or ["no message from dvc"])[-1]
+    return last.strip()
 
 
 def _refused(code: str, subject: str, found: str, expected: str, action: str) -> Refused:
-    return Refused(
-        f"{subject} is not available",
-        [
-            Finding(
-                code=code,
-                severity=ERROR,
-                subject=subject,
-                found=found,
-                expected=expected,
-                action=action,
-            )
-        ],
-    )
+    what = f"{subject} is not available"
+    return refusal(what, code=code, subject=subject, found=found, expected=expected, action=action)

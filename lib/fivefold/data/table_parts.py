@@ -1,4 +1,4 @@
-"""A source of any size cut into parts on disk, each of which reads as it does within the whole table."""
+"""A source cut into parts on disk, each of which reads as it does within the whole table."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fivefold.core.parquet import from_parquet
+from fivefold.core.parquet import first_rows, from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.training.candidate import Candidate, FailedSearch
@@ -204,7 +204,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
 
 def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the first rows of the table, JSON-ready."""
-    cells = from_parquet(table, 5)[list(names)].astype("object")
+    cells = first_rows(table, 5)[list(names)].astype("object")
     cells = cells.where(lambda frame: frame.notna(), None)
     rows = []
     for row in cells.to_dict("records"):
