@@ -1,4 +1,7 @@
-"""ScoreFlow: score a table with a trained model. `python flows/score.py run --data new.csv --out scored.csv`."""
+"""ScoreFlow: score a table with a trained model.
+
+`python flows/score.py run --data new.csv --out scored.csv`.
+"""
 
 import contextlib
 import os
@@ -19,9 +22,10 @@ KEPT = (
 
 @package_sources("../lib/fivefold", suffixes=[".py"])
 class ScoreFlow(FlowSpec):
-    """Probability, decision and warnings for every row; rows that cannot be scored come back with the reason.
+    """Probability, decision and warnings for every row, or the reason why it has none.
 
-    The table is cut into shards, which are scored side by side, so that it may be larger than memory.
+    The table is cut into shards, which are scored side by side, so that it may be larger than
+    memory.
     """
 
     data = Parameter(
@@ -48,7 +52,7 @@ class ScoreFlow(FlowSpec):
     @plainly
     @step
     def start(self):
-        """Choose the model, cut the table, check that it fits and that the result can be written."""
+        """Choose the model, cut the table, and check table and output."""
         from fivefold.model.bundle import read_contract
         from fivefold.serving import result_files, shards, steps
 

@@ -50,8 +50,8 @@ CONTENT_TYPES = ("application/json", "text/csv", "")
 class Server:
     """What the requests of one process share.
 
-    key: makes pseudonyms. spool: folder of the rows that wait for the journal. buckets: the rate limit of
-    each client (`frontend.api_metrics.wait`).
+    key: makes pseudonyms. spool: folder of the rows that wait for the journal. buckets: the rate
+    limit of each client (`frontend.api_metrics.wait`).
     """
 
     settings: ApiSettings
@@ -101,7 +101,7 @@ app.openapi = lambda: api_docs.openapi(app)  # type: ignore[method-assign]
 
 @app.middleware("http")
 async def guard(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Check key and rate, count the request, and answer every failure in JSON without a traceback."""
+    """Check key and rate, count the request, and answer every failure in JSON."""
     began = time.perf_counter()
     answer = api_metrics.denied(request, _server(request))
     if answer is None:

@@ -83,7 +83,8 @@ def refusal(
 ) -> JSONResponse:
     """Return an answer that says what was expected and found.
 
-    `error`: the refusal in short, else what the first problem found. `status`: else the highest of `STATUS`.
+    `error`: the refusal in short, else what the first problem found. `status`: else the highest of
+    `STATUS`.
     """
     if status is None:
         status = max((STATUS.get(problem.code, 400) for problem in problems), default=400)
@@ -135,7 +136,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def page(api: Mapping[str, Any]) -> str:
-    """Return the description as one page of HTML that works offline (FastAPI's own loads scripts from a CDN)."""
+    """Return the description as one page of HTML that works offline (FastAPI's own does not)."""
     fields = api["components"]["schemas"]["Row"].get("properties", {})
     title = _escaped(api["info"]["title"])
     example = {name: (field.get("examples") or [None])[0] for name, field in fields.items()}

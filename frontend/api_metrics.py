@@ -1,4 +1,4 @@
-"""What Prometheus reads, over all worker processes; and the limits of a request: key, rate, size."""
+"""What Prometheus reads, of all worker processes; and the limits of requests."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def prepare(workers: int) -> None:
 
 
 def request(route: Any, status: int, seconds: float) -> None:
-    """Count a request; unknown paths share one name, so that nobody can fill the memory with names."""
+    """Count a request; unknown paths share one name, so that memory stays bounded."""
     path = getattr(route, "path", "other")
     REQUESTS.labels(path, str(status)).inc()
     SECONDS.labels(path).observe(seconds)
@@ -87,7 +87,7 @@ def spooled_files(spool: Path) -> int:
 
 
 def denied(request: Request, server: Server) -> Response | None:
-    """Return the refusal of a request without a key or above the rate; None for one that may proceed."""
+    """Return the refusal of a request without a key or above the rate, else None."""
     if request.scope["path"] in OPEN:
         return None
     keys, rate = server.settings.keys, server.settings.rate
@@ -124,7 +124,10 @@ def _has_key(request: Request, keys: Iterable[str]) -> bool:
 
 
 async def body(request: Request) -> bytes:
-    """Return the body, measured as it comes. Raises `Refused` for one that is too large or ends early."""
+    """Return the body, measured as it comes.
+
+    Raises `Refused` for one that is too large or ends early.
+    """
     limit = request.app.state.server.settings.max_bytes
     parts = []
     size = 0

@@ -17,7 +17,7 @@ EMPTY = [["–"] * 3]
 
 
 def scored_components(tally: Tally, facts: Mapping[str, Any], threshold: float) -> list[Any]:
-    """Return the components of the card; `facts` say where the rows came from, where they went, and the model."""
+    """Return the components of the card; `facts` name source, output and model."""
     from fivefold.charts import prediction
 
     components = [

@@ -47,15 +47,13 @@ def keep_table(
     """Do as `keep` for a whole table; a repetition adds nothing."""
     recorder = _recorder(model)
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    names = [name for name in recorder.columns if name in frame.columns]
     ids = scored.ids
     places = {"journal"}
     for start in range(0, len(frame), LOT):
         stop = min(start + LOT, len(frame))
-        columns = [frame[name].iloc[start:stop].astype("object").tolist() for name in names]
-        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         assessment = scored.assessment.part(start, stop)
-        places.add(_keep(recorder.rows(rows, assessment, ids[start:stop], utc_now())))
+        rows = recorder.table(frame.iloc[start:stop], assessment, ids[start:stop], utc_now())
+        places.add(_keep(rows))
         progress(stop, len(frame))
     return "spool" if "spool" in places else "journal"
 

@@ -1,7 +1,7 @@
 """The journal as the app sees it, and what it says is served now.
 
-A journal that fails is reported and breaks no page: `query` raises `Refused`, and the promotion that was read last
-stays in force.
+A journal that fails is reported and breaks no page: `query` raises `Refused`, and the promotion
+that was read last stays in force.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Answer = TypeVar("Answer")
 class ServedState:
     """What is served.
 
-    promotion: the one in force of the problem that was promoted last, None without one. trouble: why the
-    journal cannot be read now, or "".
+    promotion: the one in force of the problem that was promoted last, None without one. trouble:
+    why the journal cannot be read now, or "".
     """
 
     promotion: Promotion | None
@@ -41,8 +41,8 @@ class ServedState:
 class PromotionRecord:
     """The promotions of a problem.
 
-    history: all, newest first. in_force: the one whose model is served. earlier: what a rollback returns to. waiting: the
-    challenger that waits for a decision.
+    history: all, newest first. in_force: the one whose model is served. earlier: what a rollback
+    returns to. waiting: the challenger that waits for a decision.
     """
 
     history: list[Promotion]
@@ -52,7 +52,7 @@ class PromotionRecord:
 
 
 def state() -> ServedState:
-    """Return what is served, read every `TTL` seconds; while there is trouble, the promotion known last."""
+    """Return what is served, read every `TTL` seconds; in trouble the promotion known last."""
     url, known = settings.journal_url(), _known()
     now = _state_now(url)
     if not now.trouble:
@@ -96,7 +96,7 @@ def query(function: Callable[..., Answer], *arguments: Any, **options: Any) -> A
 
 
 def engine() -> Any:
-    """Return the journal, opened once; one that cannot be opened is tried again after `TTL` seconds.
+    """Return the journal, opened once; after a failure it is tried again in `TTL` seconds.
 
     Raises `Refused`.
     """

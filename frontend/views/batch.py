@@ -24,14 +24,17 @@ from frontend.widgets import error_guard, form, model_choice
 from frontend.widgets.drawing import draw
 from frontend.widgets.plain_text import plain
 
-RESULT = "batch_result"  # session state: the last result, which stays with its visitor: no cache holds it
+RESULT = "batch_result"  # session state: the last result of this visitor
 SHOWN = 200  # rows of a table on the page; the download has them all
 SHARE = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
 
 
 @dataclass(frozen=True)
 class Result:
-    """A scored file. key: what it depends on, file, model and threshold. where: journal or spool."""
+    """A scored file.
+
+    key: what it depends on, file, model and threshold. where: journal or spool.
+    """
 
     key: tuple[str, str, float]
     name: str
@@ -76,7 +79,10 @@ def main() -> None:
 
 
 def score(model: ServedModel, file: Any, key: tuple[str, str, float]) -> Result:
-    """Score an uploaded file and record all its rows. Raises `Refused` where it cannot be used, and `NotKept`."""
+    """Score an uploaded file and record all its rows.
+
+    Raises `Refused` where it cannot be used, and `NotKept`.
+    """
     bar = st.progress(0.0, "Reading …")
 
     def progress(what: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the project keeps its runs, journal, spool and key, unless the environment says otherwise."""
+"""Where runs, journal, spool and key are kept, unless the environment says otherwise."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SCOPE_FOLDER = (
 def prepare(root: Path) -> None:
     """Set the environment variables that are not set yet; to be called before Metaflow is imported.
 
-    In a checkout Metaflow finds `metaflow_config/` and keeps runs in `.metaflow/` of the project, from
-    whichever directory it is called. The code package of a remote task has no such folder, and Metaflow
-    brings its own settings.
+    In a checkout Metaflow finds `metaflow_config/` and keeps runs in `.metaflow/` of the project,
+    from whichever directory it is called. The code package of a remote task has no such folder, and
+    Metaflow brings its own settings.
     """
     defaults = {
         STARTED: repr(time.time()),
@@ -66,7 +66,7 @@ def journal_url() -> str:
 
 
 def spool_folder() -> Path:
-    """Return the folder of the rows that wait for the journal: beside the runs, one for each journal."""
+    """Return the folder of the rows that wait for the journal, one for each journal."""
     url = os.environ.get("FIVEFOLD_JOURNAL", "")
     if not url:
         return _runs_folder() / "journal-spool"
@@ -101,7 +101,7 @@ def pseudonym_key() -> bytes:
 
 
 def mlflow_uri(uri: str, root: Path) -> str:
-    """Return the tracking URI: the given one, else MLFLOW_TRACKING_URI, else a SQLite file in the project."""
+    """Return the given tracking URI, else MLFLOW_TRACKING_URI, else a SQLite file in the project."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 

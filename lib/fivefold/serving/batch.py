@@ -1,4 +1,4 @@
-"""A whole table scored at once, and what people read from it: ids, the top rows, lift, safe downloads."""
+"""A whole table scored at once: ids, the top rows, lift, downloads that are safe to open."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ OUR_COLUMNS = [ID, *SCORE_COLUMNS]
 _NAMESPACE = uuid.UUID(
     "5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e"
 )  # any fixed one: our ids differ from others'
-# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and behind
-# white space or invisible characters. Both patterns are within what RE2 knows: pandas is slow otherwise.
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and
+# behind white space or invisible characters. Both patterns are within what RE2 knows: pandas is
+# slow otherwise.
 _INVISIBLE = "[\\x00-\\x20\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
 _FORMULA = f"^{_INVISIBLE}*[-=+@\uff1d\uff0b\uff0d\uff20]|^[\\t\\r\\n]"
 _NUMBER = r"[-+]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?%?"
@@ -30,8 +31,8 @@ _NUMBER = r"[-+]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?
 class ScoredTable:
     """Each row of a table with its id and scores.
 
-    rows: prediction_id, the columns of the table and `SCORE_COLUMNS`. findings: how the columns differ
-    from the model's without harm. assessment: the scores and warnings alone.
+    rows: prediction_id, the columns of the table and `SCORE_COLUMNS`. findings: how the columns
+    differ from the model's without harm. assessment: the scores and warnings alone.
     """
 
     rows: pd.DataFrame
@@ -49,7 +50,8 @@ class ScoredTable:
 class Lift:
     """What acting on the `count` highest probabilities brings.
 
-    rate: expected share of positives among them; lift: `rate` over `overall_rate`, None where that is 0.
+    rate: expected share of positives among them; lift: `rate` over `overall_rate`, None where that
+    is 0.
     """
 
     count: int
@@ -72,8 +74,8 @@ def score_batch(
     Parameters
     ----------
     key
-        Names the table (its md5, see `table_key`): the same model, key and row give the same id, so that
-        a repeated upload records nothing twice.
+        Names the table (its md5, see `table_key`): the same model, key and row give the same id, so
+        that a repeated upload records nothing twice.
     rows
         Rows that the model sees at a time.
     progress
@@ -94,8 +96,8 @@ def score_batch(
 def with_scores(frame: pd.DataFrame, scores: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
     """Return the table between the ids and the scores of its rows.
 
-    A column of one of our names becomes `input_<name>`, with more of `input_` where that is taken: the
-    table may hold our earlier output.
+    A column of one of our names becomes `input_<name>`, with more of `input_` where that is taken:
+    the table may hold our earlier output.
     """
     names: dict[str, str] = {}
     for name in frame.columns:
@@ -118,8 +120,8 @@ def row_ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
 def table_key(md5: str, threshold: float, trained_threshold: float) -> str:
     """Return the key from which the ids of a table's rows are made.
 
-    Another threshold than the trained one gives other ids: what is on record under an id is what was
-    decided.
+    Another threshold than the trained one gives other ids: what is on record under an id is what
+    was decided.
 
     >>> table_key("a1", 0.5, 0.5), table_key("a1", 0.7, 0.5)
     ('a1', 'a1 at 0.7')
@@ -128,7 +130,7 @@ def table_key(md5: str, threshold: float, trained_threshold: float) -> str:
 
 
 def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return the `count` rows of the highest probabilities, equal ones in the order of the table."""
+    """Return the `count` rows of the highest probabilities, equal ones in their order."""
     known = scored.dropna(subset=["probability"])
     return known.sort_values("probability", ascending=False, kind="stable").head(count)
 
@@ -136,8 +138,8 @@ def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:
 def lift_at(probability: pd.Series, count: int) -> Lift:
     """Estimate what acting on the `count` highest probabilities brings, without any label.
 
-    The figures are sums of calibrated probabilities, so they are as good as the calibration. Rows without
-    a probability are left out; `count` is at most the number of the others.
+    The figures are sums of calibrated probabilities, so they are as good as the calibration. Rows
+    without a probability are left out; `count` is at most the number of the others.
 
     >>> lift_at(pd.Series([0.9, 0.1, 0.5, 0.5]), 1)
     Lift(count=1, expected_positives=0.9, rate=0.9, overall_rate=0.5, lift=1.8)
@@ -151,7 +153,7 @@ def lift_at(probability: pd.Series, count: int) -> Lift:
 
 
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with an apostrophe before every text and name that a spreadsheet would run as a formula.
+    """Return the table with an apostrophe before every text that a spreadsheet would run.
 
     Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. For people who open a download; a
     program should get the table as it is.

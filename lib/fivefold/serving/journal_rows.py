@@ -190,7 +190,7 @@ def entity_of(row: Mapping[str, Any], scope: Scope, key: bytes) -> str | None:
 
 
 def pseudonym(value: Any, key: bytes) -> str | None:
-    """Return a keyed hash (HMAC-SHA256, RFC 2104; 128 bits) of a value's text: the same value, the same pseudonym.
+    """Return the pseudonym of a value: a keyed hash (HMAC-SHA256, RFC 2104; 128 bits) of its text.
 
     >>> pseudonym(41, b"k") == pseudonym("41", b"k"), pseudonym(None, b"k") is None
     (True, True)
@@ -209,7 +209,7 @@ def _json(value: Any) -> str:
 
 
 def _json_members(values: pd.Series) -> list[str]:
-    """Return the cells of a column as members of a JSON object; each different text or time is written once."""
+    """Return the cells of a column as members of a JSON object; equal texts are written once."""
     name = json.dumps(str(values.name), ensure_ascii=False)
     if pd.api.types.is_numeric_dtype(values.dtype):
         return [

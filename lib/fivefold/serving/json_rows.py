@@ -1,4 +1,4 @@
-"""Rows of JSON values: the table that a model reads, the answers, and the contract as JSON Schema."""
+"""Rows of JSON values: as a table, the answers to them, and the contract as JSON Schema."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refuse_unreadable(warnings: Iterable[InputWarning], several: bool) -> None:
 def answers(
     scores: pd.DataFrame, warnings: Iterable[InputWarning], ids: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return [{id, probability, decision, warnings: [...]}] of rows that `Bundle.assess` has scored."""
+    """Return [{id, probability, decision, warnings: [...]}] of assessed rows."""
     messages = messages_by_row(warnings, WARNING)
     columns = zip(ids, scores["probability"].tolist(), scores["decision"], strict=True)
     return [
@@ -126,7 +126,7 @@ def _described(column: Column) -> str:
 
 
 def _cells(values: list[Any], column: Column) -> Any:
-    """Return an array: for one row, making a `Series` of each column takes longer than scoring some models."""
+    """Return an array: making a `Series` of each column is slower than scoring some models."""
     if column.kind == "numeric" and all(value is None or _is_number(value) for value in values):
         return np.array([np.nan if value is None else float(value) for value in values])
     return pd.array([_text(value, column) for value in values], dtype=_TEXT)

@@ -32,9 +32,9 @@ def read_labels(rows: Iterable[Any], schema: Schema, scope: Scope, key: bytes) -
     Parameters
     ----------
     rows
-        Mappings with prediction_id or the scope's id columns, label (or the name of the target) and perhaps
-        observed_at. A label is one of the model's two, or 1/0, true/false, yes/no. observed_at is ISO 8601;
-        a time without a zone is UTC.
+        Mappings with prediction_id or the scope's id columns, label (or the name of the target) and
+        perhaps observed_at. A label is one of the model's two, or 1/0, true/false, yes/no.
+        observed_at is ISO 8601; a time without a zone is UTC.
     key
         The key of the pseudonyms.
 
@@ -78,7 +78,8 @@ def record_table(
 ) -> dict[str, int]:
     """Record a table of labels for the problem of `bundle`.
 
-    Returns the counts of `fivefold.journal.labels.add_labels`. Raises `Refused` where a label cannot be used.
+    Returns the counts of `fivefold.journal.labels.add_labels`. Raises `Refused` where a label
+    cannot be used.
     """
     scope = bundle.metadata.scope
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
@@ -92,8 +93,8 @@ def record_table(
 def record_file(data: str, query: str, problem: str, who: str) -> str:
     """Record the labels of a file or database query; return a sentence on their outcomes.
 
-    `problem` defaults to the one that was promoted last. Raises `Refused` where nothing is promoted, the table
-    cannot be read or a label cannot be used.
+    `problem` defaults to the one that was promoted last. Raises `Refused` where nothing is
+    promoted, the table cannot be read or a label cannot be used.
     """
     engine = database.open_journal(journal_url())
     name = problem or promotions.newest_problem(engine)
@@ -169,7 +170,7 @@ def _case_columns(scope: Scope) -> str:
 
 
 def _class_of(value: Any, schema: Schema) -> int | None:
-    """1 or 0; the model's own labels come first, also where one of them is called 0, false or no."""
+    """Return 1 or 0; the model's own labels come first, even where one is called 0 or no."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -192,8 +193,8 @@ def _id_of(value: Any) -> str | None:
 def _utc_time(value: Any) -> datetime | None:
     """Return the time as UTC without a zone; None for a missing one.
 
-    A day alone means its end: what was predicted on that day came before. Raises ValueError or OverflowError for
-    what is no time.
+    A day alone means its end: what was predicted on that day came before. Raises ValueError or
+    OverflowError for what is no time.
     """
     if value is None or value != value or value == "":
         return None

@@ -1,4 +1,4 @@
-"""The real API on a port of its own, for those that call it from this machine: smoke test, simulation."""
+"""The real API on a port of its own, for callers on this machine: smoke test, simulation."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def local_api(root: Path, folder: Path, environment: Mapping[str, str]) -> Itera
 
 
 def request_json(address: str, body: Any = None) -> Any:
-    """Return the JSON answer to a GET, or with `body` to a POST. Raises OSError with the answer in words."""
+    """Return the JSON answer to a GET, or with `body` to a POST.
+
+    Raises OSError with the answer in words.
+    """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})  # noqa: S310
     try:

@@ -1,7 +1,8 @@
-"""The bytes of a request as rows of plain values, or a refusal that says what was expected and found.
+"""The bytes of a request as rows of plain values, or a refusal in words.
 
-JSON is read strictly (RFC 8259): no NaN or Infinity, no key twice in one object, UTF-8 only, numbers that a float can
-hold, texts that are Unicode (no half of a surrogate pair). MLflow's own request forms become the same rows.
+JSON is read strictly (RFC 8259): no NaN or Infinity, no key twice in one object, UTF-8 only,
+numbers that a float can hold, texts that are Unicode (no half of a surrogate pair). MLflow's own
+request forms become the same rows.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ def parse(body: bytes) -> Any:
 
 
 def rows_of(value: Any, limit: int) -> list[Row]:
-    """Return the rows of a /predict request: {"rows": [...]}, a list of rows, or one row. Raises `Refused`."""
+    """Return the rows of a /predict request: {"rows": [...]}, a list of rows, or one row.
+
+    Raises `Refused`.
+    """
     if isinstance(value, Mapping):
         value = value["rows"] if set(value) == {"rows"} else [value]
     return _checked(value, limit, FORMS)
@@ -100,7 +104,10 @@ def invocation_rows(value: Any, limit: int) -> list[Row]:
 
 
 def csv_rows(body: bytes, limit: int) -> list[Row]:
-    """Return the rows of a text/csv request with a header; empty cells are missing. Raises `Refused`."""
+    """Return the rows of a text/csv request with a header; empty cells are missing.
+
+    Raises `Refused`.
+    """
     try:
         text = io.StringIO(body.decode("utf-8-sig"), newline="")
         lines = [line for line in csv.reader(text, strict=True) if line]

@@ -21,7 +21,10 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
 
 
 def check_out(path: str) -> Path:
-    """Return the path to write to. Raises `Refused` for an unknown ending or a folder that cannot be used."""
+    """Return the path to write to.
+
+    Raises `Refused` for an unknown ending or a folder that cannot be used.
+    """
     out = Path(path).expanduser()
     folder = out.resolve().parent
     problems = []
@@ -60,7 +63,7 @@ def write(scored: pd.DataFrame, out: Path) -> None:
 
 
 def join(parts: Sequence[Path], out: Path) -> None:
-    """Join files that `write` has written, in this order, into one of the same kind; whole or not at all.
+    """Join files that `write` has written into one of the same kind, whole or not at all.
 
     All have the same columns. Only one of them is held in memory.
     """
@@ -73,7 +76,7 @@ def join(parts: Sequence[Path], out: Path) -> None:
 
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
-    """Give a path beside `out` to write to, which takes the place of `out` if the block succeeds."""
+    """Give a path to write to, which takes the place of `out` if the block succeeds."""
     draft = out.with_name(f".{out.name}.part{os.getpid()}")
     try:
         yield draft

@@ -1,4 +1,4 @@
-"""The model that answers: loaded, at its promoted threshold, and replaced when another is promoted."""
+"""The model that answers, at its promoted threshold, until another is promoted."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ FOLLOW_SECONDS = 1.0  # how often a server asks whether another model was promot
 class ServedModel:
     """A loaded model.
 
-    bundle: decides at the threshold in force. sha256: digest of the stored bundle. pathspec: the training
-    run. promotion: the row of the promotions that put it in force, None where it was chosen otherwise.
+    bundle: decides at the threshold in force. sha256: digest of the stored bundle. pathspec: the
+    training run. promotion: the row of the promotions that put it in force, None where it was
+    chosen otherwise.
     """
 
     bundle: Bundle
@@ -71,10 +72,10 @@ def no_model(problem: str | None) -> Refused:
 
 
 class Follower:
-    """The promoted model of a problem, kept loaded; asks at most once a second whether it was replaced.
+    """The promoted model of a problem, kept loaded and replaced when another is promoted.
 
-    A new model is loaded beside the old one, which answers until then. With `pinned` (a training run) it is
-    that model and no other. Where the journal does not answer, the loaded model stays.
+    A new model is loaded beside the old one, which answers until then. With `pinned` (a training
+    run) it is that model and no other. Where the journal does not answer, the loaded model stays.
     """
 
     def __init__(self, engine: Any, problem: str = "", pinned: str = ""):

@@ -22,9 +22,9 @@ _READABLE = "readable.arrow"
 def check(parts: TableParts, schema: Schema) -> list[Finding]:
     """Check that a table fits the model; return how its columns differ without harm.
 
-    Leaves a readable cell of each used column beside the parts, for `score_part`. Parts are read until each
-    column has one, so usually one part. Raises `Refused` as `fivefold.model.bundle.Bundle.score` of the whole
-    table would.
+    Leaves a readable cell of each used column beside the parts, for `score_part`. Parts are read
+    until each column has one, so usually one part. Raises `Refused` as
+    `fivefold.model.bundle.Bundle.score` of the whole table would.
     """
     by_name = compare_names(pd.DataFrame(columns=parts.columns), schema)
     readable: dict[str, pd.Series] = {}
@@ -87,7 +87,8 @@ def _is_unreadable(values: pd.Series, schema: Schema, name: str) -> np.ndarray:
 def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> Assessment:
     """Do as `Bundle.assess`, also for a part in which no cell of a column can be read.
 
-    `Bundle.assess` refuses such a table; a row of readable cells is added for it and then taken away.
+    `Bundle.assess` refuses such a table; a row of readable cells is added for it and then taken
+    away.
     """
     try:
         return bundle.assess(frame)

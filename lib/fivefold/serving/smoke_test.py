@@ -18,7 +18,7 @@ MAX_DIFFERENCE = 1e-6  # of a probability
 
 @dataclass(frozen=True)
 class SmokeResult:
-    """Whether the server answers as the model, why (not), and the median time of one row in ms, over HTTP."""
+    """Whether the server answers as the model, why (not), and the median ms of one row."""
 
     ok: bool
     why: str

@@ -91,10 +91,10 @@ def prepare(
     schema: Schema,
     origin: str | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """Cut the source into parts of `rows` rows beside the output, and check that it fits the contract.
+    """Cut the source into parts beside the output, and check that it fits the contract.
 
-    `origin` is the run that this one resumes: it stopped while it cut, so its parts are removed. Returns
-    `TableParts` and the findings as plain dicts.
+    `origin` is the run that this one resumes: it stopped while it cut, so its parts are removed.
+    Returns `TableParts` and the findings as plain dicts.
     """
     if rows < 1:
         raise refusal(
@@ -129,8 +129,8 @@ def score(
 ) -> list[dict[str, Any]]:
     """Score some parts at the promoted threshold, record them and write them beside their source.
 
-    A part whose result is there already, from a task that was killed, is not scored again. Returns the
-    tallies of the parts as plain dicts.
+    A part whose result is there already, from a task that was killed, is not scored again. Returns
+    the tallies of the parts as plain dicts.
     """
     trained = from_bytes(blob, digest)
     bundle = trained
@@ -240,8 +240,8 @@ def _journal_exists() -> bool:
 def _promotion(record: bool, problem: str) -> Promotion | None:
     """Return the promotion in force of the problem, or of the one whose model changed last.
 
-    `record`: rows will be written, so the key of the pseudonyms is made, and rows that wait in the spool are
-    moved into the journal.
+    `record`: rows will be written, so the key of the pseudonyms is made, and rows that wait in the
+    spool are moved into the journal.
     """
     engine = database.open_journal(settings.journal_url())
     try:
