@@ -74,7 +74,7 @@ class BoostedLibrary(ABC):
 
 
 class LightGBM(BoostedLibrary):
-    """LightGBM, whose fits are told which columns are category codes."""
+    """LightGBM: each fit is given the columns of category codes."""
 
     has_devices = True
 
@@ -146,7 +146,7 @@ class LightGBM(BoostedLibrary):
 
 
 class XGBoost(BoostedLibrary):
-    """XGBoost, whose classifiers know the column types from when they are built."""
+    """XGBoost: a classifier is built with its column types."""
 
     has_devices = True
 

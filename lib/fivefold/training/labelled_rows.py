@@ -96,21 +96,21 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
 
 
 def rows_of(
-    predictions: pd.DataFrame, like: pd.DataFrame, target: str, negative: str, positive: str
+    predictions: pd.DataFrame, template: pd.DataFrame, target: str, negative: str, positive: str
 ) -> pd.DataFrame:
-    """Return the inputs with the columns and types of the table `like`, and the target's labels as texts."""
+    """Return the inputs with the columns and types of the table `template`, and the target's labels as texts."""
     inputs = [json.loads(text) for text in predictions["inputs"]]
-    cells = pd.DataFrame(inputs).reindex(columns=like.columns)
+    cells = pd.DataFrame(inputs).reindex(columns=template.columns)
     cells[target] = np.where(predictions["label"] == 1, positive, negative)
-    return as_typed(cells, like)
+    return as_typed(cells, template)
 
 
-def as_typed(cells: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells as the table `like` writes them: its types, its words for yes and no, its decimal sign.
+def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells as the table `template` writes them: its types, its words for yes and no, its decimal sign.
 
     A column with a cell that cannot be read so becomes text. What is neither yes nor no is missing, as in serving.
     """
-    return pd.DataFrame({name: _typed_like(cells[name], like[name]) for name in like.columns})
+    return pd.DataFrame({name: _typed_as(cells[name], template[name]) for name in template.columns})
 
 
 def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
@@ -224,47 +224,47 @@ def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarr
     return ~np.isin(hashes(rows), hashes(learnt))
 
 
-def _typed_like(values: pd.Series, like: pd.Series) -> pd.Series:
-    """Return the values as the column `like` writes them, as text where one cannot be read so."""
-    column, dtype = infer_column(like, str(like.name)), like.dtype
+def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
+    """Return the values as the column `template` writes them, as text where one cannot be read so."""
+    column, dtype = infer_column(template, str(template.name)), template.dtype
     if pd.api.types.is_bool_dtype(dtype) or column.kind == "boolean":
-        return _flags_like(values, like, column)
+        return _flags_as(values, template, column)
     if pd.api.types.is_numeric_dtype(dtype):
         numbers = parse_numbers(_texts(values), NUMBER_RULES[0])
         readable = (numbers.notna() | values.isna()).all()
-        return _whole_like(numbers, dtype) if readable else _texts(values)
+        return _whole_as(numbers, dtype) if readable else _texts(values)
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        return _times_like(values, dtype)
+        return _times_as(values, dtype)
     if column.kind == "date":
         return as_spelled(_texts(values), column.parse)
-    return _texts(_decimals_like(values, column.parse))
+    return _texts(_decimals_as(values, column.parse))
 
 
-def _flags_like(values: pd.Series, like: pd.Series, column: Column) -> pd.Series:
+def _flags_as(values: pd.Series, template: pd.Series, column: Column) -> pd.Series:
     flags = coerce_column(values, replace(column, kind="boolean"))[0]
     series = pd.Series(flags, index=values.index)
-    if pd.api.types.is_bool_dtype(like.dtype):
+    if pd.api.types.is_bool_dtype(template.dtype):
         return series.astype("boolean")
-    if pd.api.types.is_numeric_dtype(like.dtype):
-        return _whole_like(series, like.dtype)
+    if pd.api.types.is_numeric_dtype(template.dtype):
+        return _whole_as(series, template.dtype)
     return series.map(dict(enumerate(column.levels))).astype("str")
 
 
-def _times_like(values: pd.Series, dtype: Any) -> pd.Series:
+def _times_as(values: pd.Series, dtype: Any) -> pd.Series:
     times = parse_dates(_texts(values), {"format": "ISO8601"})
     if isinstance(dtype, pd.DatetimeTZDtype):
         times = times.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
     return times if (times.notna() | values.isna()).all() else _texts(values)
 
 
-def _decimals_like(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
+def _decimals_as(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
     sign = parse.get("decimal", ".")
     if sign == ".":
         return values
     return values.map(lambda v: str(v).replace(".", sign) if isinstance(v, float) and v == v else v)
 
 
-def _whole_like(numbers: pd.Series, dtype: Any) -> pd.Series:
+def _whole_as(numbers: pd.Series, dtype: Any) -> pd.Series:
     """Return whole numbers where the other column has such, and they fit."""
     if not pd.api.types.is_integer_dtype(dtype):
         return numbers
