@@ -1,9 +1,13 @@
-"""Six months in minutes: `make demo`. A model is trained and served by the real API. Traffic comes; labels come late and
-not for all cases. In month four the data change: the monitor finds it and sends alerts, a challenger is trained,
-compared, promoted if it is better, and served without a restart. It all runs on this machine, in a folder of its own
-(build/demo).
+"""Six months in minutes: `make demo`.
 
-On a table of your own: python flows/demo.py --data telco.csv --target Churn --positive Yes --id-columns customerID
+A model is trained and served by the real API. Traffic comes; labels come late and not for all
+cases. In month four the data change: the monitor finds it and sends alerts, a challenger is
+trained, compared, promoted if it is better, and served without a restart. Everything runs on this
+machine, in a folder of its own (build/demo).
+
+On a table of your own:
+
+python flows/demo.py --data telco.csv --target Churn --positive Yes --id-columns customerID
 """
 
 import argparse

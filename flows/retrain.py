@@ -1,7 +1,7 @@
 """RetrainFlow: a new model when the monitor asks for one. `python flows/retrain.py run`.
 
-It trains on the old table and the labels that came in, then compares the new model with the champion
-(`flows/promote.py challenge`). It does nothing if nothing is due.
+It trains on the old table and the labels that came in, then compares the new model with the
+champion (`flows/promote.py challenge`). It does nothing if nothing is due.
 """
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first

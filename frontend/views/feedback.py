@@ -187,7 +187,7 @@ def _said(label: str | None) -> bool:
 
 
 def _moment(day: Any) -> dt.datetime | None:
-    """The end of the day, so that a prediction of that day comes before it; the present where that is earlier."""
+    """Return the end of the day, after all its predictions; the present if that is earlier."""
     return min(dt.datetime.combine(day, dt.time.max), utc_now()) if day else None
 
 

@@ -1,4 +1,4 @@
-"""Page Monitoring: what the monitor found in each window of predictions, and what to do about it."""
+"""Page Monitoring: what the monitor found in each window, and what to do about it."""
 
 from __future__ import annotations
 

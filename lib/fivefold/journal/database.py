@@ -1,9 +1,10 @@
-"""Journal: the SQL record of what was served, refused, learnt and promoted. SQLite or PostgreSQL.
+"""Journal database: the SQL record of what was served, refused, labelled and promoted.
 
-A prediction is written, and its transaction committed, before it is answered: what was acknowledged survives a killed
-process (SQLite in WAL mode with synchronous=NORMAL; a power cut may take the last moments, `FIVEFOLD_JOURNAL_SYNC=full`
-keeps those too at the price of one disk flush a lot). `fivefold.journal.writer` says what happens while the database is
-locked or away.
+It is SQLite or PostgreSQL. A prediction is written, and its transaction committed, before it is
+answered: what was acknowledged survives a killed process. SQLite runs in WAL mode with
+synchronous=NORMAL, so a power cut may lose the last moments; `FIVEFOLD_JOURNAL_SYNC=full` keeps
+those too, at the price of one disk flush a transaction. `fivefold.journal.writer` handles a
+database that is locked or away.
 """
 
 from __future__ import annotations
@@ -37,10 +38,20 @@ _MIGRATING = threading.Lock()  # Alembic keeps its state in a module
 
 
 def open_journal(url: str) -> sa.Engine:
-    """The journal at a URL (sqlite:///PATH or postgresql://...), created or brought to the newest revision.
+    """Open the journal at a URL, created or brought to the newest revision.
 
-    Safe for many processes at once. Raises `Refused` for a URL that is none, a database of another kind, one that
-    does not answer, and a journal that a newer version of this project has written.
+    It is safe for many processes at once.
+
+    Parameters
+    ----------
+    url
+        sqlite:///PATH or postgresql://...
+
+    Raises
+    ------
+    Refused
+        For a wrong URL, a database of another kind, one that does not answer, and a journal that
+        a newer version of this project has written.
     """
     engine = _engine(url)
     try:
@@ -65,7 +76,7 @@ def open_journal(url: str) -> sa.Engine:
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that will write: SQLite takes its lock at once, so that it never fails half-way for want of it."""
+    """Open a transaction that will write; SQLite takes its lock at once, not half-way."""
     with engine.connect().execution_options(fivefold_write=True) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_SECONDS * 1000:.0f}")

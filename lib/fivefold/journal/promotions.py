@@ -1,4 +1,4 @@
-"""Promotions: an append-only table of what is served, at which threshold, since when, by whom and why."""
+"""Promotions: an append-only table of what is served, since when, by whom and why."""
 
 from __future__ import annotations
 

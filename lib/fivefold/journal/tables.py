@@ -1,4 +1,4 @@
-"""Journal tables: what the journal keeps. `lib/migrations/` brings a database to this state.
+"""Journal tables: what the journal keeps. `migrations/` brings a database to this state.
 
 All times are UTC without a zone. Text columns that end in JSON hold plain JSON.
 """
@@ -17,7 +17,9 @@ ID, ENTITY = 36, 500  # lengths
 
 
 def fitted(text: str, length: int | None = None) -> str:
-    """A text as every database takes it: NUL and lone surrogates replaced, a longer one cut and told apart by a digest.
+    """Return a text as every database takes it.
+
+    NUL and lone surrogates are replaced; a longer text is cut, with a digest of the whole.
 
     >>> fitted("a\\0b"), len(fitted("x" * 99, 36)), fitted("x" * 99, 36) == fitted("x" * 98, 36)
     ('a\ufffdb', 36, False)
@@ -74,7 +76,8 @@ METADATA = sa.MetaData(
     }
 )
 
-# One line per answered case. entity: the scope's id columns as JSON (pseudonymised where the scope says so), or null.
+# One row per answered case. entity: the scope's id columns as JSON (pseudonymised if the scope
+# says so), or null.
 PREDICTIONS = sa.Table(
     "predictions",
     METADATA,
@@ -109,7 +112,7 @@ REJECTS = sa.Table(
     sa.Index(None, "problem", "at"),
 )
 
-# Every label that was ever given, in order. outcome: accepted, corrected, duplicate or unknown (fivefold.journal.labels).
+# Every label that was ever given, in order. outcome: fivefold.journal.labels.OUTCOMES.
 LABELS = sa.Table(
     "labels",
     METADATA,

@@ -1,9 +1,9 @@
-"""Journal writer: many requests, one transaction; and where lines go while the database is locked or away.
+"""Journal writer: many requests in one transaction, and a spool if the database is away.
 
-Policy. A line is acknowledged only when it is safe: committed in the journal, or, where the journal has not taken it
-within its patience (locked, absent, disk full), appended to a spool file and flushed to disk. Where even that fails the
-caller is told, and must not answer. Spooled lines are moved into the journal as soon as it takes lines again, and by
-every later start; ids make that safe to repeat.
+A row is acknowledged only when it is safe: committed in the journal or, if the journal does not
+take it in time (locked, absent, disk full), appended to a spool file and flushed to disk. If even
+that fails, the caller gets an error and must not answer. Spooled rows are moved into the journal as
+soon as it takes rows again, and by every later start; ids make it safe to repeat that.
 """
 
 from __future__ import annotations
@@ -38,19 +38,18 @@ class NotKept(RuntimeError):
 
 
 class Writer:
-    """A thread that commits whatever is waiting in one transaction. `submit` gives a future: "journal" or "spool".
+    """A thread that commits all waiting rows in one transaction.
 
-    Lines whose future was cancelled in time are not written: nobody waits for them, so nobody was answered.
+    `submit` returns a future: "journal" or "spool". Rows whose future was cancelled in time are not
+    written: nobody waits for them, so nobody was answered.
     """
 
     def __init__(self, engine: Any, spool: Path):
         self._engine, self._spool = engine, spool
         self._waiting: queue.Queue[tuple[Lines, Future[str]] | None] = queue.Queue()
         self._lock, self._closed = threading.Lock(), False
-        self._spooled, self._next = (
-            True,
-            float("-inf"),
-        )  # whether the spool may hold lines; when it is tried again
+        self._spooled = True  # whether the spool may hold rows
+        self._next = float("-inf")  # when it is tried again
         self._thread = threading.Thread(target=self._work, daemon=True, name="journal")
         self._thread.start()
 
@@ -98,14 +97,11 @@ class Writer:
                 self._next = time.monotonic() + (0 if moved else RETRY_SECONDS)
 
     def _lot(self) -> list[tuple[Lines, Future[str]] | None]:
-        """What waits; while the spool may hold lines the wait is not long."""
+        """Return what waits; while the spool may hold rows, wait until its next try only."""
         lot: list[tuple[Lines, Future[str]] | None] = []
+        timeout = max(0.0, self._next - time.monotonic()) if self._spooled else None
         with contextlib.suppress(queue.Empty):
-            lot.append(
-                self._waiting.get(
-                    timeout=max(0.0, self._next - time.monotonic()) if self._spooled else None
-                )
-            )
+            lot.append(self._waiting.get(timeout=timeout))
             while len(lot) < 1000:
                 lot.append(self._waiting.get_nowait())
         return lot
@@ -117,7 +113,10 @@ def keep(
     predictions: Sequence[Mapping[str, Any]],
     rejects: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Write lines into the journal, else into the spool: "journal" or "spool". Raises `NotKept` where both fail."""
+    """Write rows into the journal, else into the spool, and return "journal" or "spool".
+
+    Raises `NotKept` if both fail.
+    """
     if not predictions and not rejects:
         return "journal"
     try:

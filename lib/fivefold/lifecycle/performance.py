@@ -369,7 +369,8 @@ def _auc(positive: np.ndarray, negative: np.ndarray, own: float = 0.0) -> float 
 def _error(auc: Auc) -> float | None:
     """Return the standard error of an AUC.
 
-    Of a perfect ranking it is estimated as 0; then, and if it is missing, it follows from the interval.
+    Of a perfect ranking it is estimated as 0. Then, and if it is missing, it follows from the
+    interval.
     """
     if auc.get("se"):
         return float(auc["se"])

@@ -1,4 +1,7 @@
-"""Promotion: which model is served. The first one promotes itself, a later one must prove itself, a person may decide."""
+"""Promotion: which model is served.
+
+The first model promotes itself, a later one must be proven better, and a person may decide.
+"""
 
 from __future__ import annotations
 

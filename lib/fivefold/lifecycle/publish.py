@@ -40,7 +40,7 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
 
 
 def roles(problem: dict[str, Any], sha256: str) -> list[str]:
-    """Return the aliases of the model with this digest: ["champion"] or [], also without a journal."""
+    """Return the aliases of the model with this digest: ["champion"] or []."""
     from fivefold.core.scope import problem_name
     from fivefold.journal import database, promotions
     from fivefold.lifecycle import promotion_mirror

@@ -1,4 +1,4 @@
-"""Simulation: the whole loop on one machine, by the commands and the server that a user would run."""
+"""Simulation: the whole loop on one machine, by the commands and the server of a user."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _followed(address: str, before: str) -> None:
 
 
 def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame, pd.DataFrame]:
-    """(scope, the table of the past, cases of the future in order, changed from `CHANGE_DAY` on)."""
+    """Return (scope, the past table, future cases in order, changed from `CHANGE_DAY` on)."""
     scope = resolve_scope(
         {},
         root,

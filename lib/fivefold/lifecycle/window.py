@@ -100,7 +100,7 @@ def cut_windows(
 
 
 def reference_of(pathspec: str) -> Reference:
-    """Return the reference of the run that trained a model. Raises `Refused` if it cannot be read."""
+    """Return the reference of the run that trained a model. Raises `Refused`."""
     run = client.find_run(pathspec)
     bundle = from_bytes(*client.bundle_bytes(run))
     typed, fold_ids = from_parquet(client.require(run, "typed")), client.require(run, "place")
