@@ -157,7 +157,7 @@ async def predict(request: Request) -> Response:
 
 @app.post("/invocations")
 async def invocations(request: Request) -> Response:
-    """The same in MLflow's protocol: JSON in its four forms, or CSV."""
+    """Answer the same in MLflow's protocol: JSON in its four forms, or CSV."""
     header = request.headers.get("content-type", "application/json")
     content_type = header.partition(";")[0].strip().lower()
     if content_type not in CONTENT_TYPES:
@@ -245,7 +245,7 @@ async def ping(request: Request) -> Response:
 
 @app.get("/docs", include_in_schema=False)
 async def docs() -> Response:
-    """What can be asked, for people."""
+    """Describe the endpoints for people."""
     return HTMLResponse(api_docs.page(app.openapi()))
 
 

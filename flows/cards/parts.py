@@ -358,7 +358,7 @@ def feature_tables(recipe: Mapping[str, Any]) -> list[Any]:
 
 
 def setting_parts(candidate: Mapping[str, Any]) -> list[Any]:
-    """The parameters of a candidate's best setting, or of all those whose mean it is."""
+    """Return the parameters of a candidate's best setting, or of all those whose mean it is."""
     settings = candidate.get("settings") or []
     if len(settings) < 2:
         return [fact_table(candidate["params"])]
@@ -381,7 +381,7 @@ def setting_parts(candidate: Mapping[str, Any]) -> list[Any]:
 
 
 def blend_parts(blend: Mapping[str, Any]) -> list[Any]:
-    """The artifact `blend`: its members, its ROC AUC, and whether it is served."""
+    """Return what the artifact `blend` holds: its members, its ROC AUC, and whether it is served."""
     from fivefold.training.ensemble import Ensemble
 
     ensemble = Ensemble.from_dict(blend)

@@ -64,6 +64,6 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def line_of(value: object, most: int = 80) -> str:
-    """A value as one line of at most `most` characters, for a table cell or a value box."""
+    """Return a value as one line of at most `most` characters, for a table cell or a value box."""
     line = " ".join(str(value).split())
     return line if len(line) <= most else line[: most - 1] + "…"

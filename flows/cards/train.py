@@ -113,8 +113,10 @@ def leaderboard_components(
     blend: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> list[Any]:
-    """The comparison of the algorithms: `board` of `fivefold.training.leaderboard.rank`, `winner` an algorithm of it, and what
-    `fivefold.training.ensemble.blend` found.
+    """Return the card that compares the algorithms.
+
+    `board` comes from `fivefold.training.leaderboard.rank`, `winner` is one of its algorithms, and
+    the blend comes from `fivefold.training.ensemble.blend`.
     """
     from fivefold.charts import model
     from fivefold.training.leaderboard import title
@@ -198,7 +200,7 @@ def leaderboard_components(
 
 
 def arm_components(candidate: Mapping[str, Any]) -> list[Any]:
-    """The finished search of one algorithm: a candidate of `fivefold.training.search.tune`."""
+    """Return the card of one finished search: a candidate of `fivefold.training.search.tune`."""
     from fivefold.charts import model
     from fivefold.training.leaderboard import title
 

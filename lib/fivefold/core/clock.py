@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def utc_now() -> datetime:
-    """The present, UTC, without a zone, as the journal keeps it.
+    """Return the present, UTC, without a zone, as the journal keeps it.
 
     FIVEFOLD_CLOCK names a file that holds another present (ISO 8601): for simulations such as `make demo`.
     """
@@ -18,5 +18,5 @@ def utc_now() -> datetime:
 
 
 def timestamp() -> str:
-    """The present in ISO 8601, UTC, to the second."""
+    """Return the present in ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -42,7 +42,7 @@ def as_json(value: Any, most: int | None = None) -> str:
 
 
 def utc(at: datetime) -> datetime:
-    """A time in UTC without a zone; one without a zone is UTC already."""
+    """Return a time in UTC without a zone; one without a zone is UTC already."""
     return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
 
 

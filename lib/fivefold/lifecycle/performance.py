@@ -351,7 +351,7 @@ def _estimated_interval(q: np.ndarray, seed: int, draws: int) -> dict[str, float
 
 
 def _weights(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expected (positives, negatives) at each distinct probability, ascending."""
+    """Return the expected (positives, negatives) at each distinct probability, ascending."""
     _, codes = np.unique(q, return_inverse=True)
     return np.bincount(codes, weights=q), np.bincount(codes, weights=1 - q)
 

@@ -376,7 +376,10 @@ def _predict(entry: Algorithm, model: Any, x: np.ndarray, rounds: int | None) ->
 
 
 def _roc_auc(y: np.ndarray, score: np.ndarray) -> float:
-    """The area by trapezoids: rounded differently in the last bit from ranks, and stored in all earlier runs."""
+    """Return the area by trapezoids.
+
+    It differs from the area by ranks in the last bit, and all earlier runs have stored it.
+    """
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(y, score))

@@ -242,7 +242,7 @@ def tune(
         say(f"warning: {reason}")
 
     def rival_auc() -> float | None:
-        """The best of the other searches. Read under a budget only: it depends on the clock."""
+        """Return the best of the other searches. Read under a budget only: it depends on the clock."""
         reached = []
         for other in ALGORITHMS:
             if other == name:
