@@ -19,9 +19,9 @@ from fivefold.core.findings import Refused
 def keep_cards_beside_runs() -> None:
     """Put local cards into the datastore's folder, where Metaflow's card client looks for them.
 
-    Metaflow 2.19.39 writes them to the nearest .metaflow upward from the working directory instead, and its setting
-    METAFLOW_CARD_LOCALROOT makes `CardDatastore.get_storage_root` return nothing. That function joins this name to a
-    folder, and an absolute name wins such a join.
+    Metaflow 2.19.39 writes them to the nearest .metaflow upward from the working directory instead,
+    and its setting METAFLOW_CARD_LOCALROOT makes `CardDatastore.get_storage_root` return nothing.
+    That function joins this name to a folder, and an absolute name wins such a join.
     """
     if store := os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL"):
         card_datastore.DATASTORE_LOCAL_DIR = str(Path(store).resolve() / ".metaflow")

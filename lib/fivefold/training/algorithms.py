@@ -26,11 +26,13 @@ class Algorithm:
     ----------
     title : the name that people read
     encoding : of `fivefold.training.encoding`; a parameter `encoding` of the space takes its place
-    classifier : (params, seed, threads, types) -> unfitted scikit-learn classifier; `types` has one letter for each
-        input column, "c" for category codes (encoding "native" only) and "q" for quantities
+    classifier : (params, seed, threads, types) -> unfitted scikit-learn classifier; `types` has one
+        letter for each input column, "c" for category codes (encoding "native" only) and "q" for
+        quantities
     defaults : parameters that a search tries first, in this order
     space : parameters that a search chooses from
-    boosted : how the library does early stopping, rounds and devices; None where there are no rounds
+    boosted : how the library does early stopping, rounds and devices; None where there are no
+        rounds
     max_rows : most rows of one fit, where more cost much time and bring little
     priority : who runs first (1) when the budget has no time for all
     time_share : part of the time of all searches that this one may take under a budget

@@ -38,9 +38,10 @@ class BoostedLibrary(ABC):
     ) -> int:
         """Fit with early stopping on the log-loss of the rows `stop` (matrix, labels); return the best round.
 
-        After `seconds` the fit ends with the rounds that it has. A search turns the best rounds of all folds into one
-        number for all of them, as lightgbm.cv and xgboost.cv do: a hyperparameter like any other, not a choice made
-        fold by fold on the rows that evaluate the fold.
+        After `seconds` the fit ends with the rounds that it has. A search turns the best rounds of
+        all folds into one number for all of them, as lightgbm.cv and xgboost.cv do: a
+        hyperparameter like any other, not a choice made fold by fold on the rows that evaluate the
+        fold.
         """
 
     @abstractmethod

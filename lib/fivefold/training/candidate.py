@@ -24,8 +24,9 @@ class Setting:
 class Trial:
     """One setting, scored on the folds.
 
-    `state` is "complete" or "pruned"; a pruned trial has the scores of the folds that it finished. `auc` is their
-    mean. `seconds` is the time of all its fits, `max_rows` the bound on the training rows of each.
+    `state` is "complete" or "pruned"; a pruned trial has the scores of the folds that it finished.
+    `auc` is their mean. `seconds` is the time of all its fits, `max_rows` the bound on the training
+    rows of each.
     """
 
     number: int
@@ -65,8 +66,9 @@ class ScoredTrial:
 class Candidate:
     """The result of one algorithm's search.
 
-    `params` and `rounds` are those of the best trial. `settings` has the best trials, best first; the fold scores are
-    those of the mean of their out-of-fold probabilities. `rows_fit`: most rows of a fit in the search.
+    `params` and `rounds` are those of the best trial. `settings` has the best trials, best first;
+    the fold scores are those of the mean of their out-of-fold probabilities. `rows_fit`: most rows
+    of a fit in the search.
     """
 
     algorithm: str

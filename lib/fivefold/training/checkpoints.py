@@ -1,7 +1,8 @@
 """Checkpoints: each finished trial in the run's own datastore, so that a killed search loses one trial at most.
 
-The `storage` is a Metaflow datastore (local folder, S3, ...). Its writes are atomic, and equal trials give equal files:
-two tasks that do the same work, such as a task of a killed run and its resumed twin, do not harm each other.
+The `storage` is a Metaflow datastore (local folder, S3, ...). Its writes are atomic, and equal
+trials give equal files: two tasks that do the same work, such as a task of a killed run and its
+resumed twin, do not harm each other.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ def fitted_rows(
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows and labels that one fit learns from.
 
-    They are at most `max_rows` of the given ones and, with a synthetic sampler, at most as many of those that it gives.
+    They are at most `max_rows` of the given ones and, with a synthetic sampler, at most as many of
+    those that it gives.
     """
     kept = subsample(np.arange(len(y)), y, max_rows, options.seed)
     if len(kept) < len(y):

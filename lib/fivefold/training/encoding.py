@@ -1,8 +1,9 @@
 """Encoding: from a typed table to the matrix that an estimator sees, in stock scikit-learn parts only.
 
-Two stages. `fivefold.model.inputs.expand` is stateless (date parts, missing categories as a level of their own).
-`encoder` is a ColumnTransformer that is fitted on training rows; every choice in it comes from `plan`, made from the
-same training rows. No class of ours is ever inside a fitted pipeline, so that old models outlive changes of this code.
+Two stages. `fivefold.model.inputs.expand` is stateless (date parts, missing categories as a level
+of their own). `encoder` is a ColumnTransformer that is fitted on training rows; every choice in it
+comes from `plan`, made from the same training rows. No class of ours is ever inside a fitted
+pipeline, so that old models outlive changes of this code.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def _largest_share(values: pd.Series) -> float:
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     """Return the encodings that a search may choose from and that differ on these typed training rows.
 
-    LINEAR and CROSSED always do. Of the others: without a category of three levels or more they are all the same; up to
-    `ONE_HOT_LEVELS` levels a mean says little more than the level itself.
+    LINEAR and CROSSED always do. Of the others: without a category of three levels or more they are
+    all the same; up to `ONE_HOT_LEVELS` levels a mean says little more than the level itself.
     """
     levels = [typed[name].nunique(dropna=False) for name in schema.names("categorical")]
     most = max(levels, default=0)
@@ -123,11 +124,11 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
     """Return an unfitted ColumnTransformer for a plan, in one of six encodings.
 
-    linear : missing indicators, rank-scaled cubic splines, one-hot, scaled target means; with products of its columns
-        (`fivefold.training.interactions`) it becomes the seventh, crossed
+    linear : missing indicators, rank-scaled cubic splines, one-hot, scaled target means; with
+        products of its columns (`fivefold.training.interactions`) it becomes the seventh, crossed
     trees : median imputation with indicators, one-hot, target means
-    native : numbers as they are with NaN, integer codes of categories first (unseen ones NaN), target means above
-        `NATIVE_LEVELS`
+    native : numbers as they are with NaN, integer codes of categories first (unseen ones NaN),
+        target means above `NATIVE_LEVELS`
     one-hot : numbers as they are, one-hot, target means above `ONE_HOT_LEVELS`
     means, ordered : numbers as they are, target means; for the training rows of ordered,
         `fivefold.training.encode_folds.encode_training` puts `ordered_means` in their place
@@ -136,7 +137,8 @@ def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
 
     References
     ----------
-    Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes"; sklearn's TargetEncoder.
+    Micci-Barreca 2001, "A preprocessing scheme for high-cardinality categorical attributes";
+    sklearn's TargetEncoder.
     """
     from sklearn.compose import ColumnTransformer
 
@@ -231,7 +233,8 @@ def _text_parts(recipe: EncodingPlan, seed: int) -> list[Part]:
 def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     """Return each row's mean of `y` over the rows of its level before it in a random order, shape (rows,).
 
-    (sum before + prior * overall mean) / (rows before + prior). A row's own label has no part in its value.
+    (sum before + prior * overall mean) / (rows before + prior). A row's own label has no part in
+    its value.
 
     Parameters
     ----------
@@ -277,7 +280,8 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
 def _copied_numbers(sample: pd.DataFrame, numbers: list[str]) -> dict[str, str]:
     """Return the copies among numbers: by correlation, with gaps in the same rows.
 
-    The ranks must agree too: one outlier that two columns share makes them correlate whatever the other rows say.
+    The ranks must agree too: one outlier that two columns share makes them correlate whatever the
+    other rows say.
     """
     copies: dict[str, str] = {}
     if len(numbers) < 2:

@@ -75,10 +75,11 @@ def blend(
 ) -> tuple[Ensemble, np.ndarray]:
     """Return the blend of these algorithms and its out-of-fold probabilities, shape (rows,).
 
-    Algorithms are added one by one, with replacement, each time the one that raises the mean ROC AUC over the folds
-    most. With few rows the weights are drawn to equal ones (`prior_share`). The evaluation is nested: the weights that
-    score a fold were chosen on the other folds, so that the choice has no part in the figure. The out-of-fold
-    probabilities are these nested ones too. The gain has its interval by `fivefold.core.roc_auc.paired_test`.
+    Algorithms are added one by one, with replacement, each time the one that raises the mean ROC
+    AUC over the folds most. With few rows the weights are drawn to equal ones (`prior_share`). The
+    evaluation is nested: the weights that score a fold were chosen on the other folds, so that the
+    choice has no part in the figure. The out-of-fold probabilities are these nested ones too. The
+    gain has its interval by `fivefold.core.roc_auc.paired_test`.
 
     Parameters
     ----------
@@ -129,9 +130,9 @@ def mixed(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.n
 def choose_served(asked: str, ensemble: Ensemble) -> tuple[str, str]:
     """Return what is served, "single" or "blend", and why.
 
-    With `asked` (the option --serve) "auto" it is the blend, unless its nested gain is below 0 beyond chance. The
-    winner's own figure is the best of many trials, and so too high, while the blend is evaluated on folds that had no
-    part in its choice: a small loss proves nothing.
+    With `asked` (the option --serve) "auto" it is the blend, unless its nested gain is below 0
+    beyond chance. The winner's own figure is the best of many trials, and so too high, while the
+    blend is evaluated on folds that had no part in its choice: a small loss proves nothing.
 
     >>> loss = Ensemble({"lightgbm": 0.6, "xgboost": 0.4}, 0.8, 0.01, [], -0.002, -0.005, 0.001)
     >>> choose_served("auto", loss)
@@ -150,8 +151,9 @@ def choose_served(asked: str, ensemble: Ensemble) -> tuple[str, str]:
 def prior_share(rows: int, algorithms: int) -> float:
     """Return how far the weights of a blend are drawn to equal ones, 0 to 1.
 
-    As if equal weights had been best on `PRIOR_ROWS` other rows: weights that few rows chose are mostly noise. What
-    this is worth: docs/tuning.md. 0 where an algorithm's part of it would be below `LEAST_SHARE`.
+    As if equal weights had been best on `PRIOR_ROWS` other rows: weights that few rows chose are
+    mostly noise. What this is worth: docs/tuning.md. 0 where an algorithm's part of it would be
+    below `LEAST_SHARE`.
 
     References
     ----------

@@ -54,9 +54,10 @@ def fit_final(
 ) -> Any:
     """Return the fitted scikit-learn Pipeline (encoder, model) of a candidate, on all given rows.
 
-    The model is the average (a soft VotingClassifier) of several fits, which take the candidate's settings in turn,
-    best first, and differ in their seed: less variance for the same bias. Where the settings have different encodings
-    it is an average of Pipelines. The Pipeline's input are expanded rows (`fivefold.model.inputs.expand`).
+    The model is the average (a soft VotingClassifier) of several fits, which take the candidate's
+    settings in turn, best first, and differ in their seed: less variance for the same bias. Where
+    the settings have different encodings it is an average of Pipelines. The Pipeline's input are
+    expanded rows (`fivefold.model.inputs.expand`).
 
     Parameters
     ----------
@@ -64,8 +65,8 @@ def fit_final(
     typed, y, schema : training rows, their labels (0 or 1), the input contract
     options : seed, threads, device and synthetic sampler
     seeds : fits that are averaged; by default as many as `seeds_of` says
-    stop : with these a boosted model is fitted once and early-stopped; the rounds of a search that had far fewer rows
-        are too few
+    stop : with these a boosted model is fitted once and early-stopped; the rounds of a search that
+        had far fewer rows are too few
 
     References
     ----------

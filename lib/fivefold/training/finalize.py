@@ -87,17 +87,18 @@ def finalize(
 ) -> tuple[Bundle, np.ndarray]:
     """Return the bundle of the selected model and the out-of-fold probabilities behind its threshold.
 
-    Calibration and threshold come from out-of-fold scores of the training rows, the threshold from scores calibrated by
-    other folds. Where the plan is early-stopped, the rows of the last fold that the search has scored are not fitted
-    on: rounds, calibration and threshold come from them, scored by the final model itself. The rows of the holdout are
-    scored once, at the end.
+    Calibration and threshold come from out-of-fold scores of the training rows, the threshold from
+    scores calibrated by other folds. Where the plan is early-stopped, the rows of the last fold
+    that the search has scored are not fitted on: rounds, calibration and threshold come from them,
+    scored by the final model itself. The rows of the holdout are scored once, at the end.
 
     Parameters
     ----------
     selection, data, options : what to fit, on what, and how
     scope : of the problem: costs, capacity, phrases, protected columns
     provenance : where the model comes from
-    truth : known probability of the positive class of every row of generated data, for the best achievable ROC AUC
+    truth : known probability of the positive class of every row of generated data, for the best
+        achievable ROC AUC
     """
     y, seed = data.y, options.seed
     train = data.split.training_rows
@@ -164,14 +165,15 @@ def refit_on_all_rows(
 ) -> Bundle:
     """Return the bundle to serve: the evaluated model, fitted again with the same settings on all labelled rows.
 
-    Contract, calibration, threshold and evaluation stay those of the evaluated bundle, which has the sha256 `digest`.
-    Its figures are an estimate for the new model that is a little too low, as it was fitted on a fifth less.
-    `Metadata.refit` has the rows of the new fit, its members and the digest.
+    Contract, calibration, threshold and evaluation stay those of the evaluated bundle, which has
+    the sha256 `digest`. Its figures are an estimate for the new model that is a little too low, as
+    it was fitted on a fifth less. `Metadata.refit` has the rows of the new fit, its members and the
+    digest.
 
     References
     ----------
-    Hastie, Tibshirani and Friedman 2009, "The Elements of Statistical Learning", section 7.10.1: the bias of training
-    sets that are smaller than the whole.
+    Hastie, Tibshirani and Friedman 2009, "The Elements of Statistical Learning", section 7.10.1:
+    the bias of training sets that are smaller than the whole.
     """
     fold_ids = data.fold_ids.copy()
     fold_ids[data.split.holdout_rows] = Assignment.TRAIN_ONLY
@@ -190,8 +192,8 @@ def _fit(
 ) -> FinalModel:
     """Fit the winner or the blend on the training rows.
 
-    `rows_for_seeds`: training rows by whose number a model has its seeds, so that two models of different rows have as
-    many; by default those that are fitted.
+    `rows_for_seeds`: training rows by whose number a model has its seeds, so that two models of
+    different rows have as many; by default those that are fitted.
     """
     used, fit_plan = selection.members, selection.plan
     rows = data.split.training_rows

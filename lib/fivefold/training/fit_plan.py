@@ -83,8 +83,9 @@ def plan_fits(
 ) -> FitPlan:
     """Return how to fit the blend with these weights, or the winner alone where they are None.
 
-    `candidates`: the winner first. `refit`: no, yes, or auto (`fivefold.training.time_budget.refit_choice`): where the
-    time allows two fits, at least of the winner, and no boosted model gets fewer rows for it.
+    `candidates`: the winner first. `refit`: no, yes, or auto
+    (`fivefold.training.time_budget.refit_choice`): where the time allows two fits, at least of the
+    winner, and no boosted model gets fewer rows for it.
     """
     once = _plan(candidates, weights, resources)
     if refit == "no":
@@ -105,9 +106,9 @@ def _plan(
 ) -> FitPlan:
     """Return the plan for one fit.
 
-    Where a boosted model had less than `EARLY_STOPPED` of the rows in its search, the fits are early-stopped: one seed,
-    own rounds, and as many rows as the time allows. The blend is given up where the winner alone can have more than
-    twice its rows.
+    Where a boosted model had less than `EARLY_STOPPED` of the rows in its search, the fits are
+    early-stopped: one seed, own rounds, and as many rows as the time allows. The blend is given up
+    where the winner alone can have more than twice its rows.
     """
     rows, seconds = resources.rows, resources.seconds
     single = [candidates[0]]
@@ -155,7 +156,8 @@ def seconds_of(
 ) -> float:
     """Return how long the final fit of a candidate will take, from the trials of its settings.
 
-    A fit on all rows for one on all folds but one, for each seed, with a fifth as much again for encoding and chance.
+    A fit on all rows for one on all folds but one, for each seed, with a fifth as much again for
+    encoding and chance.
     """
     best = candidate.best_trial
     measured: dict[int | None, float] = {t.number: t.seconds for t in candidate.trials}
@@ -185,8 +187,8 @@ def affordable(
 def rows_affordable(candidate: Candidate, rows: int, seconds: float) -> int | None:
     """Return how many rows one final fit may have (None: all), where the search's fits had fewer.
 
-    Half of the seconds, at the best trial's seconds for a row; never fewer rows than in the search, and never more
-    than the algorithm's own bound.
+    Half of the seconds, at the best trial's seconds for a row; never fewer rows than in the search,
+    and never more than the algorithm's own bound.
     """
     searched, bound = candidate.max_rows, ALGORITHMS[candidate.algorithm].max_rows
     if searched is None or searched == bound:

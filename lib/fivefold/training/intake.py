@@ -111,9 +111,10 @@ def resolve_scope(
     ----------
     config : TOML values of a scope; without them and without data it is the bundled problem
     root : folder of the project
-    folder_variable : environment variable with the folder at which a relative `data` of the TOML starts
-    options : command-line options, which win. A relative `data` starts at the current folder and is made absolute, so
-        that retraining finds the table from any other folder.
+    folder_variable : environment variable with the folder at which a relative `data` of the TOML
+        starts
+    options : command-line options, which win. A relative `data` starts at the current folder and is
+        made absolute, so that retraining finds the table from any other folder.
 
     Raises
     ------
@@ -143,8 +144,9 @@ def resolve_scope(
 def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, dict[str, Any]]:
     """Read the table at the scope's `data`, or as it was at a revision `rev`, and facts about its source.
 
-    The bundled table is generated first where it is missing. Data that differs from what DVC recorded is used, with a
-    finding. Facts, for artifacts and cards: source, md5, rows, details, revision (of the data) and code (its commit).
+    The bundled table is generated first where it is missing. Data that differs from what DVC
+    recorded is used, with a finding. Facts, for artifacts and cards: source, md5, rows, details,
+    revision (of the data) and code (its commit).
     """
     if not scope.data:
         raise refusal(
@@ -204,7 +206,8 @@ def _revision_findings(rev: str | None, recorded: Mapping[str, Any], md5: str) -
 def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Finding]]:
     """Return at most `most` rows of the table in their order, and the finding on that.
 
-    Drawn at random with a fixed seed: the same table gives the same rows. Rows without a label count too.
+    Drawn at random with a fixed seed: the same table gives the same rows. Rows without a label
+    count too.
     """
     if most is None or len(frame) <= most:
         return frame, []
@@ -226,7 +229,8 @@ def validate(
 ) -> tuple[Target, Schema, list[Finding]]:
     """Return the target, the schema of the whole table, and all findings, those of reading included.
 
-    All rows are used, but only to report and to refuse; the model's own schema is inferred from training rows.
+    All rows are used, but only to report and to refuse; the model's own schema is inferred from
+    training rows.
 
     Raises
     ------
@@ -249,8 +253,8 @@ def validate(
 def merge_findings(of_reading: list[Finding], of_checks: list[Finding]) -> list[Finding]:
     """Return the findings of reading, then those of the checks, each code and subject from one of them.
 
-    From the one with the most severe finding on it, else with more findings, else from reading. Exact repetitions are
-    left out.
+    From the one with the most severe finding on it, else with more findings, else from reading.
+    Exact repetitions are left out.
     """
     read, checked = _by_subject(of_reading), _by_subject(of_checks)
     replaced = {
@@ -280,9 +284,9 @@ def split(
 ) -> tuple[np.ndarray, list[Finding]]:
     """Return the fold assignment of each row (`fivefold.data.splits.split_rows`), and findings.
 
-    Rows of equal inputs stay on one side of every cut. Not so with a time order, which decides alone, nor in coarse
-    tables, where most rows have a twin: equal rows are then different cases, and keeping them together would evaluate
-    the model on combinations that it has never seen.
+    Rows of equal inputs stay on one side of every cut. Not so with a time order, which decides
+    alone, nor in coarse tables, where most rows have a twin: equal rows are then different cases,
+    and keeping them together would evaluate the model on combinations that it has never seen.
     """
     labelled = np.flatnonzero(y >= 0)
     folds = folds or default_folds(len(labelled))

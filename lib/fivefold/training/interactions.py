@@ -18,20 +18,22 @@ BASE_C = 0.1  # inverse strength of the L2 penalty of the model without products
 def choose_pairs(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[int, int]]:
     """Return the pairs of columns, best first, whose products would improve a logistic regression most.
 
-    A logistic regression is fitted on the columns alone. Each product then gets its score test: the covariance of the
-    product with the residuals, over the standard error of that. Only the intercept is projected out, not the other
-    columns. This makes the test a little too cautious, but quick: all pairs together are three matrix products.
+    A logistic regression is fitted on the columns alone. Each product then gets its score test: the
+    covariance of the product with the residuals, over the standard error of that. Only the
+    intercept is projected out, not the other columns. This makes the test a little too cautious,
+    but quick: all pairs together are three matrix products.
 
     Parameters
     ----------
-    matrix : array, training rows x columns, no missing values; the labels choose, so no other rows may be in it
+    matrix : array, training rows x columns, no missing values; the labels choose, so no other rows
+        may be in it
     y : array of shape (rows,), 0 or 1
     most : number of pairs at most
 
     References
     ----------
-    Rao 1948, "Large sample tests of statistical hypotheses concerning several parameters with applications to problems
-    of estimation".
+    Rao 1948, "Large sample tests of statistical hypotheses concerning several parameters with
+    applications to problems of estimation".
     """
     rows = subsample(np.arange(len(y)), y, MOST_ROWS, 0)
     matrix, y = matrix[rows], y[rows]

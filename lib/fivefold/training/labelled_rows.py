@@ -1,7 +1,8 @@
 """Labelled rows: labelled predictions of the journal as rows of a training table.
 
-Of ten labelled predictions about three are set aside for ever, by a hash of their id: nothing is learnt from them, so
-that champion and challenger can always be compared on recent rows that are new to both.
+Of ten labelled predictions about three are set aside for ever, by a hash of their id: nothing is
+learnt from them, so that champion and challenger can always be compared on recent rows that are new
+to both.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ LARGEST_WHOLE = 2**53  # up to which a float holds every whole number
 class FeedbackTable:
     """A table with labelled predictions below its own rows.
 
-    `origin` has the origin of each row, shape (rows,) int8. `facts`: rows and set_aside (numbers of labelled
-    predictions), newest (time of the newest that is learnt from, ISO) and md5.
+    `origin` has the origin of each row, shape (rows,) int8. `facts`: rows and set_aside (numbers of
+    labelled predictions), newest (time of the newest that is learnt from, ISO) and md5.
     """
 
     frame: pd.DataFrame
@@ -108,7 +109,8 @@ def rows_of(
 def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
     """Return the cells as the table `template` writes them: its types, its words for yes and no, its decimal sign.
 
-    A column with a cell that cannot be read so becomes text. What is neither yes nor no is missing, as in serving.
+    A column with a cell that cannot be read so becomes text. What is neither yes nor no is missing,
+    as in serving.
     """
     return pd.DataFrame({name: _typed_as(cells[name], template[name]) for name in template.columns})
 
@@ -140,8 +142,9 @@ def assign_feedback(
 ) -> np.ndarray:
     """Return the fold assignment of all rows, from that of the base rows, which they keep.
 
-    Rows set aside are held out. The others are dealt to the folds one after the other; where the folds follow time they
-    all come to the last one. A row whose group is already assigned follows it.
+    Rows set aside are held out. The others are dealt to the folds one after the other; where the
+    folds follow time they all come to the last one. A row whose group is already assigned follows
+    it.
 
     Parameters
     ----------
@@ -173,8 +176,9 @@ def assign_feedback(
 def keep_apart(fold_ids: np.ndarray, origin: np.ndarray, duplicates: np.ndarray) -> np.ndarray:
     """Return the fold assignment with `UNLABELLED` for feedback that has a duplicate across the holdout's border.
 
-    Somebody who scores the table itself would else teach the model the rows that it is evaluated on. What equals a
-    held-out row of the table is not learnt from; what was set aside and equals a learnt row is not evaluated.
+    Somebody who scores the table itself would else teach the model the rows that it is evaluated
+    on. What equals a held-out row of the table is not learnt from; what was set aside and equals a
+    learnt row is not evaluated.
 
     Parameters
     ----------

@@ -20,7 +20,8 @@ SIGNIFICANT = 0.05  # Holm-adjusted p value below which a candidate differs from
 class LeaderboardRow:
     """One algorithm on the leaderboard; a failed search has no rank and no p value, the winner no p value.
 
-    `p_value`: DeLong's paired test against the winner on the same rows, fold by fold, adjusted by Holm.
+    `p_value`: DeLong's paired test against the winner on the same rows, fold by fold, adjusted by
+    Holm.
     """
 
     result: Candidate | FailedSearch

@@ -32,8 +32,8 @@ CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each 
 class Progress:
     """Where a search is after a fold.
 
-    `trial` counts from 0 and is one `of` so many; `fold` counts from 1. `auc`: mean of the trial's folds so far;
-    `best`: mean of the best trial before it.
+    `trial` counts from 0 and is one `of` so many; `fold` counts from 1. `auc`: mean of the trial's
+    folds so far; `best`: mean of the best trial before it.
     """
 
     trial: int
@@ -52,7 +52,8 @@ class SearchHooks:
     ----------
     save : after each trial; its out-of-fold probabilities come along where it is among the best
     report : after each fold
-    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, None where unknown
+    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, None where
+        unknown
     """
 
     save: Callable[[ScoredTrial], None] = lambda scored: None
@@ -75,9 +76,9 @@ def search(
 ) -> tuple[Candidate, np.ndarray]:
     """Search the best settings of an algorithm by the mean ROC AUC over the folds.
 
-    The defaults come first, then Optuna's TPE. A trial whose mean so far is below the median of earlier ones is pruned
-    between folds. Every trial is a pure function of the seed, its number and the trials before it: a search that goes
-    on from saved trials equals an undisturbed one.
+    The defaults come first, then Optuna's TPE. A trial whose mean so far is below the median of
+    earlier ones is pruned between folds. Every trial is a pure function of the seed, its number and
+    the trials before it: a search that goes on from saved trials equals an undisturbed one.
 
     Parameters
     ----------
@@ -85,15 +86,17 @@ def search(
     data : all rows; only those in a fold are read
     options : seed, threads, device, and a sampler whose rows are added to training parts only
     trials : how many
-    seconds : bounds the search instead of `trials`. The first trial always ends. The search stops early after
-        `enough_trials` of the algorithm, or when its defaults show that it cannot reach `hooks.rival_auc()`.
+    seconds : bounds the search instead of `trials`. The first trial always ends. The search stops
+        early after `enough_trials` of the algorithm, or when its defaults show that it cannot reach
+        `hooks.rival_auc()`.
     saved : trials of the same search that were finished before
     hooks : what to call on the way
 
     Returns
     -------
-    The candidate, and out-of-fold probabilities of shape (rows,), NaN outside the folds: the mean of those of its
-    settings. These are the `top_k` best trials, fewer on large tables (`fivefold.training.final_fit.seeds_of`).
+    The candidate, and out-of-fold probabilities of shape (rows,), NaN outside the folds: the mean
+    of those of its settings. These are the `top_k` best trials, fewer on large tables
+    (`fivefold.training.final_fit.seeds_of`).
 
     References
     ----------
@@ -335,8 +338,9 @@ def affordable_rows(
 ) -> int | None:
     """Return how many training rows a fit may have, so that the first trial takes at most its share of the time.
 
-    The first default is fitted on 2,000 and 10,000 training rows of the largest fold, after a small fit that pays for
-    imports; the time is taken as linear in the rows. Small tables are not measured, unless they are wide. None: all.
+    The first default is fitted on 2,000 and 10,000 training rows of the largest fold, after a small
+    fit that pays for imports; the time is taken as linear in the rows. Small tables are not
+    measured, unless they are wide. None: all.
     """
     folds = list(data.split.folds())
     number = max(range(len(folds)), key=lambda fold: len(folds[fold][0]))

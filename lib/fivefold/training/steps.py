@@ -1,7 +1,7 @@
 """Steps of `flows/train.py` up to the search: the body of each, from artifacts to artifacts.
 
-Artifacts are bytes, arrays and plain dicts. A step returns a type whose fields are the artifacts that it makes; `run`
-is the flow, or anything with its artifacts and options as attributes.
+Artifacts are bytes, arrays and plain dicts. A step returns a type whose fields are the artifacts
+that it makes; `run` is the flow, or anything with its artifacts and options as attributes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class TableArtifacts:
 class ValidationArtifacts:
     """All findings, labels {y, negative, positive}, and the schema of all rows as JSON.
 
-    That schema is for reports and for the split; the model's own contract is inferred from training rows (`split`).
+    That schema is for reports and for the split; the model's own contract is inferred from training
+    rows (`split`).
     """
 
     findings: list[dict[str, str]]
@@ -109,8 +110,8 @@ def explore(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the EDA summary and what changed since an earlier run (its summary and time).
 
-    A report on all rows; only cards and people read it. With synthetic rows, `fidelity` says how similar to the real
-    ones they are.
+    A report on all rows; only cards and people read it. With synthetic rows, `fidelity` says how
+    similar to the real ones they are.
     """
     from fivefold.data.coerce import coerce_table
     from fivefold.profiling.comparison import compare
@@ -139,8 +140,8 @@ def explore(
 def split(run: Any) -> SplitArtifacts:
     """Assign rows to folds and holdout, and infer the input contract from training rows alone.
 
-    The rows of the table itself (`run.origin`, `fivefold.training.labelled_rows`) are split as they would be without
-    feedback. Held-out rows are read by the contract, as served rows will be.
+    The rows of the table itself (`run.origin`, `fivefold.training.labelled_rows`) are split as they
+    would be without feedback. Held-out rows are read by the contract, as served rows will be.
     """
     from fivefold.data.coerce import coerce_again, coerce_table
     from fivefold.data.infer import infer_schema
@@ -229,7 +230,8 @@ def tune(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Search one algorithm, `run.input`; return the candidate and out-of-fold probabilities of the searched rows.
 
-    Trials that are kept in `storage` are not repeated. `report` gets a `fivefold.training.search.Progress`.
+    Trials that are kept in `storage` are not repeated. `report` gets a
+    `fivefold.training.search.Progress`.
     """
     from fivefold.training import checkpoints
     from fivefold.training.algorithms import ALGORITHMS

@@ -42,8 +42,9 @@ def most_rows(seconds: float) -> int | None:
 def refit_choice(asked: str, seconds: float, rows: int) -> str:
     """Return what the option --refit means for a table of `rows` rows: no, auto or yes.
 
-    "auto", the default, fits again under a budget, which asks for the best model for the time; a run by trials serves
-    the model that was evaluated. Above `MANY_ROWS` a quarter more of them brings too little.
+    "auto", the default, fits again under a budget, which asks for the best model for the time; a
+    run by trials serves the model that was evaluated. Above `MANY_ROWS` a quarter more of them
+    brings too little.
 
     >>> refit_choice("auto", 60, 10_000), refit_choice("auto", 0, 10_000), refit_choice("auto", 60, 100_000)
     ('auto', 'no', 'no')
@@ -100,8 +101,8 @@ class TimeBudget:
     def for_search(self, gone: float, waiting: list[str]) -> float | None:
         """Return how many seconds a search may take: its share of what is left; None without a budget.
 
-        `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start after it; the last
-        ones get all that is left.
+        `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start
+        after it; the last ones get all that is left.
         """
         if not self.seconds:
             return None
