@@ -1,4 +1,7 @@
-"""Bootstrap: makes `python flows/train.py` work from any directory; imported before Metaflow in every flow."""
+"""Bootstrap: set the import path and Metaflow's settings; every flow imports it first.
+
+So `python flows/train.py` works from any directory.
+"""
 
 import os
 from pathlib import Path
@@ -10,6 +13,5 @@ __all__ = ["ROOT", "SCOPE_FOLDER", "STARTED", "STORE", "TRIALS", "workers"]
 ROOT = Path(__file__).resolve().parent.parent
 
 prepare(ROOT)
-STORE = Path(
-    os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")
-).resolve()  # holds the local datastore
+# The folder of the local datastore
+STORE = Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")).resolve()

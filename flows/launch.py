@@ -25,7 +25,7 @@ def keep_cards_beside_runs() -> None:
     """
     if store := os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL"):
         card_datastore.DATASTORE_LOCAL_DIR = str(Path(store).resolve() / ".metaflow")
-    # `card view` copies the card into the working directory, which may be read-only or somebody's project
+    # `card view` copies the card into the working directory, which may be read-only
     card_datastore.TEMP_DIR_NAME = str(Path(tempfile.gettempdir()) / "metaflow_card_cache")
 
 
@@ -58,10 +58,11 @@ def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
 
     `flags`: options that may be given without a value, meaning true; Metaflow has no such options.
     """
-    for place, word in enumerate(sys.argv):
-        has_value = sys.argv[place + 1 : place + 2] in (["True"], ["False"])  # by Metaflow's Runner
+    for index, word in enumerate(sys.argv):
+        # Metaflow's Runner gives the value
+        has_value = sys.argv[index + 1 : index + 2] in (["True"], ["False"])
         if word in flags and not has_value:
-            sys.argv[place] = f"{word}=true"
+            sys.argv[index] = f"{word}=true"
     is_run = bool({"run", "resume"} & set(sys.argv))
     if is_run:  # a terminated scheduler ends its tasks and prints how to resume, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)

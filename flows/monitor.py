@@ -1,4 +1,7 @@
-"""MonitorFlow: evaluate the traffic window by window, and send alerts. `python flows/monitor.py run`."""
+"""MonitorFlow: evaluate each window of predictions, and send alerts.
+
+Run it with `python flows/monitor.py run`.
+"""
 
 import bootstrap  # noqa: F401  # isort: skip  # sets the import path and Metaflow's settings; must come first
 from cards import monitor as cards_monitor
@@ -10,7 +13,7 @@ from metaflow import FlowSpec, Parameter, card, current, package_sources, schedu
 @schedule(daily=True)
 @package_sources("../lib/fivefold", suffixes=[".py"])
 class MonitorFlow(FlowSpec):
-    """Drift, performance with and without labels, warnings, refusals, latency; whether to retrain."""
+    """Report drift, performance, warnings, refusals and latency, and decide on retraining."""
 
     problem = Parameter(
         "problem", default="", help="Name of the problem; default: the one promoted last"

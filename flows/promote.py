@@ -15,7 +15,7 @@ CHALLENGE, OLD_NAME = "challenge", "judge"
 
 
 def main() -> int:
-    """Do one command, and return the exit code: 1 if it is refused, 2 for a challenger that lost."""
+    """Run one command and return the exit code: 1 if refused, 2 if a challenger lost."""
     from fivefold.core import settings
     from fivefold.core.findings import Refused
     from fivefold.journal import database, promotions

@@ -1,4 +1,7 @@
-"""TrainFlow: from a table to a chosen, recorded model. `python flows/train.py run --help` lists the options."""
+"""TrainFlow: train and evaluate models on a table, choose one and record it.
+
+`python flows/train.py run --help` lists the options.
+"""
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 from cards import evaluation as evaluation_card
@@ -169,7 +172,7 @@ class TrainFlow(FlowSpec):
     @plainly
     @step
     def split(self):
-        """Hold rows out, make the folds that all searches share, and infer the input contract from training rows."""
+        """Split the rows into held-out rows and folds, and infer the input contract."""
         from fivefold.training import steps
 
         set_artifacts(self, steps.split(self))
@@ -200,7 +203,7 @@ class TrainFlow(FlowSpec):
     @card(type="blank", id="leaderboard")
     @step
     def select(self, inputs):
-        """Pick the winner by mean ROC AUC over the folds; the held-out rows have no part in it."""
+        """Choose the winner by mean ROC AUC over the folds, without the held-out rows."""
         from fivefold.training import final_steps, steps
 
         self.merge_artifacts(inputs, include=KEPT_AFTER_SEARCH)
@@ -223,7 +226,7 @@ class TrainFlow(FlowSpec):
     @card(type="blank", id="evaluation")
     @step
     def evaluate(self):
-        """Fit the winner and evaluate it on the held-out rows, once; where --refit says so, then fit on all rows."""
+        """Fit the winner, evaluate it once on the held-out rows, and refit it if asked."""
         from fivefold.training import final_steps
 
         threads = max(self.threads, bootstrap.workers())
@@ -235,7 +238,7 @@ class TrainFlow(FlowSpec):
     @plainly
     @step
     def record(self):
-        """Mirror the run to MLflow, and serve a first model. Both can fail or be repeated without harm."""
+        """Mirror the run to MLflow, and serve a first model; both may fail or be repeated."""
         from fivefold.core.clock import timestamp
         from fivefold.lifecycle import publish
 

@@ -149,7 +149,7 @@ async def unknown(request: Request, problem: HTTPException) -> Response:
 
 @app.post("/predict")
 async def predict(request: Request) -> Response:
-    """Probability, decision and warnings of one or many rows; each is recorded before it is answered."""
+    """Probability, decision and warnings of each row; recorded before they are returned."""
     value = requests.parse(await api_metrics.body(request))
     rows = requests.rows_of(value, _server(request).settings.max_rows)
     return JSONResponse(await _answer(request, rows))
@@ -180,7 +180,10 @@ async def invocations(request: Request) -> Response:
 
 @app.post("/feedback")
 async def give_feedback(request: Request) -> Response:
-    """Labels: {"labels": [{prediction_id or id columns, label, observed_at?}]}; counts of what became of them."""
+    """Record labels: {"labels": [{prediction_id or id columns, label, observed_at?}]}.
+
+    The answer counts them by outcome.
+    """
     server = _server(request)
     value = requests.parse(await api_metrics.body(request))
     bundle = server.follower.current().bundle
@@ -229,7 +232,7 @@ async def model(request: Request) -> Response:
 
 @app.get("/health")
 async def health(request: Request) -> Response:
-    """200 with the model's name where predictions can be answered; 503 with the reason where not."""
+    """200 with the model's name if it can predict, else 503 with the reason."""
     server = _server(request)
     served = server.follower.current()
     spooled = api_metrics.spooled_files(server.spool)

@@ -135,6 +135,13 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     return api
 
 
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "color:#222}td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}"
+    "pre{background:#f4f5f6;padding:1rem;overflow:auto}h2{font-size:1.1rem;margin-top:2rem}"
+)
+
+
 def page(api: Mapping[str, Any]) -> str:
     """Return the description as one page of HTML that works offline (FastAPI's own does not)."""
     fields = api["components"]["schemas"]["Row"].get("properties", {})
@@ -143,12 +150,11 @@ def page(api: Mapping[str, Any]) -> str:
     request = curl({"rows": [example]}, "http://127.0.0.1:8000/predict")
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>"
-        "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-        "td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}pre{background:#f4f5f6;padding:1rem;"
-        f"overflow:auto}}h2{{font-size:1.1rem;margin-top:2rem}}</style><h1>{title}</h1>"
-        f"<p>{_escaped(api['info']['description'])} For programs: <a href=openapi.json>openapi.json</a>"
+        f"{_STYLE}</style><h1>{title}</h1><p>{_escaped(api['info']['description'])} "
+        "For programs: <a href=openapi.json>openapi.json</a>"
         f"{''.join(_operations(api))}<h2>A request</h2><pre>{_escaped(request)}</pre>"
-        f"<h2>Fields of a row</h2><table><tr><th>Field<th>What<th>Examples{''.join(_fields(fields))}</table>"
+        "<h2>Fields of a row</h2><table><tr><th>Field<th>What<th>Examples"
+        f"{''.join(_fields(fields))}</table>"
     )
 
 

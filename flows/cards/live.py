@@ -22,7 +22,7 @@ ENDLESS = 10_000  # trials of a search that ends by the clock
 class Live:
     """A progress bar, a status and the best so far, refreshed after each fold.
 
-    A card never stops a search: after the first error in drawing it is only left as it is.
+    A card never stops a search: after the first drawing error it is no longer refreshed.
     """
 
     def __init__(self, card: Any, algorithm: str):
@@ -42,7 +42,7 @@ class Live:
         self._safely(lambda: card.extend(components))
 
     def report(self, progress: Progress) -> None:
-        """Show a finished fold; a trial that reaches its last fold also prints a line, a pruned one does not."""
+        """Show a finished fold; after the last fold of a trial, also print a line."""
         if progress.fold == progress.folds:
             best = max(progress.auc, progress.best or 0.0)
             of = "" if progress.of >= ENDLESS else f"/{progress.of}"
@@ -51,7 +51,7 @@ class Live:
         self._safely(lambda: self._show(progress))
 
     def finish(self, candidate: Mapping[str, Any]) -> None:
-        """Show the finished search in place of the running one."""
+        """Replace the running search by the finished one."""
         trials = f"{len(candidate['trials'])} trials in {candidate['seconds']:.0f} s"
         say(f"{self._name}: best {candidate['auc_mean']:.4f} of {trials}")
 

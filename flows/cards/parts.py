@@ -340,7 +340,10 @@ def fidelity_tables(fidelity: Mapping[str, Any]) -> list[Any]:
 
 
 def feature_tables(recipe: Mapping[str, Any]) -> list[Any]:
-    """`fivefold.training.encoding.plan` as tables: how columns are encoded, what was derived, and what was dropped and why."""
+    """Return tables of the encoding plan: encoded, derived and dropped columns.
+
+    `recipe` comes from `fivefold.training.encoding.plan`.
+    """
     titles = {
         "numbers": "Numbers (imputed, scaled or splined, as the algorithm needs)",
         "low": "Categories of few levels (one column a level, or native)",
@@ -381,7 +384,7 @@ def setting_parts(candidate: Mapping[str, Any]) -> list[Any]:
 
 
 def blend_parts(blend: Mapping[str, Any]) -> list[Any]:
-    """Return what the artifact `blend` holds: its members, its ROC AUC, and whether it is served."""
+    """Return the members and the ROC AUC of a blend, and whether it is served."""
     from fivefold.training.ensemble import Ensemble
 
     ensemble = Ensemble.from_dict(blend)
@@ -396,7 +399,8 @@ def blend_parts(blend: Mapping[str, Any]) -> list[Any]:
     return [
         Markdown("## Blend"),
         Markdown(
-            "A weighted mean of the algorithms' probabilities. Weights that score a fold were chosen on the other folds."
+            "A weighted mean of the algorithms' probabilities. "
+            "Each fold is scored with weights chosen on the other folds."
         ),
         Table([cells], headers=headers),
     ]

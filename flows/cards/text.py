@@ -9,7 +9,9 @@ GAP = "\u00a0"  # keeps a number and its unit on one line
 
 
 def code(text: object) -> str:
-    """Text from data as a Markdown code span: one line, no backticks, and no angle brackets or ampersands of HTML.
+    """Return text from data as a Markdown code span.
+
+    The result is one line without backticks and without angle brackets of HTML.
 
     >>> code("a`b <script>")
     '`ab ‹script›`'

@@ -50,7 +50,8 @@ def main() -> None:
     bundle = model.bundle
     st.title("Score a file")
     st.text(
-        "Each row comes back with its probability and decision, or with the reason why it cannot be scored."
+        "Each row comes back with its probability and decision, "
+        "or with the reason why it cannot be scored."
     )
     with st.expander("The columns it must have"):
         st.dataframe(contract(bundle), hide_index=True)
@@ -130,8 +131,8 @@ def show(bundle: Bundle, result: Result) -> None:
     waits = predictions.WAITS if result.where == "spool" else ""
     _, pathspec, threshold = result.key
     st.caption(
-        f"Model {pathspec}, acting at {threshold:.1%} or more · file md5 {result.md5} · the same file, "
-        f"model and threshold give the same ids{waits}"
+        f"Model {pathspec}, acting at {threshold:.1%} or more · file md5 {result.md5} · "
+        f"the same file, model and threshold give the same ids{waits}"
     )
 
 
@@ -167,7 +168,7 @@ def lift(scored: pd.DataFrame, rows: int, positive: str) -> None:
         plain(f"Of them {positive}"),
         f"{lift.expected_positives:,.0f}",
         border=True,
-        help="Expected: the sum of calibrated probabilities, as good as the calibration; no label is known.",
+        help="Expected: the sum of the calibrated probabilities, without any labels.",
     )
     two.metric("Share among them", f"{lift.rate:.1%}", border=True)
     times = "–" if lift.lift is None else f"{lift.lift:.2f} ×"

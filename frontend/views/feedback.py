@@ -22,8 +22,8 @@ OUTCOMES = {  # of `fivefold.journal.labels` -> what it means
     "accepted": "the first label of its prediction",
     "corrected": "there was another label; the new one counts, both are kept",
     "duplicate": "the same label was there already; nothing changes",
-    "unknown": "no such prediction yet; kept, and tried again whenever labels come or the monitor runs",
-    "late": f"more than {journal_labels.LATE_DAYS} days after the prediction; it counts all the same",
+    "unknown": "no such prediction yet; kept and tried again when labels come or the monitor runs",
+    "late": f"more than {journal_labels.LATE_DAYS} days after the prediction; it still counts",
 }
 
 
@@ -107,10 +107,12 @@ def many(bundle: Bundle, scope: Scope) -> None:
     """Show the form for labels in a file."""
     st.subheader("A file")
     names, schema = list(scope.id_columns), bundle.schema
+    ids = f"prediction_id or {', '.join(names)}" if names else "prediction_id"
+    values = f"{schema.positive} or {schema.negative}, also 1 or 0"
     st.caption(
         plain(
-            f"Columns: prediction_id{' or ' + ', '.join(names) if names else ''}; label (or {schema.target}): "
-            f"{schema.positive} or {schema.negative}, also 1 or 0; perhaps observed_at (ISO 8601, UTC)."
+            f"Columns: {ids}; label (or {schema.target}): {values}; "
+            "optionally observed_at (ISO 8601, UTC)."
         )
     )
     columns = ["prediction_id", *names, "label", "observed_at"]
@@ -165,7 +167,8 @@ def so_far(problem: str) -> None:
         "–" if share is None else f"{share:.1%}",
         border=True,
         help=(
-            f"{known.labelled:,} of {known.predictions:,} predictions of the last {monitoring.DAYS} days have a label"
+            f"{known.labelled:,} of {known.predictions:,} predictions "
+            f"of the last {monitoring.DAYS} days have a label"
         ),
     )
     for box, (outcome, meaning) in zip(boxes[1:], OUTCOMES.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Decisions: what is served and why, and what a person may decide: threshold, rollback, a waiting challenger.
+"""Decisions: the served model, and the actions on its threshold, rollback and challenger.
 
 Each decision counts for what the person saw: if another model or threshold was put in force in the
 meantime, nothing is changed.

@@ -29,7 +29,7 @@ def reason(key: str) -> str:
 
 
 def signed(who: str, why: str | None = None) -> bool:
-    """Return whether the name, and the reason if one is needed, were given; ask for what is missing."""
+    """Return whether name and needed reason are given; ask for what is missing."""
     lacking = [word for word, text in (("a reason", why), ("your name", who)) if text == ""]
     if lacking:
         st.error(

@@ -258,7 +258,7 @@ def check_the_served_model_has_seen_all_rows(run):
         roc_auc_score(y, judged.probability(rows))
     )
     assert roc_auc_score(y, served.probability(rows)) > data.evaluation["auc"]["value"]
-    assert "fitted once more" in data.closing
+    assert "fitted again with the held-out rows" in data.closing
     reference = window.reference_of(run.pathspec)
     np.testing.assert_allclose(reference.scores, judged.probability(rows))
     assert reference.bundle.metadata.refit

@@ -65,10 +65,10 @@ def open_journal(url: str) -> sa.Engine:
             raise
         from fivefold.core.urls import mask
 
-        said = str(getattr(broken, "orig", None) or broken).splitlines()[0][:300]
+        reason = str(getattr(broken, "orig", None) or broken).splitlines()[0][:300]
         raise _refused(
             "journal-unreachable",
-            f"{mask(url)}: {said}",
+            f"{mask(url)}: {reason}",
             "a database that answers",
             "check FIVEFOLD_JOURNAL; sqlite:///PATH needs a folder that can be written",
         ) from None

@@ -3,7 +3,7 @@
 accepted    the prediction is known and had no label
 corrected   it had another label: the newer one counts, both are kept
 duplicate   it had the same label: nothing changes
-unknown     no such prediction (yet): kept, and tried again when labels are added or the monitor runs
+unknown     no such prediction yet: kept, and tried again with new labels and by the monitor
 
 Besides, a label is `late` if it comes more than `LATE_DAYS` after its prediction; it counts all the
 same.
@@ -32,8 +32,9 @@ class Label:
 
     label: 1 is the positive class, 0 the negative one.
     prediction_id: the prediction that the label belongs to.
-    entity: else the scope's id columns as JSON: the label belongs to the newest prediction of that entity.
-    observed_at: when the outcome was seen (UTC); None where nobody said.
+    entity: without a prediction_id, the scope's id columns as JSON; the label then belongs to the
+        newest prediction of that entity.
+    observed_at: when the outcome was seen (UTC); None if unknown.
     """
 
     label: int

@@ -121,7 +121,7 @@ LABELS = sa.Table(
     sa.Column("problem", _String(200), nullable=False),
     sa.Column("prediction_id", _String(ID)),
     sa.Column("entity", _String(ENTITY)),
-    sa.Column("observed_at", _Time),  # when the truth was seen, where that was said
+    sa.Column("observed_at", _Time),  # when the outcome was seen, if known
     sa.Column("label", sa.SmallInteger, nullable=False),  # 1: the positive class
     sa.Column("source", _String(20), nullable=False),  # app, api or file
     sa.Column("who", _String(200), nullable=False),
@@ -148,7 +148,7 @@ PROMOTIONS = sa.Table(
     sa.UniqueConstraint("problem", "replaces"),
 )
 
-# What the monitor said of each window; the same window judged again replaces its line.
+# The monitor's report on each window; a repeated evaluation replaces its row.
 REPORTS = sa.Table(
     "reports",
     METADATA,

@@ -141,10 +141,10 @@ def keep(
 
 
 def empty(engine: Any, spool: Path, most: int | None = None) -> int:
-    """Move spooled lines into the journal (of `most` files, the oldest); how many files.
+    """Move the oldest `most` spooled files into the journal, and return how many were moved.
 
-    Stops quietly where the journal takes none. Lines that cannot be read, or that no journal would take, are put aside
-    in a file that ends in .damaged, and stop nothing else.
+    Stops without an error when the journal takes no lines. Lines that are unreadable or invalid
+    go to a file that ends in .damaged; the others are still moved.
     """
     moved = 0
     for path in _files(spool)[:most]:

@@ -3,11 +3,12 @@
 Environment variables (a channel without its variable is off; the log is always on):
 
 FIVEFOLD_ALERT_FILE        a file to which each alert is appended as one line of JSON
-FIVEFOLD_ALERT_WEBHOOK     an http(s) address that gets {"problem", "text", "findings"} as JSON by POST
+FIVEFOLD_ALERT_WEBHOOK     an http(s) address that gets {"problem", "text", "findings"} as
+                           JSON by POST
 FIVEFOLD_ALERT_SMTP        smtp://[USER:PASSWORD@]HOST:PORT or smtps://..., with
                            FIVEFOLD_ALERT_EMAIL_FROM (one address) and FIVEFOLD_ALERT_EMAIL_TO
                            (one or more, with commas between them)
-FIVEFOLD_RUNBOOK           where the runbook is read, in place of docs/runbook.md
+FIVEFOLD_RUNBOOK           where the runbook is read, instead of docs/runbook.md
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ READERS = {
 
 
 def reason(error: BaseException) -> str:
-    """Return why a channel has failed; of any length, so that secrets in it are found."""
+    """Return the full reason why a channel failed; secrets in it are masked before it is cut."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         refusals = []
         for receiver, (code, why) in error.recipients.items():

@@ -27,7 +27,8 @@ MIN_CLASS = 30  # labelled rows of each class, to compare
 ALPHA_AUC, FALL = 0.01, 0.01  # a fall that is a warning: its one-sided p, and its least size
 ALPHA_CALIBRATION, GAP = 0.001, 0.02  # of observed and expected rate: two-sided p, least size
 ASSUMPTION = (
-    "The probabilities are calibrated and the chance of a positive given the inputs has not changed: "
+    "The probabilities are calibrated and "
+    "the chance of a positive given the inputs has not changed: "
     "concept drift is invisible to this estimate; only labels show it"
 )
 _Z = float(ndtri(0.975))
@@ -314,7 +315,10 @@ def _calibration_finding(realised: RealisedPerformance, too_few: Finding) -> Fin
     if p is None or observed is None or expected is None:
         return replace(too_few, code=code, action="wait for more labels")
     gap = p < ALPHA_CALIBRATION and abs(observed - expected) >= GAP
-    action = "retrain, or calibrate again, on recent labelled rows; until then thresholds miss their costs"
+    action = (
+        "retrain, or calibrate again, on recent labelled rows; "
+        "until then thresholds miss their costs"
+    )
     return Finding(
         code=code,
         severity=WARNING if gap else PASSED,

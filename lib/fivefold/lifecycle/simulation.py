@@ -56,10 +56,8 @@ def run(root: Path, folder: Path, options: Any) -> int:
     }
     command = partial(_command, root, env)
     _set(clock, start)
-    _say(
-        start,
-        f"A first model is trained on {len(past):,} rows ({options.trials} trials of each algorithm)",
-    )
+    trials = f"{options.trials} trials of each algorithm"
+    _say(start, f"A first model is trained on {len(past):,} rows ({trials})")
     command(
         "train.py",
         "--config-value",
@@ -82,9 +80,8 @@ def run(root: Path, folder: Path, options: Any) -> int:
     _set(clock, end)
     out = command("monitor.py", "run", "--last", "0", "--days", str(WINDOW), show=("Retrain:",))
     _timeline(env)
-    print(
-        f"\nThe API answered with {served} first and {after['model']} at the end, without a restart."
-    )
+    last = after["model"]
+    print(f"\nThe API answered with {served} first and {last} at the end, without a restart.")
     print(
         f"Simulated {MONTHS} months in {time.monotonic() - began:.0f} s. Everything is in {folder}."
     )

@@ -155,8 +155,8 @@ def lift_at(probability: pd.Series, count: int) -> Lift:
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the table with an apostrophe before every text that a spreadsheet would run.
 
-    Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. For people who open a download; a
-    program should get the table as it is.
+    Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. This is for downloads that
+    people open; a program should get the table unchanged.
     """
     names = pd.Series([str(name) for name in frame.columns], dtype="str")
     safe = frame.set_axis(_neutralised(names), axis=1)

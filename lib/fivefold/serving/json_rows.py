@@ -23,8 +23,8 @@ _TEXT = pd.StringDtype(na_value=np.nan)  # "str", without asking pandas each tim
 def table_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.DataFrame, list[str]]:
     """Return the raw table that `Bundle.assess` reads, and notes on unknown columns.
 
-    A column that may be empty may be left out. Raises `Refused` naming every used column that is missing,
-    and in which rows.
+    A column that may be empty may be left out. Raises `Refused` that names each missing used column
+    and its rows.
     """
     problems = []
     cells = {}

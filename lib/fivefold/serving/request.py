@@ -23,7 +23,8 @@ MAX_FINDINGS = 100
 FORMS = '{"rows": [{column: value}]}'
 MLFLOW_KEYS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 MLFLOW_FORMS = (
-    '{"dataframe_records": [{column: value}]}, {"dataframe_split": {"columns": [...], "data": [[...]]}}, '
+    '{"dataframe_records": [{column: value}]}, '
+    '{"dataframe_split": {"columns": [...], "data": [[...]]}}, '
     '{"instances": [{column: value}]} or {"inputs": {column: [values]}}'
 )
 _REFUSED = "The request cannot be used"

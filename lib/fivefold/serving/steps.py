@@ -35,8 +35,10 @@ MAX_SHARDS = 100  # Metaflow's own limit of a foreach
 class ChosenModel:
     """The model that scores a table.
 
-    bundle: its bytes; sha256: their digest. why: how it was chosen. promotion: {threshold, why} of the
-    promotion in force, None where the model was chosen otherwise.
+    bundle: its bytes.
+    sha256: their digest.
+    why: how the model was chosen.
+    promotion: {threshold, why} of the promotion in force; None if the model was chosen otherwise.
     """
 
     pathspec: str

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `fivefold.journal.database` hands over."""
+"""Alembic's entry: run the migrations on the connection of `fivefold.journal.database`."""
 
 from alembic import context
 
