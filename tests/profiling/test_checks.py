@@ -323,7 +323,7 @@ def test_a_leak_that_the_scope_vouches_for_passes_and_says_so():
     frame = table().assign(fee=lambda t: 10.0 * t["y"] + np.linspace(0, 9, 400))
     finding = only(frame, "leak", known_columns=("fee",))
     assert (finding.severity, finding.subject) == (PASSED, "fee")
-    assert "the scope says it is known" in finding.found
+    assert "the scope lists it as known" in finding.found
     assert of(frame, "leak", drop_columns=("fee",))[0] == [(PASSED, "table")]
     assert Scope.from_dict({"columns": {"known": ["fee"]}}).known_columns == ("fee",)
 

@@ -189,7 +189,7 @@ def test_almost_constant_columns_are_dropped_with_the_share():
     )
     recipe = plan(expand(frame, schema), schema)
     assert recipe.numbers == ["good", "three"]
-    why = "almost constant: 99.98% of the training rows are alike"
+    why = "almost constant: 99.98% of the training rows are equal"
     assert recipe.dropped == [{"column": c, "why": why} for c in ("one", "gaps", "level")]
 
 
@@ -210,9 +210,9 @@ def test_copies_are_dropped_with_the_name_of_what_they_repeat():
     )
     recipe = plan(*[(t := typed_of(frame))[0].pipe(expand, t[1]), t[1]])
     assert recipe.dropped == [
-        {"column": "cent", "why": "tells the same as euro"},
-        {"column": "minus", "why": "tells the same as euro"},
-        {"column": "code", "why": "tells the same as name"},
+        {"column": "cent", "why": "same content as euro"},
+        {"column": "minus", "why": "same content as euro"},
+        {"column": "code", "why": "same content as name"},
     ]
     assert (recipe.numbers, recipe.few_levels) == (["euro", "other", "near"], ["name", "rough"])
 

@@ -1,4 +1,4 @@
-"""Clock: the present, and how it is written down."""
+"""Clock: the current time, and its text."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 
 def utc_now() -> datetime:
-    """Return the present, UTC, without a zone, as the journal keeps it.
+    """Return the current time in UTC, without a zone, as the journal stores it.
 
-    FIVEFOLD_CLOCK names a file that holds another present (ISO 8601): for simulations such as `make demo`.
+    FIVEFOLD_CLOCK names a file that holds another time (ISO 8601), for simulations such as
+    `make demo`.
     """
     if clock := os.environ.get("FIVEFOLD_CLOCK"):
         return datetime.fromisoformat(Path(clock).read_text(encoding="utf-8").strip())
@@ -18,5 +19,5 @@ def utc_now() -> datetime:
 
 
 def timestamp() -> str:
-    """Return the present in ISO 8601, UTC, to the second."""
+    """Return the current time in ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,7 +1,7 @@
 """ROC AUC with its sampling error, for one model and for the difference of two on the same rows.
 
-DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44, 837-845, by the rank formula of Sun & Xu (2014), IEEE Signal
-Processing Letters 21, 1389-1393: O(n log n), ties counted half.
+References: DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44, 837-845, and the rank formula of
+Sun & Xu (2014), IEEE Signal Processing Letters 21, 1389-1393, in O(n log n). Ties count half.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri  # scipy.stats takes half a second to impo
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, equal values the mean of theirs, shape (rows,).
+    """Return ranks from 1, shape (rows,); equal values get the mean of their ranks.
 
     >>> ranks(np.array([0.2, 0.1, 0.2])).tolist()
     [2.5, 1.0, 2.5]
@@ -24,7 +24,9 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def roc_auc(y: np.ndarray, score: np.ndarray) -> float:
-    """Return the area under the ROC curve by ranks (Mann-Whitney U, ties count half); NaN without both classes.
+    """Return the area under the ROC curve by ranks; NaN without both classes.
+
+    This is the Mann-Whitney U statistic, ties counted half.
 
     >>> roc_auc(np.array([0, 0, 1, 1]), np.array([1.0, 2.0, 2.0, 3.0]))
     0.875
@@ -37,7 +39,7 @@ def roc_auc(y: np.ndarray, score: np.ndarray) -> float:
 
 
 def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(AUCs, covariance matrix) of k scores on the same rows; shapes (k,) and (k, k).
+    """Return AUCs and covariance matrix of k scores on the same rows, shapes (k,) and (k, k).
 
     `y` is 0/1 with at least two rows of each class, else ValueError.
 
@@ -62,10 +64,13 @@ def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndar
 
 
 def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[str, float | str]:
-    """{value, low, high, se, method}: ROC AUC with its interval on the logit scale (Pepe 2003, ch. 5).
+    """Return the ROC AUC with its interval: {value, low, high, se, method}.
 
-    Where the variance is 0 (a perfect or perfectly wrong ranking) DeLong has no interval; then the far end is the
-    Clopper-Pearson bound for min(positives, negatives) trials without a failure, which is conservative.
+    The interval is symmetric on the logit scale (Pepe 2003, ch. 5).
+
+    A perfect or perfectly wrong ranking has variance 0, so that DeLong has no interval. Its far end
+    is then the Clopper-Pearson bound for min(positives, negatives) trials without a failure, which
+    is conservative.
     """
     aucs, covariance = auc_components(y, [score])
     auc, se = float(aucs[0]), math.sqrt(max(float(covariance[0, 0]), 0.0))
@@ -84,12 +89,15 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[
 def paired_test(
     y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray | None = None
 ) -> dict[str, float]:
-    """{difference, se, p_value}: mean over folds of AUC(a) - AUC(b) on the same rows, two-sided DeLong test.
+    """Return the two-sided DeLong test of two scores: {difference, se, p_value}.
 
-    `folds` (rows,) labels each row's fold: the AUCs are compared fold by fold, because scores of different fold
-    models share no scale, and the variances of the (disjoint) folds add up. Fold models share training rows,
-    which this ignores, so that p is somewhat too small (Bengio & Grandvalet 2004). Folds with fewer than two rows of
-    a class have no variance and are left out; where none remains nothing can be told, and p is 1.
+    The difference is the mean over folds of AUC(a) - AUC(b) on the same rows.
+
+    `folds` has the fold of each row, shape (rows,). AUCs are compared fold by fold, because scores
+    of different fold models share no scale. The variances of the disjoint folds add up. Fold models
+    share training rows. The test ignores this, so that p is somewhat too small (Bengio & Grandvalet
+    2004). Folds with fewer than two rows of a class have no variance and are left out. If none is
+    left, p is 1.
     """
     folds = np.zeros(len(y), dtype=int) if folds is None else folds
     differences, variances = [], []
@@ -111,7 +119,7 @@ def paired_test(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p values, in the given order.
+    """Return Holm's (1979) adjusted p values, in the given order.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

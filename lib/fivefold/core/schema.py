@@ -17,7 +17,7 @@ class Column:
     Attributes
     ----------
     kind : numeric, categorical, boolean, date, text, id or constant
-    used : whether the model sees it; `why` says why not
+    used : whether the model sees it; `why` is the reason if not
     nullable : whether missing values were seen
     integer : whether all numbers are whole
     distinct : how many different values were seen

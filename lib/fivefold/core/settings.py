@@ -1,4 +1,4 @@
-"""Where runs, journal, spool and key are kept, unless the environment says otherwise."""
+"""Where runs, journal, spool and key are kept; environment variables override it."""
 
 from __future__ import annotations
 
@@ -95,13 +95,14 @@ def pseudonym_key() -> bytes:
             subject=str(path),
             found=f"{len(key)} bytes",
             expected=f"a key of at least {MIN_KEY_BYTES}",
-            action="restore the file, or remove it: a new key is made, which gives other pseudonyms",
+            action="restore the file, or remove it: a new key is made, "
+            "which gives other pseudonyms",
         )
     return key
 
 
 def mlflow_uri(uri: str, root: Path) -> str:
-    """Return the given tracking URI, else MLFLOW_TRACKING_URI, else a SQLite file in the project."""
+    """Return the given URI, else MLFLOW_TRACKING_URI, else a SQLite file in the project."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 

@@ -191,7 +191,7 @@ def _common_schema(folder: Path, parts: Sequence[_Part], schemas: Sequence[pa.Sc
             part.name,
             "; ".join(found),
             expected=f"the columns of {parts[0].name}",
-            action="write all parts alike",
+            action="write all parts with the same columns and types",
         )
     refuse_errors(f"{folder} cannot be read", differences.findings)
     try:
@@ -202,7 +202,7 @@ def _common_schema(folder: Path, parts: Sequence[_Part], schemas: Sequence[pa.Sc
             str(folder),
             f"parts of different types ({error})",
             expected="one type a column in all parts",
-            action="write all parts alike",
+            action="write all parts with the same columns and types",
         ) from None
 
 
@@ -227,7 +227,7 @@ def _key_cells(keys: Mapping[str, str | None], integers: set[str]) -> dict[str, 
 
 @contextlib.contextmanager
 def _damage_refused(kind: str, subject: str) -> Iterator[None]:
-    """Turn what Arrow says of a damaged file into `Refused`."""
+    """Turn an Arrow error on a damaged file into `Refused`."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:

@@ -147,7 +147,7 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
 
 
 def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
-    """Return the part of `compare_columns` that the names alone tell; costs nothing."""
+    """Return the part of `compare_columns` that needs only the names; costs nothing."""
     names = [str(name) for name in frame.columns]
     wanted = schema.names()
     findings = [_missing_column(name, names, schema) for name in wanted if name not in names]
@@ -189,7 +189,7 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
 
 
 def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -> list[Finding]:
-    """Return the part of `compare_columns` that the cells tell: used columns that cannot be read.
+    """Return the part of `compare_columns` that needs the cells: used columns that cannot be read.
 
     `problems`: what `coerce_table` found in this table.
     """

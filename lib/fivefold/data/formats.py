@@ -1,4 +1,4 @@
-"""The table of file formats: one entry says everything about a format.
+"""The table of file formats: one entry describes one format.
 
 To read a new format, add an entry to `FORMATS`. Reading whole tables and streams, the detection,
 the endings that the app accepts and the messages all follow from the table.

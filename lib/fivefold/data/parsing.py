@@ -29,7 +29,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
     {"decimal": ",", "thousands": " "},
     {"decimal": ","},
 )
-# ISO first; day first before month first where the values leave it open (a finding says so).
+# ISO first; day first before month first where the values leave it open (reported by a finding).
 _FORMATS = """
     %Y-%m-%d | ISO8601 | %Y/%m/%d | %d.%m.%Y | %d/%m/%Y | %m/%d/%Y | %d-%m-%Y | %m-%d-%Y
     %d/%m/%Y %H:%M | %m/%d/%Y %H:%M | %d.%m.%Y %H:%M

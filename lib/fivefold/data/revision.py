@@ -280,7 +280,7 @@ def _git_bytes(folder: Path, *arguments: str) -> bytes | None:
 
 
 def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run dvc of this environment in `root`; without a Git repository a config tells it so."""
+    """Run dvc of this environment in `root`; a config marks a root without Git."""
     own = str(Path(sys.executable).parent)
     env = {
         **os.environ,
@@ -307,7 +307,7 @@ def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _last_error(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the last line in which dvc says what went wrong."""
+    """Return the last error line of dvc."""
     lines = [line for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
     error_lines = [line for line in lines if "ERROR" in line or "Error" in line]
     last = (error_lines or lines or ["no message from dvc"])[-1]

@@ -33,7 +33,7 @@ class Target:
 def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[Finding]]:
     """Return (the target, findings); None where a finding is an error.
 
-    The positive label is the scope's, or the "yes" of a pair that everybody reads alike (0/1,
+    The positive label is the scope's, or the "yes" of a pair with a common meaning (0/1,
     no/yes, false/true, n/y, f/t, off/on, -1/1, negative/positive). Of any other two labels the
     user must name one.
     """

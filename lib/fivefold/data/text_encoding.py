@@ -22,7 +22,7 @@ _MARKS = (
 _HEAD_BYTES = 4096  # enough to recognise UTF-16 without a mark
 _NOT_CP1252 = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
 _WESTERN = ("cp1252", "latin_1")
-# cp1250 and cp1254 are left out: in short words they cannot be told from cp1252.
+# cp1250 and cp1254 are left out: in short words they cannot be distinguished from cp1252.
 _OTHERS = ("cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "cp949")
 _SAMPLE_BYTES = 1 << 15  # of lines with characters beyond ASCII, shown to charset-normalizer
 _WORD = re.compile(r"[^\W\d_]+")
@@ -231,7 +231,7 @@ def _other_encoding(content: Content) -> str:
 def _has_words_of_another_script(sample: bytes, encoding: str) -> bool:
     """Return whether most words beyond ASCII hold no ASCII letter, which Western words do.
 
-    A single letter of one byte says nothing: it may be a Western sign such as the euro.
+    A single letter of one byte proves nothing: it may be a Western sign such as the euro.
     """
     words = _WORD.findall(sample.decode(encoding, "ignore"))
     words = [word for word in words if not word.isascii()]

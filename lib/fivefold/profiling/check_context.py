@@ -14,7 +14,7 @@ from fivefold.data.coerce import NO_PROBLEMS, coerce_table
 from fivefold.data.row_groups import duplicate_groups
 from fivefold.data.target import Target
 
-SAMPLE = 50_000  # rows that the costly checks look at; a finding says so
+SAMPLE = 50_000  # rows that the costly checks look at; reported by a finding
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Check:
     ----------
     code : stable name of its findings, in kebab-case, after the fault
     find : returns the findings, or `NotApplicable`; an empty list means that the check passed
-    clean : what is said when it passed
+    clean : message when it passed
     """
 
     code: str
@@ -134,7 +134,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "date-ambiguous",
         format_checks.find_ambiguous_dates,
-        "day and month can be told apart",
+        "day and month can be distinguished",
     ),
     Check(
         "date-sentinel",

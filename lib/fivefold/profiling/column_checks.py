@@ -1,4 +1,4 @@
-"""Column checks: columns that tell nothing, missing cells, cells that do not fit, levels, copies.
+"""Column checks: columns without information, missing cells, cells that do not fit, levels, copies.
 
 Each function takes a `CheckContext` and returns the findings of one code; none means all is well.
 """
@@ -73,7 +73,7 @@ def find_ids(ctx: CheckContext) -> list[Finding]:
                 code="id-like",
                 severity=PASSED,
                 subject=name,
-                found="an id, as the scope says; the model does not see it",
+                found="an id by the scope; the model does not see it",
             )
         else:
             finding = Finding(

@@ -13,7 +13,9 @@ from fivefold.core.text import percent
 from fivefold.core.two_sample import psi_by_chance, smoothed_psi
 
 PSI_NOTABLE = 0.1  # the customary bound of "some shift" (Siddiqi 2006)
-ALPHA = 0.001  # false-alarm rate of each column's tests, when both tables are drawn alike
+ALPHA = (
+    0.001  # false-alarm rate of each column's tests, when both tables have the same distribution
+)
 RATE_ALPHA = 0.01  # of the test of the positive rate
 MISSING_NOTABLE = 0.01  # change of the missing share, besides its test
 

@@ -62,7 +62,7 @@ def lower_bound(area: float, positives: int, negatives: int) -> float:
 def out_of_fold_rates(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """Return each row's share of positives among the rows of its level in the other folds.
 
-    So a level seen once tells nothing. Rates are smoothed by one row of the overall share.
+    So a level seen once has no effect. Rates are smoothed by one row of the overall share.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ def _copies(values: pd.Series, y: np.ndarray) -> bool:
 
 
 def _leak(ctx: CheckContext, code: str, severity: str, column: Column, text: str) -> Finding:
-    """Return the finding on one column; a column that the scope calls known passes, and says so."""
+    """Return the finding on one column; a column that the scope calls known passes, with a note."""
     name = column.name
     found = text + ctx.sampled
     if name in ctx.scope.known_columns:
@@ -293,7 +293,7 @@ def _leak(ctx: CheckContext, code: str, severity: str, column: Column, text: str
             code=code,
             severity=PASSED,
             subject=name,
-            found=f"{found}; the scope says it is known at prediction time",
+            found=f"{found}; the scope lists it as known at prediction time",
         )
     action = (
         f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the "
@@ -306,7 +306,7 @@ def _leak(ctx: CheckContext, code: str, severity: str, column: Column, text: str
         severity=severity,
         subject=name,
         found=found,
-        expected="a column known before the event, which no column tells alone",
+        expected="a column known before the event, which no column gives away alone",
         action=action,
     )
 

@@ -48,7 +48,7 @@ def summarise(
 
     It takes about 2 kB a column in UTF-8, below 300 kB for 100 columns. Counts, quantiles and
     histograms are of all rows; associations of at most `SAMPLE` labelled rows, correlations of
-    fewer, drawn by `seed`: `notes` says so. Shares are 0 to 1, intervals 95%.
+    fewer, drawn by `seed`: `notes` reports it. Shares are 0 to 1, intervals 95%.
 
     Parameters
     ----------

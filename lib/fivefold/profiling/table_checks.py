@@ -145,7 +145,7 @@ def find_imbalance(ctx: CheckContext) -> list[Finding] | NotApplicable:
     action = "look at average precision and costs beside ROC AUC"
     if share < VERY_RARE:
         found = f"very rare: {found}"
-        action += "; accuracy says nothing here"
+        action += "; accuracy means nothing here"
     return [
         Finding(
             code="imbalance",

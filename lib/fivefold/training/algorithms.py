@@ -1,4 +1,4 @@
-"""Algorithms: all that is known of each, as one entry of `ALGORITHMS`."""
+"""Algorithms: each is described by one entry of `ALGORITHMS`."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ import numpy as np
 from fivefold.training.boosting import BoostedLibrary, LightGBM, XGBoost, fit_quietly
 from fivefold.training.encoding import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
 
-NEWTON_COLUMNS = 400  # up to which a logistic regression takes Newton's steps: few, but costly
+NEWTON_COLUMNS = 400  # most columns for Newton's method, which takes few but costly steps
 
 Params = dict[str, Any]
-# parameter -> (low, high), (low, high, "log") or a list of choices; whole ends mean integers
+# parameter -> (low, high), (low, high, "log") or a list of choices; integer ends mean integers
 Space = Mapping[str, tuple[Any, ...] | list[Any]]
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One algorithm: a new entry of `ALGORITHMS` is all that a further one needs.
+    """One algorithm. A new algorithm needs a new entry of `ALGORITHMS` and nothing else.
 
     Parameters
     ----------
     title : the name that people read
-    encoding : of `fivefold.training.encoding`; a parameter `encoding` of the space takes its place
+    encoding : of `fivefold.training.encoding`; a parameter `encoding` of the space overrides it
     classifier : (params, seed, threads, types) -> unfitted scikit-learn classifier; `types` has one
         letter for each input column, "c" for category codes (encoding "native" only) and "q" for
         quantities
     defaults : parameters that a search tries first, in this order
     space : parameters that a search chooses from
-    boosted : how the library does early stopping, rounds and devices; None where there are no
-        rounds
-    max_rows : most rows of one fit, where more cost much time and bring little
-    priority : who runs first (1) when the budget has no time for all
-    time_share : part of the time of all searches that this one may take under a budget
-    enough_trials : after so many a search under a budget leaves its time to the next
-    seeds : models of different seeds that the final fit averages
-    top_k : best settings of the search that these models have
-    large_defaults, large_space : take the place of `defaults` and of parts of `space` on more than
-        `fivefold.data.splits.MANY_ROWS` training rows: higher learning rates, and larger trees
+    boosted : early stopping, rounds and devices of the library; None without boosting
+    max_rows : most rows of one fit; more rows would cost much time and bring little
+    priority : order of the searches (1 first) when the budget has no time for all
+    time_share : share of a budget for this search
+    enough_trials : number of trials after which a search under a budget stops
+    seeds : number of models with different seeds that the final fit averages
+    top_k : number of best settings among these models
+    large_defaults, large_space : replace `defaults` and parts of `space` on more than
+        `fivefold.data.splits.MANY_ROWS` training rows: higher learning rates and larger trees
     """
 
     title: str
@@ -59,11 +58,11 @@ class Algorithm:
     large_space: Space = field(default_factory=dict)
 
     def encoding_of(self, params: Mapping[str, Any]) -> str:
-        """Return the encoding that a model of these parameters is given."""
+        """Return the encoding for a model with these parameters."""
         return str(params.get("encoding", self.encoding))
 
     def build(self, params: Mapping[str, Any], seed: int, threads: int, types: str) -> Any:
-        """Return the unfitted classifier; of `params` all but the encoding are its own."""
+        """Return the unfitted classifier with all of `params` except the encoding."""
         own = {name: value for name, value in params.items() if name != "encoding"}
         return self.classifier(own, seed, threads, types)
 
@@ -97,216 +96,179 @@ def _logistic_regression(params: Params, seed: int, threads: int, types: str) ->
     return LogisticRegression(max_iter=1000, random_state=seed, solver=solver, **params)
 
 
-_ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
+LOGISTIC_REGRESSION = Algorithm(
+    title="Logistic regression",
+    encoding=LINEAR,
+    classifier=_logistic_regression,
+    defaults=(
+        {"encoding": CROSSED, "C": 0.1},
+        {"encoding": LINEAR, "C": 0.1},
+        {"encoding": LINEAR, "C": 0.01},
+    ),
+    space={"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
+    max_rows=100_000,
+    priority=3,
+    time_share=0.16,
+    enough_trials=10,
+)
 
-# In the order in which the searches start. Under a budget the boosted models come last and take all the time that is
-# left: their trials are short, so that they end close to it.
+ADABOOST = Algorithm(
+    title="AdaBoost",
+    encoding=TREES,
+    classifier=_adaboost,
+    defaults=(
+        {"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
+        {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20},
+    ),
+    space={
+        "n_estimators": (40, 80, "log"),
+        "learning_rate": (0.05, 1.0, "log"),
+        "max_depth": (1, 3),
+        "min_samples_leaf": (5, 100, "log"),
+    },
+    max_rows=8_000,
+    priority=5,
+    time_share=0.11,
+    enough_trials=12,
+)
+
+_FOREST = {"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"}
+
+RANDOM_FOREST = Algorithm(
+    title="Random forest",
+    encoding=TREES,
+    classifier=_random_forest,
+    defaults=(
+        _FOREST,
+        _FOREST | {"max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"},
+    ),
+    space={
+        "n_estimators": [60],
+        "max_features": (0.1, 0.6),
+        "min_samples_leaf": (2, 50, "log"),
+        "criterion": ["gini", "entropy"],
+    },
+    max_rows=30_000,
+    priority=4,
+    time_share=0.1,
+    enough_trials=12,
+    seeds=3,
+)
+
+_BOOSTED_ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
+
+_LIGHTGBM: Params = {
+    "encoding": NATIVE,
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_child_samples": 10,
+    "subsample": 0.8,
+    "colsample_bytree": 0.9,
+    "reg_lambda": 3.0,
+    "extra_trees": False,
+}
+_LIGHTGBM_RANDOM_SPLITS = {"encoding": ONE_HOT, "learning_rate": 0.06, "extra_trees": True}
+_LIGHTGBM_DEEPER = {
+    "learning_rate": 0.04,
+    "num_leaves": 15,
+    "min_child_samples": 40,
+    "colsample_bytree": 0.4,
+    "reg_lambda": 5.0,
+}
+_LIGHTGBM_LARGE = _LIGHTGBM | {
+    "learning_rate": 0.12,
+    "num_leaves": 24,
+    "min_child_samples": 60,
+    "colsample_bytree": 0.7,
+}
+
+LIGHTGBM = Algorithm(
+    title="LightGBM",
+    encoding=NATIVE,
+    classifier=LightGBM.classifier,
+    defaults=(_LIGHTGBM, _LIGHTGBM | _LIGHTGBM_RANDOM_SPLITS, _LIGHTGBM | _LIGHTGBM_DEEPER),
+    space={
+        "encoding": _BOOSTED_ENCODINGS,
+        "learning_rate": (0.03, 0.15, "log"),
+        "num_leaves": (4, 63, "log"),
+        "min_child_samples": (5, 100, "log"),
+        "subsample": (0.5, 1.0),
+        "colsample_bytree": (0.3, 1.0),
+        "reg_lambda": (0.1, 30.0, "log"),
+        "extra_trees": [False, True],
+    },
+    boosted=LightGBM(),
+    priority=1,
+    time_share=0.32,
+    seeds=3,
+    top_k=3,
+    large_defaults=(_LIGHTGBM_LARGE, _LIGHTGBM_LARGE | {"learning_rate": 0.15, "num_leaves": 80}),
+    large_space={
+        "learning_rate": (0.08, 0.25, "log"),
+        "num_leaves": (12, 200, "log"),
+        "min_child_samples": (20, 200, "log"),
+    },
+)
+
+_XGBOOST: Params = {
+    "encoding": NATIVE,
+    "learning_rate": 0.06,
+    "max_depth": 4,
+    "min_child_weight": 1.0,
+    "subsample": 0.8,
+    "colsample_bytree": 0.9,
+    "reg_lambda": 3.0,
+}
+_XGBOOST_ONE_HOT = {
+    "encoding": ONE_HOT,
+    "learning_rate": 0.05,
+    "max_depth": 3,
+    "colsample_bytree": 0.6,
+}
+_XGBOOST_DEEPER = {
+    "learning_rate": 0.04,
+    "max_depth": 5,
+    "min_child_weight": 10.0,
+    "subsample": 0.7,
+    "colsample_bytree": 0.4,
+    "reg_lambda": 5.0,
+}
+_XGBOOST_LARGE = _XGBOOST | {
+    "learning_rate": 0.15,
+    "max_depth": 5,
+    "min_child_weight": 10.0,
+    "colsample_bytree": 0.7,
+}
+
+XGBOOST = Algorithm(
+    title="XGBoost",
+    encoding=NATIVE,
+    classifier=XGBoost.classifier,
+    defaults=(_XGBOOST, _XGBOOST | _XGBOOST_ONE_HOT, _XGBOOST | _XGBOOST_DEEPER),
+    space={
+        "encoding": _BOOSTED_ENCODINGS,
+        "learning_rate": (0.03, 0.2, "log"),
+        "max_depth": (2, 8),
+        "min_child_weight": (0.5, 30.0, "log"),
+        "subsample": (0.5, 1.0),
+        "colsample_bytree": (0.3, 1.0),
+        "reg_lambda": (0.1, 30.0, "log"),
+    },
+    boosted=XGBoost(),
+    priority=2,
+    time_share=0.31,
+    seeds=3,
+    top_k=3,
+    large_defaults=(_XGBOOST_LARGE, _XGBOOST_LARGE | {"learning_rate": 0.2, "max_depth": 8}),
+    large_space={"learning_rate": (0.08, 0.3, "log"), "max_depth": (4, 10)},
+)
+
+# In the order in which the searches start. Under a budget the boosted models come last and take all
+# the time that is left. Their trials are short, so that they end close to the limit.
 ALGORITHMS: dict[str, Algorithm] = {
-    "logistic_regression": Algorithm(
-        "Logistic regression",
-        LINEAR,
-        _logistic_regression,
-        (
-            {"encoding": CROSSED, "C": 0.1},
-            {"encoding": LINEAR, "C": 0.1},
-            {"encoding": LINEAR, "C": 0.01},
-        ),
-        {"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
-        max_rows=100_000,
-        priority=3,
-        time_share=0.16,
-        enough_trials=10,
-    ),
-    "adaboost": Algorithm(
-        "AdaBoost",
-        TREES,
-        _adaboost,
-        (
-            {"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
-            {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20},
-        ),
-        {
-            "n_estimators": (40, 80, "log"),
-            "learning_rate": (0.05, 1.0, "log"),
-            "max_depth": (1, 3),
-            "min_samples_leaf": (5, 100, "log"),
-        },
-        max_rows=8_000,
-        priority=5,
-        time_share=0.11,
-        enough_trials=12,
-    ),
-    "random_forest": Algorithm(
-        "Random forest",
-        TREES,
-        _random_forest,
-        (
-            {
-                "n_estimators": 60,
-                "max_features": 0.4,
-                "min_samples_leaf": 5,
-                "criterion": "entropy",
-            },
-            {"n_estimators": 60, "max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"},
-        ),
-        {
-            "n_estimators": [60],
-            "max_features": (0.1, 0.6),
-            "min_samples_leaf": (2, 50, "log"),
-            "criterion": ["gini", "entropy"],
-        },
-        max_rows=30_000,
-        priority=4,
-        time_share=0.1,
-        enough_trials=12,
-        seeds=3,
-    ),
-    "lightgbm": Algorithm(
-        "LightGBM",
-        NATIVE,
-        LightGBM.classifier,
-        (
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.05,
-                "num_leaves": 8,
-                "min_child_samples": 10,
-                "subsample": 0.8,
-                "colsample_bytree": 0.9,
-                "reg_lambda": 3.0,
-                "extra_trees": False,
-            },
-            {
-                "encoding": ONE_HOT,
-                "learning_rate": 0.06,
-                "num_leaves": 8,
-                "min_child_samples": 10,
-                "subsample": 0.8,
-                "colsample_bytree": 0.9,
-                "reg_lambda": 3.0,
-                "extra_trees": True,
-            },
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.04,
-                "num_leaves": 15,
-                "min_child_samples": 40,
-                "subsample": 0.8,
-                "colsample_bytree": 0.4,
-                "reg_lambda": 5.0,
-                "extra_trees": False,
-            },
-        ),
-        {
-            "encoding": _ENCODINGS,
-            "learning_rate": (0.03, 0.15, "log"),
-            "num_leaves": (4, 63, "log"),
-            "min_child_samples": (5, 100, "log"),
-            "subsample": (0.5, 1.0),
-            "colsample_bytree": (0.3, 1.0),
-            "reg_lambda": (0.1, 30.0, "log"),
-            "extra_trees": [False, True],
-        },
-        boosted=LightGBM(),
-        priority=1,
-        time_share=0.32,
-        seeds=3,
-        top_k=3,
-        large_defaults=(
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.12,
-                "num_leaves": 24,
-                "min_child_samples": 60,
-                "subsample": 0.8,
-                "colsample_bytree": 0.7,
-                "reg_lambda": 3.0,
-                "extra_trees": False,
-            },
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.15,
-                "num_leaves": 80,
-                "min_child_samples": 60,
-                "subsample": 0.8,
-                "colsample_bytree": 0.7,
-                "reg_lambda": 3.0,
-                "extra_trees": False,
-            },
-        ),
-        large_space={
-            "learning_rate": (0.08, 0.25, "log"),
-            "num_leaves": (12, 200, "log"),
-            "min_child_samples": (20, 200, "log"),
-        },
-    ),
-    "xgboost": Algorithm(
-        "XGBoost",
-        NATIVE,
-        XGBoost.classifier,
-        (
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.06,
-                "max_depth": 4,
-                "min_child_weight": 1.0,
-                "subsample": 0.8,
-                "colsample_bytree": 0.9,
-                "reg_lambda": 3.0,
-            },
-            {
-                "encoding": ONE_HOT,
-                "learning_rate": 0.05,
-                "max_depth": 3,
-                "min_child_weight": 1.0,
-                "subsample": 0.8,
-                "colsample_bytree": 0.6,
-                "reg_lambda": 3.0,
-            },
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.04,
-                "max_depth": 5,
-                "min_child_weight": 10.0,
-                "subsample": 0.7,
-                "colsample_bytree": 0.4,
-                "reg_lambda": 5.0,
-            },
-        ),
-        {
-            "encoding": _ENCODINGS,
-            "learning_rate": (0.03, 0.2, "log"),
-            "max_depth": (2, 8),
-            "min_child_weight": (0.5, 30.0, "log"),
-            "subsample": (0.5, 1.0),
-            "colsample_bytree": (0.3, 1.0),
-            "reg_lambda": (0.1, 30.0, "log"),
-        },
-        boosted=XGBoost(),
-        priority=2,
-        time_share=0.31,
-        seeds=3,
-        top_k=3,
-        large_defaults=(
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.15,
-                "max_depth": 5,
-                "min_child_weight": 10.0,
-                "subsample": 0.8,
-                "colsample_bytree": 0.7,
-                "reg_lambda": 3.0,
-            },
-            {
-                "encoding": NATIVE,
-                "learning_rate": 0.2,
-                "max_depth": 8,
-                "min_child_weight": 10.0,
-                "subsample": 0.8,
-                "colsample_bytree": 0.7,
-                "reg_lambda": 3.0,
-            },
-        ),
-        large_space={"learning_rate": (0.08, 0.3, "log"), "max_depth": (4, 10)},
-    ),
+    "logistic_regression": LOGISTIC_REGRESSION,
+    "adaboost": ADABOOST,
+    "random_forest": RANDOM_FOREST,
+    "lightgbm": LIGHTGBM,
+    "xgboost": XGBOOST,
 }

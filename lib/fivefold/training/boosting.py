@@ -1,4 +1,4 @@
-"""Boosted libraries: what each does in its own way (early stopping, rounds, categories, devices)."""
+"""Boosted libraries: early stopping, rounds, categories and devices of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE = 40  # rounds without progress in log-loss after which a fit stops
 
 
 def fit_quietly(model: Any, x: np.ndarray, y: np.ndarray, **options: Any) -> Any:
-    """Return the model, fitted without notes on convergence and feature names: fold scores tell enough."""
+    """Return the fitted model; warnings on convergence and feature names are not shown."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(x, y, **options)
@@ -36,7 +36,9 @@ class BoostedLibrary(ABC):
         stop: tuple[np.ndarray, np.ndarray],
         seconds: float | None = None,
     ) -> int:
-        """Fit with early stopping on the log-loss of the rows `stop` (matrix, labels); return the best round.
+        """Fit with early stopping; return the best round.
+
+        `stop` has the rows (matrix, labels) whose log-loss ends the fit.
 
         After `seconds` the fit ends with the rounds that it has. A search turns the best rounds of
         all folds into one number for all of them, as lightgbm.cv and xgboost.cv do: a
@@ -46,10 +48,13 @@ class BoostedLibrary(ABC):
 
     @abstractmethod
     def predict(self, model: Any, x: np.ndarray, rounds: int) -> np.ndarray:
-        """Return the probability of the positive class by the first `rounds` rounds, shape (rows,)."""
+        """Return the positive-class probability after `rounds` rounds, shape (rows,)."""
 
     def fit_options(self, types: str) -> dict[str, Any]:
-        """Return the further arguments of `model.fit`; `types` has "c" for columns of category codes, else "q"."""
+        """Return further arguments of `model.fit`.
+
+        `types` has one letter for each column: "c" for category codes, "q" for quantities.
+        """
         return {}
 
     def set_rounds(self, model: Any, rounds: int) -> Any:
@@ -59,18 +64,24 @@ class BoostedLibrary(ABC):
         return int(model.get_params()[self.rounds_parameter])
 
     def shorten(self, model: Any, rounds: int) -> Any:
-        """Return a model that early stopping has ended, which from now on predicts with `rounds` rounds, in one thread."""
+        """Return an early-stopped model that predicts with `rounds` rounds, in one thread."""
         return self.set_rounds(model, rounds).set_params(n_jobs=1)
 
     def check_device(self, device: str) -> None:  # noqa: B027
-        """Raise RuntimeError where the installed build cannot use the device and would not say so itself."""
+        """Raise RuntimeError if the installed build cannot use the device.
+
+        Only needed where a fit would not fail by itself.
+        """
 
     def use_device(self, model: Any, device: str) -> Any:
         """Return the unfitted model, set to be fitted on this device."""
         return model
 
     def use_processor(self, model: Any) -> Any:
-        """Return the fitted model, set to predict on the processor: not all servers have an accelerator."""
+        """Return the fitted model, set to predict on the processor.
+
+        A server may have no accelerator.
+        """
         return model
 
 
@@ -205,7 +216,8 @@ class XGBoost(BoostedLibrary):
 
         if not xgboost.build_info().get("USE_CUDA"):  # it would fit on the processor and only warn
             raise RuntimeError(
-                "this build of XGBoost has no CUDA (the package xgboost has it, xgboost-cpu has not)"
+                "this build of XGBoost has no CUDA "
+                "(the package xgboost has it, xgboost-cpu has not)"
             )
 
     def use_device(self, model: Any, device: str) -> Any:

@@ -13,7 +13,10 @@ COMPLETE, PRUNED = "complete", "pruned"
 
 @dataclass(frozen=True)
 class Setting:
-    """Parameters of one model; `rounds` of boosting, None where the algorithm has none; `number` of its trial."""
+    """Parameters of one model.
+
+    `number` is that of its trial. `rounds` of boosting is None if the algorithm has none.
+    """
 
     number: int | None
     params: dict[str, Any]

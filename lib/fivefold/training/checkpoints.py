@@ -1,4 +1,6 @@
-"""Checkpoints: each finished trial in the run's own datastore, so that a killed search loses one trial at most.
+"""Checkpoints: every finished trial is stored in the run's own datastore.
+
+A killed search loses one trial at most.
 
 The `storage` is a Metaflow datastore (local folder, S3, ...). Its writes are atomic, and equal
 trials give equal files: two tasks that do the same work, such as a task of a killed run and its
@@ -20,7 +22,7 @@ FOLDER = "checkpoints"
 
 
 def key(*parts: Any) -> str:
-    """Return a short digest of everything that a search depends on (JSON-ready values and arrays)."""
+    """Return a short digest of the values (JSON-ready ones and arrays) that a search depends on."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -42,7 +44,10 @@ def save(storage: Any, path: str, scored: ScoredTrial) -> None:
 
 
 def load(storage: Any, path: str, scores: bool = True) -> list[ScoredTrial]:
-    """Read the trials under `path`, by number, with their out-of-fold `scores` if wanted; a damaged one ends the list."""
+    """Read the trials under `path`, by number, with their out-of-fold `scores` if wanted.
+
+    Reading stops at a damaged trial.
+    """
     entries = storage.list_content([f"{FOLDER}/{path}"])
     names = sorted(entry.path for entry in entries if entry.path.endswith(".npz"))
     trials: list[ScoredTrial] = []

@@ -11,7 +11,10 @@ from fivefold.training.algorithms import ALGORITHMS
 
 @cache
 def usable_device(device: str, algorithm: str) -> tuple[str, str]:
-    """Return the device to fit on, and why it is not the one asked for ("" where it is), found by a tiny fit."""
+    """Return the device to fit on, and the reason if it is not the requested one.
+
+    A tiny fit tests the device. The reason is "" if the device can be used.
+    """
     entry = ALGORITHMS[algorithm]
     library = entry.boosted
     if device == "cpu" or library is None or not library.has_devices:

@@ -29,7 +29,11 @@ FINAL_FIT = -1  # fold number that a synthetic sampler gets for the final fit
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold, encoded: training matrix and labels, validation matrix, labels and row positions, column types."""
+    """One encoded fold.
+
+    It has the training matrix and labels, the validation matrix, labels and row positions, and the
+    column types.
+    """
 
     train_x: np.ndarray
     train_y: np.ndarray
@@ -65,7 +69,10 @@ def encode_fold(
 def encode_training(
     encoding: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema, seed: int
 ) -> tuple[np.ndarray, Any, str]:
-    """Return the matrix of training rows, the fitted encoder, and the column types ("c" codes, "q" quantities)."""
+    """Return the matrix of the training rows, the fitted encoder and the column types.
+
+    The types have one letter for each column: "c" for category codes, "q" for quantities.
+    """
     expanded = expand(typed, schema)
     recipe = plan(expanded, schema)
     encode = encoder(recipe, LINEAR if encoding == CROSSED else encoding, seed)

@@ -1,4 +1,4 @@
-"""Encoding: from a typed table to the matrix that an estimator sees, in stock scikit-learn parts only.
+"""Encoding: from a typed table to the matrix of an estimator, with scikit-learn parts only.
 
 Two stages. `fivefold.model.inputs.expand` is stateless (date parts, missing categories as a level
 of their own). `encoder` is a ColumnTransformer that is fitted on training rows; every choice in it
@@ -57,7 +57,7 @@ class EncodingPlan:
         return self.few_levels + self.many_levels
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a bundle says of its features."""
+        """Return the stored form: the description of the features in a bundle."""
         return {
             "numbers": self.numbers,
             "low": self.few_levels,
@@ -78,14 +78,14 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
     for name in numbers + categories:
         share = _largest_share(expanded[name])
         if share >= ALMOST_CONSTANT:
-            why = f"almost constant: {share:.2%} of the training rows are alike"
+            why = f"almost constant: {share:.2%} of the training rows are equal"
             dropped.append({"column": name, "why": why})
     left_out = {line["column"] for line in dropped}
     numbers = [n for n in numbers if n not in left_out]
     categories = [n for n in categories if n not in left_out]
     copies = _copies(expanded, numbers, categories)
     for name, original in copies.items():
-        dropped.append({"column": name, "why": f"tells the same as {original}"})
+        dropped.append({"column": name, "why": f"same content as {original}"})
     categories = [n for n in categories if n not in copies]
     levels = {n: expanded[n].nunique() for n in categories}
     return EncodingPlan(
@@ -107,10 +107,10 @@ def _largest_share(values: pd.Series) -> float:
 
 
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
-    """Return the encodings that a search may choose from and that differ on these typed training rows.
+    """Return the encodings that differ on these typed training rows, for a search to try.
 
     LINEAR and CROSSED always do. Of the others: without a category of three levels or more they are
-    all the same; up to `ONE_HOT_LEVELS` levels a mean says little more than the level itself.
+    all the same; up to `ONE_HOT_LEVELS` levels a mean adds little to the level itself.
     """
     levels = [typed[name].nunique(dropna=False) for name in schema.names("categorical")]
     most = max(levels, default=0)
@@ -231,7 +231,9 @@ def _text_parts(recipe: EncodingPlan, seed: int) -> list[Part]:
 
 
 def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
-    """Return each row's mean of `y` over the rows of its level before it in a random order, shape (rows,).
+    """Return each row's target mean over earlier rows of its level, shape (rows,).
+
+    The rows come in a random order.
 
     (sum before + prior * overall mean) / (rows before + prior). A row's own label has no part in
     its value.
@@ -264,7 +266,7 @@ def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -> dict[str, str]:
-    """Return {column: earlier column that tells the same}, for numbers and for categories."""
+    """Return {column: earlier column with the same content}, for numbers and for categories."""
     step = len(expanded) // MOST_COPY_ROWS + 1 if len(expanded) > MOST_COPY_ROWS else 1
     sample = expanded.iloc[::step]
     copies = _copied_numbers(sample, numbers)

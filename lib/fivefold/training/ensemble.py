@@ -1,4 +1,4 @@
-"""Blend: a weighted mean of the algorithms' probabilities, chosen and evaluated on out-of-fold rows only."""
+"""Blend: a weighted mean of the algorithms' probabilities, chosen on out-of-fold rows."""
 
 from __future__ import annotations
 
@@ -173,7 +173,9 @@ def _choose(
     samples: Sequence[np.ndarray],
     share: float = 0.0,
 ) -> dict[str, float]:
-    """Return {algorithm: weight > 0}, the best prefix of the greedy steps, drawn to equal weights by `share`.
+    """Return {algorithm: weight > 0}, the best prefix of the greedy steps.
+
+    `share` draws the weights to equal ones.
 
     `samples`: positions of the rows of each fold that the choice uses.
     """

@@ -1,4 +1,4 @@
-"""Final fit: the settings of a search, fitted on all training rows, over several seeds, alone or in a blend."""
+"""Final fit: models on all training rows, averaged over seeds and settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
 
 @dataclass(frozen=True)
 class StoppingRows:
-    """Rows that end a boosted fit: expanded rows and labels, none of which the fit learns from, and its time limit."""
+    """Rows that end a boosted fit, with their labels and the time limit of the fit.
+
+    The rows are expanded. The fit learns from none of them.
+    """
 
     rows: pd.DataFrame
     y: np.ndarray
@@ -30,7 +33,10 @@ class StoppingRows:
 
 @dataclass(frozen=True)
 class Member:
-    """One setting among those that a served model averages, with its weight and the rows that it was fitted on."""
+    """One of the settings that a served model averages, with its weight.
+
+    `rows_fitted` is the number of rows that it was fitted on.
+    """
 
     algorithm: str
     weight: float
@@ -64,7 +70,7 @@ def fit_final(
     candidate : of the search
     typed, y, schema : training rows, their labels (0 or 1), the input contract
     options : seed, threads, device and synthetic sampler
-    seeds : fits that are averaged; by default as many as `seeds_of` says
+    seeds : fits that are averaged; by default `seeds_of`
     stop : with these a boosted model is fitted once and early-stopped; the rounds of a search that
         had far fewer rows are too few
 
@@ -150,26 +156,35 @@ def settings_in_turn(candidate: Candidate, count: int) -> list[Setting]:
 
 
 def members(candidate: Candidate, weight: float, rows: int, seeds: int | None) -> list[Member]:
-    """Return each different setting that `fit_final` fits on at most `rows` rows; together they weigh `weight`."""
+    """Return each distinct setting that `fit_final` fits on at most `rows` rows.
+
+    The weights of the members add up to `weight`.
+    """
     rows = min(rows, candidate.max_rows or rows)
     settings = settings_in_turn(candidate, seeds or seeds_of(ALGORITHMS[candidate.algorithm], rows))
-    found = []
+    distinct = []
     for number, setting in enumerate(settings):
         if setting in settings[:number]:
             continue
         share = weight * settings.count(setting) / len(settings)
         member = Member(candidate.algorithm, share, setting.params, setting.rounds, rows)
-        found.append(member)
-    return found
+        distinct.append(member)
+    return distinct
 
 
 def seeds_of(entry: Algorithm, rows: int) -> int:
-    """Return how many seeds a final fit averages: fewer on large tables, where one varies little."""
+    """Return how many seeds a final fit averages: fewer on large tables.
+
+    A model that is fitted on many rows varies little.
+    """
     return max(1, min(entry.seeds, MOST_ROWS_TIMES_SEEDS // max(1, rows)))
 
 
 def average(models: Sequence[Any], weights: Sequence[float]) -> Any:
-    """Return a soft VotingClassifier of fitted models for the classes 0 and 1; a single model as it is."""
+    """Return a soft VotingClassifier of fitted models for the classes 0 and 1.
+
+    A single model is returned as it is.
+    """
     if len(models) == 1:
         return models[0]
     from sklearn.ensemble import VotingClassifier

@@ -25,7 +25,10 @@ NO_TIME = "not started: the budget has no time for it"
 
 @dataclass(frozen=True)
 class SearchTask:
-    """What the task of one search left: artifacts `candidate` and `oof`, or the failure that Metaflow caught."""
+    """What the task of one search produced.
+
+    These are the artifacts `candidate` and `oof`, or the failure that Metaflow caught.
+    """
 
     algorithm: str
     candidate: dict[str, Any] | None
@@ -34,7 +37,10 @@ class SearchTask:
 
     @classmethod
     def of(cls, task: Any) -> SearchTask:
-        """Return it from the input of a join step; a task that was killed at its very end may lack an artifact."""
+        """Return the artifacts of one input of a join step.
+
+        A task that was killed at its very end may lack some.
+        """
         artifacts = [getattr(task, name, None) for name in ("candidate", "oof", "failure")]
         return cls(task.input, *artifacts)
 
@@ -47,7 +53,7 @@ class SearchTask:
 
 @dataclass(frozen=True)
 class SelectArtifacts:
-    """Leaderboard, winner and its out-of-fold probabilities, blend, and those of what is served, shape (rows,)."""
+    """Leaderboard, winner, blend, and the out-of-fold probabilities, shape (rows,)."""
 
     leaderboard: list[dict[str, Any]]
     winner: str
@@ -58,7 +64,9 @@ class SelectArtifacts:
 
 @dataclass(frozen=True)
 class EvaluateArtifacts:
-    """The served bundle and its sha256, example rows, its out-of-fold probabilities, and the evaluation.
+    """The served bundle and its evaluation.
+
+    With it come its sha256, example rows, out-of-fold probabilities and package versions.
 
     `judged`: the bundle that was evaluated, where another one is served.
     """
@@ -142,7 +150,7 @@ def _print_blend(blended: Ensemble) -> None:
 
 
 def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Metadata]:
-    """Fit the selected model and evaluate it; where planned, fit it again on all rows, to be served.
+    """Fit and evaluate the selected model; refit it on all rows if the plan has a refit.
 
     Returns the artifacts and the metadata of the served bundle.
     """

@@ -1,4 +1,4 @@
-"""Finalize: fit the selected model, calibrate it, choose its threshold and evaluate it once on the held-out rows."""
+"""Finalize: fit, calibrate and evaluate the selected model."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class FinalModel:
-    """A fitted pipeline, what it averages, and the out-of-fold probabilities that stand for it, shape (rows,)."""
+    """A fitted pipeline, its members and its out-of-fold probabilities, shape (rows,)."""
 
     pipeline: Any
     members: list[Member]
@@ -85,7 +85,9 @@ def finalize(
     provenance: Provenance,
     truth: np.ndarray | None = None,
 ) -> tuple[Bundle, np.ndarray]:
-    """Return the bundle of the selected model and the out-of-fold probabilities behind its threshold.
+    """Return the bundle of the selected model, and its out-of-fold probabilities.
+
+    These probabilities also chose its threshold.
 
     Calibration and threshold come from out-of-fold scores of the training rows, the threshold from
     scores calibrated by other folds. Where the plan is early-stopped, the rows of the last fold
@@ -163,7 +165,9 @@ def _evaluate_holdout(
 def refit_on_all_rows(
     bundle: Bundle, digest: str, selection: Selection, data: TrainingData, options: FitOptions
 ) -> Bundle:
-    """Return the bundle to serve: the evaluated model, fitted again with the same settings on all labelled rows.
+    """Return the bundle to serve: the evaluated model, refitted on all labelled rows.
+
+    The settings stay the same.
 
     Contract, calibration, threshold and evaluation stay those of the evaluated bundle, which has
     the sha256 `digest`. Its figures are an estimate for the new model that is a little too low, as
@@ -225,10 +229,10 @@ def _fit(
         expanded = expand(data.typed.iloc[stopping], data.schema)
         oof[stopping] = pipeline.predict_proba(expanded)[:, 1]
         used = [_with_own_rounds(c, model) for c, model in zip(used, fitted, strict=True)]
-    found: list[Member] = []
+    all_members: list[Member] = []
     for candidate, share, count in zip(used, shares, seeds, strict=True):
-        found += members(candidate, share, len(rows), count)
-    return FinalModel(pipeline, found, oof)
+        all_members += members(candidate, share, len(rows), count)
+    return FinalModel(pipeline, all_members, oof)
 
 
 def _seeds(candidate: Candidate, fit_plan: FitPlan, rows: int) -> int:
@@ -247,7 +251,10 @@ def _with_own_rounds(candidate: Candidate, pipeline: Any) -> Candidate:
 def baselines(
     typed: pd.DataFrame, y: np.ndarray, held: pd.DataFrame, schema: Schema, seed: int
 ) -> dict[str, np.ndarray]:
-    """Return held-out probabilities of what any model must beat: the base rate, and an untuned logistic regression."""
+    """Return held-out probabilities of two simple models.
+
+    They are the base rate and an untuned logistic regression. Any useful model beats both.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

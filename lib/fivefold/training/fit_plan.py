@@ -1,4 +1,4 @@
-"""Fit plan: which models the final fit makes, on how many rows and seeds, by what the searches have measured."""
+"""Fit plan: the models, rows and seeds of the final fit, by the times of the searches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from fivefold.training.final_fit import seeds_of, settings_in_turn
 from fivefold.training.time_budget import TWO_FITS
 
 MOST_FITTED = 2_000_000  # rows of one final fit: more move the ROC AUC by less than its interval
-EARLY_STOPPED = 0.5  # share of the training rows in a search fit, below which the final fit finds its own rounds
+# Share of the training rows in a search fit, below which the final fit finds its own rounds.
+EARLY_STOPPED = 0.5
 MORE_ROUNDS = 1.15  # how much longer a boosted model takes for a row of many more rows (measured)
 SECOND_THREAD = 0.7  # what each further thread adds to the speed of a boosted fit (measured)
 ENCODING = 8e-6  # seconds to encode a row (measured)
@@ -171,7 +172,9 @@ def seconds_of(
 def affordable(
     candidates: Sequence[Candidate], names: Collection[str], resources: Resources
 ) -> tuple[str, int | None]:
-    """Return the most of a blend that the time allows: "blend" or "single", and the seeds (None: all).
+    """Return the part of a blend that the time allows.
+
+    This is "blend" or "single", and the number of seeds (None: all).
 
     `names`: algorithms of the blend. `candidates`: the winner first.
     """
@@ -202,13 +205,16 @@ def rows_affordable(candidate: Candidate, rows: int, seconds: float) -> int | No
 
 
 def needs_own_rounds(members: Sequence[Candidate], rows: int) -> bool:
-    """Whether a boosted member had so few of the rows in its search that its rounds are too few for all of them."""
+    """Whether the search of a boosted member had too few rows to choose its rounds."""
     boosted = [c for c in members if ALGORITHMS[c.algorithm].boosted]
     return any(c.rows_fit < EARLY_STOPPED * rows for c in boosted)
 
 
 def _most_rows(members: Sequence[Candidate], resources: Resources) -> int:
-    """Return the most rows of early-stopped fits: by quarters fewer until the time allows them, not below the search."""
+    """Return the most rows of early-stopped fits that the time allows.
+
+    They are reduced by quarters, but not below the rows of the search.
+    """
     most = min(resources.rows, MOST_FITTED)
     least = max(c.rows_fit for c in members)
     if resources.seconds is None:

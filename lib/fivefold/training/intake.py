@@ -1,4 +1,4 @@
-"""Intake: from options and scope to a labelled table that can be used for training, or all reasons why not."""
+"""Intake: from options and scope to a labelled table, or to all reasons for a refusal."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ def resolve_scope(
 
 
 def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, dict[str, Any]]:
-    """Read the table at the scope's `data`, or as it was at a revision `rev`, and facts about its source.
+    """Read the table at the scope's `data`, and facts about its source.
+
+    With `rev` it is the table as it was at that revision.
 
     The bundled table is generated first where it is missing. Data that differs from what DVC
     recorded is used, with a finding. Facts, for artifacts and cards: source, md5, rows, details,
@@ -181,7 +183,7 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
 
 
 def _revision_findings(rev: str | None, recorded: Mapping[str, Any], md5: str) -> list[Finding]:
-    """Return the finding on the revision that was asked for, or on data that differs from the recorded one."""
+    """Return the finding on the requested revision, or on data that is not as recorded."""
     if rev:
         finding = Finding(
             code="data-revision",
@@ -227,7 +229,9 @@ def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Find
 def validate(
     frame: pd.DataFrame, scope: Scope, findings: list[Finding], seed: int
 ) -> tuple[Target, Schema, list[Finding]]:
-    """Return the target, the schema of the whole table, and all findings, those of reading included.
+    """Return the target, the schema of the whole table, and all findings.
+
+    The findings of reading are among them.
 
     All rows are used, but only to report and to refuse; the model's own schema is inferred from
     training rows.
@@ -251,7 +255,9 @@ def validate(
 
 
 def merge_findings(of_reading: list[Finding], of_checks: list[Finding]) -> list[Finding]:
-    """Return the findings of reading, then those of the checks, each code and subject from one of them.
+    """Return the findings of reading, then those of the checks, without duplicates.
+
+    The findings of one code and subject come from one of the two.
 
     From the one with the most severe finding on it, else with more findings, else from reading.
     Exact repetitions are left out.
@@ -332,7 +338,7 @@ def _unchecked(scope: Scope, by_time: bool) -> Finding:
 
 
 def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
-    """Return the finding on a holdout whose share of the rows differs by more than `SHARE_TOLERANCE`."""
+    """Return the finding on a holdout share that is off by more than `SHARE_TOLERANCE`."""
     share = float((fold_ids == Assignment.HOLDOUT).mean())
     if abs(share - HOLDOUT_SHARE) <= SHARE_TOLERANCE + 1e-9:
         return []
@@ -352,7 +358,10 @@ def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
 def _time_findings(
     fold_ids: np.ndarray, times: np.ndarray, folds: int, column: str
 ) -> list[Finding]:
-    """Return the finding on a split by time that has fewer folds than asked for, or folds that do not follow time."""
+    """Return the finding on a split by time with too few folds.
+
+    There may be fewer folds than requested, or folds that do not follow time.
+    """
     earlier = np.nan_to_num(times[fold_ids != Assignment.HOLDOUT], nan=-np.inf)
     distinct = len(np.unique(earlier))
     assigned = Split(fold_ids)
@@ -383,7 +392,7 @@ def _time_findings(
 
 
 def _unreadable_kinds(context: CheckContext) -> list[Finding]:
-    """Return an error for each column that the scope gives a kind and in which no cell can be read as that kind."""
+    """Return an error for each column without a cell of the kind that the scope gives it."""
     unreadable = context.problems["column"].value_counts()
     findings = []
     for column in context.schema.columns:

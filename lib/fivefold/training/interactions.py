@@ -1,4 +1,4 @@
-"""Interactions: products of two encoded columns, for a logistic regression, which by itself has none."""
+"""Interactions: products of two encoded columns, for a logistic regression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BASE_C = 0.1  # inverse strength of the L2 penalty of the model without products
 
 
 def choose_pairs(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tuple[int, int]]:
-    """Return the pairs of columns, best first, whose products would improve a logistic regression most.
+    """Return the column pairs whose products would help a logistic regression most, best first.
 
     A logistic regression is fitted on the columns alone. Each product then gets its score test: the
     covariance of the product with the residuals, over the standard error of that. Only the
@@ -55,7 +55,10 @@ def choose_pairs(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tu
 
 
 def interactions(matrix: np.ndarray, y: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Return a fitted ColumnTransformer that adds the chosen products, with unit variance, and what it makes of `matrix`."""
+    """Return a fitted ColumnTransformer that adds the chosen products, and its output.
+
+    The products have unit variance. The output is that for `matrix`.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler

@@ -28,7 +28,8 @@ from fivefold.data.target import read_target
 from fivefold.journal.database import read_predictions
 
 SET_ASIDE = 0.3
-# Origin of a row: the table itself, feedback to learn from, feedback to evaluate on (recent, and older than that).
+# Origin of a row: the table itself, feedback to learn from, or feedback to evaluate on (recent, or
+# older than that).
 BASE, LEARNT, ASIDE, ASIDE_OLD = 0, 1, 2, 3
 RECENT_DAYS = 90  # before the newest labelled prediction
 LARGEST_WHOLE = 2**53  # up to which a float holds every whole number
@@ -59,7 +60,10 @@ def share_of(prediction_id: str) -> float:
 
 
 def labelled(engine: Any, problem: str) -> pd.DataFrame:
-    """Read the labelled predictions of a problem, oldest first: id, at, inputs (JSON), label (1.0, 0.0), labelled_at."""
+    """Read the labelled predictions of a problem, oldest first.
+
+    The columns are id, at, inputs (JSON), label (1.0, 0.0) and labelled_at.
+    """
     predictions = read_predictions(engine, problem, columns=("id", "at", "inputs"))
     return predictions[predictions["label"].notna()].reset_index(drop=True)
 
@@ -99,7 +103,7 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
 def rows_of(
     predictions: pd.DataFrame, template: pd.DataFrame, target: str, negative: str, positive: str
 ) -> pd.DataFrame:
-    """Return the inputs with the columns and types of the table `template`, and the target's labels as texts."""
+    """Return the inputs, typed as the columns of the table `template`, and the labels as texts."""
     inputs = [json.loads(text) for text in predictions["inputs"]]
     cells = pd.DataFrame(inputs).reindex(columns=template.columns)
     cells[target] = np.where(predictions["label"] == 1, positive, negative)
@@ -107,7 +111,9 @@ def rows_of(
 
 
 def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells as the table `template` writes them: its types, its words for yes and no, its decimal sign.
+    """Return the cells in the types and spelling of the table `template`.
+
+    That includes its words for yes and no and its decimal sign.
 
     A column with a cell that cannot be read so becomes text. What is neither yes nor no is missing,
     as in serving.
@@ -174,7 +180,9 @@ def assign_feedback(
 
 
 def keep_apart(fold_ids: np.ndarray, origin: np.ndarray, duplicates: np.ndarray) -> np.ndarray:
-    """Return the fold assignment with `UNLABELLED` for feedback that has a duplicate across the holdout's border.
+    """Return the fold assignment without feedback that repeats rows across the holdout border.
+
+    Such rows get `UNLABELLED`.
 
     Somebody who scores the table itself would else teach the model the rows that it is evaluated
     on. What equals a held-out row of the table is not learnt from; what was set aside and equals a
@@ -217,7 +225,10 @@ def duplicate_findings(before: np.ndarray, after: np.ndarray) -> list[Finding]:
 
 
 def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:
-    """Return which rows are not among the rows `learnt`, by the contract's columns; shape (rows,) bool."""
+    """Return which rows are not among the rows `learnt`, shape (rows,) bool.
+
+    The contract's columns are compared.
+    """
     common = rows.columns.intersection(learnt.columns)
     names = [column.name for column in schema.columns if column.used and column.name in common]
 
@@ -229,7 +240,10 @@ def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarr
 
 
 def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
-    """Return the values as the column `template` writes them, as text where one cannot be read so."""
+    """Return the values in the type and spelling of the column `template`.
+
+    They are texts if one of them cannot be read in that type.
+    """
     column, dtype = infer_column(template, str(template.name)), template.dtype
     if pd.api.types.is_bool_dtype(dtype) or column.kind == "boolean":
         return _flags_as(values, template, column)

@@ -1,4 +1,4 @@
-"""Leaderboard: the algorithms by their cross-validated ROC AUC, and which differ from the winner."""
+"""Leaderboard: the algorithms by cross-validated ROC AUC."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ SIGNIFICANT = 0.05  # Holm-adjusted p value below which a candidate differs from
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One algorithm on the leaderboard; a failed search has no rank and no p value, the winner no p value.
+    """One algorithm on the leaderboard.
+
+    A failed search has no rank and no p value. The winner has no p value.
 
     `p_value`: DeLong's paired test against the winner on the same rows, fold by fold, adjusted by
     Holm.
@@ -77,7 +79,9 @@ def rank(
     y: np.ndarray,
     fold_ids: np.ndarray,
 ) -> Leaderboard:
-    """Return the leaderboard by mean ROC AUC over the folds; ties go to the smaller spread, then to the earlier name.
+    """Return the leaderboard, by mean ROC AUC over the folds.
+
+    Equal ones are sorted by smaller spread, then by name.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Search: the best settings of one algorithm, by cross-validation on folds that all algorithms share."""
+"""Search: the best settings of one algorithm, by cross-validation on common folds."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from fivefold.training.encoding import encodings
 from fivefold.training.final_fit import seeds_of
 from fivefold.training.training_data import DEFAULT_OPTIONS, FitOptions, TrainingData
 
-# Share of the seconds that the first trial may take, where the rows must be fewer for that. An algorithm that is not
-# boosted may take all of them: its first settings are almost its best.
+# Share of the seconds that the first trial may take; the rows are reduced for that. An algorithm
+# that is not boosted may take all of them: its first settings are almost its best.
 FIRST_TRIAL, FIRST_TRIAL_NOT_BOOSTED = 0.3, 1.0
 SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, unmeasured
 FEW_ROWS = 200  # training rows of a fold below which nothing is measured
@@ -112,7 +112,10 @@ def search(
 
 
 def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
-    """Return the entry as it is for this table: defaults and space by its rows, and encodings that differ on it."""
+    """Return the entry, adapted to this table.
+
+    The number of rows chooses defaults and space. Only encodings that differ on the table stay.
+    """
     rows = data.split.training_rows
     if entry.large_defaults and len(rows) > MANY_ROWS:
         space = {**entry.space, **entry.large_space}
@@ -196,19 +199,28 @@ class _Search:
         return candidate, oof
 
     def _rank(self, scored: ScoredTrial) -> None:
-        """Keep the trial if it is among the best, best first; of equal ones the earlier is better."""
+        """Keep the trial if it is among the best.
+
+        They are sorted best first; of two equal ones the earlier is first.
+        """
         ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
         self.best = ranked[: self.top_k]
 
     def _time_is_up(self, seconds: float) -> bool:
-        """Whether another trial of usual length would end too late; never before the first trial."""
+        """Whether another trial of average length would end too late.
+
+        Never before the first trial.
+        """
         if not self.history:
             return False
         usual = float(np.median([trial.seconds for trial in self.history]))
         return time.monotonic() - self.started + 0.7 * usual > seconds
 
     def _cannot_win(self) -> bool:
-        """Whether the best after all defaults is below the rival by more than two standard errors of the folds."""
+        """Whether this search cannot reach the rival.
+
+        After all defaults, its best is more than two standard errors of the folds below the rival.
+        """
         if not self.best or len(self.history) < len(self.entry.defaults):
             return False
         rival = self.hooks.rival_auc()
@@ -293,7 +305,10 @@ def fit_fold(
 
 
 def ask(entry: Algorithm, history: list[Trial], seed: int) -> Any:
-    """Return an Optuna trial that knows the history; its sampler is seeded by the trial's number alone."""
+    """Return an Optuna trial that follows the history.
+
+    Its sampler is seeded by the number of the trial alone.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -336,7 +351,9 @@ def _distribution(span: tuple[Any, ...] | list[Any]) -> Any:
 def affordable_rows(
     entry: Algorithm, data: TrainingData, options: FitOptions, seconds: float
 ) -> int | None:
-    """Return how many training rows a fit may have, so that the first trial takes at most its share of the time.
+    """Return the most training rows of a fit; None for all.
+
+    With so many, the first trial takes at most its share of the time.
 
     The first default is fitted on 2,000 and 10,000 training rows of the largest fold, after a small
     fit that pays for imports; the time is taken as linear in the rows. Small tables are not

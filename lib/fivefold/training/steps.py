@@ -28,7 +28,7 @@ from fivefold.training.training_data import FitOptions, TrainingData, synthetic_
 
 @dataclass(frozen=True)
 class TableArtifacts:
-    """The table as Parquet, the problem, facts on the source, findings, and the origin of each row."""
+    """The table as Parquet, the problem, facts on the source, findings, and row origins."""
 
     problem: dict[str, Any]
     table: bytes
@@ -52,7 +52,10 @@ class ValidationArtifacts:
 
 @dataclass(frozen=True)
 class SplitArtifacts:
-    """Fold assignment, input contract as JSON, typed table and its searched rows as Parquet, their positions."""
+    """Fold assignment, input contract (JSON), and the typed table (Parquet).
+
+    `searched` has the positions of the rows that are searched, `search` these rows.
+    """
 
     place: np.ndarray
     contract: str
@@ -65,7 +68,10 @@ class SplitArtifacts:
 def collect(
     scope: Scope, root: Path, rev: str, budget: float = 0, with_feedback: bool = False
 ) -> TableArtifacts:
-    """Read the scope's data, or as many of its rows as the budget in seconds allows, with or without feedback."""
+    """Read the scope's data, with or without feedback.
+
+    A budget in seconds bounds the number of rows.
+    """
     from fivefold.training import intake, labelled_rows
 
     dataset, facts = intake.collect(scope, root, rev or None)
@@ -110,8 +116,8 @@ def explore(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the EDA summary and what changed since an earlier run (its summary and time).
 
-    A report on all rows; only cards and people read it. With synthetic rows, `fidelity` says how
-    similar to the real ones they are.
+    A report on all rows; only cards and people read it. With synthetic rows, `fidelity`
+    measures how similar they are to the real ones.
     """
     from fivefold.data.coerce import coerce_table
     from fivefold.profiling.comparison import compare
@@ -213,7 +219,10 @@ def _split_line(fold_ids: np.ndarray) -> str:
 
 
 def seconds_gone(started_variable: str, started: str) -> float:
-    """Return the seconds since the scheduler started, by its environment variable, else since `started` (ISO)."""
+    """Return the seconds since the scheduler started.
+
+    The environment variable has its time of start; without it `started` (ISO) is used.
+    """
     since = os.environ.get(started_variable, datetime.fromisoformat(started).timestamp())
     return time.time() - float(since)
 
@@ -228,7 +237,9 @@ def time_budget(run: Any, workers: int) -> TimeBudget:
 def tune(
     run: Any, storage: Any, report: Callable[[Any], None], seconds: float | None
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Search one algorithm, `run.input`; return the candidate and out-of-fold probabilities of the searched rows.
+    """Search the algorithm `run.input`.
+
+    Returns the candidate, and out-of-fold probabilities of the searched rows.
 
     Trials that are kept in `storage` are not repeated. `report` gets a
     `fivefold.training.search.Progress`.
@@ -244,7 +255,10 @@ def tune(
         say(f"warning: {reason}")
 
     def rival_auc() -> float | None:
-        """Return the best of the other searches. Read under a budget only: it depends on the clock."""
+        """Return the best ROC AUC of the other searches.
+
+        Read under a budget only, because it depends on the clock.
+        """
         reached = []
         for other in ALGORITHMS:
             if other == name:

@@ -1,4 +1,4 @@
-"""Time budget: how the seconds of `--budget` are shared among the searches and the steps around them."""
+"""Time budget: the seconds of `--budget` for each search and the steps around them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ def refit_choice(asked: str, seconds: float, rows: int) -> str:
     run by trials serves the model that was evaluated. Above `MANY_ROWS` a quarter more of them
     brings too little.
 
-    >>> refit_choice("auto", 60, 10_000), refit_choice("auto", 0, 10_000), refit_choice("auto", 60, 100_000)
-    ('auto', 'no', 'no')
+    >>> [refit_choice("auto", seconds, 10_000) for seconds in (60, 0)]
+    ['auto', 'no']
+    >>> refit_choice("auto", 60, 100_000)
+    'no'
     >>> refit_choice("yes", 0, 100_000)
     'yes'
     """
@@ -76,7 +78,9 @@ class TimeBudget:
     refit: str = "no"
 
     def expected(self, steps: tuple[float, float]) -> float:
-        """Return how long steps will take here, by the time of the steps before the searches on this machine.
+        """Return the expected seconds of steps on this machine.
+
+        The time of the steps before the searches measures its speed.
 
         >>> round(TimeBudget(0, 13.0, 0, 1).expected(AFTER_SEARCH), 1)
         27.0
@@ -85,7 +89,7 @@ class TimeBudget:
         return self.before_search * (steps[0] + steps[1] * self.rows) / measured
 
     def algorithms(self, columns: int = 0) -> list[str]:
-        """Return the algorithms to start, in their order: all, or those that a small budget has time for.
+        """Return the algorithms to start, in order: those that the budget has time for.
 
         At least `workers` searches always run. `columns`: of the table.
         """
@@ -99,7 +103,7 @@ class TimeBudget:
         return [name for name in ALGORITHMS if name in ranked[:count]]
 
     def for_search(self, gone: float, waiting: list[str]) -> float | None:
-        """Return how many seconds a search may take: its share of what is left; None without a budget.
+        """Return the seconds for a search: its share of what is left; None without a budget.
 
         `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start
         after it; the last ones get all that is left.

@@ -59,7 +59,10 @@ DEFAULT_OPTIONS = FitOptions()
 
 
 def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler | None:
-    """Return a sampler of `rows` synthetic rows from a copula that is fitted to the given rows alone; None for no rows."""
+    """Return a sampler of synthetic rows; None for no rows.
+
+    Each call fits a copula to the given rows alone and draws `rows` rows from it.
+    """
     if rows <= 0:
         return None
 
