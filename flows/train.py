@@ -189,6 +189,7 @@ class TrainFlow(FlowSpec):
     def tune(self):
         """Search the best settings of one algorithm; each trial is kept as it finishes."""
         from fivefold.training import steps
+        from fivefold.training.candidate import Candidate
 
         live = Live(current.card["arm"], self.input)
         budget = steps.time_budget(self, bootstrap.workers())
@@ -196,7 +197,7 @@ class TrainFlow(FlowSpec):
         seconds = budget.for_search(gone, self.arms[self.index :])
         storage = self._datastore._storage_impl
         self.candidate, self.oof = steps.tune(self, storage, live.report, seconds)
-        live.finish(self.candidate)
+        live.finish(Candidate.from_dict(self.candidate))
         self.next(self.select)
 
     @plainly
@@ -205,6 +206,8 @@ class TrainFlow(FlowSpec):
     def select(self, inputs):
         """Choose the winner by mean ROC AUC over the folds, without the held-out rows."""
         from fivefold.training import final_steps, steps
+        from fivefold.training.ensemble import Ensemble
+        from fivefold.training.leaderboard import Leaderboard
 
         self.merge_artifacts(inputs, include=KEPT_AFTER_SEARCH)
         budget = steps.time_budget(self, bootstrap.workers())
@@ -217,9 +220,8 @@ class TrainFlow(FlowSpec):
             budget.refit,
         )
         set_artifacts(self, selected)
-        current.card["leaderboard"].extend(
-            cards.leaderboard_components(self.leaderboard, self.winner, self.blend)
-        )
+        board, blend = Leaderboard.from_dicts(self.leaderboard), Ensemble.from_dict(self.blend)
+        current.card["leaderboard"].extend(cards.leaderboard_components(board, blend))
         self.next(self.evaluate)
 
     @plainly

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from metaflow.cards import Markdown, ProgressBar, ValueBox
 
 from cards import parts as part
-from cards.train import arm_components
+from cards.train import search_components
 from fivefold.core.settings import say
 
 if TYPE_CHECKING:
+    from fivefold.charts.model import TrialScore
+    from fivefold.training.candidate import Candidate
     from fivefold.training.search import Progress
 
 REDRAW = 5.0  # seconds between two drawings; each costs a process of a third of a second (measured)
@@ -30,7 +32,7 @@ class Live:
 
         self._name, self._title = algorithm, title(algorithm)
         self._card = card
-        self._trials: list[dict[str, Any]] = []
+        self._trials: list[TrialScore] = []
         self._broken = False
         self._began = time.monotonic()
         self._drawn = -REDRAW
@@ -50,15 +52,15 @@ class Live:
             say(f"{self._name}: {trial} ROC AUC {progress.auc:.4f} best {best:.4f}")
         self._safely(lambda: self._show(progress))
 
-    def finish(self, candidate: Mapping[str, Any]) -> None:
+    def finish(self, candidate: Candidate) -> None:
         """Replace the running search by the finished one."""
-        trials = f"{len(candidate['trials'])} trials in {candidate['seconds']:.0f} s"
-        say(f"{self._name}: best {candidate['auc_mean']:.4f} of {trials}")
+        trials = f"{len(candidate.trials)} trials in {candidate.seconds:.0f} s"
+        say(f"{self._name}: best {candidate.auc_mean:.4f} of {trials}")
 
         def show() -> None:
             self._bar.update(100, metadata="finished")
             self._card.clear()
-            self._card.extend([Markdown("# Search"), *arm_components(candidate)])
+            self._card.extend([Markdown("# Search"), *search_components(candidate)])
 
         self._safely(show)
 
@@ -82,12 +84,12 @@ class Live:
 
     def _keep(self, progress: Progress, complete: bool, seconds: float) -> None:
         """Keep the newest state of each trial, for the chart."""
-        if self._trials and self._trials[-1]["number"] == progress.trial:
+        from fivefold.charts.model import TrialScore
+
+        if self._trials and self._trials[-1].number == progress.trial:
             self._trials.pop()
         state = "complete" if complete else "pruned"
-        self._trials.append(
-            {"number": progress.trial, "auc": progress.auc, "state": state, "seconds": seconds}
-        )
+        self._trials.append(TrialScore(progress.trial, progress.auc, state, seconds))
 
     def _update_bar(self, progress: Progress, seconds: float) -> None:
         share, of = progress.fold / progress.folds, ""
@@ -98,7 +100,7 @@ class Live:
         metadata = f"trial {progress.trial + 1}{of}, {fold}, {seconds:.0f} s"
         self._bar.update(round(100 * min(1.0, share)), metadata=metadata)
 
-    def _drawing(self, trials: list[dict[str, Any]]) -> Any:
+    def _drawing(self, trials: list[TrialScore]) -> Any:
         from fivefold.charts import model
 
         return model.trials(trials, self._title)

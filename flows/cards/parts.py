@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metaflow.cards import Markdown, Table, ValueBox, VegaChart
 
@@ -14,13 +14,16 @@ from cards.text import (
     interval_text,
     line_of,
     number_text,
-    p_text,
     params_text,
     percent,
     share_text,
 )
 
-__all__ = ["GAP", "auc_text", "code", "line_of", "number_text", "p_text", "params_text", "percent"]
+if TYPE_CHECKING:
+    from fivefold.training.candidate import Candidate
+    from fivefold.training.ensemble import Ensemble
+
+__all__ = ["GAP", "auc_text", "code", "line_of", "number_text", "params_text", "percent"]
 
 MOST_COLUMNS = 60  # columns that get charts; the others are listed below them
 PER_ROW = 4  # value boxes side by side
@@ -250,10 +253,10 @@ def outlier_table(columns: Mapping[str, Any]) -> Any:
     numeric = [c for c in columns.values() if "outliers" in c]
     rows = []
     for column in sorted(numeric, key=lambda c: -c["outliers"]["share"]):
-        found = column["outliers"]
-        fences = f"{number_text(found['low_fence'])} to {number_text(found['high_fence'])}"
-        counts = [f"{found['low']:,}", f"{found['high']:,}"]
-        rows.append([line_of(column["name"]), fences, *counts, percent(found["share"])])
+        outliers = column["outliers"]
+        fences = f"{number_text(outliers['low_fence'])} to {number_text(outliers['high_fence'])}"
+        counts = [f"{outliers['low']:,}", f"{outliers['high']:,}"]
+        rows.append([line_of(column["name"]), fences, *counts, percent(outliers["share"])])
     return Table(rows, headers=["Column", "Fences", "Below", "Above", "Share"])
 
 
@@ -360,40 +363,30 @@ def feature_tables(recipe: Mapping[str, Any]) -> list[Any]:
     return [Table(used), *([Table(dropped, headers=["Dropped", "Why"])] if dropped else [])]
 
 
-def setting_parts(candidate: Mapping[str, Any]) -> list[Any]:
-    """Return the parameters of a candidate's best setting, or of all those whose mean it is."""
-    settings = candidate.get("settings") or []
+def setting_parts(candidate: Candidate) -> list[Any]:
+    """Return the parameters of the best setting, or of all settings that the model averages."""
+    settings = candidate.settings
     if len(settings) < 2:
-        return [fact_table(candidate["params"])]
-    trials = {trial["number"]: trial for trial in candidate["trials"]}
+        return [fact_table(candidate.params)]
+    aucs: dict[int | None, float] = {trial.number: trial.auc for trial in candidate.trials}
+    rows = []
+    for setting in settings:
+        trial, auc = str((setting.number or 0) + 1), auc_text(aucs[setting.number])
+        rows.append([trial, auc, str(setting.rounds or "–"), params_text(setting.params)])
     return [
         Markdown(f"The model is the mean of its {len(settings)} best settings."),
-        Table(
-            [
-                [
-                    str(s["number"] + 1),
-                    auc_text(trials[s["number"]]["auc"]),
-                    str(s["rounds"] or "–"),
-                    params_text(s["params"]),
-                ]
-                for s in settings
-            ],
-            headers=["Trial", "Mean ROC AUC", "Rounds", "Parameters"],
-        ),
+        Table(rows, headers=["Trial", "Mean ROC AUC", "Rounds", "Parameters"]),
     ]
 
 
-def blend_parts(blend: Mapping[str, Any]) -> list[Any]:
+def blend_parts(blend: Ensemble) -> list[Any]:
     """Return the members and the ROC AUC of a blend, and whether it is served."""
-    from fivefold.training.ensemble import Ensemble
-
-    ensemble = Ensemble.from_dict(blend)
     cells = [
-        line_of(ensemble.shares),
-        auc_text(ensemble.auc_mean),
-        auc_text(ensemble.auc_std),
-        ensemble.gain_text,
-        line_of(f"{ensemble.served}: {ensemble.why}", 200),
+        line_of(blend.shares),
+        auc_text(blend.auc_mean),
+        auc_text(blend.auc_std),
+        blend.gain_text,
+        line_of(f"{blend.served}: {blend.why}", 200),
     ]
     headers = ["Blend of", "Mean ROC AUC", "SD of folds", "Gain over the winner (95%)", "Served"]
     return [

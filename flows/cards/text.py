@@ -20,22 +20,11 @@ def code(text: object) -> str:
     return f"`{line or '(empty)'}`"
 
 
-def p_text(arm: Mapping[str, Any], winner: str) -> str:
-    if arm["algorithm"] == winner or arm["p_value"] is None:
-        return "winner" if arm["algorithm"] == winner else "–"
-    return f"{arm['p_value']:.2g}" + (" (cannot be told apart)" if arm["indistinguishable"] else "")
-
-
 def params_text(params: Mapping[str, Any]) -> str:
-    return (
-        line_of(
-            ", ".join(
-                f"{k} {number_text(v) if isinstance(v, float) else v}" for k, v in params.items()
-            ),
-            300,
-        )
-        or "defaults"
-    )
+    texts = []
+    for name, value in params.items():
+        texts.append(f"{name} {number_text(value) if isinstance(value, float) else value}")
+    return line_of(", ".join(texts), 300) or "defaults"
 
 
 def interval_text(interval: Mapping[str, Any] | None) -> str:

@@ -1,41 +1,58 @@
-"""Cards: plain dicts of `fivefold` as Metaflow card components.
+"""Cards of a training run: the data report, the leaderboard, and each search.
 
-Metaflow's Markdown executes HTML, so text that comes from data goes into table cells, value boxes and charts alone,
-which escape it, or through `card_parts.code`. Markdown here is fixed text.
+Metaflow's Markdown executes HTML. So text from data goes only into table cells, value boxes and
+charts, which escape it, or through `cards.text.code`. Markdown here is fixed text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from metaflow.cards import Markdown, Table, ValueBox
 
 from cards import parts as part
 
+if TYPE_CHECKING:
+    from fivefold.training.candidate import Candidate
+    from fivefold.training.ensemble import Ensemble
+    from fivefold.training.leaderboard import Leaderboard, LeaderboardRow
+
 ASSOCIATION = (
-    "*Alone*: ROC AUC of the column's binned positive rate, cross-validated: the model's own measure, for "
-    "every kind of column; at or below 0.5 it says nothing. *Its order*: ROC AUC of the values as they are "
-    "(DeLong). *Bits*: mutual information. Cramér's V and bits are corrected for their bias."
+    "*Alone*: cross-validated ROC AUC of the column's binned positive rate, for every kind of "
+    "column; at or below 0.5 it has no information. *Its order*: ROC AUC of the values as they "
+    "are (DeLong). *Bits*: mutual information. Cramér's V and bits are corrected for their bias."
 )
 COLUMNS = (
-    "Strongest association first. Left chart: how the values of each class spread (blue: negative, orange: "
-    "positive; each class sums to 100%). Right chart: positive rate with its 95% interval; dashed: the "
-    "whole table."
+    "Strongest association first. Left chart: distribution of the values in each class (blue: "
+    "negative, orange: positive; each class sums to 100%). Right chart: positive rate with its "
+    "95% interval; dashed: the whole table."
 )
 FIDELITY = (
-    "How close the drawn rows, which join the training folds, are to the real ones. *KS*, *TV*: largest "
-    "difference of the distributions, 0 to 1; two samples of one distribution exceed *chance* once in twenty "
-    "times. The copula is fitted to 70% of the rows; the two classifiers are scored on the other 30%."
+    "How close the synthetic rows, which join the training folds, are to the real ones. *KS*, "
+    "*TV*: largest difference of the distributions, 0 to 1; two samples of one distribution exceed "
+    "*chance* in one of twenty cases. The copula is fitted to 70% of the rows; the two classifiers "
+    "are scored on the other 30%."
 )
 OUTLIERS = (
-    "Values beyond 1.5 interquartile ranges from the quartiles (Tukey 1977). A normal column has 0.7% of "
-    "them. Look at them: they need not be errors."
+    "Values beyond 1.5 interquartile ranges from the quartiles (Tukey 1977). A normally "
+    "distributed column has 0.7% of them. They are not necessarily errors."
 )
 CHOSEN = (
-    "p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose the winner, so they "
-    "flatter it a little; the evaluation card shows rows that nothing was chosen on."
+    "p: DeLong's paired test on the same out-of-fold rows, adjusted by Holm. These scores chose "
+    "the winner, so they are slightly too high for it. The evaluation card shows rows that were "
+    "not used for any choice."
 )
+HEADERS = [
+    "Rank",
+    "Algorithm",
+    "Mean ROC AUC",
+    "SD of folds",
+    "p against winner",
+    "Trials",
+    "Time",
+    "Parameters or error",
+]
 
 
 def eda_components(
@@ -43,7 +60,8 @@ def eda_components(
 ) -> list[Any]:
     """Return the report on a table.
 
-    `summary` of `fivefold.profiling.summary.summarise`; `changes`: {since, changes} of an earlier run.
+    `summary` comes from `fivefold.profiling.summary.summarise`. `changes` has the keys since and
+    changes; it compares the table with that of an earlier run.
     """
     from fivefold.charts import table
 
@@ -107,119 +125,87 @@ def eda_components(
     ]
 
 
-def leaderboard_components(
-    board: Sequence[Mapping[str, Any]],
-    winner: str,
-    blend: Mapping[str, Any] | None = None,
-    notes: Sequence[str] = (),
-) -> list[Any]:
-    """Return the card that compares the algorithms.
-
-    `board` comes from `fivefold.training.leaderboard.rank`, `winner` is one of its algorithms, and
-    the blend comes from `fivefold.training.ensemble.blend`.
-    """
+def leaderboard_components(board: Leaderboard, blend: Ensemble) -> list[Any]:
+    """Return the card that compares the algorithms."""
     from fivefold.charts import model
     from fivefold.training.leaderboard import title
 
-    best = next(a for a in board if a["algorithm"] == winner)
-    close = [
-        a
-        for a in board
-        if a["status"] == "ok" and a["indistinguishable"] and a["algorithm"] != winner
-    ]
-    names = {a["algorithm"]: title(a["algorithm"]) for a in board}
-    failed = sum(a["status"] != "ok" for a in board)
+    scores = []
+    for row, candidate in zip(board.rows, board.candidates, strict=False):
+        mean, sd = candidate.auc_mean, candidate.auc_std
+        name, folds = title(row.algorithm), candidate.fold_scores
+        rank = row.rank or 0
+        scores.append(model.ScoreRow(name, rank, row.indistinguishable, mean, sd, folds))
     parts = [
         Markdown("# Leaderboard"),
-        *part.box_rows(
-            [
-                ValueBox(
-                    "Winner",
-                    part.line_of(title(winner), 100),
-                    "highest mean ROC AUC over the folds",
-                    theme="success",
-                ),
-                ValueBox(
-                    "ROC AUC",
-                    f"{best['auc_mean']:.4f}",
-                    f"± {best['auc_std']:.4f} between {len(best['fold_scores'])} folds",
-                ),
-                ValueBox(
-                    "As good",
-                    str(len(close)),
-                    "cannot be told from the winner" if close else "none: it stands alone",
-                ),
-                ValueBox(
-                    "Failed",
-                    str(failed),
-                    "algorithms without a result",
-                    theme="danger" if failed else None,
-                ),
-            ]
-        ),
-        part.chart_part(model.leaderboard(board, names)),
-        Table(
-            [
-                [
-                    str(a["rank"] or "–"),
-                    part.line_of(names[a["algorithm"]]),
-                    part.auc_text(a["auc_mean"]),
-                    part.auc_text(a["auc_std"]),
-                    part.p_text(a, winner),
-                    str(len(a["trials"])),
-                    f"{a['seconds']:.0f}{part.GAP}s",
-                    part.line_of(a["error"], 200)
-                    if a["status"] != "ok"
-                    else part.params_text(a["params"]),
-                ]
-                for a in board
-            ],
-            headers=[
-                "Rank",
-                "Algorithm",
-                "Mean ROC AUC",
-                "SD of folds",
-                "p against winner",
-                "Trials",
-                "Time",
-                "Parameters or error",
-            ],
-        ),
+        *part.box_rows(_leaderboard_boxes(board)),
+        part.chart_part(model.leaderboard(scores)),
+        Table([_leaderboard_cells(row) for row in board.rows], headers=HEADERS),
         Markdown(CHOSEN),
-        *(part.blend_parts(blend) if blend else []),
-        *part.note_table(notes),
+        *part.blend_parts(blend),
+        Markdown("## Searches"),
+        Markdown("Grey: stopped early, at the mean of the finished folds."),
     ]
-    searched = [a for a in board if a["trials"]]
-    if searched:
-        parts += [
-            Markdown("## Searches"),
-            Markdown("Grey: given up early, placed by the folds that they finished."),
-            *(part.chart_part(model.trials(a["trials"], names[a["algorithm"]])) for a in searched),
-        ]
-    return parts
+    return parts + [_search_chart(candidate) for candidate in board.candidates]
 
 
-def arm_components(candidate: Mapping[str, Any]) -> list[Any]:
-    """Return the card of one finished search: a candidate of `fivefold.training.search.tune`."""
-    from fivefold.charts import model
+def _leaderboard_boxes(board: Leaderboard) -> list[ValueBox]:
     from fivefold.training.leaderboard import title
 
-    name = title(candidate["algorithm"])
-    pruned = sum(t["state"] == "pruned" for t in candidate["trials"])
+    winner = board.winner
+    close = sum(row.indistinguishable for row in board.rows) - 1  # without the winner
+    failed = len(board.rows) - len(board.candidates)
+    name = part.line_of(title(winner.algorithm), 100)
+    spread = f"± {winner.auc_std:.4f} between {len(winner.fold_scores)} folds"
+    subtitle = "not distinguishable from the winner" if close else "no other algorithm"
+    theme = "danger" if failed else None
     return [
-        *part.box_rows(
-            [
-                ValueBox(
-                    "Algorithm", part.line_of(name, 100), f"{candidate['seconds']:.0f} s of search"
-                ),
-                ValueBox(
-                    "Mean ROC AUC",
-                    part.auc_text(candidate["auc_mean"]),
-                    f"SD of the folds {part.auc_text(candidate['auc_std'])}",
-                ),
-                ValueBox("Trials", str(len(candidate["trials"])), f"{pruned} given up early"),
-            ]
-        ),
-        part.chart_part(model.trials(candidate["trials"], name)),
-        *part.setting_parts(candidate),
+        ValueBox("Winner", name, "highest mean ROC AUC over the folds", theme="success"),
+        ValueBox("ROC AUC", f"{winner.auc_mean:.4f}", spread),
+        ValueBox("As good", str(close), subtitle),
+        ValueBox("Failed", str(failed), "algorithms without a result", theme=theme),
     ]
+
+
+def _leaderboard_cells(row: LeaderboardRow) -> list[str]:
+    from fivefold.training.candidate import FailedSearch
+    from fivefold.training.leaderboard import title
+
+    result, name = row.result, part.line_of(title(row.algorithm))
+    seconds = f"{result.seconds:.0f}{part.GAP}s"
+    if isinstance(result, FailedSearch):
+        return ["–", name, "–", "–", "–", "0", seconds, part.line_of(result.error, 200)]
+    mean, sd = part.auc_text(result.auc_mean), part.auc_text(result.auc_std)
+    trials, params = str(len(result.trials)), part.params_text(result.params)
+    return [str(row.rank), name, mean, sd, _p_text(row), trials, seconds, params]
+
+
+def _p_text(row: LeaderboardRow) -> str:
+    if row.p_value is None:
+        return "winner"
+    return f"{row.p_value:.2g}" + (" (not distinguishable)" if row.indistinguishable else "")
+
+
+def search_components(candidate: Candidate) -> list[Any]:
+    """Return the card of one finished search."""
+    from fivefold.training.leaderboard import title
+
+    name = part.line_of(title(candidate.algorithm), 100)
+    pruned = sum(not trial.complete for trial in candidate.trials)
+    spread = f"SD of the folds {part.auc_text(candidate.auc_std)}"
+    boxes = [
+        ValueBox("Algorithm", name, f"{candidate.seconds:.0f} s of search"),
+        ValueBox("Mean ROC AUC", part.auc_text(candidate.auc_mean), spread),
+        ValueBox("Trials", str(len(candidate.trials)), f"{pruned} stopped early"),
+    ]
+    return [*part.box_rows(boxes), _search_chart(candidate), *part.setting_parts(candidate)]
+
+
+def _search_chart(candidate: Candidate) -> Any:
+    from fivefold.charts.model import TrialScore, trials
+    from fivefold.training.leaderboard import title
+
+    scores = []
+    for trial in candidate.trials:
+        scores.append(TrialScore(trial.number, trial.auc, trial.state, trial.seconds))
+    return part.chart_part(trials(scores, title(candidate.algorithm)))

@@ -159,7 +159,13 @@ def leaderboard(run_id: str, overviews: Overviews) -> None:
         )
         return
     names = {row["algorithm"]: title(row["algorithm"]) for row in board}
-    draw(model.leaderboard(board, names), "Cross-validated ROC AUC of the algorithms")
+    scores = []
+    for row in board:
+        if row["status"] == "ok":
+            figures = row["auc_mean"], row["auc_std"], row["fold_scores"]
+            name, standing = names[row["algorithm"]], (row["rank"], row["indistinguishable"])
+            scores.append(model.ScoreRow(name, *standing, *figures))
+    draw(model.leaderboard(scores), "Cross-validated ROC AUC of the algorithms")
     rows = [
         {
             "Rank": row["rank"],
@@ -189,7 +195,7 @@ def leaderboard(run_id: str, overviews: Overviews) -> None:
 
 
 def note(row: Mapping[str, Any]) -> str:
-    """Return what is said of an algorithm beside its figures."""
+    """Return the note on an algorithm in the leaderboard."""
     if row["error"]:
         return str(row["error"])
     if row["rank"] == 1:

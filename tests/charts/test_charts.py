@@ -52,6 +52,9 @@ def board() -> list[dict]:
             "fold_scores": scores,
             "seconds": 3.0,
             "params": {"depth": 3},
+            "rounds": None,
+            "max_rows": None,
+            "rows_fit": 100,
             "error": "",
             "p_value": None,
             "indistinguishable": True,
@@ -63,6 +66,9 @@ def board() -> list[dict]:
                     "state": "pruned" if i == 1 else "complete",
                     "seconds": 1.0,
                     "params": {},
+                    "fold_scores": [s],
+                    "rounds": None,
+                    "max_rows": None,
                 }
                 for i, s in enumerate(scores)
             ],
@@ -88,6 +94,21 @@ def board() -> list[dict]:
             "rank": None,
         },
     ]
+
+
+def score_rows() -> list[model.ScoreRow]:
+    rows = []
+    for row in board():
+        if row["status"] == "ok":
+            figures = row["auc_mean"], row["auc_std"], row["fold_scores"]
+            standing = row["rank"], row["indistinguishable"]
+            rows.append(model.ScoreRow(row["algorithm"], *standing, *figures))
+    return rows
+
+
+def trial_scores() -> list[model.TrialScore]:
+    fields = ("number", "auc", "state", "seconds")
+    return [model.TrialScore(*(trial[name] for name in fields)) for trial in board()[0]["trials"]]
 
 
 def evaluation() -> dict:
@@ -249,8 +270,8 @@ def test_nothing_to_show_is_said():
         evaluation_charts.baselines,
         lambda e: evaluation_charts.confusion(e["confusion"]),
         lambda e: evaluation_charts.importance(e["importance"]),
-        lambda e: model.leaderboard(board()),
-        lambda e: model.trials(board()[0]["trials"]),
+        lambda e: model.leaderboard(score_rows()),
+        lambda e: model.trials(trial_scores()),
     ],
 )
 def test_model_charts_are_valid_and_transparent(draw):
@@ -266,8 +287,8 @@ def test_model_points():
     assert {"fpr": 0.1, "tpr": 0.7} in points(
         evaluation_charts.roc(e)
     )  # the threshold: 40 of 400, 70 of 100
-    assert len(points(model.leaderboard(board()))) == 3 * 3 + 3
-    assert [p["best"] for p in points(model.trials(board()[0]["trials"]))] == [0.81, 0.81, 0.83]
+    assert len(points(model.leaderboard(score_rows()))) == 3 * 3 + 3
+    assert [p["best"] for p in points(model.trials(trial_scores()))] == [0.81, 0.81, 0.83]
     assert {p["text"] for p in points(evaluation_charts.confusion(e["confusion"]))} == {
         "70 (70%)",
         "30 (30%)",
@@ -292,7 +313,7 @@ def test_text_from_data_is_never_an_expression_field_or_address(summary):
         table.distribution(summary["columns"]["kind"]),
         table.rate(summary["columns"]["kind"]),
         evaluation_charts.importance(evaluation()["importance"]),
-        model.leaderboard(board()),
+        model.leaderboard(score_rows()),
     ]
     for chart in drawn:
         spec = chart.to_dict()

@@ -19,6 +19,9 @@ from fivefold.data.infer import infer_schema
 from fivefold.model.metadata import Metadata
 from fivefold.profiling.comparison import compare
 from fivefold.profiling.summary import summarise
+from fivefold.training.candidate import Candidate
+from fivefold.training.ensemble import Ensemble
+from fivefold.training.leaderboard import Leaderboard
 from fivefold.training.search import Progress
 from tests.charts.test_charts import NASTY, board, evaluation, summary  # noqa: F401
 
@@ -194,11 +197,11 @@ BLEND = {
 
 
 def test_leaderboard_card():
-    parts = cards.leaderboard_components(board(), "xgboost", BLEND, [NASTY])
+    parts = cards.leaderboard_components(Leaderboard.from_dicts(board()), Ensemble.from_dict(BLEND))
     check(parts)
     boxes = {p._title: p._value for p in flat(parts) if isinstance(p, ValueBox)}
     assert (boxes["Winner"], boxes["As good"], boxes["Failed"]) == ("XGBoost", "1", "1")
-    assert "0.4 (cannot be told apart)" in cells(parts)
+    assert "0.4 (not distinguishable)" in cells(parts)
     assert NASTY in cells(parts)  # the failed arm's error, as text
     assert "+0.0012 (-0.0003 to +0.0027)" in cells(parts)
     assert "XGBoost 75%, AdaBoost 25%" in cells(parts)
@@ -277,7 +280,7 @@ def test_live_card_follows_and_finishes(monkeypatch):
     assert live._status.render()["value"] == "0.8000"
     assert [p["best"] for p in live._chart.render()["spec"]["data"]["values"]] == [0.8, 0.8]
     check(card.parts)
-    live.finish(board()[0])
+    live.finish(Candidate.from_dict(board()[0]))
     check(card.parts)
     assert "3 s of search" in [p._subtitle for p in flat(card.parts) if isinstance(p, ValueBox)]
 
@@ -287,7 +290,7 @@ def test_an_arm_card_lists_each_setting_that_is_averaged():
         {"number": 2, "params": {"depth": 3, "kind": NASTY}, "rounds": 90},
         {"number": 0, "params": {"depth": 5}, "rounds": None},
     ]
-    parts = cards.arm_components(board()[0] | {"settings": settings})
+    parts = cards.search_components(Candidate.from_dict(board()[0] | {"settings": settings}))
     check(parts)
     rows = parts[-1]._data
     assert [row[:3] for row in rows] == [
@@ -313,7 +316,7 @@ def test_a_broken_card_never_stops_a_search(capsys):
     live = live_card.Live(Broken(), "xgboost")
     for trial in range(3):
         live.report(Progress(trial, 3, 1, 1, 0.8, None))
-    live.finish(board()[0])
+    live.finish(Candidate.from_dict(board()[0]))
     assert capsys.readouterr().out.count("The live card stopped: OSError: disk full\n") == 1
 
 

@@ -1,9 +1,9 @@
-"""Charts of a leaderboard (`fivefold.training.leaderboard`) and a search (`fivefold.training.search`)."""
+"""Charts of a leaderboard and of a search."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import altair as alt
 
@@ -18,127 +18,104 @@ from fivefold.charts.style import (
     styled,
 )
 
-Names = Mapping[str, str]  # algorithm -> its title for people
+WINNER, CLOSE, BEHIND = "winner", "indistinguishable from it", "behind"
 
 
-def leaderboard(board: Sequence[Mapping[str, Any]], names: Names | None = None) -> Drawing:
-    """Fold scores as rings and their mean as a dot, best first; orange: winner and what cannot be told from it."""
-    names = names or {}
-    alive = [a for a in board if a["status"] == "ok"]
-    data = [
-        {
-            "algorithm": names.get(a["algorithm"], a["algorithm"]),
-            "mean": a["auc_mean"],
-            "sd": a["auc_std"],
-            "standing": "winner"
-            if a["rank"] == 1
-            else "indistinguishable from it"
-            if a["indistinguishable"]
-            else "behind",
-        }
-        for a in alive
-    ]
-    folds = [
-        {"algorithm": d["algorithm"], "standing": d["standing"], "score": s, "fold": n}
-        for a, d in zip(alive, data, strict=True)
-        for n, s in enumerate(a["fold_scores"], 1)
-    ]
-    if not data:
+@dataclass(frozen=True)
+class ScoreRow:
+    """Scores of one algorithm; `indistinguishable` from the winner, which has rank 1."""
+
+    name: str
+    rank: int
+    indistinguishable: bool
+    mean: float
+    sd: float
+    fold_scores: Sequence[float]
+
+    @property
+    def standing(self) -> str:
+        if self.rank == 1:
+            return WINNER
+        return CLOSE if self.indistinguishable else BEHIND
+
+
+@dataclass(frozen=True)
+class TrialScore:
+    """Score of one trial; `state` is "complete" or "pruned"."""
+
+    number: int
+    auc: float
+    state: str
+    seconds: float
+
+
+def leaderboard(rows: Sequence[ScoreRow]) -> Drawing:
+    """Draw fold scores as rings and their mean as a dot, in the order of the rows."""
+    means, folds = [], []
+    for row in rows:
+        shared = {"algorithm": row.name, "standing": row.standing}
+        means.append({**shared, "mean": row.mean, "sd": row.sd})
+        for number, score in enumerate(row.fold_scores, 1):
+            folds.append({**shared, "score": score, "fold": number})
+    if not means:
         return empty("Leaderboard")
-    y = alt.Y(
-        "algorithm:N",
-        sort=[d["algorithm"] for d in data],
-        title=None,
-        axis=alt.Axis(labelLimit=LABEL_PIXELS, grid=True),
-    )
-    colour = alt.Color(
-        "standing:N",
-        title=None,
-        scale=alt.Scale(
-            domain=["winner", "indistinguishable from it", "behind"],
-            range=[POSITIVE, "#E8A56B", QUIET],
-        ),
-    )
+    labels = alt.Axis(labelLimit=LABEL_PIXELS, grid=True)
+    y = alt.Y("algorithm:N", sort=[row.name for row in rows], title=None, axis=labels)
+    colours = alt.Scale(domain=[WINNER, CLOSE, BEHIND], range=[POSITIVE, "#E8A56B", QUIET])
+    colour = alt.Color("standing:N", title=None, scale=colours)
     scale = alt.Scale(zero=False, padding=12)
-    rings = (
-        chart_of(folds)
-        .mark_point(filled=False, size=45, opacity=0.7)
-        .encode(
-            y=y,
-            x=alt.X(
-                "score:Q",
-                scale=scale,
-                title="ROC AUC (ring: a fold; dot: their mean)",
-                axis=alt.Axis(tickCount=8),
-            ),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("algorithm:N"),
-                alt.Tooltip("fold:O"),
-                alt.Tooltip("score:Q", title="ROC AUC", format=".4f"),
-            ],
-        )
+    title = "ROC AUC (ring: a fold; dot: their mean)"
+    algorithm = alt.Tooltip("algorithm:N")
+    rings = chart_of(folds).mark_point(filled=False, size=45, opacity=0.7)
+    rings = rings.encode(
+        y=y,
+        x=alt.X("score:Q", scale=scale, title=title, axis=alt.Axis(tickCount=8)),
+        color=colour,
+        tooltip=[algorithm, alt.Tooltip("fold:O"), _figure("score", "ROC AUC")],
     )
-    dots = (
-        chart_of(data)
-        .mark_point(filled=True, size=150, opacity=1)
-        .encode(
-            y=y,
-            x=alt.X("mean:Q", scale=scale),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("algorithm:N"),
-                alt.Tooltip("mean:Q", title="mean ROC AUC", format=".4f"),
-                alt.Tooltip("sd:Q", title="SD of the folds", format=".4f"),
-                alt.Tooltip("standing:N"),
-            ],
-        )
+    mean, sd = _figure("mean", "mean ROC AUC"), _figure("sd", "SD of the folds")
+    dots = chart_of(means).mark_point(filled=True, size=150, opacity=1)
+    dots = dots.encode(
+        y=y,
+        x=alt.X("mean:Q", scale=scale),
+        color=colour,
+        tooltip=[algorithm, mean, sd, alt.Tooltip("standing:N")],
     )
-    return styled(alt.layer(rings, dots), "Cross-validated ROC AUC", height=38 * len(data) + 10)
+    return styled(alt.layer(rings, dots), "Cross-validated ROC AUC", height=38 * len(means) + 10)
 
 
-def trials(found: Sequence[Mapping[str, Any]], title: str = "Search") -> Drawing:
-    """Every trial of one search as a dot, pruned ones grey by the folds they finished; line: the best so far."""
-    best, data = None, []
-    for trial in found:
-        if trial["state"] == "complete":
-            best = trial["auc"] if best is None else max(best, trial["auc"])
-        data.append(
-            {
-                "trial": trial["number"] + 1,
-                "auc": trial["auc"],
-                "state": trial["state"],
-                "best": best,
-                "seconds": trial["seconds"],
-            }
-        )
-    if not data:
+def trials(scores: Sequence[TrialScore], title: str = "Search") -> Drawing:
+    """Draw each trial of one search as a dot, pruned ones grey; line: the best so far."""
+    best, rows = None, []
+    for trial in scores:
+        if trial.state == "complete":
+            best = trial.auc if best is None else max(best, trial.auc)
+        row = {"trial": trial.number + 1, "auc": trial.auc, "state": trial.state}
+        rows.append({**row, "best": best, "seconds": trial.seconds})
+    if not rows:
         return empty(title)
-    x = alt.X(
-        "trial:Q",
-        title="trial",
-        axis=alt.Axis(tickMinStep=1, format="d"),
-        scale=alt.Scale(domainMin=1, nice=False, padding=8),
-    )
-    base = chart_of(data).encode(x=x)
-    line = (
-        base.transform_filter("isValid(datum.best)")
-        .mark_line(interpolate="step-after", color=POSITIVE)
-        .encode(y=alt.Y("best:Q", title="ROC AUC (line: best so far)", scale=alt.Scale(zero=False)))
-    )
+    whole = alt.Axis(tickMinStep=1, format="d")
+    from_one = alt.Scale(domainMin=1, nice=False, padding=8)
+    x = alt.X("trial:Q", title="trial", axis=whole, scale=from_one)
+    base = chart_of(rows).encode(x=x)
+    scale = alt.Scale(zero=False)
+    known = base.transform_filter("isValid(datum.best)")
+    line = known.mark_line(interpolate="step-after", color=POSITIVE)
+    line = line.encode(y=alt.Y("best:Q", title="ROC AUC (line: best so far)", scale=scale))
+    states = alt.Scale(domain=["complete", "pruned"], range=[ACCENT, QUIET])
     dots = base.mark_point(filled=True, size=45).encode(
-        y=alt.Y("auc:Q", scale=alt.Scale(zero=False)),
-        color=alt.Color(
-            "state:N",
-            title=None,
-            scale=alt.Scale(domain=["complete", "pruned"], range=[ACCENT, QUIET]),
-        ),
+        y=alt.Y("auc:Q", scale=scale),
+        color=alt.Color("state:N", title=None, scale=states),
         tooltip=[
             alt.Tooltip("trial:O"),
-            alt.Tooltip("auc:Q", title="ROC AUC", format=".4f"),
+            _figure("auc", "ROC AUC"),
             alt.Tooltip("state:N"),
-            alt.Tooltip("best:Q", title="best so far", format=".4f"),
+            _figure("best", "best so far"),
             alt.Tooltip("seconds:Q", format=".1f"),
         ],
     )
     return styled(alt.layer(line, dots), title)
+
+
+def _figure(field: str, title: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{field}:Q", title=title, format=".4f")
