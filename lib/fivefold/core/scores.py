@@ -16,7 +16,8 @@ def log_losses(y: np.ndarray, q: np.ndarray, floor: float = 1e-15) -> np.ndarray
         Probabilities of a 1. They are clipped to `floor` and 1 - `floor`.
     """
     q = np.clip(q, floor, 1 - floor)
-    return -np.where(y == 1, np.log(q), np.log1p(-q))
+    losses: np.ndarray = -np.where(y == 1, np.log(q), np.log1p(-q))
+    return losses
 
 
 def log_loss(y: np.ndarray, q: np.ndarray) -> float:

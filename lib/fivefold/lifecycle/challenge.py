@@ -18,6 +18,7 @@ from scipy.special import ndtri
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, from_dicts, warnings
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.scores import log_losses
+from fivefold.core.stored import known_fields
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
 MARGIN = 0.0  # the lower bound of the gain in ROC AUC must be above it
@@ -129,8 +130,7 @@ class Challenge:
     @classmethod
     def from_dict(cls, numbers: Mapping[str, Any]) -> Challenge:
         """Return the challenge among the numbers of a promotion."""
-        names = {item.name for item in fields(cls)}
-        stored = {name: value for name, value in numbers.items() if name in names}
+        stored = known_fields(cls, numbers)
         gain = dict(numbers.get("gain") or {})
         stored["margin"] = gain.pop("margin", MARGIN)
         stored["gain"] = Difference(**gain) if gain else None

@@ -9,7 +9,7 @@ column, and at most `ALPHA` a drifted score.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.stored import known_fields
 from fivefold.core.two_sample import ks_test, psi, total_variation
 from fivefold.profiling.association import as_numbers
 
@@ -147,8 +148,7 @@ def _to_stored(result: DriftLine | ScoreDrift) -> dict[str, Any]:
 
 
 def _from_stored(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
-    names = {item.name for item in fields(cls)}
-    values = {name: value for name, value in stored.items() if name in names}
+    values = known_fields(cls, stored)
     values["enough_rows"] = stored.get("judged", False)
     values["bins"] = [Bin(**item) for item in stored.get("bins", ())]
     return values

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from fivefold.core.intervals import UNKNOWN, Estimate, share
 from fivefold.core.roc_auc import auc_interval
+from fivefold.core.stored import known_fields
 from fivefold.model.threshold import Costs, Threshold, confusion
 
 MIN_ROWS = 200  # of a window, to estimate its AUC
@@ -119,9 +120,7 @@ def _to_stored(result: EstimatedPerformance | RealisedPerformance) -> dict[str, 
 
 
 def _from_stored(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
-    names = {item.name for item in fields(cls)}
-    values = {name: value for name, value in stored.items() if name in names}
-    return {**values, "enough_rows": stored.get("judged", False)}
+    return {**known_fields(cls, stored), "enough_rows": stored.get("judged", False)}
 
 
 def estimated_auc(q: np.ndarray) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, fro
 from fivefold.core.intervals import Estimate, share, wilson
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.scope import Scope
+from fivefold.core.stored import known_fields
 from fivefold.data.splits import subsample
 from fivefold.model.threshold import ConfusionMatrix, Threshold, confusion, mistakes_at
 
@@ -107,7 +108,7 @@ class Evaluation:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Evaluation:
         """Read what `to_dict` wrote, also in an older version that lacks some keys."""
-        values = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        values = known_fields(cls, stored)
         metrics = stored.get("metrics", {})
         values["metrics"] = {name: Estimate(**metric) for name, metric in metrics.items()}
         values["threshold"] = Threshold.from_dict(stored.get("threshold", {}))

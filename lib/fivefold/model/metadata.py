@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from fivefold.core.scope import Scope
+from fivefold.core.stored import known_fields
 from fivefold.model.calibration import IDENTITY, Calibration
 from fivefold.model.evaluation import Evaluation
 from fivefold.model.threshold import Threshold
@@ -179,7 +180,7 @@ class Metadata:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Metadata:
         """Read what `to_dict` wrote, also in an older version that lacks some keys."""
-        values = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        values = known_fields(cls, stored)
         if "phrases" in stored:
             values["outcomes"] = Outcomes(*stored["phrases"])
         types: dict[str, Any] = {
@@ -192,12 +193,8 @@ class Metadata:
             if name in values:
                 values[name] = kind.from_dict(values[name])
         if "provenance" in values:
-            values["provenance"] = _known_fields(Provenance, values["provenance"])
+            values["provenance"] = Provenance(**known_fields(Provenance, values["provenance"]))
         evaluation = stored.get("evaluation")
         values["evaluation"] = Evaluation.from_dict(evaluation) if evaluation else None
         values["refit"] = Refit(**stored["refit"]) if "refit" in stored else None
         return cls(**values)
-
-
-def _known_fields(kind: Any, stored: Mapping[str, Any]) -> Any:
-    return kind(**{f.name: stored[f.name] for f in fields(kind) if f.name in stored})

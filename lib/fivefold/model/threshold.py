@@ -8,13 +8,14 @@ several costs does not bias the evaluation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, overload
 
 import numpy as np
 
 from fivefold.core.intervals import Estimate, share
 from fivefold.core.scope import Scope
+from fivefold.core.stored import known_fields
 
 CURVE_POINTS = 201
 
@@ -64,7 +65,7 @@ class Threshold:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Threshold:
         """Read what `to_dict` wrote."""
-        return cls(**{f.name: stored[f.name] for f in fields(cls) if f.name in stored})
+        return cls(**known_fields(cls, stored))
 
 
 @dataclass(frozen=True)

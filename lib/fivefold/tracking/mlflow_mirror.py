@@ -26,11 +26,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fivefold.core.findings import WARNING, Finding
+from fivefold.core.stored import known_fields
 from fivefold.core.urls import mask
 from fivefold.tracking.client import RunRecord
 
@@ -114,7 +115,7 @@ class MirrorResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MirrorResult:
         """Return the result that `to_dict` wrote; what is missing keeps its default."""
-        return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
+        return cls(**known_fields(cls, values))
 
 
 def mirror(

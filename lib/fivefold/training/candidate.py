@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.core.stored import known_fields
+
 COMPLETE, PRUNED = "complete", "pruned"
 
 
@@ -98,19 +100,10 @@ class Candidate:
     def from_dict(cls, stored: Mapping[str, Any]) -> Candidate:
         first = Setting(None, stored["params"], stored["rounds"])
         settings = [Setting(**setting) for setting in stored.get("settings") or []]
-        return cls(
-            algorithm=stored["algorithm"],
-            params=stored["params"],
-            rounds=stored["rounds"],
-            auc_mean=stored["auc_mean"],
-            auc_std=stored["auc_std"],
-            fold_scores=stored["fold_scores"],
-            settings=settings or [first],  # candidates of older runs have one setting
-            seconds=stored["seconds"],
-            max_rows=stored["max_rows"],
-            trials=[Trial.from_dict(trial) for trial in stored["trials"]],
-            rows_fit=stored["rows_fit"],
-        )
+        values = known_fields(cls, stored)
+        values["settings"] = settings or [first]  # candidates of older runs have one setting
+        values["trials"] = [Trial.from_dict(trial) for trial in stored["trials"]]
+        return cls(**values)
 
 
 @dataclass(frozen=True)

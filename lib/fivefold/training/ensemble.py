@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fivefold.core.roc_auc import paired_test, roc_auc
+from fivefold.core.stored import known_fields
 from fivefold.data.splits import subsample
 from fivefold.training.fit_plan import FitPlan
 from fivefold.training.leaderboard import title
@@ -64,10 +65,8 @@ class Ensemble:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Ensemble:
-        names = {field.name for field in fields(cls)}
-        known = {name: value for name, value in stored.items() if name in names}
         fits = stored.get("fits")
-        return cls(**known, plan=FitPlan.from_dict(fits) if fits else None)
+        return cls(**known_fields(cls, stored), plan=FitPlan.from_dict(fits) if fits else None)
 
 
 def blend(
