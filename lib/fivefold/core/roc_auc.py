@@ -66,23 +66,28 @@ def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndar
 def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[str, float | str]:
     """Return the ROC AUC with its interval: {value, low, high, se, method}.
 
-    The interval is symmetric on the logit scale (Pepe 2003, ch. 5).
-
-    A perfect or perfectly wrong ranking has variance 0, so that DeLong has no interval. Its far end
-    is then the Clopper-Pearson bound for min(positives, negatives) trials without a failure, which
-    is conservative.
+    The interval is symmetric on the logit scale (Pepe 2003, ch. 5). A perfect or perfectly wrong
+    ranking has variance 0, so that DeLong has no interval. Its far end is then the Clopper-Pearson
+    bound for min(positives, negatives) trials without a failure, which is conservative.
     """
     aucs, covariance = auc_components(y, [score])
     auc, se = float(aucs[0]), math.sqrt(max(float(covariance[0, 0]), 0.0))
     z = float(ndtri(0.5 + level / 2))
-    if 0 < auc < 1 and se > 0:
-        logit, width = math.log(auc / (1 - auc)), z * se / (auc * (1 - auc))
-        low, high, method = _expit(logit - width), _expit(logit + width), "DeLong, logit scale"
+    few = min(int(np.sum(y == 1)), int(np.sum(y == 0)))
+    bound = ((1 - level) / 2) ** (1 / few)
+    method = "Clopper-Pearson (no variance)"
+    if auc == 1:
+        low, high = bound, 1.0
+    elif auc == 0:
+        low, high = 0.0, 1 - bound
+    elif se > 0:
+        logit = math.log(auc / (1 - auc))
+        width = z * se / (auc * (1 - auc))
+        low, high = _expit(logit - width), _expit(logit + width)
+        method = "DeLong, logit scale"
     else:
-        few = min(int(np.sum(y == 1)), int(np.sum(y == 0)))
-        reach = ((1 - level) / 2) ** (1 / few)
-        low, high = (reach, 1.0) if auc == 1 else (0.0, 1 - reach) if auc == 0 else (auc, auc)
-        method = "Clopper-Pearson (no variance)" if auc in (0, 1) else "none (constant scores)"
+        low, high = auc, auc
+        method = "none (constant scores)"
     return {"value": auc, "low": low, "high": high, "se": se, "method": method}
 
 
@@ -112,9 +117,10 @@ def paired_test(
         return {"difference": 0.0, "se": 0.0, "p_value": 1.0}
     difference = float(np.mean(differences))
     se = math.sqrt(max(sum(variances), 0.0)) / len(variances)
-    p_value = (
-        float(2 * ndtr(-abs(difference) / se)) if se > 1e-12 else float(abs(difference) < 1e-12)
-    )
+    if se > 1e-12:
+        p_value = float(2 * ndtr(-abs(difference) / se))
+    else:
+        p_value = float(abs(difference) < 1e-12)
     return {"difference": difference, "se": se, "p_value": p_value}
 
 
@@ -124,9 +130,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+    count = len(p_values)
+    adjusted, largest = [0.0] * count, 0.0
+    smallest_first = sorted(range(count), key=lambda i: p_values[i])
+    for rank, i in enumerate(smallest_first):
+        corrected = (count - rank) * p_values[i]
+        largest = max(largest, min(1.0, corrected))
         adjusted[i] = largest
     return adjusted
 

@@ -1,4 +1,4 @@
-"""What a search leaves: its trials and, as candidate, the settings that were best."""
+"""Results of a search: its trials, and the candidate with the best settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closing text: what a person reads at the end of a training run."""
+"""Closing text, shown at the end of a training run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fivefold.training.leaderboard import title
 
 
 def closing_text(run: Any, pathspec: str, root: Path) -> str:
-    """Return the result of a run and what to type next.
+    """Return the result of a run and the next commands.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def finalize(
     ----------
     selection, data, options : what to fit, on what, and how
     scope : of the problem: costs, capacity, phrases, protected columns
-    provenance : where the model comes from
+    provenance : origin of the model
     truth : known probability of the positive class of every row of generated data, for the best
         achievable ROC AUC
     """

@@ -108,8 +108,8 @@ def _plan(
     """Return the plan for one fit.
 
     Where a boosted model had less than `EARLY_STOPPED` of the rows in its search, the fits are
-    early-stopped: one seed, own rounds, and as many rows as the time allows. The blend is given up
-    where the winner alone can have more than twice its rows.
+    early-stopped: one seed, own rounds, and as many rows as the time allows. The winner alone is
+    used if it can have more than twice the rows of the blend.
     """
     rows, seconds = resources.rows, resources.seconds
     single = [candidates[0]]
@@ -172,9 +172,7 @@ def seconds_of(
 def affordable(
     candidates: Sequence[Candidate], names: Collection[str], resources: Resources
 ) -> tuple[str, int | None]:
-    """Return the part of a blend that the time allows.
-
-    This is "blend" or "single", and the number of seeds (None: all).
+    """Return "blend" or "single", as the time allows, and the number of seeds (None: all).
 
     `names`: algorithms of the blend. `candidates`: the winner first.
     """
@@ -188,10 +186,10 @@ def affordable(
 
 
 def rows_affordable(candidate: Candidate, rows: int, seconds: float) -> int | None:
-    """Return how many rows one final fit may have (None: all), where the search's fits had fewer.
+    """Return the most rows of one final fit; None for all.
 
-    Half of the seconds, at the best trial's seconds for a row; never fewer rows than in the search,
-    and never more than the algorithm's own bound.
+    They take half of the seconds, at the best trial's seconds for a row. They are never fewer than
+    in the search, and never more than the algorithm's own bound.
     """
     searched, bound = candidate.max_rows, ALGORITHMS[candidate.algorithm].max_rows
     if searched is None or searched == bound:

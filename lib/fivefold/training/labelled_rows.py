@@ -40,7 +40,7 @@ class FeedbackTable:
     """A table with labelled predictions below its own rows.
 
     `origin` has the origin of each row, shape (rows,) int8. `facts`: rows and set_aside (numbers of
-    labelled predictions), newest (time of the newest that is learnt from, ISO) and md5.
+    labelled predictions), newest (time of the newest one in training, ISO) and md5.
     """
 
     frame: pd.DataFrame
@@ -113,10 +113,8 @@ def rows_of(
 def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
     """Return the cells in the types and spelling of the table `template`.
 
-    That includes its words for yes and no and its decimal sign.
-
-    A column with a cell that cannot be read so becomes text. What is neither yes nor no is missing,
-    as in serving.
+    That includes its words for yes and no and its decimal sign. A column becomes text if one of its
+    cells cannot be converted. In a yes/no column any other value is missing, as in serving.
     """
     return pd.DataFrame({name: _typed_as(cells[name], template[name]) for name in template.columns})
 

@@ -30,10 +30,10 @@ CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a search is after a fold.
+    """The progress of a search after a fold.
 
-    `trial` counts from 0 and is one `of` so many; `fold` counts from 1. `auc`: mean of the trial's
-    folds so far; `best`: mean of the best trial before it.
+    `trial` counts from 0, `of` is the number of trials, `fold` counts from 1. `auc` is the mean of
+    the trial's folds so far, `best` that of the best trial before it.
     """
 
     trial: int
@@ -50,7 +50,7 @@ class SearchHooks:
 
     Parameters
     ----------
-    save : after each trial; its out-of-fold probabilities come along where it is among the best
+    save : after each trial; with its out-of-fold probabilities if it is among the best
     report : after each fold
     rival_auc : under a budget, the best mean ROC AUC that other searches have reached, None where
         unknown
@@ -78,7 +78,7 @@ def search(
 
     The defaults come first, then Optuna's TPE. A trial whose mean so far is below the median of
     earlier ones is pruned between folds. Every trial is a pure function of the seed, its number and
-    the trials before it: a search that goes on from saved trials equals an undisturbed one.
+    the trials before it: a resumed search gives the same result as an uninterrupted one.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def search(
         early after `enough_trials` of the algorithm, or when its defaults show that it cannot reach
         `hooks.rival_auc()`.
     saved : trials of the same search that were finished before
-    hooks : what to call on the way
+    hooks : functions to call during the search
 
     Returns
     -------
@@ -148,7 +148,7 @@ class _Search:
         self.encoded: dict[str, list[Fold]] = {}
 
     def restore(self, saved: Iterable[ScoredTrial]) -> None:
-        """Take the saved trials over, up to the first gap in their numbers."""
+        """Start from the saved trials, up to the first gap in their numbers."""
         for scored in saved:
             if scored.trial.number != len(self.history):
                 break
@@ -356,8 +356,8 @@ def affordable_rows(
     With so many, the first trial takes at most its share of the time.
 
     The first default is fitted on 2,000 and 10,000 training rows of the largest fold, after a small
-    fit that pays for imports; the time is taken as linear in the rows. Small tables are not
-    measured, unless they are wide. None: all.
+    fit that loads the libraries. The time is assumed to be linear in the rows. Small tables are not
+    measured, unless they are wide.
     """
     folds = list(data.split.folds())
     number = max(range(len(folds)), key=lambda fold: len(folds[fold][0]))

@@ -1,4 +1,4 @@
-"""What every fit is given: the rows to learn from, and how to fit."""
+"""Inputs of every fit: the training data and the options."""
 
 from __future__ import annotations
 
