@@ -1,4 +1,4 @@
-"""Log-loss: the score of a probability, given what happened."""
+"""Log-loss: the score of probabilities against the labels."""
 
 from __future__ import annotations
 

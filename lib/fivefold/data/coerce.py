@@ -1,4 +1,4 @@
-"""Coerce: a table brought to the types of a schema, with every cell that would not fit named."""
+"""Coerce: convert a table to the types of a schema, and report every cell that does not fit."""
 
 from __future__ import annotations
 

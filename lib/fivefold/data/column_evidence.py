@@ -1,4 +1,4 @@
-"""The few cells of each column that decide what `normalize_table` makes of it.
+"""Column evidence: the few cells of each column that decide how `normalize_table` converts it.
 
 `normalize_table` looks at whole columns: one leading zero, one word or one gap anywhere changes
 what the other cells become. The evidence of the whole table, put before a part of it, makes the

@@ -271,7 +271,7 @@ class _WrongRows:
         self.has_open_quote = False
 
     def skip(self, row: Any) -> str:
-        """Count a row; pyarrow calls this and leaves the row out."""
+        """Count a row that pyarrow skips; pyarrow calls this."""
         self.count += 1
         if '"' in row.text and "\n" in row.text:
             self.has_open_quote = True

@@ -1,4 +1,4 @@
-"""Read a table or a SELECT from SQLite or PostgreSQL, read-only: the home of these connections."""
+"""Databases: read a table or a SELECT from SQLite or PostgreSQL, read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of files and downloads, without their gzip, and the md5 that DVC records for them."""
+"""Files: the unzipped bytes of files and downloads, and the md5 that DVC records for them."""
 
 from __future__ import annotations
 

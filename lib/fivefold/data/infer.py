@@ -1,4 +1,4 @@
-"""Infer: what each column of a table is, read from its values alone (never from the target)."""
+"""Infer: the kind of each column of a table, from its values alone (never from the target)."""
 
 from __future__ import annotations
 

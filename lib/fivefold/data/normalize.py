@@ -1,4 +1,4 @@
-"""Normalize cells: how text and database values become the columns of a frame.
+"""Normalize cells: convert text and database values to the columns of a frame.
 
 Whatever the format, the frame that comes out has four kinds of column only: `int64` (no missing
 cell), `float64`, `datetime64[us]` without time zone, and `str`. Booleans are the texts "True" and

@@ -1,4 +1,4 @@
-"""Parsing: how texts in a table become numbers, dates and yes or no."""
+"""Parsing: convert texts to numbers, dates, and yes or no."""
 
 from __future__ import annotations
 

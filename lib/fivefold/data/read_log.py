@@ -1,4 +1,4 @@
-"""What reading a source notes on the way, and the error that stops it."""
+"""Read log: the findings of reading a source, and the error that stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read one table from a file, a folder, a web address or a database: the front door of reading.
+"""Read one table from a file, a folder, a web address or a database.
 
 Cells change only by missing markers and white space (`fivefold.data.normalize`). Input that is no
 table is refused: the error says what was expected, what was found and what to do.

@@ -181,7 +181,7 @@ def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> n
 
 
 def default_folds(rows: int) -> int:
-    """Return how many folds a table of so many labelled rows gets where the user names none."""
+    """Return the default number of folds for a number of labelled rows."""
     return FOLDS if rows * (1 - HOLDOUT_SHARE) <= MANY_ROWS else FEW_FOLDS
 
 

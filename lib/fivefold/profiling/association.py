@@ -1,4 +1,4 @@
-"""Association: how strongly each column goes with the target, and with the others."""
+"""Association: how strongly each column is related to the target and to other columns."""
 
 from __future__ import annotations
 

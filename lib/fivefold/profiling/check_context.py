@@ -1,4 +1,4 @@
-"""Check context: what every check of a table looks at, made once."""
+"""Check context: the input of all checks of a table, computed once."""
 
 from __future__ import annotations
 

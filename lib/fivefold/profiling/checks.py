@@ -1,4 +1,4 @@
-"""Checks: what is wrong with a table before anything learns from it; nothing is repaired.
+"""Checks: find faults of a table before training; nothing is repaired.
 
 `CHECKS` is the table of contents. A new check is one entry in it, and its function.
 """
@@ -58,7 +58,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "duplicate-columns",
         table_checks.find_repeated_names,
-        "each column name stands once",
+        "column names are unique",
     ),
     Check(
         "scope-column-missing",

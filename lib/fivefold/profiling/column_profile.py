@@ -1,4 +1,4 @@
-"""Column profile: what one column looks like, alone and by target, as a small plain dict."""
+"""Column profile: one column, alone and by target, as a small plain dict."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def shorten(text: str, most: int = 40) -> str:
 
 
 def number(value: float, digits: int = 6) -> float | None:
-    """Return a plain number with so many significant digits; None for what JSON cannot say."""
+    """Return a plain number, rounded to significant digits; None if JSON cannot write it."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 

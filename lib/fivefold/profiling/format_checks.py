@@ -1,4 +1,4 @@
-"""Format checks: how numbers, dates and missing values are written, and how they were read.
+"""Format checks: notation of numbers, dates and missing values, and how they were read.
 
 Each function takes a `CheckContext` and returns the findings of one code; none means all is well.
 """

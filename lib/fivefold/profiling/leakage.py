@@ -1,4 +1,4 @@
-"""Leakage: columns that know the answer, and rows that would stand on both sides of a split.
+"""Leakage: columns that contain the answer, and equal rows on both sides of a split.
 
 A leak is refused on evidence, not on a point estimate: the observed AUC and the lower end of its
 95% Wilson interval must both be high. The interval takes min(positives, negatives) as its number

@@ -1,4 +1,4 @@
-"""Summary: what a table looks like, as one small plain dict that cards, app and MLflow all show.
+"""Summary: one small plain dict about a table, which cards, app and MLflow show.
 
 Everything here is a report on all rows. Nothing that a model learns may read it.
 """

@@ -1,4 +1,4 @@
-"""Copula: learn the columns of a table and how they go together, per class, and draw new rows.
+"""Copula: model the columns of a table and their dependence, per class, and draw new rows.
 
 A Gaussian copula. Each class of the target has its own model: per column the distribution of its
 values, and one correlation matrix of hidden normal variables behind all of them (Nelsen 2006, "An

@@ -1,4 +1,4 @@
-"""Shifted data: a future for a table, with a planted change, for `make demo` and monitors.
+"""Shifted data: later rows of a table, with a known change, for `make demo` and monitors.
 
 The change, from a given time on, in a share of the rows: 1. a categorical column (the one of most
 levels, at most 60) takes a value that was never seen: "new"; 2. the two numeric columns that go
