@@ -81,9 +81,9 @@ def refusal(
     headers: Mapping[str, str] | None = None,
     status: int | None = None,
 ) -> JSONResponse:
-    """Return an answer that says what was expected and found.
+    """Return an answer with what was expected and what was sent.
 
-    `error`: the refusal in short, else what the first problem found. `status`: else the highest of
+    `error`: the refusal in short, else that of the first problem. `status`: else the highest of
     `STATUS`.
     """
     if status is None:

@@ -205,7 +205,5 @@ def _search_chart(candidate: Candidate) -> Any:
     from fivefold.charts.model import TrialScore, trials
     from fivefold.training.leaderboard import title
 
-    scores = []
-    for trial in candidate.trials:
-        scores.append(TrialScore(trial.number, trial.auc, trial.state, trial.seconds))
+    scores = [TrialScore(t.number, t.auc, t.state, t.seconds) for t in candidate.trials]
     return part.chart_part(trials(scores, title(candidate.algorithm)))

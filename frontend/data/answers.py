@@ -1,4 +1,4 @@
-"""Answers: what a visitor asked of the model about one case, and what it said."""
+"""Answers: a visitor's question about one case and the model's answer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Answer:
 
     @cached_property
     def explanation(self) -> Explanation | Refused:
-        """Why the case has its probability, or why that cannot be said."""
+        """Why the case has its probability, or why there is no explanation."""
         try:
             return explain(self.bundle, self.case)
         except Refused as refused:

@@ -59,7 +59,7 @@ def keep_table(
 
 
 def tell_lost(why: str) -> None:
-    """Show what stands in place of an answer that could not be recorded."""
+    """Show that an answer could not be recorded."""
     st.error(
         "This could not be recorded, so it is not answered. Try again in a moment.",
         icon=":material/error:",

@@ -122,7 +122,7 @@ def all_columns(summary: dict[str, Any], words: tuple[str, str]) -> None:
 
 
 def all_findings(summary: dict[str, Any], words: tuple[str, str]) -> None:
-    """Show what the checks found, and what to know about the figures."""
+    """Show the findings of the checks, and notes on the figures."""
     error_guard.show_findings(from_dicts(summary["findings"]))
     for note in summary["notes"]:
         st.text(note)

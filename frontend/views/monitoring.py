@@ -39,26 +39,26 @@ SHARES = ("positive_rate", "flagged", "precision", "recall")
 def main() -> None:
     """Draw the page."""
     problem = model_choice.problem()
-    found = monitoring.monitoring(problem)
+    state = monitoring.monitoring(problem)
     st.title("Monitoring")
-    if not found.reports:
+    if not state.reports:
         text = (
             f"The monitor has not evaluated the predictions of {problem} yet. Run this in the "
-            "project's folder; the page finds the reports by itself:"
+            "project's folder; the page then shows the reports:"
         )
         st.info(plain(text), icon=":material/info:")
         st.code(MONITOR, language="bash")
-        _alerts(found.alerts)
+        _alerts(state.alerts)
         return
-    _decision(problem, len(found.reports), found.decision)
+    _decision(problem, len(state.reports), state.decision)
     left, right = st.columns(2)
     draw(
-        charts.performance(found.reports, served_model.promotions_of(problem).history),
+        charts.performance(state.reports, served_model.promotions_of(problem).history),
         "ROC AUC of each window, estimated and realised, with 95% intervals",
         left,
     )
     draw(
-        charts.traffic(found.reports),
+        charts.traffic(state.reports),
         "Rows of each window: answered, with warnings, refused",
         right,
     )
@@ -66,12 +66,12 @@ def main() -> None:
         "A dashed line marks a window in which the served model or threshold was changed; "
         "the page Decision lists all changes."
     )
-    windows = {report.start.isoformat(): report for report in reversed(found.reports)}
+    windows = {report.start.isoformat(): report for report in reversed(state.reports)}
     start = choose(
         "Window, the newest first", list(windows), "window", lambda key: _title(windows[key])
     )
     error_guard.guard(lambda: _window(problem, windows[start]))
-    _alerts(found.alerts)
+    _alerts(state.alerts)
 
 
 def _decision(problem: str, windows: int, decision: RetrainDecision) -> None:
@@ -122,10 +122,10 @@ def _boxes(report: WindowReport) -> None:
         ("Median latency", latency, "Of one row"),
     )
     for start in (0, 3):
-        for place, (label, value, text) in zip(
+        for column, (label, value, text) in zip(
             st.columns(3), boxes[start : start + 3], strict=True
         ):
-            place.metric(label, value, border=True, help=plain(text))
+            column.metric(label, value, border=True, help=plain(text))
 
 
 def _to_do(report: WindowReport) -> None:
@@ -232,13 +232,13 @@ def _unusual(problem: str, report: WindowReport) -> None:
     st.subheader("Warnings and refusals")
     if not st.toggle("Read them from the journal", key="unusual"):
         return
-    found, refused = monitoring.unusual(problem, report.start, report.end)
+    warned, refused = monitoring.unusual(problem, report.start, report.end)
     left, right = st.columns(2)
-    for place, table, empty in ((left, found, "No warnings"), (right, refused, "No refusals")):
+    for column, table, empty in ((left, warned, "No warnings"), (right, refused, "No refusals")):
         if len(table):
-            place.dataframe(table, hide_index=True)
+            column.dataframe(table, hide_index=True)
         else:
-            place.caption(f"{empty} on record.")
+            column.caption(f"{empty} on record.")
 
 
 def _alerts(alerts: Sequence[Alert]) -> None:

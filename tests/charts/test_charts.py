@@ -148,7 +148,7 @@ def evaluation() -> dict:
                 "auc": None,
                 "auc_low": None,
                 "auc_high": None,
-                "note": "too few rows to judge",
+                "note": "too few rows to evaluate",
             }
         ],
         "findings": [

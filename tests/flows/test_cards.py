@@ -230,7 +230,7 @@ def test_evaluation_card():
         "500",
         "0.300",
     )
-    assert {"TrainFlow/1", "versions: numpy", "too few rows to judge"} <= set(cells(parts))
+    assert {"TrainFlow/1", "versions: numpy", "too few rows to evaluate"} <= set(cells(parts))
     check(evaluation_card.components(metadata({})))
 
 

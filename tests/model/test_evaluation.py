@@ -225,7 +225,7 @@ def test_segments_worked_by_hand():
         60,
         None,
         None,
-        "too few rows to judge",
+        "too few rows to evaluate",
     )  # 3 positives
     assert male.recall == 1.0
 
@@ -278,7 +278,7 @@ def test_missing_values_are_a_segment_and_at_most_12_are_shown():
         (None, "not_applicable", "a wanted ROC AUC in the scope"),
         (0.75, "passed", "at least 0.75"),
         (0.7, "passed", "at least 0.7"),
-        (0.8, "not_applicable", "cannot be judged on so few rows"),
+        (0.8, "not_applicable", "too few rows to decide"),
         (0.851, "warning", "a smaller aim"),
         (0.85, "not_applicable", "few rows"),
     ],

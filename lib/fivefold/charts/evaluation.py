@@ -218,9 +218,9 @@ def _cross(point: Mapping[str, float]) -> alt.Chart:
 def _confusion_cells(truth: str, flagged: int, not_flagged: int) -> list[dict[str, Any]]:
     rows = max(1, flagged + not_flagged)
     cells = []
-    for said, count in (("flagged", flagged), ("not flagged", not_flagged)):
+    for answer, count in (("flagged", flagged), ("not flagged", not_flagged)):
         text = f"{count:,} ({100 * count / rows:.0f}%)"
-        cell = {"truth": truth, "said": said, "rows": count, "share": count / rows, "text": text}
+        cell = {"truth": truth, "said": answer, "rows": count, "share": count / rows, "text": text}
         cells.append(cell)
     return cells
 

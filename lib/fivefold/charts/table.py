@@ -325,13 +325,13 @@ def _strip(name: str, column: Mapping[str, Any]) -> dict[str, Any] | None:
     first, unit = values["p25"], values["p75"] - values["p25"]
     if not 0 < unit < math.inf:
         return None
-    found = column["outliers"]
+    outliers = column["outliers"]
     return {
         "column": name,
         "low fence": -1.5,
         "high fence": 2.5,
-        "out": found["share"],
-        "count": found["low"] + found["high"],
+        "out": outliers["share"],
+        "count": outliers["low"] + outliers["high"],
         **{key: max(-5.0, min(6.0, (v - first) / unit)) for key, v in values.items()},
         **{f"{key} value": v for key, v in values.items()},
     }
@@ -423,7 +423,7 @@ def _groups(
     groups = column["groups"]
     ends = zip(groups["from"], groups["to"], strict=True)
     labels = [short(a) if a == b else f"{short(a)} – {short(b)}" for a, b in ends]
-    if len(set(labels)) < len(labels):  # far from zero, five digits do not tell groups apart
+    if len(set(labels)) < len(labels):  # far from zero, five digits are the same in several groups
         labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
     return groups, labels
 

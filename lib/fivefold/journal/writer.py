@@ -123,7 +123,7 @@ def keep(
         write(engine, predictions, rejects)
         return "journal"
     except Exception as broken:  # drivers raise many kinds
-        reason = _said(broken)
+        reason = _reason_of(broken)
         log.warning("the journal took no lines (%s); they go to %s", reason, spool)
     try:
         texts = [
@@ -136,7 +136,7 @@ def keep(
         return "spool"
     except Exception as broken:
         raise NotKept(
-            f"neither the journal ({reason}) nor the spool ({_said(broken)}) takes lines"
+            f"neither the journal ({reason}) nor the spool ({_reason_of(broken)}) takes lines"
         ) from None
 
 
@@ -155,7 +155,9 @@ def empty(engine: Any, spool: Path, most: int | None = None) -> int:
             continue
         except Exception as broken:
             log.warning(
-                "the spool %s could not be moved into the journal yet (%s)", path, _said(broken)
+                "the spool %s could not be moved into the journal yet (%s)",
+                path,
+                _reason_of(broken),
             )
             if not isinstance(broken, OSError):
                 break
@@ -242,7 +244,7 @@ def _put(path: Path, texts: Sequence[bytes]) -> None:
         os.close(folder)
 
 
-def _said(broken: Exception) -> str:
+def _reason_of(broken: Exception) -> str:
     return (str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__])[
         0
     ][:200]

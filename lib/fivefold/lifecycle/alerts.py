@@ -40,9 +40,9 @@ def channels(environ: Mapping[str, str]) -> dict[str, Channel]:
     Raises `Refused`, naming every wrong setting at once.
     """
     problems: list[Finding] = []
-    found = {name: read(environ, problems) for name, read in READERS.items()}
+    channels_by_name = {name: read(environ, problems) for name, read in READERS.items()}
     refuse_errors("The alerts cannot be set up", problems)
-    return {name: channel for name, channel in found.items() if channel}
+    return {name: channel for name, channel in channels_by_name.items() if channel}
 
 
 def send(

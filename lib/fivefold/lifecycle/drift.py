@@ -198,7 +198,7 @@ def drift_table(
         {column: importance}; negative ones count as 0.
     known_share
         Share of the model's columns whose importance is known. Weights are multiplied by it: these
-        columns matter most, so none is then said to matter more than it does.
+        columns matter most, so no weight is too high then.
     """
     weights = _weights(importance, known_share)
     lines = []

@@ -165,11 +165,11 @@ def closing_words(
 ) -> str:
     """Return what a person reads at the end of the run."""
     due = decision["retrain"]
-    found = warnings(reports[-1].findings) if reports else []
+    newest = warnings(reports[-1].findings) if reports else []
     lines = [
-        f"Problem {name}: {len(reports)} windows evaluated; {len(found)} warnings in the newest"
+        f"Problem {name}: {len(reports)} windows evaluated; {len(newest)} warnings in the newest"
     ]
-    lines += [f"  {f.code} [{f.subject}]: {f.found}" for f in found[:12]]
+    lines += [f"  {f.code} [{f.subject}]: {f.found}" for f in newest[:12]]
     lines.append(f"Alerts sent: {alerts_sent}")
     lines.append(f"Retrain: {'yes' if due else 'no'} ({decision['why']})")
     if due:

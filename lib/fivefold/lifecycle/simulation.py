@@ -82,14 +82,10 @@ def run(root: Path, folder: Path, options: Any) -> int:
     _timeline(env)
     last = after["model"]
     print(f"\nThe API answered with {served} first and {last} at the end, without a restart.")
-    print(
-        f"Simulated {MONTHS} months in {time.monotonic() - began:.0f} s. Everything is in {folder}."
-    )
-    print(
-        "The card: METAFLOW_DATASTORE_SYSROOT_LOCAL="
-        + str(folder)
-        + " python flows/monitor.py card view judge"
-    )
+    seconds = time.monotonic() - began
+    print(f"Simulated {MONTHS} months in {seconds:.0f} s. Everything is in {folder}.")
+    setting = f"METAFLOW_DATASTORE_SYSROOT_LOCAL={folder}"
+    print(f"The card: {setting} python flows/monitor.py card view judge")
     return 0 if out.returncode == 0 and after["model"] != served else 1
 
 
@@ -198,9 +194,9 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
         from fivefold.data.synthetic.bank import draw
 
         past, future = draw(PAST), draw(total, start=PAST)
-    target, found = read_target(past, scope)
+    target, findings = read_target(past, scope)
     if target is None:
-        raise Refused("The table cannot be used", found)
+        raise Refused("The table cannot be used", findings)
     labels = (target.negative, target.positive)
     left_out = (*scope.id_columns, *scope.drop_columns)
     shift = shifted.plan_shift(past, scope.target, labels, left_out)

@@ -125,9 +125,9 @@ class Bundle:
         refuse_errors(MISFIT, compare_types(frame, self.schema, problems))
         # Warnings on pseudonymised columns come last.
         hidden = self.metadata.scope.pseudonymised_columns
-        found = find_warnings(frame, typed, problems, self.schema)
-        found.sort(key=lambda warning: warning.column in hidden)
-        error, warning = severity_texts(len(frame), found)
+        warnings = find_warnings(frame, typed, problems, self.schema)
+        warnings.sort(key=lambda warning: warning.column in hidden)
+        error, warning = severity_texts(len(frame), warnings)
         readable = np.flatnonzero(error == "")
         probability = np.full(len(frame), np.nan)
         for start in range(0, len(readable), rows):
@@ -146,7 +146,7 @@ class Bundle:
             "warnings": warning,
             "error": error,
         }
-        return Assessment(pd.DataFrame(columns, index=frame.index), found)
+        return Assessment(pd.DataFrame(columns, index=frame.index), warnings)
 
     def to_bytes(self) -> bytes:
         """Return a zip of model.skops, bundle.json and a readable text."""

@@ -259,7 +259,7 @@ def _segment(column: str, level: str, y: np.ndarray, q: np.ndarray, flagged: np.
         auc=auc.get("value"),
         auc_low=auc.get("low"),
         auc_high=auc.get("high"),
-        note="" if enough else "too few rows to judge",
+        note="" if enough else "too few rows to evaluate",
     )
 
 
@@ -364,8 +364,8 @@ def check_success(auc: Mapping[str, Any], scope: Scope) -> Finding:
     elif auc["high"] < wanted:
         severity, action = WARNING, "more or better data, or a smaller aim"
     else:
-        found += ": cannot be judged on so few rows"
-        action = "judge on more held-out rows"
+        found += ": too few rows to decide"
+        action = "evaluate on more held-out rows"
     return Finding(
         code="success-roc-auc",
         severity=severity,

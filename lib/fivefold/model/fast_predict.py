@@ -25,7 +25,7 @@ Columns = Mapping[str, Any]
 
 
 class Rows:
-    """Expanded columns; the distinct texts of a column are found once for all steps and models."""
+    """Expanded columns; the distinct texts of a column are listed once for all steps and models."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
@@ -168,13 +168,13 @@ def _lookup(steps: list[Any], names: list[str]) -> Encode | None:
     transforms = [_transform(step) for step in steps[in_table:]]
 
     def encode(rows: Rows) -> Any:
-        found = []
+        blocks = []
         for name, lines, table in tables:
             positions, texts = rows.distinct(name)
             # The position of a missing text is -1: the appended unknown level.
             line_of = np.array([*(lines.get(text, -1) for text in texts), -1])
-            found.append(table[line_of[positions]])
-        return _apply(transforms, np.hstack(found))
+            blocks.append(table[line_of[positions]])
+        return _apply(transforms, np.hstack(blocks))
 
     return encode
 

@@ -109,14 +109,14 @@ def find_warnings(
     typed, problems
         What `fivefold.data.coerce.coerce_columns` made of it.
     """
-    found = []
+    warnings = []
     unreadable: set[str] = set()
     if len(problems):
         unreadable = set(problems["column"])
         for (column, kind), cells in problems.groupby(["column", "code"], sort=False):
             cells = cells.sort_values("row")
             rows = cells["row"].to_numpy(dtype=int)
-            found.append(InputWarning(str(column), str(kind), rows, cells["value"].tolist()))
+            warnings.append(InputWarning(str(column), str(kind), rows, cells["value"].tolist()))
     for column in schema.columns:
         if not column.used:
             continue
@@ -124,9 +124,9 @@ def find_warnings(
         if not column.nullable:
             # An unreadable cell is not a missing one.
             raw = frame[column.name] if column.name in unreadable else values
-            found += _warnings(column, "missing", np.asarray(pd.isna(raw)))
-        found += _unusual_values(column, values)
-    return found
+            warnings += _warnings(column, "missing", np.asarray(pd.isna(raw)))
+        warnings += _unusual_values(column, values)
+    return warnings
 
 
 def row_texts(

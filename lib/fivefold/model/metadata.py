@@ -97,7 +97,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Refit:
-    """The fit on all labelled rows that is served in place of the evaluated model.
+    """The fit on all labelled rows that is served instead of the evaluated model.
 
     `judged_sha256` is the digest of the evaluated bundle; `members` are the fitted models.
     """

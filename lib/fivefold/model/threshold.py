@@ -1,4 +1,4 @@
-"""Threshold: the one place of a decision, the choice of a threshold, and what it costs.
+"""Threshold: the decision on a row, the choice of a threshold, and what it costs.
 
 All figures rest on out-of-fold probabilities of the training rows, calibrated by the other folds.
 The model's own threshold is chosen on the same rows. Held-out rows are not used, so that trying

@@ -58,8 +58,8 @@ def _compare(
         began = time.perf_counter()
         request_json(address, {"rows": [rows[number % len(rows)]]})
         milliseconds.append(1000 * (time.perf_counter() - began))
-    found = [prediction["probability"] for prediction in predictions]
-    differences = [abs(a - b) for a, b in zip(found, expected, strict=True)]
+    served = [prediction["probability"] for prediction in predictions]
+    differences = [abs(a - b) for a, b in zip(served, expected, strict=True)]
     worst = max(differences, default=1.0)
     ok = worst < MAX_DIFFERENCE
     why = "the server answers as the model"

@@ -89,8 +89,8 @@ def mirror_here(
             experiment_id, _milliseconds(record.started), _parent_tags(record), record.pathspec
         )
     experiment_id, parent_id = parent.info.experiment_id, parent.info.run_id
-    found = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
-    children = {run.data.tags["fivefold.algorithm"]: run for run in found}
+    runs = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
+    children = {run.data.tags["fivefold.algorithm"]: run for run in runs}
     algorithms = [row["algorithm"] for row in record.leaderboard]
     if not is_complete:
         for row in record.leaderboard:

@@ -133,7 +133,7 @@ def mirror(
     Parameters
     ----------
     record
-        What MLflow is told of the run.
+        The run as MLflow records it.
     bundle
         The bytes of the model that is served.
     cards
