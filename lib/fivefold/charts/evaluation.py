@@ -20,7 +20,9 @@ from fivefold.charts.style import (
     chart_of,
     diagonal,
     empty,
+    span,
     styled,
+    tooltips,
     unit_axis,
 )
 
@@ -78,8 +80,7 @@ def calibration(evaluation: Evaluation) -> Drawing:
         y=unit_axis("y", "observed", "observed share"),
         tooltip=[*_percents(titles), alt.Tooltip("count:Q", title="rows", format=",")],
     )
-    interval = base.mark_rule(color=POSITIVE, opacity=0.6)
-    interval = interval.encode(y=alt.Y("low:Q"), y2=alt.Y2("high"))
+    interval = span(base.mark_rule(color=POSITIVE, opacity=0.6), "y")
     line = base.mark_line(color=POSITIVE, opacity=0.4).encode(y=alt.Y("observed:Q"))
     agreement = diagonal("predicted", "observed")
     return styled(alt.layer(agreement, line, interval, dots), "Calibration", height=HEIGHT)
@@ -123,25 +124,22 @@ def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")
         *_confusion_cells(positive, flagged=counts["tp"], not_flagged=counts["fn"]),
         *_confusion_cells(negative, flagged=counts["fp"], not_flagged=counts["tn"]),
     ]
+    texts = tooltips(("truth:N", "truly"), ("said:N", "model"))
+    share = alt.Tooltip("share:Q", title="share of the class", format=".1%")
     x_axis = alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)
     y_axis = alt.Axis(labelLimit=LABEL_PIXELS, domain=False, ticks=False)
     base = chart_of(cells).encode(
         x=alt.X("said:N", sort=["flagged", "not flagged"], title=None, axis=x_axis),
         y=alt.Y("truth:N", sort=[positive, negative], title="truly", axis=y_axis),
-        tooltip=[
-            alt.Tooltip("truth:N", title="truly"),
-            alt.Tooltip("said:N", title="model"),
-            alt.Tooltip("rows:Q", format=","),
-            alt.Tooltip("share:Q", title="share of the class", format=".1%"),
-        ],
+        tooltip=[*texts, alt.Tooltip("rows:Q", format=","), share],
     )
     shade = alt.Scale(domain=[0, 1], range=[0.08, 1])
     colours = base.mark_rect(cornerRadius=3, color=NEGATIVE).encode(
         opacity=alt.Opacity("share:Q", legend=None, scale=shade)
     )
     readable = alt.condition("datum.share > 0.5", alt.value("white"), alt.value(TEXT))
-    texts = base.mark_text(fontSize=15).encode(text="text:N", color=readable)
-    return styled(alt.layer(colours, texts), "Held-out rows", height=140)
+    written = base.mark_text(fontSize=15).encode(text="text:N", color=readable)
+    return styled(alt.layer(colours, written), "Held-out rows", height=140)
 
 
 def importance(lines: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
@@ -157,15 +155,12 @@ def importance(lines: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> Dra
     order = [line["column"] for line in shown]
     axis = alt.Axis(labelLimit=LABEL_PIXELS)
     base = chart_of(rows).encode(y=alt.Y("column:N", sort=order, title=None, axis=axis))
+    figures = tooltips(("mean:Q", "loss", ".4f"), ("sd:Q", "SD", ".4f"))
     bars = base.mark_bar(color=ACCENT, opacity=0.85).encode(
         x=alt.X("mean:Q", title="loss of ROC AUC when shuffled (line: ± 1 SD)"),
-        tooltip=[
-            alt.Tooltip("column:N"),
-            alt.Tooltip("mean:Q", title="loss", format=".4f"),
-            alt.Tooltip("sd:Q", title="SD", format=".4f"),
-        ],
+        tooltip=[alt.Tooltip("column:N"), *figures],
     )
-    spread = base.mark_rule(color=TEXT).encode(x=alt.X("low:Q"), x2=alt.X2("high"))
+    spread = span(base.mark_rule(color=TEXT), "x")
     height = 20 * len(rows) + 10
     return styled(alt.layer(bars, spread), "Permutation importance", height=height)
 
@@ -189,7 +184,7 @@ def baselines(evaluation: Evaluation, name: str = "this model") -> Drawing:
         x=alt.X("auc:Q", scale=scale, title=title, axis=alt.Axis(tickCount=8)),
         tooltip=[alt.Tooltip("name:N"), *figures],
     )
-    intervals = base.mark_rule().encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high"))
+    intervals = span(base.mark_rule(), "x", scale)
     height = 32 * len(rows) + 10
     return styled(alt.layer(intervals, dots), "Against simpler and better", height=height)
 
@@ -232,4 +227,4 @@ def _ratio(counts: Mapping[str, int], part: str, other: str) -> float | None:
 
 
 def _percents(titles: Mapping[str, str]) -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{field}:Q", title=title, format=".1%") for field, title in titles.items()]
+    return tooltips(*((f"{field}:Q", title, ".1%") for field, title in titles.items()))

@@ -19,6 +19,7 @@ from fivefold.charts.style import (
     chart_of,
     empty,
     styled,
+    tooltips,
     unit_axis,
 )
 
@@ -46,13 +47,10 @@ def reasons(contributions: Contributions, before: Contributions | None = None) -
     order = [row["label"] for row in rows]
     axis = alt.Axis(labelLimit=LABEL_PIXELS + 40)
     base = chart_of(rows).encode(y=alt.Y("label:N", sort=order, title=None, axis=axis))
-    tips = [
-        alt.Tooltip("column:N"),
-        alt.Tooltip("value:N"),
-        alt.Tooltip("points:Q", title="points", format="+.2f"),
-    ]
+    tips = [alt.Tooltip("column:N"), alt.Tooltip("value:N")]
+    tips += tooltips(("points:Q", "points", "+.2f"))
     if before:
-        tips.append(alt.Tooltip("before:Q", title="points before", format="+.2f"))
+        tips += tooltips(("before:Q", "points before", "+.2f"))
     colours = alt.Scale(domain=["raises", "lowers"], range=[POSITIVE, NEGATIVE])
     points_axis = alt.Axis(format="+.2~f")
     bars = base.mark_bar(opacity=0.9).encode(
@@ -110,16 +108,10 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> D
     bins = []
     for start, end, share in zip(edges[:-1].tolist(), edges[1:].tolist(), shares, strict=True):
         bins.append({"from": start, "to": end, "share": share})
-    bars = (
-        chart_of(bins)
-        .mark_bar(color=QUIET, opacity=0.5, binSpacing=0)
-        .encode(
-            x=unit_axis("x", "from", "probability", bin="binned"),
-            x2=alt.X2("to"),
-            y=alt.Y("share:Q", title="share of cases", axis=alt.Axis(format="~%", tickCount=3)),
-            tooltip=_range_tips(alt.Tooltip("share:Q", title="share", format=".1%")),
-        )
-    )
+    mark = chart_of(bins).mark_bar(color=QUIET, opacity=0.5, binSpacing=0)
+    axis = alt.Axis(format="~%", tickCount=3)
+    shares_axis = alt.Y("share:Q", title="share of cases", axis=axis)
+    bars = _bins(mark, shares_axis, alt.Tooltip("share:Q", title="share", format=".1%"))
     dashed = _rule(threshold, TEXT, "threshold", DASHED)
     solid = _rule(probability, POSITIVE, "this case")
     return styled(alt.layer(bars, dashed, solid), "Among the training rows", height=120)
@@ -127,16 +119,8 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> D
 
 def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> Drawing:
     """Draw the number of rows by probability; dashed: the threshold."""
-    bars = (
-        chart_of(bins)
-        .mark_bar(color=ACCENT, opacity=0.8, binSpacing=1)
-        .encode(
-            x=unit_axis("x", "from", "probability", bin="binned"),
-            x2=alt.X2("to"),
-            y=alt.Y("rows:Q", title="rows"),
-            tooltip=_range_tips(alt.Tooltip("rows:Q", format=",")),
-        )
-    )
+    mark = chart_of(bins).mark_bar(color=ACCENT, opacity=0.8, binSpacing=1)
+    bars = _bins(mark, alt.Y("rows:Q", title="rows"), alt.Tooltip("rows:Q", format=","))
     return styled(alt.layer(bars, _rule(threshold, TEXT, "threshold", DASHED)), "Scores")
 
 
@@ -147,18 +131,13 @@ def cost(
 
     Solid: the chosen threshold; dashed: the model's own.
     """
-    line = (
-        chart_of(curve)
-        .mark_line(color=ACCENT, strokeWidth=2)
-        .encode(
-            x=unit_axis("x", "threshold", "threshold on the probability"),
-            y=alt.Y("cost_per_1000:Q", title="cost per 1,000 cases"),
-            tooltip=[
-                alt.Tooltip("threshold:Q", format=".1%"),
-                alt.Tooltip("cost_per_1000:Q", title="cost", format=",.4~g"),
-                alt.Tooltip("flagged:Q", title="acted upon", format=".1%"),
-            ],
-        )
+    costs = ("cost_per_1000:Q", "cost", ",.4~g")
+    figures = tooltips(costs, ("flagged:Q", "acted upon", ".1%"))
+    mark = chart_of(curve).mark_line(color=ACCENT, strokeWidth=2)
+    line = mark.encode(
+        x=unit_axis("x", "threshold", "threshold on the probability"),
+        y=alt.Y("cost_per_1000:Q", title="cost per 1,000 cases"),
+        tooltip=[alt.Tooltip("threshold:Q", format=".1%"), *figures],
     )
     rules = [_rule(chosen, POSITIVE, "chosen")]
     if other is not None:
@@ -171,13 +150,17 @@ def _rule(at: float, colour: str, name: str, dash: list[int] | None = None) -> a
     mark = chart_of([{"at": at, "what": name}])
     rule: alt.Chart = mark.mark_rule(color=colour, size=2, strokeDash=dash or alt.Undefined).encode(
         x=alt.X("at:Q"),
-        tooltip=[alt.Tooltip("what:N", title=" "), alt.Tooltip("at:Q", title="at", format=".1%")],
+        tooltip=tooltips(("what:N", " "), ("at:Q", "at", ".1%")),
     )
     return rule
 
 
-def _range_tips(more: alt.Tooltip) -> list[alt.Tooltip]:
-    return [alt.Tooltip("from:Q", format=".1%"), alt.Tooltip("to:Q", format=".1%"), more]
+def _bins(mark: alt.Chart, y: alt.Y, tip: alt.Tooltip) -> alt.Chart:
+    """Draw bars over bins of the probability, from 0 to 1."""
+    ends = [alt.Tooltip("from:Q", format=".1%"), alt.Tooltip("to:Q", format=".1%")]
+    x = unit_axis("x", "from", "probability", bin="binned")
+    bars: alt.Chart = mark.encode(x=x, x2=alt.X2("to"), y=y, tooltip=[*ends, tip])
+    return bars
 
 
 def _text(value: Any) -> str:

@@ -26,6 +26,14 @@ def chart_of(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
     return alt.Chart(_DATA(values=list(rows)))
 
 
+def span(rule: alt.Chart, side: str, scale: Any = alt.Undefined, **other: Any) -> alt.Chart:
+    """Return a rule from the field low to the field high, on `side` "x" or "y"."""
+    channel, end = (alt.X, alt.X2) if side == "x" else (alt.Y, alt.Y2)
+    ends = {side: channel("low:Q", scale=scale), f"{side}2": end("high")}
+    drawn: alt.Chart = rule.encode(**ends, **other)
+    return drawn
+
+
 def tooltips(*fields: tuple[str, str] | tuple[str, str, str]) -> list[alt.Tooltip]:
     """Return the tooltip of a chart from (field, title) or (field, title, number format)."""
     made = []

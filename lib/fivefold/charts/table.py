@@ -33,6 +33,7 @@ from fivefold.charts.style import (
     period_axis,
     share_axis,
     short,
+    span,
     styled,
     tooltips,
 )
@@ -51,11 +52,9 @@ def distribution(
     if "histogram" in column:
         return _histogram(column, words, compact)
     groups, labels = _groups(column, CELL_LEVELS if compact else None)
-    data = [
-        {"group": label, **line}
-        for label, lines in zip(labels, _class_shares(groups, words), strict=False)
-        for line in lines
-    ]
+    data = []
+    for label, lines in zip(labels, _class_shares(groups, words), strict=False):
+        data += [{"group": label, **line} for line in lines]
     if not data:
         return empty(column["name"], compact)
     tooltip = tooltips(
@@ -101,18 +100,7 @@ def rate(
     The dashed line is the rate of the whole table, `overall`.
     """
     groups, labels = _groups(column, CELL_LEVELS if compact else None)
-    data = [
-        {
-            "group": label,
-            "rate": groups["rate"][i],
-            "low": groups["low"][i],
-            "high": groups["high"][i],
-            "rows": groups["rows"][i],
-            "overall": overall,
-        }
-        for i, label in enumerate(labels)
-        if groups["rate"][i] is not None
-    ]
+    data = [{**row, "overall": overall} for row in _rate_rows(groups, labels)]
     if not data:
         return empty(column["name"], compact)
     is_across = "periods" in column or "histogram" in column
@@ -129,10 +117,10 @@ def rate(
     rule = base.mark_rule(color=POSITIVE, opacity=0.6)
     dot = base.mark_point(color=POSITIVE, filled=True, size=30)
     if is_across:
-        spread = rule.encode(x=group, y=alt.Y("low:Q"), y2=alt.Y2("high"))
+        spread = span(rule, "y", x=group)
         dots = dot.encode(x=group, y=share, tooltip=tooltip)
     else:
-        spread = rule.encode(y=group, x=alt.X("low:Q"), x2=alt.X2("high"))
+        spread = span(rule, "x", y=group)
         dots = dot.encode(y=group, x=share, tooltip=tooltip)
     layers = [dots, spread]
     if overall is not None:
@@ -144,20 +132,15 @@ def rate(
 
 def association(ranking: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> Drawing:
     """Draw each column's common measure above 0.5, strongest first, with 95% intervals."""
-    data = [
-        {
-            "column": line["column"],
-            "kind": line["kind"],
-            "value": max(0.5, line["alone"]["value"]),
-            "measured": line["alone"]["value"],
-            "low": max(0.5, line["alone"]["low"]),
-            "high": max(0.5, line["alone"]["high"]),
-            "start": 0.5,
-            "direction": _DIRECTIONS.get(line["direction"], "–"),
-        }
-        for line in ranking[:most]
-        if line["alone"]
-    ]
+    data = []
+    for line in ranking[:most]:
+        alone = line["alone"]
+        if not alone:
+            continue
+        bar = {key: max(0.5, alone[key]) for key in ("value", "low", "high")}
+        bar |= {"column": line["column"], "kind": line["kind"], "start": 0.5}
+        direction = _DIRECTIONS.get(line["direction"], "–")
+        data.append({**bar, "measured": alone["value"], "direction": direction})
     title = "Association with the target"
     if not data:
         return empty(title)
@@ -178,8 +161,7 @@ def association(ranking: Sequence[Mapping[str, Any]], most: int = MOST_BARS) -> 
             ("direction:N", "values are"),
         ),
     )
-    rule = base.mark_rule(color=TEXT, clip=True)
-    spread = rule.encode(y=order, x=alt.X("low:Q", scale=scale), x2=alt.X2("high"))
+    spread = span(base.mark_rule(color=TEXT, clip=True), "x", scale, y=order)
     return styled(alt.layer(bars, spread), title, height=20 * len(data) + 10)
 
 
@@ -245,17 +227,8 @@ def correlation(correlations: Mapping[str, Any]) -> Drawing:
 def trend(periods: Mapping[str, Any], words: Words = SIDES) -> Drawing:
     """Draw the positive rate by period with its 95% band."""
     is_dated = periods["unit"] != "number"
-    data = [
-        {
-            "group": f"{period}T00:00:00" if is_dated else period,
-            "rate": periods["rate"][i],
-            "low": periods["low"][i],
-            "high": periods["high"][i],
-            "rows": periods["rows"][i],
-        }
-        for i, period in enumerate(periods["period"])
-        if periods["rate"][i] is not None
-    ]
+    starts = _midnights(periods) if is_dated else periods["period"]
+    data = _rate_rows(periods, starts)
     if not data:
         return empty("Trend")
     column, share = periods["column"], f"share {words[1]}"
@@ -317,6 +290,20 @@ _RATE_TOOLTIP = (
 )
 
 
+def _rate_rows(groups: Mapping[str, Any], labels: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the rate, its interval and the rows of each group that has a rate."""
+    fields = ("rate", "low", "high", "rows")
+    rows = []
+    for i, label in enumerate(labels):
+        if groups["rate"][i] is not None:
+            rows.append({"group": label, **{field: groups[field][i] for field in fields}})
+    return rows
+
+
+def _midnights(periods: Mapping[str, Any]) -> list[str]:
+    return [f"{period}T00:00:00" for period in periods["period"]]
+
+
 def _strip(name: str, column: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a column's quantiles in interquartile ranges; None where it has none."""
     values = column.get("quantiles")
@@ -340,11 +327,9 @@ def _strip(name: str, column: Mapping[str, Any]) -> dict[str, Any] | None:
 def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> Drawing:
     histogram = column["histogram"]
     ends = pairwise(histogram["edges"])
-    data = [
-        {"from": low, "to": high, **line}
-        for (low, high), lines in zip(ends, _class_shares(histogram, words), strict=True)
-        for line in lines
-    ]
+    data = []
+    for (low, high), lines in zip(ends, _class_shares(histogram, words), strict=True):
+        data += [{"from": low, "to": high, **line} for line in lines]
     beyond = histogram["below"] + histogram["above"]
     title = _name(column)
     if beyond:
@@ -417,7 +402,7 @@ def _groups(
         others = [f"other ({levels['other']:,} levels)"] if levels["other"] else []
         return levels, [*levels["level"], *others]
     if "periods" in column:
-        return column["periods"], [f"{p}T00:00:00" for p in column["periods"]["period"]]
+        return column["periods"], _midnights(column["periods"])
     if "groups" not in column:
         return {}, []
     groups = column["groups"]
