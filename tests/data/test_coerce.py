@@ -325,7 +325,7 @@ def test_a_column_in_which_nothing_reads_is_an_error():
     frame = pd.concat([rows(since=["x", "y"], age=["z", 1])] * 3, ignore_index=True)
     found = compare_columns(frame, SCHEMA)
     assert [(f.code, f.subject, f.found) for f in found] == [
-        ("column-type", "since", "no cell that reads so, such as 'x'")
+        ("column-type", "since", "no cell of that kind, such as 'x'")
     ]
     assert compared(rows(since=[None, None])) == []
 

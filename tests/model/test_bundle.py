@@ -381,7 +381,7 @@ def test_a_missing_column_is_refused_with_the_difference(bundle):
 def test_a_column_of_another_type_is_refused(bundle):
     with pytest.raises(
         Refused,
-        match=r"column-type \[age\]: expected numeric values; found no cell that reads so, such as 'old'",
+        match=r"column-type \[age\]: expected numeric values; found no cell of that kind, such as 'old'",
     ):
         bundle.score(served(age=["old", "young"] * 10))
 

@@ -15,8 +15,8 @@ def psi(reference: Counts, current: Counts, floor: float = HALF_A_CASE) -> float
     """Return the population stability index of two lists of counts over the same bins.
 
     PSI = sum of (q - p) ln(q / p) over the bins, where p and q are the shares of the reference
-    and of the current sample; 0 or more. An empty bin counts as `floor` cases (Haldane 1956 and
-    Anscombe 1956 correct the empty cell of a log ratio so), hence its term is finite. Bins that
+    and of the current sample; 0 or more. An empty bin counts as `floor` cases, so that its
+    term is finite (Haldane 1956 and Anscombe 1956 correct log ratios in this way). Bins that
     are empty in both samples are left out. If nothing changes, the expectation is about
     (bins - 1)(1/n + 1/m) (Yurdakul 2018, thesis, Western Michigan University).
 

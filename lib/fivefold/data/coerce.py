@@ -78,7 +78,7 @@ def coerce_again(
         name = column.name
         if not column.used or name not in frame.columns:
             continue
-        if name in known and _read_alike(known[name], column):
+        if name in known and _same_reading(known[name], column):
             columns[name] = typed[name].array
         else:
             columns[name], _ = coerce_column(frame[name], column)
@@ -206,7 +206,7 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
             code="column-type",
             severity=ERROR,
             subject=name,
-            found=f"no cell that reads so, such as {example!r}",
+            found=f"no cell of that kind, such as {example!r}",
             expected=f"{schema[name].kind} values",
             action="correct the column or its name",
         )
@@ -226,7 +226,7 @@ def _missing_column(name: str, names: list[str], schema: Schema) -> Finding:
     )
 
 
-def _read_alike(a: Column, b: Column) -> bool:
+def _same_reading(a: Column, b: Column) -> bool:
     """Return whether `coerce_column` gives the same cells for both."""
     same_levels = a.kind != "boolean" or a.levels == b.levels
     return a.kind == b.kind and a.parse == b.parse and same_levels

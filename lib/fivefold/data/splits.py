@@ -23,7 +23,7 @@ class Assignment(IntEnum):
 
 
 HOLDOUT_SHARE = 0.2
-PARTS = 5  # one part of so many is held out
+PARTS = 5  # one of these parts is held out
 # Rows in the folds: an ROC AUC of 20% positives then has a standard error of about .002.
 MOST_SCORED = 60_000
 MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all

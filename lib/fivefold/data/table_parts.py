@@ -1,4 +1,4 @@
-"""A source cut into parts on disk, each of which reads as it does within the whole table."""
+"""Table parts: a source cut into parts on disk; each reads as it does in the whole table."""
 
 from __future__ import annotations
 

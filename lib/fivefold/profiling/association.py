@@ -31,7 +31,7 @@ _ORDERED = ("numeric", "date", "boolean", "text")
 def associate(
     name: str, kind: str, values: pd.Series, y: np.ndarray, folds: np.ndarray
 ) -> dict[str, Any]:
-    """Return how one column goes with the target.
+    """Return the association of one column with the target.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
 
 
 def _direction(low: float, high: float) -> str:
-    """Return which way a column goes with the target, from the interval of its AUC."""
+    """Return the direction of the association with the target, from the interval of its AUC."""
     if low > 0.5:
         return "up"
     return "down" if high < 0.5 else "none"

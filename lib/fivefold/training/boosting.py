@@ -86,7 +86,7 @@ class BoostedLibrary(ABC):
 
 
 class LightGBM(BoostedLibrary):
-    """LightGBM: each fit is given the columns of category codes."""
+    """LightGBM: each fit gets the columns of category codes."""
 
     has_devices = True
 

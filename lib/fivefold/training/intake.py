@@ -40,7 +40,7 @@ from fivefold.profiling.leakage import check_split
 from fivefold.training.encoding import plan
 
 BUNDLED = "data/churn.toml"
-SHARE_TOLERANCE = 0.05  # of the rows, by which a holdout may differ from a fifth without a finding
+SHARE_TOLERANCE = 0.05  # largest difference of a holdout from a fifth without a finding
 NEED_LABELS = ("few-rows", "few-labels", "imbalance")  # checks that say nothing without a target
 
 OPTION_RANGES = {
@@ -129,7 +129,7 @@ def resolve_scope(
         scope = Scope()
     else:
         scope = read_scope(root / BUNDLED)
-    if data and data != scope.data:  # the truth is known of the generated table only
+    if data and data != scope.data:  # only the generated table has a known truth
         scope = replace(scope, truth="")
     return scope.override(
         data=data,
@@ -407,7 +407,7 @@ def _unreadable_kinds(context: CheckContext) -> list[Finding]:
                     code="kind-unreadable",
                     severity=ERROR,
                     subject=column.name,
-                    found=f"{present:,} cells, none of which can be read so",
+                    found=f"{present:,} cells, none of which can be read as that kind",
                     expected=f"{column.kind} values{spelling}, as [columns.kinds] says",
                     action="correct that line of the scope",
                 )

@@ -10,7 +10,9 @@ from fivefold.data.splits import subsample
 from fivefold.training.algorithms import ALGORITHMS
 
 MOST = 40  # products that are added
-MOST_COLUMNS = 400  # of which pairs are tested: those that the model without products uses most
+MOST_COLUMNS = (
+    400  # columns whose pairs are tested: those that the model without products uses most
+)
 MOST_ROWS = 10_000  # rows of the test
 BASE_C = 0.1  # inverse strength of the L2 penalty of the model without products
 

@@ -353,7 +353,7 @@ def affordable_rows(
 ) -> int | None:
     """Return the most training rows of a fit; None for all.
 
-    With so many, the first trial takes at most its share of the time.
+    With that number the first trial takes at most its share of the time.
 
     The first default is fitted on 2,000 and 10,000 training rows of the largest fold, after a small
     fit that loads the libraries. The time is assumed to be linear in the rows. Small tables are not
@@ -363,7 +363,7 @@ def affordable_rows(
     number = max(range(len(folds)), key=lambda fold: len(folds[fold][0]))
     train, _ = folds[number]
     rows = len(train)
-    if options.sampler is not None:  # a fit of so many rows may have as many synthetic ones
+    if options.sampler is not None:  # a fit may have as many synthetic rows as real ones
         _, drawn = options.sampler(data.typed.iloc[train], data.y[train], number)
         rows = max(rows, (rows + len(drawn)) // 2)
     small = rows < FEW_ROWS or rows * data.typed.shape[1] <= SMALL_CELLS
