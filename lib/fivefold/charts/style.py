@@ -29,7 +29,7 @@ def chart_of(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
 def span(rule: alt.Chart, side: str, scale: Any = alt.Undefined, **other: Any) -> alt.Chart:
     """Return a rule from the field low to the field high, on `side` "x" or "y"."""
     channel, end = (alt.X, alt.X2) if side == "x" else (alt.Y, alt.Y2)
-    ends = {side: channel("low:Q", scale=scale), f"{side}2": end("high")}
+    ends: dict[str, Any] = {side: channel("low:Q", scale=scale), f"{side}2": end("high")}
     drawn: alt.Chart = rule.encode(**ends, **other)
     return drawn
 

@@ -188,7 +188,7 @@ def _compare(
     findings = [
         *drift_findings(drift, score),
         *performance_findings(estimated, real, bundle.metadata.auc, reference.expected_auc),
-        _warned_finding(warned, len(rows)),
+        _share_finding("warnings-share", "rows with warnings", warned, len(rows), MOST_WARNED),
         _rejected_finding(report.rejects, report.rows + report.other_rows),
         _latency_finding(latency_ms, scope),
         _coverage_finding(int(labelled.sum()), len(rows)),
@@ -292,10 +292,6 @@ def _unreadable(model: str, refused: Refused) -> Finding:
         expected="the training run of the model that answered",
         action="keep the runs of models that are served",
     )
-
-
-def _warned_finding(warned: int, rows: int) -> Finding:
-    return _share_finding("warnings-share", "rows with warnings", warned, rows, MOST_WARNED)
 
 
 def _rejected_finding(rejects: int, answered: int) -> Finding:
