@@ -35,15 +35,16 @@ def select_model() -> None:
         options.insert(0, SERVED)
     _follow_default(options[0])
     chosen = choose("Model", options, "model", _option_label, help=HELP)
-    run = runs.overview(run_id())
+    run_in_view = run_id()
+    run = runs.overview(run_in_view)
     auc = "unknown" if run.auc is None else f"{run.auc:.3f} ({run.low:.3f} to {run.high:.3f})"
     st.caption(f"Run {run.run_id}, held-out ROC AUC {auc}")
     if state.trouble:
         st.caption(f"The journal cannot be read: {_unread_journal_text(state.promotion)}")
         st.caption(plain(state.trouble))
-    if served_text := _served_text(chosen, run.run_id, state):
+    if served_text := _served_text(chosen, run_in_view, state):
         st.caption(served_text)
-    if own := _own_threshold(run.run_id):
+    if own := _own_threshold(run_in_view):
         st.caption(f"Your threshold: {own['value']:.1%} (this visit only)")
         st.button("Back to the model's threshold", on_click=drop_threshold)
 
