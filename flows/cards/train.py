@@ -81,7 +81,7 @@ def eda_components(
         parts += [Markdown("## Synthetic rows"), Markdown(FIDELITY)]
         parts += part.fidelity_tables(summary["fidelity"])
     parts += [
-        Markdown("## What goes with the target"),
+        Markdown("## Association with the target"),
         Markdown(ASSOCIATION),
         part.chart_part(table.association(ranking)),
         part.ranking_table(ranking),

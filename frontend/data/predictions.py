@@ -31,7 +31,7 @@ def keep(
     ids: Sequence[str],
     latency_ms: float | None = None,
 ) -> str:
-    """Record scored and refused rows in the journal, or in the spool while the journal takes none.
+    """Record scored and refused rows in the journal, or in the spool while the journal fails.
 
     Returns "journal" or "spool". Raises `NotKept` where both fail.
     """

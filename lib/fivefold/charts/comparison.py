@@ -16,6 +16,7 @@ from fivefold.charts.style import (
     chart_of,
     diagonal,
     empty,
+    span,
     styled,
     unit_axis,
 )
@@ -61,7 +62,7 @@ def calibration(evaluations: Evaluations) -> Drawing:
             alt.Tooltip("count:Q", title="rows", format=","),
         ],
     )
-    interval = base.mark_rule(opacity=0.5).encode(y=alt.Y("low:Q"), y2=alt.Y2("high"))
+    interval = span(base.mark_rule(opacity=0.5), "y")
     line = base.mark_line(opacity=0.4).encode(y=alt.Y("observed:Q"))
     layers = alt.layer(diagonal("predicted", "observed"), line, interval, dots)
     return styled(layers, "Calibration", height=HEIGHT)
@@ -70,7 +71,7 @@ def calibration(evaluations: Evaluations) -> Drawing:
 def lift(evaluations: Evaluations) -> Drawing:
     """Positives among the highest scored rows, as times the base rate; dashed: 1, chance."""
     rows = _rows(evaluations, "lift", ("share", "lift", "gain"))
-    # the lift of a handful of rows is noise that would stretch the axis
+    # The lift of a few rows is noise that would stretch the axis.
     rows = [row for row in rows if row["share"] >= 0.01]
     if not rows:
         return empty("Lift")

@@ -4,7 +4,7 @@ Before: confidence-based performance estimation. A calibrated probability says h
 a positive, so every figure that counts positives has a known expectation (Guillory et al. 2021,
 ICCV, 1134-1144, for accuracy; Kivimäki, Białek, Kuberski & Nurminen 2025, arXiv:2505.05295, for the
 confusion matrix; NannyML's CBPE). It follows a change of the inputs, and cannot see a change of
-what they mean: `ASSUMPTION` goes with every estimate.
+what they mean: `ASSUMPTION` is shown with every estimate.
 """
 
 from __future__ import annotations
