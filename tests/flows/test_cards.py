@@ -123,7 +123,7 @@ def test_eda_card_is_safe_and_complete(nasty):
         "# Data report",
         "## Findings",
         "## What changed",
-        "## What goes with the target",
+        "## Association with the target",
         "## Over time",
         "## Columns",
         "## Missing cells",
