@@ -75,9 +75,7 @@ def test_no_finished_step_is_done_again(disturbed):
 def test_a_killed_arm_loses_one_trial_at_most(disturbed):
     taken = {
         name: int(n)
-        for name, n in re.findall(
-            r"(\w+): (\d+) finished trials taken over", disturbed[0]["select"]
-        )
+        for name, n in re.findall(r"(\w+): (\d+) finished trials loaded", disturbed[0]["select"])
     }
     seen = {name: int(n) for name, n in re.findall(r"(\w+): trial (\d)/3 ", disturbed[0]["tune"])}
     assert seen

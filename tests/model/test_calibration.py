@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fivefold.core.scores import log_loss
+from fivefold.core.log_loss import log_loss
 from fivefold.model.calibration import (
     IDENTITY,
     Calibration,

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, from_dicts, warnings
 from fivefold.core.roc_auc import auc_interval, paired_test
-from fivefold.core.scores import log_losses
+from fivefold.core.log_loss import log_losses
 from fivefold.core.stored import known_fields
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows

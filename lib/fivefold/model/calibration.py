@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.core.scores import log_loss
+from fivefold.core.log_loss import log_loss
 
 _EDGE = 1e-6
 _BELOW_1 = float(np.nextafter(1, 0))
