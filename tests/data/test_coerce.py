@@ -57,7 +57,7 @@ def problems_of(frame):
     return coerce_table(frame, SCHEMA)[1][["row", "column", "code", "value"]].to_numpy().tolist()
 
 
-# --- coerce -------------------------------------------------------------------------------------------------
+# --- coerce --------------------------------------------------------------------------------------
 
 
 def test_a_fitting_table_has_the_stated_types_and_no_problems():
@@ -288,7 +288,7 @@ def test_different_texts_worked_by_hand(dtype):
     assert [len(part) for part in different(pd.array([], dtype=dtype))] == [0, 0]
 
 
-# --- compare_columns ----------------------------------------------------------------------------------------
+# --- compare_columns -----------------------------------------------------------------------------
 
 
 def compared(frame):

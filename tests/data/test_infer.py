@@ -34,7 +34,7 @@ def kind(values, name="x"):
     return infer_kind(values if isinstance(values, pd.Series) else pd.Series(values), name)[0]
 
 
-# --- texts --------------------------------------------------------------------------------------------------
+# --- texts ---------------------------------------------------------------------------------------
 
 
 def test_texts_are_stripped_and_missing_stays_missing():
@@ -71,7 +71,7 @@ def test_texts_of_integers_and_of_the_same_floats_agree(numbers):
     assert texts(pd.Series(numbers, dtype="float64")).tolist() == texts(pd.Series(numbers)).tolist()
 
 
-# --- numbers ------------------------------------------------------------------------------------------------
+# --- numbers -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_every_float_reads_back_from_its_own_spelling(numbers):
     assert parse_numbers(strings(*map(repr, numbers)), PLAIN).tolist() == numbers
 
 
-# --- dates --------------------------------------------------------------------------------------------------
+# --- dates ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_times_with_a_zone_become_utc():
     assert infer_column(pd.concat([zoned, zoned + pd.Timedelta(days=1)]), "t").kind == "date"
 
 
-# --- kinds --------------------------------------------------------------------------------------------------
+# --- kinds ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_boolean_levels(levels, pair):
     assert boolean_levels(levels) == pair
 
 
-# --- columns ------------------------------------------------------------------------------------------------
+# --- columns -------------------------------------------------------------------------------------
 
 
 def test_a_numeric_column_is_described_from_its_finite_numbers():
@@ -549,7 +549,7 @@ def test_zero_point_something_is_no_group_of_thousands():
     assert np.isnan(parse_numbers(pd.Series(["0.750"]), {"decimal": ",", "thousands": "."}).iloc[0])
 
 
-# --- codes --------------------------------------------------------------------------------------------------
+# --- codes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

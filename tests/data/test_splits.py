@@ -21,7 +21,7 @@ def parted(fold_ids, groups):
     return sides[sides > 1].index.tolist()
 
 
-# --- without groups or times --------------------------------------------------------------------------------
+# --- without groups or times ---------------------------------------------------------------------
 
 
 def test_a_fifth_is_held_out_and_every_part_has_the_same_share_of_positives():
@@ -73,7 +73,7 @@ def test_the_seed_alone_decides():
     assert (split_rows(y, 4, 7) != split_rows(y, 4, 8)).any()
 
 
-# --- groups -------------------------------------------------------------------------------------------------
+# --- groups --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [2, 5, 6, 40])
@@ -173,7 +173,7 @@ def test_duplicates_as_groups_are_on_one_side():
     assert parted(split_rows(y, 4, 0, groups), groups) == []
 
 
-# --- time ---------------------------------------------------------------------------------------------------
+# --- time ----------------------------------------------------------------------------------------
 
 
 def test_time_blocks_worked_by_hand():
@@ -302,7 +302,7 @@ def test_rows_without_a_time_count_as_the_earliest():
     assert (fold_ids[[5, 30, 59]] == Assignment.ALWAYS_TRAIN).all()
 
 
-# --- refusals -----------------------------------------------------------------------------------------------
+# --- refusals ------------------------------------------------------------------------------------
 
 
 def test_too_few_rows_of_a_class_are_refused():
@@ -378,7 +378,7 @@ def test_all_faults_of_a_split_in_time_are_named_at_once():
         split_rows(y, 3, 0, times=np.arange(100.0))
 
 
-# --- large tables -------------------------------------------------------------------------------------------
+# --- large tables --------------------------------------------------------------------------------
 
 
 def test_a_large_table_judges_on_a_part_and_trains_on_the_rest():

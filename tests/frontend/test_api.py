@@ -162,7 +162,7 @@ def probabilities(answer: Answer) -> list[float]:
     return [p["probability"] for p in answer.json["predictions"]]
 
 
-# --- predictions --------------------------------------------------------------------------------------------
+# --- predictions ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, 2, 250])
@@ -311,7 +311,7 @@ def test_long_whole_numbers_keep_every_digit(server, engine, rows):
     assert [json.loads(text) for text in lines["entity"]] == [[str(number)] for number in ids]
 
 
-# --- bad input ----------------------------------------------------------------------------------------------
+# --- bad input -----------------------------------------------------------------------------------
 
 DEEP = b"[" * 100_000
 BAD = {
@@ -541,7 +541,7 @@ def test_the_server_does_as_its_description_says(server, mode):
             ask_and_check()
 
 
-# --- MLflow's protocol --------------------------------------------------------------------------------------
+# --- MLflow's protocol ---------------------------------------------------------------------------
 
 
 def test_the_four_forms_of_mlflow_and_csv_answer_as_predict(server, engine, rows):
@@ -625,7 +625,7 @@ def test_other_content_types_are_not_read(server, rows, kind):
     assert answer.status == 200 or (answer.codes == ["content-type"] and well_refused(answer))
 
 
-# --- about the server ---------------------------------------------------------------------------------------
+# --- about the server ----------------------------------------------------------------------------
 
 
 def test_ping_health_and_model_say_what_is_served(server, run, bundle):
@@ -680,7 +680,7 @@ def test_the_metrics_count_right(server, rows):
     assert after["fivefold_spooled_files",] == 0
 
 
-# --- feedback -----------------------------------------------------------------------------------------------
+# --- feedback ------------------------------------------------------------------------------------
 
 
 def outcomes(answer: Answer) -> dict[str, int]:
@@ -754,7 +754,7 @@ def test_labels_that_cannot_be_used_are_named_all_at_once_and_none_is_taken(serv
     ]
 
 
-# --- following what is promoted -----------------------------------------------------------------------------
+# --- following what is promoted ------------------------------------------------------------------
 
 
 def eventually(true: Any, seconds: float = FOLLOW) -> float:
@@ -880,7 +880,7 @@ def check_rate(server: Server, rows: list[dict[str, Any]]) -> None:
     assert ask(server, PREDICT, rows[0], X_API_Key="one").status == 200
 
 
-# --- when things break --------------------------------------------------------------------------------------
+# --- when things break ---------------------------------------------------------------------------
 
 
 def times_kept(engine: Any, ids: list[str]) -> list[int]:

@@ -44,7 +44,7 @@ from tests.support.running import ROOT, open_run
 from tests.support.tables import labels, mixed
 from tests.support.training import candidate
 
-# --- the proof ----------------------------------------------------------------------------------------------
+# --- the proof -----------------------------------------------------------------------------------
 
 
 def world(rows: int, seed: int, strength: float = 1.5) -> dict[str, np.ndarray]:
@@ -211,7 +211,7 @@ def test_a_stratum_with_too_few_rows_is_left_out():
     assert found.promote
 
 
-# --- harvested labels ---------------------------------------------------------------------------------------
+# --- harvested labels ----------------------------------------------------------------------------
 
 BASE_TABLE = pd.DataFrame(
     {
@@ -419,7 +419,7 @@ def test_rows_are_unseen_by_their_values_whatever_the_types():
     assert labelled_rows.unseen(changed, frame, schema).tolist() == [False, True] * 20
 
 
-# --- judging runs -------------------------------------------------------------------------------------------
+# --- judging runs --------------------------------------------------------------------------------
 
 ROWS = 1600
 
@@ -706,7 +706,7 @@ def test_without_a_champion_there_is_nothing_to_judge_against(stage, tmp_path):
         promotion.challenge_champion(engine, "2", ROOT)
 
 
-# --- the first model, thresholds, and the way back ----------------------------------------------------------
+# --- the first model, thresholds, and the way back -----------------------------------------------
 
 
 @pytest.fixture
@@ -1103,7 +1103,7 @@ def test_thresholds_that_are_none(engine, value):
     assert (line.threshold, line.numbers, line.model) == (1.0, {"before": 0.5}, "A")
 
 
-# --- the whole way ------------------------------------------------------------------------------------------
+# --- the whole way -------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def repacked(blob, **changes):
     return buffer.getvalue()
 
 
-# --- there and back -----------------------------------------------------------------------------------------
+# --- there and back ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -120,7 +120,7 @@ def test_nan_in_what_a_bundle_says_is_an_error(bundle):
         changed_metadata(bundle, evaluation=Evaluation(auc={"value": float("nan")})).to_bytes()
 
 
-# --- asked directly -----------------------------------------------------------------------------------------
+# --- asked directly ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -151,7 +151,7 @@ def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
     assert from_bytes(made.to_bytes()).score(served()).equals(told)
 
 
-# --- refused ------------------------------------------------------------------------------------------------
+# --- refused -------------------------------------------------------------------------------------
 
 
 def test_another_digest_is_refused_and_the_right_one_is_not(blob):
@@ -260,7 +260,7 @@ def test_no_class_of_ours_is_inside_a_bundle(name):
     assert not {m for m in modules if m.split(".")[0] in ("fivefold", "tests", "__main__")}
 
 
-# --- rows ---------------------------------------------------------------------------------------------------
+# --- rows ----------------------------------------------------------------------------------------
 
 
 def test_a_fitting_table_has_a_probability_and_a_decision_for_each_row(bundle):
@@ -367,7 +367,7 @@ def test_long_foreign_text_is_cut_in_a_warning(bundle):
     assert len(bundle.score(changed("region", 4, "x" * 10_000)).loc[4, "warnings"]) < 200
 
 
-# --- tables -------------------------------------------------------------------------------------------------
+# --- tables --------------------------------------------------------------------------------------
 
 
 def test_a_missing_column_is_refused_with_the_difference(bundle):
@@ -473,7 +473,7 @@ def test_a_single_row_of_json_like_values_is_scored(bundle):
     assert 0 < told.loc[0, "probability"] < 1
 
 
-# --- reference ----------------------------------------------------------------------------------------------
+# --- reference -----------------------------------------------------------------------------------
 
 
 def test_the_reference_worked_by_hand():

@@ -24,7 +24,7 @@ def drawn(distort, rows=20_000, seed=0):
     return (rng.random(rows) < truth).astype(int), distort(truth), np.arange(rows) % 5, truth
 
 
-# --- calibration --------------------------------------------------------------------------------------------
+# --- calibration ---------------------------------------------------------------------------------
 
 
 def test_calibrate_is_the_stated_formula():

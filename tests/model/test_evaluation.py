@@ -36,7 +36,7 @@ def rows(count=500, seed=0):
     return (rng.random(count) < q).astype("int8"), q
 
 
-# --- metrics ------------------------------------------------------------------------------------------------
+# --- metrics -------------------------------------------------------------------------------------
 
 
 def test_metrics_equal_scikit_learns():
@@ -129,7 +129,7 @@ def test_the_report_is_json_without_nan_even_where_nothing_can_be_told():
         assert Evaluation.from_dict(plain) == report
 
 
-# --- Wilson -------------------------------------------------------------------------------------------------
+# --- Wilson --------------------------------------------------------------------------------------
 
 
 def test_wilson_worked_by_hand():
@@ -152,7 +152,7 @@ def test_wilsons_ends_are_where_the_score_test_says_so(counts):
             )
 
 
-# --- curves -------------------------------------------------------------------------------------------------
+# --- curves --------------------------------------------------------------------------------------
 
 
 def test_curves_worked_by_hand():
@@ -196,7 +196,7 @@ def test_calibration_bins_hold_all_rows_and_their_shares():
     assert len(curves(y[:7] * 0 + [1, 0, 1, 0, 1, 0, 1], q[:7], SCOPE)["calibration"]) == 7
 
 
-# --- segments -----------------------------------------------------------------------------------------------
+# --- segments ------------------------------------------------------------------------------------
 
 
 def test_segments_worked_by_hand():
@@ -269,7 +269,7 @@ def test_missing_values_are_a_segment_and_at_most_12_are_shown():
     assert sum(s.column == "many" for s in told) == 12
 
 
-# --- success, baselines, importance -------------------------------------------------------------------------
+# --- success, baselines, importance --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def near(name):
     return 1e-6 if name in ("xgboost", "blend") else 1e-9  # XGBoost reckons in float32
 
 
-# --- every algorithm ----------------------------------------------------------------------------------------
+# --- every algorithm -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("asked", ASKED)
@@ -363,7 +363,7 @@ def test_any_typed_row_has_the_same_probability_on_both_ways(data):
         assert_equal(fitted(name), asked, schema, rtol=near(name))
 
 
-# --- parts that may come ------------------------------------------------------------------------------------
+# --- parts that may come -------------------------------------------------------------------------
 
 
 NUMBERS, LOW, HIGH = (
@@ -617,7 +617,7 @@ def test_an_indicator_without_columns_adds_none(no_stock):
     assert_equal(model, typed, schema, no_stock)
 
 
-# --- what is not known --------------------------------------------------------------------------------------
+# --- what is not known ---------------------------------------------------------------------------
 
 
 def unknown_models():

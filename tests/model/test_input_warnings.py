@@ -67,7 +67,7 @@ def told(schema=SCHEMA, **columns):
     ]
 
 
-# --- one by one ---------------------------------------------------------------------------------------------
+# --- one by one ----------------------------------------------------------------------------------
 
 
 def test_a_fitting_table_has_no_warnings():
@@ -186,7 +186,7 @@ def test_no_rows_have_no_warnings():
     assert find_warnings(frame, *coerce_columns(frame, SCHEMA), SCHEMA) == []
 
 
-# --- together -----------------------------------------------------------------------------------------------
+# --- together ------------------------------------------------------------------------------------
 
 
 def test_texts_are_joined_by_row_in_order_and_counted_by_code_and_column():
@@ -231,7 +231,7 @@ def test_a_category_that_looks_like_two_warnings_is_one():
     assert messages_by_row([warning], ERROR) == {}
 
 
-# --- the same numbers as a plain reading --------------------------------------------------------------------
+# --- the same numbers as a plain reading ---------------------------------------------------------
 
 
 def odd_rows():

@@ -98,7 +98,7 @@ def test_another_threshold_leaves_the_given_bundle_alone():
     assert bundle.metadata.threshold.why == "given"
 
 
-# --- threshold ----------------------------------------------------------------------------------------------
+# --- threshold -----------------------------------------------------------------------------------
 
 
 def test_the_cheapest_cut_worked_by_hand():

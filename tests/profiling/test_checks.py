@@ -62,7 +62,7 @@ def loud(findings):
     return [f.message for f in findings if f.severity in (ERROR, WARNING)]
 
 
-# --- the runner ---------------------------------------------------------------------------------------------
+# --- the runner ----------------------------------------------------------------------------------
 
 
 def test_a_clean_table_stays_quiet_over_many_seeds():
@@ -132,7 +132,7 @@ def test_fifty_thousand_rows_take_seconds():
     assert time.perf_counter() - start < 8
 
 
-# --- columns, scope, labels ---------------------------------------------------------------------------------
+# --- columns, scope, labels ----------------------------------------------------------------------
 
 
 def test_duplicate_columns_stop_all_other_checks():
@@ -239,7 +239,7 @@ def test_imbalance(positives, severity, said):
     assert said in finding.found
 
 
-# --- leaks --------------------------------------------------------------------------------------------------
+# --- leaks ---------------------------------------------------------------------------------------
 
 
 def test_target_copy_in_another_spelling_is_refused():
@@ -416,7 +416,7 @@ def test_out_of_fold_rates_by_hand():
     assert leakage.out_of_fold_rates(codes, y, folds).tolist() == [0, 1, 0, 1]
 
 
-# --- rows ---------------------------------------------------------------------------------------------------
+# --- rows ----------------------------------------------------------------------------------------
 
 
 def test_duplicate_rows_are_counted():
@@ -464,7 +464,7 @@ def test_split_straddle_names_groups_on_two_sides():
         check_split(groups, np.zeros(6))
 
 
-# --- time, groups, protected --------------------------------------------------------------------------------
+# --- time, groups, protected ---------------------------------------------------------------------
 
 
 def test_time_column_must_be_dates_or_numbers():
@@ -519,7 +519,7 @@ def test_protected_columns_are_named_and_hinted_at():
     assert hint.found.startswith("no protected columns named; Age: ")
 
 
-# --- single columns -----------------------------------------------------------------------------------------
+# --- single columns ------------------------------------------------------------------------------
 
 
 def test_empty_column():

@@ -35,7 +35,7 @@ SCHEMA = Schema(
 )
 
 
-# --- JSON ---------------------------------------------------------------------------------------------------
+# --- JSON ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_bytes_are_read_or_refused(body):
             json.dumps([f.to_dict() for f in refused.findings]).encode()
 
 
-# --- rows ---------------------------------------------------------------------------------------------------
+# --- rows ----------------------------------------------------------------------------------------
 
 
 def test_one_row_a_list_and_rows():
@@ -178,7 +178,7 @@ def test_csv_is_texts_with_gaps_and_without_empty_lines():
         request.csv_rows(b"a,b\n1,2\n3\n", 5)
 
 
-# --- rows as a table ----------------------------------------------------------------------------------------
+# --- rows as a table -----------------------------------------------------------------------------
 
 
 def column(name: str, kind: str, values: list, **more) -> list:
@@ -279,7 +279,7 @@ def test_rows_refused_together_are_journaled_without_what_is_hidden(bundle):
     assert {line["reason"] for line in lines} == {"age: unreadable"}
 
 
-# --- labels -------------------------------------------------------------------------------------------------
+# --- labels --------------------------------------------------------------------------------------
 
 
 def read(value, positive="yes", negative="no"):
@@ -409,7 +409,7 @@ def test_a_table_of_labels_needs_a_case_and_a_label(names, code):
         labels.check_columns(good, SCHEMA, Scope(id_columns=("bank", "id")))
 
 
-# --- settings and the rate ----------------------------------------------------------------------------------
+# --- settings and the rate -----------------------------------------------------------------------
 
 
 def test_the_settings_by_default_and_as_given():

@@ -44,7 +44,7 @@ def table(**columns):
     return pd.DataFrame({"age": [30, 40, 50], "city": ["Bern", "Rome", "Bern"], **columns})
 
 
-# --- tables -------------------------------------------------------------------------------------------------
+# --- tables --------------------------------------------------------------------------------------
 
 
 def test_all_columns_and_rows_are_kept_in_order_beside_the_scores(bundle):
@@ -139,7 +139,7 @@ def test_the_tally_worked_by_hand(bundle):
     )
 
 
-# --- files --------------------------------------------------------------------------------------------------
+# --- files ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("ending", "back"), [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])

@@ -90,7 +90,7 @@ def read_alike(source, folder, rows, query=None):
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), want.frame, check_exact=True)
 
 
-# --- reading ------------------------------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -301,7 +301,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert peaks[1] < peaks[0] + 20, peaks
 
 
-# --- scoring ------------------------------------------------------------------------------------------------
+# --- scoring -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -512,7 +512,7 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
     check(cards_score.scored_components(nothing, {}, 0.5))
 
 
-# --- the flow -----------------------------------------------------------------------------------------------
+# --- the flow ------------------------------------------------------------------------------------
 
 
 def lines_of(store):

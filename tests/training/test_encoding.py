@@ -64,7 +64,7 @@ def columns_of(encode, part):
     return range(*encode.output_indices_[part].indices(10**6))
 
 
-# --- expand -------------------------------------------------------------------------------------------------
+# --- expand --------------------------------------------------------------------------------------
 
 
 def test_dates_become_days_month_weekday_hour_and_distances():
@@ -132,7 +132,7 @@ def test_missing_categories_and_texts_are_texts_and_missing_numbers_stay_missing
     assert told.index.tolist() == [7, 9]
 
 
-# --- plan ---------------------------------------------------------------------------------------------------
+# --- plan ----------------------------------------------------------------------------------------
 
 
 def test_columns_are_sorted_into_their_encodings():
@@ -247,7 +247,7 @@ def test_unused_columns_are_listed_with_the_schemas_reason():
     assert recipe.dropped == [{"column": "who", "why": "identifies rows"}]
 
 
-# --- encoder ------------------------------------------------------------------------------------------------
+# --- encoder -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -438,7 +438,7 @@ def test_a_column_named_like_a_date_part_keeps_its_values():
         assert expand(typed, schema)["d (month)"].tolist() == [70.0, 80.0, 90.0]
 
 
-# --- ordered target statistics, and which encodings differ ---------------------------------------------------
+# --- ordered target statistics, and which encodings differ ---------------------------------------
 
 
 def test_ordered_means_are_those_of_the_rows_before_by_hand():

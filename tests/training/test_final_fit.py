@@ -219,7 +219,7 @@ def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(mon
     assert placed == [("LGBMClassifier", "cpu"), ("XGBClassifier", "cuda")]
 
 
-# --- early-stopped fits: the search saw a small part of the rows -------------------------------------------------------
+# --- early-stopped fits: the search saw a small part of the rows ---------------------------------
 
 
 def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():

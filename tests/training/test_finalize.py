@@ -200,7 +200,7 @@ def test_what_the_bundle_says_of_itself_is_json_without_nan_and_a_sixth_algorith
     assert set(bundle.score(frame)["decision"]) == {"negative", "positive"}
 
 
-# --- the blend ----------------------------------------------------------------------------------------------
+# --- the blend -----------------------------------------------------------------------------------
 
 
 def test_a_blend_is_finalized_like_a_single_model(parts):
@@ -233,7 +233,7 @@ def test_a_blend_is_finalized_like_a_single_model(parts):
     )
 
 
-# --- early-stopped: the search saw a small part of the rows -----------------------------------------------------
+# --- early-stopped: the search saw a small part of the rows --------------------------------------
 
 
 def early_stopped(parts, **changes):
@@ -279,7 +279,7 @@ def test_held_out_labels_have_no_part_in_an_early_stopped_model(parts):
     assert early_stopped(parts, y=moved)[0].metadata.threshold != one.metadata.threshold
 
 
-# --- what is served, fitted again on all rows ---------------------------------------------------------------
+# --- what is served, fitted again on all rows ----------------------------------------------------
 
 
 def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(

@@ -73,7 +73,7 @@ def same(one, two):
     np.testing.assert_array_equal(one[1], two[1])
 
 
-# --- honest folds -------------------------------------------------------------------------------------------
+# --- honest folds --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -188,7 +188,7 @@ def test_folds_in_time_score_only_the_rows_after_the_first_block(bayes):
     assert len(candidate.fold_scores) == 3
 
 
-# --- reproducible, and continued ----------------------------------------------------------------------------
+# --- reproducible, and continued -----------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_search_and_another_seed_another(bayes):
@@ -335,7 +335,7 @@ def test_every_fold_is_reported(bayes):
     assert said[2].auc == pytest.approx(candidate.trials[0].auc, abs=1e-3)  # kept as float32
 
 
-# --- pruning and the deadline -------------------------------------------------------------------------------
+# --- pruning and the deadline --------------------------------------------------------------------
 
 
 class Dial:
@@ -469,7 +469,7 @@ def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monke
     )  # a counted search is reproducible
 
 
-# --- extra rows ---------------------------------------------------------------------------------------------
+# --- extra rows ----------------------------------------------------------------------------------
 
 
 MARK = -12345.0
@@ -518,7 +518,7 @@ def test_extra_rows_reach_the_final_fit_once(monkeypatch):
     assert (fits, seen) == ([609], [-1])
 
 
-# --- a sixth algorithm, and the rest ------------------------------------------------------------------------
+# --- a sixth algorithm, and the rest -------------------------------------------------------------
 
 
 def test_a_sixth_algorithm_is_one_entry(bayes):

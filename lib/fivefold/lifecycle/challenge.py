@@ -16,8 +16,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, from_dicts, warnings
-from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.log_loss import log_losses
+from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.stored import known_fields
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
