@@ -518,7 +518,7 @@ def test_another_model_than_the_served_one_sets_nothing_for_everybody(page, engi
     app.query_params["model"] = tiny[0].id
     calm(app.run())
     assert EVERYBODY not in [b.label for b in app.button]
-    assert "not the one that is served" in texts(app)
+    assert "not the served one" in texts(app)
 
 
 def test_feedback_on_the_last_prediction_and_by_file(page, engine, small_csv):

@@ -86,15 +86,12 @@ class Stratum:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Stratum:
         """Return the stratum that `to_dict` stored."""
+        values = known_fields(cls, stored)
         loss = stored["loss"]
-        return cls(
-            **{
-                **stored,
-                "gain": Difference(**stored["gain"]),
-                "champion_loss": loss["champion"],
-                "loss": Difference(loss["difference"], loss["low"], loss["high"]),
-            }
-        )
+        values["gain"] = Difference(**known_fields(Difference, stored["gain"]))
+        values["champion_loss"] = loss["champion"]
+        values["loss"] = Difference(loss["difference"], loss["low"], loss["high"])
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
