@@ -15,7 +15,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL")
+    parser.add_argument(
+        "data", help="file, folder of Parquet files, http(s) address or database URL"
+    )
     parser.add_argument("--query", default="", help="SELECT or table name, for a database URL")
     parser.add_argument(
         "--problem", default="", help="name of the problem; default: the one promoted last"

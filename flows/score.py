@@ -29,7 +29,7 @@ class ScoreFlow(FlowSpec):
     """
 
     data = Parameter(
-        "data", required=True, help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL"
+        "data", required=True, help="file, folder of Parquet files, http(s) address or database URL"
     )
     query = Parameter("query", default="", help="SELECT or table name, for a database URL")
     out = Parameter("out", default="scored.csv", help="CSV or Parquet file to write")

@@ -73,7 +73,7 @@ class TrainFlow(FlowSpec):
         help="TOML file: the business problem",
     )
     data = Parameter(
-        "data", default="", help="CSV, TSV, Parquet, Feather, folder, http(s) or database URL"
+        "data", default="", help="file, folder of Parquet files, http(s) address or database URL"
     )
     query = Parameter("query", default="", help="SELECT or table name, for a database URL")
     target = Parameter("target", default="", help="Column to predict")

@@ -1,21 +1,19 @@
-"""A new file format is one entry in the table of formats: here JSON Lines."""
+"""A new file format is one entry in the table of formats: here one that is made up, so that nobody adds it for good."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.json as arrow_json
 import pytest
 
 from fivefold.core.findings import Refused
 from fivefold.data import formats
-from fivefold.data.files import Content
+from fivefold.data.files import Content, open_file
 from fivefold.data.formats import Format
-from fivefold.data.read_log import ReadLog
+from fivefold.data.read_log import ReadLog, unreadable
 from fivefold.data.source import read
 from fivefold.data.table_parts import cut_table, read_part
 from frontend.data import uploads
@@ -24,19 +22,44 @@ from tests.support.running import ROOT
 ROWS = [{"id": n, "plan": ["basic", "NA"][n % 2], "code": f"0{n}"} for n in range(20)]
 
 
-def read_json_lines(content: Content, log: ReadLog) -> Iterator[pa.Table]:
-    for batch in arrow_json.open_json(content.arrow_file()):
-        yield pa.Table.from_batches([batch])
+MAGIC = b"#piperows 1\n"
 
 
-JSON_LINES = Format("jsonl", ("JSON Lines",), (".jsonl",), (b'{"',), read_json_lines)
+def read_pipe_rows(content: Content, log: ReadLog) -> Iterator[pa.Table]:
+    """Yield the rows: after the first bytes a line of names, then lines of cells, the first whole.
+
+    A damaged file raises `Refused`: a message, where any other error is a traceback.
+    """
+    text = b"".join(content.blocks()).removeprefix(MAGIC)
+    try:
+        names, *rows = [line.split("|") for line in text.decode("utf-8").splitlines()]
+        columns = list(zip(*rows, strict=True))
+        numbers = pa.array([int(cell) for cell in columns[0]], pa.int64())
+        texts = [pa.array(cells, pa.string()) for cells in columns[1:]]
+        yield pa.Table.from_arrays([numbers, *texts], names=names)
+    except (ValueError, IndexError, pa.ArrowException) as error:
+        raise unreadable(
+            "piperows-damaged",
+            content.name,
+            f"a damaged file of pipe rows ({error})",
+            expected="a line of names and rows of as many cells",
+            action="copy or write it again",
+        ) from None
+
+
+PIPE_ROWS = Format("piperows", ("Pipe rows",), (".piperows",), (MAGIC,), read_pipe_rows)
+
+
+def pipe_rows(rows: list[dict[str, object]]) -> bytes:
+    lines = ["|".join(map(str, row)) for row in (rows[0], *(row.values() for row in rows))]
+    return MAGIC + "\n".join(lines).encode() + b"\n"
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, JSON_LINES))
-    path = tmp_path / "t.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, PIPE_ROWS))
+    path = tmp_path / "t.piperows"
+    path.write_bytes(pipe_rows(ROWS))
     return path
 
 
@@ -45,7 +68,7 @@ def test_it_is_read_whole(path: Path) -> None:
     assert data.frame["id"].tolist() == list(range(20))
     assert data.frame["plan"].isna().sum() == 10
     assert data.frame["code"].tolist()[3] == "03"  # a declared text stays text
-    assert (data.details.format, data.details.bytes) == ("jsonl", path.stat().st_size)
+    assert (data.details.format, data.details.bytes) == ("piperows", path.stat().st_size)
     assert [finding.code for finding in data.findings] == ["missing-marker"]
 
 
@@ -60,31 +83,53 @@ def test_it_is_read_as_an_upload_in_gzip_too(path: Path) -> None:
     import gzip
 
     for name, content in (
-        ("any.jsonl", path.read_bytes()),
-        ("any.jsonl.gz", gzip.compress(path.read_bytes())),
+        ("any.piperows", path.read_bytes()),
+        ("any.piperows.gz", gzip.compress(path.read_bytes())),
     ):
         assert uploads.table(name, content).rows == 20
-    assert "jsonl" in uploads.endings()
-    assert uploads.label() == "CSV, TSV, Parquet, Feather or JSON Lines, also compressed by gzip"
+    assert "piperows" in uploads.endings()
+    assert uploads.label().startswith("CSV, TSV, Parquet, Feather")
+    assert uploads.label().endswith(" or Pipe rows, also compressed by gzip")
 
 
 def test_messages_name_it_and_a_wrong_name_is_noted(path: Path, tmp_path: Path) -> None:
     (tmp_path / "t.pdf").write_bytes(b"%PDF-1.7")
-    with pytest.raises(Refused, match="a table as CSV, TSV, Parquet, Feather or JSON Lines"):
+    with pytest.raises(Refused, match=r"a table as CSV, TSV, Parquet, Feather.* or Pipe rows"):
         read(tmp_path / "t.pdf")
     renamed = path.rename(tmp_path / "t.csv")
     assert "format-differs" in [finding.code for finding in read(renamed).findings]
 
 
-def test_without_the_entry_it_is_refused(tmp_path: Path) -> None:
+def test_its_first_bytes_and_not_its_ending_choose_it(path: Path) -> None:
+    path.write_bytes(b" " + path.read_bytes())
+    assert formats.detect_format(open_file(path, whole=True)).name == "csv"
+
+
+@pytest.mark.parametrize("damaged", [MAGIC, MAGIC + b"id|plan\n1|a|b\n", MAGIC + b"id\n\xff\n"])
+def test_a_damaged_one_is_refused_without_a_traceback(path: Path, damaged: bytes) -> None:
+    path.write_bytes(damaged)
+    with pytest.raises(Refused, match="piperows-damaged"):
+        read(path)
+
+
+def test_without_the_entry_it_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "t.piperows"
+    path.write_bytes(pipe_rows(ROWS))
+    assert formats.detect_format(open_file(path, whole=True)).name == "csv"
+
+
+def test_json_lines_without_an_entry_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [entry for entry in formats.FORMATS if entry.name in ("csv", "parquet", "feather")]
+    monkeypatch.setattr(formats, "FORMATS", tuple(first))
     (tmp_path / "t.jsonl").write_text('{"id": 1}\n')
     with pytest.raises(Refused, match="json-file"):
         read(tmp_path / "t.jsonl")
 
 
-@pytest.mark.parametrize("flow", ["train", "score", "feedback"])
-def test_the_help_of_each_flow_names_all_formats(flow: str) -> None:
-    text = (ROOT / "flows" / f"{flow}.py").read_text()
+def test_the_readme_names_all_formats() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for entry in formats.FORMATS:
         for title in entry.titles:
             assert title in text

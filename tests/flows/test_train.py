@@ -62,10 +62,10 @@ def test_the_artifacts_say_what_was_trained_on(tiny, small_csv):
     assert (source["source"], source["rows"]) == (str(small_csv), 600)
 
 
-def test_all_five_arms_are_on_the_leaderboard_with_their_trials(tiny):
+def test_all_arms_are_on_the_leaderboard_with_their_trials(tiny):
     board = tiny[0].data.leaderboard
-    assert {arm["algorithm"] for arm in board} == ARMS
-    assert [arm["rank"] for arm in board] == [1, 2, 3, 4, 5]
+    assert {arm["algorithm"] for arm in board} == set(ALGORITHMS) >= ARMS
+    assert [arm["rank"] for arm in board] == list(range(1, len(ALGORITHMS) + 1))
     means = [arm["auc_mean"] for arm in board]
     assert means == sorted(means, reverse=True)
     assert all(len(arm["trials"]) == 3 and len(arm["fold_scores"]) == 3 for arm in board)
@@ -103,13 +103,14 @@ def test_the_blend_is_that_of_the_arms_and_what_is_served_is_what_was_decided(ti
     assert about.algorithm == ("blend" if data.blend["served"] == "blend" else data.winner)
 
 
-def test_three_report_cards_and_five_live_ones_are_kept(tiny):
+def test_three_report_cards_and_one_live_card_an_arm_are_kept(tiny):
     html = cards.report_cards(tiny[0])
     assert set(html) == {"eda", "leaderboard", "evaluation"}
     assert all(len(text) > 10_000 for text in html.values())
     from metaflow.cards import get_cards
 
-    assert all(len(get_cards(task, id="arm")) == 1 for task in tiny[0]["tune"])
+    live = [get_cards(task, id="arm") for task in tiny[0]["tune"]]
+    assert [len(of_task) for of_task in live] == [1] * len(ALGORITHMS)
 
 
 def test_no_artifact_is_a_class_of_ours(tiny):
@@ -192,7 +193,7 @@ def test_when_all_arms_fail_the_message_says_how_to_redo_them(store, small_csv, 
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode != 0
-    assert "all 5 algorithms failed" in done.stdout
+    assert f"all {len(ALGORITHMS)} algorithms failed" in done.stdout
     assert "planted fault" in done.stdout
     assert "resume tune" in done.stdout
     mended = run_flow(store, "train.py", "resume", "tune", "--origin-run-id", run_id(done.stdout))

@@ -263,8 +263,8 @@ XGBOOST = Algorithm(
     large_space={"learning_rate": (0.08, 0.3, "log"), "max_depth": (4, 10)},
 )
 
-# In the order in which the searches start. Under a budget the boosted models come last and take all
-# the time that is left. Their trials are short, so that they end close to the limit.
+# The order matters: the searches start in it. Keep boosted models last. Under a budget the last
+# searches take all the time that is left, and short trials end close to the limit.
 ALGORITHMS: dict[str, Algorithm] = {
     "logistic_regression": LOGISTIC_REGRESSION,
     "adaboost": ADABOOST,
