@@ -105,16 +105,11 @@ def fitted(name, columns=None, seeds=(0,), style=""):
     """A served model: a Pipeline whose classifier is alone, or votes with others that only differ by their seed."""
     entry, (_, y, _) = ALGORITHMS[name], learnt(columns)
     part, matrix, types = encoded(style or entry.encoding, columns)
-    params = {
-        **entry.defaults[0],
-        **(
-            {entry.boosted.rounds_parameter: ROUNDS}
-            if entry.boosted
-            else {"n_estimators": ROUNDS}
-            if "n_estimators" in entry.defaults[0]
-            else {}
-        ),
-    }
+    params = dict(entry.defaults[0])
+    if entry.boosted:
+        params[entry.boosted.rounds_parameter] = ROUNDS
+    elif "n_estimators" in params:
+        params["n_estimators"] = ROUNDS
     models = [entry.fit(entry.build(params, seed, 1, types), matrix, y, types) for seed in seeds]
     return Pipeline(
         [
