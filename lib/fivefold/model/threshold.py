@@ -185,8 +185,8 @@ class CostCurve:
 def cost_curve(y: np.ndarray, probability: np.ndarray, costs: Costs) -> CostCurve:
     """Return the costs at `CURVE_POINTS` thresholds from 0 to 1.
 
-    >>> cost_curve(np.array([1, 0]), np.array([0.8, 0.2]), Costs(5, 1)).flagged[100]
-    0.5
+    >>> cost_curve(np.array([1, 0]), np.array([0.8, 0.2]), Costs(5, 1)).records()[100]
+    {'threshold': 0.5, 'cost_per_1000': 0.0, 'flagged': 0.5}
     """
     cuts = np.linspace(0, 1, CURVE_POINTS)
     missed, false_alarms = mistakes_at(y, probability, cuts)
