@@ -70,10 +70,10 @@ def test_the_challenger_proved_itself_and_performance_recovered(played):
     better = [line for line in lines[1:] if line.action == "promoted"]
     assert better
     assert all(line.numbers["gain"]["low"] > 0 for line in better)
-    assert {s["name"] for s in better[0]["numbers"]["strata"]} == {"held-out", "recent"}
+    assert {s["name"] for s in better[0].numbers["strata"]} == {"held-out", "recent"}
     judged = [r for r in window_reports(engine, PROBLEM) if r.realised_auc]
     old = [r.realised_auc["value"] for r in judged if r.model == lines[0].model and r.bad]
-    new = [r.realised_auc["value"] for r in judged if r.model == better[-1]["model"]]
+    new = [r.realised_auc["value"] for r in judged if r.model == better[-1].model]
     assert new
     assert old
     assert new[-1] > min(old) + 0.02
