@@ -786,7 +786,8 @@ def test_a_threshold_and_a_rollback_are_followed_without_a_restart(server, engin
     assert told["predictions"][0]["probability"] == first["predictions"][0]["probability"]
     assert set(kept(engine, [told["predictions"][0]["id"]])["threshold"]) == {0.9}
     assert ask(server, "/model").json["why"] == "a test"
-    undone = promote(server, "rollback")
+    undone = promote(server, "rollback")  # loads the earlier model first: not the server's time
+    eventually(lambda: promotions.champion(engine, PROBLEM).action == promotions.ROLLED_BACK, 60)
     took = eventually(
         lambda: ask(server, "/model").json["threshold"] == bundle.metadata.threshold.value, 30
     )
