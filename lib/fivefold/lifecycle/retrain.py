@@ -105,11 +105,25 @@ def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
     return run_flow(root / "flows" / "train.py", {"scope": scope}, parameters)
 
 
+TEXT_OPTIONS = {  # of train.py: digits in them are text, such as the label "1"
+    "data",
+    "query",
+    "target",
+    "positive",
+    "id_columns",
+    "drop",
+    "data_rev",
+    "mlflow_uri",
+}
+
+
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
     """Return the options of a command line as {name: value}; an option without a value means true.
 
     >>> parse_options(["--budget", "120", "--serve=single", "--with-feedback"])
     {'budget': 120, 'serve': 'single', 'with_feedback': True}
+    >>> parse_options(["--positive", "1", "--target=2024"])
+    {'positive': '1', 'target': '2024'}
     """
     options: dict[str, Any] = {}
     name = ""
@@ -117,13 +131,15 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
         if word.startswith("--"):
             option, has_value, value = word.removeprefix("--").partition("=")
             name = option.replace("-", "_")
-            options[name] = _typed(value) if has_value else True
+            options[name] = _typed(name, value) if has_value else True
         else:
-            options[name] = _typed(word)
+            options[name] = _typed(name, word)
     return options
 
 
-def _typed(text: str) -> Any:
+def _typed(name: str, text: str) -> Any:
+    if name in TEXT_OPTIONS:
+        return text
     for kind in (int, float):
         try:
             return kind(text)
