@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.data.synthetic.bank import write
-from tests.support.running import TINY, open_run, run_flow, run_id
+from tests.support.running import train_tiny
 
 
 @pytest.fixture(scope="session")
@@ -27,19 +27,4 @@ def store(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(store, small_csv):
     """(run, output) of one training run on `small_csv`."""
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--id-columns",
-        "customer_id",
-        "--mlflow-uri",
-        f"sqlite:///{store}/mlflow.db",
-        *TINY,
-    )
-    assert done.returncode == 0, done.stdout
-    return open_run(store, run_id(done.stdout)), done.stdout
+    return train_tiny(store, small_csv)

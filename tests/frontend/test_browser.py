@@ -13,7 +13,7 @@ import pytest
 from fivefold.model.bundle import from_bytes
 from fivefold.tracking import client
 from tests.support.browser import Visit, app, chromium
-from tests.support.running import command, environment, open_run, run_flow, run_id
+from tests.support.running import command, environment, open_run, run_flow, run_id, train_tiny
 from tests.support.tables import mixed
 
 pytestmark = pytest.mark.slow
@@ -21,6 +21,17 @@ pytestmark = pytest.mark.slow
 EVIL = '<img src="http://elsewhere.test/x" onerror="alert(1)"><script>alert(2)</script>'
 ATTACKS = 'img[src*=elsewhere], a[href^=javascript], a[href*="//elsewhere"], img[onerror]'
 IMAGE = "![x](http://elsewhere.test/y.png)"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """A datastore of its own: the app shows the newest run, whatever other tests train."""
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def tiny(store, small_csv):
+    return train_tiny(store, small_csv)
 
 
 @pytest.fixture(scope="module")

@@ -99,3 +99,12 @@ def open_run(store: Path, number: str, flow: str = "TrainFlow"):
 
     LocalStorage.datastore_root = str(store / ".metaflow")
     return metaflow.Run(f"{flow}/{number}")
+
+
+def train_tiny(store: Path, rows: Path) -> tuple[metaflow.Run, str]:
+    """Train on `rows` in the datastore `store`; return the run and what it printed."""
+    mirror = ["--mlflow-uri", f"sqlite:///{store}/mlflow.db"]
+    table = ["--data", rows, "--target", "churned", "--id-columns", "customer_id"]
+    done = run_flow(store, "train.py", "run", *table, *mirror, *TINY)
+    assert done.returncode == 0, done.stdout
+    return open_run(store, run_id(done.stdout)), done.stdout

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from fivefold.core.stored import Stored
 from fivefold.core.text import plural
 
 ERROR, WARNING, PASSED, NOT_APPLICABLE = "error", "warning", "passed", "not_applicable"
@@ -12,7 +13,7 @@ SEVERITIES = (ERROR, WARNING, PASSED, NOT_APPLICABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(Stored):
     """One result of one check on one subject (a column name, "target", "table", ...).
 
     `code` is stable, in kebab-case, and named after the fault ("target-missing"). `found`,
@@ -50,10 +51,6 @@ class Finding:
         if self.action:
             parts.append(f"to do: {self.action}")
         return f"{self.code} [{self.subject}]: {'; '.join(parts)}"
-
-    def to_dict(self) -> dict[str, str]:
-        """Return the plain form that `from_dicts` reads."""
-        return asdict(self)
 
 
 class Refused(ValueError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fivefold.core.stored import Stored
+
 _Z = 1.959963984540054  # of a two-sided 95% interval
 
 
@@ -28,16 +30,12 @@ def wilson(hits: float, of: int, z: float = _Z) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Stored):
     """A figure with its 95% interval; all three are None where nothing was counted."""
 
     value: float | None
     low: float | None
     high: float | None
-
-    def to_dict(self) -> dict[str, float | None]:
-        """Return {value, low, high}."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 UNKNOWN = Estimate(None, None, None)
