@@ -171,14 +171,15 @@ def test_a_bare_import_of_a_flow_loads_nothing_heavy(flow):
     assert set(done.stdout.split()) & HEAVY == set()
 
 
-@pytest.mark.parametrize("package", [*HOLDS, "data/synthetic"])
+@pytest.mark.parametrize("package", [*HOLDS, "data/reading", "data/synthetic"])
 def test_the_docstring_of_a_package_names_its_front_door(package):
     tree = ast.parse((PACKAGE / package / "__init__.py").read_text(encoding="utf-8"))
     assert len(tree.body) == 1, "a docstring and nothing else"
     _, found, rest = ast.get_docstring(tree).partition("Front door:")
     assert found
     for module in quoted(rest):
-        assert (PACKAGE / package / f"{module}.py").exists(), module
+        path = PACKAGE / package / module
+        assert path.is_dir() or path.with_suffix(".py").exists(), module
     assert quoted(rest)
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fivefold.data import formats, source
+from fivefold.data.reading import formats, source
 
 
 def label() -> str:

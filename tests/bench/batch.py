@@ -32,7 +32,7 @@ RATES = """
 import json, sys, time
 from pathlib import Path
 import pandas as pd
-from fivefold.data.table_parts import cut_table, read_part, remove_parts
+from fivefold.data.reading.table_parts import cut_table, read_part, remove_parts
 from fivefold.serving import shards
 from fivefold.tracking import client as runs
 from fivefold.model.bundle import from_bytes
@@ -59,7 +59,7 @@ print(json.dumps({name: len(frame) / min(seconds) for name, seconds in seconds_o
 WHOLE = """
 import sys
 from pathlib import Path
-from fivefold.data import source as sources
+from fivefold.data.reading import source as sources
 from fivefold.serving import result_files as scoring
 from fivefold.tracking import client as runs
 from fivefold.serving.batch import score_batch

@@ -175,7 +175,7 @@ def measure(run_folder: Path, about: dict, budget: int, seed: int, python: Path 
 
 def answer_with_bundle(run_folder: Path) -> None:
     """Write predictions and latencies of the run in this folder, from its bundle alone."""
-    from fivefold.data import source
+    from fivefold.data.reading import source
     from fivefold.model.bundle import from_bytes
     from fivefold.tracking import client
     from tests.support.peers import latency

@@ -29,7 +29,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import fivefold.data.source  # noqa: F401  so that nothing is imported while a test has given up its rights
+import fivefold.data.reading.source  # noqa: F401  so that nothing is imported while a test has given up its rights
 from fivefold.core.findings import Refused
 from fivefold.journal import database as journals
 from fivefold.journal import labels as journal_labels

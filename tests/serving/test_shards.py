@@ -24,9 +24,9 @@ import pytest
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused, errors
-from fivefold.data import csv_files
-from fivefold.data import source as sources
-from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
+from fivefold.data.reading import csv_files
+from fivefold.data.reading import source as sources
+from fivefold.data.reading.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.journal import database
 from fivefold.model.bundle import SCORE_COLUMNS, from_bytes
 from fivefold.serving import result_files, shards, steps
@@ -283,7 +283,7 @@ def test_databases_are_read_whole_and_cut(tmp_path):
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
     script = (
-        "import re, sys; from pathlib import Path; from fivefold.data.table_parts import cut_table\n"
+        "import re, sys; from pathlib import Path; from fivefold.data.reading.table_parts import cut_table\n"
         "cut_table(sys.argv[1], None, Path(sys.argv[2]), 10_000)\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
     )

@@ -34,11 +34,15 @@ class Stored:
 
         Unknown keys are left out, and a field without a stored value keeps its default.
         """
-        return cls(**known_fields(cls, stored))
+        return cls(**_typed_fields(cls, stored))
 
 
 def known_fields(kind: type, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the stored values of the fields of a dataclass, nested dataclasses included."""
+    """Return the stored values of the fields of a dataclass, as they are."""
+    return {field.name: stored[field.name] for field in fields(kind) if field.name in stored}
+
+
+def _typed_fields(kind: type, stored: Mapping[str, Any]) -> dict[str, Any]:
     hints = _hints(kind)
     stored_as = getattr(kind, "stored_as", {})
     values = {}
@@ -69,7 +73,7 @@ def _typed(value: Any, hint: Any) -> Any:
         return None
     if isinstance(hint, type) and is_dataclass(hint):
         read = getattr(hint, "from_dict", None)
-        return read(value) if read else hint(**known_fields(hint, value))
+        return read(value) if read else hint(**_typed_fields(hint, value))
     if hint is datetime:
         return datetime.fromisoformat(value)
     inner = [kind for kind in get_args(hint) if kind is not NoneType]

@@ -28,7 +28,7 @@ from fivefold.data.parsing import (
 ENOUGH = 0.95
 MIN_ROWS_FOR_ID = 50
 _HEAD = 2000  # different texts, most frequent first, that rules are tried on
-# What `fivefold.data.normalize` keeps as text though it reads as a number: 00501, and whole numbers
+# What `reading.normalize` keeps as text though it reads as a number: 00501, and whole numbers
 # that may reach 2**53.
 _CODE, _LONG = r"[+-]?0\d+(\.\d*)?", r"[+-]?\d{16,}"
 # "customer_id", "customerId" and "ROW", but not "paid" or "grid".

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from fivefold.core.findings import Refused, refusal
-from fivefold.data.files import path_md5
+from fivefold.data.reading.files import path_md5
 
 DVC_SECONDS = 900
 # Inside a hook these variables name another repository.

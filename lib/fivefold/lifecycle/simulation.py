@@ -21,7 +21,7 @@ import pandas as pd
 
 from fivefold.core.findings import Refused, refusal
 from fivefold.core.scope import Scope
-from fivefold.data.source import read
+from fivefold.data.reading.source import read
 from fivefold.data.synthetic import shifted
 from fivefold.data.target import read_target
 from fivefold.serving.local_server import local_api, request_json

@@ -12,7 +12,7 @@ from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.core.settings import journal_url, pseudonym_key
-from fivefold.data import source as sources
+from fivefold.data.reading import source as sources
 from fivefold.journal import database, promotions
 from fivefold.journal.labels import Label, add_labels
 from fivefold.model.bundle import Bundle

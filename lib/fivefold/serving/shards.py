@@ -11,7 +11,7 @@ import pyarrow as pa
 from fivefold.core.findings import Finding, Refused, errors, refuse_errors, warnings
 from fivefold.core.schema import Schema
 from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
-from fivefold.data.table_parts import TableParts, load_table, read_part, save_table
+from fivefold.data.reading.table_parts import TableParts, load_table, read_part, save_table
 from fivefold.model.bundle import Assessment, Bundle
 from fivefold.serving.batch import ScoredTable, row_ids, with_scores
 from fivefold.serving.tally import Tally
@@ -68,7 +68,7 @@ def groups(parts: int, most: int) -> list[list[int]]:
 def score_part(bundle: Bundle, parts: TableParts, number: int, frame: pd.DataFrame) -> ScoredTable:
     """Score a part; return its rows as `fivefold.serving.batch.score_batch` of the whole would.
 
-    `frame` is the part as `fivefold.data.table_parts.read_part` gives it.
+    `frame` is the part as `fivefold.data.reading.table_parts.read_part` gives it.
     """
     assessment = _assess(bundle, frame, Path(parts.folder))
     ids = row_ids(bundle, parts.key, parts.first_row(number), len(frame))

@@ -16,7 +16,7 @@ from fivefold.core import settings
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import print_warnings, refusal
 from fivefold.core.schema import Schema
-from fivefold.data.table_parts import TableParts, cut_table, read_part, remove_parts
+from fivefold.data.reading.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.journal import database, promotions, writer
 from fivefold.journal.promotions import Promotion
 from fivefold.model.bundle import from_bytes

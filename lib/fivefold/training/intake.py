@@ -28,9 +28,9 @@ from fivefold.core.text import plural
 from fivefold.core.urls import mask
 from fivefold.data.infer import infer_schema
 from fivefold.data.parsing import DATE_FORMATS, to_numbers
+from fivefold.data.reading.source import Dataset, read
 from fivefold.data.revision import ensure, fetch, revision
 from fivefold.data.row_groups import join_groups, twin_groups
-from fivefold.data.source import Dataset, read
 from fivefold.data.splits import HOLDOUT_SHARE, Assignment, Split, default_folds, split_rows
 from fivefold.data.target import Target, read_target
 from fivefold.model.inputs import expand

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fivefold.data.files import Content
-from fivefold.data.read_log import ReadLog, unreadable
+from fivefold.data.reading.files import Content
+from fivefold.data.reading.read_log import ReadLog, unreadable
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fivefold.core.findings import errors
 from fivefold.core.text import listed
-from fivefold.data.read_log import ReadLog
+from fivefold.data.reading.read_log import ReadLog
 
 
 def tidy_names(cells: Sequence[str], log: ReadLog) -> list[str]:

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from fivefold.core.findings import Refused
-from fivefold.data import formats
-from fivefold.data.files import Content, open_file
-from fivefold.data.formats import Format
-from fivefold.data.read_log import ReadLog, unreadable
-from fivefold.data.source import read
-from fivefold.data.table_parts import cut_table, read_part
+from fivefold.data.reading import formats
+from fivefold.data.reading.files import Content, open_file
+from fivefold.data.reading.formats import Format
+from fivefold.data.reading.read_log import ReadLog, unreadable
+from fivefold.data.reading.source import read
+from fivefold.data.reading.table_parts import cut_table, read_part
 from frontend.data import uploads
 from tests.support.running import ROOT
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS
-from fivefold.data.normalize import LEADING_ZERO, TEXT, long_integers, normalize_table
-from fivefold.data.read_log import ReadLog
+from fivefold.data.reading.normalize import LEADING_ZERO, TEXT, long_integers, normalize_table
+from fivefold.data.reading.read_log import ReadLog
 
 _MARKERS = pa.array(sorted(MARKERS), TEXT)
 _NUMBER_MARKERS = pa.array(sorted(NUMBER_MARKERS), TEXT)

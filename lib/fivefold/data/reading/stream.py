@@ -9,19 +9,26 @@ from pathlib import Path
 import pyarrow as pa
 
 from fivefold.core.findings import refuse_errors
-from fivefold.data.arrow_files import read_folder, without_dictionaries
-from fivefold.data.column_names import tidy_names
-from fivefold.data.download import download
-from fivefold.data.files import Content, bytes_md5, open_bytes, open_file, path_md5, require_path
-from fivefold.data.formats import Format, detect_format, format_of_name
-from fivefold.data.read_log import ReadLog, unreadable
+from fivefold.data.reading.arrow_files import read_folder, without_dictionaries
+from fivefold.data.reading.column_names import tidy_names
+from fivefold.data.reading.download import download
+from fivefold.data.reading.files import (
+    Content,
+    bytes_md5,
+    open_bytes,
+    open_file,
+    path_md5,
+    require_path,
+)
+from fivefold.data.reading.formats import Format, detect_format, format_of_name
+from fivefold.data.reading.read_log import ReadLog, unreadable
 
 
 @dataclass(frozen=True)
 class Stream:
     """The tables of a source, all of one schema; they can be read once.
 
-    `source` and `md5` are those of `fivefold.data.source.Dataset`, `key` is an md5 of the rows in
+    `source` and `md5` are those of `source.Dataset`, `key` is an md5 of the rows in
     this order. `untyped` says that all cells are text that may turn out to be numbers (CSV). The
     log is complete, and all errors are known, once the tables have been read.
     """

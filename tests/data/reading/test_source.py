@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 
 from fivefold.core.findings import Refused
 from fivefold.core.urls import mask
-from fivefold.data import csv_files, database, download
-from fivefold.data.read_log import ReadLog
-from fivefold.data.source import Dataset, content_md5, read
-from fivefold.data.table_parts import cut_table, read_part
+from fivefold.data.reading import csv_files, database, download
+from fivefold.data.reading.read_log import ReadLog
+from fivefold.data.reading.source import Dataset, content_md5, read
+from fivefold.data.reading.table_parts import cut_table, read_part
 from tests.support.databases import postgresql
 
 CHURN = "id,plan,fee,left\n1,basic,9.5,no\n2,pro,20,yes\n3,basic,,no\n"

@@ -15,8 +15,8 @@ import pyarrow.parquet as parquet
 
 from fivefold.core.findings import refuse_errors
 from fivefold.core.text import listed
-from fivefold.data.files import Content, open_file
-from fivefold.data.read_log import ReadLog, unreadable
+from fivefold.data.reading.files import Content, open_file
+from fivefold.data.reading.read_log import ReadLog, unreadable
 
 STREAM_ROWS = 1 << 16  # of one table of a stream
 WHOLE_ROWS = 1 << 20  # of one table, if all are held in memory anyway

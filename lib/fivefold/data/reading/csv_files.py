@@ -17,10 +17,10 @@ import pyarrow.csv as arrow_csv
 
 from fivefold.core.findings import errors, refuse_errors
 from fivefold.core.text import listed
-from fivefold.data.column_names import tidy_names
-from fivefold.data.files import Content
-from fivefold.data.read_log import ReadLog, unreadable
-from fivefold.data.text_encoding import TextFile, detect_encoding
+from fivefold.data.reading.column_names import tidy_names
+from fivefold.data.reading.files import Content
+from fivefold.data.reading.read_log import ReadLog, unreadable
+from fivefold.data.reading.text_encoding import TextFile, detect_encoding
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 STREAM_BLOCK_BYTES = 1 << 20  # Arrow reads some 32 blocks ahead

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from fivefold.core.text import listed
 from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS, SENTINELS
 from fivefold.data.parsing import EXACT
-from fivefold.data.read_log import ReadLog
+from fivefold.data.reading.read_log import ReadLog
 
 TEXT = pa.large_string()
 LONG_INTEGERS = "integers of 2**53 and more, which float64 would round; kept as text"

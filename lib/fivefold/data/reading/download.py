@@ -9,7 +9,7 @@ from base64 import b64encode
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from fivefold.core.findings import Refused
-from fivefold.data.read_log import ReadLog, unreadable
+from fivefold.data.reading.read_log import ReadLog, unreadable
 
 MAX_SECONDS = 30  # of silence, not of the whole download
 MAX_BYTES = 2 << 30

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from fivefold.core.findings import Finding, refusal
-from fivefold.data.column_evidence import ColumnEvidence
-from fivefold.data.normalize import TEXT, long_integers, normalize_table
-from fivefold.data.read_log import ReadLog
-from fivefold.data.source import open_stream
+from fivefold.data.reading.column_evidence import ColumnEvidence
+from fivefold.data.reading.normalize import TEXT, long_integers, normalize_table
+from fivefold.data.reading.read_log import ReadLog
+from fivefold.data.reading.source import open_stream
 
 ROWS_PER_PART = 100_000
 _EVIDENCE = "evidence.arrow"
@@ -29,7 +29,7 @@ _STORED_NAMES = {"row_counts": "parts", "text_columns": "words", "untyped": "tex
 class TableParts:
     """A table in parts: Arrow files in a folder of their own.
 
-    `source` and `md5` are those of `fivefold.data.source.Dataset`; `key` is an md5 of the rows in
+    `source` and `md5` are those of `reading.source.Dataset`; `key` is an md5 of the rows in
     their order, which a database may change. `untyped` says that the cells are text that may turn
     out to be numbers (CSV), `text_columns` names the columns of such a table that are text for
     certain. `row_counts` holds the number of rows of each part.
@@ -71,7 +71,7 @@ def cut_table(
     Parameters
     ----------
     source, query
-        As in `fivefold.data.source.read`.
+        As in `fivefold.data.reading.source.read`.
     folder
         Folder of the parts. It must not exist, and it is removed again if the source is refused.
     rows
@@ -84,7 +84,7 @@ def cut_table(
     Raises
     ------
     Refused
-        As `fivefold.data.source.read`.
+        As `fivefold.data.reading.source.read`.
     """
     stream = open_stream(source, query)
     evidence = ColumnEvidence(stream.untyped)
@@ -186,7 +186,7 @@ def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 def _long_decimals(table: pa.Table) -> dict[str, pa.ChunkedArray]:
     """Return, for columns of whole decimals, one cell that float64 would round.
 
-    Such a column is text as a whole (`fivefold.data.normalize`).
+    Such a column is text as a whole (`fivefold.data.reading.normalize`).
     """
     cells: dict[str, pa.ChunkedArray] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):

@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from fivefold.data.arrow_files import read_feather, read_parquet
-from fivefold.data.csv_files import read_csv
-from fivefold.data.files import Content
-from fivefold.data.read_log import ReadLog, unreadable
+from fivefold.data.reading.arrow_files import read_feather, read_parquet
+from fivefold.data.reading.csv_files import read_csv
+from fivefold.data.reading.files import Content
+from fivefold.data.reading.read_log import ReadLog, unreadable
 
 Reader: TypeAlias = Callable[[Content, ReadLog], Iterator[pa.Table]]
 

@@ -1,6 +1,6 @@
 """Read one table from a file, a folder, a web address or a database.
 
-Cells change only by missing markers and white space (`fivefold.data.normalize`). Input that is no
+Cells change only by missing markers and white space (`normalize`). Input that is no
 table is refused: the error says what was expected, what was found and what to do.
 """
 
@@ -19,9 +19,9 @@ import pyarrow as pa
 from fivefold.core.findings import Finding
 from fivefold.core.urls import mask
 from fivefold.data.missing_markers import MARKERS
-from fivefold.data.normalize import normalize_table
-from fivefold.data.read_log import Details, ReadLog, unreadable
-from fivefold.data.stream import Stream, checked_tables, stream_path, stream_url
+from fivefold.data.reading.normalize import normalize_table
+from fivefold.data.reading.read_log import Details, ReadLog, unreadable
+from fivefold.data.reading.stream import Stream, checked_tables, stream_path, stream_url
 
 _FILE = ("", "file")
 _WEB = ("http", "https")
@@ -60,7 +60,7 @@ def read(
     Parameters
     ----------
     source
-        A path (a format of `fivefold.data.formats`, also in gzip, or a folder of Parquet parts),
+        A path (a format of `formats`, also in gzip, or a folder of Parquet parts),
         an http(s) address of such a file, or a database URL (sqlite, postgresql).
     query
         A SELECT or the name of a table, for a database.
@@ -149,7 +149,9 @@ def _open(source: str, query: str | None, max_rows: int | None, markers: Collect
     scheme = _scheme(source)
     shown = mask(source)
     if scheme not in (*_FILE, *_WEB):
-        from fivefold.data.database import select  # SQLAlchemy is heavy; most tables are files
+        from fivefold.data.reading.database import (
+            select,  # SQLAlchemy is heavy; most tables are files
+        )
 
         log = ReadLog()
         table = select(source, query, shown, log, max_rows=max_rows, markers=markers)

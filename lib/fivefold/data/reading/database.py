@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from fivefold.core.findings import Refused
 from fivefold.core.text import listed
 from fivefold.data.missing_markers import MARKERS
-from fivefold.data.normalize import LONG_INTEGERS, TEXT
 from fivefold.data.parsing import EXACT
-from fivefold.data.read_log import ReadLog, unreadable
+from fivefold.data.reading.normalize import LONG_INTEGERS, TEXT
+from fivefold.data.reading.read_log import ReadLog, unreadable
 
 CONNECT_SECONDS = 10
 _DRIVERS = {

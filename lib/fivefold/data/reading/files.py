@@ -15,7 +15,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from fivefold.data.read_log import unreadable
+from fivefold.data.reading.read_log import unreadable
 
 BLOCK_BYTES = 1 << 20  # read at a time
 MOST_EXPANDED = 100  # times the size of a gzip file; tables reach about 30

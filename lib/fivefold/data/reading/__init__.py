@@ -1,0 +1,4 @@
+"""From a file, an address or a database to a table of cells.
+
+Front door: `source`.
+"""
