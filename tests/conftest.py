@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.data.synthetic.bank import write
-from tests.support.running import train_tiny
+from tests.support.running import NO_MLFLOW, SHORTEST, train, train_tiny
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +28,37 @@ def store(tmp_path_factory) -> Path:
 def tiny(store, small_csv):
     """(run, output) of one training run on `small_csv`."""
     return train_tiny(store, small_csv)
+
+
+@pytest.fixture(scope="session")
+def scope_file(store, small_csv) -> Path:
+    """The scope of the run `second`."""
+    path = store / "scope.toml"
+    path.write_text(
+        f"""
+title = "Bank churn"
+question = "Which customers will leave?"
+data = "{small_csv}"
+[target]
+column = "churned"
+positive = "yes"
+positive_phrase = "will leave"
+negative_phrase = "will stay"
+[columns]
+id = ["customer_id"]
+changeable = ["n_products", "complaints_12m", "active_member"]
+[columns.units]
+age = "years"
+[costs]
+miss = 5
+capacity = 0.25
+"""
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def second(tiny, store, scope_file):
+    """(run, output) of another run on `small_csv`: with a scope, another seed and no MLflow."""
+    scope = ["--config", "scope", scope_file]
+    return train(store, *scope, "run", "--seed", "1", *SHORTEST, *NO_MLFLOW)

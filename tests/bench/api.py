@@ -75,19 +75,21 @@ def main() -> None:
         with mlflows(run, uri, workers) as port:
             columns[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
     print(
-        f"{run.pathspec}, {bundle.metadata.algorithm}, {os.cpu_count()} cores, load before {load:.1f}"
+        f"{run.pathspec}, {bundle.metadata.algorithm}, {os.cpu_count()} cores, "
+        f"load before {load:.1f}"
     )
     print(f"{'':34}" + "".join(f"{name:>19}" for name in columns))
     for n, figure in enumerate(FIGURES):
         print(f"{figure:34}" + "".join(f"{values[n]:19,.1f}" for values in columns.values()))
     bare, score = in_process(bundle, rows[0], options.repeats)
     print(
-        f"in this process, one row: predict_proba of the bare pipeline {bare:.1f} ms, Bundle.score {score:.1f} ms"
+        f"in this process, one row: predict_proba of the bare pipeline {bare:.1f} ms, "
+        f"Bundle.score {score:.1f} ms"
     )
 
 
 def in_process(bundle: Bundle, row: dict[str, Any], repeats: int) -> tuple[float, float]:
-    """Median milliseconds of (the stock pipeline's predict_proba on a row already read, `Bundle.score` of the row)."""
+    """Median ms of (the stock pipeline's predict_proba of a typed row, `Bundle.score` of it)."""
     raw = json_rows.table_of([row], bundle.schema)[0]
     expanded = expand(coerce_table(raw, bundle.schema)[0], bundle.schema)
     return median(lambda: bundle.pipeline.predict_proba(expanded), max(10, repeats // 10)), median(

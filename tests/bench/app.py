@@ -84,7 +84,7 @@ def paints(visit: Visit, repeats: int) -> dict[str, list[float]]:
 
 
 def clicks(visit: Visit, repeats: int) -> list[float]:
-    """Seconds from the click on Predict to another probability on the page, after one that does not count."""
+    """Seconds from the click on Predict to another probability; the first click does not count."""
     visit.open()
     page, values = visit.page, []
     for number in range(repeats + 1):

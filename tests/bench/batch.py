@@ -49,7 +49,8 @@ def bare():
         bundle.pipeline.predict_proba(expanded.iloc[start:start + 10_000])
 seconds_of = {"bare": [], "alone": []}
 for _ in range(3):
-    for name, work in (("bare", bare), ("alone", lambda: shards.score_part(bundle, parts, 0, frame))):
+    works = {"bare": bare, "alone": lambda: shards.score_part(bundle, parts, 0, frame)}
+    for name, work in works.items():
         began = time.process_time()
         work()
         seconds_of[name].append(time.process_time() - began)
@@ -91,7 +92,8 @@ def measure(rows: int, store: Path, folder: Path) -> None:
     rates = json.loads(script(store, RATES, source, folder / "rates", min(rows, SAMPLE))[0])
     print(f"{rows:,} rows, a CSV of {source.stat().st_size / 1e6:,.0f} MB")
     print(
-        f"{'':36}{'wall s':>9}{'rows/s':>9}{'CPU s':>9}{'rows/CPU s':>12}{'x bare':>8}{'peak MB':>9}"
+        f"{'':36}{'wall s':>9}{'rows/s':>9}{'CPU s':>9}"
+        f"{'rows/CPU s':>12}{'x bare':>8}{'peak MB':>9}"
     )
     show("bare", rates["bare"])
     show("scoring alone", rates["bare"], per_cpu=rates["alone"])
@@ -118,7 +120,8 @@ def measure(rows: int, store: Path, folder: Path) -> None:
             }
             of = sum(t["rows"] for t in tallies)
             print(
-                f"  shard {number + 1}, {of:,} rows: read {spent['read']:.1f} s, scored {spent['score']:.1f} s "
+                f"  shard {number + 1}, {of:,} rows: read {spent['read']:.1f} s, "
+                f"scored {spent['score']:.1f} s "
                 f"({of / spent['score']:,.0f} rows/s), journal {spent['journal']:.1f} s",
                 flush=True,
             )
@@ -126,7 +129,8 @@ def measure(rows: int, store: Path, folder: Path) -> None:
     show("whole, one process", rates["bare"], rows, *used)
     same = (folder / "whole.csv").read_bytes() == (folder / "out.csv").read_bytes()
     print(
-        f"The file of the flow is that of the whole, to the byte: {same}. Goal: scoring alone {GOAL} x bare."
+        f"The file of the flow is that of the whole, to the byte: {same}. "
+        f"Goal: scoring alone {GOAL} x bare."
     )
 
 
@@ -142,7 +146,9 @@ def show(
     per_cpu = per_cpu or (rows / cpu if cpu else bare)
     measured = f"{wall:9.1f}{rows / wall:9,.0f}{cpu:9.1f}" if rows else " " * 27
     print(
-        f"{name:36}{measured}{per_cpu:12,.0f}{per_cpu / bare:8.2f}{f'{peak:9,.0f}' if rows else ''}",
+        f"{name:36}{measured}{per_cpu:12,.0f}{per_cpu / bare:8.2f}",
+        f"{peak:9,.0f}" if rows else "",
+        sep="",
         flush=True,
     )
 
@@ -172,7 +178,7 @@ def train(store: Path, folder: Path) -> None:
 
 
 def script(store: Path, code: str | None, *arguments: object) -> tuple[str, float, float, float]:
-    """(output, wall and CPU seconds, peak in MB of the largest process) of a script, of a flow where `code` is None."""
+    """(output, wall and CPU seconds, peak MB of the largest process); `code` None: of a flow."""
     given = (
         command(*map(str, arguments))
         if code is None

@@ -106,7 +106,7 @@ def tables(folder: Path | None) -> Iterable[tuple[str, pd.DataFrame, dict]]:
 
 
 def divide(frame: pd.DataFrame, about: dict, seed: int, run_folder: Path) -> np.ndarray:
-    """Write train.csv, test.csv and about.json of a stratified 75/25 split; the test labels, 0/1."""
+    """Write train.csv, test.csv and about.json of a stratified 75/25 split; return test labels."""
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(
@@ -119,7 +119,7 @@ def divide(frame: pd.DataFrame, about: dict, seed: int, run_folder: Path) -> np.
 
 
 def measure(run_folder: Path, about: dict, budget: int, seed: int, python: Path | None) -> dict:
-    """Run one system as a whole process: {wall_s, peak_mb (of its largest process), failed}, beside predictions."""
+    """Run one system as a process; return {wall_s, peak_mb (of its largest process), failed}."""
     if python is None:
         (run_folder / "store").mkdir()
         words = command(
@@ -234,7 +234,8 @@ def report(folder: Path, systems: list[str]) -> None:
         if len(gain) > 1:
             half = t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
             print(
-                f"{OURS} - {peer}: {gain.mean():+.4f} ({gain.mean() - half:+.4f} to {gain.mean() + half:+.4f}), "
+                f"{OURS} - {peer}: {gain.mean():+.4f} "
+                f"({gain.mean() - half:+.4f} to {gain.mean() + half:+.4f}), "
                 f"{len(gain)} pairs"
             )
 

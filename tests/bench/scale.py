@@ -48,7 +48,10 @@ def main() -> None:
 
 
 def measure(folder: Path, rows: int, budget: int) -> dict:
-    """One run: {rows, table_mb (in memory), wall_s, fit_s (the quicker first trial of a boosted arm, all folds), ...}."""
+    """One run: {rows, table_mb (in memory), wall_s, ...}.
+
+    fit_s: the quicker first trial of a boosted algorithm, all folds.
+    """
     data = folder / "table.parquet"
     write(data, rows=rows, seed=5)
     in_memory = pd.read_parquet(data).memory_usage(deep=True).sum() / 2**20

@@ -88,13 +88,15 @@ def main() -> None:
         }
         models["blend of five" + ("" if seeds == 1 else ", seeds")] = list(fits.values())
     print(
-        f"{'model':26}{'1 row, ms':>11}{'stock':>9}{f'{ROWS:,} rows, ms':>17}{'stock':>9}{'bare':>9}{'ratio':>8}{'splines':>9}{'ratio':>8}"
+        f"{'model':26}{'1 row, ms':>11}{'stock':>9}{f'{ROWS:,} rows, ms':>17}{'stock':>9}"
+        f"{'bare':>9}{'ratio':>8}{'splines':>9}{'ratio':>8}"
     )
     for name, parts in models.items():
         model = parts[0] if len(parts) == 1 else average(parts, [0.1, 0.2, 0.15, 0.25, 0.3])
         told = measure(model, parts, schema, asked, options.repeats)
         print(
-            f"{name:26}{told[0]:11.2f}{told[1]:9.1f}{told[2]:17.1f}{told[3]:9.1f}{told[4]:9.1f}{told[2] / told[4]:8.2f}"
+            f"{name:26}{told[0]:11.2f}{told[1]:9.1f}{told[2]:17.1f}{told[3]:9.1f}"
+            f"{told[4]:9.1f}{told[2] / told[4]:8.2f}"
             f"{told[5]:9.1f}{told[2] / told[5]:8.2f}",
             flush=True,
         )
@@ -108,7 +110,9 @@ def as_read(seed: int) -> pd.DataFrame:
 def measure(
     model: Any, parts: list[Any], schema: Schema, asked: pd.DataFrame, repeats: int
 ) -> list[float]:
-    """[one row, one row stock, all rows, all rows stock, bare, bare with splines], in ms; `parts`: the pipelines that
+    """Milliseconds: [one row, one row stock, all rows, all rows stock, bare, bare with splines].
+
+    `parts`: the pipelines that
     `model` is made of.
     """
     ours, stock = Bundle(model, schema, METADATA), Bundle(Stock(model), schema, METADATA)
@@ -134,7 +138,7 @@ def measure(
 
 
 def splines(parts: list[Any], expanded: pd.DataFrame) -> list[tuple[Any, np.ndarray]]:
-    """(fitted steps with a SplineTransformer, the numbers that they take) of each pipeline that has them."""
+    """(fitted steps with a SplineTransformer, their numbers) of each pipeline that has them."""
     found = []
     for part in parts:
         encoder = part["features"][0] if hasattr(part["features"], "steps") else part["features"]

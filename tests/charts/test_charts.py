@@ -1,4 +1,4 @@
-"""Charts turn into valid Vega-Lite, hold the points they should, and never interpret text from data."""
+"""Charts are valid Vega-Lite, hold the right points, and never interpret text from data."""
 
 from __future__ import annotations
 

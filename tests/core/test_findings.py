@@ -21,7 +21,8 @@ def test_findings_refuse_all_errors_at_once_and_survive_a_dictionary():
     ]
     with pytest.raises(
         Refused,
-        match=r"(?s)No: 2 problems\n  1\. a \[s\]: found f\n  2\. c \[s\]: expected e; found f; to do: t",
+        match=r"(?s)No: 2 problems\n  1\. a \[s\]: found f\n"
+        r"  2\. c \[s\]: expected e; found f; to do: t",
     ):
         refuse_errors("No", findings)
     refuse_errors("No", [Finding(code="p", severity=PASSED, subject="s", found="f")])

@@ -1,4 +1,4 @@
-"""DeLong's AUC, its variance, interval and paired test, against direct computation and simulation."""
+"""DeLong's AUC, variance, interval and paired test, against direct computation and simulation."""
 
 import math
 
@@ -52,7 +52,8 @@ def test_auc_and_covariance_equal_delongs_formula_with_ties_counted_half(rows):
 
 
 def test_auc_and_variance_worked_by_hand():
-    # positives .35 .8, negatives .1 .4: pairs 1, 0, 1, 1. V10 = (.5, 1), V01 = (1, .5): variance .125/2 + .125/2.
+    # positives .35 .8, negatives .1 .4: pairs 1, 0, 1, 1.
+    # V10 = (.5, 1), V01 = (1, .5): variance .125/2 + .125/2.
     aucs, covariance = auc_components(np.array([0, 0, 1, 1]), [np.array([0.1, 0.4, 0.35, 0.8])])
     assert aucs.tolist() == [0.75]
     assert covariance.tolist() == [[0.125]]

@@ -1,4 +1,4 @@
-"""The bundled table: it is the same everywhere, and its best possible score is what we say it is."""
+"""The bundled table: the same everywhere, and its best possible score is the stated one."""
 
 import hashlib
 import itertools
@@ -156,7 +156,7 @@ def test_prevalence_zeros_and_best_auc_are_as_documented(table, large):
 
 
 def test_an_interaction_is_worth_finding(large):
-    """Age matters far more for the inactive, and balance works in opposite directions with one and two products."""
+    """Age matters far more for the inactive; balance has opposite effects at 1 and 2 products."""
     p = true_probability(large)
     logit = pd.Series(np.log(p / (1 - p)))
     middle = large.age.between(48, 60)
@@ -179,7 +179,7 @@ def test_an_interaction_is_worth_finding(large):
 
 
 def test_hidden_values_have_no_effect(table):
-    """Only what the row shows counts: id, first day and target may change without the probability changing."""
+    """Id, first day and target may change without the probability changing."""
     other = table.assign(customer_id="x", customer_since="2000-01-01", churned="no")
     assert (true_probability(other) == true_probability(table)).all()
     answered = table[table.satisfaction == 3]
@@ -209,7 +209,7 @@ def test_a_longer_table_begins_with_the_shorter_and_any_piece_can_be_drawn_alone
 
 
 def test_every_row_has_enough_draws():
-    """One more draw than DRAWS would raise in `next`; a table of one row is drawn like any other."""
+    """One more draw than DRAWS would raise in `next`; a table of one row is no exception."""
     assert draw(1, seed=1).shape == (1, len(bank.COLUMNS))
 
 

@@ -181,7 +181,7 @@ cells = st.one_of(
 )
 @settings(max_examples=40, deadline=None)
 def test_any_cells_are_coerced_and_each_lost_cell_is_a_problem(records):
-    """Whatever comes, the types hold, and a cell is missing in the typed table if it was missing or is a problem."""
+    """The types hold for any input; a typed cell is missing if it was missing or is a problem."""
     frame = pd.DataFrame(records)
     typed, problems = coerce_table(frame, SCHEMA)
     assert [str(t) for t in typed.dtypes] == [
@@ -206,7 +206,7 @@ def test_any_cells_are_coerced_and_each_lost_cell_is_a_problem(records):
 )
 @settings(max_examples=12, deadline=None)
 def test_one_row_is_read_as_it_was_among_all(records):
-    """No training-serving skew: each row alone gives what it gave in the table the schema was read from."""
+    """No training-serving skew: a row alone gives what it gave in the table of the schema."""
     frame = pd.DataFrame(records, columns=["colour", "x", "b"]).assign(y=0)
     schema = infer_schema(frame, Scope(target="y"))
     whole, _ = coerce_table(frame, schema)

@@ -28,7 +28,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def real():
-    """Planted: x and y with a Gaussian correlation of .7 in both classes, and everything else tied to x or y."""
+    """Planted: x and y correlate by .7 in both classes; everything else is tied to x or y."""
     rng = np.random.default_rng(1)
     z = rng.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], N)
     label = np.where(rng.random(N) < 0.25, "yes", "no")
@@ -93,7 +93,7 @@ def test_fitting_does_not_depend_on_row_order_or_change_the_frame(real, model):
 @pytest.mark.parametrize("label", ["yes", "no"])
 def test_the_distribution_in_each_class_is_within_the_dkw_bound(real, made, name, label):
     a, b = (fidelity._numbers(table.loc[table.label == label, name]) for table in (real, made))
-    # Dvoretzky, Kiefer and Wolfowitz: exceeded once in 10,000; plus one step of the grid. The model's own
+    # Dvoretzky, Kiefer and Wolfowitz: exceeded once in 10,000; plus one step of the grid. The own
     # distribution function is that of the real rows, so only the drawn rows count as random.
     bound = np.sqrt(np.log(2 / 1e-4) / (2 * len(b))) + 1 / 512
     assert ks_distance(a, b) < bound
@@ -119,7 +119,7 @@ def test_a_planted_correlation_is_recovered(model):
 
 
 def test_the_correlation_behind_coarse_columns_is_recovered_too():
-    """Two yes-no columns cut from normals of correlation .7 show only .49; the hidden .7 is what must be found."""
+    """Yes-no columns cut from normals of correlation .7 show .49; the hidden .7 must be found."""
     z = np.random.default_rng(6).multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 40_000)
     frame = pd.DataFrame(
         {"a": (z[:, 0] > 0).astype(float), "b": (z[:, 1] > 0).astype(float), "t": 0}
@@ -189,7 +189,7 @@ def test_missing_cells_keep_their_share_and_go_together(real, made):
 def test_what_is_present_keeps_its_distribution_where_missingness_goes_with_the_value(
     real, model, made, name
 ):
-    """y is mostly missing where x, and so y, is high: drawing first and deleting after would bend what is left."""
+    """y is mostly missing where x (and y) is high: deleting after drawing would bias the rest."""
     one = model["classes"][0]
     place = list(one["margins"]).index(name)
     assert one["correlation"][place][place + len(one["margins"])] > 0.3
@@ -230,7 +230,7 @@ def test_pieces_of_a_hand_made_column():
 
 
 def test_scores_and_coefficients_of_a_fair_coin():
-    """E[Z | Z > 0] is sqrt(2/pi); the first Hermite coefficient of sign(Z) is the same, and the second is zero."""
+    """E[Z | Z > 0] and sign(Z)'s first Hermite coefficient are sqrt(2/pi), the second is zero."""
     coin = np.array([0.0, 1.0] * 10)
     margin = marginals.of_codes(coin)
     assert marginals.scores(margin, coin)[:2] == pytest.approx(
@@ -269,7 +269,7 @@ def test_a_class_of_few_rows_borrows_the_correlations_of_all():
 
 
 def test_a_class_of_some_rows_is_drawn_towards_all_rows():
-    """12 rows count against 4 hidden variables: 12/16 of their own correlation, which is -1 and held at -.995."""
+    """12 rows against 4 hidden variables: 12/16 of their correlation (-1, held at -.995)."""
     rng = np.random.default_rng(0)
     a = rng.normal(size=1000)
     frame = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""The bundled table: `dvc repro` in a fresh clone gives the recorded bytes, without a network or a cache."""
+"""`dvc repro` in a fresh clone gives the recorded bytes, without a network or a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values and kinds: how texts become numbers and dates, and what a column is told to be from its cells alone."""
+"""Values and kinds: how texts become numbers and dates, and a column's kind from its cells."""
 
 import math
 

@@ -70,7 +70,8 @@ def repository(tmp_path: Path) -> Path:
     (root / "make.py").write_text(f"open('data/made.csv', 'wb').write({ONE!r})\n")
     (root / "dvc.lock").write_text(
         "schema: '2.0'\nstages:\n  table:\n    cmd: python make.py\n    outs:\n"
-        f"    - path: data/made.csv\n      hash: md5\n      md5: {md5(ONE)}\n      size: {len(ONE)}\n"
+        f"    - path: data/made.csv\n      hash: md5\n"
+        f"      md5: {md5(ONE)}\n      size: {len(ONE)}\n"
     )
     (root / "data" / "added.csv.dvc").write_text(
         f"outs:\n- md5: {md5(TWO)}\n  size: 8\n  hash: md5\n  path: added.csv\n"

@@ -262,8 +262,8 @@ def test_an_evaluation_card_says_that_what_is_served_was_fitted_once_more():
     ]
     assert not any("fitted once" in words for words in told[0])
     assert any(
-        "fitted once more with the same settings on 12,500 labelled rows, the held-out ones among them"
-        in words
+        "fitted once more with the same settings on 12,500 labelled rows, "
+        "the held-out ones among them" in words
         for words in told[1]
     )
 

@@ -1,4 +1,4 @@
-"""A run that is killed in every step in turn, and resumed each time, ends like one that nobody disturbed."""
+"""A run that is killed in each step and resumed each time ends like an undisturbed one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def disturbed(store, small_csv):
-    """(outputs by killed step, run, last output): killed once in each step; in tune the whole flow at once."""
+    """(outputs by killed step, run, last output): killed in each step; in tune the whole flow."""
     outputs, last = {}, None
     first = [
         "run",

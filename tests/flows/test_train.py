@@ -1,4 +1,4 @@
-"""The training flow, run as a user runs it; what it leaves behind is read through the Metaflow Client."""
+"""The training flow, run as a user runs it; its results are read through the Metaflow Client."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def test_a_budget_that_is_too_small_still_ends_with_a_model(store, small_csv):
 
 
 def test_synthetic_rows_change_training_only(tiny, store, small_csv):
-    """The same rows are validated and held out, the truth of no row changes, and the models do differ."""
+    """The same rows are validated and held out, no label changes, and the models do differ."""
     done = run_flow(
         store,
         "train.py",

@@ -1,4 +1,4 @@
-"""The REST API as a client meets it: real server processes on the session's tiny run, asked over HTTP."""
+"""The REST API as a client meets it: server processes on the tiny run, asked over HTTP."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def well_refused(answer: Answer) -> bool:
 
 @contextlib.contextmanager
 def serving(store: Path, folder: Path, **chosen: object) -> Iterator[Server]:
-    """A server of its own journal and spool in `folder`; `chosen`: settings of lib/fivefold/serving/api_settings.py."""
+    """A server with its journal and spool in `folder`; `chosen`: settings of `api_settings`."""
     port, url, spool = free_port(), f"sqlite:///{folder / 'kept' / 'journal.db'}", folder / "spool"
     env = {
         **environment(store),

@@ -1,4 +1,4 @@
-"""The app through Streamlit's own test client: each page on real runs, and each failure a person may meet."""
+"""The app through Streamlit's test client: each page on real runs, and each failure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def promoted(store, tiny, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def page(store, tiny, promoted, monkeypatch, tmp_path_factory):
-    """page(name, folder, fresh): the app at one of its pages, on the runs of a folder, with a journal of its own.
+    """page(name, folder, fresh): the app at a page, on the runs of a folder, with its own journal.
 
     In that journal the tiny run's model is promoted; with `fresh` it is empty.
     """

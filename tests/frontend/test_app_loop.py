@@ -1,4 +1,4 @@
-"""The app in the loop: what is served, what is recorded, decisions on record, monitoring and feedback."""
+"""The app in the loop: served model, records, decisions, monitoring and feedback."""
 
 # ruff: noqa: F811  fixtures of tests.frontend.test_app
 
@@ -93,7 +93,7 @@ def fill_form(app, key: str, who: str = "ann", why: str = "because"):
 
 
 def report(start: str, end: str, columns: tuple[str, ...] = ("age", EVIL), **more) -> dict:
-    """A report as `fivefold.lifecycle.window.evaluate_window` makes them, as the journal keeps it."""
+    """A report of `fivefold.lifecycle.window.evaluate_window`, as the journal keeps it."""
     bins = [
         {"label": IMAGE, "reference": 0.7, "current": 0.2},
         {"label": LINK, "reference": 0.3, "current": 0.8},

@@ -1,4 +1,4 @@
-"""The form made from a contract: right widgets, right values back, whatever the columns are called or hold."""
+"""The form of a schema: right widgets and values, whatever the columns are called or hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journal: what is written stays, once, as it was, whatever happens; on SQLite and on a real PostgreSQL."""
+"""Journal: what is written stays, once and unchanged; on SQLite and on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def at_once(n: int, task: Callable[..., Any], *arguments: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def nobody(folder: Path) -> Iterator[None]:
-    """The folder can be read but not written, and we are not root, to whom that would be nothing."""
+    """The folder can be read but not written; run as another user, since root may write."""
     folder.chmod(0o555)
     root = os.geteuid() == 0
     if root:
@@ -252,7 +252,8 @@ def test_a_journal_of_a_newer_version_is_refused_and_untouched(
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(
         Refused,
-        match=r"journal-newer \[journal\]: expected at most 0001; found revision '9999'; to do: use the version",
+        match=r"journal-newer \[journal\]: expected at most 0001; found revision '9999'; "
+        r"to do: use the version",
     ):
         open_journal(url)
     assert sa.inspect(journal).has_table("predictions")
@@ -302,7 +303,8 @@ def test_places_that_take_no_journal(tmp_path: Path, open_folder: Path, server: 
     with nobody(open_folder):
         with pytest.raises(
             Refused,
-            match=r"journal-unreachable.*Permission denied.*; to do: .*a folder that can be written",
+            match=r"journal-unreachable.*Permission denied.*; to do: "
+            r".*a folder that can be written",
         ):
             open_journal(f"sqlite:///{open_folder}/new/j.db")
         with pytest.raises(Refused, match=r"journal-unreachable.*unable to open database file"):
@@ -354,7 +356,7 @@ def test_times_come_back_as_they_were(journal: sa.Engine) -> None:
 
 
 def test_any_text_is_kept(journal: sa.Engine, tmp_path: Path) -> None:
-    """NUL, which PostgreSQL takes in no text, and half a surrogate pair, which is no character, are replaced."""
+    """NUL, which PostgreSQL takes in no text, and half a surrogate pair are replaced."""
     lines = [
         line(n, inputs=text, entity=text, decision=text, warnings=text, model=text)
         for n, text in enumerate(NASTY)
@@ -634,7 +636,8 @@ def test_lines_that_no_journal_takes_are_put_aside_and_block_nothing(
     poison = next(tmp_path.glob("*.jsonl"))
     first = tmp_path / "0-first.jsonl"
     first.write_bytes(
-        b'{"half a li\n\xff\xfe\n[1,2,3]\n["labels",{}]\n["predictions",{"at":"soon"}]\n["predictions",[]]\n'
+        b'{"half a li\n\xff\xfe\n[1,2,3]\n["labels",{}]\n'
+        b'["predictions",{"at":"soon"}]\n["predictions",[]]\n'
     )
     (tmp_path / "1-odd.jsonl").mkdir()
     assert empty(journal, tmp_path) == 2

@@ -1,4 +1,4 @@
-"""Labels, promotions and records: what becomes of a case, what is served, and what is kept of a row."""
+"""Labels, promotions and records: the label of a case, the served model, the record of a row."""
 
 from __future__ import annotations
 
@@ -306,7 +306,8 @@ def test_lines_that_make_no_sense(tmp_path: Any, action: str, replaces: int | No
     journal = open_journal(f"sqlite:///{tmp_path}/j.db")
     with pytest.raises(
         ValueError,
-        match=f"expected an effective action with replaces or another without, found '{action}', {replaces}",
+        match="expected an effective action with replaces or another without, "
+        f"found '{action}', {replaces}",
     ):
         append(
             journal,
@@ -331,7 +332,8 @@ def test_a_decision_about_another_state_changes_nothing(journal: sa.Engine) -> N
         told = promote(journal, "B", replaces=replaces)
         assert (told.action, told.replaces) == (OVERTAKEN, None)
         assert told.why.endswith(
-            "better. Nothing was changed: another model or threshold was put in force in the meantime."
+            "better. Nothing was changed: "
+            "another model or threshold was put in force in the meantime."
         )
     assert champion(journal, "p") == first
     assert promote(journal, "B", replaces=first.seq).action == PROMOTED
@@ -368,7 +370,7 @@ def test_of_several_at_once_one_takes_effect(journal: sa.Engine, url: str) -> No
     ],
 )
 def test_rolling_back_again_and_again(journal: sa.Engine, story: str) -> None:
-    """Letters are promoted (with a threshold: set), "<" undoes; after "|" comes what undoing leads to, one after the other."""
+    """Letters are promoted (with a threshold: set), "<" undoes; after "|": what each undo gives."""
 
     def undo() -> str:
         back = rollback_target(journal, champion(journal, "p"))

@@ -1,4 +1,4 @@
-"""Alerts: every channel against a real receiver, told once, never lost, and nothing secret or forged in them."""
+"""Alerts: each channel against a real receiver; sent once, never lost, no secrets or forgery."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def record(engine, problem: str, key: str, message: str, runbook: str, sent: dic
 def told(
     engine, environ: dict[str, str], findings=(AGE, LATE), now: datetime = NOW, **options: Any
 ) -> dict[str, str]:
-    """What became of an alert by the channels of `environ`, the same in the answer and in the journal."""
+    """The result of an alert by the channels of `environ`, in the answer and in the journal."""
     lines = alerts.send(engine, "churn", findings, alerts.channels(environ), now=now, **options)
     kept = {line.seq: line for line in journal_alerts.alerts(engine, "churn")}
     assert lines
@@ -137,7 +137,7 @@ def told(
     return lines[0].sent
 
 
-# ---- receivers -------------------------------------------------------------------------------------------------------
+# ---- receivers ----
 
 
 @contextlib.contextmanager
@@ -191,9 +191,9 @@ def post_office(
     after_data: str = "",
     address: str = "127.0.0.1",
 ) -> Iterator[SimpleNamespace]:
-    """A mail server: `.mails` that it accepted, commands `.said`, TLS handshakes `.secure` (their number).
+    """A mail server: accepted `.mails`, commands `.said`, number of TLS handshakes `.secure`.
 
-    `password` asks for a login; `tls` with `starttls` offers STARTTLS, without it speaks TLS from the start;
+    `password` asks for a login; `tls` with `starttls` offers STARTTLS, alone it speaks TLS;
     `after_data` = "drop" hangs up once a mail is accepted, "hang" never says that it is.
     """
     kept = SimpleNamespace(mails=[], said=[], secure=0, port=0)
@@ -299,7 +299,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-# ---- what is sent ----------------------------------------------------------------------------------------------------
+# ---- what is sent ----
 
 
 def test_twenty_columns_are_one_message_with_the_worst_first(engine):
@@ -351,7 +351,7 @@ def test_nothing_worth_telling_sends_and_records_nothing(engine):
     assert not journal_alerts.alerts(engine, "churn")
 
 
-# ---- the channels ----------------------------------------------------------------------------------------------------
+# ---- the channels ----
 
 
 @pytest.mark.parametrize(
@@ -527,8 +527,8 @@ def test_all_recipients_refused_is_a_failure(engine):
             "email"
         ]
     assert (
-        result
-        == "failed: ada@example.com refused: 550 no such user; bob@example.com refused: 550 no such user"
+        result == "failed: ada@example.com refused: 550 no such user; "
+        "bob@example.com refused: 550 no such user"
     )
     assert not office.mails
 
@@ -547,7 +547,7 @@ def test_a_server_that_goes_away(engine, hasty, after_data, result):
         )
 
 
-# ---- forged and secret -----------------------------------------------------------------------------------------------
+# ---- forged and secret ----
 
 
 def test_names_from_data_forge_no_header_no_recipient_and_no_finding(engine, tmp_path):
@@ -626,7 +626,7 @@ def test_secrets_reach_neither_journal_nor_log(engine, caplog):
         assert coded not in text
 
 
-# ---- settings --------------------------------------------------------------------------------------------------------
+# ---- settings ----
 
 
 def test_channels_are_on_where_they_are_set(tmp_path):
@@ -716,7 +716,7 @@ def test_a_wrong_setting_is_refused(name, value):
         alerts.channels(environ)
 
 
-# ---- once, and again -------------------------------------------------------------------------------------------------
+# ---- once, and again ----
 
 
 def test_a_key_is_told_once_per_cooldown_and_problem(engine):
@@ -824,7 +824,7 @@ def test_a_journal_that_goes_away_while_sending_raises_nothing(engine, caplog):
 
 
 def at_once(url: str, people: int = 6) -> list[str]:
-    """The subjects that `people` threads have sent, each with an engine of its own, all at the same moment."""
+    """The subjects that `people` threads sent at the same moment, each with its own engine."""
     database.open_journal(url).dispose()
     start, got = threading.Barrier(people, timeout=20), []
 
@@ -862,10 +862,12 @@ from fivefold.journal import database as journal
 from fivefold.lifecycle import alerts
 from fivefold.core.findings import Finding
 engine = journal.open_journal("sqlite:///{tmp_path / "journal.db"}")
-found = [Finding(code="input-drift", severity="warning", subject=name, found="PSI 0.3") for name in "abc"]
+drifted = {"code": "input-drift", "severity": "warning", "found": "PSI 0.3"}
+found = [Finding(subject=name, **drifted) for name in "abc"]
 print("ready", flush=True)
 sys.stdin.readline()
-print(len(alerts.send(engine, "churn", found, alerts.channels(os.environ), now=datetime(2026, 11, 23, 10))))
+channels, now = alerts.channels(os.environ), datetime(2026, 11, 23, 10)
+print(len(alerts.send(engine, "churn", found, channels, now=now)))
 """
     environ = {**os.environ, "FIVEFOLD_ALERT_FILE": str(tmp_path / "alerts.jsonl")}
     running = [
@@ -887,7 +889,7 @@ print(len(alerts.send(engine, "churn", found, alerts.channels(os.environ), now=d
     assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 1
 
 
-# ---- the runbook -----------------------------------------------------------------------------------------------------
+# ---- the runbook ----
 
 
 def test_the_runbook_has_a_section_for_each_code_and_no_other():

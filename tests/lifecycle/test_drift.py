@@ -1,4 +1,4 @@
-"""Drift: exact values by hand, planted drift that must be told, and the stated rate of false alarms."""
+"""Drift: exact values by hand, planted drift that is found, the stated rate of false alarms."""
 
 import json
 import math
@@ -461,7 +461,7 @@ dtypes = {
 
 @st.composite
 def columns(draw):
-    """(kind, reference, current): values drawn from few, repeated past `MIN_ROWS` or not; all missing and constant too."""
+    """(kind, reference, current): few distinct values, all missing, constant; few rows too."""
     kind = draw(st.sampled_from(sorted(cells)))
     sides = [
         draw(st.lists(cells[kind], min_size=0, max_size=6)) * draw(st.sampled_from([1, 40, 250]))

@@ -1,4 +1,4 @@
-"""The whole loop, as `make demo` plays it, on fewer trials: what it promises is looked up in what it left."""
+"""The whole loop, as `make demo` simulates it, with fewer trials; its promises are checked."""
 
 from __future__ import annotations
 

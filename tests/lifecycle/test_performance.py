@@ -1,4 +1,4 @@
-"""Performance without labels against enumeration, and with labels against direct computation and simulation."""
+"""Performance without labels by enumeration; with labels by direct computation, simulation."""
 
 import itertools
 import json
@@ -33,7 +33,7 @@ probabilities = st.lists(
 
 
 def enumerated(q):
-    """Expected correctly ordered pairs by expected pairs, over all labellings; None where no pair can occur."""
+    """Expected correctly ordered pairs by expected pairs, over all labellings; None: no pairs."""
     above = pairs = 0.0
     for labels in itertools.product((0, 1), repeat=len(q)):
         y = np.array(labels, dtype=bool)
@@ -45,7 +45,7 @@ def enumerated(q):
 
 
 def drawn(rng, rows, slope=1.0):
-    """(y, q): probabilities and labels that follow them on `slope` times the logit; 1 is perfect calibration."""
+    """(y, q): probabilities q, labels drawn with `slope` times the logit; 1: calibrated."""
     logit = rng.normal(-1, 1.3, rows)
     return (rng.random(rows) < 1 / (1 + np.exp(-slope * logit))) * 1, 1 / (1 + np.exp(-logit))
 
@@ -55,7 +55,8 @@ def severities(found):
 
 
 def test_estimated_auc_worked_by_hand():
-    # pairs (i positive, j negative): (.8, .2) .8 x .8 = .64 in order, (.2, .8) .2 x .2 = .04 not; no row with itself
+    # pairs (i positive, j negative): (.8, .2) .8 x .8 = .64 in order, (.2, .8) .2 x .2 = .04 not;
+    # no row with itself
     assert estimated_auc(np.array([0.2, 0.8])) == pytest.approx(0.64 / 0.68)
     assert estimated_auc(np.array([0.3, 0.3, 0.3])) == pytest.approx(0.5)
     assert estimated_auc(np.array([0.0, 1.0, 0.0])) == 1.0

@@ -1,4 +1,4 @@
-"""Who is served: proofs that a challenger is better, harvested labels, decisions of people, and the way back."""
+"""What is served: tests of a challenger, labels from the journal, decisions and rollback."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.support.training import candidate
 
 
 def world(rows: int, seed: int, strength: float = 1.5) -> dict[str, np.ndarray]:
-    """Labels and calibrated probabilities of models that know of three causes the first, two (in two ways), and all."""
+    """Labels, and calibrated probabilities of models that know one, two or all of three causes."""
     rng = np.random.default_rng(seed)
     a, b, c = (
         rng.normal(size=rows),
@@ -108,7 +108,7 @@ def test_the_same_scores_are_no_proof():
 
 @pytest.mark.parametrize("origins", [1, 2])
 def test_of_equal_models_no_more_than_the_stated_share_is_promoted(origins):
-    """Two models that know equally much, of different causes: whatever is promoted is an error of the test."""
+    """Two models know equally much, of different causes: each promotion is an error of the test."""
     trials, won = 200, 0
     for seed in range(trials):
         told = world(360, 1000 * origins + seed)
@@ -172,7 +172,7 @@ def test_better_ranks_with_wrong_probabilities_do_not_promote():
 
 
 def test_labels_that_were_tampered_with_promote_nobody():
-    """Of the recent labels 30% are wrong. A model that learnt from them is the champion with noise; or it follows them."""
+    """Of the recent labels 30% are wrong. The challenger is a noisy champion or follows them."""
     won = []
     for seed in range(60):
         told, rng = world(900, 500 + seed), np.random.default_rng(seed)
@@ -425,7 +425,7 @@ ROWS = 1600
 
 
 class Run:
-    """A run as `fivefold.tracking.client` gives it, with what `fivefold.lifecycle.promotion` reads."""
+    """A run as `fivefold.tracking.client` gives it, with what `lifecycle.promotion` reads."""
 
     def __init__(
         self,
@@ -484,7 +484,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def arms() -> dict[str, Run]:
-    """1: a model that learnt from labels of which a third is wrong; 2: one that did not; 3: the same as 2; 4: 1 once more."""
+    """1 and 4: a model that learnt from labels, one third wrong; 2 and 3: one that did not."""
     table, rng = mixed(ROWS, 7), np.random.default_rng(0)
     y, fold_ids = labels(table), split_rows(labels(table), 3, 0)
     wrong = np.where(rng.random(ROWS) < 0.42, 1 - y, y)
@@ -682,7 +682,7 @@ def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeyp
 
 
 def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms):
-    """Feedback: 300 new cases, each asked about twice, once learnt from and once set aside; and rows of the champion's table."""
+    """Feedback: 300 new cases, each predicted twice (one to learn from, one set aside)."""
     engine, _ = stage
     table, old = mixed(ROWS, 7), arms["1"].held
     twice, new, known = mixed(300, 8), mixed(200, 9), table[old["split"]["place"] >= 0].head(150)
@@ -860,7 +860,7 @@ def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, fold_ids, tw
 
 @pytest.mark.parametrize("coarse", [False, True])
 def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse):
-    """300 cases come back as feedback, input by input; in a table of few levels equal rows are different cases."""
+    """300 cases come back as feedback; in a table of few levels equal rows are different cases."""
     table = mixed(300, 3)
     if coarse:
         table = table[["left", "region", "member"]]
@@ -889,7 +889,8 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
         []
         if coarse
         else [
-            "of the labelled predictions 120 repeat held-out rows of the table and are not learnt from"
+            "of the labelled predictions 120 repeat held-out rows of the table "
+            "and are not learnt from"
         ]
     )
 

@@ -204,7 +204,7 @@ def test_warnings_and_refusals_are_told_where_proven(reference):
 
 
 def test_a_trial_at_the_end_of_a_window_decides_nothing(reference):
-    """One answer of another model, and one of the same at another threshold, as a visitor of the app may ask for."""
+    """One answer of another model, one of the same at another threshold, as the app allows."""
     many = traffic(world(600, 2))
     other, bold = (
         traffic(world(1, 3), model="TrainFlow/0"),

@@ -1,4 +1,4 @@
-"""The served thing: there and back for all algorithms, damage refused, and what becomes of each odd row."""
+"""The bundle: stored and loaded for all algorithms, damage refused, each odd row handled."""
 
 import io
 import json
@@ -311,7 +311,7 @@ def test_a_cell_that_cannot_be_read_costs_its_row_and_no_other(bundle, column, v
 
 
 def test_notes_on_pseudonymised_columns_come_last(bundle):
-    """So that nothing which such a value holds can pass for a note on another column (`fivefold.serving.journal_rows`)."""
+    """So that no value can look like a warning about another column."""
     frame = served(age=150, region="x; shop: y")
     hidden = changed_metadata(bundle, scope=Scope(pseudonymised_columns=("age",)))
     ages, regions = (
@@ -373,7 +373,8 @@ def test_long_foreign_text_is_cut_in_a_warning(bundle):
 def test_a_missing_column_is_refused_with_the_difference(bundle):
     with pytest.raises(
         Refused,
-        match=r"(?s)does not fit the model: 2 problems.*- amount \(numeric\).*rename 'Region' to 'region'",
+        match=r"(?s)does not fit the model: 2 problems.*- amount \(numeric\).*"
+        r"rename 'Region' to 'region'",
     ):
         bundle.score(served().drop(columns="amount").rename(columns={"region": "Region"}))
 
@@ -381,7 +382,8 @@ def test_a_missing_column_is_refused_with_the_difference(bundle):
 def test_a_column_of_another_type_is_refused(bundle):
     with pytest.raises(
         Refused,
-        match=r"column-type \[age\]: expected numeric values; found no cell of that kind, such as 'old'",
+        match=r"column-type \[age\]: expected numeric values; "
+        r"found no cell of that kind, such as 'old'",
     ):
         bundle.score(served(age=["old", "young"] * 10))
 

@@ -18,7 +18,7 @@ from fivefold.model.calibration import (
 
 
 def drawn(distort, rows=20_000, seed=0):
-    """(y, scores, folds, true probabilities) where the scores are `distort`ed true probabilities."""
+    """(y, scores, folds, true probabilities); the scores are `distort`ed true probabilities."""
     rng = np.random.default_rng(seed)
     truth = rng.beta(1.5, 3, rows)
     return (rng.random(rows) < truth).astype(int), distort(truth), np.arange(rows) % 5, truth

@@ -1,4 +1,4 @@
-"""What is reported about held-out rows: metrics, intervals, segments, the success finding, importance."""
+"""Evaluation on held-out rows: metrics, intervals, segments, success finding, importance."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Contributions: exact on models whose Shapley values are known by hand, and adding up on all five algorithms."""
+"""Contributions: exact where Shapley values are known by hand; they add up on all algorithms."""
 
 from __future__ import annotations
 

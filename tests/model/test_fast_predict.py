@@ -1,4 +1,4 @@
-"""The quick way through a fitted model against its own predict_proba, for every style, part and odd row; and that it was taken."""
+"""The fast path of a fitted model against its predict_proba, for each style and odd row."""
 
 import warnings
 from functools import cache
@@ -63,7 +63,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:lbfgs", "ignore:Skipping feature
 
 
 def table(rows=ROWS, seed=0):
-    """`mixed` with names that scikit-learn dislikes, rare levels, and a second date that has gaps but no time of day."""
+    """`mixed` with names that scikit-learn dislikes, rare levels, and a second date with gaps."""
     rng, frame = np.random.default_rng(seed), mixed(rows, seed)
     rare = rng.choice(
         ["basic", "gold", "silver", "rare 1", "rare 2", "rare 3"],
@@ -102,7 +102,7 @@ def encoded(style, columns=None):
 
 @cache
 def fitted(name, columns=None, seeds=(0,), style=""):
-    """A served model: a Pipeline whose classifier is alone, or votes with others that only differ by their seed."""
+    """A served model: a Pipeline with one classifier, or a vote of some that differ by seed."""
     entry, (_, y, _) = ALGORITHMS[name], learnt(columns)
     part, matrix, types = encoded(style or entry.encoding, columns)
     params = dict(entry.defaults[0])
@@ -163,7 +163,7 @@ ASKED = {
 
 @pytest.fixture
 def no_stock(monkeypatch):
-    """A function after which no table can go through a stock encoder or pipeline, and no category through its part."""
+    """A function after which stock encoders, pipelines and their category parts refuse to run."""
 
     def forbid(categories=True):
         for part in (OneHotEncoder, OrdinalEncoder, TargetEncoder) if categories else ():
@@ -187,7 +187,7 @@ def columns_of(typed, schema):
 
 
 def assert_equal(model, typed, schema, forbid=lambda: None, rtol=1e-9):
-    """Both ways say the same of these rows; `forbid` is called between them. What they say is given back."""
+    """Return the result of both paths, which must agree; `forbid` is called between them."""
     with np.errstate(invalid="ignore"):  # the sum of two infinities in scikit-learn's own check
         expected = model.predict_proba(expand(typed, schema))[:, 1]
     asked = fast_predictor(model)
@@ -596,7 +596,7 @@ def clone_of(style):
 
 
 def test_a_column_that_was_constant_in_training_and_is_not_any_more(no_stock):
-    """The gaps of `seen` are filled with its one hour, 0: ranks, curves and all that follows are constant."""
+    """The gaps of `seen` are filled with its one hour, 0: ranks and curves are constant."""
     typed, _, schema = learnt()
     assert "seen (hour)" in plan(expand(typed, schema), schema).numbers
     asked = typed.assign(seen=pd.Timestamp("2024-06-01 23:00"))

@@ -136,7 +136,8 @@ def test_each_warning_is_named_with_its_rows_and_texts(columns, expected):
 
 
 def test_a_date_is_far_beyond_the_span_of_training_and_a_year():
-    # span: 100 days + 365; days 19100 + 465 = 19565 (2023-07-27) and 19000 - 465 = 18535 (2020-09-30) still pass
+    # span: 100 days + 365; still good are the days
+    # 19100 + 465 = 19565 (2023-07-27) and 19000 - 465 = 18535 (2020-09-30)
     assert told(since=["2023-07-27", "2020-09-30", "2022-01-08"]) == []
     assert told(since=["2023-07-28", "2020-09-29", "2022-01-08"]) == [
         (
@@ -254,7 +255,7 @@ def odd_rows():
 
 
 def plain_reading(frame, schema):
-    """What the model should see, cell by cell, in the most pedestrian way; for contracts like that of `mixed`."""
+    """What the model should see, cell by cell; for schemas like that of `mixed`."""
     columns, flags = (
         {},
         {

@@ -19,7 +19,7 @@ from fivefold.profiling.leakage import check_split
 
 
 def table(seed=0, rows=400, share=0.4):
-    """A clean table: an informative number, noise, two categories, a flag, dates, gaps; and a 0/1 target `y`."""
+    """A clean table: a useful number, noise, two categories, a flag, dates, gaps; target `y`."""
     rng = np.random.default_rng(seed)
     y = (rng.permutation(rows) < share * rows).astype(int)
     when = pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 700, rows), unit="D")
@@ -271,8 +271,8 @@ def test_leak_of_a_number_that_separates_the_classes_is_refused(sign):
     finding = only(frame, "leak")
     assert (finding.severity, finding.subject) == (ERROR, "fee")
     assert (
-        finding.found
-        == "alone it ranks the labels with AUC 1.0000, at least 0.983 with 95% confidence, by its order"
+        finding.found == "alone it ranks the labels with AUC 1.0000, "
+        "at least 0.983 with 95% confidence, by its order"
     )
 
 
@@ -412,7 +412,8 @@ def test_auc_by_hand():
 
 def test_out_of_fold_rates_by_hand():
     codes, y, folds = np.array([0, 0, 1, 2]), np.array([1, 0, 1, 0]), np.array([0, 1, 0, 1])
-    # fold 0 learns from rows 1 and 3 (share 0): level 0 has 0 of 1; level 1 is unseen: 0. Fold 1: share 1.
+    # fold 0 learns from rows 1 and 3 (share 0): level 0 has 0 of 1; level 1 is unseen: 0.
+    # Fold 1: share 1.
     assert leakage.out_of_fold_rates(codes, y, folds).tolist() == [0, 1, 0, 1]
 
 
@@ -659,8 +660,8 @@ def test_written_numbers_of_two_readings_are_doubtful():
     finding = only(frame, "written-numbers")
     assert (finding.severity, finding.subject) == (WARNING, "pay")
     assert (
-        finding.found
-        == "'1,001' read as 1001 (decimal '.', thousands ','), but ',' could as well be the decimal sign"
+        finding.found == "'1,001' read as 1001 (decimal '.', thousands ','), "
+        "but ',' could as well be the decimal sign"
     )
 
 

@@ -93,7 +93,8 @@ def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle):
     assert (tally.refused, tally.warning_counts) == (10, {"unreadable": {"age": 10}})
     with pytest.raises(
         Refused,
-        match=r"column-type \[age\]: expected numeric values; found no cell of that kind, such as 'x'",
+        match=r"column-type \[age\]: expected numeric values; "
+        r"found no cell of that kind, such as 'x'",
     ):
         score_batch(bundle, FRAME.assign(age="x"), "a", rows=10)
 

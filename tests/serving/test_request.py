@@ -1,4 +1,4 @@
-"""Requests as bytes, labels as people give them, settings as text: what is read, and what is refused in which words."""
+"""Requests as bytes, labels as people give them, settings as text: read, or refused."""
 
 from __future__ import annotations
 
@@ -465,7 +465,8 @@ def test_settings_that_are_no_numbers(name, value):
 def test_all_wrong_and_unknown_settings_are_named():
     with pytest.raises(
         Refused,
-        match=r"(?s)3 problems.*_PORT.*_RATE.*setting-unknown \[FIVEFOLD_API_KEY\]: expected .*FIVEFOLD_API_KEYS",
+        match=r"(?s)3 problems.*_PORT.*_RATE.*"
+        r"setting-unknown \[FIVEFOLD_API_KEY\]: expected .*FIVEFOLD_API_KEYS",
     ):
         api_settings.read_settings(
             {"FIVEFOLD_API_PORT": "x", "FIVEFOLD_API_RATE": "x", "FIVEFOLD_API_KEY": "secret"}

@@ -186,7 +186,8 @@ def test_the_new_file_appears_at_once(tmp_path, monkeypatch):
 def test_an_unknown_ending_and_a_missing_folder_are_refused_together(tmp_path):
     with pytest.raises(
         Refused,
-        match=r"(?s)2 problems.*out-format.*\.csv or \.parquet.*'\.xlsx'.*out-folder.*no such folder",
+        match=r"(?s)2 problems.*out-format.*\.csv or \.parquet.*'\.xlsx'.*"
+        r"out-folder.*no such folder",
     ):
         check_out(str(tmp_path / "nowhere" / "scored.xlsx"))
     with pytest.raises(Refused, match=r"1 problem\n.*out-folder"):

@@ -283,7 +283,8 @@ def test_databases_are_read_whole_and_cut(tmp_path):
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
     script = (
-        "import re, sys; from pathlib import Path; from fivefold.data.reading.table_parts import cut_table\n"
+        "import re, sys; from pathlib import Path\n"
+        "from fivefold.data.reading.table_parts import cut_table\n"
         "cut_table(sys.argv[1], None, Path(sys.argv[2]), 10_000)\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
     )
@@ -323,7 +324,7 @@ def scored_parts(bundle, source, folder, rows):
 
 
 def awkward() -> pd.DataFrame:
-    """Rows with every sort of warning; in rows 10 to 19 nothing in `age` can be read, in 20 to 29 nothing in `since`."""
+    """Rows with all warnings; `age` is unreadable in rows 10 to 19, `since` in 20 to 29."""
     frame = FRAME.astype("object").assign(note='said "a,\nb"', probability=7, prediction_id="x")
     frame.loc[10:19, "age"] = [f"old {n}" for n in range(10)]
     frame.loc[20:29, "since"] = "soon"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,23 @@ _QUIET = [
 ]
 # Streamlit first asks for its health below the page's own path, and expects the 404.
 _EXPECTED = ("_stcore/health", "_stcore/host-config")
+
+_IDLE = """() => new Promise((resolve, reject) => {
+    const began = performance.now();
+    let calm = began;
+    const watch = new MutationObserver(() => { calm = performance.now(); });
+    watch.observe(document.body, {subtree: true, childList: true, characterData: true});
+    const check = setInterval(() => {
+        const now = performance.now();
+        const state = document.querySelector('[data-testid=stApp]')?.dataset.testScriptState;
+        const stale = document.querySelector('[data-stale=true]');
+        if (state !== 'notRunning' || stale) calm = now;
+        if (now - calm < 300 && now - began < 120000) return;
+        clearInterval(check);
+        watch.disconnect();
+        now - calm < 300 ? reject(new Error(`never idle: ${state}`)) : resolve();
+    }, 50);
+})"""
 
 
 @contextlib.contextmanager
@@ -83,7 +99,7 @@ class Visit:
             viewport=context.pop("viewport", {"width": 1400, "height": 1000}), **context
         )
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(120_000)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         self.page.on("request", self._on_request)
@@ -95,13 +111,8 @@ class Visit:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until Streamlit has finished running, for at least a moment."""
-        for _ in range(2):
-            self.page.wait_for_function(
-                "() => !document.querySelector('[data-testid=stStatusWidget]') && "
-                "!document.querySelector('[data-stale=true]')"
-            )
-            time.sleep(0.4)
+        """Wait until Streamlit has been idle, and the page unchanged, for a moment."""
+        self.page.evaluate(_IDLE)
 
     def shot(self, name: str) -> Path:
         """Save a picture of the whole page and return its path."""

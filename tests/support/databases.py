@@ -47,7 +47,7 @@ def postgresql() -> Iterator[str]:
         log = folder.with_suffix(".log")
         with log.open("w") as out:  # a file: the server would hold a pipe open
             done = subprocess.run(
-                [*prefix, *command], cwd="/", stdout=out, stderr=out, timeout=60, check=False
+                [*prefix, *command], cwd="/", stdout=out, stderr=out, timeout=300, check=False
             )
         output = log.read_text()
         log.unlink()
@@ -55,35 +55,16 @@ def postgresql() -> Iterator[str]:
             raise RuntimeError(f"{command[0]} failed: {output[-2000:]}")
 
     try:
-        run(
-            str(initdb),
-            "-D",
-            str(data),
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-            "--locale=C",
-        )
+        login = ["-U", "postgres", "-A", "trust"]
+        run(str(initdb), "-D", str(data), *login, "-E", "UTF8", "--no-sync", "--locale=C")
         try:
             options = (
                 f"-p {port} -c listen_addresses=127.0.0.1 "
                 f"-c unix_socket_directories={folder} -c fsync=off"
             )
-            run(
-                str(pg_ctl),
-                "-D",
-                str(data),
-                "-w",
-                "-o",
-                options,
-                "-l",
-                str(folder / "server.log"),
-                "start",
-            )
+            wait = ["-w", "-t", "300"]
+            log = ["-l", str(folder / "server.log")]
+            run(str(pg_ctl), "-D", str(data), *wait, "-o", options, *log, "start")
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
         finally:
             with contextlib.suppress(RuntimeError):

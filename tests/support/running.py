@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,12 @@ import metaflow
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--trials", "3", "--folds", "3"]
+SHORTEST = ["--trials", "1", "--folds", "3"]
+NO_MLFLOW = [
+    "--mlflow-uri",
+    "http://127.0.0.1:9",
+]  # nothing listens there, which is noticed at once
+PATIENCE = 1200  # seconds that a flow may take on a slow machine
 
 
 def environment(store: Path) -> dict[str, str]:
@@ -35,7 +42,7 @@ def run_flow(
     script: str,
     *arguments: object,
     env: dict[str, str] | None = None,
-    timeout: float = 300,
+    timeout: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """Run a flow in the datastore's folder and return the finished process."""
     return subprocess.run(
@@ -75,11 +82,11 @@ def run_until(
                 assert pid, f"no pid in {line!r}"
                 os.kill(int(pid[1]), signal.SIGKILL)
         else:
-            process.wait(timeout=120)
+            process.wait(timeout=PATIENCE)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
         process.stdout.close()
     return "".join(lines)
 
@@ -101,10 +108,40 @@ def open_run(store: Path, number: str, flow: str = "TrainFlow"):
     return metaflow.Run(f"{flow}/{number}")
 
 
-def train_tiny(store: Path, rows: Path) -> tuple[metaflow.Run, str]:
-    """Train on `rows` in the datastore `store`; return the run and what it printed."""
-    mirror = ["--mlflow-uri", f"sqlite:///{store}/mlflow.db"]
-    table = ["--data", rows, "--target", "churned", "--id-columns", "customer_id"]
-    done = run_flow(store, "train.py", "run", *table, *mirror, *TINY)
+def table_options(rows: Path) -> list[str]:
+    """Return the options that name the bundled table's target and ids."""
+    return ["--data", str(rows), "--target", "churned", "--id-columns", "customer_id"]
+
+
+def mlflow_of(folder: Path) -> list[str]:
+    """Return the option that mirrors to an MLflow file in `folder`."""
+    return ["--mlflow-uri", f"sqlite:///{folder}/mlflow.db"]
+
+
+def train(
+    store: Path, *arguments: object, env: dict[str, str] | None = None
+) -> tuple[metaflow.Run, str]:
+    """Run the training flow in the datastore `store`; return the run and what it printed."""
+    done = run_flow(store, "train.py", *arguments, env=env)
     assert done.returncode == 0, done.stdout
     return open_run(store, run_id(done.stdout)), done.stdout
+
+
+def train_tiny(store: Path, rows: Path) -> tuple[metaflow.Run, str]:
+    """Train on `rows` with all figures that tests look at."""
+    return train(store, "run", *table_options(rows), *mlflow_of(store), *TINY)
+
+
+def copy_runs(store: Path, folder: Path, *run_ids: str) -> None:
+    """Copy runs of the training flow, with their cards, to the datastore `folder`."""
+    source, copy = store / ".metaflow", folder / ".metaflow"
+    for number in run_ids:
+        for part in (f"TrainFlow/{number}", f"mf.cards/TrainFlow/runs/{number}"):
+            shutil.copytree(source / part, copy / part)
+    data = "TrainFlow/data"  # artifacts are stored by their hash, without their run
+    shutil.copytree(source / data, copy / data, dirs_exist_ok=True)
+    old, new = str(store).encode(), str(folder).encode()
+    for path in copy.rglob("*.json"):  # a task's metadata names the folder of its artifacts
+        text = path.read_bytes()
+        if old in text:
+            path.write_bytes(text.replace(old, new))

@@ -73,7 +73,7 @@ def running(
     command: list[str],
     health: str,
     cwd: Path,
-    seconds: float = 60,
+    seconds: float = 300,
     env: dict[str, str] | None = None,
 ) -> Iterator[int]:
     """Start a server, wait until `health` answers, yield its pid; stop it and its children."""
@@ -105,7 +105,7 @@ def running(
                     raise RuntimeError(
                         "the server did not start:\n" + (cwd / "server.log").read_text()[-2000:]
                     )
-                time.sleep(0.2)
+                time.sleep(0.1)
             yield server.pid
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -117,21 +117,10 @@ def running(
 def mlflow_server(folder: Path) -> Iterator[str]:
     """Yield the address of a real MLflow server that keeps everything in `folder`."""
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-        "--backend-store-uri",
-        f"sqlite:///{folder / 'server.db'}",
-        "--artifacts-destination",
-        str(folder / "served"),
-    ]
+    server = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    listen = ["--host", "127.0.0.1", "--port", str(port)]
+    metadata = ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
+    artifacts = ["--artifacts-destination", str(folder / "served")]
+    command = [*server, *listen, *metadata, *artifacts]
     with running(command, f"http://127.0.0.1:{port}/health", folder):
         yield f"http://127.0.0.1:{port}"

@@ -198,7 +198,8 @@ def counts(uri: str) -> dict[str, int]:
         return {t: database.execute(f"select count(*) from {t}").fetchone()[0] for t in tables}
 
 
-# 4 full searches: 3 trials x 2 + 5 folds + auc_mean, auc_std, seconds, rank; the failed: 2 + seconds;
+# 4 full searches: 3 trials x 2 + 5 folds + auc_mean, auc_std, seconds, rank;
+# the failed: 2 + seconds;
 # parent: brier x 2, recall, auc x 3, threshold, rows, one baseline
 METRICS = 4 * (3 * 2 + 5 + 4) + (2 + 1) + 9
 EXACT = {
@@ -436,7 +437,8 @@ import json, os, sys
 import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
-frame = pd.DataFrame({"age": [20, 80, 50.5], "plan": ["plus", None, "unseen"], "since": ["2020-01-31", None, "2021-05-01"]})
+plans, days = ["plus", None, "unseen"], ["2020-01-31", None, "2021-05-01"]
+frame = pd.DataFrame({"age": [20, 80, 50.5], "plan": plans, "since": days})
 import fivefold.model.bundle
 print(json.dumps([model.predict(frame).to_dict("list"), fivefold.model.bundle.__file__]))
 """

@@ -1,4 +1,4 @@
-"""Features: what is made of each kind of column, learnt from training rows only, in stock parts only."""
+"""Features of each kind of column: learnt from training rows only, by stock parts only."""
 
 import io
 import json
@@ -263,7 +263,8 @@ def test_the_matrix_is_numeric_and_finite_where_the_style_needs_it(style):
 def test_an_unknown_style_is_refused():
     with pytest.raises(
         ValueError,
-        match="encoding: expected one of linear, trees, native, one-hot, means, ordered, found 'round'",
+        match="encoding: expected one of linear, trees, native, one-hot, means, ordered, "
+        "found 'round'",
     ):
         encoder(EncodingPlan(), "round", 0)
 

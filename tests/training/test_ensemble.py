@@ -1,4 +1,4 @@
-"""The sixth candidate: weights chosen greedily, a figure that its own choice has no part in, and what is served."""
+"""The blend: weights chosen greedily, a figure independent of that choice, and what is served."""
 
 import json
 
@@ -135,7 +135,7 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
     ],
 )
 def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, even):
-    """As if equal ones had been best on 500 others: 500 / (500 + rows) of the way, until an arm's part is below 1/24."""
+    """As if equal weights had been best on 500 other rows; a weight below 1/24 becomes zero."""
     assert prior_share(rows, arms) == pytest.approx(even)
     y, fold_ids = np.tile([0, 1], rows)[:rows], np.arange(rows) // 2 % 5
     oofs = {"best": y + 0.0} | {f"other {n}": 1.0 - y for n in range(1, arms)}

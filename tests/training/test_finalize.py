@@ -1,4 +1,4 @@
-"""The winner refitted, calibrated and given its threshold by training rows, and judged once on held-out ones."""
+"""The winner: refitted, calibrated, its threshold from training rows; evaluated once."""
 
 import json
 from dataclasses import replace
@@ -312,7 +312,7 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
 
 
 def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch):
-    """600 rows instead of 480 must not make three fits to two: 200,000 rows times fits are 1,200 here."""
+    """600 rows instead of 480 must not turn three fits into two (limit: 1,200 rows times fits)."""
     _, oof, typed, y, fold_ids, schema = parts
     monkeypatch.setattr("fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 3 * 480)
     selection = Selection([candidate_of("random_forest", params={"n_estimators": 5})], oof)

@@ -1,4 +1,4 @@
-"""A new algorithm, boosted or not, is one entry of `ALGORITHMS`: from its search to the score of its bundle."""
+"""A new algorithm, boosted or not, is one entry of `ALGORITHMS`: search to bundle's score."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ BAYES = Algorithm(
     {"var_smoothing": (1e-12, 1.0, "log")},
 )
 ENTRIES = {"histogram_boosting": BOOSTED, "naive_bayes": BAYES}
-# What a model holds beyond the types that a bundle may hold already: the second file that a new algorithm may touch.
+# Types that a bundle may not hold yet: the second file that a new algorithm may touch.
 TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 
 

@@ -1,4 +1,4 @@
-"""The search: honest folds, purity of the holdout, reproducibility, continuation, pruning, deadline, extra rows."""
+"""The search: honest folds, untouched holdout, same seed, resuming, pruning, deadline."""
 
 import json
 from dataclasses import replace
@@ -339,7 +339,7 @@ def test_every_fold_is_reported(bayes):
 
 
 class Dial:
-    """Scores by a mixture of the column that tells and the one that does not; it may move a clock when fitted."""
+    """Scores by a mixture of an informative and a useless column; fitting may move a clock."""
 
     def __init__(self, skill, clock=None, cost=lambda rows: 0.0):
         self.skill, self.clock, self.cost = skill, clock, cost
@@ -355,7 +355,7 @@ class Dial:
 
 
 def dialled(rows=600, folds=3):
-    """(typed, y, fold_ids, schema): the first column tells much in fold 0 and little elsewhere, the second nothing."""
+    """(typed, y, fold_ids, schema): column 1 is informative in fold 0, column 2 never."""
     rng = np.random.default_rng(0)
     y = (rng.random(rows) < 0.5).astype("int8")
     fold_ids = split_rows(y, folds, 0)
@@ -595,7 +595,7 @@ def test_a_wide_table_of_few_rows_is_not_measured(monkeypatch):
 
 
 def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
-    """200 rows of 20,000 with 20 positives: without care none of them is positive, and a logistic regression raises."""
+    """200 rows of 20,000 with 20 positives: a plain sample has no positive, and a fit raises."""
     rng = np.random.default_rng(0)
     y = np.r_[np.ones(20, dtype="int8"), np.zeros(19_980, dtype="int8")]
     typed, fold_ids = pd.DataFrame({"a": rng.normal(size=len(y)) + y}), split_rows(y, 5, 0)

@@ -1,4 +1,4 @@
-"""A new file format is one entry in the table of formats: here one that is made up, so that nobody adds it for good."""
+"""A new file format, here a made-up one, is one entry in the table of formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources: every format and every refusal, on real files, a real web server, SQLite and PostgreSQL."""
+"""Sources: every format and refusal, on real files, a web server, SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def test_encoding_latin_1_where_windows_1252_has_no_character_and_damaged_utf_8(
     data = read(written(tmp_path, "a,b\nééé,1\n".encode() + b"\xc3,2\n"))
     assert cells(data) == [["ééé", 1], ["\ufffd", 2]]
     assert [f.message for f in data.findings if f.code == "encoding-damaged"] == [
-        "encoding-damaged [t.csv]: expected whole characters; found 1 broken characters in UTF-8 text, the first in "
+        "encoding-damaged [t.csv]: expected whole characters; "
+        "found 1 broken characters in UTF-8 text, the first in "
         "line 3; replaced by \ufffd; to do: export the file again, as UTF-8"
     ]
 
@@ -401,7 +402,8 @@ def test_a_written_frame_reads_back(
     [
         (
             "",
-            r"empty \[t.csv\]: expected a header line and rows; found no content; to do: write the table again",
+            r"empty \[t.csv\]: expected a header line and rows; found no content; "
+            r"to do: write the table again",
         ),
         (" \n\n", "empty"),
         ("a,b\n", "no-rows.*found a header and no rows"),
@@ -421,7 +423,8 @@ def test_a_written_frame_reads_back(
         ("5.1,3.5\n4.9,3.0\n", "header-missing.*found a first line of numbers: 5.1, 3.5"),
         (
             "a,b\n1,2\n1,2,3\n4\n5,6\n",
-            r"row-width.*expected 2 fields.*found 2 rows of another width; row \(fields\): 3 \(3\), 4 \(1\)",
+            r"row-width.*expected 2 fields.*found 2 rows of another width; "
+            r"row \(fields\): 3 \(3\), 4 \(1\)",
         ),
         ('a,b\n1,"x\n3,4\n', "quote-open.*a quote that never closes, in row 2"),
         ('a,b,c\n1,"x,2\n3,4,5\n', "row-width.*close the quote that runs over several lines"),
@@ -557,7 +560,7 @@ def test_typed_files(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [pa.decimal128(10, 2), pa.decimal256(40, 2), pa.decimal64(10, 2)])
 def test_a_decimal_is_the_number_that_its_digits_say(tmp_path: Path, kind: pa.DataType) -> None:
-    """A cast of 3.30 gives 3.3000000000000003: a model would see another number than in the CSV of the same table."""
+    """A cast of 3.30 gives 3.3000000000000003, which is not the number in a CSV of the table."""
     parquet.write_table(
         pa.table({"fee": pa.array([Decimal("3.30"), Decimal("-0.07"), None], kind)}),
         tmp_path / "t.parquet",
@@ -818,7 +821,8 @@ def shop(tmp_path: Path) -> str:
     path = tmp_path / "shop.db"
     with sqlite3.connect(path) as connection:
         connection.execute(
-            'CREATE TABLE people ("id" INTEGER, name TEXT, fee REAL, mixed, digits TEXT, day DATE, gap)'
+            "CREATE TABLE people "
+            '("id" INTEGER, name TEXT, fee REAL, mixed, digits TEXT, day DATE, gap)'
         )
         connection.executemany(
             "INSERT INTO people VALUES (?,?,?,?,?,?,?)",
@@ -863,7 +867,8 @@ def test_the_md5_of_a_query_is_of_its_content_in_any_order(shop: str) -> None:
     [
         (
             None,
-            "query-missing.*expected a SELECT statement or the name of a table; found no query; tables here: adults, people",
+            "query-missing.*expected a SELECT statement or the name of a table; "
+            "found no query; tables here: adults, people",
         ),
         ("persons", "table-missing.*found no table 'persons'; tables here: adults, people"),
         ("SELECT nope FROM people", "query-failed.*no such column: nope"),
@@ -905,12 +910,15 @@ def test_postgresql() -> None:
         engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
         with engine.begin() as connection:
             connection.exec_driver_sql(
-                "CREATE TABLE t (i int, big bigint, n numeric(9,2), flag boolean, day date, at timestamptz, wait interval, "
+                "CREATE TABLE t (i int, big bigint, n numeric(9,2), flag boolean, "
+                "day date, at timestamptz, wait interval, "
                 "word text, js jsonb, tags text[], u uuid, nothing text)"
             )
             connection.exec_driver_sql(
-                "INSERT INTO t VALUES (1, 9007199254740993, 1.25, true, '2024-02-29', '2024-01-01 12:00+02', '90 s', ' a%% ', "
-                "'{\"k\": 1}', '{x,y}', '00000000-0000-0000-0000-000000000001', NULL), (2, 5, NULL, NULL, NULL, NULL, NULL, "
+                "INSERT INTO t VALUES (1, 9007199254740993, 1.25, true, "
+                "'2024-02-29', '2024-01-01 12:00+02', '90 s', ' a%% ', "
+                "'{\"k\": 1}', '{x,y}', '00000000-0000-0000-0000-000000000001', NULL), "
+                "(2, 5, NULL, NULL, NULL, NULL, NULL, "
                 "'NA', NULL, NULL, NULL, NULL)"
             )
             connection.exec_driver_sql("CREATE SCHEMA other CREATE TABLE s (a int, b int)")
