@@ -8,45 +8,27 @@ import re
 import pytest
 
 from tests.flows.test_train import without_time
-from tests.support.running import TINY, open_run, run_flow, run_id, run_until
+from tests.support.running import TINY, mlflow_file, run_id, run_until, table_options, train
 
 pytestmark = pytest.mark.slow
+STEPS = ["start", "validate", "eda", "split", "tune", "select", "evaluate", "record", "end"]
 
 
 @pytest.fixture(scope="module")
-def disturbed(store, small_csv):
-    """(outputs by killed step, run, last output): killed in each step; in tune the whole flow."""
+def disturbed(store, small_csv, tiny):
+    """(outputs by killed step, run, last output): killed in each step; in tune the whole flow.
+
+    `tiny`, which has the same options, was trained before.
+    """
     outputs, last = {}, None
-    first = [
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--id-columns",
-        "customer_id",
-        "--mlflow-uri",
-        f"sqlite:///{store}/resumed.db",
-        *TINY,
-    ]
-    for step in (
-        "start",
-        "validate",
-        "eda",
-        "split",
-        "tune",
-        "select",
-        "evaluate",
-        "record",
-        "end",
-    ):
+    first = ["run", *table_options(small_csv), *mlflow_file(store), *TINY]
+    for step in STEPS:
         arguments = first if last is None else ["resume", "--origin-run-id", last]
         pattern = r"trial 2/3" if step == "tune" else rf"/{step}/\d+ \(pid \d+\)\] Task is starting"
         outputs[step] = run_until(store, pattern, "train.py", *arguments, whole=step == "tune")
         last = run_id(outputs[step])
-    done = run_flow(store, "train.py", "resume", "--origin-run-id", last)
-    assert done.returncode == 0, done.stdout
-    return outputs, open_run(store, run_id(done.stdout)), done.stdout
+    run, output = train(store, "resume", "--origin-run-id", last)
+    return outputs, run, output
 
 
 def test_the_killed_runs_did_fail_and_say_how_to_go_on(disturbed):
@@ -55,11 +37,17 @@ def test_the_killed_runs_did_fail_and_say_how_to_go_on(disturbed):
             assert f"resume --origin-run-id {run_id(output)}" in output, step
 
 
-def test_winner_and_numbers_are_those_of_an_undisturbed_run(disturbed, tiny):
-    mended, whole = disturbed[1].data, tiny[0].data
-    assert mended.winner == whole.winner
-    assert without_time(mended.leaderboard) == without_time(whole.leaderboard)
-    assert without_time(mended.evaluation) == without_time(whole.evaluation)
+def test_the_same_seed_gives_the_winner_and_numbers_of_an_undisturbed_run(disturbed, tiny):
+    resumed, whole = disturbed[1].data, tiny[0].data
+    assert resumed.winner == whole.winner
+    assert without_time(resumed.leaderboard) == without_time(whole.leaderboard)
+    assert without_time(resumed.evaluation) == without_time(whole.evaluation)
+
+
+def test_the_eda_card_compares_the_data_with_those_of_the_run_before(disturbed):
+    changes = disturbed[1].data.changes
+    assert changes["since"].startswith("TrainFlow/")
+    assert not [change for change in changes["changes"] if change["notable"]]
 
 
 def test_no_finished_step_is_done_again(disturbed):
@@ -72,12 +60,11 @@ def test_no_finished_step_is_done_again(disturbed):
     assert re.findall(r"/(\w+)/\d+ \(pid \d+\)\] Task is starting", disturbed[2]) == ["end"]
 
 
-def test_a_killed_arm_loses_one_trial_at_most(disturbed):
-    taken = {
-        name: int(n)
-        for name, n in re.findall(r"(\w+): (\d+) finished trials loaded", disturbed[0]["select"])
-    }
-    seen = {name: int(n) for name, n in re.findall(r"(\w+): trial (\d)/3 ", disturbed[0]["tune"])}
+def test_a_killed_search_loses_one_trial_at_most(disturbed):
+    lines = re.findall(r"(\w+): (\d+) finished trials loaded", disturbed[0]["select"])
+    loaded = {name: int(n) for name, n in lines}
+    lines = re.findall(r"(\w+): trial (\d)/3 ", disturbed[0]["tune"])
+    seen = {name: int(n) for name, n in lines}
     assert seen
     for name, trials in seen.items():
-        assert taken.get(name, 0) >= trials - 1, (seen, taken)
+        assert loaded.get(name, 0) >= trials - 1, (seen, loaded)

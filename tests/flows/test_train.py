@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import subprocess
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,10 +21,19 @@ from fivefold.model.bundle import from_bytes, sha256
 from fivefold.tracking import cards, client
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_steps import NO_TIME
-from tests.support.running import ROOT, TINY, open_run, run_flow, run_id
+from tests.support.running import (
+    NO_MLFLOW,
+    ROOT,
+    SHORTEST,
+    mlflow_file,
+    run_flow,
+    run_id,
+    table_options,
+    train,
+)
 
 pytestmark = pytest.mark.slow
-ARMS = {"adaboost", "logistic_regression", "xgboost", "lightgbm", "random_forest"}
+NAMES = {"adaboost", "logistic_regression", "xgboost", "lightgbm", "random_forest"}
 SAME_BUT_TIME = re.compile(r'"(seconds|started|finished)": [^,}]*')
 
 
@@ -42,7 +55,7 @@ def test_the_steps_are_the_interface(tiny):
     }
 
 
-def test_the_last_words_say_what_came_out_and_what_to_type(tiny):
+def test_the_last_lines_give_the_result_and_the_next_commands(tiny):
     for words in (
         r"Winner: \w+",
         r"Held-out ROC AUC: 0\.\d{4}, 95% interval 0\.\d{4} to [01]\.\d{4}",
@@ -55,20 +68,18 @@ def test_the_last_words_say_what_came_out_and_what_to_type(tiny):
 
 
 def test_the_artifacts_say_what_was_trained_on(tiny, small_csv):
-    import hashlib
-
     source = tiny[0]["start"].task["source"].data
     assert source["md5"] == hashlib.md5(small_csv.read_bytes(), usedforsecurity=False).hexdigest()
     assert (source["source"], source["rows"]) == (str(small_csv), 600)
 
 
-def test_all_arms_are_on_the_leaderboard_with_their_trials(tiny):
+def test_all_algorithms_are_on_the_leaderboard_with_their_trials(tiny):
     board = tiny[0].data.leaderboard
-    assert {arm["algorithm"] for arm in board} == set(ALGORITHMS) >= ARMS
-    assert [arm["rank"] for arm in board] == list(range(1, len(ALGORITHMS) + 1))
-    means = [arm["auc_mean"] for arm in board]
+    assert {row["algorithm"] for row in board} == set(ALGORITHMS) >= NAMES
+    assert [row["rank"] for row in board] == list(range(1, len(ALGORITHMS) + 1))
+    means = [row["auc_mean"] for row in board]
     assert means == sorted(means, reverse=True)
-    assert all(len(arm["trials"]) == 3 and len(arm["fold_scores"]) == 3 for arm in board)
+    assert all(len(row["trials"]) == 3 and len(row["fold_scores"]) == 3 for row in board)
     assert tiny[0].data.winner == board[0]["algorithm"]
 
 
@@ -90,20 +101,20 @@ def test_the_leaderboard_scores_are_those_of_the_out_of_fold_predictions(tiny):
     assert np.isnan(data.winner_oof[fold_ids == -1]).all()
 
 
-def test_the_blend_is_that_of_the_arms_and_what_is_served_is_what_was_decided(tiny):
+def test_the_blend_is_that_of_the_algorithms_and_the_decided_model_is_served(tiny):
     data = tiny[0].data
     assert sum(data.blend["weights"].values()) == pytest.approx(1)
     assert set(data.blend["weights"]) <= set(ALGORITHMS)
     y, fold_ids = data.labels["y"], data.place
     served = data.served_oof
     folds = [roc_auc_score(y[fold_ids == k], served[fold_ids == k]) for k in range(3)]
-    told = data.blend if data.blend["served"] == "blend" else data.leaderboard[0]
-    assert np.mean(folds) == pytest.approx(told["auc_mean"], abs=1e-6)
+    decided = data.blend if data.blend["served"] == "blend" else data.leaderboard[0]
+    assert np.mean(folds) == pytest.approx(decided["auc_mean"], abs=1e-6)
     about = from_bytes(data.bundle, data.bundle_sha256).metadata
     assert about.algorithm == ("blend" if data.blend["served"] == "blend" else data.winner)
 
 
-def test_three_report_cards_and_one_live_card_an_arm_are_kept(tiny):
+def test_three_report_cards_and_a_live_card_of_each_algorithm_are_kept(tiny):
     html = cards.report_cards(tiny[0])
     assert set(html) == {"eda", "leaderboard", "evaluation"}
     assert all(len(text) > 10_000 for text in html.values())
@@ -122,85 +133,31 @@ def test_no_artifact_is_a_class_of_ours(tiny):
                 )
 
 
-def test_the_same_seed_gives_the_same_winner_and_numbers(tiny, store, small_csv):
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--id-columns",
-        "customer_id",
-        "--mlflow-uri",
-        f"sqlite:///{store}/mlflow.db",
-        *TINY,
-    )
-    again, first = open_run(store, run_id(done.stdout)).data, tiny[0].data
-    assert without_time(again.leaderboard) == without_time(first.leaderboard)
-    assert without_time(again.evaluation) == without_time(first.evaluation)
-    assert again.changes["since"].startswith(
-        "TrainFlow/"
-    )  # the EDA card says what changed since the run before
-    assert not [change for change in again.changes["changes"] if change["notable"]]
+def without(package: str, folder: Path) -> dict[str, str]:
+    """Return settings under which `package` cannot be imported."""
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").write_text("raise RuntimeError('planted fault')")
+    return {"PYTHONPATH": str(folder)}
 
 
-def test_an_arm_that_fails_is_reported_and_the_others_go_on(store, small_csv, tmp_path):
-    """LightGBM is made unimportable for the run; the leaderboard says so."""
-    (tmp_path / "lightgbm").mkdir()
-    (tmp_path / "lightgbm" / "__init__.py").write_text("raise RuntimeError('planted fault')")
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--mlflow-uri",
-        f"sqlite:///{tmp_path}/mlflow.db",
-        "--trials",
-        1,
-        "--folds",
-        3,
-        env={"PYTHONPATH": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stdout
-    board = open_run(store, run_id(done.stdout)).data.leaderboard
-    assert [arm["status"] for arm in board] == ["ok"] * 4 + ["failed"]
+def test_an_algorithm_that_fails_is_reported_and_the_others_go_on(store, small_csv, tmp_path):
+    options = [*table_options(small_csv), *NO_MLFLOW, *SHORTEST]
+    run, _ = train(store, "run", *options, env=without("lightgbm", tmp_path))
+    board = run.data.leaderboard
+    assert [row["status"] for row in board] == ["ok"] * 4 + ["failed"]
     assert board[-1]["algorithm"] == "lightgbm"
     assert "planted fault" in board[-1]["error"]
 
 
-def test_when_all_arms_fail_the_message_says_how_to_redo_them(store, small_csv, tmp_path):
-    (tmp_path / "optuna").mkdir()
-    (tmp_path / "optuna" / "__init__.py").write_text("raise RuntimeError('planted fault')")
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--mlflow-uri",
-        f"sqlite:///{tmp_path}/mlflow.db",
-        "--trials",
-        1,
-        "--folds",
-        3,
-        env={"PYTHONPATH": str(tmp_path)},
-    )
+def test_when_all_algorithms_fail_the_message_says_how_to_resume(store, small_csv, tmp_path):
+    options = [*table_options(small_csv), *NO_MLFLOW, *SHORTEST]
+    done = run_flow(store, "train.py", "run", *options, env=without("optuna", tmp_path))
     assert done.returncode != 0
     assert f"all {len(ALGORITHMS)} algorithms failed" in done.stdout
     assert "planted fault" in done.stdout
     assert "resume tune" in done.stdout
-    mended = run_flow(store, "train.py", "resume", "tune", "--origin-run-id", run_id(done.stdout))
-    assert mended.returncode == 0, mended.stdout
-    assert {arm["status"] for arm in open_run(store, run_id(mended.stdout)).data.leaderboard} == {
-        "ok"
-    }
+    resumed, _ = train(store, "resume", "tune", "--origin-run-id", run_id(done.stdout))
+    assert {row["status"] for row in resumed.data.leaderboard} == {"ok"}
 
 
 def test_bad_input_is_one_message_without_a_traceback(store, tmp_path):
@@ -214,33 +171,17 @@ def test_bad_input_is_one_message_without_a_traceback(store, tmp_path):
 
 
 def test_a_budget_is_kept(store, small_csv):
-    import time
-
+    budget = 45
     began = time.monotonic()
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--budget",
-        45,
-        "--refit",
-        "yes",
-        "--mlflow-uri",
-        f"sqlite:///{store}/mlflow.db",
-    )
-    assert done.returncode == 0, done.stdout
-    assert (
-        time.monotonic() - began < 45 * 1.25
-    )  # the claim is 1.05 on a quiet machine, see the benchmark
-    board = open_run(store, run_id(done.stdout)).data.leaderboard
-    assert {arm["algorithm"] for arm in board} == set(ALGORITHMS)
-    assert all(arm["trials"] or arm["error"] == NO_TIME for arm in board)
-    assert all(arm["trials"] for arm in board if arm["algorithm"] in ("lightgbm", "xgboost"))
-    check_the_served_model_has_seen_all_rows(open_run(store, run_id(done.stdout)))
+    options = [*table_options(small_csv), *mlflow_file(store), "--budget", budget, "--refit", "yes"]
+    run, _ = train(store, "run", *options)
+    took = time.monotonic() - began
+    assert took < budget * 1.25  # the claim is 1.05 on a quiet machine, see the benchmark
+    board = run.data.leaderboard
+    assert {row["algorithm"] for row in board} == set(ALGORITHMS)
+    assert all(row["trials"] or row["error"] == NO_TIME for row in board)
+    assert all(row["trials"] for row in board if row["algorithm"] in ("lightgbm", "xgboost"))
+    check_the_served_model_has_seen_all_rows(run)
 
 
 def check_the_served_model_has_seen_all_rows(run):
@@ -266,66 +207,39 @@ def check_the_served_model_has_seen_all_rows(run):
 
 
 def test_a_budget_that_is_too_small_still_ends_with_a_model(store, small_csv):
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--budget",
-        5,
-        "--mlflow-uri",
-        f"sqlite:///{store}/mlflow.db",
-    )
-    assert done.returncode == 0, done.stdout
-    data = open_run(store, run_id(done.stdout)).data
-    assert {arm["algorithm"] for arm in data.leaderboard if arm["status"] == "ok"} == {
+    options = [*table_options(small_csv), *NO_MLFLOW, "--budget", 5]
+    data = train(store, "run", *options)[0].data
+    assert {row["algorithm"] for row in data.leaderboard if row["status"] == "ok"} == {
         "lightgbm",
         "xgboost",
     }
-    assert {arm["error"] for arm in data.leaderboard if arm["status"] != "ok"} == {NO_TIME}
+    assert {row["error"] for row in data.leaderboard if row["status"] != "ok"} == {NO_TIME}
     assert data.blend["served"] == "single"
     assert data.evaluation["auc"]["value"] > 0.6
 
 
 def test_synthetic_rows_change_training_only(tiny, store, small_csv):
     """The same rows are validated and held out, no label changes, and the models do differ."""
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--id-columns",
-        "customer_id",
-        "--mlflow-uri",
-        f"sqlite:///{store}/mlflow.db",
-        "--trials",
-        1,
-        "--folds",
-        3,
-        "--synthetic-rows",
-        300,
-        "--serve",
-        "blend",
-    )
-    assert done.returncode == 0, done.stdout
-    more, plain = open_run(store, run_id(done.stdout)).data, tiny[0].data
+    synthetic = ["--synthetic-rows", 300, "--serve", "blend"]
+    options = [*table_options(small_csv), *NO_MLFLOW, *SHORTEST, *synthetic]
+    more, plain = train(store, "run", *options)[0].data, tiny[0].data
     assert (more.place == plain.place).all()
     assert (more.labels["y"] == plain.labels["y"]).all()
     assert (more.typed, more.table) == (plain.typed, plain.table)
     assert more.winner_oof.shape == plain.winner_oof.shape
     assert more.evaluation["rows"] == plain.evaluation["rows"] == 120
-    first = {arm["algorithm"]: arm["trials"][0]["auc"] for arm in plain.leaderboard}
-    assert all(arm["trials"][0]["auc"] != first[arm["algorithm"]] for arm in more.leaderboard)
+    first = {row["algorithm"]: row["trials"][0]["auc"] for row in plain.leaderboard}
+    assert all(row["trials"][0]["auc"] != first[row["algorithm"]] for row in more.leaderboard)
     members = from_bytes(more.bundle, more.bundle_sha256).metadata.members
     wanted = more.blend["weights"] if len(more.blend["weights"]) > 1 else {more.winner: 1.0}
     assert {m["algorithm"]: m["weight"] for m in members} == wanted
     assert {"columns", "correlation_error", "utility"} <= set(more.summary["fidelity"])
+
+
+def score(store: Path, folder: Path, number: str) -> subprocess.CompletedProcess[str]:
+    """Score new.csv of `folder` with a run; the result is scored.csv."""
+    files = ["--data", folder / "new.csv", "--out", folder / "scored.csv"]
+    return run_flow(store, "score.py", "run", *files, "--run-id", number)
 
 
 def test_scoring_uses_the_latest_finished_run_and_returns_every_row(
@@ -335,17 +249,7 @@ def test_scoring_uses_the_latest_finished_run_and_returns_every_row(
     frame.loc[1, "age"] = "old"
     frame.loc[2, "country"] = "Atlantis"
     frame.to_csv(tmp_path / "new.csv", index=False)
-    done = run_flow(
-        store,
-        "score.py",
-        "run",
-        "--data",
-        tmp_path / "new.csv",
-        "--out",
-        tmp_path / "scored.csv",
-        "--run-id",
-        tiny[0].id,
-    )
+    done = score(store, tmp_path, tiny[0].id)
     assert done.returncode == 0, done.stdout
     scored = pd.read_csv(tmp_path / "scored.csv", keep_default_na=False)
     assert len(scored) == 6
@@ -357,17 +261,7 @@ def test_scoring_uses_the_latest_finished_run_and_returns_every_row(
 
 def test_a_missing_column_is_shown_as_a_diff(tiny, store, small_csv, tmp_path):
     pd.read_csv(small_csv).drop(columns=["age"]).to_csv(tmp_path / "new.csv", index=False)
-    done = run_flow(
-        store,
-        "score.py",
-        "run",
-        "--data",
-        tmp_path / "new.csv",
-        "--out",
-        tmp_path / "scored.csv",
-        "--run-id",
-        tiny[0].id,
-    )
+    done = score(store, tmp_path, tiny[0].id)
     assert done.returncode != 0
     assert "- age (numeric)" in done.stdout
     assert not (tmp_path / "scored.csv").exists()
@@ -382,25 +276,10 @@ def test_the_mirror_can_be_rebuilt_from_metaflow_alone(tiny, store, tmp_path):
     assert "unchanged" in second.stdout
 
 
-def test_a_dead_mlflow_server_costs_seconds_and_one_warning(store, small_csv):
-    done = run_flow(
-        store,
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--trials",
-        1,
-        "--folds",
-        3,
-        "--mlflow-uri",
-        "http://127.0.0.1:9",
-    )
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.count("MLflow: failed") == 1
-    assert open_run(store, run_id(done.stdout)).data.mlflow["seconds"] < 15
+def test_a_dead_mlflow_server_costs_seconds_and_one_warning(second):
+    run, output = second
+    assert output.count("MLflow: failed") == 1
+    assert run.data.mlflow["seconds"] < 15
 
 
 def test_the_commands_work_from_any_directory(store, tmp_path):

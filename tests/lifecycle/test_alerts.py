@@ -826,7 +826,7 @@ def test_a_journal_that_goes_away_while_sending_raises_nothing(engine, caplog):
 def at_once(url: str, people: int = 6) -> list[str]:
     """The subjects that `people` threads sent at the same moment, each with its own engine."""
     database.open_journal(url).dispose()
-    start, got = threading.Barrier(people, timeout=20), []
+    start, got = threading.Barrier(people, timeout=300), []
 
     def slow(message: dict[str, Any]) -> None:
         time.sleep(0.1)
@@ -862,7 +862,7 @@ from fivefold.journal import database as journal
 from fivefold.lifecycle import alerts
 from fivefold.core.findings import Finding
 engine = journal.open_journal("sqlite:///{tmp_path / "journal.db"}")
-drifted = {"code": "input-drift", "severity": "warning", "found": "PSI 0.3"}
+drifted = dict(code="input-drift", severity="warning", found="PSI 0.3")
 found = [Finding(subject=name, **drifted) for name in "abc"]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -885,7 +885,7 @@ print(len(alerts.send(engine, "churn", found, channels, now=now)))
     for process in running:
         process.stdin.write("go\n")
         process.stdin.flush()
-    assert sorted(process.communicate(timeout=20)[0] for process in running) == ["0\n", "3\n"]
+    assert sorted(process.communicate(timeout=300)[0] for process in running) == ["0\n", "3\n"]
     assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 1
 
 

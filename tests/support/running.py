@@ -113,7 +113,7 @@ def table_options(rows: Path) -> list[str]:
     return ["--data", str(rows), "--target", "churned", "--id-columns", "customer_id"]
 
 
-def mlflow_of(folder: Path) -> list[str]:
+def mlflow_file(folder: Path) -> list[str]:
     """Return the option that mirrors to an MLflow file in `folder`."""
     return ["--mlflow-uri", f"sqlite:///{folder}/mlflow.db"]
 
@@ -129,7 +129,7 @@ def train(
 
 def train_tiny(store: Path, rows: Path) -> tuple[metaflow.Run, str]:
     """Train on `rows` with all figures that tests look at."""
-    return train(store, "run", *table_options(rows), *mlflow_of(store), *TINY)
+    return train(store, "run", *table_options(rows), *mlflow_file(store), *TINY)
 
 
 def copy_runs(store: Path, folder: Path, *run_ids: str) -> None:
