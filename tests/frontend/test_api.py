@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +41,8 @@ from tests.support.servers import free_port, running
 
 pytestmark = pytest.mark.slow
 PROBLEM = "churned"  # the name that the tiny run's scope gets: it has no title
-PREDICT, FOLLOW = "/predict", 5.0
+PREDICT = "/predict"
+PATIENCE = 120  # seconds to wait on a slow machine
 
 
 class Server(NamedTuple):
@@ -69,7 +70,7 @@ class Answer(NamedTuple):
 def ask(server: Server, path: str, body: Any = None, method: str = "", **headers: str) -> Answer:
     """`body`: bytes, an iterator of bytes (sent in chunks) or a JSON value."""
     ready = isinstance(body, bytes) or body is None or hasattr(body, "__next__")
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     with contextlib.closing(connection):
         connection.request(
             method or ("GET" if body is None else "POST"),
@@ -667,16 +668,16 @@ def test_the_metrics_count_right(server, rows):
     ask(server, PREDICT, b"no")
     ask(server, "/nowhere")
     after = counts(server)
-    grown = {
+    increase = {
         key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)
     }
-    assert grown["fivefold_requests_total", PREDICT, "200"] == 1
-    assert grown["fivefold_requests_total", PREDICT, "400"] == 1
-    assert grown["fivefold_requests_total", "other", "404"] == 1
-    assert grown["fivefold_requests_total", "/metrics", "200"] == 1
-    assert grown["fivefold_predictions_with_warnings_total",] == 1
-    assert sum(n for key, n in grown.items() if key[0] == "fivefold_predictions_total") == 2
-    assert grown["fivefold_request_seconds_count", PREDICT] == 2
+    assert increase["fivefold_requests_total", PREDICT, "200"] == 1
+    assert increase["fivefold_requests_total", PREDICT, "400"] == 1
+    assert increase["fivefold_requests_total", "other", "404"] == 1
+    assert increase["fivefold_requests_total", "/metrics", "200"] == 1
+    assert increase["fivefold_predictions_with_warnings_total",] == 1
+    assert sum(n for key, n in increase.items() if key[0] == "fivefold_predictions_total") == 2
+    assert increase["fivefold_request_seconds_count", PREDICT] == 2
     assert after["fivefold_spooled_files",] == 0
 
 
@@ -757,11 +758,11 @@ def test_labels_that_cannot_be_used_are_named_all_at_once_and_none_is_taken(serv
 # --- following what is promoted ------------------------------------------------------------------
 
 
-def eventually(true: Any, seconds: float = FOLLOW) -> float:
+def eventually(true: Any) -> float:
     """Seconds until `true()` holds, asked every 50 ms."""
     began = time.monotonic()
     while not true():
-        assert time.monotonic() - began < seconds, "it did not come to be"
+        assert time.monotonic() - began < PATIENCE, "it did not happen"
         time.sleep(0.05)
     return time.monotonic() - began
 
@@ -780,19 +781,18 @@ def promote(server: Server, *arguments: str) -> subprocess.Popen[str]:
 def test_a_threshold_and_a_rollback_are_followed_without_a_restart(server, engine, rows, bundle):
     first = ask(server, PREDICT, rows[0]).json
     raised = promote(server, "threshold", "0.9", "--why", "a test")
-    eventually(lambda: ask(server, "/model").json["threshold"] == 0.9, 30)
+    eventually(lambda: ask(server, "/model").json["threshold"] == 0.9)
     told = ask(server, PREDICT, rows[0]).json
     assert told["threshold"] == 0.9
     assert told["predictions"][0]["probability"] == first["predictions"][0]["probability"]
     assert set(kept(engine, [told["predictions"][0]["id"]])["threshold"]) == {0.9}
     assert ask(server, "/model").json["why"] == "a test"
     undone = promote(server, "rollback")  # loads the earlier model first: not the server's time
-    eventually(lambda: promotions.champion(engine, PROBLEM).action == promotions.ROLLED_BACK, 60)
-    took = eventually(
-        lambda: ask(server, "/model").json["threshold"] == bundle.metadata.threshold.value, 30
-    )
-    assert "at threshold 0.9. a test" in raised.communicate(timeout=60)[0]
-    assert undone.communicate(timeout=60)[0].startswith("rolled-back")
+    eventually(lambda: promotions.champion(engine, PROBLEM).action == promotions.ROLLED_BACK)
+    threshold = bundle.metadata.threshold.value
+    took = eventually(lambda: ask(server, "/model").json["threshold"] == threshold)
+    assert "at threshold 0.9. a test" in raised.communicate(timeout=PATIENCE)[0]
+    assert undone.communicate(timeout=PATIENCE)[0].startswith("rolled-back")
     busy = max(
         1.0, os.getloadavg()[0] / (os.cpu_count() or 1)
     )  # the machine may have more to do than this
@@ -896,14 +896,13 @@ def test_a_locked_journal_delays_answers_and_loses_none(server, engine, rows):
         asked = [pool.submit(ask, server, PREDICT, [row]) for row in rows[:4]]
         time.sleep(1)
         assert ask(server, "/health").status == 200
-        time.sleep(7)
+        wait(asked, PATIENCE, FIRST_COMPLETED)  # given up by the journal, so spooled
         lock.execute("COMMIT")
         told = [future.result().json for future in asked]
     ids = [answer["predictions"][0]["id"] for answer in told]
-    assert "spooled" in [
-        answer.get("journal") for answer in told
-    ]  # others may have come when the lock was gone
-    eventually(lambda: times_kept(engine, ids) == [1] * 4, 15)
+    # the others may have come when the lock was gone
+    assert "spooled" in [answer.get("journal") for answer in told]
+    eventually(lambda: times_kept(engine, ids) == [1] * 4)
     eventually(lambda: ask(server, "/health").json["spooled_files"] == 0)
     assert "journal" not in ask(server, PREDICT, rows[0]).json
 
@@ -929,7 +928,7 @@ def test_a_journal_that_is_removed_is_missed_by_nobody(store, tmp_path, run, row
         assert (lost.status, lost.codes, well_refused(lost)) == (503, ["journal-unreachable"], True)
         fresh = journal.open_journal(server.journal)
         ids = [p["id"] for p in told["predictions"]]
-        eventually(lambda: times_kept(fresh, ids) == [1, 1], 15)
+        eventually(lambda: times_kept(fresh, ids) == [1, 1])
         assert "journal" not in ask(server, PREDICT, rows[0]).json
 
 
@@ -952,10 +951,10 @@ def test_what_was_acknowledged_survives_a_kill(store, tmp_path, run, rows, worke
         clients = [threading.Thread(target=load, args=(n,)) for n in range(4)]
         for client in clients:
             client.start()
-        time.sleep(2)
+        eventually(lambda: len(acknowledged) > 100)
         os.killpg(server.pid, signal.SIGKILL)
         for client in clients:
-            client.join(20)
+            client.join(PATIENCE)
     assert len(acknowledged) > 40
     empty(engine, server.spool)
     assert times_kept(engine, acknowledged) == [1] * len(acknowledged)
@@ -1034,7 +1033,7 @@ def test_settings_that_cannot_be_used_stop_the_start_with_one_line_each(store, t
         cwd=tmp_path,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

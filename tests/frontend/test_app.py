@@ -14,7 +14,16 @@ from fivefold.lifecycle import promotion
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.tracking import client
 from fivefold.training.leaderboard import title
-from tests.support.running import ROOT, open_run, run_flow, run_id, run_until
+from tests.support.running import (
+    ROOT,
+    SHORTEST,
+    copy_runs,
+    open_run,
+    run_flow,
+    run_id,
+    run_until,
+    table_options,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +35,7 @@ PAGES = ("predict", "batch", "models", "data", "decision", "monitoring", "feedba
 def other(tmp_path_factory, store, tiny) -> Path:
     """A copy of the datastore, for tests that damage it."""
     folder = tmp_path_factory.mktemp("copy")
-    shutil.copytree(store / ".metaflow", folder / ".metaflow")
-    for told in folder.rglob("*.json"):  # each task's metadata names the folder of its artifacts
-        if (text := told.read_bytes()).find(str(store).encode()) >= 0:
-            told.write_bytes(text.replace(str(store).encode(), str(folder).encode()))
+    copy_runs(store, folder, tiny[0].id)
     return folder
 
 
@@ -52,14 +58,14 @@ def page(store, tiny, promoted, monkeypatch, tmp_path_factory):
     """
     import streamlit as st
 
-    place = tmp_path_factory.mktemp("journal") / "journal.db"
-    monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{place}")
+    journal = tmp_path_factory.mktemp("journal") / "journal.db"
+    monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{journal}")
 
     def opened(name: str = "predict", folder: Path = store, fresh: bool = False) -> AppTest:
         st.cache_data.clear()
         st.cache_resource.clear()
-        if not fresh and not place.exists():
-            shutil.copy(promoted, place)
+        if not fresh and not journal.exists():
+            shutil.copy(promoted, journal)
         from metaflow.plugins.datastores.local_storage import LocalStorage
 
         (folder / ".metaflow").mkdir(exist_ok=True)
@@ -68,30 +74,23 @@ def page(store, tiny, promoted, monkeypatch, tmp_path_factory):
         import metaflow
 
         metaflow.metadata(f"local@{folder}")
-        app = AppTest.from_file(str(ROOT / "frontend" / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "frontend" / "app.py"), default_timeout=300)
         return app if name == "predict" else app.switch_page(f"views/{name}.py")
 
     yield opened
     open_run(store, tiny[0].id)
 
 
+TEXTS = (
+    *("title", "text", "caption", "info", "warning"),
+    *("error", "code", "markdown", "subheader"),
+)
+
+
 def texts(app: AppTest) -> str:
-    """All that a person reads outside tables."""
-    return "\n".join(
-        str(e.value)
-        for kind in (
-            "title",
-            "text",
-            "caption",
-            "info",
-            "warning",
-            "error",
-            "code",
-            "markdown",
-            "subheader",
-        )
-        for e in app.get(kind)
-    )
+    """Return all that a person reads outside tables."""
+    elements = [element for kind in TEXTS for element in app.get(kind)]
+    return "\n".join(str(element.value) for element in elements)
 
 
 def tables(app: AppTest) -> str:
@@ -103,7 +102,7 @@ def tables(app: AppTest) -> str:
 
 
 def calm(app: AppTest) -> AppTest:
-    """Neither an exception nor a traceback nor the shield's last resort is on the page."""
+    """Neither an exception nor a traceback nor the text of the error guard is on the page."""
     assert not app.exception
     assert "Traceback" not in texts(app)
     assert "could not be shown" not in texts(app)
@@ -209,7 +208,7 @@ def test_any_file_name_will_do(page, small_csv, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "reason"),
     [
         ("broken.parquet", b"PAR1 nonsense", "cannot be read"),
         ("empty.csv", b"", ""),
@@ -217,10 +216,10 @@ def test_any_file_name_will_do(page, small_csv, name):
         ("other.csv", b"a,b\n1,2\n3,4\n", "does not fit the model"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_its_reason(page, name, content, told):
+def test_a_file_that_cannot_be_used_is_refused_with_its_reason(page, name, content, reason):
     app = upload(page("batch").run(), name, content)
     assert app.error
-    assert told in app.error[0].value
+    assert reason in app.error[0].value
     assert app.get("table")  # the reasons, with what to do
     assert not app.metric
 
@@ -279,7 +278,7 @@ def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):
     app.query_params["part"] = "Leaderboard"
     shown = next(d.value for d in calm(app.run()).dataframe if "Mean ROC AUC" in d.value)
     board = tiny[0]["select"].task["leaderboard"].data
-    assert shown["Mean ROC AUC"].tolist() == [arm["auc_mean"] for arm in board]
+    assert shown["Mean ROC AUC"].tolist() == [row["auc_mean"] for row in board]
     blend = tiny[0]["select"].task["blend"].data
     assert f"mean ROC AUC {blend['auc_mean']:.4f}" in texts(app)
     assert all(
@@ -299,34 +298,18 @@ def test_the_list_of_runs_can_be_searched(page, tiny, words):
 
 
 def test_a_run_that_was_killed_is_shown_with_its_cards_and_how_to_go_on(page, other, small_csv):
-    output = run_until(
-        other,
-        r"trial 1/",
-        "train.py",
-        "run",
-        "--data",
-        small_csv,
-        "--target",
-        "churned",
-        "--trials",
-        "3",
-        "--folds",
-        "3",
-        whole=True,
-    )
+    options = [*table_options(small_csv), *SHORTEST]
+    output = run_until(other, r"trial 1/", "train.py", "run", *options, whole=True)
     number = run_id(output)
     app = page("models", other)
     app.query_params["run"] = number
     calm(app.run())
-    assert f"resume --origin-run-id {number}" in texts(app) or "This run is at the step" in texts(
-        app
-    )
+    text = texts(app)
+    assert f"resume --origin-run-id {number}" in text or "This run is at the step" in text
     app = page("models", other)
-    app.query_params["run"], app.query_params["part"], app.query_params["card"] = (
-        number,
-        "Cards",
-        "eda",
-    )
+    app.query_params["run"] = number
+    app.query_params["part"] = "Cards"
+    app.query_params["card"] = "eda"
     (frame,) = calm(app.run()).get("iframe")
     assert "Content-Security-Policy" in frame.proto.srcdoc
     assert "fonts.googleapis" not in frame.proto.srcdoc
@@ -337,9 +320,9 @@ def test_a_run_that_failed_says_at_which_step_and_why(page, other, small_csv):
     assert done.returncode != 0
     app = page("models", other)
     app.query_params["run"] = run_id(done.stdout)
-    told = texts(calm(app.run()))
-    assert "This run failed at the step" in told
-    assert "no_such_column" in told
+    text = texts(calm(app.run()))
+    assert "This run failed at the step" in text
+    assert "no_such_column" in text
 
 
 def test_a_damaged_model_is_said_and_another_page_still_works(page, other, tiny):

@@ -34,14 +34,13 @@ from tests.frontend.test_app import (  # noqa: F401
     texts,
     upload,
 )
-from tests.frontend.test_browser import ATTACKS, EVIL, IMAGE
+from tests.frontend.test_browser import ATTACKS, EVIL, IMAGE, LINK
 from tests.support.browser import Visit, app, chromium
 
 pytestmark = pytest.mark.slow
 
 PROBLEM = "churned"
 EVERYBODY = "Use this threshold for everybody"
-LINK = "[x](javascript:alert(1))"
 
 
 @pytest.fixture
@@ -395,12 +394,13 @@ def test_lines_that_had_to_wait_are_moved_when_the_journal_is_back(
     first = app.session_state["answer"].id
     monkeypatch.setenv("FIVEFOLD_JOURNAL", place)
     answered = {first}
-    for _ in range(6):  # it is tried anew every few seconds, not at every answer
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:  # it is tried again every few seconds, not at every answer
         press(app, "Predict")
         answered.add(app.session_state["answer"].id)
         if not list(spool.glob("*.jsonl")):
             break
-        time.sleep(3)
+        time.sleep(1)
     assert set(database.read_predictions(engine(), PROBLEM)["id"]) == answered
     assert not list(spool.glob("*.jsonl"))
 
