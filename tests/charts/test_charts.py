@@ -245,7 +245,7 @@ def test_units_are_on_the_axis(summary):
     )
 
 
-def test_nothing_to_show_is_said():
+def test_nothing_to_show_is_reported():
     nothing = {"columns": [], "matrix": [], "rows": 0}
     for chart in (
         table.association([]),

@@ -244,7 +244,7 @@ def test_scores_and_coefficients_of_a_fair_coin():
     assert np.abs(smooth[1:10]).max() < 1e-6
 
 
-def test_an_impossible_matrix_is_mended_and_a_possible_one_left_alone():
+def test_an_impossible_matrix_is_corrected_and_a_possible_one_left_alone():
     possible = np.array([[1, 0.5], [0.5, 1]])
     assert nearest_correlation(possible) is possible
     mended = nearest_correlation(np.array([[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]]))
@@ -322,7 +322,7 @@ def test_a_single_row_can_be_drawn(model):
     assert sample(model, 1, seed=0).shape == (1, 11)
 
 
-def test_what_cannot_be_done_is_said():
+def test_what_cannot_be_done_is_reported():
     frame = pd.DataFrame({"a": [1.0], "t": [None]})
     with pytest.raises(ValueError, match="expected the target 'z'"):
         fit(frame, "z", {"a": "numeric"})
@@ -376,7 +376,7 @@ def test_noise_is_the_level_that_equal_distributions_exceed_once_in_twenty_times
     assert 0.015 < share < 0.075
 
 
-def test_what_cannot_be_judged_is_not_judged():
+def test_what_cannot_be_assessed_is_not_assessed():
     frame = pd.DataFrame({"a": np.arange(30.0), "b": [1.0] * 5 + [np.nan] * 25, "t": [0, 1] * 15})
     found = fidelity.fidelity(frame, frame[:8], frame, "t", {"a": "numeric", "b": "numeric"})
     assert found["columns"][1]["value"] is None
@@ -386,7 +386,7 @@ def test_what_cannot_be_judged_is_not_judged():
     assert found["utility"]["reason"] == "fewer than two classes of 10 rows on every side"
 
 
-def test_assess_judges_with_rows_that_the_copula_has_not_seen(real, monkeypatch):
+def test_assess_uses_rows_that_the_copula_has_not_seen(real, monkeypatch):
     seen = {}
     fit_really = copula.fit
 

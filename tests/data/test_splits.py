@@ -381,7 +381,7 @@ def test_all_faults_of_a_split_in_time_are_named_at_once():
 # --- large tables --------------------------------------------------------------------------------
 
 
-def test_a_large_table_judges_on_a_part_and_trains_on_the_rest():
+def test_a_large_table_validates_on_a_part_and_trains_on_the_rest():
     rng = np.random.default_rng(0)
     y = (rng.random(200_000) < 0.2).astype("int8")
     groups = rng.integers(0, 120_000, 200_000)

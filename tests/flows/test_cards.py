@@ -234,7 +234,7 @@ def test_evaluation_card():
     check(evaluation_card.components(metadata({})))
 
 
-def test_an_evaluation_card_of_several_models_lists_each_in_place_of_one_set_of_parameters():
+def test_an_evaluation_card_of_several_models_lists_each_instead_of_one_set_of_parameters():
     member = {
         "algorithm": "xgboost",
         "weight": 0.5,
@@ -285,7 +285,7 @@ def test_live_card_follows_and_finishes(monkeypatch):
     assert "3 s of search" in [p._subtitle for p in flat(card.parts) if isinstance(p, ValueBox)]
 
 
-def test_an_arm_card_lists_each_setting_that_is_averaged():
+def test_a_search_card_lists_each_setting_that_is_averaged():
     settings = [
         {"number": 2, "params": {"depth": 3, "kind": NASTY}, "rounds": 90},
         {"number": 0, "params": {"depth": 5}, "rounds": None},

@@ -269,7 +269,7 @@ def test_cells_that_cannot_be_read_are_named_with_row_and_field_and_nothing_is_a
     assert ask(server, PREDICT, {**rows[1], "age": "old"}).json["problems"][0]["field"] == "age"
 
 
-def test_a_column_in_which_nothing_can_be_read_is_said_so_once(server, engine, rows):
+def test_a_column_in_which_nothing_can_be_read_is_reported_once(server, engine, rows):
     before = len(journal.read_rejects(engine, PROBLEM))
     answer = ask(server, PREDICT, [{**row, "age": "old"} for row in rows[:6]])
     assert (answer.status, answer.codes, answer.json["problems"][0]["field"]) == (

@@ -236,7 +236,7 @@ def test_wrong_columns_are_shown_as_a_diff(page, small_csv):
     assert "rename 'Age' to 'age'" in tables(app)
 
 
-def test_the_threshold_of_ones_own_is_used_for_this_run_only(page, tiny):
+def test_a_visitors_threshold_is_used_for_this_run_only(page, tiny):
     app = page("decision").run()
     own = app.metric[0].value
     app.slider[0].set_value(0.0).run()
@@ -325,7 +325,7 @@ def test_a_run_that_failed_says_at_which_step_and_why(page, other, small_csv):
     assert "no_such_column" in text
 
 
-def test_a_damaged_model_is_said_and_another_page_still_works(page, other, tiny):
+def test_a_damaged_model_is_reported_and_another_page_still_works(page, other, tiny):
     for blob in (other / ".metaflow" / "TrainFlow" / "data").rglob("*"):
         if blob.is_file() and blob.stat().st_size > 500:
             blob.write_bytes(b"damaged")
@@ -341,7 +341,7 @@ def test_the_runs_of_another_user_are_there_too(page, tiny, monkeypatch):
     assert tiny[0].id in texts(calm(page().run()))
 
 
-def test_what_nobody_foresaw_is_a_number_and_not_a_traceback(page, monkeypatch, caplog):
+def test_an_unexpected_error_is_a_number_and_not_a_traceback(page, monkeypatch, caplog):
     from fivefold.tracking import overview
 
     def broken(*_):

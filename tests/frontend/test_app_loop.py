@@ -308,7 +308,7 @@ def test_predict_records_what_it_shows_once(page, engine, tiny):
     assert len(database.read_predictions(engine(), PROBLEM)) == 1
 
 
-def test_the_threshold_of_ones_own_is_on_record_as_it_was_shown(page, engine, tiny):
+def test_a_visitors_threshold_is_recorded_as_it_was_shown(page, engine, tiny):
     app = page("decision").run()
     app.slider[0].set_value(0.0).run()
     press(app, MINE)
@@ -430,7 +430,7 @@ def test_a_threshold_for_everybody_and_the_way_back(page, engine, mirrored):
     assert "a mirror of it failed: no MLflow !\\[x" in texts(app)
 
 
-def test_a_decision_counts_for_what_was_seen(page, engine):
+def test_a_decision_is_refused_after_a_change_in_the_meantime(page, engine):
     app = page("decision").run()
     app.slider[0].set_value(8.0).run()
     decisions.change_threshold(engine(), PROBLEM, 0.77, "bo", "at the same time")
@@ -443,7 +443,7 @@ def test_a_decision_counts_for_what_was_seen(page, engine):
 @pytest.mark.parametrize(
     ("label", "action"), [("Approve: serve it from now on", "promoted"), ("Decline", "declined")]
 )
-def test_a_challenger_that_waits_is_decided_upon(page, engine, tiny, label, action):
+def test_a_waiting_challenger_is_approved_or_declined(page, engine, tiny, label, action):
     page()
     held = promotions.champion(engine(), PROBLEM)
     gain = {"value": 0.021, "low": 0.004, "high": 0.038, "margin": 0.0}
@@ -498,7 +498,7 @@ def test_a_challenger_that_waits_is_decided_upon(page, engine, tiny, label, acti
     assert (promotions.champion(engine(), PROBLEM).seq == last.seq) == (action == "promoted")
 
 
-def test_another_model_than_the_served_one_sets_nothing_for_everybody(page, engine, tiny):
+def test_only_the_served_model_sets_a_threshold_for_everybody(page, engine, tiny):
     page()
     held = promotions.champion(engine(), PROBLEM)
     promotions.append(
@@ -568,7 +568,7 @@ def test_feedback_on_the_last_prediction_and_by_file(page, engine, small_csv):
     }
 
 
-def test_a_day_of_today_names_todays_prediction(page, engine, small_csv):
+def test_todays_date_finds_todays_prediction(page, engine, small_csv):
     table = pd.read_csv(small_csv, dtype="str").head(1)
     upload(page("batch").run(), "new.csv", table.to_csv(index=False).encode())
     app = page("feedback").run()
@@ -637,7 +637,7 @@ def test_changes_of_what_is_served_are_marked_at_the_window_they_fall_into():
     assert len(monitoring.performance(reports).to_dict()["layer"]) == 2
 
 
-def test_a_window_without_predictions_or_labels_is_told_too(page, engine):
+def test_a_window_without_predictions_or_labels_is_shown_too(page, engine):
     page()
     nothing = dict.fromkeys(
         (

@@ -118,7 +118,7 @@ def metric(visit: Visit, label: str) -> str:
     )
 
 
-def test_predict_what_if_and_the_change_that_turns_it(visit, newest):
+def test_predict_and_what_if_give_the_probabilities_of_the_bundle(visit, newest):
     visit.open()
     page = visit.page
     page.get_by_role("spinbutton", name="age (years)").fill("71")
@@ -202,7 +202,7 @@ def test_the_other_pages_are_drawn(visit, path):
     visit.shot(path)
 
 
-def test_a_threshold_of_ones_own_reaches_predict(visit):
+def test_a_visitors_threshold_reaches_predict(visit):
     visit.open("decision?miss=0.1")
     visit.page.get_by_role("button", name="Use this threshold during my visit").click()
     visit.settle()

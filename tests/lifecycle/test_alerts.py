@@ -378,7 +378,7 @@ def test_the_file_gets_one_line_of_json_for_each_alert(engine, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_full_disk_is_a_failure_that_is_told_again(engine):
+def test_a_full_disk_is_a_failure_and_the_alert_is_sent_again(engine):
     assert (
         told(engine, {"FIVEFOLD_ALERT_FILE": "/dev/full"})["file"]
         == "failed: No space left on device"
@@ -508,7 +508,7 @@ def test_a_password_never_goes_to_another_machine_in_clear(engine):
     assert not any(line.startswith("AUTH") for line in office.said)
 
 
-def test_one_refused_recipient_is_said_and_the_others_get_the_mail_once(engine):
+def test_one_refused_recipient_is_reported_and_the_others_get_the_mail_once(engine):
     with post_office(refuse=("bob@example.com",)) as office:
         environ = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{office.port}"}
         assert told(engine, environ)["email"] == "sent; bob@example.com refused: 550 no such user"
@@ -719,7 +719,7 @@ def test_a_wrong_setting_is_refused(name, value):
 # ---- once, and again ----
 
 
-def test_a_key_is_told_once_per_cooldown_and_problem(engine):
+def test_a_key_is_sent_once_per_cooldown_and_problem(engine):
     got: list[dict[str, Any]] = []
 
     def subjects(findings, hours, problem="churn", **options):
@@ -746,7 +746,7 @@ def test_a_key_is_told_once_per_cooldown_and_problem(engine):
     assert subjects(drifted("a"), 25, cooldown_hours=0) == ["a"]
 
 
-def test_a_failure_by_every_channel_is_told_again_and_one_success_is_enough(engine, caplog):
+def test_a_failure_by_every_channel_is_sent_again_and_one_success_is_enough(engine, caplog):
     with hook(500) as (bad, _), hook() as (good, got), post_office() as office:
         mail = {**MAIL, "FIVEFOLD_ALERT_SMTP": f"smtp://127.0.0.1:{free_port()}"}
         assert set(told(engine, {"FIVEFOLD_ALERT_WEBHOOK": bad, **mail})) == {

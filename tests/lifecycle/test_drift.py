@@ -218,7 +218,7 @@ def test_levels_that_are_called_as_the_pools_keep_their_own_bins():
     }
 
 
-def test_a_once_rare_level_that_became_common_is_told():
+def test_a_once_rare_level_that_became_common_is_reported():
     old, new = (
         words([f"v{i % 1000}" for i in range(20_000)]),
         words([f"v{i % 1000}" for i in range(300)] + ["v7"] * 200),
@@ -248,7 +248,7 @@ def plant(frame, column):
 
 
 @pytest.mark.parametrize("column", KINDS)
-def test_planted_drift_is_told_of_its_column_and_of_no_other(column):
+def test_planted_drift_is_found_in_its_column_and_in_no_other(column):
     rng = np.random.default_rng(1)
     table = drift_table(
         sample(rng, 2000), plant(sample(rng, 1000), column), KINDS, {column: 2.0, "other": 2.0}
@@ -307,7 +307,7 @@ def test_a_significant_but_small_difference_is_no_drift():
     assert not line.drifted
 
 
-def test_few_rows_are_described_but_not_judged():
+def test_few_rows_are_described_but_not_tested():
     rng = np.random.default_rng(5)
     for old, new in ((MIN_ROWS - 1, 500), (500, MIN_ROWS - 1)):
         table = drift_table(sample(rng, old), plant(sample(rng, new), "amount"), KINDS)
@@ -394,7 +394,7 @@ def test_an_importance_without_anything_positive_puts_no_stake_on_any_column():
     assert [line.weight for line in some] == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 
-def test_the_highest_stake_is_told_first():
+def test_the_highest_stake_is_reported_first():
     rng = np.random.default_rng(10)
     window = plant(plant(sample(rng, 1000), "amount"), "since")
     for first, second in (("amount", "since"), ("since", "amount")):
@@ -430,7 +430,7 @@ def test_scores_worked_by_hand():
     assert not score_drift(old, old[: MIN_ROWS - 1]).enough_rows
 
 
-def test_scores_of_a_rare_class_that_move_inside_one_drawn_bin_are_told():
+def test_scores_of_a_rare_class_that_move_inside_one_drawn_bin_are_reported():
     rng = np.random.default_rng(12)
     told = score_drift(rng.uniform(0, 0.02, 1000), rng.uniform(0.01, 0.03, 1000))
     assert told.drifted
@@ -505,7 +505,7 @@ def test_a_table_does_not_drift_from_itself(column):
     assert not line.drifted
 
 
-def test_a_column_that_is_missing_or_constant_on_one_side_only_is_told():
+def test_a_column_that_is_missing_or_constant_on_one_side_only_is_reported():
     gone, there = pd.Series(np.full(300, np.nan)), pd.Series(np.arange(300.0))
     for old, new in ((there, gone), (gone, there)):
         line = one(old, new, "numeric")

@@ -91,7 +91,7 @@ def test_every_answer_and_label_is_in_the_journal(played):
     assert frame["label"].notna().sum() == counts["accepted"]
 
 
-def test_the_challenger_learnt_from_feedback_and_never_from_what_was_set_aside(played):
+def test_the_challenger_learnt_from_feedback_and_never_from_rows_set_aside(played):
     folder, _, engine = played
     line = promotions.champion(engine, PROBLEM)
     run = open_run(folder, line.run_id)
@@ -108,7 +108,7 @@ def test_the_challenger_learnt_from_feedback_and_never_from_what_was_set_aside(p
     assert "champion" not in first.user_tags
 
 
-def test_the_story_is_told_in_order(played):
+def test_the_timeline_is_in_order(played):
     folder, out, engine = played
     events = timeline(engine, PROBLEM)
     assert [e.minute for e in events] == sorted(e.minute for e in events)

@@ -209,7 +209,7 @@ def test_an_auc_takes_thirty_of_each_class(positives, judged):
     assert told.positives == positives
 
 
-def test_a_window_without_the_positives_that_were_expected_is_told():
+def test_a_window_without_the_positives_that_were_expected_is_reported():
     told = realised(np.zeros(500), np.full(500, 0.1), Threshold(0.5), COSTS)  # 50 are expected
     found = performance_findings(
         estimate(np.full(500, 0.1), Threshold(0.5), COSTS, seed=0), told, HELD_OUT
@@ -251,7 +251,7 @@ def window(value, se, p=1.0, observed=0.3, expected=0.3):
         (0.90, 0.010, PASSED),
     ],
 )  # better
-def test_a_fall_is_told_where_the_z_test_of_independent_aucs_tells_it(value, se, expected):
+def test_a_fall_is_reported_where_the_z_test_of_independent_aucs_finds_it(value, se, expected):
     found = performance_findings(*window(value, se), HELD_OUT)
     assert [f.code for f in found] == [
         "performance-estimated",
@@ -280,7 +280,7 @@ def test_a_sure_but_small_fall_is_no_warning():
         (0.002, 0.33, PASSED),
     ],
 )
-def test_a_calibration_gap_is_told_where_it_is_sure_and_not_small(p, observed, expected):
+def test_a_calibration_gap_is_reported_where_it_is_sure_and_not_small(p, observed, expected):
     found = performance_findings(*window(0.8, 0.02, p, observed), HELD_OUT)
     assert severities(found) == [PASSED, PASSED, expected]
     assert found[2].found == f"{observed:.1%} positives, p {p:.1g}"
@@ -301,7 +301,7 @@ def test_the_error_of_the_baseline_is_taken_from_its_interval_where_it_has_none(
 @pytest.mark.parametrize(
     "baseline", [None, {"value": 0.8}, {"value": 0.8, "low": None, "high": None}]
 )
-def test_without_a_baseline_no_fall_can_be_judged(baseline):
+def test_without_a_baseline_no_fall_can_be_tested(baseline):
     found = performance_findings(*window(0.6, 0.01), baseline)
     assert severities(found) == [NOT_APPLICABLE, NOT_APPLICABLE, PASSED]
     assert found[0].expected == "a held-out ROC AUC with its error to compare with"
@@ -314,7 +314,7 @@ def test_no_error_at_all_is_certainty():
     assert severities(performance_findings(*window(1.0, 0.0), sure))[:2] == [PASSED, PASSED]
 
 
-def test_a_changed_concept_is_invisible_to_the_estimate_and_told_by_the_labels():
+def test_a_changed_concept_is_invisible_to_the_estimate_and_found_by_the_labels():
     rng = np.random.default_rng(6)
     y, q = drawn(rng, 3000)
     held_out = auc_interval(*drawn(rng, 3000))
@@ -338,7 +338,7 @@ def test_a_changed_concept_is_invisible_to_the_estimate_and_told_by_the_labels()
     assert "retrain" in found[1].action
 
 
-def test_inputs_that_tell_less_are_told_before_the_labels_come():
+def test_less_informative_inputs_are_reported_before_the_labels_come():
     rng = np.random.default_rng(7)
     held_out = auc_interval(*drawn(rng, 3000))
     narrow = 1 / (1 + np.exp(-rng.normal(-1, 0.4, 2000)))  # nearly all cases look alike

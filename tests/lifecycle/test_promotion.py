@@ -548,9 +548,7 @@ def judged_of(run: Run) -> Bundle:
     return client.evaluated_bundle(run, from_bytes(*client.bundle_bytes(run)))
 
 
-def test_a_served_model_that_saw_the_held_out_rows_is_stood_for_by_the_one_that_was_judged(
-    stage, arms
-):
+def test_a_served_model_that_saw_the_held_out_rows_is_represented_by_the_evaluated_one(stage, arms):
     """Runs 6 and 7 are as 1 and 2, but what they serve has learnt the held-out labels by heart."""
     engine, _ = stage
     table = mixed(ROWS, 7)
@@ -681,7 +679,7 @@ def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeyp
     assert (line.action, served(engine)) == ("overtaken", "TrainFlow/3")
 
 
-def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms):
+def test_rows_equal_to_training_rows_of_either_model_do_not_count(stage, arms):
     """Feedback: 300 new cases, each predicted twice (one to learn from, one set aside)."""
     engine, _ = stage
     table, old = mixed(ROWS, 7), arms["1"].held
@@ -698,7 +696,7 @@ def test_rows_the_like_of_which_one_of_them_learnt_from_do_not_judge(stage, arms
     assert told["left_out"] == 300 + 150  # the rows set aside long ago are no part of it
 
 
-def test_without_a_champion_there_is_nothing_to_judge_against(stage, tmp_path):
+def test_without_a_champion_there_is_nothing_to_compare_with(stage, tmp_path):
     engine = database.open_journal(f"sqlite:///{tmp_path}/other.db")
     with pytest.raises(
         Refused, match=r"nothing-promoted \[left\].*python flows/promote.py promote 2"
@@ -916,7 +914,7 @@ def put(engine: Any, model: str, threshold: float = 0.5) -> None:
     )
 
 
-def test_scoring_takes_the_model_of_the_problem_that_is_asked_for(engine, monkeypatch):
+def test_scoring_takes_the_model_of_the_given_problem(engine, monkeypatch):
     put(engine, "A")
     promotions.append(
         engine,

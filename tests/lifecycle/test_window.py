@@ -180,13 +180,13 @@ def test_changed_meaning_shows_in_labels_only(reference):
     assert silent.label_coverage == 0
 
 
-def test_few_rows_cannot_be_judged(reference):
+def test_few_rows_cannot_be_tested(reference):
     report = judged(traffic(world(30, 7, shift=3.0)), reference)
     assert not report.bad
     assert {"input-drift", "score-drift", "performance-realised"} <= codes(report, "not_applicable")
 
 
-def test_no_traffic_is_said(reference):
+def test_no_traffic_is_reported(reference):
     empty = traffic(world(5, 1)).iloc[:0]
     assert codes(judged(empty, reference), "not_applicable") == {"no-traffic"}
     assert codes(judged(empty, reference, rejects=9), "warning") == {"no-traffic"}
@@ -196,7 +196,7 @@ def test_no_traffic_is_said(reference):
     assert not second.bad  # a new model would not help
 
 
-def test_warnings_and_refusals_are_told_where_proven(reference):
+def test_warnings_and_refusals_are_reported_where_proven(reference):
     frame = traffic(world(1000, 8))
     frame.loc[:119, "warnings"] = "kind: 'z' was not seen in training"
     report = judged(frame, reference, rejects=60)
@@ -297,7 +297,7 @@ def test_dates_of_a_parquet_file_are_read_by_the_contract_of_a_csv():
     assert told["since"].tolist() == [pd.Timestamp(2024, 2, 25)] * 2
 
 
-def test_only_the_rows_of_the_model_that_answered_most_are_judged(reference):
+def test_only_the_rows_of_the_model_that_answered_most_are_evaluated(reference):
     frame = pd.concat(
         [traffic(world(400, 1, shift=5.0), model="TrainFlow/0"), traffic(world(600, 2))],
         ignore_index=True,
@@ -378,7 +378,7 @@ def test_a_silence_is_a_window_too(reference):
     }
 
 
-def test_the_age_of_model_and_data_is_told_apart():
+def test_the_age_of_model_and_data_are_separate_findings():
     now = datetime(2026, 6, 1)
     told = {
         f.code: (f.severity, f.found)

@@ -337,7 +337,7 @@ def test_notes_on_pseudonymised_columns_come_last(bundle):
         ("note", None, "note: missing, which training never saw"),
     ],
 )
-def test_a_doubtful_cell_is_scored_with_a_warning(bundle, column, value, warning):
+def test_an_ambiguous_cell_is_scored_with_a_warning(bundle, column, value, warning):
     told, clean = bundle.score(changed(column, 4, value)), bundle.score(served())
     added = set(told.loc[4, "warnings"].split("; ")) - set(clean.loc[4, "warnings"].split("; "))
     assert added == {warning}
@@ -353,7 +353,7 @@ def test_a_gap_that_training_saw_is_no_news(bundle, column):
     assert told.loc[4, ["warnings", "error"]].tolist() == ["", ""]
 
 
-def test_all_doubts_about_a_row_are_told_together(bundle):
+def test_all_warnings_of_a_row_are_reported_together(bundle):
     frame = changed("age", 4, "x")
     frame.loc[4, ["region", "amount"]] = ["atlantis", 1e9]
     told = bundle.score(frame).loc[4]

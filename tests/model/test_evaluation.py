@@ -101,7 +101,7 @@ def test_the_confusion_worked_by_hand_and_the_threshold_itself_is_flagged():
     assert (report.rows, report.positives) == (5, 3)
 
 
-def test_the_report_is_json_without_nan_even_where_nothing_can_be_told():
+def test_the_report_is_json_without_nan_even_without_any_figure():
     y, q = rows(200)
     groups = pd.DataFrame(
         {
@@ -241,7 +241,7 @@ def test_segments_worked_by_hand():
         (30, 0, False),
     ],
 )
-def test_a_segment_is_judged_from_30_rows_and_5_of_each_class(count, positives, judged):
+def test_a_segment_is_evaluated_from_30_rows_and_5_of_each_class(count, positives, judged):
     y = np.array([1] * positives + [0] * (count - positives))
     q = np.linspace(0.1, 0.9, count)
     [line] = segments(y, q, q >= 0.5, pd.DataFrame({"g": ["a"] * count}))
@@ -341,7 +341,7 @@ def test_importance_of_a_rare_class_is_a_number(seed):
     assert told[0].mean > 0.2
 
 
-def test_of_a_wide_table_the_columns_that_go_with_the_answers_are_asked():
+def test_of_a_wide_table_the_columns_that_vary_with_the_scores_are_permuted():
     rng = np.random.default_rng(0)
     typed = pd.DataFrame(rng.normal(size=(3000, 400)), columns=[f"c{i}" for i in range(400)])
     typed["level"] = rng.choice(["a", "b"], 3000)

@@ -250,7 +250,7 @@ def test_products_of_few_columns(columns, no_stock):
     assert_equal(fitted("logistic_regression", columns, style=CROSSED), typed, schema, no_stock)
 
 
-def test_a_step_that_only_looks_like_products_is_asked_itself():
+def test_a_step_that_only_looks_like_products_runs_itself():
     typed, y, schema = learnt()
     part, matrix, _ = encoded(LINEAR)
     for step in (
@@ -284,7 +284,7 @@ def test_a_blend_of_bags_says_what_its_members_say_together(asked, no_stock):
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
-def test_a_bag_says_the_mean_of_its_members(name, no_stock):
+def test_averaged_models_give_the_mean_of_their_members(name, no_stock):
     typed, _, schema = learnt()
     bag = fitted(name, seeds=(0, 1, 2))
     members = [
@@ -477,7 +477,7 @@ NOT_LOOKED_UP = ("one-hot without the first", "numbers as categories", "numbers 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("parts", PARTS)
-def test_parts_of_any_kind_are_asked_themselves(parts, no_stock):
+def test_unknown_parts_run_themselves(parts, no_stock):
     typed, y, schema = learnt()
     model = Pipeline(
         [
@@ -534,7 +534,7 @@ def test_a_part_that_refuses_news_refuses_them_still(part, names, change, messag
     ],
     ids=lambda c: type(c).__name__,
 )
-def test_of_three_classes_the_second_is_told(classifier, no_stock):
+def test_of_three_classes_the_second_is_returned(classifier, no_stock):
     typed, _, schema = learnt()
     model = Pipeline(
         [("features", ColumnTransformer([("n", filled(), NUMBERS)])), ("model", classifier)]
@@ -657,7 +657,7 @@ def unknown_models():
 
 
 @pytest.mark.parametrize("kind", ["a formula", "places", "weights", "calibrated", "no encoder"])
-def test_an_unknown_model_is_asked_by_its_own_predict_proba_with_a_table(kind, monkeypatch):
+def test_an_unknown_model_runs_its_own_predict_proba_on_a_table(kind, monkeypatch):
     typed, _, schema = learnt(("age", "noise"))
     model, tables = unknown_models()[kind], []
     own = type(model).predict_proba
@@ -673,7 +673,7 @@ def test_an_unknown_model_is_asked_by_its_own_predict_proba_with_a_table(kind, m
     assert len(np.unique(told)) > 10
 
 
-def test_an_unknown_classifier_behind_a_known_encoder_is_asked_with_its_matrix(no_stock):
+def test_an_unknown_classifier_behind_a_known_encoder_gets_its_matrix(no_stock):
     typed, y, schema = learnt()
     model = Pipeline(
         [

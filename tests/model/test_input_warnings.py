@@ -295,7 +295,7 @@ def plain_reading(frame, schema):
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
-def test_probabilities_are_those_of_a_plain_reading_asked_of_the_stock_pipeline(name):
+def test_probabilities_are_those_of_the_stock_pipeline_on_a_plain_reading(name):
     typed, y, fold_ids, schema = prepared()
     rows = Split(fold_ids).training_rows
     calibration = replace(IDENTITY, a=0.8)

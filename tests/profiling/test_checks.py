@@ -82,7 +82,7 @@ def test_every_check_reports_and_only_under_its_own_code():
     assert len({check.code for check in CHECKS}) == len(CHECKS)
 
 
-def test_what_has_nothing_to_judge_is_not_called_passed():
+def test_a_check_without_data_is_not_called_passed():
     frame = table()[["noise", "y"]]
     skipped = {f.code for f in run(frame) if f.severity == NOT_APPLICABLE}
     assert skipped == {
@@ -120,7 +120,7 @@ def test_a_target_of_another_length_is_refused():
         )
 
 
-def test_a_large_table_is_judged_on_a_sample_and_says_so(monkeypatch):
+def test_a_large_table_is_checked_on_a_sample_and_says_so(monkeypatch):
     monkeypatch.setattr(check_context, "SAMPLE", 1000)
     frame = table(rows=3000).assign(outcome=lambda t: t["y"] * 1.0 + np.linspace(0, 0.5, 3000))
     assert only(frame, "leak").found.endswith("(in a sample of 1,000 of 3,000 rows)")
@@ -366,7 +366,7 @@ def test_noise_in_an_oversampled_table_is_no_leak():
     assert of(frame, "leak")[0] == [(PASSED, "table")]
 
 
-def test_levels_of_groups_are_judged_across_groups():
+def test_levels_of_groups_are_checked_across_groups():
     """A town repeated within each customer tells nothing of other customers."""
     rng = np.random.default_rng(0)
     customer = np.repeat(np.arange(200), 5)
@@ -382,7 +382,7 @@ def test_levels_of_groups_are_judged_across_groups():
     assert of(frame, "leak")[0] == [(ERROR, "town")]
 
 
-def test_leak_is_not_judged_with_too_few_labels():
+def test_leak_is_not_checked_with_too_few_labels():
     frame = table(rows=100)
     frame["y"] = (np.arange(100) < 9).astype(int)
     finding = only(frame, "leak")
@@ -653,7 +653,7 @@ def test_written_numbers_are_shown_with_the_rule():
     ]
 
 
-def test_written_numbers_of_two_readings_are_doubtful():
+def test_written_numbers_of_two_readings_are_ambiguous():
     frame = table().assign(
         pay=pd.Series(np.arange(400) * 2 + 1001).map("{:,}".format).astype("str")
     )

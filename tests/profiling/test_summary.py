@@ -471,7 +471,7 @@ def test_size_is_bounded():
     assert len(json.dumps(told, ensure_ascii=False).encode()) < 300_000
 
 
-def test_sampling_is_said(monkeypatch):
+def test_sampling_is_reported(monkeypatch):
     monkeypatch.setattr("fivefold.profiling.summary.SAMPLE", 100)
     told = summary_of(*table(400))
     assert told["notes"] == ["Associations rest on 100 rows drawn from 400 labelled ones."]
@@ -581,7 +581,7 @@ def test_planted_shifts_are_notable(whole):
     }
 
 
-def test_a_change_of_kind_or_format_is_told(whole):
+def test_a_change_of_kind_or_format_is_reported(whole):
     frame, y = table()
     lines = compare(
         summary_of(frame.assign(x=frame["x"].round().astype(int).map(str) + "u"), y), whole

@@ -25,7 +25,7 @@ def bundle():
     return bundle_of(FRAME, lambda x: x["age"] / 100)
 
 
-def test_every_row_comes_back_with_its_outcome_and_doubts_are_counted(bundle):
+def test_every_row_comes_back_with_its_outcome_and_warnings_are_counted(bundle):
     rows = pd.DataFrame(
         {
             "age": ["30", "99", None, "old"],

@@ -197,7 +197,7 @@ def test_an_unknown_ending_and_a_missing_folder_are_refused_together(tmp_path):
     assert check_out(str(tmp_path / "scored.csv")) == tmp_path / "scored.csv"
 
 
-def test_a_folder_in_the_place_of_the_output_is_refused(tmp_path):
+def test_a_folder_instead_of_the_output_is_refused(tmp_path):
     (tmp_path / "scored.csv").mkdir()
     with pytest.raises(Refused, match=r"out-folder.*a folder of that name"):
         check_out(str(tmp_path / "scored.csv"))

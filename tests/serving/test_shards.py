@@ -162,7 +162,7 @@ def test_texts_of_any_encoding_and_damage_read_or_are_refused_like_the_whole(
     read_alike(tmp_path / "t.csv", tmp_path / "parts" / "1", 7)
 
 
-def test_rows_of_another_width_are_named_by_their_place_in_the_file(tmp_path, monkeypatch):
+def test_rows_of_another_width_are_named_by_their_line_in_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_files, "STREAM_BLOCK_BYTES", 64)
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 40 + "1,2,3\n" + "1,2\n" * 40)
     with pytest.raises(

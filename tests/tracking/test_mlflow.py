@@ -666,7 +666,7 @@ def test_a_corrupt_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "mlflow.db").read_bytes() == b"not a database, " * 500
 
 
-def test_a_place_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for uri in (f"sqlite:///{tmp_path}/file/mlflow.db", "sqlite:////proc/nothing/mlflow.db"):
         assert "make that folder writable" in fails(uri, "mlflow.db", 5).warning

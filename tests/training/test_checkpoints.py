@@ -44,7 +44,7 @@ def test_trials_and_their_scores_come_back_exactly_and_in_order(storage, tmp_pat
     assert [f.name for f in files(tmp_path)] == ["00000.npz", "00001.npz", "00002.npz", "00010.npz"]
 
 
-def test_trials_are_told_without_their_scores_where_these_are_not_wanted(storage):
+def test_trials_are_read_without_their_scores_where_these_are_not_wanted(storage):
     save(storage, PATH, ScoredTrial(trial(0), oof(0)))
     assert load(storage, PATH, scores=False) == [ScoredTrial(trial(0), None)]
 
@@ -79,7 +79,7 @@ def test_a_damaged_file_ends_the_list(storage, tmp_path, damage):
     assert [scored.trial.number for scored in load(storage, PATH)] == [0, 1, 2, 3]
 
 
-def test_a_pickle_in_the_place_of_a_trial_is_never_loaded(storage, tmp_path):
+def test_a_pickle_instead_of_a_trial_is_never_loaded(storage, tmp_path):
     fired = tmp_path / "fired"
 
     class Attack:

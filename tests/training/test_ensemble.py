@@ -30,7 +30,7 @@ def scores(strength, seed):
     return np.where(PLACE >= 0, 1 / (1 + np.exp(-raw)), np.nan).astype("float32")
 
 
-def test_two_equal_arms_that_err_independently_gain_what_theory_says():
+def test_two_equal_candidates_that_err_independently_gain_what_theory_says():
     oofs = {"a": scores(1.0, 1), "b": scores(1.0, 2)}
     found, nested = blend(oofs, Y, PLACE, "a")
     assert found.weights == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
@@ -86,7 +86,7 @@ def test_a_rare_class_has_a_say_in_the_weights_of_a_large_table():
     assert found.weights.get("told", 0) > 0.5
 
 
-def test_many_useless_arms_do_not_make_a_gain():
+def test_many_useless_candidates_do_not_make_a_gain():
     gains = []
     for seed in range(6):
         rng = np.random.default_rng(seed)

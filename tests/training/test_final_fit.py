@@ -84,7 +84,7 @@ def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_o
     np.testing.assert_allclose(fast_predictor(model)(columns), expected, rtol=1e-6)
 
 
-def test_what_is_said_of_a_final_fit_names_each_setting_once_with_its_weight():
+def test_the_description_of_a_final_fit_names_each_setting_once_with_its_weight():
     found = replace(three(), max_rows=100)
     told = members(found, 0.6, 1000, None)
     assert [(m.params, m.rounds, m.rows_fitted) for m in told] == [
@@ -147,7 +147,7 @@ def test_large_tables_are_have_fewer_seeds(rows, seeds):
     assert seeds_of(ALGORITHMS["logistic_regression"], rows) == 1
 
 
-def test_the_time_of_a_final_fit_is_told_from_the_best_trial():
+def test_the_time_of_a_final_fit_is_estimated_from_the_best_trial():
     assert seconds_of(candidate("xgboost", seconds=8.0), 1000, seeds=1) == pytest.approx(
         1.2 * 8 / 4
     )
@@ -255,7 +255,7 @@ def test_where_it_saw_few_the_boosted_models_stop_early_and_the_others_keep_thei
     assert not forest.early_stopped  # it has no rounds to find
 
 
-def test_a_winner_without_rounds_that_takes_the_place_of_a_blend_leaves_no_rows_out():
+def test_a_winner_without_rounds_that_replaces_a_blend_leaves_no_rows_out():
     forest = candidate("random_forest", seconds=0.1)
     slow = candidate("lightgbm", seconds=100.0)
     told = plan_fits(

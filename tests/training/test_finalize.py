@@ -282,7 +282,7 @@ def test_held_out_labels_have_no_part_in_an_early_stopped_model(parts):
 # --- what is served, fitted again on all rows ----------------------------------------------------
 
 
-def test_the_served_model_learns_from_all_rows_and_its_figures_stay_those_of_the_judged_one(
+def test_the_served_model_learns_from_all_rows_and_keeps_the_figures_of_the_evaluated_one(
     parts, bundle
 ):
     candidate, oof, typed, y, fold_ids, schema = parts
@@ -311,7 +311,7 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
     assert served.metadata.refit.rows == 550
 
 
-def test_the_served_model_has_as_many_fits_as_the_judged_one(parts, monkeypatch):
+def test_the_served_model_has_as_many_fits_as_the_evaluated_one(parts, monkeypatch):
     """600 rows instead of 480 must not turn three fits into two (limit: 1,200 rows times fits)."""
     _, oof, typed, y, fold_ids, schema = parts
     monkeypatch.setattr("fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 3 * 480)

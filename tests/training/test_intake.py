@@ -91,7 +91,7 @@ def test_every_error_of_a_table_is_in_one_message():
     }
 
 
-def test_findings_of_other_content_are_all_told_and_none_hides_a_more_severe_one():
+def test_different_findings_are_all_reported_and_none_hides_a_more_severe_one():
     def find(severity, text, code="a", subject="x"):
         return Finding(code=code, severity=severity, subject=subject, found=text)
 
@@ -113,7 +113,7 @@ def test_findings_of_other_content_are_all_told_and_none_hides_a_more_severe_one
     ]
 
 
-def test_both_rare_classes_and_both_faults_of_a_group_column_are_told():
+def test_both_rare_classes_and_both_faults_of_a_group_column_are_reported():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=120), "y": np.repeat(["yes", "no"], 60)})
     frame["who"] = np.where(np.arange(120) < 5, None, np.repeat([f"p{i}" for i in range(12)], 10))
@@ -183,7 +183,7 @@ def test_in_a_coarse_table_equal_rows_are_different_cases():
 
 
 @pytest.mark.parametrize(("alone", "share"), [(8, None), (300, None), (900, "14%"), (1200, "10%")])
-def test_a_holdout_far_from_a_fifth_is_told(alone, share):
+def test_a_holdout_far_from_a_fifth_is_reported(alone, share):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=2000), "y": rng.integers(0, 2, 2000)})
     frame["who"] = np.r_[np.zeros(alone, dtype=int), 1 + np.arange(2000 - alone) // 8]
@@ -207,7 +207,7 @@ def test_a_holdout_far_from_a_fifth_is_told(alone, share):
         (60, []),
     ],
 )
-def test_few_times_make_fewer_folds_and_that_is_told(years, told):
+def test_few_times_make_fewer_folds_and_that_is_reported(years, told):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {

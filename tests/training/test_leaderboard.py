@@ -67,7 +67,7 @@ def test_ties_go_to_the_smaller_spread_and_then_to_the_earlier_name():
     assert names(ranked(*reversed([candidate("a", 0.8), candidate("b", 0.8)]))) == ["a", "b"]
 
 
-def test_a_twin_cannot_be_told_from_the_winner_and_a_worse_one_can():
+def test_a_twin_cannot_be_distinguished_from_the_winner_and_a_worse_one_can():
     best = scores(2.0, 1)
     twin = best + np.random.default_rng(3).normal(scale=0.05, size=ROWS).astype("float32")
     told = ranked(

@@ -267,7 +267,7 @@ def test_out_of_fold_scores_are_saved_where_a_trial_is_the_best_so_far(bayes):
     )
 
 
-def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
+def test_a_boosted_candidate_is_the_mean_of_its_three_best_settings():
     typed, y, fold_ids, schema = prepared()
     kept = []
     candidate, oof = searched(
@@ -292,7 +292,7 @@ def test_a_boosted_arm_is_the_mean_of_its_three_best_settings():
     )
 
 
-def test_an_arm_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
+def test_a_candidate_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
     monkeypatch.setattr(
         "fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 700
     )  # of 320 training rows: two

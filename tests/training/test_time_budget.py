@@ -137,7 +137,7 @@ def test_the_final_fits_of_more_rows_may_have_more_seconds():
     assert arms(10_000_000) == pytest.approx(0.6 * (600 - 10 - 13.5 - 50))
 
 
-def test_a_processor_is_always_there_and_an_accelerator_is_asked():
+def test_a_processor_is_always_there_and_an_accelerator_is_looked_up():
     assert usable_device("cpu", "xgboost") == ("cpu", "")
     assert usable_device("cuda", "random_forest") == (
         "cpu",
@@ -146,7 +146,7 @@ def test_a_processor_is_always_there_and_an_accelerator_is_asked():
 
 
 @pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
-def test_without_an_accelerator_the_processor_is_used_and_said_so(name):
+def test_without_an_accelerator_the_processor_is_used_and_that_is_reported(name):
     device, told = usable_device("cuda", name)
     if device == "cuda":
         pytest.skip("this machine has an accelerator")
@@ -155,7 +155,7 @@ def test_without_an_accelerator_the_processor_is_used_and_said_so(name):
     assert "--device cuda was asked for, but" in told
 
 
-def test_models_are_placed_on_the_device_and_released_for_serving():
+def test_models_are_moved_to_the_device_and_back_for_serving():
     xgboost, lightgbm = ALGORITHMS["xgboost"], ALGORITHMS["lightgbm"]
     placed = xgboost.boosted.use_device(xgboost.build(xgboost.defaults[0], 0, 1, "qq"), "cuda")
     assert placed.get_params()["device"] == "cuda"
