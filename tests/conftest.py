@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.data.synthetic.bank import write
-from tests.support.running import NO_MLFLOW, SHORTEST, train, train_tiny
+from tests.support.running import NO_MLFLOW, TOO_SHORT, train, train_tiny
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +59,6 @@ capacity = 0.25
 
 @pytest.fixture(scope="session")
 def second(tiny, store, scope_file):
-    """(run, output) of another run on `small_csv`: with a scope, another seed and no MLflow."""
+    """(run, output) of another run on `small_csv`: with a scope, too little time and no MLflow."""
     scope = ["--config", "scope", scope_file]
-    return train(store, *scope, "run", "--seed", "1", *SHORTEST, *NO_MLFLOW)
+    return train(store, *scope, "run", "--seed", "1", *TOO_SHORT, *NO_MLFLOW)

@@ -16,7 +16,7 @@ from fivefold.tracking import client
 from tests.support.browser import Visit, app, chromium
 from tests.support.running import (
     NO_MLFLOW,
-    SHORTEST,
+    TOO_SHORT,
     command,
     copy_runs,
     environment,
@@ -79,7 +79,7 @@ age = '{IMAGE}'
 """
     )
     scope = ["--config", "scope", folder / "scope.toml"]
-    run, _ = train(datastore, *scope, "run", *SHORTEST, *NO_MLFLOW)
+    run, _ = train(datastore, *scope, "run", *TOO_SHORT, *NO_MLFLOW)
     return run, rows
 
 

@@ -15,6 +15,7 @@ import metaflow
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--trials", "3", "--folds", "3"]
 SHORTEST = ["--trials", "1", "--folds", "3"]
+TOO_SHORT = ["--budget", "5"]  # seconds, with which only the two quickest algorithms are trained
 NO_MLFLOW = [
     "--mlflow-uri",
     "http://127.0.0.1:9",
