@@ -36,6 +36,7 @@ from fivefold.journal.writer import empty
 from fivefold.lifecycle import promotion
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.tracking import client as runs
+from tests.support.promotions import decide
 from tests.support.running import ROOT, command, environment
 from tests.support.servers import free_port, running
 
@@ -822,18 +823,8 @@ def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(
         assert ask(server, "/openapi.json", **key).json["components"]["schemas"]["Row"] == {
             "type": "object"
         }
-        damaged = {
-            "model": run.pathspec,
-            "sha256": "0" * 64,
-            "threshold": 0.5,
-            "who": "tests",
-            "why": "",
-        }
-        promotions.append(
-            journal.open_journal(server.journal),
-            PROBLEM,
-            promotions.Decision(action=promotions.PROMOTED, replaces=0, **damaged),
-        )
+        damaged = {"sha256": "0" * 64, "replaces": 0}
+        decide(journal.open_journal(server.journal), PROBLEM, run.pathspec, **damaged)
         eventually(lambda: ask(server, "/health").codes == ["bundle-digest"])
         assert ask(server, PREDICT, rows[0], **key).status == 503
         promoted(tmp_path, run)
@@ -987,37 +978,13 @@ def check_workers(server: Server, engine: Any, rows: list[dict[str, Any]]) -> No
     assert min(times) < 0.02
     held = promotions.champion(engine, PROBLEM)
     assert held
-    promotions.append(
-        engine,
-        PROBLEM,
-        promotions.Decision(
-            action=promotions.THRESHOLD,
-            threshold=0.8,
-            why="",
-            who="tests",
-            replaces=held.seq,
-            model=held.model,
-            sha256=held.sha256,
-        ),
-    )
+    changed = {"action": promotions.THRESHOLD, "sha256": held.sha256, "replaces": held.seq}
+    decide(engine, PROBLEM, held.model, threshold=0.8, **changed)
     eventually(lambda: {ask(server, "/model").json["threshold"] for _ in range(20)} == {0.8})
-    promotions.append(
-        engine,
-        "another",
-        promotions.Decision(
-            action=promotions.PROMOTED,
-            threshold=0.1,
-            why="",
-            who="tests",
-            replaces=0,
-            model=held.model,
-            sha256=held.sha256,
-        ),
-    )
+    decide(engine, "another", held.model, threshold=0.1, replaces=0, sha256=held.sha256)
     time.sleep(1.5)
-    assert {ask(server, "/model").json["threshold"] for _ in range(20)} == {
-        0.8
-    }  # clients of one problem never meet another
+    # clients of one problem never meet another
+    assert {ask(server, "/model").json["threshold"] for _ in range(20)} == {0.8}
 
 
 def test_settings_that_cannot_be_used_stop_the_start_with_one_line_each(store, tmp_path):

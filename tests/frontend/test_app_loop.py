@@ -36,6 +36,7 @@ from tests.frontend.test_app import (  # noqa: F401
 )
 from tests.frontend.test_browser import ATTACKS, EVIL, IMAGE, LINK
 from tests.support.browser import Visit, app, chromium
+from tests.support.promotions import decide
 
 pytestmark = pytest.mark.slow
 
@@ -232,18 +233,12 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
     assert chosen(app) == "latest"
     assert "No model is promoted" in texts(app)
     model = model_of(tiny)
-    promotions.append(
+    decide(
         engine(),
         PROBLEM,
-        promotions.Decision(
-            action=promotions.PROMOTED,
-            model=tiny[0].pathspec,
-            threshold=0.5,
-            who="ann",
-            why="first",
-            sha256=tiny[0]["evaluate"].task["bundle_sha256"].data,
-            replaces=0,
-        ),
+        tiny[0].pathspec,
+        sha256=tiny[0]["evaluate"].task["bundle_sha256"].data,
+        replaces=0,
     )
     served_model.refresh()
     assert chosen(app.run()) == "served"
@@ -262,19 +257,7 @@ def test_a_first_promotion_is_followed_by_visits_that_never_chose(page, engine, 
 def test_a_model_that_is_not_the_promoted_one_is_refused(page, engine, tiny):
     page()
     line = promotions.champion(engine(), PROBLEM)
-    promotions.append(
-        engine(),
-        PROBLEM,
-        promotions.Decision(
-            action=promotions.PROMOTED,
-            model=tiny[0].pathspec,
-            threshold=0.5,
-            who="x",
-            why="x",
-            sha256="0" * 64,
-            replaces=line.seq,
-        ),
-    )
+    decide(engine(), PROBLEM, tiny[0].pathspec, sha256="0" * 64, replaces=line.seq)
     app = calm(page().run())
     assert "cannot be served" in app.error[0].value
     assert not app.metric
@@ -473,18 +456,16 @@ def test_a_waiting_challenger_is_approved_or_declined(page, engine, tiny, label,
             }
         ],
     }
-    promotions.append(
+    decide(
         engine(),
         PROBLEM,
-        promotions.Decision(
-            action=promotions.WAITING,
-            model=tiny[0].pathspec,
-            sha256=held.sha256,
-            threshold=0.6,
-            who="fivefold",
-            why=f"Proven better {EVIL}",
-            numbers=numbers,
-        ),
+        tiny[0].pathspec,
+        action=promotions.WAITING,
+        sha256=held.sha256,
+        threshold=0.6,
+        who="fivefold",
+        why=f"Proven better {EVIL}",
+        numbers=numbers,
     )
     app = calm(page("decision").run())
     assert "95% interval +0.0040 to +0.0380" in texts(app)
@@ -501,19 +482,7 @@ def test_a_waiting_challenger_is_approved_or_declined(page, engine, tiny, label,
 def test_only_the_served_model_sets_a_threshold_for_everybody(page, engine, tiny):
     page()
     held = promotions.champion(engine(), PROBLEM)
-    promotions.append(
-        engine(),
-        PROBLEM,
-        promotions.Decision(
-            action=promotions.PROMOTED,
-            model="TrainFlow/1",
-            sha256="0" * 64,
-            threshold=0.5,
-            who="x",
-            why="x",
-            replaces=held.seq,
-        ),
-    )
+    decide(engine(), PROBLEM, "TrainFlow/1", sha256="0" * 64, replaces=held.seq)
     app = page("decision")
     app.query_params["model"] = tiny[0].id
     calm(app.run())
@@ -694,43 +663,37 @@ def test_names_and_texts_of_the_loop_do_nothing_in_a_browser(store, promoted, en
     page()
     plant(engine(), (EVIL, LINK, IMAGE))
     held = promotions.champion(engine(), PROBLEM)
-    promotions.append(
+    decide(
         engine(),
         PROBLEM,
-        promotions.Decision(
-            action=promotions.THRESHOLD,
-            model=held.model,
-            sha256=held.sha256,
-            threshold=0.5,
-            who=EVIL,
-            why=f"{IMAGE} {LINK}",
-            replaces=held.seq,
-        ),
+        held.model,
+        action=promotions.THRESHOLD,
+        sha256=held.sha256,
+        who=EVIL,
+        why=f"{IMAGE} {LINK}",
+        replaces=held.seq,
     )
-    promotions.append(
+    decide(
         engine(),
         PROBLEM,
-        promotions.Decision(
-            action=promotions.WAITING,
-            model="TrainFlow/1",
-            sha256="0" * 64,
-            threshold=0.5,
-            who=LINK,
-            why=f"{EVIL} {IMAGE}",
-            numbers={
-                "champion": IMAGE,
-                "findings": [
-                    {
-                        "code": "x",
-                        "severity": "passed",
-                        "subject": LINK,
-                        "found": EVIL,
-                        "expected": "",
-                        "action": "",
-                    }
-                ],
-            },
-        ),
+        "TrainFlow/1",
+        action=promotions.WAITING,
+        sha256="0" * 64,
+        who=LINK,
+        why=f"{EVIL} {IMAGE}",
+        numbers={
+            "champion": IMAGE,
+            "findings": [
+                {
+                    "code": "x",
+                    "severity": "passed",
+                    "subject": LINK,
+                    "found": EVIL,
+                    "expected": "",
+                    "action": "",
+                }
+            ],
+        },
     )
     with (
         app(store, FIVEFOLD_JOURNAL=os.environ["FIVEFOLD_JOURNAL"]) as address,

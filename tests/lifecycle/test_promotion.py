@@ -40,6 +40,7 @@ from fivefold.training import steps as stages
 from fivefold.training.final_fit import fit_final
 from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
 from tests.support.models import changed
+from tests.support.promotions import decide
 from tests.support.running import ROOT, open_run
 from tests.support.tables import labels, mixed
 from tests.support.training import candidate
@@ -641,32 +642,17 @@ def test_a_decision_about_a_champion_that_is_gone_changes_nothing(stage, monkeyp
     engine, _ = stage
     waits = promotion.challenge_champion(engine, "2", ROOT, require_approval=True)
     assert waits.numbers["against"] == promotions.champion(engine, "left").seq
-    promotions.append(
+    decide(
         engine,
         "left",
-        promotions.Decision(
-            action=promotions.THRESHOLD,
-            model="TrainFlow/1",
-            sha256="s",
-            threshold=0.7,
-            who="Bob",
-            why="",
-            replaces=1,
-        ),
+        "TrainFlow/1",
+        action=promotions.THRESHOLD,
+        sha256="s",
+        threshold=0.7,
+        replaces=1,
     )
-    promotions.append(
-        engine,
-        "left",
-        promotions.Decision(
-            action=promotions.WAITING,
-            model=waits.model,
-            sha256=waits.sha256,
-            threshold=waits.threshold,
-            who=waits.who,
-            why=waits.why,
-            numbers=waits.numbers,
-        ),
-    )
+    copied = ("action", "sha256", "threshold", "who", "why", "numbers")
+    decide(engine, "left", waits.model, **{name: getattr(waits, name) for name in copied})
     line = decisions.decide(engine, "left", True, "Ann")
     assert (line.action, served(engine)) == ("overtaken", "TrainFlow/1")
     assert "Nothing was changed" in line.why
@@ -899,36 +885,12 @@ def kept(pathspec: str, line: dict[str, Any]) -> None:
 
 def put(engine: Any, model: str, threshold: float = 0.5) -> None:
     held = promotions.champion(engine, "left")
-    promotions.append(
-        engine,
-        "left",
-        promotions.Decision(
-            action=promotions.PROMOTED,
-            model=model,
-            sha256=model,
-            threshold=threshold,
-            who="Ann",
-            why="",
-            replaces=held.seq if held else 0,
-        ),
-    )
+    decide(engine, "left", model, threshold=threshold, replaces=held.seq if held else 0)
 
 
 def test_scoring_takes_the_model_of_the_given_problem(engine, monkeypatch):
     put(engine, "A")
-    promotions.append(
-        engine,
-        "right",
-        promotions.Decision(
-            action=promotions.PROMOTED,
-            model="B",
-            sha256="B",
-            threshold=0.5,
-            who="Ann",
-            why="",
-            replaces=0,
-        ),
-    )
+    decide(engine, "right", "B", replaces=0)
     monkeypatch.setattr(score_stages.database, "open_journal", lambda url: engine)
     monkeypatch.setattr(score_stages, "_journal_exists", lambda: True)
     assert [score_stages._promotion(False, name).model for name in ("left", "right", "")] == [
@@ -984,18 +946,14 @@ def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
         decisions.roll_back(engine, "left", "Ann", "worse", gone)
     held = promotions.champion(engine, "left")
     assert (held.model, len(promotions.history(engine, "left"))) == ("B", 2)
-    promotions.append(
+    decide(
         engine,
         "left",
-        promotions.Decision(
-            action=promotions.WAITING,
-            model="C",
-            sha256="C",
-            threshold=0.5,
-            who="Ann",
-            why="better",
-            numbers={"against": held.seq},
-        ),
+        "C",
+        action=promotions.WAITING,
+        who="Ann",
+        why="better",
+        numbers={"against": held.seq},
     )
     with pytest.raises(Refused, match=r"run-missing \[C\]"):
         decisions.decide(engine, "left", True, "Ann", check=gone)
@@ -1042,20 +1000,7 @@ def test_a_removed_run_stops_no_other_tag(monkeypatch):
 def test_the_line_in_force_at_a_time(engine):
     for day, model in ((1, "A"), (3, "B")):
         held = promotions.champion(engine, "left")
-        promotions.append(
-            engine,
-            "left",
-            promotions.Decision(
-                action=promotions.PROMOTED,
-                model=model,
-                sha256=model,
-                threshold=0.5,
-                who="Ann",
-                why="",
-                replaces=held.seq if held else 0,
-            ),
-            now=datetime(2026, 3, day),
-        )
+        decide(engine, "left", model, replaces=held.seq if held else 0, now=datetime(2026, 3, day))
     told = [promotions.champion(engine, "left", datetime(2026, 3, day)) for day in (2, 3, 4)]
     assert [line.model for line in told] == ["A", "B", "B"]
     assert promotions.champion(engine, "left", datetime(2026, 2, 1)) is None
