@@ -175,8 +175,8 @@ def test_a_bare_import_of_a_flow_loads_nothing_heavy(flow):
 def test_the_docstring_of_a_package_names_its_front_door(package):
     tree = ast.parse((PACKAGE / package / "__init__.py").read_text(encoding="utf-8"))
     assert len(tree.body) == 1, "a docstring and nothing else"
-    _, found, rest = ast.get_docstring(tree).partition("Front door:")
-    assert found
+    _, actual, rest = ast.get_docstring(tree).partition("Front door:")
+    assert actual
     for module in quoted(rest):
         path = PACKAGE / package / module
         assert path.is_dir() or path.with_suffix(".py").exists(), module

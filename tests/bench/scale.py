@@ -86,8 +86,8 @@ def measure(folder: Path, rows: int, budget: int) -> dict:
         raise SystemExit(log.read_text()[-3000:])
     run = open_run(folder, run_id(log.read_text()))
     store = sum(f.stat().st_size for f in (folder / ".metaflow").rglob("*") if f.is_file()) / 2**20
-    board, told = run.data.leaderboard, run.data.evaluation
-    best = next((b["auc"] for b in told["baselines"] if "truth" in b["name"]), None)
+    board, result = run.data.leaderboard, run.data.evaluation
+    best = next((b["auc"] for b in result["baselines"] if "truth" in b["name"]), None)
     boosted = [a for a in board if a["trials"] and a["algorithm"] in ("lightgbm", "xgboost")]
     return {
         "rows": rows,
@@ -99,7 +99,7 @@ def measure(folder: Path, rows: int, budget: int) -> dict:
         "store_mb": round(store),
         "served": run.data.blend["served"],
         "winner": run.data.winner,
-        "auc": round(told["auc"]["value"], 4),
+        "auc": round(result["auc"]["value"], 4),
         "best_auc": round(best, 4) if best else None,
         "arms": sum(a["status"] == "ok" for a in board),
     }

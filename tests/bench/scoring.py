@@ -93,11 +93,11 @@ def main() -> None:
     )
     for name, parts in models.items():
         model = parts[0] if len(parts) == 1 else average(parts, [0.1, 0.2, 0.15, 0.25, 0.3])
-        told = measure(model, parts, schema, asked, options.repeats)
+        result = measure(model, parts, schema, asked, options.repeats)
         print(
-            f"{name:26}{told[0]:11.2f}{told[1]:9.1f}{told[2]:17.1f}{told[3]:9.1f}"
-            f"{told[4]:9.1f}{told[2] / told[4]:8.2f}"
-            f"{told[5]:9.1f}{told[2] / told[5]:8.2f}",
+            f"{name:26}{result[0]:11.2f}{result[1]:9.1f}{result[2]:17.1f}{result[3]:9.1f}"
+            f"{result[4]:9.1f}{result[2] / result[4]:8.2f}"
+            f"{result[5]:9.1f}{result[2] / result[5]:8.2f}",
             flush=True,
         )
     print(GOALS)
@@ -139,13 +139,13 @@ def measure(
 
 def splines(parts: list[Any], expanded: pd.DataFrame) -> list[tuple[Any, np.ndarray]]:
     """(fitted steps with a SplineTransformer, their numbers) of each pipeline that has them."""
-    found = []
+    actual = []
     for part in parts:
         encoder = part["features"][0] if hasattr(part["features"], "steps") else part["features"]
         for name, step, columns in encoder.transformers_:
             if name == "numbers" and "splinetransformer" in getattr(step, "named_steps", {}):
-                found.append((step, expanded[list(columns)].to_numpy()))
-    return found
+                actual.append((step, expanded[list(columns)].to_numpy()))
+    return actual
 
 
 def median(work: Callable[[], object], repeats: int) -> float:

@@ -174,13 +174,13 @@ def points(chart) -> list[dict]:
 def expressions(spec) -> list[str]:
     """Every place in a specification that Vega would evaluate, follow or load, outside the data."""
     if isinstance(spec, dict):
-        found = [
+        actual = [
             str(v)
             for k, v in spec.items()
             if k
             in ("expr", "calculate", "test", "filter", "labelExpr", "url", "href", "field", "title")
         ]
-        return found + [e for k, v in spec.items() if k != "values" for e in expressions(v)]
+        return actual + [e for k, v in spec.items() if k != "values" for e in expressions(v)]
     return [e for v in spec for e in expressions(v)] if isinstance(spec, list) else []
 
 

@@ -69,12 +69,12 @@ def test_fewer_than_two_rows_of_a_class_are_refused(y):
 
 
 def test_interval_is_on_the_logit_scale():
-    told = auc_interval(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    result = auc_interval(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     width = 1.959963985 * math.sqrt(0.125) / (0.75 * 0.25)
-    assert told["se"] == pytest.approx(math.sqrt(0.125))
-    assert told["low"] == pytest.approx(1 / (1 + math.exp(width - math.log(3))))
-    assert told["high"] == pytest.approx(1 / (1 + math.exp(-width - math.log(3))))
-    assert told["method"] == "DeLong, logit scale"
+    assert result["se"] == pytest.approx(math.sqrt(0.125))
+    assert result["low"] == pytest.approx(1 / (1 + math.exp(width - math.log(3))))
+    assert result["high"] == pytest.approx(1 / (1 + math.exp(-width - math.log(3))))
+    assert result["method"] == "DeLong, logit scale"
 
 
 def test_the_95_percent_interval_covers_the_truth_about_95_times_in_100():
@@ -82,8 +82,8 @@ def test_the_95_percent_interval_covers_the_truth_about_95_times_in_100():
     truth = 0.5 * (1 + math.erf(1.2 / 2))  # P(N(1.2, 1) > N(0, 1)) = Phi(1.2 / sqrt 2)
     hits = 0
     for _ in range(1000):
-        told = auc_interval(y, rng.normal(size=160) + 1.2 * y)
-        hits += told["low"] <= truth <= told["high"]
+        result = auc_interval(y, rng.normal(size=160) + 1.2 * y)
+        hits += result["low"] <= truth <= result["high"]
     assert 930 <= hits <= 970  # 950 +- 3 standard errors (6.9)
 
 
@@ -92,10 +92,10 @@ def test_the_95_percent_interval_covers_the_truth_about_95_times_in_100():
     [(np.arange(10.0), 0.025 ** (1 / 4), 1.0), (-np.arange(10.0), 0.0, 1 - 0.025 ** (1 / 4))],
 )
 def test_a_perfect_or_perfectly_wrong_ranking_has_the_clopper_pearson_end(score, low, high):
-    told = auc_interval(np.repeat([0, 1], [6, 4]), score)  # 4 is the smaller class
-    assert (told["low"], told["high"]) == pytest.approx((low, high))
-    assert told["se"] == 0
-    assert told["method"] == "Clopper-Pearson (no variance)"
+    result = auc_interval(np.repeat([0, 1], [6, 4]), score)  # 4 is the smaller class
+    assert (result["low"], result["high"]) == pytest.approx((low, high))
+    assert result["se"] == 0
+    assert result["method"] == "Clopper-Pearson (no variance)"
 
 
 def test_p_values_are_uniform_where_two_models_are_equally_good():

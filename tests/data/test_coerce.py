@@ -243,9 +243,9 @@ def test_one_row_is_read_as_it_was_among_all(records):
 )
 def test_numbers_of_the_different_texts_are_those_of_all_texts(cells, rule):
     values = pd.Series(cells, dtype="str")
-    told, _ = coerce_column(values, Column("n", "numeric", parse=rule))
+    result, _ = coerce_column(values, Column("n", "numeric", parse=rule))
     expected = to_numbers(values, "numeric", rule)
-    np.testing.assert_array_equal(told, np.where(np.abs(expected) > LARGEST, np.nan, expected))
+    np.testing.assert_array_equal(result, np.where(np.abs(expected) > LARGEST, np.nan, expected))
 
 
 @pytest.mark.parametrize("column", SCHEMA.columns, ids=lambda column: column.name)
@@ -268,9 +268,9 @@ def test_a_cell_alone_reads_as_it_does_among_others(column):
     )
     whole, problems = coerce_column(cells, column)
     for row in range(len(cells)):
-        alone, found = coerce_column(cells.iloc[[row]], column)
+        alone, actual = coerce_column(cells.iloc[[row]], column)
         pd.testing.assert_series_equal(pd.Series(alone), pd.Series(whole[[row]]))
-        assert [f["code"].tolist() for f in found] == [
+        assert [f["code"].tolist() for f in actual] == [
             [code]
             for f in problems
             for at, code in zip(f["row"], f["code"], strict=True)
@@ -302,16 +302,16 @@ def test_a_fitting_table_differs_in_nothing():
 
 
 def test_missing_columns_are_errors_with_the_near_name():
-    found = compare_columns(rows().drop(columns="pay").rename(columns={"age": " Age"}), SCHEMA)
-    assert [(f.code, f.severity, f.subject) for f in found] == [
+    actual = compare_columns(rows().drop(columns="pay").rename(columns={"age": " Age"}), SCHEMA)
+    assert [(f.code, f.severity, f.subject) for f in actual] == [
         ("column-missing", ERROR, "age"),
         ("column-missing", ERROR, "pay"),
         ("column-extra", WARNING, "table"),
     ]
-    assert found[0].action == "rename ' Age' to 'age'"
-    assert found[1].action == "add the column 'pay'"
-    assert found[1].expected == "- pay (numeric)"
-    assert found[2].found == "+  Age"
+    assert actual[0].action == "rename ' Age' to 'age'"
+    assert actual[1].action == "add the column 'pay'"
+    assert actual[1].expected == "- pay (numeric)"
+    assert actual[2].found == "+  Age"
 
 
 def test_repeated_columns_end_the_comparison():
@@ -323,8 +323,8 @@ def test_repeated_columns_end_the_comparison():
 
 def test_a_column_in_which_nothing_reads_is_an_error():
     frame = pd.concat([rows(since=["x", "y"], age=["z", 1])] * 3, ignore_index=True)
-    found = compare_columns(frame, SCHEMA)
-    assert [(f.code, f.subject, f.found) for f in found] == [
+    actual = compare_columns(frame, SCHEMA)
+    assert [(f.code, f.subject, f.found) for f in actual] == [
         ("column-type", "since", "no cell of that kind, such as 'x'")
     ]
     assert compared(rows(since=[None, None])) == []

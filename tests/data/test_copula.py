@@ -112,10 +112,10 @@ def test_a_planted_correlation_is_recovered(model):
     frame = pd.DataFrame(
         {"a": np.exp(z[:, 0]), "b": z[:, 1] ** 3, "c": -1 / (1 + np.exp(z[:, 2])), "t": 0}
     )
-    found = np.array(fit(frame, "t", dict.fromkeys("abc", "numeric"))["classes"][0]["correlation"])[
-        :3, :3
-    ]
-    assert found == pytest.approx(np.array([[1, 0.8, -0.4], [0.8, 1, 0], [-0.4, 0, 1]]), abs=0.02)
+    actual = np.array(
+        fit(frame, "t", dict.fromkeys("abc", "numeric"))["classes"][0]["correlation"]
+    )[:3, :3]
+    assert actual == pytest.approx(np.array([[1, 0.8, -0.4], [0.8, 1, 0], [-0.4, 0, 1]]), abs=0.02)
 
 
 def test_the_correlation_behind_coarse_columns_is_recovered_too():
@@ -125,9 +125,9 @@ def test_the_correlation_behind_coarse_columns_is_recovered_too():
         {"a": (z[:, 0] > 0).astype(float), "b": (z[:, 1] > 0).astype(float), "t": 0}
     )
     assert frame.a.corr(frame.b) == pytest.approx(2 / np.pi * np.arcsin(0.7), abs=0.015)
-    found = fit(frame, "t", {"a": "boolean", "b": "boolean"})
-    assert found["classes"][0]["correlation"][0][1] == pytest.approx(0.7, abs=0.02)
-    drawn = sample(found, 40_000, 1)
+    actual = fit(frame, "t", {"a": "boolean", "b": "boolean"})
+    assert actual["classes"][0]["correlation"][0][1] == pytest.approx(0.7, abs=0.02)
+    drawn = sample(actual, 40_000, 1)
     assert drawn.a.corr(drawn.b) == pytest.approx(frame.a.corr(frame.b), abs=0.02)
 
 
@@ -136,14 +136,14 @@ def test_the_correlation_behind_coarse_columns_is_recovered_too():
     [("x", "y"), ("x", "count"), ("y", "zeros"), ("x", "day"), ("y", "flag"), ("count", "flag")],
 )
 def test_rank_correlations_in_a_class_are_kept(real, made, a, b):
-    wanted, found = (
+    wanted, actual = (
         pd.Series(fidelity._numbers(t[a])[t.label == "no"]).corr(
             pd.Series(fidelity._numbers(t[b])[t.label == "no"]), method="spearman"
         )
         for t in (real, made)
     )
     assert abs(wanted) > 0.3
-    assert found == pytest.approx(
+    assert actual == pytest.approx(
         wanted, abs=0.06
     )  # low where flag and y are missing with x: see the module
 
@@ -335,17 +335,17 @@ def test_what_cannot_be_done_is_reported():
 
 
 def test_equal_tables_have_no_distance(real):
-    found = fidelity.fidelity(real[:3000], real[3000:], real[:3000], "label", KINDS)
-    by = {c["column"]: c for c in found["columns"]}
+    actual = fidelity.fidelity(real[:3000], real[3000:], real[:3000], "label", KINDS)
+    by = {c["column"]: c for c in actual["columns"]}
     assert {name for name, c in by.items() if c["value"] == 0} == set(real.columns) - {
         "key",
         "note",
     }
     assert by["key"]["reason"] == "identifiers are new"
-    assert found["correlation_error"] == {"mean": 0.0, "max": 0.0, "pairs": 10, "reason": ""}
-    assert found["utility"]["lost"] == 0
-    assert found["utility"]["train_real"] > 0.8
-    json.dumps(found, allow_nan=False)
+    assert actual["correlation_error"] == {"mean": 0.0, "max": 0.0, "pairs": 10, "reason": ""}
+    assert actual["utility"]["lost"] == 0
+    assert actual["utility"]["train_real"] > 0.8
+    json.dumps(actual, allow_nan=False)
 
 
 def test_a_shifted_a_shuffled_and_a_mislabelled_table_are_seen(real):
@@ -355,13 +355,13 @@ def test_a_shifted_a_shuffled_and_a_mislabelled_table_are_seen(real):
         y=lambda t: t.y.sample(frac=1, random_state=0).to_numpy(),
         label=lambda t: t.label.sample(frac=1, random_state=0).to_numpy(),
     )
-    found = fidelity.fidelity(real[:3000], real[3000:], bad, "label", KINDS)
-    by = {c["column"]: c for c in found["columns"]}
+    actual = fidelity.fidelity(real[:3000], real[3000:], bad, "label", KINDS)
+    by = {c["column"]: c for c in actual["columns"]}
     assert by["x"]["value"] > 0.25 > by["x"]["noise"]
     assert by["level"]["value"] == pytest.approx((real.level[:3000] != "low").mean())
     assert by["y"]["value"] == 0
-    assert found["correlation_error"]["max"] > 0.5
-    assert found["utility"]["lost"] > 0.25
+    assert actual["correlation_error"]["max"] > 0.5
+    assert actual["utility"]["lost"] > 0.25
 
 
 def test_noise_is_the_level_that_equal_distributions_exceed_once_in_twenty_times():
@@ -378,12 +378,12 @@ def test_noise_is_the_level_that_equal_distributions_exceed_once_in_twenty_times
 
 def test_what_cannot_be_assessed_is_not_assessed():
     frame = pd.DataFrame({"a": np.arange(30.0), "b": [1.0] * 5 + [np.nan] * 25, "t": [0, 1] * 15})
-    found = fidelity.fidelity(frame, frame[:8], frame, "t", {"a": "numeric", "b": "numeric"})
-    assert found["columns"][1]["value"] is None
-    assert found["columns"][1]["reason"] == "fewer than 20 values"
-    assert found["correlation_error"]["mean"] is None
-    assert found["utility"]["train_real"] is None
-    assert found["utility"]["reason"] == "fewer than two classes of 10 rows on every side"
+    actual = fidelity.fidelity(frame, frame[:8], frame, "t", {"a": "numeric", "b": "numeric"})
+    assert actual["columns"][1]["value"] is None
+    assert actual["columns"][1]["reason"] == "fewer than 20 values"
+    assert actual["correlation_error"]["mean"] is None
+    assert actual["utility"]["train_real"] is None
+    assert actual["utility"]["reason"] == "fewer than two classes of 10 rows on every side"
 
 
 def test_assess_uses_rows_that_the_copula_has_not_seen(real, monkeypatch):
@@ -403,11 +403,11 @@ def test_assess_uses_rows_that_the_copula_has_not_seen(real, monkeypatch):
 
     monkeypatch.setattr(copula, "fit", watched)
     monkeypatch.setattr(fidelity, "fidelity", watching)
-    found = fidelity.assess(real, "label", KINDS)
+    actual = fidelity.assess(real, "label", KINDS)
     assert seen["keys"] == seen["train"]
     assert not seen["keys"] & seen["held"]
     assert seen["keys"] | seen["held"] == set(real.key)
     assert seen["shares"][0] == pytest.approx(seen["shares"][1], abs=0.002)
-    assert found["rows_real"] == found["rows_synthetic"] == len(seen["train"])
-    assert abs(found["utility"]["lost"]) < 0.05
-    assert found["correlation_error"]["mean"] < 0.05
+    assert actual["rows_real"] == actual["rows_synthetic"] == len(seen["train"])
+    assert abs(actual["utility"]["lost"]) < 0.05
+    assert actual["correlation_error"]["mean"] < 0.05

@@ -151,7 +151,7 @@ def test_long_texts_fit_the_boxes():
     scope = Scope(target="y", title=title, question=title)
     frame = pd.DataFrame({title: [1.0, 2.0, 3.0] * 5, "k": [title, "b", None] * 5})
     schema = infer_schema(frame, scope, ("no", "yes"))
-    told = summarise(
+    result = summarise(
         coerce_table(frame, schema, used_only=False)[0],
         [0, 1, -1] * 5,
         schema,
@@ -159,7 +159,7 @@ def test_long_texts_fit_the_boxes():
         [],
         {"source": title},
     )
-    parts = cards.eda_components(told, {"since": title, "changes": compare(told, told)})
+    parts = cards.eda_components(result, {"since": title, "changes": compare(result, result)})
     check(parts)
     assert max(map(len, cells(parts))) <= 2000
 
@@ -176,10 +176,10 @@ def test_long_texts_fit_the_boxes():
 def test_degenerate_tables_have_a_card(frame, kind):
     scope = Scope(target="y", kinds={"a": kind})
     schema = infer_schema(frame, scope, ("no", "yes"))
-    told = summarise(
+    result = summarise(
         coerce_table(frame, schema, used_only=False)[0], [1] * len(frame), schema, scope, [], {}
     )
-    check(cards.eda_components(told))
+    check(cards.eda_components(result))
 
 
 BLEND = {
@@ -252,7 +252,7 @@ def test_an_evaluation_card_of_several_models_lists_each_instead_of_one_set_of_p
 
 
 def test_an_evaluation_card_says_that_what_is_served_was_fitted_once_more():
-    told = [
+    result = [
         [
             p._text
             for p in flat(evaluation_card.components(metadata(about)))
@@ -260,11 +260,11 @@ def test_an_evaluation_card_says_that_what_is_served_was_fitted_once_more():
         ]
         for about in ({}, {"refit": {"rows": 12_500}})
     ]
-    assert not any("fitted once" in words for words in told[0])
+    assert not any("fitted once" in words for words in result[0])
     assert any(
         "fitted once more with the same settings on 12,500 labelled rows, "
         "the held-out ones among them" in words
-        for words in told[1]
+        for words in result[1]
     )
 
 

@@ -85,14 +85,14 @@ def ask(server: Server, path: str, body: Any = None, method: str = "", **headers
 
 def well_refused(answer: Answer) -> bool:
     """Whether an answer is a refusal in our form, which shows nobody the inside of the server."""
-    told = answer.json
+    result = answer.json
     return (
-        set(told) == {"error", "problems"}
-        and bool(told["problems"])
+        set(result) == {"error", "problems"}
+        and bool(result["problems"])
         and "Traceback" not in answer.text
         and all(
             set(p) == {"code", "field", "expected", "found", "action"} and p["code"] and p["found"]
-            for p in told["problems"]
+            for p in result["problems"]
         )
         and answer.headers["Content-Type"] == "application/json"
     )
@@ -142,8 +142,8 @@ def engine(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(store, engine) -> Iterator[Server]:
-    with serving(store, Path(engine.url.database).parent.parent) as found:
-        yield found
+    with serving(store, Path(engine.url.database).parent.parent) as actual:
+        yield actual
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +155,8 @@ def rows(small_csv, bundle) -> list[dict[str, Any]]:
 
 def kept(engine: Any, ids: list[str]) -> pd.DataFrame:
     """The journal's lines of these predictions, in this order."""
-    found = journal.read_predictions(engine, PROBLEM).set_index("id")
-    return found.loc[ids].reset_index()
+    actual = journal.read_predictions(engine, PROBLEM).set_index("id")
+    return actual.loc[ids].reset_index()
 
 
 def probabilities(answer: Answer) -> list[float]:
@@ -177,11 +177,11 @@ def test_the_answers_are_the_models(server, bundle, rows, count):
 
 def test_one_row_bare_in_a_list_and_as_texts_is_the_same_row(server, rows):
     texts = {k: None if v is None else str(v) for k, v in rows[0].items()}
-    told = [
+    result = [
         probabilities(ask(server, PREDICT, body))
         for body in (rows[0], [rows[0]], {"rows": [rows[0]]}, texts)
     ]
-    assert told == [told[0]] * 4
+    assert result == [result[0]] * 4
 
 
 def test_every_answer_is_in_the_journal_as_it_was_given(server, engine, run, rows):
@@ -208,14 +208,14 @@ def test_what_is_unusual_is_warned_of_and_journaled(server, engine, rows):
         "credit_score": None,
         "shoe size": 44,
     }
-    told = ask(server, PREDICT, odd).json
-    warnings = told["predictions"][0]["warnings"]
+    result = ask(server, PREDICT, odd).json
+    warnings = result["predictions"][0]["warnings"]
     assert [w for w in warnings if w.startswith("country: 'Elbonia; or so' was not seen")]
     assert [w for w in warnings if w.startswith("age: 300 is outside the training range")]
     assert "credit_score: missing, which training never saw" in warnings
     assert len(warnings) == 3
-    assert told["notes"] == ["shoe size: not a column of the model, ignored"]
-    line = kept(engine, [told["predictions"][0]["id"]]).iloc[0]
+    assert result["notes"] == ["shoe size: not a column of the model, ignored"]
+    line = kept(engine, [result["predictions"][0]["id"]]).iloc[0]
     assert line["warnings"] == "; ".join(warnings)
     assert "shoe size" not in json.loads(line["inputs"])
 
@@ -232,9 +232,9 @@ def test_missing_columns_are_named_all_at_once_and_journaled(server, engine, row
     part = [rows[0], {k: v for k, v in rows[1].items() if k not in ("age", "country")}]
     answer = ask(server, PREDICT, part)
     assert (answer.status, well_refused(answer)) == (422, True)
-    told = {p["field"]: p for p in answer.json["problems"]}
-    assert set(told) == {"age", "country"}
-    assert told["age"] == {
+    result = {p["field"]: p for p in answer.json["problems"]}
+    assert set(result) == {"age", "country"}
+    assert result["age"] == {
         "code": "column-missing",
         "field": "age",
         "expected": "a numeric value",
@@ -308,8 +308,8 @@ def test_numbers_and_texts_in_one_column_are_read_as_each_alone(server, rows):
 
 def test_long_whole_numbers_keep_every_digit(server, engine, rows):
     ids = [1234567890123456789, 1234567890123456788]
-    told = ask(server, PREDICT, [{**rows[0], "customer_id": number} for number in ids]).json
-    lines = kept(engine, [p["id"] for p in told["predictions"]])
+    result = ask(server, PREDICT, [{**rows[0], "customer_id": number} for number in ids]).json
+    lines = kept(engine, [p["id"] for p in result["predictions"]])
     assert [json.loads(text) for text in lines["entity"]] == [[str(number)] for number in ids]
 
 
@@ -393,7 +393,7 @@ def test_a_body_in_chunks_is_measured_as_it_comes(server, rows):
 
 def test_bom_and_any_content_type_are_fine_at_predict(server, rows):
     body = json.dumps(rows[0]).encode()
-    told = [
+    result = [
         probabilities(answer)
         for answer in (
             ask(server, PREDICT, body),
@@ -402,7 +402,7 @@ def test_bom_and_any_content_type_are_fine_at_predict(server, rows):
             ask(server, PREDICT, body, Content_Type="application/json; charset=utf-8"),
         )
     ]
-    assert told == [told[0]] * 4
+    assert result == [result[0]] * 4
 
 
 def test_strange_texts_are_scored_and_journaled_as_they_are(server, engine, rows):
@@ -411,11 +411,11 @@ def test_strange_texts_are_scored_and_journaled_as_they_are(server, engine, rows
         {**rows[0], "country": text, text[:50] or "e": 1}
         for text in ("\0", "a\0b", long, "🦄", "\u2028", "'; DROP TABLE", "=1+1", "")
     ]
-    told = ask(server, PREDICT, strange).json
-    lines = kept(engine, [p["id"] for p in told["predictions"]])
+    result = ask(server, PREDICT, strange).json
+    lines = kept(engine, [p["id"] for p in result["predictions"]])
     shown = [json.loads(text)["country"] for text in lines["inputs"]]
     assert [text.replace("\ufffd", "\0") for text in shown] == [row["country"] for row in strange]
-    assert all(len(p["warnings"]) >= 1 and len(str(p)) < 2000 for p in told["predictions"])
+    assert all(len(p["warnings"]) >= 1 and len(str(p)) < 2000 for p in result["predictions"])
     refused = ask(server, PREDICT, {**rows[0], "age": long})
     assert (refused.status, len(refused.text) < 1000) == (422, True)
     many = ask(server, PREDICT, {**rows[0], **{f"k{n}": n for n in range(10_000)}}).json
@@ -528,7 +528,7 @@ def test_no_value_in_a_good_row_breaks_the_server(server, rows, name, value):
 @pytest.mark.parametrize("mode", schemathesis.GenerationMode)
 def test_the_server_does_as_its_description_says(server, mode):
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{server.port}/openapi.json")
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [actual.ok() for actual in schema.get_all_operations()]
     assert len(operations) == 7
     for operation in operations:
 
@@ -637,20 +637,22 @@ def test_ping_health_and_model_say_what_is_served(server, run, bundle):
         "model": run.pathspec,
         "spooled_files": 0,
     }
-    told = ask(server, "/model").json
-    assert (told["model"], told["sha256"]) == (
+    result = ask(server, "/model").json
+    assert (result["model"], result["sha256"]) == (
         run.pathspec,
         run["evaluate"].task["bundle_sha256"].data,
     )
-    assert (told["problem"], told["why"], told["promoted_by"]) == (
+    assert (result["problem"], result["why"], result["promoted_by"]) == (
         PROBLEM,
         "for the tests",
         "tests",
     )
-    assert told["decisions"] == list(asdict(bundle.metadata.outcomes).values())
-    assert told["threshold"] == bundle.metadata.threshold.value
-    assert set(told["columns"]["properties"]) == set(bundle.schema.names())
-    assert 0.5 < told["roc_auc"]["low"] < told["roc_auc"]["value"] < told["roc_auc"]["high"] <= 1
+    assert result["decisions"] == list(asdict(bundle.metadata.outcomes).values())
+    assert result["threshold"] == bundle.metadata.threshold.value
+    assert set(result["columns"]["properties"]) == set(bundle.schema.names())
+    assert (
+        0.5 < result["roc_auc"]["low"] < result["roc_auc"]["value"] < result["roc_auc"]["high"] <= 1
+    )
 
 
 def counts(server: Server) -> dict[tuple[str, ...], float]:
@@ -692,13 +694,13 @@ def outcomes(answer: Answer) -> dict[str, int]:
 
 def test_labels_by_id_and_by_id_columns_find_their_prediction(server, engine, rows):
     before = labels.counts(engine, PROBLEM)["unknown"]
-    told = ask(
+    result = ask(
         server,
         PREDICT,
         {"rows": [{**row, "customer_id": f"F{n}"} for n, row in enumerate(rows[:4])]},
     ).json["predictions"]
     by_id = {
-        "prediction_id": told[0]["id"],
+        "prediction_id": result[0]["id"],
         "label": "yes",
         "observed_at": "2026-01-02T03:04:05+02:00",
     }
@@ -715,11 +717,11 @@ def test_labels_by_id_and_by_id_columns_find_their_prediction(server, engine, ro
         "unknown": 1
     }
     both = ask(
-        server, "/feedback", [{"prediction_id": told[3]["id"], "label": x} for x in ("0", "TRUE")]
+        server, "/feedback", [{"prediction_id": result[3]["id"], "label": x} for x in ("0", "TRUE")]
     )
     assert outcomes(both) == {"accepted": 1, "corrected": 1}
     assert both.json["told"] == "1 accepted, 1 corrected"
-    lines = kept(engine, [p["id"] for p in told])
+    lines = kept(engine, [p["id"] for p in result])
     assert lines["label"].tolist() == [0, 0, 1, 1]
     assert labels.counts(engine, PROBLEM)["unknown"] == before + 2
 
@@ -783,10 +785,10 @@ def test_a_threshold_and_a_rollback_are_followed_without_a_restart(server, engin
     first = ask(server, PREDICT, rows[0]).json
     raised = promote(server, "threshold", "0.9", "--why", "a test")
     eventually(lambda: ask(server, "/model").json["threshold"] == 0.9)
-    told = ask(server, PREDICT, rows[0]).json
-    assert told["threshold"] == 0.9
-    assert told["predictions"][0]["probability"] == first["predictions"][0]["probability"]
-    assert set(kept(engine, [told["predictions"][0]["id"]])["threshold"]) == {0.9}
+    result = ask(server, PREDICT, rows[0]).json
+    assert result["threshold"] == 0.9
+    assert result["predictions"][0]["probability"] == first["predictions"][0]["probability"]
+    assert set(kept(engine, [result["predictions"][0]["id"]])["threshold"]) == {0.9}
     assert ask(server, "/model").json["why"] == "a test"
     undone = promote(server, "rollback")  # loads the earlier model first: not the server's time
     eventually(lambda: promotions.champion(engine, PROBLEM).action == promotions.ROLLED_BACK)
@@ -876,8 +878,8 @@ def check_rate(server: Server, rows: list[dict[str, Any]]) -> None:
 
 
 def times_kept(engine: Any, ids: list[str]) -> list[int]:
-    found = journal.read_predictions(engine, PROBLEM, columns=["id"])["id"].value_counts()
-    return [int(found.get(number, 0)) for number in ids]
+    actual = journal.read_predictions(engine, PROBLEM, columns=["id"])["id"].value_counts()
+    return [int(actual.get(number, 0)) for number in ids]
 
 
 def test_a_locked_journal_delays_answers_and_loses_none(server, engine, rows):
@@ -889,10 +891,10 @@ def test_a_locked_journal_delays_answers_and_loses_none(server, engine, rows):
         assert ask(server, "/health").status == 200
         wait(asked, PATIENCE, FIRST_COMPLETED)  # given up by the journal, so spooled
         lock.execute("COMMIT")
-        told = [future.result().json for future in asked]
-    ids = [answer["predictions"][0]["id"] for answer in told]
+        result = [future.result().json for future in asked]
+    ids = [answer["predictions"][0]["id"] for answer in result]
     # the others may have come when the lock was gone
-    assert "spooled" in [answer.get("journal") for answer in told]
+    assert "spooled" in [answer.get("journal") for answer in result]
     eventually(lambda: times_kept(engine, ids) == [1] * 4)
     eventually(lambda: ask(server, "/health").json["spooled_files"] == 0)
     assert "journal" not in ask(server, PREDICT, rows[0]).json
@@ -911,14 +913,14 @@ def test_a_journal_that_is_removed_is_missed_by_nobody(store, tmp_path, run, row
             True,
         )
         server.spool.unlink()
-        told = ask(server, PREDICT, rows[:2]).json
-        assert told["journal"] == "spooled"
+        result = ask(server, PREDICT, rows[:2]).json
+        assert result["journal"] == "spooled"
         assert ask(server, "/health").json["spooled_files"] == 1
         assert counts(server)["fivefold_spooled_files",] == 1
         lost = ask(server, "/feedback", {"prediction_id": "a", "label": 1})
         assert (lost.status, lost.codes, well_refused(lost)) == (503, ["journal-unreachable"], True)
         fresh = journal.open_journal(server.journal)
-        ids = [p["id"] for p in told["predictions"]]
+        ids = [p["id"] for p in result["predictions"]]
         eventually(lambda: times_kept(fresh, ids) == [1, 1])
         assert "journal" not in ask(server, PREDICT, rows[0]).json
 
@@ -957,8 +959,8 @@ def check_workers(server: Server, engine: Any, rows: list[dict[str, Any]]) -> No
     """Counts add up over the processes, and all of them follow."""
     before = counts(server)
     with ThreadPoolExecutor(4) as pool:
-        told = list(pool.map(lambda row: ask(server, PREDICT, row).status, rows[:40]))
-    assert told == [200] * 40
+        result = list(pool.map(lambda row: ask(server, PREDICT, row).status, rows[:40]))
+    assert result == [200] * 40
     now = counts(server)
     assert (
         now["fivefold_requests_total", PREDICT, "200"]

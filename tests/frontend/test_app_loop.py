@@ -122,7 +122,7 @@ def report(start: str, end: str, columns: tuple[str, ...] = ("age", EVIL), **mor
         for name in columns
     ]
     share = {"value": 0.3, "low": 0.25, "high": 0.35}
-    found = [
+    actual = [
         {
             "code": "input-drift",
             "severity": "warning",
@@ -133,7 +133,7 @@ def report(start: str, end: str, columns: tuple[str, ...] = ("age", EVIL), **mor
         }
         for name in columns
     ]
-    found.append(
+    actual.append(
         {
             "code": "latency",
             "severity": "passed",
@@ -190,7 +190,7 @@ def report(start: str, end: str, columns: tuple[str, ...] = ("age", EVIL), **mor
         "latency_ms": 2.0,
         "bad": True,
         "reasons": [f"input-drift: {EVIL}"],
-        "findings": found,
+        "findings": actual,
         **more,
     }
 
@@ -558,13 +558,13 @@ def test_monitoring_shows_what_the_monitor_kept(page, engine):
     assert "has not evaluated" in texts(app)
     plant(engine())
     app = calm(page("monitoring").run())
-    told, shown = texts(app), tables(app)
-    assert "2 windows evaluated" in told
+    result, shown = texts(app), tables(app)
+    assert "2 windows evaluated" in result
     assert {m.label: m.value for m in app.metric}["Columns drifted"] == "2 of 2"
     assert "0.810 (0.780 to 0.840)" in shown
     assert "0.710" in shown
-    assert "Labels for 44.0% of the predictions, in the median 3.5 days after them" in told
-    assert "concept drift is invisible" in told
+    assert "Labels for 44.0% of the predictions, in the median 3.5 days after them" in result
+    assert "concept drift is invisible" in result
     assert "docs/runbook.md#input-drift" in shown
     assert "log: sent; email: failed: refused" in shown
     app.selectbox(key="window").set_value("2026-01-01T00:00:00").run()

@@ -147,19 +147,19 @@ def locked(engine: sa.Engine) -> Iterator[None]:
 def at_once(n: int, task: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What n processes that start together bring back."""
     fork = multiprocessing.get_context("fork")
-    gate, told = fork.Barrier(n), fork.SimpleQueue()
+    gate, result = fork.Barrier(n), fork.SimpleQueue()
 
     def work(number: int) -> None:
         gate.wait()
         try:
-            told.put(task(number, *arguments))
+            result.put(task(number, *arguments))
         except Exception as broken:
-            told.put(repr(broken))
+            result.put(repr(broken))
 
     processes = [fork.Process(target=work, args=(number,)) for number in range(n)]
     for process in processes:
         process.start()
-    answers = [told.get() for _ in processes]
+    answers = [result.get() for _ in processes]
     for process in processes:
         process.join()
     return answers
@@ -320,9 +320,9 @@ def test_places_that_take_no_journal(tmp_path: Path, open_folder: Path, server: 
 def test_a_line_written_twice_counts_once(journal: sa.Engine) -> None:
     write(journal, [line(1), line(2), line(1, probability=0.9)], [reject(3), reject(3)])
     write(journal, [line(2, probability=0.9), line(4)], [reject(3), reject(5)])
-    found = read_predictions(journal, "p")
-    assert found["id"].tolist() == [line(n)["id"] for n in (1, 2, 4)]
-    assert found["probability"].tolist() == [0.25] * 3
+    actual = read_predictions(journal, "p")
+    assert actual["id"].tolist() == [line(n)["id"] for n in (1, 2, 4)]
+    assert actual["probability"].tolist() == [0.25] * 3
     assert read_rejects(journal, "p")["id"].tolist() == [line(n)["id"] for n in (3, 5)]
 
 
@@ -343,9 +343,9 @@ def test_times_come_back_as_they_were(journal: sa.Engine) -> None:
         datetime(2262, 5, 1, 23, 59, 59, 999999),
     ]
     write(journal, [line(n, at=at) for n, at in enumerate(times)])
-    found = read_predictions(journal, "p")["at"]
-    assert found.dtype == "datetime64[us]"
-    assert [at.to_pydatetime() for at in found] == [
+    actual = read_predictions(journal, "p")["at"]
+    assert actual.dtype == "datetime64[us]"
+    assert [at.to_pydatetime() for at in actual] == [
         times[0],
         times[1],
         datetime(2026, 7, 1, 2, 0),
@@ -365,15 +365,15 @@ def test_any_text_is_kept(journal: sa.Engine, tmp_path: Path) -> None:
         keep(journal, tmp_path / "spool", lines, [reject(9, reason=NASTY[2], inputs=NASTY[3])])
         == "journal"
     )
-    found = read_predictions(journal, "p")
+    actual = read_predictions(journal, "p")
     expected = [text.replace("\0", "\ufffd").replace("\ud83d", "\ufffd") for text in NASTY]
     for column in ("inputs", "entity", "decision", "warnings", "model"):
-        assert found[column].tolist() == expected
+        assert actual[column].tolist() == expected
     assert read_rejects(journal, "p").loc[0, ["reason", "inputs"]].tolist() == [
         expected[2],
         expected[3],
     ]
-    told = journal_labels.add_labels(
+    result = journal_labels.add_labels(
         journal,
         "p",
         [Label(entity=text, label=1) for text in NASTY[:5]],
@@ -381,7 +381,7 @@ def test_any_text_is_kept(journal: sa.Engine, tmp_path: Path) -> None:
         who=NASTY[2],
         now=T0 + timedelta(days=1),
     )
-    assert told["accepted"] == 5
+    assert result["accepted"] == 5
 
 
 def test_long_texts_are_kept_and_cut_ones_stay_different(
@@ -399,14 +399,18 @@ def test_long_texts_are_kept_and_cut_ones_stay_different(
         for n in range(2)
     ]
     assert keep(journal, tmp_path / "spool", lines) == "journal"
-    found = read_predictions(journal, "p")
-    assert found["inputs"].str.len().tolist() == [2_000_000] * 2
-    assert (found["id"].nunique(), found["entity"].nunique(), found["entity"].str.len().max()) == (
+    actual = read_predictions(journal, "p")
+    assert actual["inputs"].str.len().tolist() == [2_000_000] * 2
+    assert (
+        actual["id"].nunique(),
+        actual["entity"].nunique(),
+        actual["entity"].str.len().max(),
+    ) == (
         2,
         2,
         500,
     )
-    told = journal_labels.add_labels(
+    result = journal_labels.add_labels(
         journal,
         "p",
         [
@@ -418,7 +422,7 @@ def test_long_texts_are_kept_and_cut_ones_stay_different(
         who="w" * 999,
         now=T0 + timedelta(days=1),
     )
-    assert (told["accepted"], told["unknown"]) == (2, 1)
+    assert (result["accepted"], result["unknown"]) == (2, 1)
     assert read_predictions(journal, "p")["label"].tolist() == [0, 1]
 
 
@@ -433,11 +437,11 @@ def test_reading_takes_the_newest_label_of_a_half_open_time(journal: sa.Engine) 
             who="ann",
             now=T0 + timedelta(days=day),
         )
-    found = read_predictions(journal, "p", T0 + timedelta(seconds=1), T0 + timedelta(seconds=4))
-    assert found["id"].tolist() == [line(n)["id"] for n in (1, 2, 3)]
-    assert found["label"].fillna(-1).tolist() == [-1, 1, -1]
-    assert found["labelled_at"].tolist()[1] == T0 + timedelta(days=2)
-    assert found.columns.tolist() == [*PREDICTIONS.c.keys(), "label", "labelled_at"]
+    actual = read_predictions(journal, "p", T0 + timedelta(seconds=1), T0 + timedelta(seconds=4))
+    assert actual["id"].tolist() == [line(n)["id"] for n in (1, 2, 3)]
+    assert actual["label"].fillna(-1).tolist() == [-1, 1, -1]
+    assert actual["labelled_at"].tolist()[1] == T0 + timedelta(days=2)
+    assert actual.columns.tolist() == [*PREDICTIONS.c.keys(), "label", "labelled_at"]
     assert read_predictions(journal, "p", columns=("id", "at")).columns.tolist() == [
         "id",
         "at",
@@ -475,14 +479,14 @@ def test_a_hundred_thousand_lines_and_fifty_thousand_labels(journal: sa.Engine) 
     marks = [time.perf_counter()]
     write(journal, lines)
     marks.append(time.perf_counter())
-    told = journal_labels.add_labels(
+    result = journal_labels.add_labels(
         journal, "p", labels, source="file", who="ann", now=T0 + timedelta(days=2)
     )
     marks.append(time.perf_counter())
-    found = read_predictions(journal, "p")
+    actual = read_predictions(journal, "p")
     marks.append(time.perf_counter())
     seconds = np.diff(marks)
-    assert (told["accepted"], len(found), int(found["label"].notna().sum())) == (
+    assert (result["accepted"], len(actual), int(actual["label"].notna().sum())) == (
         rows // 2,
         rows,
         rows // 2,
@@ -597,10 +601,10 @@ def test_what_a_locked_journal_did_not_take_gets_there_without_further_requests(
         time.sleep(0.02)
     assert not list(spool.iterdir())
     writer.close()
-    found = read_predictions(hasty, "p")
-    assert found["id"].tolist() == [x["id"] for x in lines]
-    assert found["at"].tolist() == [x["at"] for x in lines]
-    assert found["inputs"].tolist()[4:] == list(NASTY[4:])
+    actual = read_predictions(hasty, "p")
+    assert actual["id"].tolist() == [x["id"] for x in lines]
+    assert actual["at"].tolist() == [x["at"] for x in lines]
+    assert actual["inputs"].tolist()[4:] == list(NASTY[4:])
     assert len(read_rejects(hasty, "p")) == 1
 
 
@@ -725,11 +729,11 @@ def test_what_was_acknowledged_survives_a_killed_process(
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, url, str(spool)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    told: list[str] = []
-    reading = threading.Thread(target=lambda: told.extend(process.stdout))
+    result: list[str] = []
+    reading = threading.Thread(target=lambda: result.extend(process.stdout))
     reading.start()
     deadline = time.monotonic() + 30
-    while not told and time.monotonic() < deadline:
+    while not result and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
     with locked(hasty):
@@ -738,7 +742,7 @@ def test_what_was_acknowledged_survives_a_killed_process(
     process.send_signal(signal.SIGKILL)
     process.wait()
     reading.join()
-    acknowledged = [text.split() for text in told if text.endswith("\n")]
+    acknowledged = [text.split() for text in result if text.endswith("\n")]
     assert {where for _, where in acknowledged} == {"journal", "spool"}
     while empty(hasty, spool):
         pass

@@ -62,8 +62,8 @@ def give(
 ) -> dict[str, int]:
     """The outcomes that were told, without those of which there were none."""
     given = [Label(**label) for label in labels]
-    told = add_labels(engine, problem, given, source="api", who="ann", now=now)
-    return {name: n for name, n in told.items() if n}
+    result = add_labels(engine, problem, given, source="api", who="ann", now=now)
+    return {name: n for name, n in result.items() if n}
 
 
 def of(n: int, label: int) -> dict[str, Any]:
@@ -72,10 +72,10 @@ def of(n: int, label: int) -> dict[str, Any]:
 
 def truth(engine: sa.Engine, problem: str = "p") -> dict[int, int]:
     """{number of the prediction: the label that counts}."""
-    found = read_predictions(engine, problem).dropna(subset="label")
+    actual = read_predictions(engine, problem).dropna(subset="label")
     return {
         int(number[-6:], 16): int(label)
-        for number, label in zip(found["id"], found["label"], strict=True)
+        for number, label in zip(actual["id"], actual["label"], strict=True)
     }
 
 
@@ -207,8 +207,8 @@ def test_a_label_that_is_none_is_refused_with_all_others(tmp_path: Any, wrong: A
 
 def test_processes_that_label_at_once_agree(journal: sa.Engine, url: str) -> None:
     write(journal, [line(n) for n in range(50)])
-    told = base.at_once(4, lambda _: give(open_journal(url), *[of(n, 1) for n in range(50)]))
-    assert sorted(told, key=str) == [{"accepted": 50}, *[{"duplicate": 50}] * 3]
+    result = base.at_once(4, lambda _: give(open_journal(url), *[of(n, 1) for n in range(50)]))
+    assert sorted(result, key=str) == [{"accepted": 50}, *[{"duplicate": 50}] * 3]
     assert counts(journal, "p")["accepted"] == 50
 
 
@@ -329,9 +329,9 @@ def test_a_decision_about_another_state_changes_nothing(journal: sa.Engine) -> N
     first = promote(journal, "A")
     stray = promote(journal, "X", WAITING), promote(journal, "Y", problem="other")
     for replaces in (0, 999, -1, *(x.seq for x in stray)):
-        told = promote(journal, "B", replaces=replaces)
-        assert (told.action, told.replaces) == (OVERTAKEN, None)
-        assert told.why.endswith(
+        result = promote(journal, "B", replaces=replaces)
+        assert (result.action, result.replaces) == (OVERTAKEN, None)
+        assert result.why.endswith(
             "better. Nothing was changed: "
             "another model or threshold was put in force in the meantime."
         )
@@ -343,11 +343,11 @@ def test_a_decision_about_another_state_changes_nothing(journal: sa.Engine) -> N
 def test_of_several_at_once_one_takes_effect(journal: sa.Engine, url: str) -> None:
     for _ in range(3):
         held = in_force(journal, "p")
-        told = base.at_once(
+        result = base.at_once(
             5, lambda n, held=held: promote(open_journal(url), "ABCDE"[n], replaces=held)
         )
-        assert sorted(x.action for x in told) == [OVERTAKEN] * 4 + [PROMOTED]
-        won = next(x for x in told if x.action == PROMOTED)
+        assert sorted(x.action for x in result) == [OVERTAKEN] * 4 + [PROMOTED]
+        won = next(x for x in result if x.action == PROMOTED)
         assert champion(journal, "p") == won
         assert won.replaces == held
     assert len(history(journal, "p")) == 15
@@ -453,12 +453,12 @@ def test_entities(cells: tuple[Any, ...], expected: str | None) -> None:
 
 
 def test_pseudonyms_are_stable_and_differ_by_key() -> None:
-    told = {
+    result = {
         inputs_and_entity({"customer": value, "shop": "a"}, SCOPE, ["customer", "shop"], b"k")
         for value in (41, 41.0, "41", " 41 ")
     }
-    assert len(told) == 1
-    inputs, entity = told.pop()
+    assert len(result) == 1
+    inputs, entity = result.pop()
     name = pseudonym("41", b"k")
     assert (json.loads(inputs), json.loads(entity)) == (
         {"customer": name, "shop": "a"},
@@ -529,15 +529,15 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     recorder = Recorder(ServedModel(bundle, "f" * 64, "TrainFlow/1"), "api", b"k")
     good, bad = recorder.rows(rows, assessment, ["1", "2", "3"], T0, 2.5)
     write(journal, good, bad)
-    found = read_predictions(journal, "p")
-    assert found["decision"].tolist() == ["will leave", "will stay"]
-    assert found["threshold"].tolist() == [0.6, 0.6]
-    assert found["entity"].fillna("").tolist() == [f'["{pseudonym(1, b"k")}"]', ""]
-    assert set(json.loads(found["inputs"][0])) == {"age", "name", "customer"}
-    assert found["warnings"][0].count("unusual or unreadable") == 2
+    actual = read_predictions(journal, "p")
+    assert actual["decision"].tolist() == ["will leave", "will stay"]
+    assert actual["threshold"].tolist() == [0.6, 0.6]
+    assert actual["entity"].fillna("").tolist() == [f'["{pseudonym(1, b"k")}"]', ""]
+    assert set(json.loads(actual["inputs"][0])) == {"age", "name", "customer"}
+    assert actual["warnings"][0].count("unusual or unreadable") == 2
     refused = base.read_rejects(journal, "p")
     assert refused["reason"].tolist() == ["age: unusual or unreadable"]
-    everything = found.to_csv() + refused.to_csv()
+    everything = actual.to_csv() + refused.to_csv()
     assert not any(secret in everything for secret in ("Eve", "Bo", "secret", "s3cret", "password"))
     bundle = changed(bundle, scope=replace(bundle.metadata.scope, pseudonymised_columns=()))
     recorder = Recorder(ServedModel(bundle, "f" * 64, "TrainFlow/1"), "batch", b"k")

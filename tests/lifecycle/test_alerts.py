@@ -330,8 +330,8 @@ def test_the_text_says_what_was_found_what_was_expected_and_what_to_do(monkeypat
         "   runbook: docs/runbook.md#latency",
     ]
     monkeypatch.setenv("FIVEFOLD_RUNBOOK", "https://wiki.example.com/runbook")
-    (found,) = alert_message.compose("churn", [LATE], NOW).findings
-    assert found["runbook"] == "https://wiki.example.com/runbook#latency"
+    (actual,) = alert_message.compose("churn", [LATE], NOW).findings
+    assert actual["runbook"] == "https://wiki.example.com/runbook#latency"
 
 
 def test_nothing_worth_telling_sends_and_records_nothing(engine):
@@ -486,8 +486,8 @@ def test_a_password_goes_through_tls(engine, certificate, monkeypatch, scheme):
         assert told(engine, {**MAIL, "FIVEFOLD_ALERT_SMTP": url})["email"] == "sent"
     assert office.secure == 1
     assert len(office.mails) == 1
-    said = [line.split()[0].upper() for line in office.said]
-    assert said.index("AUTH") > (said.index("STARTTLS") if scheme == "smtp" else 0)
+    result = [line.split()[0].upper() for line in office.said]
+    assert result.index("AUTH") > (result.index("STARTTLS") if scheme == "smtp" else 0)
 
 
 def test_a_certificate_that_nobody_vouches_for_gets_no_password(engine, certificate):

@@ -284,11 +284,11 @@ def test_at_most_alpha_of_undrifted_windows_show_any_drifted_column():
 
 def test_at_most_alpha_of_undrifted_scores_are_called_drifted():
     rng, windows = np.random.default_rng(3), 500
-    found = [score_drift(rng.beta(1, 6, 1000), rng.beta(1, 6, 250)) for _ in range(windows)]
-    assert sum(f.drifted for f in found) <= windows * ALPHA + 3 * math.sqrt(
+    actual = [score_drift(rng.beta(1, 6, 1000), rng.beta(1, 6, 250)) for _ in range(windows)]
+    assert sum(f.drifted for f in actual) <= windows * ALPHA + 3 * math.sqrt(
         windows * ALPHA * (1 - ALPHA)
     )
-    assert 0.02 < np.mean([f.p_value < 0.05 for f in found]) < 0.08
+    assert 0.02 < np.mean([f.p_value < 0.05 for f in actual]) < 0.08
 
 
 def test_q_values_are_benjamini_and_hochbergs():
@@ -398,10 +398,10 @@ def test_the_highest_stake_is_reported_first():
     rng = np.random.default_rng(10)
     window = plant(plant(sample(rng, 1000), "amount"), "since")
     for first, second in (("amount", "since"), ("since", "amount")):
-        found = drift_findings(
+        actual = drift_findings(
             drift_table(sample(rng, 1000), window, KINDS, {first: 0.9, second: 0.1}), None
         )
-        assert [f.subject for f in found if f.severity == WARNING] == [first, second]
+        assert [f.subject for f in actual if f.severity == WARNING] == [first, second]
 
 
 def test_scores_worked_by_hand():
@@ -409,22 +409,22 @@ def test_scores_worked_by_hand():
         (np.arange(1000) + 0.5) / 1000,
         (np.arange(500, 1000) + 0.5) / 1000,
     )  # off the edges of the bins
-    told = score_drift(old, new)
-    assert (told.rows, told.statistic, told.distance) == (
+    result = score_drift(old, new)
+    assert (result.rows, result.statistic, result.distance) == (
         500,
         pytest.approx(0.5),
         pytest.approx(0.5),
     )
-    assert [(b.reference, b.current) for b in told.bins[:20]] == [(0.05, 0.0)] * 10 + [
+    assert [(b.reference, b.current) for b in result.bins[:20]] == [(0.05, 0.0)] * 10 + [
         (0.05, 0.1)
     ] * 10
-    assert (told.bins[0].label, told.bins[19].label, len(told.bins)) == (
+    assert (result.bins[0].label, result.bins[19].label, len(result.bins)) == (
         "0.00 to 0.05",
         "0.95 to 1.00",
         20,
     )
-    assert told.drifted
-    quiet, moved = drift_findings([], score_drift(old, old))[1], drift_findings([], told)[1]
+    assert result.drifted
+    quiet, moved = drift_findings([], score_drift(old, old))[1], drift_findings([], result)[1]
     assert (quiet.code, quiet.severity, moved.severity) == ("score-drift", PASSED, WARNING)
     assert moved.found.startswith("distance 0.50 of 1, PSI ")
     assert not score_drift(old, old[: MIN_ROWS - 1]).enough_rows
@@ -432,9 +432,9 @@ def test_scores_worked_by_hand():
 
 def test_scores_of_a_rare_class_that_move_inside_one_drawn_bin_are_reported():
     rng = np.random.default_rng(12)
-    told = score_drift(rng.uniform(0, 0.02, 1000), rng.uniform(0.01, 0.03, 1000))
-    assert told.drifted
-    assert [(b.reference, b.current) for b in told.bins] == [(1.0, 1.0)] + [(0.0, 0.0)] * 19
+    result = score_drift(rng.uniform(0, 0.02, 1000), rng.uniform(0.01, 0.03, 1000))
+    assert result.drifted
+    assert [(b.reference, b.current) for b in result.bins] == [(1.0, 1.0)] + [(0.0, 0.0)] * 19
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])

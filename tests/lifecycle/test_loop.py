@@ -56,10 +56,10 @@ def test_nothing_is_bad_before_the_change_and_the_change_is_found(played):
 def test_an_alert_went_out_once_it_was_bad(played):
     folder, _, engine = played
     lines = [json.loads(text) for text in (folder / "alerts.jsonl").read_text().splitlines()]
-    told = {finding["code"] for line in lines for finding in line["findings"]}
-    assert "input-drift" in told
+    result = {finding["code"] for line in lines for finding in line["findings"]}
+    assert "input-drift" in result
     assert "runbook" in json.dumps(lines)
-    assert {a.key.partition("/")[0] for a in alerts.alerts(engine, PROBLEM)} == told
+    assert {a.key.partition("/")[0] for a in alerts.alerts(engine, PROBLEM)} == result
 
 
 def test_the_challenger_proved_itself_and_performance_recovered(played):
@@ -122,8 +122,8 @@ def test_the_timeline_is_in_order(played):
     )
     assert cards
     newest = max(cards, key=lambda p: int(p.parts[p.parts.index("runs") + 1])).read_text()
-    told = base64.b64decode(re.search(r'__MF_DATA__\["[^"]*"\] = "([^"]+)"', newest)[1]).decode()
-    assert "What happened" in told
+    result = base64.b64decode(re.search(r'__MF_DATA__\["[^"]*"\] = "([^"]+)"', newest)[1]).decode()
+    assert "What happened" in result
 
 
 def test_rollback_and_retrain_by_hand(played):

@@ -66,8 +66,8 @@ def test_estimated_auc_worked_by_hand():
 @given(probabilities)
 def test_estimated_auc_is_the_ratio_of_expectations_over_all_labellings(q):
     q = np.array(q)
-    found, expected = estimated_auc(q), enumerated(q)
-    assert found == (None if expected is None else pytest.approx(expected, abs=1e-12))
+    actual, expected = estimated_auc(q), enumerated(q)
+    assert actual == (None if expected is None else pytest.approx(expected, abs=1e-12))
 
 
 @pytest.mark.parametrize("q", [[], [0.4], [0.0, 0.0], [1.0, 1.0, 1.0]])
@@ -93,28 +93,28 @@ def test_labels_that_do_not_fit_are_refused(y):
 
 
 def test_an_estimate_worked_by_hand():
-    told = estimate(np.array([0.9, 0.6, 0.5, 0.2]), Threshold(0.5), COSTS, seed=0)
+    result = estimate(np.array([0.9, 0.6, 0.5, 0.2]), Threshold(0.5), COSTS, seed=0)
     # flagged .9 .6 .5: expected 2.0 of them positive, 1.0 not; missed .2
-    assert told.positive_rate == pytest.approx(0.55)
-    assert (told.rows, told.flagged, told.enough_rows, told.auc) == (4, 0.75, False, None)
-    assert told.precision == pytest.approx(2 / 3)
-    assert told.recall == pytest.approx(2 / 2.2)
-    assert told.brier == pytest.approx((0.09 + 0.24 + 0.25 + 0.16) / 4)
-    assert told.cost_per_1000 == pytest.approx(1000 * (5 * 0.2 + 1.0) / 4)
-    assert "concept drift is invisible" in told.assumption
+    assert result.positive_rate == pytest.approx(0.55)
+    assert (result.rows, result.flagged, result.enough_rows, result.auc) == (4, 0.75, False, None)
+    assert result.precision == pytest.approx(2 / 3)
+    assert result.recall == pytest.approx(2 / 2.2)
+    assert result.brier == pytest.approx((0.09 + 0.24 + 0.25 + 0.16) / 4)
+    assert result.cost_per_1000 == pytest.approx(1000 * (5 * 0.2 + 1.0) / 4)
+    assert "concept drift is invisible" in result.assumption
 
 
 def test_an_estimate_is_what_labels_drawn_by_the_probabilities_show_on_average():
     rng = np.random.default_rng(1)
     q = rng.beta(1, 3, 400)
-    told = estimate(q, Threshold(0.3), COSTS, seed=0)
+    result = estimate(q, Threshold(0.3), COSTS, seed=0)
     shown = [realised((rng.random(400) < q) * 1, q, Threshold(0.3), COSTS) for _ in range(600)]
     for name in ("precision", "recall", "brier", "cost_per_1000"):
         values = [getattr(s, name) for s in shown]
-        assert getattr(told, name) == pytest.approx(
+        assert getattr(result, name) == pytest.approx(
             np.mean(values), abs=4 * np.std(values) / math.sqrt(600)
         )
-    assert told.auc["value"] == pytest.approx(np.mean([s.auc["value"] for s in shown]), abs=0.004)
+    assert result.auc["value"] == pytest.approx(np.mean([s.auc["value"] for s in shown]), abs=0.004)
 
 
 def test_the_interval_is_of_the_auc_that_such_a_window_shows():
@@ -122,10 +122,10 @@ def test_the_interval_is_of_the_auc_that_such_a_window_shows():
     for seed in range(300):
         rng = np.random.default_rng(seed)
         y, q = drawn(rng, 300)
-        told, shown = estimate(q, Threshold(0.5), COSTS, seed=seed).auc, auc_interval(y, q)
-        hits += told["low"] <= shown["value"] <= told["high"]
-        wide.append(told["se"] / shown["se"])
-        reach.append((told["high"] - told["low"]) / told["se"])
+        result, shown = estimate(q, Threshold(0.5), COSTS, seed=seed).auc, auc_interval(y, q)
+        hits += result["low"] <= shown["value"] <= result["high"]
+        wide.append(result["se"] / shown["se"])
+        reach.append((result["high"] - result["low"]) / result["se"])
     assert 274 <= hits <= 296  # 285 +- 3 standard errors (3.8)
     assert np.mean(wide) == pytest.approx(1, abs=0.05)
     assert np.mean(reach) == pytest.approx(2 * 1.96, abs=0.15)
@@ -169,26 +169,28 @@ def test_windows_without_rows_or_without_a_class_have_no_auc():
 def test_realised_performance_equals_direct_computation():
     y, q = drawn(np.random.default_rng(3), 500)
     cut = q[7]  # a case at the threshold is flagged
-    told = realised(y, q, Threshold(cut), COSTS)
-    assert told.auc == auc_interval(y, q)
-    assert told.auc["value"] == pytest.approx(roc_auc_score(y, q))
-    assert told.brier == pytest.approx(brier_score_loss(y, q))
-    assert told.brier_expected == pytest.approx(np.mean(q * (1 - q)))
-    assert told.precision == pytest.approx(precision_score(y, q >= cut))
-    assert told.recall == pytest.approx(recall_score(y, q >= cut))
-    assert told.cost_per_1000 == pytest.approx(
+    result = realised(y, q, Threshold(cut), COSTS)
+    assert result.auc == auc_interval(y, q)
+    assert result.auc["value"] == pytest.approx(roc_auc_score(y, q))
+    assert result.brier == pytest.approx(brier_score_loss(y, q))
+    assert result.brier_expected == pytest.approx(np.mean(q * (1 - q)))
+    assert result.precision == pytest.approx(precision_score(y, q >= cut))
+    assert result.recall == pytest.approx(recall_score(y, q >= cut))
+    assert result.cost_per_1000 == pytest.approx(
         2 * (5 * ((q < cut) & (y == 1)).sum() + ((q >= cut) & (y == 0)).sum())
     )
-    assert told.flagged == pytest.approx(np.mean(q >= cut))
-    assert (told.rows, told.positives) == (500, y.sum())
-    assert (told.positive_rate.low, told.positive_rate.high) == wilson(int(y.sum()), 500)
-    assert told.expected_positive_rate == pytest.approx(q.mean())
+    assert result.flagged == pytest.approx(np.mean(q >= cut))
+    assert (result.rows, result.positives) == (500, y.sum())
+    assert (result.positive_rate.low, result.positive_rate.high) == wilson(int(y.sum()), 500)
+    assert result.expected_positive_rate == pytest.approx(q.mean())
 
 
 def test_calibration_worked_by_hand():
-    told = realised(np.repeat([1, 0], [50, 50]), np.full(100, 0.36), Threshold(0.5), COSTS)
-    assert told.calibration_z == pytest.approx((50 - 36) / math.sqrt(100 * 0.36 * 0.64))  # 14 / 4.8
-    assert told.calibration_p == pytest.approx(2 * norm.sf(14 / 4.8))
+    result = realised(np.repeat([1, 0], [50, 50]), np.full(100, 0.36), Threshold(0.5), COSTS)
+    assert result.calibration_z == pytest.approx(
+        (50 - 36) / math.sqrt(100 * 0.36 * 0.64)
+    )  # 14 / 4.8
+    assert result.calibration_p == pytest.approx(2 * norm.sf(14 / 4.8))
 
 
 def test_calibration_z_is_standard_normal_while_labels_follow_the_probabilities():
@@ -203,24 +205,24 @@ def test_calibration_z_is_standard_normal_while_labels_follow_the_probabilities(
 )
 def test_an_auc_takes_thirty_of_each_class(positives, judged):
     y = (np.arange(300) < positives) * 1
-    told = realised(y, np.linspace(0.1, 0.2, 300), Threshold(0.5), COSTS)
-    assert told.enough_rows is judged
-    assert (told.auc is not None) is judged
-    assert told.positives == positives
+    result = realised(y, np.linspace(0.1, 0.2, 300), Threshold(0.5), COSTS)
+    assert result.enough_rows is judged
+    assert (result.auc is not None) is judged
+    assert result.positives == positives
 
 
 def test_a_window_without_the_positives_that_were_expected_is_reported():
-    told = realised(np.zeros(500), np.full(500, 0.1), Threshold(0.5), COSTS)  # 50 are expected
-    found = performance_findings(
-        estimate(np.full(500, 0.1), Threshold(0.5), COSTS, seed=0), told, HELD_OUT
+    result = realised(np.zeros(500), np.full(500, 0.1), Threshold(0.5), COSTS)  # 50 are expected
+    actual = performance_findings(
+        estimate(np.full(500, 0.1), Threshold(0.5), COSTS, seed=0), result, HELD_OUT
     )
-    assert (told.enough_rows, found[1].severity, found[2].severity) == (
+    assert (result.enough_rows, actual[1].severity, actual[2].severity) == (
         False,
         NOT_APPLICABLE,
         WARNING,
     )
-    assert found[1].found == "0 positives in 500 labelled rows: too few"
-    assert found[2].found.startswith("0.0% positives, p ")
+    assert actual[1].found == "0 positives in 500 labelled rows: too few"
+    assert actual[2].found.startswith("0.0% positives, p ")
     few = realised(np.zeros(500), np.full(500, 0.05), Threshold(0.5), COSTS)  # 25 are expected
     assert (few.calibration_z, few.calibration_p) == (None, None)
 
@@ -252,14 +254,14 @@ def window(value, se, p=1.0, observed=0.3, expected=0.3):
     ],
 )  # better
 def test_a_fall_is_reported_where_the_z_test_of_independent_aucs_finds_it(value, se, expected):
-    found = performance_findings(*window(value, se), HELD_OUT)
-    assert [f.code for f in found] == [
+    actual = performance_findings(*window(value, se), HELD_OUT)
+    assert [f.code for f in actual] == [
         "performance-estimated",
         "performance-realised",
         "calibration-realised",
     ]
-    assert severities(found) == [expected, expected, PASSED]
-    assert all(bool(f.action) == (f.severity == WARNING) for f in found)
+    assert severities(actual) == [expected, expected, PASSED]
+    assert all(bool(f.action) == (f.severity == WARNING) for f in actual)
 
 
 def test_a_sure_but_small_fall_is_no_warning():
@@ -281,9 +283,9 @@ def test_a_sure_but_small_fall_is_no_warning():
     ],
 )
 def test_a_calibration_gap_is_reported_where_it_is_sure_and_not_small(p, observed, expected):
-    found = performance_findings(*window(0.8, 0.02, p, observed), HELD_OUT)
-    assert severities(found) == [PASSED, PASSED, expected]
-    assert found[2].found == f"{observed:.1%} positives, p {p:.1g}"
+    actual = performance_findings(*window(0.8, 0.02, p, observed), HELD_OUT)
+    assert severities(actual) == [PASSED, PASSED, expected]
+    assert actual[2].found == f"{observed:.1%} positives, p {p:.1g}"
 
 
 @pytest.mark.parametrize(
@@ -302,9 +304,9 @@ def test_the_error_of_the_baseline_is_taken_from_its_interval_where_it_has_none(
     "baseline", [None, {"value": 0.8}, {"value": 0.8, "low": None, "high": None}]
 )
 def test_without_a_baseline_no_fall_can_be_tested(baseline):
-    found = performance_findings(*window(0.6, 0.01), baseline)
-    assert severities(found) == [NOT_APPLICABLE, NOT_APPLICABLE, PASSED]
-    assert found[0].expected == "a held-out ROC AUC with its error to compare with"
+    actual = performance_findings(*window(0.6, 0.01), baseline)
+    assert severities(actual) == [NOT_APPLICABLE, NOT_APPLICABLE, PASSED]
+    assert actual[0].expected == "a held-out ROC AUC with its error to compare with"
 
 
 def test_no_error_at_all_is_certainty():
@@ -327,27 +329,27 @@ def test_a_changed_concept_is_invisible_to_the_estimate_and_found_by_the_labels(
         np.random.default_rng(6), 3000, slope=0.3
     )  # the same rows; inputs say less now
     assert (same == drawn(np.random.default_rng(6), 3000)[1]).all()
-    found = performance_findings(
+    actual = performance_findings(
         estimate(same, Threshold(0.4), COSTS, seed=0),
         realised(weaker, same, Threshold(0.4), COSTS),
         held_out,
     )
-    assert severities(found) == [PASSED, WARNING, WARNING]
-    assert "estimated without labels" in found[0].found
-    assert "a fall of" in found[1].found
-    assert "retrain" in found[1].action
+    assert severities(actual) == [PASSED, WARNING, WARNING]
+    assert "estimated without labels" in actual[0].found
+    assert "a fall of" in actual[1].found
+    assert "retrain" in actual[1].action
 
 
 def test_less_informative_inputs_are_reported_before_the_labels_come():
     rng = np.random.default_rng(7)
     held_out = auc_interval(*drawn(rng, 3000))
     narrow = 1 / (1 + np.exp(-rng.normal(-1, 0.4, 2000)))  # nearly all cases look alike
-    found = performance_findings(
+    actual = performance_findings(
         estimate(narrow, Threshold(0.4), COSTS, seed=0),
         realised(np.empty(0), np.empty(0), Threshold(0.4), COSTS),
         held_out,
     )
-    assert severities(found) == [WARNING, NOT_APPLICABLE, NOT_APPLICABLE]
+    assert severities(actual) == [WARNING, NOT_APPLICABLE, NOT_APPLICABLE]
 
 
 def test_false_alarms_stay_within_their_stated_rates():
@@ -356,12 +358,12 @@ def test_false_alarms_stay_within_their_stated_rates():
         rng = np.random.default_rng(seed)
         held_out = auc_interval(*drawn(rng, 800))
         y, q = drawn(rng, 400)
-        found = performance_findings(
+        actual = performance_findings(
             estimate(q, Threshold(0.4), COSTS, seed=seed, draws=50),
             realised(y, q, Threshold(0.4), COSTS),
             held_out,
         )
-        alarms += [f.severity == WARNING for f in found]
+        alarms += [f.severity == WARNING for f in actual]
     most = windows * 0.01 + 3 * math.sqrt(windows * 0.01 * 0.99)
     assert alarms[0] <= most
     assert alarms[1] <= most
@@ -373,16 +375,16 @@ def test_false_alarms_stay_within_their_stated_rates():
 def test_any_window_gives_plain_finite_values(few, times, seed):
     q = np.array(few * times)
     y = (np.random.default_rng(seed).random(len(q)) < q) * 1
-    told = (
+    answer = (
         estimate(q, Threshold(0.5), COSTS, seed=seed, draws=20),
         realised(y, q, Threshold(0.5), COSTS),
     )
-    for result in told:
+    for result in answer:
         stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
         assert type(result).from_dict(stored) == result
-    assert told[0].enough_rows == (len(q) >= MIN_ROWS)
+    assert answer[0].enough_rows == (len(q) >= MIN_ROWS)
     for name in ("positive_rate", "flagged", "precision", "recall", "brier"):
-        assert getattr(told[0], name) is None or 0 <= getattr(told[0], name) <= 1 + 1e-12
-    if told[0].auc:
-        assert 0 <= told[0].auc["low"] <= told[0].auc["high"] <= 1
-    assert len(performance_findings(*told, HELD_OUT)) == 3
+        assert getattr(answer[0], name) is None or 0 <= getattr(answer[0], name) <= 1 + 1e-12
+    if answer[0].auc:
+        assert 0 <= answer[0].auc["low"] <= answer[0].auc["high"] <= 1
+    assert len(performance_findings(*answer, HELD_OUT)) == 3

@@ -76,10 +76,10 @@ def judged(
     **more: Any,
 ) -> Challenge:
     scores = [told[x] if isinstance(x, str) else x for x in (champion, challenger)]
-    found = challenge(told["y"], *scores, told["origin"], **more)
-    stored = json.loads(json.dumps(found.to_dict(), allow_nan=False))  # it goes into the journal
-    assert Challenge.from_dict(stored) == found
-    return found
+    actual = challenge(told["y"], *scores, told["origin"], **more)
+    stored = json.loads(json.dumps(actual.to_dict(), allow_nan=False))  # it goes into the journal
+    assert Challenge.from_dict(stored) == actual
+    return actual
 
 
 def codes(found: Challenge, severity: str = "warning") -> set[str]:
@@ -87,20 +87,20 @@ def codes(found: Challenge, severity: str = "warning") -> set[str]:
 
 
 def test_a_better_model_is_proven_better():
-    found = judged(world(1500, 0), "one", "two")
-    assert found.promote
-    assert found.why.startswith("Proven better: gain in ROC AUC +0.")
-    assert {s.name: s.rows for s in found.strata} == {"held-out": 1000, "recent": 500}
-    assert 0 < found.gain.low < found.gain.value < found.gain.high
-    assert codes(found) == set()
+    actual = judged(world(1500, 0), "one", "two")
+    assert actual.promote
+    assert actual.why.startswith("Proven better: gain in ROC AUC +0.")
+    assert {s.name: s.rows for s in actual.strata} == {"held-out": 1000, "recent": 500}
+    assert 0 < actual.gain.low < actual.gain.value < actual.gain.high
+    assert codes(actual) == set()
     assert not judged(world(1500, 0), "two", "one").promote
 
 
 def test_the_same_scores_are_no_proof():
-    told = world(600, 1)
+    result = world(600, 1)
     for scores in ("two", np.full(600, 0.3)):
-        found = judged(told, scores, scores)
-        assert (found.promote, found.gain.value, codes(found)) == (
+        actual = judged(result, scores, scores)
+        assert (actual.promote, actual.gain.value, codes(actual)) == (
             False,
             0.0,
             {"challenge-gain"},
@@ -112,104 +112,107 @@ def test_of_equal_models_no_more_than_the_stated_share_is_promoted(origins):
     """Two models know equally much, of different causes: each promotion is an error of the test."""
     trials, won = 200, 0
     for seed in range(trials):
-        told = world(360, 1000 * origins + seed)
-        told["origin"] = told["origin"] if origins == 2 else np.full(360, "held-out")
-        won += judged(told, "two", "other two").promote
+        result = world(360, 1000 * origins + seed)
+        result["origin"] = result["origin"] if origins == 2 else np.full(360, "held-out")
+        won += judged(result, "two", "other two").promote
     assert won <= binom.ppf(0.999, trials, 0.025)
 
 
 def test_the_margin_must_be_exceeded_by_the_lower_bound():
-    told = world(1500, 0)
-    low = judged(told, "one", "two").gain.low
-    assert judged(told, "one", "two", margin=low - 1e-6).promote
-    assert not judged(told, "one", "two", margin=low + 1e-6).promote
+    result = world(1500, 0)
+    low = judged(result, "one", "two").gain.low
+    assert judged(result, "one", "two", margin=low - 1e-6).promote
+    assert not judged(result, "one", "two", margin=low + 1e-6).promote
 
 
 def test_worse_on_recent_rows_is_not_outweighed_by_the_others():
-    told, recent = world(6000, 2), np.arange(6000) % 3 == 0
+    result, recent = world(6000, 2), np.arange(6000) % 3 == 0
     noisy = expit(
-        np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, 0.7, 6000)
+        np.log(result["two"] / (1 - result["two"])) + np.random.default_rng(0).normal(0, 0.7, 6000)
     )
-    found = judged(told, "two", np.where(recent, noisy, told["all"]))
-    assert found.gain.low > 0
-    assert not found.promote
-    assert "challenge-auc" in codes(found)
-    assert "recent: worse by ROC AUC -" in found.why
+    actual = judged(result, "two", np.where(recent, noisy, result["all"]))
+    assert actual.gain.low > 0
+    assert not actual.promote
+    assert "challenge-auc" in codes(actual)
+    assert "recent: worse by ROC AUC -" in actual.why
 
 
 @pytest.mark.parametrize(("noise", "promoted"), [(0.45, True), (1.5, False)])
 def test_in_a_changed_world_a_little_may_be_lost_on_rows_of_the_old_table(noise, promoted):
-    told, recent = world(9000, 2), np.arange(9000) % 3 == 0
+    result, recent = world(9000, 2), np.arange(9000) % 3 == 0
     noisy = expit(
-        np.log(told["two"] / (1 - told["two"])) + np.random.default_rng(0).normal(0, noise, 9000)
+        np.log(result["two"] / (1 - result["two"]))
+        + np.random.default_rng(0).normal(0, noise, 9000)
     )
-    found = judged(
-        told, np.where(recent, told["one"], told["two"]), np.where(recent, told["two"], noisy)
+    actual = judged(
+        result,
+        np.where(recent, result["one"], result["two"]),
+        np.where(recent, result["two"], noisy),
     )
-    old = next(s for s in found.strata if s.name == "held-out")
+    old = next(s for s in actual.strata if s.name == "held-out")
     assert old.gain.high < 0
-    assert (found.promote, "challenge-auc" in codes(found)) == (promoted, not promoted)
+    assert (actual.promote, "challenge-auc" in codes(actual)) == (promoted, not promoted)
 
 
 def test_worse_in_a_protected_segment_is_not_outweighed():
-    told = world(4000, 3)
+    result = world(4000, 3)
     few = np.arange(4000) % 7 == 1
     segments = pd.DataFrame(
         {"gender": np.where(few, "f", "m"), "rare": np.where(np.arange(4000) < 20, "x", None)}
     )
-    found = judged(told, "two", np.where(few, told["one"], told["all"]), segments=segments)
-    assert (found.promote, codes(found)) == (False, {"challenge-segment"})
-    assert "gender = f: worse by" in found.why
-    assert [f.subject for f in found.findings if f.severity == "not_applicable"] == ["rare = x"]
-    assert judged(told, "two", "all", segments=segments).promote
+    actual = judged(result, "two", np.where(few, result["one"], result["all"]), segments=segments)
+    assert (actual.promote, codes(actual)) == (False, {"challenge-segment"})
+    assert "gender = f: worse by" in actual.why
+    assert [f.subject for f in actual.findings if f.severity == "not_applicable"] == ["rare = x"]
+    assert judged(result, "two", "all", segments=segments).promote
 
 
 def test_better_ranks_with_wrong_probabilities_do_not_promote():
-    told = world(2000, 4)
-    found = judged(told, "one", told["two"] ** 3)
-    assert found.gain.low > 0
-    assert (found.promote, codes(found)) == (False, {"challenge-calibration"})
-    assert "calibration: worse" in found.why
+    result = world(2000, 4)
+    actual = judged(result, "one", result["two"] ** 3)
+    assert actual.gain.low > 0
+    assert (actual.promote, codes(actual)) == (False, {"challenge-calibration"})
+    assert "calibration: worse" in actual.why
 
 
 def test_labels_that_were_tampered_with_promote_nobody():
     """Of the recent labels 30% are wrong. The challenger is a noisy champion or follows them."""
     won = []
     for seed in range(60):
-        told, rng = world(900, 500 + seed), np.random.default_rng(seed)
-        recent = told["origin"] == "recent"
+        result, rng = world(900, 500 + seed), np.random.default_rng(seed)
+        recent = result["origin"] == "recent"
         wrong = recent & (rng.random(900) < 0.3)
-        told["y"] = np.where(wrong, 1 - told["y"], told["y"])
-        odds = np.log(told["two"] / (1 - told["two"]))
-        won.append(judged(told, "two", expit(odds + rng.normal(0, 0.7, 900))).promote)
+        result["y"] = np.where(wrong, 1 - result["y"], result["y"])
+        odds = np.log(result["two"] / (1 - result["two"]))
+        won.append(judged(result, "two", expit(odds + rng.normal(0, 0.7, 900))).promote)
         follows = expit(
             odds * np.where(recent, 1, 0.3)
-            + np.where(recent, 0.5, 0) * (2 * told["y"] - 1)
+            + np.where(recent, 0.5, 0) * (2 * result["y"] - 1)
             + rng.normal(0, 1, 900)
         )
-        won.append(judged(told, "two", follows).promote)
+        won.append(judged(result, "two", follows).promote)
     assert sum(won) == 0
 
 
 @pytest.mark.parametrize(("rows", "positives"), [(0, 0), (100, 29), (100, 71), (5000, 10)])
 def test_too_few_rows_prove_nothing(rows, positives):
     y = np.array([1] * positives + [0] * (rows - positives))
-    found = challenge(y, np.full(rows, 0.5), y * 0.8 + 0.1, np.full(rows, "held-out"))
-    assert not found.promote
+    actual = challenge(y, np.full(rows, 0.5), y * 0.8 + 0.1, np.full(rows, "held-out"))
+    assert not actual.promote
     assert (
-        found.why
+        actual.why
         == f"Not proven: {positives} positive and {rows - positives} negative rows are too few."
     )
-    assert codes(found, "not_applicable") == {"challenge-gain"}
+    assert codes(actual, "not_applicable") == {"challenge-gain"}
 
 
 def test_a_stratum_with_too_few_rows_is_left_out():
-    told = world(1500, 0)
-    told["origin"] = np.where(np.arange(1500) < 40, "recent", "held-out")
-    found = judged(told, "one", "two")
-    assert [s.name for s in found.strata] == ["held-out"]
-    assert found.rows == 1460
-    assert found.promote
+    result = world(1500, 0)
+    result["origin"] = np.where(np.arange(1500) < 40, "recent", "held-out")
+    actual = judged(result, "one", "two")
+    assert [s.name for s in actual.strata] == ["held-out"]
+    assert actual.rows == 1460
+    assert actual.promote
 
 
 # --- harvested labels ----------------------------------------------------------------------------
@@ -245,16 +248,16 @@ GOOD = {
 def joined(*changes: dict[str, Any]) -> pd.DataFrame:
     """The base table with harvested rows under it, and through Parquet, as a run does it."""
     cells = pd.DataFrame([{**GOOD, **change} for change in changes])
-    told = labelled_rows.join(BASE_TABLE, labelled_rows.as_typed(cells, BASE_TABLE))
-    to_parquet(told)
-    assert list(told.columns) == list(BASE_TABLE.columns)
-    return told
+    result = labelled_rows.join(BASE_TABLE, labelled_rows.as_typed(cells, BASE_TABLE))
+    to_parquet(result)
+    assert list(result.columns) == list(BASE_TABLE.columns)
+    return result
 
 
 def test_harvested_cells_take_the_types_of_the_table():
-    told = joined({}, {})
-    assert told["n"].tolist() == [1, 2, 3, 4, 4]
-    assert {k: str(v) for k, v in told.dtypes.items()} == {
+    result = joined({}, {})
+    assert result["n"].tolist() == [1, 2, 3, 4, 4]
+    assert {k: str(v) for k, v in result.dtypes.items()} == {
         "n": "int64",
         "f": "float64",
         "flag": "boolean",
@@ -266,7 +269,7 @@ def test_harvested_cells_take_the_types_of_the_table():
         "maybe": "boolean",
         "zoned": "datetime64[us, Europe/Berlin]",
     }
-    assert told["zoned"].iloc[3] == pd.Timestamp("2021-01-01 13:00", tz="Europe/Berlin")
+    assert result["zoned"].iloc[3] == pd.Timestamp("2021-01-01 13:00", tz="Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -292,14 +295,14 @@ def test_harvested_cells_take_the_types_of_the_table():
     ],
 )
 def test_harvested_cells_are_read_as_serving_read_them(name, given, kept):
-    found = joined(*({name: value} for value in given))[name].tolist()[3:]
-    assert [None if pd.isna(x) else x for x in found] == kept
+    actual = joined(*({name: value} for value in given))[name].tolist()[3:]
+    assert [None if pd.isna(x) else x for x in actual] == kept
 
 
 def test_a_column_that_became_text_is_text_in_both_parts():
-    told = joined({"n": "five", "flag": "no", "day": "soon"})
-    assert told["n"].tolist() == ["1", "2", "3", "five"]
-    assert told["day"].tolist()[:1] == ["2020-01-01 00:00:00"]
+    result = joined({"n": "five", "flag": "no", "day": "soon"})
+    assert result["n"].tolist() == ["1", "2", "3", "five"]
+    assert result["day"].tolist()[:1] == ["2020-01-01 00:00:00"]
     assert joined({"maybe": None})["maybe"].isna().tolist() == [False, True, False, True]
 
 
@@ -320,18 +323,18 @@ def test_the_kinds_of_a_table_do_not_change_with_what_clients_write():
             {"amount": 7, "age": "41", "member": "Y", "since": "2020-01-01"},
         ]
     )
-    told = labelled_rows.join(
+    result = labelled_rows.join(
         frame, labelled_rows.as_typed(cells.reindex(columns=frame.columns), frame)
     )
-    before, after = infer_schema(frame, scope), infer_schema(told, scope)
+    before, after = infer_schema(frame, scope), infer_schema(result, scope)
     assert [c.kind for c in after.columns] == [c.kind for c in before.columns]
     assert after["member"].levels == before["member"].levels
 
 
 def test_about_three_of_ten_are_set_aside_and_always_the_same():
     at = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(5000) % 100, unit="D")
-    found = pd.DataFrame({"id": [str(n) for n in range(5000)], "at": at})
-    origin = labelled_rows.origins(7, found)
+    actual = pd.DataFrame({"id": [str(n) for n in range(5000)], "at": at})
+    origin = labelled_rows.origins(7, actual)
     assert (origin[:7] == BASE).all()
     aside = origin[7:] >= ASIDE
     assert binom.ppf(0.001, 5000, 0.3) <= aside.sum() <= binom.ppf(0.999, 5000, 0.3)
@@ -339,30 +342,30 @@ def test_about_three_of_ten_are_set_aside_and_always_the_same():
     assert (
         (origin[7:] == ASIDE_OLD) == (aside & (np.arange(5000) % 100 < 9))
     ).all()  # 90 days before the newest
-    shuffled = found.sample(frac=1, random_state=0)
+    shuffled = actual.sample(frac=1, random_state=0)
     assert dict(zip(shuffled["id"], labelled_rows.origins(0, shuffled), strict=True)) == dict(
-        zip(found["id"], origin[7:], strict=True)
+        zip(actual["id"], origin[7:], strict=True)
     )
-    later = pd.concat([found, pd.DataFrame({"id": ["new"], "at": [pd.Timestamp("2030-01-01")]})])
+    later = pd.concat([actual, pd.DataFrame({"id": ["new"], "at": [pd.Timestamp("2030-01-01")]})])
     assert (
         (labelled_rows.origins(0, later)[:-1] >= ASIDE) == aside
     ).all()  # never learnt from, however old they get
 
 
 def placed(fold_ids: list[int], origin: list[int], groups: list[int] | None = None) -> list[int]:
-    told = labelled_rows.assign_feedback(
+    result = labelled_rows.assign_feedback(
         np.array(fold_ids, dtype="int8"),
         np.array(origin, dtype="int8"),
         None if groups is None else np.array(groups),
     )
-    assert told[: len(fold_ids)].tolist() == fold_ids
-    assert told.dtype == "int8"
+    assert result[: len(fold_ids)].tolist() == fold_ids
+    assert result.dtype == "int8"
     assert all(
         p == Assignment.HOLDOUT
-        for p, o in zip(told, origin, strict=True)
+        for p, o in zip(result, origin, strict=True)
         if o in (ASIDE, ASIDE_OLD)
     )
-    return told[len(fold_ids) :].tolist()
+    return result[len(fold_ids) :].tolist()
 
 
 def test_rows_to_learn_from_are_dealt_to_the_folds_and_those_aside_are_held_out():
@@ -526,15 +529,15 @@ def test_a_challenger_that_is_better_is_promoted_with_its_numbers(stage):
     engine, _ = stage
     line = promotion.challenge_champion(engine, "2", ROOT)
     assert (line.action, line.who, served(engine)) == ("promoted", "fivefold", "TrainFlow/2")
-    told = line.numbers
-    assert (told["champion"], told["challenger"], told["left_out"], told["latency_ms"]) == (
+    result = line.numbers
+    assert (result["champion"], result["challenger"], result["left_out"], result["latency_ms"]) == (
         "TrainFlow/1",
         "TrainFlow/2",
         0,
         4.0,
     )
-    assert told["rows"] == ROWS / 5
-    assert {f["code"] for f in told["findings"]} >= {
+    assert result["rows"] == ROWS / 5
+    assert {f["code"] for f in result["findings"]} >= {
         "challenge-gain",
         "challenge-auc",
         "challenge-calibration",
@@ -677,9 +680,12 @@ def test_rows_equal_to_training_rows_of_either_model_do_not_count(stage, arms):
     )
     fold_ids, y = labelled_rows.assign_feedback(old["split"]["place"], origin), labels(joined_table)
     arms["5"] = Run(5, joined_table, y, fold_ids, y, origin)
-    told = promotion.challenge_champion(engine, "5", ROOT).numbers
-    assert {s["name"]: s["rows"] for s in told["strata"]} == {"held-out": ROWS // 5, "recent": 200}
-    assert told["left_out"] == 300 + 150  # the rows set aside long ago are no part of it
+    result = promotion.challenge_champion(engine, "5", ROOT).numbers
+    assert {s["name"]: s["rows"] for s in result["strata"]} == {
+        "held-out": ROWS // 5,
+        "recent": 200,
+    }
+    assert result["left_out"] == 300 + 150  # the rows set aside long ago are no part of it
 
 
 def test_without_a_champion_there_is_nothing_to_compare_with(stage, tmp_path):
@@ -835,11 +841,11 @@ def test_the_closing_text_names_commands_that_are_not_refused(action, said, unsa
     ],
 )  # held out with its group
 def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, fold_ids, twins, told):
-    found = labelled_rows.keep_apart(
+    actual = labelled_rows.keep_apart(
         np.array(fold_ids, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins)
     )
-    assert found.tolist() == told
-    assert found.dtype == "int8"
+    assert actual.tolist() == told
+    assert actual.dtype == "int8"
 
 
 @pytest.mark.parametrize("coarse", [False, True])
@@ -868,8 +874,8 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
     assert len(held) == 60
     assert (fold_ids[300 + held] == Assignment.UNLABELLED).all() == (not coarse)
     assert (fold_ids[300:600][fold_ids[:300] >= 0] >= 0).all()
-    told = [f for f in findings if f["code"] == "feedback-twins"]
-    assert [f["found"] for f in told] == (
+    result = [f for f in findings if f["code"] == "feedback-twins"]
+    assert [f["found"] for f in result] == (
         []
         if coarse
         else [
@@ -1001,8 +1007,8 @@ def test_the_line_in_force_at_a_time(engine):
     for day, model in ((1, "A"), (3, "B")):
         held = promotions.champion(engine, "left")
         decide(engine, "left", model, replaces=held.seq if held else 0, now=datetime(2026, 3, day))
-    told = [promotions.champion(engine, "left", datetime(2026, 3, day)) for day in (2, 3, 4)]
-    assert [line.model for line in told] == ["A", "B", "B"]
+    result = [promotions.champion(engine, "left", datetime(2026, 3, day)) for day in (2, 3, 4)]
+    assert [line.model for line in result] == ["A", "B", "B"]
     assert promotions.champion(engine, "left", datetime(2026, 2, 1)) is None
 
 
@@ -1071,9 +1077,9 @@ def test_the_smoke_test_asks_the_real_server_and_leaves_the_spool_alone(
         expected = (
             from_bytes(*client.bundle_bytes(run)).score(pd.DataFrame(rows))["probability"].tolist()
         )
-        told = smoke(run.pathspec, rows, expected, ROOT)
-        assert (told.ok, told.why) == (True, "the server answers as the model")
-        assert 0 < told.latency_ms < 1000
+        result = smoke(run.pathspec, rows, expected, ROOT)
+        assert (result.ok, result.why) == (True, "the server answers as the model")
+        assert 0 < result.latency_ms < 1000
         assert waits.exists()
     finally:
         waits.unlink()
@@ -1129,8 +1135,8 @@ def test_labelled_predictions_come_back_as_rows(engine):
     )
     url = str(engine.url)
     feedback = labelled_rows.with_labelled(base, Scope(target="left", positive="yes"), url)
-    table, told, origin = feedback.frame, feedback.facts, feedback.origin
-    assert (len(table), told["rows"], feedback.findings, origin.tolist()[:50]) == (
+    table, result, origin = feedback.frame, feedback.facts, feedback.origin
+    assert (len(table), result["rows"], feedback.findings, origin.tolist()[:50]) == (
         52,
         2,
         [],

@@ -232,8 +232,8 @@ def test_refused_rows_are_a_share_of_all_that_came(reference):
     )
     report = judged(frame, reference, rejects=100, served=promoted("TrainFlow/1", 0.5))
     assert report.rows == 300
-    (told,) = (f for f in report.findings if f.code == "rejects-share")
-    assert (told.severity, told.found) == ("passed", "1.0% refused rows (100 of 10,300)")
+    (result,) = (f for f in report.findings if f.code == "rejects-share")
+    assert (result.severity, result.found) == ("passed", "1.0% refused rows (100 of 10,300)")
 
 
 def test_a_run_that_was_removed_costs_its_window_only():
@@ -262,8 +262,8 @@ def test_a_run_that_was_removed_costs_its_window_only():
     "first", [datetime(2026, 1, 3, 17), datetime(2026, 1, 5, 1), datetime(2026, 1, 9, 23, 59)]
 )
 def test_windows_stay_where_they_are_while_old_predictions_are_forgotten(first):
-    found = cut_windows(first, 7, datetime(2026, 1, 20, 12), known_start=datetime(2026, 1, 17))
-    assert found == [
+    actual = cut_windows(first, 7, datetime(2026, 1, 20, 12), known_start=datetime(2026, 1, 17))
+    assert actual == [
         (datetime(2026, 1, 3), datetime(2026, 1, 10)),
         (datetime(2026, 1, 10), datetime(2026, 1, 17)),
         (datetime(2026, 1, 17), datetime(2026, 1, 20, 12)),
@@ -288,13 +288,13 @@ def test_dates_of_a_parquet_file_are_read_by_the_contract_of_a_csv():
     bundle = bundle_of(base, chance)
     assert bundle.schema["since"].parse == {"format": "%d/%m/%Y"}
     row = {"x": 1.0, "noise": 0.0, "kind": "a"}
-    told = typed_inputs(
+    result = typed_inputs(
         pd.Series(
             [json.dumps({**row, "since": text}) for text in ("25/02/2024", "2024-02-25T00:00:00")]
         ),
         bundle,
     )
-    assert told["since"].tolist() == [pd.Timestamp(2024, 2, 25)] * 2
+    assert result["since"].tolist() == [pd.Timestamp(2024, 2, 25)] * 2
 
 
 def test_only_the_rows_of_the_model_that_answered_most_are_evaluated(reference):
@@ -308,10 +308,10 @@ def test_only_the_rows_of_the_model_that_answered_most_are_evaluated(reference):
 
 
 def test_windows_cover_everything_once_and_the_last_ends_now():
-    found = cut_windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 1, 20, 12))
-    assert found[0][0] == datetime(2026, 1, 3)
-    assert found[-1] == (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))
-    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
+    actual = cut_windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 1, 20, 12))
+    assert actual[0][0] == datetime(2026, 1, 3)
+    assert actual[-1] == (datetime(2026, 1, 17), datetime(2026, 1, 20, 12))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(actual))
 
 
 @pytest.mark.parametrize(
@@ -361,18 +361,18 @@ def test_a_planted_change_affects_its_share_and_nothing_else():
 
 
 def test_journal_inputs_are_read_by_the_contract(reference):
-    told = typed_inputs(
+    result = typed_inputs(
         pd.Series(['{"x":1.5,"kind":"a"}', '{"x":null,"noise":2,"kind":null}']), reference.bundle
     )
-    assert told["x"].tolist()[0] == 1.5
-    assert np.isnan(told["x"][1])
-    assert told["kind"].isna().tolist() == [False, True]
+    assert result["x"].tolist()[0] == 1.5
+    assert np.isnan(result["x"][1])
+    assert result["kind"].isna().tolist() == [False, True]
     assert monitoring.HEAVY == 0.1
 
 
 def test_a_silence_is_a_window_too(reference):
-    found = cut_windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 2, 2))
-    assert found[-1] == (datetime(2026, 1, 31), datetime(2026, 2, 2))
+    actual = cut_windows(datetime(2026, 1, 3, 17), 7, datetime(2026, 2, 2))
+    assert actual[-1] == (datetime(2026, 1, 31), datetime(2026, 2, 2))
     assert codes(judged(traffic(world(5, 1)).iloc[:0], reference), "not_applicable") == {
         "no-traffic"
     }
@@ -380,11 +380,11 @@ def test_a_silence_is_a_window_too(reference):
 
 def test_the_age_of_model_and_data_are_separate_findings():
     now = datetime(2026, 6, 1)
-    told = {
+    result = {
         f.code: (f.severity, f.found)
         for f in age_findings("2026-05-30T00:00:00+00:00", "2025-03-01T00:00:00", now)
     }
-    assert told == {
+    assert result == {
         "stale-model": ("passed", "trained 2 days ago"),
         "stale-data": ("warning", "newest labelled prediction that was learnt from 457 days ago"),
     }

@@ -142,13 +142,13 @@ def test_the_direct_way_is_made_once_and_no_part_of_the_bundle(monkeypatch):
         "fivefold.model.bundle.fast_predictor",
         lambda model: asked.append(model) or fast_predictor(model),
     )
-    told = made.score(served())
+    result = made.score(served())
     for _ in range(2):
         made.score(served())
         made.probability(prepared()[0])
     assert asked == [made.pipeline]
     assert made == Bundle(made.pipeline, made.schema, made.metadata)
-    assert from_bytes(made.to_bytes()).score(served()).equals(told)
+    assert from_bytes(made.to_bytes()).score(served()).equals(result)
 
 
 # --- refused -------------------------------------------------------------------------------------
@@ -177,11 +177,11 @@ def test_a_damaged_file_is_refused_wherever_it_is_damaged(blob):
         flipped = bytearray(blob)
         flipped[fold_ids] ^= 1 << rng.integers(0, 8)
         try:
-            told = from_bytes(bytes(flipped))
+            result = from_bytes(bytes(flipped))
         except Refused as refused:
             assert "The model cannot be loaded" in str(refused)  # noqa: PT017
         else:
-            assert told.metadata == METADATA
+            assert result.metadata == METADATA
 
 
 @pytest.mark.parametrize(
@@ -264,19 +264,19 @@ def test_no_class_of_ours_is_inside_a_bundle(name):
 
 
 def test_a_fitting_table_has_a_probability_and_a_decision_for_each_row(bundle):
-    told = bundle.score(served())
-    assert told.columns.tolist() == SCORE_COLUMNS
-    assert told["probability"].between(0, 1, inclusive="neither").all()
-    assert (told["decision"] == np.where(told["probability"] >= 0.4, "leaves", "stays")).all()
-    assert set(told["decision"]) == {"leaves", "stays"}
-    assert (told["error"] == "").all()
+    result = bundle.score(served())
+    assert result.columns.tolist() == SCORE_COLUMNS
+    assert result["probability"].between(0, 1, inclusive="neither").all()
+    assert (result["decision"] == np.where(result["probability"] >= 0.4, "leaves", "stays")).all()
+    assert set(result["decision"]) == {"leaves", "stays"}
+    assert (result["error"] == "").all()
 
 
 def test_the_index_and_the_order_of_the_input_are_kept(bundle):
     frame = served().set_axis(pd.Index([5] * 10 + [3] * 10))
-    told = bundle.score(frame)
-    assert told.index.tolist() == [5] * 10 + [3] * 10
-    np.testing.assert_array_equal(told["probability"], bundle.score(served())["probability"])
+    result = bundle.score(frame)
+    assert result.index.tolist() == [5] * 10 + [3] * 10
+    np.testing.assert_array_equal(result["probability"], bundle.score(served())["probability"])
     turned = bundle.score(served().iloc[::-1])
     np.testing.assert_array_equal(
         turned["probability"].to_numpy()[::-1], bundle.score(served())["probability"]
@@ -301,13 +301,15 @@ def test_each_row_is_scored_as_if_alone(bundle):
     ],
 )
 def test_a_cell_that_cannot_be_read_costs_its_row_and_no_other(bundle, column, value, error):
-    told, clean = bundle.score(changed(column, 4, value)), bundle.score(served())
-    assert error in told.loc[4, "error"]
-    assert np.isnan(told.loc[4, "probability"])
-    assert told.loc[4, "decision"] == ""
-    others = told.index != 4
-    assert (told.loc[others, "error"] == "").all()
-    np.testing.assert_array_equal(told.loc[others, "probability"], clean.loc[others, "probability"])
+    result, clean = bundle.score(changed(column, 4, value)), bundle.score(served())
+    assert error in result.loc[4, "error"]
+    assert np.isnan(result.loc[4, "probability"])
+    assert result.loc[4, "decision"] == ""
+    others = result.index != 4
+    assert (result.loc[others, "error"] == "").all()
+    np.testing.assert_array_equal(
+        result.loc[others, "probability"], clean.loc[others, "probability"]
+    )
 
 
 def test_notes_on_pseudonymised_columns_come_last(bundle):
@@ -338,29 +340,29 @@ def test_notes_on_pseudonymised_columns_come_last(bundle):
     ],
 )
 def test_an_ambiguous_cell_is_scored_with_a_warning(bundle, column, value, warning):
-    told, clean = bundle.score(changed(column, 4, value)), bundle.score(served())
-    added = set(told.loc[4, "warnings"].split("; ")) - set(clean.loc[4, "warnings"].split("; "))
+    result, clean = bundle.score(changed(column, 4, value)), bundle.score(served())
+    added = set(result.loc[4, "warnings"].split("; ")) - set(clean.loc[4, "warnings"].split("; "))
     assert added == {warning}
-    assert told.loc[4, "error"] == ""
-    assert 0 < told.loc[4, "probability"] < 1
-    others = told.index != 4
-    assert told[others].equals(clean[others])
+    assert result.loc[4, "error"] == ""
+    assert 0 < result.loc[4, "probability"] < 1
+    others = result.index != 4
+    assert result[others].equals(clean[others])
 
 
 @pytest.mark.parametrize("column", ["amount", "region"])
 def test_a_gap_that_training_saw_is_no_news(bundle, column):
-    told = bundle.score(changed(column, 4, None))
-    assert told.loc[4, ["warnings", "error"]].tolist() == ["", ""]
+    result = bundle.score(changed(column, 4, None))
+    assert result.loc[4, ["warnings", "error"]].tolist() == ["", ""]
 
 
 def test_all_warnings_of_a_row_are_reported_together(bundle):
     frame = changed("age", 4, "x")
     frame.loc[4, ["region", "amount"]] = ["atlantis", 1e9]
-    told = bundle.score(frame).loc[4]
-    assert told["error"] == "age: 'x' is not a number"
-    assert told["warnings"].startswith("amount: 1e+09 is outside the training range")
-    assert told["warnings"].endswith("region: 'atlantis' was not seen in training")
-    assert told["warnings"].count("; ") == 1
+    result = bundle.score(frame).loc[4]
+    assert result["error"] == "age: 'x' is not a number"
+    assert result["warnings"].startswith("amount: 1e+09 is outside the training range")
+    assert result["warnings"].endswith("region: 'atlantis' was not seen in training")
+    assert result["warnings"].count("; ") == 1
 
 
 def test_long_foreign_text_is_cut_in_a_warning(bundle):
@@ -403,8 +405,8 @@ def test_names_that_are_no_texts_are_refused_or_matched_but_never_a_traceback(bu
         "0",
         "1",
     )
-    told = Bundle(None, numbered, METADATA).score(served().head(0).set_axis(range(8), axis=1))
-    assert len(told) == 0
+    result = Bundle(None, numbered, METADATA).score(served().head(0).set_axis(range(8), axis=1))
+    assert len(result) == 0
 
 
 def test_order_and_extra_columns_do_not_matter(bundle):
@@ -424,16 +426,16 @@ def test_a_table_without_rows_gives_a_table_without_rows(bundle):
         pd.DataFrame(columns=served().columns),
         served().head(0).astype("object"),
     ):
-        told = bundle.score(frame)
-        assert (told.columns.tolist(), len(told)) == (SCORE_COLUMNS, 0)
+        result = bundle.score(frame)
+        assert (result.columns.tolist(), len(result)) == (SCORE_COLUMNS, 0)
 
 
 def test_a_table_of_errors_only_is_scored_as_such(bundle):
     frame = served().astype({"age": "object", "amount": "object"}).head(2)
     frame.loc[0, "age"], frame.loc[1, "amount"] = "x", "y"
-    told = bundle.score(frame)
-    assert told["probability"].isna().all()
-    assert (told["error"] != "").all()
+    result = bundle.score(frame)
+    assert result["probability"].isna().all()
+    assert (result["error"] != "").all()
 
 
 TYPES = {
@@ -462,17 +464,17 @@ TYPES = {
 @pytest.mark.parametrize("form", TYPES)
 def test_the_same_values_in_another_type_have_the_same_score(bundle, form):
     frame = mixed().drop(columns="left").head(60)
-    expected, told = bundle.score(frame), bundle.score(TYPES[form](frame))
-    assert told["error"].tolist() == [""] * 60
-    np.testing.assert_array_equal(told["probability"], expected["probability"])
-    assert told["warnings"].tolist() == expected["warnings"].tolist()
+    expected, result = bundle.score(frame), bundle.score(TYPES[form](frame))
+    assert result["error"].tolist() == [""] * 60
+    np.testing.assert_array_equal(result["probability"], expected["probability"])
+    assert result["warnings"].tolist() == expected["warnings"].tolist()
 
 
 def test_a_single_row_of_json_like_values_is_scored(bundle):
     row = json.loads(served().head(1).assign(since="2020-02-03").to_json(orient="records"))
-    told = bundle.score(pd.DataFrame(row))
-    assert told.loc[0, "error"] == ""
-    assert 0 < told.loc[0, "probability"] < 1
+    result = bundle.score(pd.DataFrame(row))
+    assert result.loc[0, "error"] == ""
+    assert 0 < result.loc[0, "probability"] < 1
 
 
 # --- reference -----------------------------------------------------------------------------------
@@ -500,20 +502,25 @@ def test_the_reference_worked_by_hand():
             "t": "words",
         }
     )
-    told = reference(typed, schema, np.array([0.0, 0.5, 1.0])).to_dict()
-    assert told["rows"] == 4
-    assert (told["scores"][0], told["scores"][50], told["scores"][100], len(told["scores"])) == (
+    result = reference(typed, schema, np.array([0.0, 0.5, 1.0])).to_dict()
+    assert result["rows"] == 4
+    assert (
+        result["scores"][0],
+        result["scores"][50],
+        result["scores"][100],
+        len(result["scores"]),
+    ) == (
         0.0,
         0.5,
         1.0,
         101,
     )
-    assert (told["columns"]["n"]["missing"], told["columns"]["n"]["percentiles"][25]) == (
+    assert (result["columns"]["n"]["missing"], result["columns"]["n"]["percentiles"][25]) == (
         0.25,
         25.0,
     )
-    assert told["columns"]["c"] == {"missing": 0.25, "levels": {"a": 0.666667, "b": 0.333333}}
-    assert told["columns"]["b"] == {"missing": 0.0, "levels": {"1.0": 0.75, "0.0": 0.25}}
-    assert told["columns"]["empty"] == {"missing": 1.0, "percentiles": []}
-    assert "t" not in told["columns"]
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert result["columns"]["c"] == {"missing": 0.25, "levels": {"a": 0.666667, "b": 0.333333}}
+    assert result["columns"]["b"] == {"missing": 0.0, "levels": {"1.0": 0.75, "0.0": 0.25}}
+    assert result["columns"]["empty"] == {"missing": 1.0, "percentiles": []}
+    assert "t" not in result["columns"]
+    assert json.loads(json.dumps(result, allow_nan=False)) == result

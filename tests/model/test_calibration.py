@@ -28,25 +28,25 @@ def drawn(distort, rows=20_000, seed=0):
 
 
 def test_calibrate_is_the_stated_formula():
-    told = Calibration(a=2.0, b=0.5, c=-1.0).apply(np.array([0.3, 0.9]))
+    result = Calibration(a=2.0, b=0.5, c=-1.0).apply(np.array([0.3, 0.9]))
     logits = [2 * math.log(p) - 0.5 * math.log(1 - p) - 1 for p in (0.3, 0.9)]
-    assert told == pytest.approx([1 / (1 + math.exp(-x)) for x in logits])
+    assert result == pytest.approx([1 / (1 + math.exp(-x)) for x in logits])
 
 
 def test_a_known_miscalibration_is_recovered():
     # scores p with logit p = 2 logit(truth) + 1; so logit truth = .5 ln p - .5 ln(1 - p) - .5
     y, p, folds, truth = drawn(lambda t: 1 / (1 + np.exp(-(2 * np.log(t / (1 - t)) + 1))))
-    told = fit_calibration(y, p, folds)
-    assert told.method == "beta"
-    assert (told.a, told.b, told.c) == pytest.approx((0.5, 0.5, -0.5), abs=0.06)
-    assert np.abs(told.apply(p) - truth).mean() < 0.01 < np.abs(p - truth).mean() / 5
-    assert told.log_loss_after < told.log_loss_before - 0.02
+    result = fit_calibration(y, p, folds)
+    assert result.method == "beta"
+    assert (result.a, result.b, result.c) == pytest.approx((0.5, 0.5, -0.5), abs=0.06)
+    assert np.abs(result.apply(p) - truth).mean() < 0.01 < np.abs(p - truth).mean() / 5
+    assert result.log_loss_after < result.log_loss_before - 0.02
 
 
 def test_a_one_sided_miscalibration_is_recovered():
     y, p, folds, truth = drawn(lambda t: t**3)  # only a beta family with a != b can undo this
-    told = fit_calibration(y, p, folds)
-    assert np.abs(told.apply(p) - truth).mean() < 0.02
+    result = fit_calibration(y, p, folds)
+    assert np.abs(result.apply(p) - truth).mean() < 0.02
 
 
 def test_scores_that_are_right_already_are_taken_as_they_are():
@@ -54,11 +54,11 @@ def test_scores_that_are_right_already_are_taken_as_they_are():
     used = 0
     for seed in range(10):
         y, p, folds, _ = drawn(lambda t: t, rows=300, seed=seed)
-        told = fit_calibration(y, p, folds)
-        used += told.method != "none"
-        if told.method == "none":
-            assert replace(told, log_loss_before=None, log_loss_after=None) == IDENTITY
-            assert told.log_loss_after == told.log_loss_before
+        result = fit_calibration(y, p, folds)
+        used += result.method != "none"
+        if result.method == "none":
+            assert replace(result, log_loss_before=None, log_loss_after=None) == IDENTITY
+            assert result.log_loss_after == result.log_loss_before
     assert used <= 3
     y = rng.integers(0, 2, 400)
     assert (
@@ -94,11 +94,13 @@ def test_calibration_is_strictly_increasing_and_stays_inside_0_and_1(a, b, c, p,
 def test_scores_of_0_and_1_stay_finite():
     assert IDENTITY.apply(np.array([0.0, 1.0])).tolist() == pytest.approx([1e-6, 1 - 1e-6])
     y, p = np.tile([0, 1], 50), np.tile([0.0, 1.0], 50)
-    told = fit_calibration(
+    result = fit_calibration(
         y, p, np.arange(100) % 5
     )  # perfectly separated: no maximum of the likelihood
-    assert np.isfinite([told.a, told.b, told.c, told.log_loss_before, told.log_loss_after]).all()
-    assert (np.diff(told.apply(np.array([0.0, 0.5, 1.0]))) > 0).all()
+    assert np.isfinite(
+        [result.a, result.b, result.c, result.log_loss_before, result.log_loss_after]
+    ).all()
+    assert (np.diff(result.apply(np.array([0.0, 0.5, 1.0]))) > 0).all()
 
 
 def test_no_probability_is_1_so_that_a_threshold_of_1_flags_nobody():

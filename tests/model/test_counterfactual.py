@@ -49,17 +49,17 @@ def test_levels_yes_no_and_dates_are_tried_and_the_smallest_change_comes_first(f
         day = x["since"] >= (pd.Timestamp("2020-01-16") - pd.Timestamp("1970-01-01")).days
         return np.where((x["tier"] == "gold") | (x["card"] == 0) | day, 0.9, 0.2)
 
-    found = counterfactuals(bundle_of(frame, model, changeable=ALL), CASE)
-    assert [(f.column, f.to) for f in found] == [
+    actual = counterfactuals(bundle_of(frame, model, changeable=ALL), CASE)
+    assert [(f.column, f.to) for f in actual] == [
         ("since", "2020-01-16"),
         ("card", "no"),
         ("tier", "gold"),
     ]
-    assert found[0].distance == pytest.approx(0.05)  # 5 of 100 days
-    assert found[1].distance == pytest.approx(
+    assert actual[0].distance == pytest.approx(0.05)  # 5 of 100 days
+    assert actual[1].distance == pytest.approx(
         1 - 51 / 101, abs=1e-6
     )  # the share of rows with another answer
-    assert found[2].distance == pytest.approx(1 - 25 / 101, abs=1e-6)
+    assert actual[2].distance == pytest.approx(1 - 25 / 101, abs=1e-6)
 
 
 def test_only_columns_that_the_scope_names_are_touched(frame):
@@ -87,12 +87,12 @@ def test_the_threshold_decides_what_a_turn_is(frame):
     def model(x):
         return x["logins"] / 100
 
-    found = counterfactuals(bundle_of(frame, model, threshold=0.33, changeable=ALL), CASE)
-    assert [(f.to, f.probability) for f in found] == [(33, pytest.approx(0.33))]
+    actual = counterfactuals(bundle_of(frame, model, threshold=0.33, changeable=ALL), CASE)
+    assert [(f.to, f.probability) for f in actual] == [(33, pytest.approx(0.33))]
 
 
 def test_from_unknown_to_something_counts_as_the_farthest_change(frame):
     gaps = frame.assign(logins=np.where(np.arange(2 * ROWS) % 10 == 0, np.nan, frame["logins"]))
     bundle = bundle_of(gaps, lambda x: np.where(np.isnan(x["logins"]), 0.9, 0.1), changeable=ALL)
-    (found,) = counterfactuals(bundle, {**CASE, "logins": None})
-    assert (found.now, found.distance) == (None, 1.0)
+    (actual,) = counterfactuals(bundle, {**CASE, "logins": None})
+    assert (actual.now, actual.distance) == (None, 1.0)

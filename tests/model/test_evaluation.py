@@ -42,9 +42,9 @@ def rows(count=500, seed=0):
 def test_metrics_equal_scikit_learns():
     y, q = rows()
     flags = q >= 0.5
-    told = {k: v.value for k, v in evaluate(y, q, THRESHOLD, SCOPE).metrics.items()}
+    result = {k: v.value for k, v in evaluate(y, q, THRESHOLD, SCOPE).metrics.items()}
     misses, alarms = ((y == 1) & ~flags).sum(), ((y == 0) & flags).sum()
-    assert told == pytest.approx(
+    assert result == pytest.approx(
         {
             "roc_auc": sk.roc_auc_score(y, q),
             "pr_auc": sk.average_precision_score(y, q),
@@ -64,8 +64,8 @@ def test_metrics_equal_scikit_learns():
 def test_every_interval_holds_its_value_and_shares_have_wilsons():
     y, q = rows()
     report = evaluate(y, q, THRESHOLD, SCOPE)
-    for name, told in report.metrics.items():
-        assert told.low < told.value < told.high, name
+    for name, result in report.metrics.items():
+        assert result.low < result.value < result.high, name
     c = report.confusion
     for name, hits, of in (
         ("precision", c.tp, c.tp + c.fp),
@@ -80,17 +80,17 @@ def test_every_interval_holds_its_value_and_shares_have_wilsons():
 
 def test_bootstrap_intervals_have_the_width_that_theory_says_and_depend_on_the_seed_alone():
     y, q = rows(2000)
-    told = [evaluate(y, q, THRESHOLD, SCOPE, seed=s).metrics["brier"] for s in (0, 0, 1, 2, 3)]
+    result = [evaluate(y, q, THRESHOLD, SCOPE, seed=s).metrics["brier"] for s in (0, 0, 1, 2, 3)]
     expected = 2 * 1.96 * np.std((q - y) ** 2) / math.sqrt(2000)
-    assert np.mean([t.high - t.low for t in told[1:]]) == pytest.approx(expected, rel=0.07)
-    assert told[0] == told[1] != told[2]
+    assert np.mean([t.high - t.low for t in result[1:]]) == pytest.approx(expected, rel=0.07)
+    assert result[0] == result[1] != result[2]
 
 
 def test_a_share_of_nothing_is_none_not_zero():
     y, q = rows()
-    told = evaluate(y, q, Threshold(1.0), SCOPE).metrics
-    assert told["precision"] == UNKNOWN
-    assert told["recall"].value == 0
+    result = evaluate(y, q, Threshold(1.0), SCOPE).metrics
+    assert result["precision"] == UNKNOWN
+    assert result["recall"].value == 0
 
 
 def test_the_confusion_worked_by_hand_and_the_threshold_itself_is_flagged():
@@ -157,42 +157,42 @@ def test_wilsons_ends_are_where_the_score_test_says_so(counts):
 
 def test_curves_worked_by_hand():
     y, q = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.6, 0.1])
-    told = curves(y, q, SCOPE)
-    assert told["lift"] == {
+    result = curves(y, q, SCOPE)
+    assert result["lift"] == {
         "share": [0.25, 0.5, 0.75, 1.0],
         "gain": [0.5, 0.5, 1.0, 1.0],
         "lift": [2.0, 1.0, 1.333333, 1.0],
     }
-    assert (told["cost"]["threshold"][0], told["cost"]["cost"][0]) == (
+    assert (result["cost"]["threshold"][0], result["cost"]["cost"][0]) == (
         0.0,
         1.0,
     )  # two false alarms of 2 on four rows
-    assert (told["cost"]["threshold"][70], told["cost"]["cost"][70]) == pytest.approx(
+    assert (result["cost"]["threshold"][70], result["cost"]["cost"][70]) == pytest.approx(
         (0.7, (5 + 2) / 4)
     )
-    assert told["cost"]["cost"][100] == pytest.approx(10 / 4)
-    assert told["roc"]["fpr"][0] == told["roc"]["tpr"][0] == 0
-    assert told["roc"]["fpr"][-1] == told["roc"]["tpr"][-1] == 1
+    assert result["cost"]["cost"][100] == pytest.approx(10 / 4)
+    assert result["roc"]["fpr"][0] == result["roc"]["tpr"][0] == 0
+    assert result["roc"]["fpr"][-1] == result["roc"]["tpr"][-1] == 1
 
 
 def test_long_curves_are_thinned_and_keep_their_ends_and_area():
     y, q = rows(5000)
-    told = curves(y, q, SCOPE)
+    result = curves(y, q, SCOPE)
     for name in ("roc", "pr", "lift"):
-        assert all(len(values) <= CURVE_POINTS for values in told[name].values())
-    assert np.trapezoid(told["roc"]["tpr"], told["roc"]["fpr"]) == pytest.approx(
+        assert all(len(values) <= CURVE_POINTS for values in result[name].values())
+    assert np.trapezoid(result["roc"]["tpr"], result["roc"]["fpr"]) == pytest.approx(
         sk.roc_auc_score(y, q), abs=0.003
     )
 
 
 def test_calibration_bins_hold_all_rows_and_their_shares():
     y, q = rows(1003)
-    told = curves(y, q, SCOPE)["calibration"]
-    assert sum(b["count"] for b in told) == 1003
-    assert {b["count"] for b in told} == {100, 101}
-    assert sum(b["observed"] * b["count"] for b in told) == pytest.approx(y.sum())
-    assert (np.diff([b["predicted"] for b in told]) > 0).all()
-    assert all(b["low"] <= b["observed"] <= b["high"] for b in told)
+    result = curves(y, q, SCOPE)["calibration"]
+    assert sum(b["count"] for b in result) == 1003
+    assert {b["count"] for b in result} == {100, 101}
+    assert sum(b["observed"] * b["count"] for b in result) == pytest.approx(y.sum())
+    assert (np.diff([b["predicted"] for b in result]) > 0).all()
+    assert all(b["low"] <= b["observed"] <= b["high"] for b in result)
     assert len(curves(y[:7] * 0 + [1, 0, 1, 0, 1, 0, 1], q[:7], SCOPE)["calibration"]) == 7
 
 
@@ -259,14 +259,14 @@ def test_missing_values_are_a_segment_and_at_most_12_are_shown():
             "member": [1.0, 0.0, np.nan] * 100,
         }
     )
-    told = segments(y, q, q >= 0.5, groups)
-    assert {(s.column, s.level): s.rows for s in told if s.column != "many"} == {
+    result = segments(y, q, q >= 0.5, groups)
+    assert {(s.column, s.level): s.rows for s in result if s.column != "many"} == {
         **{("g", level): 100 for level in ("(missing)", "a", "b")},
         **{("member", level): 100 for level in ("(missing)", "0.0", "1.0")},
     }
-    missing = next(s for s in told if s.level == "(missing)")
+    missing = next(s for s in result if s.level == "(missing)")
     assert missing.positive_rate == pytest.approx(y[::3].mean())
-    assert sum(s.column == "many" for s in told) == 12
+    assert sum(s.column == "many" for s in result) == 12
 
 
 # --- success, baselines, importance --------------------------------------------------------------
@@ -318,17 +318,17 @@ def test_importance_finds_the_planted_column_and_leaves_noise_at_zero():
     )
     y = (rng.random(800) < 1 / (1 + np.exp(-2 * typed["signal"]))).astype(int).to_numpy()
     before = typed.copy()
-    told = permutation_importance(
+    result = permutation_importance(
         lambda t: t["signal"].to_numpy() + (t["level"] == "b").to_numpy() * 1e-9,
         typed,
         y,
         ["noise", "signal", "level"],
         seed=0,
     )
-    assert told[0].column == "signal"
-    assert told[0].mean == pytest.approx(sk.roc_auc_score(y, typed["signal"]) - 0.5, abs=0.03)
-    assert {t.column: abs(t.mean) < 1e-3 for t in told[1:]} == {"noise": True, "level": True}
-    assert told[0].sd > 0
+    assert result[0].column == "signal"
+    assert result[0].mean == pytest.approx(sk.roc_auc_score(y, typed["signal"]) - 0.5, abs=0.03)
+    assert {t.column: abs(t.mean) < 1e-3 for t in result[1:]} == {"noise": True, "level": True}
+    assert result[0].sd > 0
     pd.testing.assert_frame_equal(typed, before)
 
 
@@ -337,8 +337,8 @@ def test_importance_of_a_rare_class_is_a_number(seed):
     y = np.zeros(10_000, dtype="int8")
     y[:5] = 1
     typed = pd.DataFrame({"signal": y + np.random.default_rng(seed).random(10_000)})
-    told = permutation_importance(lambda t: t["signal"].to_numpy(), typed, y, ["signal"], seed)
-    assert told[0].mean > 0.2
+    result = permutation_importance(lambda t: t["signal"].to_numpy(), typed, y, ["signal"], seed)
+    assert result[0].mean > 0.2
 
 
 def test_of_a_wide_table_the_columns_that_vary_with_the_scores_are_permuted():
@@ -353,9 +353,9 @@ def test_of_a_wide_table_the_columns_that_vary_with_the_scores_are_permuted():
 
     y = (predict(typed) > np.median(predict(typed))).astype("int8")
     asked.clear()
-    told = permutation_importance(predict, typed, y, list(typed.columns), seed=0)
-    assert len(told) == 13
-    assert {line.column for line in told[:3]} == {"c7", "c300", "level"}
+    result = permutation_importance(predict, typed, y, list(typed.columns), seed=0)
+    assert len(result) == 13
+    assert {line.column for line in result[:3]} == {"c7", "c300", "level"}
     assert asked == [1000] * (1 + 3 * 13)
 
 

@@ -38,36 +38,36 @@ def by_column(found) -> dict[str, float]:
 
 def test_an_additive_model_gives_each_column_its_own_part(frame):
     bundle = bundle_of(frame, lambda x: 0.1 + 0.3 * x["a"] + 0.2 * (x["c"] == "x"))
-    found = explain(bundle, {"a": 0.9, "b": 0.5, "c": "x"})
-    assert by_column(found)["a"] == pytest.approx(0.3 * (0.9 - frame["a"].mean()), abs=1e-9)
-    assert by_column(found)["b"] == 0
-    assert by_column(found)["c"] == pytest.approx(0.2 * (1 - 1 / 3), abs=1e-9)
+    actual = explain(bundle, {"a": 0.9, "b": 0.5, "c": "x"})
+    assert by_column(actual)["a"] == pytest.approx(0.3 * (0.9 - frame["a"].mean()), abs=1e-9)
+    assert by_column(actual)["b"] == 0
+    assert by_column(actual)["c"] == pytest.approx(0.2 * (1 - 1 / 3), abs=1e-9)
 
 
 def test_an_interaction_of_two_columns_is_shared_in_halves(frame):
     bundle = bundle_of(frame, lambda x: 0.5 * x["a"] * x["b"])
-    found = by_column(explain(bundle, {"a": 1.0, "b": 1.0, "c": "y"}))
+    actual = by_column(explain(bundle, {"a": 1.0, "b": 1.0, "c": "y"}))
     a, b = (
         frame["a"],
         frame["b"],
     )  # Shapley of a product: (x1 - z1)(x2 + z2) / 2, over the background rows
-    assert found["a"] == pytest.approx(0.5 * ((1 - a) * (1 + b) / 2).mean(), abs=1e-9)
-    assert found["b"] == pytest.approx(0.5 * ((1 - b) * (1 + a) / 2).mean(), abs=1e-9)
+    assert actual["a"] == pytest.approx(0.5 * ((1 - a) * (1 + b) / 2).mean(), abs=1e-9)
+    assert actual["b"] == pytest.approx(0.5 * ((1 - b) * (1 + a) / 2).mean(), abs=1e-9)
 
 
 def test_three_columns_together_are_near_their_exact_value_and_still_add_up(frame):
     bundle = bundle_of(frame, lambda x: 0.8 * x["a"] * x["b"] * (x["c"] == "x"))
-    found = explain(bundle, {"a": 1.0, "b": 1.0, "c": "x"})
-    assert sum(by_column(found).values()) + found.base == pytest.approx(0.8, abs=1e-9)
-    assert found.probability == pytest.approx(0.8, abs=1e-9)
-    assert min(by_column(found).values()) > 0.05
+    actual = explain(bundle, {"a": 1.0, "b": 1.0, "c": "x"})
+    assert sum(by_column(actual).values()) + actual.base == pytest.approx(0.8, abs=1e-9)
+    assert actual.probability == pytest.approx(0.8, abs=1e-9)
+    assert min(by_column(actual).values()) > 0.05
 
 
 def test_unknown_is_a_value_like_any_other(frame):
     frame = frame.assign(a=np.where(np.arange(ROWS) < 10, np.nan, frame["a"]))
     bundle = bundle_of(frame, lambda x: np.where(np.isnan(x["a"]), 0.6, 0.0))
-    found = by_column(explain(bundle, {"a": None, "b": 0.1, "c": "x"}))
-    assert found["a"] == pytest.approx(0.6 * 50 / 60, abs=1e-6)
+    actual = by_column(explain(bundle, {"a": None, "b": 0.1, "c": "x"}))
+    assert actual["a"] == pytest.approx(0.6 * 50 / 60, abs=1e-6)
 
 
 def test_same_case_same_seed_same_numbers(frame):
@@ -100,11 +100,11 @@ def test_contributions_add_up_for_every_algorithm(name):
     bundle = finalize(Selection([candidate], oof), data, FitOptions(), SCOPE, provenance)[0]
     for row in (0, 7):
         case = {n: plain(schema[n], typed[n].iloc[row]) for n in schema.names()}
-        found = explain(bundle, case)
-        assert found.probability == pytest.approx(
+        actual = explain(bundle, case)
+        assert actual.probability == pytest.approx(
             bundle.probability(typed.iloc[[row]])[0], abs=1e-12
         )
-        assert found.base + sum(by_column(found).values()) == pytest.approx(
-            found.probability, abs=1e-9
+        assert actual.base + sum(by_column(actual).values()) == pytest.approx(
+            actual.probability, abs=1e-9
         )
-    assert abs(by_column(found)["noise"]) < max(map(abs, by_column(found).values()))
+    assert abs(by_column(actual)["noise"]) < max(map(abs, by_column(actual).values()))

@@ -194,10 +194,10 @@ def assert_equal(model, typed, schema, forbid=lambda: None, rtol=1e-9):
     forbid()
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=r".*valid feature names")
-        told = asked(columns_of(typed, schema))
-    assert told.shape == (len(typed),)
-    np.testing.assert_allclose(told, expected, rtol=rtol, atol=0)
-    return told
+        result = asked(columns_of(typed, schema))
+    assert result.shape == (len(typed),)
+    np.testing.assert_allclose(result, expected, rtol=rtol, atol=0)
+    return result
 
 
 def near(name):
@@ -211,8 +211,8 @@ def near(name):
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_the_direct_way_says_what_the_pipeline_says_without_asking_it(name, asked, no_stock):
     typed, _, schema = learnt()
-    told = assert_equal(fitted(name), ASKED[asked](typed), schema, no_stock, near(name))
-    assert len(np.unique(told)) > (10 if len(told) >= ROWS else 0)
+    result = assert_equal(fitted(name), ASKED[asked](typed), schema, no_stock, near(name))
+    assert len(np.unique(result)) > (10 if len(result) >= ROWS else 0)
 
 
 @pytest.mark.parametrize("style", [LINEAR, TREES, NATIVE, ONE_HOT, MEANS, ORDERED])
@@ -296,8 +296,8 @@ def test_averaged_models_give_the_mean_of_their_members(name, no_stock):
         )
         for model in bag["model"].estimators_
     ]
-    told = assert_equal(bag, typed, schema, no_stock, near(name))
-    np.testing.assert_allclose(told, np.mean(members, axis=0), rtol=near(name))
+    result = assert_equal(bag, typed, schema, no_stock, near(name))
+    np.testing.assert_allclose(result, np.mean(members, axis=0), rtol=near(name))
     if name in WEIGHTS:  # an algorithm that is added later may need its seed or not
         needs_no_seed = name in ("logistic_regression", "adaboost")
         assert np.allclose(members[0], members[1]) == needs_no_seed
@@ -328,14 +328,14 @@ def test_a_table_without_rows_has_no_probabilities():
 def test_tables_of_one_or_two_kinds_of_columns(name, columns, no_stock):
     typed, _, schema = learnt(columns)
     assert schema.names() == list(columns)
-    told = assert_equal(
+    result = assert_equal(
         fitted(name, columns),
         pd.concat([typed, emptied(typed.head(2)), extreme(typed.head(10).reset_index(drop=True))]),
         schema,
         no_stock,
         near(name),
     )
-    assert len(np.unique(told)) > 1
+    assert len(np.unique(result)) > 1
 
 
 CELLS = {
@@ -498,8 +498,8 @@ def test_unknown_parts_run_themselves(parts, no_stock):
         ):  # a gap that is none is refused
             assert_equal(model, rows, schema)
     if parts != "a column transformer inside":
-        told = assert_equal(model, typed, schema, lambda: no_stock(parts not in NOT_LOOKED_UP))
-        assert len(np.unique(told)) > 1
+        result = assert_equal(model, typed, schema, lambda: no_stock(parts not in NOT_LOOKED_UP))
+        assert len(np.unique(result)) > 1
 
 
 @pytest.mark.parametrize(
@@ -666,11 +666,11 @@ def test_an_unknown_model_runs_its_own_predict_proba_on_a_table(kind, monkeypatc
     )
     assert_equal(model, typed, schema)
     pd.testing.assert_frame_equal(tables[-1], expand(typed, schema))
-    told = fast_predictor(average([model, fitted("adaboost", ("age", "noise"))], [1.0, 3.0]))(
+    result = fast_predictor(average([model, fitted("adaboost", ("age", "noise"))], [1.0, 3.0]))(
         columns_of(typed, schema)
     )
     assert isinstance(tables[-1], pd.DataFrame)  # a member of a blend as well
-    assert len(np.unique(told)) > 10
+    assert len(np.unique(result)) > 10
 
 
 def test_an_unknown_classifier_behind_a_known_encoder_gets_its_matrix(no_stock):

@@ -191,7 +191,7 @@ def test_no_rows_have_no_warnings():
 
 
 def test_texts_are_joined_by_row_in_order_and_counted_by_code_and_column():
-    found = [
+    actual = [
         InputWarning("a", "unseen", np.array([0, 2]), ["x", "y"]),
         InputWarning("b", "missing", np.array([2, 3])),
         InputWarning("a", "outside", np.array([2]), [7.0], 1.0, 5.0),
@@ -199,22 +199,22 @@ def test_texts_are_joined_by_row_in_order_and_counted_by_code_and_column():
     x, y = ("a: 'x' was not seen in training", "a: 'y' was not seen in training")
     gap = "b: missing, which training never saw"
     far = "a: 7 is outside the training range 1 to 5"
-    assert row_texts(5, found).tolist() == [x, "", f"{y}; {gap}; {far}", gap, ""]
-    assert counts(found) == {"unseen": {"a": 2}, "missing": {"b": 2}, "outside": {"a": 1}}
+    assert row_texts(5, actual).tolist() == [x, "", f"{y}; {gap}; {far}", gap, ""]
+    assert counts(actual) == {"unseen": {"a": 2}, "missing": {"b": 2}, "outside": {"a": 1}}
     assert row_texts(2, []).tolist() == ["", ""]
     assert counts([]) == {}
-    later = [warning.part(2, 4) for warning in found]
+    later = [warning.part(2, 4) for warning in actual]
     assert row_texts(2, later).tolist() == [f"{y}; {gap}; {far}", gap]
 
 
 def test_texts_on_hidden_columns_come_once_and_without_values():
-    found = [
+    actual = [
         InputWarning("a", "unseen", np.array([0, 2]), ["secret; b: x", "y"]),
         InputWarning("b", "unseen", np.array([0]), ["open"]),
         InputWarning("a", "missing", np.array([2])),
     ]
     hidden = "a: unusual or unreadable"
-    assert row_texts(3, found, ["a"]).tolist() == [
+    assert row_texts(3, actual, ["a"]).tolist() == [
         f"b: 'open' was not seen in training; {hidden}",
         "",
         hidden,
@@ -309,10 +309,10 @@ def test_probabilities_are_those_of_the_stock_pipeline_on_a_plain_reading(name):
         ),
     )
     frame = odd_rows()
-    scores, found = bundle.assess(frame)
+    scores, actual = bundle.assess(frame)
     good = (scores["error"] == "").to_numpy()
     assert 20 < (~good).sum() < 150
-    assert {d.code for d in found} == {
+    assert {d.code for d in actual} == {
         "unreadable",
         "not-yes-or-no",
         "missing",
@@ -334,6 +334,6 @@ def test_probabilities_are_those_of_the_stock_pipeline_on_a_plain_reading(name):
             **({} if exact else {"rtol": 1e-12, "atol": 0}),
         )
     pd.testing.assert_frame_equal(bundle.score(frame), scores, check_exact=True)
-    error, warning = severity_texts(len(frame), found)
+    error, warning = severity_texts(len(frame), actual)
     assert warning.tolist() == scores["warnings"].tolist()
     assert error.tolist() == scores["error"].tolist()

@@ -32,15 +32,15 @@ Q = np.array([0.9, 0.6, 0.2, 0.7, 0.5, 0.3, 0.2, 0.1, 0.1, 0.05])
 
 
 def test_the_confusion_of_a_threshold_and_what_it_costs():
-    found = consequences(Y, Q, Threshold(0.5), Costs(5.0, 1.0))
-    assert found.confusion == ConfusionMatrix(tp=2, fp=2, fn=1, tn=5)
-    assert found.confusion.per(1000) == {"tp": 200, "fp": 200, "fn": 100, "tn": 500}
-    assert found.cost_per_1000 == 1000 * (5 * 1 + 2) / 10
-    assert found.nobody_per_1000 == 1500
-    assert found.everybody_per_1000 == 700
-    assert found.recall == Estimate(2 / 3, *wilson(2, 3))
-    assert found.precision.value == 0.5
-    assert found.flagged.value == 0.4
+    actual = consequences(Y, Q, Threshold(0.5), Costs(5.0, 1.0))
+    assert actual.confusion == ConfusionMatrix(tp=2, fp=2, fn=1, tn=5)
+    assert actual.confusion.per(1000) == {"tp": 200, "fp": 200, "fn": 100, "tn": 500}
+    assert actual.cost_per_1000 == 1000 * (5 * 1 + 2) / 10
+    assert actual.nobody_per_1000 == 1500
+    assert actual.everybody_per_1000 == 700
+    assert actual.recall == Estimate(2 / 3, *wilson(2, 3))
+    assert actual.precision.value == 0.5
+    assert actual.flagged.value == 0.4
 
 
 def test_acting_on_nobody_has_no_precision():
@@ -50,9 +50,9 @@ def test_acting_on_nobody_has_no_precision():
 def test_the_cost_curve_agrees_with_counting_at_every_threshold():
     costs = Costs(3.0, 2.0)
     for point in cost_curve(Y, Q, costs).records():
-        told = consequences(Y, Q, Threshold(point["threshold"]), costs)
-        assert point["cost_per_1000"] == pytest.approx(told.cost_per_1000)
-        assert point["flagged"] == pytest.approx(told.flagged.value)
+        result = consequences(Y, Q, Threshold(point["threshold"]), costs)
+        assert point["cost_per_1000"] == pytest.approx(result.cost_per_1000)
+        assert point["flagged"] == pytest.approx(result.flagged.value)
 
 
 def test_a_capacity_is_kept():
@@ -104,27 +104,27 @@ def test_another_threshold_leaves_the_given_bundle_alone():
 def test_the_cheapest_cut_worked_by_hand():
     # cost of flagging the top k, miss 3, false alarm 1: k=0 6, 1 3, 2 4, 3 1, 4 2, 5 3
     y, q = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.8, 0.6, 0.4, 0.1])
-    told = choose_threshold(y, q, Costs(3, 1))
-    assert told.value == pytest.approx(0.5)
-    assert told.cost == pytest.approx(1 / 5)
-    assert told.flagged == pytest.approx(3 / 5)
-    assert told.theory == pytest.approx(1 / 4)
-    assert told.why == "cheapest on out-of-fold rows when a miss costs 3 and a false alarm 1"
+    result = choose_threshold(y, q, Costs(3, 1))
+    assert result.value == pytest.approx(0.5)
+    assert result.cost == pytest.approx(1 / 5)
+    assert result.flagged == pytest.approx(3 / 5)
+    assert result.theory == pytest.approx(1 / 4)
+    assert result.why == "cheapest on out-of-fold rows when a miss costs 3 and a false alarm 1"
 
 
 def test_capacity_bounds_the_flagged_share():
     y, q = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.8, 0.6, 0.4, 0.1])
-    told = choose_threshold(y, q, Costs(3, 1, 0.4))  # of k = 0, 1, 2 the cheapest is 1
-    assert (told.value, told.flagged, told.cost) == pytest.approx((0.85, 0.2, 0.6))
-    assert told.why.endswith(" and at most 40% can be acted upon")
+    result = choose_threshold(y, q, Costs(3, 1, 0.4))  # of k = 0, 1, 2 the cheapest is 1
+    assert (result.value, result.flagged, result.cost) == pytest.approx((0.85, 0.2, 0.6))
+    assert result.why.endswith(" and at most 40% can be acted upon")
     nobody = choose_threshold(y, q, Costs(3, 1, 0.1))
     assert (nobody.value, nobody.flagged) == (1.0, 0.0)
 
 
 def test_equal_scores_are_never_parted():
     y, q = np.array([1, 1, 0, 0]), np.array([0.7, 0.7, 0.7, 0.2])
-    told = choose_threshold(y, q, Costs(1, 1))
-    assert (told.value, told.flagged, told.cost) == pytest.approx((0.45, 0.75, 0.25))
+    result = choose_threshold(y, q, Costs(1, 1))
+    assert (result.value, result.flagged, result.cost) == pytest.approx((0.45, 0.75, 0.25))
     assert (
         choose_threshold(y, q, Costs(1, 1, 0.5)).flagged == 0
     )  # half of the tie cannot be flagged
@@ -144,8 +144,8 @@ def test_a_cut_below_everything_and_a_cut_above_everything():
 
 
 def test_no_costs_at_all_flag_nobody_and_say_one_half():
-    told = choose_threshold(np.array([1, 0]), np.array([0.9, 0.1]), Costs(0, 0))
-    assert (told.theory, told.flagged) == (0.5, 0.0)
+    result = choose_threshold(np.array([1, 0]), np.array([0.9, 0.1]), Costs(0, 0))
+    assert (result.theory, result.flagged) == (0.5, 0.0)
 
 
 @given(
@@ -155,25 +155,25 @@ def test_no_costs_at_all_flag_nobody_and_say_one_half():
 )
 def test_the_value_flags_just_what_it_says_and_no_cut_is_cheaper(rows, miss, capacity):
     y, q = np.array([int(r[0]) for r in rows]), np.array([r[1] for r in rows])
-    told = choose_threshold(y, q, Costs(miss, 1.0, capacity))
+    result = choose_threshold(y, q, Costs(miss, 1.0, capacity))
 
     def cost(flags):
         return (miss * ((y == 1) & ~flags).sum() + ((y == 0) & flags).sum()) / len(y)
 
-    flags = q >= told.value
-    assert flags.mean() == pytest.approx(told.flagged)
-    assert cost(flags) == pytest.approx(told.cost)
+    flags = q >= result.value
+    assert flags.mean() == pytest.approx(result.flagged)
+    assert cost(flags) == pytest.approx(result.cost)
     others = [
         q >= cut for cut in (*q, 2.0) if capacity is None or (q >= cut).sum() <= capacity * len(y)
     ]
-    assert min(cost(other) for other in others) >= told.cost - 1e-12
+    assert min(cost(other) for other in others) >= result.cost - 1e-12
 
 
 def test_neighbouring_floats_are_parted_at_the_upper_one():
     for low in np.nextafter([0.5, 0.25 + 2**-54, 0.3, 0.7], 1):
         high = np.nextafter(low, 1)
-        told = choose_threshold(np.array([1, 0]), np.array([high, low]), Costs(1, 1))
-        assert (np.array([high, low]) >= told.value).tolist() == [True, False]
+        result = choose_threshold(np.array([1, 0]), np.array([high, low]), Costs(1, 1))
+        assert (np.array([high, low]) >= result.value).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("percent", [1, 7, 14, 28, 29, 55, 57, 58, 99, 100])

@@ -47,15 +47,15 @@ def run(frame, seed=0, **scope):
 
 def of(frame, code, **scope):
     """The findings of one code as (severity, subject), and the findings."""
-    found = [f for f in run(frame, **scope) if f.code == code]
-    return [(f.severity, f.subject) for f in found], found
+    actual = [f for f in run(frame, **scope) if f.code == code]
+    return [(f.severity, f.subject) for f in actual], actual
 
 
 def only(frame, code, **scope):
     """The one finding of a code."""
-    _, found = of(frame, code, **scope)
-    assert len(found) == 1, found
-    return found[0]
+    _, actual = of(frame, code, **scope)
+    assert len(actual) == 1, actual
+    return actual[0]
 
 
 def loud(findings):
@@ -77,8 +77,8 @@ def test_a_small_clean_table_is_warned_for_its_size_only():
 
 
 def test_every_check_reports_and_only_under_its_own_code():
-    found = run(table())
-    assert list(dict.fromkeys(f.code for f in found)) == [check.code for check in CHECKS]
+    actual = run(table())
+    assert list(dict.fromkeys(f.code for f in actual)) == [check.code for check in CHECKS]
     assert len({check.code for check in CHECKS}) == len(CHECKS)
 
 
@@ -140,15 +140,15 @@ def test_duplicate_columns_stop_all_other_checks():
     schema = infer_schema(frame, Scope(target="y"))
     twice = pd.concat([frame, frame[["noise"]]], axis=1)
     target = Target(frame["y"].to_numpy(), "0", "1")
-    found = check_table(CheckContext.of(twice, Scope(target="y"), schema, target))
-    assert (found[0].code, found[0].severity, found[0].subject) == (
+    actual = check_table(CheckContext.of(twice, Scope(target="y"), schema, target))
+    assert (actual[0].code, actual[0].severity, actual[0].subject) == (
         "duplicate-columns",
         ERROR,
         "noise",
     )
-    assert found[0].found == "2 columns named 'noise'"
-    assert {f.severity for f in found[1:]} == {NOT_APPLICABLE}
-    assert len(found) == len(CHECKS)
+    assert actual[0].found == "2 columns named 'noise'"
+    assert {f.severity for f in actual[1:]} == {NOT_APPLICABLE}
+    assert len(actual) == len(CHECKS)
 
 
 def test_scope_column_missing_is_an_error_where_rows_or_columns_depend_on_it():
@@ -164,7 +164,7 @@ def test_scope_column_missing_is_an_error_where_rows_or_columns_depend_on_it():
         "units": {"u": "EUR"},
         "help": {"h": "text"},
     }
-    seen, found = of(table(), "scope-column-missing", **scope)
+    seen, actual = of(table(), "scope-column-missing", **scope)
     assert seen == [
         (ERROR, "grp"),
         (ERROR, "sinse"),
@@ -177,7 +177,7 @@ def test_scope_column_missing_is_an_error_where_rows_or_columns_depend_on_it():
         (WARNING, "u"),
         (WARNING, "h"),
     ]
-    actions = {f.subject: f.action for f in found}
+    actions = {f.subject: f.action for f in actual}
     assert actions["sinse"] == "did you mean 'since'?"
     assert actions["Noise"] == "did you mean 'noise'?"
     assert actions["grp"].startswith("columns: signal, noise, gaps")
@@ -247,11 +247,11 @@ def test_target_copy_in_another_spelling_is_refused():
         closed=lambda t: t["y"].map({0: "open", 1: "gone"}).astype("str"),
         inverse=lambda t: 7 - 3 * t["y"],
     )
-    seen, found = of(frame, "target-copy")
+    seen, actual = of(frame, "target-copy")
     assert seen == [(ERROR, "closed"), (ERROR, "inverse")]
-    assert found[0].found == "always gone where the target is '1' and open where the target is '0'"
-    assert "--drop closed" in found[0].action
-    assert "[columns] known" in found[0].action
+    assert actual[0].found == "always gone where the target is '1' and open where the target is '0'"
+    assert "--drop closed" in actual[0].action
+    assert "[columns] known" in actual[0].action
     assert of(frame, "leak")[0] == [(PASSED, "table")]  # said once
 
 
@@ -283,10 +283,10 @@ def test_leak_of_an_unordered_number_is_found_by_its_levels():
     frame["band"] = np.where(
         frame["y"] == 1, rng.uniform(4, 6, 1000), rng.choice([0, 7], 1000) + rng.uniform(0, 3, 1000)
     )
-    seen, found = of(frame, "leak")
+    seen, actual = of(frame, "leak")
     assert seen[0] == (ERROR, "code")
     assert seen[1][1] == "band"  # a bin on the border mixes both
-    assert found[0].found.endswith("by its levels, scored out of fold")
+    assert actual[0].found.endswith("by its levels, scored out of fold")
 
 
 def test_leak_of_levels_that_determine_the_target_is_refused():
@@ -508,10 +508,10 @@ def test_group_column_warns_of_few_single_and_missing_groups():
 
 
 def test_protected_columns_are_named_and_hinted_at():
-    _, found = of(
+    _, actual = of(
         table(), "protected-columns", protected_columns=("plan", "country"), drop_columns=("plan",)
     )
-    assert [(f.severity, f.subject, f.found) for f in found] == [
+    assert [(f.severity, f.subject, f.found) for f in actual] == [
         (PASSED, "plan", "protected; the model does not see it"),
         (PASSED, "country", "protected; the model sees it"),
     ]
@@ -552,9 +552,9 @@ def test_redundant_column_in_the_same_or_another_spelling():
     frame = table().assign(
         noise2=lambda t: t["noise"], plan_code=lambda t: t["plan"].map({"basic": 1, "plus": 2})
     )
-    seen, found = of(frame, "redundant-column")
+    seen, actual = of(frame, "redundant-column")
     assert seen == [(WARNING, "noise2"), (WARNING, "plan_code")]
-    assert found[0].found == "the same information as 'noise' in every row"
+    assert actual[0].found == "the same information as 'noise' in every row"
     frame.loc[399, "noise2"] += 1
     assert of(frame, "redundant-column")[0] == [(WARNING, "plan_code")]
 
@@ -597,9 +597,9 @@ def test_sentinel_numbers():
     frame = table().assign(tenure=lambda t: np.arange(400) % 70)
     frame.loc[[1, 2, 3], "tenure"] = -999
     frame.loc[[7, 8], "noise"] = 9999
-    seen, found = of(frame, "sentinel-suspected")
+    seen, actual = of(frame, "sentinel-suspected")
     assert seen == [(WARNING, "noise"), (WARNING, "tenure")]
-    assert found[1].found == "-999 in 3 cells, the others from 0 to 69"
+    assert actual[1].found == "-999 in 3 cells, the others from 0 to 69"
 
 
 @pytest.mark.parametrize(
@@ -618,10 +618,10 @@ def test_mixed_types_counts_the_cells_that_do_not_read():
     frame["noise"] = frame["noise"].astype("str")
     frame.loc[[4, 5, 9], "noise"] = ["low", "low", "high"]
     frame.loc[[7], "since"] = "soon"
-    seen, found = of(frame, "mixed-types")
+    seen, actual = of(frame, "mixed-types")
     assert seen == [(WARNING, "noise"), (WARNING, "since")]
-    assert found[0].found == "3 cells that are not numbers (row 5: 'low', row 10: 'high')"
-    assert found[1].found == "1 cells that are not dates (row 8: 'soon')"
+    assert actual[0].found == "3 cells that are not numbers (row 5: 'low', row 10: 'high')"
+    assert actual[1].found == "1 cells that are not dates (row 8: 'soon')"
 
 
 def test_mixed_types_of_half_numbers_half_words():
@@ -646,8 +646,8 @@ def test_written_numbers_are_shown_with_the_rule():
             "str"
         ),
     )
-    _, found = of(frame, "written-numbers")
-    assert [(f.severity, f.subject, f.found) for f in found] == [
+    _, actual = of(frame, "written-numbers")
+    assert [(f.severity, f.subject, f.found) for f in actual] == [
         (PASSED, "pay", "'$1,000.00' read as 1000 (decimal '.', thousands ',')"),
         (PASSED, "eur", "'1.000,00 €' read as 1000 (decimal ',', thousands '.')"),
     ]
@@ -683,8 +683,8 @@ GERMAN = ["950", "1.500", "12.000", "120"]
 )
 def test_a_point_before_three_digits_may_be_the_thousands_sign(cells, doubtful):
     frame = table().assign(pay=pd.Series((cells * 400)[:400], dtype="str"))
-    found = [f for f in of(frame, "written-numbers")[1] if f.severity == WARNING]
-    assert [f.found for f in found] == (
+    actual = [f for f in of(frame, "written-numbers")[1] if f.severity == WARNING]
+    assert [f.found for f in actual] == (
         [f"{doubtful} (decimal '.'), but '.' could as well be the thousands sign"]
         if doubtful
         else []

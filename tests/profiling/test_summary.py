@@ -153,12 +153,12 @@ def test_tukey_counts_only_values_beyond_the_fences():
 
 
 def test_rates_by_hand():
-    found = rates(np.array([0, 0, 1, 1, -1]), np.array([1, 0, 1, -1, 1]), 3)
-    assert found["rows"] == [2, 2, 0]
-    assert (found["negative"], found["positive"]) == ([1, 0, 0], [1, 1, 0])
-    assert found["rate"] == [0.5, 1.0, None]
-    assert found["low"][0] == pytest.approx(0.0945, abs=1e-4)
-    assert found["low"][2] is None
+    actual = rates(np.array([0, 0, 1, 1, -1]), np.array([1, 0, 1, -1, 1]), 3)
+    assert actual["rows"] == [2, 2, 0]
+    assert (actual["negative"], actual["positive"]) == ([1, 0, 0], [1, 1, 0])
+    assert actual["rate"] == [0.5, 1.0, None]
+    assert actual["low"][0] == pytest.approx(0.0945, abs=1e-4)
+    assert actual["low"][2] is None
 
 
 def test_levels_top_and_other():
@@ -212,23 +212,26 @@ def test_edges_are_round_and_cover(low, high, integer, first, step):
 )
 def test_extreme_numbers_do_not_break_it(values):
     scope = Scope(target="y", kinds={"v": "numeric"})
-    told = summary_of(pd.DataFrame({"v": values * 10}), [0, 1, 0] * 10, scope)
-    json.dumps(told, allow_nan=False)
-    json.dumps(outliers(told["columns"]).to_dict(), allow_nan=False)
-    h = told["columns"]["v"]["histogram"]
+    result = summary_of(pd.DataFrame({"v": values * 10}), [0, 1, 0] * 10, scope)
+    json.dumps(result, allow_nan=False)
+    json.dumps(outliers(result["columns"]).to_dict(), allow_nan=False)
+    h = result["columns"]["v"]["histogram"]
     assert sum(h["rows"]) + h["below"] + h["above"] == 10 * sum(
         abs(v) <= LARGEST for v in values
     )  # others are unreadable
 
 
 def test_periods_by_hand():
-    found = by_period(
+    actual = by_period(
         pd.Series(pd.to_datetime(["2024-01-31", "2024-03-01", None, "2024-03-05"])),
         np.array([1, 0, 1, 1]),
     )
-    assert (found["unit"], found["period"]) == ("month", ["2024-01-01", "2024-02-01", "2024-03-01"])
-    assert found["rows"] == [1, 0, 2]
-    assert found["rate"] == [1.0, None, 0.5]
+    assert (actual["unit"], actual["period"]) == (
+        "month",
+        ["2024-01-01", "2024-02-01", "2024-03-01"],
+    )
+    assert actual["rows"] == [1, 0, 2]
+    assert actual["rate"] == [1.0, None, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +246,8 @@ def test_periods_by_hand():
 )
 def test_period_units(first, last, unit, count):
     dates = pd.Series(pd.to_datetime([first, last])).astype("datetime64[us]")
-    found = by_period(dates, np.array([0, 1]))
-    assert (found["unit"], len(found["period"]), found["omitted"]) == (unit, count, 0)
+    actual = by_period(dates, np.array([0, 1]))
+    assert (actual["unit"], len(actual["period"]), actual["omitted"]) == (unit, count, 0)
 
 
 def test_placeholders_and_extremes_are_left_out_of_the_periods_and_counted():
@@ -258,9 +261,9 @@ def test_placeholders_and_extremes_are_left_out_of_the_periods_and_counted():
         (pd.concat([codes, days, codes[1:]]), 7),
         (pd.concat([days, *[codes[:1]] * 99]), 99),
     ):  # most of them "never"
-        found = by_period(dates, np.ones(len(dates), dtype=int))
-        assert (found["unit"], found["omitted"], found["rows"]) == ("month", omitted, [1] * 24)
-        assert (found["period"][0], found["period"][-1]) == ("2023-02-01", "2025-01-01")
+        actual = by_period(dates, np.ones(len(dates), dtype=int))
+        assert (actual["unit"], actual["omitted"], actual["rows"]) == ("month", omitted, [1] * 24)
+        assert (actual["period"][0], actual["period"][-1]) == ("2023-02-01", "2025-01-01")
 
 
 def test_left_out_dates_are_noted():
@@ -317,15 +320,15 @@ def test_mutual_information_by_hand():
 
 
 def test_auc_of_a_column_by_hand():
-    found = associate(
+    actual = associate(
         "v",
         "numeric",
         pd.Series([0.1, 0.4, 0.35, 0.8, np.nan]),
         np.array([0, 0, 1, 1, 1]),
         np.arange(5),
     )
-    assert found["auc"]["value"] == 0.75
-    assert found["direction"] == "none"
+    assert actual["auc"]["value"] == 0.75
+    assert actual["direction"] == "none"
 
 
 def test_alone_is_half_for_many_meaningless_levels():
@@ -340,11 +343,11 @@ def test_alone_is_half_for_many_meaningless_levels():
 
 def test_alone_sees_a_bend_that_the_order_misses():
     x = np.linspace(-1, 1, 3000)
-    found = associate(
+    actual = associate(
         "x", "numeric", pd.Series(x), (np.abs(x) > 0.5).astype(int), draw_folds(3000, 0)
     )
-    assert found["auc"]["value"] == pytest.approx(0.5, abs=0.01)
-    assert found["alone"]["value"] > 0.95
+    assert actual["auc"]["value"] == pytest.approx(0.5, abs=0.01)
+    assert actual["alone"]["value"] > 0.95
 
 
 def test_alone_sees_a_rare_flag_and_a_column_of_mostly_zeros_whichever_side_is_rare():
@@ -388,8 +391,8 @@ def test_bins_of_numbers_by_hand():
 
 def test_groups_of_a_column_of_mostly_zeros_part_the_zeros_from_the_rest():
     values, y = np.r_[np.zeros(930), np.arange(1.0, 71)], np.repeat([0, 1], [930, 70])
-    for told, ends in ((values, ([0, 1], [0, 70])), (-values, ([-70, 0], [-1, 0]))):
-        groups = summary_of(pd.DataFrame({"v": told}), y)["columns"]["v"]["groups"]
+    for result, ends in ((values, ([0, 1], [0, 70])), (-values, ([-70, 0], [-1, 0]))):
+        groups = summary_of(pd.DataFrame({"v": result}), y)["columns"]["v"]["groups"]
         assert (groups["from"], groups["to"]) == ends
         assert sorted(zip(groups["rows"], groups["rate"], strict=True)) == [(70, 1.0), (930, 0.0)]
     assert equal_starts(np.arange(1000.0), 4).tolist() == [0, 249, 499, 749]  # nothing repeated
@@ -416,11 +419,11 @@ def test_ranking_puts_the_cause_first(whole):
 def test_correlations_list_the_planted_pair():
     rng = np.random.default_rng(0)
     a = rng.normal(size=500)
-    found = summary_of(
+    actual = summary_of(
         pd.DataFrame({"a": a, "b": np.exp(-a), "c": rng.normal(size=500)}), rng.integers(0, 2, 500)
     )["correlation"]
-    assert found["strongest"][0]["value"] == -1
-    assert {found["strongest"][0]["a"], found["strongest"][0]["b"]} == {"a", "b"}
+    assert actual["strongest"][0]["value"] == -1
+    assert {actual["strongest"][0]["a"], actual["strongest"][0]["b"]} == {"a", "b"}
 
 
 def test_trend_takes_the_scope_column_first():
@@ -451,14 +454,14 @@ def test_trend_takes_the_scope_column_first():
     "kinds", [{}, {"a": "numeric", "b": "categorical", "d": "date"}, {"b": "text"}]
 )
 def test_degenerate_tables(frame, y, kinds):
-    told = summary_of(
+    result = summary_of(
         frame,
         np.array(y, dtype="int8"),
         Scope(target="y", kinds={k: v for k, v in kinds.items() if k in frame}),
     )
-    json.dumps(told, allow_nan=False)
-    assert told["overview"]["rows"] == len(frame)
-    assert not [line for line in compare(told, told) if line["notable"]]
+    json.dumps(result, allow_nan=False)
+    assert result["overview"]["rows"] == len(frame)
+    assert not [line for line in compare(result, result) if line["notable"]]
 
 
 def test_size_is_bounded():
@@ -467,15 +470,15 @@ def test_size_is_bounded():
         {f"n{i}": rng.normal(size=200) * 10.0**i for i in range(60)}
         | {f"k{i}": rng.choice([f"é{'ü' * 70}{j}" for j in range(40)], 200) for i in range(40)}
     )
-    told = summary_of(frame, rng.integers(0, 2, 200))
-    assert len(json.dumps(told, ensure_ascii=False).encode()) < 300_000
+    result = summary_of(frame, rng.integers(0, 2, 200))
+    assert len(json.dumps(result, ensure_ascii=False).encode()) < 300_000
 
 
 def test_sampling_is_reported(monkeypatch):
     monkeypatch.setattr("fivefold.profiling.summary.SAMPLE", 100)
-    told = summary_of(*table(400))
-    assert told["notes"] == ["Associations rest on 100 rows drawn from 400 labelled ones."]
-    assert sum(told["columns"]["level"]["levels"]["rows"]) == 400
+    result = summary_of(*table(400))
+    assert result["notes"] == ["Associations rest on 100 rows drawn from 400 labelled ones."]
+    assert sum(result["columns"]["level"]["levels"]["rows"]) == 400
 
 
 def test_same_input_same_summary(whole):
@@ -564,12 +567,12 @@ def test_planted_shifts_are_notable(whole):
         extra="v" + frame["flag"],
     )
     frame.loc[:400, "noise"] = np.nan
-    told = {
+    result = {
         (line["subject"], line["what"])
         for line in compare(summary_of(frame, y | (np.arange(2000) % 5 == 0)), whole)
         if line["notable"]
     }
-    assert told == {
+    assert result == {
         ("target", "positive rate"),
         ("x", "distribution"),
         ("count", "distribution"),

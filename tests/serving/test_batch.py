@@ -199,8 +199,8 @@ def test_times_and_mixed_cells_are_disarmed_too():
 
 
 def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probability():
-    found = lift_at(pd.Series([0.6, np.nan, 0.2, 0.4]), 2)
-    assert asdict(found) == {
+    actual = lift_at(pd.Series([0.6, np.nan, 0.2, 0.4]), 2)
+    assert asdict(actual) == {
         "count": 2,
         "expected_positives": pytest.approx(1.0),
         "rate": pytest.approx(0.5),

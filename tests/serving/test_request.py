@@ -74,9 +74,9 @@ def test_good_json_is_what_the_standard_library_reads(body):
     ],
 )
 def test_bad_json_is_refused_in_words(body, code, found):
-    with pytest.raises(Refused, match=code) as told:
+    with pytest.raises(Refused, match=code) as result:
         request.parse(body)
-    assert found in told.value.findings[0].found
+    assert found in result.value.findings[0].found
 
 
 def test_a_repeated_key_among_many_is_found_at_once():
@@ -252,14 +252,14 @@ def test_a_value_that_looks_like_two_notes_stays_one(bundle):
         {"age": "c; d: e", "city": "Rome"},
         {"age": 999, "city": None},
     ]
-    scores, found = bundle.assess(json_rows.table_of(rows, bundle.schema)[0])
-    told = json_rows.answers(scores, found, ["1", "2", "3"])
-    assert told[0]["warnings"] == ["city: 'a; b' was not seen in training"]
-    assert [len(line["warnings"]) for line in told] == [1, 0, 2]
+    scores, actual = bundle.assess(json_rows.table_of(rows, bundle.schema)[0])
+    result = json_rows.answers(scores, actual, ["1", "2", "3"])
+    assert result[0]["warnings"] == ["city: 'a; b' was not seen in training"]
+    assert [len(line["warnings"]) for line in result] == [1, 0, 2]
     with pytest.raises(
         Refused, match=r"1 problem\n.*\[rows\[1\]\.age\]: .*found 'c; d: e' is not a number"
     ):
-        json_rows.refuse_unreadable(found, several=True)
+        json_rows.refuse_unreadable(actual, several=True)
     json_rows.refuse_unreadable(
         bundle.assess(json_rows.table_of(rows[:1], bundle.schema)[0])[1], several=False
     )
@@ -413,15 +413,15 @@ def test_a_table_of_labels_needs_a_case_and_a_label(names, code):
 
 
 def test_the_settings_by_default_and_as_given():
-    told = api_settings.read_settings({})
-    assert (told.host, told.port, told.workers, told.keys, told.rate) == (
+    result = api_settings.read_settings({})
+    assert (result.host, result.port, result.workers, result.keys, result.rate) == (
         "127.0.0.1",
         8000,
         1,
         (),
         0,
     )
-    told = api_settings.read_settings(
+    result = api_settings.read_settings(
         {
             "FIVEFOLD_API_KEYS": " one,two ,, ",
             "FIVEFOLD_API_PORT": "65535",
@@ -431,7 +431,7 @@ def test_the_settings_by_default_and_as_given():
             "FIVEFOLD_API_WORKERS": "",
         }
     )
-    assert (told.keys, told.port, told.rate, told.host, told.workers) == (
+    assert (result.keys, result.port, result.rate, result.host, result.workers) == (
         ("one", "two"),
         65535,
         0,

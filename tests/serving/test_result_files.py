@@ -50,11 +50,11 @@ def table(**columns):
 def test_all_columns_and_rows_are_kept_in_order_beside_the_scores(bundle):
     frame = table(note=["a", "b", "c"], left=["no", "yes", "no"]).set_axis([9, 9, 4])
     scored = score_batch(bundle, frame, "md5")
-    told, findings = scored.rows, scored.findings
-    assert told.columns.tolist() == [ID, "age", "city", "note", "left", *SCORE_COLUMNS]
-    assert told[frame.columns].equals(frame.reset_index(drop=True))
-    assert told["probability"].tolist() == pytest.approx([0.25] * 3)
-    assert told["decision"].tolist() == ["stays"] * 3
+    result, findings = scored.rows, scored.findings
+    assert result.columns.tolist() == [ID, "age", "city", "note", "left", *SCORE_COLUMNS]
+    assert result[frame.columns].equals(frame.reset_index(drop=True))
+    assert result["probability"].tolist() == pytest.approx([0.25] * 3)
+    assert result["decision"].tolist() == ["stays"] * 3
     assert [f.code for f in findings] == ["column-extra"]
     assert "note" in findings[0].found
     assert "left" not in findings[0].found
@@ -68,8 +68,8 @@ def test_reordered_columns_are_a_finding(bundle):
 
 
 def test_input_columns_of_our_names_are_kept(bundle):
-    told = scored_rows(bundle, table(probability=[7, 8, 9], error=["x", "y", "z"]))
-    assert told.columns.tolist() == [
+    result = scored_rows(bundle, table(probability=[7, 8, 9], error=["x", "y", "z"]))
+    assert result.columns.tolist() == [
         ID,
         "age",
         "city",
@@ -77,8 +77,8 @@ def test_input_columns_of_our_names_are_kept(bundle):
         "input_error",
         *SCORE_COLUMNS,
     ]
-    assert told["input_probability"].tolist() == [7, 8, 9]
-    assert told["error"].tolist() == [""] * 3
+    assert result["input_probability"].tolist() == [7, 8, 9]
+    assert result["error"].tolist() == [""] * 3
 
 
 def test_a_result_can_be_scored_again_and_again(bundle, tmp_path):
@@ -98,9 +98,9 @@ def test_names_that_are_no_texts_become_texts(bundle):
         Schema((Column("0", "numeric"), Column("1", "categorical")), "y", "0", "1"),
         bundle.metadata,
     )
-    told = scored_rows(numbered, table().set_axis([0, 1], axis=1))
-    assert told.columns.tolist() == [ID, "0", "1", *SCORE_COLUMNS]
-    assert told["error"].tolist() == [""] * 3
+    result = scored_rows(numbered, table().set_axis([0, 1], axis=1))
+    assert result.columns.tolist() == [ID, "0", "1", *SCORE_COLUMNS]
+    assert result["error"].tolist() == [""] * 3
 
 
 def test_a_table_that_does_not_fit_is_refused(bundle):
@@ -112,8 +112,8 @@ def test_a_table_that_does_not_fit_is_refused(bundle):
 
 def test_the_tally_worked_by_hand(bundle):
     tally = score_batch(bundle, table(age=[30, "x", 99]), "md5").tally
-    found = tally.to_dict()
-    assert {name: found[name] for name in found if name not in ("bins", "doubts", "reasons")} == {
+    actual = tally.to_dict()
+    assert {name: actual[name] for name in actual if name not in ("bins", "doubts", "reasons")} == {
         "rows": 3,
         "scored": 2,
         "refused": 1,
@@ -147,9 +147,9 @@ def test_what_is_written_reads_back(bundle, tmp_path, ending, back):
     out = check_out(str(tmp_path / f"scored{ending}"))
     scored = scored_rows(bundle, table().set_axis([5, 6, 7]))
     write(scored, out)
-    told = back(out)
-    assert told.columns.tolist() == scored.columns.tolist()
-    assert told["probability"].tolist() == scored["probability"].tolist()
+    result = back(out)
+    assert result.columns.tolist() == scored.columns.tolist()
+    assert result["probability"].tolist() == scored["probability"].tolist()
     assert os.listdir(tmp_path) == [f"scored{ending}"]
 
 

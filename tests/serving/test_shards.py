@@ -62,8 +62,8 @@ POOLS = {  # cells that decide how a column of text is read, and cells that do n
 
 def pieces(source, folder, rows, query=None):
     """(what was cut, the parts as they are read)."""
-    told, _ = cut_table(str(source), query, folder, rows)
-    return told, [read_part(told, number) for number in range(len(told.row_counts))]
+    result, _ = cut_table(str(source), query, folder, rows)
+    return result, [read_part(result, number) for number in range(len(result.row_counts))]
 
 
 def refusal(work, *arguments, **options):
@@ -84,9 +84,9 @@ def read_alike(source, folder, rows, query=None):
         ]
         assert not folder.exists()
         return
-    told, parts = got
-    assert (told.md5, told.rows, told.source) == (want.md5, want.rows, want.source)
-    assert max(told.row_counts) <= rows
+    result, parts = got
+    assert (result.md5, result.rows, result.source) == (want.md5, want.rows, want.source)
+    assert max(result.row_counts) <= rows
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), want.frame, check_exact=True)
 
 
@@ -224,9 +224,9 @@ def test_row_labels_of_pandas_are_left_out_like_in_the_whole(tmp_path):
         ("named.parquet", ["a", "b", "who"]),
     ):
         read_alike(tmp_path / name, tmp_path / "parts" / name, 4)
-        told, found = cut_table(str(tmp_path / name), None, tmp_path / "more" / name, 4)
-        assert told.columns == columns
-        assert [f.code for f in found] == ([] if "who" in columns else ["index-dropped"])
+        result, actual = cut_table(str(tmp_path / name), None, tmp_path / "more" / name, 4)
+        assert result.columns == columns
+        assert [f.code for f in actual] == ([] if "who" in columns else ["index-dropped"])
 
 
 @pytest.mark.parametrize(
@@ -267,15 +267,15 @@ def test_databases_are_read_whole_and_cut(tmp_path):
             "t", connection, index=False
         )
     read_alike(f"sqlite:///{tmp_path}/d.db", tmp_path / "parts", 2, query="t")
-    told = [
+    result = [
         cut_table(
             f"sqlite:///{tmp_path}/d.db", f"select * from t order by rowid {way}", tmp_path / way, 2
         )[0]
         for way in ("asc", "desc")
     ]
-    assert told[0].md5 == told[1].md5  # the same rows
+    assert result[0].md5 == result[1].md5  # the same rows
     assert (
-        told[0].key != told[1].key
+        result[0].key != result[1].key
     )  # but not the same first row: its id must not be that of another case
     with pytest.raises(Refused, match="query-unused"):
         cut_table("t.csv", "SELECT 1", tmp_path / "parts2")
@@ -311,14 +311,14 @@ def bundle():
 
 
 def scored_parts(bundle, source, folder, rows):
-    told, _ = cut_table(str(source), None, folder, rows)
-    found = shards.check(told, bundle.schema)
+    result, _ = cut_table(str(source), None, folder, rows)
+    actual = shards.check(result, bundle.schema)
     return (
-        told,
-        found,
+        result,
+        actual,
         [
-            shards.score_part(bundle, told, n, read_part(told, n))
-            for n in range(len(told.row_counts))
+            shards.score_part(bundle, result, n, read_part(result, n))
+            for n in range(len(result.row_counts))
         ],
     )
 
@@ -339,7 +339,7 @@ def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     read = sources.read(tmp_path / "t.csv")
     whole = score_batch(bundle, read.frame, read.md5)
     want, tally = whole.rows, asdict(whole.tally)
-    told, found, parts = scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", rows)
+    result, actual, parts = scored_parts(bundle, tmp_path / "t.csv", tmp_path / "parts", rows)
     pd.testing.assert_frame_equal(
         pd.concat([part.rows for part in parts], ignore_index=True), want, check_exact=True
     )
@@ -351,8 +351,8 @@ def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     assert merged.mean_probability == pytest.approx(tally["mean_probability"])
     assert sum(b["rows"] for b in merged.bins) == tally["scored"]
     assert merged.reasons["since: 'soon' is not a date"] == 10
-    assert found == whole.findings
-    assert TableParts.from_dict(json.loads(json.dumps(told.to_dict()))) == told
+    assert actual == whole.findings
+    assert TableParts.from_dict(json.loads(json.dumps(result.to_dict()))) == result
     assert Tally.from_dict(json.loads(json.dumps(merged.to_dict()))) == merged
 
 
@@ -402,10 +402,10 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
     )
     rows["age"] = rows["age"].astype("str")
     parquet.write_table(pa.Table.from_pandas(rows), tmp_path / "t.parquet")
-    told, _ = cut_table(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
-    shards.check(told, bundle.schema)
-    read = read_part(told, 0)
-    scored = shards.score_part(bundle, told, 0, read)
+    result, _ = cut_table(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
+    shards.check(result, bundle.schema)
+    read = read_part(result, 0)
+    scored = shards.score_part(bundle, result, 0, read)
     recorder, at = Recorder(ServedModel(bundle, "sha", "TrainFlow/1"), "batch", b"k"), utc_now()
     for part in (
         slice(0, 40),
@@ -424,11 +424,11 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{tmp_path}/j.db")
     monkeypatch.setenv("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(tmp_path))
     FRAME.to_csv(tmp_path / "t.csv", index=False)
-    told, _ = steps.prepare(
+    result, _ = steps.prepare(
         str(tmp_path / "t.csv"), "", tmp_path / "out.csv", "1", 15, bundle.schema
     )
-    assert [len(group) for group in shards.groups(len(told["parts"]), 2)] == [2, 1]
-    task = (told, [0, 1, 2], b"", "sha", None, str(tmp_path / "out.csv"), True)
+    assert [len(group) for group in shards.groups(len(result["parts"]), 2)] == [2, 1]
+    task = (result, [0, 1, 2], b"", "sha", None, str(tmp_path / "out.csv"), True)
     real, calls = result_files.write, []
 
     def dies(scored, out):
@@ -443,7 +443,7 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     assert not (tmp_path / "out.csv").exists()
     tallies = steps.score(*task)
     assert calls == ["scored-00000.csv", "scored-00001.csv", "scored-00001.csv", "scored-00002.csv"]
-    assert steps.gather(told, tallies, str(tmp_path / "out.csv")).rows == 40
+    assert steps.gather(result, tallies, str(tmp_path / "out.csv")).rows == 40
     engine = database.open_journal(settings.journal_url())
     kept = database.read_predictions(engine, "left")
     engine.dispose()
@@ -490,13 +490,13 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
     parts = cards_score.scored_components(tally, {"source": NASTY, "model": "TrainFlow/1"}, 0.5)
     check(parts)
     text = " | ".join(cells(parts))
-    for told in (
+    for result in (
         "will stay",
         "cannot be read: the row is not scored",
         "not seen in training",
         "since: 'soon' is not a date",
     ):
-        assert told in text
+        assert result in text
     nothing = Tally.merge([])
     assert nothing.to_dict() == {
         "rows": 0,

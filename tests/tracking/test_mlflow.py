@@ -217,8 +217,8 @@ EXACT = {
 
 
 def assert_exact(uri: str) -> None:
-    found = counts(uri)
-    assert {k: found[k] for k in EXACT} == EXACT
+    actual = counts(uri)
+    assert {k: actual[k] for k in EXACT} == EXACT
 
 
 def test_every_fact_of_the_record_is_in_mlflow(store: str, tmp_path: Path) -> None:
@@ -510,8 +510,8 @@ def test_a_real_server_is_mirrored_to_over_http(
         first = mlflow_mirror.mirror(values, blob, CARDS, uri)
         assert (first.status, first.warning) == ("mirrored", "")
         assert_exact(f"sqlite:///{tmp_path / 'server.db'}")
-        found = mlflow_store.find_run(mlflow_store.connect(uri), "TrainFlow/1700000000")
-        assert found.info.run_id == first.run_id
+        actual = mlflow_store.find_run(mlflow_store.connect(uri), "TrainFlow/1700000000")
+        assert actual.info.run_id == first.run_id
         assert first.link == f"{uri}/#/experiments/1/runs/{first.run_id}"
         second = mlflow_mirror.mirror(values, blob, CARDS, uri)
         assert_exact(f"sqlite:///{tmp_path / 'server.db'}")
@@ -593,8 +593,8 @@ def test_two_runs_at_once_on_a_fresh_store_both_arrive(tmp_path: Path) -> None:
         )
     assert [r.status for r in done] == ["mirrored", "mirrored"], done
     assert sorted(r.model_version for r in done) == ["1", "2"]
-    found = counts(uri_of(tmp_path))
-    assert (found["runs"], found["model_versions"], found["experiments"]) == (12, 2, 2)
+    actual = counts(uri_of(tmp_path))
+    assert (actual["runs"], actual["model_versions"], actual["experiments"]) == (12, 2, 2)
 
 
 def fails(uri: str, match: str, seconds: float) -> MirrorResult:

@@ -34,10 +34,10 @@ def files(tmp_path):
 def test_trials_and_their_scores_come_back_exactly_and_in_order(storage, tmp_path):
     for number in (10, 2, 0, 1):
         save(storage, PATH, ScoredTrial(trial(number), oof(number) if number != 1 else None))
-    told = load(storage, PATH)
-    assert [scored.trial for scored in told] == [trial(n) for n in (0, 1, 2, 10)]
-    assert told[1].oof is None
-    for number, scored in zip((0, 1, 2, 10), told, strict=True):
+    result = load(storage, PATH)
+    assert [scored.trial for scored in result] == [trial(n) for n in (0, 1, 2, 10)]
+    assert result[1].oof is None
+    for number, scored in zip((0, 1, 2, 10), result, strict=True):
         if number != 1:
             assert scored.oof.dtype == np.float32
             np.testing.assert_array_equal(scored.oof, oof(number))

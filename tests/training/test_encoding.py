@@ -77,8 +77,8 @@ def test_dates_become_days_month_weekday_hour_and_distances():
             "b": pd.to_datetime(["1970-01-01", None, "2000-01-01"]).astype("datetime64[us]"),
         }
     )
-    told = expand(typed, schema)
-    assert told.columns.tolist() == [
+    result = expand(typed, schema)
+    assert result.columns.tolist() == [
         "a",
         "a (month)",
         "a (weekday)",
@@ -90,11 +90,11 @@ def test_dates_become_days_month_weekday_hour_and_distances():
         "a - b (days)",
     ]
     nan = np.nan
-    np.testing.assert_array_equal(told["a"], [1.5, 19782, nan])
-    np.testing.assert_array_equal(told["a (month)"], [1, 2, nan])
-    np.testing.assert_array_equal(told["a (weekday)"], [4, 3, nan])  # a Friday and a Thursday
-    np.testing.assert_array_equal(told["a (hour)"], [12, 0, nan])
-    np.testing.assert_array_equal(told["a - b (days)"], [1.5, nan, nan])
+    np.testing.assert_array_equal(result["a"], [1.5, 19782, nan])
+    np.testing.assert_array_equal(result["a (month)"], [1, 2, nan])
+    np.testing.assert_array_equal(result["a (weekday)"], [4, 3, nan])  # a Friday and a Thursday
+    np.testing.assert_array_equal(result["a (hour)"], [12, 0, nan])
+    np.testing.assert_array_equal(result["a - b (days)"], [1.5, nan, nan])
 
 
 @pytest.mark.parametrize(("dates", "distances"), [(1, 0), (2, 1), (3, 3), (4, 6), (5, 0)])
@@ -124,12 +124,12 @@ def test_missing_categories_and_texts_are_texts_and_missing_numbers_stay_missing
             "i": [1, 2],
         }
     ).set_axis([7, 9])
-    told = expand(typed, schema)
-    assert told["c"].tolist() == ["x", MISSING]
-    assert told["t"].tolist() == ["", "some words"]
-    assert np.isnan(told.loc[7, "n"])
-    assert told.columns.tolist() == ["c", "t", "n"]
-    assert told.index.tolist() == [7, 9]
+    result = expand(typed, schema)
+    assert result["c"].tolist() == ["x", MISSING]
+    assert result["t"].tolist() == ["", "some words"]
+    assert np.isnan(result.loc[7, "n"])
+    assert result.columns.tolist() == ["c", "t", "n"]
+    assert result.index.tolist() == [7, 9]
 
 
 # --- plan ----------------------------------------------------------------------------------------
@@ -409,12 +409,12 @@ def test_the_same_seed_gives_the_same_matrix(style):
 def test_no_class_of_ours_is_inside_a_fitted_encoder(style):
     import skops.io
 
-    found = []
+    actual = []
 
     def walk(node):
         if isinstance(node, dict):
             if "__module__" in node:
-                found.append(f"{node['__module__']}.{node['__class__']}")
+                actual.append(f"{node['__module__']}.{node['__class__']}")
             node = list(node.values())
         if isinstance(node, list):
             for part in node:
@@ -422,8 +422,8 @@ def test_no_class_of_ours_is_inside_a_fitted_encoder(style):
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(fitted(style)[0]))) as archive:
         walk(json.loads(archive.read("schema.json")))
-    assert "sklearn.compose._column_transformer.ColumnTransformer" in found
-    assert [name for name in found if name.startswith(("fivefold.", "tests.", "__main__"))] == []
+    assert "sklearn.compose._column_transformer.ColumnTransformer" in actual
+    assert [name for name in actual if name.startswith(("fivefold.", "tests.", "__main__"))] == []
 
 
 def test_a_column_named_like_a_date_part_keeps_its_values():
@@ -457,9 +457,9 @@ def test_ordered_means_are_those_of_the_rows_before_by_hand():
 def test_a_rows_own_label_has_no_part_in_its_ordered_mean():
     rng = np.random.default_rng(0)
     levels, y = rng.integers(0, 300, 2000), rng.integers(0, 2, 2000)
-    told = ordered_means(levels, y, 1)
+    result = ordered_means(levels, y, 1)
     assert (
-        abs(np.corrcoef(told, y)[0, 1]) < 0.06
+        abs(np.corrcoef(result, y)[0, 1]) < 0.06
     )  # levels say nothing here, and plain means of 7 rows would: about .38
     plain = pd.Series(y).groupby(levels).transform("mean")
     assert np.corrcoef(plain, y)[0, 1] > 0.3
@@ -475,8 +475,8 @@ def test_serving_in_the_ordered_style_uses_all_training_rows_with_the_same_prior
     served = encode.transform(expand(rows, schema))
     labels = y[fold_ids >= 0]
     for level, group in expand(rows, schema).reset_index(drop=True).groupby(name):
-        told = (labels[group.index].sum() + labels.mean()) / (len(group) + 1)
-        assert served[group.index, first] == pytest.approx(np.full(len(group), told)), level
+        result = (labels[group.index].sum() + labels.mean()) / (len(group) + 1)
+        assert served[group.index, first] == pytest.approx(np.full(len(group), result)), level
     assert set(types) == {"q"}
     assert not np.allclose(matrix[:, first], served[:, first])
     others = [

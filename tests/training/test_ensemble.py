@@ -32,25 +32,25 @@ def scores(strength, seed):
 
 def test_two_equal_candidates_that_err_independently_gain_what_theory_says():
     oofs = {"a": scores(1.0, 1), "b": scores(1.0, 2)}
-    found, nested = blend(oofs, Y, PLACE, "a")
-    assert found.weights == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
-    assert found.auc_mean == pytest.approx(
+    actual, nested = blend(oofs, Y, PLACE, "a")
+    assert actual.weights == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.1)
+    assert actual.auc_mean == pytest.approx(
         0.841, abs=0.02
     )  # d' 1 becomes sqrt 2: Phi(1) = .841, from Phi(.707) = .760
-    assert found.gain == pytest.approx(0.081, abs=0.02)
-    assert found.gain_low > 0.05
-    assert found.gain_low < found.gain < found.gain_high
-    stored = found.to_dict()
+    assert actual.gain == pytest.approx(0.081, abs=0.02)
+    assert actual.gain_low > 0.05
+    assert actual.gain_low < actual.gain < actual.gain_high
+    stored = actual.to_dict()
     assert json.loads(json.dumps(stored, allow_nan=False)) == stored
-    assert Ensemble.from_dict(stored) == found
+    assert Ensemble.from_dict(stored) == actual
     assert (np.isnan(nested) == (PLACE == Assignment.HOLDOUT)).all()
 
 
 def test_noise_gets_no_weight_and_nothing_is_gained():
-    found, _ = blend({"a": scores(2.0, 1), "noise": scores(0.0, 2)}, Y, PLACE, "a")
-    assert found.weights.get("noise", 0.0) < 0.1
+    actual, _ = blend({"a": scores(2.0, 1), "noise": scores(0.0, 2)}, Y, PLACE, "a")
+    assert actual.weights.get("noise", 0.0) < 0.1
     assert (
-        -0.005 < found.gain < 0.002
+        -0.005 < actual.gain < 0.002
     )  # 2,400 rows: it has its part of the equal weights that 500 others count for
     alone, same = blend({"a": scores(2.0, 1)}, Y, PLACE, "a")
     assert alone.weights == {"a": 1.0}
@@ -62,13 +62,13 @@ def test_a_fold_is_scored_with_weights_that_its_labels_had_no_part_in():
     oofs = {"a": scores(1.0, 1), "b": scores(1.0, 2), "c": scores(0.8, 3)}
     _, nested = blend(oofs, Y, PLACE, "a")
     turned = np.where(PLACE == 2, oofs["c"] > 0.5, Y).astype("int8")  # there c is perfect now
-    found, after = blend(oofs, turned, PLACE, "a")
+    actual, after = blend(oofs, turned, PLACE, "a")
     here = PLACE == 2
     np.testing.assert_array_equal(after[here], nested[here])
     assert not np.array_equal(
         after[PLACE == 1], nested[PLACE == 1]
     )  # it can fail: fold 2 has a vote there
-    assert found.fold_scores[2] == pytest.approx(
+    assert actual.fold_scores[2] == pytest.approx(
         roc_auc_score(turned[here], nested[here]), abs=1e-9
     )
 
@@ -81,9 +81,11 @@ def test_a_rare_class_has_a_say_in_the_weights_of_a_large_table():
     y[[blind[fold_ids[blind] == fold][n] for fold in range(5) for n in range(3)]] = (
         1  # rows that a blind draw has not
     )
-    noise, told = np.random.default_rng(0).random(60_000), np.random.default_rng(1).random(60_000)
-    found, _ = blend({"noise": noise, "told": np.where(y == 1, 0.99, told)}, y, fold_ids, "noise")
-    assert found.weights.get("told", 0) > 0.5
+    noise, result = np.random.default_rng(0).random(60_000), np.random.default_rng(1).random(60_000)
+    actual, _ = blend(
+        {"noise": noise, "told": np.where(y == 1, 0.99, result)}, y, fold_ids, "noise"
+    )
+    assert actual.weights.get("told", 0) > 0.5
 
 
 def test_many_useless_candidates_do_not_make_a_gain():
@@ -139,12 +141,12 @@ def test_of_few_rows_the_weights_are_drawn_to_equal_ones(rows, arms, even):
     assert prior_share(rows, arms) == pytest.approx(even)
     y, fold_ids = np.tile([0, 1], rows)[:rows], np.arange(rows) // 2 % 5
     oofs = {"best": y + 0.0} | {f"other {n}": 1.0 - y for n in range(1, arms)}
-    found, nested = blend(oofs, y, fold_ids, "best")
-    assert found.weights["best"] == pytest.approx(1 - even * (arms - 1) / arms)
-    assert sum(found.weights.values()) == pytest.approx(1)
-    assert len(found.weights) == (arms if even else 1)
+    actual, nested = blend(oofs, y, fold_ids, "best")
+    assert actual.weights["best"] == pytest.approx(1 - even * (arms - 1) / arms)
+    assert sum(actual.weights.values()) == pytest.approx(1)
+    assert len(actual.weights) == (arms if even else 1)
     np.testing.assert_allclose(
-        nested, mixed(oofs, found.weights), rtol=1e-6
+        nested, mixed(oofs, actual.weights), rtol=1e-6
     )  # what is judged is what is served
 
 

@@ -68,16 +68,16 @@ def three(name="lightgbm"):
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4])
 def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_own(seeds):
     typed, y, schema = training()
-    served, found = expand(typed, schema), three()
+    served, actual = expand(typed, schema), three()
 
     def alone(number):
         """The last of `number` + 1 seeds of one setting."""
-        one = replace(found, settings=[found.settings[number % 3]])
+        one = replace(actual, settings=[actual.settings[number % 3]])
         fitted = fit_final(one, typed, y, schema, seeds=number + 1)
         last = fitted[-1].estimators_[-1] if number else fitted[-1]
         return last.predict_proba(fitted[0].transform(served))[:, 1]
 
-    model = fit_final(found, typed, y, schema, seeds=seeds)
+    model = fit_final(actual, typed, y, schema, seeds=seeds)
     expected = np.mean([alone(number) for number in range(seeds)], axis=0)
     np.testing.assert_allclose(model.predict_proba(served)[:, 1], expected)
     columns = expand_columns({name: typed[name].array for name in typed}, schema)
@@ -85,14 +85,14 @@ def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_o
 
 
 def test_the_description_of_a_final_fit_names_each_setting_once_with_its_weight():
-    found = replace(three(), max_rows=100)
-    told = members(found, 0.6, 1000, None)
-    assert [(m.params, m.rounds, m.rows_fitted) for m in told] == [
-        (s.params, s.rounds, 100) for s in found.settings
+    actual = replace(three(), max_rows=100)
+    result = members(actual, 0.6, 1000, None)
+    assert [(m.params, m.rounds, m.rows_fitted) for m in result] == [
+        (s.params, s.rounds, 100) for s in actual.settings
     ]
-    assert [m.weight for m in told] == pytest.approx([0.2, 0.2, 0.2])
-    assert [m.weight for m in members(found, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
-    assert [m.rounds for m in members(found, 1.0, 1000, 1)] == [20]
+    assert [m.weight for m in result] == pytest.approx([0.2, 0.2, 0.2])
+    assert [m.weight for m in members(actual, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
+    assert [m.rounds for m in members(actual, 1.0, 1000, 1)] == [20]
     assert (
         len(members(candidate("lightgbm"), 1.0, 1000, None)) == 1
     )  # of an older run: three seeds of one setting
@@ -157,11 +157,11 @@ def test_the_time_of_a_final_fit_is_estimated_from_the_best_trial():
 
 
 def test_the_time_of_several_settings_is_their_own():
-    found = three()
+    actual = three()
     trials = [trial(n, seconds=seconds) for n, seconds in enumerate((8.0, 2.0, 5.0))]
-    found = replace(found, trials=trials)
-    assert seconds_of(found, 1000, seeds=1) == pytest.approx(1.2 * 8 / 4)
-    assert seconds_of(found, 1000) == pytest.approx(1.2 * 15 / 4)
+    actual = replace(actual, trials=trials)
+    assert seconds_of(actual, 1000, seeds=1) == pytest.approx(1.2 * 8 / 4)
+    assert seconds_of(actual, 1000) == pytest.approx(1.2 * 15 / 4)
 
 
 def test_what_cannot_be_fitted_in_time_is_left_out():
@@ -171,11 +171,11 @@ def test_what_cannot_be_fitted_in_time_is_left_out():
         candidate("adaboost", seconds=8.0),
     ]
     weights = {"xgboost": 0.5, "adaboost": 0.5}
-    told = {
+    result = {
         seconds: affordable(candidates, weights, Resources(1000, seconds))
         for seconds in (100.0, 9.7, 9.5, 4.9, 4.7, 2.5, 0.0)
     }
-    assert told == {
+    assert result == {
         100.0: ("blend", None),
         9.7: ("blend", None),
         9.5: ("blend", 1),
@@ -223,13 +223,13 @@ def test_a_member_that_cannot_use_the_accelerator_is_fitted_on_the_processor(mon
 
 
 def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():
-    told = plan_fits(
+    result = plan_fits(
         [candidate("xgboost"), candidate("lightgbm")],
         {"xgboost": 0.5, "lightgbm": 0.5},
         Resources(1000),
     )
-    assert FitPlan.from_dict(told.to_dict()) == told
-    assert told.to_dict() == {
+    assert FitPlan.from_dict(result.to_dict()) == result
+    assert result.to_dict() == {
         "served": "blend",
         "bag": None,
         "grown": False,
@@ -241,8 +241,8 @@ def test_where_the_search_saw_most_rows_its_rounds_and_seeds_stand():
 
 def test_where_it_saw_few_the_boosted_models_stop_early_and_the_others_keep_their_bound():
     board = [candidate("lightgbm"), candidate("adaboost")]
-    told = plan_fits(board, {"lightgbm": 0.5, "adaboost": 0.5}, Resources(1_000_000))
-    assert told.to_dict() == {
+    result = plan_fits(board, {"lightgbm": 0.5, "adaboost": 0.5}, Resources(1_000_000))
+    assert result.to_dict() == {
         "served": "blend",
         "bag": 1,
         "grown": True,
@@ -258,10 +258,10 @@ def test_where_it_saw_few_the_boosted_models_stop_early_and_the_others_keep_thei
 def test_a_winner_without_rounds_that_replaces_a_blend_leaves_no_rows_out():
     forest = candidate("random_forest", seconds=0.1)
     slow = candidate("lightgbm", seconds=100.0)
-    told = plan_fits(
+    result = plan_fits(
         [forest, slow], {"random_forest": 0.5, "lightgbm": 0.5}, Resources(10_000, 5.0)
     )
-    assert (told.served, told.early_stopped, list(told.rows)) == (
+    assert (result.served, result.early_stopped, list(result.rows)) == (
         "single",
         False,
         ["random_forest"],
@@ -296,8 +296,8 @@ def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_
     weights = {"xgboost": 0.5, "adaboost": 0.5}
 
     def told(seconds, refit="auto", some=board, rows=640):
-        found = plan_fits(some, weights, Resources(rows, seconds), refit)
-        return found.served, found.seeds, found.refit
+        actual = plan_fits(some, weights, Resources(rows, seconds), refit)
+        return actual.served, actual.seeds, actual.refit
 
     assert told(12.0) == ("blend", None, True)  # 2.25 times 4.8
     assert told(10.0) == ("blend", 1, True)

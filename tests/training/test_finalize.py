@@ -165,10 +165,10 @@ def test_calibration_and_threshold_are_those_of_the_out_of_fold_scores(parts, bu
 
 def test_baselines_learn_from_training_rows(parts, bundle, monkeypatch):
     _, _, typed, y, fold_ids, schema = parts
-    told = {b.name: b for b in bundle.metadata.evaluation.baselines}
-    assert set(told) == {"base rate", "plain logistic regression"}
-    assert told["base rate"].auc == 0.5
-    assert 0.6 < told["plain logistic regression"].auc < 1
+    result = {b.name: b for b in bundle.metadata.evaluation.baselines}
+    assert set(result) == {"base rate", "plain logistic regression"}
+    assert result["base rate"].auc == 0.5
+    assert 0.6 < result["plain logistic regression"].auc < 1
     train, held = Split(fold_ids).training_rows, np.flatnonzero(fold_ids == Assignment.HOLDOUT)
     captured = []
     real = finalize.evaluate
@@ -177,7 +177,7 @@ def test_baselines_learn_from_training_rows(parts, bundle, monkeypatch):
     )
     for labels in (y, np.where(fold_ids == Assignment.HOLDOUT, 1 - y, y).astype("int8")):
         finished(parts, y=labels)
-    for name in told:  # held-out labels have no part in them
+    for name in result:  # held-out labels have no part in them
         np.testing.assert_array_equal(captured[0][name], captured[1][name])
     raw = baselines(typed.iloc[train], y[train], typed.iloc[held], schema, 0)
     assert set(raw["base rate"].tolist()) == {y[train].mean()}
@@ -186,9 +186,9 @@ def test_baselines_learn_from_training_rows(parts, bundle, monkeypatch):
 def test_a_known_truth_is_a_baseline_of_its_own(parts):
     _, _, _, y, _place, _ = parts
     truth = np.where(y == 1, 0.8, 0.2)
-    told = finished(parts, truth=truth).metadata.evaluation.baselines[-1]
-    assert (told.name, told.auc) == ("best achievable (known truth)", 1.0)
-    assert told.gain < 0
+    result = finished(parts, truth=truth).metadata.evaluation.baselines[-1]
+    assert (result.name, result.auc) == ("best achievable (known truth)", 1.0)
+    assert result.gain < 0
 
 
 def test_what_the_bundle_says_of_itself_is_json_without_nan_and_a_sixth_algorithm_is_served(bundle):

@@ -55,14 +55,14 @@ def test_options_win_over_the_scope_and_its_data_starts_at_its_file(tmp_path, mo
 def test_a_relative_table_is_found_from_any_folder_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ann")
-    for given, found in (
+    for given, actual in (
         ("t.csv", str(tmp_path / "t.csv")),
         ("/a/t.csv", "/a/t.csv"),
         ("~/t.csv", "/home/ann/t.csv"),
         ("https://h/t.csv", "https://h/t.csv"),
         ("postgresql://ann@h/shop", "postgresql://ann@h/shop"),
     ):
-        assert resolve_scope({}, ROOT, data=given).data == found
+        assert resolve_scope({}, ROOT, data=given).data == actual
     assert resolve_scope({}, ROOT, data="~nobody-of-this-name.csv").data == str(
         tmp_path / "~nobody-of-this-name.csv"
     )
@@ -126,17 +126,17 @@ def test_both_rare_classes_and_both_faults_of_a_group_column_are_reported():
         )
         for m, s in (("NA", "passed"), ("None", "warning"))
     ]
-    _, _, found = validate(frame, Scope(target="y", group_column="who"), marker, 0)
-    assert [f.found for f in found if f.code == "few-labels"] == [
+    _, _, actual = validate(frame, Scope(target="y", group_column="who"), marker, 0)
+    assert [f.found for f in actual if f.code == "few-labels"] == [
         "60 rows labelled 'yes'",
         "60 rows labelled 'no'",
     ]
-    assert [f.found for f in found if f.code == "group-column"] == [
+    assert [f.found for f in actual if f.code == "group-column"] == [
         "12 groups, the largest with 10 of 115 rows",
         "5 rows without a group",
     ]
-    assert [f for f in found if f.code == "missing-marker"] == marker
-    assert len(found) == len(set(found))
+    assert [f for f in actual if f.code == "missing-marker"] == marker
+    assert len(actual) == len(set(actual))
 
 
 def test_a_declared_date_that_no_rule_reads_names_the_known_spellings():
@@ -170,16 +170,16 @@ def rows(values, y):
 def test_equal_rows_stay_on_one_side():
     rng = np.random.default_rng(1)
     values = np.repeat(rng.normal(size=300), rng.integers(1, 3, 300))
-    (fold_ids, found), frame = rows(values, rng.integers(0, 2, len(values)))
+    (fold_ids, actual), frame = rows(values, rng.integers(0, 2, len(values)))
     assert frame.assign(fold=fold_ids).groupby("x")["fold"].nunique().max() == 1
-    assert [f.severity for f in found] == ["passed"]
+    assert [f.severity for f in actual] == ["passed"]
 
 
 def test_in_a_coarse_table_equal_rows_are_different_cases():
     rng = np.random.default_rng(1)
-    (fold_ids, found), frame = rows(rng.integers(0, 4, 400), rng.integers(0, 2, 400))
+    (fold_ids, actual), frame = rows(rng.integers(0, 4, 400), rng.integers(0, 2, 400))
     assert frame.assign(fold=fold_ids).groupby("x")["fold"].nunique().min() > 1
-    assert [f.severity for f in found] == ["not_applicable"]
+    assert [f.severity for f in actual] == ["not_applicable"]
 
 
 @pytest.mark.parametrize(("alone", "share"), [(8, None), (300, None), (900, "14%"), (1200, "10%")])
@@ -188,9 +188,9 @@ def test_a_holdout_far_from_a_fifth_is_reported(alone, share):
     frame = pd.DataFrame({"x": rng.normal(size=2000), "y": rng.integers(0, 2, 2000)})
     frame["who"] = np.r_[np.zeros(alone, dtype=int), 1 + np.arange(2000 - alone) // 8]
     scope = Scope(target="y", group_column="who")
-    _, found = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
-    told = [f for f in found if f.code == "split-holdout-share"]
-    assert [(f.severity, f.subject, f.found.split()[0]) for f in told] == (
+    _, actual = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
+    result = [f for f in actual if f.code == "split-holdout-share"]
+    assert [(f.severity, f.subject, f.found.split()[0]) for f in result] == (
         [("warning", "who", share)] if share else []
     )
 
@@ -217,6 +217,6 @@ def test_few_times_make_fewer_folds_and_that_is_reported(years, told):
         }
     )
     scope = Scope(target="y", time_column="year")
-    fold_ids, found = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
-    assert [(f.code, f.found.split()[0]) for f in found if f.severity == "warning"] == told
+    fold_ids, actual = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
+    assert [(f.code, f.found.split()[0]) for f in actual if f.severity == "warning"] == told
     assert frame.loc[fold_ids == -1, "year"].min() > frame.loc[fold_ids != -1, "year"].max()

@@ -37,15 +37,15 @@ def test_the_order_is_that_of_score_tests_made_one_by_one():
     x[:, 3] = x[:, 3] > 0
     model = LogisticRegression(C=interactions.BASE_C, solver="newton-cholesky").fit(x, y)
     p = model.predict_proba(x)[:, 1]
-    told = {}
+    result = {}
     for a in range(6):
         for b in range(a + 1, 6):
             product = x[:, a] * x[:, b]
             product = product - np.average(product, weights=p * (1 - p))
-            told[a, b] = abs(product @ (y - p)) / np.sqrt((p * (1 - p)) @ product**2)
-    found = choose_pairs(x, y)
-    assert len(found) == 15
-    assert found == sorted(told, key=lambda pair: -told[pair])
+            result[a, b] = abs(product @ (y - p)) / np.sqrt((p * (1 - p)) @ product**2)
+    actual = choose_pairs(x, y)
+    assert len(actual) == 15
+    assert actual == sorted(result, key=lambda pair: -result[pair])
 
 
 def test_a_product_that_never_varies_is_not_chosen():

@@ -43,34 +43,34 @@ def names(leaderboard):
 
 
 def test_best_mean_first_and_failed_ones_last_by_name():
-    told = ranked(
+    result = ranked(
         candidate("a", 0.7),
         FailedSearch("z", "boom"),
         candidate("b", 0.9),
         FailedSearch("c", "bang"),
         candidate("d", 0.8),
     )
-    assert names(told) == ["b", "d", "a", "c", "z"]
-    assert [row.rank for row in told.rows] == [1, 2, 3, None, None]
-    assert [row.indistinguishable for row in told.rows[3:]] == [False, False]
-    assert [row.p_value for row in told.rows] == [None, 1.0, 1.0, None, None]
+    assert names(result) == ["b", "d", "a", "c", "z"]
+    assert [row.rank for row in result.rows] == [1, 2, 3, None, None]
+    assert [row.indistinguishable for row in result.rows[3:]] == [False, False]
+    assert [row.p_value for row in result.rows] == [None, 1.0, 1.0, None, None]
 
 
 def test_ties_go_to_the_smaller_spread_and_then_to_the_earlier_name():
-    told = ranked(
+    result = ranked(
         candidate("c", 0.8, 0.02),
         candidate("b", 0.8, 0.01),
         candidate("a", 0.8, 0.02),
         candidate("d", 0.8, 0.01),
     )
-    assert names(told) == ["b", "d", "a", "c"]
+    assert names(result) == ["b", "d", "a", "c"]
     assert names(ranked(*reversed([candidate("a", 0.8), candidate("b", 0.8)]))) == ["a", "b"]
 
 
 def test_a_twin_cannot_be_distinguished_from_the_winner_and_a_worse_one_can():
     best = scores(2.0, 1)
     twin = best + np.random.default_rng(3).normal(scale=0.05, size=ROWS).astype("float32")
-    told = ranked(
+    result = ranked(
         candidate("best", 0.92),
         candidate("twin", 0.919),
         candidate("worse", 0.6),
@@ -78,22 +78,22 @@ def test_a_twin_cannot_be_distinguished_from_the_winner_and_a_worse_one_can():
         twin=twin,
         worse=scores(0.3, 4),
     )
-    assert {row.algorithm: row.indistinguishable for row in told.rows} == {
+    assert {row.algorithm: row.indistinguishable for row in result.rows} == {
         "best": True,
         "twin": True,
         "worse": False,
     }
-    assert told.rows[1].p_value > 0.05 > 1e-6 > told.rows[2].p_value
+    assert result.rows[1].p_value > 0.05 > 1e-6 > result.rows[2].p_value
 
 
 def test_p_values_are_delongs_fold_by_fold_and_adjusted_by_holm():
     oofs = {"a": scores(1.5, 1), "b": scores(1.2, 2), "c": scores(1.0, 3)}
-    told = ranked(candidate("a", 0.9), candidate("b", 0.8), candidate("c", 0.7), **oofs)
+    result = ranked(candidate("a", 0.9), candidate("b", 0.8), candidate("c", 0.7), **oofs)
     rows = PLACE >= 0
     raw = [
         paired_test(Y[rows], oofs["a"][rows], oofs[n][rows], PLACE[rows])["p_value"] for n in "bc"
     ]
-    assert [row.p_value for row in told.rows[1:]] == holm(raw)
+    assert [row.p_value for row in result.rows[1:]] == holm(raw)
     shifted = {
         n: o + 5 * PLACE for n, o in oofs.items() if n != "a"
     }  # a scale of its own in each fold
@@ -114,8 +114,8 @@ def test_all_failed_is_an_error_with_every_reason():
 
 
 def test_one_survivor_wins_without_a_test():
-    told = ranked(candidate("only", 0.6), FailedSearch("b", "killed"))
-    first = told.rows[0]
+    result = ranked(candidate("only", 0.6), FailedSearch("b", "killed"))
+    first = result.rows[0]
     assert (first.rank, first.p_value, first.indistinguishable) == (1, None, True)
 
 
@@ -126,17 +126,21 @@ def test_ten_positives_in_five_folds_still_give_a_leaderboard():
     fold_ids = split_rows(y, 5, 0)
     assert min(int(y[fold_ids == f].sum()) for f in range(5)) == 1
     oofs = {n: np.random.default_rng(i).normal(size=100) for i, n in enumerate("ab")}
-    told = rank([candidate("a", 0.9), candidate("b", 0.8)], oofs, y, fold_ids)
-    assert 0 <= told.rows[1].p_value <= 1
+    result = rank([candidate("a", 0.9), candidate("b", 0.8)], oofs, y, fold_ids)
+    assert 0 <= result.rows[1].p_value <= 1
 
 
 def test_the_leaderboard_is_json_without_nan():
     board = ranked(candidate("a", 0.9), candidate("b", 0.8), FailedSearch("c", "killed", 3.5))
-    told = board.to_dicts()
-    assert Leaderboard.from_dicts(told) == board
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert told[2] | {"rank": None, "p_value": None, "indistinguishable": False} == told[2]
-    assert (told[2]["status"], told[2]["error"], told[2]["seconds"]) == ("failed", "killed", 3.5)
+    result = board.to_dicts()
+    assert Leaderboard.from_dicts(result) == board
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result[2] | {"rank": None, "p_value": None, "indistinguishable": False} == result[2]
+    assert (result[2]["status"], result[2]["error"], result[2]["seconds"]) == (
+        "failed",
+        "killed",
+        3.5,
+    )
 
 
 def test_titles_are_for_people_and_unknown_names_stay():

@@ -326,13 +326,13 @@ def test_no_trial_at_all_is_an_error(bayes):
 
 def test_every_fold_is_reported(bayes):
     typed, y, fold_ids, schema = prepared()
-    said = []
-    candidate, _ = searched(bayes, typed, y, fold_ids, schema, trials=2, report=said.append)
-    assert [(s.trial, s.fold, s.folds, s.of) for s in said] == [
+    result = []
+    candidate, _ = searched(bayes, typed, y, fold_ids, schema, trials=2, report=result.append)
+    assert [(s.trial, s.fold, s.folds, s.of) for s in result] == [
         (t, f, 3, 2) for t in (0, 1) for f in (1, 2, 3)
     ]
-    assert [s.best for s in said] == [None] * 3 + [candidate.trials[0].auc] * 3
-    assert said[2].auc == pytest.approx(candidate.trials[0].auc, abs=1e-3)  # kept as float32
+    assert [s.best for s in result] == [None] * 3 + [candidate.trials[0].auc] * 3
+    assert result[2].auc == pytest.approx(candidate.trials[0].auc, abs=1e-3)  # kept as float32
 
 
 # --- pruning and the deadline --------------------------------------------------------------------

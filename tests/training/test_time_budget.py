@@ -62,10 +62,10 @@ def test_a_budget_bounds_the_rows_before_they_are_read_the_same_on_every_machine
     frame = pd.DataFrame({"a": np.arange(1000), "y": [0, 1] * 500})
     assert draw(frame, None) == (frame, [])
     assert draw(frame, 1000)[1] == []
-    drawn, found = draw(frame, 300)
-    assert found[0].code == "rows-drawn"
-    assert "1,000 rows" in found[0].message
-    assert "300 of them" in found[0].message
+    drawn, actual = draw(frame, 300)
+    assert actual[0].code == "rows-drawn"
+    assert "1,000 rows" in actual[0].message
+    assert "300 of them" in actual[0].message
     assert drawn["a"].is_monotonic_increasing
     assert len(drawn) == drawn["a"].nunique() == 300
     assert drawn.equals(draw(frame, 300)[0])
@@ -147,12 +147,12 @@ def test_a_processor_is_always_there_and_an_accelerator_is_looked_up():
 
 @pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
 def test_without_an_accelerator_the_processor_is_used_and_that_is_reported(name):
-    device, told = usable_device("cuda", name)
+    device, result = usable_device("cuda", name)
     if device == "cuda":
         pytest.skip("this machine has an accelerator")
     assert device == "cpu"
-    assert ALGORITHMS[name].title in told
-    assert "--device cuda was asked for, but" in told
+    assert ALGORITHMS[name].title in result
+    assert "--device cuda was asked for, but" in result
 
 
 def test_models_are_moved_to_the_device_and_back_for_serving():
@@ -188,10 +188,10 @@ def test_a_run_with_a_budget_says_what_it_drew_and_one_without_takes_all(monkeyp
     monkeypatch.setattr(time_budget, "ROWS_A_SECOND", 0)
     pd.DataFrame({"a": np.arange(100), "y": [0, 1] * 50}).to_csv(tmp_path / "t.csv", index=False)
     scope = Scope(data=str(tmp_path / "t.csv"), target="y")
-    told = steps.collect(scope, tmp_path, "", 60)
-    assert len(from_parquet(told.table)) == 40
-    assert told.source["rows"] == 100
-    assert [f["code"] for f in told.findings if f["severity"] == "warning"] == ["rows-drawn"]
-    told = steps.collect(scope, tmp_path, "")
-    assert len(from_parquet(told.table)) == 100
-    assert "rows-drawn" not in {f["code"] for f in told.findings}
+    result = steps.collect(scope, tmp_path, "", 60)
+    assert len(from_parquet(result.table)) == 40
+    assert result.source["rows"] == 100
+    assert [f["code"] for f in result.findings if f["severity"] == "warning"] == ["rows-drawn"]
+    result = steps.collect(scope, tmp_path, "")
+    assert len(from_parquet(result.table)) == 100
+    assert "rows-drawn" not in {f["code"] for f in result.findings}

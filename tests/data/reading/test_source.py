@@ -161,8 +161,8 @@ def test_encodings_of_other_scripts(tmp_path: Path, encoding: str, rows: int) ->
     name, words = CITIES[encoding]
     assert data.frame[name].head(4).tolist() == words
     assert data.details.encoding == encoding
-    found = [f.found for f in data.findings if f.code == "encoding-guessed"]
-    assert found == [f"bytes that are not UTF-8 (first in line 1); read as {encoding}"]
+    actual = [f.found for f in data.findings if f.code == "encoding-guessed"]
+    assert actual == [f"bytes that are not UTF-8 (first in line 1); read as {encoding}"]
     parts, _ = cut_table(path, None, tmp_path / "parts", 60_000)
     frames = [read_part(parts, number) for number in range(len(parts.row_counts))]
     pd.testing.assert_frame_equal(pd.concat(frames, ignore_index=True), data.frame)
@@ -222,8 +222,8 @@ def test_missing_markers_in_words_and_in_numbers(tmp_path: Path) -> None:
         "missing": 1,
         "N/A": 1,
     }
-    found = {f.found: f.severity for f in data.findings if f.code.startswith("missing")}
-    assert found == {
+    actual = {f.found: f.severity for f in data.findings if f.code.startswith("missing")}
+    assert actual == {
         "1 cells of w are empty; read as missing": "passed",
         "'NA' in 1 cells of w; read as missing": "warning",
         "'None' in 1 cells of w; read as missing": "warning",
@@ -548,8 +548,8 @@ def test_typed_files(tmp_path: Path, kind: str) -> None:
     assert set(data.frame.dtypes.astype(str)) == {"int64", "float64", "str", "datetime64[us]"}
     assert data.md5 == hashlib.md5(path.read_bytes()).hexdigest()
     assert data.details.format == kind
-    said = {(f.code, f.subject, f.severity) for f in data.findings}
-    assert said >= {
+    result = {(f.code, f.subject, f.severity) for f in data.findings}
+    assert result >= {
         ("time-zone", "zone", "passed"),
         ("nested-values", "nest", "warning"),
         ("durations", "wait", "passed"),
