@@ -162,7 +162,8 @@ def _challenger(problem: str, waiting: Promotion) -> None:
             "learnt.",
         )
         st.caption(
-            f"95% interval {result.gain.interval}; required: its lower end above {result.margin:g}"
+            f"95% interval {result.gain.interval}; "
+            f"required: its lower end above {result.gain.margin:g}"
         )
     if result.strata:
         st.dataframe(_strata_table(result.strata), hide_index=True)

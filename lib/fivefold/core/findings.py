@@ -77,6 +77,12 @@ def refusal(
     return Refused(what, [finding])
 
 
+def verdict(failed: bool, *, action: str = "", **texts: str) -> Finding:
+    """Return the finding of a check: a warning with what to do if it `failed`, else a passed one."""
+    severity = WARNING if failed else PASSED
+    return Finding(severity=severity, action=action if failed else "", **texts)
+
+
 def errors(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings that must stop the run."""
     return [f for f in findings if f.severity == ERROR]

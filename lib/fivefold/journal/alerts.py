@@ -18,13 +18,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
 from fivefold.core.findings import Finding
+from fivefold.core.stored import Stored
 from fivefold.core.text import one_line
 from fivefold.journal.database import as_json, writing
 from fivefold.journal.tables import ALERTS
@@ -36,7 +36,7 @@ _LOT = 500  # SQLite takes a limited number of parameters
 
 
 @dataclass(frozen=True)
-class Alert:
+class Alert(Stored):
     """A row of the table `alerts`; `sent` is {channel: result}, empty for a claim."""
 
     seq: int
@@ -46,10 +46,6 @@ class Alert:
     message: str
     runbook: str
     sent: Mapping[str, str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the alert as an artifact of the monitor keeps it."""
-        return {**asdict(self), "at": self.at.isoformat()}
 
     @property
     def channels_reached(self) -> list[str]:

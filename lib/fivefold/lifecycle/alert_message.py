@@ -53,10 +53,6 @@ class AlertMessage:
     text: str
     findings: list[dict[str, str]]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the message as the file and the webhook get it."""
-        return asdict(self)
-
 
 Channel = Callable[[AlertMessage], str | None]  # returns a remark; raises if it fails
 
@@ -119,7 +115,7 @@ def file_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel
         problems.append(_setting_problem("FIVEFOLD_ALERT_FILE", name, expected))
 
     def append(message: AlertMessage) -> None:
-        data = (json.dumps(message.to_dict(), ensure_ascii=False) + "\n").encode()
+        data = (json.dumps(asdict(message), ensure_ascii=False) + "\n").encode()
         with path.open("ab", buffering=0) as file:  # one write: lines of two processes do not mix
             if file.write(data) != len(data):
                 raise NotSent("the disk took only a part of the line")

@@ -8,17 +8,17 @@ stratum; scores are compared within it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, from_dicts, warnings
+from fivefold.core.findings import NOT_APPLICABLE, Finding, verdict, warnings
 from fivefold.core.log_loss import log_losses
 from fivefold.core.roc_auc import auc_interval, paired_test
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
 MARGIN = 0.0  # the lower bound of the gain in ROC AUC must be above it
@@ -32,17 +32,12 @@ Z = float(ndtri(1 - SIDE))
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Stored):
     """A difference of two models with its interval."""
 
     value: float
     low: float
     high: float
-
-    @classmethod
-    def around(cls, value: float, se: float, z: float = Z) -> Difference:
-        """Return the interval of a difference with standard error `se`."""
-        return cls(value, value - z * se, value + z * se)
 
     def __str__(self) -> str:
         return f"{self.value:+.4f} ({self.interval})"
@@ -54,12 +49,32 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Stratum:
+class Gain(Difference):
+    """A gain in ROC AUC whose lower bound must be above `margin`."""
+
+    margin: float = MARGIN
+
+    @property
+    def proven(self) -> bool:
+        """Whether the challenger is better by more than the margin."""
+        return self.low > self.margin
+
+
+@dataclass(frozen=True)
+class LossDifference(Difference):
+    """The challenger's mean log-loss minus the champion's, which is `champion`."""
+
+    stored_as: ClassVar[Mapping[str, str]] = {"value": "difference"}
+
+    champion: float
+
+
+@dataclass(frozen=True)
+class Stratum(Stored):
     """Both models on the rows of one origin.
 
     `champion` and `challenger` are ROC AUCs as `fivefold.core.roc_auc.auc_interval` returns them,
-    `gain` is the difference of the two. `loss` is the challenger's mean log-loss minus the
-    champion's, which is `champion_loss`.
+    `gain` is the difference of the two.
     """
 
     name: str
@@ -68,34 +83,11 @@ class Stratum:
     champion: Mapping[str, Any]
     challenger: Mapping[str, Any]
     gain: Difference
-    champion_loss: float
-    loss: Difference
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the stratum as the journal keeps it."""
-        stored = asdict(self)
-        loss = stored["loss"]
-        stored["loss"] = {
-            "champion": stored.pop("champion_loss"),
-            "difference": loss["value"],
-            "low": loss["low"],
-            "high": loss["high"],
-        }
-        return stored
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Stratum:
-        """Return the stratum that `to_dict` stored."""
-        values = known_fields(cls, stored)
-        loss = stored["loss"]
-        values["gain"] = Difference(**known_fields(Difference, stored["gain"]))
-        values["champion_loss"] = loss["champion"]
-        values["loss"] = Difference(loss["difference"], loss["low"], loss["high"])
-        return cls(**values)
+    loss: LossDifference
 
 
 @dataclass(frozen=True, kw_only=True)
-class Challenge:
+class Challenge(Stored):
     """The result of a challenger against the champion.
 
     `gain` is the mean gain in ROC AUC over the strata; None if there were too few rows. `left_out`
@@ -106,34 +98,13 @@ class Challenge:
     why: str = ""
     rows: int = 0
     strata: tuple[Stratum, ...] = ()
-    gain: Difference | None = None
-    margin: float = MARGIN
+    gain: Gain | None = None
     findings: tuple[Finding, ...] = ()
     champion: str | None = None
     challenger: str | None = None
     left_out: int | None = None
     latency_ms: float | None = None
     smoke_seconds: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the challenge as the journal keeps it among the numbers of a promotion."""
-        stored = {item.name: getattr(self, item.name) for item in fields(self)}
-        margin = stored.pop("margin")
-        stored["strata"] = [stratum.to_dict() for stratum in self.strata]
-        stored["gain"] = {**asdict(self.gain), "margin": margin} if self.gain else None
-        stored["findings"] = [finding.to_dict() for finding in self.findings]
-        return stored
-
-    @classmethod
-    def from_dict(cls, numbers: Mapping[str, Any]) -> Challenge:
-        """Return the challenge among the numbers of a promotion."""
-        stored = known_fields(cls, numbers)
-        gain = dict(numbers.get("gain") or {})
-        stored["margin"] = gain.pop("margin", MARGIN)
-        stored["gain"] = Difference(**gain) if gain else None
-        stored["strata"] = tuple(Stratum.from_dict(s) for s in numbers.get("strata", ()))
-        stored["findings"] = tuple(from_dicts(numbers.get("findings", ())))
-        return cls(**stored)
 
 
 @dataclass(frozen=True)
@@ -150,7 +121,7 @@ class _Rows:
     def gain(self, strata: np.ndarray | None = None, z: float = Z) -> Difference:
         """Return the challenger's gain in ROC AUC by DeLong's paired test within the strata."""
         test = paired_test(self.y, self.challenger, self.champion, strata)
-        return Difference.around(test["difference"], test["se"], z)
+        return Difference(*_around(test["difference"], z * test["se"]))
 
 
 def challenge(
@@ -195,10 +166,10 @@ def challenge(
     everything = _Rows(y, champion, challenger)
     rows = everything.where(compared)
     codes = pd.factorize(origin[compared])[0]
-    gain = rows.gain(codes)
+    gain = Gain(**vars(rows.gain(codes)), margin=margin)
     strata = [_stratum(name, everything.where(origin == name)) for name in names]
 
-    findings = [_gain_finding(gain, margin)]
+    findings = [_gain_finding(gain)]
     for stratum in strata:
         allowed = 0.0 if stratum.name == RECENT else WORSE_BEFORE
         findings.append(_auc_finding("challenge-auc", stratum.name, stratum.gain, allowed))
@@ -214,12 +185,11 @@ def challenge(
         reasons = "; ".join(dict.fromkeys(f"{f.subject}: {f.found}" for f in failed))
         why = f"Not promoted: {reasons} ({summary})."
     return Challenge(
-        promote=not failed and gain.low > margin,
+        promote=not failed,
         why=why,
         rows=int(compared.sum()),
         strata=tuple(strata),
         gain=gain,
-        margin=margin,
         findings=tuple(findings),
     )
 
@@ -234,7 +204,7 @@ def _too_few(y: np.ndarray) -> Challenge:
         action="wait for more labels",
     )
     why = f"Not proven: {finding.found} are too few."
-    return Challenge(promote=False, why=why, rows=len(y), findings=(finding,))
+    return Challenge(why=why, rows=len(y), findings=(finding,))
 
 
 def _stratum(name: str, rows: _Rows) -> Stratum:
@@ -248,53 +218,56 @@ def _stratum(name: str, rows: _Rows) -> Stratum:
         champion=auc_interval(rows.y, rows.champion),
         challenger=auc_interval(rows.y, rows.challenger),
         gain=rows.gain(),
-        champion_loss=float(before.mean()),
-        loss=Difference.around(float(differences.mean()), se),
+        loss=LossDifference(*_around(float(differences.mean()), Z * se), float(before.mean())),
     )
 
 
-def _gain_finding(gain: Difference, margin: float) -> Finding:
+def _around(value: float, reach: float) -> tuple[float, float, float]:
+    """Return a value and the ends of its interval."""
+    return value, value - reach, value + reach
+
+
+def _gain_finding(gain: Gain) -> Finding:
     found = f"gain {gain.value:+.4f}, at least {gain.low:+.4f}"
-    proven = gain.low > margin
-    return Finding(
+    return verdict(
+        not gain.proven,
         code="challenge-gain",
-        severity=PASSED if proven else WARNING,
         subject="ROC AUC",
-        found=found if proven else f"not proven better ({found})",
-        expected=f"a lower bound above {margin:g}",
-        action="" if proven else "keep the champion; compare again with more labels",
+        found=found if gain.proven else f"not proven better ({found})",
+        expected=f"a lower bound above {gain.margin:g}",
+        action="keep the champion; compare again with more labels",
     )
 
 
 def _auc_finding(code: str, name: str, gain: Difference, allowed: float = 0.0) -> Finding:
     worse = gain.high < -allowed
     found = f"ROC AUC {gain}"
-    return Finding(
+    return verdict(
+        worse,
         code=code,
-        severity=WARNING if worse else PASSED,
         subject=name,
         found=f"worse by {found}" if worse else found,
         expected="not proven worse" + (f" by more than {allowed:g}" if allowed else ""),
-        action="keep the champion" if worse else "",
+        action="keep the champion",
     )
 
 
 def _loss_finding(strata: Sequence[Stratum]) -> Finding:
     """Compare the mean over the strata; they hold different rows, so the variances add."""
-    value = float(np.mean([stratum.loss.value for stratum in strata]))
-    before = float(np.mean([stratum.champion_loss for stratum in strata]))
-    squares = sum((stratum.loss.value - stratum.loss.low) ** 2 for stratum in strata)
-    reach = float(np.sqrt(squares)) / len(strata)
-    loss = Difference(value, value - reach, value + reach)
-    worse = loss.low > WORSE_LOSS * before
-    found = f"log-loss {loss}"
-    return Finding(
+    losses = [stratum.loss for stratum in strata]
+    champion = float(np.mean([loss.champion for loss in losses]))
+    squares = sum((loss.value - loss.low) ** 2 for loss in losses)
+    reach = float(np.sqrt(squares)) / len(losses)
+    mean = Difference(*_around(float(np.mean([loss.value for loss in losses])), reach))
+    worse = mean.low > WORSE_LOSS * champion
+    found = f"log-loss {mean}"
+    return verdict(
+        worse,
         code="challenge-calibration",
-        severity=WARNING if worse else PASSED,
         subject="calibration",
         found=f"worse: {found}" if worse else found,
         expected=f"not proven worse by more than {WORSE_LOSS:.0%}",
-        action="keep the champion; look at the labels that came in" if worse else "",
+        action="keep the champion; look at the labels that came in",
     )
 
 

@@ -9,17 +9,17 @@ column, and at most `ALPHA` a drifted score.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
-from fivefold.core.stored import known_fields
+from fivefold.core.findings import NOT_APPLICABLE, WARNING, Finding, verdict
+from fivefold.core.stored import Stored, known_fields
 from fivefold.core.two_sample import ks_test, psi, total_variation
 from fivefold.profiling.association import as_numbers
 
@@ -45,16 +45,49 @@ class Bin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftLine:
-    """How far one column of a window is from the reference.
+class Drift(Stored):
+    """How far the scores, or the values of one column, of a window are from the reference.
 
     Parameters
     ----------
     rows
-        Rows of the window in which the column is present.
-    test, statistic, p_test
+        Rows of the window in which the value is present.
+    test, statistic
         The test of the present values: KS of numbers and dates, chi-square of levels, Fisher's
         exact test if too few cases leave no two cells.
+    psi
+        Population stability index over deciles of the reference, or levels, and missing.
+    distance
+        0 to 1. Of numbers the KS distance or the difference of the missing shares, whichever is
+        larger; of levels the total variation.
+    enough_rows
+        Whether both sides have `MIN_ROWS` rows. If not, p and q are None.
+    bins
+        Those of the PSI. Of scores `SCORE_BINS` equal bins of 0 to 1, for charts: scores of a rare
+        class fill few of them.
+    """
+
+    stored_as: ClassVar[Mapping[str, str]] = {"enough_rows": "judged"}
+
+    rows: int = 0
+    test: str = ""
+    statistic: float | None = None
+    p_value: float | None = None
+    psi: float | None = None
+    distance: float | None = None
+    drifted: bool = False
+    enough_rows: bool = False
+    bins: list[Bin] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftLine(Drift):
+    """How far one column of a window is from the reference.
+
+    Parameters
+    ----------
+    p_test
+        The p value of the test of the present values.
     missing_reference, missing_current, p_missing
         Shares of missing cells, and the p value of Fisher's exact test between them.
     p_value
@@ -64,94 +97,26 @@ class DriftLine:
         `p_value` adjusted over the columns (Benjamini & Hochberg 1995, JRSS B 57, 289-300). While
         nothing drifts, its false discovery rate is the chance of any alarm, for independent or
         positively dependent columns (Benjamini & Yekutieli 2001).
-    psi
-        Population stability index over the bins.
-    distance
-        0 to 1. Of numbers the KS distance or the difference of the missing shares, whichever is
-        larger; of levels the total variation.
     weight
         The column's share of the positive importances.
     stake
         weight x distance. It ranks columns and forecasts no loss.
-    enough_rows
-        Whether both sides have `MIN_ROWS` rows. If not, p and q are None.
-    bins
-        Deciles of the reference or levels, and missing.
     """
 
     column: str
     kind: str
-    rows: int = 0
-    test: str = ""
-    statistic: float | None = None
     p_test: float | None = None
     missing_reference: float | None = None
     missing_current: float | None = None
     p_missing: float | None = None
-    p_value: float | None = None
     q_value: float | None = None
-    psi: float | None = None
-    distance: float | None = None
     weight: float | None = None
     stake: float | None = None
-    drifted: bool = False
-    enough_rows: bool = False
-    bins: list[Bin] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the line as reports keep it."""
-        return _to_stored(self)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> DriftLine:
-        """Return the line that `to_dict` stored."""
-        return cls(**_from_stored(cls, stored))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreDrift:
-    """How far the scores of a window are from those of the held-out rows; fields as `DriftLine`.
-
-    PSI is over deciles of the reference, because scores of a rare class fill few of the
-    `SCORE_BINS` equal bins of 0 to 1 that `bins` holds for charts.
-    """
-
-    rows: int = 0
-    test: str = ""
-    statistic: float | None = None
-    p_value: float | None = None
-    psi: float | None = None
-    distance: float | None = None
-    enough_rows: bool = False
-    drifted: bool = False
-    bins: list[Bin] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as reports keep it."""
-        return _to_stored(self)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> ScoreDrift:
-        """Return the result that `to_dict` stored."""
-        return cls(**_from_stored(cls, stored))
 
 
 def by_stake(lines: Sequence[DriftLine]) -> list[DriftLine]:
     """Return the lines, the highest stake first."""
     return sorted(lines, key=lambda line: -(line.stake or 0.0))
-
-
-def _to_stored(result: DriftLine | ScoreDrift) -> dict[str, Any]:
-    stored = asdict(result)
-    stored["judged"] = stored.pop("enough_rows")
-    return stored
-
-
-def _from_stored(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
-    values = known_fields(cls, stored)
-    values["enough_rows"] = stored.get("judged", False)
-    values["bins"] = [Bin(**item) for item in stored.get("bins", ())]
-    return values
 
 
 @dataclass(frozen=True)
@@ -206,11 +171,11 @@ def drift_table(
         if kind in KINDS and name in reference.columns and name in current.columns:
             lines.append(_line(name, kind, reference[name], current[name], weights))
     p_values = [line.p_value for line in lines if line.p_value is not None]
-    q_values = iter(false_discovery_control(p_values) if p_values else ())
+    q_values = iter(false_discovery_control(p_values))
     return [_with_q_value(line, next(q_values)) if line.enough_rows else line for line in lines]
 
 
-def score_drift(reference: np.ndarray, current: np.ndarray) -> ScoreDrift:
+def score_drift(reference: np.ndarray, current: np.ndarray) -> Drift:
     """Compare the scores of a window with those of held-out rows.
 
     Parameters
@@ -231,21 +196,12 @@ def score_drift(reference: np.ndarray, current: np.ndarray) -> ScoreDrift:
     edges = np.linspace(0, 1, SCORE_BINS + 1)
     labels = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)]
     counts = [np.histogram(scores, SCORE_BINS, (0, 1))[0] for scores in (old, new)]
-    significant = line.p_value is not None and line.p_value < ALPHA
-    return ScoreDrift(
-        rows=line.rows,
-        test=line.test,
-        statistic=line.statistic,
-        p_value=line.p_value,
-        psi=line.psi,
-        distance=line.distance,
-        enough_rows=line.enough_rows,
-        drifted=significant and (line.psi or 0.0) >= PSI_SMALL,
-        bins=_Bins(labels, *counts).shares(),
-    )
+    shared = Drift(**known_fields(Drift, vars(line)))
+    drifted = _has_drifted(line, line.p_value)
+    return replace(shared, drifted=drifted, bins=_Bins(labels, *counts).shares())
 
 
-def drift_findings(table: Sequence[DriftLine], score: ScoreDrift | None) -> list[Finding]:
+def drift_findings(table: Sequence[DriftLine], score: Drift | None) -> list[Finding]:
     """Return `input-drift` (a warning per drifted column, by stake) and `score-drift`."""
     compared = [line for line in table if line.enough_rows]
     drifted = by_stake([line for line in compared if line.drifted])
@@ -254,14 +210,10 @@ def drift_findings(table: Sequence[DriftLine], score: ScoreDrift | None) -> list
         found = "too few rows" if table else "no column that can be compared"
         findings.append(_too_few("input-drift", "table", found))
     elif not drifted:
-        finding = Finding(
-            code="input-drift",
-            severity=PASSED,
-            subject="table",
-            found=f"none of {len(compared)} columns has drifted",
-            expected=USUAL,
+        found = f"none of {len(compared)} columns has drifted"
+        findings.append(
+            verdict(False, code="input-drift", subject="table", found=found, expected=USUAL)
         )
-        findings.append(finding)
     return [*findings, _score_finding(score)]
 
 
@@ -289,20 +241,18 @@ def _column_finding(line: DriftLine) -> Finding:
     )
 
 
-def _score_finding(score: ScoreDrift | None) -> Finding:
+def _score_finding(score: Drift | None) -> Finding:
     if score is None or not score.enough_rows:
         found = "too few scores" if score else "no scores"
         return _too_few("score-drift", "score", found)
-    action = (
-        "look at the columns that drifted; if the change is real, compare with labels and retrain"
-    )
-    return Finding(
+    return verdict(
+        score.drifted,
         code="score-drift",
-        severity=WARNING if score.drifted else PASSED,
         subject="score",
         found=f"distance {score.distance:.2f} of 1, PSI {score.psi:.2f}, p {score.p_value:.1g}",
         expected=USUAL,
-        action=action if score.drifted else "",
+        action="look at the columns that drifted; "
+        "if the change is real, compare with labels and retrain",
     )
 
 
@@ -318,8 +268,12 @@ def _too_few(code: str, subject: str, found: str) -> Finding:
 
 
 def _with_q_value(line: DriftLine, q_value: float) -> DriftLine:
-    drifted = q_value < ALPHA and (line.psi or 0.0) >= PSI_SMALL
-    return replace(line, q_value=float(q_value), drifted=bool(drifted))
+    return replace(line, q_value=float(q_value), drifted=_has_drifted(line, q_value))
+
+
+def _has_drifted(line: DriftLine, p_value: float | None) -> bool:
+    significant = p_value is not None and p_value < ALPHA
+    return bool(significant and (line.psi or 0.0) >= PSI_SMALL)
 
 
 def _line(

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.findings import NOT_APPLICABLE, Finding, verdict
 from fivefold.core.intervals import UNKNOWN, Estimate, share
 from fivefold.core.roc_auc import auc_interval
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
 from fivefold.model.threshold import Costs, Threshold, confusion
 
 MIN_ROWS = 200  # of a window, to estimate its AUC
@@ -37,37 +37,39 @@ Auc = Mapping[str, Any]  # {value, low, high, se}: a ROC AUC with its 95% interv
 
 
 @dataclass(frozen=True, kw_only=True)
-class EstimatedPerformance:
-    """What to expect of a window without labels; figures are None if nothing is counted.
+class Performance(Stored):
+    """Figures that are known with and without labels; None if nothing is counted.
 
-    `enough_rows` tells whether there are `MIN_ROWS`, `flagged` is the share of rows at or above
-    the threshold, and `cost_per_1000` is in the unit of the costs.
+    `flagged` is the share of rows at or above the threshold, `cost_per_1000` is in the unit of the
+    costs.
     """
+
+    stored_as: ClassVar[Mapping[str, str]] = {"enough_rows": "judged"}
 
     rows: int
     enough_rows: bool = False
     auc: Auc | None = None
-    positive_rate: float | None = None
     flagged: float | None = None
     precision: float | None = None
     recall: float | None = None
     brier: float | None = None
     cost_per_1000: float | None = None
-    assumption: str = ASSUMPTION
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the estimate as reports keep it."""
-        return _to_stored(self)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> EstimatedPerformance:
-        """Return the estimate that `to_dict` stored."""
-        return cls(**_from_stored(cls, stored))
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealisedPerformance:
-    """What the labelled rows of a window show; figures are None if nothing is counted.
+class EstimatedPerformance(Performance):
+    """What to expect of a window without labels.
+
+    `enough_rows` tells whether there are `MIN_ROWS`.
+    """
+
+    positive_rate: float | None = None
+    assumption: str = ASSUMPTION
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealisedPerformance(Performance):
+    """What the labelled rows of a window show.
 
     Parameters
     ----------
@@ -86,41 +88,12 @@ class RealisedPerformance:
         Mean of q (1 - q).
     """
 
-    rows: int
     positives: int = 0
-    enough_rows: bool = False
-    auc: Auc | None = None
     positive_rate: Estimate = UNKNOWN
     expected_positive_rate: float | None = None
     calibration_z: float | None = None
     calibration_p: float | None = None
-    brier: float | None = None
     brier_expected: float | None = None
-    flagged: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    cost_per_1000: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as reports keep it."""
-        return _to_stored(self)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> RealisedPerformance:
-        """Return the result that `to_dict` stored."""
-        values = _from_stored(cls, stored)
-        values["positive_rate"] = Estimate(**stored["positive_rate"])
-        return cls(**values)
-
-
-def _to_stored(result: EstimatedPerformance | RealisedPerformance) -> dict[str, Any]:
-    stored = asdict(result)
-    stored["judged"] = stored.pop("enough_rows")
-    return stored
-
-
-def _from_stored(cls: type, stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {**known_fields(cls, stored), "enough_rows": stored.get("judged", False)}
 
 
 def estimated_auc(q: np.ndarray) -> float | None:
@@ -157,21 +130,20 @@ def estimate(
         Calibrated probabilities.
     """
     q = _probabilities(q)
-    flagged, rows = threshold.is_positive(q), len(q)
-    caught, positives = float(q[flagged].sum()), float(q.sum())
-    false_alarms = float((1 - q[flagged]).sum())
-    cost = costs.miss * (positives - caught) + costs.false_alarm * false_alarms
+    above, rows = threshold.is_positive(q), len(q)
+    caught, positives = float(q[above].sum()), float(q.sum())
+    flagged, false_alarms = int(above.sum()), float((1 - q[above]).sum())
     enough_rows = rows >= MIN_ROWS
     return EstimatedPerformance(
         rows=rows,
         enough_rows=enough_rows,
         auc=_estimated_interval(q, seed, draws) if enough_rows else None,
         positive_rate=_ratio(positives, rows),
-        flagged=_ratio(int(flagged.sum()), rows),
-        precision=_ratio(caught, int(flagged.sum())),
+        flagged=_ratio(flagged, rows),
+        precision=_ratio(caught, flagged),
         recall=_ratio(caught, positives),
         brier=_ratio(float(q @ (1 - q)), rows),
-        cost_per_1000=_ratio(1000 * cost, rows),
+        cost_per_1000=_cost_per_1000(costs, positives - caught, false_alarms, rows),
     )
 
 
@@ -205,7 +177,6 @@ def realised(
     z = None
     if spread > 0 and (enough_rows or min(expected, rows - expected) >= MIN_CLASS):
         z = (positives - expected) / math.sqrt(spread)
-    cost = costs.miss * missed + costs.false_alarm * false_alarms
     return RealisedPerformance(
         rows=rows,
         positives=positives,
@@ -220,7 +191,7 @@ def realised(
         flagged=_ratio(flagged, rows),
         precision=_ratio(caught, flagged),
         recall=_ratio(caught, positives),
-        cost_per_1000=_ratio(1000 * cost, rows),
+        cost_per_1000=_cost_per_1000(costs, missed, false_alarms, rows),
     )
 
 
@@ -265,7 +236,7 @@ def performance_findings(
         subject="model",
         found=f"{realised.positives} positives in {realised.rows} labelled rows: too few",
         expected=f"at least {MIN_CLASS} labelled rows of each class",
-        action="wait for more rows",
+        action="wait for more labels",
     )
     realised_finding = _fall_finding(
         few_labels,
@@ -286,7 +257,7 @@ def _fall_finding(
     found = (
         f"ROC AUC {auc['value']:.3f} {origin}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
     )
-    error = None if baseline is None else _error(baseline)
+    error = _error(baseline or {})
     if baseline is None or error is None:
         return replace(
             too_few,
@@ -298,13 +269,14 @@ def _fall_finding(
     p = float(ndtr(-fall / se)) if se > 0 else float(fall <= 0)
     least = baseline["value"] - max(FALL, float(-ndtri(ALPHA_AUC)) * se)
     fell = p < ALPHA_AUC and fall >= FALL
-    return replace(
-        too_few,
-        severity=WARNING if fell else PASSED,
+    return verdict(
+        fell,
+        code=too_few.code,
+        subject="model",
         found=f"{found}; a fall of {fall:.3f}, p {p:.1g}" if fell else found,
         expected=f"at least {least:.3f}: the held-out {baseline['value']:.3f} minus what is small "
         "or chance",
-        action=action if fell else "",
+        action=action,
     )
 
 
@@ -312,19 +284,16 @@ def _calibration_finding(realised: RealisedPerformance, too_few: Finding) -> Fin
     code, p = "calibration-realised", realised.calibration_p
     observed, expected = realised.positive_rate.value, realised.expected_positive_rate
     if p is None or observed is None or expected is None:
-        return replace(too_few, code=code, action="wait for more labels")
+        return replace(too_few, code=code)
     gap = p < ALPHA_CALIBRATION and abs(observed - expected) >= GAP
-    action = (
-        "retrain, or calibrate again, on recent labelled rows; "
-        "until then thresholds miss their costs"
-    )
-    return Finding(
+    return verdict(
+        gap,
         code=code,
-        severity=WARNING if gap else PASSED,
         subject="model",
         found=f"{observed:.1%} positives, p {p:.1g}",
         expected=f"{expected:.1%}, the mean probability",
-        action=action if gap else "",
+        action="retrain, or calibrate again, on recent labelled rows; "
+        "until then thresholds miss their costs",
     )
 
 
@@ -344,13 +313,8 @@ def _estimated_interval(q: np.ndarray, seed: int, draws: int) -> dict[str, float
             known.append(auc)
     if value is None or len(known) <= draws / 2:
         return None
-    low, high = np.percentile(known, [2.5, 97.5])
-    return {
-        "value": value,
-        "low": float(low),
-        "high": float(high),
-        "se": float(np.std(known, ddof=1)),
-    }
+    low, high = np.percentile(known, [2.5, 97.5]).tolist()
+    return {"value": value, "low": low, "high": high, "se": float(np.std(known, ddof=1))}
 
 
 def _weights(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -380,6 +344,10 @@ def _error(auc: Auc) -> float | None:
     if auc.get("low") is None or auc.get("high") is None:
         return None
     return float((auc["high"] - auc["low"]) / (2 * _Z))
+
+
+def _cost_per_1000(costs: Costs, missed: float, false_alarms: float, rows: int) -> float | None:
+    return _ratio(1000 * (costs.miss * missed + costs.false_alarm * false_alarms), rows)
 
 
 def _probabilities(q: np.ndarray) -> np.ndarray:

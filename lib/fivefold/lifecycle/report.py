@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from fivefold.core.findings import Finding, from_dicts
+from fivefold.core.findings import Finding
+from fivefold.core.stored import Stored
 from fivefold.core.text import listed
 from fivefold.journal import reports as journal_reports
-from fivefold.lifecycle.drift import DriftLine, ScoreDrift
+from fivefold.lifecycle.drift import Drift, DriftLine
 from fivefold.lifecycle.performance import EstimatedPerformance, RealisedPerformance
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowReport:
+class WindowReport(Stored):
     """What the monitor found in one window [start, end) of predictions.
 
     Parameters
@@ -39,6 +40,12 @@ class WindowReport:
         Whether the window asks for a new model; `reasons` say why.
     """
 
+    stored_as: ClassVar[Mapping[str, str]] = {
+        "other_rows": "others",
+        "label_coverage": "coverage",
+        "label_delay_days": "delay_days",
+    }
+
     start: datetime
     end: datetime
     model: str | None = None
@@ -46,7 +53,7 @@ class WindowReport:
     other_rows: int = 0
     rejects: int = 0
     drift: list[DriftLine] = field(default_factory=list)
-    score: ScoreDrift | None = None
+    score: Drift | None = None
     estimated: EstimatedPerformance | None = None
     realised: RealisedPerformance | None = None
     label_coverage: float | None = None
@@ -87,42 +94,7 @@ class WindowReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as the journal keeps it."""
-        stored = {_KEYS.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
-        stored |= {"start": self.start.isoformat(), "end": self.end.isoformat(), "bad": self.bad}
-        for name in ("drift", "findings"):
-            stored[name] = [item.to_dict() for item in stored[name]]
-        for name in _PARTS:
-            stored[name] = stored[name].to_dict() if stored[name] else None
-        return stored
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> WindowReport:
-        """Return the report that `to_dict` stored."""
-        values = {}
-        for item in fields(cls):
-            key = _KEYS.get(item.name, item.name)
-            if key in stored:
-                values[item.name] = stored[key]
-        for name in ("start", "end"):
-            values[name] = datetime.fromisoformat(values[name])
-        for name, part in _PARTS.items():
-            if values.get(name):
-                values[name] = part.from_dict(values[name])
-        values["drift"] = [DriftLine.from_dict(line) for line in values.get("drift", ())]
-        values["findings"] = from_dicts(values.get("findings", ()))
-        return cls(**values)
-
-
-_KEYS = {
-    "other_rows": "others",
-    "label_coverage": "coverage",
-    "label_delay_days": "delay_days",
-}  # {field: key in the journal}, where they differ
-_PARTS: dict[str, Any] = {
-    "score": ScoreDrift,
-    "estimated": EstimatedPerformance,
-    "realised": RealisedPerformance,
-}
+        return {**super().to_dict(), "bad": self.bad}
 
 
 def auc_text(auc: Mapping[str, Any]) -> str:

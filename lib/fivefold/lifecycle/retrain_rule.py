@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+from fivefold.core.stored import Stored
 from fivefold.lifecycle.report import WindowReport
 
 BAD_WINDOWS, OF_WINDOWS, COOLDOWN_DAYS = 2, 3, 7.0
 
 
 @dataclass(frozen=True)
-class RetrainDecision:
+class RetrainDecision(Stored):
     """Whether a new model is due, and why."""
 
     retrain: bool
     why: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the decision as an artifact of the monitor keeps it."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> RetrainDecision:
-        """Return the decision that `to_dict` stored."""
-        return cls(**stored)
 
 
 def retrain_due(
