@@ -86,7 +86,7 @@ def table_row(run: RunOverview) -> dict[str, Any]:
         "ROC AUC": run.auc,
         "95%": "" if run.auc is None else f"{run.low:.3f} to {run.high:.3f}",
         "Rows": run.rows,
-        "Minutes": (run.seconds or 0) / 60,
+        "Minutes": run.seconds / 60,
         "Data": (run.source or "").rsplit("/", 1)[-1],
         "Data md5": (run.md5 or "")[:8],
         "Commit": (run.git_commit or "")[:8],
@@ -281,17 +281,15 @@ def embed_card(run_id: str, name: str) -> None:
 
 def run_title(run: RunOverview) -> str:
     """Return a run in one line."""
-    started = (run.started or "")[:16].replace("T", " ")
+    started = run.started[:16].replace("T", " ")
     parts = [started, run.title or run.run_id, title(run.algorithm or "") or run.status]
     if run.auc is not None:
         parts.append(f"ROC AUC {run.auc:.4f}")
     return " · ".join([*parts, run.run_id])
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float) -> str:
     """Return seconds as a person reads them."""
-    if seconds is None:
-        return "–"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 

@@ -81,7 +81,9 @@ def model() -> ServedModel:
 def problem() -> str:
     """Return the journal's name for the problem of the chosen model. Raises `Refused`."""
     promotion = served_promotion()
-    return promotion.problem if promotion else problem_name(runs.overview(run_id()).problem)
+    if promotion:
+        return promotion.problem
+    return problem_name({"title": runs.overview(run_id()).title})
 
 
 def keep_threshold(run: str, threshold: dict[str, Any]) -> None:

@@ -73,8 +73,22 @@ def test_a_run_without_a_bundle_is_refused(evaluate):
         client.bundle_bytes(Run(evaluate=evaluate))
 
 
-def test_a_record_that_lacks_most_keeps_its_defaults():
-    record = client.RunRecord.from_dict({"run": {"run_id": "7", "git_commit": "abc"}})
-    assert record == client.RunRecord(run_id="7", git={"git_commit": "abc"})
-    assert record.pathspec == "TrainFlow/7"
+def test_a_run_from_before_there_was_a_blend_has_a_record():
+    names = ("problem", "options", "leaderboard", "evaluation", "versions")
+    artifacts = SimpleNamespace(
+        **{name: {} for name in names},
+        source={"code": {"git_commit": "abc", "git_dirty": False}},
+        contract="{}",
+        example=[],
+        first_run_id="7",
+        started="2026-11-23T10:00:00+00:00",
+        finished="2026-11-23T10:01:00+00:00",
+        user="ada",
+        winner="forest",
+        bundle_sha256="x",
+    )
+    record = client.run_record("TrainFlow/7/record/1", artifacts)
+    assert record.run.pathspec == "TrainFlow/7"
+    assert (record.run.run_id, record.run.git_commit) == ("7", "abc")
+    assert (record.run.origin_run_id, record.blend) == (None, None)
     assert client.RunRecord.from_dict(record.to_dict()) == record

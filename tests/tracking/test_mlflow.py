@@ -703,13 +703,14 @@ def test_a_full_disk_is_one_warning_and_the_next_mirror_completes(tmp_path: Path
 def test_the_callers_environment_and_process_stay_clean() -> None:
     """mlflow is never imported by `mirror` itself, and no setting of it leaks."""
     code = (
-        "import os, sys; from fivefold.tracking.mlflow_mirror import RunRecord, mirror;"
+        "import json, os, sys; from fivefold.tracking.mlflow_mirror import RunRecord, mirror;"
+        "record = RunRecord.from_dict(json.loads(sys.argv[1]));"
         "before = dict(os.environ);"
-        "r = mirror(RunRecord.from_dict({}), b'', {}, 'http://127.0.0.1:9');"
+        "r = mirror(record, b'', {}, 'http://127.0.0.1:9');"
         "print(r.status, 'mlflow' in sys.modules, before == dict(os.environ))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, json.dumps(record().to_dict())],
         cwd=mlflow_mirror.PACKAGE.parent,
         capture_output=True,
         text=True,

@@ -12,8 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +25,21 @@ Row = Mapping[str, Any]  # a row of the leaderboard or a trial, as record.json h
 MetricRow = tuple[str, Any, int, int]  # key, value, milliseconds since 1970, step
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What is written to one MLflow run at a time."""
-
-    metrics: Sequence[MetricRow] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
 def main(folder: Path) -> None:
     """Do what `folder`/request.json asks; write result.json, with {"fault": text} on failure."""
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     stage = folder / "stage"
     # the alarm ends this process even when its caller is gone
     signal.alarm(math.ceil(request["timeout"]) + 5)
+    uri, report = request["uri"], stage.write_text
     try:
-        check(request["uri"], stage.write_text)
-        with locked(request["uri"], stage.write_text):
-            answer = _answer(request, folder, stage.write_text)
+        check(uri, report)
+        with locked(uri, report):
+            if request["do"] == "mirror":
+                location, aliases = request["artifact_location"], request["aliases"]
+                answer = mirror_here(uri, folder, report, location, aliases)
+            else:
+                answer = _set_aliases(uri, request["models"])
     except Exception as fault:
         where = stage.read_text(encoding="utf-8")
         answer = {"fault": f"{fault or type(fault).__name__} ({where})"}
@@ -52,13 +47,9 @@ def main(folder: Path) -> None:
     (folder / "part").rename(folder / "result.json")
 
 
-def _answer(request: Mapping[str, Any], folder: Path, report: Report) -> dict[str, Any]:
-    uri = request["uri"]
-    if request["do"] == "mirror":
-        location = request["artifact_location"]
-        return mirror_here(uri, folder, report, location, request["aliases"])
+def _set_aliases(uri: str, models: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     client = connect(uri)
-    for alias, model in request["models"].items():
+    for alias, model in models.items():
         client.set_registered_model_alias(model["name"], alias, model["version"])
     return {}
 
@@ -70,35 +61,37 @@ def mirror_here(
 
     Returns the fields of `fivefold.tracking.mlflow_mirror.MirrorResult` that are known here.
     """
-    written = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    record = RunRecord.from_dict(written)
-    title = record.scope.get("title") or record.scope.get("target") or ""
-    experiment = f"{record.flow}: {title}"[:500] if title else record.flow
-    name = slug(f"{record.flow} {title}")
+    record = RunRecord.from_dict(json.loads((folder / "record.json").read_text(encoding="utf-8")))
+    run, title = record.run, record.scope.get("title") or record.scope["target"]
+    experiment = f"{run.flow}: {title}"[:500]
+    name = slug(f"{run.flow} {title}")
 
     report("opening the store")
     client = connect(uri)
     report("looking for the run")
-    parent = find_run(client, record.pathspec)
+    parent = find_run(client, run.pathspec)
     is_complete = parent is not None and parent.data.tags.get(COMPLETE) == "complete"
     if parent is None:
         report("creating the experiment")
         experiment_id = _experiment_id(client, experiment, location)
         report("creating the parent run")
         parent = client.create_run(
-            experiment_id, _milliseconds(record.started), _parent_tags(record), record.pathspec
+            experiment_id, _milliseconds(run.started), _parent_tags(record), run.pathspec
         )
     experiment_id, parent_id = parent.info.experiment_id, parent.info.run_id
     runs = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
-    children = {run.data.tags["fivefold.algorithm"]: run for run in runs}
-    algorithms = [row["algorithm"] for row in record.leaderboard]
-    if not is_complete:
-        for row in record.leaderboard:
-            algorithm = row["algorithm"]
+    begun = {child.data.tags["fivefold.algorithm"]: child for child in runs}
+    children = {}
+    for row in record.leaderboard:
+        algorithm = row["algorithm"]
+        child = begun.get(algorithm)
+        if not is_complete:
             report(f"writing the child run {algorithm}")
-            if algorithm not in children:
-                children[algorithm] = _create_child(client, parent, algorithm, record)
-            _write_child(client, children[algorithm], row, record)
+            child = child or _create_child(client, parent, row, record)
+            _write_child(client, child, row, record)
+        if child:
+            children[algorithm] = child.info.run_id
+    if not is_complete:
         _write_parent(client, parent, name, record, folder, report)
     version = version_of(client, name, parent_id)
     number = str(version.version) if version else ""
@@ -109,7 +102,7 @@ def mirror_here(
         "experiment": experiment,
         "experiment_id": experiment_id,
         "run_id": parent_id,
-        "children": {a: children[a].info.run_id for a in algorithms if a in children},
+        "children": children,
         "model_name": name,
         "model_version": number,
         "model_uri": f"models:/{name}/{number}" if version else "",
@@ -134,51 +127,48 @@ def _experiment_id(client: Any, name: str, location: str | None) -> str:
 
 
 def _parent_tags(record: RunRecord) -> dict[str, str]:
+    run = record.run
     tags = {
-        PATHSPEC: record.pathspec,
-        "metaflow.flow": record.flow,
-        "metaflow.run_id": record.run_id,
-        "metaflow.origin_run_id": record.origin_run_id,
-        "mlflow.user": record.user,
-        "mlflow.source.name": record.flow,
+        PATHSPEC: run.pathspec,
+        "metaflow.flow": run.flow,
+        "metaflow.run_id": run.run_id,
+        "metaflow.origin_run_id": run.origin_run_id,
+        "mlflow.user": run.user,
+        "mlflow.source.name": run.flow,
         "mlflow.source.type": "JOB",
-        "mlflow.source.git.commit": record.git.get("git_commit"),
-        "git.dirty": record.git.get("git_dirty"),
+        "mlflow.source.git.commit": run.git_commit,
+        "git.dirty": run.git_dirty,
         "fivefold.winner": record.winner,
-        "fivefold.bundle_sha256": record.bundle_sha256,
-        "fivefold.data_md5": record.data.get("md5"),
+        "fivefold.bundle_sha256": record.bundle["sha256"],
+        "fivefold.data_md5": record.data["md5"],
         "mlflow.note.content": record.scope.get("question"),
     }
     return {key: _text(value, 8000) for key, value in tags.items() if value not in (None, "")}
 
 
-def _create_child(client: Any, parent: Any, algorithm: str, record: RunRecord) -> Any:
+def _create_child(client: Any, parent: Any, row: Row, record: RunRecord) -> Any:
+    algorithm = row["algorithm"]
     tags = {
         "mlflow.parentRunId": parent.info.run_id,
         "fivefold.algorithm": algorithm,
-        "mlflow.user": parent.data.tags.get("mlflow.user", ""),
-        "mlflow.source.name": record.flow,
+        "mlflow.user": record.run.user or "",
+        "mlflow.source.name": record.run.flow,
     }
-    begin = _milliseconds(record.started)
+    if row["status"] != "ok":
+        tags["error"] = _text(row["error"], 8000)
+    begin = _milliseconds(record.run.started)
     return client.create_run(parent.info.experiment_id, begin, tags, algorithm)
 
 
 def _write_child(client: Any, run: Any, row: Row, record: RunRecord) -> None:
     """Write the search of one algorithm: its result, and every trial as a step."""
-    begin, limit = _milliseconds(record.started), _milliseconds(record.finished)
-    end = max(begin, min(limit, begin + int(1000 * (row.get("seconds") or 0))))
-    metrics = _trial_metrics(row.get("trials") or [], begin, limit)
-    metrics += [(key, row.get(key), end, 0) for key in ("auc_mean", "auc_std", "seconds", "rank")]
-    fold_scores = row.get("fold_scores") or []
-    metrics += [("fold_auc", score, end, fold) for fold, score in enumerate(fold_scores)]
-    if row.get("status") == "ok":
-        status = "FINISHED"
-        batch = Batch(metrics, params=row.get("params") or {})
-    else:
-        status = "FAILED"
-        error = _text(row.get("error") or "no reason was recorded", 8000)
-        batch = Batch(metrics, tags={"error": error})
-    _log(client, run, batch)
+    begin, limit = _milliseconds(record.run.started), _milliseconds(record.run.finished)
+    end = max(begin, min(limit, begin + int(1000 * row["seconds"])))
+    metrics = _trial_metrics(row["trials"], begin, limit)
+    metrics += [(key, row[key], end, 0) for key in ("auc_mean", "auc_std", "seconds", "rank")]
+    metrics += [("fold_auc", score, end, fold) for fold, score in enumerate(row["fold_scores"])]
+    _log(client, run, metrics, row["params"])
+    status = "FINISHED" if row["status"] == "ok" else "FAILED"
     client.set_terminated(run.info.run_id, status, end)
 
 
@@ -186,12 +176,11 @@ def _trial_metrics(trials: Sequence[Row], begin: int, limit: int) -> list[Metric
     metrics: list[MetricRow] = []
     best, clock = -math.inf, float(begin)
     for trial in trials:
-        clock += 1000 * (trial.get("seconds") or 0)
-        moment, step, auc = min(int(clock), limit), trial["number"], trial.get("auc")
-        if auc is not None and trial.get("state") == "complete":
+        clock += 1000 * trial["seconds"]
+        moment, step, auc = min(int(clock), limit), trial["number"], trial["auc"]
+        if auc is not None and trial["state"] == "complete":
             best = max(best, auc)
-        metrics.append(("trial_auc", auc, moment, step))
-        metrics.append(("best_auc", best, moment, step))
+        metrics += [("trial_auc", auc, moment, step), ("best_auc", best, moment, step)]
     return metrics
 
 
@@ -199,9 +188,9 @@ def _write_parent(
     client: Any, parent: Any, name: str, record: RunRecord, folder: Path, report: Report
 ) -> None:
     """Write everything of the parent run; the tag `COMPLETE` comes last."""
-    parent_id, finished = parent.info.run_id, _milliseconds(record.finished)
+    parent_id, finished = parent.info.run_id, _milliseconds(record.run.finished)
     report("writing the parent run")
-    _log(client, parent, Batch(params=_parent_params(record)))
+    _log(client, parent, [], _parent_params(record))
     client.log_inputs(parent_id, [_dataset_input(record)])
     report("sending the artifacts")
     _send_artifacts(client, parent_id, record, folder)
@@ -209,7 +198,7 @@ def _write_parent(
     model_id = send_model(client, parent, name, record, folder)
     report("writing the metrics")
     metrics = [(key, value, finished, 0) for key, value in _scores(record).items()]
-    _log(client, parent, Batch(metrics), model_id)
+    _log(client, parent, metrics, {}, model_id)
     report("registering the model")
     register(client, name, model_id, parent_id, record)
     report("finishing the run")
@@ -221,7 +210,7 @@ def _parent_params(record: RunRecord) -> dict[str, Any]:
     params = {**record.parameters, "winner": record.winner}
     for row in record.leaderboard:
         if row["algorithm"] == record.winner:
-            params |= {f"winner.{key}": value for key, value in (row.get("params") or {}).items()}
+            params |= {f"winner.{key}": value for key, value in row["params"].items()}
     if blend := record.blend:
         params["served"] = blend["served"]
         params |= {f"blend.{algorithm}": share for algorithm, share in blend["weights"].items()}
@@ -235,18 +224,18 @@ def _dataset_input(record: RunRecord) -> Any:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     data = record.data
-    source = str(data.get("source", ""))
+    source = data["source"]
     kind = source.split("://", 1)[0] if "://" in source else "local"
     address = {"url" if kind.startswith("http") else "uri": source}
     last_part = re.split(r"[/\\]", source.rstrip("/"))[-1]
     columns = [{"type": c.type.name, "name": c.name} for c in signature(record).inputs]
     dataset = Dataset(
         name=(last_part or "data")[:500],
-        digest=str(data["md5"])[:36],
+        digest=data["md5"][:36],
         source_type="http" if kind == "https" else kind[:36],
         source=json.dumps(address)[:65535],
         schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps({"num_rows": data.get("rows")}),
+        profile=json.dumps({"num_rows": data["rows"]}),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
@@ -259,9 +248,8 @@ def _send_artifacts(client: Any, run_id: str, record: RunRecord, folder: Path) -
     board: list[Row] = []
     trials: list[Row] = []
     for row in record.leaderboard:
-        own = row.get("trials") or []
-        board.append({**row, "trials": len(own)})
-        trials += [{"algorithm": row["algorithm"], **trial} for trial in own]
+        board.append({**row, "trials": len(row["trials"])})
+        trials += [{"algorithm": row["algorithm"], **trial} for trial in row["trials"]]
     tables = {"leaderboard.json": board, "trials.json": trials}
     for file, rows in tables.items():
         (send / file).write_text(json.dumps(_table(rows)), encoding="utf-8")
@@ -285,39 +273,42 @@ def _scores(record: RunRecord) -> dict[str, Any]:
 
     Keys: <name>, <name>_low, <name>_high, baseline_auc.<name>, threshold, rows.
     """
-    evaluation = record.evaluation or {}
-    threshold = evaluation.get("threshold") or {}
-    scores = {"threshold": threshold.get("value"), "rows": record.data.get("rows")}
-    estimates = {**(evaluation.get("metrics") or {}), "auc": evaluation.get("auc") or {}}
-    for name, estimate in estimates.items():
-        scores[name] = estimate.get("value")
+    evaluation = record.evaluation
+    scores = {"threshold": evaluation["threshold"]["value"], "rows": record.data["rows"]}
+    for name, estimate in {**evaluation["metrics"], "auc": evaluation["auc"]}.items():
+        scores[name] = estimate["value"]
         scores[f"{name}_low"] = estimate.get("low")
         scores[f"{name}_high"] = estimate.get("high")
-    for baseline in evaluation.get("baselines") or []:
-        scores[f"baseline_auc.{baseline['name']}"] = baseline.get("auc")
+    for baseline in evaluation["baselines"]:
+        scores[f"baseline_auc.{baseline['name']}"] = baseline["auc"]
     return scores
 
 
-def _log(client: Any, run: Any, batch: Batch, model_id: str | None = None) -> None:
-    """Write a batch in MLflow's sizes: 1,000 entries, of them at most 100 parameters and tags."""
-    from mlflow.entities import Metric, Param, RunTag
+def _log(
+    client: Any,
+    run: Any,
+    rows: Sequence[MetricRow],
+    values: Mapping[str, Any],
+    model_id: str | None = None,
+) -> None:
+    """Write 1,000 metrics or 100 parameters at a time, as MLflow takes them."""
+    from mlflow.entities import Metric, Param
 
     metrics = [
         Metric(_key(key), float(value), moment, step, model_id=model_id)
-        for key, value, moment, step in batch.metrics
-        if isinstance(value, (int, float)) and math.isfinite(value)
+        for key, value, moment, step in rows
+        if value is not None and math.isfinite(value)
     ]
     # a parameter cannot be changed in MLflow: what an earlier attempt wrote stays
     params = [
         Param(_key(key), _text(value, 6000))
-        for key, value in batch.params.items()
+        for key, value in values.items()
         if _key(key) not in run.data.params
     ]
-    tags = [RunTag(key, value) for key, value in batch.tags.items()]
-    for start in range(0, max(len(metrics), len(params) * 8, 1), 800):
-        some_params = params[start // 8 : start // 8 + 100]
-        some_tags = tags if start == 0 else []
-        client.log_batch(run.info.run_id, metrics[start : start + 800], some_params, some_tags)
+    for start in range(0, len(metrics), 1000):
+        client.log_batch(run.info.run_id, metrics[start : start + 1000])
+    for start in range(0, len(params), 100):
+        client.log_batch(run.info.run_id, params=params[start : start + 100])
 
 
 def _key(name: str) -> str:
@@ -331,11 +322,8 @@ def _text(value: Any, limit: int) -> str:
 
 
 def _milliseconds(moment: str) -> int:
-    """Return milliseconds since 1970 of an ISO time; one without a zone is UTC."""
-    parsed = datetime.fromisoformat(moment)
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=UTC)
-    return int(parsed.timestamp() * 1000)
+    """Return milliseconds since 1970 of an ISO time with a zone."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 if __name__ == "__main__":

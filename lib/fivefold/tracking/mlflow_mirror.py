@@ -19,19 +19,19 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fivefold.core.findings import WARNING, Finding
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
+from fivefold.core.text import one_line
 from fivefold.core.urls import mask
 from fivefold.tracking.client import RunRecord
 
@@ -61,39 +61,33 @@ _UNSET = (
     "MLFLOW_EXPERIMENT_NAME",
     "MLFLOW_ACTIVE_MODEL_ID",
 )
-_ADVICE = (  # pattern in the text of an error, what to do about it; the first match counts
-    (
-        r"out-of-date database schema|locate revision|alembic",
+_ADVICE = {  # pattern in the text of an error: what to do about it; the first match counts
+    r"out-of-date database schema|locate revision|alembic": (
         "the store belongs to another MLflow version: back it up, then `mlflow db upgrade <uri>` "
-        "with the newer MLflow, or move it away",
+        "with the newer MLflow, or move it away"
     ),
-    (r"not a database|malformed|file is encrypted", "move the damaged database file away"),
-    (r"disk is full|No space left|EFBIG|File too large", "free disk space"),
-    (
-        r"[Rr]ead-?only|[Pp]ermission denied|unable to open|Not a directory|File exists"
-        r"|No such file",
-        "make that folder writable, or name another",
+    r"not a database|malformed|file is encrypted": "move the damaged database file away",
+    r"disk is full|No space left|EFBIG|File too large": "free disk space",
+    r"[Rr]ead-?only|[Pp]ermission denied|unable to open|Not a directory|File exists|No such file": (
+        "make that folder writable, or name another"
     ),
-    (r"table \S+ already exists|no such (table|column)", "move the half-made database file away"),
-    (r"database is locked|another mirror", "let the other writer finish"),
-    (
-        r"maintenance mode|filesystem tracking",
-        "name a database (sqlite:///path.db) or an http address",
+    r"table \S+ already exists|no such (table|column)": "move the half-made database file away",
+    r"database is locked|another mirror": "let the other writer finish",
+    r"maintenance mode|filesystem tracking": (
+        "name a database (sqlite:///path.db) or an http address"
     ),
-    (
-        r"refused|timed out|not known|unreachable|no answer|HTTP 5\d\d|error code 5\d\d|Connection",
-        "start the MLflow server or correct its address",
+    r"refused|timed out|not known|unreachable|no answer|HTTP 5\d\d|error code 5\d\d|Connection": (
+        "start the MLflow server or correct its address"
     ),
-    (
-        r"401|403|PERMISSION_DENIED|UNAUTHENTICATED",
-        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    r"401|403|PERMISSION_DENIED|UNAUTHENTICATED": (
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     ),
-)
+}
 _NOISE = r"\[SQL: .*\](?= \()|\(Background on this error at: \S+\)|<urlopen error (.*?)>(?= \()"
 
 
 @dataclass(frozen=True)
-class MirrorResult:
+class MirrorResult(Stored):
     """What a mirror did. The step `record` keeps it as a plain dict in the artifact `mlflow`."""
 
     status: str = "skipped"  # without an address; else "mirrored", "unchanged" or "failed"
@@ -108,14 +102,6 @@ class MirrorResult:
     link: str = ""
     seconds: float = 0.0
     warning: str = ""  # one line: what was expected, what was found and what to do
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MirrorResult:
-        """Return the result that `to_dict` wrote; what is missing keeps its default."""
-        return cls(**known_fields(cls, values))
 
 
 def mirror(
@@ -150,18 +136,19 @@ def mirror(
         return result
     started = time.monotonic()
     try:
-        with _folder() as folder:
+        with _folder() as name:
+            folder = Path(name)
             (folder / "cards").mkdir()
-            for name, html in cards.items():
-                (folder / "cards" / f"{slug(name)}.html").write_text(html, encoding="utf-8")
+            for card, html in cards.items():
+                (folder / "cards" / f"{slug(card)}.html").write_text(html, encoding="utf-8")
             (folder / "bundle.bin").write_bytes(bundle)
             _write_json(folder / "record.json", json_ready(record.to_dict()))
             request = {"do": "mirror", "aliases": list(aliases)}
             answer = _ask(request, uri, folder, timeout)
-        result = replace(result, **answer)
-        result = replace(result, link=link(uri, result.run_id, result.experiment_id))
+        address = link(uri, answer["run_id"], answer["experiment_id"])
+        result = replace(result, **answer, link=address)
     except Exception as fault:
-        again = f"python flows/mirror.py --run-id {record.run_id or 'ID'}"
+        again = f"python flows/mirror.py --run-id {record.run.run_id}"
         result = replace(result, status="failed", warning=_warning(uri, fault, again))
     return replace(result, seconds=round(time.monotonic() - started, 2))
 
@@ -173,7 +160,7 @@ def set_aliases(models: Mapping[str, Mapping[str, str]], uri: str, timeout: floa
     """
     try:
         with _folder() as folder:
-            _ask({"do": "alias", "models": models}, uri, folder, timeout)
+            _ask({"do": "alias", "models": models}, uri, Path(folder), timeout)
     except Exception as fault:
         return _warning(uri, fault, "python flows/promote.py mirror")
     return ""
@@ -243,13 +230,8 @@ def json_ready(value: Any) -> Any:
 # ---- the caller's side of the child process ---------------------------------------------------
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="fivefold-mirror-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="fivefold-mirror-", ignore_cleanup_errors=True)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -268,7 +250,7 @@ def _ask(request: Mapping[str, Any], uri: str, folder: Path, timeout: float) -> 
     whole = {**request, "uri": absolute, "artifact_location": location, "timeout": timeout}
     _write_json(folder / "request.json", whole)
     (folder / "stage").write_text("starting", encoding="utf-8")
-    returncode = _run_child(folder, _child_environment(location), timeout)
+    returncode = _run_child(folder, location, timeout)
     answer_file = folder / "result.json"
     if not answer_file.exists():
         log = (folder / "log").read_text(encoding="utf-8", errors="replace")
@@ -280,18 +262,14 @@ def _ask(request: Mapping[str, Any], uri: str, folder: Path, timeout: float) -> 
     return answer
 
 
-def _child_environment(location: str | None) -> dict[str, str]:
+def _run_child(folder: Path, location: str | None, timeout: float) -> int:
+    """Run the child until it ends or its time is up; return its exit code."""
     environment = {name: value for name, value in os.environ.items() if name not in _UNSET}
     environment |= _ENVIRONMENT
-    paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
     if location:  # else MLflow's own "Default" experiment keeps its files in the child's folder
         environment["_MLFLOW_SERVER_ARTIFACT_ROOT"] = location
-    return environment
-
-
-def _run_child(folder: Path, environment: Mapping[str, str], timeout: float) -> int | None:
-    """Run the child until it ends or its time is up; return its exit code."""
     command = [sys.executable, "-m", "fivefold.tracking.mlflow_child", str(folder)]
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen(
@@ -317,15 +295,16 @@ def _run_child(folder: Path, environment: Mapping[str, str], timeout: float) -> 
 
 def _warning(uri: str, fault: BaseException, again: str) -> str:
     """Return one line for a person: what went wrong with the mirror, and how to rebuild it."""
-    text = " ".join(mask(str(fault)).split()) or type(fault).__name__
-    text = " ".join(re.sub(_NOISE, r"\1", text).split())
-    advice = next((advice for pattern, advice in _ADVICE if re.search(pattern, text)), None)
+    text = one_line(mask(str(fault)), 10_000) or type(fault).__name__
+    text = one_line(re.sub(_NOISE, r"\1", text))
+    matching = (advice for pattern, advice in _ADVICE.items() if re.search(pattern, text))
+    advice = next(matching, "look at that store")
     finding = Finding(
         code="mirror-failed",
         severity=WARNING,
         subject=mask(uri),
-        found=text if len(text) <= 400 else text[:397] + "...",
+        found=text,
         expected="an MLflow store that takes the run (the Metaflow run keeps everything)",
-        action=f"{advice or 'look at that store'}; then `{again}`",
+        action=f"{advice}; then `{again}`",
     )
     return finding.message

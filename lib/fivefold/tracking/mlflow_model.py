@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fivefold.tracking.client import RunRecord
+from fivefold.tracking.client import RunRecord, package_versions
 from fivefold.tracking.mlflow_mirror import PACKAGE, PATHSPEC
 
 # what scoring needs; a booster is added by name
@@ -46,11 +44,11 @@ def send_model(client: Any, parent: Any, name: str, record: RunRecord, folder: P
     if begun:
         model = begun[0]
     else:
-        tags = {PATHSPEC: record.pathspec}
+        tags = {PATHSPEC: record.run.pathspec}
         model = client.create_logged_model(
             experiment_id, name, run_id, tags, model_type="binary classifier"
         )
-    if str(getattr(model.status, "value", model.status)) != "READY":
+    if model.status != "READY":
         _save_model(model, run_id, record, folder)
         client.log_model_artifacts(model.model_id, str(folder / "model"))
         client.finalize_logged_model(model.model_id, "READY")
@@ -66,9 +64,7 @@ def _save_model(model: Any, run_id: str, record: RunRecord, folder: Path) -> Non
     import mlflow.pyfunc
     from mlflow.models import Model
 
-    code, target = folder / "code" / "fivefold", folder / "model"
-    shutil.rmtree(code, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)
+    code = folder / "code" / "fivefold"
     unwanted = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     shutil.copytree(PACKAGE, code, ignore=unwanted)
     mlflow_model = Model(
@@ -78,14 +74,14 @@ def _save_model(model: Any, run_id: str, record: RunRecord, folder: Path) -> Non
         model_id=model.model_id,
     )
     mlflow.pyfunc.save_model(
-        str(target),
+        str(folder / "model"),
         python_model=str(PACKAGE / "tracking" / "mlflow_pyfunc.py"),
         artifacts={"bundle": str(folder / "bundle.bin")},
         code_paths=[str(code)],
         signature=signature(record),
         input_example=_example(record),
         pip_requirements=_requirements(record),
-        model_config={"sha256": record.bundle_sha256},
+        model_config=dict(record.bundle),
         mlflow_model=mlflow_model,
     )
 
@@ -100,15 +96,14 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: RunReco
     """Register one version for the run; aliases are left alone, they belong to promotion."""
     version = version_of(client, name, run_id)
     if version is None:
-        question = record.scope.get("question") or None
         try:
-            client.create_registered_model(name, description=question)
+            client.create_registered_model(name, description=record.scope.get("question") or None)
         except Exception:
             client.get_registered_model(name)  # it is there already, or this says why not
         tags = {
-            PATHSPEC: record.pathspec,
-            "fivefold.winner": str(record.winner),
-            "fivefold.bundle_sha256": str(record.bundle_sha256),
+            PATHSPEC: record.run.pathspec,
+            "fivefold.winner": record.winner,
+            "fivefold.bundle_sha256": str(record.bundle["sha256"]),
         }
         source = f"models:/{model_id}"
         version = client.create_model_version(name, source, run_id, tags, model_id=model_id)
@@ -125,34 +120,22 @@ def _example(record: RunRecord) -> Any:
     """Return the record's example rows in the types of the signature, or None."""
     import pandas as pd
 
-    columns, rows = _used_columns(record), record.example
-    if not rows or not columns:
+    if not record.example:
         return None
-    cells = {}
-    for column in columns:
-        name, kind = column["name"], column["kind"]
-        cells[name] = [_cell(row.get(name), kind) for row in rows]
-    return pd.DataFrame(cells)
-
-
-def _cell(value: Any, kind: str) -> str | float | None:
-    if value is None:
-        return None
-    if kind != "numeric":
-        return str(value)
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+    columns = {}
+    for column in _used_columns(record):
+        name = column["name"]
+        cells = pd.Series([row.get(name) for row in record.example], dtype=object)
+        if column["kind"] == "numeric":
+            columns[name] = pd.to_numeric(cells, errors="coerce").astype(float)
+        else:
+            columns[name] = cells.map(str, na_action="ignore")
+    return pd.DataFrame(columns)
 
 
 def _requirements(record: RunRecord) -> list[str]:
     """Return what scoring needs, at the versions of the training run, else those installed here."""
-    winner = str(record.winner)
-    boosters = [package for name, package in _BOOSTERS.items() if name in winner]
-    pinned = []
-    for package in (*_NEEDED, *boosters):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            number = record.versions.get(package) or metadata.version(package)
-            pinned.append(f"{package}=={number}")
-    return pinned
+    boosters = [package for name, package in _BOOSTERS.items() if name in record.winner]
+    packages = (*_NEEDED, *boosters)
+    known = {**package_versions(packages), **record.versions}
+    return [f"{package}=={known[package]}" for package in packages if package in known]

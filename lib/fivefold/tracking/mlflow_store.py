@@ -89,7 +89,7 @@ def connect(uri: str) -> Any:
         database: Any = utils
         database.MAX_RETRY_COUNT = 1  # its own ten tries take 102 s and no setting changes that
         path = sqlite_path(uri)
-        if path is not None and _is_empty(path):
+        if path is not None and not (path.exists() and path.stat().st_size):
             _make_schema(database, path)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
@@ -107,12 +107,6 @@ def find_run(client: Any, pathspec: str) -> Any:
         order_by=["attributes.start_time ASC"],
     )
     return runs[0] if runs else None
-
-
-def _is_empty(path: Path) -> bool:
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        tables = database.execute("select count(*) from sqlite_master").fetchone()[0]
-    return bool(tables == 0)
 
 
 def _make_schema(database: Any, path: Path) -> None:

@@ -7,11 +7,10 @@ ended, a card that was drawn) tells: a fresh one means "running", an old one "st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fivefold.core.findings import refusal
 from fivefold.tracking import client
 from fivefold.tracking.cards import drawn_at
 
@@ -29,9 +28,9 @@ class RunOverview:
 
     run_id: str
     status: str  # one of `STATUSES`
-    started: str | None  # ISO 8601, UTC
-    ended: str | None  # of an unfinished run: its last sign of life
-    seconds: float | None
+    started: str  # ISO 8601, UTC
+    ended: str  # of an unfinished run: its last sign of life
+    seconds: float
     user: str | None
     step: str | None  # the last one begun
     target: str | None
@@ -51,11 +50,6 @@ class RunOverview:
     def finished(self) -> bool:
         return self.status == FINISHED
 
-    @property
-    def problem(self) -> dict[str, str | None]:
-        """The part of the scope that names the problem (`fivefold.core.scope.problem_name`)."""
-        return {"title": self.title, "target": self.target}
-
 
 @dataclass(frozen=True)
 class RunDetails:
@@ -66,7 +60,7 @@ class RunDetails:
     evaluation: dict[str, Any] | None
     options: dict[str, Any] | None
     mlflow: dict[str, Any] | None
-    failures: Mapping[str, str] = field(default_factory=dict)  # step -> error of a failed task
+    failures: Mapping[str, str]  # step -> error of a failed task
 
 
 @dataclass(frozen=True)
@@ -78,12 +72,11 @@ class ThresholdData:
     fold_ids: np.ndarray[Any, Any]  # the fold of each row, negative outside the folds
 
 
-def overview(run_id: str, now: datetime | None = None) -> RunOverview:
+def overview(run_id: str) -> RunOverview:
     """Return the overview of a run."""
     run = client.find_run(run_id)
-    started, ended = _utc(run.created_at), _utc(run.finished_at)
-    status, step, last_sign = _state(run, now or datetime.now(UTC))
-    end = ended if status == FINISHED else last_sign
+    started = _utc(run.created_at)
+    status, step, ended = _state(run)
     problem = client.read(run, "problem") or {}
     source = client.read(run, "source") or {}
     code = source.get("code") or {}
@@ -93,10 +86,10 @@ def overview(run_id: str, now: datetime | None = None) -> RunOverview:
     return RunOverview(
         run_id=run_id,
         status=status,
-        started=_iso(started),
-        ended=_iso(end),
-        seconds=(end - started).total_seconds() if started and end else None,
-        user=users[0] if users else None,
+        started=started.isoformat(timespec="seconds"),
+        ended=ended.isoformat(timespec="seconds"),
+        seconds=(ended - started).total_seconds(),
+        user=next(iter(users), None),
         step=step,
         target=problem.get("target"),
         positive=problem.get("positive"),
@@ -123,38 +116,21 @@ def details(run_id: str) -> RunDetails:
 
 def summary(run_id: str) -> dict[str, Any]:
     """Return the EDA summary of a run. Raises `Refused` where it cannot be read."""
-    run = client.find_run(run_id)
-    stored: dict[str, Any] | None = client.read(run, "summary")
-    if stored is None:
-        raise refusal(
-            "There is no data report",
-            code="summary-missing",
-            subject=run.pathspec,
-            found="no readable summary",
-            expected="a run that passed the step eda",
-            action="choose another run, or train again",
-        )
-    return stored
+    return dict(client.require(client.find_run(run_id), "summary", "summary-missing"))
 
 
 def threshold_data(run_id: str) -> ThresholdData:
     """Return the rows from which a threshold is chosen. Raises `Refused` where they are missing."""
     run = client.find_run(run_id)
-    labels, fold_ids = client.read(run, "labels"), client.read(run, "place")
+    code = "scores-missing"
+    labels, fold_ids = client.require(run, "labels", code), client.require(run, "place", code)
     scores = client.out_of_fold_scores(run)
-    if labels is None or fold_ids is None or scores is None:
-        raise refusal(
-            "The threshold cannot be examined",
-            code="scores-missing",
-            subject=run.pathspec,
-            found="no readable out-of-fold scores",
-            expected="a run that passed the step select",
-            action="choose another run, or train again",
-        )
+    if scores is None:
+        raise client.unreadable(run, "out-of-fold scores", "select", code)
     return ThresholdData(labels["y"], scores, fold_ids)
 
 
-def _state(run: Any, now: datetime) -> tuple[str, str | None, datetime | None]:
+def _state(run: Any) -> tuple[str, str | None, datetime]:
     """Return (status, last step begun, last sign of life)."""
     steps = sorted(run, key=lambda step: step.created_at)
     last_step = steps[-1].id if steps else None
@@ -163,11 +139,13 @@ def _state(run: Any, now: datetime) -> tuple[str, str | None, datetime | None]:
     tasks = [task for step in steps for task in step]
     signs = [_utc(run.created_at)]
     for task in tasks:
-        signs += [_utc(task.created_at), _utc(task.finished_at), drawn_at(task)]
-    last_sign = max((sign for sign in signs if sign), default=None)
+        signs += [_utc(when) for when in (task.created_at, task.finished_at) if when]
+        if drawn := drawn_at(task):
+            signs.append(drawn)
+    last_sign = max(signs)
     if any(_has_failed(task) for task in tasks):
         return FAILED, last_step, last_sign
-    is_alive = last_sign is not None and (now - last_sign).total_seconds() < ALIVE
+    is_alive = (datetime.now(UTC) - last_sign).total_seconds() < ALIVE
     return RUNNING if is_alive else STOPPED, last_step, last_sign
 
 
@@ -191,9 +169,5 @@ def _has_failed(task: Any) -> bool:
     return metadata.get("attempt_ok") == "False" and is_done
 
 
-def _utc(when: datetime | None) -> datetime | None:
-    return when.astimezone(UTC) if when else None  # Metaflow's times are naive and local
-
-
-def _iso(when: datetime | None) -> str | None:
-    return when.isoformat(timespec="seconds") if when else None
+def _utc(when: datetime) -> datetime:
+    return when.astimezone(UTC)  # Metaflow's times are naive and local
