@@ -3,11 +3,9 @@
 `python flows/score.py run --data new.csv --out scored.csv`.
 """
 
-import contextlib
-import os
 import re
-import shutil
 import sys
+from pathlib import Path
 
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 from cards import score as cards_score
@@ -124,9 +122,9 @@ class ScoreFlow(FlowSpec):
     @step
     def end(self):
         """Remove the parts."""
-        shutil.rmtree(self.parts["folder"], ignore_errors=True)
-        with contextlib.suppress(OSError):  # another run has its parts there
-            os.rmdir(os.path.dirname(self.parts["folder"]))
+        from fivefold.data.reading.table_parts import remove_parts
+
+        remove_parts(Path(self.parts["folder"]))
 
 
 if __name__ == "__main__":

@@ -149,5 +149,4 @@ def _promotions_now(url: str, problem: str) -> PromotionRecord:
 
 
 def _newest(journal: Any) -> Promotion | None:
-    problem = promotions.newest_problem(journal)
-    return promotions.champion(journal, problem) if problem else None
+    return promotions.champion(journal, "")

@@ -71,10 +71,14 @@ def refusal(
 
     For example `raise refusal("The file cannot be read", code=..., subject=..., ...)`.
     """
-    finding = Finding(
+    return Refused(what, [problem(code, subject, found, expected, action)])
+
+
+def problem(code: str, subject: str, found: str, expected: str, action: str) -> Finding:
+    """Return the finding of an error."""
+    return Finding(
         code=code, severity=ERROR, subject=subject, found=found, expected=expected, action=action
     )
-    return Refused(what, [finding])
 
 
 def verdict(failed: bool, *, action: str = "", **texts: str) -> Finding:

@@ -66,8 +66,13 @@ class Promotion(Decision):
 
 
 def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Promotion | None:
-    """Return the promotion in force, now or `at` a time; None if nothing is served."""
-    conditions = [PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None)]
+    """Return the promotion in force, now or `at` a time; None if nothing is served.
+
+    `problem` "": of the problem whose served model changed last.
+    """
+    conditions = [PROMOTIONS.c.replaces.is_not(None)]
+    if problem:
+        conditions.append(PROMOTIONS.c.problem == problem)
     if at:
         conditions.append(PROMOTIONS.c.at <= at)
     return _newest(engine, *conditions)

@@ -56,10 +56,10 @@ def retrain(
         If nothing is served, or the training fails.
     """
     engine = database.open_journal(journal_url())
-    name = problem or promotions.newest_problem(engine)
-    champion = promotions.champion(engine, name) if name else None
-    if champion is None or not name:
-        raise no_model(name)
+    champion = promotions.champion(engine, problem)
+    if champion is None:
+        raise no_model(problem)
+    name = champion.problem
     decision = monitor_steps.decide(engine, name, monitor_steps.present(now))
     if not decision.retrain and not force:
         return Outcome("not-due", f"Nothing to do: {decision.why}.")

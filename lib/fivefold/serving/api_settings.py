@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import problem, refuse_errors
 
 PREFIX = "FIVEFOLD_API_"
 
@@ -21,9 +21,7 @@ def _whole(low: int, high: int = 10**15 - 1) -> Callable[[str], int]:
     """Return a parser of whole numbers from `low` to `high`."""
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or len(text) > 15:
-            raise ValueError(text)
-        number = int(text)
+        number = int(text) if text.isdecimal() and len(text) <= 15 else -1
         if not low <= number <= high:
             raise ValueError(text)
         return number
@@ -69,20 +67,8 @@ NAMES = tuple(PREFIX + setting.name.upper() for setting in fields(ApiSettings))
 def read_settings(environment: Mapping[str, str] = os.environ) -> ApiSettings:
     """Return the settings in force. Raises `Refused` naming every value that cannot be used."""
     values: dict[str, Any] = {}
-    problems: list[Finding] = []
-
-    def refuse(code: str, name: str, found: str, expected: str) -> None:
-        problems.append(
-            Finding(
-                code=code,
-                severity=ERROR,
-                subject=name,
-                found=found,
-                expected=expected,
-                action="correct or unset it",
-            )
-        )
-
+    problems = []
+    action = "correct or unset it"
     for name, setting in zip(NAMES, fields(ApiSettings), strict=True):
         text = environment.get(name)
         if not text:
@@ -91,10 +77,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> ApiSettings:
             values[setting.name] = setting.metadata["parse"](text)
         except ValueError:
             expected = f"a whole number ({setting.metadata['meaning']})"
-            refuse("setting-wrong", name, repr(text)[:80], expected)
-    for name in environment:  # a misspelt name could leave the server open
-        if name.startswith(PREFIX) and name not in NAMES:
-            refuse("setting-unknown", name, "no such setting", ", ".join(sorted(NAMES)))
-    if problems:
-        raise Refused("The API cannot start", problems)
+            problems.append(problem("setting-wrong", name, repr(text)[:80], expected, action))
+    known = ", ".join(sorted(NAMES))
+    # a misspelt name could leave the server open
+    unknown = [name for name in environment if name.startswith(PREFIX) and name not in NAMES]
+    problems += [problem("setting-unknown", n, "no such setting", known, action) for n in unknown]
+    refuse_errors("The API cannot start", problems)
     return ApiSettings(**values)

@@ -16,9 +16,8 @@ from fivefold.serving.tally import Tally
 
 ID = "prediction_id"
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
-_NAMESPACE = uuid.UUID(
-    "5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e"
-)  # any fixed one: our ids differ from others'
+# any fixed one: our ids differ from others'
+_NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")
 # What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and
 # behind white space or invisible characters. Both patterns are within what RE2 knows: pandas is
 # slow otherwise.
@@ -37,7 +36,7 @@ class ScoredTable:
 
     rows: pd.DataFrame
     tally: Tally
-    findings: list[Finding]
+    findings: Sequence[Finding]
     assessment: Assessment
 
     @property
@@ -89,12 +88,18 @@ def score_batch(
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     assessment = bundle.assess(frame, rows, progress)
     findings = warnings(compare_names(frame, bundle.schema))
-    scored = with_scores(frame, assessment.scores, row_ids(bundle, key, 0, len(frame)))
-    return ScoredTable(scored, Tally.of(*assessment), findings, assessment)
+    return with_scores(bundle, frame, assessment, key, findings=findings)
 
 
-def with_scores(frame: pd.DataFrame, scores: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
-    """Return the table between the ids and the scores of its rows.
+def with_scores(
+    bundle: Bundle,
+    frame: pd.DataFrame,
+    assessment: Assessment,
+    key: str,
+    first_row: int = 0,
+    findings: Sequence[Finding] = (),
+) -> ScoredTable:
+    """Return a table, or the part of it that begins at `first_row`, with the scores of its rows.
 
     A column of one of our names becomes `input_<name>`, with more of `input_` where that is taken:
     the table may hold our earlier output.
@@ -106,15 +111,11 @@ def with_scores(frame: pd.DataFrame, scores: pd.DataFrame, ids: Sequence[str]) -
             while free in frame.columns:
                 free = f"input_{free}"
             names[name] = free
-    scored = pd.concat([frame.rename(columns=names), scores], axis=1)
-    scored.insert(0, ID, ids)
-    return scored
-
-
-def row_ids(bundle: Bundle, key: str, start: int, rows: int) -> list[str]:
-    """Return the ids of rows `start` to `start + rows` of the table that `key` names."""
+    scored = pd.concat([frame.rename(columns=names), assessment.scores], axis=1)
     source = f"{bundle.metadata.provenance.pathspec}/{key}"
-    return [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in range(start, start + rows)]
+    numbers = range(first_row, first_row + len(frame))
+    scored.insert(0, ID, [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in numbers])
+    return ScoredTable(scored, Tally.of(*assessment), findings, assessment)
 
 
 def table_key(md5: str, threshold: float, trained_threshold: float) -> str:

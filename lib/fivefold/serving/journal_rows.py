@@ -65,7 +65,7 @@ class Recorder:
     ) -> JournalRows:
         """Return journal rows of raw rows, which are in the order of their scores."""
         pairs = [inputs_and_entity(row, self._scope, self.columns, self.key) for row in rows]
-        return self._of(assessment, ids, pairs, at, latency_ms)
+        return self._of(pairs, assessment, ids, at, latency_ms)
 
     def table(
         self, frame: pd.DataFrame, assessment: Assessment, ids: Sequence[str], at: datetime
@@ -78,17 +78,22 @@ class Recorder:
         inputs: Iterable[str] = ["{}"] * len(frame)
         if columns:
             inputs = ("{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True))
-        return self._of(assessment, ids, zip(inputs, self._entities(frame), strict=True), at, None)
+        entities: Iterable[str | None] = [None] * len(frame)
+        id_columns = list(self._scope.id_columns)
+        if id_columns and set(id_columns) <= set(frame.columns):
+            cases: Any = frame[id_columns].to_dict("records")
+            entities = (entity_of(case, self._scope, self.key) for case in cases)
+        return self._of(zip(inputs, entities, strict=True), assessment, ids, at)
 
     def refused(
         self, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused, at: datetime
     ) -> JournalRows:
         """Return journal rows of raw rows that were refused together, as a table."""
         hidden = self._scope.pseudonymised_columns  # findings quote values
-        reasons = [
-            f"{finding.subject}: {'unreadable' if finding.subject in hidden else finding.found}"
-            for finding in why.findings
-        ]
+        reasons = []
+        for finding in why.findings:
+            found = "unreadable" if finding.subject in hidden else finding.found
+            reasons.append(f"{finding.subject}: {found}")
         reason = "; ".join(reasons)[:MAX_INPUTS]
         common = self._common(at)
         rejects = []
@@ -99,12 +104,13 @@ class Recorder:
 
     def _of(
         self,
+        pairs: Iterable[tuple[str, str | None]],
         assessment: Assessment,
         ids: Sequence[str],
-        inputs_and_entities: Iterable[tuple[str, str | None]],
         at: datetime,
-        latency_ms: float | None,
+        latency_ms: float | None = None,
     ) -> JournalRows:
+        """Return the journal rows of (inputs, entity) pairs."""
         common = self._common(at)
         common_of_predictions = {
             **common,
@@ -112,32 +118,26 @@ class Recorder:
             "threshold": self.model.bundle.metadata.threshold.value,
             "latency_ms": latency_ms,
         }
-        scores = assessment.scores
-        errors, warnings = self._texts(assessment)
+        scores, hidden = assessment.scores, self._scope.pseudonymised_columns
+        texts: tuple[Iterable[str], Iterable[str]] = scores["error"], scores["warnings"]
+        if hidden:  # without values of these columns
+            texts = severity_texts(len(scores), assessment.warnings, hidden)
+        answers = scores["probability"].tolist(), scores["decision"], *texts
         result = JournalRows([], [])
-        for row_id, (inputs, entity), probability, decision, warning, error in zip(
-            ids,
-            inputs_and_entities,
-            scores["probability"].tolist(),
-            scores["decision"],
-            warnings,
-            errors,
-            strict=True,
-        ):
+        for row_id, (inputs, entity), *answer in zip(ids, pairs, *answers, strict=True):
+            probability, decision, error, warnings = answer
             if error:
                 result.rejects.append(_reject(common, row_id, inputs, error))
                 continue
-            result.predictions.append(
-                {
-                    **common_of_predictions,
-                    "id": row_id,
-                    "inputs": inputs,
-                    "entity": entity,
-                    "probability": probability,
-                    "decision": decision,
-                    "warnings": warning,
-                }
-            )
+            own = {
+                "id": row_id,
+                "inputs": inputs,
+                "entity": entity,
+                "probability": probability,
+                "decision": decision,
+                "warnings": warnings,
+            }
+            result.predictions.append({**common_of_predictions, **own})
         return result
 
     def _common(self, at: datetime) -> dict[str, Any]:
@@ -147,20 +147,6 @@ class Recorder:
             "model": self.model.pathspec,
             "source": self.source,
         }
-
-    def _texts(self, assessment: Assessment) -> tuple[Iterable[str], Iterable[str]]:
-        """Return (errors, warnings) of each row, without values of pseudonymised columns."""
-        scores, hidden = assessment.scores, self._scope.pseudonymised_columns
-        if hidden:
-            return severity_texts(len(scores), assessment.warnings, hidden)
-        return scores["error"], scores["warnings"]
-
-    def _entities(self, frame: pd.DataFrame) -> Iterable[str | None]:
-        names = self._scope.id_columns
-        if not names or any(name not in frame for name in names):
-            return [None] * len(frame)
-        ids = zip(*(frame[name].tolist() for name in names), strict=True)
-        return (entity_of(dict(zip(names, row, strict=True)), self._scope, self.key) for row in ids)
 
 
 def inputs_and_entity(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, WARNING, Finding, Refused
+from fivefold.core.findings import ERROR, WARNING, problem, refuse_errors
 from fivefold.core.schema import Column, Schema
 from fivefold.model.input_warnings import InputWarning, messages_by_row
 
@@ -31,12 +31,14 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.Data
     for column in schema.columns:
         if not column.used:
             continue
-        missing = [n for n, row in enumerate(rows) if column.name not in row]
+        missing = [str(n) for n, row in enumerate(rows) if column.name not in row]
         if missing and not column.nullable:
-            problems.append(_missing_column(column, missing, len(rows)))
+            where = f" in rows {', '.join(missing[:5])}" if len(rows) > 1 else ""
+            found, expected = f"no such field{where}", f"a {column.kind} value"
+            action = "add it; null says that the value is unknown"
+            problems.append(problem("column-missing", column.name, found, expected, action))
         cells[column.name] = _cells([row.get(column.name) for row in rows], column)
-    if problems:
-        raise Refused(_REFUSED, problems)
+    refuse_errors(_REFUSED, problems)
     known = {column.name for column in schema.columns} | {schema.target}
     unknown = sorted(set().union(*rows) - known)
     notes = [f"{name[:80]}: not a column of the model, ignored" for name in unknown[:MAX_NOTES]]
@@ -53,18 +55,13 @@ def refuse_unreadable(warnings: Iterable[InputWarning], several: bool) -> None:
     problems = []
     for number, cells in sorted(messages_by_row(warnings, ERROR).items()):
         for column, message in cells:
-            problems.append(
-                Finding(
-                    code="value-unreadable",
-                    severity=ERROR,
-                    subject=f"rows[{number}].{column}" if several else column,
-                    found=message,
-                    expected="a value of the column's kind",
-                    action="correct the value, or null for unknown",
-                )
+            field = f"rows[{number}].{column}" if several else column
+            expected, action = (
+                "a value of the column's kind",
+                "correct the value, or null for unknown",
             )
-    if problems:
-        raise Refused(_REFUSED, problems[:MAX_FINDINGS])
+            problems.append(problem("value-unreadable", field, message, expected, action))
+    refuse_errors(_REFUSED, problems[:MAX_FINDINGS])
 
 
 def answers(
@@ -102,18 +99,6 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
         "required": [column.name for column in used if not column.nullable],
         "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
     }
-
-
-def _missing_column(column: Column, missing: list[int], rows: int) -> Finding:
-    where = f" in rows {', '.join(map(str, missing[:5]))}" if rows > 1 else ""
-    return Finding(
-        code="column-missing",
-        severity=ERROR,
-        subject=column.name,
-        found=f"no such field{where}",
-        expected=f"a {column.kind} value",
-        action="add it; null says that the value is unknown",
-    )
 
 
 def _described(column: Column) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import Finding, Refused, problem, refuse_errors
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.core.settings import journal_url, pseudonym_key
@@ -46,15 +46,14 @@ def read_labels(rows: Iterable[Any], schema: Schema, scope: Scope, key: bytes) -
     labels = []
     problems: list[Finding] = []
     for number, row in enumerate(rows):
-        label = _read_label(row, f"labels[{number}]", schema, scope, key, problems)
-        if label is not None:
-            labels.append(label)
+        try:
+            labels.append(_read_label(row, f"labels[{number}]", schema, scope, key))
+        except Refused as refused:
+            problems += refused.findings
     if not labels and not problems:
-        problems = [
-            _problem("feedback-empty", "labels", "no labels", f"rows with {_ROW}", "add a label")
-        ]
-    if problems:
-        raise Refused(_REFUSED, problems[:MAX_FINDINGS])
+        expected = f"rows with {_ROW}"
+        problems = [problem("feedback-empty", "labels", "no labels", expected, "add a label")]
+    refuse_errors(_REFUSED, problems[:MAX_FINDINGS])
     return labels
 
 
@@ -65,12 +64,11 @@ def check_columns(names: Sequence[str], schema: Schema, scope: Scope) -> None:
     action = "add or rename a column"
     problems = []
     if "prediction_id" not in names and not (ids and ids <= set(names)):
-        problems.append(_problem("feedback-case", "table", found, _case_columns(scope), action))
+        problems.append(problem("feedback-case", "table", found, _case_columns(scope), action))
     if "label" not in names and schema.target not in names:
         expected = f"label or {schema.target}"
-        problems.append(_problem("feedback-label", "table", found, expected, action))
-    if problems:
-        raise Refused(_REFUSED, problems)
+        problems.append(problem("feedback-label", "table", found, expected, action))
+    refuse_errors(_REFUSED, problems)
 
 
 def record_table(
@@ -84,8 +82,7 @@ def record_table(
     scope = bundle.metadata.scope
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     check_columns(list(frame.columns), bundle.schema, scope)
-    cells = frame.astype("object").where(frame.notna(), None)
-    rows = [dict(zip(cells.columns, row, strict=True)) for row in cells.itertuples(index=False)]
+    rows = frame.astype("object").where(frame.notna(), None).to_dict("records")
     labels = read_labels(rows, bundle.schema, scope, pseudonym_key())
     return add_labels(engine, scope.problem, labels, source=source, who=who)
 
@@ -97,14 +94,13 @@ def record_file(data: str, query: str, problem: str, who: str) -> str:
     promoted, the table cannot be read or a label cannot be used.
     """
     engine = database.open_journal(journal_url())
-    name = problem or promotions.newest_problem(engine)
-    promotion = promotions.champion(engine, name) if name else None
+    promotion = promotions.champion(engine, problem)
     if promotion is None:
-        raise no_model(name)
+        raise no_model(problem)
     table = sources.read(data, query=query or None)
     bundle = load(promotion.model).bundle
     counts = record_table(engine, bundle, table.frame, source="file", who=who)
-    return f"{table.rows:,} labels of {name}: {describe_outcomes(counts)}"
+    return f"{table.rows:,} labels of {promotion.problem}: {describe_outcomes(counts)}"
 
 
 def describe_outcomes(counts: Mapping[str, int]) -> str:
@@ -119,49 +115,33 @@ def describe_outcomes(counts: Mapping[str, int]) -> str:
     return f"{text}; {late:,} of them late" if late else text
 
 
-def _read_label(
-    row: Any,
-    subject: str,
-    schema: Schema,
-    scope: Scope,
-    key: bytes,
-    problems: list[Finding],
-) -> Label | None:
-    """Return the label of a row, or None after adding what is wrong with it to `problems`."""
+def _read_label(row: Any, subject: str, schema: Schema, scope: Scope, key: bytes) -> Label:
+    """Return the label of a row. Raises `Refused` with all that is wrong with it."""
     if not isinstance(row, Mapping):
-        problems.append(_problem("feedback-row", subject, "not an object", _ROW, "correct the row"))
-        return None
-    before = len(problems)
+        raise Refused(
+            _REFUSED, [problem("feedback-row", subject, "not an object", _ROW, "correct the row")]
+        )
+    problems = []
     reported = row.get("label", row.get(schema.target))
     label = _class_of(reported, schema)
     if label is None:
         expected = f"{schema.positive!r} or {schema.negative!r}, or 1 or 0"
-        found = repr(reported)[:80]
-        problems.append(
-            _problem("feedback-label", f"{subject}.label", found, expected, "correct the label")
-        )
+        where, found = f"{subject}.label", repr(reported)[:80]
+        problems.append(problem("feedback-label", where, found, expected, "correct the label"))
     prediction_id, entity = _id_of(row.get("prediction_id")), entity_of(row, scope, key)
     if prediction_id is None and entity is None:
-        found, action = "no id of the case", "say which prediction the label belongs to"
-        problems.append(_problem("feedback-case", subject, found, _case_columns(scope), action))
-    observed_at = None
+        expected, action = _case_columns(scope), "say which prediction the label belongs to"
+        problems.append(problem("feedback-case", subject, "no id of the case", expected, action))
+    time, observed_at = row.get("observed_at"), None
     try:
-        observed_at = _utc_time(row.get("observed_at"))
+        observed_at = _utc_time(time)
     except (ValueError, OverflowError):
-        found = repr(row.get("observed_at"))[:80]
-        action = "correct it or leave it out"
-        problems.append(
-            _problem("feedback-time", f"{subject}.observed_at", found, "a time in ISO 8601", action)
-        )
-    if label is None or len(problems) > before:
-        return None
+        where, found = f"{subject}.observed_at", repr(time)[:80]
+        expected, action = "a time in ISO 8601", "correct it or leave it out"
+        problems.append(problem("feedback-time", where, found, expected, action))
+    if label is None or problems:
+        raise Refused(_REFUSED, problems)
     return Label(label=label, prediction_id=prediction_id, entity=entity, observed_at=observed_at)
-
-
-def _problem(code: str, subject: str, found: str, expected: str, action: str) -> Finding:
-    return Finding(
-        code=code, severity=ERROR, subject=subject, found=found, expected=expected, action=action
-    )
 
 
 def _case_columns(scope: Scope) -> str:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fivefold.core.findings import ERROR, Finding, Refused, refusal
+from fivefold.core.findings import Refused, problem, refusal, refuse_errors
 
 Row = dict[str, Any]
 MAX_FINDINGS = 100
@@ -56,8 +56,8 @@ def parse(body: bytes) -> Any:
     """Return the JSON value of a request body. Raises `Refused`."""
     if not body.strip():
         raise bad_request("an empty body", "JSON")
-    text = _decoded(body)
     try:
+        text = body.decode("utf-8-sig")
         value = json.loads(
             text,
             object_pairs_hook=_unique,
@@ -67,6 +67,9 @@ def parse(body: bytes) -> Any:
         )
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        found = f"byte {body[error.start]:#04x} at position {error.start}, which is not UTF-8"
+        raise bad_request(found, "UTF-8 text") from None
     except json.JSONDecodeError as error:
         found = f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
         raise bad_request(found, "valid JSON") from None
@@ -118,14 +121,9 @@ def csv_rows(body: bytes, limit: int) -> list[Row]:
     header, *cells = lines or [[]]
     if not header or len(set(header)) != len(header):
         raise bad_request("no header, or a column twice", "a header of different names")
-    for number, line in enumerate(cells):
-        if len(line) != len(header):
-            expected = f"{len(header)} cells, as in the header"
-            field = f"rows[{number}]"
-            raise bad_request("another number of cells", expected, field=field)
-    check_row_count(len(cells), limit)
-    rows = [{name: cell or None for name, cell in zip(header, line, strict=True)} for line in cells]
-    return _checked(rows, limit, "rows")
+    rows = _rows_of_cells(header, cells, limit)
+    filled = [{name: cell or None for name, cell in row.items()} for row in rows]
+    return _checked(filled, limit, "rows")
 
 
 def check_row_count(rows: int, limit: int) -> None:
@@ -144,27 +142,22 @@ def json_type(value: Any) -> str:
     return _JSON_TYPES.get(type(value), "a number")
 
 
-def _decoded(body: bytes) -> str:
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"byte {body[error.start]:#04x} at position {error.start}, which is not UTF-8"
-        raise bad_request(found, "UTF-8 text") from None
-
-
 def _rows_of_split(content: Any, limit: int) -> list[Row]:
     split = content if isinstance(content, Mapping) else {}
     columns, data = split.get("columns"), split.get("data")
     if not isinstance(data, list) or not isinstance(columns, list) or not _are_names(columns):
         expected = "columns (different texts) and data (a list of rows)"
         raise bad_request(json_type(content), expected, field="dataframe_split")
-    check_row_count(len(data), limit)
-    for number, row in enumerate(data):
+    return _rows_of_cells(columns, data, limit)
+
+
+def _rows_of_cells(columns: list[str], rows: list[Any], limit: int) -> list[Row]:
+    check_row_count(len(rows), limit)
+    for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(columns):
-            found = f"row {number} of another length"
-            expected = f"{len(columns)} values in each row"
-            raise bad_request(found, expected, field="dataframe_split")
-    return [dict(zip(columns, row, strict=True)) for row in data]
+            expected = f"{len(columns)} cells, one for each column"
+            raise bad_request("another number of cells", expected, field=f"rows[{number}]")
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _are_names(columns: list[Any]) -> bool:
@@ -189,34 +182,21 @@ def _checked(value: Any, limit: int, forms: str) -> list[Row]:
     if not isinstance(value, list) or not value:
         raise bad_request("an empty list" if value == [] else json_type(value), forms)
     check_row_count(len(value), limit)
-    problems = [
-        _problem("row-no-object", f"rows[{number}]", row, "an object {column: value}")
-        for number, row in enumerate(value)
-        if not isinstance(row, Mapping)
-    ]
-    if not problems:
-        expected = "a number, a text, true, false or null"
-        problems = [
-            _problem("value-nested", f"rows[{number}].{name}"[:200], cell, expected)
-            for number, row in enumerate(value)
-            for name, cell in row.items()
-            if isinstance(cell, (list, dict))
-        ]
-    if problems:
-        raise Refused(_REFUSED, problems[:MAX_FINDINGS])
+    problems = []
+    for number, row in enumerate(value):
+        if not isinstance(row, Mapping):
+            field, expected = f"rows[{number}]", "an object {column: value}"
+            found, action = json_type(row), "correct the row"
+            problems.append(problem("row-no-object", field, found, expected, action))
+    refuse_errors(_REFUSED, problems[:MAX_FINDINGS])
+    expected, action = "a number, a text, true, false or null", "give one plain value"
+    for number, row in enumerate(value):
+        for name, cell in row.items():
+            if isinstance(cell, (list, dict)):
+                field, found = f"rows[{number}].{name}"[:200], json_type(cell)
+                problems.append(problem("value-nested", field, found, expected, action))
+    refuse_errors(_REFUSED, problems[:MAX_FINDINGS])
     return value
-
-
-def _problem(code: str, field: str, value: Any, expected: str) -> Finding:
-    action = "correct the row" if code == "row-no-object" else "give one plain value"
-    return Finding(
-        code=code,
-        severity=ERROR,
-        subject=field,
-        found=json_type(value),
-        expected=expected,
-        action=action,
-    )
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as parquet
 
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import problem, refuse_errors
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     ".csv": lambda frame, path: frame.to_csv(path, index=False),
@@ -28,31 +28,21 @@ def check_out(path: str) -> Path:
     out = Path(path).expanduser()
     folder = out.resolve().parent
     problems = []
-
-    def problem(code: str, found: str, expected: str, action: str) -> None:
-        problems.append(
-            Finding(
-                code=code,
-                severity=ERROR,
-                subject=path,
-                found=found,
-                expected=expected,
-                action=action,
-            )
-        )
-
     if out.suffix not in WRITERS:
         endings = " or ".join(WRITERS)
-        problem("out-format", f"the ending {out.suffix!r}", endings, "change the file name")
+        found, action = f"the ending {out.suffix!r}", "change the file name"
+        problems.append(problem("out-format", path, found, endings, action))
+    code = "out-folder"
     if not folder.is_dir():
-        problem("out-folder", "no such folder", "an existing folder", "create the folder first")
+        expected, action = "an existing folder", "create the folder first"
+        problems.append(problem(code, path, "no such folder", expected, action))
     elif not os.access(folder, os.W_OK):
-        found = "a folder that cannot be written to"
-        problem("out-folder", found, "a writable folder", "choose another folder")
+        found, action = "a folder that cannot be written to", "choose another folder"
+        problems.append(problem(code, path, found, "a writable folder", action))
     if out.is_dir():
-        problem("out-folder", "a folder of that name", "a file", "choose another name")
-    if problems:
-        raise Refused("The result cannot be written", problems)
+        action = "choose another name"
+        problems.append(problem(code, path, "a folder of that name", "a file", action))
+    refuse_errors("The result cannot be written", problems)
     return out
 
 

@@ -58,7 +58,7 @@ def at_threshold(bundle: Bundle, threshold: float, why: str) -> Bundle:
     return bundle.with_threshold(threshold, why)
 
 
-def no_model(problem: str | None) -> Refused:
+def no_model(problem: str) -> Refused:
     """Return the error to raise where nothing is promoted."""
     return refusal(
         "There is no model to serve",
@@ -104,26 +104,16 @@ class Follower:
         try:
             self._follow()
         except Exception as error:
-            log.warning(
-                "the promoted model could not be looked up or loaded (%s); the present one stays",
-                error,
-            )
+            log.warning("the promoted model cannot be loaded (%s); the present one stays", error)
         finally:
             self._lock.release()
 
     def _follow(self) -> None:
-        problem = self._problem or promotions.newest_problem(self._engine)
-        promotion = promotions.champion(self._engine, problem) if problem else None
+        promotion = promotions.champion(self._engine, self._problem)
         self._checked_at = time.monotonic()
         if promotion is None or (self._model and self._model.promotion == promotion):
             return
         self._model = load(promotion.model, promotion)
-        self._problem = (
-            problem or ""
-        )  # stays: clients of this server expect answers to this problem
-        log.info(
-            "now serving %s at threshold %.4g (%s)",
-            promotion.model,
-            promotion.threshold,
-            promotion.action,
-        )
+        self._problem = promotion.problem  # stays: clients expect answers to this problem
+        what = promotion.model, promotion.threshold, promotion.action
+        log.info("now serving %s at threshold %.4g (%s)", *what)

@@ -13,8 +13,7 @@ from fivefold.core.schema import Schema
 from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
 from fivefold.data.reading.table_parts import TableParts, load_table, read_part, save_table
 from fivefold.model.bundle import Assessment, Bundle
-from fivefold.serving.batch import ScoredTable, row_ids, with_scores
-from fivefold.serving.tally import Tally
+from fivefold.serving.batch import ScoredTable, with_scores
 
 _READABLE = "readable.arrow"
 
@@ -37,18 +36,20 @@ def check(parts: TableParts, schema: Schema) -> list[Finding]:
         frame = read_part(parts, number, list(unreadable))
         for name in list(unreadable):
             values = frame[name]
-            is_bad = _is_unreadable(values, schema, name)
-            good = np.flatnonzero(values.notna() & ~is_bad)
+            is_bad = np.zeros(len(values), dtype=bool)
+            for problem in coerce_column(values, schema[name])[1]:
+                is_bad[problem["row"].to_numpy(dtype=int)] = True
+            good = values[values.notna() & ~is_bad]
             if len(good):
-                readable[name] = values.iloc[good[:1]].reset_index(drop=True)
+                readable[name] = good.head(1).reset_index(drop=True)
                 del unreadable[name]
             else:
                 unreadable[name].append(values[is_bad].head(TELLING))
-    examples = {
-        name: pd.concat(cells, ignore_index=True).head(TELLING)
-        for name, cells in unreadable.items()
-    }
-    bad = pd.DataFrame({name: cells for name, cells in examples.items() if len(cells) == TELLING})
+    bad = pd.DataFrame()
+    for name, cells in unreadable.items():
+        examples = pd.concat(cells, ignore_index=True).head(TELLING)
+        if len(examples) == TELLING:
+            bad[name] = examples
     by_type = compare_types(bad, schema, coerce_table(bad, schema)[1])
     refuse_errors("The table does not fit the model", [*errors(by_name), *by_type])
     cells_table = pa.Table.from_pandas(pd.DataFrame(readable), preserve_index=False)
@@ -71,17 +72,7 @@ def score_part(bundle: Bundle, parts: TableParts, number: int, frame: pd.DataFra
     `frame` is the part as `fivefold.data.reading.table_parts.read_part` gives it.
     """
     assessment = _assess(bundle, frame, Path(parts.folder))
-    ids = row_ids(bundle, parts.key, parts.first_row(number), len(frame))
-    scored = with_scores(frame, assessment.scores, ids)
-    return ScoredTable(scored, Tally.of(*assessment), [], assessment)
-
-
-def _is_unreadable(values: pd.Series, schema: Schema, name: str) -> np.ndarray:
-    is_bad = np.zeros(len(values), dtype=bool)
-    _, problems = coerce_column(values, schema[name])
-    for problem in problems:
-        is_bad[problem["row"].to_numpy(dtype=int)] = True
-    return is_bad
+    return with_scores(bundle, frame, assessment, parts.key, parts.first_row(number))
 
 
 def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> Assessment:

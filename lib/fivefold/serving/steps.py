@@ -240,7 +240,7 @@ def _journal_exists() -> bool:
 
 
 def _promotion(record: bool, problem: str) -> Promotion | None:
-    """Return the promotion in force of the problem, or of the one whose model changed last.
+    """Return the promotion in force.
 
     `record`: rows will be written, so the key of the pseudonyms is made, and rows that wait in the
     spool are moved into the journal.
@@ -250,7 +250,6 @@ def _promotion(record: bool, problem: str) -> Promotion | None:
         if record:
             settings.pseudonym_key()
             writer.empty(engine, settings.spool_folder())
-        name = problem or promotions.newest_problem(engine)
-        return promotions.champion(engine, name) if name else None
+        return promotions.champion(engine, problem)
     finally:
         engine.dispose()

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from fivefold.core.stored import Stored
 from fivefold.model.input_warnings import InputWarning, counts
 
 MAX_REASONS = 20  # most frequent reasons of refused rows that are kept for a whole table
 MAX_PART_REASONS = 200  # and for a part
 BINS = 20
-_STORED_NAMES = {"warning_counts": "doubts"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class Tally(Stored):
     """What came out of scored rows.
 
     decisions: rows by decision. warning_counts: {code: {column: cells}}, codes of
     `fivefold.model.input_warnings`. bins: [{from, to, rows}], rows by probability. reasons: refused
     rows by reason. spooled: rows that wait for the journal.
     """
+
+    stored_as: ClassVar = {"warning_counts": "doubts"}
 
     rows: int
     scored: int
@@ -60,14 +62,12 @@ class Tally:
     def merge(parts: Iterable[Tally]) -> Tally:
         """Return the tally of a table from those of its parts, in the order of the table."""
         parts = list(parts)
-        decisions: Counter[str] = Counter()
-        reasons: Counter[str] = Counter()
-        cells: dict[str, Counter[str]] = {}
+        decisions = sum((Counter(part.decisions) for part in parts), Counter[str]())
+        reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
+        cells: dict[str, Counter[str]] = defaultdict(Counter)
         for part in parts:
-            decisions.update(part.decisions)
-            reasons.update(part.reasons)
             for code, by_column in part.warning_counts.items():
-                cells.setdefault(code, Counter()).update(by_column)
+                cells[code].update(by_column)
         scored = sum(part.scored for part in parts)
         total = sum(part.scored * (part.mean_probability or 0.0) for part in parts)
         bins = [
@@ -86,15 +86,6 @@ class Tally:
             reasons=dict(reasons.most_common(MAX_REASONS)),
             spooled=sum(part.spooled for part in parts),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON-ready form in which a run keeps the tally."""
-        return {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
-
-    @staticmethod
-    def from_dict(stored: Mapping[str, Any]) -> Tally:
-        names = {field.name: _STORED_NAMES.get(field.name, field.name) for field in fields(Tally)}
-        return Tally(**{name: stored[key] for name, key in names.items() if key in stored})
 
 
 def histogram(probability: pd.Series, bins: int = BINS) -> list[dict[str, float]]:
