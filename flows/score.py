@@ -52,7 +52,7 @@ class ScoreFlow(FlowSpec):
     def start(self):
         """Choose the model, cut the table, and check table and output."""
         from fivefold.model.bundle import read_contract
-        from fivefold.serving import result_files, shards, steps
+        from fivefold.serving import batch, result_files, steps
 
         out = result_files.check_out(self.out).absolute()
         chosen = steps.choose_model(self.train_run, self.record, self.problem)
@@ -73,7 +73,7 @@ class ScoreFlow(FlowSpec):
         self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}
         numbers = len(self.parts["parts"])
         most = min(steps.MAX_SHARDS, 2 * bootstrap.workers())
-        self.shards = shards.groups(numbers, most)
+        self.shards = batch.groups(numbers, most)
         print(f"{self.parts['rows']:,} rows in {numbers} parts for {self.model} ({self.why})")
         self.next(self.score, foreach="shards")
 

@@ -10,7 +10,7 @@ from metaflow.cards import Markdown, Table, ValueBox
 from cards import parts as part
 
 if TYPE_CHECKING:
-    from fivefold.serving.tally import Tally
+    from fivefold.serving.batch import Tally
 
 MAX_COLUMNS = 40  # columns with warnings that are listed
 EMPTY = [["–"] * 3]

@@ -17,8 +17,8 @@ from fivefold.model import case
 from fivefold.model.bundle import Bundle
 from fivefold.model.input_warnings import MEANINGS
 from fivefold.serving import batch
+from fivefold.serving.batch import Tally
 from fivefold.serving.served_model import ServedModel
-from fivefold.serving.tally import Tally
 from frontend.data import predictions, runs, uploads
 from frontend.widgets import error_guard, form, model_choice
 from frontend.widgets.drawing import draw

@@ -33,7 +33,7 @@ import json, sys, time
 from pathlib import Path
 import pandas as pd
 from fivefold.data.reading.table_parts import cut_table, read_part, remove_parts
-from fivefold.serving import shards
+from fivefold.serving import batch
 from fivefold.tracking import client as runs
 from fivefold.model.bundle import from_bytes
 from fivefold.data.coerce import coerce_table
@@ -41,7 +41,7 @@ from fivefold.model.inputs import expand
 source, folder, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 bundle = from_bytes(*runs.bundle_bytes(runs.find_run()))
 parts, _ = cut_table(source, None, folder, rows)
-shards.check(parts, bundle.schema)
+batch.check_parts(parts, bundle.schema)
 frame = read_part(parts, 0)
 expanded = expand(coerce_table(frame, bundle.schema)[0], bundle.schema)
 def bare():
@@ -49,7 +49,7 @@ def bare():
         bundle.pipeline.predict_proba(expanded.iloc[start:start + 10_000])
 seconds_of = {"bare": [], "alone": []}
 for _ in range(3):
-    works = {"bare": bare, "alone": lambda: shards.score_part(bundle, parts, 0, frame)}
+    works = {"bare": bare, "alone": lambda: batch.score_part(bundle, parts, 0, frame)}
     for name, work in works.items():
         began = time.process_time()
         work()

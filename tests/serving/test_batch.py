@@ -11,8 +11,7 @@ import pytest
 
 from fivefold.core.findings import Refused
 from fivefold.model.metadata import Provenance
-from fivefold.serving.batch import lift_at, neutralise, score_batch, top
-from fivefold.serving.tally import histogram
+from fivefold.serving.batch import histogram, lift_at, neutralise, score_batch, top
 from tests.support.models import bundle_of, changed
 
 FRAME = pd.DataFrame(

@@ -11,9 +11,8 @@ from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle
 from fivefold.model.metadata import Metadata, Outcomes
-from fivefold.serving.batch import ID, score_batch
+from fivefold.serving.batch import ID, Tally, score_batch
 from fivefold.serving.result_files import WRITERS, check_out, write
-from fivefold.serving.tally import Tally
 
 SCHEMA = Schema(
     (

@@ -165,10 +165,11 @@ def here(
 ) -> tuple[dict[str, Any], list[str]]:
     """Mirror in this process, killed before stage `stop_at`; return the result and the stages."""
     work = folder / f"work{time.monotonic_ns()}"
-    (work / "cards").mkdir(parents=True)
-    (work / "cards" / "winner.html").write_text(CARDS["winner"])
+    (work / "artifacts" / "cards").mkdir(parents=True)
+    (work / "artifacts" / "cards" / "winner.html").write_text(CARDS["winner"])
     (work / "bundle.bin").write_bytes(blob)
-    (work / "record.json").write_text(json.dumps(mlflow_mirror.json_ready(values.to_dict())))
+    plain = json.dumps(mlflow_mirror.json_ready(values.to_dict()))
+    (work / "artifacts" / "record.json").write_text(plain)
     stages: list[str] = []
 
     def report(stage: str) -> None:

@@ -1,18 +1,25 @@
-"""A whole table scored at once: ids, the top rows, lift, downloads that are safe to open."""
+"""A table scored at once or in parts: ids, counts, the top rows, lift, downloads safe to open."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from fivefold.core.findings import Finding, warnings
-from fivefold.data.coerce import compare_names
+from fivefold.core.findings import Finding, Refused, errors, refuse_errors, warnings
+from fivefold.core.schema import Schema
+from fivefold.core.stored import Stored
+from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
+from fivefold.data.reading.table_parts import TableParts, load_table, read_part, save_table
 from fivefold.model.bundle import SCORE_COLUMNS, Assessment, Bundle
-from fivefold.serving.tally import Tally
+from fivefold.model.input_warnings import InputWarning, counts
 
 ID = "prediction_id"
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
@@ -24,6 +31,80 @@ _NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")
 _INVISIBLE = "[\\x00-\\x20\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
 _FORMULA = f"^{_INVISIBLE}*[-=+@\uff1d\uff0b\uff0d\uff20]|^[\\t\\r\\n]"
 _NUMBER = r"[-+]?(?:(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?%?"
+MAX_REASONS = 20  # most frequent reasons of refused rows that are kept for a whole table
+MAX_PART_REASONS = 200  # and for a part
+BINS = 20
+_READABLE = "readable.arrow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally(Stored):
+    """What came out of scored rows.
+
+    decisions: rows by decision. warning_counts: {code: {column: cells}}, codes of
+    `fivefold.model.input_warnings`. bins: [{from, to, rows}], rows by probability. reasons: refused
+    rows by reason. spooled: rows that wait for the journal.
+    """
+
+    stored_as: ClassVar = {"warning_counts": "doubts"}
+
+    rows: int
+    scored: int
+    refused: int
+    with_warnings: int
+    decisions: Mapping[str, int]
+    mean_probability: float | None
+    warning_counts: Mapping[str, Mapping[str, int]]
+    bins: list[dict[str, float]]
+    reasons: Mapping[str, int]
+    spooled: int = 0
+
+    @staticmethod
+    def of(scores: pd.DataFrame, warnings: Iterable[InputWarning]) -> Tally:
+        """Count the rows that `fivefold.model.bundle.Bundle.assess` has scored."""
+        is_scored = scores["error"] == ""
+        decisions = scores.loc[is_scored, "decision"].value_counts()
+        reasons = Counter(scores.loc[~is_scored, "error"])
+        return Tally(
+            rows=len(scores),
+            scored=int(is_scored.sum()),
+            refused=int((~is_scored).sum()),
+            with_warnings=int((scores["warnings"] != "").sum()),
+            decisions={str(decision): int(rows) for decision, rows in decisions.items()},
+            mean_probability=float(scores["probability"].mean()) if is_scored.any() else None,
+            warning_counts=counts(warnings),
+            bins=histogram(scores["probability"]),
+            reasons=dict(reasons.most_common(MAX_PART_REASONS)),
+        )
+
+    @staticmethod
+    def merge(parts: Iterable[Tally]) -> Tally:
+        """Return the tally of a table from those of its parts, in the order of the table."""
+        parts = list(parts)
+        decisions = sum((Counter(part.decisions) for part in parts), Counter[str]())
+        reasons = sum((Counter(part.reasons) for part in parts), Counter[str]())
+        cells: dict[str, Counter[str]] = defaultdict(Counter)
+        for part in parts:
+            for code, by_column in part.warning_counts.items():
+                cells[code].update(by_column)
+        scored = sum(part.scored for part in parts)
+        total = sum(part.scored * (part.mean_probability or 0.0) for part in parts)
+        bins = [
+            {**same[0], "rows": sum(one["rows"] for one in same)}
+            for same in zip(*(part.bins for part in parts), strict=True)
+        ]
+        return Tally(
+            rows=sum(part.rows for part in parts),
+            scored=scored,
+            refused=sum(part.refused for part in parts),
+            with_warnings=sum(part.with_warnings for part in parts),
+            decisions=dict(decisions),
+            mean_probability=total / scored if scored else None,
+            warning_counts={code: dict(by_column) for code, by_column in cells.items()},
+            bins=bins,
+            reasons=dict(reasons.most_common(MAX_REASONS)),
+            spooled=sum(part.spooled for part in parts),
+        )
 
 
 @dataclass(frozen=True)
@@ -118,6 +199,79 @@ def with_scores(
     return ScoredTable(scored, Tally.of(*assessment), findings, assessment)
 
 
+def check_parts(parts: TableParts, schema: Schema) -> list[Finding]:
+    """Check that a table fits the model; return how its columns differ without harm.
+
+    Leaves a readable cell of each used column beside the parts, for `score_part`. Parts are read
+    until each column has one, so usually one part. Raises `Refused` as
+    `fivefold.model.bundle.Bundle.score` of the whole table would.
+    """
+    by_name = compare_names(pd.DataFrame(columns=parts.columns), schema)
+    readable: dict[str, pd.Series] = {}
+    unreadable: dict[str, list[pd.Series]] = {
+        name: [] for name in sorted(schema.names()) if name in parts.columns
+    }
+    for number in range(len(parts.row_counts)):
+        if not unreadable:
+            break
+        frame = read_part(parts, number, list(unreadable))
+        for name in list(unreadable):
+            values = frame[name]
+            is_bad = np.zeros(len(values), dtype=bool)
+            for problem in coerce_column(values, schema[name])[1]:
+                is_bad[problem["row"].to_numpy(dtype=int)] = True
+            good = values[values.notna() & ~is_bad]
+            if len(good):
+                readable[name] = good.head(1).reset_index(drop=True)
+                del unreadable[name]
+            else:
+                unreadable[name].append(values[is_bad].head(TELLING))
+    bad = pd.DataFrame()
+    for name, cells in unreadable.items():
+        examples = pd.concat(cells, ignore_index=True).head(TELLING)
+        if len(examples) == TELLING:
+            bad[name] = examples
+    by_type = compare_types(bad, schema, coerce_table(bad, schema)[1])
+    refuse_errors("The table does not fit the model", [*errors(by_name), *by_type])
+    cells_table = pa.Table.from_pandas(pd.DataFrame(readable), preserve_index=False)
+    save_table(cells_table, Path(parts.folder) / _READABLE)
+    return warnings(by_name)
+
+
+def groups(parts: int, most: int) -> list[list[int]]:
+    """Divide the numbers of the parts, in order, into at most `most` groups of nearly equal size.
+
+    >>> groups(5, 2)
+    [[0, 1, 2], [3, 4]]
+    """
+    return [group.tolist() for group in np.array_split(np.arange(parts), min(parts, most))]
+
+
+def score_part(bundle: Bundle, parts: TableParts, number: int, frame: pd.DataFrame) -> ScoredTable:
+    """Score a part; return its rows as `score_batch` of the whole would.
+
+    `frame` is the part as `fivefold.data.reading.table_parts.read_part` gives it.
+    """
+    assessment = _assess(bundle, frame, Path(parts.folder))
+    return with_scores(bundle, frame, assessment, parts.key, parts.first_row(number))
+
+
+def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> Assessment:
+    """Do as `Bundle.assess`, also for a part in which no cell of a column can be read.
+
+    `Bundle.assess` refuses such a table; a row of readable cells is added for it and then taken
+    away.
+    """
+    try:
+        return bundle.assess(frame)
+    except Refused:
+        extra, readable = frame.iloc[[0]].copy(), load_table(folder / _READABLE).to_pandas()
+        for name in readable:
+            extra[name] = readable[name].array
+        longer = bundle.assess(pd.concat([frame, extra], ignore_index=True))
+        return longer.part(0, len(frame))
+
+
 def table_key(md5: str, threshold: float, trained_threshold: float) -> str:
     """Return the key from which the ids of a table's rows are made.
 
@@ -175,3 +329,12 @@ def _neutralised(texts: pd.Series) -> pd.Series:
         return texts
     risky &= ~texts.str.fullmatch(_NUMBER, na=False)
     return texts.where(~risky, "'" + texts)
+
+
+def histogram(probability: pd.Series, bins: int = BINS) -> list[dict[str, float]]:
+    """Return [{from, to, rows}] over 0 to 1; rows without a probability are left out."""
+    rows, edges = np.histogram(probability.dropna(), bins=bins, range=(0, 1))
+    return [
+        {"from": float(low), "to": float(high), "rows": int(count)}
+        for low, high, count in zip(edges[:-1], edges[1:], rows, strict=True)
+    ]

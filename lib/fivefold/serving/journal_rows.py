@@ -64,8 +64,7 @@ class Recorder:
         latency_ms: float | None = None,
     ) -> JournalRows:
         """Return journal rows of raw rows, which are in the order of their scores."""
-        pairs = [inputs_and_entity(row, self._scope, self.columns, self.key) for row in rows]
-        return self._of(pairs, assessment, ids, at, latency_ms)
+        return self._of(self._pairs(rows), assessment, ids, at, latency_ms)
 
     def table(
         self, frame: pd.DataFrame, assessment: Assessment, ids: Sequence[str], at: datetime
@@ -95,12 +94,13 @@ class Recorder:
             found = "unreadable" if finding.subject in hidden else finding.found
             reasons.append(f"{finding.subject}: {found}")
         reason = "; ".join(reasons)[:MAX_INPUTS]
-        common = self._common(at)
-        rejects = []
-        for row_id, row in zip(ids, rows, strict=True):
-            inputs, _ = inputs_and_entity(row, self._scope, self.columns, self.key)
-            rejects.append(_reject(common, row_id, inputs, reason))
-        return JournalRows([], rejects)
+        result = JournalRows([], [])
+        for row_id, (inputs, _) in zip(ids, self._pairs(rows), strict=True):
+            result.rejects.append(self._reject(at, row_id, inputs, reason))
+        return result
+
+    def _pairs(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str | None]]:
+        return (inputs_and_entity(row, self._scope, self.columns, self.key) for row in rows)
 
     def _of(
         self,
@@ -111,9 +111,8 @@ class Recorder:
         latency_ms: float | None = None,
     ) -> JournalRows:
         """Return the journal rows of (inputs, entity) pairs."""
-        common = self._common(at)
-        common_of_predictions = {
-            **common,
+        common = {
+            **self._common(at),
             "sha256": self.model.sha256,
             "threshold": self.model.bundle.metadata.threshold.value,
             "latency_ms": latency_ms,
@@ -127,7 +126,7 @@ class Recorder:
         for row_id, (inputs, entity), *answer in zip(ids, pairs, *answers, strict=True):
             probability, decision, error, warnings = answer
             if error:
-                result.rejects.append(_reject(common, row_id, inputs, error))
+                result.rejects.append(self._reject(at, row_id, inputs, error))
                 continue
             own = {
                 "id": row_id,
@@ -137,7 +136,7 @@ class Recorder:
                 "decision": decision,
                 "warnings": warnings,
             }
-            result.predictions.append({**common_of_predictions, **own})
+            result.predictions.append({**common, **own})
         return result
 
     def _common(self, at: datetime) -> dict[str, Any]:
@@ -147,6 +146,10 @@ class Recorder:
             "model": self.model.pathspec,
             "source": self.source,
         }
+
+    def _reject(self, at: datetime, row_id: str, inputs: str, reason: str) -> dict[str, Any]:
+        own = {"id": row_id, "inputs": inputs[:MAX_INPUTS], "reason": reason}
+        return {**self._common(at), **own}
 
 
 def inputs_and_entity(
@@ -184,10 +187,6 @@ def pseudonym(value: Any, key: bytes) -> str | None:
     if value is None:
         return None
     return hmac.new(key, _text(value).encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
-
-
-def _reject(common: dict[str, Any], row_id: str, inputs: str, reason: str) -> dict[str, Any]:
-    return {**common, "id": row_id, "inputs": inputs[:MAX_INPUTS], "reason": reason}
 
 
 def _json(value: Any) -> str:

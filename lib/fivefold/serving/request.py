@@ -166,15 +166,13 @@ def _are_names(columns: list[Any]) -> bool:
 
 
 def _rows_of_columns(columns: Mapping[str, Any], limit: int) -> list[Row]:
-    lists = {
-        name: values if isinstance(values, list) else [values] for name, values in columns.items()
-    }
-    lengths = {len(values) for values in lists.values()}
-    if len(lengths) != 1:
-        found = f"columns of {len(lengths)} different lengths"
-        raise bad_request(found, "one length for all columns", field="inputs")
-    check_row_count(max(lengths), limit)
-    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    lists = [values if isinstance(values, list) else [values] for values in columns.values()]
+    try:
+        rows = [list(row) for row in zip(*lists, strict=True)]
+    except ValueError:
+        found, expected = "columns of different lengths", "one length for all columns"
+        raise bad_request(found, expected, field="inputs") from None
+    return _rows_of_cells(list(columns), rows, limit)
 
 
 def _checked(value: Any, limit: int, forms: str) -> list[Row]:

@@ -20,11 +20,10 @@ from fivefold.data.reading.table_parts import TableParts, cut_table, read_part, 
 from fivefold.journal import database, promotions, writer
 from fivefold.journal.promotions import Promotion
 from fivefold.model.bundle import from_bytes
-from fivefold.serving import result_files, served_model, shards
-from fivefold.serving.batch import ScoredTable, table_key
+from fivefold.serving import batch, result_files, served_model
+from fivefold.serving.batch import ScoredTable, Tally
 from fivefold.serving.journal_rows import Recorder
 from fivefold.serving.served_model import ServedModel
-from fivefold.serving.tally import Tally
 from fivefold.tracking import client
 
 TRANSACTION_ROWS = 5_000  # others may write to the journal between two transactions
@@ -74,13 +73,12 @@ def choose_model(train_run: str, record: bool, problem: str = "") -> ChosenModel
         raise served_model.no_model(problem)
     run = client.find_run(promotion.model if promotion else train_run or None)
     blob, digest = client.bundle_bytes(run)
-    if promotion is None:
-        why = "as asked" if train_run else "the latest finished run"
-        return ChosenModel(run.pathspec, blob, digest, why, None)
-    if digest != promotion.sha256:
-        served_model.load(run.pathspec, promotion)  # raises, and says what is wrong
-    why = f"promoted {promotion.at:%Y-%m-%d %H:%M} UTC"
-    kept = {"threshold": promotion.threshold, "why": promotion.why}
+    why, kept = "as asked" if train_run else "the latest finished run", None
+    if promotion:
+        if digest != promotion.sha256:
+            served_model.load(run.pathspec, promotion)  # raises, and says what is wrong
+        why = f"promoted {promotion.at:%Y-%m-%d %H:%M} UTC"
+        kept = {"threshold": promotion.threshold, "why": promotion.why}
     return ChosenModel(run.pathspec, blob, digest, why, kept)
 
 
@@ -112,7 +110,7 @@ def prepare(
         remove_parts(folder / origin)
     parts, findings = cut_table(source, query or None, folder / run_id, rows)
     try:
-        differences = shards.check(parts, schema)
+        differences = batch.check_parts(parts, schema)
     except BaseException:
         remove_parts(Path(parts.folder))
         raise
@@ -140,7 +138,7 @@ def score(
         bundle = served_model.at_threshold(trained, promotion["threshold"], promotion["why"])
     parts = TableParts.from_dict(stored_parts)
     metadata = bundle.metadata
-    key = table_key(parts.key, metadata.threshold.value, trained.metadata.threshold.value)
+    key = batch.table_key(parts.key, metadata.threshold.value, trained.metadata.threshold.value)
     parts = replace(parts, key=key)
     model = ServedModel(bundle, digest, metadata.provenance.pathspec)
     engine = recorder = None
@@ -196,7 +194,7 @@ def _score_part(
     began = time.perf_counter()
     frame = read_part(parts, number)
     read = time.perf_counter()
-    scored = shards.score_part(model.bundle, parts, number, frame)
+    scored = batch.score_part(model.bundle, parts, number, frame)
     tally = scored.tally
     done = time.perf_counter()
     spooled = _record(engine, recorder, frame, scored) if recorder else 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,7 +60,8 @@ def mirror_here(
 
     Returns the fields of `fivefold.tracking.mlflow_mirror.MirrorResult` that are known here.
     """
-    record = RunRecord.from_dict(json.loads((folder / "record.json").read_text(encoding="utf-8")))
+    written = (folder / "artifacts" / "record.json").read_text(encoding="utf-8")
+    record = RunRecord.from_dict(json.loads(written))
     run, title = record.run, record.scope.get("title") or record.scope["target"]
     experiment = f"{run.flow}: {title}"[:500]
     name = slug(f"{run.flow} {title}")
@@ -243,8 +243,6 @@ def _dataset_input(record: RunRecord) -> Any:
 def _send_artifacts(client: Any, run_id: str, record: RunRecord, folder: Path) -> None:
     """Send cards/<name>.html, record.json, and two tables for MLflow's table view."""
     send = folder / "artifacts"
-    shutil.copytree(folder / "cards", send / "cards", dirs_exist_ok=True)
-    shutil.copy(folder / "record.json", send / "record.json")
     board: list[Row] = []
     trials: list[Row] = []
     for row in record.leaderboard:

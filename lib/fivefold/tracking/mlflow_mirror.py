@@ -138,11 +138,12 @@ def mirror(
     try:
         with _folder() as name:
             folder = Path(name)
-            (folder / "cards").mkdir()
+            artifacts = folder / "artifacts"
+            (artifacts / "cards").mkdir(parents=True)
             for card, html in cards.items():
-                (folder / "cards" / f"{slug(card)}.html").write_text(html, encoding="utf-8")
+                (artifacts / "cards" / f"{slug(card)}.html").write_text(html, encoding="utf-8")
             (folder / "bundle.bin").write_bytes(bundle)
-            _write_json(folder / "record.json", json_ready(record.to_dict()))
+            _write_json(artifacts / "record.json", json_ready(record.to_dict()))
             request = {"do": "mirror", "aliases": list(aliases)}
             answer = _ask(request, uri, folder, timeout)
         address = link(uri, answer["run_id"], answer["experiment_id"])

@@ -29,11 +29,10 @@ from fivefold.data.reading import source as sources
 from fivefold.data.reading.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.journal import database
 from fivefold.model.bundle import SCORE_COLUMNS, from_bytes
-from fivefold.serving import result_files, shards, steps
-from fivefold.serving.batch import ID, score_batch
+from fivefold.serving import batch, result_files, steps
+from fivefold.serving.batch import ID, Tally, score_batch
 from fivefold.serving.journal_rows import Recorder
 from fivefold.serving.served_model import ServedModel
-from fivefold.serving.tally import Tally
 from tests.charts.test_charts import NASTY
 from tests.flows.test_cards import cells, check  # puts flows/ on the path
 from tests.support.models import bundle_of
@@ -312,12 +311,12 @@ def bundle():
 
 def scored_parts(bundle, source, folder, rows):
     result, _ = cut_table(str(source), None, folder, rows)
-    actual = shards.check(result, bundle.schema)
+    actual = batch.check_parts(result, bundle.schema)
     return (
         result,
         actual,
         [
-            shards.score_part(bundle, result, n, read_part(result, n))
+            batch.score_part(bundle, result, n, read_part(result, n))
             for n in range(len(result.row_counts))
         ],
     )
@@ -403,9 +402,9 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
     rows["age"] = rows["age"].astype("str")
     parquet.write_table(pa.Table.from_pandas(rows), tmp_path / "t.parquet")
     result, _ = cut_table(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
-    shards.check(result, bundle.schema)
+    batch.check_parts(result, bundle.schema)
     read = read_part(result, 0)
-    scored = shards.score_part(bundle, result, 0, read)
+    scored = batch.score_part(bundle, result, 0, read)
     recorder, at = Recorder(ServedModel(bundle, "sha", "TrainFlow/1"), "batch", b"k"), utc_now()
     for part in (
         slice(0, 40),
@@ -427,7 +426,7 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     result, _ = steps.prepare(
         str(tmp_path / "t.csv"), "", tmp_path / "out.csv", "1", 15, bundle.schema
     )
-    assert [len(group) for group in shards.groups(len(result["parts"]), 2)] == [2, 1]
+    assert [len(group) for group in batch.groups(len(result["parts"]), 2)] == [2, 1]
     task = (result, [0, 1, 2], b"", "sha", None, str(tmp_path / "out.csv"), True)
     real, calls = result_files.write, []
 
