@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,29 +11,22 @@ import pytest
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from fivefold.core.scope import Scope
 from fivefold.profiling import checks
-from fivefold.profiling.check_context import CheckContext, NotApplicable
+from fivefold.profiling.check_context import CheckContext, Result
 from fivefold.profiling.checks import CHECKS, Check
 from fivefold.training.intake import validate
 
 CODE = "negative-numbers"
 
 
-def find_negative_numbers(ctx: CheckContext) -> list[Finding] | NotApplicable:
-    columns = ctx.columns("numeric")
-    if not columns:
-        return NotApplicable("no numeric columns")
-    return [
-        Finding(
-            code=CODE,
-            severity=WARNING,
-            subject=column.name,
-            found=f"{int((ctx.typed[column.name] < 0).sum())} cells below zero",
-            expected="zero or more",
-            action="look at these cells",
-        )
-        for column in columns
-        if column.low is not None and column.low < 0
-    ]
+def find_negative_numbers(ctx: CheckContext) -> Iterator[Result]:
+    for column in ctx.columns_of("numeric"):
+        if column.low is not None and column.low < 0:
+            yield Result(
+                column.name,
+                found=f"{int((ctx.typed[column.name] < 0).sum())} cells below zero",
+                expected="zero or more",
+                action="look at these cells",
+            )
 
 
 @pytest.fixture

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from fivefold.core.stored import Stored
 
 MAX_LEVELS = 1000
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Stored):
     """What is known of one input column, from the rows a model may learn from.
 
     Attributes
@@ -44,7 +46,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Schema:
+class Schema(Stored):
     """The columns a table must have to be scored, and the two labels of the target."""
 
     columns: tuple[Column, ...]
@@ -62,7 +64,7 @@ class Schema:
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Schema:
@@ -73,8 +75,4 @@ class Schema:
         >>> Schema.from_json(schema.to_json()) == schema
         True
         """
-        values = json.loads(text)
-        columns = values.pop("columns")
-        for column in columns:
-            column["levels"] = tuple(column["levels"])
-        return cls(tuple(Column(**column) for column in columns), **values)
+        return cls.from_dict(json.loads(text))

@@ -90,17 +90,24 @@ class Scope:
         value.
         """
         if UNREADABLE in values:
-            raise _unreadable("scope", str(values[UNREADABLE]), "valid TOML")
+            raise _unreadable("scope", values[UNREADABLE])
         flat, problems = _flatten(values)
         checked: dict[str, Any] = {}
         for name, value in flat.items():
             if value is None:
                 continue
-            expected = _expected(name, value)
-            if expected:
-                problems.append(_wrong_value(name, value, expected))
-            else:
-                checked[name] = _convert(name, value)
+            try:
+                checked[name] = _read(name, value)
+            except ValueError as expected:
+                finding = Finding(
+                    code="scope-wrong-value",
+                    severity=ERROR,
+                    subject=name,
+                    found=repr(value),
+                    expected=str(expected),
+                    action="correct the scope",
+                )
+                problems.append(finding)
         if problems:
             raise Refused(_REFUSED, problems)
         return cls(**checked)
@@ -112,7 +119,7 @@ class Scope:
     @property
     def problem(self) -> str:
         """The name under which the journal keeps this problem."""
-        return problem_name({"title": self.title, "target": self.target})
+        return problem_name(vars(self))
 
     def override(self, **values: Any) -> Scope:
         """Return a copy with every given value that is neither None nor empty."""
@@ -181,7 +188,7 @@ def read_scope(path: str | Path) -> Scope:
             action="correct the path",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _unreadable(str(path), str(error), "valid TOML in UTF-8") from None
+        raise _unreadable(str(path), error) from None
     return locate_data(Scope.from_dict(values), path.parent)
 
 
@@ -230,35 +237,33 @@ def _flatten(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     return flat, problems
 
 
-def _expected(name: str, value: Any) -> str:
-    """Return what the attribute should hold, or nothing where the value fits."""
+def _read(name: str, value: Any) -> Any:
+    """Return a value in the type of its attribute.
+
+    Raises ValueError, whose text is what the attribute should hold.
+    """
     annotation = _ANNOTATIONS[name]
     if "tuple" in annotation:
-        is_list = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
-        return "" if is_list else "a list of column names"
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise ValueError("a list of column names")
+        return tuple(value)
     if "Mapping" in annotation:
         if not isinstance(value, Mapping):
-            return "a table of texts"
-        has_bad_kind = name == "kinds" and any(kind not in KINDS for kind in value.values())
-        return f"one of {KINDS} for each column" if has_bad_kind else ""
+            raise ValueError("a table of texts")
+        if name == "kinds" and any(kind not in KINDS for kind in value.values()):
+            raise ValueError(f"one of {KINDS} for each column")
+        return dict(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if "float" in annotation:
         if not is_number or not math.isfinite(value) or value < 0:
-            return "a number, zero or more"
-        is_share = name in ("capacity", "min_roc_auc")
-        return "a number above 0 and at most 1" if is_share and not 0 < value <= 1 else ""
+            raise ValueError("a number, zero or more")
+        if name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
+            raise ValueError("a number above 0 and at most 1")
+        return float(value)
     is_label = name == "positive" and isinstance(value, (bool, int, float))
-    return "" if is_label or isinstance(value, str) else "a text"
-
-
-def _convert(name: str, value: Any) -> Any:
-    """Return a fitting value in the type of its attribute."""
-    annotation = _ANNOTATIONS[name]
-    if "tuple" in annotation:
-        return tuple(value)
-    if "Mapping" in annotation:
-        return dict(value)
-    return float(value) if "float" in annotation else str(value)
+    if not is_label and not isinstance(value, str):
+        raise ValueError("a text")
+    return str(value)
 
 
 def _unknown_key(key: str, known: list[str]) -> Finding:
@@ -274,23 +279,12 @@ def _unknown_key(key: str, known: list[str]) -> Finding:
     )
 
 
-def _wrong_value(name: str, value: Any, expected: str) -> Finding:
-    return Finding(
-        code="scope-wrong-value",
-        severity=ERROR,
-        subject=name,
-        found=repr(value),
-        expected=expected,
-        action="correct the scope",
-    )
-
-
-def _unreadable(subject: str, why: str, expected: str) -> Refused:
+def _unreadable(subject: str, why: object) -> Refused:
     return refusal(
         _REFUSED,
         code="scope-unreadable",
         subject=subject,
-        found=why,
-        expected=expected,
+        found=str(why),
+        expected="valid TOML in UTF-8",
         action="correct the file",
     )

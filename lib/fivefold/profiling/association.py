@@ -46,8 +46,11 @@ def associate(
     mutual_information (bits): of categories and booleans, where present.
     """
     is_ordered = kind in _ORDERED
-    numbers = as_numbers(values, kind) if is_ordered else np.empty(0)
-    codes = _bin_codes(numbers) if is_ordered else _level_codes(values)
+    if is_ordered:
+        numbers = as_numbers(values, kind)
+        codes = _bin_codes(numbers)
+    else:
+        codes = pd.factorize(values)[0].astype("int64") + 1  # 0 is missing
     result: dict[str, Any] = {
         "column": name,
         "kind": kind,
@@ -59,9 +62,7 @@ def associate(
     }
     alone = binned_auc(codes, y, folds)
     if alone is not None:
-        positives = int(y.sum())
-        interval = _hanley_mcneil(alone, positives, len(y) - positives)
-        result["alone"] = {"value": alone, **interval}
+        result["alone"] = {"value": alone, **_hanley_mcneil(alone, y)}
     if is_ordered:
         present = np.isfinite(numbers)
         labels = y[present]
@@ -70,7 +71,8 @@ def associate(
             result["auc"] = {key: auc[key] for key in ("value", "low", "high")}
             result["direction"] = _direction(float(auc["low"]), float(auc["high"]))
     if kind in ("categorical", "boolean"):
-        table = contingency(codes, y)[1:]
+        size = int(codes.max(initial=0)) + 1
+        table = np.bincount(codes * 2 + y, minlength=2 * size).reshape(size, 2)[1:]
         table = table[table.sum(axis=1) > 0]
         result["cramers_v"] = cramers_v(table)
         result["mutual_information"] = mutual_information(table)
@@ -94,19 +96,13 @@ def draw_folds(rows: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(rows) % FOLDS
 
 
-def contingency(codes: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return counts of shape (levels, 2) of non-negative codes against 0/1."""
-    size = int(codes.max()) + 1 if len(codes) else 1
-    return np.bincount(codes * 2 + y, minlength=2 * size).reshape(size, 2)
-
-
 def binned_auc(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float | None:
     """Return the mean over folds of the AUC of each code's positive rate in the other folds.
 
     Rates are drawn to the overall rate by `SMOOTHING` rows; an unseen code gets the overall rate.
     None without both classes.
     """
-    size = int(codes.max()) + 1 if len(codes) else 1
+    size = int(codes.max(initial=0)) + 1
     cells = (folds * size + codes) * 2 + y
     table = np.bincount(cells, minlength=FOLDS * size * 2).reshape(FOLDS, size, 2)
     total = table.sum(axis=0)
@@ -213,11 +209,13 @@ def _direction(low: float, high: float) -> str:
     return "down" if high < 0.5 else "none"
 
 
-def _hanley_mcneil(auc: float, positives: int, negatives: int) -> dict[str, float]:
+def _hanley_mcneil(auc: float, y: np.ndarray) -> dict[str, float]:
     """Return {low, high}, the 95% interval of an AUC from its value alone.
 
     Source: Hanley & McNeil (1982), Radiology 143, 29-36.
     """
+    positives = int(y.sum())
+    negatives = len(y) - positives
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
     half = 1.96 * math.sqrt(max(spread, 0.0) / (positives * negatives))
@@ -242,8 +240,3 @@ def _bin_codes(numbers: np.ndarray) -> np.ndarray:
         bins = np.append(0, np.cumsum(starts))[bins]
     codes[present] = 1 + bins
     return codes
-
-
-def _level_codes(values: pd.Series) -> np.ndarray:
-    """Return 0 for missing, else 1 + the level's number."""
-    return pd.factorize(values)[0].astype("int64") + 1

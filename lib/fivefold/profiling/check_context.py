@@ -1,4 +1,4 @@
-"""Check context: the input of all checks of a table, computed once."""
+"""Check context: the input of all checks of a table, computed once, and the form of a result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from fivefold.core.findings import WARNING
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import NO_PROBLEMS, coerce_table
@@ -45,11 +46,10 @@ class CheckContext:
             raise ValueError(
                 f"expected a label per row, found {len(target.y)} labels and {len(frame)} rows"
             )
-        raw = frame.set_axis([str(name) for name in frame.columns], axis=1)
-        raw = raw.reset_index(drop=True)
-        if raw.columns.has_duplicates:
-            return cls(raw, raw[[]], NO_PROBLEMS, schema, target.y, scope, seed)
-        typed, problems = coerce_table(raw, schema, used_only=False)
+        raw = frame.rename(columns=str).reset_index(drop=True)
+        typed, problems = raw[[]], NO_PROBLEMS
+        if not raw.columns.has_duplicates:
+            typed, problems = coerce_table(raw, schema, used_only=False)
         return cls(raw, typed, problems, schema, target.y, scope, seed)
 
     @cached_property
@@ -66,6 +66,10 @@ class CheckContext:
         labelled = int((self.y >= 0).sum())
         return f" (in a sample of {SAMPLE:,} of {labelled:,} rows)" if labelled > SAMPLE else ""
 
+    def sample_of(self, name: str) -> pd.Series:
+        """Return the typed cells of a column in the rows of `sample`."""
+        return self.typed[name].iloc[self.sample]
+
     @cached_property
     def row_groups(self) -> np.ndarray:
         """`duplicate_groups` of the used columns."""
@@ -76,12 +80,27 @@ class CheckContext:
         names = set(self.schema.names(*kinds, used_only=used_only)) & set(self.typed.columns)
         return [c for c in self.schema.columns if c.name in names]
 
+    def columns_of(self, kind: str) -> list[Column]:
+        """Return the used columns of one kind, at least one: else raise `NotApplicable`."""
+        columns = self.columns(kind)
+        if not columns:
+            raise NotApplicable(f"no {kind} columns")
+        return columns
+
 
 @dataclass(frozen=True)
-class NotApplicable:
-    """The result of a check that has nothing to look at, which is not the same as a pass."""
+class Result:
+    """One result of a check: a `Finding` but for its code, which the check adds."""
 
-    why: str
+    subject: str
+    found: str
+    expected: str = ""
+    action: str = ""
+    severity: str = WARNING
+
+
+class NotApplicable(Exception):
+    """Raised by a check that has nothing to look at, which is not the same as a pass."""
 
 
 def quote_cell(cell: object) -> str:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, Finding
 from fivefold.profiling import column_checks, format_checks, leakage, table_checks
-from fivefold.profiling.check_context import CheckContext, NotApplicable
+from fivefold.profiling.check_context import CheckContext, NotApplicable, Result
 
 
 @dataclass(frozen=True)
@@ -20,27 +20,23 @@ class Check:
     Attributes
     ----------
     code : stable name of its findings, in kebab-case, after the fault
-    find : returns the findings, or `NotApplicable`; an empty list means that the check passed
+    find : yields the results, or raises `NotApplicable`; no result means that the check passed
     clean : message when it passed
     """
 
     code: str
-    find: Callable[[CheckContext], list[Finding] | NotApplicable]
+    find: Callable[[CheckContext], Iterable[Result]]
     clean: str
 
     def run(self, ctx: CheckContext) -> list[Finding]:
         """Return the findings, at least one: passed or not applicable where there is no fault."""
-        names_repeat = ctx.raw.columns.has_duplicates
-        if names_repeat and self.find is not table_checks.find_repeated_names:
-            result: list[Finding] | NotApplicable = NotApplicable("column names repeat")
-        else:
-            result = self.find(ctx)
-        if isinstance(result, NotApplicable):
-            return [self._about_table(NOT_APPLICABLE, result.why)]
-        return result or [self._about_table(PASSED, self.clean)]
-
-    def _about_table(self, severity: str, text: str) -> Finding:
-        return Finding(code=self.code, severity=severity, subject="table", found=text)
+        try:
+            if ctx.raw.columns.has_duplicates and self.find != table_checks.find_repeated_names:
+                raise NotApplicable("column names repeat")
+            results = list(self.find(ctx)) or [Result("table", self.clean, severity=PASSED)]
+        except NotApplicable as reason:
+            results = [Result("table", str(reason), severity=NOT_APPLICABLE)]
+        return [Finding(code=self.code, **vars(result)) for result in results]
 
 
 def check_table(ctx: CheckContext) -> list[Finding]:

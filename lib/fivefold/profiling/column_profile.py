@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.intervals import wilson
+from fivefold.core.intervals import share
 from fivefold.core.schema import Column
 from fivefold.data.missing_markers import DATE_CODES, DAYS_APART
 
@@ -80,21 +80,23 @@ def rates(groups: np.ndarray, y: np.ndarray, count: int) -> dict[str, list[Any]]
     inside = groups >= 0
     table = np.bincount(groups[inside] * 3 + y[inside] + 1, minlength=3 * count).reshape(count, 3)
     negative, positive = table[:, 1].tolist(), table[:, 2].tolist()
-    result: dict[str, list[Any]] = {
+    counts = zip(negative, positive, strict=True)
+    shares = [share(hits, misses + hits) for misses, hits in counts]
+    return {
         "rows": table.sum(axis=1).tolist(),
         "negative": negative,
         "positive": positive,
-        "rate": [],
-        "low": [],
-        "high": [],
+        "rate": [number(estimate.value, 4) for estimate in shares],
+        "low": [number(estimate.low, 4) for estimate in shares],
+        "high": [number(estimate.high, 4) for estimate in shares],
     }
-    for misses, hits in zip(negative, positive, strict=True):
-        of = misses + hits
-        low, high = wilson(hits, of)
-        result["rate"].append(number(hits / of, 4) if of else None)
-        result["low"].append(number(low, 4) if of else None)
-        result["high"].append(number(high, 4) if of else None)
-    return result
+
+
+def group_ids(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the group of each value, -1 for none, where groups begin at the sorted `starts`."""
+    groups = np.searchsorted(starts, values, side="right") - 1
+    groups[~np.isfinite(values)] = -1
+    return groups
 
 
 def quantiles(ordered: np.ndarray) -> dict[str, float | None]:
@@ -182,14 +184,11 @@ def _count_periods(first: pd.Timestamp, last: pd.Timestamp, unit: str) -> int:
 def _is_shown(dates: pd.Series) -> np.ndarray:
     """Return which dates the periods are of, shape (rows,).
 
-    Left out are lone placeholders such as 9999-12-31 (as in `fivefold.profiling.format_checks`),
-    and of a span above 60 years all but the 60 years that hold the most rows, the latest such.
+    Left out are `lone_placeholders`, and of a span above 60 years all but the 60 years that hold
+    the most rows, the latest such.
     """
-    days = dates.to_numpy().astype("datetime64[D]").astype("int64")
-    codes = np.array(DATE_CODES, dtype="datetime64[D]").astype("int64")
-    others = days[~np.isin(days, codes)]
-    lone = [code for code in codes if len(others) and np.abs(others - code).min() >= DAYS_APART]
-    shown: np.ndarray = ~np.isin(days, lone)
+    days = dates.to_numpy().astype("datetime64[D]")
+    shown: np.ndarray = ~np.isin(days, lone_placeholders(days))
     years = dates.dt.year.to_numpy()
     ordered = np.sort(years[shown])
     ends = np.searchsorted(ordered, ordered + MAX_PERIODS - 1, side="right")
@@ -197,6 +196,17 @@ def _is_shown(dates: pd.Series) -> np.ndarray:
     start = ordered[rows == rows.max()].max()
     shown &= (years >= start) & (years < start + MAX_PERIODS)
     return shown
+
+
+def lone_placeholders(days: np.ndarray) -> np.ndarray:
+    """Return the dates such as 9999-12-31 that are a year or more from all others of `days`."""
+    codes = np.array(DATE_CODES, dtype="datetime64[D]")
+    others = days[~np.isin(days, codes)]
+    if not len(others):
+        return codes[:0]
+    apart = np.timedelta64(DAYS_APART, "D")
+    is_lone = [np.abs(others - code).min() >= apart for code in codes]
+    return codes[is_lone]
 
 
 def equal_starts(ordered: np.ndarray, groups: int) -> np.ndarray:
@@ -227,9 +237,11 @@ def shorten(text: str, most: int = 40) -> str:
     return f"{line[: most - 6]}… {mark}"
 
 
-def number(value: float, digits: int = 6) -> float | None:
+def number(value: float | None, digits: int = 6) -> float | None:
     """Return a plain number, rounded to significant digits; None if JSON cannot write it."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{digits}g}")
 
 
 def _missing(values: pd.Series, y: np.ndarray) -> dict[str, Any]:
@@ -276,8 +288,8 @@ def _histogram(
     if low == high or not np.isfinite([low, high]).all():
         low, high = ordered[0], ordered[-1]
     edges = nice_edges(float(low), float(high), integer)
-    bins = np.searchsorted(edges, values, side="right") - 1
-    bins[~np.isfinite(values) | (bins < 0) | (bins >= len(edges) - 1)] = -1
+    bins = group_ids(values, edges)
+    bins[bins == len(edges) - 1] = -1
     counts = rates(bins, y, len(edges) - 1)
     return {
         "edges": [number(float(edge), 12) for edge in edges],
@@ -298,12 +310,10 @@ def _groups(
         starts = equal_starts(ordered, 10)
         positions = np.searchsorted(ordered, starts)
         ends = ordered[np.append(positions[1:], len(ordered)) - 1]
-    groups = np.searchsorted(starts, values, side="right") - 1
-    groups[~np.isfinite(values)] = -1
     return {
         "from": [number(float(value)) for value in starts],
         "to": [number(float(value)) for value in ends],
-        **rates(groups, y, len(starts)),
+        **rates(group_ids(values, starts), y, len(starts)),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,64 +41,45 @@ def compare(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[dict
     came, went or changed kind, distributions (PSI), missing shares, levels. The tests take the
     tables as two independent samples; where one contains the other they are conservative.
     """
-    if summary["format"] != earlier.get("format"):
-        changes = [
-            Change(
-                "table",
-                "summary",
-                "another format",
-                "not comparable",
-                why="made by another version",
-            )
-        ]
-    else:
+    if summary["format"] == earlier.get("format"):
         changes = [*_table_changes(summary, earlier), *_column_changes(summary, earlier)]
+    else:
+        why = "made by another version"
+        changes = [Change("table", "summary", "another format", "not comparable", why=why)]
     return [asdict(change) for change in sorted(changes, key=lambda change: not change.notable)]
 
 
-def _table_changes(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[Change]:
+def _table_changes(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[Change]:
     now, before = summary["overview"], earlier["overview"]
     p = two_proportions(before["positives"], before["labelled"], now["positives"], now["labelled"])
-    changes = [
-        Change("table", "rows", f"{before['rows']:,}", f"{now['rows']:,}"),
-        Change(
-            "target",
-            "positive rate",
-            percent(before["positive_rate"]),
-            percent(now["positive_rate"]),
-            p < RATE_ALPHA,
-            _z_test(p),
-        ),
-    ]
+    yield Change("table", "rows", f"{before['rows']:,}", f"{now['rows']:,}")
+    shares = percent(before["positive_rate"]), percent(now["positive_rate"])
+    yield Change("target", "positive rate", *shares, p < RATE_ALPHA, _z_test(p))
     for key, what in (("target", "column"), ("positive", "positive label")):
         old, new = earlier["scope"][key], summary["scope"][key]
         if old != new:
-            changes.append(Change("target", what, old, new, notable=True))
-    return changes
+            yield Change("target", what, old, new, notable=True)
 
 
-def _column_changes(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[Change]:
+def _column_changes(summary: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[Change]:
     olds, news = earlier["columns"], summary["columns"]
     rows_before, rows = earlier["overview"]["rows"], summary["overview"]["rows"]
-    changes = []
     for name, old in olds.items():
         if name not in news:
-            changes.append(Change(name, "column", old["kind"], "gone", notable=True))
+            yield Change(name, "column", old["kind"], "gone", notable=True)
     for name, new in news.items():
         if name not in olds:
-            changes.append(Change(name, "column", "absent", new["kind"], notable=True))
+            yield Change(name, "column", "absent", new["kind"], notable=True)
     for name, new in news.items():
-        if name in olds and new["kind"] != olds[name]["kind"]:
-            changes.append(Change(name, "kind", olds[name]["kind"], new["kind"], notable=True))
-        elif name in olds:
-            old = olds[name]
-            found = (
-                _missing_change(name, new["missing"], old["missing"], rows, rows_before),
-                _distribution_change(name, new, old),
-                _level_change(name, new, old),
-            )
-            changes += [change for change in found if change]
-    return changes
+        old = olds.get(name)
+        if old is None:
+            continue
+        if new["kind"] != old["kind"]:
+            yield Change(name, "kind", old["kind"], new["kind"], notable=True)
+            continue
+        yield from _missing_changes(name, new["missing"], old["missing"], rows, rows_before)
+        yield from _distribution_changes(name, new, old)
+        yield from _level_changes(name, new, old)
 
 
 def two_proportions(hits: int, of: int, other_hits: int, other_of: int) -> float:
@@ -172,45 +153,45 @@ def align_levels(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
     return counts[0], counts[1]
 
 
-def _missing_change(
+def _missing_changes(
     name: str, now: Mapping[str, Any], before: Mapping[str, Any], rows: int, rows_before: int
-) -> Change | None:
+) -> Iterator[Change]:
     p = two_proportions(before["rows"], rows_before, now["rows"], rows)
     is_large = abs((now["share"] or 0) - (before["share"] or 0)) >= MISSING_NOTABLE
-    if not is_large and p >= ALPHA:
-        return None
-    shares = percent(before["share"]), percent(now["share"])
-    return Change(name, "missing", *shares, is_large and p < ALPHA, _z_test(p))
+    if is_large or p < ALPHA:
+        shares = percent(before["share"]), percent(now["share"])
+        yield Change(name, "missing", *shares, is_large and p < ALPHA, _z_test(p))
 
 
-def _distribution_change(
+def _distribution_changes(
     name: str, now: Mapping[str, Any], before: Mapping[str, Any]
-) -> Change | None:
+) -> Iterator[Change]:
     if "histogram" in now and "histogram" in before:
         old, new = align_histograms(before["histogram"], now["histogram"])
     elif "levels" in now and "levels" in before:
         old, new = align_levels(before["levels"], now["levels"])
     else:
-        return None
+        return
     shift = smoothed_psi(old, new)
     bound = psi_by_chance(len(old), sum(old), sum(new), ALPHA)
-    if shift < bound:
-        return None
-    why = f"PSI {shift:.3f}; by chance alone at most {bound:.3f}"
-    return Change(name, "distribution", _typical(before), _typical(now), shift >= PSI_NOTABLE, why)
+    if shift >= bound:
+        why, notable = f"PSI {shift:.3f}; by chance alone at most {bound:.3f}", shift >= PSI_NOTABLE
+        yield Change(name, "distribution", _typical(before), _typical(now), notable, why)
 
 
-def _level_change(name: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> Change | None:
+def _level_changes(
+    name: str, now: Mapping[str, Any], before: Mapping[str, Any]
+) -> Iterator[Change]:
     if "levels" not in now or "levels" not in before:
-        return None
+        return
     known = before["levels"]["level"]
     new = [level for level in now["levels"]["level"] if level not in known]
     if not new:
-        return None
+        return
     all_were_listed = not before["levels"]["other"]
     why = "not seen earlier" if all_were_listed else "not among the 20 most frequent earlier"
     shown = ", ".join(new[:5]) + (" …" if len(new) > 5 else "")
-    return Change(name, "new levels", f"{before['distinct']:,} levels", shown, all_were_listed, why)
+    yield Change(name, "new levels", f"{before['distinct']:,} levels", shown, all_were_listed, why)
 
 
 def _typical(column: Mapping[str, Any]) -> str:

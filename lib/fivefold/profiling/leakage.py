@@ -10,6 +10,7 @@ below `LEAK_SURE` is refused in at most 5% of tables, and only if it also happen
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from fivefold.core.intervals import wilson
 from fivefold.core.roc_auc import roc_auc
 from fivefold.core.schema import Column
 from fivefold.data.parsing import days
-from fivefold.profiling.check_context import CheckContext, NotApplicable
+from fivefold.profiling.check_context import CheckContext, NotApplicable, Result
 
 LEAK, LEAK_SURE = 0.995, 0.95  # error: AUC observed, and the lower end of its interval
 SUSPECT, SUSPECT_SURE = 0.97, 0.85  # warning
@@ -81,118 +82,95 @@ def out_of_fold_rates(codes: np.ndarray, y: np.ndarray, folds: np.ndarray) -> np
     return scores
 
 
-def find_leaks(ctx: CheckContext) -> list[Finding] | NotApplicable:
+def find_leaks(ctx: CheckContext) -> Iterator[Result]:
     """Find columns that alone rank the two classes (almost) perfectly.
 
     By their order, or by their levels out of fold.
     """
-    y = ctx.y[ctx.sample]
-    if _too_few(y):
-        return NotApplicable(_too_few(y))
+    y = _labels(ctx)
     folds = _folds(ctx)
-    findings: list[Finding] = []
     for column in ctx.columns():
-        values = ctx.typed[column.name].iloc[ctx.sample]
+        values = ctx.sample_of(column.name)
         if _copies(values, y) or _rank_by_missing(values, y).severity:
             continue  # target-copy and leak-missing report it
         ranking = _rank_by_column(values, column, y, folds)
         if ranking.severity:
-            text = (
+            found = (
                 f"alone it ranks the labels with AUC {ranking.auc:.4f}, "
                 f"at least {ranking.low:.3f} with 95% confidence, {ranking.how}"
             )
-            findings.append(_leak(ctx, "leak", ranking.severity, column, text))
-    return findings
+            yield _leak(ctx, column, found, ranking.severity)
 
 
-def find_missing_leaks(ctx: CheckContext) -> list[Finding] | NotApplicable:
+def find_missing_leaks(ctx: CheckContext) -> Iterator[Result]:
     """Find columns whose missing cells give the label away (filled in only after the event)."""
-    y = ctx.y[ctx.sample]
-    if _too_few(y):
-        return NotApplicable(_too_few(y))
+    y = _labels(ctx)
     columns = [column for column in ctx.columns() if ctx.typed[column.name].isna().any()]
     if not columns:
-        return NotApplicable("no missing cells in used columns")
-    findings = []
+        raise NotApplicable("no missing cells in used columns")
     for column in columns:
-        values = ctx.typed[column.name].iloc[ctx.sample]
+        values = ctx.sample_of(column.name)
         severity = _rank_by_missing(values, y).severity
         if severity:
             in_positive, in_negative = (values[y == label].isna().mean() for label in (1, 0))
-            text = (
+            found = (
                 f"missing in {in_positive:.1%} of the positive "
                 f"and {in_negative:.1%} of the negative rows"
             )
-            findings.append(_leak(ctx, "leak-missing", severity, column, text))
-    return findings
+            yield _leak(ctx, column, found, severity)
 
 
-def find_target_copies(ctx: CheckContext) -> list[Finding] | NotApplicable:
+def find_target_copies(ctx: CheckContext) -> Iterator[Result]:
     """Find columns of two levels that agree with the target in every row, in any spelling."""
-    y = ctx.y[ctx.sample]
-    if _too_few(y):
-        return NotApplicable(_too_few(y))
-    findings = []
+    y = _labels(ctx)
     for column in ctx.columns():
-        values = ctx.typed[column.name].iloc[ctx.sample]
+        values = ctx.sample_of(column.name)
         if _copies(values, y):
             yes, no = values[y == 1].iloc[0], values[y == 0].iloc[0]
-            text = (
+            found = (
                 f"always {yes} where the target is {ctx.schema.positive!r} "
                 f"and {no} where the target is {ctx.schema.negative!r}"
             )
-            findings.append(_leak(ctx, "target-copy", ERROR, column, text))
-    return findings
+            yield _leak(ctx, column, found, ERROR)
 
 
-def find_duplicates(ctx: CheckContext) -> list[Finding] | NotApplicable:
+def find_duplicates(ctx: CheckContext) -> Iterator[Result]:
     """Find rows that repeat an earlier row in every used column and the label."""
     if not ctx.columns():
-        return NotApplicable("no used columns")
-    pairs, first_rows = np.unique(ctx.row_groups * 3 + ctx.y, return_index=True)
-    repeated = len(ctx.y) - len(pairs)
-    if not repeated:
-        return []
-    examples = np.setdiff1d(np.arange(len(ctx.y)), first_rows)[:3] + 1
-    distinct = int(ctx.row_groups.max()) + 1
-    return [
-        Finding(
-            code="duplicate-rows",
-            severity=WARNING,
-            subject="table",
-            found=f"{repeated:,} rows that repeat an earlier row, "
-            f"such as row {', '.join(map(str, examples))}; "
-            f"{distinct:,} distinct rows of {len(ctx.y):,}",
+        raise NotApplicable("no used columns")
+    keys = pd.Series(ctx.row_groups * 3 + ctx.y)
+    repeated = np.flatnonzero(keys.duplicated())
+    if len(repeated):
+        examples = ", ".join(str(row + 1) for row in repeated[:3])
+        distinct = int(ctx.row_groups.max()) + 1
+        yield Result(
+            "table",
+            found=f"{len(repeated):,} rows that repeat an earlier row, such as row {examples}; "
+            f"{distinct:,} distinct rows of {len(keys):,}",
             expected="each case once",
             action="nothing for the split, which keeps equal rows on one side; "
             "delete copies made by accident",
         )
-    ]
 
 
-def find_conflicts(ctx: CheckContext) -> list[Finding] | NotApplicable:
+def find_conflicts(ctx: CheckContext) -> Iterator[Result]:
     """Find rows that are equal in every used column but not in the label."""
     labelled = ctx.y >= 0
     y, groups = ctx.y[labelled], ctx.row_groups[labelled]
     if not ctx.columns() or not len(y):
-        return NotApplicable("no labelled rows with used columns")
+        raise NotApplicable("no labelled rows with used columns")
     rows, hits = np.bincount(groups), np.bincount(groups, weights=y)
     is_mixed = (hits > 0) & (hits < rows)
-    if not is_mixed.any():
-        return []
-    ceiling = roc_auc(y, (hits / np.maximum(rows, 1))[groups])
-    return [
-        Finding(
-            code="conflicting-labels",
-            severity=WARNING,
-            subject="table",
+    if is_mixed.any():
+        ceiling = roc_auc(y, (hits / np.maximum(rows, 1))[groups])
+        yield Result(
+            "table",
             found=f"{int(rows[is_mixed].sum()):,} rows in {int(is_mixed.sum()):,} groups that "
             f"differ in the label only; no model of these columns can exceed AUC {ceiling:.6f} "
             "on these rows",
             expected="equal rows with equal labels",
             action="look for a missing column, or for labels set by mistake",
         )
-    ]
 
 
 def check_split(groups: np.ndarray, fold_ids: np.ndarray) -> list[Finding]:
@@ -204,29 +182,22 @@ def check_split(groups: np.ndarray, fold_ids: np.ndarray) -> list[Finding]:
         raise ValueError(
             f"expected one fold per row, found {len(groups)} groups and {len(fold_ids)} folds"
         )
-    sides = pd.Series(np.asarray(fold_ids)).groupby(np.asarray(groups))
+    sides = pd.Series(fold_ids).groupby(groups)
     is_apart = sides.min() != sides.max()
     if not is_apart.any():
-        return [
-            Finding(
-                code="split-straddle",
-                severity=PASSED,
-                subject="split",
-                found="no equal rows in two folds, or in a fold and the holdout",
-            )
-        ]
+        found = "no equal rows in two folds, or in a fold and the holdout"
+        return [Finding(code="split-straddle", severity=PASSED, subject="split", found=found)]
     rows = int(sides.size()[is_apart].sum())
-    return [
-        Finding(
-            code="split-straddle",
-            severity=ERROR,
-            subject="split",
-            found=f"{int(is_apart.sum()):,} groups of equal rows ({rows:,} rows) in "
-            "more than one fold or holdout",
-            expected="equal rows on one side",
-            action="split by duplicate_groups",
-        )
-    ]
+    finding = Finding(
+        code="split-straddle",
+        severity=ERROR,
+        subject="split",
+        found=f"{int(is_apart.sum()):,} groups of equal rows ({rows:,} rows) in "
+        "more than one fold or holdout",
+        expected="equal rows on one side",
+        action="split by duplicate_groups",
+    )
+    return [finding]
 
 
 def _rank_by_column(
@@ -284,37 +255,30 @@ def _copies(values: pd.Series, y: np.ndarray) -> bool:
     return bool((is_first_level == (y == y[0])).all())
 
 
-def _leak(ctx: CheckContext, code: str, severity: str, column: Column, text: str) -> Finding:
-    """Return the finding on one column; a column that the scope calls known passes, with a note."""
+def _leak(ctx: CheckContext, column: Column, found: str, severity: str) -> Result:
+    """Return the result on one column; a column that the scope calls known passes, with a note."""
     name = column.name
-    found = text + ctx.sampled
+    found += ctx.sampled
     if name in ctx.scope.known_columns:
-        return Finding(
-            code=code,
-            severity=PASSED,
-            subject=name,
-            found=f"{found}; the scope lists it as known at prediction time",
-        )
+        found += "; the scope lists it as known at prediction time"
+        return Result(name, found, severity=PASSED)
     action = (
         f"drop it with --drop {name} ([columns] drop), or, if it is truly known when the "
         "prediction is made, name it in [columns] known"
     )
     if column.kind in ("categorical", "text") and column.distinct > BINS:
         action += "; if it names whom the row is about, state it as [columns] group"
-    return Finding(
-        code=code,
-        severity=severity,
-        subject=name,
-        found=found,
-        expected="a column known before the event, which no column gives away alone",
-        action=action,
-    )
+    expected = "a column known before the event, which no column gives away alone"
+    return Result(name, found, expected, action, severity)
 
 
-def _too_few(y: np.ndarray) -> str:
-    """Return why no column can be checked, or nothing where it can."""
+def _labels(ctx: CheckContext) -> np.ndarray:
+    """Return the labels of the sample; raise `NotApplicable` where they are too few."""
+    y: np.ndarray = ctx.y[ctx.sample]
     rarer = min(_class_counts(y))
-    return f"{rarer} rows of the rarer class, {MIN_CLASS} are needed" if rarer < MIN_CLASS else ""
+    if rarer < MIN_CLASS:
+        raise NotApplicable(f"{rarer} rows of the rarer class, {MIN_CLASS} are needed")
+    return y
 
 
 def _folds(ctx: CheckContext) -> np.ndarray:

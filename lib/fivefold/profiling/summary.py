@@ -26,7 +26,14 @@ from fivefold.profiling.association import (
     correlations,
     draw_folds,
 )
-from fivefold.profiling.column_profile import by_period, equal_starts, number, profile, rates
+from fivefold.profiling.column_profile import (
+    by_period,
+    equal_starts,
+    group_ids,
+    number,
+    profile,
+    rates,
+)
 
 SAMPLE = 200_000  # rows that ranks (associations) look at
 DETAILED = 120  # columns, most associated first, that keep their histograms and levels
@@ -72,7 +79,10 @@ def summarise(
             f"Histograms and levels are kept for the {DETAILED} columns that go most with the "
             f"target, of {len(ranking)}."
         )
-        _drop_details(columns, keep={line["column"] for line in ranking[:DETAILED]})
+        detailed = {line["column"] for line in ranking[:DETAILED]}
+        for name in columns.keys() - detailed:
+            for key in _DETAILS:
+                columns[name].pop(key, None)
     numbers = [line["column"] for line in ranking if line["kind"] in ("numeric", "date")]
     correlated = {
         name: as_numbers(typed[name], schema[name].kind) for name in numbers[:MOST_CORRELATED]
@@ -132,17 +142,16 @@ def trend(
     if schema[name].kind != "numeric" or not typed[name].notna().any():
         return None
     values = typed[name].to_numpy(dtype="float64")
-    present = np.isfinite(values)
-    starts = np.unique(values[present])
+    ordered = np.sort(values[np.isfinite(values)])
+    starts = np.unique(ordered)
     if len(starts) > 60:
-        starts = equal_starts(np.sort(values[present]), 30)
-    groups = np.where(present, np.searchsorted(starts, values, side="right") - 1, -1)
+        starts = equal_starts(ordered, 30)
     return {
         **column,
         "unit": "number",
         "omitted": 0,
         "period": [number(float(start)) for start in starts],
-        **rates(groups, y, len(starts)),
+        **rates(group_ids(values, starts), y, len(starts)),
     }
 
 
@@ -152,13 +161,6 @@ def _describe(values: pd.Series, column: Column, y: np.ndarray, scope: Scope) ->
         "unit": str(scope.units.get(column.name, "")),
         "help": str(scope.help.get(column.name, ""))[:200],
     }
-
-
-def _drop_details(columns: dict[str, dict[str, Any]], keep: set[str]) -> None:
-    for name, column in columns.items():
-        if name not in keep:
-            for key in _DETAILS:
-                column.pop(key, None)
 
 
 def _overview(
