@@ -91,23 +91,23 @@ def test_revision_of_a_stage_output(repository: Path) -> None:
         "modified": False,
         "tracked_by": "dvc.lock",
     }
-    assert revision(repository / "data/made.csv") == expected
+    assert revision(repository / "data/made.csv").to_dict() == expected
     (repository / "data/made.csv").write_bytes(TWO)
-    assert revision(repository / "data/made.csv") == expected | {"modified": True}
+    assert revision(repository / "data/made.csv").to_dict() == expected | {"modified": True}
     (repository / "data/made.csv").unlink()
-    assert revision(repository / "data/made.csv") == expected | {"modified": None}
+    assert revision(repository / "data/made.csv").to_dict() == expected | {"modified": None}
 
 
 def test_revision_of_an_added_file_and_of_a_file_in_git(repository: Path) -> None:
     (repository / "data/added.csv").write_bytes(TWO)
     added = revision(repository / "data/added.csv")
-    assert (added["dvc_md5"], added["modified"], added["tracked_by"]) == (
+    assert (added.dvc_md5, added.modified, added.tracked_by) == (
         md5(TWO),
         False,
         "data/added.csv.dvc",
     )
     plain = revision(repository / "plain.csv")
-    assert (plain["dvc_md5"], plain["modified"], plain["tracked_by"], plain["git_dirty"]) == (
+    assert (plain.dvc_md5, plain.modified, plain.tracked_by, plain.git_dirty) == (
         None,
         False,
         "git",
@@ -115,9 +115,9 @@ def test_revision_of_an_added_file_and_of_a_file_in_git(repository: Path) -> Non
     )
     (repository / "plain.csv").write_bytes(TWO)
     plain = revision(repository / "plain.csv")
-    assert (plain["modified"], plain["tracked_by"], plain["git_dirty"]) == (True, "git", True)
+    assert (plain.modified, plain.tracked_by, plain.git_dirty) == (True, "git", True)
     (repository / "new.csv").write_bytes(TWO)
-    assert revision(repository / "new.csv")["tracked_by"] is None
+    assert revision(repository / "new.csv").tracked_by is None
 
 
 def test_revision_without_repository_and_without_git(
@@ -125,13 +125,13 @@ def test_revision_without_repository_and_without_git(
 ) -> None:
     outside = tmp_path / "outside.csv"
     outside.write_bytes(ONE)
-    assert revision(outside) == NOTHING
-    assert revision(tmp_path / "no" / "such.csv") == NOTHING
+    assert revision(outside).to_dict() == NOTHING
+    assert revision(tmp_path / "no" / "such.csv").to_dict() == NOTHING
     (repository / ".dvc").mkdir()
     (repository / "data/made.csv").write_bytes(ONE)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert revision(outside) == NOTHING
-    assert revision(repository / "data/made.csv") == NOTHING | {
+    assert revision(outside).to_dict() == NOTHING
+    assert revision(repository / "data/made.csv").to_dict() == NOTHING | {
         "dvc_md5": md5(ONE),
         "modified": False,
         "tracked_by": "dvc.lock",
@@ -144,7 +144,7 @@ def test_revision_reads_the_working_directory_of_a_stage(repository: Path) -> No
     )
     lock = repository / "dvc.lock"
     lock.write_text(lock.read_text().replace("data/made", "made"))
-    assert revision(repository / "data/made.csv")["dvc_md5"] == md5(ONE)
+    assert revision(repository / "data/made.csv").dvc_md5 == md5(ONE)
 
 
 def test_fetch_of_a_file_in_git(repository: Path, tmp_path: Path) -> None:
@@ -212,13 +212,13 @@ def test_fetch_of_a_dvc_file_from_the_cache_then_without_it(tmp_path: Path) -> N
         git(root, "add", "-A")
         git(root, "commit", "-qm", "next")
     now = revision(root / "t.csv")
-    assert (now["dvc_md5"], now["modified"], now["git_dirty"]) == (md5(TWO), False, False)
+    assert (now.dvc_md5, now.modified, now.git_dirty) == (md5(TWO), False, False)
     folder = revision(root / "parts")
-    assert (folder["tracked_by"], folder["modified"]) == (
+    assert (folder.tracked_by, folder.modified) == (
         "parts.dvc",
         False,
     )  # our .dir md5 is DVC's
-    assert folder["dvc_md5"].endswith(".dir")
+    assert folder.dvc_md5.endswith(".dir")
     assert fetch(root / "t.csv", "HEAD~1", tmp_path / "old").read_bytes() == ONE
     assert (fetch(root / "parts", "HEAD~1", tmp_path / "old") / "p1").read_bytes() == ONE
     shutil.rmtree(root / ".dvc" / "cache")
@@ -246,7 +246,7 @@ def test_ensure_makes_the_output_of_a_stage(
         ),
     )
     assert ensure(made, repository).read_bytes() == ONE
-    assert revision(made)["modified"] is False
+    assert revision(made).modified is False
     exported = tmp_path / "exported"
     shutil.copytree(
         repository, exported, ignore=shutil.ignore_patterns(".git", "made.csv", "cache", "tmp")

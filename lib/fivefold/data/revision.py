@@ -12,21 +12,40 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from fivefold.core.findings import Refused, refusal
+from fivefold.core.stored import Stored
 from fivefold.data.reading.files import path_md5
 
 DVC_SECONDS = 900
 # Inside a hook these variables name another repository.
 _GIT_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-# Returns the text of a file of the repository, None if there is no such file.
-Load: TypeAlias = Callable[[PurePosixPath], str | None]
+
+
+@dataclass(frozen=True)
+class Revision(Stored):
+    """Which version a file or folder is; a value is None if it is unknown.
+
+    Attributes
+    ----------
+    git_commit : HEAD of the repository that holds the path, 40 hex digits
+    git_dirty : whether any tracked file of that repository has changed
+    dvc_md5 : what dvc.lock or a .dvc file records for the path
+    modified : whether the content differs from the record
+    tracked_by : that file's path in the repository, or "git"
+    """
+
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    dvc_md5: str | None = None
+    modified: bool | None = None
+    tracked_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,33 +57,26 @@ class _Record:
     stage: str | None = None
 
 
-def revision(path: str | Path) -> dict[str, Any]:
-    """Return which version a file or folder is, JSON-ready.
-
-    `git_commit` is HEAD of the repository that holds the path (40 hex digits), `git_dirty` whether
-    any tracked file of it has changed, `dvc_md5` what dvc.lock or a .dvc file records for the path,
-    `tracked_by` that file's path in the repository, or "git", and `modified` whether the content
-    differs from the record. A value is None if it is unknown (no git, no repository).
-    """
+def revision(path: str | Path) -> Revision:
+    """Return which version a file or folder is."""
     path = Path(path).resolve()
-    names = ("git_commit", "git_dirty", "dvc_md5", "modified", "tracked_by")
-    facts: dict[str, Any] = dict.fromkeys(names)
     git_root = _git_root(path)
+    facts = Revision()
     if git_root:
-        facts["git_commit"] = _git(git_root, "rev-parse", "--verify", "--quiet", "HEAD")
+        commit = _git(git_root, "rev-parse", "--verify", "--quiet", "HEAD")
         status = _git(git_root, "status", "--porcelain", "--untracked-files=no")
-        facts["git_dirty"] = None if status is None else bool(status)
+        facts = Revision(commit, None if status is None else bool(status))
     root = git_root or next((p for p in path.parents if (p / ".dvc").is_dir()), None)
     if root is None:
         return facts
-    inside = PurePosixPath(path.relative_to(root).as_posix())
+    inside = path.relative_to(root)
     if record := _record(inside, lambda name: _text(root / name)):
         is_known = record.md5 is not None and path.exists()
         modified = path_md5(path) != record.md5 if is_known else None
-        return facts | {"dvc_md5": record.md5, "modified": modified, "tracked_by": record.file}
+        return replace(facts, dvc_md5=record.md5, modified=modified, tracked_by=record.file)
     if git_root and _git(git_root, "ls-files", "--error-unmatch", "--", str(inside)) is not None:
         changed = _git(git_root, "status", "--porcelain", "--", str(inside))
-        return facts | {"modified": bool(changed), "tracked_by": "git"}
+        return replace(facts, modified=bool(changed), tracked_by="git")
     return facts
 
 
@@ -89,7 +101,7 @@ def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
     if root is None:
         raise _refused(
             "no-repository",
-            str(path),
+            path,
             "no Git repository (or no git)",
             "a path inside one",
             "give the path without a revision",
@@ -103,13 +115,13 @@ def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
             "a commit, branch or tag",
             "see `git log --oneline` and `git tag`; a shallow clone lacks old commits",
         )
-    inside = PurePosixPath(path.relative_to(root).as_posix())
+    inside = path.relative_to(root)
     into.mkdir(parents=True, exist_ok=True)
     target = into.resolve() / path.name
     if target == path:
         raise _refused(
             "fetch-onto-itself",
-            str(path),
+            path,
             "the same file as target",
             "another folder",
             "name another folder",
@@ -120,7 +132,7 @@ def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
         if content is None:
             raise _refused(
                 "not-tracked",
-                str(inside),
+                inside,
                 f"neither DVC nor Git has it at {rev}",
                 "a path tracked at that revision",
                 f"see `git ls-tree -r --name-only {rev}`",
@@ -141,7 +153,7 @@ def fetch(path: str | Path, rev: str, into: str | Path) -> Path:
             action = f"check out {rev} and run `dvc repro {record.stage}`"
         raise _refused(
             "content-missing",
-            str(inside),
+            inside,
             f"md5 {record.md5} of {rev} in no cache or remote ({_last_error(done)})",
             "its content in the DVC cache",
             action,
@@ -160,15 +172,13 @@ def ensure(path: str | Path, root: str | Path) -> Path:
     path, root = Path(path).resolve(), Path(root).resolve()
     if path.exists() or not path.is_relative_to(root):
         return path
-    record = _record(
-        PurePosixPath(path.relative_to(root).as_posix()), lambda name: _text(root / name)
-    )
+    record = _record(path.relative_to(root), lambda name: _text(root / name))
     if record is None:
         return path
     if record.stage is None:
         raise _refused(
             "content-missing",
-            str(path),
+            path,
             f"only its record {record.file}",
             "the file itself",
             "run `dvc pull` with the remote that has it",
@@ -180,7 +190,7 @@ def ensure(path: str | Path, root: str | Path) -> Path:
     if done.returncode or not path.exists():
         raise _refused(
             "stage-failed",
-            str(path),
+            path,
             _last_error(done),
             f"`dvc repro {record.stage}` to make it",
             f"run it in {root} and read its output",
@@ -190,7 +200,7 @@ def ensure(path: str | Path, root: str | Path) -> Path:
             lock.write_bytes(before)
         raise _refused(
             "content-differs",
-            str(path),
+            path,
             f"md5 {path_md5(path)}",
             f"md5 {record.md5}, as in dvc.lock",
             f"install the pinned requirements, or accept it: `dvc commit {record.stage}`",
@@ -198,11 +208,16 @@ def ensure(path: str | Path, root: str | Path) -> Path:
     return path
 
 
-def _record(inside: PurePosixPath, load: Load) -> _Record | None:
+def _record(inside: Path, load: Callable[[Path], str | None]) -> _Record | None:
     """Return DVC's record of a path of the repository.
 
-    It is in the path's own .dvc file, else in a stage of a dvc.yaml in a folder above.
+    It is in the path's own .dvc file, else in a stage of a dvc.yaml in a folder above. `load`
+    returns the text of a file of the repository, None if there is no such file.
     """
+
+    def same(path: Path) -> bool:
+        return os.path.normpath(path) == str(inside)
+
     own = inside.with_name(inside.name + ".dvc")
     for out in _yaml(load(own)).get("outs", []):
         if out.get("path") == inside.name:
@@ -212,10 +227,10 @@ def _record(inside: PurePosixPath, load: Load) -> _Record | None:
         locked = _yaml(load(folder / "dvc.lock")).get("stages") or {}
         for name, stage in stages.items():
             base = folder / str(stage.get("wdir", "."))
-            if any(_same(base / path, inside) for path in _outputs(stage)):
-                md5 = _locked_md5(base, inside, locked.get(name) or {})
-                file = folder / ("dvc.lock" if md5 else "dvc.yaml")
-                return _Record(md5, str(file), name)
+            if any(same(base / path) for path in _outputs(stage)):
+                outs = (locked.get(name) or {}).get("outs") or []
+                md5 = next((out.get("md5") for out in outs if same(base / out["path"])), None)
+                return _Record(md5, str(folder / ("dvc.lock" if md5 else "dvc.yaml")), name)
     return None
 
 
@@ -223,18 +238,6 @@ def _outputs(stage: dict[str, Any]) -> list[str]:
     """Return the paths that a stage of a dvc.yaml makes; a path may carry options."""
     outs = stage.get("outs") or []
     return [str(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
-
-
-def _locked_md5(base: PurePosixPath, inside: PurePosixPath, locked: dict[str, Any]) -> str | None:
-    for out in locked.get("outs") or []:
-        if _same(base / out["path"], inside):
-            md5: str | None = out.get("md5")
-            return md5
-    return None
-
-
-def _same(one: PurePosixPath, other: PurePosixPath) -> bool:
-    return os.path.normpath(one) == os.path.normpath(other)
 
 
 def _yaml(text: str | None) -> dict[str, Any]:
@@ -251,9 +254,7 @@ def _text(path: Path) -> str | None:
 
 
 def _git_root(path: Path) -> Path | None:
-    folder = next((p for p in (path, *path.parents) if p.is_dir()), Path("/"))
-    if folder == path and path.parent != path:
-        folder = path.parent
+    folder = next((p for p in path.parents if p.is_dir()), path)
     top = _git(folder, "rev-parse", "--show-toplevel")
     return Path(top).resolve() if top else None
 
@@ -282,11 +283,8 @@ def _git_bytes(folder: Path, *arguments: str) -> bytes | None:
 def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run dvc of this environment in `root`; a config marks a root without Git."""
     own = str(Path(sys.executable).parent)
-    env = {
-        **os.environ,
-        "PATH": own + os.pathsep + os.environ.get("PATH", ""),
-        "DVC_NO_ANALYTICS": "1",
-    }
+    programs = own + os.pathsep + os.environ.get("PATH", "")
+    env = {**os.environ, "PATH": programs, "DVC_NO_ANALYTICS": "1"}
     with tempfile.TemporaryDirectory() as config:
         if _git(root, "rev-parse", "--git-dir") is None:
             Path(config, "config").write_text("[core]\n    no_scm = true\n")
@@ -308,12 +306,18 @@ def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _last_error(done: subprocess.CompletedProcess[str]) -> str:
     """Return the last error line of dvc."""
-    lines = [line for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
+    lines = (done.stderr + "\n" + done.stdout).strip().splitlines()
     error_lines = [line for line in lines if "ERROR" in line or "Error" in line]
     last = (error_lines or lines or ["no message from dvc"])[-1]
     return last.strip()
 
 
-def _refused(code: str, subject: str, found: str, expected: str, action: str) -> Refused:
-    what = f"{subject} is not available"
-    return refusal(what, code=code, subject=subject, found=found, expected=expected, action=action)
+def _refused(code: str, subject: str | Path, found: str, expected: str, action: str) -> Refused:
+    return refusal(
+        f"{subject} is not available",
+        code=code,
+        subject=str(subject),
+        found=found,
+        expected=expected,
+        action=action,
+    )

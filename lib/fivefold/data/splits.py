@@ -27,9 +27,7 @@ PARTS = 5  # one of these parts is held out
 # Rows in the folds: an ROC AUC of 20% positives then has a standard error of about .002.
 MOST_SCORED = 60_000
 MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all
-MANY_ROWS = 50_000  # training rows above which a table gets `FEW_FOLDS` by default
-FOLDS = 5
-FEW_FOLDS = 3
+MANY_ROWS = 50_000  # training rows above which a table gets 3 folds by default
 FEWEST = 5  # rows of each class that a random part keeps, however rare it is
 SMALL_GROUP = 5
 SINGLE_GROUPS = 1000  # the largest groups are dealt one by one (110 µs each), others in batches
@@ -101,8 +99,7 @@ class Split:
         return np.sort(np.concatenate([scored, others]))
 
     def _may_train(self) -> np.ndarray:
-        train_ids = (Assignment.ALWAYS_TRAIN, Assignment.TRAIN_ONLY)
-        return (self.fold_ids >= 0) | np.isin(self.fold_ids, train_ids)
+        return ~np.isin(self.fold_ids, (Assignment.HOLDOUT, Assignment.UNLABELLED))
 
 
 def split_rows(
@@ -140,12 +137,13 @@ def split_rows(
     """
     fold_ids = np.full(len(y), Assignment.UNLABELLED, dtype="int8")
     labelled = np.flatnonzero(y >= 0)
-    units = None if groups is None else pd.factorize(groups[labelled])[0]
+    # Without groups, each row is a unit.
+    units = np.arange(len(labelled)) if groups is None else pd.factorize(groups[labelled])[0]
     if times is None:
         fold_ids[labelled] = _stratified(y[labelled], units, folds, seed)
     else:
         fold_ids[labelled] = _by_time(times[labelled], y[labelled], units, folds, seed)
-        folds = int(fold_ids.max()) + 1
+        folds = Split(fold_ids).fold_count
     if not Split(fold_ids).is_ordered:
         fold_ids[labelled] = _limit_scored(fold_ids[labelled], units, seed)
     _refuse_missing_class(fold_ids, y, folds)
@@ -182,19 +180,18 @@ def subsample(rows: np.ndarray, y: np.ndarray, most: int | None, seed: int) -> n
 
 def default_folds(rows: int) -> int:
     """Return the default number of folds for a number of labelled rows."""
-    return FOLDS if rows * (1 - HOLDOUT_SHARE) <= MANY_ROWS else FEW_FOLDS
+    return 5 if rows * (1 - HOLDOUT_SHARE) <= MANY_ROWS else 3
 
 
 def _refuse_missing_class(fold_ids: np.ndarray, y: np.ndarray, folds: int) -> None:
     """Raise `Refused` where a part has too few rows of a class."""
-    names = {int(Assignment.HOLDOUT): "holdout"}
+    names: dict[int, str] = {Assignment.HOLDOUT: "holdout"}
     if Split(fold_ids).is_ordered:
-        names[int(Assignment.ALWAYS_TRAIN)] = "the earliest rows, which only train"
+        names[Assignment.ALWAYS_TRAIN] = "the earliest rows, which only train"
     names |= {fold: f"fold {fold}" for fold in range(folds)}
     fewest: dict[str, int] = {}
     for number, name in names.items():
-        inside = fold_ids == number
-        rows = min(int((y[inside] == 1).sum()), int((y[inside] == 0).sum()))
+        rows = int(np.bincount(y[fold_ids == number], minlength=2).min())
         needed = 2 if number == Assignment.HOLDOUT else 1  # one row of a class has no interval
         if rows < needed:
             fewest[name] = rows
@@ -211,25 +208,23 @@ def _refuse_missing_class(fold_ids: np.ndarray, y: np.ndarray, folds: int) -> No
         )
 
 
-def _limit_scored(fold_ids: np.ndarray, units: np.ndarray | None, seed: int) -> np.ndarray:
+def _limit_scored(fold_ids: np.ndarray, units: np.ndarray, seed: int) -> np.ndarray:
     """Set a random part of the units to `TRAIN_ONLY`: about `MOST_SCORED` rows stay in folds."""
     in_folds = fold_ids >= 0
     scored = int(in_folds.sum())
     if scored <= MOST_SCORED:
         return fold_ids
-    codes = np.arange(len(fold_ids)) if units is None else units
-    is_kept = np.random.default_rng(seed + 2).random(int(codes.max()) + 1) < MOST_SCORED / scored
-    limited = fold_ids.copy()
-    limited[in_folds & ~is_kept[codes]] = Assignment.TRAIN_ONLY
-    return limited
+    draws = np.random.default_rng(seed + 2).random(int(units.max()) + 1)
+    is_kept = draws[units] < MOST_SCORED / scored
+    return np.where(in_folds & ~is_kept, Assignment.TRAIN_ONLY, fold_ids)
 
 
-def _stratified(y: np.ndarray, units: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
+def _stratified(y: np.ndarray, units: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """Return the holdout as one part of five, then the folds of the rest."""
     part = _deal(y, units, PARTS, seed)
-    held = part == (0 if units is None else _held_part(part, y, units, folds, seed))
+    held = part == _held_part(part, y, units, folds, seed)
     fold_ids = np.full(len(y), Assignment.HOLDOUT, dtype="int8")
-    fold_ids[~held] = _deal(y[~held], None if units is None else units[~held], folds, seed + 1)
+    fold_ids[~held] = _deal(y[~held], units[~held], folds, seed + 1)
     return fold_ids
 
 
@@ -252,7 +247,7 @@ def _held_part(part: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, s
     return int(np.lexsort((ties, steps, unfit))[0])
 
 
-def _deal(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np.ndarray:
+def _deal(y: np.ndarray, units: np.ndarray, parts: int, seed: int) -> np.ndarray:
     """Return the part (0 to parts-1) of each row. Small groups are dealt by their first label."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -266,60 +261,47 @@ def _deal(y: np.ndarray, units: np.ndarray | None, parts: int, seed: int) -> np.
             expected=f"at least {parts}",
             action="give more rows of that class or fewer folds (--folds)",
         )
-    group_count = parts if units is None else len(np.unique(units))
-    if group_count < parts:
+    _, first, codes = np.unique(units, return_index=True, return_inverse=True)
+    if len(first) < parts:
         raise refusal(
             _CANNOT_SPLIT,
             code="split-too-few-groups",
             subject="groups",
-            found=f"{group_count} groups for {parts} parts",
+            found=f"{len(first)} groups for {parts} parts",
             expected=f"at least {parts}",
             action="give more groups, fewer folds (--folds), or another group column in the scope",
         )
-    if units is None:
-        codes = first = np.arange(len(y))
-    else:
-        codes, first = _codes(units)
-        has_large_group = np.bincount(codes).max() > SMALL_GROUP
-        has_few_units = np.bincount(y[first], minlength=2).min() < parts
-        if has_large_group or has_few_units:
-            batches = _batches(units, y, 20 * parts, seed)
-            dealer = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-            return _numbered(dealer.split(y, y, batches), len(y))
-    dealer = StratifiedKFold(parts, shuffle=True, random_state=seed)
-    return _numbered(dealer.split(first, y[first]), len(first))[codes]
-
-
-def _numbered(cuts: Iterator[tuple[np.ndarray, np.ndarray]], size: int) -> np.ndarray:
-    """Return the number of the cut that tests each position."""
-    part = np.empty(size, dtype="int8")
-    for number, (_, rows) in enumerate(cuts):
-        part[rows] = number
-    return part
-
-
-def _batches(units: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Return coarser units: the largest alone, the others joined to at most `most` by label."""
-    codes, first = _codes(units)
     sizes = np.bincount(codes)
-    ties = np.random.default_rng(seed).random(len(first))
-    order = np.lexsort((ties, y[first], np.minimum(-sizes, -SMALL_GROUP)))
+    labels = y[first]
+    options = {"shuffle": True, "random_state": seed}
+    if sizes.max() > SMALL_GROUP or np.bincount(labels, minlength=2).min() < parts:
+        batches = _batches(sizes, labels, 20 * parts, seed)[codes]
+        cuts = StratifiedGroupKFold(parts, **options).split(y, y, batches)
+        codes = np.arange(len(y))
+    else:
+        cuts = StratifiedKFold(parts, **options).split(first, labels)
+    part = np.empty(len(y), dtype="int8")
+    for number, (_, tested) in enumerate(cuts):
+        part[tested] = number
+    return part[codes]
+
+
+def _batches(sizes: np.ndarray, labels: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return a coarser unit for each unit.
+
+    The largest stay alone, the others are joined to at most `most` by label.
+    """
+    ties = np.random.default_rng(seed).random(len(sizes))
+    order = np.lexsort((ties, labels, np.minimum(-sizes, -SMALL_GROUP)))
     large = int((sizes > SMALL_GROUP).sum())
     rest = order[min(SINGLE_GROUPS, large) :]
-    coarse = np.arange(len(first))
-    coarse[rest] = rest[np.arange(len(rest)) % most]
-    batches: np.ndarray = coarse[codes]
+    batches = np.arange(len(sizes))
+    batches[rest] = rest[np.arange(len(rest)) % most]
     return batches
 
 
-def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (the code of each row, the first row of each code)."""
-    _, first, codes = np.unique(units, return_index=True, return_inverse=True)
-    return codes, first
-
-
 def _by_time(
-    times: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int
+    times: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, seed: int
 ) -> np.ndarray:
     """Return the last 20% of the rows held out, the rest in blocks of whole times."""
     known = np.where(np.isnan(times), -np.inf, times)
@@ -336,7 +318,7 @@ def _by_time(
 
 
 def _by_few_times(
-    known: np.ndarray, y: np.ndarray, units: np.ndarray | None, folds: int, seed: int
+    known: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, seed: int
 ) -> np.ndarray:
     """Split where blocks of equal size would leave some empty.
 
@@ -361,8 +343,7 @@ def _by_few_times(
     y_train = y[train]
     fold_ids = np.full(len(known), Assignment.HOLDOUT, dtype="int8")
     if cut < 3:
-        train_units = None if units is None else units[train]
-        fold_ids[train] = _deal(y_train, train_units, folds, seed + 1)
+        fold_ids[train] = _deal(y_train, units[train], folds, seed + 1)
         return fold_ids
     for count in range(min(folds, cut - 1), 1, -1):
         block = _even_blocks(rows[:cut], count + 1)[codes[train]]

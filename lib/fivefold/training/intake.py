@@ -166,7 +166,7 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
     with tempfile.TemporaryDirectory() as folder:
         source = str(fetch(scope.data, rev, folder)) if rev else scope.data
         dataset = read(source, query=scope.query or None)
-    recorded = revision(scope.data) if is_local else {}
+    recorded = revision(scope.data).to_dict() if is_local else {}
     if rev:
         recorded = {**recorded, "requested": rev, "modified": False}
     code = revision(root / "flows")
@@ -176,7 +176,7 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
         "rows": dataset.rows,
         "details": dataset.details.to_dict(),
         "revision": recorded,
-        "code": {key: code[key] for key in ("git_commit", "git_dirty")},
+        "code": {"git_commit": code.git_commit, "git_dirty": code.git_dirty},
     }
     findings = (*dataset.findings, *_revision_findings(rev, recorded, dataset.md5))
     return replace(dataset, findings=findings), facts

@@ -46,29 +46,9 @@ CHANNELS = {
 }
 BRANCHES = {f"B{k:02d}": 1 / (k + 8) for k in range(1, 61)}
 DATES = ("customer_since", "last_contact")
-COLUMNS = (
-    "customer_id",
-    "country",
-    "gender",
-    "age",
-    "tenure",
-    "customer_since",
-    "branch",
-    "channel",
-    "credit_score",
-    "salary",
-    "balance",
-    "n_products",
-    "has_card",
-    "card_tier",
-    "active_member",
-    "logins_30d",
-    "complaints_12m",
-    "satisfaction",
-    "last_contact",
-    TARGET,
-)
-
+_NUMBERS = """
+    age tenure credit_score salary balance n_products logins_30d complaints_12m satisfaction
+"""
 _CHANNEL_EFFECT = {
     "comparison": 0.45,
     "social": 0.45,
@@ -93,11 +73,10 @@ def draw(rows: int, seed: int = SEED, start: int = 0) -> pd.DataFrame:
         )
     generator = np.random.Generator(np.random.PCG64(seed).advance(start * DRAWS))
     uniforms = iter(generator.random((rows, DRAWS)).T)
-    table = _features(uniforms)
-    table["customer_id"] = _texts([f"C{n:08d}" for n in range(start + 1, start + rows + 1)])
-    frame = pd.DataFrame({name: table[name] for name in COLUMNS if name != TARGET})
+    ids = [f"C{n:08d}" for n in range(start + 1, start + rows + 1)]
+    frame = pd.DataFrame({"customer_id": ids, **_features(uniforms)})
     leaves = next(uniforms) < true_probability(frame)
-    frame[TARGET] = _texts(np.where(leaves, "yes", "no"))
+    frame[TARGET] = np.where(leaves, "yes", "no")
     return frame
 
 
@@ -109,26 +88,15 @@ def true_probability(frame: pd.DataFrame) -> np.ndarray:
     customer_id and customer_since have no effect of their own. Dates are texts or typed. Raises
     KeyError for a missing column.
     """
-    f = {
-        name: frame[name].to_numpy(dtype="float64")
-        for name in (
-            "age",
-            "tenure",
-            "credit_score",
-            "salary",
-            "balance",
-            "n_products",
-            "logins_30d",
-            "complaints_12m",
-            "satisfaction",
-        )
-    }
+    age, tenure, credit, salary, balance, products, logins, complaints, satisfaction = (
+        frame[name].to_numpy(dtype="float64") for name in _NUMBERS.split()
+    )
     inactive = (frame["active_member"] == "no").to_numpy()
     contact = pd.to_datetime(frame["last_contact"])
     silent = (pd.Timestamp(SNAPSHOT) - contact).dt.days.to_numpy(dtype="float64", na_value=np.nan)
-    wealth = np.nan_to_num(np.minimum(f["balance"] / 100_000, 2.5))
-    one, two, more = f["n_products"] == 1, f["n_products"] == 2, f["n_products"] >= 3
-    middle_age = np.exp(-(((f["age"] - 54) / 11) ** 2))
+    wealth = np.nan_to_num(np.minimum(balance / 100_000, 2.5))
+    one, two, more = products == 1, products == 2, products >= 3
+    middle_age = np.exp(-(((age - 54) / 11) ** 2))
     score = (
         middle_age * np.where(inactive, 3.3, 0.4)
         + 0.25 * inactive  # age x activity
@@ -136,24 +104,21 @@ def true_probability(frame: pd.DataFrame) -> np.ndarray:
         + 2.3 * more
         + wealth * np.where(one, 0.75, np.where(two, -0.55, 0.2))  # products x balance
         - 0.35 * (wealth == 0)
-        + 0.8 / (1 + np.exp((f["credit_score"] - 500) / 20))  # low credit: a soft step
-        + 0.15 * np.cos(f["tenure"] / 20 * 2 * np.pi)
+        + 0.8 / (1 + np.exp((credit - 500) / 20))  # low credit: a soft step
+        + 0.15 * np.cos(tenure / 20 * 2 * np.pi)
         + _effect(frame["country"], {"Germany": 0.45, "Italy": 0.15})
         + _effect(frame["gender"], {"female": 0.25})
         + _effect(frame["channel"], _CHANNEL_EFFECT)
-        * np.where(f["tenure"] < 3, 1.8, 0.6)  # channel x tenure
+        * np.where(tenure < 3, 1.8, 0.6)  # channel x tenure
         + _effect(
             frame["branch"], {name: 0.15 * np.sin(2.4 * k) for k, name in enumerate(BRANCHES)}
         )
         + _effect(frame["card_tier"], {"gold": -0.25, "platinum": -0.5})
         + 0.15 * (frame["has_card"] == "no").to_numpy()
-        + np.where(np.isnan(f["salary"]), 0.7, 0.3 * (f["salary"] < 25_000))
-        + np.where(
-            np.isnan(f["logins_30d"]), 0.3, 0.7 * np.exp(-np.nan_to_num(f["logins_30d"]) / 3)
-        )
-        + np.minimum(f["complaints_12m"], 3)
-        * np.where(np.nan_to_num(silent, nan=999) > 120, 1.1, 0.35)
-        - 0.4 * np.nan_to_num(f["satisfaction"] - 3)
+        + np.where(np.isnan(salary), 0.7, 0.3 * (salary < 25_000))
+        + np.where(np.isnan(logins), 0.3, 0.7 * np.exp(-np.nan_to_num(logins) / 3))
+        + np.minimum(complaints, 3) * np.where(np.nan_to_num(silent, nan=999) > 120, 1.1, 0.35)
+        - 0.4 * np.nan_to_num(satisfaction - 3)
         + np.where(np.isnan(silent), 0.5, 0.6 * np.minimum(np.nan_to_num(silent) / 365, 1))
     )
     probability: np.ndarray = 1 / (1 + np.exp(-(_INTERCEPT + _SPREAD * score)))
@@ -248,24 +213,24 @@ def _features(u: Iterator[np.ndarray]) -> dict[str, np.ndarray | pd.Series]:
     contacted = next(u) >= np.where(active, 0.09, 0.16)
     silent_days = np.floor(np.minimum(-160 * np.log(1 - next(u)), 0.95 * member_days))
     return {
-        "country": _texts(country),
-        "gender": _texts(gender),
+        "country": country,
+        "gender": gender,
         "age": age.astype("int64"),
         "tenure": tenure.astype("int64"),
-        "customer_since": _texts(_iso(member_days)),
-        "branch": _texts(branch),
-        "channel": _texts(channel),
+        "customer_since": _iso(member_days),
+        "branch": branch,
+        "channel": channel,
         "credit_score": credit.astype("int64"),
         "salary": np.where(salary_shown, salary, np.nan),
         "balance": np.where(balance_shown, balance, np.nan),
         "n_products": products,
-        "has_card": _texts(np.where(card, "yes", "no")),
-        "card_tier": _texts(np.array(TIERS, dtype=object)[tier], card),
-        "active_member": _texts(np.where(active, "yes", "no")),
+        "has_card": np.where(card, "yes", "no"),
+        "card_tier": pd.Series(np.array(TIERS)[tier], dtype="str").where(card),
+        "active_member": np.where(active, "yes", "no"),
         "logins_30d": np.where(app, logins, np.nan),
         "complaints_12m": complaints,
         "satisfaction": np.where(answered, satisfaction, np.nan),
-        "last_contact": _texts(_iso(silent_days), contacted),
+        "last_contact": pd.Series(_iso(silent_days), dtype="str").where(contacted),
     }
 
 
@@ -295,41 +260,24 @@ def _iso(days_before: np.ndarray) -> np.ndarray:
     return (SNAPSHOT - days_before.astype("int64").astype("timedelta64[D]")).astype(str)
 
 
-def _texts(values: np.ndarray | list[str], shown: np.ndarray | None = None) -> pd.Series:
-    texts = pd.Series(np.asarray(values, dtype=object), dtype="str")
-    return texts if shown is None else texts.where(shown)
-
-
-def _cells(values: pd.Series) -> list[str]:
-    """Return cells as in the CSV: balance with two decimals, other numbers whole, missing empty."""
-    if pd.api.types.is_string_dtype(values.dtype):
-        return values.fillna("").tolist()
-    form = "%.2f" if values.name == "balance" else "%d"
-    return [form % value if value == value else "" for value in values.tolist()]
-
-
 def _write_csv(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
     with path.open("w", encoding="utf-8", newline="") as out:
-        out.write(",".join(COLUMNS) + "\n")
         for piece in pieces:
-            cells = (_cells(piece[name]) for name in COLUMNS)
-            out.writelines(",".join(row) + "\n" for row in zip(*cells, strict=True))
+            balance = piece["balance"].map("{:.2f}".format, na_action="ignore")
+            piece.assign(balance=balance).to_csv(
+                out, index=False, header=not out.tell(), float_format="%d", lineterminator="\n"
+            )
 
 
 def _write_parquet(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def typed(piece: pd.DataFrame) -> pa.Table:
-        dates = {
-            name: pd.to_datetime(piece[name], format="%Y-%m-%d").astype("datetime64[us]")
-            for name in DATES
-        }
-        return pa.Table.from_pandas(piece.assign(**dates), preserve_index=False)
-
-    first = typed(next(pieces))
+    types = dict.fromkeys(DATES, "datetime64[us]")
+    tables = (pa.Table.from_pandas(piece.astype(types), preserve_index=False) for piece in pieces)
+    first = next(tables)
     with pq.ParquetWriter(path, first.schema) as writer:
-        for table in itertools.chain([first], map(typed, pieces)):
+        for table in itertools.chain([first], tables):
             writer.write_table(table.cast(first.schema))
 
 
