@@ -170,8 +170,7 @@ def entity_of(row: Mapping[str, Any], scope: Scope, key: bytes) -> str | None:
     hidden = scope.pseudonymised_columns
     values = []
     for name in scope.id_columns:
-        value = _plain(row.get(name))
-        text = "" if value is None else _text(value)
+        text = text_of(row.get(name))
         if not text:
             return None
         values.append(pseudonym(text, key) if name in hidden else text)
@@ -186,7 +185,7 @@ def pseudonym(value: Any, key: bytes) -> str | None:
     """
     if value is None:
         return None
-    return hmac.new(key, _text(value).encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, text_of(value).encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
 
 def _json(value: Any) -> str:
@@ -207,7 +206,15 @@ def _json_members(values: pd.Series) -> list[str]:
     return list(members)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a cell as text, "" for a missing or infinite one.
+
+    >>> text_of(41.0), text_of(" x "), text_of(float("nan"))
+    ('41', 'x', '')
+    """
+    value = _plain(value)
+    if value is None:
+        return ""
     is_whole = isinstance(value, float) and value.is_integer()
     return f"{value:.0f}" if is_whole else str(value).strip()
 

@@ -16,7 +16,7 @@ from fivefold.data.reading import source as sources
 from fivefold.journal import database, promotions
 from fivefold.journal.labels import Label, add_labels
 from fivefold.model.bundle import Bundle
-from fivefold.serving.journal_rows import entity_of
+from fivefold.serving.journal_rows import entity_of, text_of
 from fivefold.serving.served_model import load, no_model
 
 MAX_FINDINGS = 100
@@ -128,7 +128,8 @@ def _read_label(row: Any, subject: str, schema: Schema, scope: Scope, key: bytes
         expected = f"{schema.positive!r} or {schema.negative!r}, or 1 or 0"
         where, found = f"{subject}.label", repr(reported)[:80]
         problems.append(problem("feedback-label", where, found, expected, "correct the label"))
-    prediction_id, entity = _id_of(row.get("prediction_id")), entity_of(row, scope, key)
+    prediction_id = text_of(row.get("prediction_id")) or None
+    entity = entity_of(row, scope, key)
     if prediction_id is None and entity is None:
         expected, action = _case_columns(scope), "say which prediction the label belongs to"
         problems.append(problem("feedback-case", subject, "no id of the case", expected, action))
@@ -151,23 +152,12 @@ def _case_columns(scope: Scope) -> str:
 
 def _class_of(value: Any, schema: Schema) -> int | None:
     """Return 1 or 0; the model's own labels come first, even where one is called 0 or no."""
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, (str, bool, int)):
-        return None
-    text = str(value).strip()
+    text = text_of(value)
     exact = {schema.negative: 0, schema.positive: 1}
     if text in exact:
         return exact[text]
     lower = {name.lower(): label for name, label in exact.items()}
     return (_WORDS | lower).get(text.lower())
-
-
-def _id_of(value: Any) -> str | None:
-    if value is None or value != value:  # NaN
-        return None
-    return str(value).strip() or None
 
 
 def _utc_time(value: Any) -> datetime | None:

@@ -34,16 +34,15 @@ def main(folder: Path) -> None:
     try:
         check(uri, report)
         with locked(uri, report):
-            if request["do"] == "mirror":
+            if "models" in request:
+                answer = _set_aliases(uri, request["models"])
+            else:
                 location, aliases = request["artifact_location"], request["aliases"]
                 answer = mirror_here(uri, folder, report, location, aliases)
-            else:
-                answer = _set_aliases(uri, request["models"])
     except Exception as fault:
         where = stage.read_text(encoding="utf-8")
         answer = {"fault": f"{fault or type(fault).__name__} ({where})"}
-    (folder / "part").write_text(json.dumps(answer), encoding="utf-8")
-    (folder / "part").rename(folder / "result.json")
+    (folder / "result.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
 def _set_aliases(uri: str, models: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

@@ -144,8 +144,7 @@ def mirror(
                 (artifacts / "cards" / f"{slug(card)}.html").write_text(html, encoding="utf-8")
             (folder / "bundle.bin").write_bytes(bundle)
             _write_json(artifacts / "record.json", json_ready(record.to_dict()))
-            request = {"do": "mirror", "aliases": list(aliases)}
-            answer = _ask(request, uri, folder, timeout)
+            answer = _ask({"aliases": list(aliases)}, uri, folder, timeout)
         address = link(uri, answer["run_id"], answer["experiment_id"])
         result = replace(result, **answer, link=address)
     except Exception as fault:
@@ -154,14 +153,14 @@ def mirror(
     return replace(result, seconds=round(time.monotonic() - started, 2))
 
 
-def set_aliases(models: Mapping[str, Mapping[str, str]], uri: str, timeout: float = TIMEOUT) -> str:
+def set_aliases(models: Mapping[str, Mapping[str, str]], uri: str) -> str:
     """Point the registry's aliases at model versions: {alias: {name, version}}. Never raises.
 
     Returns a warning, or "".
     """
     try:
         with _folder() as folder:
-            _ask({"do": "alias", "models": models}, uri, Path(folder), timeout)
+            _ask({"models": models}, uri, Path(folder), TIMEOUT)
     except Exception as fault:
         return _warning(uri, fault, "python flows/promote.py mirror")
     return ""
