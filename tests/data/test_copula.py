@@ -92,7 +92,7 @@ def test_fitting_does_not_depend_on_row_order_or_change_the_frame(real, model):
 @pytest.mark.parametrize("name", ["x", "zeros", "count", "day"])
 @pytest.mark.parametrize("label", ["yes", "no"])
 def test_the_distribution_in_each_class_is_within_the_dkw_bound(real, made, name, label):
-    a, b = (fidelity._numbers(table.loc[table.label == label, name]) for table in (real, made))
+    a, b = (copula.codes_of(table.loc[table.label == label, name]) for table in (real, made))
     # Dvoretzky, Kiefer and Wolfowitz: exceeded once in 10,000; plus one step of the grid. The own
     # distribution function is that of the real rows, so only the drawn rows count as random.
     bound = np.sqrt(np.log(2 / 1e-4) / (2 * len(b))) + 1 / 512
@@ -137,8 +137,8 @@ def test_the_correlation_behind_coarse_columns_is_recovered_too():
 )
 def test_rank_correlations_in_a_class_are_kept(real, made, a, b):
     wanted, actual = (
-        pd.Series(fidelity._numbers(t[a])[t.label == "no"]).corr(
-            pd.Series(fidelity._numbers(t[b])[t.label == "no"]), method="spearman"
+        pd.Series(copula.codes_of(t[a])[t.label == "no"]).corr(
+            pd.Series(copula.codes_of(t[b])[t.label == "no"]), method="spearman"
         )
         for t in (real, made)
     )
@@ -214,7 +214,7 @@ def test_identifiers_are_new(real, made):
 
 
 def test_pieces_of_a_hand_made_column():
-    margin = marginals.of_numbers(np.array([0, 0, 0, 0, 5, 6, 7, 9, 9, 9], dtype=float))
+    margin = marginals.fit(np.array([0, 0, 0, 0, 5, 6, 7, 9, 9, 9], dtype=float))
     assert margin == {
         "missing": 0.0,
         "pieces": [
@@ -232,14 +232,14 @@ def test_pieces_of_a_hand_made_column():
 def test_scores_and_coefficients_of_a_fair_coin():
     """E[Z | Z > 0] and sign(Z)'s first Hermite coefficient are sqrt(2/pi), the second is zero."""
     coin = np.array([0.0, 1.0] * 10)
-    margin = marginals.of_codes(coin)
+    margin = marginals.fit(coin, are_levels=True)
     assert marginals.scores(margin, coin)[:2] == pytest.approx(
         np.sqrt(2 / np.pi) * np.array([-1, 1])
     )
     assert marginals.hermite(margin)[:3] == pytest.approx(
         [np.sqrt(2 / np.pi), 0, -np.sqrt(1 / (3 * np.pi))], abs=2e-3
     )
-    smooth = marginals.hermite(marginals.of_numbers(np.arange(100.0)))
+    smooth = marginals.hermite(marginals.fit(np.arange(100.0)))
     assert smooth[0] == pytest.approx(1, abs=1e-6)
     assert np.abs(smooth[1:10]).max() < 1e-6
 

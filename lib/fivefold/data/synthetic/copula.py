@@ -15,7 +15,7 @@ real rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,7 @@ def _column(
         largest = int(np.nan_to_num(values.max())) if is_number and len(values) else None
         return column | {"above": largest}
     if _is_measured(values, kind):
-        decimals = _decimals(_codes(values, None)[values.notna().to_numpy()])
+        decimals = _decimals(codes_of(values)[values.notna().to_numpy()])
         # Times of day: any fraction of a day.
         return column | {"decimals": decimals if is_number or not decimals else None}
     if kind == "text":
@@ -161,7 +161,7 @@ def _column(
     for other in frame.columns:
         has_numbers = other != target and kinds[other] != "id"
         if has_numbers and _is_measured(frame[other], kinds[other]):
-            partners.append(_codes(frame[other], None))
+            partners.append(codes_of(frame[other]))
     return column | {"levels": _ordered_levels(values, partners)}
 
 
@@ -217,16 +217,15 @@ def _fit_class(
         is_text = column["kind"] == "text"
         if is_text:
             one["texts"][name] = _kept_texts(values, rng)
-        codes = _codes(values, one["texts"].get(name, column.get("levels")))
-        describe = marginals.of_numbers if "decimals" in column else marginals.of_codes
-        marginal = describe(codes)
+        codes = codes_of(values, one["texts"].get(name, column.get("levels")))
+        marginal = marginals.fit(codes, are_levels="levels" in column)
         marginal["missing"] = float(values.isna().mean())
         one["margins"][name] = marginal
         unknown = np.full(len(rows), np.nan)
         scores.append(unknown if is_text else marginals.scores(marginal, codes))
         curves.append(marginals.hermite(marginal))
         mark = values.isna().to_numpy(dtype="float64")
-        of_mark = marginals.of_codes(mark)
+        of_mark = marginals.fit(mark, are_levels=True)
         mark_scores.append(marginals.scores(of_mark, mark))
         mark_curves.append(marginals.hermite(of_mark))
     return one, _hidden_correlations([*scores, *mark_scores], [*curves, *mark_curves])
@@ -309,8 +308,8 @@ def _sample_class(
     return drawn
 
 
-def _codes(values: pd.Series, levels: list[Any] | None) -> np.ndarray:
-    """Return a column as float64, shape (rows,), missing as NaN.
+def codes_of(values: pd.Series, levels: Iterable[Any] | None = None) -> np.ndarray:
+    """Return a column as float64, shape (rows,), missing and infinite cells as NaN.
 
     Numbers, days since 1970, or positions in `levels`.
     """
@@ -319,7 +318,8 @@ def _codes(values: pd.Series, levels: list[Any] | None) -> np.ndarray:
         return positions.to_numpy("float64", na_value=np.nan)
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return days(values)
-    return values.to_numpy(dtype="float64", na_value=np.nan)
+    numbers = values.to_numpy(dtype="float64", na_value=np.nan)
+    return np.where(np.isinf(numbers), np.nan, numbers)
 
 
 def _typed(values: np.ndarray, dtype: str) -> pd.Series:

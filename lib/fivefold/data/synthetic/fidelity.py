@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.two_sample import ks_distance, total_variation
-from fivefold.data.parsing import days
 from fivefold.data.synthetic import copula
 
 MIN_VALUES = 20  # fewer values on either side are not compared
@@ -112,7 +111,7 @@ def _compare_column(name: str, kind: str, real: pd.Series, synthetic: pd.Series)
     elif not by_distribution:
         result["value"] = level_distance(a, b)
     else:
-        result["value"] = ks_distance(_numbers(a), _numbers(b))
+        result["value"] = ks_distance(copula.codes_of(a), copula.codes_of(b))
         square = -np.log(0.05 / 2) / 2 * (len(a) + len(b)) / (len(a) * len(b))
         result["noise"] = float(np.sqrt(square))
     return result
@@ -141,7 +140,7 @@ def _correlation_error(
 
 
 def _spearman(table: pd.DataFrame, names: list[str]) -> np.ndarray:
-    numbers = pd.DataFrame({name: _numbers(table[name]) for name in names}, dtype="float64")
+    numbers = pd.DataFrame({name: copula.codes_of(table[name]) for name in names}, dtype="float64")
     return numbers.corr(method="spearman", min_periods=MIN_VALUES).to_numpy()
 
 
@@ -181,7 +180,7 @@ def _utility(
     levels = {n: real[n].value_counts().index[:254] for n in used if not _is_number(real[n])}
 
     def features(table: pd.DataFrame) -> np.ndarray:
-        return np.column_stack([_coded(table[name], levels.get(name)) for name in used])
+        return np.column_stack([copula.codes_of(table[name], levels.get(name)) for name in used])
 
     tested = held_back[held_back[target].notna()]
     truth = (tested[target] == labels[1]).to_numpy()
@@ -204,18 +203,3 @@ def _utility(
 def _is_number(values: pd.Series) -> bool:
     is_date = pd.api.types.is_datetime64_any_dtype(values.dtype)
     return is_date or pd.api.types.is_numeric_dtype(values.dtype)
-
-
-def _numbers(values: pd.Series) -> np.ndarray:
-    """Return numbers, booleans as 0 and 1, dates in days, as float64; infinite ones as missing."""
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return days(values)
-    numbers = values.to_numpy(dtype="float64", na_value=np.nan)
-    return np.where(np.isinf(numbers), np.nan, numbers)
-
-
-def _coded(values: pd.Series, levels: pd.Index | None) -> np.ndarray:
-    if levels is None:
-        return _numbers(values)
-    positions = values.map({level: position for position, level in enumerate(levels)})
-    return positions.to_numpy("float64", na_value=np.nan)

@@ -24,19 +24,19 @@ _DENSITY = np.exp(-(Z**2) / 2) / np.sqrt(2 * np.pi) * (Z[1] - Z[0])
 Pieces = Sequence[Mapping[str, Any]]
 
 
-def of_numbers(values: np.ndarray) -> dict[str, Any]:
-    """Return the marginal of numbers, shape (rows,), NaN for missing.
+def fit(values: np.ndarray, are_levels: bool = False) -> dict[str, Any]:
+    """Return the marginal of numbers or of numbered levels, shape (rows,), NaN for missing.
 
-    Frequent values are atoms, between them stand quantiles. No value is ever made between an atom
+    Levels and frequent numbers are atoms, between them stand quantiles. No value is ever made between an atom
     and its neighbours in the data, nor beyond the extremes. Between atoms the distribution
     function is off by at most one step, 1/512 (or one row in smaller data).
 
-    >>> of_numbers(np.array([0.0, 0.0, 0.0, 5.0, 7.0, np.nan]))["pieces"]
+    >>> fit(np.array([0.0, 0.0, 0.0, 5.0, 7.0, np.nan]))["pieces"]
     [{'share': 0.6, 'grid': [0.0]}, {'share': 0.4, 'grid': [5.0, 7.0]}]
     """
     present = values[~np.isnan(values)]
     distinct, counts = np.unique(present, return_counts=True)
-    is_atom = counts >= max(3, ATOM_SHARE * len(present))
+    is_atom = are_levels | (counts >= max(3, ATOM_SHARE * len(present)))
     starts = np.flatnonzero(is_atom[1:] | is_atom[:-1]) + 1
     pieces = []
     for run in np.split(np.arange(len(distinct)), starts):
@@ -48,18 +48,8 @@ def of_numbers(values: np.ndarray) -> dict[str, Any]:
         if points > 1:
             grid = np.quantile(np.repeat(grid, counts[run]), np.linspace(0, 1, points))
         pieces.append({"share": rows / len(present), "grid": [float(v) for v in grid]})
-    return {"missing": _missing(len(present), len(values)), "pieces": pieces}
-
-
-def of_codes(codes: np.ndarray) -> dict[str, Any]:
-    """Return the marginal of numbered levels, NaN for missing: each level is an atom."""
-    present = codes[~np.isnan(codes)]
-    distinct, counts = np.unique(present, return_counts=True)
-    pieces = [
-        {"share": rows / len(present), "grid": [float(level)]}
-        for level, rows in zip(distinct, counts.tolist(), strict=True)
-    ]
-    return {"missing": _missing(len(present), len(codes)), "pieces": pieces}
+    missing = 1 - len(present) / len(values) if len(values) else 0.0
+    return {"missing": missing, "pieces": pieces}
 
 
 def values_at(marginal: Mapping[str, Any], u: np.ndarray) -> np.ndarray:
@@ -127,10 +117,6 @@ def hermite(marginal: Mapping[str, Any]) -> np.ndarray:
         before, now = now, (Z * now - np.sqrt(k) * before) / np.sqrt(k + 1)
     scaled: np.ndarray = np.array(coefficients) / np.sqrt((curve**2 * _DENSITY).sum())
     return scaled
-
-
-def _missing(present: int, rows: int) -> float:
-    return 1 - present / rows if rows else 0.0
 
 
 def _locate(pieces: Pieces, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
