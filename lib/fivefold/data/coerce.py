@@ -115,7 +115,7 @@ def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
     spelling = parse.get("format", "")
     if "%" not in spelling:
         return values
-    is_iso = values.astype("str").str.fullmatch(_ISO_TIME).fillna(False).astype(bool)
+    is_iso = values.astype("str").str.fullmatch(_ISO_TIME, na=False)
     if not is_iso.any():
         return values
     written = pd.to_datetime(values[is_iso], format="ISO8601").dt.strftime(spelling)

@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import (
+    is_bool_dtype,
+    is_datetime64_any_dtype,
+    is_numeric_dtype,
+    is_string_dtype,
+)
 
 from fivefold.core.schema import MAX_LEVELS, Column, Schema
 from fivefold.core.scope import Scope
@@ -103,11 +109,11 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
     present = values.dropna()
     if len(present.unique()) <= 1:
         return "constant", {}
-    if pd.api.types.is_bool_dtype(values.dtype):
+    if is_bool_dtype(values.dtype):
         return "boolean", {}
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+    if is_datetime64_any_dtype(values.dtype):
         return "date", {}
-    if pd.api.types.is_numeric_dtype(values.dtype):
+    if is_numeric_dtype(values.dtype):
         if set(present.unique()) == {0, 1}:
             return "boolean", {}
         return ("id" if _numbers_rows(present, name) else "numeric"), {}
@@ -191,9 +197,9 @@ def _date_rules(counts: pd.Series, enough: float) -> Iterator[Rule]:
         if not has_digits and not has_month_name:
             continue
         short = SHORT_DATES.get(form) if enough else None
-        if short is not None and not levels.str.fullmatch(short).all():
+        if short and not levels.str.fullmatch(short).all():
             continue
-        if short is None or parse_dates(levels, rule).notna().all():
+        if not short or parse_dates(levels, rule).notna().all():
             yield rule
 
 
@@ -210,7 +216,7 @@ def _has_code(levels: pd.Index) -> bool:
 
 def _parse_for(values: pd.Series, kind: str) -> Rule:
     """Return the best rule for a declared kind, however poor; the first where none fits."""
-    if kind not in ("date", "numeric") or not pd.api.types.is_string_dtype(values.dtype):
+    if kind not in ("date", "numeric") or not is_string_dtype(values.dtype):
         return {}
     counts = texts(values.dropna()).value_counts()
     rules = DATE_FORMATS if kind == "date" else NUMBER_RULES

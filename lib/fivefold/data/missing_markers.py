@@ -24,16 +24,9 @@ MISSING_WORDS = frozenset((*_WORDS, "n/a", "nan", "null", "not known", "#n/a", "
 SENTINELS = (999, 9999, 99999, 999999, -999, -9999, -99999, -999999)
 NUMBER_CODES = (-99, *(sign * (10**digits - 1) for digits in range(3, 10) for sign in (1, -1)))
 # Placeholders of common programs: zero in Excel, SQL Server and Unix, and "never".
-DATE_CODES = (
-    date(1, 1, 1),
-    date(1753, 1, 1),
-    date(1899, 12, 30),
-    date(1899, 12, 31),
-    date(1900, 1, 1),
-    date(1900, 1, 2),
-    date(1970, 1, 1),
-    date(2099, 12, 31),
-    date(2999, 12, 31),
-    date(9999, 12, 31),
-)
+_DATES = """
+    0001-01-01 1753-01-01 1899-12-30 1899-12-31 1900-01-01 1900-01-02 1970-01-01
+    2099-12-31 2999-12-31 9999-12-31
+"""
+DATE_CODES = tuple(date.fromisoformat(text) for text in _DATES.split())
 DAYS_APART = 365  # from the nearest other date, that make one of `DATE_CODES` suspicious

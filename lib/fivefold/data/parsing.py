@@ -6,6 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import (
+    is_bool_dtype,
+    is_datetime64_any_dtype,
+    is_float_dtype,
+    is_numeric_dtype,
+)
 
 Rule = dict[str, str]  # {"decimal": ",", "thousands": "."} or {"format": "%d/%m/%Y"}
 
@@ -74,9 +80,9 @@ def texts(values: pd.Series) -> pd.Series:
     ['1', nan, '2']
     """
     present = values.notna()
-    if pd.api.types.is_bool_dtype(values.dtype):
+    if is_bool_dtype(values.dtype):
         return values.astype("str").where(present)
-    if pd.api.types.is_float_dtype(values.dtype):
+    if is_float_dtype(values.dtype):
         # Cell by cell: 1.0 is "1" whatever else the column holds; -0.0 is "0".
         written = (values + 0.0).astype("str").str.removesuffix(".0")
         return written.where(present).astype("str")
@@ -106,11 +112,12 @@ def parse_numbers(values: pd.Series, rule: Rule) -> pd.Series:
     if thousands:
         group = r"[ \u00a0\u202f]" if thousands == " " else "\\" + thousands
         whole = rf"[-+]?([1-9]\d{{0,2}}({group}\d{{3}})+|\d+)"  # "0.750" is no group of thousands
-        is_number = cleaned.str.fullmatch(rf"{whole}(\{decimal}\d*)?([eE][-+]?\d+)?")
-        cleaned = cleaned.where(_true(is_number)).str.replace(group, "", regex=True)
+        number = rf"{whole}(\{decimal}\d*)?([eE][-+]?\d+)?"
+        is_number = cleaned.str.fullmatch(number, na=False)
+        cleaned = cleaned.where(is_number).str.replace(group, "", regex=True)
     if decimal != ".":
-        has_point = cleaned.str.contains(".", regex=False)
-        cleaned = cleaned.where(~_true(has_point)).str.replace(decimal, ".", regex=False)
+        has_point = cleaned.str.contains(".", regex=False, na=False)
+        cleaned = cleaned.where(~has_point).str.replace(decimal, ".", regex=False)
     return pd.to_numeric(cleaned, errors="coerce").astype("float64")
 
 
@@ -118,7 +125,7 @@ def parse_dates(values: pd.Series, rule: Rule) -> pd.Series:
     """Return texts as datetime64 without a zone (zoned times in UTC); NaT for all else."""
     date_format = rule.get("format", "ISO8601")
     if date_format == "ISO8601":  # pandas reads "2020" and "202001" as ISO too; for us, numbers
-        values = values.where(_true(values.str.match(r"\d{4}-\d{2}-\d{2}")))
+        values = values.where(values.str.match(r"\d{4}-\d{2}-\d{2}", na=False))
     # An index of stamps: far quicker than .dt.
     stamps = pd.to_datetime(values.array, format=date_format, errors="coerce", utc=True)
     return pd.Series(stamps.tz_convert(None).as_unit("us"), index=values.index)
@@ -143,14 +150,9 @@ def days(dates: Any) -> np.ndarray:
 def to_numbers(values: pd.Series, kind: str, rule: Rule) -> np.ndarray:
     """Return a numeric or date column as float64 (dates as `days`); NaN where unreadable."""
     if kind == "date":
-        is_typed = pd.api.types.is_datetime64_any_dtype(values.dtype)
+        is_typed = is_datetime64_any_dtype(values.dtype)
         return days(values if is_typed else parse_dates(texts(values), rule))
-    if pd.api.types.is_numeric_dtype(values.dtype):
+    if is_numeric_dtype(values.dtype):
         plain: np.ndarray = values.array.to_numpy(dtype="float64", na_value=np.nan)
         return plain
     return parse_numbers(texts(values), rule or NUMBER_RULES[0]).to_numpy(dtype="float64")
-
-
-def _true(matches: pd.Series) -> pd.Series:
-    """Return matches as booleans, False for missing cells."""
-    return matches.fillna(False).astype(bool)

@@ -54,12 +54,13 @@ def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[
             action,
         )
         return None, [error]
-    positive, finding = _choose_positive(list(counts.index), scope.positive, found)
-    if positive is None:
-        return None, [finding]
+    positive = _choose_positive(list(counts.index), scope.positive, found)
+    if isinstance(positive, Finding):
+        return None, [positive]
     negative = next(label for label in counts.index if label != positive)
     y = np.where(labels.isna(), -1, labels == positive).astype("int8")
-    findings = [finding]
+    label = f"{positive!r} is the positive label"
+    findings = [Finding(code="target-positive", severity=PASSED, subject="target", found=label)]
     missing = int((y < 0).sum())
     if missing:
         finding = Finding(
@@ -102,16 +103,14 @@ def _find_column(frame: pd.DataFrame, scope: Scope) -> Finding | None:
     )
 
 
-def _choose_positive(
-    labels: list[str], wanted: str | None, found: str
-) -> tuple[str | None, Finding]:
-    """Return (the positive label as spelt in the data, the finding about it)."""
+def _choose_positive(labels: list[str], wanted: str | None, found: str) -> str | Finding:
+    """Return the positive label as spelt in the data, or the error where it is not known."""
     if wanted is not None:
         same = [label for label in labels if label == wanted]
         same = same or [label for label in labels if _canonical(label) == _canonical(wanted)]
         if len(same) == 1:
-            return same[0], _positive_label(f"{same[0]!r} is the positive label, as given")
-        return None, _error(
+            return same[0]
+        return _error(
             "positive-missing",
             found,
             f"the positive label {wanted!r} among the labels",
@@ -120,9 +119,8 @@ def _choose_positive(
     spelling = {_canonical(label): label for label in labels}
     for no, yes in _PAIRS:
         if set(spelling) == {_canonical(no), _canonical(yes)}:
-            label = spelling[_canonical(yes)]
-            return label, _positive_label(f"{label!r} is the positive label")
-    return None, _error(
+            return spelling[_canonical(yes)]
+    return _error(
         "positive-ambiguous",
         f"the labels {found}",
         "the name of the label to predict",
@@ -137,10 +135,6 @@ def _canonical(label: str) -> str:
         return f"{float(lowered):g}"
     except ValueError:
         return lowered
-
-
-def _positive_label(found: str) -> Finding:
-    return Finding(code="target-positive", severity=PASSED, subject="target", found=found)
 
 
 def _error(code: str, found: str, expected: str, action: str) -> Finding:

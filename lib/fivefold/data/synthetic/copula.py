@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 from scipy.special import ndtr
 
 from fivefold.data.parsing import days
@@ -145,7 +146,7 @@ def _column(
     values = frame[name]
     kind = kinds.get(name, "target")
     column: dict[str, Any] = {"name": name, "kind": kind, "dtype": str(values.dtype)}
-    is_number = pd.api.types.is_numeric_dtype(values.dtype)
+    is_number = is_numeric_dtype(values.dtype)
     if kind == "target":
         return column
     if kind == "id":
@@ -181,8 +182,8 @@ def _new_ids(rows: int, above: int | None) -> np.ndarray:
 
 def _is_measured(values: pd.Series, kind: str) -> bool:
     """Return whether a column is drawn as numbers or days; otherwise it is drawn as levels."""
-    is_number = pd.api.types.is_numeric_dtype(values.dtype) and kind not in ("categorical", "text")
-    return is_number or pd.api.types.is_datetime64_any_dtype(values.dtype)
+    is_number = is_numeric_dtype(values.dtype) and kind not in ("categorical", "text")
+    return is_number or is_datetime64_any_dtype(values.dtype)
 
 
 def _ordered_levels(values: pd.Series, partners: list[np.ndarray]) -> list[Any]:
@@ -211,7 +212,7 @@ def _fit_class(
     marks; NaN where not known.
     """
     one: dict[str, Any] = {"rows": len(rows), "margins": {}, "texts": {}}
-    scores, curves, mark_scores, mark_curves = [], [], [], []
+    scores, curves = [], []
     for column in columns:
         name, values = column["name"], rows[column["name"]]
         is_text = column["kind"] == "text"
@@ -224,11 +225,12 @@ def _fit_class(
         unknown = np.full(len(rows), np.nan)
         scores.append(unknown if is_text else marginals.scores(marginal, codes))
         curves.append(marginals.hermite(marginal))
-        mark = values.isna().to_numpy(dtype="float64")
+    for column in columns:
+        mark = rows[column["name"]].isna().to_numpy(dtype="float64")
         of_mark = marginals.fit(mark, are_levels=True)
-        mark_scores.append(marginals.scores(of_mark, mark))
-        mark_curves.append(marginals.hermite(of_mark))
-    return one, _hidden_correlations([*scores, *mark_scores], [*curves, *mark_curves])
+        scores.append(marginals.scores(of_mark, mark))
+        curves.append(marginals.hermite(of_mark))
+    return one, _hidden_correlations(scores, curves)
 
 
 def _kept_texts(values: pd.Series, rng: np.random.Generator) -> list[Any]:
@@ -316,7 +318,7 @@ def codes_of(values: pd.Series, levels: Iterable[Any] | None = None) -> np.ndarr
     if levels is not None:
         positions = values.map({level: position for position, level in enumerate(levels)})
         return positions.to_numpy("float64", na_value=np.nan)
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+    if is_datetime64_any_dtype(values.dtype):
         return days(values)
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)
     return np.where(np.isinf(numbers), np.nan, numbers)

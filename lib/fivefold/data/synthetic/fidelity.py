@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from fivefold.core.two_sample import ks_distance, total_variation
 from fivefold.data.synthetic import copula
 
+HELD_SHARE = 0.3
 MIN_VALUES = 20  # fewer values on either side are not compared
 MIN_CLASS = 10  # rows of a class that each side must have for a classifier
 _NOT_COMPARED = {"id": "identifiers are new", "text": "texts are copies"}
@@ -25,7 +27,6 @@ def assess(
     target: str,
     kinds: Mapping[str, str],
     seed: int = 0,
-    held_share: float = 0.3,
 ) -> dict[str, Any]:
     """Return the fidelity of a copula that was fitted on 70% of a typed table.
 
@@ -37,7 +38,7 @@ def assess(
     order = np.random.default_rng(seed).permutation(len(frame))
     number_in_class = frame.iloc[order].groupby(target, sort=True).cumcount()
     class_size = frame[target].map(frame[target].value_counts())
-    limit = (class_size * held_share).reindex(number_in_class.index).astype("float64")
+    limit = (class_size * HELD_SHARE).reindex(number_in_class.index).astype("float64")
     held = (number_in_class < limit).reindex(frame.index).to_numpy()
     real = frame[~held]
     synthetic = copula.sample(copula.fit(real, target, kinds, seed), len(real), seed + 1)
@@ -55,7 +56,7 @@ def fidelity(
     """Return how `synthetic` compares with `real`, the rows that the generator learnt from.
 
     `held_back` are further real rows that the generator has not seen; only the two classifiers are
-    scored on them.
+    scored on them. All rows have a label.
 
     Returns
     -------
@@ -159,7 +160,7 @@ def _utility(
         "rows_held_back": len(held_back),
         "reason": "",
     }
-    labels = sorted(real[target].dropna().unique())
+    labels = sorted(real[target].unique())
     sizes = [
         int((table[target] == label).sum())
         for label in labels
@@ -182,10 +183,8 @@ def _utility(
     def features(table: pd.DataFrame) -> np.ndarray:
         return np.column_stack([copula.codes_of(table[name], levels.get(name)) for name in used])
 
-    tested = held_back[held_back[target].notna()]
-    truth = (tested[target] == labels[1]).to_numpy()
+    truth = (held_back[target] == labels[1]).to_numpy()
     for key, table in (("train_real", real), ("train_synthetic", synthetic)):
-        learnt = table[table[target].notna()]
         model = HistGradientBoostingClassifier(
             max_iter=100,
             learning_rate=0.1,
@@ -194,12 +193,12 @@ def _utility(
             categorical_features=[name in levels for name in used],
             random_state=seed,
         )
-        model.fit(features(learnt), (learnt[target] == labels[1]).to_numpy())
-        probability = model.predict_proba(features(tested))[:, 1]
+        model.fit(features(table), (table[target] == labels[1]).to_numpy())
+        probability = model.predict_proba(features(held_back))[:, 1]
         result[key] = float(roc_auc_score(truth, probability))
     return result | {"lost": result["train_real"] - result["train_synthetic"]}
 
 
 def _is_number(values: pd.Series) -> bool:
-    is_date = pd.api.types.is_datetime64_any_dtype(values.dtype)
-    return is_date or pd.api.types.is_numeric_dtype(values.dtype)
+    is_date = is_datetime64_any_dtype(values.dtype)
+    return is_date or is_numeric_dtype(values.dtype)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_integer_dtype, is_numeric_dtype, is_string_dtype
 
 SHIFT, RATE, SLOPE = 1.2, 1.4, 2.5
 NEW = "new"
@@ -50,16 +51,15 @@ def plan_shift(
     Raises ValueError without a numeric column of more than ten values.
     """
     y = (base[target].astype("str") == str(labels[1])).to_numpy(dtype=float)
-    columns = [name for name in base.columns if name != target and name not in leave_out]
     strength: dict[str, float] = {}
     levels: dict[str, int] = {}
-    for name in columns:
+    for name in base.columns.difference([target, *leave_out], sort=False):
         values = base[name]
         distinct = values.nunique()
-        if _is_number(values) and distinct > 10:
+        if is_numeric_dtype(values.dtype) and distinct > 10:
             ranks = values.rank(pct=True).fillna(0.5)
             strength[name] = np.corrcoef(ranks, y)[0, 1]
-        elif pd.api.types.is_string_dtype(values.dtype) and 2 < distinct <= MOST_LEVELS:
+        elif is_string_dtype(values.dtype) and 2 < distinct <= MOST_LEVELS:
             levels[name] = distinct
     if not strength:
         raise ValueError(
@@ -72,11 +72,11 @@ def plan_shift(
             mean=float(base[name].mean()),
             sd=float(base[name].std()),
             sign=float(np.sign(strength[name]) or 1),
-            whole=bool(pd.api.types.is_integer_dtype(base[name].dtype)),
+            whole=bool(is_integer_dtype(base[name].dtype)),
         )
         for name in chosen
     )
-    level_column = max(levels, key=lambda name: levels[name]) if levels else None
+    level_column = max(levels, key=levels.__getitem__, default=None)
     return Shift(target, labels, level_column, numbers, float(y.mean()))
 
 
@@ -100,8 +100,3 @@ def shift_rows(rows: pd.DataFrame, shift: Shift, share: float, seed: int) -> pd.
     drawn = np.where(rng.random(len(rows)) < p, positive, negative)
     shifted[shift.target] = np.where(here, drawn, rows[shift.target].astype("str"))
     return shifted
-
-
-def _is_number(values: pd.Series) -> bool:
-    is_bool = pd.api.types.is_bool_dtype(values.dtype)
-    return pd.api.types.is_numeric_dtype(values.dtype) and not is_bool
