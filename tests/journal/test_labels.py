@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from fivefold.core.scope import Scope
 from fivefold.journal import labels as journal_labels
 from fivefold.journal import promotions
-from fivefold.journal.database import as_json, open_journal, read_predictions, write
+from fivefold.journal.database import open_journal, read_predictions, write
 from fivefold.journal.labels import Label, add_labels, counts, match_unknown
 from fivefold.journal.promotions import (
     DECLINED,
@@ -34,7 +34,7 @@ from fivefold.journal.promotions import (
     rollback_target,
     waiting,
 )
-from fivefold.journal.tables import LABELS
+from fivefold.journal.tables import LABELS, as_json
 from fivefold.serving.journal_rows import (
     MAX_INPUTS,
     Recorder,

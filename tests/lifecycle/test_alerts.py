@@ -115,7 +115,7 @@ def drifted(*names: str) -> list[Finding]:
 def due(engine, problem: str, keys, cooldown_hours: float, now: datetime) -> set[str]:
     """The keys that may be sent now."""
     with engine.connect() as connection:
-        held = journal_alerts._held_keys(connection, problem, list(keys), cooldown_hours, now)
+        held = journal_alerts._held_keys(connection, problem, cooldown_hours, now)
     return set(keys) - held
 
 

@@ -439,7 +439,7 @@ def test_scores_of_a_rare_class_that_move_inside_one_drawn_bin_are_reported():
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
 def test_scores_that_are_no_probabilities_are_refused(bad):
-    with pytest.raises(ValueError, match="expected scores from 0 to 1"):
+    with pytest.raises(ValueError, match="expected a list of probabilities from 0 to 1"):
         score_drift(np.array([0.5, 0.5]), np.array([0.5, bad]))
 
 

@@ -26,13 +26,12 @@ import sqlalchemy as sa
 from fivefold.core.findings import Finding
 from fivefold.core.stored import Stored
 from fivefold.core.text import one_line
-from fivefold.journal.database import as_json, writing
-from fivefold.journal.tables import ALERTS
+from fivefold.journal.database import insert, writing
+from fivefold.journal.tables import ALERTS, as_json
 
 SENT = "sent"  # result of a channel: "sent", "sent; REMARK" or "failed: REASON"
 CLAIM_MINUTES = 10.0  # far longer than sending takes (fivefold.lifecycle.alerts.DEADLINE)
 _LOCK = 705_556  # PostgreSQL advisory lock of claims; any number but that of the migrations
-_LOT = 500  # SQLite takes a limited number of parameters
 
 
 @dataclass(frozen=True)
@@ -87,16 +86,12 @@ def claim(
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        held = _held_keys(connection, problem, list(messages), cooldown_hours, now)
+        held = _held_keys(connection, problem, cooldown_hours, now)
         for key, (message, runbook) in messages.items():
             if key in held:
                 continue
-            row = sa.insert(ALERTS).values(
-                at=now, problem=problem, key=key, message=message, runbook=runbook, sent="{}"
-            )
-            inserted = connection.execute(row).inserted_primary_key
-            assert inserted is not None  # the databases that we use return it
-            claimed[key] = int(inserted[0])
+            row = {"key": key, "message": message, "runbook": runbook, "sent": "{}"}
+            claimed[key] = insert(connection, ALERTS, at=now, problem=problem, **row)
     return claimed
 
 
@@ -113,8 +108,8 @@ def store_results(engine: sa.Engine, seqs: Iterable[int], sent: Mapping[str, str
 def alerts(engine: sa.Engine, problem: str, limit: int = 200) -> list[Alert]:
     """Return the newest alerts of a problem, newest first."""
     query = sa.select(ALERTS).where(ALERTS.c.problem == problem)
+    query = query.order_by(ALERTS.c.seq.desc()).limit(limit)
     with engine.connect() as connection:
-        query = query.order_by(ALERTS.c.seq.desc()).limit(limit)
         rows = connection.execute(query).mappings().all()
     return [Alert(**{**row, "sent": json.loads(row["sent"])}) for row in rows]
 
@@ -136,24 +131,22 @@ def _took_it(result: str) -> bool:
 
 
 def _held_keys(
-    connection: sa.Connection, problem: str, keys: list[str], cooldown_hours: float, now: datetime
+    connection: sa.Connection, problem: str, cooldown_hours: float, now: datetime
 ) -> set[str]:
     """Return the keys that must not be sent now."""
     held = set()
     cooldown, lease = timedelta(hours=cooldown_hours), timedelta(minutes=CLAIM_MINUTES)
     widest = max(cooldown, lease)
-    for start in range(0, len(keys), _LOT):
-        query = sa.select(ALERTS.c.key, ALERTS.c.at, ALERTS.c.sent).where(
-            ALERTS.c.problem == problem,
-            ALERTS.c.key.in_(keys[start : start + _LOT]),
-            ALERTS.c.at > now - widest,
-            ALERTS.c.at < now + widest,
-        )
-        for key, at, stored in connection.execute(query):
-            sent = json.loads(stored)
-            wait = lease
-            if sent:
-                wait = cooldown if reached(sent) else timedelta(0)
-            if abs(now - at) < wait:
-                held.add(key)
+    query = sa.select(ALERTS.c.key, ALERTS.c.at, ALERTS.c.sent).where(
+        ALERTS.c.problem == problem,
+        ALERTS.c.at > now - widest,
+        ALERTS.c.at < now + widest,
+    )
+    for key, at, stored in connection.execute(query):
+        sent = json.loads(stored)
+        wait = lease
+        if sent:
+            wait = cooldown if reached(sent) else timedelta(0)
+        if abs(now - at) < wait:
+            held.add(key)
     return held

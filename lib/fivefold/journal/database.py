@@ -21,8 +21,10 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from fivefold.core.findings import ERROR, Finding, Refused
-from fivefold.journal.tables import LABELS, METADATA, PREDICTIONS, REJECTS, as_json
+from fivefold.core.findings import Refused, refusal
+from fivefold.core.text import error_line
+from fivefold.core.urls import mask
+from fivefold.journal.tables import LABELS, PREDICTIONS, REJECTS
 
 HEAD = "0001"  # newest revision of lib/migrations
 BUSY_SECONDS = 5.0
@@ -63,12 +65,9 @@ def open_journal(url: str) -> sa.Engine:
         engine.dispose()
         if isinstance(broken, Refused):
             raise
-        from fivefold.core.urls import mask
-
-        reason = str(getattr(broken, "orig", None) or broken).splitlines()[0][:300]
         raise _refused(
             "journal-unreachable",
-            f"{mask(url)}: {reason}",
+            f"{mask(url)}: {error_line(broken, 300)}",
             "a database that answers",
             "check FIVEFOLD_JOURNAL; sqlite:///PATH needs a folder that can be written",
         ) from None
@@ -94,12 +93,19 @@ def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, 
         connection.execute(statement, rows[start : start + LOT])
 
 
+def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
+    """Insert a row, and return the number that the database gives it."""
+    key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
+    assert key is not None  # the databases that we use return it
+    return int(key[0])
+
+
 def write(
     engine: sa.Engine,
     predictions: Iterable[Mapping[str, Any]],
     rejects: Iterable[Mapping[str, Any]] = (),
 ) -> None:
-    """Record answered and refused cases (rows of `journal_tables`) in one transaction."""
+    """Record answered and refused cases (rows of `fivefold.journal.tables`) in one transaction."""
     with writing(engine) as connection:
         add(connection, PREDICTIONS, predictions)
         add(connection, REJECTS, rejects)
@@ -145,10 +151,9 @@ def count_rejects(
     engine: sa.Engine, problem: str, since: datetime | None = None, until: datetime | None = None
 ) -> int:
     """Count refused cases with since <= at < until."""
-    query = sa.select(sa.func.count()).select_from(REJECTS)
+    query = sa.select(sa.func.count()).where(*_between(REJECTS, problem, since, until))
     with engine.connect() as connection:
-        result = connection.execute(query.where(*_between(REJECTS, problem, since, until)))
-        return int(result.scalar_one())
+        return connection.scalar(query) or 0
 
 
 def span(engine: sa.Engine, problem: str) -> tuple[datetime, datetime] | None:
@@ -156,8 +161,8 @@ def span(engine: sa.Engine, problem: str) -> tuple[datetime, datetime] | None:
     at = PREDICTIONS.c.at
     query = sa.select(sa.func.min(at), sa.func.max(at)).where(PREDICTIONS.c.problem == problem)
     with engine.connect() as connection:
-        low, high = connection.execute(query).one()
-    return (low, high) if low is not None else None
+        first, last = connection.execute(query).one()
+    return (first, last) if first else None
 
 
 def purge(engine: sa.Engine, problem: str, days: float | None, now: datetime) -> dict[str, int]:
@@ -208,19 +213,15 @@ def _engine(url: str) -> sa.Engine:
         family = parsed.drivername.partition("+")[0]
         if family in _DIALECTS:
             parsed = parsed.set(drivername=_DIALECTS[family])
-            if (
-                family != "sqlite" and "@" not in f"{parsed.host}{parsed.database}"
-            ):  # else a piece of the password
+            # An @ in the host or the name would be a piece of the password.
+            if family != "sqlite" and "@" not in f"{parsed.host}{parsed.database}":
                 return sa.create_engine(
                     parsed,
                     pool_pre_ping=True,
                     connect_args={"connect_timeout": max(2, int(BUSY_SECONDS))},
                 )
-            if family == "sqlite" and parsed.database not in (
-                None,
-                "",
-                ":memory:",
-            ):  # each thread would have its own
+            # In memory each thread would have a database of its own.
+            if family == "sqlite" and parsed.database not in (None, "", ":memory:"):
                 return _sqlite(parsed)
             raise ValueError
     except (sa.exc.ArgumentError, ValueError, TypeError):
@@ -258,9 +259,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         record.info["file"] = path.stat().st_ino
 
     @sa.event.listens_for(engine, "checkout")
-    def _same_file(
-        _: Any, record: Any, __: Any
-    ) -> None:  # a connection to a removed file takes lines to nowhere
+    def _same_file(_: Any, record: Any, __: Any) -> None:
+        # A connection to a removed file takes lines to nowhere.
         if not path.exists() or record.info["file"] != path.stat().st_ino:
             raise sa.exc.DisconnectionError("the file was removed or replaced")
 
@@ -310,30 +310,11 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return Refused(
+    return refusal(
         "The journal cannot be used",
-        [
-            Finding(
-                code=code,
-                severity=ERROR,
-                subject="journal",
-                found=found,
-                expected=expected,
-                action=action,
-            )
-        ],
+        code=code,
+        subject="journal",
+        found=found,
+        expected=expected,
+        action=action,
     )
-
-
-__all__ = [
-    "METADATA",
-    "add",
-    "as_json",
-    "open_journal",
-    "purge",
-    "read_predictions",
-    "read_rejects",
-    "span",
-    "write",
-    "writing",
-]

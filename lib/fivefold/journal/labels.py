@@ -124,15 +124,15 @@ def _lock(connection: sa.Connection, problem: str) -> None:
 
 def _match_unknown(connection: sa.Connection, problem: str, now: datetime) -> int:
     query = sa.select(LABELS).where(LABELS.c.problem == problem, LABELS.c.outcome == "unknown")
-    unknown = connection.execute(query.order_by(LABELS.c.seq)).mappings().all()
+    result = connection.execute(query.order_by(LABELS.c.seq)).mappings()
+    unknown = [dict(row) for row in result]
     update = sa.update(LABELS).where(LABELS.c.seq == sa.bindparam("label_seq"))
     accepted = 0
     for start in range(0, len(unknown), LOT):
-        lot = [dict(row) for row in unknown[start : start + LOT]]
         changes = []
-        for row, match in zip(lot, _matched(connection, problem, lot, now), strict=True):
-            if match["outcome"] != "unknown":
-                change = {name: match[name] for name in ("prediction_id", "outcome", "late")}
+        for row in _matched(connection, problem, unknown[start : start + LOT], now):
+            if row["outcome"] != "unknown":
+                change = {name: row[name] for name in ("prediction_id", "outcome", "late")}
                 changes.append({"label_seq": row["seq"], **change})
         if changes:
             connection.execute(update, changes)
@@ -160,10 +160,8 @@ def _matched(
                 times[prediction_id] = at
         predicted = times.get(prediction_id) if prediction_id else None
         row = {
+            **label,
             "prediction_id": prediction_id,
-            "entity": label["entity"],
-            "observed_at": label["observed_at"],
-            "label": int(label["label"]),
             "outcome": "unknown" if predicted is None else "accepted",
             "late": predicted is not None and given - predicted > timedelta(days=LATE_DAYS),
         }
@@ -183,12 +181,13 @@ def _predictions(
 ) -> tuple[dict[str, datetime], dict[str, list[tuple[datetime, str]]]]:
     """Return ({prediction id: time}, {entity: [(time, prediction id)]}) of the labels' cases."""
     ids = [label["prediction_id"] for label in labels if label["prediction_id"]]
-    entities = [label["entity"] for label in labels if not label["prediction_id"]]
+    entities = [
+        label["entity"] for label in labels if label["entity"] and not label["prediction_id"]
+    ]
     key, at, entity = PREDICTIONS.c.id, PREDICTIONS.c.at, PREDICTIONS.c.entity
     times: dict[str, datetime] = dict(_rows(connection, problem, key, ids, key, at))
     of_entity: dict[str, list[tuple[datetime, str]]] = {}
-    named = [name for name in entities if name]
-    for name, time, number in _rows(connection, problem, entity, named, entity, at, key):
+    for name, time, number in _rows(connection, problem, entity, entities, entity, at, key):
         of_entity.setdefault(name, []).append((time, number))
     return times, of_entity
 
@@ -220,4 +219,4 @@ def _rows(
     given = each(sa.literal(list(dict.fromkeys(values)), sa.JSON)).table_valued("value")
     is_given = key.in_(sa.select(given.c.value))
     query = sa.select(*columns).where(key.table.c.problem == problem, is_given)
-    return list(connection.execute(query).all())
+    return list(connection.execute(query))

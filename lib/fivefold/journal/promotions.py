@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from fivefold.core.clock import utc_now
-from fivefold.journal.database import as_json, writing
-from fivefold.journal.tables import PROMOTIONS
+from fivefold.core.stored import known_fields
+from fivefold.journal.database import insert, writing
+from fivefold.journal.tables import PROMOTIONS, as_json
 
 # These actions change what is served ...
 PROMOTED = "promoted"
@@ -60,7 +61,7 @@ class Promotion(Decision):
     problem: str
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Promotion:
+    def from_row(cls, row: Mapping[Any, Any]) -> Promotion:
         """Return the promotion of a row, whose `numbers` are JSON."""
         return cls(**{**row, "numbers": json.loads(row["numbers"])})
 
@@ -75,21 +76,19 @@ def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Pro
         conditions.append(PROMOTIONS.c.problem == problem)
     if at:
         conditions.append(PROMOTIONS.c.at <= at)
-    return _newest(engine, *conditions)
+    newest = _newest_first(engine, *conditions, most=1)
+    return newest[0] if newest else None
 
 
 def newest_problem(engine: sa.Engine) -> str | None:
     """Return the problem whose served model changed last; None if nothing is served."""
-    newest = _newest(engine, PROMOTIONS.c.replaces.is_not(None))
-    return newest.problem if newest else None
+    newest = _newest_first(engine, PROMOTIONS.c.replaces.is_not(None), most=1)
+    return newest[0].problem if newest else None
 
 
 def history(engine: sa.Engine, problem: str) -> list[Promotion]:
     """Return all promotions of a problem, newest first."""
-    query = sa.select(PROMOTIONS).where(PROMOTIONS.c.problem == problem)
-    with engine.connect() as connection:
-        rows = connection.execute(query.order_by(PROMOTIONS.c.seq.desc())).mappings().all()
-    return [Promotion.from_row(dict(row)) for row in rows]
+    return _newest_first(engine, PROMOTIONS.c.problem == problem)
 
 
 def waiting(engine: sa.Engine, problem: str) -> Promotion | None:
@@ -103,7 +102,7 @@ def waiting(engine: sa.Engine, problem: str) -> Promotion | None:
 def append(
     engine: sa.Engine, problem: str, decision: Decision, now: datetime | None = None
 ) -> Promotion:
-    """Append a decision and return its row.
+    """Append a decision, which may be made from an earlier row, and return its row.
 
     If another process has replaced the promotion that the decision is about, nothing changes and
     the decision is recorded as `OVERTAKEN`.
@@ -162,23 +161,24 @@ class _Overtaken(Exception):
 
 
 def _insert(engine: sa.Engine, problem: str, decision: Decision, at: datetime) -> Promotion:
-    values = {item.name: getattr(decision, item.name) for item in fields(Decision)}
+    values = known_fields(Decision, vars(decision))
     values |= {"at": at, "problem": problem, "threshold": float(decision.threshold)}
     values["numbers"] = as_json(decision.numbers)
     in_force = sa.select(sa.func.max(PROMOTIONS.c.seq)).where(
         PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None)
     )
     with writing(engine) as connection:
-        newest = connection.execute(in_force).scalar() or 0
+        newest = connection.scalar(in_force) or 0
         if decision.replaces not in (None, newest):
             raise _Overtaken  # two that come to here at once meet the unique constraint
-        key = connection.execute(sa.insert(PROMOTIONS).values(**values)).inserted_primary_key
-    assert key is not None  # the databases that we use return it
-    return Promotion.from_row({**values, "seq": key[0]})
+        values["seq"] = insert(connection, PROMOTIONS, **values)
+    return Promotion.from_row(values)
 
 
-def _newest(engine: sa.Engine, *conditions: sa.ColumnElement[bool]) -> Promotion | None:
-    query = sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(1)
+def _newest_first(
+    engine: sa.Engine, *conditions: sa.ColumnElement[bool], most: int | None = None
+) -> list[Promotion]:
+    query = sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(most)
     with engine.connect() as connection:
-        row = connection.execute(query).mappings().first()
-    return Promotion.from_row(dict(row)) if row else None
+        rows = connection.execute(query).mappings().all()
+    return [Promotion.from_row(row) for row in rows]

@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from fivefold.core.clock import utc_now
-from fivefold.journal.database import as_json, writing
-from fivefold.journal.tables import REPORTS
+from fivefold.journal.database import writing
+from fivefold.journal.tables import REPORTS, as_json
 
 
 def keep(
@@ -43,5 +43,5 @@ def reports(engine: sa.Engine, problem: str, most: int = 100) -> list[dict[str, 
     query = sa.select(REPORTS.c.report).where(REPORTS.c.problem == problem)
     query = query.order_by(REPORTS.c.end.desc(), REPORTS.c.start.desc()).limit(most)
     with engine.connect() as connection:
-        stored = connection.execute(query).scalars().all()
+        stored = connection.scalars(query).all()
     return [json.loads(text) for text in reversed(stored)]

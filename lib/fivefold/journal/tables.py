@@ -51,11 +51,8 @@ class _Text(sa.types.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, _: sa.Dialect) -> str | None:
-        return (
-            None
-            if value is None
-            else fitted(str(value), getattr(self.impl_instance, "length", None))
-        )
+        length = getattr(self.impl_instance, "length", None)
+        return None if value is None else fitted(str(value), length)
 
 
 class _String(_Text):
@@ -76,102 +73,101 @@ METADATA = sa.MetaData(
     }
 )
 
+_NAME = _String(200)
+
+
+def _needed(
+    name: str, kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
+) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=False)
+
+
+def _table(name: str, key: str, *rest: sa.schema.SchemaItem) -> sa.Table:
+    """Return a table of what happened to a problem, with a text "id" or a number "seq" as key."""
+    key_column = sa.Column(key, _String(ID) if key == "id" else sa.Integer, primary_key=True)
+    return sa.Table(
+        name, METADATA, key_column, _needed("at", _Time), _needed("problem", _NAME), *rest
+    )
+
+
 # One row per answered case. entity: the scope's id columns as JSON (pseudonymised if the scope
 # says so), or null.
-PREDICTIONS = sa.Table(
+PREDICTIONS = _table(
     "predictions",
-    METADATA,
-    sa.Column("id", _String(ID), primary_key=True),
-    sa.Column("at", _Time, nullable=False),
-    sa.Column("problem", _String(200), nullable=False),
-    sa.Column("model", _String(200), nullable=False),  # Metaflow pathspec
-    sa.Column("sha256", _String(64), nullable=False),  # of the bundle
-    sa.Column("source", _String(20), nullable=False),  # app, api or batch
-    sa.Column("inputs", _Text, nullable=False),  # JSON {column: value}
+    "id",
+    _needed("model", _NAME),  # Metaflow pathspec
+    _needed("sha256", _String(64)),  # of the bundle
+    _needed("source", _String(20)),  # app, api or batch
+    _needed("inputs", _Text),  # JSON {column: value}
     sa.Column("entity", _String(ENTITY)),
-    sa.Column("probability", sa.Float, nullable=False),
-    sa.Column("decision", _String(200), nullable=False),
-    sa.Column("threshold", sa.Float, nullable=False),
-    sa.Column("warnings", _Text, nullable=False),  # "; " between them, or empty
+    _needed("probability", sa.Float),
+    _needed("decision", _NAME),
+    _needed("threshold", sa.Float),
+    _needed("warnings", _Text),  # "; " between them, or empty
     sa.Column("latency_ms", sa.Float),  # of the request for this row; null in batches
     sa.Index(None, "problem", "at"),
     sa.Index(None, "problem", "entity"),
 )
 
 # One line per case that could not be answered.
-REJECTS = sa.Table(
+REJECTS = _table(
     "rejects",
-    METADATA,
-    sa.Column("id", _String(ID), primary_key=True),
-    sa.Column("at", _Time, nullable=False),
-    sa.Column("problem", _String(200), nullable=False),
-    sa.Column("model", _String(200), nullable=False),
-    sa.Column("source", _String(20), nullable=False),
-    sa.Column("inputs", _Text, nullable=False),  # JSON, cut at 4,000 characters
-    sa.Column("reason", _Text, nullable=False),
+    "id",
+    _needed("model", _NAME),
+    _needed("source", _String(20)),
+    _needed("inputs", _Text),  # JSON, cut at 4,000 characters
+    _needed("reason", _Text),
     sa.Index(None, "problem", "at"),
 )
 
 # Every label that was ever given, in order. outcome: fivefold.journal.labels.OUTCOMES.
-LABELS = sa.Table(
+LABELS = _table(
     "labels",
-    METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("at", _Time, nullable=False),  # when it was given
-    sa.Column("problem", _String(200), nullable=False),
+    "seq",
     sa.Column("prediction_id", _String(ID)),
     sa.Column("entity", _String(ENTITY)),
     sa.Column("observed_at", _Time),  # when the outcome was seen, if known
-    sa.Column("label", sa.SmallInteger, nullable=False),  # 1: the positive class
-    sa.Column("source", _String(20), nullable=False),  # app, api or file
-    sa.Column("who", _String(200), nullable=False),
-    sa.Column("outcome", _String(20), nullable=False),
-    sa.Column("late", sa.Boolean, nullable=False),
+    _needed("label", sa.SmallInteger),  # 1: the positive class
+    _needed("source", _String(20)),  # app, api or file
+    _needed("who", _NAME),
+    _needed("outcome", _String(20)),
+    _needed("late", sa.Boolean),
     sa.Index(None, "problem", "prediction_id"),
 )
 
 # Append-only. A line with `replaces` changed what is served; two lines cannot replace the same one.
-PROMOTIONS = sa.Table(
+PROMOTIONS = _table(
     "promotions",
-    METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("at", _Time, nullable=False),
-    sa.Column("problem", _String(200), nullable=False),
-    sa.Column("action", _String(20), nullable=False),  # fivefold.journal.promotions.ACTIONS
-    sa.Column("model", _String(200), nullable=False),
-    sa.Column("sha256", _String(64), nullable=False),
-    sa.Column("threshold", sa.Float, nullable=False),
-    sa.Column("who", _String(200), nullable=False),
-    sa.Column("why", _Text, nullable=False),
-    sa.Column("numbers", _Text, nullable=False),  # JSON
+    "seq",
+    _needed("action", _String(20)),  # fivefold.journal.promotions.ACTIONS
+    _needed("model", _NAME),
+    _needed("sha256", _String(64)),
+    _needed("threshold", sa.Float),
+    _needed("who", _NAME),
+    _needed("why", _Text),
+    _needed("numbers", _Text),  # JSON
     sa.Column("replaces", sa.Integer),  # seq of the line in force before, 0: none; null: no change
     sa.UniqueConstraint("problem", "replaces"),
 )
 
 # The monitor's report on each window; a repeated evaluation replaces its row.
-REPORTS = sa.Table(
+REPORTS = _table(
     "reports",
-    METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("at", _Time, nullable=False),
-    sa.Column("problem", _String(200), nullable=False),
-    sa.Column("model", _String(200), nullable=False),
-    sa.Column("start", _Time, nullable=False),
-    sa.Column("end", _Time, nullable=False),
-    sa.Column("bad", sa.Boolean, nullable=False),  # whether the window asks for a new model
-    sa.Column("report", _Text, nullable=False),  # JSON
+    "seq",
+    _needed("model", _NAME),
+    _needed("start", _Time),
+    _needed("end", _Time),
+    _needed("bad", sa.Boolean),  # whether the window asks for a new model
+    _needed("report", _Text),  # JSON
     sa.UniqueConstraint("problem", "start", "end"),
 )
 
-ALERTS = sa.Table(
+ALERTS = _table(
     "alerts",
-    METADATA,
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sa.Column("at", _Time, nullable=False),
-    sa.Column("problem", _String(200), nullable=False),
-    sa.Column("key", _String(300), nullable=False),  # code and subject of the finding
-    sa.Column("message", _Text, nullable=False),
-    sa.Column("runbook", _String(300), nullable=False),
-    sa.Column("sent", _Text, nullable=False),  # JSON {channel: "sent" or why not}
+    "seq",
+    _needed("key", _String(300)),  # code and subject of the finding
+    _needed("message", _Text),
+    _needed("runbook", _String(300)),
+    _needed("sent", _Text),  # JSON {channel: "sent" or why not}
     sa.Index(None, "problem", "key"),
 )

@@ -20,17 +20,33 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from fivefold.journal.database import as_json, write
+from fivefold.core.text import error_line
+from fivefold.journal.database import write
+from fivefold.journal.tables import as_json
 
 log = logging.getLogger("fivefold")
 RETRY_SECONDS = 5.0  # between attempts to empty the spool
 KINDS = ("predictions", "rejects")
 LOT = 50  # spooled files that are moved before requests are looked at again
-Lines = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]  # predictions, rejects
+_OF_LINES = (  # errors for which the lines are at fault, not the journal
+    sa.exc.DataError,
+    sa.exc.IntegrityError,
+    sa.exc.CompileError,
+    ArithmeticError,
+    TypeError,
+    ValueError,
+)
+Rows = Sequence[Mapping[str, Any]]
+
+
+class _Job(NamedTuple):
+    predictions: Rows
+    rejects: Rows
+    future: Future[str]  # of where they are kept
 
 
 class NotKept(RuntimeError):
@@ -46,22 +62,20 @@ class Writer:
 
     def __init__(self, engine: Any, spool: Path):
         self._engine, self._spool = engine, spool
-        self._waiting: queue.Queue[tuple[Lines, Future[str]] | None] = queue.Queue()
+        self._waiting: queue.Queue[_Job | None] = queue.Queue()
         self._lock, self._closed = threading.Lock(), False
         self._spooled = True  # whether the spool may hold rows
         self._next = float("-inf")  # when it is tried again
         self._thread = threading.Thread(target=self._work, daemon=True, name="journal")
         self._thread.start()
 
-    def submit(
-        self, predictions: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]] = ()
-    ) -> Future[str]:
+    def submit(self, predictions: Rows, rejects: Rows = ()) -> Future[str]:
         future: Future[str] = Future()
         with self._lock:
             if self._closed:
                 future.set_exception(NotKept("the writer is closed"))
             else:
-                self._waiting.put(((predictions, rejects), future))
+                self._waiting.put(_Job(predictions, rejects, future))
         return future
 
     def close(self) -> None:
@@ -76,29 +90,26 @@ class Writer:
         while going:
             lot = self._lot()
             going = None not in lot
-            jobs = [job for job in lot if job is not None and job[1].set_running_or_notify_cancel()]
-            lines = (
-                [x for (good, _), _ in jobs for x in good],
-                [x for (_, bad), _ in jobs for x in bad],
-            )
+            jobs = [job for job in lot if job and job.future.set_running_or_notify_cancel()]
+            predictions = [row for job in jobs for row in job.predictions]
+            rejects = [row for job in jobs for row in job.rejects]
+            where = ""
             try:
-                where: str | Exception = keep(self._engine, self._spool, *lines)
+                where = keep(self._engine, self._spool, predictions, rejects)
+                for job in jobs:
+                    job.future.set_result(where)
             except Exception as broken:  # a thread that dies would leave callers waiting for ever
-                where = broken
-            for _, future in jobs:
-                if isinstance(where, Exception):
-                    future.set_exception(where)
-                else:
-                    future.set_result(where)
+                for job in jobs:
+                    job.future.set_exception(broken)
             self._spooled |= where == "spool"
             if self._spooled and where == "journal" and time.monotonic() >= self._next:
                 moved = empty(self._engine, self._spool, LOT)
                 self._spooled = bool(_files(self._spool))
                 self._next = time.monotonic() + (0 if moved else RETRY_SECONDS)
 
-    def _lot(self) -> list[tuple[Lines, Future[str]] | None]:
+    def _lot(self) -> list[_Job | None]:
         """Return what waits; while the spool may hold rows, wait until its next try only."""
-        lot: list[tuple[Lines, Future[str]] | None] = []
+        lot: list[_Job | None] = []
         timeout = max(0.0, self._next - time.monotonic()) if self._spooled else None
         with contextlib.suppress(queue.Empty):
             lot.append(self._waiting.get(timeout=timeout))
@@ -110,8 +121,8 @@ class Writer:
 def keep(
     engine: Any,
     spool: Path,
-    predictions: Sequence[Mapping[str, Any]],
-    rejects: Sequence[Mapping[str, Any]] = (),
+    predictions: Rows,
+    rejects: Rows = (),
 ) -> str:
     """Write rows into the journal, else into the spool, and return "journal" or "spool".
 
@@ -123,7 +134,7 @@ def keep(
         write(engine, predictions, rejects)
         return "journal"
     except Exception as broken:  # drivers raise many kinds
-        reason = _reason_of(broken)
+        reason = error_line(broken)
         log.warning("the journal took no lines (%s); they go to %s", reason, spool)
     try:
         texts = [
@@ -136,7 +147,7 @@ def keep(
         return "spool"
     except Exception as broken:
         raise NotKept(
-            f"neither the journal ({reason}) nor the spool ({_reason_of(broken)}) takes lines"
+            f"neither the journal ({reason}) nor the spool ({error_line(broken)}) takes lines"
         ) from None
 
 
@@ -157,7 +168,7 @@ def empty(engine: Any, spool: Path, most: int | None = None) -> int:
             log.warning(
                 "the spool %s could not be moved into the journal yet (%s)",
                 path,
-                _reason_of(broken),
+                error_line(broken),
             )
             if not isinstance(broken, OSError):
                 break
@@ -167,9 +178,9 @@ def empty(engine: Any, spool: Path, most: int | None = None) -> int:
 def _move(engine: Any, path: Path) -> None:
     good: list[tuple[bytes, str, dict[str, Any]]] = []
     damaged: list[bytes] = []
-    for text in filter(
-        None, path.read_bytes().split(b"\n")
-    ):  # str.splitlines would also split at U+2028
+    for text in path.read_bytes().split(b"\n"):  # str.splitlines would also split at U+2028
+        if not text:
+            continue
         try:
             kind, line = json.loads(text)
             if kind not in KINDS:
@@ -193,29 +204,13 @@ def _refused(engine: Any, lines: Sequence[tuple[bytes, str, dict[str, Any]]]) ->
         write(engine, *([line for _, of, line in lines if of == kind] for kind in KINDS))
         return []
     except Exception as broken:
-        if not _hopeless(broken):
+        lines_at_fault = isinstance(broken, _OF_LINES) or type(broken) is sa.exc.StatementError
+        if not lines_at_fault:
             raise
     half = len(lines) // 2
-    return (
-        [*_refused(engine, lines[:half]), *_refused(engine, lines[half:])]
-        if half
-        else [text for text, *_ in lines]
-    )
-
-
-def _hopeless(broken: Exception) -> bool:
-    """Whether the lines are at fault, not the journal."""
-    return type(broken) is sa.exc.StatementError or isinstance(
-        broken,
-        (
-            sa.exc.DataError,
-            sa.exc.IntegrityError,
-            sa.exc.CompileError,
-            ArithmeticError,
-            TypeError,
-            ValueError,
-        ),
-    )
+    if not half:
+        return [text for text, *_ in lines]
+    return [*_refused(engine, lines[:half]), *_refused(engine, lines[half:])]
 
 
 def _files(spool: Path) -> list[Path]:
@@ -242,9 +237,3 @@ def _put(path: Path, texts: Sequence[bytes]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _reason_of(broken: Exception) -> str:
-    return (str(getattr(broken, "orig", None) or broken).splitlines() or [type(broken).__name__])[
-        0
-    ][:200]

@@ -34,7 +34,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from fivefold.core.findings import ERROR, Finding, errors
-from fivefold.core.text import one_line
+from fivefold.core.text import one_line, plural
 
 log = logging.getLogger("fivefold")
 RUNBOOK = "docs/runbook.md"
@@ -65,10 +65,8 @@ def compose(problem: str, findings: Iterable[Finding], now: datetime) -> AlertMe
     """Return the message about these findings."""
     findings = list(findings)
     bad = len(errors(findings))
-    counts = []
-    for count, word in ((bad, "error"), (len(findings) - bad, "warning")):
-        if count:
-            counts.append(f"{count} {word}{'s' if count != 1 else ''}")
+    by_noun = {"error": bad, "warning": len(findings) - bad}
+    counts = [plural(count, noun) for noun, count in by_noun.items() if count]
     summary = f"Fivefold, {one_line(problem, 120)}: {', '.join(counts)}"
     lines, rows = [summary], []
     for number, finding in enumerate(findings, 1):
@@ -160,21 +158,18 @@ def mail_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel
         return None
     parts = _split(server)
     if not _is_mail_server(server, parts):
-        found = HIDDEN if server else "nothing"
         expected = (
             "smtp://[USER:PASSWORD@]HOST:PORT or smtps://..., "
             "@ : / # in a password as %40 %3A %2F %23"
         )
-        problems.append(_setting_problem(names[0], found, expected))
+        problems.append(_setting_problem(names[0], server and HIDDEN, expected))
     if not re.fullmatch(ADDRESS, sender):
-        found = repr(sender) if sender else "nothing"
         expected = "one plain address: name@example.com"
-        problems.append(_setting_problem(names[1], found, expected))
+        problems.append(_setting_problem(names[1], sender and repr(sender), expected))
     receivers = [address.strip() for address in to.split(",") if address.strip()]
     if not receivers or not all(re.fullmatch(ADDRESS, address) for address in receivers):
-        found = repr(to) if to else "nothing"
         expected = "plain addresses with commas between them"
-        problems.append(_setting_problem(names[2], found, expected))
+        problems.append(_setting_problem(names[2], to and repr(to), expected))
     if parts is None:
         return None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -283,7 +278,7 @@ def _setting_problem(variable: str, found: str, expected: str) -> Finding:
         code=variable.removeprefix("FIVEFOLD_").lower().replace("_", "-"),
         severity=ERROR,
         subject=variable,
-        found=one_line(found, 200),
+        found=one_line(found, 200) or "nothing",
         expected=expected,
         action=f"correct {variable}, or unset it",
     )

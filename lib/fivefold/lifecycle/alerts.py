@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def channels(environ: Mapping[str, str]) -> dict[str, Channel]:
 def send(
     engine: Engine,
     problem: str,
-    findings: Iterable[Finding],
+    findings: Sequence[Finding],
     channels: Mapping[str, Channel],
     *,
     cooldown_hours: float = 24.0,
@@ -63,7 +63,7 @@ def send(
     -------
     The rows that this added to the table `alerts`; [] if nothing was due.
     """
-    now, findings = now or utc_now(), tuple(findings)
+    now = now or utc_now()
     by_key: dict[str, Finding] = {}
     for finding in (*errors(findings), *warnings(findings)):
         by_key.setdefault(key_of(finding), finding)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fivefold.core.findings import refusal
 from fivefold.journal import promotions
-from fivefold.journal.promotions import Decision, Promotion
+from fivefold.journal.promotions import Promotion
 from fivefold.serving.served_model import load
 
 if TYPE_CHECKING:
@@ -42,14 +43,11 @@ def decide(
         )
     if yes:
         check(waiting.model, waiting)
-    decision = Decision(
+    decision = replace(
+        waiting,
         action=promotions.PROMOTED if yes else promotions.DECLINED,
-        model=waiting.model,
-        sha256=waiting.sha256,
-        threshold=waiting.threshold,
         who=who,
         why=why or waiting.why,
-        numbers=waiting.numbers,
         replaces=waiting.numbers["against"] if yes else None,
     )
     return promotions.append(engine, problem, decision)
@@ -75,11 +73,9 @@ def roll_back(engine: Engine, problem: str, who: str, why: str, check: Check = l
             action="python flows/promote.py status",
         )
     check(target.model, target)
-    decision = Decision(
+    decision = replace(
+        target,
         action=promotions.ROLLED_BACK,
-        model=target.model,
-        sha256=target.sha256,
-        threshold=target.threshold,
         who=who,
         why=why,
         numbers={"returns_to": target.seq},
@@ -106,10 +102,9 @@ def change_threshold(engine: Engine, problem: str, value: float, who: str, why: 
             expected="a served model, and a threshold from 0 to 1",
             action="correct the value",
         )
-    decision = Decision(
+    decision = replace(
+        in_force,
         action=promotions.THRESHOLD,
-        model=in_force.model,
-        sha256=in_force.sha256,
         threshold=value,
         who=who,
         why=why,

@@ -21,6 +21,7 @@ from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact
 from fivefold.core.findings import NOT_APPLICABLE, WARNING, Finding, verdict
 from fivefold.core.stored import Stored, known_fields
 from fivefold.core.two_sample import ks_test, psi, total_variation
+from fivefold.lifecycle.performance import probabilities
 from fivefold.profiling.association import as_numbers
 
 ALPHA = 0.01
@@ -120,15 +121,6 @@ def by_stake(lines: Sequence[DriftLine]) -> list[DriftLine]:
 
 
 @dataclass(frozen=True)
-class _Test:
-    """A test of the present values; p is 1 if there is nothing to tell apart."""
-
-    name: str
-    statistic: float | None
-    p_value: float
-
-
-@dataclass(frozen=True)
 class _Bins:
     """Cases of the reference and of the window in each bin; the last bin holds missing cells."""
 
@@ -142,6 +134,20 @@ class _Bins:
             return []
         cases = zip(self.labels, self.reference, self.current, strict=True)
         return [Bin(label, float(p / totals[0]), float(q / totals[1])) for label, p, q in cases]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """A test of the present values; p is 1 if there is nothing to tell apart.
+
+    `testable`: whether there are two different values.
+    """
+
+    test: str
+    statistic: float | None
+    p_value: float
+    testable: bool
+    bins: _Bins
 
 
 def drift_table(
@@ -188,10 +194,7 @@ def score_drift(reference: np.ndarray, current: np.ndarray) -> Drift:
     ValueError
         If a score is missing or not from 0 to 1.
     """
-    old, new = np.asarray(reference, dtype="float64"), np.asarray(current, dtype="float64")
-    for scores in (old, new):
-        if not ((scores >= 0) & (scores <= 1)).all():
-            raise ValueError("expected scores from 0 to 1, found others or missing ones")
+    old, new = probabilities(reference), probabilities(current)
     line = _line("score", "numeric", pd.Series(old), pd.Series(new), None)
     edges = np.linspace(0, 1, SCORE_BINS + 1)
     labels = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)]
@@ -287,12 +290,13 @@ def _line(
     enough_rows = min(rows) >= MIN_ROWS
     ordered = kind in ("numeric", "date")
     compare = _compare_numbers if ordered else _compare_levels
-    test, testable, bins = compare(reference, current, kind)
+    found = compare(reference, current, kind)
+    bins = found.bins
     missing = np.array([bins.reference[-1], bins.current[-1]])
     p_missing = float(fisher_exact([missing, rows - missing]).pvalue)
     # Whether a test can be made at all depends on both tables together: p stays valid.
-    tests = testable + bool(0 < missing.sum() < sum(rows))
-    p_value = min(1.0, max(1, tests) * min(test.p_value, p_missing))
+    tests = found.testable + bool(0 < missing.sum() < sum(rows))
+    p_value = min(1.0, max(1, tests) * min(found.p_value, p_missing))
 
     index, distance, missing_shares = None, None, [None, None]
     if min(rows):
@@ -300,7 +304,7 @@ def _line(
         missing_shares = (missing / rows).tolist()
         if ordered:
             change_of_missing = abs(missing_shares[1] - missing_shares[0])
-            distance = float(max(test.statistic or 0.0, change_of_missing))
+            distance = float(max(found.statistic or 0.0, change_of_missing))
         else:
             distance = total_variation(bins.reference, bins.current, rows)
         distance = min(1.0, distance)
@@ -309,9 +313,9 @@ def _line(
         column=name,
         kind=kind,
         rows=int(rows[1] - missing[1]),
-        test=test.name,
-        statistic=test.statistic,
-        p_test=test.p_value if enough_rows else None,
+        test=found.test,
+        statistic=found.statistic,
+        p_test=found.p_value if enough_rows else None,
         missing_reference=missing_shares[0],
         missing_current=missing_shares[1],
         p_missing=p_missing if enough_rows else None,
@@ -325,36 +329,43 @@ def _line(
     )
 
 
-def _compare_numbers(
-    reference: pd.Series, current: pd.Series, kind: str
-) -> tuple[_Test, bool, _Bins]:
-    """Return (test, whether there are two different values, bins)."""
+def _compare_numbers(reference: pd.Series, current: pd.Series, kind: str) -> _Comparison:
     numbers = [as_numbers(side, kind) for side in (reference, current)]
     old, new = (side[np.isfinite(side)] for side in numbers)
-    bins = _number_bins(old, new, kind, (len(reference), len(current)))
+    cuts, labels = _cuts_between_deciles(old, kind)
+    places = [np.searchsorted(cuts, side) for side in (old, new)]
+    counts = [np.bincount(side, minlength=len(labels)) for side in places]
+    bins = _with_missing(labels, counts, (len(reference), len(current)))
     present = np.append(old, new)
     testable = bool(len(present) and np.ptp(present) > 0)
     if not (len(old) and len(new)):
-        return _Test("KS", None, 1.0), testable, bins
-    return _Test("KS", *ks_test(old, new)), testable, bins
+        return _Comparison("KS", None, 1.0, testable, bins)
+    return _Comparison("KS", *ks_test(old, new), testable, bins)
 
 
-def _compare_levels(
-    reference: pd.Series, current: pd.Series, kind: str
-) -> tuple[_Test, bool, _Bins]:
-    """Return (test, whether there are two different levels, bins)."""
+def _compare_levels(reference: pd.Series, current: pd.Series, kind: str) -> _Comparison:
+    """Compare by bins of the most frequent levels, of the other ones, and of the unseen ones."""
+    rows = len(reference), len(current)
     codes, levels = pd.factorize(pd.concat([reference, current], ignore_index=True))
-    sides = codes[: len(reference)], codes[len(reference) :]
+    sides = codes[: rows[0]], codes[rows[0] :]
     old, new = (np.bincount(side[side >= 0], minlength=len(levels)) for side in sides)
-    labels = [str(level) for level in levels]
-    if kind == "boolean":
-        labels = ["yes" if level else "no" for level in levels]
-    bins = _level_bins(labels, old, new, (len(reference), len(current)))
-    return _count_test(old, new), len(levels) > 1, bins
+    mean = (old / max(rows[0], 1) + new / max(rows[1], 1)) / 2
+    known = [i for i in np.argsort(-mean, kind="stable") if old[i]]
+    frequent = [i for i in known[:MOST_LEVELS] if mean[i] >= RARE_SHARE]
+    rare, unseen = known[len(frequent) :], old == 0
+    labels = []
+    for level in levels[frequent]:
+        label = str(level)
+        if kind == "boolean":
+            label = "yes" if level else "no"
+        labels.append(repr(label) if label in (MISSING, UNSEEN, RARE) else label)
+    counts = [np.append(s[frequent], [s[rare].sum(), s[unseen].sum()]) for s in (old, new)]
+    bins = _with_missing([*labels, RARE, UNSEEN], counts, rows)
+    return _Comparison(*_count_test(old, new), len(levels) > 1, bins)
 
 
-def _count_test(old: np.ndarray, new: np.ndarray) -> _Test:
-    """Test whether two lists of counts come from one distribution.
+def _count_test(old: np.ndarray, new: np.ndarray) -> tuple[str, float | None, float]:
+    """Test whether two lists of counts come from one distribution: name, statistic and p.
 
     The rarest levels are joined to cells of `FEW` or more expected cases. Which ones depends on
     both lists together. If that leaves one cell, the most frequent level is tested against the
@@ -362,7 +373,7 @@ def _count_test(old: np.ndarray, new: np.ndarray) -> _Test:
     """
     both = old + new
     if not (old.sum() and new.sum()) or (both > 0).sum() < 2:
-        return _Test("chi-square", None, 1.0)
+        return "chi-square", None, 1.0
     order = np.argsort(-both, kind="stable")
     expected = both[order] * (min(old.sum(), new.sum()) / both.sum())
     own = int((expected >= FEW).sum())
@@ -372,13 +383,13 @@ def _count_test(old: np.ndarray, new: np.ndarray) -> _Test:
     cells = cells[:, cells.any(axis=0)]
     if cells.shape[1] > 1:
         result = chi2_contingency(cells, correction=False)
-        return _Test("chi-square", float(result.statistic), float(result.pvalue))
+        return "chi-square", float(result.statistic), float(result.pvalue)
     two_by_two = [[side[order[0]], side[order[1:]].sum()] for side in (old, new)]
-    return _Test("Fisher", None, float(fisher_exact(two_by_two).pvalue))
+    return "Fisher", None, float(fisher_exact(two_by_two).pvalue)
 
 
-def _number_bins(old: np.ndarray, new: np.ndarray, kind: str, rows: tuple[int, int]) -> _Bins:
-    """Cut between deciles of the reference, upper ends included.
+def _cuts_between_deciles(old: np.ndarray, kind: str) -> tuple[list[float], list[str]]:
+    """Return the upper ends, which are included, of all bins but the last, and the bins' labels.
 
     A value that is several deciles has a bin of its own.
     """
@@ -398,9 +409,7 @@ def _number_bins(old: np.ndarray, new: np.ndarray, kind: str, rows: tuple[int, i
             upper = f"{'' if included else 'below '}{text[high]}"
             labels.append(text[high] if low == high else f"{text[low]} to {upper}")
         labels.append("above " + text[ends[-1][0]])
-    places = [np.searchsorted(cuts, side) for side in (old, new)]
-    counts = [np.bincount(side, minlength=len(labels)) for side in places]
-    return _with_missing(labels, counts, rows)
+    return cuts, labels
 
 
 def _spelled(values: np.ndarray, kind: str) -> list[str]:
@@ -412,20 +421,6 @@ def _spelled(values: np.ndarray, kind: str) -> list[str]:
     else:
         tries = [[f"{v:.{digits}g}" for v in values] for digits in range(4, 18)]
     return next((texts for texts in tries if len(set(texts)) == len(texts)), tries[-1])
-
-
-def _level_bins(
-    labels: list[str], old: np.ndarray, new: np.ndarray, rows: tuple[int, int]
-) -> _Bins:
-    """Bin the most frequent levels (mean of both sides), the other ones, and the unseen ones."""
-    mean = (old / max(rows[0], 1) + new / max(rows[1], 1)) / 2
-    known = [i for i in np.argsort(-mean, kind="stable") if old[i]]
-    frequent = [i for i in known[:MOST_LEVELS] if mean[i] >= RARE_SHARE]
-    rare, unseen = known[len(frequent) :], old == 0
-    names = [labels[i] for i in frequent]
-    names = [repr(name) if name in (MISSING, UNSEEN, RARE) else name for name in names]
-    counts = [np.append(s[frequent], [s[rare].sum(), s[unseen].sum()]) for s in (old, new)]
-    return _with_missing([*names, RARE, UNSEEN], counts, rows)
 
 
 def _with_missing(labels: list[str], counts: list[np.ndarray], rows: tuple[int, int]) -> _Bins:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fivefold.core.clock import utc_now
-from fivefold.core.findings import Refused, errors, refusal, warnings
+from fivefold.core.findings import Refused, refusal, warnings
 from fivefold.core.settings import journal_url
 from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
@@ -45,11 +45,11 @@ def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, Wind
             "days above 0, last 0 or more",
             "correct it",
         )
-    name = problem or promotions.newest_problem(engine)
-    span = database.span(engine, name) if name else None
-    if name and span is None:  # refusals and labels alone
+    name = problem or promotions.newest_problem(engine) or ""
+    span = database.span(engine, name)
+    if span is None:
+        # There may be refusals and labels alone.
         database.purge(engine, name, _retention_days(engine, name, []), time)
-    if not name or span is None:
         raise _refused(
             "journal-empty",
             f"no predictions{f' of {name!r}' if name else ''}",
@@ -149,7 +149,7 @@ def act(
     sent = alerts.send(
         engine,
         name,
-        [*errors(findings), *warnings(findings)],
+        findings,
         alerts.channels(os.environ),
         cooldown_hours=cooldown_hours,
         now=now if simulated else None,

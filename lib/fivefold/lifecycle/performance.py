@@ -111,7 +111,7 @@ def estimated_auc(q: np.ndarray) -> float | None:
     >>> round(estimated_auc(np.array([0.2, 0.8])), 4)  # .64 / (.64 + .04)
     0.9412
     """
-    q = _probabilities(q)
+    q = probabilities(q)
     return _auc(*_weights(q), own=float(q @ (1 - q)))
 
 
@@ -129,7 +129,7 @@ def estimate(
     q : array of shape (rows,)
         Calibrated probabilities.
     """
-    q = _probabilities(q)
+    q = probabilities(q)
     above, rows = threshold.is_positive(q), len(q)
     caught, positives = float(q[above].sum()), float(q.sum())
     flagged, false_alarms = int(above.sum()), float((1 - q[above]).sum())
@@ -164,7 +164,7 @@ def realised(
     ValueError
         For other labels, other probabilities, or arrays of different shapes.
     """
-    y, q = np.asarray(y, dtype="float64"), _probabilities(q)
+    y, q = np.asarray(y, dtype="float64"), probabilities(q)
     if y.shape != q.shape or not np.isin(y, (0, 1)).all():
         raise ValueError(
             f"expected a label 0 or 1 for each probability, found {y.shape} labels for {q.shape}"
@@ -246,6 +246,29 @@ def performance_findings(
         "check the inputs that drifted and where the labels come from; if both are right, retrain",
     )
     return [estimated_finding, realised_finding, _calibration_finding(realised, few_labels)]
+
+
+def latency_finding(
+    code: str, subject: str, latency_ms: float | None, limit_ms: float | None
+) -> Finding:
+    """Compare the median latency of a row with the limit of the scope."""
+    found = "no latency on record" if latency_ms is None else f"{latency_ms:.1f} ms a row"
+    if latency_ms is None or limit_ms is None:
+        return Finding(
+            code=code,
+            severity=NOT_APPLICABLE,
+            subject=subject,
+            found=found,
+            expected="a limit in the scope ([success] latency_ms)",
+        )
+    return verdict(
+        latency_ms > limit_ms,
+        code=code,
+        subject=subject,
+        found=found,
+        expected=f"at most {limit_ms:g} ms",
+        action="see what else runs on the machine",
+    )
 
 
 def _fall_finding(
@@ -350,7 +373,8 @@ def _cost_per_1000(costs: Costs, missed: float, false_alarms: float, rows: int) 
     return _ratio(1000 * (costs.miss * missed + costs.false_alarm * false_alarms), rows)
 
 
-def _probabilities(q: np.ndarray) -> np.ndarray:
+def probabilities(q: np.ndarray) -> np.ndarray:
+    """Return a list of probabilities as numbers. Raises ValueError for any other list."""
     q = np.asarray(q, dtype="float64")
     if q.ndim != 1 or not ((q >= 0) & (q <= 1)).all():
         raise ValueError(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, refusal, warnings
+from fivefold.core.findings import PASSED, refusal, verdict, warnings
 from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import problem_name
@@ -22,6 +22,7 @@ from fivefold.data.splits import Assignment, Split
 from fivefold.journal import promotions
 from fivefold.journal.promotions import Decision, Promotion
 from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, Challenge, challenge
+from fivefold.lifecycle.performance import latency_finding
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving.smoke_test import smoke
 from fivefold.tracking import client
@@ -66,7 +67,6 @@ def first(
     pathspec: str,
     sha256: str,
     evaluation: Mapping[str, Any],
-    who: str = SELF,
 ) -> Promotion | None:
     """Promote a problem's first model if it meets the scope, and return what was recorded.
 
@@ -91,7 +91,7 @@ def first(
         model=pathspec,
         sha256=sha256,
         threshold=evaluation["threshold"]["value"],
-        who=who,
+        who=SELF,
         why=why,
         numbers={"roc_auc": evaluation["auc"]},
         replaces=0 if promoted else None,
@@ -225,16 +225,17 @@ def _try_to_serve(result: Challenge, candidate: Candidate, root: Path) -> Challe
     expected = candidate.bundle.score(pd.DataFrame(example))["probability"].tolist()
     began = time.monotonic()
     answer = smoke(candidate.run.pathspec, example, expected, root)
-    smoke_finding = Finding(
+    smoke_finding = verdict(
+        not answer.ok,
         code="challenge-smoke",
-        severity=PASSED if answer.ok else WARNING,
         subject="server",
         found=answer.why,
         expected="the model's own answers from the real server",
-        action="" if answer.ok else "keep the champion",
+        action="keep the champion",
     )
     limit_ms = candidate.bundle.metadata.scope.max_latency_ms
-    findings = [smoke_finding, _latency_finding(answer.latency_ms, limit_ms)]
+    latency = latency_finding("challenge-latency", "latency", answer.latency_ms, limit_ms)
+    findings = [smoke_finding, latency]
     failed, why = warnings(findings), result.why
     if failed:
         why = f"Not promoted: {'; '.join(f.found for f in failed)} ({result.why})"
@@ -245,18 +246,4 @@ def _try_to_serve(result: Challenge, candidate: Candidate, root: Path) -> Challe
         latency_ms=answer.latency_ms,
         smoke_seconds=round(time.monotonic() - began, 1),
         findings=(*result.findings, *findings),
-    )
-
-
-def _latency_finding(latency_ms: float | None, limit_ms: float | None) -> Finding:
-    code, subject = "challenge-latency", "latency"
-    if latency_ms is None or limit_ms is None:
-        why = "not measured" if latency_ms is None else "not checked: no limit in the scope"
-        return Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=why)
-    return Finding(
-        code=code,
-        severity=PASSED if latency_ms <= limit_ms else WARNING,
-        subject=subject,
-        found=f"{latency_ms:.1f} ms a row",
-        expected=f"at most {limit_ms:g} ms",
     )

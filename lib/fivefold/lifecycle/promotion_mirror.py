@@ -36,7 +36,7 @@ def mirror(engine: Engine, promotion: Promotion, root: Path) -> list[str]:
 
 def tag(roles: Roles, models: set[str]) -> str:
     """Set the Metaflow tags of these models as `roles` says; "" or a warning."""
-    faults: list[Exception] = []
+    fault: Exception | None = None
     for pathspec in sorted(models):
         try:
             run = client.find_run(pathspec)
@@ -46,12 +46,10 @@ def tag(roles: Roles, models: set[str]) -> str:
                 run.replace_tags(sorted(present - wanted), sorted(wanted - present))
         except Refused as missing:  # a run that was removed needs no tags, unless it has a role
             if pathspec in roles.values():
-                faults.append(missing)
+                fault = fault or missing
         except Exception as error:  # the client raises many kinds
-            faults.append(error)
-    if not faults:
-        return ""
-    return f"Metaflow tags could not be set ({type(faults[0]).__name__}: {faults[0]})"
+            fault = fault or error
+    return f"Metaflow tags could not be set ({type(fault).__name__}: {fault})" if fault else ""
 
 
 def _set_aliases(roles: Roles, uri: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fivefold.core.scope import problem_name
 from fivefold.core.settings import journal_url, mlflow_uri
-
-if TYPE_CHECKING:
-    from fivefold.tracking.mlflow_mirror import MirrorResult
+from fivefold.journal import database, promotions
+from fivefold.lifecycle import promotion, promotion_mirror
+from fivefold.tracking import cards, client, mlflow_mirror
+from fivefold.tracking.mlflow_mirror import MirrorResult
 
 
 def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
@@ -17,10 +19,6 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
 
     A journal that fails is a printed warning: a trained run must not be lost for it.
     """
-    from fivefold.journal import database
-    from fivefold.journal.promotions import PROMOTED
-    from fivefold.lifecycle import promotion, promotion_mirror
-
     try:
         engine = database.open_journal(journal_url())
         first = promotion.first(engine, run.problem, pathspec, run.bundle_sha256, run.evaluation)
@@ -31,7 +29,7 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
     if first is None:
         return {"action": "", "why": "another model is served"}
     warning = ""
-    if first.action == PROMOTED:
+    if first.action == promotions.PROMOTED:
         # In a resumed run, `first` is the model of the run that was killed after it was promoted.
         warning = promotion_mirror.tag({promotion_mirror.CHAMPION: first.model}, {first.model})
     if warning:
@@ -41,10 +39,6 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
 
 def roles(problem: dict[str, Any], sha256: str) -> list[str]:
     """Return the aliases of the model with this digest: ["champion"] or []."""
-    from fivefold.core.scope import problem_name
-    from fivefold.journal import database, promotions
-    from fivefold.lifecycle import promotion_mirror
-
     try:
         engine = database.open_journal(journal_url())
         champion = promotions.champion(engine, problem_name(problem))
@@ -59,8 +53,6 @@ def mirror(
     run: Any, pathspec: str, uri: str, root: Path, aliases: Sequence[str] = ()
 ) -> MirrorResult:
     """Mirror a run to MLflow; a failed mirror is a printed warning, never a failed run."""
-    from fivefold.tracking import cards, client, mlflow_mirror
-
     record = client.run_record(pathspec, run)
     report_cards = cards.report_cards(client.find_run(pathspec))
     uri = mlflow_uri(uri, root)

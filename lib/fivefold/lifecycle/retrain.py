@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from fivefold.tracking.runner import run_flow
 
 # Options that a challenger takes over
 SAME = ("seed", "folds", "serve", "refit", "device", "threads", "synthetic_rows")
-EFFORT = ("budget", "trials")
 
 
 @dataclass(frozen=True)
@@ -97,32 +96,23 @@ def train(root: Path, champion: str, options: Sequence[str]) -> str | None:
             action="train by hand: python flows/train.py --config scope FILE run --with-feedback",
         )
     parameters = {name: before[name] for name in SAME if name in before}
-    effort = EFFORT[0] if before.get(EFFORT[0]) else EFFORT[1]
-    given = parse_options(options)
-    if not set(EFFORT) & set(given):
+    effort = "budget" if before.get("budget") else "trials"
+    given = parse_options(options, before)
+    if "budget" not in given and "trials" not in given:
         parameters[effort] = before[effort]
     parameters |= {"with_feedback": True, **given}
     return run_flow(root / "flows" / "train.py", {"scope": scope}, parameters)
 
 
-TEXT_OPTIONS = {  # of train.py: digits in them are text, such as the label "1"
-    "data",
-    "query",
-    "target",
-    "positive",
-    "id_columns",
-    "drop",
-    "data_rev",
-    "mlflow_uri",
-}
-
-
-def parse_options(words: Sequence[str]) -> dict[str, Any]:
+def parse_options(words: Sequence[str], before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a command line as {name: value}; an option without a value means true.
 
-    >>> parse_options(["--budget", "120", "--serve=single", "--with-feedback"])
-    {'budget': 120, 'serve': 'single', 'with_feedback': True}
-    >>> parse_options(["--positive", "1", "--target=2024"])
+    What is a text in the options of the run `before` stays one: the label "1" is no number.
+
+    >>> before = {"budget": 0, "positive": "yes", "target": ""}
+    >>> parse_options(["--budget", "120", "--with-feedback"], before)
+    {'budget': 120, 'with_feedback': True}
+    >>> parse_options(["--positive", "1", "--target=2024"], before)
     {'positive': '1', 'target': '2024'}
     """
     options: dict[str, Any] = {}
@@ -131,14 +121,14 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
         if word.startswith("--"):
             option, has_value, value = word.removeprefix("--").partition("=")
             name = option.replace("-", "_")
-            options[name] = _typed(name, value) if has_value else True
+            options[name] = _typed(value, before.get(name)) if has_value else True
         else:
-            options[name] = _typed(name, word)
+            options[name] = _typed(word, before.get(name))
     return options
 
 
-def _typed(name: str, text: str) -> Any:
-    if name in TEXT_OPTIONS:
+def _typed(text: str, before: Any) -> Any:
+    if isinstance(before, str):
         return text
     for kind in (int, float):
         try:

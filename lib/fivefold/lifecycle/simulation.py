@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,17 @@ from fivefold.core.findings import Refused, refusal
 from fivefold.core.scope import Scope
 from fivefold.data.reading.source import read
 from fivefold.data.synthetic import shifted
+from fivefold.data.synthetic.bank import draw
 from fivefold.data.target import read_target
+from fivefold.journal.database import open_journal
+from fivefold.journal.promotions import newest_problem
+from fivefold.lifecycle.timeline import timeline
 from fivefold.serving.local_server import local_api, request_json
 from fivefold.training.intake import resolve_scope
 
 MONTHS, DAYS, CHANGE_DAY, WINDOW = 6, 180, 90, 15
 LOT, STEP = 100, 2.5  # rows of a request; days that pass between two looks at the labels
+STEPS = round(DAYS / STEP)
 DELAY, KNOWN = 12, 0.7  # days until a label is known, and the share that ever becomes known
 FOLLOWS = 30.0  # seconds that the API has to follow a promotion
 PAST = 6000  # rows of the bundled table that the first model learns from
@@ -58,20 +63,9 @@ def run(root: Path, folder: Path, options: Any) -> int:
     _set(clock, start)
     trials = f"{options.trials} trials of each algorithm"
     _say(start, f"A first model is trained on {len(past):,} rows ({trials})")
-    command(
-        "train.py",
-        "--config-value",
-        "scope",
-        json.dumps(scope.to_dict()),
-        "run",
-        "--trials",
-        str(options.trials),
-        "--folds",
-        "3",
-        "--seed",
-        str(options.seed),
-        show=("Held-out", "Promoted:", "Not promoted"),
-    )
+    config = ("--config-value", "scope", json.dumps(scope.to_dict()))
+    words = f"run --trials {options.trials} --folds 3 --seed {options.seed}".split()
+    command("train.py", *config, *words, show=("Held-out", "Promoted:", "Not promoted"))
     with local_api(root, folder, env) as address:
         served = request_json(f"{address}/model")["model"]
         _say(start, f"The API serves {served}")
@@ -102,8 +96,8 @@ def _play(
     rng = np.random.default_rng(options.seed)
     inputs = future.drop(columns=scope.target)
     answered: list[tuple[datetime, str, str]] = []  # when, prediction id, truth
-    per_step = round(options.rows * MONTHS / (DAYS / STEP))
-    for step in range(round(DAYS / STEP)):
+    per_step = round(options.rows * MONTHS / STEPS)
+    for step in range(STEPS):
         now = start + timedelta(days=(step + 1) * STEP)
         _set(clock, now - timedelta(hours=1))
         if step * STEP == CHANGE_DAY:
@@ -182,17 +176,16 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
         ids=options.id_columns,
         drop=options.drop,
     )
-    total = round(options.rows * MONTHS / (DAYS / STEP)) * round(DAYS / STEP)
+    total = round(options.rows * MONTHS / STEPS) * STEPS
     if options.data:
         frame = read(options.data).frame
         frame = frame.sample(frac=1, random_state=options.seed).reset_index(drop=True)
-        past, pool = frame.iloc[: int(0.6 * len(frame))], frame.iloc[int(0.6 * len(frame)) :]
+        first = int(0.6 * len(frame))
+        past, pool = frame.iloc[:first], frame.iloc[first:]
         future = pool.sample(
             total, replace=total > len(pool), random_state=options.seed
         ).reset_index(drop=True)
     else:
-        from fivefold.data.synthetic.bank import draw
-
         past, future = draw(PAST), draw(total, start=PAST)
     target, findings = read_target(past, scope)
     if target is None:
@@ -213,18 +206,13 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
     )
     cases = f"from day {CHANGE_DAY} on, for {options.share:.0%} of the cases"
     print(f"The change, {cases}: {json.dumps(asdict(shift))}")
-    return Scope(**{**scope.to_dict(), "truth": "", "positive": target.positive}), past, future
+    return replace(scope, truth="", positive=target.positive), past, future
 
 
 def _timeline(env: dict[str, str]) -> None:
-    from fivefold.journal import database, promotions
-    from fivefold.lifecycle.timeline import timeline
-
-    engine = database.open_journal(
-        f"sqlite:///{env['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/journal.db"
-    )
+    engine = open_journal(f"sqlite:///{env['METAFLOW_DATASTORE_SYSROOT_LOCAL']}/journal.db")
     print("\nTimeline (simulated time, UTC)")
-    for event in timeline(engine, promotions.newest_problem(engine) or ""):
+    for event in timeline(engine, newest_problem(engine) or ""):
         print(f"{event.minute}  {event.what:11} {event.text[:220]}")
     engine.dispose()
 

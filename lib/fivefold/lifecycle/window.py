@@ -11,15 +11,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, Refused, warnings
+from fivefold.core.findings import (
+    NOT_APPLICABLE,
+    PASSED,
+    WARNING,
+    Finding,
+    Refused,
+    verdict,
+    warnings,
+)
 from fivefold.core.intervals import wilson
 from fivefold.core.parquet import from_parquet
-from fivefold.core.scope import Scope
+from fivefold.core.text import listed
 from fivefold.data.coerce import as_spelled, coerce_table
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle.drift import DriftLine, by_stake, drift_findings, drift_table, score_drift
-from fivefold.lifecycle.performance import Auc, estimate, performance_findings, realised
+from fivefold.lifecycle.performance import (
+    Auc,
+    estimate,
+    latency_finding,
+    performance_findings,
+    realised,
+)
 from fivefold.lifecycle.report import WindowReport
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.model.threshold import Costs, Threshold
@@ -128,10 +142,7 @@ def retention_days(pathspec: str) -> float | None:
 
 
 def evaluate_window(
-    traffic: Traffic,
-    now: datetime,
-    reference_for: Callable[[str], Reference] = reference_of,
-    seed: int = 0,
+    traffic: Traffic, now: datetime, reference_for: Callable[[str], Reference]
 ) -> WindowReport:
     """Compare the predictions of a window with the reference of their model.
 
@@ -142,18 +153,26 @@ def evaluate_window(
     frame, served = traffic.predictions, traffic.served
     if frame.empty:
         return replace(report, findings=[_no_traffic(traffic)])
-    model = str(_most_frequent(frame["model"]))
     if served and (frame["model"] == served.model).any():
-        model = served.model
+        model, threshold = served.model, served.threshold
+    else:
+        model = str(_most_frequent(frame["model"]))
+        threshold = _most_frequent(frame.loc[frame["model"] == model, "threshold"])
     rows = frame[frame["model"] == model]
     report = replace(report, model=model, rows=len(rows), other_rows=len(frame) - len(rows))
     try:
         reference = reference_for(model)
     except Refused as refused:
-        return replace(report, findings=[_unreadable(model, refused)])
-    is_served = served is not None and served.model == model
-    threshold = served.threshold if served and is_served else _most_frequent(rows["threshold"])
-    return _compare(report, rows, reference, Threshold(float(threshold)), now, seed)
+        unreadable = verdict(
+            True,
+            code="model-unreadable",
+            subject="model",
+            found=f"{model}: {refused.findings[0].found}",
+            expected="the training run of the model that answered",
+            action="keep the runs of models that are served",
+        )
+        return replace(report, findings=[unreadable])
+    return _compare(report, rows, reference, Threshold(float(threshold)), now)
 
 
 def _compare(
@@ -162,7 +181,6 @@ def _compare(
     reference: Reference,
     threshold: Threshold,
     now: datetime,
-    seed: int,
 ) -> WindowReport:
     bundle = reference.bundle
     scope, importance = bundle.metadata.scope, bundle.metadata.importance
@@ -178,19 +196,20 @@ def _compare(
 
     labelled = rows["label"].notna().to_numpy()
     y = rows["label"].to_numpy()[labelled].astype(int)
-    estimated = estimate(q, threshold, Costs.of(scope), seed=seed)
+    estimated = estimate(q, threshold, Costs.of(scope), seed=0)
     real = realised(y, q[labelled], threshold, Costs.of(scope))
     delays = (rows["labelled_at"] - rows["at"])[labelled]
     delay_days = float(delays.dt.total_seconds().median() / 86_400) if labelled.any() else None
     latencies = rows["latency_ms"].dropna()
     latency_ms = float(latencies.median()) if len(latencies) else None
     warned = int((rows["warnings"] != "").sum())
+    arrived = report.rows + report.other_rows + report.rejects
     findings = [
         *drift_findings(drift, score),
         *performance_findings(estimated, real, bundle.metadata.auc, reference.expected_auc),
         _share_finding("warnings-share", "rows with warnings", warned, len(rows), MOST_WARNED),
-        _rejected_finding(report.rejects, report.rows + report.other_rows),
-        _latency_finding(latency_ms, scope),
+        _share_finding("rejects-share", "refused rows", report.rejects, arrived, MOST_REJECTED),
+        latency_finding("latency", "journal", latency_ms, scope.max_latency_ms),
         _coverage_finding(int(labelled.sum()), len(rows)),
         *age_findings(reference.trained, reference.newest_label, now),
     ]
@@ -221,7 +240,7 @@ def reasons_to_retrain(findings: Sequence[Finding], drift: Sequence[DriftLine]) 
     stake = sum(line.stake or 0.0 for line in drift if line.drifted)
     as_good = any(f.code == "performance-realised" and f.severity == PASSED for f in findings)
     if stake >= HEAVY and not as_good:
-        names = ", ".join(line.column for line in drifted[:5])
+        names = listed([line.column for line in drifted])
         reasons.append(f"input-drift: {names} (weight x distance {stake:.2f}, at least {HEAVY:g})")
     return reasons
 
@@ -238,29 +257,27 @@ def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
 
 def age_findings(trained: str | None, newest_label: str | None, now: datetime) -> list[Finding]:
     """Return `stale-model` and `stale-data`: days since the training and since the newest label."""
-    model = _age_finding("stale-model", "model", "trained", trained, now)
-    if not trained:
-        model = replace(model, found="no time on record")
-    what = "newest labelled prediction that was learnt from"
-    data = _age_finding("stale-data", "data", what, newest_label, now)
-    if not newest_label:
-        data = replace(data, found="the model learnt from the table alone, which has no time")
-    return [model, data]
+    newest = "newest labelled prediction that was learnt from"
+    return [
+        _age_finding("stale-model", "trained", trained, now),
+        _age_finding("stale-data", newest, newest_label, now),
+    ]
 
 
-def _age_finding(code: str, subject: str, what: str, since: str | None, now: datetime) -> Finding:
+def _age_finding(code: str, what: str, since: str | None, now: datetime) -> Finding:
+    subject = code.removeprefix("stale-")
     if not since:
-        return Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=what)
+        found = f"{what}: not on record"
+        return Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=found)
     age = now - datetime.fromisoformat(since).replace(tzinfo=None)
     days = max(0.0, age.total_seconds() / 86_400)
-    old = days > STALE_DAYS
-    return Finding(
+    return verdict(
+        days > STALE_DAYS,
         code=code,
-        severity=WARNING if old else PASSED,
         subject=subject,
         found=f"{what} {days:.0f} days ago",
         expected=f"at most {STALE_DAYS} days",
-        action="retrain on newer data" if old else "",
+        action="retrain on newer data",
     )
 
 
@@ -283,71 +300,27 @@ def _no_traffic(traffic: Traffic) -> Finding:
     )
 
 
-def _unreadable(model: str, refused: Refused) -> Finding:
-    return Finding(
-        code="model-unreadable",
-        severity=WARNING,
-        subject="model",
-        found=f"{model}: {refused.findings[0].found}",
-        expected="the training run of the model that answered",
-        action="keep the runs of models that are served",
-    )
-
-
-def _rejected_finding(rejects: int, answered: int) -> Finding:
-    of = answered + rejects
-    return _share_finding("rejects-share", "refused rows", rejects, of, MOST_REJECTED)
-
-
 def _share_finding(code: str, what: str, hits: int, of: int, limit: float) -> Finding:
     """Compare the lower end of Wilson's interval with a limit."""
-    exceeded = wilson(hits, of)[0] > limit
-    return Finding(
+    return verdict(
+        wilson(hits, of)[0] > limit,
         code=code,
-        severity=WARNING if exceeded else PASSED,
         subject="journal",
         found=f"{hits / of:.1%} {what} ({hits:,} of {of:,})",
         expected=f"at most {limit:.0%}",
-        action="look at what callers send: page Monitoring, table of warnings" if exceeded else "",
-    )
-
-
-def _latency_finding(latency_ms: float | None, scope: Scope) -> Finding:
-    limit_ms = scope.max_latency_ms
-    if latency_ms is None or limit_ms is None:
-        found = "no latency on record"
-        if latency_ms is not None:
-            found = f"{latency_ms:.1f} ms; the scope has no limit"
-        return Finding(
-            code="latency",
-            severity=NOT_APPLICABLE,
-            subject="journal",
-            found=found,
-            expected="a limit in the scope ([success] latency_ms)",
-        )
-    slow = latency_ms > limit_ms
-    return Finding(
-        code="latency",
-        severity=WARNING if slow else PASSED,
-        subject="journal",
-        found=f"median {latency_ms:.1f} ms a row",
-        expected=f"at most {limit_ms:g} ms",
-        action="see what else runs on the machine" if slow else "",
+        action="look at what callers send: page Monitoring, table of warnings",
     )
 
 
 def _coverage_finding(labelled: int, rows: int) -> Finding:
-    finding = Finding(
-        code="label-coverage",
-        severity=PASSED,
-        subject="journal",
-        found=f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})",
-    )
+    found = f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})"
     if labelled:
-        return finding
-    return replace(
-        finding,
+        return verdict(False, code="label-coverage", subject="journal", found=found)
+    return Finding(
+        code="label-coverage",
         severity=NOT_APPLICABLE,
+        subject="journal",
+        found=found,
         expected="labels",
         action="send them with flows/feedback.py, the API or the app; "
         "until then performance is only an estimate",

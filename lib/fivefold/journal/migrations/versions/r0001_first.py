@@ -1,100 +1,107 @@
 """The first state of the journal."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision, down_revision, branch_labels, depends_on = "0001", None, None, None
 
-_TEXT = sa.Text
+
+def _needed(
+    name: str, kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
+) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=False)
 
 
-def _common(*rest: sa.schema.SchemaItem) -> tuple[sa.schema.SchemaItem, ...]:
-    """Return the columns that all tables have, and the rest."""
-    return (
-        sa.Column("at", sa.DateTime, nullable=False),
-        sa.Column("problem", sa.String(200), nullable=False),
+def _create(name: str, key: str, *rest: sa.schema.SchemaItem) -> None:
+    """Create a table with the columns that all tables have, and the rest."""
+    op.create_table(
+        name,
+        sa.Column(key, sa.String(36) if key == "id" else sa.Integer, primary_key=True),
+        _needed("at", sa.DateTime),
+        _needed("problem", sa.String(200)),
         *rest,
     )
 
 
+def _index(table: str, column: str) -> None:
+    """Index a column within each problem."""
+    op.create_index(f"ix_{table}_problem_{column}", table, ["problem", column])
+
+
 def upgrade() -> None:
     """Create all tables."""
-    op.create_table(
+    _create(
         "predictions",
-        sa.Column("id", sa.String(36), primary_key=True),
-        *_common(),
-        sa.Column("model", sa.String(200), nullable=False),
-        sa.Column("sha256", sa.String(64), nullable=False),
-        sa.Column("source", sa.String(20), nullable=False),
-        sa.Column("inputs", _TEXT, nullable=False),
+        "id",
+        _needed("model", sa.String(200)),
+        _needed("sha256", sa.String(64)),
+        _needed("source", sa.String(20)),
+        _needed("inputs", sa.Text),
         sa.Column("entity", sa.String(500)),
-        sa.Column("probability", sa.Float, nullable=False),
-        sa.Column("decision", sa.String(200), nullable=False),
-        sa.Column("threshold", sa.Float, nullable=False),
-        sa.Column("warnings", _TEXT, nullable=False),
+        _needed("probability", sa.Float),
+        _needed("decision", sa.String(200)),
+        _needed("threshold", sa.Float),
+        _needed("warnings", sa.Text),
         sa.Column("latency_ms", sa.Float),
     )
-    op.create_index("ix_predictions_problem_at", "predictions", ["problem", "at"])
-    op.create_index("ix_predictions_problem_entity", "predictions", ["problem", "entity"])
-    op.create_table(
+    _index("predictions", "at")
+    _index("predictions", "entity")
+    _create(
         "rejects",
-        sa.Column("id", sa.String(36), primary_key=True),
-        *_common(),
-        sa.Column("model", sa.String(200), nullable=False),
-        sa.Column("source", sa.String(20), nullable=False),
-        sa.Column("inputs", _TEXT, nullable=False),
-        sa.Column("reason", _TEXT, nullable=False),
+        "id",
+        _needed("model", sa.String(200)),
+        _needed("source", sa.String(20)),
+        _needed("inputs", sa.Text),
+        _needed("reason", sa.Text),
     )
-    op.create_index("ix_rejects_problem_at", "rejects", ["problem", "at"])
-    op.create_table(
+    _index("rejects", "at")
+    _create(
         "labels",
-        sa.Column("seq", sa.Integer, primary_key=True),
-        *_common(),
+        "seq",
         sa.Column("prediction_id", sa.String(36)),
         sa.Column("entity", sa.String(500)),
         sa.Column("observed_at", sa.DateTime),
-        sa.Column("label", sa.SmallInteger, nullable=False),
-        sa.Column("source", sa.String(20), nullable=False),
-        sa.Column("who", sa.String(200), nullable=False),
-        sa.Column("outcome", sa.String(20), nullable=False),
-        sa.Column("late", sa.Boolean, nullable=False),
+        _needed("label", sa.SmallInteger),
+        _needed("source", sa.String(20)),
+        _needed("who", sa.String(200)),
+        _needed("outcome", sa.String(20)),
+        _needed("late", sa.Boolean),
     )
-    op.create_index("ix_labels_problem_prediction_id", "labels", ["problem", "prediction_id"])
-    op.create_table(
+    _index("labels", "prediction_id")
+    _create(
         "promotions",
-        sa.Column("seq", sa.Integer, primary_key=True),
-        *_common(),
-        sa.Column("action", sa.String(20), nullable=False),
-        sa.Column("model", sa.String(200), nullable=False),
-        sa.Column("sha256", sa.String(64), nullable=False),
-        sa.Column("threshold", sa.Float, nullable=False),
-        sa.Column("who", sa.String(200), nullable=False),
-        sa.Column("why", _TEXT, nullable=False),
-        sa.Column("numbers", _TEXT, nullable=False),
+        "seq",
+        _needed("action", sa.String(20)),
+        _needed("model", sa.String(200)),
+        _needed("sha256", sa.String(64)),
+        _needed("threshold", sa.Float),
+        _needed("who", sa.String(200)),
+        _needed("why", sa.Text),
+        _needed("numbers", sa.Text),
         sa.Column("replaces", sa.Integer),
         sa.UniqueConstraint("problem", "replaces", name="uq_promotions_problem_replaces"),
     )
-    op.create_table(
+    _create(
         "reports",
-        sa.Column("seq", sa.Integer, primary_key=True),
-        *_common(),
-        sa.Column("model", sa.String(200), nullable=False),
-        sa.Column("start", sa.DateTime, nullable=False),
-        sa.Column("end", sa.DateTime, nullable=False),
-        sa.Column("bad", sa.Boolean, nullable=False),
-        sa.Column("report", _TEXT, nullable=False),
+        "seq",
+        _needed("model", sa.String(200)),
+        _needed("start", sa.DateTime),
+        _needed("end", sa.DateTime),
+        _needed("bad", sa.Boolean),
+        _needed("report", sa.Text),
         sa.UniqueConstraint("problem", "start", "end", name="uq_reports_problem_start_end"),
     )
-    op.create_table(
+    _create(
         "alerts",
-        sa.Column("seq", sa.Integer, primary_key=True),
-        *_common(),
-        sa.Column("key", sa.String(300), nullable=False),
-        sa.Column("message", _TEXT, nullable=False),
-        sa.Column("runbook", sa.String(300), nullable=False),
-        sa.Column("sent", _TEXT, nullable=False),
+        "seq",
+        _needed("key", sa.String(300)),
+        _needed("message", sa.Text),
+        _needed("runbook", sa.String(300)),
+        _needed("sent", sa.Text),
     )
-    op.create_index("ix_alerts_problem_key", "alerts", ["problem", "key"])
+    _index("alerts", "key")
 
 
 def downgrade() -> None:
