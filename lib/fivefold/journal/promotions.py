@@ -71,7 +71,7 @@ def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Pro
 
     `problem` "": of the problem whose served model changed last.
     """
-    conditions = [PROMOTIONS.c.replaces.is_not(None)]
+    conditions: list[sa.ColumnElement[bool]] = [PROMOTIONS.c.replaces.is_not(None)]
     if problem:
         conditions.append(PROMOTIONS.c.problem == problem)
     if at:
@@ -82,8 +82,8 @@ def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Pro
 
 def newest_problem(engine: sa.Engine) -> str | None:
     """Return the problem whose served model changed last; None if nothing is served."""
-    newest = _newest_first(engine, PROMOTIONS.c.replaces.is_not(None), most=1)
-    return newest[0].problem if newest else None
+    newest = champion(engine, "")
+    return newest.problem if newest else None
 
 
 def history(engine: sa.Engine, problem: str) -> list[Promotion]:
