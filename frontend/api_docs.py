@@ -15,20 +15,16 @@ from fivefold.model.case import curl
 from fivefold.serving.json_rows import contract_schema
 
 PATHS = ("/predict", "/invocations", "/feedback", "/model", "/health", "/ping", "/metrics")
+_TEXT = {"type": "string"}
+_PROBLEM_FIELDS = ("code", "field", "expected", "found", "action")
 _PROBLEM = {
     "type": "object",
     "required": ["error", "problems"],
     "properties": {
-        "error": {"type": "string"},
+        "error": _TEXT,
         "problems": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    name: {"type": "string"}
-                    for name in ("code", "field", "expected", "found", "action")
-                },
-            },
+            "items": {"type": "object", "properties": dict.fromkeys(_PROBLEM_FIELDS, _TEXT)},
         },
     },
 }
@@ -38,17 +34,17 @@ _PREDICTION = {
     "properties": {
         "id": {"type": "string", "format": "uuid"},
         "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "decision": {"type": "string"},
-        "warnings": {"type": "array", "items": {"type": "string"}},
+        "decision": _TEXT,
+        "warnings": {"type": "array", "items": _TEXT},
     },
 }
 _LABEL = {
     "type": "object",
     "required": ["label"],
     "properties": {
-        "prediction_id": {"type": "string"},
+        "prediction_id": _TEXT,
         "label": {"type": ["string", "number", "boolean"]},
-        "observed_at": {"type": "string"},
+        "observed_at": _TEXT,
     },
 }
 _STATUS_TEXTS = {
@@ -88,16 +84,10 @@ def refusal(
     """
     if status is None:
         status = max((STATUS.get(problem.code, 400) for problem in problems), default=400)
-    shown = [
-        {
-            "code": problem.code,
-            "field": problem.subject,
-            "expected": problem.expected,
-            "found": problem.found,
-            "action": problem.action,
-        }
-        for problem in problems
-    ]
+    shown = []
+    for problem in problems:
+        fields = problem.to_dict() | {"field": problem.subject}
+        shown.append({name: fields[name] for name in _PROBLEM_FIELDS})
     return JSONResponse({"error": error or problems[0].found, "problems": shown}, status, headers)
 
 
@@ -112,14 +102,13 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         "schemas": {"Row": row, "Problem": _PROBLEM, "Prediction": _PREDICTION, "Label": _LABEL},
         "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
     }
-    rows = _list_of("Row") | {"minItems": 1}
-    labels = _list_of("Label") | {"minItems": 1}
+    rows, labels = ({**_list_of(name), "minItems": 1} for name in ("Row", "Label"))
     predictions = _list_of("Prediction")
     answer = {
-        "model": {"type": "string"},
+        "model": _TEXT,
         "threshold": {"type": "number"},
         "predictions": predictions,
-        "notes": {"type": "array", "items": {"type": "string"}},
+        "notes": {"type": "array", "items": _TEXT},
     }
     invoked = _object({"predictions": predictions})
     _describe(api, "/predict", _object({"rows": rows}), _object(answer))

@@ -21,7 +21,7 @@ from fivefold.serving.batch import Tally
 from fivefold.serving.served_model import ServedModel
 from frontend.data import predictions, runs, uploads
 from frontend.widgets import error_guard, form, model_choice
-from frontend.widgets.drawing import draw
+from frontend.widgets.drawing import boxes, draw, table, template
 from frontend.widgets.plain_text import plain
 
 RESULT = "batch_result"  # session state: the last result of this visitor
@@ -54,14 +54,8 @@ def main() -> None:
         "or with the reason why it cannot be scored."
     )
     with st.expander("The columns it must have"):
-        st.dataframe(contract(bundle), hide_index=True)
-        st.download_button(
-            "Template",
-            pd.DataFrame(columns=bundle.schema.names()).to_csv(index=False),
-            "template.csv",
-            "text/csv",
-            icon=":material/download:",
-        )
+        table(contract(bundle))
+        template(bundle.schema.names(), "template.csv")
     file = st.file_uploader(uploads.label(), type=uploads.endings())
     if file is None:
         st.session_state.pop(RESULT, None)
@@ -90,22 +84,22 @@ def score(model: ServedModel, file: Any, key: tuple[str, str, float]) -> Result:
         bar.progress(done / max(1, total), f"{done:,} of {total:,} rows {what}")
 
     try:
-        table = uploads.table(file.name, file.getbuffer())
+        uploaded = uploads.table(file.name, file.getbuffer())
         trained = runs.bundle(model.pathspec.rpartition("/")[2]).metadata.threshold.value
-        table_key = batch.table_key(table.md5, key[-1], trained)
+        table_key = batch.table_key(uploaded.md5, key[-1], trained)
         scored = batch.score_batch(
-            model.bundle, table.frame, table_key, progress=partial(progress, "scored")
+            model.bundle, uploaded.frame, table_key, progress=partial(progress, "scored")
         )
-        where = predictions.keep_table(model, table.frame, scored, partial(progress, "recorded"))
+        where = predictions.keep_table(model, uploaded.frame, scored, partial(progress, "recorded"))
     finally:
         bar.empty()
     return Result(
         key=key,
         name=Path(file.name).stem,
-        md5=table.md5,
+        md5=uploaded.md5,
         scored=scored.rows,
         tally=scored.tally,
-        findings=[*table.findings, *scored.findings],
+        findings=[*uploaded.findings, *scored.findings],
         where=where,
     )
 
@@ -113,14 +107,12 @@ def score(model: ServedModel, file: Any, key: tuple[str, str, float]) -> Result:
 def show(bundle: Bundle, result: Result) -> None:
     """Show what came out of a file."""
     tally, scored = result.tally, result.scored
-    figures = {
-        "Rows": tally.rows,
-        "Scored": tally.scored,
-        "With warnings": tally.with_warnings,
-        "Not scored": tally.refused,
-    }
-    for box, (label, count) in zip(st.columns(4), figures.items(), strict=True):
-        box.metric(label, f"{count:,}", border=True)
+    boxes(
+        ("Rows", f"{tally.rows:,}"),
+        ("Scored", f"{tally.scored:,}"),
+        ("With warnings", f"{tally.with_warnings:,}"),
+        ("Not scored", f"{tally.refused:,}"),
+    )
     error_guard.show_findings(result.findings, ("error", "warning"))
     if tally.refused:
         refused(scored)
@@ -163,16 +155,12 @@ def lift(scored: pd.DataFrame, rows: int, positive: str) -> None:
     st.subheader("If only so many can be acted upon")
     count = st.number_input("Number of cases", 1, rows, min(500, rows), key="capacity")
     lift = batch.lift_at(scored["probability"], int(count))
-    one, two, three = st.columns(3)
-    one.metric(
-        plain(f"Of them {positive}"),
-        f"{lift.expected_positives:,.0f}",
-        border=True,
-        help="Expected: the sum of the calibrated probabilities, without any labels.",
+    expected = "Expected: the sum of the calibrated probabilities, without any labels."
+    boxes(
+        (plain(f"Of them {positive}"), f"{lift.expected_positives:,.0f}", expected),
+        ("Share among them", f"{lift.rate:.1%}"),
+        ("Lift over chance", "–" if lift.lift is None else f"{lift.lift:.2f} ×"),
     )
-    two.metric("Share among them", f"{lift.rate:.1%}", border=True)
-    times = "–" if lift.lift is None else f"{lift.lift:.2f} ×"
-    three.metric("Lift over chance", times, border=True)
 
 
 def warnings(tally: Tally) -> None:
@@ -184,8 +172,7 @@ def warnings(tally: Tally) -> None:
     ]
     if rows:
         st.subheader("What was unusual")
-        table = pd.DataFrame(rows).sort_values("Rows", ascending=False)
-        st.dataframe(table, hide_index=True)
+        table(pd.DataFrame(rows).sort_values("Rows", ascending=False))
 
 
 def downloads(result: Result) -> None:

@@ -10,8 +10,8 @@ import streamlit as st
 from fivefold.charts import table
 from fivefold.core.findings import from_dicts
 from frontend.data import runs
-from frontend.widgets import error_guard, model_choice
-from frontend.widgets.drawing import draw
+from frontend.widgets import drawing, error_guard, model_choice
+from frontend.widgets.drawing import boxes, draw
 from frontend.widgets.plain_text import plain
 
 QUANTILES = {
@@ -31,16 +31,13 @@ def main() -> None:
     st.text(f"{source.get('source', '')} · md5 {source.get('md5', '')}")
     kinds = ", ".join(f"{n} {kind}" for kind, n in overview["kinds"].items())
     interval = f"{_percent(overview['positive_low'])} to {_percent(overview['positive_high'])}"
-    boxes = st.columns(4)
-    boxes[0].metric("Rows", f"{overview['rows']:,}", border=True)
-    boxes[1].metric("Columns", f"{overview['columns']:,}", border=True, help=plain(kinds))
-    boxes[2].metric(
-        plain(f"Share {words[1]}"),
-        _percent(overview["positive_rate"]),
-        border=True,
-        help=f"95% interval {interval}",
+    share = _percent(overview["positive_rate"])
+    boxes(
+        ("Rows", f"{overview['rows']:,}"),
+        ("Columns", f"{overview['columns']:,}", plain(kinds)),
+        (plain(f"Share {words[1]}"), share, f"95% interval {interval}"),
+        ("Missing cells", _percent(overview["missing_share"])),
     )
-    boxes[3].metric("Missing cells", _percent(overview["missing_share"]), border=True)
     part = st.segmented_control(
         "Show",
         list(PARTS),
@@ -76,7 +73,7 @@ def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
             f"ROC AUC of this column alone: {alone['value']:.3f} "
             f"({alone['low']:.3f} to {alone['high']:.3f}); 0.5 says nothing"
         )
-    st.dataframe(pd.DataFrame(numbers(column), columns=["", "Value"]), hide_index=True)
+    drawing.table(pd.DataFrame(numbers(column), columns=["", "Value"]))
     error_guard.show_findings(f for f in from_dicts(summary["findings"]) if f.subject == name)
 
 

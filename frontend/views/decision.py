@@ -19,7 +19,7 @@ from fivefold.serving.served_model import ServedModel
 from frontend.data import runs
 from frontend.widgets import decisions, error_guard, model_choice
 from frontend.widgets.address import slide
-from frontend.widgets.drawing import draw
+from frontend.widgets.drawing import boxes, draw
 from frontend.widgets.plain_text import plain
 
 
@@ -128,10 +128,11 @@ def _show_consequences(result: Consequences, outcomes: Outcomes) -> None:
             ],
         }
     )
-    one, two, three = st.columns(3)
-    one.metric("Cost per 1,000", f"{result.cost_per_1000:,.6g}", border=True)
-    two.metric("Acting on nobody", f"{result.nobody_per_1000:,.6g}", border=True)
-    three.metric("Acting on everybody", f"{result.everybody_per_1000:,.6g}", border=True)
+    boxes(
+        ("Cost per 1,000", f"{result.cost_per_1000:,.6g}"),
+        ("Acting on nobody", f"{result.nobody_per_1000:,.6g}"),
+        ("Acting on everybody", f"{result.everybody_per_1000:,.6g}"),
+    )
     positive = outcomes.positive
     lines = (
         f"Recall {_share(result.recall)}: of those who {positive}, so many are acted upon",

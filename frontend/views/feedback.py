@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from fivefold.core import settings
@@ -16,6 +15,7 @@ from fivefold.model.bundle import Bundle
 from fivefold.serving import labels
 from frontend.data import answers, monitoring, predictions, served_model, uploads
 from frontend.widgets import error_guard, model_choice, signature
+from frontend.widgets.drawing import boxes, template
 from frontend.widgets.plain_text import plain
 
 OUTCOMES = {  # of `fivefold.journal.labels` -> what it means
@@ -46,11 +46,7 @@ def one(bundle: Bundle, scope: Scope) -> None:
     st.subheader("One case")
     answer = answers.last()
     last = answer.id if answer else ""
-    names, schema, key = (
-        list(scope.id_columns),
-        bundle.schema,
-        bundle.metadata.provenance.pathspec,
-    )
+    names, schema, key = scope.id_columns, bundle.schema, bundle.metadata.provenance.pathspec
     outcomes = bundle.metadata.outcomes
     phrases = {schema.negative: outcomes.negative, schema.positive: outcomes.positive}
     with st.form(f"label {key}"):
@@ -59,7 +55,7 @@ def one(bundle: Bundle, scope: Scope) -> None:
                 "Prediction id",
                 value=last,
                 key=f"prediction {last}",
-                help=("Stands under each prediction and in each row of a scored file."),
+                help="Stands under each prediction and in each row of a scored file.",
             )
         ).strip()
         if names:
@@ -106,7 +102,7 @@ def one(bundle: Bundle, scope: Scope) -> None:
 def many(bundle: Bundle, scope: Scope) -> None:
     """Show the form for labels in a file."""
     st.subheader("A file")
-    names, schema = list(scope.id_columns), bundle.schema
+    names, schema = scope.id_columns, bundle.schema
     ids = f"prediction_id or {', '.join(names)}" if names else "prediction_id"
     values = f"{schema.positive} or {schema.negative}, also 1 or 0"
     st.caption(
@@ -116,14 +112,7 @@ def many(bundle: Bundle, scope: Scope) -> None:
         )
     )
     columns = ["prediction_id", *names, "label", "observed_at"]
-    st.download_button(
-        "Template",
-        pd.DataFrame(columns=columns).to_csv(index=False),
-        "labels.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    template(columns, "labels.csv")
     with st.form("labels"):
         file = st.file_uploader(uploads.label(), type=uploads.endings())
         who = signature.name("labels")
@@ -160,24 +149,15 @@ def so_far(problem: str) -> None:
     """Show all labels of the problem, and for how many predictions there is one."""
     st.subheader("So far")
     counts, known = monitoring.labels(problem), monitoring.coverage(problem)
-    boxes = st.columns(len(OUTCOMES) + 1)
     share = known.labelled / known.predictions if known.predictions else None
-    boxes[0].metric(
-        "Coverage",
-        "–" if share is None else f"{share:.1%}",
-        border=True,
-        help=(
-            f"{known.labelled:,} of {known.predictions:,} predictions "
-            f"of the last {monitoring.DAYS} days have a label"
-        ),
+    coverage = (
+        f"{known.labelled:,} of {known.predictions:,} predictions "
+        f"of the last {monitoring.DAYS} days have a label"
     )
-    for box, (outcome, meaning) in zip(boxes[1:], OUTCOMES.items(), strict=True):
-        box.metric(
-            outcome.capitalize(),
-            f"{counts[outcome]:,}",
-            border=True,
-            help=f"{meaning.capitalize()}.",
-        )
+    figures = [("Coverage", "–" if share is None else f"{share:.1%}", coverage)]
+    for outcome, meaning in OUTCOMES.items():
+        figures.append((outcome.capitalize(), f"{counts[outcome]:,}", f"{meaning.capitalize()}."))
+    boxes(*figures)
     if not sum(counts.values()):
         st.caption("No label has come yet. From a file they also come by typing:")
         st.code("python flows/feedback.py labels.csv", language="bash")

@@ -18,7 +18,7 @@ from fivefold.training.leaderboard import title
 from frontend.data import runs
 from frontend.widgets import error_guard
 from frontend.widgets.address import choose
-from frontend.widgets.drawing import draw
+from frontend.widgets.drawing import WHEN, draw, table
 
 NO_OTHER = "none"
 Overviews = Mapping[str, RunOverview]  # by run id
@@ -67,12 +67,11 @@ def list_runs(overviews: Overviews) -> None:
         st.info("No run fits. Change the words or the state.", icon=":material/search_off:")
         return
     formats = {
-        "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        "Started": WHEN,
         "ROC AUC": st.column_config.NumberColumn(format="%.4f", help="On held-out rows"),
-        "Minutes": st.column_config.NumberColumn(format="%.1f"),
+        "Minutes": "%.1f",
     }
-    height = min(38 + 35 * len(rows), 320)
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height=height, column_config=formats)
+    table(rows, formats, 320)
 
 
 def table_row(run: RunOverview) -> dict[str, Any]:
@@ -140,7 +139,7 @@ def facts(run_id: str, overviews: Overviews) -> None:
     for name, value in (details.options or {}).items():
         values[f"Option --{name.replace('_', '-')}"] = value
     lines = [(name, str(value)) for name, value in values.items() if value not in ("", None)]
-    st.dataframe(pd.DataFrame(lines, columns=["", "Value"]), hide_index=True)
+    table(pd.DataFrame(lines, columns=["", "Value"]))
     mirrored = MirrorResult.from_dict(details.mlflow or {})
     if is_server(mirrored.link):
         st.link_button("This run in MLflow", mirrored.link, icon=":material/open_in_new:")
@@ -180,12 +179,12 @@ def leaderboard(run_id: str, overviews: Overviews) -> None:
         for row in board
     ]
     formats = {
-        "Mean ROC AUC": st.column_config.NumberColumn(format="%.4f"),
-        "SD": st.column_config.NumberColumn(format="%.4f"),
-        "p against winner": st.column_config.NumberColumn(format="%.2g"),
-        "Seconds": st.column_config.NumberColumn(format="%.0f"),
+        "Mean ROC AUC": "%.4f",
+        "SD": "%.4f",
+        "p against winner": "%.2g",
+        "Seconds": "%.0f",
     }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=formats)
+    table(rows, formats)
     st.caption(
         "The highest mean over the folds wins. p: DeLong's paired test on the same rows, adjusted "
         "by Holm."
@@ -247,8 +246,7 @@ def curves(run_id: str, overviews: Overviews) -> None:
     for label, evaluation in evaluations.items():
         values = evaluation["metrics"].items()
         metrics[label] = {metric: interval(estimate) for metric, estimate in values}
-    table = pd.DataFrame(metrics).rename_axis("Held-out, 95% interval").reset_index()
-    st.dataframe(table, hide_index=True)
+    table(pd.DataFrame(metrics).rename_axis("Held-out, 95% interval").reset_index())
     charts = (comparison.roc, comparison.precision_recall, comparison.calibration, comparison.lift)
     columns = [*st.columns(2), *st.columns(2)]
     for column, chart in zip(columns, charts, strict=True):

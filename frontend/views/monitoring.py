@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from fivefold.lifecycle.window import ASK_FOR_RETRAINING
 from frontend.data import monitoring, served_model
 from frontend.widgets import error_guard, model_choice
 from frontend.widgets.address import choose
-from frontend.widgets.drawing import draw
+from frontend.widgets.drawing import WHEN, boxes, draw, table
 from frontend.widgets.plain_text import plain
 
 MONITOR, RETRAIN = "python flows/monitor.py run", "python flows/retrain.py run"
@@ -87,7 +88,7 @@ def _decision(problem: str, windows: int, decision: RetrainDecision) -> None:
 
 def _window(problem: str, report: WindowReport) -> None:
     """Show all that is known of one window."""
-    _boxes(report)
+    _figures(report)
     if report.reasons:
         reasons = [f"- {plain(why)}" for why in report.reasons]
         text = "\n".join(["This window asks for a new model:", *reasons])
@@ -108,24 +109,21 @@ def _window(problem: str, report: WindowReport) -> None:
     _unusual(problem, report)
 
 
-def _boxes(report: WindowReport) -> None:
+def _figures(report: WindowReport) -> None:
     """Show the window at a glance."""
     others = f" (and {report.other_rows:,} of other models)" if report.other_rows else ""
     drifted = f"{len(report.drifted)} of {len(report.drift)}"
     latency = "–" if report.latency_ms is None else f"{report.latency_ms:.1f} ms"
-    boxes = (
-        ("Predictions", f"{report.rows:,}", f"By {report.model or 'no model'}{others}"),
+    figures = (
+        ("Predictions", f"{report.rows:,}", plain(f"By {report.model or 'no model'}{others}")),
         ("Refused", f"{report.rejects:,}", "Cases that got no answer"),
         ("With warnings", _percent(report.warned), "Answered, but unlike what training saw"),
         ("Columns drifted", drifted, "Their values spread differently than in training"),
         ("With a label", _percent(report.label_coverage), "Cases whose outcome was reported"),
         ("Median latency", latency, "Of one row"),
     )
-    for start in (0, 3):
-        for column, (label, value, text) in zip(
-            st.columns(3), boxes[start : start + 3], strict=True
-        ):
-            column.metric(label, value, border=True, help=plain(text))
+    boxes(*figures[:3])
+    boxes(*figures[3:])
 
 
 def _to_do(report: WindowReport) -> None:
@@ -134,11 +132,9 @@ def _to_do(report: WindowReport) -> None:
     codes = list(dict.fromkeys(f.code for f in bad))
     st.subheader("What to do")
     if codes:
-        table = pd.DataFrame({"Code": codes, "Runbook": [runbook(code) for code in codes]})
-        columns = {}
-        if table["Runbook"].str.match("https?://").all():
-            columns["Runbook"] = st.column_config.LinkColumn()
-        st.dataframe(table, hide_index=True, column_config=columns)
+        rows = [{"Code": code, "Runbook": runbook(code)} for code in codes]
+        are_links = all(re.match("https?://", row["Runbook"]) for row in rows)
+        table(rows, {"Runbook": st.column_config.LinkColumn()} if are_links else None)
     st.caption("To evaluate the newest windows again, by hand or from a timer:")
     st.code(MONITOR, language="bash")
 
@@ -161,8 +157,8 @@ def _performance(report: WindowReport) -> None:
     for label, name in FIGURES.items():
         before = _figure(name, getattr(estimated, name))
         rows[label] = before, _figure(name, getattr(realised, name, None))
-    table = pd.DataFrame(rows).map(plain).T
-    st.table(table.set_axis(["Estimated, without labels", "Realised, from labels"], axis=1))
+    figures = pd.DataFrame(rows).map(plain).T
+    st.table(figures.set_axis(["Estimated, without labels", "Realised, from labels"], axis=1))
     text = f"Labels for {_percent(report.label_coverage)} of the predictions"
     if report.label_delay_days is not None:
         text += f", in the median {report.label_delay_days:.1f} days after them"
@@ -187,12 +183,10 @@ def _drift(report: WindowReport) -> None:
         "Stake": number(
             format="%.3f", help="The column's share of the model's importance times the distance"
         ),
-        "Missing then": number(format="%.1f %%"),
-        "Missing now": number(format="%.1f %%"),
+        "Missing then": "%.1f %%",
+        "Missing now": "%.1f %%",
     }
-    table = pd.DataFrame([_drift_row(line) for line in lines])
-    height = min(38 + 35 * len(lines), 390)
-    st.dataframe(table, hide_index=True, height=height, column_config=columns)
+    table([_drift_row(line) for line in lines], columns, 390)
 
     by_name = {line.column: line for line in lines}
     name = choose("Column, the highest stake first", list(by_name), "spread")
@@ -233,12 +227,14 @@ def _unusual(problem: str, report: WindowReport) -> None:
     if not st.toggle("Read them from the journal", key="unusual"):
         return
     warned, refused = monitoring.unusual(problem, report.start, report.end)
-    left, right = st.columns(2)
-    for column, table, empty in ((left, warned, "No warnings"), (right, refused, "No refusals")):
-        if len(table):
-            column.dataframe(table, hide_index=True)
-        else:
-            column.caption(f"{empty} on record.")
+    for column, rows, what in zip(
+        st.columns(2), (warned, refused), ("warnings", "refusals"), strict=True
+    ):
+        with column:
+            if len(rows):
+                table(rows)
+            else:
+                st.caption(f"No {what} on record.")
 
 
 def _alerts(alerts: Sequence[Alert]) -> None:
@@ -259,10 +255,10 @@ def _alerts(alerts: Sequence[Alert]) -> None:
         }
         rows.append(row)
     columns = {
-        "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        "When (UTC)": WHEN,
         "What": st.column_config.TextColumn(width="large"),
     }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
+    table(rows, columns)
 
 
 def _title(report: WindowReport) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from fivefold.charts import prediction
@@ -15,7 +14,7 @@ from fivefold.model.input_warnings import InputWarning
 from frontend.data import answers, predictions
 from frontend.data.answers import Answer
 from frontend.widgets import error_guard, form, model_choice
-from frontend.widgets.drawing import draw
+from frontend.widgets.drawing import boxes, draw, table
 from frontend.widgets.plain_text import plain, shown
 
 API = "http://127.0.0.1:8000/predict"
@@ -80,18 +79,11 @@ def show(answer: Answer, threshold_now: float) -> None:
 def show_decision(answer: Answer, threshold_now: float) -> None:
     metadata = answer.bundle.metadata
     positive, threshold = metadata.outcomes.positive, metadata.threshold
-    left, right = st.columns(2)
-    left.metric(
-        "Probability",
-        f"{answer.probability:.1%}",
-        border=True,
-        help=plain(f"Calibrated: of cases like it about that share {positive}."),
-    )
-    right.metric(
-        "Decision",
-        plain(answer.decision),
-        border=True,
-        help=plain(f"{positive!r} at {threshold.value:.1%} or more: {threshold.why}"),
+    calibrated = plain(f"Calibrated: of cases like it about that share {positive}.")
+    rule = plain(f"{positive!r} at {threshold.value:.1%} or more: {threshold.why}")
+    boxes(
+        ("Probability", f"{answer.probability:.1%}", calibrated),
+        ("Decision", plain(answer.decision), rule),
     )
     if threshold_now != threshold.value:
         st.info(
@@ -135,8 +127,7 @@ def show_reasons(reasons: Explanation, before: Explanation | None = None) -> Non
         points = 100 * line.contribution
         rows.append({"Column": line.column, "Value": shown(line.value), "Points": points})
     with st.expander("The same as a table"):
-        points_format = st.column_config.NumberColumn(format="%+.1f")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"Points": points_format})
+        table(rows, {"Points": "%+.1f"})
 
 
 @st.fragment
@@ -202,8 +193,7 @@ def show_counterfactuals(answer: Answer) -> None:
     for line in answer.counterfactuals:
         row = {"Column": line.column, "Now": shown(line.now), "To": str(line.to)}
         rows.append({**row, "Probability": 100 * line.probability})
-    percent = st.column_config.NumberColumn(format="%.1f %%")
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"Probability": percent})
+    table(rows, {"Probability": "%.1f %%"})
     st.caption(
         "The smallest change among the values tried (percentiles and levels of training), all "
         "other columns as they are. It says what the model would answer, not what would happen."

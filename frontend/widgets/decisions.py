@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import streamlit as st
 
 from fivefold.core.findings import Refused, refusal
@@ -20,6 +19,7 @@ from fivefold.lifecycle import decisions, promotion_mirror
 from fivefold.lifecycle.challenge import Challenge, Stratum
 from frontend.data import served_model
 from frontend.widgets import error_guard, model_choice, signature
+from frontend.widgets.drawing import WHEN, table
 from frontend.widgets.plain_text import plain
 
 if TYPE_CHECKING:
@@ -59,12 +59,11 @@ def panel(problem: str) -> None:
     if record.history:
         st.subheader("All decisions")
         columns = {
-            "When (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "Threshold": st.column_config.NumberColumn(format="%.1f %%"),
+            "When (UTC)": WHEN,
+            "Threshold": "%.1f %%",
             "Why": st.column_config.TextColumn(width="large"),
         }
-        table = _history_table(record.history, in_force)
-        st.dataframe(table, hide_index=True, column_config=columns)
+        table(_history_rows(record.history, in_force), columns)
     if in_force:
         _rollback(problem, in_force, record.earlier)
 
@@ -110,7 +109,7 @@ def _show_result() -> None:
         st.warning(plain(f"The decision is on record, but a mirror of it failed: {warning}"))
 
 
-def _history_table(history: Sequence[Promotion], in_force: Promotion | None) -> pd.DataFrame:
+def _history_rows(history: Sequence[Promotion], in_force: Promotion | None) -> list[dict[str, Any]]:
     rows = []
     for promotion in history:
         is_served = in_force is not None and promotion.seq == in_force.seq
@@ -124,7 +123,7 @@ def _history_table(history: Sequence[Promotion], in_force: Promotion | None) -> 
             "Why": promotion.why,
         }
         rows.append(row)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _rollback(problem: str, in_force: Promotion, earlier: Promotion | None) -> None:
@@ -166,7 +165,7 @@ def _challenger(problem: str, waiting: Promotion) -> None:
             f"required: its lower end above {result.gain.margin:g}"
         )
     if result.strata:
-        st.dataframe(_strata_table(result.strata), hide_index=True)
+        table(_stratum_rows(result.strata))
     with st.expander("All checks of the comparison"):
         error_guard.show_findings(result.findings, codes=True)
     with st.form("challenger"):
@@ -183,7 +182,7 @@ def _challenger(problem: str, waiting: Promotion) -> None:
         )
 
 
-def _strata_table(strata: Sequence[Stratum]) -> pd.DataFrame:
+def _stratum_rows(strata: Sequence[Stratum]) -> list[dict[str, Any]]:
     """Return the comparison on each kind of rows."""
     rows = []
     for stratum in strata:
@@ -197,7 +196,7 @@ def _strata_table(strata: Sequence[Stratum]) -> pd.DataFrame:
             "Log-loss, new minus served": str(stratum.loss),
         }
         rows.append(row)
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _act(
