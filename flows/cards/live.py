@@ -79,7 +79,7 @@ class Live:
             subtitle = f"{folds}; this trial {progress.auc:.4f}"
             self._status.update(value=f"{max(known):.4f}", subtitle=subtitle)
         trials = self._trials if complete else self._trials[:-1]
-        self._chart.update(part.spec_of(self._drawing(trials)))
+        self._chart.update(self._drawing(trials).to_dict())
         self._card.refresh()
 
     def _keep(self, progress: Progress, complete: bool, seconds: float) -> None:

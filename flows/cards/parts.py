@@ -299,11 +299,7 @@ def side_by_side(charts: Sequence[Any]) -> list[Any]:
 
 
 def chart_part(chart: Any) -> Any:
-    return VegaChart(spec_of(chart))
-
-
-def spec_of(chart: Any) -> dict[str, Any]:
-    return chart.to_dict()
+    return VegaChart(chart.to_dict())
 
 
 def class_words(scope: Mapping[str, Any]) -> tuple[str, str]:

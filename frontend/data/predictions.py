@@ -29,7 +29,7 @@ def keep(
     rows: Sequence[Mapping[str, Any]],
     assessment: Assessment,
     ids: Sequence[str],
-    latency_ms: float | None = None,
+    latency_ms: float,
 ) -> str:
     """Record scored and refused rows in the journal, or in the spool while the journal fails.
 
@@ -42,11 +42,11 @@ def keep_table(
     model: ServedModel,
     frame: pd.DataFrame,
     scored: ScoredTable,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None],
 ) -> str:
     """Do as `keep` for a whole table; a repetition adds nothing."""
     recorder = _recorder(model)
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    frame = frame.rename(columns=str)
     ids = scored.ids
     places = {"journal"}
     for start in range(0, len(frame), LOT):

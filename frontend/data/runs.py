@@ -49,12 +49,17 @@ def bundle(run_id: str) -> Bundle:
     return model(run_id).bundle
 
 
+@st.cache_resource(max_entries=4, show_spinner=False)
 def served(promotion: Promotion) -> served_model.ServedModel:
     """Return the model of a promotion at its threshold.
 
     Raises `Refused` where the run's model is not the one that was promoted.
     """
-    return _served(promotion)
+    loaded = model(promotion.run_id)
+    if loaded.sha256 != promotion.sha256:
+        return served_model.load(promotion.model, promotion)  # raises what is wrong
+    bundle = served_model.at_threshold(loaded.bundle, promotion.threshold, promotion.why)
+    return replace(loaded, bundle=bundle, promotion=promotion)
 
 
 def overview(run_id: str) -> RunOverview:
@@ -99,15 +104,6 @@ def card(run_id: str, name: str) -> str | None:
 def searches(run_id: str) -> list[str]:
     """Return the algorithms whose search has begun."""
     return list(cards.searches(client.find_run(run_id)))
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _served(promotion: Promotion) -> served_model.ServedModel:
-    loaded = model(promotion.run_id)
-    if loaded.sha256 != promotion.sha256:
-        return served_model.load(promotion.model, promotion)  # raises what is wrong
-    bundle = served_model.at_threshold(loaded.bundle, promotion.threshold, promotion.why)
-    return replace(loaded, bundle=bundle, promotion=promotion)
 
 
 @st.cache_data(ttl=TTL, max_entries=2000, show_spinner=False)

@@ -60,11 +60,6 @@ def state() -> ServedState:
     return ServedState(known.get(url), now.trouble)
 
 
-def promotion() -> Promotion | None:
-    """Return the promotion in force of the problem that was promoted last."""
-    return state().promotion
-
-
 def promotions_of(problem: str) -> PromotionRecord:
     """Return the promotions of a problem. Raises `Refused`."""
     return _promotions_now(settings.journal_url(), problem)

@@ -11,8 +11,9 @@ from fivefold.charts import table
 from fivefold.core.findings import from_dicts
 from frontend.data import runs
 from frontend.widgets import drawing, error_guard, model_choice
+from frontend.widgets.address import choose_part
 from frontend.widgets.drawing import boxes, draw
-from frontend.widgets.plain_text import plain
+from frontend.widgets.plain_text import percent, plain
 
 QUANTILES = {
     "Least": "min",
@@ -30,24 +31,15 @@ def main() -> None:
     st.title(plain(scope["title"] or "Data"))
     st.text(f"{source.get('source', '')} · md5 {source.get('md5', '')}")
     kinds = ", ".join(f"{n} {kind}" for kind, n in overview["kinds"].items())
-    interval = f"{_percent(overview['positive_low'])} to {_percent(overview['positive_high'])}"
-    share = _percent(overview["positive_rate"])
+    interval = f"{percent(overview['positive_low'])} to {percent(overview['positive_high'])}"
+    share = percent(overview["positive_rate"])
     boxes(
         ("Rows", f"{overview['rows']:,}"),
         ("Columns", f"{overview['columns']:,}", plain(kinds)),
         (plain(f"Share {words[1]}"), share, f"95% interval {interval}"),
-        ("Missing cells", _percent(overview["missing_share"])),
+        ("Missing cells", percent(overview["missing_share"])),
     )
-    part = st.segmented_control(
-        "Show",
-        list(PARTS),
-        default="One column",
-        required=True,
-        key="view",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    PARTS[part or "One column"](summary, words)
+    choose_part(PARTS, "view")(summary, words)
 
 
 def one_column(summary: dict[str, Any], words: tuple[str, str]) -> None:
@@ -83,10 +75,10 @@ def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("Kind", column["kind"]),
         ("Distinct values", f"{column['distinct']:,}"),
-        ("Missing", f"{missing['rows']:,} ({_percent(missing['share'])})"),
+        ("Missing", f"{missing['rows']:,} ({percent(missing['share'])})"),
     ]
     if missing["rows"] and missing.get("positive_rate") is not None:
-        rows.append(("Positive rate where missing", _percent(missing["positive_rate"])))
+        rows.append(("Positive rate where missing", percent(missing["positive_rate"])))
     for label, key in (("Mean", "mean"), ("Standard deviation", "sd"), ("Skew", "skew")):
         if column.get(key) is not None:
             rows.append((label, f"{column[key]:,.4g}"))
@@ -97,7 +89,7 @@ def numbers(column: dict[str, Any]) -> list[tuple[str, str]]:
     if "outliers" in column:
         outliers = column["outliers"]
         count = outliers["low"] + outliers["high"]
-        rows.append(("Beyond Tukey's fences", f"{count:,} ({_percent(outliers['share'])})"))
+        rows.append(("Beyond Tukey's fences", f"{count:,} ({percent(outliers['share'])})"))
     if "first" in column:
         rows.append(("From, to", f"{column['first'][:10]} to {column['last'][:10]}"))
     return rows
@@ -123,10 +115,6 @@ def all_findings(summary: dict[str, Any], words: tuple[str, str]) -> None:
     error_guard.show_findings(from_dicts(summary["findings"]))
     for note in summary["notes"]:
         st.text(note)
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.1%}"
 
 
 PARTS = {"One column": one_column, "All columns": all_columns, "Findings": all_findings}

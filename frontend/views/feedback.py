@@ -16,7 +16,7 @@ from fivefold.serving import labels
 from frontend.data import answers, monitoring, predictions, served_model, uploads
 from frontend.widgets import error_guard, model_choice, signature
 from frontend.widgets.drawing import boxes, template
-from frontend.widgets.plain_text import plain
+from frontend.widgets.plain_text import percent, plain
 
 OUTCOMES = {  # of `fivefold.journal.labels` -> what it means
     "accepted": "the first label of its prediction",
@@ -154,7 +154,7 @@ def so_far(problem: str) -> None:
         f"{known.labelled:,} of {known.predictions:,} predictions "
         f"of the last {monitoring.DAYS} days have a label"
     )
-    figures = [("Coverage", "–" if share is None else f"{share:.1%}", coverage)]
+    figures = [("Coverage", percent(share), coverage)]
     for outcome, meaning in OUTCOMES.items():
         figures.append((outcome.capitalize(), f"{counts[outcome]:,}", f"{meaning.capitalize()}."))
     boxes(*figures)

@@ -17,7 +17,7 @@ from fivefold.training.ensemble import Ensemble
 from fivefold.training.leaderboard import title
 from frontend.data import runs
 from frontend.widgets import error_guard
-from frontend.widgets.address import choose
+from frontend.widgets.address import choose, choose_part
 from frontend.widgets.drawing import WHEN, draw, table
 
 NO_OTHER = "none"
@@ -34,16 +34,7 @@ def main() -> None:
     list_runs(overviews)
     run_id = choose("Run", run_ids, "run", lambda option: run_title(overviews[option]))
     explain_unfinished(overviews[run_id])
-    part = st.segmented_control(
-        "Show",
-        list(PARTS),
-        default="Facts",
-        required=True,
-        key="part",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    PARTS[part or "Facts"](run_id, overviews)
+    choose_part(PARTS, "part")(run_id, overviews)
 
 
 def list_runs(overviews: Overviews) -> None:

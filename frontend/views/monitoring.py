@@ -23,7 +23,7 @@ from frontend.data import monitoring, served_model
 from frontend.widgets import error_guard, model_choice
 from frontend.widgets.address import choose
 from frontend.widgets.drawing import WHEN, boxes, draw, table
-from frontend.widgets.plain_text import plain
+from frontend.widgets.plain_text import percent, plain
 
 MONITOR, RETRAIN = "python flows/monitor.py run", "python flows/retrain.py run"
 FIGURES = {
@@ -117,9 +117,9 @@ def _figures(report: WindowReport) -> None:
     figures = (
         ("Predictions", f"{report.rows:,}", plain(f"By {report.model or 'no model'}{others}")),
         ("Refused", f"{report.rejects:,}", "Cases that got no answer"),
-        ("With warnings", _percent(report.warned), "Answered, but unlike what training saw"),
+        ("With warnings", percent(report.warned), "Answered, but unlike what training saw"),
         ("Columns drifted", drifted, "Their values spread differently than in training"),
-        ("With a label", _percent(report.label_coverage), "Cases whose outcome was reported"),
+        ("With a label", percent(report.label_coverage), "Cases whose outcome was reported"),
         ("Median latency", latency, "Of one row"),
     )
     boxes(*figures[:3])
@@ -159,7 +159,7 @@ def _performance(report: WindowReport) -> None:
         rows[label] = before, _figure(name, getattr(realised, name, None))
     figures = pd.DataFrame(rows).map(plain).T
     st.table(figures.set_axis(["Estimated, without labels", "Realised, from labels"], axis=1))
-    text = f"Labels for {_percent(report.label_coverage)} of the predictions"
+    text = f"Labels for {percent(report.label_coverage)} of the predictions"
     if report.label_delay_days is not None:
         text += f", in the median {report.label_delay_days:.1f} days after them"
     st.caption(plain(f"{text}. Assumed by the estimate: {estimated.assumption}."))
@@ -274,7 +274,7 @@ def _interval(auc: Mapping[str, Any], few: str) -> str:
 def _figure(name: str, figure: float | Estimate | None) -> str:
     write = short
     if name in SHARES:
-        write = _percent
+        write = percent
     elif name == "brier":
         write = "{:.4f}".format
     if not isinstance(figure, Estimate):
@@ -282,10 +282,6 @@ def _figure(name: str, figure: float | Estimate | None) -> str:
     if figure.value is None:
         return "–"
     return f"{write(figure.value)} ({write(figure.low)} to {write(figure.high)})"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
 
 
 def _hundredfold(value: float | None) -> float | None:

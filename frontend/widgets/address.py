@@ -7,7 +7,7 @@ people, so the option itself is written.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -25,6 +25,21 @@ def choose(
     chosen = st.selectbox(label, options, key=key, format_func=labels, **more)
     _write(key, None if chosen == options[0] else chosen)
     return chosen
+
+
+def choose_part(parts: Mapping[str, Callable[..., None]], key: str) -> Callable[..., None]:
+    """Show the parts of a page side by side, the first one chosen; return the chosen function."""
+    first = next(iter(parts))
+    chosen = st.segmented_control(
+        "Show",
+        list(parts),
+        default=first,
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return parts[chosen or first]
 
 
 def slide(

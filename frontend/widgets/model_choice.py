@@ -60,7 +60,7 @@ def run_id() -> str:
 
 def served_promotion() -> Promotion | None:
     """Return the promotion in force where the choice is Served; else None."""
-    promotion = served_model.promotion()
+    promotion = served_model.state().promotion
     default = SERVED if promotion else LATEST
     return promotion if st.session_state.get("model", default) == SERVED else None
 

@@ -37,3 +37,8 @@ def plain(text: object) -> str:
 def shown(value: Any) -> str:
     """Return a plain value as text; None is "unknown"."""
     return UNKNOWN if value is None else str(value)
+
+
+def percent(share: float | None) -> str:
+    """Return a share as percentage, "–" for None."""
+    return "–" if share is None else f"{share:.1%}"
