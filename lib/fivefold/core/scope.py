@@ -127,6 +127,19 @@ class Scope:
         return replace(self, **given)
 
 
+# Key of the section [columns] -> attribute of Scope.
+COLUMN_KEYS = {
+    "group": "group_column",
+    "time": "time_column",
+    "id": "id_columns",
+    "drop": "drop_columns",
+    "protected": "protected_columns",
+    "changeable": "changeable_columns",
+    "known": "known_columns",
+    "kinds": "kinds",
+    "units": "units",
+    "help": "help",
+}
 # Section of a TOML file -> {key in the section: attribute of Scope}; "" is the top level.
 _SECTIONS: dict[str, dict[str, str]] = {
     "": {key: key for key in ("title", "question", "data", "query", "truth")},
@@ -136,18 +149,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "positive_phrase": "positive_phrase",
         "negative_phrase": "negative_phrase",
     },
-    "columns": {
-        "id": "id_columns",
-        "drop": "drop_columns",
-        "protected": "protected_columns",
-        "changeable": "changeable_columns",
-        "known": "known_columns",
-        "group": "group_column",
-        "time": "time_column",
-        "kinds": "kinds",
-        "units": "units",
-        "help": "help",
-    },
+    "columns": COLUMN_KEYS,
     "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
     "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},

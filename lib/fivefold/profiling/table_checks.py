@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from fivefold.core.findings import ERROR, PASSED, WARNING
-from fivefold.core.scope import Scope
+from fivefold.core.scope import COLUMN_KEYS, Scope
 from fivefold.core.text import listed, plural
 from fivefold.profiling.check_context import CheckContext, NotApplicable, Result
 
@@ -204,19 +204,10 @@ def _role_column(ctx: CheckContext, role: str, name: str | None) -> str:
 
 def _scope_columns(scope: Scope) -> Iterator[tuple[str, str, str]]:
     """Yield (key under [columns], column, severity where missing) for the scope's columns."""
-    single = {"group": scope.group_column, "time": scope.time_column}
-    required = {"id": scope.id_columns, "drop": scope.drop_columns}
-    optional = {
-        "protected": scope.protected_columns,
-        "changeable": scope.changeable_columns,
-        "known": scope.known_columns,
-        "kinds": scope.kinds,
-        "units": scope.units,
-        "help": scope.help,
-    }
-    for key, name in single.items():
-        if name is not None:
-            yield key, name, ERROR
-    for key, names in (required | optional).items():
-        for name in names:
-            yield key, name, ERROR if key in required else WARNING
+    for key, attribute in COLUMN_KEYS.items():
+        value = getattr(scope, attribute)
+        if value is None:
+            continue
+        severity = ERROR if key in ("group", "time", "id", "drop") else WARNING
+        for name in [value] if isinstance(value, str) else value:
+            yield key, name, severity
