@@ -330,7 +330,7 @@ def test_a_damaged_model_is_reported_and_another_page_still_works(page, other, t
         if blob.is_file() and blob.stat().st_size > 500:
             blob.write_bytes(b"damaged")
     app = calm(page("predict", other).run())
-    assert "There is no model" in app.error[0].value
+    assert "The run cannot be read" in app.error[0].value
     assert tiny[0].id in tables(app)
     calm(page("models", other).run())
     assert "All decisions" in texts(calm(page("decision", other).run()))
