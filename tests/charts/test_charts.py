@@ -210,7 +210,9 @@ def test_points_are_counted(summary):
     few = summary["columns"]["few"]
     assert len(points(table.distribution(few))) == 2 * 4  # bins by class
     assert sum(p["rows"] for p in points(table.distribution(few))) == 400
-    assert len(points(table.rate(few, 0.5))) == 4
+    rates = points(table.rate(few, 0.5))
+    assert len([p for p in rates if "group" in p]) == 4
+    assert {"at": 0.5} in rates  # the line of the whole table
     assert len(points(table.distribution(summary["columns"]["many"]))) == 2 * 21
     assert (
         len(points(table.distribution(summary["columns"]["many"], compact=True)))
@@ -295,7 +297,7 @@ def test_model_points():
         "40 (10%)",
         "360 (90%)",
     }
-    assert points(evaluation_charts.gain(e, 0.25))[-1] == {"capacity": 0.25}
+    assert points(evaluation_charts.gain(e, 0.25))[-1] == {"at": 0.25}
 
 
 def test_a_threshold_that_flags_nobody_has_no_cross():

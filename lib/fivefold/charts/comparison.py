@@ -1,4 +1,4 @@
-"""Charts that lay the curves of up to three evaluations over each other."""
+"""Charts of the curves of one evaluation, or of up to three laid over each other."""
 
 from __future__ import annotations
 
@@ -10,39 +10,33 @@ import altair as alt
 from fivefold.charts.style import (
     NEGATIVE,
     POSITIVE,
-    QUIET,
     TEXT,
     Drawing,
+    Layer,
     chart_of,
+    colours,
     diagonal,
-    empty,
+    rule,
     span,
     styled,
+    tooltips,
     unit_axis,
 )
 
 Evaluations = Mapping[str, Mapping[str, Any]]  # by the name of the run
-Axis = tuple[str, str]  # field of the curve, title
+ALONE = ""  # name of the one evaluation of a chart, which needs no legend
 HEIGHT = 300
 
 
 def roc(evaluations: Evaluations) -> Drawing:
     """ROC curves; dashed: chance."""
-    x = ("fpr", "false alarms: share of negatives flagged")
-    y = ("tpr", "recall: share of positives flagged")
-    curves = _curves(evaluations, "roc", x, y)
-    if curves is None:
-        return empty("ROC")
-    return styled(alt.layer(diagonal("fpr", "tpr"), curves), "ROC", height=HEIGHT)
+    return styled(alt.layer(*roc_layers(evaluations)), "ROC", height=HEIGHT)
 
 
 def precision_recall(evaluations: Evaluations) -> Drawing:
     """Precision by recall."""
-    x = ("recall", "recall: share of positives flagged")
-    y = ("precision", "precision: share of flagged that are positive")
-    curves = _curves(evaluations, "pr", x, y)
-    title = "Precision and recall"
-    return empty(title) if curves is None else styled(alt.layer(curves), title, height=HEIGHT)
+    layers = alt.layer(precision_recall_curves(evaluations))
+    return styled(layers, "Precision and recall", height=HEIGHT)
 
 
 def calibration(evaluations: Evaluations) -> Drawing:
@@ -50,80 +44,86 @@ def calibration(evaluations: Evaluations) -> Drawing:
     rows = []
     for name, evaluation in evaluations.items():
         rows += [{"run": name, **part} for part in evaluation["curves"]["calibration"]]
-    if not rows:
-        return empty("Calibration")
     base = chart_of(rows).encode(
         x=unit_axis("x", "predicted", "mean predicted probability"), color=_colour(evaluations)
     )
     dots = base.mark_point(filled=True, size=50).encode(
         y=unit_axis("y", "observed", "observed share"),
-        tooltip=[
-            *_run_and_percents("predicted", "observed", "low", "high"),
-            alt.Tooltip("count:Q", title="rows", format=","),
-        ],
+        tooltip=_run_and(
+            evaluations,
+            "predicted | predicted | .1%",
+            "observed | observed | .1%",
+            "low | 95% from | .1%",
+            "high | to | .1%",
+            "count | rows | ,",
+        ),
     )
-    interval = span(base.mark_rule(opacity=0.5), "y")
-    line = base.mark_line(opacity=0.4).encode(y=alt.Y("observed:Q"))
+    interval = span(base.mark_rule(opacity=0.6), "y")
+    line = base.mark_line(opacity=0.4).encode(y="observed:Q")
     layers = alt.layer(diagonal("predicted", "observed"), line, interval, dots)
     return styled(layers, "Calibration", height=HEIGHT)
 
 
 def lift(evaluations: Evaluations) -> Drawing:
     """Positives among the highest scored rows, as times the base rate; dashed: 1, chance."""
-    rows = _rows(evaluations, "lift", ("share", "lift", "gain"))
+    y = alt.Y("lift:Q", title="lift: times the base rate")
+    lines = lift_curves(evaluations, y)
     # The lift of a few rows is noise that would stretch the axis.
-    rows = [row for row in rows if row["share"] >= 0.01]
-    if not rows:
-        return empty("Lift")
-    line = chart_of(rows).mark_line(strokeWidth=2)
-    curves = line.encode(
-        x=unit_axis("x", "share", "share of rows, highest probability first"),
-        y=alt.Y("lift:Q", title="lift: times the base rate"),
-        color=_colour(evaluations),
-        order=alt.Order("i:Q"),
-        tooltip=[
-            alt.Tooltip("run:N"),
-            alt.Tooltip("share:Q", title="rows", format=".1%"),
-            alt.Tooltip("lift:Q", format=".2f"),
-            alt.Tooltip("gain:Q", title="positives found", format=".1%"),
-        ],
+    lines = lines.transform_filter("datum.share >= 0.01")
+    return styled(alt.layer(rule("y", 1), lines), "Lift", height=HEIGHT)
+
+
+def roc_layers(evaluations: Evaluations) -> list[Layer]:
+    """Return the ROC curves and the line of chance."""
+    x = unit_axis("x", "fpr", "false alarms: share of negatives flagged")
+    y = unit_axis("y", "tpr", "recall: share of positives flagged")
+    tips = ("fpr | false alarms | .1%", "tpr | recall | .1%")
+    return [diagonal("fpr", "tpr"), curves(evaluations, "roc", x, y, *tips)]
+
+
+def precision_recall_curves(evaluations: Evaluations) -> Layer:
+    """Return the curves of precision by recall."""
+    x = unit_axis("x", "recall", "recall: share of positives flagged")
+    y = unit_axis("y", "precision", "precision: share of flagged that are positive")
+    tips = ("recall | recall | .1%", "precision | precision | .1%")
+    return curves(evaluations, "pr", x, y, *tips)
+
+
+def lift_curves(evaluations: Evaluations, y: alt.Y) -> Layer:
+    """Return curves by the share of rows, highest probabilities first."""
+    x = unit_axis("x", "share", "share of rows, highest probability first")
+    tips = (
+        "share | rows | .1%",
+        "gain | positives found | .1%",
+        "lift | lift over chance | .2f",
     )
-    rule = chart_of([{"lift": 1}]).mark_rule(color=QUIET, strokeDash=[4, 3])
-    chance = rule.encode(y=alt.Y("lift:Q"))
-    return styled(alt.layer(chance, curves), "Lift", height=HEIGHT)
+    return curves(evaluations, "lift", x, y, *tips)
 
 
-def _rows(evaluations: Evaluations, curve: str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the points of a curve of each run, as rows with their number `i`."""
+def curves(evaluations: Evaluations, curve: str, x: alt.X, y: alt.Y, *tips: str) -> Layer:
+    """Return a line for each run, in the order of the points."""
     rows = []
     for name, evaluation in evaluations.items():
-        columns = [evaluation["curves"][curve][field] for field in fields]
-        for i, values in enumerate(zip(*columns, strict=True)):
-            rows.append({"run": name, "i": i, **dict(zip(fields, values, strict=True))})
-    return rows
-
-
-def _curves(evaluations: Evaluations, curve: str, x: Axis, y: Axis) -> alt.Chart | None:
-    """Return the lines of a curve; None where no run has one."""
-    rows = _rows(evaluations, curve, (x[0], y[0]))
-    if not rows:
-        return None
-    lines: alt.Chart = chart_of(rows).mark_line(strokeWidth=2)
-    encoded: alt.Chart = lines.encode(
-        x=unit_axis("x", *x),
-        y=unit_axis("y", *y),
-        color=_colour(evaluations),
-        order=alt.Order("i:Q"),
-        tooltip=_run_and_percents(x[0], y[0]),
+        columns = evaluation["curves"][curve]
+        for i, values in enumerate(zip(*columns.values(), strict=True)):
+            rows.append({"run": name, "i": i, **dict(zip(columns, values, strict=True))})
+    return (
+        chart_of(rows)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=x,
+            y=y,
+            color=_colour(evaluations),
+            order="i:Q",
+            tooltip=_run_and(evaluations, *tips),
+        )
     )
-    return encoded
 
 
-def _run_and_percents(*fields: str) -> list[alt.Tooltip]:
-    return [alt.Tooltip("run:N"), *(alt.Tooltip(f"{field}:Q", format=".1%") for field in fields)]
+def _run_and(evaluations: Evaluations, *tips: str) -> list[alt.Tooltip]:
+    return tooltips(*tips) if ALONE in evaluations else tooltips("run", *tips)
 
 
 def _colour(evaluations: Evaluations) -> alt.Color:
-    names = list(evaluations)
-    colours = [POSITIVE, NEGATIVE, TEXT][: len(names)]
-    return alt.Color("run:N", title=None, scale=alt.Scale(domain=names, range=colours))
+    palette = dict(zip(evaluations, (POSITIVE, NEGATIVE, TEXT), strict=False))
+    return colours("run", palette, compact=ALONE in evaluations)

@@ -13,9 +13,12 @@ from fivefold.charts.style import (
     POSITIVE,
     QUIET,
     Drawing,
+    bar_order,
     chart_of,
+    colours,
     empty,
     styled,
+    tooltips,
 )
 
 WINNER, CLOSE, BEHIND = "winner", "indistinguishable from it", "behind"
@@ -59,27 +62,24 @@ def leaderboard(rows: Sequence[ScoreRow]) -> Drawing:
             folds.append({**shared, "score": score, "fold": number})
     if not means:
         return empty("Leaderboard")
-    labels = alt.Axis(labelLimit=LABEL_PIXELS, grid=True)
-    y = alt.Y("algorithm:N", sort=[row.name for row in rows], title=None, axis=labels)
-    colours = alt.Scale(domain=[WINNER, CLOSE, BEHIND], range=[POSITIVE, "#E8A56B", QUIET])
-    colour = alt.Color("standing:N", title=None, scale=colours)
-    scale = alt.Scale(zero=False, padding=12)
-    title = "ROC AUC (ring: a fold; dot: their mean)"
-    algorithm = alt.Tooltip("algorithm:N")
+    y = bar_order([row.name for row in rows], "algorithm:N")
+    y = y.axis(labelLimit=LABEL_PIXELS, grid=True)
+    colour = colours("standing", {WINNER: POSITIVE, CLOSE: "#E8A56B", BEHIND: QUIET})
+    x = alt.X("score:Q", title="ROC AUC (ring: a fold; dot: their mean)").axis(tickCount=8)
     rings = chart_of(folds).mark_point(filled=False, size=45, opacity=0.7)
     rings = rings.encode(
         y=y,
-        x=alt.X("score:Q", scale=scale, title=title, axis=alt.Axis(tickCount=8)),
+        x=x.scale(zero=False, padding=12),
         color=colour,
-        tooltip=[algorithm, alt.Tooltip("fold:O"), _figure("score", "ROC AUC")],
+        tooltip=tooltips("algorithm", "fold", "score | ROC AUC | .4f"),
     )
-    mean, sd = _figure("mean", "mean ROC AUC"), _figure("sd", "SD of the folds")
+    figures = ("mean | mean ROC AUC | .4f", "sd | SD of the folds | .4f")
     dots = chart_of(means).mark_point(filled=True, size=150, opacity=1)
     dots = dots.encode(
         y=y,
-        x=alt.X("mean:Q", scale=scale),
+        x="mean:Q",
         color=colour,
-        tooltip=[algorithm, mean, sd, alt.Tooltip("standing:N")],
+        tooltip=tooltips("algorithm", *figures, "standing"),
     )
     return styled(alt.layer(rings, dots), "Cross-validated ROC AUC", height=38 * len(means) + 10)
 
@@ -90,32 +90,19 @@ def trials(scores: Sequence[TrialScore], title: str = "Search") -> Drawing:
     for trial in scores:
         if trial.state == "complete":
             best = trial.auc if best is None else max(best, trial.auc)
-        row = {"trial": trial.number + 1, "auc": trial.auc, "state": trial.state}
-        rows.append({**row, "best": best, "seconds": trial.seconds})
+        rows.append({**vars(trial), "trial": trial.number + 1, "best": best})
     if not rows:
         return empty(title)
-    whole = alt.Axis(tickMinStep=1, format="d")
-    from_one = alt.Scale(domainMin=1, nice=False, padding=8)
-    x = alt.X("trial:Q", title="trial", axis=whole, scale=from_one)
-    base = chart_of(rows).encode(x=x)
-    scale = alt.Scale(zero=False)
+    x = alt.X("trial:Q", title="trial").axis(tickMinStep=1, format="d")
+    base = chart_of(rows).encode(x=x.scale(domainMin=1, nice=False, padding=8))
+    y = alt.Y("best:Q", title="ROC AUC (line: best so far)")
     known = base.transform_filter("isValid(datum.best)")
     line = known.mark_line(interpolate="step-after", color=POSITIVE)
-    line = line.encode(y=alt.Y("best:Q", title="ROC AUC (line: best so far)", scale=scale))
-    states = alt.Scale(domain=["complete", "pruned"], range=[ACCENT, QUIET])
+    line = line.encode(y=y.scale(zero=False))
+    figures = ("best | best so far | .4f", "seconds | seconds | .1f")
     dots = base.mark_point(filled=True, size=45).encode(
-        y=alt.Y("auc:Q", scale=scale),
-        color=alt.Color("state:N", title=None, scale=states),
-        tooltip=[
-            alt.Tooltip("trial:O"),
-            _figure("auc", "ROC AUC"),
-            alt.Tooltip("state:N"),
-            _figure("best", "best so far"),
-            alt.Tooltip("seconds:Q", format=".1f"),
-        ],
+        y="auc:Q",
+        color=colours("state", {"complete": ACCENT, "pruned": QUIET}),
+        tooltip=tooltips("trial", "auc | ROC AUC | .4f", "state", *figures),
     )
     return styled(alt.layer(line, dots), title)
-
-
-def _figure(field: str, title: str) -> alt.Tooltip:
-    return alt.Tooltip(f"{field}:Q", title=title, format=".4f")

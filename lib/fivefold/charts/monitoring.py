@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import altair as alt
 
-from fivefold.charts.style import ACCENT, POSITIVE, QUIET, TEXT, Drawing, chart_of, empty, styled
+from fivefold.charts.style import (
+    ACCENT,
+    DASHED,
+    POSITIVE,
+    QUIET,
+    TEXT,
+    Drawing,
+    Layer,
+    chart_of,
+    colours,
+    empty,
+    span,
+    styled,
+    tooltips,
+)
+
+if TYPE_CHECKING:
+    from fivefold.journal.promotions import Promotion
+    from fivefold.lifecycle.drift import Bin
+    from fivefold.lifecycle.report import WindowReport
 
 HEIGHT = 240
 ESTIMATED, REALISED = "estimated, without labels", "realised, from labels"
 WINDOW = "this window"
 
 
-class Window(Protocol):
-    """What is drawn of the report on a window."""
-
-    @property
-    def start(self) -> datetime: ...
-    @property
-    def end(self) -> datetime: ...
-    @property
-    def model(self) -> str | None: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def rejects(self) -> int: ...
-    @property
-    def warned(self) -> float | None: ...
-    @property
-    def estimated_auc(self) -> Mapping[str, Any]: ...
-    @property
-    def realised_auc(self) -> Mapping[str, Any]: ...
-
-
-class Change(Protocol):
-    """What is drawn of a promotion."""
-
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def action(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def threshold(self) -> float: ...
-    @property
-    def replaces(self) -> int | None: ...
-
-
-class Bin(Protocol):
-    """The shares of the rows in one bin."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def reference(self) -> float: ...
-    @property
-    def current(self) -> float: ...
-
-
-def performance(windows: Sequence[Window], changes: Sequence[Change] = ()) -> Drawing:
+def performance(windows: Sequence[WindowReport], changes: Sequence[Promotion] = ()) -> Drawing:
     """Draw the ROC AUC of each window with its 95% interval, estimated and realised.
 
     A dashed line marks a window in which one of the `changes` was put in force.
@@ -76,40 +47,39 @@ def performance(windows: Sequence[Window], changes: Sequence[Change] = ()) -> Dr
             rows.append({"end": end, "what": name, "model": window.model, **interval})
     if not rows:
         return empty("ROC AUC by window")
-    colours = alt.Scale(domain=[ESTIMATED, REALISED], range=[ACCENT, POSITIVE])
-    legend = alt.Legend(symbolOpacity=1)
-    base = chart_of(rows).encode(
-        x=_axis(), color=alt.Color("what:N", title=None, legend=legend, scale=colours)
+    colour = colours("what", {ESTIMATED: ACCENT, REALISED: POSITIVE}).legend(symbolOpacity=1)
+    base = chart_of(rows).encode(x=_axis(), color=colour)
+    figures = ("value | value | .3f", "low | low | .3f", "high | high | .3f")
+    dots = base.mark_line(point=True).encode(
+        y=alt.Y("value:Q", title="ROC AUC").scale(zero=False),
+        tooltip=tooltips("end", "what", *figures, "model"),
     )
-    figures = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")]
-    tooltip = [alt.Tooltip("end:N"), alt.Tooltip("what:N"), *figures, alt.Tooltip("model:N")]
-    y = alt.Y("value:Q", title="ROC AUC", scale=alt.Scale(zero=False))
-    dots = base.mark_line(point=True).encode(y=y, tooltip=tooltip)
-    low = alt.Y("low:Q", title="ROC AUC")
-    intervals = base.mark_rule(opacity=0.45).encode(y=low, y2="high:Q")
+    intervals = span(base.mark_rule(opacity=0.45), "y")
     layers = alt.layer(*_change_marks(windows, changes), intervals, dots)
     return styled(layers, "ROC AUC by window", height=HEIGHT)
 
 
-def traffic(windows: Sequence[Window]) -> Drawing:
+def traffic(windows: Sequence[WindowReport]) -> Drawing:
     """Draw the rows of each window: answered, answered with a warning, refused."""
-    names = ["answered", "answered with warnings", "refused"]
+    palette = {"answered": ACCENT, "answered with warnings": POSITIVE, "refused": QUIET}
     rows = []
     for end, window in zip(end_labels(windows), windows, strict=True):
         warned = window.warned or 0
         counts = round(window.rows * (1 - warned)), round(window.rows * warned), window.rejects
-        for i, (name, count) in enumerate(zip(names, counts, strict=True)):
+        for i, (name, count) in enumerate(zip(palette, counts, strict=True)):
             rows.append({"end": end, "i": i, "what": name, "rows": count})
     if not rows:
         return empty("Traffic by window")
-    colours = alt.Scale(domain=names, range=[ACCENT, POSITIVE, QUIET])
-    bars = chart_of(rows).mark_bar()
-    chart = bars.encode(
-        x=_axis(),
-        y=alt.Y("rows:Q", title="rows"),
-        order=alt.Order("i:Q"),
-        color=alt.Color("what:N", title=None, scale=colours),
-        tooltip=["end:N", "what:N", alt.Tooltip("rows:Q", format=",")],
+    chart = (
+        chart_of(rows)
+        .mark_bar()
+        .encode(
+            x=_axis(),
+            y=alt.Y("rows:Q", title="rows"),
+            order="i:Q",
+            color=colours("what", palette),
+            tooltip=tooltips("end", "what", "rows | rows | ,"),
+        )
     )
     return styled(chart, "Traffic by window", height=HEIGHT)
 
@@ -124,22 +94,21 @@ def two_spreads(
             rows.append({"bin": item.label, "i": i, "what": name, "share": share or 0.0})
     if not rows:
         return empty(title, compact)
-    labels = alt.Axis(labels=not compact, ticks=not compact, labelAngle=-40, labelLimit=120)
-    percent = alt.Axis(format=".0%", tickCount=3)
-    legend = None if compact else alt.Legend(orient="top")
-    colours = alt.Scale(domain=[before, WINDOW], range=[QUIET, POSITIVE])
+    palette = {before: QUIET, WINDOW: POSITIVE}
+    y = alt.Y("share:Q", title=None if compact else "share of the rows")
+    x = alt.X("bin:N", sort=alt.SortField("i"), title=None)
     bars = chart_of(rows).mark_bar(clip=True)
     chart = bars.encode(
-        x=alt.X("bin:N", sort=alt.SortField("i"), title=None, axis=labels),
-        xOffset=alt.XOffset("what:N", sort=[before, WINDOW]),
-        y=alt.Y("share:Q", title=None if compact else "share of the rows", axis=percent),
-        color=alt.Color("what:N", title=None, legend=legend, scale=colours),
-        tooltip=["bin:N", "what:N", alt.Tooltip("share:Q", format=".1%")],
+        x=x.axis(labels=not compact, ticks=not compact, labelAngle=-40, labelLimit=120),
+        xOffset=alt.XOffset("what:N", sort=list(palette)),
+        y=y.axis(format=".0%", tickCount=3),
+        color=colours("what", palette, compact),
+        tooltip=tooltips("bin", "what", "share | share | .1%"),
     )
     return styled(chart, None if compact else title, compact, None if compact else HEIGHT)
 
 
-def end_labels(windows: Sequence[Window]) -> list[str]:
+def end_labels(windows: Sequence[WindowReport]) -> list[str]:
     """Return the day on which each window ends; with the time if two end on one day.
 
     The window that is still running may end on the day of the one before.
@@ -152,11 +121,11 @@ def end_labels(windows: Sequence[Window]) -> list[str]:
 
 
 def _axis() -> alt.X:
-    axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=8)
-    return alt.X("end:O", title="window ending on", axis=axis)
+    axis = alt.X("end:O", title="window ending on")
+    return axis.axis(labelAngle=0, labelOverlap=True, labelSeparation=8)
 
 
-def _change_marks(windows: Sequence[Window], changes: Sequence[Change]) -> list[alt.Chart]:
+def _change_marks(windows: Sequence[WindowReport], changes: Sequence[Promotion]) -> list[Layer]:
     """Draw a dashed line at each window in which, or just before which, something was changed."""
     texts: dict[str, list[str]] = {}
     ends = list(zip(end_labels(windows), windows, strict=True))
@@ -169,5 +138,5 @@ def _change_marks(windows: Sequence[Window], changes: Sequence[Change]) -> list[
     if not texts:
         return []
     rows = [{"end": label, "what": "; ".join(lines)[:300]} for label, lines in texts.items()]
-    rule = chart_of(rows).mark_rule(color=TEXT, strokeDash=[4, 3], size=2)
-    return [rule.encode(x=_axis(), tooltip=[alt.Tooltip("what:N", title="changed")])]
+    rule = chart_of(rows).mark_rule(color=TEXT, strokeDash=DASHED, size=2)
+    return [rule.encode(x=_axis(), tooltip=tooltips("what | changed"))]

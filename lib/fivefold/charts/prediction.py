@@ -16,8 +16,12 @@ from fivefold.charts.style import (
     QUIET,
     TEXT,
     Drawing,
+    Layer,
+    bar_order,
     chart_of,
+    colours,
     empty,
+    rule,
     styled,
     tooltips,
     unit_axis,
@@ -26,7 +30,7 @@ from fivefold.charts.style import (
 MOST_REASONS = 12  # columns with a bar of their own; the others share one
 MOST_LABEL = 60  # characters
 BINS = 40
-DASHED = [4, 3]
+THRESHOLD = "at | threshold | .1%"
 
 Contributions = Sequence[Mapping[str, Any]]
 
@@ -44,25 +48,21 @@ def reasons(contributions: Contributions, before: Contributions | None = None) -
     rows = _reason_rows(contributions, before or contributions)
     if not rows:
         return empty("Why")
-    order = [row["label"] for row in rows]
-    axis = alt.Axis(labelLimit=LABEL_PIXELS + 40)
-    base = chart_of(rows).encode(y=alt.Y("label:N", sort=order, title=None, axis=axis))
-    tips = [alt.Tooltip("column:N"), alt.Tooltip("value:N")]
-    tips += tooltips(("points:Q", "points", "+.2f"))
+    order = bar_order([row["label"] for row in rows], "label:N", LABEL_PIXELS + 40)
+    base = chart_of(rows).encode(y=order)
+    tips = ["column", "value", "points | points | +.2f"]
     if before:
-        tips += tooltips(("before:Q", "points before", "+.2f"))
-    colours = alt.Scale(domain=["raises", "lowers"], range=[POSITIVE, NEGATIVE])
-    points_axis = alt.Axis(format="+.2~f")
+        tips.append("before | points before | +.2f")
+    x = alt.X("points:Q", title="percentage points of probability")
     bars = base.mark_bar(opacity=0.9).encode(
-        x=alt.X("points:Q", title="percentage points of probability", axis=points_axis),
-        color=alt.Color("direction:N", title=None, scale=colours),
-        tooltip=tips,
+        x=x.axis(format="+.2~f"),
+        color=colours("direction", {"raises": POSITIVE, "lowers": NEGATIVE}),
+        tooltip=tooltips(*tips),
     )
-    zero = chart_of([{"points": 0}]).mark_rule(color=QUIET).encode(x=alt.X("points:Q"))
-    layers = [bars, zero]
+    layers = [bars, rule("x", 0, solid=True)]
     title = "Why"
     if before:
-        layers.append(base.mark_point(color=TEXT, size=60).encode(x=alt.X("before:Q")))
+        layers.append(base.mark_point(color=TEXT, size=60).encode(x="before:Q"))
         title = "Why (rings: before the change)"
     return styled(alt.layer(*layers), title, height=24 * len(rows) + 10)
 
@@ -109,19 +109,18 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> D
     for start, end, share in zip(edges[:-1].tolist(), edges[1:].tolist(), shares, strict=True):
         bins.append({"from": start, "to": end, "share": share})
     mark = chart_of(bins).mark_bar(color=QUIET, opacity=0.5, binSpacing=0)
-    axis = alt.Axis(format="~%", tickCount=3)
-    shares_axis = alt.Y("share:Q", title="share of cases", axis=axis)
-    bars = _bins(mark, shares_axis, alt.Tooltip("share:Q", title="share", format=".1%"))
-    dashed = _rule(threshold, TEXT, "threshold", DASHED)
-    solid = _rule(probability, POSITIVE, "this case")
-    return styled(alt.layer(bars, dashed, solid), "Among the training rows", height=120)
+    y = alt.Y("share:Q", title="share of cases").axis(format="~%", tickCount=3)
+    bars = _bins(mark, y, "share | share | .1%")
+    case = rule("x", probability, POSITIVE, "at | this case | .1%", solid=True)
+    layers = alt.layer(bars, rule("x", threshold, TEXT, THRESHOLD), case)
+    return styled(layers, "Among the training rows", height=120)
 
 
 def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> Drawing:
     """Draw the number of rows by probability; dashed: the threshold."""
     mark = chart_of(bins).mark_bar(color=ACCENT, opacity=0.8, binSpacing=1)
-    bars = _bins(mark, alt.Y("rows:Q", title="rows"), alt.Tooltip("rows:Q", format=","))
-    return styled(alt.layer(bars, _rule(threshold, TEXT, "threshold", DASHED)), "Scores")
+    bars = _bins(mark, alt.Y("rows:Q", title="rows"), "rows | rows | ,")
+    return styled(alt.layer(bars, rule("x", threshold, TEXT, THRESHOLD)), "Scores")
 
 
 def cost(
@@ -131,36 +130,31 @@ def cost(
 
     Solid: the chosen threshold; dashed: the model's own.
     """
-    costs = ("cost_per_1000:Q", "cost", ",.4~g")
-    figures = tooltips(costs, ("flagged:Q", "acted upon", ".1%"))
-    mark = chart_of(curve).mark_line(color=ACCENT, strokeWidth=2)
-    line = mark.encode(
-        x=unit_axis("x", "threshold", "threshold on the probability"),
-        y=alt.Y("cost_per_1000:Q", title="cost per 1,000 cases"),
-        tooltip=[alt.Tooltip("threshold:Q", format=".1%"), *figures],
+    line = (
+        chart_of(curve)
+        .mark_line(color=ACCENT, strokeWidth=2)
+        .encode(
+            x=unit_axis("x", "threshold", "threshold on the probability"),
+            y=alt.Y("cost_per_1000:Q", title="cost per 1,000 cases"),
+            tooltip=tooltips(
+                "threshold | threshold | .1%",
+                "cost_per_1000 | cost | ,.4~g",
+                "flagged | acted upon | .1%",
+            ),
+        )
     )
-    rules = [_rule(chosen, POSITIVE, "chosen")]
+    layers = [line, rule("x", chosen, POSITIVE, "at | chosen | .1%", solid=True)]
     if other is not None:
-        rules.append(_rule(other, TEXT, "the model's", DASHED))
-    return styled(alt.layer(line, *rules), "Expected cost", height=280)
+        layers.append(rule("x", other, TEXT, "at | the model's | .1%"))
+    return styled(alt.layer(*layers), "Expected cost", height=280)
 
 
-def _rule(at: float, colour: str, name: str, dash: list[int] | None = None) -> alt.Chart:
-    """Draw an upright line at a probability."""
-    mark = chart_of([{"at": at, "what": name}])
-    rule: alt.Chart = mark.mark_rule(color=colour, size=2, strokeDash=dash or alt.Undefined).encode(
-        x=alt.X("at:Q"),
-        tooltip=tooltips(("what:N", " "), ("at:Q", "at", ".1%")),
-    )
-    return rule
-
-
-def _bins(mark: alt.Chart, y: alt.Y, tip: alt.Tooltip) -> alt.Chart:
+def _bins(mark: Layer, y: alt.Y, tip: str) -> Layer:
     """Draw bars over bins of the probability, from 0 to 1."""
-    ends = [alt.Tooltip("from:Q", format=".1%"), alt.Tooltip("to:Q", format=".1%")]
-    x = unit_axis("x", "from", "probability", bin="binned")
-    bars: alt.Chart = mark.encode(x=x, x2=alt.X2("to"), y=y, tooltip=[*ends, tip])
-    return bars
+    x = unit_axis("x", "from", "probability").bin("binned")
+    return mark.encode(
+        x=x, x2="to", y=y, tooltip=tooltips("from | from | .1%", "to | to | .1%", tip)
+    )
 
 
 def _text(value: Any) -> str:

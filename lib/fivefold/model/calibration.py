@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from fivefold.core.log_loss import log_loss
+from fivefold.core.stored import Stored
 
 _EDGE = 1e-6
 _BELOW_1 = float(np.nextafter(1, 0))
@@ -17,7 +17,7 @@ NONE, BETA = "none", "beta"
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Stored):
     """Beta calibration: logit q = a ln p - b ln(1 - p) + c.
 
     `log_loss_before` and `log_loss_after` are means over out-of-fold rows in nats.
@@ -28,6 +28,7 @@ class Calibration:
     5052-5080.
     """
 
+    leaves_out_none: ClassVar[bool] = True
     method: str = BETA
     a: float = 1.0
     b: float = 1.0
@@ -47,15 +48,6 @@ class Calibration:
         logit = self.a * np.log(p) - self.b * np.log1p(-p) + self.c
         q: np.ndarray = np.minimum(1 / (1 + np.exp(-logit)), _BELOW_1)
         return q  # below 1, so that the threshold 1 flags nobody
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys of bundle.json."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Calibration:
-        """Read what `to_dict` wrote."""
-        return cls(**stored)
 
 
 IDENTITY = Calibration(NONE)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding, from_dicts
+from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from fivefold.core.intervals import Estimate, share, wilson
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.scope import Scope
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
 from fivefold.data.splits import subsample
 from fivefold.model.threshold import ConfusionMatrix, Threshold, confusion, mistakes_at
 
@@ -71,7 +71,7 @@ class Importance:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Stored):
     """Everything that is reported about held-out rows.
 
     `auc` holds value, low, high, se and method. `curves` holds lists of numbers for charts.
@@ -88,39 +88,6 @@ class Evaluation:
     segments: Sequence[Segment] = field(default_factory=list)
     findings: Sequence[Finding] = field(default_factory=list)
     importance: Sequence[Importance] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain form, as in bundle.json and in the artifact of a run."""
-        return {
-            "rows": self.rows,
-            "positives": self.positives,
-            "auc": dict(self.auc),
-            "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
-            "threshold": self.threshold.to_dict(),
-            "confusion": self.confusion.to_dict(),
-            "curves": dict(self.curves),
-            "baselines": [asdict(line) for line in self.baselines],
-            "segments": [asdict(line) for line in self.segments],
-            "findings": [finding.to_dict() for finding in self.findings],
-            "importance": [asdict(line) for line in self.importance],
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Evaluation:
-        """Read what `to_dict` wrote, also in an older version that lacks some keys."""
-        values = known_fields(cls, stored)
-        metrics = stored.get("metrics", {})
-        values["metrics"] = {name: Estimate(**metric) for name, metric in metrics.items()}
-        values["threshold"] = Threshold.from_dict(stored.get("threshold", {}))
-        values["confusion"] = ConfusionMatrix(**stored.get("confusion", {}))
-        values["findings"] = from_dicts(stored.get("findings", ()))
-        for name, kind in (
-            ("baselines", Baseline),
-            ("segments", Segment),
-            ("importance", Importance),
-        ):
-            values[name] = [kind(**line) for line in stored.get(name, ())]
-        return cls(**values)
 
 
 def evaluate(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 from fivefold.core.scope import Scope
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
 from fivefold.model.calibration import IDENTITY, Calibration
 from fivefold.model.evaluation import Evaluation
 from fivefold.model.threshold import Threshold
@@ -40,20 +40,17 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class ColumnReference:
+class ColumnReference(Stored):
     """One training column: share of missing cells, and percentiles or shares of levels."""
 
+    leaves_out_none: ClassVar[bool] = True
     missing: float = 0.0
     percentiles: Sequence[float] | None = None
     levels: Mapping[str, float] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys of bundle.json; a column has percentiles or levels, never both."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(Stored):
     """What the training rows looked like.
 
     Parameters
@@ -77,22 +74,10 @@ class Reference:
         """Return what is known of a column, empty for an unknown one."""
         return self.columns.get(name, ColumnReference())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys of bundle.json."""
-        columns = {name: column.to_dict() for name, column in self.columns.items()}
-        return {
-            "rows": self.rows,
-            "scored": self.scored,
-            "scores": list(self.scores),
-            "columns": columns,
-        }
-
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Reference:
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote; older bundles have no `scored`, it is the number of rows."""
-        columns = stored.get("columns", {})
-        typed = {name: ColumnReference(**column) for name, column in columns.items()}
-        return cls(**{"scored": stored.get("rows", 0), **stored, "columns": typed})
+        return super().from_dict({"scored": stored.get("rows", 0), **stored})
 
 
 @dataclass(frozen=True)
@@ -106,17 +91,9 @@ class Refit:
     judged_sha256: str = ""
     members: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys of bundle.json."""
-        return {
-            "rows": self.rows,
-            "members": list(self.members),
-            "judged_sha256": self.judged_sha256,
-        }
-
 
 @dataclass(frozen=True)
-class Metadata:
+class Metadata(Stored):
     """Everything in a bundle beside the fitted model and its schema.
 
     `evaluation` is None before the model was evaluated, `refit` is None where the evaluated model
@@ -163,38 +140,19 @@ class Metadata:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys of bundle.json, JSON-ready."""
-        stored = {f.name: getattr(self, f.name) for f in fields(self)}
-        stored["phrases"] = [self.outcomes.negative, self.outcomes.positive]
-        for name in ("members", "background"):
-            stored[name] = list(stored[name])
-        for name in ("calibration", "threshold", "scope", "reference"):
-            stored[name] = stored[name].to_dict()
-        stored["provenance"] = asdict(self.provenance)
-        stored["evaluation"] = self.evaluation.to_dict() if self.evaluation else {}
-        refit = stored.pop("refit")
-        if refit:
-            stored["refit"] = refit.to_dict()
-        del stored["outcomes"]
+        stored = super().to_dict()
+        stored["phrases"] = list(stored.pop("outcomes").values())
+        stored["scope"] = self.scope.to_dict()
+        stored["evaluation"] = stored["evaluation"] or {}
+        if self.refit is None:
+            del stored["refit"]
         return stored
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Metadata:
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote, also in an older version that lacks some keys."""
-        values = known_fields(cls, stored)
+        values = {**stored, "evaluation": stored.get("evaluation") or None}
         if "phrases" in stored:
-            values["outcomes"] = Outcomes(*stored["phrases"])
-        types: dict[str, Any] = {
-            "calibration": Calibration,
-            "threshold": Threshold,
-            "scope": Scope,
-            "reference": Reference,
-        }
-        for name, kind in types.items():
-            if name in values:
-                values[name] = kind.from_dict(values[name])
-        if "provenance" in values:
-            values["provenance"] = Provenance(**known_fields(Provenance, values["provenance"]))
-        evaluation = stored.get("evaluation")
-        values["evaluation"] = Evaluation.from_dict(evaluation) if evaluation else None
-        values["refit"] = Refit(**stored["refit"]) if "refit" in stored else None
-        return cls(**values)
+            negative, positive = stored["phrases"]
+            values["outcomes"] = {"negative": negative, "positive": positive}
+        return super().from_dict(values)

@@ -7,21 +7,20 @@ several costs does not bias the evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, overload
+from dataclasses import dataclass
+from typing import ClassVar, overload
 
 import numpy as np
 
 from fivefold.core.intervals import Estimate, share
 from fivefold.core.scope import Scope
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
 
 CURVE_POINTS = 201
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(Stored):
     """The probability from which a row is classified as positive.
 
     Parameters
@@ -38,6 +37,7 @@ class Threshold:
         The best threshold for perfectly calibrated probabilities without a capacity limit.
     """
 
+    leaves_out_none: ClassVar[bool] = True
     value: float = 0.5
     cost: float | None = None
     flagged: float | None = None
@@ -57,15 +57,6 @@ class Threshold:
         [False, True]
         """
         return probability >= self.value
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the keys of bundle.json."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Threshold:
-        """Read what `to_dict` wrote."""
-        return cls(**known_fields(cls, stored))
 
 
 @dataclass(frozen=True)
@@ -114,11 +105,7 @@ class ConfusionMatrix:
     def per(self, rows: int) -> dict[str, float]:
         """Return {tp, fp, fn, tn} scaled to a number of rows."""
         scale = rows / self.rows
-        return {name: count * scale for name, count in self.to_dict().items()}
-
-    def to_dict(self) -> dict[str, int]:
-        """Return {tp, fp, fn, tn}."""
-        return {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
+        return {name: count * scale for name, count in vars(self).items()}
 
 
 def confusion(y: np.ndarray, flagged: np.ndarray) -> ConfusionMatrix:
