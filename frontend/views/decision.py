@@ -46,7 +46,7 @@ def costs(problem: str) -> None:
         _offer_threshold(problem, run_id, model, chosen)
     result = consequences(y, probability, chosen, stated)
     with right:
-        curve = cost_curve(y, probability, stated).records()
+        curve = cost_curve(y, probability, stated)
         draw(
             prediction.cost(curve, chosen.value, metadata.threshold.value),
             "Expected cost per 1,000 cases by threshold",

@@ -49,7 +49,7 @@ def test_acting_on_nobody_has_no_precision():
 
 def test_the_cost_curve_agrees_with_counting_at_every_threshold():
     costs = Costs(3.0, 2.0)
-    for point in cost_curve(Y, Q, costs).records():
+    for point in cost_curve(Y, Q, costs):
         result = consequences(Y, Q, Threshold(point["threshold"]), costs)
         assert point["cost_per_1000"] == pytest.approx(result.cost_per_1000)
         assert point["flagged"] == pytest.approx(result.flagged.value)

@@ -68,7 +68,8 @@ class Bundle:
 
     def with_threshold(self, value: float, why: str) -> Bundle:
         """Return the same model with another threshold."""
-        return replace(self, metadata=self.metadata.with_threshold(value, why))
+        threshold = replace(self.metadata.threshold, value=value, why=why)
+        return replace(self, metadata=replace(self.metadata, threshold=threshold))
 
     def probability(self, typed: pd.DataFrame) -> np.ndarray:
         """Return calibrated probabilities of the positive class for typed rows, shape (rows,)."""

@@ -76,10 +76,7 @@ def fast_predictor(model: Any) -> Callable[[Columns], np.ndarray]:
 
 def _predictor(model: Any) -> Predict:
     if _is_soft_vote(model):
-        members = [_predictor(member) for member in model.estimators_]
-        return lambda rows: np.average(
-            [member(rows) for member in members], axis=0, weights=model.weights
-        )
+        return _vote(model, _predictor)
     steps: list[Any] = []
     for step in _steps(model):
         steps += _steps(step) or [step]
@@ -89,6 +86,14 @@ def _predictor(model: Any) -> Predict:
     transforms = [_transform(step) for step in steps[1:-1]]
     classify = _classifier(steps[-1])
     return lambda rows: classify(_apply(transforms, encode(rows)))
+
+
+def _vote(
+    model: Any, fast: Callable[[Any], Callable[[Any], np.ndarray]]
+) -> Callable[[Any], np.ndarray]:
+    """Return the weighted mean of the fast paths of a soft vote's members."""
+    members = [fast(member) for member in model.estimators_]
+    return lambda x: np.average([member(x) for member in members], axis=0, weights=model.weights)
 
 
 def _encoder(step: Any) -> Encode | None:
@@ -293,10 +298,7 @@ _TRANSFORMS: dict[str, Callable[[Any], Transform | None]] = {
 def _classifier(model: Any) -> Classify:
     """Return a classifier's probabilities of the positive class, in one thread."""
     if _is_soft_vote(model):
-        members = [_classifier(member) for member in model.estimators_]
-        return lambda x: np.average(
-            [member(x) for member in members], axis=0, weights=model.weights
-        )
+        return _vote(model, _classifier)
     fast = _CLASSIFIERS.get(type(model).__name__)
     if fast and len(getattr(model, "classes_", ())) == 2:
         classify = fast(model)

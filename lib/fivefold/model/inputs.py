@@ -37,9 +37,10 @@ def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         values, kind = typed[name], schema[name].kind
         if kind == "date":
             columns[name] = np.asarray(dates[name], dtype="float64")
-            for part, numbers in _date_parts(name, values).items():
-                if part not in taken:
-                    columns[part] = np.asarray(numbers, dtype="float64")
+            for part in ("month", "weekday", "hour"):
+                derived = f"{name} ({part})"
+                if derived not in taken:
+                    columns[derived] = np.asarray(getattr(values, part), dtype="float64")
         elif kind in ("categorical", "text"):
             texts = values if values.dtype == "str" else pd.array(values, dtype="str")
             columns[name] = texts.fillna(MISSING if kind == "categorical" else "")
@@ -51,11 +52,3 @@ def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
             if name not in taken:
                 columns[name] = dates[first] - dates[second]
     return columns
-
-
-def _date_parts(name: str, stamps: Any) -> dict[str, Any]:
-    return {
-        f"{name} (month)": stamps.month,
-        f"{name} (weekday)": stamps.weekday,
-        f"{name} (hour)": stamps.hour,
-    }

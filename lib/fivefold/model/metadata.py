@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from fivefold.core.scope import Scope
@@ -133,10 +133,6 @@ class Metadata(Stored):
     def rows_served(self) -> int:
         """The number of rows that the served model was fitted on."""
         return self.refit.rows if self.refit else self.rows_fitted
-
-    def with_threshold(self, value: float, why: str) -> Metadata:
-        """Return a copy that decides at another threshold."""
-        return replace(self, threshold=replace(self.threshold, value=value, why=why))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys of bundle.json, JSON-ready."""

@@ -155,34 +155,18 @@ def consequences(
     )
 
 
-@dataclass(frozen=True)
-class CostCurve:
-    """Expected cost per 1,000 rows and flagged share by threshold, arrays of shape (points,)."""
+def cost_curve(y: np.ndarray, probability: np.ndarray, costs: Costs) -> list[dict[str, float]]:
+    """Return cost per 1,000 rows and flagged share at `CURVE_POINTS` thresholds from 0 to 1.
 
-    threshold: np.ndarray
-    cost_per_1000: np.ndarray
-    flagged: np.ndarray
-
-    def records(self) -> list[dict[str, float]]:
-        """Return one record for each threshold."""
-        columns = [values.tolist() for values in vars(self).values()]
-        return [dict(zip(vars(self), row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def cost_curve(y: np.ndarray, probability: np.ndarray, costs: Costs) -> CostCurve:
-    """Return the costs at `CURVE_POINTS` thresholds from 0 to 1.
-
-    >>> cost_curve(np.array([1, 0]), np.array([0.8, 0.2]), Costs(5, 1)).records()[100]
+    >>> cost_curve(np.array([1, 0]), np.array([0.8, 0.2]), Costs(5, 1))[100]
     {'threshold': 0.5, 'cost_per_1000': 0.0, 'flagged': 0.5}
     """
     cuts = np.linspace(0, 1, CURVE_POINTS)
     missed, false_alarms = mistakes_at(y, probability, cuts)
-    caught = (y == 1).sum() - missed
-    return CostCurve(
-        threshold=cuts,
-        cost_per_1000=1000 * (costs.miss * missed + costs.false_alarm * false_alarms) / len(y),
-        flagged=(caught + false_alarms) / len(y),
-    )
+    flagged = (y == 1).sum() - missed + false_alarms
+    cost = 1000 * (costs.miss * missed + costs.false_alarm * false_alarms) / len(y)
+    points = zip(cuts.tolist(), cost.tolist(), (flagged / len(y)).tolist(), strict=True)
+    return [{"threshold": t, "cost_per_1000": c, "flagged": f} for t, c, f in points]
 
 
 def mistakes_at(
