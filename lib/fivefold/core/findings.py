@@ -82,7 +82,7 @@ def problem(code: str, subject: str, found: str, expected: str, action: str) -> 
 
 
 def verdict(failed: bool, *, action: str = "", **texts: str) -> Finding:
-    """Return the finding of a check: a warning with what to do if it `failed`, else a passed one."""
+    """Return a check's finding: a warning with what to do if it `failed`, else a passed one."""
     severity = WARNING if failed else PASSED
     return Finding(severity=severity, action=action if failed else "", **texts)
 

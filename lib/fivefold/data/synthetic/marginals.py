@@ -27,9 +27,9 @@ Pieces = Sequence[Mapping[str, Any]]
 def fit(values: np.ndarray, are_levels: bool = False) -> dict[str, Any]:
     """Return the marginal of numbers or of numbered levels, shape (rows,), NaN for missing.
 
-    Levels and frequent numbers are atoms, between them stand quantiles. No value is ever made between an atom
-    and its neighbours in the data, nor beyond the extremes. Between atoms the distribution
-    function is off by at most one step, 1/512 (or one row in smaller data).
+    Levels and frequent numbers are atoms, between them stand quantiles. No value is ever made
+    between an atom and its neighbours in the data, nor beyond the extremes. Between atoms the
+    distribution function is off by at most one step, 1/512 (or one row in smaller data).
 
     >>> fit(np.array([0.0, 0.0, 0.0, 5.0, 7.0, np.nan]))["pieces"]
     [{'share': 0.6, 'grid': [0.0]}, {'share': 0.4, 'grid': [5.0, 7.0]}]
