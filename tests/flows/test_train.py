@@ -149,14 +149,23 @@ def test_an_algorithm_that_fails_is_reported_and_the_others_go_on(store, small_c
     assert "planted fault" in board[-1]["error"]
 
 
-def test_when_all_algorithms_fail_the_message_says_how_to_resume(store, small_csv, tmp_path):
-    options = [*table_options(small_csv), *NO_MLFLOW, *SHORTEST]
-    done = run_flow(store, "train.py", "run", *options, env=without("optuna", tmp_path))
-    assert done.returncode != 0
-    assert f"all {len(ALGORITHMS)} algorithms failed" in done.stdout
-    assert "planted fault" in done.stdout
-    assert "resume tune" in done.stdout
-    resumed, _ = train(store, "resume", "tune", "--origin-run-id", run_id(done.stdout))
+@pytest.fixture(scope="module")
+def recovered(tiny, store, small_csv, tmp_path_factory):
+    """(process, run): with synthetic rows, all algorithms failed; the run was resumed."""
+    synthetic = ["--synthetic-rows", 300, "--serve", "blend"]
+    options = [*table_options(small_csv), *NO_MLFLOW, *SHORTEST, *synthetic]
+    broken = without("optuna", tmp_path_factory.mktemp("broken"))
+    failed = run_flow(store, "train.py", "run", *options, env=broken)
+    run, _ = train(store, "resume", "tune", "--origin-run-id", run_id(failed.stdout))
+    return failed, run
+
+
+def test_when_all_algorithms_fail_the_message_says_how_to_resume(recovered):
+    failed, resumed = recovered
+    assert failed.returncode != 0
+    assert f"all {len(ALGORITHMS)} algorithms failed" in failed.stdout
+    assert "planted fault" in failed.stdout
+    assert "resume tune" in failed.stdout
     assert {row["status"] for row in resumed.data.leaderboard} == {"ok"}
 
 
@@ -217,11 +226,9 @@ def test_a_budget_that_is_too_small_still_ends_with_a_model(second):
     assert data.evaluation["auc"]["value"] > 0.6
 
 
-def test_synthetic_rows_change_training_only(tiny, store, small_csv):
+def test_synthetic_rows_change_training_only(tiny, recovered):
     """The same rows are validated and held out, no label changes, and the models do differ."""
-    synthetic = ["--synthetic-rows", 300, "--serve", "blend"]
-    options = [*table_options(small_csv), *NO_MLFLOW, *SHORTEST, *synthetic]
-    more, plain = train(store, "run", *options)[0].data, tiny[0].data
+    more, plain = recovered[1].data, tiny[0].data
     assert (more.place == plain.place).all()
     assert (more.labels["y"] == plain.labels["y"]).all()
     assert (more.typed, more.table) == (plain.typed, plain.table)

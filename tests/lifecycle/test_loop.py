@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 
 from fivefold.journal import alerts, database, labels, promotions
 from fivefold.lifecycle.report import window_reports
 from fivefold.lifecycle.timeline import timeline
-from tests.support.running import ROOT, environment, open_run, run_flow
+from tests.support.running import open_run, run_flow
 
 pytestmark = pytest.mark.slow
 PROBLEM = "demo-bank-churn"
@@ -23,16 +21,7 @@ PROBLEM = "demo-bank-churn"
 def played(tmp_path_factory):
     """(folder, output, journal) of one demo."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "flows" / "demo.py"), "--folder", str(folder), "--trials", "2"],
-        env=environment(folder.parent),
-        cwd=folder.parent,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=1200,
-        check=False,
-    )
+    done = run_flow(folder.parent, "demo.py", "--folder", folder, "--trials", "1", timeout=3600)
     assert done.returncode == 0, done.stdout[-4000:]
     engine = database.open_journal(f"sqlite:///{folder}/journal.db")
     yield folder, done.stdout, engine
