@@ -269,21 +269,9 @@ def test_an_interrupted_table_leaves_nothing_behind(monkeypatch, tmp_path):
 
 
 def test_the_command_line_writes_the_table(tmp_path):
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "fivefold.data.synthetic.bank",
-            "--rows",
-            "50",
-            "--seed",
-            "7",
-            "--out",
-            str(tmp_path / "t.csv"),
-        ],
-        cwd=ROOT,
-        check=True,
-    )
+    generate = [sys.executable, "-m", "fivefold.data.synthetic.bank"]
+    options = ["--rows", "50", "--seed", "7", "--out", str(tmp_path / "t.csv")]
+    subprocess.run([*generate, *options], cwd=ROOT, check=True)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), draw(50, seed=7))
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fivefold.journal import database
+from fivefold.lifecycle import promotion
 from fivefold.model.bundle import from_bytes
 from fivefold.tracking import client
 from tests.support.browser import Visit, app, chromium
@@ -40,6 +42,10 @@ def datastore(store, tiny, second, tmp_path_factory) -> Path:
     """A datastore of its own: the app shows the newest run, whatever other tests train."""
     folder = tmp_path_factory.mktemp("browser")
     copy_runs(store, folder, tiny[0].id, second[0].id)
+    open_run(folder, second[0].id)
+    engine = database.open_journal(f"sqlite:///{folder}/journal.db")
+    promotion.promote(engine, second[0].id, "ann", "a first one")
+    engine.dispose()
     return folder
 
 

@@ -547,20 +547,11 @@ def test_shards_of_a_flow_are_the_table_scored_at_once_and_are_journalled_once(
     read, data, before = sources.read(tmp_path / "new.csv.gz"), tiny[0].data, lines_of(store)
     want = score_batch(from_bytes(data.bundle, data.bundle_sha256), read.frame, read.md5).rows
     want.to_csv(tmp_path / "want.csv", index=False)
+    options = ["--data", tmp_path / "new.csv.gz", "--shard-rows", 13, "--run-id", tiny[0].id]
+    one_at_a_time = {"METAFLOW_RUN_MAX_WORKERS": "1"}
     for name in ("out.csv", "out.parquet"):
         done = run_flow(
-            store,
-            "score.py",
-            "run",
-            "--data",
-            tmp_path / "new.csv.gz",
-            "--out",
-            tmp_path / name,
-            "--shard-rows",
-            13,
-            "--run-id",
-            tiny[0].id,
-            env={"METAFLOW_RUN_MAX_WORKERS": "1"},
+            store, "score.py", "run", *options, "--out", tmp_path / name, env=one_at_a_time
         )
         assert done.returncode == 0, done.stdout
         assert "58 of 60 rows scored" in done.stdout
@@ -595,26 +586,13 @@ def test_a_killed_run_leaves_nothing_half_and_resumes_with_the_promoted_model(
     tiny, store, small_csv, tmp_path
 ):
     new_rows(small_csv, tmp_path / "new.csv")
-    done = run_flow(
-        store, "promote.py", "promote", tiny[0].id
-    )  # other tests train other problems in this store
+    # other tests train other problems in this store
+    done = run_flow(store, "promote.py", "promote", tiny[0].id)
     assert done.returncode == 0, done.stdout
     out = tmp_path / "out.csv"
-    output = run_until(
-        store,
-        r"rows \d+ to \d+: ",
-        "score.py",
-        "run",
-        "--data",
-        tmp_path / "new.csv",
-        "--out",
-        out,
-        "--shard-rows",
-        20,
-        "--record",
-        "False",
-        whole=True,
-    )
+    files = ["--data", tmp_path / "new.csv", "--out", out]
+    options = [*files, "--shard-rows", 20, "--record", "False"]
+    output = run_until(store, r"rows \d+ to \d+: ", "score.py", "run", *options, whole=True)
     assert not out.exists()
     assert (tmp_path / "out.csv.parts").exists(), output
     assert os.listdir(tmp_path / "out.csv.parts") == [run_id(output)]

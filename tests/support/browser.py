@@ -52,22 +52,12 @@ def app(store: Path, **more: str) -> Iterator[str]:
     `more`: further environment variables.
     """
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(ROOT / "frontend" / "app.py"),
-        "--server.port",
-        str(port),
-    ]
-    with running(
-        command,
-        f"http://127.0.0.1:{port}/_stcore/health",
-        store,
-        env={**environment(store), **more},
-    ):
-        yield f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{port}"
+    script = str(ROOT / "frontend" / "app.py")
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)]
+    settings = {**environment(store), **more}
+    with running(command, f"{address}/_stcore/health", store, env=settings):
+        yield address
 
 
 @contextlib.contextmanager

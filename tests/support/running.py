@@ -139,8 +139,8 @@ def copy_runs(store: Path, folder: Path, *run_ids: str) -> None:
     for number in run_ids:
         for part in (f"TrainFlow/{number}", f"mf.cards/TrainFlow/runs/{number}"):
             shutil.copytree(source / part, copy / part)
-    data = "TrainFlow/data"  # artifacts are stored by their hash, without their run
-    shutil.copytree(source / data, copy / data, dirs_exist_ok=True)
+    for part in ("TrainFlow/_meta", "TrainFlow/data"):  # artifacts lie there by their hash
+        shutil.copytree(source / part, copy / part)
     old, new = str(store).encode(), str(folder).encode()
     for path in copy.rglob("*.json"):  # a task's metadata names the folder of its artifacts
         text = path.read_bytes()

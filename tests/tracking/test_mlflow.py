@@ -483,7 +483,7 @@ def test_the_model_loads_elsewhere_without_the_checkout(
         env={"PATH": "/usr/bin", "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     scores, file = json.loads(done.stdout.splitlines()[-1])
@@ -532,21 +532,9 @@ def test_the_model_answers_json_when_mlflow_serves_it(
     here(store, tmp_path, values, blob=blob)
     source = next(tmp_path.glob("*/mlartifacts/**/MLmodel")).parent
     port = servers.free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        str(source),
-        "--env-manager",
-        "local",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    serve = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(source)]
+    listen = ["--host", "127.0.0.1", "--port", str(port)]
+    command = [*serve, "--env-manager", "local", *listen]
 
     def ask(rows: list[dict[str, Any]]) -> tuple[int, str]:
         request = urllib.request.Request(
@@ -555,7 +543,7 @@ def test_the_model_answers_json_when_mlflow_serves_it(
             {"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode()
