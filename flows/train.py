@@ -214,7 +214,7 @@ class TrainFlow(FlowSpec):
         gone = steps.seconds_gone(bootstrap.STARTED, self.started)
         selected = final_steps.select(
             self,
-            [final_steps.SearchTask.of(task) for task in inputs],
+            inputs,
             budget.for_final_fits(gone),
             max(self.threads, bootstrap.workers()),
             budget.refit,
@@ -255,10 +255,10 @@ class TrainFlow(FlowSpec):
     @step
     def end(self):
         """Print the result and what to type next."""
-        from fivefold.training import closing
+        from fivefold.training import final_steps
 
         pathspec = f"{current.flow_name}/{current.run_id}"
-        self.closing = closing.closing_text(self, pathspec, bootstrap.STORE)
+        self.closing = final_steps.closing_text(self, pathspec, bootstrap.STORE)
 
 
 if __name__ == "__main__":

@@ -135,10 +135,10 @@ def compute(trials: int) -> None:
             pool.map(search, [SimpleNamespace(**vars(run), input=name) for name in ALGORITHMS])
         )
     tasks = [
-        final_steps.SearchTask(name, *result)
-        for name, result in zip(ALGORITHMS, searches, strict=True)
+        SimpleNamespace(input=name, candidate=candidate, oof=oof)
+        for name, (candidate, oof) in zip(ALGORITHMS, searches, strict=True)
     ]
-    keep(run, final_steps.select(run, tasks, None, 2))
+    keep(run, final_steps.select(run, tasks, None, 2, "no"))
     keep(run, final_steps.evaluate(run, "bench", 2)[0])
     run.finished = timestamp()
     run.user, run.options = "bench", {}

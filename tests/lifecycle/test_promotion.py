@@ -35,7 +35,7 @@ from fivefold.model.threshold import Threshold
 from fivefold.serving import steps as score_stages
 from fivefold.serving.smoke_test import SmokeResult, smoke
 from fivefold.tracking import client
-from fivefold.training import closing, labelled_rows
+from fivefold.training import final_steps, labelled_rows
 from fivefold.training import steps as stages
 from fivefold.training.final_fit import fit_final
 from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
@@ -802,7 +802,7 @@ def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, ca
 )
 def test_the_closing_text_names_commands_that_are_not_refused(action, said, unsaid):
     """A first model that was kept back has nobody to be judged against."""
-    words = closing.promotion_text({"action": action, "why": "why"}, "7")
+    words = final_steps.promotion_text({"action": action, "why": "why"}, "7")
     assert all(text in words for text in said)
     assert not any(text in words for text in unsaid)
 

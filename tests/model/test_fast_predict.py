@@ -34,6 +34,7 @@ from fivefold.data.infer import infer_schema
 from fivefold.model.fast_predict import fast_predictor
 from fivefold.model.inputs import expand, expand_columns
 from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.boosting import Encoded
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import (
     CROSSED,
@@ -96,8 +97,8 @@ def learnt(columns=None):
 def encoded(style, columns=None):
     """(fitted encoder, matrix, types): parts that tests share."""
     typed, y, schema = learnt(columns)
-    matrix, part, types = encode_training(style, typed, y, schema, 0)
-    return part, matrix, types
+    train, part = encode_training(style, typed, y, schema, 0)
+    return part, train.x, train.types
 
 
 @cache
@@ -110,7 +111,8 @@ def fitted(name, columns=None, seeds=(0,), style=""):
         params[entry.boosted.rounds_parameter] = ROUNDS
     elif "n_estimators" in params:
         params["n_estimators"] = ROUNDS
-    models = [entry.fit(entry.build(params, seed, 1, types), matrix, y, types) for seed in seeds]
+    train = Encoded(matrix, y, types)
+    models = [entry.fit(entry.build(params, seed, 1, types), train) for seed in seeds]
     return Pipeline(
         [
             ("features", part),

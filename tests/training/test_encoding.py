@@ -47,7 +47,8 @@ def fitted(style, rows=400):
     """(encoder fitted on training rows, matrix, types, typed, y, schema, recipe)."""
     typed, y, fold_ids, schema = prepared(rows)
     train = fold_ids >= 0
-    matrix, encode, types = encode_training(style, typed[train], y[train], schema, seed=0)
+    encoded, encode = encode_training(style, typed[train], y[train], schema, seed=0)
+    matrix, types = encoded.x, encoded.types
     return (
         encode,
         matrix,
@@ -333,7 +334,8 @@ def test_target_means_are_cross_fitted(style):
         np.abs(matrix[:, column] - seen).max() > 0.01
     )  # the same rows, encoded by other rows' labels
     noise = np.random.default_rng(0).permutation(y)
-    crossed, refit, _ = encode_training(style, typed, noise, schema, seed=0)
+    encoded, refit = encode_training(style, typed, noise, schema, seed=0)
+    crossed = encoded.x
     leak = np.corrcoef(refit.transform(expand(typed, schema))[:, column[0]], noise)[0, 1]
     honest = np.corrcoef(crossed[:, next(iter(columns_of(refit, "means")))], noise)[0, 1]
     assert leak > 0.2  # 30 shops of 11 rows: their own means look like knowledge
@@ -379,7 +381,8 @@ def test_a_text_column_may_have_any_name():
         "no",
         "yes",
     )
-    matrix, _, _ = encode_training(TREES, typed.rename(columns={"note": "my__note"}), y, named, 0)
+    encoded, _ = encode_training(TREES, typed.rename(columns={"note": "my__note"}), y, named, 0)
+    matrix = encoded.x
     assert matrix.shape[0] == len(y)
 
 
@@ -391,8 +394,10 @@ def test_the_plan_and_the_encoding_depend_on_training_rows_only():
     other.loc[~train, ["amount", "age", "noise"]] = 1e9
     other_y[~train] = 1 - other_y[~train]
     for style in STYLES:
-        one, encode, _ = encode_training(style, typed[train], y[train], schema, 0)
-        two, again, _ = encode_training(style, other[train], other_y[train], schema, 0)
+        encoded, encode = encode_training(style, typed[train], y[train], schema, 0)
+        one = encoded.x
+        encoded, again = encode_training(style, other[train], other_y[train], schema, 0)
+        two = encoded.x
         np.testing.assert_array_equal(one, two)
         held = expand(typed[~train], schema)
         np.testing.assert_array_equal(encode.transform(held), again.transform(held))
@@ -401,7 +406,8 @@ def test_the_plan_and_the_encoding_depend_on_training_rows_only():
 @pytest.mark.parametrize("style", STYLES)
 def test_the_same_seed_gives_the_same_matrix(style):
     _, one, _, typed, y, schema, _ = fitted(style)
-    two, _, _ = encode_training(style, typed, y, schema, seed=0)
+    encoded, _ = encode_training(style, typed, y, schema, seed=0)
+    two = encoded.x
     np.testing.assert_array_equal(one, two)
 
 
@@ -468,7 +474,8 @@ def test_a_rows_own_label_has_no_part_in_its_ordered_mean():
 def test_serving_in_the_ordered_style_uses_all_training_rows_with_the_same_prior():
     typed, y, fold_ids, schema = prepared()
     rows = typed[fold_ids >= 0]
-    matrix, encode, types = encode_training(ORDERED, rows, y[fold_ids >= 0], schema, 0)
+    encoded, encode = encode_training(ORDERED, rows, y[fold_ids >= 0], schema, 0)
+    matrix, types = encoded.x, encoded.types
     recipe = plan(expand(rows, schema), schema)
     name = (recipe.few_levels + recipe.many_levels)[0]
     first = encode.output_indices_["means"].start

@@ -18,7 +18,6 @@ from fivefold.training.final_fit import StoppingRows, average, fit_final, member
 from fivefold.training.fit_plan import (
     FitPlan,
     Resources,
-    affordable,
     plan_fits,
     rows_affordable,
     seconds_of,
@@ -171,10 +170,11 @@ def test_what_cannot_be_fitted_in_time_is_left_out():
         candidate("adaboost", seconds=8.0),
     ]
     weights = {"xgboost": 0.5, "adaboost": 0.5}
-    result = {
-        seconds: affordable(candidates, weights, Resources(1000, seconds))
+    plans = {
+        seconds: plan_fits(candidates, weights, Resources(1000, seconds))
         for seconds in (100.0, 9.7, 9.5, 4.9, 4.7, 2.5, 0.0)
     }
+    result = {seconds: (plan.served, plan.seeds) for seconds, plan in plans.items()}
     assert result == {
         100.0: ("blend", None),
         9.7: ("blend", None),

@@ -89,8 +89,10 @@ def test_without_a_pair_there_is_no_product(columns):
 def test_crossed_is_linear_and_more():
     typed, y, fold_ids, schema = prepared(600)
     rows = fold_ids >= 0
-    plain, _, _ = encode_training(LINEAR, typed[rows], y[rows], schema, 0)
-    matrix, encode, types = encode_training(CROSSED, typed[rows], y[rows], schema, 0)
+    encoded, _ = encode_training(LINEAR, typed[rows], y[rows], schema, 0)
+    plain = encoded.x
+    encoded, encode = encode_training(CROSSED, typed[rows], y[rows], schema, 0)
+    matrix, types = encoded.x, encoded.types
     np.testing.assert_array_equal(matrix[:, : plain.shape[1]], plain)
     assert matrix.shape[1] == plain.shape[1] + interactions.MOST == len(types)
     np.testing.assert_array_equal(encode["crosses"].transform(plain), matrix)

@@ -9,10 +9,9 @@ from fivefold.data.splits import Split
 from fivefold.model import trusted
 from fivefold.model.bundle import from_bytes, sha256
 from fivefold.model.metadata import Provenance
-from fivefold.training.algorithms import ALGORITHMS, Algorithm
-from fivefold.training.boosting import BoostedLibrary
+from fivefold.training.algorithms import ALGORITHMS, Algorithm, usable_device
+from fivefold.training.boosting import BoostedLibrary, Encoded
 from fivefold.training.candidate import Candidate
-from fivefold.training.device import usable_device
 from fivefold.training.encoding import ONE_HOT, TREES
 from fivefold.training.ensemble import blend
 from fivefold.training.finalize import Selection, finalize
@@ -35,13 +34,12 @@ class HistGradientBoosting(BoostedLibrary):
     def classifier(params, seed, threads, types):
         return HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **params)
 
-    def fit_rounds(self, model, x, y, types, stop, seconds=None):
-        stop_x, stop_y = stop
-        self.set_rounds(model, MOST_ROUNDS).fit(x, y)
+    def fit_rounds(self, model, train, stop, seconds=None):
+        self.set_rounds(model, MOST_ROUNDS).fit(train.x, train.y)
         losses = []
-        for answers in model.staged_predict_proba(stop_x):
+        for answers in model.staged_predict_proba(stop.x):
             p = np.clip(answers[:, 1], 1e-15, 1 - 1e-15)
-            losses.append(-np.mean(np.where(stop_y == 1, np.log(p), np.log(1 - p))))
+            losses.append(-np.mean(np.where(stop.y == 1, np.log(p), np.log(1 - p))))
         return int(np.argmin(losses)) + 1
 
     def predict(self, model, x, rounds):
@@ -124,7 +122,8 @@ def test_early_stopped_rounds_are_those_of_the_library():
     rows = Split(fold_ids).training_rows
     numbers = typed[["amount", "age"]].to_numpy()[rows]
     library, model = BOOSTED.boosted, BOOSTED.build(BOOSTED.defaults[0], 0, 1, "qq")
-    rounds = library.fit_rounds(model, numbers, y[rows], "qq", (numbers[:80], y[rows][:80]))
+    train = Encoded(numbers, y[rows], "qq")
+    rounds = library.fit_rounds(model, train, Encoded(numbers[:80], y[rows][:80], "qq"))
     assert 1 <= rounds <= MOST_ROUNDS
     expected = library.predict(model, numbers, rounds)
     short = library.shorten(model, rounds)

@@ -122,14 +122,14 @@ def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
         list(encode_folds(TrainingData(t, labels, fold_ids, schema), style, FitOptions()))
         for t, labels in ((typed, turned), (wild, y))
     )
-    np.testing.assert_array_equal(clean[1].train_x, by_label[1].train_x)
-    np.testing.assert_array_equal(clean[1].valid_x, by_label[1].valid_x)
-    np.testing.assert_array_equal(clean[1].train_x, by_value[1].train_x)
+    np.testing.assert_array_equal(clean[1].train.x, by_label[1].train.x)
+    np.testing.assert_array_equal(clean[1].valid.x, by_label[1].valid.x)
+    np.testing.assert_array_equal(clean[1].train.x, by_value[1].train.x)
     for others in (
         (by_label, by_value) if style != NATIVE else (by_value,)
     ):  # the check can fail: in other folds the rows of fold 1 train
-        assert clean[0].train_x.shape != others[0].train_x.shape or not np.array_equal(
-            clean[0].train_x, others[0].train_x, equal_nan=True
+        assert clean[0].train.x.shape != others[0].train.x.shape or not np.array_equal(
+            clean[0].train.x, others[0].train.x, equal_nan=True
         )
 
 
@@ -141,9 +141,9 @@ def test_folds_hold_the_rows_that_the_split_names():
         strict=True,
     ):
         assert fold.rows.tolist() == valid.tolist()
-        assert fold.train_y.tolist() == y[train].tolist()
-        assert fold.valid_y.tolist() == y[valid].tolist()
-        assert (len(fold.train_x), len(fold.valid_x)) == (len(train), len(valid))
+        assert fold.train.y.tolist() == y[train].tolist()
+        assert fold.valid.y.tolist() == y[valid].tolist()
+        assert (len(fold.train.x), len(fold.valid.x)) == (len(train), len(valid))
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -496,12 +496,12 @@ def test_extra_rows_reach_training_parts_only():
     ):
         assert given == set(train.tolist())
         assert given_y == y[train].tolist()
-        assert len(having.train_x) == len(without.train_x) + 17 == len(having.train_y)
-        assert ((having.train_x == MARK).any(axis=1)).sum() == 17
-        assert having.train_y[(having.train_x == MARK).any(axis=1)].tolist() == [1] * 17
-        assert not (having.valid_x == MARK).any()
+        assert len(having.train.x) == len(without.train.x) + 17 == len(having.train.y)
+        assert ((having.train.x == MARK).any(axis=1)).sum() == 17
+        assert having.train.y[(having.train.x == MARK).any(axis=1)].tolist() == [1] * 17
+        assert not (having.valid.x == MARK).any()
         assert having.rows.tolist() == without.rows.tolist()
-        assert having.valid_y.tolist() == without.valid_y.tolist()
+        assert having.valid.y.tolist() == without.valid.y.tolist()
 
 
 def test_extra_rows_reach_the_final_fit_once(monkeypatch):

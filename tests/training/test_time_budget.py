@@ -8,8 +8,7 @@ from fivefold.core.findings import Refused
 from fivefold.core.parquet import from_parquet
 from fivefold.core.scope import Scope
 from fivefold.training import steps, time_budget
-from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.device import usable_device
+from fivefold.training.algorithms import ALGORITHMS, usable_device
 from fivefold.training.intake import check_options, draw
 from fivefold.training.time_budget import TimeBudget, refit_choice
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from fivefold.training.boosting import BoostedLibrary, LightGBM, XGBoost, fit_quietly
+from fivefold.training.boosting import (
+    BoostedLibrary,
+    Encoded,
+    LightGBM,
+    XGBoost,
+    fit_quietly,
+    positive_probability,
+)
 from fivefold.training.encoding import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
 
 NEWTON_COLUMNS = 400  # most columns for Newton's method, which takes few but costly steps
@@ -61,15 +69,24 @@ class Algorithm:
         """Return the encoding for a model with these parameters."""
         return str(params.get("encoding", self.encoding))
 
-    def build(self, params: Mapping[str, Any], seed: int, threads: int, types: str) -> Any:
+    def build(
+        self, params: Mapping[str, Any], seed: int, threads: int, types: str, device: str = "cpu"
+    ) -> Any:
         """Return the unfitted classifier with all of `params` except the encoding."""
         own = {name: value for name, value in params.items() if name != "encoding"}
-        return self.classifier(own, seed, threads, types)
+        model = self.classifier(own, seed, threads, types)
+        return self.boosted.use_device(model, device) if self.boosted else model
 
-    def fit(self, model: Any, x: np.ndarray, y: np.ndarray, types: str) -> Any:
-        """Return the model, fitted on an encoded matrix whose columns have these types."""
-        options = self.boosted.fit_options(types) if self.boosted else {}
-        return fit_quietly(model, x, y, **options)
+    def fit(self, model: Any, train: Encoded) -> Any:
+        """Return the fitted model."""
+        options = self.boosted.fit_options(train.types) if self.boosted else {}
+        return fit_quietly(model, train, **options)
+
+    def predict(self, model: Any, x: np.ndarray, rounds: int | None) -> np.ndarray:
+        """Return the positive-class probability, after `rounds` rounds of a boosted model."""
+        if self.boosted is None or rounds is None:
+            return positive_probability(model, x)
+        return self.boosted.predict(model, x, rounds)
 
 
 def _random_forest(params: Params, seed: int, threads: int, types: str) -> Any:
@@ -272,3 +289,25 @@ ALGORITHMS: dict[str, Algorithm] = {
     "lightgbm": LIGHTGBM,
     "xgboost": XGBOOST,
 }
+
+
+@cache
+def usable_device(device: str, algorithm: str) -> tuple[str, str]:
+    """Return the device to fit on, and the reason if it is not the requested one.
+
+    A tiny fit tests the device. The reason is "" if the device can be used.
+    """
+    entry = ALGORITHMS[algorithm]
+    library = entry.boosted
+    if device == "cpu" or library is None or not library.device_parameter:
+        return "cpu", ""
+    some = Encoded(np.arange(64.0).reshape(32, 2), np.arange(32) % 2, "qq")
+    try:
+        library.check_device(device)
+        model = entry.build(entry.defaults[0], 0, 1, some.types, device)
+        entry.fit(library.set_rounds(model, 2), some)
+    except Exception as error:  # each library and driver raises its own kind
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        asked = f"--device {device} was asked for, but {lines[0][:200]}"
+        return "cpu", f"{entry.title} is fitted on the processor: {asked}"
+    return device, ""

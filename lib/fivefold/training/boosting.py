@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,32 +14,43 @@ MAX_ROUNDS = 1500  # boosting rounds at most
 PATIENCE = 40  # rounds without progress in log-loss after which a fit stops
 
 
-def fit_quietly(model: Any, x: np.ndarray, y: np.ndarray, **options: Any) -> Any:
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded table: the matrix `x` (rows, columns) and the labels `y` (rows,).
+
+    `types` has one letter for each column: "c" for category codes, "q" for quantities.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    types: str
+
+
+def fit_quietly(model: Any, train: Encoded, **options: Any) -> Any:
     """Return the fitted model; warnings on convergence and feature names are not shown."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return model.fit(x, y, **options)
+    with warnings.catch_warnings(action="ignore"):
+        return model.fit(train.x, train.y, **options)
+
+
+def positive_probability(model: Any, x: np.ndarray, **options: Any) -> np.ndarray:
+    """Return the positive-class probability of a fitted model, shape (rows,), without warnings."""
+    with warnings.catch_warnings(action="ignore"):
+        return np.asarray(model.predict_proba(x, **options)[:, 1])
 
 
 class BoostedLibrary(ABC):
     """One boosted library. The models are its unfitted or fitted scikit-learn classifiers."""
 
     rounds_parameter = "n_estimators"
-    has_devices = False  # whether models can be fitted on an accelerator
+    device_parameter = ""  # where models can be fitted on an accelerator
 
     @abstractmethod
     def fit_rounds(
-        self,
-        model: Any,
-        x: np.ndarray,
-        y: np.ndarray,
-        types: str,
-        stop: tuple[np.ndarray, np.ndarray],
-        seconds: float | None = None,
+        self, model: Any, train: Encoded, stop: Encoded, seconds: float | None = None
     ) -> int:
         """Fit with early stopping; return the best round.
 
-        `stop` has the rows (matrix, labels) whose log-loss ends the fit.
+        The log-loss on the rows of `stop` ends the fit.
 
         After `seconds` the fit ends with the rounds that it has. A search turns the best rounds of
         all folds into one number for all of them, as lightgbm.cv and xgboost.cv do: a
@@ -51,10 +63,7 @@ class BoostedLibrary(ABC):
         """Return the positive-class probability after `rounds` rounds, shape (rows,)."""
 
     def fit_options(self, types: str) -> dict[str, Any]:
-        """Return further arguments of `model.fit`.
-
-        `types` has one letter for each column: "c" for category codes, "q" for quantities.
-        """
+        """Return further arguments of `model.fit`, given the types of the columns."""
         return {}
 
     def set_rounds(self, model: Any, rounds: int) -> Any:
@@ -75,7 +84,9 @@ class BoostedLibrary(ABC):
 
     def use_device(self, model: Any, device: str) -> Any:
         """Return the unfitted model, set to be fitted on this device."""
-        return model
+        if device == "cpu" or not self.device_parameter:
+            return model
+        return model.set_params(**{self.device_parameter: device})
 
     def use_processor(self, model: Any) -> Any:
         """Return the fitted model, set to predict on the processor.
@@ -88,7 +99,7 @@ class BoostedLibrary(ABC):
 class LightGBM(BoostedLibrary):
     """LightGBM: each fit gets the columns of category codes."""
 
-    has_devices = True
+    device_parameter = "device_type"
 
     @staticmethod
     def classifier(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
@@ -111,13 +122,7 @@ class LightGBM(BoostedLibrary):
         return {"categorical_feature": codes} if codes else {}
 
     def fit_rounds(
-        self,
-        model: Any,
-        x: np.ndarray,
-        y: np.ndarray,
-        types: str,
-        stop: tuple[np.ndarray, np.ndarray],
-        seconds: float | None = None,
+        self, model: Any, train: Encoded, stop: Encoded, seconds: float | None = None
     ) -> int:
         from lightgbm import early_stopping
         from lightgbm.callback import EarlyStopException
@@ -138,29 +143,23 @@ class LightGBM(BoostedLibrary):
                 best_round = env.iteration + 1
                 raise EarlyStopException(env.iteration, env.evaluation_result_list)
 
-        stop_x, stop_y = stop
-        options = self.fit_options(types)
+        options = self.fit_options(train.types)
         self.set_rounds(model, MAX_ROUNDS)
-        fit_quietly(model, x, y, eval_X=(stop_x,), eval_y=(stop_y,), callbacks=[watch], **options)
+        fit_quietly(model, train, eval_X=(stop.x,), eval_y=(stop.y,), callbacks=[watch], **options)
         return best_round
 
     def predict(self, model: Any, x: np.ndarray, rounds: int) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return np.asarray(model.predict_proba(x, num_iteration=rounds)[:, 1])
+        return positive_probability(model, x, num_iteration=rounds)
 
     def shorten(self, model: Any, rounds: int) -> Any:
         model.booster_.best_iteration = rounds
         return super().shorten(model, rounds)
 
-    def use_device(self, model: Any, device: str) -> Any:
-        return model if device == "cpu" else model.set_params(device_type=device)
-
 
 class XGBoost(BoostedLibrary):
     """XGBoost: a classifier is built with its column types."""
 
-    has_devices = True
+    device_parameter = "device"
 
     @staticmethod
     def classifier(params: dict[str, Any], seed: int, threads: int, types: str) -> Any:
@@ -179,13 +178,7 @@ class XGBoost(BoostedLibrary):
         )
 
     def fit_rounds(
-        self,
-        model: Any,
-        x: np.ndarray,
-        y: np.ndarray,
-        types: str,
-        stop: tuple[np.ndarray, np.ndarray],
-        seconds: float | None = None,
+        self, model: Any, train: Encoded, stop: Encoded, seconds: float | None = None
     ) -> int:
         from xgboost.callback import TrainingCallback
 
@@ -197,19 +190,16 @@ class XGBoost(BoostedLibrary):
 
         self.set_rounds(model, MAX_ROUNDS)
         model.set_params(early_stopping_rounds=PATIENCE, callbacks=[Deadline()])
-        fit_quietly(model, x, y, eval_set=[stop], verbose=False)
+        fit_quietly(model, train, eval_set=[(stop.x, stop.y)], verbose=False)
         model.set_params(callbacks=None)
-        best = getattr(model, "best_iteration", None)
-        if best is None:  # the time was up after the first round
+        try:
+            return int(model.best_iteration) + 1
+        except AttributeError:  # the time was up after the first round
             return int(model.get_booster().num_boosted_rounds())
-        return int(best) + 1
 
     def predict(self, model: Any, x: np.ndarray, rounds: int) -> np.ndarray:
         fitted = model.get_booster().num_boosted_rounds()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            answers = model.predict_proba(x, iteration_range=(0, min(rounds, fitted)))
-            return np.asarray(answers[:, 1])
+        return positive_probability(model, x, iteration_range=(0, min(rounds, fitted)))
 
     def check_device(self, device: str) -> None:
         import xgboost
@@ -219,9 +209,6 @@ class XGBoost(BoostedLibrary):
                 "this build of XGBoost has no CUDA "
                 "(the package xgboost has it, xgboost-cpu has not)"
             )
-
-    def use_device(self, model: Any, device: str) -> Any:
-        return model if device == "cpu" else model.set_params(device=device)
 
     def use_processor(self, model: Any) -> Any:
         if model.get_params().get("device") in (None, "cpu"):

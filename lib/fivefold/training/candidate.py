@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
 
 COMPLETE, PRUNED = "complete", "pruned"
 
@@ -26,7 +26,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Stored):
     """One setting, scored on the folds.
 
     `state` is "complete" or "pruned"; a pruned trial has the scores of the folds that it finished.
@@ -51,13 +51,6 @@ class Trial:
     def setting(self) -> Setting:
         return Setting(self.number, self.params, self.rounds)
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Trial:
-        return cls(**stored)
-
 
 @dataclass(frozen=True)
 class ScoredTrial:
@@ -68,7 +61,7 @@ class ScoredTrial:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Stored):
     """The result of one algorithm's search.
 
     `params` and `rounds` are those of the best trial. `settings` has the best trials, best first;
@@ -94,20 +87,18 @@ class Candidate:
         return max(complete, key=lambda trial: trial.auc)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "status": "ok", "error": ""}
+        return {**super().to_dict(), "status": "ok", "error": ""}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Candidate:
-        first = Setting(None, stored["params"], stored["rounds"])
-        settings = [Setting(**setting) for setting in stored.get("settings") or []]
-        values = known_fields(cls, stored)
-        values["settings"] = settings or [first]  # candidates of older runs have one setting
-        values["trials"] = [Trial.from_dict(trial) for trial in stored["trials"]]
-        return cls(**values)
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        settings = stored.get("settings")
+        if not settings:  # candidates of older runs have one setting
+            settings = [{"number": None, "params": stored["params"], "rounds": stored["rounds"]}]
+        return super().from_dict({**stored, "settings": settings})
 
 
 @dataclass(frozen=True)
-class FailedSearch:
+class FailedSearch(Stored):
     """A search that raised an error, was killed, timed out or was not started."""
 
     algorithm: str
@@ -116,15 +107,5 @@ class FailedSearch:
 
     def to_dict(self) -> dict[str, Any]:
         empty = dict.fromkeys(("rounds", "auc_mean", "auc_std", "max_rows", "rows_fit"))
-        return {
-            **asdict(self),
-            **empty,
-            "status": "failed",
-            "params": {},
-            "fold_scores": [],
-            "trials": [],
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> FailedSearch:
-        return cls(stored["algorithm"], stored["error"], stored["seconds"])
+        stored = {**super().to_dict(), **empty, "status": "failed", "params": {}}
+        return {**stored, "fold_scores": [], "trials": []}

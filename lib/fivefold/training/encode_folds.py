@@ -12,6 +12,7 @@ import pandas as pd
 from fivefold.core.schema import Schema
 from fivefold.data.splits import subsample
 from fivefold.model.inputs import expand
+from fivefold.training.boosting import Encoded
 from fivefold.training.encoding import (
     CROSSED,
     LINEAR,
@@ -31,16 +32,12 @@ FINAL_FIT = -1  # fold number that a synthetic sampler gets for the final fit
 class Fold:
     """One encoded fold.
 
-    It has the training matrix and labels, the validation matrix, labels and row positions, and the
-    column types.
+    `rows` has the positions of the validation rows.
     """
 
-    train_x: np.ndarray
-    train_y: np.ndarray
-    valid_x: np.ndarray
-    valid_y: np.ndarray
+    train: Encoded
+    valid: Encoded
     rows: np.ndarray
-    types: str
 
 
 def encode_folds(
@@ -52,27 +49,20 @@ def encode_folds(
 
 
 def encode_fold(
-    data: TrainingData,
-    number: int,
-    encoding: str,
-    options: FitOptions,
-    max_rows: int | None = None,
+    data: TrainingData, number: int, encoding: str, options: FitOptions, max_rows: int | None = None
 ) -> Fold:
     """Return the fold of this number, with at most `max_rows` training rows of the table."""
     train, valid = list(data.split.folds())[number]
     rows, labels = fitted_rows(data.typed.iloc[train], data.y[train], number, options, max_rows)
-    train_x, encode, types = encode_training(encoding, rows, labels, data.schema, options.seed)
+    encoded, encode = encode_training(encoding, rows, labels, data.schema, options.seed)
     valid_x = encode.transform(expand(data.typed.iloc[valid], data.schema))
-    return Fold(train_x, labels, valid_x, data.y[valid], valid, types)
+    return Fold(encoded, Encoded(valid_x, data.y[valid], encoded.types), valid)
 
 
 def encode_training(
     encoding: str, typed: pd.DataFrame, y: np.ndarray, schema: Schema, seed: int
-) -> tuple[np.ndarray, Any, str]:
-    """Return the matrix of the training rows, the fitted encoder and the column types.
-
-    The types have one letter for each column: "c" for category codes, "q" for quantities.
-    """
+) -> tuple[Encoded, Any]:
+    """Return the encoded training rows and the fitted encoder."""
     expanded = expand(typed, schema)
     recipe = plan(expanded, schema)
     encode = encoder(recipe, LINEAR if encoding == CROSSED else encoding, seed)
@@ -88,15 +78,11 @@ def encode_training(
             levels = pd.factorize(expanded[name])[0]
             matrix[:, first + number] = ordered_means(levels, np.asarray(y), seed + number)
     codes = len(recipe.native) if encoding == NATIVE else 0
-    return matrix, encode, "c" * codes + "q" * (matrix.shape[1] - codes)
+    return Encoded(matrix, y, "c" * codes + "q" * (matrix.shape[1] - codes)), encode
 
 
 def fitted_rows(
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    fold: int,
-    options: FitOptions,
-    max_rows: int | None,
+    typed: pd.DataFrame, y: np.ndarray, fold: int, options: FitOptions, max_rows: int | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows and labels that one fit learns from.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from fivefold.core.roc_auc import paired_test, roc_auc
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored
 from fivefold.data.splits import subsample
 from fivefold.training.fit_plan import FitPlan
 from fivefold.training.leaderboard import title
@@ -21,7 +21,7 @@ LEAST_SHARE = 1 / 24  # of an algorithm, below which equal weights do not bring 
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class Ensemble(Stored):
     """The blend of a run and, once decided, what is served.
 
     Parameters
@@ -32,6 +32,8 @@ class Ensemble:
     served, why : "blend" or "single" (the winner), and the reason
     plan : how the final models are fitted
     """
+
+    stored_as: ClassVar[Mapping[str, str]] = {"plan": "fits"}
 
     weights: dict[str, float]
     auc_mean: float
@@ -45,11 +47,6 @@ class Ensemble:
     plan: FitPlan | None = None
 
     @property
-    def served_weights(self) -> dict[str, float] | None:
-        """The weights if the blend is served, None if the winner alone is."""
-        return self.weights if self.served == "blend" else None
-
-    @property
     def shares(self) -> str:
         """The weights for people, such as "LightGBM 75%, XGBoost 25%"."""
         return ", ".join(f"{title(name)} {share:.0%}" for name, share in self.weights.items())
@@ -59,18 +56,9 @@ class Ensemble:
         """The gain with its interval, such as "+0.0012 (-0.0003 to +0.0027)"."""
         return f"{self.gain:+.4f} ({self.gain_low:+.4f} to {self.gain_high:+.4f})"
 
-    def to_dict(self) -> dict[str, Any]:
-        stored = {name: value for name, value in vars(self).items() if name != "plan"}
-        return {**stored, "fits": self.plan.to_dict() if self.plan else None}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Ensemble:
-        fits = stored.get("fits")
-        return cls(**known_fields(cls, stored), plan=FitPlan.from_dict(fits) if fits else None)
-
 
 def blend(
-    oofs: Mapping[str, np.ndarray], y: np.ndarray, fold_ids: np.ndarray, winner: str, seed: int = 0
+    oofs: Mapping[str, np.ndarray], y: np.ndarray, fold_ids: np.ndarray, winner: str
 ) -> tuple[Ensemble, np.ndarray]:
     """Return the blend of these algorithms and its out-of-fold probabilities, shape (rows,).
 
@@ -85,7 +73,6 @@ def blend(
     oofs : out-of-fold probabilities of each algorithm, shape (rows,)
     y, fold_ids : labels and fold assignment of the same rows
     winner : the best algorithm
-    seed : of the rows that are drawn from large folds
 
     References
     ----------
@@ -93,21 +80,20 @@ def blend(
     """
     others = sorted(name for name in oofs if name != winner)
     names = [winner, *others]  # of equal ones the earlier is added
-    rows = np.flatnonzero(fold_ids >= 0)
-    folds = np.unique(fold_ids[rows])
+    scored = fold_ids >= 0
+    folds = {fold: np.flatnonzero(fold_ids == fold) for fold in np.unique(fold_ids[scored])}
     most = MOST_ROWS // len(folds)
-    samples = {fold: subsample(rows[fold_ids[rows] == fold], y, most, seed) for fold in folds}
-    share = prior_share(len(rows), len(names))
+    samples = {fold: subsample(rows, y, most, 0) for fold, rows in folds.items()}
+    share = prior_share(int(scored.sum()), len(names))
     weights = _choose(names, oofs, y, list(samples.values()), share)
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []
-    for fold in folds:
+    for fold, rows in folds.items():
         other_folds = [sample for number, sample in samples.items() if number != fold]
         fold_weights = _choose(names, oofs, y, other_folds, share)
-        here = rows[fold_ids[rows] == fold]
-        nested[here] = mixed({name: oofs[name][here] for name in fold_weights}, fold_weights)
-        scores.append(roc_auc(y[here], nested[here]))
-    gain = paired_test(y[rows], nested[rows], oofs[winner][rows], fold_ids[rows])
+        nested[rows] = mixed({name: oofs[name][rows] for name in fold_weights}, fold_weights)
+        scores.append(roc_auc(y[rows], nested[rows]))
+    gain = paired_test(y[scored], nested[scored], oofs[winner][scored], fold_ids[scored])
     difference, margin = gain["difference"], 1.96 * gain["se"]
     ensemble = Ensemble(
         weights=weights,
@@ -178,19 +164,16 @@ def _choose(
 
     `samples`: positions of the rows of each fold that the choice uses.
     """
-    totals = [np.zeros(len(rows)) for rows in samples]
+    total = np.zeros(len(y))
     added: list[str] = []
     reached: list[float] = []
     for _ in range(STEPS):
         scores = {}
         for name in names:
-            areas = [
-                roc_auc(y[rows], total + oofs[name][rows])
-                for rows, total in zip(samples, totals, strict=True)
-            ]
-            scores[name] = float(np.mean(areas))
+            summed = total + oofs[name]
+            scores[name] = float(np.mean([roc_auc(y[rows], summed[rows]) for rows in samples]))
         best = max(names, key=lambda name: scores[name])
-        totals = [total + oofs[best][rows] for rows, total in zip(samples, totals, strict=True)]
+        total = total + oofs[best]
         added.append(best)
         reached.append(scores[best])
     highest = np.array(reached) >= max(reached) - 1e-12

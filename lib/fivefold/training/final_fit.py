@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import Schema
-from fivefold.training.algorithms import ALGORITHMS, Algorithm
+from fivefold.core.stored import Stored
+from fivefold.training.algorithms import ALGORITHMS, Algorithm, usable_device
+from fivefold.training.boosting import Encoded
 from fivefold.training.candidate import Candidate, Setting
-from fivefold.training.device import usable_device
 from fivefold.training.encode_folds import FINAL_FIT, encode_training, fitted_rows
 from fivefold.training.training_data import DEFAULT_OPTIONS, FitOptions
 
@@ -32,7 +33,7 @@ class StoppingRows:
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(Stored):
     """One of the settings that a served model averages, with its weight.
 
     `rows_fitted` is the number of rows that it was fitted on.
@@ -43,9 +44,6 @@ class Member:
     params: dict[str, Any]
     rounds: int | None
     rows_fitted: int
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def fit_final(
@@ -86,18 +84,24 @@ def fit_final(
     typed, y = fitted_rows(typed, y, FINAL_FIT, options, candidate.max_rows)
     device, _ = usable_device(options.device, candidate.algorithm)
     if stop is not None and entry.boosted:
-        return _fit_early_stopped(candidate, typed, y, schema, options, stop)
+        train, encode = encode_training(
+            entry.encoding_of(candidate.params), typed, y, schema, options.seed
+        )
+        stopping = Encoded(encode.transform(stop.rows), stop.y, train.types)
+        params, threads = candidate.params, options.threads
+        model = entry.build(params, options.seed, threads, train.types, device)
+        rounds = entry.boosted.fit_rounds(model, train, stopping, stop.seconds)
+        model = entry.boosted.use_processor(entry.boosted.shorten(model, rounds))
+        return Pipeline([("features", encode), ("model", model)])
     settings = settings_in_turn(candidate, seeds)
     by_encoding: dict[str, list[int]] = {}
     for number, setting in enumerate(settings):
         by_encoding.setdefault(entry.encoding_of(setting.params), []).append(number)
     pipelines = []
     for encoding, numbers in by_encoding.items():
-        matrix, encode, types = encode_training(encoding, typed, y, schema, options.seed)
+        train, encode = encode_training(encoding, typed, y, schema, options.seed)
         fits = [
-            delayed(_fit_setting)(
-                entry, settings[number], options.seed + number, device, matrix, y, types
-            )
+            delayed(_fit_setting)(entry, settings[number], options.seed + number, device, train)
             for number in numbers
         ]
         models = Parallel(n_jobs=options.threads, prefer="threads")(fits)
@@ -106,47 +110,14 @@ def fit_final(
     return average(pipelines, [len(numbers) for numbers in by_encoding.values()])
 
 
-def _fit_setting(
-    entry: Algorithm,
-    setting: Setting,
-    seed: int,
-    device: str,
-    matrix: np.ndarray,
-    y: np.ndarray,
-    types: str,
-) -> Any:
-    model = entry.build(setting.params, seed, 1, types)
+def _fit_setting(entry: Algorithm, setting: Setting, seed: int, device: str, train: Encoded) -> Any:
+    model = entry.build(setting.params, seed, 1, train.types, device)
     library = entry.boosted
     if library is None:
-        return entry.fit(model, matrix, y, types)
-    model = library.use_device(model, device)
+        return entry.fit(model, train)
     if setting.rounds is not None:
         library.set_rounds(model, setting.rounds)
-    return library.use_processor(entry.fit(model, matrix, y, types))
-
-
-def _fit_early_stopped(
-    candidate: Candidate,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    schema: Schema,
-    options: FitOptions,
-    stop: StoppingRows,
-) -> Any:
-    from sklearn.pipeline import Pipeline
-
-    entry, params = ALGORITHMS[candidate.algorithm], candidate.params
-    library = entry.boosted
-    assert library is not None
-    device, _ = usable_device(options.device, candidate.algorithm)
-    encoding = entry.encoding_of(params)
-    matrix, encode, types = encode_training(encoding, typed, y, schema, options.seed)
-    model = entry.build(params, options.seed, options.threads, types)
-    model = library.use_device(model, device)
-    stopping = (encode.transform(stop.rows), stop.y)
-    rounds = library.fit_rounds(model, matrix, y, types, stopping, stop.seconds)
-    model = library.use_processor(library.shorten(model, rounds))
-    return Pipeline([("features", encode), ("model", model)])
+    return library.use_processor(entry.fit(model, train))
 
 
 def settings_in_turn(candidate: Candidate, count: int) -> list[Setting]:

@@ -1,9 +1,10 @@
-"""Steps of `flows/train.py` after the search, select and evaluate, from artifacts to artifacts."""
+"""Steps of `flows/train.py` after the search: select, evaluate, and the text at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,34 +22,6 @@ if TYPE_CHECKING:
     from fivefold.model.metadata import Metadata
 
 NO_TIME = "not started: the budget has no time for it"
-
-
-@dataclass(frozen=True)
-class SearchTask:
-    """What the task of one search produced.
-
-    These are the artifacts `candidate` and `oof`, or the failure that Metaflow caught.
-    """
-
-    algorithm: str
-    candidate: dict[str, Any] | None
-    oof: np.ndarray | None
-    failure: Any = None
-
-    @classmethod
-    def of(cls, task: Any) -> SearchTask:
-        """Return the artifacts of one input of a join step.
-
-        A task that was killed at its very end may lack some.
-        """
-        artifacts = [getattr(task, name, None) for name in ("candidate", "oof", "failure")]
-        return cls(task.input, *artifacts)
-
-    @property
-    def result(self) -> Candidate | FailedSearch:
-        if self.candidate and self.oof is not None:
-            return Candidate.from_dict(self.candidate)
-        return FailedSearch(self.algorithm, _reason(self.failure))
 
 
 @dataclass(frozen=True)
@@ -81,14 +54,15 @@ class EvaluateArtifacts:
 
 
 def select(
-    run: Any, tasks: Sequence[SearchTask], seconds: float | None, threads: int, refit: str = "no"
+    run: Any, tasks: Iterable[Any], seconds: float | None, threads: int, refit: str
 ) -> SelectArtifacts:
     """Rank the algorithms, choose what is served and plan its fits.
 
     Parameters
     ----------
     run : the flow: labels, place, searched, serve
-    tasks : of all searches that were started
+    tasks : of all searches that were started, with the artifacts `candidate` and `oof`, or the
+        `failure` that Metaflow caught; a task that was killed at its very end may lack some
     seconds : left for the final fits, None for no limit
     threads : of the final fits
     refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
@@ -99,16 +73,19 @@ def select(
     from fivefold.training.fit_plan import Resources, plan_fits
     from fivefold.training.leaderboard import rank
 
-    results = [task.result for task in tasks]
-    started = {task.algorithm for task in tasks}
-    results += [FailedSearch(name, NO_TIME) for name in ALGORITHMS if name not in started]
-    oofs = {
-        task.algorithm: task.oof
-        for task in tasks
-        if task.oof is not None and isinstance(task.result, Candidate)
-    }
+    results: dict[str, Candidate | FailedSearch] = {}
+    oofs = {}
+    for task in tasks:
+        artifacts = [getattr(task, name, None) for name in ("candidate", "oof", "failure")]
+        candidate, oof, failure = artifacts
+        if candidate and oof is not None:
+            results[task.input], oofs[task.input] = Candidate.from_dict(candidate), oof
+        else:
+            results[task.input] = FailedSearch(task.input, _reason(failure))
+    for name in ALGORITHMS:
+        results.setdefault(name, FailedSearch(name, NO_TIME))
     y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
-    leaderboard = rank(results, oofs, y, fold_ids)
+    leaderboard = rank(list(results.values()), oofs, y, fold_ids)
     _print_leaderboard(leaderboard)
     winner = leaderboard.winner.algorithm
     blended, nested = ensemble.blend(oofs, y, fold_ids, winner)
@@ -166,7 +143,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
     selection = Selection(
         candidates=Leaderboard.from_dicts(run.leaderboard).candidates,
         oof=run.served_oof,
-        weights=blended.served_weights,
+        weights=blended.weights if blended.served == "blend" else None,
         plan=plan,
     )
     data = TrainingData(from_parquet(run.typed), run.labels["y"], run.place, schema)
@@ -237,3 +214,62 @@ def _reason(failure: Any) -> str:
     text = f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip()
     lines = text.splitlines()
     return lines[0][:300] if lines else "failed"
+
+
+def closing_text(run: Any, pathspec: str, root: Path) -> str:
+    """Return the result of a run and the next commands.
+
+    Parameters
+    ----------
+    run : the flow with its artifacts
+    pathspec : of the run, such as "TrainFlow/17"
+    root : folder that holds the local datastore
+    """
+    from fivefold.tracking.cards import report_paths
+    from fivefold.tracking.client import find_run
+
+    run_id = pathspec.split("/")[1]
+    cards = report_paths(find_run(run_id), root)
+    lines = [
+        *_result_lines(run),
+        promotion_text(run.promotion, run_id),
+        "Cards:",
+        *(f"  {name:12} {path}" for name, path in cards.items()),
+        "Next:",
+        f"  python flows/train.py card view {run_id}/eda     # also select, evaluate",
+        "  make app                           # predictions in a browser",
+        f"  python flows/score.py run --data new.csv --out scored.csv --run-id {run_id}",
+        "  python flows/train.py resume       # after a failed or killed run",
+        f"  mlflow ui --backend-store-uri {run.mlflow['uri']}",
+    ]
+    return "\n".join(lines)
+
+
+def _result_lines(run: Any) -> list[str]:
+    evaluation, blend = run.evaluation, Ensemble.from_dict(run.blend)
+    auc = evaluation["auc"]
+    served = "the blend" if blend.served == "blend" else "the winner"
+    refit = ", fitted again with the held-out rows" if blend.plan and blend.plan.refit else ""
+    interval = f"95% interval {auc['low']:.4f} to {auc['high']:.4f}"
+    lines = [
+        f"Winner: {title(run.winner)}",
+        f"Served: {served} ({blend.why}){refit}",
+        f"Held-out ROC AUC: {auc['value']:.4f}, {interval} "
+        f"({evaluation['rows']:,} rows, {auc['method']})",
+    ]
+    known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
+    return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]
+
+
+def promotion_text(promotion: dict[str, Any], run_id: str) -> str:
+    """Return whether the model is served, and how to serve it.
+
+    A first model that was not promoted has no champion to be compared with.
+    """
+    if promotion["action"] == "promoted":
+        return f"Promoted: the app and the API use it ({promotion['why']})"
+    compare = ""
+    if not promotion["action"]:
+        compare = f"To compare it with the champion: python flows/promote.py challenge {run_id}. "
+    serve = f"To serve it as it is: python flows/promote.py promote {run_id}"
+    return f"Not promoted: {promotion['why']}. {compare}{serve}"

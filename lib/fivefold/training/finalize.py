@@ -259,8 +259,8 @@ def baselines(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    matrix, encode, _ = encode_training(TREES, typed, y, schema, seed)
-    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(matrix, y)
+    train, encode = encode_training(TREES, typed, y, schema, seed)
+    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(train.x, y)
     held_matrix = encode.transform(expand(held, schema))
     return {
         "base rate": np.full(len(held), y.mean()),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import ClassVar
 
+from fivefold.core.stored import Stored
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate
 from fivefold.training.final_fit import seeds_of, settings_in_turn
@@ -22,7 +23,7 @@ LEAST_SECONDS = 1.0  # that a boosted model gets, however little time is left
 
 
 @dataclass(frozen=True)
-class FitPlan:
+class FitPlan(Stored):
     """How the final models are fitted.
 
     Parameters
@@ -35,33 +36,14 @@ class FitPlan:
     refit : whether the served model is fitted again with the held-out rows
     """
 
+    stored_as: ClassVar[Mapping[str, str]] = {"seeds": "bag", "early_stopped": "grown"}
+
     served: str = "single"
     seeds: int | None = None
     early_stopped: bool = False
     seconds: dict[str, float] | None = None
     rows: dict[str, int | None] = field(default_factory=dict)
     refit: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "served": self.served,
-            "bag": self.seeds,
-            "grown": self.early_stopped,
-            "seconds": self.seconds,
-            "rows": self.rows,
-            "refit": self.refit,
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> FitPlan:
-        return cls(
-            served=stored["served"],
-            seeds=stored["bag"],
-            early_stopped=stored["grown"],
-            seconds=stored["seconds"],
-            rows=stored["rows"],
-            refit=stored.get("refit", False),
-        )
 
 
 DEFAULT_PLAN = FitPlan()
@@ -113,28 +95,22 @@ def _plan(
     """
     rows, seconds = resources.rows, resources.seconds
     single = [candidates[0]]
-    members = [c for c in candidates if c.algorithm in (weights or {})] or single
+    blended = [c for c in candidates if c.algorithm in (weights or {})]
+    members: Sequence[Candidate] = blended or single
     if needs_own_rounds(members, rows):
         most, most_alone = _most_rows(members, resources), _most_rows(single, resources)
         if 2 * most < most_alone:
             members, most = single, most_alone
-    served = "blend" if len(members) > 1 else "single"
     if needs_own_rounds(members, rows):
         return _plan_early_stopped(members, most, resources)
-    seeds = None
-    if seconds is not None:
-        names = [c.algorithm for c in members]
-        served, seeds = affordable(candidates, names, resources)
-        if len(members) == 1:
-            served = "single"
-    fitted = members if served == "blend" else single
-    limits: dict[str, int | None] = {}
-    for candidate in fitted:
-        if seconds is None:
-            limits[candidate.algorithm] = candidate.max_rows
-        else:
-            limits[candidate.algorithm] = rows_affordable(candidate, rows, seconds / len(fitted))
-    return FitPlan(served=served, seeds=seeds, rows=limits)
+    members, seeds = _affordable(members, single, resources)
+    share = None if seconds is None else seconds / len(members)
+    limits = {c.algorithm: rows_affordable(c, rows, share) for c in members}
+    return FitPlan(_served(members), seeds, rows=limits)
+
+
+def _served(members: Sequence[Candidate]) -> str:
+    return "blend" if len(members) > 1 else "single"
 
 
 def _plan_early_stopped(members: Sequence[Candidate], most: int, resources: Resources) -> FitPlan:
@@ -143,13 +119,8 @@ def _plan_early_stopped(members: Sequence[Candidate], most: int, resources: Reso
         costs = {c.algorithm: _cost(c, most, resources.threads) for c in members}
         rate = resources.seconds / sum(costs.values())
         seconds = {name: max(LEAST_SECONDS, rate * cost) for name, cost in costs.items()}
-    return FitPlan(
-        served="blend" if len(members) > 1 else "single",
-        seeds=1,
-        early_stopped=True,
-        seconds=seconds,
-        rows={c.algorithm: _rows(c, most) for c in members},
-    )
+    limits: dict[str, int | None] = {c.algorithm: _rows(c, most) for c in members}
+    return FitPlan(_served(members), 1, early_stopped=True, seconds=seconds, rows=limits)
 
 
 def seconds_of(
@@ -169,30 +140,26 @@ def seconds_of(
     return 1.2 * rounds_of_threads * (total / seeds) / max(1, len(best.fold_scores) - 1)
 
 
-def affordable(
-    candidates: Sequence[Candidate], names: Collection[str], resources: Resources
-) -> tuple[str, int | None]:
-    """Return "blend" or "single", as the time allows, and the number of seeds (None: all).
-
-    `names`: algorithms of the blend. `candidates`: the winner first.
-    """
-    members = [c for c in candidates if c.algorithm in names]
-    for served, fitted in (("blend", members), ("single", [candidates[0]])):
+def _affordable(
+    members: Sequence[Candidate], single: Sequence[Candidate], resources: Resources
+) -> tuple[Sequence[Candidate], int | None]:
+    """Return the members or the winner, as the time allows, and the number of seeds (None: all)."""
+    for fitted in (members, single):
         for seeds in (None, 1):
             needed = sum(seconds_of(c, resources.rows, seeds, resources.threads) for c in fitted)
             if resources.seconds is None or needed <= resources.seconds:
-                return served, seeds
-    return "single", 1
+                return fitted, seeds
+    return single, 1
 
 
-def rows_affordable(candidate: Candidate, rows: int, seconds: float) -> int | None:
+def rows_affordable(candidate: Candidate, rows: int, seconds: float | None) -> int | None:
     """Return the most rows of one final fit; None for all.
 
     They take half of the seconds, at the best trial's seconds for a row. They are never fewer than
     in the search, and never more than the algorithm's own bound.
     """
     searched, bound = candidate.max_rows, ALGORITHMS[candidate.algorithm].max_rows
-    if searched is None or searched == bound:
+    if seconds is None or searched is None or searched == bound:
         return searched
     best = candidate.best_trial
     per_row = best.seconds / (len(best.fold_scores) * searched)

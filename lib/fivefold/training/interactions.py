@@ -8,6 +8,7 @@ import numpy as np
 
 from fivefold.data.splits import subsample
 from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.boosting import Encoded
 
 MOST = 40  # products that are added
 MOST_COLUMNS = (
@@ -41,7 +42,7 @@ def choose_pairs(matrix: np.ndarray, y: np.ndarray, most: int = MOST) -> list[tu
     matrix, y = matrix[rows], y[rows]
     types = "q" * matrix.shape[1]
     logistic = ALGORITHMS["logistic_regression"]
-    base = logistic.fit(logistic.build({"C": BASE_C}, 0, 1, types), matrix, y, types)
+    base = logistic.fit(logistic.build({"C": BASE_C}, 0, 1, types), Encoded(matrix, y, types))
     strength = np.abs(base.coef_[0]) * matrix.std(axis=0)
     used = np.argsort(-strength, kind="stable")[:MOST_COLUMNS]
     x, p = matrix[:, used], base.predict_proba(matrix)[:, 1]

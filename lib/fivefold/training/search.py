@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.core.settings import TRIALS
 from fivefold.data.splits import MANY_ROWS
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
 from fivefold.training.encode_folds import Fold, encode_fold, encode_folds
 from fivefold.training.encoding import encodings
 from fivefold.training.final_fit import seeds_of
-from fivefold.training.training_data import DEFAULT_OPTIONS, FitOptions, TrainingData
+from fivefold.training.training_data import FitOptions, TrainingData
 
 # Share of the seconds that the first trial may take; the rows are reduced for that. An algorithm
 # that is not boosted may take all of them: its first settings are almost its best.
@@ -56,23 +55,20 @@ class SearchHooks:
         unknown
     """
 
-    save: Callable[[ScoredTrial], None] = lambda scored: None
-    report: Callable[[Progress], None] = lambda progress: None
-    rival_auc: Callable[[], float | None] = lambda: None
-
-
-NO_HOOKS = SearchHooks()
+    save: Callable[[ScoredTrial], None]
+    report: Callable[[Progress], None]
+    rival_auc: Callable[[], float | None]
 
 
 def search(
     name: str,
     data: TrainingData,
-    options: FitOptions = DEFAULT_OPTIONS,
+    options: FitOptions,
     *,
-    trials: int = TRIALS,
-    seconds: float | None = None,
-    saved: Iterable[ScoredTrial] = (),
-    hooks: SearchHooks = NO_HOOKS,
+    trials: int,
+    seconds: float | None,
+    saved: Iterable[ScoredTrial],
+    hooks: SearchHooks,
 ) -> tuple[Candidate, np.ndarray]:
     """Search the best settings of an algorithm by the mean ROC AUC over the folds.
 
@@ -254,8 +250,8 @@ class _Search:
             models.append(model)
             if best_round is not None:
                 rounds.append(best_round)
-            answers = _predict(self.entry, model, fold.valid_x, best_round)
-            scores.append(_roc_auc(fold.valid_y, answers))
+            answers = self.entry.predict(model, fold.valid.x, best_round)
+            scores.append(_roc_auc(fold.valid.y, answers))
             asked.report(float(np.mean(scores)), len(models) - 1)
             if len(models) == len(folds):
                 break
@@ -269,8 +265,8 @@ class _Search:
         oof = np.full(len(self.data.y), np.nan, dtype="float32")
         if state == COMPLETE:
             for fold, model in zip(folds, models, strict=True):
-                oof[fold.rows] = _predict(self.entry, model, fold.valid_x, common)
-            scores = [_roc_auc(fold.valid_y, oof[fold.rows]) for fold in folds]
+                oof[fold.rows] = self.entry.predict(model, fold.valid.x, common)
+            scores = [_roc_auc(fold.valid.y, oof[fold.rows]) for fold in folds]
             self._report(limit, folds, scores)
         trial = Trial(
             number=number,
@@ -295,13 +291,11 @@ def fit_fold(
     entry: Algorithm, params: dict[str, Any], fold: Fold, options: FitOptions
 ) -> tuple[Any, int | None]:
     """Return the model fitted on the training part of a fold, and its best round of boosting."""
-    model = entry.build(params, options.seed, options.threads, fold.types)
-    library = entry.boosted
-    if library is None:
-        return entry.fit(model, fold.train_x, fold.train_y, fold.types), None
-    model = library.use_device(model, options.device)
-    stop = (fold.valid_x, fold.valid_y)
-    return model, library.fit_rounds(model, fold.train_x, fold.train_y, fold.types, stop)
+    train = fold.train
+    model = entry.build(params, options.seed, options.threads, train.types, options.device)
+    if entry.boosted is None:
+        return entry.fit(model, train), None
+    return model, entry.boosted.fit_rounds(model, train, fold.valid)
 
 
 def ask(entry: Algorithm, history: list[Trial], seed: int) -> Any:
@@ -388,12 +382,6 @@ def affordable_rows(
     share = FIRST_TRIAL if entry.boosted else FIRST_TRIAL_NOT_BOOSTED
     affordable = max(probe, int((share * seconds / len(folds) - fixed) / per_row))
     return entry.max_rows if affordable >= min(rows, entry.max_rows or rows) else affordable
-
-
-def _predict(entry: Algorithm, model: Any, x: np.ndarray, rounds: int | None) -> np.ndarray:
-    if entry.boosted is None or rounds is None:
-        return np.asarray(model.predict_proba(x)[:, 1])
-    return entry.boosted.predict(model, x, rounds)
 
 
 def _roc_auc(y: np.ndarray, score: np.ndarray) -> float:

@@ -158,20 +158,18 @@ def split(run: Any) -> SplitArtifacts:
     names = (run.labels["negative"], run.labels["positive"])
     base = np.flatnonzero(run.origin == labelled_rows.BASE)
     with_feedback = len(base) < len(frame)
+    schema = Schema.from_json(run.whole)
+    rows: Any = slice(None)
     if with_feedback:
-        schema = infer_schema(frame, scope, names, base)
-        typed, _ = coerce_table(frame, schema)
-        y = run.labels["y"][base]
-        fold_ids, findings = intake.split(
-            frame.iloc[base], typed.iloc[base], scope, y, run.folds, run.seed
-        )
+        schema, rows = infer_schema(frame, scope, names, base), base
+    typed, _ = coerce_table(frame, schema)
+    y = run.labels["y"][rows]
+    fold_ids, findings = intake.split(
+        frame.iloc[rows], typed.iloc[rows], scope, y, run.folds, run.seed
+    )
+    if with_feedback:
         fold_ids, duplicates = _assign_feedback(run, fold_ids, frame, typed)
         findings = [*findings, *duplicates]
-    else:
-        schema = Schema.from_json(run.whole)
-        typed, _ = coerce_table(frame, schema)
-        y = run.labels["y"]
-        fold_ids, findings = intake.split(frame, typed, scope, y, run.folds, run.seed)
     contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
     typed = coerce_again(frame, typed, schema, contract)
     del frame
@@ -245,8 +243,7 @@ def tune(
     `fivefold.training.search.Progress`.
     """
     from fivefold.training import checkpoints
-    from fivefold.training.algorithms import ALGORITHMS
-    from fivefold.training.device import usable_device
+    from fivefold.training.algorithms import ALGORITHMS, usable_device
     from fivefold.training.search import SearchHooks, search
 
     name = run.input
