@@ -11,7 +11,7 @@ import pandas as pd
 
 from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
 from fivefold.core.intervals import Estimate, share, wilson
-from fivefold.core.roc_auc import auc_interval, paired_test
+from fivefold.core.roc_auc import auc_interval, paired_test, roc_auc
 from fivefold.core.scope import Scope
 from fivefold.core.stored import Stored
 from fivefold.data.splits import subsample
@@ -260,7 +260,6 @@ def permutation_importance(
     Breiman 2001, "Random forests", Machine Learning 45.
     """
     from joblib import Parallel, delayed
-    from sklearn.metrics import roc_auc_score
 
     most = min(MOST_ROWS, len(y))
     affordable = MOST_PREDICTED // max(1, len(columns))  # columns measured x repeats x rows
@@ -270,7 +269,7 @@ def permutation_importance(
     rows = subsample(np.arange(len(y)), y, most, seed)
     typed, y = typed.iloc[rows], y[rows]
     predictions = predict(typed)
-    whole = roc_auc_score(y, predictions)
+    whole = roc_auc(y, predictions)
     measured = max(10, affordable // (repeats * most))
     if measured < len(columns):
         spread = {name: spread_between(typed.loc[:, name], predictions) for name in columns}
@@ -280,7 +279,7 @@ def permutation_importance(
     def loss(column: str, order: np.ndarray) -> float:
         shuffled = typed.copy()
         shuffled[column] = typed[column].take(order).set_axis(typed.index)
-        return float(whole - roc_auc_score(y, predict(shuffled)))
+        return whole - roc_auc(y, predict(shuffled))
 
     tasks = [(column, rng.permutation(len(typed))) for column in columns for _ in range(repeats)]
     losses = Parallel(n_jobs=threads, prefer="threads")(delayed(loss)(*task) for task in tasks)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.core.roc_auc import roc_auc
 from fivefold.data.splits import MANY_ROWS
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
@@ -177,7 +178,7 @@ class _Search:
         kept = [scored.oof for scored in self.best if scored.oof is not None]
         oof = np.mean(kept, axis=0)
         folds = list(self.data.split.folds())
-        scores = [_roc_auc(y[valid], oof[valid]) for _, valid in folds]
+        scores = [roc_auc(y[valid], oof[valid]) for _, valid in folds]
         most_rows = max(len(train) for train, _ in folds)
         candidate = Candidate(
             algorithm=name,
@@ -251,7 +252,7 @@ class _Search:
             if best_round is not None:
                 rounds.append(best_round)
             answers = self.entry.predict(model, fold.valid.x, best_round)
-            scores.append(_roc_auc(fold.valid.y, answers))
+            scores.append(roc_auc(fold.valid.y, answers))
             asked.report(float(np.mean(scores)), len(models) - 1)
             if len(models) == len(folds):
                 break
@@ -266,7 +267,7 @@ class _Search:
         if state == COMPLETE:
             for fold, model in zip(folds, models, strict=True):
                 oof[fold.rows] = self.entry.predict(model, fold.valid.x, common)
-            scores = [_roc_auc(fold.valid.y, oof[fold.rows]) for fold in folds]
+            scores = [roc_auc(fold.valid.y, oof[fold.rows]) for fold in folds]
             self._report(limit, folds, scores)
         trial = Trial(
             number=number,
@@ -382,13 +383,3 @@ def affordable_rows(
     share = FIRST_TRIAL if entry.boosted else FIRST_TRIAL_NOT_BOOSTED
     affordable = max(probe, int((share * seconds / len(folds) - fixed) / per_row))
     return entry.max_rows if affordable >= min(rows, entry.max_rows or rows) else affordable
-
-
-def _roc_auc(y: np.ndarray, score: np.ndarray) -> float:
-    """Return the area by trapezoids.
-
-    It differs from the area by ranks in the last bit, and all earlier runs have stored it.
-    """
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(y, score))

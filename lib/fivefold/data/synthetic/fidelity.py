@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
+from fivefold.core.roc_auc import roc_auc
 from fivefold.core.two_sample import ks_distance, total_variation
 from fivefold.data.synthetic import copula
 
@@ -175,7 +176,6 @@ def _utility(
         return result | {"reason": f"fewer than two classes of {MIN_CLASS} rows on every side"}
 
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
 
     # Both classifiers see the coding of the real training rows; the trees allow 255 levels.
     levels = {n: real[n].value_counts().index[:254] for n in used if not _is_number(real[n])}
@@ -195,7 +195,7 @@ def _utility(
         )
         model.fit(features(table), (table[target] == labels[1]).to_numpy())
         probability = model.predict_proba(features(held_back))[:, 1]
-        result[key] = float(roc_auc_score(truth, probability))
+        result[key] = roc_auc(truth, probability)
     return result | {"lost": result["train_real"] - result["train_synthetic"]}
 
 
