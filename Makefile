@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help train app api demo monitor test fast lint types check format bench bench-scale bench-quality lock install database browser clean
+.PHONY: help train app api demo monitor test fast lint types check format bench bench-scale bench-quality lock pictures install database browser clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -57,6 +57,9 @@ bench-scale: $(READY)  ## one run for 10,000, 100,000 and 1,000,000 generated ro
 
 bench-quality: $(READY)  ## held-out ROC AUC against FLAML and AutoGluon for the same seconds; takes hours
 	$(BIN)/python -m tests.bench.quality $(if $(TABLES),--tables $(TABLES))
+
+pictures: $(READY) browser  ## take the pictures in README.md again, after train and demo
+	$(BIN)/python -m tests.bench.pictures
 
 install: $(READY)  ## only the virtual environment
 $(READY): requirements.txt pyproject.toml

@@ -31,6 +31,14 @@ MINE = "Use this threshold during my visit"
 PAGES = ("predict", "batch", "models", "data", "decision", "monitoring", "feedback")
 
 
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory, store, tiny) -> Path:
+    """A datastore with the tiny run only: pages show the newest run, whatever else was trained."""
+    folder = tmp_path_factory.mktemp("one_run")
+    copy_runs(store, folder, tiny[0].id)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def other(tmp_path_factory, store, tiny) -> Path:
     """A copy of the datastore, for tests that damage it."""
@@ -51,7 +59,7 @@ def promoted(store, tiny, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def page(store, tiny, promoted, monkeypatch, tmp_path_factory):
+def page(one_run, store, tiny, promoted, monkeypatch, tmp_path_factory):
     """page(name, folder, fresh): the app at a page, on the runs of a folder, with its own journal.
 
     In that journal the tiny run's model is promoted; with `fresh` it is empty.
@@ -61,7 +69,7 @@ def page(store, tiny, promoted, monkeypatch, tmp_path_factory):
     journal = tmp_path_factory.mktemp("journal") / "journal.db"
     monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{journal}")
 
-    def opened(name: str = "predict", folder: Path = store, fresh: bool = False) -> AppTest:
+    def opened(name: str = "predict", folder: Path = one_run, fresh: bool = False) -> AppTest:
         st.cache_data.clear()
         st.cache_resource.clear()
         if not fresh and not journal.exists():

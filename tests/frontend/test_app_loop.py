@@ -27,6 +27,7 @@ from tests.frontend.test_app import (  # noqa: F401
     MINE,
     calm,
     model_of,
+    one_run,
     page,
     press,
     promoted,
