@@ -180,7 +180,7 @@ def test_bad_input_is_one_message_without_a_traceback(store, tmp_path):
 
 
 def test_a_budget_is_kept(store, small_csv):
-    budget = 45
+    budget = 60
     began = time.monotonic()
     options = [*table_options(small_csv), *mlflow_file(store), "--budget", budget, "--refit", "yes"]
     run, _ = train(store, "run", *options)
