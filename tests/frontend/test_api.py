@@ -43,6 +43,7 @@ from tests.support.servers import free_port, running
 pytestmark = pytest.mark.slow
 PROBLEM = "churned"  # the name that the tiny run's scope gets: it has no title
 PREDICT = "/predict"
+FOLLOW = 5.0  # seconds in which a change is followed
 PATIENCE = 120  # seconds to wait on a slow machine
 
 
@@ -761,11 +762,11 @@ def test_labels_that_cannot_be_used_are_named_all_at_once_and_none_is_taken(serv
 # --- following what is promoted ------------------------------------------------------------------
 
 
-def eventually(true: Any) -> float:
+def eventually(true: Any, seconds: float = FOLLOW) -> float:
     """Seconds until `true()` holds, asked every 50 ms."""
     began = time.monotonic()
     while not true():
-        assert time.monotonic() - began < PATIENCE, "it did not happen"
+        assert time.monotonic() - began < seconds, "it did not happen"
         time.sleep(0.05)
     return time.monotonic() - began
 
@@ -784,16 +785,17 @@ def promote(server: Server, *arguments: str) -> subprocess.Popen[str]:
 def test_a_threshold_and_a_rollback_are_followed_without_a_restart(server, engine, rows, bundle):
     first = ask(server, PREDICT, rows[0]).json
     raised = promote(server, "threshold", "0.9", "--why", "a test")
-    eventually(lambda: ask(server, "/model").json["threshold"] == 0.9)
+    eventually(lambda: ask(server, "/model").json["threshold"] == 0.9, 30)
     result = ask(server, PREDICT, rows[0]).json
     assert result["threshold"] == 0.9
     assert result["predictions"][0]["probability"] == first["predictions"][0]["probability"]
     assert set(kept(engine, [result["predictions"][0]["id"]])["threshold"]) == {0.9}
     assert ask(server, "/model").json["why"] == "a test"
     undone = promote(server, "rollback")  # loads the earlier model first: not the server's time
-    eventually(lambda: promotions.champion(engine, PROBLEM).action == promotions.ROLLED_BACK)
+    rolled_back = promotions.ROLLED_BACK
+    eventually(lambda: promotions.champion(engine, PROBLEM).action == rolled_back, PATIENCE)
     threshold = bundle.metadata.threshold.value
-    took = eventually(lambda: ask(server, "/model").json["threshold"] == threshold)
+    took = eventually(lambda: ask(server, "/model").json["threshold"] == threshold, 30)
     assert "at threshold 0.9. a test" in raised.communicate(timeout=PATIENCE)[0]
     assert undone.communicate(timeout=PATIENCE)[0].startswith("rolled-back")
     busy = max(
@@ -895,7 +897,7 @@ def test_a_locked_journal_delays_answers_and_loses_none(server, engine, rows):
     ids = [answer["predictions"][0]["id"] for answer in result]
     # the others may have come when the lock was gone
     assert "spooled" in [answer.get("journal") for answer in result]
-    eventually(lambda: times_kept(engine, ids) == [1] * 4)
+    eventually(lambda: times_kept(engine, ids) == [1] * 4, 15)
     eventually(lambda: ask(server, "/health").json["spooled_files"] == 0)
     assert "journal" not in ask(server, PREDICT, rows[0]).json
 
@@ -921,7 +923,7 @@ def test_a_journal_that_is_removed_is_missed_by_nobody(store, tmp_path, run, row
         assert (lost.status, lost.codes, well_refused(lost)) == (503, ["journal-unreachable"], True)
         fresh = journal.open_journal(server.journal)
         ids = [p["id"] for p in result["predictions"]]
-        eventually(lambda: times_kept(fresh, ids) == [1, 1])
+        eventually(lambda: times_kept(fresh, ids) == [1, 1], 15)
         assert "journal" not in ask(server, PREDICT, rows[0]).json
 
 
@@ -944,7 +946,7 @@ def test_what_was_acknowledged_survives_a_kill(store, tmp_path, run, rows, worke
         clients = [threading.Thread(target=load, args=(n,)) for n in range(4)]
         for client in clients:
             client.start()
-        eventually(lambda: len(acknowledged) > 100)
+        eventually(lambda: len(acknowledged) > 100, PATIENCE)
         os.killpg(server.pid, signal.SIGKILL)
         for client in clients:
             client.join(PATIENCE)
