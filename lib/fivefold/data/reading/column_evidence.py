@@ -124,11 +124,10 @@ def _add_typed(cells: Cells, column: pa.ChunkedArray) -> None:
 
 
 def _add_integers(cells: Cells, column: pa.ChunkedArray) -> None:
-    if column.null_count and "gap" not in cells:
-        cells["gap"] = _cell(column, pc.index(column.is_null(), True).as_py())
-    ends = pc.min_max(column).as_py()
-    if ends["min"] is None:
+    column = _take_out(cells, "gap", column, column.is_null())
+    if not len(column):
         return
+    ends = pc.min_max(column).as_py()
     if "min" not in cells or ends["min"] < cells["min"][0].as_py():
         cells["min"] = pa.array([ends["min"]], column.type)
     if "max" not in cells or ends["max"] > cells["max"][0].as_py():

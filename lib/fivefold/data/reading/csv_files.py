@@ -204,11 +204,8 @@ class _Rows:
         """Yield the rows of the right width below the header."""
         try:
             yield from self._new_tables()
-        except pa.ArrowInvalid:  # a row is longer than a block
-            self._block = MAX_ROW_BYTES
-            try:
-                yield from self._new_tables()
-            except pa.ArrowInvalid as error:
+        except pa.ArrowInvalid as error:  # a row is longer than a block
+            if self._block == MAX_ROW_BYTES:
                 raise unreadable(
                     "row-too-long",
                     self._text.content.name,
@@ -216,6 +213,8 @@ class _Rows:
                     expected=f"rows below {MAX_ROW_BYTES >> 20} MB",
                     action="close the quote left open",
                 ) from None
+            self._block = MAX_ROW_BYTES
+            yield from self.tables()
 
     def note_problems(self, log: ReadLog) -> None:
         """Note rows of another width, a missing row, or a quote that never closes."""

@@ -205,21 +205,28 @@ def _open_file(source: str, *, whole: bool) -> Stream:
     log = ReadLog()
     if scheme in _WEB:
         data = download(source, shown, log)
-        content = open_bytes(data, shown)
-        entry = detect_format(content)
-        return _stream(_tables(content, entry, log), shown, bytes_md5(data), log, entry.untyped)
+        return _content_stream(open_bytes(data, shown), shown, bytes_md5(data), log)
     path = Path(unquote(urlsplit(source).path)) if scheme else Path(source)
     path = path.expanduser()
     require_path(path)
     if path.is_dir():
         return _stream(read_folder(path, log, whole=whole), shown, path_md5(path), log)
     content = open_file(path, whole=whole)
+    return _content_stream(content, shown, path_md5(path), log, format_of_name(path))
+
+
+def _content_stream(
+    content: Content, shown: str, md5: str, log: ReadLog, promised: Format | None = None
+) -> Stream:
+    """Return the stream of one file; `promised` is the format that its name promises."""
     entry = detect_format(content)
-    tables = _tables(content, entry, log)
-    promised = format_of_name(path)
+    log.details.format = entry.name
+    log.details.bytes = content.size
+    log.details.compression = content.compression
+    tables = entry.read(content, log)
     if promised and promised is not entry:
         tables = _note_other_format(tables, content.name, entry, promised, log)
-    return _stream(tables, shown, path_md5(path), log, entry.untyped)
+    return _stream(tables, shown, md5, log, entry.untyped)
 
 
 def _stream(
@@ -227,13 +234,6 @@ def _stream(
 ) -> Stream:
     checked = _checked_tables(tables, shown, log)
     return Stream(checked, shown, md5, key=md5, log=log, untyped=untyped)
-
-
-def _tables(content: Content, entry: Format, log: ReadLog) -> Iterator[pa.Table]:
-    log.details.format = entry.name
-    log.details.bytes = content.size
-    log.details.compression = content.compression
-    return entry.read(content, log)
 
 
 def _checked_tables(tables: Iterator[pa.Table], shown: str, log: ReadLog) -> Iterator[pa.Table]:
@@ -264,13 +264,13 @@ def _note_other_format(
     tables: Iterator[pa.Table], subject: str, entry: Format, promised: Format, log: ReadLog
 ) -> Iterator[pa.Table]:
     """Note, once the file turns out readable, that its name promises another format."""
-    for number, table in enumerate(tables):
-        if number == 0:
-            log.warning(
-                "format-differs",
-                subject,
-                f"{entry.name}, by its first bytes",
-                expected=f"{promised.name}, by its name",
-                action="rename the file",
-            )
-        yield table
+    first = next(tables)
+    log.warning(
+        "format-differs",
+        subject,
+        f"{entry.name}, by its first bytes",
+        expected=f"{promised.name}, by its name",
+        action="rename the file",
+    )
+    yield first
+    yield from tables
