@@ -138,8 +138,8 @@ class TrainFlow(FlowSpec):
             query=self.query,
             target=self.target,
             positive=self.positive,
-            ids=self.id_columns,
-            drop=self.drop,
+            id_columns=self.id_columns,
+            drop_columns=self.drop,
         )
         set_artifacts(
             self,

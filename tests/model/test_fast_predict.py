@@ -35,7 +35,7 @@ from fivefold.model.fast_predict import fast_predictor
 from fivefold.model.inputs import expand, expand_columns
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.boosting import Encoded
-from fivefold.training.encode_folds import encode_training
+from fivefold.training.encode_folds import MOST_PRODUCTS, encode_training
 from fivefold.training.encoding import (
     CROSSED,
     LINEAR,
@@ -48,7 +48,6 @@ from fivefold.training.encoding import (
     plan,
 )
 from fivefold.training.final_fit import average
-from fivefold.training.interactions import MOST
 from tests.support.models import Formula
 from tests.support.tables import SCOPE, labels, mixed
 
@@ -241,7 +240,7 @@ def test_products_of_columns_are_made_without_asking_the_pipeline(asked, no_stoc
     model = fitted("logistic_regression", style=CROSSED)
     assert (
         model["model"].n_features_in_
-        == fitted("logistic_regression")["model"].n_features_in_ + MOST
+        == fitted("logistic_regression")["model"].n_features_in_ + MOST_PRODUCTS
     )
     assert_equal(model, ASKED[asked](typed), schema, no_stock)
 

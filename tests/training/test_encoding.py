@@ -267,7 +267,7 @@ def test_an_unknown_style_is_refused():
         match="encoding: expected one of linear, trees, native, one-hot, means, ordered, "
         "found 'round'",
     ):
-        encoder(EncodingPlan(), "round", 0)
+        encoder(EncodingPlan([], [], [], [], [], [], []), "round", 0)
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -85,7 +85,7 @@ def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_o
 
 def test_the_description_of_a_final_fit_names_each_setting_once_with_its_weight():
     actual = replace(three(), max_rows=100)
-    result = members(actual, 0.6, 1000, None)
+    result = members(actual, 0.6, 1000, 3)
     assert [(m.params, m.rounds, m.rows_fitted) for m in result] == [
         (s.params, s.rounds, 100) for s in actual.settings
     ]
@@ -93,7 +93,7 @@ def test_the_description_of_a_final_fit_names_each_setting_once_with_its_weight(
     assert [m.weight for m in members(actual, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
     assert [m.rounds for m in members(actual, 1.0, 1000, 1)] == [20]
     assert (
-        len(members(candidate("lightgbm"), 1.0, 1000, None)) == 1
+        len(members(candidate("lightgbm"), 1.0, 1000, 3)) == 1
     )  # of an older run: three seeds of one setting
 
 
@@ -147,20 +147,20 @@ def test_large_tables_are_have_fewer_seeds(rows, seeds):
 
 
 def test_the_time_of_a_final_fit_is_estimated_from_the_best_trial():
-    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, seeds=1) == pytest.approx(
+    assert seconds_of(candidate("xgboost", seconds=8.0), Resources(1000), seeds=1) == pytest.approx(
         1.2 * 8 / 4
     )
-    assert seconds_of(candidate("xgboost", seconds=8.0), 1000, threads=2) == pytest.approx(
-        2 * 1.2 * 8 / 4
-    )
+    assert seconds_of(
+        candidate("xgboost", seconds=8.0), Resources(1000, threads=2)
+    ) == pytest.approx(2 * 1.2 * 8 / 4)
 
 
 def test_the_time_of_several_settings_is_their_own():
     actual = three()
     trials = [trial(n, seconds=seconds) for n, seconds in enumerate((8.0, 2.0, 5.0))]
     actual = replace(actual, trials=trials)
-    assert seconds_of(actual, 1000, seeds=1) == pytest.approx(1.2 * 8 / 4)
-    assert seconds_of(actual, 1000) == pytest.approx(1.2 * 15 / 4)
+    assert seconds_of(actual, Resources(1000), seeds=1) == pytest.approx(1.2 * 8 / 4)
+    assert seconds_of(actual, Resources(1000)) == pytest.approx(1.2 * 15 / 4)
 
 
 def test_what_cannot_be_fitted_in_time_is_left_out():
@@ -250,8 +250,8 @@ def test_where_it_saw_few_the_boosted_models_stop_early_and_the_others_keep_thei
         "refit": False,
         "rows": {"lightgbm": 1_000_000, "adaboost": ALGORITHMS["adaboost"].max_rows},
     }
-    assert plan_fits(board, None, Resources(10**8)).rows == {"lightgbm": 2_000_000}
-    forest = plan_fits([candidate("random_forest")], None, Resources(10**6))
+    assert plan_fits(board, {}, Resources(10**8)).rows == {"lightgbm": 2_000_000}
+    forest = plan_fits([candidate("random_forest")], {}, Resources(10**6))
     assert not forest.early_stopped  # it has no rounds to find
 
 
@@ -282,10 +282,10 @@ def test_a_budget_takes_rows_from_an_early_stopped_fit_and_gives_up_the_blend_fo
     assert poor.served == "single"
     assert poor.seconds == {"lightgbm": 40.0}
     assert 500_000 < poor.rows["lightgbm"] < 1_000_000
-    assert plan_fits(board, None, Resources(1_000_000, 0.0)).rows == {
+    assert plan_fits(board, {}, Resources(1_000_000, 0.0)).rows == {
         "lightgbm": 640
     }  # as in the search, and a second
-    assert plan_fits(board, None, Resources(1_000_000, 0.0)).seconds == {"lightgbm": 1.0}
+    assert plan_fits(board, {}, Resources(1_000_000, 0.0)).seconds == {"lightgbm": 1.0}
 
 
 def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_all_rows():
@@ -318,7 +318,7 @@ def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_
     assert rows == {"xgboost": None, "adaboost": 1125}
     fewer = [candidate("xgboost", max_rows=300)]
     assert not plan_fits(
-        fewer, None, Resources(640, 3.0), "auto"
+        fewer, {}, Resources(640, 3.0), "auto"
     ).refit  # it has not the time for all training rows
 
 

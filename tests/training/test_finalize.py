@@ -241,7 +241,7 @@ def early_stopped(parts, **changes):
     data = replace(TrainingData(typed, y, fold_ids, schema), **changes)
     boosted = candidate_of("lightgbm", rows_fit=50)
     oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
-    plan = plan_fits([boosted], None, Resources(len(Split(fold_ids).training_rows)))
+    plan = plan_fits([boosted], {}, Resources(len(Split(fold_ids).training_rows)))
     assert plan.early_stopped
     selection = Selection([boosted], oof, plan=plan)
     return finalized(selection, data, FitOptions(), SCOPE, PROVENANCE)

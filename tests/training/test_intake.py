@@ -36,7 +36,7 @@ def test_all_wrong_options_are_named_at_once():
 def test_the_bundled_problem_is_the_default_and_other_data_forgets_it():
     scope = resolve_scope({}, ROOT)
     assert (scope.target, scope.truth) == ("churned", "synthetic")
-    other = resolve_scope({}, ROOT, data="x.csv", target="y", ids="a, b")
+    other = resolve_scope({}, ROOT, data="x.csv", target="y", id_columns="a, b")
     assert (other.target, other.truth, other.id_columns, other.cost_miss) == (
         "y",
         "",

@@ -6,10 +6,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from fivefold.model.inputs import expand
-from fivefold.training import interactions
-from fivefold.training.encode_folds import encode_training
+from fivefold.training import encode_folds
+from fivefold.training.encode_folds import choose_pairs, encode_training
 from fivefold.training.encoding import CROSSED, LINEAR
-from fivefold.training.interactions import choose_pairs
 from tests.support.tables import prepared
 
 
@@ -35,7 +34,7 @@ def test_a_class_so_rare_that_a_random_part_may_lack_it_is_no_fault():
 def test_the_order_is_that_of_score_tests_made_one_by_one():
     x, y = drawn(lambda x: x[:, 0] + 0.3 * x[:, 1] * x[:, 2], rows=500)
     x[:, 3] = x[:, 3] > 0
-    model = LogisticRegression(C=interactions.BASE_C, solver="newton-cholesky").fit(x, y)
+    model = LogisticRegression(C=encode_folds.BASE_C, solver="newton-cholesky").fit(x, y)
     p = model.predict_proba(x)[:, 1]
     result = {}
     for a in range(6):
@@ -56,20 +55,20 @@ def test_a_product_that_never_varies_is_not_chosen():
 
 
 def test_of_many_columns_those_that_tell_most_by_themselves_are_paired(monkeypatch):
-    monkeypatch.setattr(interactions, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(encode_folds, "MOST_COLUMNS", 3)
     x, y = drawn(lambda x: x[:, 1] + x[:, 2] + x[:, 5])
     assert {column for pair in choose_pairs(x, y) for column in pair} == {1, 2, 5}
 
 
 def test_of_many_rows_some_choose(monkeypatch):
-    monkeypatch.setattr(interactions, "MOST_ROWS", 2000)
+    monkeypatch.setattr(encode_folds, "MOST_ROWS", 2000)
     x, y = drawn(lambda x: 1.5 * x[:, 0] * x[:, 3], rows=6000)
     assert choose_pairs(x, y, 1) == [(0, 3)]
 
 
 def test_products_are_added_scaled_and_the_columns_stay():
     x, y = drawn(lambda x: x[:, 0] * x[:, 1], columns=4)
-    step, matrix = interactions.interactions(x, y)
+    step, matrix = encode_folds.interactions(x, y)
     np.testing.assert_array_equal(step.transform(x), matrix)
     np.testing.assert_array_equal(matrix[:, :4], x)
     for place, (a, b) in enumerate(choose_pairs(x, y), 4):
@@ -83,7 +82,7 @@ def test_without_a_pair_there_is_no_product(columns):
     x, y = drawn(lambda x: x[:, 0], columns=columns)
     if columns == 2:
         x = np.column_stack([x[:, 0] > 0, x[:, 0] <= 0]).astype("float64")
-    np.testing.assert_array_equal(interactions.interactions(x, y)[1], x)
+    np.testing.assert_array_equal(encode_folds.interactions(x, y)[1], x)
 
 
 def test_crossed_is_linear_and_more():
@@ -94,7 +93,7 @@ def test_crossed_is_linear_and_more():
     encoded, encode = encode_training(CROSSED, typed[rows], y[rows], schema, 0)
     matrix, types = encoded.x, encoded.types
     np.testing.assert_array_equal(matrix[:, : plain.shape[1]], plain)
-    assert matrix.shape[1] == plain.shape[1] + interactions.MOST == len(types)
+    assert matrix.shape[1] == plain.shape[1] + encode_folds.MOST_PRODUCTS == len(types)
     np.testing.assert_array_equal(encode["crosses"].transform(plain), matrix)
     served = encode.transform(expand(typed[rows], schema))
     same = [

@@ -19,10 +19,9 @@ from fivefold.model.inputs import expand
 from fivefold.training import search
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import Candidate, Setting
-from fivefold.training.encode_folds import encode_fold, encode_folds, fitted_rows
+from fivefold.training.encode_folds import encode_fold, fitted_rows, interactions
 from fivefold.training.encoding import CROSSED, LINEAR, NATIVE, TREES, encoder, plan
 from fivefold.training.final_fit import fit_final
-from fivefold.training.interactions import interactions
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import mixed, prepared
 from tests.support.training import candidate as candidate_of
@@ -66,6 +65,10 @@ def timeless(candidate):
     """The candidate without what a clock says."""
     trials = [replace(trial, seconds=0.0) for trial in candidate.trials]
     return replace(candidate, seconds=0.0, trials=trials)
+
+
+def encode_folds(data, style, options):
+    return [encode_fold(data, fold, style, options) for fold in range(data.split.fold_count)]
 
 
 def same(one, two):
@@ -113,13 +116,13 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
 @pytest.mark.parametrize("style", STYLES)
 def test_a_folds_validation_rows_never_touch_its_own_encoding(style):
     typed, y, fold_ids, schema = prepared()
-    clean = list(encode_folds(TrainingData(typed, y, fold_ids, schema), style, FitOptions()))
+    clean = encode_folds(TrainingData(typed, y, fold_ids, schema), style, FitOptions())
     turned = np.where(fold_ids == 1, 1 - y, y).astype("int8")
     wild = typed.copy()
     wild.loc[fold_ids == 1, ["amount", "age", "noise"]] = 1e6
     wild.loc[fold_ids == 1, ["region", "shop", "note"]] = "wild"
     by_label, by_value = (
-        list(encode_folds(TrainingData(t, labels, fold_ids, schema), style, FitOptions()))
+        encode_folds(TrainingData(t, labels, fold_ids, schema), style, FitOptions())
         for t, labels in ((typed, turned), (wild, y))
     )
     np.testing.assert_array_equal(clean[1].train.x, by_label[1].train.x)
@@ -487,7 +490,7 @@ def test_extra_rows_reach_training_parts_only():
     typed, y, fold_ids, schema = prepared()
     seen, data = [], TrainingData(typed, y, fold_ids, schema)
     plain, more = (
-        list(encode_folds(data, NATIVE, FitOptions(sampler=sampler)))
+        encode_folds(data, NATIVE, FitOptions(sampler=sampler))
         for sampler in (None, planter(17, seen))
     )
     assert [number for number, _, _ in seen] == [0, 1, 2]

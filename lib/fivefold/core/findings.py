@@ -74,10 +74,12 @@ def refusal(
     return Refused(what, [problem(code, subject, found, expected, action)])
 
 
-def problem(code: str, subject: str, found: str, expected: str, action: str) -> Finding:
-    """Return the finding of an error."""
+def problem(
+    code: str, subject: str, found: str, expected: str, action: str, severity: str = ERROR
+) -> Finding:
+    """Return the finding of an error or a warning."""
     return Finding(
-        code=code, severity=ERROR, subject=subject, found=found, expected=expected, action=action
+        code=code, severity=severity, subject=subject, found=found, expected=expected, action=action
     )
 
 

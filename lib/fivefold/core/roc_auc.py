@@ -11,7 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri  # scipy.stats takes half a second to import, in every step
+from scipy.special import (
+    expit,
+    ndtr,
+    ndtri,
+)  # scipy.stats takes half a second to import, in every step
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -83,7 +87,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[
     elif se > 0:
         logit = math.log(auc / (1 - auc))
         width = z * se / (auc * (1 - auc))
-        low, high = _expit(logit - width), _expit(logit + width)
+        low, high = expit([logit - width, logit + width]).tolist()
         method = "DeLong, logit scale"
     else:
         low, high = auc, auc
@@ -130,15 +134,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    count = len(p_values)
-    adjusted, largest = [0.0] * count, 0.0
-    smallest_first = sorted(range(count), key=lambda i: p_values[i])
-    for rank, i in enumerate(smallest_first):
-        corrected = (count - rank) * p_values[i]
-        largest = max(largest, min(1.0, corrected))
-        adjusted[i] = largest
-    return adjusted
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
+    order = np.argsort(p_values, kind="stable")
+    tests_left = np.arange(len(order), 0, -1)
+    corrected = np.minimum(1.0, np.take(p_values, order) * tests_left)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.maximum.accumulate(corrected)
+    return adjusted.tolist()

@@ -173,8 +173,8 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
         data=options.data or None,
         target=options.target or None,
         positive=options.positive or None,
-        ids=options.id_columns,
-        drop=options.drop,
+        id_columns=options.id_columns,
+        drop_columns=options.drop,
     )
     total = round(options.rows * MONTHS / STEPS) * STEPS
     if options.data:

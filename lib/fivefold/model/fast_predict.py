@@ -266,7 +266,7 @@ def _splines(step: Any) -> Transform | None:
 
 
 def _products(step: Any) -> Transform | None:
-    """All columns and scaled products of two (`fivefold.training.interactions`)."""
+    """All columns and scaled products of two (`fivefold.training.encode_folds`)."""
     (_, first, columns), *rest = step.transformers_
     if columns != slice(0, step.n_features_in_) or not _is(first, "FunctionTransformer"):
         return None

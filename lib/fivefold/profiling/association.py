@@ -69,7 +69,8 @@ def associate(
         if min(labels.sum(), (1 - labels).sum()) >= 2:
             auc = auc_interval(labels, numbers[present])
             result["auc"] = {key: auc[key] for key in ("value", "low", "high")}
-            result["direction"] = _direction(float(auc["low"]), float(auc["high"]))
+            direction = "up" if result["auc"]["low"] > 0.5 else "none"
+            result["direction"] = "down" if result["auc"]["high"] < 0.5 else direction
     if kind in ("categorical", "boolean"):
         size = int(codes.max(initial=0)) + 1
         table = np.bincount(codes * 2 + y, minlength=2 * size).reshape(size, 2)[1:]
@@ -89,6 +90,13 @@ def as_numbers(values: pd.Series, kind: str) -> np.ndarray:
     if kind == "text":
         values = values.str.len()
     return values.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def draw_rows(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return the positions `rows`, sorted; where they are more than `most`, so many drawn."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def draw_folds(rows: int, seed: int) -> np.ndarray:
@@ -179,9 +187,7 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     b, value} with a |value| of at least 0.1.
     """
     frame = pd.DataFrame(columns)
-    if len(frame) > CORRELATION_ROWS:
-        rows = np.random.default_rng(seed).choice(len(frame), CORRELATION_ROWS, replace=False)
-        frame = frame.iloc[np.sort(rows)]
+    frame = frame.iloc[draw_rows(np.arange(len(frame)), CORRELATION_ROWS, seed)]
     names = list(frame.columns)
     values = np.full((len(names), len(names)), np.nan)
     if len(names) > 1:
@@ -200,13 +206,6 @@ def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
         "matrix": matrix,
         "strongest": pairs[:15],
     }
-
-
-def _direction(low: float, high: float) -> str:
-    """Return the direction of the association with the target, from the interval of its AUC."""
-    if low > 0.5:
-        return "up"
-    return "down" if high < 0.5 else "none"
 
 
 def _hanley_mcneil(auc: float, y: np.ndarray) -> dict[str, float]:

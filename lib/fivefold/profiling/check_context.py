@@ -14,6 +14,7 @@ from fivefold.core.scope import Scope
 from fivefold.data.coerce import NO_PROBLEMS, coerce_table
 from fivefold.data.row_groups import duplicate_groups
 from fivefold.data.target import Target
+from fivefold.profiling.association import draw_rows
 
 SAMPLE = 50_000  # rows that the costly checks look at; reported by a finding
 
@@ -55,10 +56,7 @@ class CheckContext:
     @cached_property
     def sample(self) -> np.ndarray:
         """Sorted positions of the labelled rows, at most `SAMPLE` of them drawn by the seed."""
-        rows = np.flatnonzero(self.y >= 0)
-        if len(rows) <= SAMPLE:
-            return rows
-        return np.sort(np.random.default_rng(self.seed).choice(rows, SAMPLE, replace=False))
+        return draw_rows(np.flatnonzero(self.y >= 0), SAMPLE, self.seed)
 
     @property
     def sampled(self) -> str:

@@ -32,9 +32,9 @@ def find_empty(ctx: CheckContext) -> Iterator[Result]:
         if ctx.raw[column.name].isna().all():
             yield Result(
                 column.name,
-                found="only missing cells",
-                expected="values",
-                action="nothing: the model does not see it; fill the column or delete it",
+                "only missing cells",
+                "values",
+                "nothing: the model does not see it; fill the column or delete it",
             )
 
 
@@ -45,9 +45,9 @@ def find_constant(ctx: CheckContext) -> Iterator[Result]:
         if len(present) and not column.used:
             yield Result(
                 column.name,
-                found=f"the one value {quote_cell(present.iloc[0])}",
-                expected="two values or more",
-                action="nothing: the model does not see it",
+                f"the one value {quote_cell(present.iloc[0])}",
+                "two values or more",
+                "nothing: the model does not see it",
             )
 
 
@@ -63,10 +63,10 @@ def find_ids(ctx: CheckContext) -> Iterator[Result]:
             continue
         yield Result(
             name,
-            found=f"{column.distinct:,} different values in {len(ctx.raw):,} rows, which "
+            f"{column.distinct:,} different values in {len(ctx.raw):,} rows, which "
             "number or name the rows; the model does not see it",
-            expected="a measurement",
-            action=f"state it as [columns] id; if it does measure something, state "
+            "a measurement",
+            f"state it as [columns] id; if it does measure something, state "
             f'[columns.kinds] {name} = "numeric" or "categorical"',
         )
 
@@ -89,9 +89,9 @@ def find_infinite(ctx: CheckContext) -> Iterator[Result]:
     for name, cells in _problems(ctx, ["infinite"]):
         yield Result(
             name,
-            found=f"infinity in {len(cells):,} cells",
-            expected="finite numbers",
-            action="correct the source; until then these cells are missing",
+            f"infinity in {len(cells):,} cells",
+            "finite numbers",
+            "correct the source; until then these cells are missing",
         )
 
 
@@ -104,9 +104,9 @@ def find_mixed(ctx: CheckContext) -> Iterator[Result]:
         rows = ", ".join(f"row {row + 1}: {quote_cell(value)}" for row, value in pairs)
         yield Result(
             name,
-            found=f"{len(cells):,} cells that are not {kind} ({rows})",
-            expected=f"{kind} only",
-            action="correct these cells; until then they are missing",
+            f"{len(cells):,} cells that are not {kind} ({rows})",
+            f"{kind} only",
+            "correct these cells; until then they are missing",
         )
     for column in ctx.columns("categorical"):
         counts = ctx.sample_of(column.name).value_counts()
@@ -118,10 +118,10 @@ def find_mixed(ctx: CheckContext) -> Iterator[Result]:
         words = listed([quote_cell(word) for word in counts.index[~is_number]], 3)
         yield Result(
             column.name,
-            found=f"{share:.0%} numbers, the rest words such as {words}{ctx.sampled}; "
+            f"{share:.0%} numbers, the rest words such as {words}{ctx.sampled}; "
             "all are read as levels",
-            expected="numbers or words",
-            action="give the words a column of their own, or pass them as missing markers",
+            "numbers or words",
+            "give the words a column of their own, or pass them as missing markers",
         )
 
 
@@ -155,9 +155,9 @@ def find_spellings(ctx: CheckContext) -> Iterator[Result]:
         examples = [" = ".join(quote_cell(level) for level in group) for group in same]
         yield Result(
             column.name,
-            found=f"{plural(len(same), 'level')} in several spellings: {listed(examples, 3)}",
-            expected="one spelling a level",
-            action="correct the spelling at the source",
+            f"{plural(len(same), 'level')} in several spellings: {listed(examples, 3)}",
+            "one spelling a level",
+            "correct the spelling at the source",
         )
 
 
@@ -180,9 +180,9 @@ def find_redundant(ctx: CheckContext) -> Iterator[Result]:
         if _pattern(values, column) == _pattern(ctx.typed[earlier.name], earlier):
             yield Result(
                 column.name,
-                found=f"the same information as {earlier.name!r} in every row",
-                expected="a column of its own",
-                action=f"drop {column.name!r} or {earlier.name!r}",
+                f"the same information as {earlier.name!r} in every row",
+                "a column of its own",
+                f"drop {column.name!r} or {earlier.name!r}",
             )
 
 

@@ -49,15 +49,18 @@ def profile(values: pd.Series, column: Column, y: np.ndarray) -> dict[str, Any]:
         return result | _profile_numbers(values.to_numpy(dtype="float64"), column, y)
     if column.kind in ("categorical", "boolean"):
         return result | _profile_levels(values, column, y)
-    if column.kind == "date":
-        return result | _profile_dates(values, y)
     present = values.dropna()
     result["distinct"] = int(present.nunique())
-    if column.kind == "text" and len(present):
+    if not len(present):
+        return result
+    if column.kind == "date":
+        result["first"], result["last"] = str(present.min()), str(present.max())
+        result["periods"] = by_period(values, y)
+    if column.kind == "text":
         lengths = np.sort(present.str.len().to_numpy(dtype="float64"))
         result["length"] = quantiles(lengths)
         result["words"] = number(float(present.iloc[:2000].str.count(r"\S+").mean()))
-    if column.kind == "constant" and len(present):
+    if column.kind == "constant":
         result["value"] = shorten(str(present.iloc[0]))
     return result
 
@@ -340,16 +343,4 @@ def _profile_levels(values: pd.Series, column: Column, y: np.ndarray) -> dict[st
             "other": others,
             **rates(groups[codes], y, len(top) + bool(others)),
         },
-    }
-
-
-def _profile_dates(values: pd.Series, y: np.ndarray) -> dict[str, Any]:
-    present = values.dropna()
-    if not len(present):
-        return {"distinct": 0}
-    return {
-        "distinct": int(present.nunique()),
-        "first": str(present.min()),
-        "last": str(present.max()),
-        "periods": by_period(values, y),
     }

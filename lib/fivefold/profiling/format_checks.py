@@ -36,9 +36,9 @@ def find_missing_words(ctx: CheckContext) -> Iterator[Result]:
         cells = int(ctx.typed[column.name].isin(words).sum())
         yield Result(
             column.name,
-            found=f"{cells:,} cells {listed([quote_cell(w) for w in words])}, read as levels",
-            expected="empty cells where a value is missing",
-            action="if it means missing, leave such cells empty in the source",
+            f"{cells:,} cells {listed([quote_cell(w) for w in words])}, read as levels",
+            "empty cells where a value is missing",
+            "if it means missing, leave such cells empty in the source",
         )
 
 
@@ -66,9 +66,9 @@ def find_written_numbers(ctx: CheckContext) -> Iterator[Result]:
             continue
         yield Result(
             column.name,
-            found=f"{found}, but {sign!r} could as well be the {role} sign",
-            expected="a spelling with one reading",
-            action="look at the values; if wrong, write plain numbers such as 1234.5",
+            f"{found}, but {sign!r} could as well be the {role} sign",
+            "a spelling with one reading",
+            "look at the values; if wrong, write plain numbers such as 1234.5",
         )
 
 
@@ -103,9 +103,9 @@ def find_number_codes(ctx: CheckContext) -> Iterator[Result]:
             if count > 1 and is_far:
                 yield Result(
                     column.name,
-                    found=f"{code} in {count:,} cells, the others from {low:g} to {high:g}",
-                    expected="an empty cell where a value is missing",
-                    action=f"if {code} means missing, leave such cells empty in the source",
+                    f"{code} in {count:,} cells, the others from {low:g} to {high:g}",
+                    "an empty cell where a value is missing",
+                    f"if {code} means missing, leave such cells empty in the source",
                 )
 
 
@@ -119,10 +119,9 @@ def find_ambiguous_dates(ctx: CheckContext) -> Iterator[Result]:
                 example = quote_cell(cells.iloc[0])
                 yield Result(
                     column.name,
-                    found=f"{example} and all others could be day or month first; "
-                    "read as day first",
-                    expected="a day above 12, or 2024-12-31",
-                    action="if wrong, write the dates year first",
+                    f"{example} and all others could be day or month first; read as day first",
+                    "a day above 12, or 2024-12-31",
+                    "if wrong, write the dates year first",
                 )
                 continue
         found = _dates_text(ctx.typed[column.name].dropna(), rule)
@@ -145,7 +144,7 @@ def find_date_codes(ctx: CheckContext) -> Iterator[Result]:
         for day, cells in pd.Series(placeholders).value_counts().items():
             yield Result(
                 column.name,
-                found=f"{day:%Y-%m-%d} in {cells:,} cells, a year or more from all others",
-                expected="an empty cell where no date is known",
-                action="if it stands for missing, leave such cells empty in the source",
+                f"{day:%Y-%m-%d} in {cells:,} cells, a year or more from all others",
+                "an empty cell where no date is known",
+                "if it stands for missing, leave such cells empty in the source",
             )

@@ -20,7 +20,7 @@ from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
 from fivefold.core.intervals import wilson
 from fivefold.core.roc_auc import roc_auc
 from fivefold.core.schema import Column
-from fivefold.data.parsing import days
+from fivefold.profiling.association import as_numbers
 from fivefold.profiling.check_context import CheckContext, NotApplicable, Result
 
 LEAK, LEAK_SURE = 0.995, 0.95  # error: AUC observed, and the lower end of its interval
@@ -145,10 +145,10 @@ def find_duplicates(ctx: CheckContext) -> Iterator[Result]:
         distinct = int(ctx.row_groups.max()) + 1
         yield Result(
             "table",
-            found=f"{len(repeated):,} rows that repeat an earlier row, such as row {examples}; "
+            f"{len(repeated):,} rows that repeat an earlier row, such as row {examples}; "
             f"{distinct:,} distinct rows of {len(keys):,}",
-            expected="each case once",
-            action="nothing for the split, which keeps equal rows on one side; "
+            "each case once",
+            "nothing for the split, which keeps equal rows on one side; "
             "delete copies made by accident",
         )
 
@@ -165,11 +165,11 @@ def find_conflicts(ctx: CheckContext) -> Iterator[Result]:
         ceiling = roc_auc(y, (hits / np.maximum(rows, 1))[groups])
         yield Result(
             "table",
-            found=f"{int(rows[is_mixed].sum()):,} rows in {int(is_mixed.sum()):,} groups that "
+            f"{int(rows[is_mixed].sum()):,} rows in {int(is_mixed.sum()):,} groups that "
             f"differ in the label only; no model of these columns can exceed AUC {ceiling:.6f} "
             "on these rows",
-            expected="equal rows with equal labels",
-            action="look for a missing column, or for labels set by mistake",
+            "equal rows with equal labels",
+            "look for a missing column, or for labels set by mistake",
         )
 
 
@@ -206,7 +206,7 @@ def _rank_by_column(
     """Return the better of two rankings: by order (numbers, dates), and by levels."""
     by_order = _Ranking(math.nan, math.nan)
     if column.kind in ("numeric", "date", "boolean"):
-        numbers = days(values) if column.kind == "date" else values.to_numpy(dtype="float64")
+        numbers = as_numbers(values, column.kind)
         present = ~np.isnan(numbers)
         area = roc_auc(y[present], numbers[present])
         by_order = _bounded(max(area, 1 - area), y[present], "by its order")

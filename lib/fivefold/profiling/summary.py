@@ -25,6 +25,7 @@ from fivefold.profiling.association import (
     associate,
     correlations,
     draw_folds,
+    draw_rows,
 )
 from fivefold.profiling.column_profile import (
     by_period,
@@ -200,7 +201,7 @@ def _ranking(
         notes.append(
             f"Associations rest on {SAMPLE:,} rows drawn from {len(rows):,} labelled ones."
         )
-        rows = np.sort(np.random.default_rng(seed).choice(rows, SAMPLE, replace=False))
+        rows = draw_rows(rows, SAMPLE, seed)
     labels, folds = y[rows], draw_folds(len(rows), seed)
     ranking = []
     for column in schema.columns:

@@ -36,9 +36,9 @@ def find_repeated_names(ctx: CheckContext) -> Iterator[Result]:
     for name, count in names[names.duplicated(keep=False)].value_counts().sort_index().items():
         yield Result(
             str(name),
-            found=f"{count} columns named {name!r}",
-            expected="each name once",
-            action="rename or delete all but one",
+            f"{count} columns named {name!r}",
+            "each name once",
+            "rename or delete all but one",
             severity=ERROR,
         )
 
@@ -65,9 +65,9 @@ def find_reused_target(ctx: CheckContext) -> Iterator[Result]:
         if name == ctx.scope.target and key not in allowed:
             yield Result(
                 name,
-                found=f"the target under [columns] {key}",
-                expected="a column other than the target",
-                action=f"take it out of [columns] {key}",
+                f"the target under [columns] {key}",
+                "a column other than the target",
+                f"take it out of [columns] {key}",
                 severity=ERROR,
             )
 
@@ -116,18 +116,17 @@ def find_time_faults(ctx: CheckContext) -> Iterator[Result]:
         example = next(iter(cells), "no value")[:40]
         yield Result(
             name,
-            found=f"{column.kind} cells such as {example!r}",
-            expected="dates or numbers",
-            action="write dates as 2024-12-31, or state "
-            f'[columns.kinds] {name} = "date" or "numeric"',
+            f"{column.kind} cells such as {example!r}",
+            "dates or numbers",
+            f'write dates as 2024-12-31, or state [columns.kinds] {name} = "date" or "numeric"',
             severity=ERROR,
         )
     elif missing:
         yield Result(
             name,
-            found=f"{missing:,} rows without a readable time",
-            expected="a time in every row",
-            action="fill them in: such rows cannot be ordered",
+            f"{missing:,} rows without a readable time",
+            "a time in every row",
+            "fill them in: such rows cannot be ordered",
             severity=ERROR if missing == len(ctx.raw) else WARNING,
         )
 
@@ -140,33 +139,33 @@ def find_group_faults(ctx: CheckContext) -> Iterator[Result]:
     if len(sizes) < MIN_GROUPS:
         yield Result(
             name,
-            found=groups,
-            expected=f"at least {MIN_GROUPS}, for five folds and a holdout",
-            action="choose another group column, or none",
+            groups,
+            f"at least {MIN_GROUPS}, for five folds and a holdout",
+            "choose another group column, or none",
             severity=ERROR,
         )
         return
     if len(sizes) < FEW_GROUPS or sizes.iloc[0] > BIG_GROUP * rows:
         yield Result(
             name,
-            found=f"{groups}, the largest with {sizes.iloc[0]:,} of {rows:,} rows",
-            expected=f"{FEW_GROUPS} or more, none with half of the rows",
-            action="expect uneven folds and wide intervals",
+            f"{groups}, the largest with {sizes.iloc[0]:,} of {rows:,} rows",
+            f"{FEW_GROUPS} or more, none with half of the rows",
+            "expect uneven folds and wide intervals",
         )
     if len(sizes) == rows:
         yield Result(
             name,
-            found=f"{groups} of one row each",
-            expected="groups of several rows",
-            action="leave it out, or state it as [columns] id",
+            f"{groups} of one row each",
+            "groups of several rows",
+            "leave it out, or state it as [columns] id",
         )
     missing = int(ctx.raw[name].isna().sum())
     if missing:
         yield Result(
             name,
-            found=f"{missing:,} rows without a group",
-            expected="a group in every row",
-            action="fill them in: nobody knows to which group these rows belong",
+            f"{missing:,} rows without a group",
+            "a group in every row",
+            "fill them in: nobody knows to which group these rows belong",
         )
 
 

@@ -173,6 +173,11 @@ RANDOM_FOREST = Algorithm(
 )
 
 _BOOSTED_ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
+_BOOSTED_SPACE: Space = {
+    "subsample": (0.5, 1.0),
+    "colsample_bytree": (0.3, 1.0),
+    "reg_lambda": (0.1, 30.0, "log"),
+}
 
 _LIGHTGBM: Params = {
     "encoding": NATIVE,
@@ -209,9 +214,7 @@ LIGHTGBM = Algorithm(
         "learning_rate": (0.03, 0.15, "log"),
         "num_leaves": (4, 63, "log"),
         "min_child_samples": (5, 100, "log"),
-        "subsample": (0.5, 1.0),
-        "colsample_bytree": (0.3, 1.0),
-        "reg_lambda": (0.1, 30.0, "log"),
+        **_BOOSTED_SPACE,
         "extra_trees": [False, True],
     },
     boosted=LightGBM(),
@@ -267,9 +270,7 @@ XGBOOST = Algorithm(
         "learning_rate": (0.03, 0.2, "log"),
         "max_depth": (2, 8),
         "min_child_weight": (0.5, 30.0, "log"),
-        "subsample": (0.5, 1.0),
-        "colsample_bytree": (0.3, 1.0),
-        "reg_lambda": (0.1, 30.0, "log"),
+        **_BOOSTED_SPACE,
     },
     boosted=XGBoost(),
     priority=2,

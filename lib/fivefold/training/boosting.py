@@ -93,7 +93,9 @@ class BoostedLibrary(ABC):
 
         A server may have no accelerator.
         """
-        return model
+        if model.get_params().get(self.device_parameter) in (None, "cpu"):
+            return model
+        return model.set_params(**{self.device_parameter: "cpu"})
 
 
 class LightGBM(BoostedLibrary):
@@ -209,8 +211,3 @@ class XGBoost(BoostedLibrary):
                 "this build of XGBoost has no CUDA "
                 "(the package xgboost has it, xgboost-cpu has not)"
             )
-
-    def use_processor(self, model: Any) -> Any:
-        if model.get_params().get("device") in (None, "cpu"):
-            return model
-        return model.set_params(device="cpu")

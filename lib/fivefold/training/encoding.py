@@ -8,7 +8,7 @@ pipeline, so that old models outlive changes of this code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ ORDERED_PRIOR = 1.0  # rows that the overall mean weighs in an ordered target me
 ALMOST_CONSTANT = 0.9995  # share of training rows with the same value
 REDUNDANT = 0.99995  # |Pearson correlation| of two columns without missing differences
 MOST_COPY_ROWS = 100_000  # rows that columns are compared on
-QUANTITIES = ("numeric", "boolean", "date")
 
 
 @dataclass(frozen=True)
@@ -44,13 +43,13 @@ class EncodingPlan:
     dropped : {column, why} of columns that are not used, almost constant, or copies of another
     """
 
-    numbers: list[str] = field(default_factory=list)
-    few_levels: list[str] = field(default_factory=list)
-    many_levels: list[str] = field(default_factory=list)
-    native: list[str] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-    derived: list[str] = field(default_factory=list)
-    dropped: list[dict[str, str]] = field(default_factory=list)
+    numbers: list[str]
+    few_levels: list[str]
+    many_levels: list[str]
+    native: list[str]
+    text: list[str]
+    derived: list[str]
+    dropped: list[dict[str, str]]
 
     @property
     def categories(self) -> list[str]:
@@ -70,40 +69,29 @@ class EncodingPlan:
 
 def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
     """Return how to encode expanded training rows."""
-    known = set(schema.names())
-    kinds = {n: schema[n].kind if n in known else "numeric" for n in expanded.columns}
-    numbers = [n for n in expanded.columns if kinds[n] in QUANTITIES]
-    categories = [n for n in expanded.columns if kinds[n] == "categorical"]
-    dropped = [{"column": c.name, "why": c.why} for c in schema.columns if not c.used]
+    categories, text = schema.names("categorical"), schema.names("text")
+    others = {*categories, *text}
+    numbers = [n for n in expanded.columns if n not in others]
+    dropped = {column.name: column.why for column in schema.columns if not column.used}
     for name in numbers + categories:
-        share = _largest_share(expanded[name])
+        share = expanded[name].value_counts(dropna=False, normalize=True).iloc[0]
         if share >= ALMOST_CONSTANT:
-            why = f"almost constant: {share:.2%} of the training rows are equal"
-            dropped.append({"column": name, "why": why})
-    left_out = {line["column"] for line in dropped}
-    numbers = [n for n in numbers if n not in left_out]
-    categories = [n for n in categories if n not in left_out]
+            dropped[name] = f"almost constant: {share:.2%} of the training rows are equal"
+    numbers = [n for n in numbers if n not in dropped]
+    categories = [n for n in categories if n not in dropped]
     copies = _copies(expanded, numbers, categories)
-    for name, original in copies.items():
-        dropped.append({"column": name, "why": f"same content as {original}"})
-    categories = [n for n in categories if n not in copies]
-    levels = {n: expanded[n].nunique() for n in categories}
+    dropped |= {name: f"same content as {original}" for name, original in copies.items()}
+    levels = {n: expanded[n].nunique() for n in categories if n not in copies}
+    known = set(schema.names())
     return EncodingPlan(
         numbers=[n for n in numbers if n not in copies],
-        few_levels=[n for n in categories if levels[n] <= ONE_HOT_LEVELS],
-        many_levels=[n for n in categories if levels[n] > ONE_HOT_LEVELS],
-        native=[n for n in categories if levels[n] <= NATIVE_LEVELS],
-        text=[n for n in expanded.columns if kinds[n] == "text"],
+        few_levels=[n for n, count in levels.items() if count <= ONE_HOT_LEVELS],
+        many_levels=[n for n, count in levels.items() if count > ONE_HOT_LEVELS],
+        native=[n for n, count in levels.items() if count <= NATIVE_LEVELS],
+        text=text,
         derived=[n for n in expanded.columns if n not in known],
-        dropped=dropped,
+        dropped=[{"column": name, "why": why} for name, why in dropped.items()],
     )
-
-
-def _largest_share(values: pd.Series) -> float:
-    """Return the share of the most frequent value, missing ones included."""
-    if not len(values):
-        return 1.0
-    return float(values.value_counts(dropna=False, normalize=True).iloc[0])
 
 
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
@@ -114,18 +102,17 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     """
     levels = [typed[name].nunique(dropna=False) for name in schema.names("categorical")]
     most = max(levels, default=0)
+    known = LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED
     if most <= 2:
-        return LINEAR, CROSSED, NATIVE
-    if most <= ONE_HOT_LEVELS:
-        return LINEAR, CROSSED, NATIVE, ONE_HOT
-    return LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED
+        return known[:3]
+    return known[:4] if most <= ONE_HOT_LEVELS else known
 
 
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
     """Return an unfitted ColumnTransformer for a plan, in one of six encodings.
 
     linear : missing indicators, rank-scaled cubic splines, one-hot, scaled target means; with
-        products of its columns (`fivefold.training.interactions`) it becomes the seventh, crossed
+        products of its columns (`fivefold.training.encode_folds`) it becomes the seventh, crossed
     trees : median imputation with indicators, one-hot, target means
     native : numbers as they are with NaN, integer codes of categories first (unseen ones NaN),
         target means above `NATIVE_LEVELS`
@@ -141,8 +128,18 @@ def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
     sklearn's TargetEncoder.
     """
     from sklearn.compose import ColumnTransformer
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.pipeline import make_pipeline
 
-    parts = [*_column_parts(recipe, encoding, seed), *_text_parts(recipe, seed)]
+    parts = _column_parts(recipe, encoding, seed)
+    for number, name in enumerate(recipe.text, 1):
+        words = make_pipeline(
+            HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
+            TfidfTransformer(sublinear_tf=True),
+            TruncatedSVD(TEXT_TOPICS, random_state=seed),
+        )
+        parts.append((f"text {number}", words, name))  # scikit-learn forbids some names: a__b
     used = [part for part in parts if len(part[2])]
     return ColumnTransformer(used, sparse_threshold=0, verbose_feature_names_out=False)
 
@@ -152,82 +149,54 @@ Part = tuple[str, Any, list[str] | str]  # name, transformer, columns
 
 def _column_parts(recipe: EncodingPlan, encoding: str, seed: int) -> list[Part]:
     from sklearn.impute import MissingIndicator, SimpleImputer
+    from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+    from sklearn.preprocessing import (
+        OneHotEncoder,
+        OrdinalEncoder,
+        QuantileTransformer,
+        SplineTransformer,
+        StandardScaler,
+        TargetEncoder,
+    )
 
     numbers, few, many = recipe.numbers, recipe.few_levels, recipe.many_levels
-    plain = ("numbers", "passthrough", numbers)
     one_hot = OneHotEncoder(
         handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
     )
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    smooth = ORDERED_PRIOR if encoding == ORDERED else "auto"
+    means = TargetEncoder(target_type="binary", smooth=smooth, cv=folds)
     if encoding == LINEAR:
+        curves = make_pipeline(
+            SimpleImputer(strategy="median", keep_empty_features=True),
+            QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
+            SplineTransformer(n_knots=6, degree=3, include_bias=False),
+            StandardScaler(),
+        )
         missing = MissingIndicator(features="missing-only", error_on_new=False)
         return [
-            ("numbers", _curves(seed), numbers),
+            ("numbers", curves, numbers),
             ("missing", missing, numbers),
             ("one_hot", one_hot, few),
-            ("means", make_pipeline(_means(seed), StandardScaler()), many),
+            ("means", make_pipeline(means, StandardScaler()), many),
         ]
     if encoding == TREES:
         fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        return [
-            ("numbers", fill, numbers),
-            ("one_hot", one_hot, few),
-            ("means", _means(seed), many),
-        ]
+        return [("numbers", fill, numbers), ("one_hot", one_hot, few), ("means", means, many)]
+    plain = ("numbers", "passthrough", numbers)
     if encoding == NATIVE:
         codes = OrdinalEncoder(
             handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=5
         )
         others = [n for n in recipe.categories if n not in recipe.native]
-        return [("codes", codes, recipe.native), plain, ("means", _means(seed), others)]
+        return [("codes", codes, recipe.native), plain, ("means", means, others)]
     if encoding == ONE_HOT:
-        return [plain, ("one_hot", one_hot, few), ("means", _means(seed), many)]
-    if encoding == MEANS:
-        return [plain, ("means", _means(seed), recipe.categories)]
-    if encoding == ORDERED:
-        return [plain, ("means", _means(seed, ORDERED_PRIOR), recipe.categories)]
+        return [plain, ("one_hot", one_hot, few), ("means", means, many)]
+    if encoding in (MEANS, ORDERED):
+        return [plain, ("means", means, recipe.categories)]
     expected = ", ".join((LINEAR, TREES, NATIVE, ONE_HOT, MEANS, ORDERED))
     raise ValueError(f"encoding: expected one of {expected}, found {encoding!r}")
-
-
-def _curves(seed: int) -> Any:
-    """Return rank-scaled cubic splines, for numbers that a linear model uses."""
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import QuantileTransformer, SplineTransformer, StandardScaler
-
-    return make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True),
-        QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
-        SplineTransformer(n_knots=6, degree=3, include_bias=False),
-        StandardScaler(),
-    )
-
-
-def _means(seed: int, smooth: float | str = "auto") -> Any:
-    """Return cross-fitted target means."""
-    from sklearn.model_selection import StratifiedKFold
-    from sklearn.preprocessing import TargetEncoder
-
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    return TargetEncoder(target_type="binary", smooth=smooth, cv=folds)
-
-
-def _text_parts(recipe: EncodingPlan, seed: int) -> list[Part]:
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-    from sklearn.pipeline import make_pipeline
-
-    parts: list[Part] = []
-    for number, name in enumerate(recipe.text, 1):
-        words = make_pipeline(
-            HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
-            TfidfTransformer(sublinear_tf=True),
-            TruncatedSVD(TEXT_TOPICS, random_state=seed),
-        )
-        parts.append((f"text {number}", words, name))  # scikit-learn forbids some names: a__b
-    return parts
 
 
 def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
@@ -252,14 +221,9 @@ def ordered_means(levels: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     [0.667, 0.833, 0.667]
     """
     order = np.random.default_rng(seed).permutation(len(y))
-    by_level = np.argsort(levels[order], kind="stable")  # each level in the random order
-    order = order[by_level]
-    grouped, labels = levels[order], y[order].astype("float64")
-    starts = np.flatnonzero(np.r_[True, grouped[1:] != grouped[:-1]])
-    sizes = np.diff(np.append(starts, len(y)))
-    before = np.arange(len(y)) - np.repeat(starts, sizes)
-    total = np.cumsum(labels) - labels
-    total -= np.repeat(total[starts], sizes)
+    labels = pd.Series(y[order].astype("float64"))
+    by_level = labels.groupby(levels[order])
+    before, total = by_level.cumcount(), by_level.cumsum() - labels
     values = np.empty(len(y))
     values[order] = (total + ORDERED_PRIOR * y.mean()) / (before + ORDERED_PRIOR)
     return values
@@ -270,12 +234,12 @@ def _copies(expanded: pd.DataFrame, numbers: list[str], categories: list[str]) -
     step = len(expanded) // MOST_COPY_ROWS + 1 if len(expanded) > MOST_COPY_ROWS else 1
     sample = expanded.iloc[::step]
     copies = _copied_numbers(sample, numbers)
-    codes = {name: pd.factorize(sample[name])[0] for name in categories}
-    for position, name in enumerate(categories):
-        for earlier in categories[:position]:
-            if earlier not in copies and np.array_equal(codes[earlier], codes[name]):
-                copies[name] = earlier
-                break
+    first: dict[bytes, str] = {}
+    for name in categories:
+        codes, _ = pd.factorize(sample[name])
+        original = first.setdefault(codes.tobytes(), name)
+        if original != name:
+            copies[name] = original
     return copies
 
 

@@ -78,20 +78,17 @@ def blend(
     ----------
     Caruana et al. 2004, "Ensemble selection from libraries of models".
     """
-    others = sorted(name for name in oofs if name != winner)
-    names = [winner, *others]  # of equal ones the earlier is added
+    names = sorted(oofs, key=lambda name: (name != winner, name))  # of equals the first is added
     scored = fold_ids >= 0
-    folds = {fold: np.flatnonzero(fold_ids == fold) for fold in np.unique(fold_ids[scored])}
-    most = MOST_ROWS // len(folds)
-    samples = {fold: subsample(rows, y, most, 0) for fold, rows in folds.items()}
+    folds = [np.flatnonzero(fold_ids == fold) for fold in np.unique(fold_ids[scored])]
+    samples = [subsample(rows, y, MOST_ROWS // len(folds), 0) for rows in folds]
     share = prior_share(int(scored.sum()), len(names))
-    weights = _choose(names, oofs, y, list(samples.values()), share)
+    weights = _choose(names, oofs, y, samples, share)
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []
-    for fold, rows in folds.items():
-        other_folds = [sample for number, sample in samples.items() if number != fold]
-        fold_weights = _choose(names, oofs, y, other_folds, share)
-        nested[rows] = mixed({name: oofs[name][rows] for name in fold_weights}, fold_weights)
+    for number, rows in enumerate(folds):
+        others = samples[:number] + samples[number + 1 :]
+        nested[rows] = mixed(oofs, _choose(names, oofs, y, others, share))[rows]
         scores.append(roc_auc(y[rows], nested[rows]))
     gain = paired_test(y[scored], nested[scored], oofs[winner][scored], fold_ids[scored])
     difference, margin = gain["difference"], 1.96 * gain["se"]
@@ -172,8 +169,8 @@ def _choose(
         for name in names:
             summed = total + oofs[name]
             scores[name] = float(np.mean([roc_auc(y[rows], summed[rows]) for rows in samples]))
-        best = max(names, key=lambda name: scores[name])
-        total = total + oofs[best]
+        best = max(names, key=scores.__getitem__)
+        total += oofs[best]
         added.append(best)
         reached.append(scores[best])
     highest = np.array(reached) >= max(reached) - 1e-12
@@ -181,7 +178,5 @@ def _choose(
     weights = {}
     for name in names:
         greedy = chosen.count(name) / len(chosen)
-        weight = (1 - share) * greedy + share / len(names)
-        if weight > 0:
-            weights[name] = weight
-    return weights
+        weights[name] = (1 - share) * greedy + share / len(names)
+    return {name: weight for name, weight in weights.items() if weight > 0}

@@ -84,12 +84,10 @@ def fit_final(
     typed, y = fitted_rows(typed, y, FINAL_FIT, options, candidate.max_rows)
     device, _ = usable_device(options.device, candidate.algorithm)
     if stop is not None and entry.boosted:
-        train, encode = encode_training(
-            entry.encoding_of(candidate.params), typed, y, schema, options.seed
-        )
+        params, seed = candidate.params, options.seed
+        train, encode = encode_training(entry.encoding_of(params), typed, y, schema, seed)
         stopping = Encoded(encode.transform(stop.rows), stop.y, train.types)
-        params, threads = candidate.params, options.threads
-        model = entry.build(params, options.seed, threads, train.types, device)
+        model = entry.build(params, seed, options.threads, train.types, device)
         rounds = entry.boosted.fit_rounds(model, train, stopping, stop.seconds)
         model = entry.boosted.use_processor(entry.boosted.shorten(model, rounds))
         return Pipeline([("features", encode), ("model", model)])
@@ -126,20 +124,19 @@ def settings_in_turn(candidate: Candidate, count: int) -> list[Setting]:
     return [known[number % len(known)] for number in range(count)]
 
 
-def members(candidate: Candidate, weight: float, rows: int, seeds: int | None) -> list[Member]:
-    """Return each distinct setting that `fit_final` fits on at most `rows` rows.
+def members(candidate: Candidate, weight: float, rows: int, seeds: int) -> list[Member]:
+    """Return each distinct setting of the `seeds` fits of `fit_final` on at most `rows` rows.
 
     The weights of the members add up to `weight`.
     """
     rows = min(rows, candidate.max_rows or rows)
-    settings = settings_in_turn(candidate, seeds or seeds_of(ALGORITHMS[candidate.algorithm], rows))
+    settings = settings_in_turn(candidate, seeds)
     distinct = []
     for number, setting in enumerate(settings):
-        if setting in settings[:number]:
-            continue
-        share = weight * settings.count(setting) / len(settings)
-        member = Member(candidate.algorithm, share, setting.params, setting.rounds, rows)
-        distinct.append(member)
+        if setting not in settings[:number]:
+            share = weight * settings.count(setting) / seeds
+            member = Member(candidate.algorithm, share, setting.params, setting.rounds, rows)
+            distinct.append(member)
     return distinct
 
 

@@ -12,9 +12,12 @@ import numpy as np
 from fivefold.core.parquet import first_rows, from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
+from fivefold.data.splits import Split
+from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
-from fivefold.training.ensemble import Ensemble
-from fivefold.training.leaderboard import Leaderboard, title
+from fivefold.training.ensemble import Ensemble, blend, choose_served
+from fivefold.training.fit_plan import DEFAULT_PLAN, Resources, plan_fits
+from fivefold.training.leaderboard import Leaderboard, rank, title
 from fivefold.training.steps import fit_options
 from fivefold.training.training_data import TrainingData
 
@@ -67,40 +70,34 @@ def select(
     threads : of the final fits
     refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
     """
-    from fivefold.data.splits import Split
-    from fivefold.training import ensemble
-    from fivefold.training.algorithms import ALGORITHMS
-    from fivefold.training.fit_plan import Resources, plan_fits
-    from fivefold.training.leaderboard import rank
-
     results: dict[str, Candidate | FailedSearch] = {}
     oofs = {}
     for task in tasks:
-        artifacts = [getattr(task, name, None) for name in ("candidate", "oof", "failure")]
-        candidate, oof, failure = artifacts
+        candidate, oof = getattr(task, "candidate", None), getattr(task, "oof", None)
         if candidate and oof is not None:
             results[task.input], oofs[task.input] = Candidate.from_dict(candidate), oof
         else:
-            results[task.input] = FailedSearch(task.input, _reason(failure))
+            reason = _reason(getattr(task, "failure", None))
+            results[task.input] = FailedSearch(task.input, reason)
     for name in ALGORITHMS:
         results.setdefault(name, FailedSearch(name, NO_TIME))
     y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
     leaderboard = rank(list(results.values()), oofs, y, fold_ids)
-    _print_leaderboard(leaderboard)
     winner = leaderboard.winner.algorithm
-    blended, nested = ensemble.blend(oofs, y, fold_ids, winner)
-    served, why = ensemble.choose_served(run.serve, blended)
-    weights = blended.weights if served == "blend" else None
+    blended, nested = blend(oofs, y, fold_ids, winner)
+    served, why = choose_served(run.serve, blended)
+    weights = blended.weights if served == "blend" else {}
     resources = Resources(len(Split(run.place).training_rows), seconds, threads)
     plan = plan_fits(leaderboard.candidates, weights, resources, refit)
     if served == "blend" and plan.served == "single":
         served, why = "single", f"{why}, but the budget leaves no time to fit it"
     blended = replace(blended, served=served, why=why, plan=plan)
-    _print_blend(blended)
-    winner_oof = _scatter(run.searched, oofs[winner], len(run.place))
-    served_oof = winner_oof
+    _print_result(leaderboard, blended)
+    winner_oof = np.full(len(run.place), np.nan, dtype="float32")
+    winner_oof[run.searched] = oofs[winner]
+    served_oof = winner_oof.copy()
     if served == "blend":
-        served_oof = _scatter(run.searched, nested, len(run.place))
+        served_oof[run.searched] = nested
     return SelectArtifacts(
         leaderboard=leaderboard.to_dicts(),
         winner=winner,
@@ -110,7 +107,7 @@ def select(
     )
 
 
-def _print_leaderboard(leaderboard: Leaderboard) -> None:
+def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
     for row in leaderboard.rows:
         result = row.result
         if isinstance(result, Candidate):
@@ -118,9 +115,6 @@ def _print_leaderboard(leaderboard: Leaderboard) -> None:
         else:
             text = f"no result: {result.error}"
         print(f"{row.rank or '-':>2}  {title(row.algorithm):20} {text}")
-
-
-def _print_blend(blended: Ensemble) -> None:
     auc = f"{blended.auc_mean:.4f} ± {blended.auc_std:.4f}"
     print(f"   {title('blend'):20} {auc} (nested; {blended.shares})")
     print(f"Served: {blended.served} ({blended.why})")
@@ -135,7 +129,6 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
     from fivefold.model.metadata import Provenance
     from fivefold.tracking import client
     from fivefold.training.finalize import Selection, finalize, refit_on_all_rows
-    from fivefold.training.fit_plan import DEFAULT_PLAN
 
     schema, scope = Schema.from_json(run.contract), Scope.from_dict(run.problem)
     blended = Ensemble.from_dict(run.blend)
@@ -143,7 +136,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
     selection = Selection(
         candidates=Leaderboard.from_dicts(run.leaderboard).candidates,
         oof=run.served_oof,
-        weights=blended.weights if blended.served == "blend" else None,
+        weights=blended.weights if blended.served == "blend" else {},
         plan=plan,
     )
     data = TrainingData(from_parquet(run.typed), run.labels["y"], run.place, schema)
@@ -172,8 +165,6 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
         served = refit_on_all_rows(served, digest, selection, data, options)
         rows = served.metadata.rows_served
         print(f"Fitted again on {rows:,} rows, the held-out ones among them, to be served")
-    evaluation = served.metadata.evaluation
-    assert evaluation is not None
     content = served.to_bytes()
     artifacts = EvaluateArtifacts(
         bundle=content,
@@ -181,7 +172,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
         example=_example_rows(run.table, schema.names()),
         served_oof=oof,
         judged=evaluated,
-        evaluation=evaluation.to_dict(),
+        evaluation=served.metadata.to_dict()["evaluation"],
         versions=versions,
     )
     return artifacts, served.metadata
@@ -198,13 +189,6 @@ def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
             plain[str(name)] = value.isoformat() if hasattr(value, "isoformat") else value
         rows.append(plain)
     return rows
-
-
-def _scatter(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
-    """Return the scores at their positions among `count` rows, NaN at the others."""
-    scattered = np.full(count, np.nan, dtype="float32")
-    scattered[rows] = scores
-    return scattered
 
 
 def _reason(failure: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,21 +46,20 @@ class Selection:
     ----------
     candidates : the winner first
     oof : out-of-fold probabilities of the winner, or of the blend, shape (rows,)
-    weights : share of each algorithm in the blend; None for the winner alone
-    plan : how to fit; None for all rows and seeds
+    weights : share of each algorithm in the blend; empty for the winner alone
+    plan : how to fit; by default all rows and seeds
     """
 
     candidates: Sequence[Candidate]
     oof: np.ndarray
-    weights: Mapping[str, float] | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
     plan: FitPlan = DEFAULT_PLAN
 
     @property
     def members(self) -> list[Candidate]:
         """The candidates to fit, with the rows of the plan."""
-        weights = self.weights or {}
-        used = [c for c in self.candidates if c.algorithm in weights] or [self.candidates[0]]
         rows = self.plan.rows
+        used = [c for c in self.candidates if c.algorithm in self.weights] or self.candidates[:1]
         return [replace(c, max_rows=rows.get(c.algorithm, c.max_rows)) for c in used]
 
 
@@ -104,7 +103,7 @@ def finalize(
     """
     y, seed = data.y, options.seed
     train = data.split.training_rows
-    final = _fit(selection, data, options)
+    final = _fit(selection, data, options, len(train))
     oof = final.oof
     scored, folds = scored_rows(oof, data.fold_ids)
     calibration = fit_calibration(y[scored], oof[scored], folds)
@@ -189,55 +188,43 @@ def refit_on_all_rows(
 
 
 def _fit(
-    selection: Selection,
-    data: TrainingData,
-    options: FitOptions,
-    rows_for_seeds: int | None = None,
+    selection: Selection, data: TrainingData, options: FitOptions, evaluated_rows: int
 ) -> FinalModel:
     """Fit the winner or the blend on the training rows.
 
-    `rows_for_seeds`: training rows by whose number a model has its seeds, so that two models of
-    different rows have as many; by default those that are fitted.
+    `evaluated_rows`: training rows of the evaluated model, by whose number a model has its seeds,
+    so that two models of different rows have as many.
     """
-    used, fit_plan = selection.members, selection.plan
-    rows = data.split.training_rows
-    stopping = None
+    used, fit_plan, oof = selection.members, selection.plan, selection.oof
+    rows, stop = data.split.training_rows, None
     if fit_plan.early_stopped:
         last_fold = data.fold_ids == data.fold_ids.max()
-        stopping = np.flatnonzero(last_fold & ~np.isnan(selection.oof))
+        stopping = np.flatnonzero(last_fold & ~np.isnan(oof))
+        stop = StoppingRows(expand(data.typed.iloc[stopping], data.schema), data.y[stopping])
         most = max(c.max_rows or len(rows) for c in used)
         others = np.setdiff1d(rows, stopping, assume_unique=True)
         rows = subsample(others, data.y, most, options.seed)
-    seeds = []
     fitted = []
-    for candidate in used:
-        seeds.append(_seeds(candidate, fit_plan, rows_for_seeds or len(rows)))
-        stop = None
-        if stopping is not None:
-            expanded = expand(data.typed.iloc[stopping], data.schema)
-            seconds = (fit_plan.seconds or {}).get(candidate.algorithm)
-            stop = StoppingRows(expanded, data.y[stopping], seconds)
-        typed, y = data.typed.iloc[rows], data.y[rows]
-        model = fit_final(candidate, typed, y, data.schema, options, seeds=seeds[-1], stop=stop)
-        fitted.append(model)
-    weights = selection.weights or {}
-    shares = [weights.get(candidate.algorithm, 1.0) for candidate in used]
-    pipeline = average(fitted, shares)
-    oof = selection.oof
-    if stopping is not None:
-        oof = np.full(len(data.y), np.nan, dtype="float32")
-        expanded = expand(data.typed.iloc[stopping], data.schema)
-        oof[stopping] = pipeline.predict_proba(expanded)[:, 1]
-        used = [_with_own_rounds(c, model) for c, model in zip(used, fitted, strict=True)]
+    shares = []
     all_members: list[Member] = []
-    for candidate, share, count in zip(used, shares, seeds, strict=True):
-        all_members += members(candidate, share, len(rows), count)
+    for candidate in used:
+        entry = ALGORITHMS[candidate.algorithm]
+        most = min(evaluated_rows, candidate.max_rows or evaluated_rows)
+        seeds = fit_plan.seeds or seeds_of(entry, most)
+        typed, y = data.typed.iloc[rows], data.y[rows]
+        if stop is not None:
+            stop = replace(stop, seconds=(fit_plan.seconds or {}).get(candidate.algorithm))
+        model = fit_final(candidate, typed, y, data.schema, options, seeds=seeds, stop=stop)
+        if stop is not None:
+            candidate = _with_own_rounds(candidate, model)
+        fitted.append(model)
+        shares.append(selection.weights.get(candidate.algorithm, 1.0))
+        all_members += members(candidate, shares[-1], len(rows), seeds)
+    pipeline = average(fitted, shares)
+    if stop is not None:
+        oof = np.full(len(data.y), np.nan, dtype="float32")
+        oof[stopping] = pipeline.predict_proba(stop.rows)[:, 1]
     return FinalModel(pipeline, all_members, oof)
-
-
-def _seeds(candidate: Candidate, fit_plan: FitPlan, rows: int) -> int:
-    most = min(rows, candidate.max_rows or rows)
-    return fit_plan.seeds or seeds_of(ALGORITHMS[candidate.algorithm], most)
 
 
 def _with_own_rounds(candidate: Candidate, pipeline: Any) -> Candidate:

@@ -60,11 +60,11 @@ class Resources:
 
 def plan_fits(
     candidates: Sequence[Candidate],
-    weights: Mapping[str, float] | None,
+    weights: Mapping[str, float],
     resources: Resources,
     refit: str = "no",
 ) -> FitPlan:
-    """Return how to fit the blend with these weights, or the winner alone where they are None.
+    """Return how to fit the blend with these weights, or the winner alone where there are none.
 
     `candidates`: the winner first. `refit`: no, yes, or auto
     (`fivefold.training.time_budget.refit_choice`): where the time allows two fits, at least of the
@@ -77,15 +77,14 @@ def plan_fits(
     twice = _plan(candidates, weights, replace(resources, seconds=seconds))
     limited = [name for name, most in twice.rows.items() if most is not None]
     fewer_rows = any(ALGORITHMS[name].boosted for name in limited)
-    needed = seconds_of(candidates[0], resources.rows, 1, resources.threads)
-    too_slow = seconds is not None and needed > seconds
+    too_slow = seconds is not None and seconds_of(candidates[0], resources, 1) > seconds
     if refit == "auto" and (twice.early_stopped or fewer_rows or too_slow):
         return once
     return replace(twice, refit=True)
 
 
 def _plan(
-    candidates: Sequence[Candidate], weights: Mapping[str, float] | None, resources: Resources
+    candidates: Sequence[Candidate], weights: Mapping[str, float], resources: Resources
 ) -> FitPlan:
     """Return the plan for one fit.
 
@@ -93,39 +92,29 @@ def _plan(
     early-stopped: one seed, own rounds, and as many rows as the time allows. The winner alone is
     used if it can have more than twice the rows of the blend.
     """
-    rows, seconds = resources.rows, resources.seconds
-    single = [candidates[0]]
-    blended = [c for c in candidates if c.algorithm in (weights or {})]
-    members: Sequence[Candidate] = blended or single
-    if needs_own_rounds(members, rows):
-        most, most_alone = _most_rows(members, resources), _most_rows(single, resources)
-        if 2 * most < most_alone:
-            members, most = single, most_alone
-    if needs_own_rounds(members, rows):
-        return _plan_early_stopped(members, most, resources)
-    members, seeds = _affordable(members, single, resources)
-    share = None if seconds is None else seconds / len(members)
-    limits = {c.algorithm: rows_affordable(c, rows, share) for c in members}
-    return FitPlan(_served(members), seeds, rows=limits)
+    seconds, time_limits = resources.seconds, None
+    seeds: int | None = 1
+    single = candidates[:1]
+    members = [c for c in candidates if c.algorithm in weights] or single
+    most = _most_rows(members, resources)
+    if _needs_own_rounds(members, resources) and 2 * most < _most_rows(single, resources):
+        members, most = single, _most_rows(single, resources)
+    early_stopped = _needs_own_rounds(members, resources)
+    if early_stopped:
+        limits: dict[str, int | None] = {c.algorithm: _rows(c, most) for c in members}
+        if seconds is not None:
+            costs = {c.algorithm: _cost(c, most, resources) for c in members}
+            rate = seconds / sum(costs.values())
+            time_limits = {name: max(LEAST_SECONDS, rate * cost) for name, cost in costs.items()}
+    else:
+        members, seeds = _affordable(members, single, resources)
+        share = None if seconds is None else seconds / len(members)
+        limits = {c.algorithm: rows_affordable(c, resources.rows, share) for c in members}
+    served = "blend" if len(members) > 1 else "single"
+    return FitPlan(served, seeds, early_stopped, time_limits, limits)
 
 
-def _served(members: Sequence[Candidate]) -> str:
-    return "blend" if len(members) > 1 else "single"
-
-
-def _plan_early_stopped(members: Sequence[Candidate], most: int, resources: Resources) -> FitPlan:
-    seconds = None
-    if resources.seconds is not None:
-        costs = {c.algorithm: _cost(c, most, resources.threads) for c in members}
-        rate = resources.seconds / sum(costs.values())
-        seconds = {name: max(LEAST_SECONDS, rate * cost) for name, cost in costs.items()}
-    limits: dict[str, int | None] = {c.algorithm: _rows(c, most) for c in members}
-    return FitPlan(_served(members), 1, early_stopped=True, seconds=seconds, rows=limits)
-
-
-def seconds_of(
-    candidate: Candidate, rows: int, seeds: int | None = None, threads: int = 1
-) -> float:
+def seconds_of(candidate: Candidate, resources: Resources, seeds: int | None = None) -> float:
     """Return how long the final fit of a candidate will take, from the trials of its settings.
 
     A fit on all rows for one on all folds but one, for each seed, with a fifth as much again for
@@ -133,10 +122,10 @@ def seconds_of(
     """
     best = candidate.best_trial
     measured: dict[int | None, float] = {t.number: t.seconds for t in candidate.trials}
-    seeds = seeds or seeds_of(ALGORITHMS[candidate.algorithm], rows)
+    seeds = seeds or seeds_of(ALGORITHMS[candidate.algorithm], resources.rows)
     settings = settings_in_turn(candidate, seeds)
     total = sum(measured.get(setting.number, best.seconds) for setting in settings)
-    rounds_of_threads = -(-seeds // threads)
+    rounds_of_threads = -(-seeds // resources.threads)
     return 1.2 * rounds_of_threads * (total / seeds) / max(1, len(best.fold_scores) - 1)
 
 
@@ -146,7 +135,7 @@ def _affordable(
     """Return the members or the winner, as the time allows, and the number of seeds (None: all)."""
     for fitted in (members, single):
         for seeds in (None, 1):
-            needed = sum(seconds_of(c, resources.rows, seeds, resources.threads) for c in fitted)
+            needed = sum(seconds_of(c, resources, seeds) for c in fitted)
             if resources.seconds is None or needed <= resources.seconds:
                 return fitted, seeds
     return single, 1
@@ -169,10 +158,10 @@ def rows_affordable(candidate: Candidate, rows: int, seconds: float | None) -> i
     return None if reach >= rows else reach
 
 
-def needs_own_rounds(members: Sequence[Candidate], rows: int) -> bool:
+def _needs_own_rounds(members: Sequence[Candidate], resources: Resources) -> bool:
     """Whether the search of a boosted member had too few rows to choose its rounds."""
     boosted = [c for c in members if ALGORITHMS[c.algorithm].boosted]
-    return any(c.rows_fit < EARLY_STOPPED * rows for c in boosted)
+    return any(c.rows_fit < EARLY_STOPPED * resources.rows for c in boosted)
 
 
 def _most_rows(members: Sequence[Candidate], resources: Resources) -> int:
@@ -185,7 +174,7 @@ def _most_rows(members: Sequence[Candidate], resources: Resources) -> int:
     if resources.seconds is None:
         return most
     while most > least:
-        if sum(_cost(c, most, resources.threads) for c in members) <= SAFE * resources.seconds:
+        if sum(_cost(c, most, resources) for c in members) <= SAFE * resources.seconds:
             break
         most = max(least, most * 3 // 4)
     return most
@@ -195,10 +184,10 @@ def _rows(candidate: Candidate, most: int) -> int:
     return min(most, ALGORITHMS[candidate.algorithm].max_rows or most)
 
 
-def _cost(candidate: Candidate, most: int, threads: int) -> float:
+def _cost(candidate: Candidate, most: int, resources: Resources) -> float:
     """Return the seconds of one early-stopped fit."""
     best, rows = candidate.best_trial, _rows(candidate, most)
     fit = rows * best.seconds / (len(best.fold_scores) * candidate.rows_fit)
     if ALGORITHMS[candidate.algorithm].boosted:
-        fit *= MORE_ROUNDS / (1 + SECOND_THREAD * (threads - 1))
+        fit *= MORE_ROUNDS / (1 + SECOND_THREAD * (resources.threads - 1))
     return fit + ENCODING * rows

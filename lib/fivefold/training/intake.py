@@ -7,18 +7,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import (
-    ERROR,
     NOT_APPLICABLE,
     PASSED,
     SEVERITIES,
     WARNING,
     Finding,
+    problem,
     refusal,
     refuse_errors,
 )
@@ -26,7 +26,7 @@ from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
 from fivefold.core.text import plural
 from fivefold.core.urls import mask
-from fivefold.data.infer import infer_schema
+from fivefold.data.infer import infer_column, infer_schema
 from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.reading.source import Dataset, read
 from fivefold.data.revision import ensure, fetch, revision
@@ -59,17 +59,6 @@ OPTION_CHOICES = {
 }
 
 
-class ScopeOptions(TypedDict, total=False):
-    """Command-line options that win over the scope; `ids` and `drop` are comma-separated names."""
-
-    data: str | None
-    query: str | None
-    target: str | None
-    positive: str | None
-    ids: str
-    drop: str
-
-
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise `Refused` with every option outside `OPTION_RANGES` and `OPTION_CHOICES`."""
     problems = []
@@ -89,21 +78,15 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def _wrong_option(code: str, name: str, found: str, expected: str) -> Finding:
-    return Finding(
-        code=code,
-        severity=ERROR,
-        subject=f"--{name.replace('_', '-')}",
-        found=found,
-        expected=expected,
-        action="correct the option",
-    )
+    option = f"--{name.replace('_', '-')}"
+    return problem(code, option, found, expected, "correct the option")
 
 
 def resolve_scope(
     config: Mapping[str, Any],
     root: Path,
     folder_variable: str = "",
-    **options: Unpack[ScopeOptions],
+    **options: str | None,
 ) -> Scope:
     """Return the scope of a run.
 
@@ -113,8 +96,9 @@ def resolve_scope(
     root : folder of the project
     folder_variable : environment variable with the folder at which a relative `data` of the TOML
         starts
-    options : command-line options, which win. A relative `data` starts at the current folder and is
-        made absolute, so that retraining finds the table from any other folder.
+    options : attributes of the scope as command-line options, which win; `id_columns` and
+        `drop_columns` are comma-separated names. A relative `data` starts at the current folder and
+        is made absolute, so that retraining finds the table from any other folder.
 
     Raises
     ------
@@ -131,14 +115,11 @@ def resolve_scope(
         scope = read_scope(root / BUNDLED)
     if data and data != scope.data:  # only the generated table has a known truth
         scope = replace(scope, truth="")
-    return scope.override(
-        data=data,
-        query=options.get("query"),
-        target=options.get("target"),
-        positive=options.get("positive"),
-        id_columns=_names(options.get("ids", "")),
-        drop_columns=_names(options.get("drop", "")),
-    )
+    values: dict[str, Any] = {**options, "data": data}
+    for name in ("id_columns", "drop_columns"):
+        columns = (options.get(name) or "").split(",")
+        values[name] = tuple(column.strip() for column in columns if column.strip())
+    return scope.override(**values)
 
 
 def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, dict[str, Any]]:
@@ -185,24 +166,14 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
 def _revision_findings(rev: str | None, recorded: Mapping[str, Any], md5: str) -> list[Finding]:
     """Return the finding on the requested revision, or on data that is not as recorded."""
     if rev:
-        finding = Finding(
-            code="data-revision",
-            severity=PASSED,
-            subject="table",
-            found=f"the table as it was at {rev}",
-        )
-        return [finding]
+        found = f"the table as it was at {rev}"
+        return [Finding(code="data-revision", severity=PASSED, subject="table", found=found)]
     if not recorded.get("modified"):
         return []
-    finding = Finding(
-        code="data-modified",
-        severity=WARNING,
-        subject="table",
-        found=f"content md5 {md5[:12]}…, not as recorded",
-        expected=f"the recorded md5 {str(recorded.get('dvc_md5'))[:12]}…",
-        action="nothing: the changed table is used; `dvc commit` or `dvc repro` records it",
-    )
-    return [finding]
+    found = f"content md5 {md5[:12]}…, not as recorded"
+    expected = f"the recorded md5 {str(recorded.get('dvc_md5'))[:12]}…"
+    action = "nothing: the changed table is used; `dvc commit` or `dvc repro` records it"
+    return [problem("data-modified", "table", found, expected, action, WARNING)]
 
 
 def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Finding]]:
@@ -214,15 +185,13 @@ def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Find
     if most is None or len(frame) <= most:
         return frame, []
     rows = np.sort(np.random.default_rng(0).choice(len(frame), most, replace=False))
-    finding = Finding(
-        code="rows-drawn",
-        severity=WARNING,
-        subject="table",
-        found=f"{len(frame):,} rows, more than the budget has time to read and report on; "
-        f"{most:,} of them drawn at random are used",
-        expected="a table that fits --budget",
-        action="give more seconds, or --trials instead of --budget, to use all rows",
+    found = (
+        f"{len(frame):,} rows, more than the budget has time to read and report on; "
+        f"{most:,} of them drawn at random are used"
     )
+    expected = "a table that fits --budget"
+    action = "give more seconds, or --trials instead of --budget, to use all rows"
+    finding = problem("rows-drawn", "table", found, expected, action, WARNING)
     return frame.iloc[rows].reset_index(drop=True), [finding]
 
 
@@ -241,9 +210,8 @@ def validate(
     Refused : with every error
     """
     target, target_findings = read_target(frame, scope)
-    names = (target.negative, target.positive) if target else ("", "")
-    schema = infer_schema(frame, scope, names)
     known = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
+    schema = infer_schema(frame, scope, (known.negative, known.positive))
     context = CheckContext.of(frame, scope, schema, known, seed)
     of_reading = [*findings, *target_findings, *_unreadable_kinds(context)]
     merged = merge_findings(of_reading, check_table(context))
@@ -257,20 +225,15 @@ def validate(
 def merge_findings(of_reading: list[Finding], of_checks: list[Finding]) -> list[Finding]:
     """Return the findings of reading, then those of the checks, without duplicates.
 
-    The findings of one code and subject come from one of the two.
-
-    From the one with the most severe finding on it, else with more findings, else from reading.
-    Exact repetitions are left out.
+    The findings of one code and subject come from one of the two: from the one with the most severe
+    finding on it, else with more findings, else from reading.
     """
-    read, checked = _by_subject(of_reading), _by_subject(of_checks)
-    replaced = {
-        key
-        for key, findings in checked.items()
-        if key not in read or _weight(findings) > _weight(read[key])
-    }
-    kept = [f for f in dict.fromkeys(of_reading) if (f.code, f.subject) not in replaced]
-    added = [f for f in dict.fromkeys(of_checks) if (f.code, f.subject) in replaced]
-    return kept + added
+    merged = _by_subject(of_reading)
+    for subject, findings in _by_subject(of_checks).items():
+        if subject not in merged or _weight(findings) > _weight(merged[subject]):
+            merged.pop(subject, None)
+            merged[subject] = findings
+    return [finding for findings in merged.values() for finding in findings]
 
 
 def _by_subject(findings: list[Finding]) -> dict[tuple[str, str], list[Finding]]:
@@ -303,8 +266,9 @@ def split(
         groups = join_groups(groups, codes)
     times = None
     if scope.time_column:
-        column = infer_schema(frame[[scope.time_column]], replace(scope, target="")).columns[0]
-        times = to_numbers(frame[scope.time_column], column.kind, dict(column.parse))
+        cells = frame[scope.time_column]
+        column = infer_column(cells, scope.time_column, scope)
+        times = to_numbers(cells, column.kind, dict(column.parse))
     fold_ids = split_rows(y, folds, seed, groups, times)
     assigned = fold_ids[labelled]
     findings = _holdout_findings(assigned, scope.time_column or scope.group_column or "table")
@@ -320,21 +284,13 @@ def split(
 def _unchecked(scope: Scope, by_time: bool) -> Finding:
     """Return the finding on a split that does not keep equal rows together."""
     if by_time and scope.group_column:
-        return Finding(
-            code="split-groups-part",
-            severity=WARNING,
-            subject=scope.group_column,
-            found="a time order and groups",
-            expected="one of them",
-            action="know that groups are on both sides of the cuts: the time decides",
-        )
+        action = "know that groups are on both sides of the cuts: the time decides"
+        found, expected = "a time order and groups", "one of them"
+        code = "split-groups-part"
+        return problem(code, scope.group_column, found, expected, action, WARNING)
     coarse = "most rows have a twin, as in a table of few levels"
-    return Finding(
-        code="split-straddle",
-        severity=NOT_APPLICABLE,
-        subject="table",
-        found="the split follows time" if by_time else coarse,
-    )
+    found = "the split follows time" if by_time else coarse
+    return Finding(code="split-straddle", severity=NOT_APPLICABLE, subject="table", found=found)
 
 
 def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
@@ -343,16 +299,13 @@ def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
     if abs(share - HOLDOUT_SHARE) <= SHARE_TOLERANCE + 1e-9:
         return []
     held, train = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
-    finding = Finding(
-        code="split-holdout-share",
-        severity=WARNING,
-        subject=subject,
-        found=f"{share:.0%} of the rows held out, because groups and times stay whole",
-        expected=f"about {HOLDOUT_SHARE:.0%}",
-        action=f"know that the held-out figures have {held} rows and training has {train}; "
-        "finer groups or times would allow a nearer cut",
+    found = f"{share:.0%} of the rows held out, because groups and times stay whole"
+    expected = f"about {HOLDOUT_SHARE:.0%}"
+    action = (
+        f"know that the held-out figures have {held} rows and training has {train}; "
+        "finer groups or times would allow a nearer cut"
     )
-    return [finding]
+    return [problem("split-holdout-share", subject, found, expected, action, WARNING)]
 
 
 def _time_findings(
@@ -366,29 +319,25 @@ def _time_findings(
     distinct = len(np.unique(earlier))
     assigned = Split(fold_ids)
     if not assigned.is_ordered:
-        finding = Finding(
-            code="split-folds-unordered",
-            severity=WARNING,
-            subject=column,
-            found=f"{plural(distinct, 'distinct time')} before those held out, so the folds are "
-            "drawn regardless of time",
-            expected="at least 3",
-            action="trust the holdout, which is later, more than the scores over the folds; finer "
-            "times would allow folds in time",
+        code, expected = "split-folds-unordered", "at least 3"
+        found = (
+            f"{plural(distinct, 'distinct time')} before those held out, so the folds are "
+            "drawn regardless of time"
         )
-        return [finding]
-    if assigned.fold_count >= folds:
+        action = (
+            "trust the holdout, which is later, more than the scores over the folds; finer "
+            "times would allow folds in time"
+        )
+    elif assigned.fold_count < folds:
+        code, expected = "split-fewer-folds", f"{folds} folds"
+        found = (
+            f"{assigned.fold_count} folds: the {distinct} distinct times before those held out "
+            "make no more blocks with both classes"
+        )
+        action = "know that scores over few folds vary more; finer times allow more"
+    else:
         return []
-    finding = Finding(
-        code="split-fewer-folds",
-        severity=WARNING,
-        subject=column,
-        found=f"{assigned.fold_count} folds: the {distinct} distinct times before those held out "
-        "make no more blocks with both classes",
-        expected=f"{folds} folds",
-        action="know that scores over few folds vary more; finer times allow more",
-    )
-    return [finding]
+    return [problem(code, column, found, expected, action, WARNING)]
 
 
 def _unreadable_kinds(context: CheckContext) -> list[Finding]:
@@ -397,21 +346,13 @@ def _unreadable_kinds(context: CheckContext) -> list[Finding]:
     findings = []
     for column in context.schema.columns:
         present = int(context.raw[column.name].notna().sum())
-        if column.name not in context.scope.kinds or not present:
-            continue
-        if unreadable.get(column.name, 0) == present:
+        if column.name in context.scope.kinds and unreadable.get(column.name) == present:
             formats = ", ".join(rule["format"] for rule in DATE_FORMATS)
             spelling = f" ({formats})" if column.kind == "date" else ""
-            findings.append(
-                Finding(
-                    code="kind-unreadable",
-                    severity=ERROR,
-                    subject=column.name,
-                    found=f"{present:,} cells, none of which can be read as that kind",
-                    expected=f"{column.kind} values{spelling}, as [columns.kinds] says",
-                    action="correct that line of the scope",
-                )
-            )
+            found = f"{present:,} cells, none of which can be read as that kind"
+            expected = f"{column.kind} values{spelling}, as [columns.kinds] says"
+            action = "correct that line of the scope"
+            findings.append(problem("kind-unreadable", column.name, found, expected, action))
     return findings
 
 
@@ -429,7 +370,3 @@ def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:
         expected="at least one column that varies",
         action="add columns that describe the cases",
     )
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in listed.split(",") if name.strip())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,18 +20,18 @@ from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
-from fivefold.data.parsing import NUMBER_RULES, parse_dates, parse_numbers
+from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers
 from fivefold.data.row_groups import hash_rows
 from fivefold.data.splits import Assignment, Split
-from fivefold.data.target import read_target
-from fivefold.journal.database import read_predictions
+from fivefold.data.target import Target, read_target
+from fivefold.journal.database import open_journal, read_predictions
+from fivefold.journal.labels import match_unknown
 
 SET_ASIDE = 0.3
 # Origin of a row: the table itself, feedback to learn from, or feedback to evaluate on (recent, or
 # older than that).
 BASE, LEARNT, ASIDE, ASIDE_OLD = 0, 1, 2, 3
 RECENT_DAYS = 90  # before the newest labelled prediction
-LARGEST_WHOLE = 2**53  # up to which a float holds every whole number
 
 
 @dataclass(frozen=True)
@@ -59,23 +58,13 @@ def share_of(prediction_id: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def labelled(engine: Any, problem: str) -> pd.DataFrame:
-    """Read the labelled predictions of a problem, oldest first.
-
-    The columns are id, at, inputs (JSON), label (1.0, 0.0) and labelled_at.
-    """
-    predictions = read_predictions(engine, problem, columns=("id", "at", "inputs"))
-    return predictions[predictions["label"].notna()].reset_index(drop=True)
-
-
 def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> FeedbackTable:
     """Return the table `base` with the problem's labelled predictions below it."""
-    from fivefold.journal.database import open_journal
-    from fivefold.journal.labels import match_unknown
-
     engine, name = open_journal(journal_url), scope.problem
     match_unknown(engine, name)
-    predictions, target = labelled(engine, name), read_target(base, scope)[0]
+    predictions = read_predictions(engine, name, columns=("id", "at", "inputs"))
+    predictions = predictions[predictions["label"].notna()].reset_index(drop=True)
+    target, _ = read_target(base, scope)
     if target is None or not len(predictions):
         finding = Finding(
             code="feedback-none",
@@ -87,7 +76,7 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
         )
         facts = {"rows": 0, "set_aside": 0, "newest": None, "md5": ""}
         return FeedbackTable(base, np.zeros(len(base), dtype="int8"), facts, [finding])
-    rows = rows_of(predictions, base, scope.target, target.negative, target.positive)
+    rows = _rows_of(predictions, base, scope.target, target)
     origin = origins(len(base), predictions)
     learnt = predictions["at"][origin[len(base) :] == LEARNT]
     keys = "".join(predictions["id"] + predictions["label"].astype("str"))
@@ -100,13 +89,13 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
     return FeedbackTable(join(base, rows), origin, facts)
 
 
-def rows_of(
-    predictions: pd.DataFrame, template: pd.DataFrame, target: str, negative: str, positive: str
+def _rows_of(
+    predictions: pd.DataFrame, template: pd.DataFrame, column: str, target: Target
 ) -> pd.DataFrame:
-    """Return the inputs, typed as the columns of the table `template`, and the labels as texts."""
+    """Return the inputs, typed as those of the table `template`, and the labels in `column`."""
     inputs = [json.loads(text) for text in predictions["inputs"]]
     cells = pd.DataFrame(inputs).reindex(columns=template.columns)
-    cells[target] = np.where(predictions["label"] == 1, positive, negative)
+    cells[column] = np.where(predictions["label"] == 1, target.positive, target.negative)
     return as_typed(cells, template)
 
 
@@ -131,14 +120,11 @@ def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 
 def origins(base_rows: int, predictions: pd.DataFrame) -> np.ndarray:
     """Return the origin of each row of the joined table, shape (rows,) int8."""
-    oldest = predictions["at"].max() - pd.Timedelta(days=RECENT_DAYS)
-    origin = [BASE] * base_rows
-    for prediction_id, recent in zip(predictions["id"], predictions["at"] >= oldest, strict=True):
-        if share_of(prediction_id) >= SET_ASIDE:
-            origin.append(LEARNT)
-        else:
-            origin.append(ASIDE if recent else ASIDE_OLD)
-    return np.array(origin, dtype="int8")
+    at = predictions["at"]
+    is_learnt = predictions["id"].map(share_of) >= SET_ASIDE
+    is_recent = at >= at.max() - pd.Timedelta(days=RECENT_DAYS)
+    origin = np.select([is_learnt, is_recent], [LEARNT, ASIDE], ASIDE_OLD)
+    return np.append(np.full(base_rows, BASE), origin).astype("int8")
 
 
 def assign_feedback(
@@ -156,11 +142,9 @@ def assign_feedback(
     origin : of all rows, the base rows first
     groups : codes of all rows, below 0 for no group
     """
-    base = int((origin == BASE).sum())
-    folds = Split(fold_ids).fold_count
-    ordered = Split(fold_ids).is_ordered
-    feedback = np.full(len(origin) - base, Assignment.UNLABELLED, dtype="int8")
-    assigned = np.concatenate([fold_ids, feedback])
+    folds, ordered = Split(fold_ids).fold_count, Split(fold_ids).is_ordered
+    assigned = np.full(len(origin), Assignment.UNLABELLED, dtype="int8")
+    assigned[: len(fold_ids)] = fold_ids
     codes = np.full(len(origin), -1) if groups is None else groups
     of_group: dict[int, int] = {}
     for code, fold in zip(codes, fold_ids, strict=False):
@@ -201,9 +185,9 @@ def keep_apart(fold_ids: np.ndarray, origin: np.ndarray, duplicates: np.ndarray)
 
 def duplicate_findings(before: np.ndarray, after: np.ndarray) -> list[Finding]:
     """Return the finding on feedback that `keep_apart` left out, if any."""
-    left_out = (after == Assignment.UNLABELLED) & (before != Assignment.UNLABELLED)
-    learnt = int((left_out & (before != Assignment.HOLDOUT)).sum())
-    held = int((left_out & (before == Assignment.HOLDOUT)).sum())
+    left_out = before[after != before]
+    held = int((left_out == Assignment.HOLDOUT).sum())
+    learnt = len(left_out) - held
     parts = []
     if learnt:
         parts.append(f"{learnt:,} repeat held-out rows of the table and are not learnt from")
@@ -227,14 +211,9 @@ def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarr
 
     The contract's columns are compared.
     """
-    common = rows.columns.intersection(learnt.columns)
-    names = [column.name for column in schema.columns if column.used and column.name in common]
-
-    def hashes(frame: pd.DataFrame) -> np.ndarray:
-        typed, _ = coerce_table(frame, schema)
-        return hash_rows(typed[names])
-
-    return ~np.isin(hashes(rows), hashes(learnt))
+    typed, typed_learnt = coerce_table(rows, schema)[0], coerce_table(learnt, schema)[0]
+    common = typed.columns.intersection(typed_learnt.columns)
+    return ~np.isin(hash_rows(typed[common]), hash_rows(typed_learnt[common]))
 
 
 def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
@@ -246,14 +225,17 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
     if pd.api.types.is_bool_dtype(dtype) or column.kind == "boolean":
         return _flags_as(values, template, column)
     if pd.api.types.is_numeric_dtype(dtype):
-        numbers = parse_numbers(_texts(values), NUMBER_RULES[0])
-        readable = (numbers.notna() | values.isna()).all()
-        return _whole_as(numbers, dtype) if readable else _texts(values)
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        return _times_as(values, dtype)
-    if column.kind == "date":
+        converted = _whole_as(parse_numbers(_texts(values), NUMBER_RULES[0]), dtype)
+    elif pd.api.types.is_datetime64_any_dtype(dtype):
+        converted = parse_dates(_texts(values), {"format": "ISO8601"})
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            converted = converted.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
+    elif column.kind == "date":
         return as_spelled(_texts(values), column.parse)
-    return _texts(_decimals_as(values, column.parse))
+    else:
+        return _texts(values, column.parse.get("decimal", "."))
+    readable = (converted.notna() | values.isna()).all()
+    return converted if readable else _texts(values)
 
 
 def _flags_as(values: pd.Series, template: pd.Series, column: Column) -> pd.Series:
@@ -266,35 +248,23 @@ def _flags_as(values: pd.Series, template: pd.Series, column: Column) -> pd.Seri
     return series.map(dict(enumerate(column.levels))).astype("str")
 
 
-def _times_as(values: pd.Series, dtype: Any) -> pd.Series:
-    times = parse_dates(_texts(values), {"format": "ISO8601"})
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        times = times.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
-    return times if (times.notna() | values.isna()).all() else _texts(values)
-
-
-def _decimals_as(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
-    sign = parse.get("decimal", ".")
-    if sign == ".":
-        return values
-    return values.map(lambda v: str(v).replace(".", sign) if isinstance(v, float) and v == v else v)
-
-
 def _whole_as(numbers: pd.Series, dtype: Any) -> pd.Series:
     """Return whole numbers where the other column has such, and they fit."""
     if not pd.api.types.is_integer_dtype(dtype):
         return numbers
-    fit = (numbers % 1 == 0).all() and (numbers.abs() < LARGEST_WHOLE).all()
+    fit = (numbers % 1 == 0).all() and (numbers.abs() < EXACT).all()
     return numbers.astype("int64") if fit else numbers
 
 
-def _texts(values: pd.Series) -> pd.Series:
+def _texts(values: pd.Series, decimal: str = ".") -> pd.Series:
     def text(value: Any) -> str | None:
         if pd.isna(value):
             return None
-        if isinstance(value, float) and value.is_integer():
+        if not isinstance(value, float):
+            return str(value)
+        if decimal == "." and value.is_integer():
             return f"{value:.0f}"
-        return str(value)
+        return str(value).replace(".", decimal)
 
     if pd.api.types.is_string_dtype(values.dtype) and values.dtype != object:
         return values

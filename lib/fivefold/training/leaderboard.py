@@ -10,6 +10,7 @@ import numpy as np
 
 from fivefold.core.findings import refusal
 from fivefold.core.roc_auc import holm, paired_test
+from fivefold.core.stored import known_fields
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
 
@@ -36,18 +37,13 @@ class LeaderboardRow:
         return self.result.algorithm
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            **self.result.to_dict(),
-            "rank": self.rank,
-            "p_value": self.p_value,
-            "indistinguishable": self.indistinguishable,
-        }
+        own = {name: value for name, value in vars(self).items() if name != "result"}
+        return {**self.result.to_dict(), **own}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> LeaderboardRow:
         kind = Candidate if stored["status"] == "ok" else FailedSearch
-        result = kind.from_dict(stored)
-        return cls(result, stored["rank"], stored["p_value"], stored["indistinguishable"])
+        return cls(kind.from_dict(stored), **known_fields(cls, stored))
 
 
 @dataclass(frozen=True)
@@ -108,15 +104,13 @@ def rank(
             action="fix the cause, then repeat the searches: python flows/train.py resume tune",
         )
     scored = fold_ids >= 0
-    best = oofs[candidates[0].algorithm][scored]
-    p_values = []
-    for candidate in candidates[1:]:
-        other = oofs[candidate.algorithm][scored]
-        p_values.append(paired_test(y[scored], best, other, fold_ids[scored])["p_value"])
+    best, *others = [oofs[candidate.algorithm][scored] for candidate in candidates]
+    tests = [paired_test(y[scored], best, other, fold_ids[scored]) for other in others]
+    p_values = holm([test["p_value"] for test in tests])
     rows = [LeaderboardRow(candidates[0], 1, None, True)]
-    for candidate, p in zip(candidates[1:], holm(p_values), strict=True):
+    for candidate, p in zip(candidates[1:], p_values, strict=True):
         rows.append(LeaderboardRow(candidate, len(rows) + 1, p, p >= SIGNIFICANT))
-    return Leaderboard((*rows, *(LeaderboardRow(failure) for failure in failures)))
+    return Leaderboard((*rows, *map(LeaderboardRow, failures)))
 
 
 def title(name: str) -> str:

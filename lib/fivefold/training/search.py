@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from fivefold.core.roc_auc import roc_auc
 from fivefold.data.splits import MANY_ROWS
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
-from fivefold.training.encode_folds import Fold, encode_fold, encode_folds
+from fivefold.training.encode_folds import Fold, encode_fold
 from fivefold.training.encoding import encodings
 from fivefold.training.final_fit import seeds_of
 from fivefold.training.training_data import FitOptions, TrainingData
@@ -100,9 +100,10 @@ def search(
     Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
     """
     entry = adapted(ALGORITHMS[name], data)
-    running = _Search(entry, data, options, hooks)
-    running.restore(saved)
-    running.run(trials, seconds)
+    limit = trials if seconds is None else entry.enough_trials
+    end = np.inf if seconds is None else time.monotonic() + seconds
+    running = _Search(entry, data, options, hooks, limit, end)
+    running.run(saved, seconds)
     if not running.best:
         raise RuntimeError(f"{name}: none of {len(running.history)} trials was completed")
     return running.result(name)
@@ -122,68 +123,74 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
     categories = data.typed[data.schema.names("categorical")].iloc[rows]
     differ = encodings(categories, data.schema)
     known = [encoding for encoding in entry.space["encoding"] if encoding in differ]
-    defaults = []
-    for params in entry.defaults:
-        encoding = params["encoding"] if params["encoding"] in known else known[0]
-        defaults.append({**params, "encoding": encoding})
-    return replace(entry, defaults=tuple(defaults), space={**entry.space, "encoding": known})
+    defaults = tuple(
+        params if params["encoding"] in known else {**params, "encoding": known[0]}
+        for params in entry.defaults
+    )
+    return replace(entry, defaults=defaults, space={**entry.space, "encoding": known})
 
 
+@dataclass
 class _Search:
-    """A search under way: its trials so far and the best of them."""
+    """A search under way: its trials so far and the best of them.
 
-    def __init__(
-        self, entry: Algorithm, data: TrainingData, options: FitOptions, hooks: SearchHooks
-    ):
-        self.started = time.monotonic()
-        self.entry, self.data, self.options, self.hooks = entry, data, options, hooks
-        self.top_k = min(entry.top_k, seeds_of(entry, len(data.split.training_rows)))
-        self.history: list[Trial] = []
-        self.best: list[ScoredTrial] = []
-        self.max_rows = entry.max_rows
-        self.deadline: float | None = None
-        self.encoded: dict[str, list[Fold]] = {}
+    `limit` is the number of trials. No trial but the first goes on after `end`.
+    """
 
-    def restore(self, saved: Iterable[ScoredTrial]) -> None:
+    entry: Algorithm
+    data: TrainingData
+    options: FitOptions
+    hooks: SearchHooks
+    limit: int
+    end: float
+    max_rows: int | None = None
+    history: list[Trial] = field(default_factory=list)
+    best: list[ScoredTrial] = field(default_factory=list)
+    encoded: dict[str, list[Fold]] = field(default_factory=dict)
+
+    def run(self, saved: Iterable[ScoredTrial], seconds: float | None) -> None:
         """Start from the saved trials, up to the first gap in their numbers."""
         for scored in saved:
             if scored.trial.number != len(self.history):
                 break
-            self.history.append(scored.trial)
-            if scored.oof is not None:
-                self._rank(scored)
+            self._add(scored)
         if self.history:
             self.max_rows = self.history[0].max_rows
-
-    def run(self, trials: int, seconds: float | None) -> None:
-        limit = trials if seconds is None else self.entry.enough_trials
-        if seconds is not None and not self.history:
+        elif seconds is None:
+            self.max_rows = self.entry.max_rows
+        else:
             self.max_rows = affordable_rows(self.entry, self.data, self.options, seconds)
-        while len(self.history) < limit:
-            if seconds is not None and (self._time_is_up(seconds) or self._cannot_win()):
+        while len(self.history) < self.limit:
+            if seconds is not None and self.history and (self._time_is_up() or self._cannot_win()):
                 break
-            if seconds is not None and self.history:
-                self.deadline = self.started + seconds
-            scored = self._run_trial(limit)
-            if scored is None:
+            trial = self._run_trial()
+            if trial is None:
                 break
-            if scored.trial.complete:
-                self._rank(scored)
-            kept = any(one is scored for one in self.best)
-            self.hooks.save(scored if kept else replace(scored, oof=None))
-            self.history.append(scored.trial)
+            self.hooks.save(self._add(trial))
+
+    def _add(self, scored: ScoredTrial) -> ScoredTrial:
+        """Add a trial; return it, without its probabilities if it is not among the best.
+
+        The best are sorted best first; of two equal ones the earlier is first.
+        """
+        self.history.append(scored.trial)
+        if scored.oof is not None:
+            ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
+            rows = len(self.data.split.training_rows)
+            self.best = ranked[: min(self.entry.top_k, seeds_of(self.entry, rows))]
+        kept = any(one is scored for one in self.best)
+        return scored if kept else replace(scored, oof=None)
 
     def result(self, name: str) -> tuple[Candidate, np.ndarray]:
-        first, y = self.best[0].trial, self.data.y
-        kept = [scored.oof for scored in self.best if scored.oof is not None]
-        oof = np.mean(kept, axis=0)
+        best, y = self.best[0].trial, self.data.y
+        oof = np.mean([scored.oof for scored in self.best if scored.oof is not None], axis=0)
         folds = list(self.data.split.folds())
         scores = [roc_auc(y[valid], oof[valid]) for _, valid in folds]
         most_rows = max(len(train) for train, _ in folds)
         candidate = Candidate(
             algorithm=name,
-            params=first.params,
-            rounds=first.rounds,
+            params=best.params,
+            rounds=best.rounds,
             auc_mean=float(np.mean(scores)),
             auc_std=float(np.std(scores, ddof=1)),
             fold_scores=scores,
@@ -195,23 +202,10 @@ class _Search:
         )
         return candidate, oof
 
-    def _rank(self, scored: ScoredTrial) -> None:
-        """Keep the trial if it is among the best.
-
-        They are sorted best first; of two equal ones the earlier is first.
-        """
-        ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
-        self.best = ranked[: self.top_k]
-
-    def _time_is_up(self, seconds: float) -> bool:
-        """Whether another trial of average length would end too late.
-
-        Never before the first trial.
-        """
-        if not self.history:
-            return False
+    def _time_is_up(self) -> bool:
+        """Whether another trial of average length would end too late."""
         usual = float(np.median([trial.seconds for trial in self.history]))
-        return time.monotonic() - self.started + 0.7 * usual > seconds
+        return time.monotonic() + 0.7 * usual > self.end
 
     def _cannot_win(self) -> bool:
         """Whether this search cannot reach the rival.
@@ -232,48 +226,51 @@ class _Search:
         if encoding not in self.encoded:
             if self.data.typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
                 self.encoded.clear()
-            folds = encode_folds(self.data, encoding, self.options, self.max_rows)
-            self.encoded[encoding] = list(folds)
+            self.encoded[encoding] = [
+                encode_fold(self.data, number, encoding, self.options, self.max_rows)
+                for number in range(self.data.split.fold_count)
+            ]
         return self.encoded[encoding]
 
-    def _run_trial(self, limit: int) -> ScoredTrial | None:
-        """Run the next trial; None when the deadline passed between two folds."""
-        asked = ask(self.entry, self.history, self.options.seed)
-        params, number = dict(asked.params), len(self.history)
-        folds = self._folds(self.entry.encoding_of(params))
+    def _run_trial(self) -> ScoredTrial | None:
+        """Run the next trial; None when the time is up between two folds."""
+        entry, number = self.entry, len(self.history)
+        asked = ask(entry, self.history, self.options.seed)
+        params = dict(asked.params)
+        folds = self._folds(entry.encoding_of(params))
         began = time.monotonic()
         models: list[Any] = []
         rounds: list[int] = []
         scores: list[float] = []
         state = COMPLETE
         for fold in folds:
-            model, best_round = fit_fold(self.entry, params, fold, self.options)
+            if scores:
+                self._report(scores)
+                if number and time.monotonic() > self.end:
+                    return None
+                if number >= UNPRUNED_TRIALS and asked.should_prune():
+                    state = PRUNED
+                    break
+            model, best_round = fit_fold(entry, params, fold, self.options)
             models.append(model)
             if best_round is not None:
                 rounds.append(best_round)
-            answers = self.entry.predict(model, fold.valid.x, best_round)
+            answers = entry.predict(model, fold.valid.x, best_round)
             scores.append(roc_auc(fold.valid.y, answers))
-            asked.report(float(np.mean(scores)), len(models) - 1)
-            if len(models) == len(folds):
-                break
-            self._report(limit, folds, scores)
-            if self.deadline is not None and time.monotonic() > self.deadline:
-                return None
-            if number >= UNPRUNED_TRIALS and asked.should_prune():
-                state = PRUNED
-                break
+            asked.report(float(np.mean(scores)), len(scores) - 1)
         common = round(float(np.median(rounds))) if rounds else None
-        oof = np.full(len(self.data.y), np.nan, dtype="float32")
+        oof = None
         if state == COMPLETE:
+            oof = np.full(len(self.data.y), np.nan, dtype="float32")
             for fold, model in zip(folds, models, strict=True):
-                oof[fold.rows] = self.entry.predict(model, fold.valid.x, common)
+                oof[fold.rows] = entry.predict(model, fold.valid.x, common)
             scores = [roc_auc(fold.valid.y, oof[fold.rows]) for fold in folds]
-            self._report(limit, folds, scores)
+            self._report(scores)
         trial = Trial(
             number=number,
             state=state,
             auc=float(np.mean(scores)),
-            fold_scores=[float(score) for score in scores],
+            fold_scores=scores,
             params=params,
             rounds=common,
             seconds=round(time.monotonic() - began, 3),
@@ -281,11 +278,10 @@ class _Search:
         )
         return ScoredTrial(trial, oof)
 
-    def _report(self, limit: int, folds: list[Fold], scores: list[float]) -> None:
+    def _report(self, scores: list[float]) -> None:
         best = self.best[0].trial.auc if self.best else None
-        mean = float(np.mean(scores))
-        number = len(self.history)
-        self.hooks.report(Progress(number, limit, len(scores), len(folds), mean, best))
+        mean, folds = float(np.mean(scores)), self.data.split.fold_count
+        self.hooks.report(Progress(len(self.history), self.limit, len(scores), folds, mean, best))
 
 
 def fit_fold(
@@ -315,18 +311,14 @@ def ask(entry: Algorithm, history: list[Trial], seed: int) -> Any:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
         sampler=optuna.samplers.TPESampler(seed=sampler_seed, n_startup_trials=6),
     )
-    states = {
-        COMPLETE: optuna.trial.TrialState.COMPLETE,
-        PRUNED: optuna.trial.TrialState.PRUNED,
-    }
     for past in history:
         means = np.cumsum(past.fold_scores) / np.arange(1, len(past.fold_scores) + 1)
         known = optuna.trial.create_trial(
-            state=states[past.state],
+            state=optuna.trial.TrialState[past.state.upper()],
             params=past.params,
             distributions=space,
             value=past.auc,
-            intermediate_values={step: float(mean) for step, mean in enumerate(means)},
+            intermediate_values=dict(enumerate(means.tolist())),
         )
         study.add_trial(known)
     if number < len(entry.defaults):
@@ -354,9 +346,9 @@ def affordable_rows(
     fit that loads the libraries. The time is assumed to be linear in the rows. Small tables are not
     measured, unless they are wide.
     """
-    folds = list(data.split.folds())
-    number = max(range(len(folds)), key=lambda fold: len(folds[fold][0]))
-    train, _ = folds[number]
+    training_rows = [train for train, _ in data.split.folds()]
+    number = int(np.argmax([len(train) for train in training_rows]))
+    train = training_rows[number]
     rows = len(train)
     if options.sampler is not None:  # a fit may have as many synthetic rows as real ones
         _, drawn = options.sampler(data.typed.iloc[train], data.y[train], number)
@@ -381,5 +373,5 @@ def affordable_rows(
         per_row = max(longer - first, 0.1 * longer) / (4 * probe)
         fixed = max(0.0, longer - per_row * 5 * probe)
     share = FIRST_TRIAL if entry.boosted else FIRST_TRIAL_NOT_BOOSTED
-    affordable = max(probe, int((share * seconds / len(folds) - fixed) / per_row))
+    affordable = max(probe, int((share * seconds / len(training_rows) - fixed) / per_row))
     return entry.max_rows if affordable >= min(rows, entry.max_rows or rows) else affordable

@@ -22,6 +22,9 @@ from fivefold.core.parquet import from_parquet, to_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.core.settings import journal_url, say
+from fivefold.data.splits import Assignment, Split
+from fivefold.training import checkpoints
+from fivefold.training.algorithms import ALGORITHMS, usable_device
 from fivefold.training.time_budget import TimeBudget, most_rows, refit_choice
 from fivefold.training.training_data import FitOptions, TrainingData, synthetic_sampler
 
@@ -85,10 +88,8 @@ def collect(
         frame, origin = feedback.frame, feedback.origin
         facts = {**facts, "feedback": feedback.facts}
         findings += feedback.findings
-        count, set_aside = feedback.facts["rows"], feedback.facts["set_aside"]
-        print(
-            f"Feedback: {count:,} labelled predictions, {set_aside:,} of them kept for evaluation"
-        )
+        count, kept = feedback.facts["rows"], feedback.facts["set_aside"]
+        print(f"Feedback: {count:,} labelled predictions, {kept:,} of them kept for evaluation")
         print_warnings(feedback.findings)
     return TableArtifacts(
         problem=scope.to_dict(),
@@ -135,10 +136,9 @@ def explore(
     if run.synthetic_rows > 0:
         from fivefold.data.synthetic.fidelity import assess
 
-        labelled = y >= 0
         kinds = {name: schema[name].kind for name in schema.names()}
-        known = typed.loc[labelled, list(kinds)].assign(**{schema.target: y[labelled]})
-        known = known.reset_index(drop=True)
+        labelled = typed[list(kinds)].assign(**{schema.target: y})[y >= 0]
+        known = labelled.reset_index(drop=True)
         summary["fidelity"] = assess(known, schema.target, kinds, run.seed)
     return summary, changes
 
@@ -151,7 +151,6 @@ def split(run: Any) -> SplitArtifacts:
     """
     from fivefold.data.coerce import coerce_again, coerce_table
     from fivefold.data.infer import infer_schema
-    from fivefold.data.splits import Split
     from fivefold.training import intake, labelled_rows
 
     frame, scope = from_parquet(run.table), Scope.from_dict(run.problem)
@@ -169,7 +168,7 @@ def split(run: Any) -> SplitArtifacts:
     )
     if with_feedback:
         fold_ids, duplicates = _assign_feedback(run, fold_ids, frame, typed)
-        findings = [*findings, *duplicates]
+        findings += duplicates
     contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
     typed = coerce_again(frame, typed, schema, contract)
     del frame
@@ -207,8 +206,6 @@ def _assign_feedback(
 
 
 def _split_line(fold_ids: np.ndarray) -> str:
-    from fivefold.data.splits import Assignment, Split
-
     split_of = Split(fold_ids)
     train_only = int((fold_ids == Assignment.TRAIN_ONLY).sum())
     more = f"{train_only:,} only for training, " if train_only else ""
@@ -242,8 +239,6 @@ def tune(
     Trials that are kept in `storage` are not repeated. `report` gets a
     `fivefold.training.search.Progress`.
     """
-    from fivefold.training import checkpoints
-    from fivefold.training.algorithms import ALGORITHMS, usable_device
     from fivefold.training.search import SearchHooks, search
 
     name = run.input
@@ -258,10 +253,9 @@ def tune(
         """
         reached = []
         for other in ALGORITHMS:
-            if other == name:
-                continue
-            kept = checkpoints.load(storage, _checkpoint_path(run, other), scores=False)
-            reached += [scored.trial.auc for scored in kept if scored.trial.complete]
+            if other != name:
+                kept = checkpoints.load(storage, _checkpoint_path(run, other), scores=False)
+                reached += [scored.trial.auc for scored in kept if scored.trial.complete]
         return max(reached, default=None)
 
     path = _checkpoint_path(run, name)
@@ -293,20 +287,21 @@ def fit_options(run: Any, schema: Schema, threads: int, device: str) -> FitOptio
 
 def _checkpoint_path(run: Any, name: str) -> str:
     """Return where the trials of an algorithm are kept, by everything that they depend on."""
-    from fivefold.training import checkpoints
-    from fivefold.training.algorithms import ALGORITHMS
-
-    entry = ALGORITHMS[name]
-    of_entry = [
-        list(entry.defaults),
-        dict(entry.space),
-        entry.max_rows,
-        list(entry.large_defaults),
-        dict(entry.large_space),
-        entry.top_k,
-    ]
-    feedback = run.source.get("feedback", {}).get("md5")
+    entry, source = ALGORITHMS[name], run.source
     key = checkpoints.key(
-        run.source["md5"], feedback, run.problem, run.place, run.seed, run.synthetic_rows, of_entry
+        source["md5"],
+        source.get("feedback", {}).get("md5"),
+        run.problem,
+        run.place,
+        run.seed,
+        run.synthetic_rows,
+        [
+            entry.defaults,
+            entry.space,
+            entry.max_rows,
+            entry.large_defaults,
+            entry.large_space,
+            entry.top_k,
+        ],
     )
     return f"{run.first_run_id}/{name}/{key}"

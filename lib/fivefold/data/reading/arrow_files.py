@@ -52,23 +52,27 @@ def read_folder(folder: Path, log: ReadLog, *, whole: bool) -> Iterator[pa.Table
     """
     paths = _part_paths(folder)
     if not paths:
-        raise _no_parts(folder)
+        names = sorted(path.name for path in folder.iterdir())
+        raise unreadable(
+            "folder-without-parquet",
+            str(folder),
+            listed(names) if names else "an empty folder",
+            expected="files named *.parquet",
+            action="name one file, or write the parts as Parquet",
+        )
     log.details.format = "parquet-folder"
     log.details.parts = len(paths)
     log.details.bytes = sum(path.stat().st_size for path in paths)
-    keys = partition_keys([path.relative_to(folder) for path in paths])
-    parts = [
-        _Part(path, str(path.relative_to(folder)), key)
-        for path, key in zip(paths, keys, strict=True)
-    ]
-    schemas = [_part_schema(part, log) for part in parts]
-    empty = _common_schema(folder, parts, schemas).empty_table()
+    part_names = [path.relative_to(folder) for path in paths]
+    parts = []
+    for path, name, keys in zip(paths, part_names, partition_keys(part_names), strict=True):
+        content = replace(open_file(path, whole=whole), name=str(name))
+        parts.append(_Part(content, keys))
+    empty = _common_schema(folder, parts, log).empty_table()
     yield empty
     for part in parts:
-        content = replace(open_file(part.path, whole=whole), name=part.name)
-        for table in read_parquet(content, ReadLog()):
-            keyed = _with_keys(without_dictionaries(table), part.keys)
-            yield pa.concat_tables([empty, keyed], promote_options="permissive")
+        for table in part.tables(ReadLog()):
+            yield pa.concat_tables([empty, table], promote_options="permissive")
 
 
 def partition_keys(paths: Sequence[Path]) -> list[dict[str, pa.Scalar]]:
@@ -88,7 +92,12 @@ def partition_keys(paths: Sequence[Path]) -> list[dict[str, pa.Scalar]]:
                 continue
             is_whole = re.fullmatch("0|-?[1-9][0-9]{0,17}", text)
             (whole if is_whole else other).add(key)
-    return [_key_cells(keys, integers=whole - other) for keys in texts]
+    cells: list[dict[str, pa.Scalar]] = [{} for _ in paths]
+    for keys, part_cells in zip(texts, cells, strict=True):
+        for key, text in keys.items():
+            kind = pa.int64() if key in whole - other else pa.string()
+            part_cells[key] = pa.scalar(text, pa.string()).cast(kind)
+    return cells
 
 
 def without_dictionaries(table: pa.Table) -> pa.Table:
@@ -105,11 +114,18 @@ def without_dictionaries(table: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class _Part:
-    """One Parquet file of a folder: its name within the folder and the keys in that name."""
+    """One Parquet file of a folder, with the keys in its name."""
 
-    path: Path
-    name: str
+    content: Content
     keys: Mapping[str, pa.Scalar]
+
+    def tables(self, log: ReadLog) -> Iterator[pa.Table]:
+        """Yield an empty table, then the rows, with a column for each key."""
+        for table in read_parquet(self.content, log):
+            table = without_dictionaries(table)
+            for name, cell in self.keys.items():
+                table = table.append_column(name, pa.repeat(cell, len(table)))
+            yield table
 
 
 def _part_paths(folder: Path) -> list[Path]:
@@ -122,63 +138,36 @@ def _part_paths(folder: Path) -> list[Path]:
     return paths
 
 
-def _no_parts(folder: Path) -> Exception:
-    names = sorted(path.name for path in folder.iterdir())
-    return unreadable(
-        "folder-without-parquet",
-        str(folder),
-        listed(names) if names else "an empty folder",
-        expected="files named *.parquet",
-        action="name one file, or write the parts as Parquet",
-    )
-
-
 def _tables(
     schema: pa.Schema, batches: Iterable[pa.RecordBatch], log: ReadLog
 ) -> Iterator[pa.Table]:
     """Yield an empty table, then the batches, all without unnamed row labels of pandas."""
-    labels = _row_labels(schema)
-    _note_row_labels(labels, log)
+    labels = _row_labels(schema, log)
     yield schema.empty_table().drop_columns(labels)
     for batch in batches:
         yield pa.Table.from_batches([batch]).drop_columns(labels)
 
 
-def _row_labels(schema: pa.Schema) -> list[str]:
-    """Return the columns that hold row labels without a name, which pandas wrote beside its own."""
+def _row_labels(schema: pa.Schema, log: ReadLog) -> list[str]:
+    """Return the columns that hold row labels without a name, which pandas wrote beside its own.
+
+    Each is noted once, also if several parts have it.
+    """
     metadata = schema.pandas_metadata or {}
+    noted = {finding.subject for finding in log.findings if finding.code == "index-dropped"}
     labels = []
     for name in metadata.get("index_columns", ()):
         is_label = isinstance(name, str) and re.fullmatch(r"__index_level_\d+__", name)
-        if is_label and name in schema.names:
-            labels.append(name)
+        if not is_label or name not in schema.names:
+            continue
+        labels.append(name)
+        if name not in noted:
+            log.passed("index-dropped", name, "row labels of pandas without a name; not read")
     return labels
 
 
-def _note_row_labels(labels: Iterable[str], log: ReadLog) -> None:
-    noted = {finding.subject for finding in log.findings if finding.code == "index-dropped"}
-    for name in labels:
-        if name not in noted:
-            log.passed("index-dropped", name, "row labels of pandas without a name; not read")
-
-
-def _part_schema(part: _Part, log: ReadLog) -> pa.Schema:
-    """Return the schema that the tables of a part will have, with its keys."""
-    with _damage_refused("parquet", part.name):
-        schema = parquet.read_schema(part.path)
-    labels = _row_labels(schema)
-    _note_row_labels(labels, log)
-    empty = schema.empty_table().drop_columns(labels)
-    return _with_keys(without_dictionaries(empty), part.keys).schema
-
-
-def _with_keys(table: pa.Table, keys: Mapping[str, pa.Scalar]) -> pa.Table:
-    for name, cell in keys.items():
-        table = table.append_column(name, pa.repeat(cell, len(table)))
-    return table
-
-
-def _common_schema(folder: Path, parts: Sequence[_Part], schemas: Sequence[pa.Schema]) -> pa.Schema:
+def _common_schema(folder: Path, parts: Sequence[_Part], log: ReadLog) -> pa.Schema:
+    schemas = [next(part.tables(log)).schema for part in parts]
     first = set(schemas[0].names)
     differences = ReadLog()
     for part, schema in zip(parts, schemas, strict=True):
@@ -188,9 +177,9 @@ def _common_schema(folder: Path, parts: Sequence[_Part], schemas: Sequence[pa.Sc
         found = [f"{'no' if n in first else 'one more'} column {n!r}" for n in names[:5]]
         differences.error(
             "parts-differ",
-            part.name,
+            part.content.name,
             "; ".join(found),
-            expected=f"the columns of {parts[0].name}",
+            expected=f"the columns of {parts[0].content.name}",
             action="write all parts with the same columns and types",
         )
     refuse_errors(f"{folder} cannot be read", differences.findings)
@@ -213,16 +202,6 @@ def _key_texts(path: Path) -> dict[str, str | None]:
         if sign:
             texts[key] = None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
     return texts
-
-
-def _key_cells(keys: Mapping[str, str | None], integers: set[str]) -> dict[str, pa.Scalar]:
-    cells = {}
-    for key, text in keys.items():
-        if key in integers:
-            cells[key] = pa.scalar(None if text is None else int(text), pa.int64())
-        else:
-            cells[key] = pa.scalar(text, pa.string())
-    return cells
 
 
 @contextlib.contextmanager

@@ -86,19 +86,33 @@ def _add_numbers(cells: Cells, texts: pa.ChunkedArray) -> None:
         fraction = _first_not(texts, pa.int64())
         if fraction is not None:
             cells["fraction"] = _cell(texts, fraction)
-    if "long" not in cells:
-        long = _first_true(long_integers(texts, texts.cast(pa.float64())))
-        if long is not None:
-            cells["long"] = _cell(texts, long)
+    _add_long(cells, texts, texts)
+
+
+def _add_long(cells: Cells, column: pa.ChunkedArray, texts: pa.ChunkedArray) -> None:
+    """Keep one number that float64 would round; `texts` are the cells as text."""
+    if "long" in cells:
+        return
+    long = _first_true(long_integers(texts, texts.cast(pa.float64())))
+    if long is not None:
+        cells["long"] = _cell(column, long)
 
 
 def _add_typed(cells: Cells, column: pa.ChunkedArray) -> None:
-    """Keep a gap and both ends of integers, and one value of a type that may turn into text."""
+    """Keep what may turn the column into text.
+
+    That is a gap and both ends of integers, a whole decimal that float64 would round, or one
+    value of any other type that may turn into text.
+    """
     kind, types = column.type, pa.types
     if types.is_integer(kind):
         _add_integers(cells, column)
         return
-    for stays in (types.is_floating, types.is_decimal, types.is_timestamp, types.is_date):
+    if types.is_decimal(kind):
+        if kind.scale == 0:
+            _add_long(cells, column, column.cast(TEXT))
+        return
+    for stays in (types.is_floating, types.is_timestamp, types.is_date):
         if stays(kind):
             return
     if "word" in cells:
@@ -110,11 +124,10 @@ def _add_typed(cells: Cells, column: pa.ChunkedArray) -> None:
 
 
 def _add_integers(cells: Cells, column: pa.ChunkedArray) -> None:
-    if column.null_count and "gap" not in cells:
-        cells["gap"] = _cell(column, pc.index(column.is_null(), True).as_py())
-    ends = pc.min_max(column).as_py()
-    if ends["min"] is None:
+    column = _take_out(cells, "gap", column, column.is_null())
+    if not len(column):
         return
+    ends = pc.min_max(column).as_py()
     if "min" not in cells or ends["min"] < cells["min"][0].as_py():
         cells["min"] = pa.array([ends["min"]], column.type)
     if "max" not in cells or ends["max"] > cells["max"][0].as_py():

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,6 @@ import pyarrow.csv as arrow_csv
 
 from fivefold.core.findings import errors, refuse_errors
 from fivefold.core.text import listed
-from fivefold.data.reading.column_names import tidy_names
 from fivefold.data.reading.files import Content
 from fivefold.data.reading.read_log import ReadLog, unreadable
 from fivefold.data.reading.text_encoding import TextFile, detect_encoding
@@ -73,14 +73,12 @@ def _detect_delimiter(text: bytes, subject: str, log: ReadLog) -> tuple[str, lis
         )
         return ",", []
     is_partial = len(text) > _SAMPLE_BYTES
-    headers: dict[str, list[str]] = {}
     scores: dict[str, tuple[float, int]] = {}
     for delimiter in DELIMITERS:
         rows = _split(sample, delimiter, is_partial)
         if rows and len(rows[0]) > 1:
             width = len(rows[0])
             even = sum(len(row) == width for row in rows) / len(rows)
-            headers[delimiter] = rows[0]
             scores[delimiter] = (even, width)
     if not scores:
         _note_one_column(sample, subject, log)
@@ -96,7 +94,7 @@ def _detect_delimiter(text: bytes, subject: str, log: ReadLog) -> tuple[str, lis
             expected="one delimiter",
             action="look at the columns; quote fields that hold a delimiter",
         )
-    header = headers[best]
+    header = _split(sample, best, is_partial)[0]
     log.passed("delimiter", subject, f"{DELIMITERS[best]}, {len(header)} columns")
     return best, header
 
@@ -159,6 +157,36 @@ def _header_names(cells: list[str], log: ReadLog) -> list[str]:
     return tidy_names(cells, log)
 
 
+def tidy_names(cells: Sequence[str], log: ReadLog) -> list[str]:
+    """Return the names, stripped; empty ones become unnamed_<position>, duplicates are errors."""
+    stripped = [cell.strip().strip("\ufeff") for cell in cells]
+    names = [name or f"unnamed_{n}" for n, name in enumerate(stripped, 1)]
+    unnamed = [name for name, cell in zip(names, stripped, strict=True) if not cell]
+    if unnamed:
+        log.warning(
+            "header-empty",
+            "header",
+            f"columns without a name; called {listed(unnamed)}",
+            expected="a name for each column",
+            action="if it is a written row number, drop the column",
+        )
+    for name, count in Counter(names).items():
+        if count == 1:
+            continue
+        positions = [str(n) for n, other in enumerate(names, 1) if other == name]
+        log.error(
+            "duplicate-columns",
+            name,
+            f"the name {name!r} in columns {', '.join(positions)}",
+            expected="each name once",
+            action="rename or delete all but one",
+        )
+    changed = sum(a != b for a, b in zip(cells, stripped, strict=True))
+    if changed and not errors(log.findings):
+        log.passed("header-white-space", "header", f"white space around {changed} names; removed")
+    return names
+
+
 class _Rows:
     """The rows of a delimited text, and what is wrong with them once all have been read."""
 
@@ -169,18 +197,15 @@ class _Rows:
         self._width = width
         self._block = MAX_ROW_BYTES if text.content.whole else STREAM_BLOCK_BYTES
         self._count = 0  # rows, with the header
-        self._last: pa.Table | None = None
+        self._last = pa.table({})  # the last rows that were read
         self._wrong = _WrongRows()
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows of the right width below the header."""
         try:
             yield from self._new_tables()
-        except pa.ArrowInvalid:  # a row is longer than a block
-            self._block = MAX_ROW_BYTES
-            try:
-                yield from self._new_tables()
-            except pa.ArrowInvalid as error:
+        except pa.ArrowInvalid as error:  # a row is longer than a block
+            if self._block == MAX_ROW_BYTES:
                 raise unreadable(
                     "row-too-long",
                     self._text.content.name,
@@ -188,6 +213,8 @@ class _Rows:
                     expected=f"rows below {MAX_ROW_BYTES >> 20} MB",
                     action="close the quote left open",
                 ) from None
+            self._block = MAX_ROW_BYTES
+            yield from self.tables()
 
     def note_problems(self, log: ReadLog) -> None:
         """Note rows of another width, a missing row, or a quote that never closes."""
@@ -221,7 +248,7 @@ class _Rows:
             seen += batch.num_rows
             self._count = max(self._count, seen)
             if table.num_rows:
-                self._last = table.slice(table.num_rows - 1)
+                self._last = table
                 yield table
 
     def _batches(self, use_threads: bool) -> Iterator[pa.RecordBatch]:
@@ -256,9 +283,7 @@ class _Rows:
         )
 
     def _last_row_has_line_break(self) -> bool:
-        if self._last is None:
-            return False
-        cells = self._last.to_pylist()[0].values()
+        cells = self._last.slice(self._last.num_rows - 1).to_pylist()[0].values()
         return any("\n" in cell for cell in cells)
 
 

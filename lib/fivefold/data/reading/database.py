@@ -22,11 +22,6 @@ from fivefold.data.reading.normalize import LONG_INTEGERS, TEXT
 from fivefold.data.reading.read_log import ReadLog, unreadable
 
 CONNECT_SECONDS = 10
-_DRIVERS = {
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-    "sqlite": "sqlite",
-}
 _NUMBER_TYPES = {int, float, Decimal}
 
 
@@ -109,7 +104,9 @@ def _engine(url: str, shown: str) -> sa.Engine:
             action="correct the URL; write @ : / in a password as %40 %3A %2F",
         ) from None
     family = parsed.drivername.partition("+")[0]
-    if family not in _DRIVERS:
+    if family == "sqlite":
+        return _sqlite_engine(Path(parsed.database or ""), shown)
+    if family not in ("postgresql", "postgres"):
         raise unreadable(
             "database-unknown",
             shown,
@@ -117,10 +114,8 @@ def _engine(url: str, shown: str) -> sa.Engine:
             expected="sqlite or postgresql",
             action="export the table as CSV or Parquet",
         )
-    if family == "sqlite":
-        return _sqlite_engine(Path(parsed.database or ""), shown)
     return sa.create_engine(
-        parsed.set(drivername=_DRIVERS[family]),
+        parsed.set(drivername="postgresql+psycopg"),
         poolclass=sa.pool.NullPool,
         connect_args={"connect_timeout": CONNECT_SECONDS},
     )
@@ -200,43 +195,33 @@ def _translated(error: sa.exc.SQLAlchemyError, url: str, shown: str) -> Refused:
 def _column(name: str, values: Sequence[Any], markers: Collection[str], log: ReadLog) -> pa.Array:
     """Return one column of Python values as an Arrow array of one type.
 
-    Decimals become floats, dates datetimes, zoned times UTC. Text in a column of numbers is
-    missing if all of it is markers; any other mixture becomes text, with a warning. UUID, time
-    and network addresses become text.
+    Decimals become floats, zoned times UTC. Text in a column of numbers is missing if all of it
+    is markers; any other mixture becomes text, with a warning. UUID, time and network addresses
+    become text.
     """
-    if _is_numbers_and_markers(values, markers):
-        for value in values:
-            if isinstance(value, str):
-                log.missing(name, value.strip(), 1)
-        values = [None if isinstance(value, str) else value for value in values]
-    kinds = _types_of(values)
+    kinds = {type(value) for value in values if value is not None}
+    if str in kinds and kinds & _NUMBER_TYPES and kinds <= {*_NUMBER_TYPES, str}:
+        texts = [value.strip() for value in values if isinstance(value, str)]
+        if all(text in markers for text in texts):
+            for text in texts:
+                log.missing(name, text, 1)
+            values = [None if isinstance(value, str) else value for value in values]
+            kinds.remove(str)
     if not kinds:
         return pa.nulls(len(values))
     if kinds <= _NUMBER_TYPES:
         return _number_array(name, values, kinds, log)
-    if kinds <= {dt.date, dt.datetime}:
-        if any(value.tzinfo for value in values if isinstance(value, dt.datetime)):
+    if kinds == {dt.datetime}:
+        if any(value.tzinfo for value in values if value is not None):
             found = "times with a zone; converted to UTC without a zone"
             log.passed("time-zone", name, found)
-        return pa.array([_utc(value) for value in values], pa.timestamp("us"))
+        return pa.array(values, pa.timestamp("us"))
     if kinds == {str}:
         return pa.array(values, TEXT)
-    if kinds in ({bool}, {bytes}, {dt.timedelta}):
+    if kinds in ({bool}, {bytes}, {dt.date}, {dt.timedelta}):
         return pa.array(values)
     _note_text(name, kinds, log)
     return pa.array([_text(value) for value in values], TEXT)
-
-
-def _types_of(values: Sequence[Any]) -> set[type]:
-    return {type(value) for value in values if value is not None}
-
-
-def _is_numbers_and_markers(values: Sequence[Any], markers: Collection[str]) -> bool:
-    kinds = _types_of(values)
-    others = kinds - {str}
-    if str not in kinds or not others or not others <= _NUMBER_TYPES:
-        return False
-    return all(value.strip() in markers for value in values if isinstance(value, str))
 
 
 def _note_text(name: str, kinds: set[type], log: ReadLog) -> None:
@@ -268,27 +253,15 @@ def _text(value: Any) -> str | None:
 
 
 def _number_array(name: str, values: Sequence[Any], kinds: set[type], log: ReadLog) -> pa.Array:
-    largest = max((abs(int(value)) for value in values if _is_whole(value)), default=0)
     limit = 2**63 if kinds == {int} else EXACT
-    if largest >= limit:
+    if any(_is_whole(value) and abs(value) >= limit for value in values):
         log.passed("long-integers", name, LONG_INTEGERS)
-        return pa.array([None if value is None else str(value) for value in values], TEXT)
-    if kinds == {int}:
-        return pa.array(values, pa.int64())
-    floats = [None if value is None else float(value) for value in values]
-    return pa.array(floats, pa.float64())
+        return pa.array([_text(value) for value in values], TEXT)
+    number = int if kinds == {int} else float
+    return pa.array([None if value is None else number(value) for value in values])
 
 
 def _is_whole(value: Any) -> bool:
     if isinstance(value, Decimal):
         return value.as_tuple().exponent == 0
     return isinstance(value, int)
-
-
-def _utc(value: dt.date | None) -> dt.datetime | None:
-    """Return a date or time as a time in UTC, without zone."""
-    if value is None:
-        return None
-    if not isinstance(value, dt.datetime):
-        return dt.datetime(value.year, value.month, value.day)
-    return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value

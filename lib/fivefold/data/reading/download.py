@@ -72,20 +72,16 @@ def _request(url: str) -> urllib.request.Request:
 
 
 def _no_answer(error: Exception, shown: str) -> Refused:
-    expected = "an address that answers with a table"
+    code = "http-unreachable"
+    found = f"no answer: {getattr(error, 'reason', None) or error}"
+    action = "check the address and the network"
     if isinstance(error, urllib.error.HTTPError):
-        action = "pass credentials" if error.code in (401, 403) else "correct the address"
+        code = "http-status"
         found = f"HTTP {error.code} {error.reason}"
-        return unreadable("http-status", shown, found, expected=expected, action=action)
-    if isinstance(error, TimeoutError):
+        action = "pass credentials" if error.code in (401, 403) else "correct the address"
+    elif isinstance(error, TimeoutError):
+        code = "http-timeout"
         found = f"no answer within {MAX_SECONDS} s"
         action = "try again, or download the file first"
-        return unreadable("http-timeout", shown, found, expected=expected, action=action)
-    reason = getattr(error, "reason", None) or error
-    return unreadable(
-        "http-unreachable",
-        shown,
-        f"no answer: {reason}",
-        expected=expected,
-        action="check the address and the network",
-    )
+    expected = "an address that answers with a table"
+    return unreadable(code, shown, found, expected=expected, action=action)

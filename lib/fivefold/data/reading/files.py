@@ -9,7 +9,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +27,7 @@ _GZIP = b"\x1f\x8b"
 class Content:
     """The bytes of one file or download without gzip; they can be read again and again.
 
-    The bytes are in `data`, else in the file `path`. `size` is the number of bytes before
+    The bytes are in the file `path`, else unpacked in `data`. `size` is the number of bytes before
     unpacking. `whole` says that the table will be held in memory as a whole.
     """
 
@@ -35,13 +35,13 @@ class Content:
     size: int
     compression: str | None = None
     path: Path | None = None
-    data: bytes | None = None
+    data: bytes = b""
     whole: bool = True
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes in blocks. Raises `Refused` for gzip that is damaged or no table."""
-        with self._open() as file:
-            if self.compression and self.data is None:
+        with self.path.open("rb") if self.path else io.BytesIO(self.data) as file:
+            if self.path and self.compression:
                 yield from _expanded(file, self.size, self.name)
             else:
                 yield from _blocks_of(file)
@@ -52,16 +52,11 @@ class Content:
 
     def arrow_file(self, mapped: bool = False) -> pa.NativeFile:
         """Return the bytes as a file of Arrow that can seek; a file on disk may be mapped."""
-        if self.data is not None:
+        if self.path is None:
             return pa.BufferReader(self.data)
         if self.compression:
             return pa.BufferReader(b"".join(self.blocks()))
         return pa.memory_map(str(self.path)) if mapped else pa.OSFile(str(self.path))
-
-    def _open(self) -> IO[bytes]:
-        if self.path is not None:
-            return self.path.open("rb")
-        return io.BytesIO(self.data or b"")
 
 
 def open_file(path: Path, *, whole: bool) -> Content:
@@ -69,7 +64,7 @@ def open_file(path: Path, *, whole: bool) -> Content:
     try:
         with path.open("rb") as file:
             is_gzip = file.read(2) == _GZIP
-        content = Content(name=path.name, size=path.stat().st_size, path=path, whole=whole)
+        size = path.stat().st_size
     except OSError as error:
         raise unreadable(
             "file-unreadable",
@@ -78,12 +73,9 @@ def open_file(path: Path, *, whole: bool) -> Content:
             expected="a readable file",
             action="repair the permissions or the disk",
         ) from None
-    if not is_gzip:
-        return content
-    packed = replace(content, compression="gzip")
-    if not whole:
-        return packed
-    return replace(packed, data=b"".join(packed.blocks()), path=None)
+    if is_gzip and whole:
+        return open_bytes(path.read_bytes(), path.name)
+    return Content(path.name, size, "gzip" if is_gzip else None, path, whole=whole)
 
 
 def open_bytes(data: bytes, name: str) -> Content:
@@ -111,17 +103,15 @@ def require_path(path: Path) -> None:
 
 
 def path_md5(path: Path) -> str:
-    """Return the md5 that DVC records for a file or a folder."""
-    return folder_md5(path) if path.is_dir() else file_md5(path)
+    """Return the md5 that DVC records for a file or a folder.
 
-
-def folder_md5(folder: Path) -> str:
-    """Return the `.dir` md5 of a folder: of the JSON list of its files' md5 and relative paths.
-
-    A `.dvcignore` is not read. Source: dvc_data.hashfile.tree.Tree.as_bytes.
+    That of a folder ends in `.dir`: it is of the JSON list of its files' md5 and relative paths. A
+    `.dvcignore` is not read. Source: dvc_data.hashfile.tree.Tree.as_bytes.
     """
-    files = sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*") if p.is_file())
-    entries = [{"md5": file_md5(path), "relpath": name} for name, path in files]
+    if not path.is_dir():
+        return file_md5(path)
+    files = sorted((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
+    entries = [{"md5": file_md5(file), "relpath": name} for name, file in files]
     return bytes_md5(json.dumps(entries, sort_keys=True).encode()) + ".dir"
 
 

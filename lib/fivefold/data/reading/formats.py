@@ -60,6 +60,7 @@ FORMATS = (
 _GUNZIP = "decompress it first, or use gzip"
 _SHEET = "open it and save the sheet as CSV in UTF-8"
 _EXPORT = "save the table in one of these formats"
+_ZIP = b"PK\x03\x04"
 _OTHERS = (  # first bytes, code, what the file is, what to do
     (
         b"SQLite format 3\0",
@@ -72,13 +73,21 @@ _OTHERS = (  # first bytes, code, what the file is, what to do
     (b"\xfd7zXZ\0", "compressed-file", "an xz file", _GUNZIP),
     (b"\x28\xb5\x2f\xfd", "compressed-file", "a zstandard file", _GUNZIP),
     (b"7z\xbc\xaf", "compressed-file", "a 7z archive", "unpack it first"),
+    (_ZIP, "compressed-file", "a zip archive", "unpack it first"),
     (b"%PDF", "not-a-table", "a PDF document", _EXPORT),
     (b"\x89PNG", "not-a-table", "a PNG image", _EXPORT),
     (b"\xff\xd8\xff", "not-a-table", "a JPEG image", _EXPORT),
     (b"\x80\x04", "not-a-table", "a Python pickle", _EXPORT),
 )
-_WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")
-_JSON = (b"{", b"[{", b"[[", b"[\n")
+_OTHER_TEXTS = (  # the same; white space and capital letters do not count
+    (
+        (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--"),
+        "html-page",
+        "a web page (HTML or XML)",
+        "use the link to the raw file; a login page also looks like this",
+    ),
+    ((b"{", b"[{", b"[[", b"[\n"), "json-file", "JSON", _EXPORT),
+)
 
 
 def detect_format(content: Content) -> Format:
@@ -114,29 +123,12 @@ def upload_endings() -> list[str]:
 
 def _refuse_others(content: Content, head: bytes) -> None:
     expected = f"a table as {titles()}"
-    for first, code, what, action in _OTHERS:
-        if head.startswith(first):
-            raise unreadable(code, content.name, what, expected=expected, action=action)
-    if head.startswith(b"PK\x03\x04"):
-        if any(b"xl/" in block for block in content.blocks()):
-            raise unreadable(
-                "excel-file", content.name, "an Excel workbook", expected=expected, action=_SHEET
-            )
+    if head.startswith(_ZIP) and any(b"xl/" in block for block in content.blocks()):
         raise unreadable(
-            "compressed-file",
-            content.name,
-            "a zip archive",
-            expected=expected,
-            action="unpack it first",
+            "excel-file", content.name, "an Excel workbook", expected=expected, action=_SHEET
         )
     start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(_WEB_PAGE):
-        raise unreadable(
-            "html-page",
-            content.name,
-            "a web page (HTML or XML)",
-            expected=expected,
-            action="use the link to the raw file; a login page also looks like this",
-        )
-    if start.startswith(_JSON):
-        raise unreadable("json-file", content.name, "JSON", expected=expected, action=_EXPORT)
+    for text, entries in ((head, _OTHERS), (start, _OTHER_TEXTS)):
+        for first, code, what, action in entries:
+            if text.startswith(first):
+                raise unreadable(code, content.name, what, expected=expected, action=action)

@@ -9,7 +9,7 @@ thousands and decimal commas stay text: `fivefold.data.parsing` reads them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -36,6 +36,7 @@ def normalize_table(
     log: ReadLog,
     *,
     untyped: bool,
+    text_columns: Collection[str] = (),
     missing: Sequence[str] = (),
     keep: Sequence[str] = (),
 ) -> pd.DataFrame:
@@ -51,6 +52,8 @@ def normalize_table(
         Text that is all numbers becomes numbers (CSV). Otherwise it stays text: its type was
         declared (Parquet, SQL). Integers that float64 would round, and numbers with leading
         zeros (postal codes), stay text.
+    text_columns
+        Columns that are known to stay text.
     missing
         More markers of missing cells.
     keep
@@ -65,7 +68,7 @@ def normalize_table(
             column = _blank(name, column, markers, log)
             if column.null_count == len(column):  # no cell shows a type: numbers, all missing
                 column = column.cast(pa.float64())
-            elif untyped:
+            elif untyped and name not in text_columns:
                 column = _numbers_if_all(name, column, number_markers, log)
         if pa.types.is_large_string(column.type):
             log.text_columns.add(name)
@@ -194,14 +197,17 @@ def _plain(name: str, column: Column, log: ReadLog) -> Column:
     if types.is_date(kind):
         return column.cast(pa.timestamp("us"))
     if types.is_timestamp(kind):
-        return _plain_times(name, column, log)
+        if kind.tz is not None:  # Arrow stores UTC: dropping the zone leaves UTC
+            log.passed(
+                "time-zone", name, f"times of zone {kind.tz}; converted to UTC without a zone"
+            )
+        return column.cast(pa.timestamp("us"), safe=False)
     if types.is_duration(kind):
         log.passed("durations", name, "durations; converted to seconds")
         return pc.divide(column.cast(pa.int64()).cast(pa.float64()), _TICKS[kind.unit])
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return column.cast(TEXT)
-    if types.is_time(kind):
-        return column.cast(TEXT)
+    for is_text in (types.is_string, types.is_large_string, types.is_string_view, types.is_time):
+        if is_text(kind):
+            return column.cast(TEXT)
     if types.is_nested(kind):
         log.warning(
             "nested-values",
@@ -237,13 +243,6 @@ def _plain_decimals(name: str, column: Column, log: ReadLog) -> Column:
         return floats
     log.passed("long-integers", name, LONG_INTEGERS)
     return written
-
-
-def _plain_times(name: str, column: Column, log: ReadLog) -> Column:
-    zone, unit = column.type.tz, column.type.unit
-    if zone is not None:  # Arrow stores UTC: dropping the zone leaves UTC
-        log.passed("time-zone", name, f"times of zone {zone}; converted to UTC without a zone")
-    return column.cast(pa.timestamp(unit)).cast(pa.timestamp("us"), safe=False)
 
 
 def _each(column: Column, write: Callable[[Any], str]) -> Column:

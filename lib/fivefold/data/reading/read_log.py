@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from fivefold.core.findings import ERROR, PASSED, WARNING, Finding, Refused, refusal
+from fivefold.core.findings import PASSED, WARNING, Finding, Refused, problem
 
 
 @dataclass
@@ -55,32 +55,19 @@ class ReadLog:
 
     def warning(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
         """Add a finding that a person should read."""
-        self._add(WARNING, code, subject, found, expected, action)
+        finding = problem(code, subject, found, expected, action)
+        self.findings.append(replace(finding, severity=WARNING))
 
     def error(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
         """Add a finding that must stop the run."""
-        self._add(ERROR, code, subject, found, expected, action)
+        self.findings.append(problem(code, subject, found, expected, action))
 
     def missing(self, column: str, marker: str, cells: int) -> None:
         """Count cells of a column that a marker makes missing."""
         by_column = self.markers.setdefault(marker, {})
         by_column[column] = by_column.get(column, 0) + cells
 
-    def _add(
-        self, severity: str, code: str, subject: str, found: str, expected: str, action: str
-    ) -> None:
-        finding = Finding(
-            code=code,
-            severity=severity,
-            subject=subject,
-            found=found,
-            expected=expected,
-            action=action,
-        )
-        self.findings.append(finding)
-
 
 def unreadable(code: str, subject: str, found: str, *, expected: str, action: str) -> Refused:
     """Return the error that stops the reading of a source."""
-    what = f"{subject} cannot be read"
-    return refusal(what, code=code, subject=subject, found=found, expected=expected, action=action)
+    return Refused(f"{subject} cannot be read", [problem(code, subject, found, expected, action)])

@@ -6,9 +6,8 @@ table is refused: the error says what was expected, what was found and what to d
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,14 +15,24 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 import pyarrow as pa
 
-from fivefold.core.findings import Finding
+from fivefold.core.findings import Finding, refuse_errors
 from fivefold.core.urls import mask
 from fivefold.data.missing_markers import MARKERS
+from fivefold.data.reading.arrow_files import read_folder, without_dictionaries
+from fivefold.data.reading.csv_files import tidy_names
+from fivefold.data.reading.download import download
+from fivefold.data.reading.files import (
+    Content,
+    bytes_md5,
+    open_bytes,
+    open_file,
+    path_md5,
+    require_path,
+)
+from fivefold.data.reading.formats import Format, detect_format, format_of_name
 from fivefold.data.reading.normalize import normalize_table
 from fivefold.data.reading.read_log import Details, ReadLog, unreadable
-from fivefold.data.reading.stream import Stream, checked_tables, stream_path, stream_url
 
-_FILE = ("", "file")
 _WEB = ("http", "https")
 
 
@@ -45,6 +54,23 @@ class Dataset:
     @property
     def rows(self) -> int:
         return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The tables of a source, all of one schema; they can be read once.
+
+    `source` and `md5` are those of `Dataset`, `key` is an md5 of the rows in
+    this order. `untyped` says that all cells are text that may turn out to be numbers (CSV). The
+    log is complete, and all errors are known, once the tables have been read.
+    """
+
+    tables: Iterator[pa.Table]
+    source: str
+    md5: str
+    key: str
+    log: ReadLog
+    untyped: bool = False
 
 
 def read(
@@ -114,9 +140,8 @@ def open_stream(source: str, query: str | None = None) -> Stream:
 
     Raises `Refused` as `read`, for some errors only while the tables are read.
     """
-    scheme = _scheme(source)
-    if not query and scheme in (*_FILE, *_WEB):
-        return _open_file(source, scheme, whole=False)
+    if not query and not _is_database(source):
+        return _open_file(source, whole=False)
     dataset = read(source, query=query)
     tables = iter([pa.Table.from_pandas(dataset.frame, preserve_index=False)])
     log = ReadLog(list(dataset.findings), dataset.details)
@@ -136,7 +161,11 @@ def content_md5(frame: pd.DataFrame, ordered: bool = False) -> str:
     if not ordered:
         hashes = hashes.sort_values()
     content = head.encode() + hashes.to_numpy().astype("<u8").tobytes()
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return bytes_md5(content)
+
+
+def _is_database(source: str) -> bool:
+    return _scheme(source) not in ("", "file", *_WEB)
 
 
 def _scheme(source: str) -> str:
@@ -146,16 +175,14 @@ def _scheme(source: str) -> str:
 
 def _open(source: str, query: str | None, max_rows: int | None, markers: Collection[str]) -> Stream:
     """Open a source that will be held in memory as a whole."""
-    scheme = _scheme(source)
     shown = mask(source)
-    if scheme not in (*_FILE, *_WEB):
-        from fivefold.data.reading.database import (
-            select,  # SQLAlchemy is heavy; most tables are files
-        )
+    if _is_database(source):
+        # SQLAlchemy is heavy, and most tables are files
+        from fivefold.data.reading.database import select
 
         log = ReadLog()
         table = select(source, query, shown, log, max_rows=max_rows, markers=markers)
-        return Stream(checked_tables(iter([table]), shown, log), shown, md5="", key="", log=log)
+        return _stream(iter([table]), shown, "", log)
     if query:
         raise unreadable(
             "query-unused",
@@ -164,12 +191,86 @@ def _open(source: str, query: str | None, max_rows: int | None, markers: Collect
             expected="a query only with a database URL",
             action="leave out the query",
         )
-    return _open_file(source, scheme, whole=True)
+    return _open_file(source, whole=True)
 
 
-def _open_file(source: str, scheme: str, whole: bool) -> Stream:
+def _open_file(source: str, *, whole: bool) -> Stream:
+    """Open a file, a folder of Parquet parts or a download.
+
+    No CSV, Parquet or Feather file is held whole. `whole` says that the caller will hold all
+    tables in memory: they are read fast, in large blocks.
+    """
     shown = mask(source)
+    scheme = _scheme(source)
+    log = ReadLog()
     if scheme in _WEB:
-        return stream_url(source, shown)
+        data = download(source, shown, log)
+        return _content_stream(open_bytes(data, shown), shown, bytes_md5(data), log)
     path = Path(unquote(urlsplit(source).path)) if scheme else Path(source)
-    return stream_path(path.expanduser(), shown, whole=whole)
+    path = path.expanduser()
+    require_path(path)
+    if path.is_dir():
+        return _stream(read_folder(path, log, whole=whole), shown, path_md5(path), log)
+    content = open_file(path, whole=whole)
+    return _content_stream(content, shown, path_md5(path), log, format_of_name(path))
+
+
+def _content_stream(
+    content: Content, shown: str, md5: str, log: ReadLog, promised: Format | None = None
+) -> Stream:
+    """Return the stream of one file; `promised` is the format that its name promises."""
+    entry = detect_format(content)
+    log.details.format = entry.name
+    log.details.bytes = content.size
+    log.details.compression = content.compression
+    tables = entry.read(content, log)
+    if promised and promised is not entry:
+        tables = _note_other_format(tables, content.name, entry, promised, log)
+    return _stream(tables, shown, md5, log, entry.untyped)
+
+
+def _stream(
+    tables: Iterator[pa.Table], shown: str, md5: str, log: ReadLog, untyped: bool = False
+) -> Stream:
+    checked = _checked_tables(tables, shown, log)
+    return Stream(checked, shown, md5, key=md5, log=log, untyped=untyped)
+
+
+def _checked_tables(tables: Iterator[pa.Table], shown: str, log: ReadLog) -> Iterator[pa.Table]:
+    """Yield the tables that have rows, with tidy names and without dictionaries.
+
+    Raises `Refused` for duplicate names, and at the end if there was no row.
+    """
+    names: list[str] | None = None
+    rows = 0
+    for table in tables:
+        if names is None:
+            names = tidy_names(table.column_names, log)
+            refuse_errors(f"{shown} cannot be read", log.findings)
+        if table.num_rows and names:
+            rows += table.num_rows
+            yield without_dictionaries(table.rename_columns(names))
+    if not rows:
+        raise unreadable(
+            "no-rows",
+            shown,
+            f"{len(names or ())} columns, no rows",
+            expected="rows",
+            action="write or select rows",
+        )
+
+
+def _note_other_format(
+    tables: Iterator[pa.Table], subject: str, entry: Format, promised: Format, log: ReadLog
+) -> Iterator[pa.Table]:
+    """Note, once the file turns out readable, that its name promises another format."""
+    first = next(tables)
+    log.warning(
+        "format-differs",
+        subject,
+        f"{entry.name}, by its first bytes",
+        expected=f"{promised.name}, by its name",
+        action="rename the file",
+    )
+    yield first
+    yield from tables

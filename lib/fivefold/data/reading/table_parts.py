@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from fivefold.core.findings import Finding, refusal
+from fivefold.core.stored import Stored
 from fivefold.data.reading.column_evidence import ColumnEvidence
-from fivefold.data.reading.normalize import TEXT, long_integers, normalize_table
+from fivefold.data.reading.normalize import normalize_table
 from fivefold.data.reading.read_log import ReadLog
 from fivefold.data.reading.source import open_stream
 
 ROWS_PER_PART = 100_000
 _EVIDENCE = "evidence.arrow"
-_STORED_NAMES = {"row_counts": "parts", "text_columns": "words", "untyped": "texts"}
 
 
 @dataclass(frozen=True)
-class TableParts:
+class TableParts(Stored):
     """A table in parts: Arrow files in a folder of their own.
 
     `source` and `md5` are those of `reading.source.Dataset`; `key` is an md5 of the rows in
@@ -34,6 +33,8 @@ class TableParts:
     out to be numbers (CSV), `text_columns` names the columns of such a table that are text for
     certain. `row_counts` holds the number of rows of each part.
     """
+
+    stored_as: ClassVar = {"row_counts": "parts", "text_columns": "words", "untyped": "texts"}
 
     folder: str
     source: str
@@ -54,13 +55,7 @@ class TableParts:
         return sum(self.row_counts[:number])
 
     def to_dict(self) -> dict[str, Any]:
-        stored = {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
-        return {**stored, "rows": self.rows}
-
-    @staticmethod
-    def from_dict(stored: Mapping[str, Any]) -> TableParts:
-        names = TableParts.__dataclass_fields__
-        return TableParts(**{name: stored[_STORED_NAMES.get(name, name)] for name in names})
+        return {**super().to_dict(), "rows": self.rows}
 
 
 def cut_table(
@@ -90,16 +85,14 @@ def cut_table(
     evidence = ColumnEvidence(stream.untyped)
     row_counts: list[int] = []
     columns: list[str] = []
-    long_decimals: dict[str, pa.ChunkedArray] = {}
     folder.mkdir(parents=True)
     try:
         for number, table in enumerate(_lots(stream.tables, rows)):
             evidence.add(table)
-            long_decimals = _long_decimals(table) | long_decimals
             save_table(table, _part_path(folder, number))
             row_counts.append(table.num_rows)
             columns = table.column_names
-        save_table(_with_long_decimals(evidence.table(), long_decimals), folder / _EVIDENCE)
+        save_table(evidence.table(), folder / _EVIDENCE)
     except BaseException:
         remove_parts(folder)
         raise
@@ -124,14 +117,9 @@ def read_part(parts: TableParts, number: int, columns: Sequence[str] | None = No
     folder = Path(parts.folder)
     evidence = load_table(folder / _EVIDENCE, columns)
     table = pa.concat_tables([evidence, load_table(_part_path(folder, number), columns)])
-    known_texts = [name for name in table.column_names if name in set(parts.text_columns)]
-    others = [name for name in table.column_names if name not in set(known_texts)]
-    frames = []
-    if known_texts:
-        frames.append(normalize_table(table.select(known_texts), ReadLog(), untyped=False))
-    if others:
-        frames.append(normalize_table(table.select(others), ReadLog(), untyped=parts.untyped))
-    frame = pd.concat(frames, axis=1)[table.column_names] if len(frames) > 1 else frames[0]
+    frame = normalize_table(
+        table, ReadLog(), untyped=parts.untyped, text_columns=parts.text_columns
+    )
     return frame.iloc[len(evidence) :].reset_index(drop=True)
 
 
@@ -181,28 +169,3 @@ def _lots(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
             count += table.num_rows
     if count:
         yield pa.concat_tables(waiting)
-
-
-def _long_decimals(table: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """Return, for columns of whole decimals, one cell that float64 would round.
-
-    Such a column is text as a whole (`fivefold.data.reading.normalize`).
-    """
-    cells: dict[str, pa.ChunkedArray] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if not pa.types.is_decimal(column.type) or column.type.scale:
-            continue
-        written = column.cast(TEXT)
-        position = pc.index(long_integers(written, written.cast(pa.float64())), True).as_py()
-        if position >= 0:
-            cells[name] = column.take([position])
-    return cells
-
-
-def _with_long_decimals(evidence: pa.Table, cells: Mapping[str, pa.ChunkedArray]) -> pa.Table:
-    """Return the evidence with one more row that holds the long decimals."""
-    if not cells:
-        return evidence
-    first = evidence.slice(0, 1)
-    row = {name: cells.get(name, first.column(name)) for name in evidence.column_names}
-    return pa.concat_tables([evidence, pa.table(row)])

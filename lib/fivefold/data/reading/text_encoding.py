@@ -16,11 +16,9 @@ from fivefold.data.reading.read_log import ReadLog, unreadable
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+    ((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
 )
 _HEAD_BYTES = 4096  # enough to recognise UTF-16 without a mark
-_NOT_CP1252 = (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d")
 _WESTERN = ("cp1252", "latin_1")
 # cp1250 and cp1254 are left out: in short words they cannot be distinguished from cp1252.
 _OTHERS = ("cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "cp949")
@@ -47,22 +45,23 @@ class TextFile:
 
     def open(self, skip: int = 0) -> pa.NativeFile:
         """Return the text as a file of UTF-8, without a mark and the first `skip` bytes."""
-        can_seek = self.content.data is not None or not self.content.compression
+        start = self.mark + skip
+        can_seek = self.content.path is None or not self.content.compression
         if can_seek and not self.codec:
             file = self.content.arrow_file()
-            file.seek(self.mark + skip)
+            file.seek(start)
             return file
-        blocks = _BlockFile(_after(self._utf8_blocks(), self.mark + skip))
-        return pa.PythonFile(io.BufferedReader(blocks), mode="r")
+        blocks = io.BufferedReader(_BlockFile(self._utf8_blocks()))
+        blocks.read(start)
+        return pa.PythonFile(blocks, mode="r")
 
     def _utf8_blocks(self) -> Iterator[bytes]:
+        blocks = self.content.blocks()
         if not self.codec:
-            yield from self.content.blocks()
+            yield from blocks
             return
-        decoder = codecs.getincrementaldecoder(self.codec)(self.errors)
-        for block in self.content.blocks():
-            yield decoder.decode(block).encode("utf-8", "replace")
-        yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+        for text in codecs.iterdecode(blocks, self.codec, self.errors):
+            yield text.encode("utf-8", "replace")
 
 
 def detect_encoding(content: Content, log: ReadLog) -> TextFile:
@@ -104,11 +103,11 @@ def _wide_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
     for block in content.blocks():
         quotes += decoder.decode(block).count('"')
     decoder.decode(b"", final=True)
-    if fault := decoder.fault:
+    if decoder.fault:
         raise unreadable(
             "encoding-damaged",
             content.name,
-            f"{fault.reason}, byte {fault.position:,}, {encoding}",
+            f"{decoder.fault}, {encoding}",
             expected="whole characters",
             action="export the file again, as UTF-8",
         )
@@ -123,7 +122,7 @@ def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
     quotes = 0
     for block in content.blocks():
         if b"\0" in block:
-            line = decoder.line + block.count(b"\n", 0, block.index(b"\0"))
+            line = decoder.line + block[: block.index(b"\0")].count(b"\n")
             raise unreadable(
                 "nul-bytes",
                 content.name,
@@ -148,7 +147,7 @@ def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
         log.passed("encoding", content.name, "ASCII text, which is also UTF-8")
         return TextFile(content, "ascii", quotes)
     if decoder.fault:
-        return _guess(content, quotes, decoder.fault.line, log)
+        return _guess(content, quotes, decoder.fault_line, log)
     encoding = encoding or "utf-8"
     log.passed("encoding", content.name, f"{encoding} text")
     mark = len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0
@@ -157,18 +156,23 @@ def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
 
 def _guess(content: Content, quotes: int, line: int, log: ReadLog) -> TextFile:
     """Read text that is not UTF-8. `line` is the first line that is not."""
-    counts = _count_characters(content)
-    if counts.whole > counts.broken:
+    whole = broken = 0  # characters beyond ASCII, if the text is read as UTF-8
+    for text in codecs.iterdecode(content.blocks(), "utf-8", "replace"):
+        replaced = text.count("\ufffd")
+        broken += replaced
+        whole += len(text) - len(text.encode("ascii", "ignore")) - replaced
+    if whole > broken:
         log.warning(
             "encoding-damaged",
             content.name,
-            f"{counts.broken:,} broken characters in UTF-8 text, the first in line {line:,}; "
+            f"{broken:,} broken characters in UTF-8 text, the first in line {line:,}; "
             "replaced by \ufffd",
             expected="whole characters",
             action="export the file again, as UTF-8",
         )
         return TextFile(content, "utf-8", quotes, codec="utf-8-sig", errors="replace")
-    encoding = _other_encoding(content) or ("cp1252" if counts.fits_cp1252 else "latin-1")
+    western = "cp1252" if _decodes(content, "cp1252") else "latin-1"
+    encoding = _other_encoding(content) or western
     log.warning(
         "encoding-guessed",
         content.name,
@@ -177,29 +181,6 @@ def _guess(content: Content, quotes: int, line: int, log: ReadLog) -> TextFile:
         action="look at words with accents; if they are wrong, save the file as UTF-8",
     )
     return TextFile(content, encoding, quotes, codec=encoding)
-
-
-@dataclass
-class _Counts:
-    """Characters beyond ASCII of a text read as UTF-8."""
-
-    whole: int = 0
-    broken: int = 0
-    fits_cp1252: bool = True
-
-
-def _count_characters(content: Content) -> _Counts:
-    counts = _Counts()
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    for block in content.blocks():
-        text = decoder.decode(block)
-        broken = text.count("\ufffd")
-        counts.broken += broken
-        counts.whole += len(text) - len(text.encode("ascii", "ignore")) - broken
-        if any(byte in block for byte in _NOT_CP1252):
-            counts.fits_cp1252 = False
-    counts.broken += len(decoder.decode(b"", final=True))
-    return counts
 
 
 def _other_encoding(content: Content) -> str:
@@ -245,37 +226,22 @@ def _has_words_of_another_script(sample: bytes, encoding: str) -> bool:
 
 def _sample(content: Content) -> bytes:
     """Return the first lines with characters beyond ASCII."""
-    lines: list[bytes] = []
-    size = 0
-    rest = b""
+    sample = rest = b""
     for block in content.blocks():
-        *whole_lines, rest = (rest + block).splitlines(keepends=True)
-        for line in whole_lines:
-            if not line.isascii():
-                lines.append(line)
-                size += len(line)
-        if size + len(rest) > _SAMPLE_BYTES:
+        *lines, rest = (rest + block).splitlines(keepends=True)
+        sample += b"".join(line for line in lines if not line.isascii())
+        if len(sample) + len(rest) > _SAMPLE_BYTES:
             break
-    return b"".join([*lines, rest])[:_SAMPLE_BYTES]
+    return (sample + rest)[:_SAMPLE_BYTES]
 
 
 def _decodes(content: Content, encoding: str) -> bool:
-    decoder = _StrictDecoder(encoding)
-    for block in content.blocks():
-        decoder.decode(block)
-        if decoder.fault:
-            return False
-    decoder.decode(b"", final=True)
-    return decoder.fault is None
-
-
-@dataclass(frozen=True)
-class _Fault:
-    """Where bytes first break their encoding: position and line in the file."""
-
-    reason: str
-    position: int
-    line: int
+    try:
+        for _ in codecs.iterdecode(content.blocks(), encoding):
+            pass
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _StrictDecoder:
@@ -283,28 +249,28 @@ class _StrictDecoder:
 
     def __init__(self, encoding: str):
         self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._position = 0
+        self._size = 0
         self.line = 1
-        self.fault: _Fault | None = None
+        self.fault = ""
+        self.fault_line = 0
 
     def decode(self, block: bytes, final: bool = False) -> str:
         """Return the text of a block; nothing after a fault."""
-        text = ""
-        if self.fault is None:
-            waiting = len(self._decoder.getstate()[0])  # bytes of a character that was cut
-            try:
-                text = self._decoder.decode(block, final)
-            except UnicodeDecodeError as error:
-                start = error.start - waiting
-                line = self.line + block.count(b"\n", 0, max(start, 0))
-                self.fault = _Fault(error.reason, self._position + start, line)
-        self._position += len(block)
+        self._size += len(block)
         self.line += block.count(b"\n")
-        return text
+        if self.fault:
+            return ""
+        try:
+            return self._decoder.decode(block, final)
+        except UnicodeDecodeError as error:
+            rest = error.object[error.start :]  # up to the end of the block
+            self.fault = f"{error.reason}, byte {self._size - len(rest):,}"
+            self.fault_line = self.line - rest.count(b"\n")
+            return ""
 
 
 class _BlockFile(io.RawIOBase):
-    """Blocks of bytes as a file."""
+    """Blocks of bytes, none of them empty, as a file."""
 
     def __init__(self, blocks: Iterator[bytes]):
         self._blocks = blocks
@@ -314,20 +280,8 @@ class _BlockFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._rest:
-            block = next(self._blocks, None)
-            if block is None:
-                return 0
-            self._rest = memoryview(block)
+        self._rest = self._rest or memoryview(next(self._blocks, b""))
         size = min(len(buffer), len(self._rest))
         buffer[:size] = self._rest[:size]
         self._rest = self._rest[size:]
         return size
-
-
-def _after(blocks: Iterator[bytes], skip: int) -> Iterator[bytes]:
-    """Yield the blocks without the first `skip` bytes."""
-    for block in blocks:
-        if skip < len(block):
-            yield block[skip:]
-        skip = max(0, skip - len(block))
