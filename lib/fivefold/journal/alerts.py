@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from fivefold.core.findings import Finding
 from fivefold.core.stored import Stored
 from fivefold.core.text import one_line
-from fivefold.journal.database import insert, writing
+from fivefold.journal.database import fetch, insert, writing
 from fivefold.journal.tables import ALERTS, as_json
 
 SENT = "sent"  # result of a channel: "sent", "sent; REMARK" or "failed: REASON"
@@ -83,9 +83,7 @@ def claim(
     if not messages:
         return {}
     claimed = {}
-    with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    with writing(engine, _LOCK) as connection:
         held = _held_keys(connection, problem, cooldown_hours, now)
         for key, (message, runbook) in messages.items():
             if key in held:
@@ -109,8 +107,7 @@ def alerts(engine: sa.Engine, problem: str, limit: int = 200) -> list[Alert]:
     """Return the newest alerts of a problem, newest first."""
     query = sa.select(ALERTS).where(ALERTS.c.problem == problem)
     query = query.order_by(ALERTS.c.seq.desc()).limit(limit)
-    with engine.connect() as connection:
-        rows = connection.execute(query).mappings().all()
+    rows = [row._asdict() for row in fetch(engine, query)]
     return [Alert(**{**row, "sent": json.loads(row["sent"])}) for row in rows]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,11 +30,6 @@ HEAD = "0001"  # newest revision of lib/migrations
 BUSY_SECONDS = 5.0
 LOT = 5000
 COUNTING = ("accepted", "corrected")  # outcomes of the labels that count
-_DIALECTS = {
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-    "sqlite": "sqlite",
-}
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
 _MIGRATING = threading.Lock()  # Alembic keeps its state in a module
 
@@ -74,12 +69,27 @@ def open_journal(url: str) -> sa.Engine:
 
 
 @contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Open a transaction that will write; SQLite takes its lock at once, not half-way."""
+def writing(
+    engine: sa.Engine, lock: Any = None, wait: float | None = None
+) -> Iterator[sa.Connection]:
+    """Open a transaction that will write; SQLite takes its lock at once, not half-way.
+
+    `lock`, a number, excludes others with the same one until the end, also in PostgreSQL, which
+    has many writers at a time. `wait`: seconds for it, `BUSY_SECONDS` by default.
+    """
     with engine.connect().execution_options(fivefold_write=True) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_SECONDS * 1000:.0f}")
+            milliseconds = (wait or BUSY_SECONDS) * 1000
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds:.0f}")
+            if lock is not None:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
         yield connection
+
+
+def fetch(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    """Return the rows of a query."""
+    with engine.connect() as connection:
+        return connection.execute(query).all()
 
 
 def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -152,16 +162,14 @@ def count_rejects(
 ) -> int:
     """Count refused cases with since <= at < until."""
     query = sa.select(sa.func.count()).where(*_between(REJECTS, problem, since, until))
-    with engine.connect() as connection:
-        return connection.scalar(query) or 0
+    return int(fetch(engine, query)[0][0])
 
 
 def span(engine: sa.Engine, problem: str) -> tuple[datetime, datetime] | None:
     """Return (time of the oldest, time of the newest prediction); None if there is none."""
     at = PREDICTIONS.c.at
     query = sa.select(sa.func.min(at), sa.func.max(at)).where(PREDICTIONS.c.problem == problem)
-    with engine.connect() as connection:
-        first, last = connection.execute(query).one()
+    first, last = fetch(engine, query)[0]
     return (first, last) if first else None
 
 
@@ -173,16 +181,17 @@ def purge(engine: sa.Engine, problem: str, days: float | None, now: datetime) ->
     if days is None:
         return {}
     before = now - timedelta(days=days)
-    of_problem = PREDICTIONS.c.problem == problem
-    old = sa.select(PREDICTIONS.c.id).where(of_problem, PREDICTIONS.c.at < before)
+    old = sa.select(PREDICTIONS.c.id).where(*_between(PREDICTIONS, problem, None, before))
     unmatched = sa.and_(LABELS.c.outcome == "unknown", LABELS.c.at < before)
-    stale = sa.or_(LABELS.c.prediction_id.in_(old), unmatched)
+    conditions = {
+        LABELS: sa.or_(LABELS.c.prediction_id.in_(old), unmatched),
+        PREDICTIONS: PREDICTIONS.c.at < before,
+        REJECTS: REJECTS.c.at < before,
+    }
     deleted = {}
     with writing(engine) as connection:
-        query = sa.delete(LABELS).where(LABELS.c.problem == problem, stale)
-        deleted["labels"] = connection.execute(query).rowcount
-        for table in (PREDICTIONS, REJECTS):
-            query = sa.delete(table).where(table.c.problem == problem, table.c.at < before)
+        for table, condition in conditions.items():
+            query = sa.delete(table).where(table.c.problem == problem, condition)
             deleted[table.name] = connection.execute(query).rowcount
     return deleted
 
@@ -199,11 +208,10 @@ def _between(
 
 
 def _frame(engine: sa.Engine, query: sa.Select[Any]) -> pd.DataFrame:
-    with engine.connect() as connection:
-        result = connection.execute(query)
-        frame = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+    columns = query.selected_columns
+    frame = pd.DataFrame(fetch(engine, query), columns=columns.keys())
     time_type = type(PREDICTIONS.c.at.type)
-    times = [c.name for c in query.selected_columns if isinstance(c.type, time_type)]
+    times = [c.name for c in columns if isinstance(c.type, time_type)]
     return frame.astype(dict.fromkeys(times, "datetime64[us]"))  # also if there are no rows
 
 
@@ -211,19 +219,20 @@ def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         family = parsed.drivername.partition("+")[0]
-        if family in _DIALECTS:
-            parsed = parsed.set(drivername=_DIALECTS[family])
-            # An @ in the host or the name would be a piece of the password.
-            if family != "sqlite" and "@" not in f"{parsed.host}{parsed.database}":
-                return sa.create_engine(
-                    parsed,
-                    pool_pre_ping=True,
-                    connect_args={"connect_timeout": max(2, int(BUSY_SECONDS))},
-                )
+        if family == "sqlite":
             # In memory each thread would have a database of its own.
-            if family == "sqlite" and parsed.database not in (None, "", ":memory:"):
-                return _sqlite(parsed)
-            raise ValueError
+            if parsed.database in (None, "", ":memory:"):
+                raise ValueError
+            return _sqlite(parsed.set(drivername="sqlite"))
+        if family in ("postgres", "postgresql"):
+            # An @ in the host or the name would be a piece of the password.
+            if "@" in f"{parsed.host}{parsed.database}":
+                raise ValueError
+            return sa.create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": max(2, int(BUSY_SECONDS))},
+            )
     except (sa.exc.ArgumentError, ValueError, TypeError):
         raise _refused(
             "journal-url",
@@ -285,10 +294,7 @@ def _migrate(engine: sa.Engine) -> None:
     config.set_main_option(
         "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
     )
-    with _MIGRATING, writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    with _MIGRATING, writing(engine, _LOCK, wait=60) as connection:
         if _revision(connection) == HEAD:  # another process was faster
             return
         config.attributes["connection"] = connection

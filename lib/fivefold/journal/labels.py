@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fivefold.core.clock import utc_now
-from fivefold.journal.database import COUNTING, LOT, writing
+from fivefold.journal.database import COUNTING, LOT, fetch, writing
 from fivefold.journal.tables import ENTITY, ID, LABELS, PREDICTIONS, fitted, utc
 
 LATE_DAYS = 180
@@ -65,8 +65,7 @@ def add_labels(
     now = utc(now or utc_now())
     counted = dict.fromkeys((*OUTCOMES, "late"), 0)
     given = [_fitted(label) for label in labels]
-    with writing(engine) as connection:
-        _lock(connection, problem)
+    with writing(engine, _lock(problem)) as connection:
         _match_unknown(connection, problem, now)
         for start in range(0, len(given), LOT):
             rows = _matched(connection, problem, given[start : start + LOT], now)
@@ -81,21 +80,18 @@ def add_labels(
 
 def match_unknown(engine: sa.Engine, problem: str, now: datetime | None = None) -> int:
     """Try labels of unknown predictions again, and return how many were accepted."""
-    with writing(engine) as connection:
-        _lock(connection, problem)
+    with writing(engine, _lock(problem)) as connection:
         return _match_unknown(connection, problem, utc(now or utc_now()))
 
 
 def counts(engine: sa.Engine, problem: str) -> dict[str, int]:
     """Return {outcome: labels, late: labels} of all that were ever given."""
-    late = sa.func.sum(sa.cast(LABELS.c.late, sa.Integer))
-    query = sa.select(LABELS.c.outcome, sa.func.count(), late).where(LABELS.c.problem == problem)
-    with engine.connect() as connection:
-        rows = connection.execute(query.group_by(LABELS.c.outcome)).all()
+    kind = LABELS.c.outcome, LABELS.c.late
+    query = sa.select(*kind, sa.func.count()).where(LABELS.c.problem == problem).group_by(*kind)
     counted = dict.fromkeys((*OUTCOMES, "late"), 0)
-    for outcome, labels, late_labels in rows:
-        counted[outcome] = int(labels)
-        counted["late"] += int(late_labels or 0)
+    for outcome, late, labels in fetch(engine, query):
+        counted[outcome] += labels
+        counted["late"] += labels * late
     return counted
 
 
@@ -112,14 +108,9 @@ def _fitted(label: Label) -> dict[str, Any]:
     }
 
 
-def _lock(connection: sa.Connection, problem: str) -> None:
-    """Keep others from matching labels of this problem until the transaction ends.
-
-    SQLite has one writer at a time anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        number = sa.func.hashtext(f"labels of {problem}")
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+def _lock(problem: str) -> Any:
+    """Return the lock of all who match labels of this problem."""
+    return sa.func.hashtext(f"labels of {problem}")
 
 
 def _match_unknown(connection: sa.Connection, problem: str, now: datetime) -> int:
@@ -152,7 +143,7 @@ def _matched(
     for label in labels:
         given = label.get("at", now)
         prediction_id = label["prediction_id"]
-        if not prediction_id and label["entity"]:
+        if not prediction_id:
             until = label["observed_at"] or given
             candidates = [p for p in of_entity.get(label["entity"], []) if p[0] <= until]
             if candidates:
@@ -181,9 +172,7 @@ def _predictions(
 ) -> tuple[dict[str, datetime], dict[str, list[tuple[datetime, str]]]]:
     """Return ({prediction id: time}, {entity: [(time, prediction id)]}) of the labels' cases."""
     ids = [label["prediction_id"] for label in labels if label["prediction_id"]]
-    entities = [
-        label["entity"] for label in labels if label["entity"] and not label["prediction_id"]
-    ]
+    entities = [label["entity"] for label in labels if not label["prediction_id"]]
     key, at, entity = PREDICTIONS.c.id, PREDICTIONS.c.at, PREDICTIONS.c.entity
     times: dict[str, datetime] = dict(_rows(connection, problem, key, ids, key, at))
     of_entity: dict[str, list[tuple[datetime, str]]] = {}

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from fivefold.core.clock import utc_now
 from fivefold.core.stored import known_fields
-from fivefold.journal.database import insert, writing
+from fivefold.journal.database import fetch, insert, writing
 from fivefold.journal.tables import PROMOTIONS, as_json
 
 # These actions change what is served ...
@@ -179,6 +179,4 @@ def _newest_first(
     engine: sa.Engine, *conditions: sa.ColumnElement[bool], most: int | None = None
 ) -> list[Promotion]:
     query = sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(most)
-    with engine.connect() as connection:
-        rows = connection.execute(query).mappings().all()
-    return [Promotion.from_row(row) for row in rows]
+    return [Promotion.from_row(row._asdict()) for row in fetch(engine, query)]

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fivefold.core.clock import utc_now
-from fivefold.journal.database import writing
+from fivefold.journal.database import fetch, writing
 from fivefold.journal.tables import REPORTS, as_json
 
 
@@ -42,6 +42,4 @@ def reports(engine: sa.Engine, problem: str, most: int = 100) -> list[dict[str, 
     """Return the newest reports, oldest first."""
     query = sa.select(REPORTS.c.report).where(REPORTS.c.problem == problem)
     query = query.order_by(REPORTS.c.end.desc(), REPORTS.c.start.desc()).limit(most)
-    with engine.connect() as connection:
-        stored = connection.scalars(query).all()
-    return [json.loads(text) for text in reversed(stored)]
+    return [json.loads(row.report) for row in reversed(fetch(engine, query))]
