@@ -24,16 +24,16 @@ import smtplib
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime, localtime, make_msgid
+from email.utils import localtime, make_msgid
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from fivefold.core.findings import ERROR, Finding, errors
+from fivefold.core.findings import ERROR, Finding, errors, problem
 from fivefold.core.text import one_line, plural
 
 log = logging.getLogger("fivefold")
@@ -61,13 +61,12 @@ class NotSent(RuntimeError):
     """A channel has failed; the text says why."""
 
 
-def compose(problem: str, findings: Iterable[Finding], now: datetime) -> AlertMessage:
-    """Return the message about these findings."""
-    findings = list(findings)
+def compose(problem_name: str, findings: Sequence[Finding], now: datetime) -> AlertMessage:
+    """Return the message about these findings of a problem."""
     bad = len(errors(findings))
     by_noun = {"error": bad, "warning": len(findings) - bad}
     counts = [plural(count, noun) for noun, count in by_noun.items() if count]
-    summary = f"Fivefold, {one_line(problem, 120)}: {', '.join(counts)}"
+    summary = f"Fivefold, {one_line(problem_name, 120)}: {', '.join(counts)}"
     lines, rows = [summary], []
     for number, finding in enumerate(findings, 1):
         row = {name: one_line(value) for name, value in finding.to_dict().items()}
@@ -78,7 +77,7 @@ def compose(problem: str, findings: Iterable[Finding], now: datetime) -> AlertMe
             if row[name]:
                 lines.append(f"   {label}: {row[name]}")
     at = now.isoformat(timespec="seconds")
-    return AlertMessage(one_line(problem, 200), at, summary, "\n".join(lines), rows)
+    return AlertMessage(one_line(problem_name, 200), at, summary, "\n".join(lines), rows)
 
 
 _LABELS = {"found": "found", "expected": "expected", "to do": "action", "runbook": "runbook"}
@@ -90,8 +89,27 @@ def runbook(code: str) -> str:
     return f"{address}#{code}"[:300]
 
 
-# One reader per channel: (environment, list of problems) -> the channel; None if it is off.
-def log_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel | None:
+@dataclass(frozen=True)
+class AlertSettings:
+    """The environment, and the problems that the readers of the channels find in it."""
+
+    environ: Mapping[str, str]
+    problems: list[Finding] = field(default_factory=list)
+
+    def text(self, variable: str) -> str:
+        """Return a variable's value, "" if it is not set."""
+        return self.environ.get(variable, "").strip()
+
+    def refuse(self, variable: str, found: str, expected: str) -> None:
+        """Add a problem of a variable."""
+        code = variable.removeprefix("FIVEFOLD_").lower().replace("_", "-")
+        found = one_line(found, 200) or "nothing"
+        action = f"correct {variable}, or unset it"
+        self.problems.append(problem(code, variable, found, expected, action))
+
+
+# One reader per channel: it returns the channel; None if it is off.
+def log_channel(settings: AlertSettings) -> Channel | None:
     """Return the channel that logs; always on."""
 
     def write(message: AlertMessage) -> None:
@@ -102,15 +120,15 @@ def log_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel 
     return write
 
 
-def file_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel | None:
+def file_channel(settings: AlertSettings) -> Channel | None:
     """Return the channel that appends to a file."""
-    name = environ.get("FIVEFOLD_ALERT_FILE", "").strip()
+    name = settings.text("FIVEFOLD_ALERT_FILE")
     if not name:
         return None
     path = Path(name)
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         expected = "a file in an existing folder, both writable"
-        problems.append(_setting_problem("FIVEFOLD_ALERT_FILE", name, expected))
+        settings.refuse("FIVEFOLD_ALERT_FILE", name, expected)
 
     def append(message: AlertMessage) -> None:
         data = (json.dumps(asdict(message), ensure_ascii=False) + "\n").encode()
@@ -121,15 +139,15 @@ def file_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel
     return append
 
 
-def webhook_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel | None:
+def webhook_channel(settings: AlertSettings) -> Channel | None:
     """Return the channel that posts to a webhook."""
-    address = environ.get("FIVEFOLD_ALERT_WEBHOOK", "").strip()
+    address = settings.text("FIVEFOLD_ALERT_WEBHOOK")
     if not address:
         return None
     parts = _split(address)
     if parts is None or parts.scheme not in ("http", "https") or "@" in parts.netloc:
         expected = "http://... or https://..., without USER@, spaces and letters beyond a-z as %XX"
-        problems.append(_setting_problem("FIVEFOLD_ALERT_WEBHOOK", HIDDEN, expected))
+        settings.refuse("FIVEFOLD_ALERT_WEBHOOK", HIDDEN, expected)
         return None
 
     def post(message: AlertMessage) -> None:
@@ -150,10 +168,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Never: elsewhere the alert would arrive without its text, or not over http at all."""
 
 
-def mail_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel | None:
+def mail_channel(settings: AlertSettings) -> Channel | None:
     """Return the channel that sends a mail."""
     names = ("FIVEFOLD_ALERT_SMTP", "FIVEFOLD_ALERT_EMAIL_FROM", "FIVEFOLD_ALERT_EMAIL_TO")
-    server, sender, to = (environ.get(name, "").strip() for name in names)
+    server, sender, to = map(settings.text, names)
     if not server and not sender and not to:
         return None
     parts = _split(server)
@@ -162,14 +180,14 @@ def mail_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel
             "smtp://[USER:PASSWORD@]HOST:PORT or smtps://..., "
             "@ : / # in a password as %40 %3A %2F %23"
         )
-        problems.append(_setting_problem(names[0], server and HIDDEN, expected))
+        settings.refuse(names[0], server and HIDDEN, expected)
     if not re.fullmatch(ADDRESS, sender):
         expected = "one plain address: name@example.com"
-        problems.append(_setting_problem(names[1], sender and repr(sender), expected))
+        settings.refuse(names[1], sender and repr(sender), expected)
     receivers = [address.strip() for address in to.split(",") if address.strip()]
     if not receivers or not all(re.fullmatch(ADDRESS, address) for address in receivers):
         expected = "plain addresses with commas between them"
-        problems.append(_setting_problem(names[2], to and repr(to), expected))
+        settings.refuse(names[2], to and repr(to), expected)
     if parts is None:
         return None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -179,7 +197,7 @@ def mail_channel(environ: Mapping[str, str], problems: list[Finding]) -> Channel
         letter["From"] = sender
         letter["To"] = ", ".join(receivers)
         letter["Subject"] = one_line(message.summary, 200)
-        letter["Date"] = format_datetime(localtime())
+        letter["Date"] = localtime()
         letter["Message-ID"] = make_msgid(domain=sender.partition("@")[2])
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(message.text + "\n")
@@ -271,14 +289,3 @@ def _split(address: str) -> SplitResult | None:
         if parts.hostname and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", address):
             return parts
     return None
-
-
-def _setting_problem(variable: str, found: str, expected: str) -> Finding:
-    return Finding(
-        code=variable.removeprefix("FIVEFOLD_").lower().replace("_", "-"),
-        severity=ERROR,
-        subject=variable,
-        found=one_line(found, 200) or "nothing",
-        expected=expected,
-        action=f"correct {variable}, or unset it",
-    )

@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
 
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import Finding, errors, refuse_errors, warnings
@@ -21,14 +22,12 @@ from fivefold.journal.alerts import SENT, Alert, claim, key_of, reached, store_r
 from fivefold.lifecycle.alert_message import (
     READERS,
     AlertMessage,
+    AlertSettings,
     Channel,
     compose,
     reason,
     runbook,
 )
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 log = logging.getLogger("fivefold")
 DEADLINE = 20.0  # seconds for all channels, which run in parallel
@@ -39,9 +38,9 @@ def channels(environ: Mapping[str, str]) -> dict[str, Channel]:
 
     Raises `Refused`, naming every wrong setting at once.
     """
-    problems: list[Finding] = []
-    channels_by_name = {name: read(environ, problems) for name, read in READERS.items()}
-    refuse_errors("The alerts cannot be set up", problems)
+    settings = AlertSettings(environ)
+    channels_by_name = {name: read(settings) for name, read in READERS.items()}
+    refuse_errors("The alerts cannot be set up", settings.problems)
     return {name: channel for name, channel in channels_by_name.items() if channel}
 
 

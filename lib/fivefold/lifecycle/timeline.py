@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from itertools import groupby
+
+from sqlalchemy import Engine
 
 from fivefold.journal import alerts as journal_alerts
 from fivefold.journal import promotions
-from fivefold.journal.alerts import Alert
 from fivefold.lifecycle.report import window_reports
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 
 @dataclass(frozen=True)
@@ -40,21 +37,13 @@ def timeline(engine: Engine, problem: str) -> list[Event]:
     for row in promotions.history(engine, problem):
         text = f"{row.model} at threshold {row.threshold:.3g}, by {row.who}: {row.why}"
         events.append(Event(row.at, row.action, text))
-    events += _alert_events(journal_alerts.alerts(engine, problem, 1000))
+    alerts = reversed(journal_alerts.alerts(engine, problem, 1000))
+    for at, group in groupby(alerts, key=lambda alert: alert.at):  # sent together
+        together = list(group)
+        names = [alert.key.replace("/", " [", 1) + "]" for alert in together]
+        channels = ", ".join(together[0].channels_reached) or "nobody"
+        events.append(Event(at, "alert", f"{', '.join(names)} (sent: {channels})"))
     for report in window_reports(engine, problem):
         what = "bad window" if report.bad else "window"
         events.append(Event(report.end, what, report.summary()))
     return sorted(events, key=lambda event: event.minute)
-
-
-def _alert_events(alerts: Sequence[Alert]) -> list[Event]:
-    """Return one event for all alerts that were sent together."""
-    together: dict[datetime, list[Alert]] = {}
-    for alert in reversed(alerts):
-        together.setdefault(alert.at, []).append(alert)
-    events = []
-    for at, group in together.items():
-        names = [alert.key.replace("/", " [", 1) + "]" for alert in group]
-        channels = ", ".join(group[0].channels_reached) or "nobody"
-        events.append(Event(at, "alert", f"{', '.join(names)} (sent: {channels})"))
-    return events
