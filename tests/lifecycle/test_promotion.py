@@ -910,15 +910,16 @@ def test_scoring_takes_the_model_of_the_given_problem(engine, monkeypatch):
         score_stages.choose_model("", False, "nobody")
 
 
-def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
+def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine, monkeypatch):
+    monkeypatch.setattr(decisions, "load", kept)
     with pytest.raises(Refused, match="nothing-before"):
-        decisions.roll_back(engine, "left", "Ann", "", kept)
+        decisions.roll_back(engine, "left", "Ann", "")
     for model in "ABC":
         put(engine, model)
     decisions.change_threshold(engine, "left", 0.7, "Bob", "fewer calls")
     seen = []
     for _ in range(3):
-        line = decisions.roll_back(engine, "left", "Ann", "worse", kept)
+        line = decisions.roll_back(engine, "left", "Ann", "worse")
         assert (line.action, line.who, line.why, line.sha256) == (
             "rolled-back",
             "Ann",
@@ -928,11 +929,11 @@ def test_rolling_back_goes_back_step_by_step_and_then_says_so(engine):
         seen.append((line.model, line.threshold))
     assert seen == [("C", 0.5), ("B", 0.5), ("A", 0.5)]
     with pytest.raises(Refused, match=r"nothing-before \[left\].*at least two promotions"):
-        decisions.roll_back(engine, "left", "Ann", "", kept)
+        decisions.roll_back(engine, "left", "Ann", "")
     assert len(promotions.history(engine, "left")) == 7
 
 
-def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
+def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine, monkeypatch):
     def gone(pathspec, line):
         raise Refused(
             "No run",
@@ -948,10 +949,11 @@ def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
             ],
         )
 
+    monkeypatch.setattr(decisions, "load", gone)
     put(engine, "A")
     put(engine, "B")
     with pytest.raises(Refused, match=r"run-missing \[A\]"):
-        decisions.roll_back(engine, "left", "Ann", "worse", gone)
+        decisions.roll_back(engine, "left", "Ann", "worse")
     held = promotions.champion(engine, "left")
     assert (held.model, len(promotions.history(engine, "left"))) == ("B", 2)
     decide(
@@ -964,7 +966,7 @@ def test_what_cannot_be_loaded_any_more_is_not_gone_back_to(engine):
         numbers={"against": held.seq},
     )
     with pytest.raises(Refused, match=r"run-missing \[C\]"):
-        decisions.decide(engine, "left", True, "Ann", check=gone)
+        decisions.decide(engine, "left", True, "Ann")
     assert promotions.champion(engine, "left").model == "B"
 
 
@@ -1016,9 +1018,8 @@ def test_the_line_in_force_at_a_time(engine):
 
 def test_retention_goes_on_when_nobody_asks_any_more(engine, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        monitor_steps.window, "retention_days", lambda model: asked.append(model) or 30
-    )
+    monkeypatch.setattr(monitor_steps.client, "find_run", lambda model: asked.append(model))
+    monkeypatch.setattr(monitor_steps.client, "read", lambda *_: {"retention_days": 30})
     assert monitor_steps._retention_days(engine, "left", [answered_by(None)]) is None
     put(engine, "A")
     assert monitor_steps._retention_days(engine, "left", [answered_by(None)]) == 30

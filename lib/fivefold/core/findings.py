@@ -83,10 +83,17 @@ def problem(
     )
 
 
-def verdict(failed: bool, *, action: str = "", **texts: str) -> Finding:
-    """Return a check's finding: a warning with what to do if it `failed`, else a passed one."""
-    severity = WARNING if failed else PASSED
-    return Finding(severity=severity, action=action if failed else "", **texts)
+def verdict(
+    failed: bool | None, code: str, subject: str, *, action: str = "", **texts: str
+) -> Finding:
+    """Return a check's finding: a warning if it `failed`, not applicable for None, else passed.
+
+    A passed one has no `action`.
+    """
+    severity = {True: WARNING, None: NOT_APPLICABLE}.get(failed, PASSED)
+    if severity == PASSED:
+        action = ""
+    return Finding(code=code, subject=subject, severity=severity, action=action, **texts)
 
 
 def errors(findings: Iterable[Finding]) -> list[Finding]:

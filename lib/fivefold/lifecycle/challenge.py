@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from fivefold.core.findings import NOT_APPLICABLE, Finding, verdict, warnings
+from fivefold.core.findings import Finding, verdict, warnings
 from fivefold.core.log_loss import log_losses
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.stored import Stored
@@ -195,10 +195,10 @@ def challenge(
 
 
 def _too_few(y: np.ndarray) -> Challenge:
-    finding = Finding(
-        code="challenge-gain",
-        severity=NOT_APPLICABLE,
-        subject="model",
+    finding = verdict(
+        None,
+        "challenge-gain",
+        "model",
         found=f"{int(y.sum())} positive and {int((y == 0).sum())} negative rows",
         expected=f"at least {MIN_CLASS} of each",
         action="wait for more labels",
@@ -231,8 +231,8 @@ def _gain_finding(gain: Gain) -> Finding:
     found = f"gain {gain.value:+.4f}, at least {gain.low:+.4f}"
     return verdict(
         not gain.proven,
-        code="challenge-gain",
-        subject="ROC AUC",
+        "challenge-gain",
+        "ROC AUC",
         found=found if gain.proven else f"not proven better ({found})",
         expected=f"a lower bound above {gain.margin:g}",
         action="keep the champion; compare again with more labels",
@@ -244,8 +244,8 @@ def _auc_finding(code: str, name: str, gain: Difference, allowed: float = 0.0) -
     found = f"ROC AUC {gain}"
     return verdict(
         worse,
-        code=code,
-        subject=name,
+        code,
+        name,
         found=f"worse by {found}" if worse else found,
         expected="not proven worse" + (f" by more than {allowed:g}" if allowed else ""),
         action="keep the champion",
@@ -263,8 +263,8 @@ def _loss_finding(strata: Sequence[Stratum]) -> Finding:
     found = f"log-loss {mean}"
     return verdict(
         worse,
-        code="challenge-calibration",
-        subject="calibration",
+        "challenge-calibration",
+        "calibration",
         found=f"worse: {found}" if worse else found,
         expected=f"not proven worse by more than {WORSE_LOSS:.0%}",
         action="keep the champion; look at the labels that came in",
@@ -282,10 +282,10 @@ def _segment_findings(rows: _Rows, codes: np.ndarray, segments: pd.DataFrame) ->
             if enough and _has_classes(rows.y[chosen], MIN_SEGMENT_CLASS):
                 testable.append((name, chosen))
                 continue
-            few = Finding(
-                code="challenge-segment",
-                severity=NOT_APPLICABLE,
-                subject=name,
+            few = verdict(
+                None,
+                "challenge-segment",
+                name,
                 found=f"{int(chosen.sum())} rows: too few to compare",
                 expected=f"{MIN_SEGMENT} rows and {MIN_SEGMENT_CLASS} of each class",
             )

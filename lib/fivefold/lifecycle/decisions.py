@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
 
 from fivefold.core.findings import refusal
 from fivefold.journal import promotions
 from fivefold.journal.promotions import Promotion
 from fivefold.serving.served_model import load
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
-
-Check = Callable[[str, Promotion], object]  # (pathspec, promotion); raises `Refused`
-
-
-def decide(
-    engine: Engine, problem: str, yes: bool, who: str, why: str = "", check: Check = load
-) -> Promotion:
+def decide(engine: Engine, problem: str, yes: bool, who: str, why: str = "") -> Promotion:
     """Record a person's answer to the challenger that waits.
 
     A yes counts for the comparison that was made: if another model is served since, the answer is
-    recorded as overtaken. A model that cannot be loaded any more (`check`) is not promoted.
+    recorded as overtaken. A model that cannot be loaded any more is not promoted.
 
     Raises
     ------
@@ -42,7 +34,7 @@ def decide(
             action="python flows/promote.py challenge RUN --require-approval",
         )
     if yes:
-        check(waiting.model, waiting)
+        load(waiting.model, waiting)
     decision = replace(
         waiting,
         action=promotions.PROMOTED if yes else promotions.DECLINED,
@@ -53,13 +45,13 @@ def decide(
     return promotions.append(engine, problem, decision)
 
 
-def roll_back(engine: Engine, problem: str, who: str, why: str, check: Check = load) -> Promotion:
+def roll_back(engine: Engine, problem: str, who: str, why: str) -> Promotion:
     """Serve again what was served before.
 
     Raises
     ------
     Refused
-        If nothing was served before, or its model cannot be loaded (`check`).
+        If nothing was served before, or its model cannot be loaded.
     """
     in_force = promotions.champion(engine, problem)
     target = promotions.rollback_target(engine, in_force) if in_force else None
@@ -72,7 +64,7 @@ def roll_back(engine: Engine, problem: str, who: str, why: str, check: Check = l
             expected="at least two promotions",
             action="python flows/promote.py status",
         )
-    check(target.model, target)
+    load(target.model, target)
     decision = replace(
         target,
         action=promotions.ROLLED_BACK,

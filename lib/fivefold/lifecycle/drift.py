@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact
 
-from fivefold.core.findings import NOT_APPLICABLE, WARNING, Finding, verdict
+from fivefold.core.findings import Finding, verdict
 from fivefold.core.stored import Stored, known_fields
 from fivefold.core.two_sample import ks_test, psi, total_variation
 from fivefold.lifecycle.performance import probabilities
@@ -176,9 +176,14 @@ def drift_table(
     for name, kind in kinds.items():
         if kind in KINDS and name in reference.columns and name in current.columns:
             lines.append(_line(name, kind, reference[name], current[name], weights))
-    p_values = [line.p_value for line in lines if line.p_value is not None]
-    q_values = iter(false_discovery_control(p_values))
-    return [_with_q_value(line, next(q_values)) if line.enough_rows else line for line in lines]
+    if min(len(reference), len(current)) < MIN_ROWS:
+        return lines
+    q_values = false_discovery_control([line.p_value for line in lines])
+    with_q_values = []
+    for line, q_value in zip(lines, q_values.tolist(), strict=True):
+        drifted = _has_drifted(line, q_value)
+        with_q_values.append(replace(line, q_value=q_value, drifted=drifted))
+    return with_q_values
 
 
 def score_drift(reference: np.ndarray, current: np.ndarray) -> Drift:
@@ -214,9 +219,7 @@ def drift_findings(table: Sequence[DriftLine], score: Drift | None) -> list[Find
         findings.append(_too_few("input-drift", "table", found))
     elif not drifted:
         found = f"none of {len(compared)} columns has drifted"
-        findings.append(
-            verdict(False, code="input-drift", subject="table", found=found, expected=USUAL)
-        )
+        findings.append(verdict(False, "input-drift", "table", found=found, expected=USUAL))
     return [*findings, _score_finding(score)]
 
 
@@ -233,10 +236,10 @@ def _column_finding(line: DriftLine) -> Finding:
             f"; at stake {line.stake:.2f} of 1, as the column has {line.weight:.0%} of the "
             "importance"
         )
-    return Finding(
-        code="input-drift",
-        severity=WARNING,
-        subject=line.column,
+    return verdict(
+        True,
+        "input-drift",
+        line.column,
         found=found,
         expected=USUAL,
         action="look for a changed source, unit, code or join of this column; "
@@ -250,28 +253,23 @@ def _score_finding(score: Drift | None) -> Finding:
         return _too_few("score-drift", "score", found)
     return verdict(
         score.drifted,
-        code="score-drift",
-        subject="score",
+        "score-drift",
+        "score",
         found=f"distance {score.distance:.2f} of 1, PSI {score.psi:.2f}, p {score.p_value:.1g}",
         expected=USUAL,
-        action="look at the columns that drifted; "
-        "if the change is real, compare with labels and retrain",
+        action="look at the columns that drifted; if the change is real, check labels and retrain",
     )
 
 
 def _too_few(code: str, subject: str, found: str) -> Finding:
-    return Finding(
-        code=code,
-        severity=NOT_APPLICABLE,
-        subject=subject,
+    return verdict(
+        None,
+        code,
+        subject,
         found=found,
         expected=f"at least {MIN_ROWS} rows now and in the reference",
         action="wait for more rows",
     )
-
-
-def _with_q_value(line: DriftLine, q_value: float) -> DriftLine:
-    return replace(line, q_value=float(q_value), drifted=_has_drifted(line, q_value))
 
 
 def _has_drifted(line: DriftLine, p_value: float | None) -> bool:
@@ -302,11 +300,10 @@ def _line(
     if min(rows):
         index = psi(bins.reference, bins.current)
         missing_shares = (missing / rows).tolist()
+        distance = total_variation(bins.reference, bins.current, rows)
         if ordered:
             change_of_missing = abs(missing_shares[1] - missing_shares[0])
             distance = float(max(found.statistic or 0.0, change_of_missing))
-        else:
-            distance = total_variation(bins.reference, bins.current, rows)
         distance = min(1.0, distance)
     weight = None if weights is None else weights.get(name, 0.0)
     return DriftLine(

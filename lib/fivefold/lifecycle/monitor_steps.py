@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlalchemy import Engine
 
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused, refusal, warnings
@@ -15,14 +17,12 @@ from fivefold.core.settings import journal_url
 from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
 from fivefold.journal.alerts import Alert
+from fivefold.journal.tables import utc
 from fivefold.lifecycle import alerts, window
 from fivefold.lifecycle.report import WindowReport, window_reports
 from fivefold.lifecycle.retrain_rule import RetrainDecision, retrain_due
 from fivefold.lifecycle.timeline import Event, timeline
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
+from fivefold.tracking import client
 
 COLUMNS = ("id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms")
 Windows = list[tuple[str, str]]  # [start, end) in ISO 8601, oldest first
@@ -71,7 +71,7 @@ def present(now: str) -> datetime:
         time = datetime.fromisoformat(now) if now else utc_now()
     except ValueError:
         raise _refused("monitor-now", repr(now), "a time in ISO 8601", "correct --now") from None
-    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+    return utc(time)
 
 
 def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport], RetrainDecision]:
@@ -188,7 +188,8 @@ def _retention_days(engine: Engine, name: str, reports: Sequence[WindowReport]) 
     for model in models:
         if model:
             with contextlib.suppress(Refused):  # the run was removed
-                return window.retention_days(model)
+                scope = client.read(client.find_run(model), "problem") or {}
+                return scope.get("retention_days")
     return None
 
 

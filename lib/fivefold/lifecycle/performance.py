@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from fivefold.core.findings import NOT_APPLICABLE, Finding, verdict
+from fivefold.core.findings import Finding, verdict
 from fivefold.core.intervals import UNKNOWN, Estimate, share
 from fivefold.core.roc_auc import auc_interval
 from fivefold.core.stored import Stored
@@ -139,11 +139,8 @@ def estimate(
         enough_rows=enough_rows,
         auc=_estimated_interval(q, seed, draws) if enough_rows else None,
         positive_rate=_ratio(positives, rows),
-        flagged=_ratio(flagged, rows),
-        precision=_ratio(caught, flagged),
-        recall=_ratio(caught, positives),
         brier=_ratio(float(q @ (1 - q)), rows),
-        cost_per_1000=_cost_per_1000(costs, positives - caught, false_alarms, rows),
+        **_figures_at_threshold(costs, rows, positives, flagged, caught, false_alarms),
     )
 
 
@@ -170,8 +167,8 @@ def realised(
             f"expected a label 0 or 1 for each probability, found {y.shape} labels for {q.shape}"
         )
     rows, cells = len(y), confusion(y, threshold.is_positive(q))
-    caught, false_alarms, missed = cells.tp, cells.fp, cells.fn
-    positives, flagged = caught + missed, caught + false_alarms
+    caught, false_alarms = cells.tp, cells.fp
+    positives, flagged = caught + cells.fn, caught + false_alarms
     expected, spread = float(q.sum()), float(q @ (1 - q))
     enough_rows = min(positives, rows - positives) >= MIN_CLASS
     z = None
@@ -188,10 +185,7 @@ def realised(
         calibration_p=None if z is None else float(2 * ndtr(-abs(z))),
         brier=_ratio(float(((y - q) ** 2).sum()), rows),
         brier_expected=_ratio(spread, rows),
-        flagged=_ratio(flagged, rows),
-        precision=_ratio(caught, flagged),
-        recall=_ratio(caught, positives),
-        cost_per_1000=_cost_per_1000(costs, missed, false_alarms, rows),
+        **_figures_at_threshold(costs, rows, positives, flagged, caught, false_alarms),
     )
 
 
@@ -217,10 +211,10 @@ def performance_findings(
         a model that never was quite calibrated misses its realised AUC by a constant.
     """
     estimated_finding = _fall_finding(
-        Finding(
-            code="performance-estimated",
-            severity=NOT_APPLICABLE,
-            subject="model",
+        verdict(
+            None,
+            "performance-estimated",
+            "model",
             found=f"{estimated.rows} rows: too few, or only one class is expected",
             expected=f"at least {MIN_ROWS} rows",
             action="wait for more rows",
@@ -230,10 +224,10 @@ def performance_findings(
         "estimated without labels",
         "see which inputs drifted, and get labels of recent rows to confirm it",
     )
-    few_labels = Finding(
-        code="performance-realised",
-        severity=NOT_APPLICABLE,
-        subject="model",
+    few_labels = verdict(
+        None,
+        "performance-realised",
+        "model",
         found=f"{realised.positives} positives in {realised.rows} labelled rows: too few",
         expected=f"at least {MIN_CLASS} labelled rows of each class",
         action="wait for more labels",
@@ -253,22 +247,11 @@ def latency_finding(
 ) -> Finding:
     """Compare the median latency of a row with the limit of the scope."""
     found = "no latency on record" if latency_ms is None else f"{latency_ms:.1f} ms a row"
-    if latency_ms is None or limit_ms is None:
-        return Finding(
-            code=code,
-            severity=NOT_APPLICABLE,
-            subject=subject,
-            found=found,
-            expected="a limit in the scope ([success] latency_ms)",
-        )
-    return verdict(
-        latency_ms > limit_ms,
-        code=code,
-        subject=subject,
-        found=found,
-        expected=f"at most {limit_ms:g} ms",
-        action="see what else runs on the machine",
-    )
+    slow, expected, action = None, "a limit in the scope ([success] latency_ms)", ""
+    if latency_ms is not None and limit_ms is not None:
+        slow, expected = latency_ms > limit_ms, f"at most {limit_ms:g} ms"
+        action = "see what else runs on the machine"
+    return verdict(slow, code, subject, found=found, expected=expected, action=action)
 
 
 def _fall_finding(
@@ -280,8 +263,9 @@ def _fall_finding(
     found = (
         f"ROC AUC {auc['value']:.3f} {origin}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
     )
-    error = _error(baseline or {})
-    if baseline is None or error is None:
+    baseline = baseline or {}
+    error = _error(baseline)
+    if error is None:
         return replace(
             too_few,
             found=found,
@@ -294,11 +278,10 @@ def _fall_finding(
     fell = p < ALPHA_AUC and fall >= FALL
     return verdict(
         fell,
-        code=too_few.code,
-        subject="model",
+        too_few.code,
+        "model",
         found=f"{found}; a fall of {fall:.3f}, p {p:.1g}" if fell else found,
-        expected=f"at least {least:.3f}: the held-out {baseline['value']:.3f} minus what is small "
-        "or chance",
+        expected=f"at least {least:.3f}: the held-out {baseline['value']:.3f} without small falls",
         action=action,
     )
 
@@ -311,8 +294,8 @@ def _calibration_finding(realised: RealisedPerformance, too_few: Finding) -> Fin
     gap = p < ALPHA_CALIBRATION and abs(observed - expected) >= GAP
     return verdict(
         gap,
-        code=code,
-        subject="model",
+        code,
+        "model",
         found=f"{observed:.1%} positives, p {p:.1g}",
         expected=f"{expected:.1%}, the mean probability",
         action="retrain, or calibrate again, on recent labelled rows; "
@@ -369,8 +352,16 @@ def _error(auc: Auc) -> float | None:
     return float((auc["high"] - auc["low"]) / (2 * _Z))
 
 
-def _cost_per_1000(costs: Costs, missed: float, false_alarms: float, rows: int) -> float | None:
-    return _ratio(1000 * (costs.miss * missed + costs.false_alarm * false_alarms), rows)
+def _figures_at_threshold(
+    costs: Costs, rows: int, positives: float, flagged: int, caught: float, false_alarms: float
+) -> dict[str, float | None]:
+    cost = costs.miss * (positives - caught) + costs.false_alarm * false_alarms
+    return {
+        "flagged": _ratio(flagged, rows),
+        "precision": _ratio(caught, flagged),
+        "recall": _ratio(caught, positives),
+        "cost_per_1000": _ratio(1000 * cost, rows),
+    }
 
 
 def probabilities(q: np.ndarray) -> np.ndarray:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from sqlalchemy import Engine
 
 from fivefold.core.findings import PASSED, refusal, verdict, warnings
 from fivefold.core.parquet import from_parquet
@@ -27,10 +28,6 @@ from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving.smoke_test import smoke
 from fivefold.tracking import client
 from fivefold.training import labelled_rows
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
 
 SELF = "fivefold"  # who decided, if it was no person
 
@@ -203,7 +200,7 @@ def compare(candidate: Candidate, champion: Promotion, margin: float) -> Challen
     scored = np.isfinite(old) & np.isfinite(new)
     protected = candidate.bundle.metadata.scope.protected_columns
     columns = [name for name in protected if name in rows.columns]
-    segments = rows.loc[scored, columns].reset_index(drop=True) if columns else None
+    segments = rows.loc[scored, columns].reset_index(drop=True)
     result = challenge(y[scored], old[scored], new[scored], strata[scored], segments, margin)
     return replace(
         result,
@@ -227,8 +224,8 @@ def _try_to_serve(result: Challenge, candidate: Candidate, root: Path) -> Challe
     answer = smoke(candidate.run.pathspec, example, expected, root)
     smoke_finding = verdict(
         not answer.ok,
-        code="challenge-smoke",
-        subject="server",
+        "challenge-smoke",
+        "server",
         found=answer.why,
         expected="the model's own answers from the real server",
         action="keep the champion",

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
 
 from fivefold.core.findings import Refused
 from fivefold.core.settings import mlflow_uri
 from fivefold.journal import promotions
 from fivefold.journal.promotions import Promotion
 from fivefold.tracking import client, mlflow_mirror
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CHALLENGES = (promotions.KEPT, promotions.WAITING, promotions.DECLINED, promotions.OVERTAKEN)

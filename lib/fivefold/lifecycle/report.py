@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+from sqlalchemy import Engine
 
 from fivefold.core.findings import Finding
 from fivefold.core.stored import Stored
@@ -13,9 +15,6 @@ from fivefold.core.text import listed
 from fivefold.journal import reports as journal_reports
 from fivefold.lifecycle.drift import Drift, DriftLine
 from fivefold.lifecycle.performance import EstimatedPerformance, RealisedPerformance
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 
 @dataclass(frozen=True, kw_only=True)

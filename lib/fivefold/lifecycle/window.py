@@ -11,15 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import (
-    NOT_APPLICABLE,
-    PASSED,
-    WARNING,
-    Finding,
-    Refused,
-    verdict,
-    warnings,
-)
+from fivefold.core.findings import PASSED, Finding, Refused, verdict, warnings
 from fivefold.core.intervals import wilson
 from fivefold.core.parquet import from_parquet
 from fivefold.core.text import listed
@@ -135,12 +127,6 @@ def reference_of(pathspec: str) -> Reference:
     )
 
 
-def retention_days(pathspec: str) -> float | None:
-    """Return the retention in the scope of the run that trained a model. Raises `Refused`."""
-    scope = client.read(client.find_run(pathspec), "problem") or {}
-    return scope.get("retention_days")
-
-
 def evaluate_window(
     traffic: Traffic, now: datetime, reference_for: Callable[[str], Reference]
 ) -> WindowReport:
@@ -165,8 +151,8 @@ def evaluate_window(
     except Refused as refused:
         unreadable = verdict(
             True,
-            code="model-unreadable",
-            subject="model",
+            "model-unreadable",
+            "model",
             found=f"{model}: {refused.findings[0].found}",
             expected="the training run of the model that answered",
             action="keep the runs of models that are served",
@@ -188,7 +174,7 @@ def _compare(
     for column in bundle.schema.columns:
         if column.used and column.name not in scope.pseudonymised_columns:
             kinds[column.name] = column.kind
-    known_share = min(1.0, len(importance) / max(1, len(bundle.schema.names())))
+    known_share = min(1.0, len(importance) / len(bundle.schema.names()))
     typed = typed_inputs(rows["inputs"], bundle)
     drift = drift_table(reference.typed, typed, kinds, importance, known_share)
     q = rows["probability"].to_numpy()
@@ -265,17 +251,16 @@ def age_findings(trained: str | None, newest_label: str | None, now: datetime) -
 
 
 def _age_finding(code: str, what: str, since: str | None, now: datetime) -> Finding:
-    subject = code.removeprefix("stale-")
-    if not since:
-        found = f"{what}: not on record"
-        return Finding(code=code, severity=NOT_APPLICABLE, subject=subject, found=found)
-    age = now - datetime.fromisoformat(since).replace(tzinfo=None)
-    days = max(0.0, age.total_seconds() / 86_400)
+    stale, found = None, f"{what}: not on record"
+    if since:
+        age = now - datetime.fromisoformat(since).replace(tzinfo=None)
+        days = max(0.0, age / timedelta(days=1))
+        stale, found = days > STALE_DAYS, f"{what} {days:.0f} days ago"
     return verdict(
-        days > STALE_DAYS,
-        code=code,
-        subject=subject,
-        found=f"{what} {days:.0f} days ago",
+        stale,
+        code,
+        code.removeprefix("stale-"),
+        found=found,
         expected=f"at most {STALE_DAYS} days",
         action="retrain on newer data",
     )
@@ -289,11 +274,11 @@ def _no_traffic(traffic: Traffic) -> Finding:
     if traffic.rejects:
         found += f", {traffic.rejects:,} refused rows"
         action = "look at the refused rows"
-    is_problem = traffic.rejects or traffic.silent_before
-    return Finding(
-        code="no-traffic",
-        severity=WARNING if is_problem else NOT_APPLICABLE,
-        subject="journal",
+    is_problem = traffic.rejects > 0 or traffic.silent_before
+    return verdict(
+        is_problem or None,
+        "no-traffic",
+        "journal",
         found=found,
         expected="predictions",
         action=action,
@@ -304,8 +289,8 @@ def _share_finding(code: str, what: str, hits: int, of: int, limit: float) -> Fi
     """Compare the lower end of Wilson's interval with a limit."""
     return verdict(
         wilson(hits, of)[0] > limit,
-        code=code,
-        subject="journal",
+        code,
+        "journal",
         found=f"{hits / of:.1%} {what} ({hits:,} of {of:,})",
         expected=f"at most {limit:.0%}",
         action="look at what callers send: page Monitoring, table of warnings",
@@ -314,12 +299,10 @@ def _share_finding(code: str, what: str, hits: int, of: int, limit: float) -> Fi
 
 def _coverage_finding(labelled: int, rows: int) -> Finding:
     found = f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})"
-    if labelled:
-        return verdict(False, code="label-coverage", subject="journal", found=found)
-    return Finding(
-        code="label-coverage",
-        severity=NOT_APPLICABLE,
-        subject="journal",
+    return verdict(
+        False if labelled else None,
+        "label-coverage",
+        "journal",
         found=found,
         expected="labels",
         action="send them with flows/feedback.py, the API or the app; "
