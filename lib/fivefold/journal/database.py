@@ -86,7 +86,7 @@ def writing(
         yield connection
 
 
-def fetch(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+def fetch(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Any]:
     """Return the rows of a query."""
     with engine.connect() as connection:
         return connection.execute(query).all()

@@ -354,7 +354,7 @@ def _error(auc: Auc) -> float | None:
 
 def _figures_at_threshold(
     costs: Costs, rows: int, positives: float, flagged: int, caught: float, false_alarms: float
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     cost = costs.miss * (positives - caught) + costs.false_alarm * false_alarms
     return {
         "flagged": _ratio(flagged, rows),
