@@ -33,7 +33,7 @@ from fivefold.model.explain import background
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Threshold
 from fivefold.serving import steps as score_stages
-from fivefold.serving.smoke_test import SmokeResult, smoke
+from fivefold.serving.local_server import SmokeResult, smoke
 from fivefold.tracking import client
 from fivefold.training import final_steps, labelled_rows
 from fivefold.training import steps as stages

@@ -25,7 +25,7 @@ from fivefold.journal.promotions import Decision, Promotion
 from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, Challenge, challenge
 from fivefold.lifecycle.performance import latency_finding
 from fivefold.model.bundle import Bundle, from_bytes
-from fivefold.serving.smoke_test import smoke
+from fivefold.serving.local_server import smoke
 from fivefold.tracking import client
 from fivefold.training import labelled_rows
 

@@ -87,23 +87,20 @@ class Tally(Stored):
         for part in parts:
             for code, by_column in part.warning_counts.items():
                 cells[code].update(by_column)
-        scored = sum(part.scored for part in parts)
+        added = ("rows", "scored", "refused", "with_warnings", "spooled")
+        sums = {name: sum(getattr(part, name) for part in parts) for name in added}
         total = sum(part.scored * (part.mean_probability or 0.0) for part in parts)
         bins = [
             {**same[0], "rows": sum(one["rows"] for one in same)}
             for same in zip(*(part.bins for part in parts), strict=True)
         ]
         return Tally(
-            rows=sum(part.rows for part in parts),
-            scored=scored,
-            refused=sum(part.refused for part in parts),
-            with_warnings=sum(part.with_warnings for part in parts),
+            **sums,
             decisions=dict(decisions),
-            mean_probability=total / scored if scored else None,
+            mean_probability=total / sums["scored"] if sums["scored"] else None,
             warning_counts={code: dict(by_column) for code, by_column in cells.items()},
             bins=bins,
             reasons=dict(reasons.most_common(MAX_REASONS)),
-            spooled=sum(part.spooled for part in parts),
         )
 
 
@@ -252,24 +249,16 @@ def score_part(bundle: Bundle, parts: TableParts, number: int, frame: pd.DataFra
 
     `frame` is the part as `fivefold.data.reading.table_parts.read_part` gives it.
     """
-    assessment = _assess(bundle, frame, Path(parts.folder))
-    return with_scores(bundle, frame, assessment, parts.key, parts.first_row(number))
-
-
-def _assess(bundle: Bundle, frame: pd.DataFrame, folder: Path) -> Assessment:
-    """Do as `Bundle.assess`, also for a part in which no cell of a column can be read.
-
-    `Bundle.assess` refuses such a table; a row of readable cells is added for it and then taken
-    away.
-    """
     try:
-        return bundle.assess(frame)
-    except Refused:
-        extra, readable = frame.iloc[[0]].copy(), load_table(folder / _READABLE).to_pandas()
+        assessment = bundle.assess(frame)
+    except Refused:  # no cell of a column can be read: with a row of readable ones it is no misfit
+        readable = load_table(Path(parts.folder) / _READABLE).to_pandas()
+        extra = frame.iloc[[0]].copy()
         for name in readable:
             extra[name] = readable[name].array
         longer = bundle.assess(pd.concat([frame, extra], ignore_index=True))
-        return longer.part(0, len(frame))
+        assessment = longer.part(0, len(frame))
+    return with_scores(bundle, frame, assessment, parts.key, parts.first_row(number))
 
 
 def table_key(md5: str, threshold: float, trained_threshold: float) -> str:

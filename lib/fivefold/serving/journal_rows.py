@@ -64,7 +64,7 @@ class Recorder:
         latency_ms: float | None = None,
     ) -> JournalRows:
         """Return journal rows of raw rows, which are in the order of their scores."""
-        return self._of(self._pairs(rows), assessment, ids, at, latency_ms)
+        return self._of(self._pairs(rows), self._answers(assessment), ids, at, latency_ms)
 
     def table(
         self, frame: pd.DataFrame, assessment: Assessment, ids: Sequence[str], at: datetime
@@ -82,7 +82,8 @@ class Recorder:
         if id_columns and set(id_columns) <= set(frame.columns):
             cases: Any = frame[id_columns].to_dict("records")
             entities = (entity_of(case, self._scope, self.key) for case in cases)
-        return self._of(zip(inputs, entities, strict=True), assessment, ids, at)
+        pairs = zip(inputs, entities, strict=True)
+        return self._of(pairs, self._answers(assessment), ids, at)
 
     def refused(
         self, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused, at: datetime
@@ -93,63 +94,57 @@ class Recorder:
         for finding in why.findings:
             found = "unreadable" if finding.subject in hidden else finding.found
             reasons.append(f"{finding.subject}: {found}")
-        reason = "; ".join(reasons)[:MAX_INPUTS]
-        result = JournalRows([], [])
-        for row_id, (inputs, _) in zip(ids, self._pairs(rows), strict=True):
-            result.rejects.append(self._reject(at, row_id, inputs, reason))
-        return result
+        answer = None, "", "; ".join(reasons)[:MAX_INPUTS], ""
+        return self._of(self._pairs(rows), [answer] * len(ids), ids, at)
 
     def _pairs(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str | None]]:
         return (inputs_and_entity(row, self._scope, self.columns, self.key) for row in rows)
 
-    def _of(
-        self,
-        pairs: Iterable[tuple[str, str | None]],
-        assessment: Assessment,
-        ids: Sequence[str],
-        at: datetime,
-        latency_ms: float | None = None,
-    ) -> JournalRows:
-        """Return the journal rows of (inputs, entity) pairs."""
-        common = {
-            **self._common(at),
-            "sha256": self.model.sha256,
-            "threshold": self.model.bundle.metadata.threshold.value,
-            "latency_ms": latency_ms,
-        }
+    def _answers(self, assessment: Assessment) -> Iterable[tuple[Any, ...]]:
+        """Return (probability, decision, error, warnings) of each row."""
         scores, hidden = assessment.scores, self._scope.pseudonymised_columns
         texts: tuple[Iterable[str], Iterable[str]] = scores["error"], scores["warnings"]
         if hidden:  # without values of these columns
             texts = severity_texts(len(scores), assessment.warnings, hidden)
-        answers = scores["probability"].tolist(), scores["decision"], *texts
-        result = JournalRows([], [])
-        for row_id, (inputs, entity), *answer in zip(ids, pairs, *answers, strict=True):
-            probability, decision, error, warnings = answer
-            if error:
-                result.rejects.append(self._reject(at, row_id, inputs, error))
-                continue
-            own = {
-                "id": row_id,
-                "inputs": inputs,
-                "entity": entity,
-                "probability": probability,
-                "decision": decision,
-                "warnings": warnings,
-            }
-            result.predictions.append({**common, **own})
-        return result
+        return zip(scores["probability"].tolist(), scores["decision"], *texts, strict=True)
 
-    def _common(self, at: datetime) -> dict[str, Any]:
-        return {
+    def _of(
+        self,
+        pairs: Iterable[tuple[str, str | None]],
+        answers: Iterable[tuple[Any, ...]],
+        ids: Sequence[str],
+        at: datetime,
+        latency_ms: float | None = None,
+    ) -> JournalRows:
+        """Return the journal rows of (inputs, entity) pairs and the answers to them."""
+        common = {
             "at": at,
             "problem": self._scope.problem,
             "model": self.model.pathspec,
             "source": self.source,
         }
-
-    def _reject(self, at: datetime, row_id: str, inputs: str, reason: str) -> dict[str, Any]:
-        own = {"id": row_id, "inputs": inputs[:MAX_INPUTS], "reason": reason}
-        return {**self._common(at), **own}
+        decided = {
+            "sha256": self.model.sha256,
+            "threshold": self.model.bundle.metadata.threshold.value,
+            "latency_ms": latency_ms,
+        }
+        result = JournalRows([], [])
+        for row_id, (inputs, entity), answer in zip(ids, pairs, answers, strict=True):
+            probability, decision, error, warnings = answer
+            row = {**common, "id": row_id, "inputs": inputs}
+            if error:
+                row |= {"inputs": inputs[:MAX_INPUTS], "reason": error}
+                result.rejects.append(row)
+                continue
+            row |= {
+                **decided,
+                "entity": entity,
+                "probability": probability,
+                "decision": decision,
+                "warnings": warnings,
+            }
+            result.predictions.append(row)
+        return result
 
 
 def inputs_and_entity(

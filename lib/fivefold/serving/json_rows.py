@@ -56,10 +56,8 @@ def refuse_unreadable(warnings: Iterable[InputWarning], several: bool) -> None:
     for number, cells in sorted(messages_by_row(warnings, ERROR).items()):
         for column, message in cells:
             field = f"rows[{number}].{column}" if several else column
-            expected, action = (
-                "a value of the column's kind",
-                "correct the value, or null for unknown",
-            )
+            expected = "a value of the column's kind"
+            action = "correct the value, or null for unknown"
             problems.append(problem("value-unreadable", field, message, expected, action))
     refuse_errors(_REFUSED, problems[:MAX_FINDINGS])
 
@@ -112,13 +110,10 @@ def _described(column: Column) -> str:
 
 def _cells(values: list[Any], column: Column) -> Any:
     """Return an array: making a `Series` of each column is slower than scoring some models."""
-    if column.kind == "numeric" and all(value is None or _is_number(value) for value in values):
+    plain_types = (int, float, type(None))  # a bool is none of them
+    if column.kind == "numeric" and all(type(value) in plain_types for value in values):
         return np.array([np.nan if value is None else float(value) for value in values])
     return pd.array([_text(value, column) for value in values], dtype=_TEXT)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _text(value: Any, column: Column) -> str | None:

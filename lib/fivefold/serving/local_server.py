@@ -1,4 +1,4 @@
-"""The real API on a port of its own, for callers on this machine: smoke test, simulation."""
+"""The real API on a port of its own, for callers on this machine; smoke test of a model in it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from fivefold.serving.api_settings import PREFIX
 
 START_SECONDS = 60.0  # until the server must answer
 STOP_SECONDS = 10.0
+REPEATS = 30
+MAX_DIFFERENCE = 1e-6  # of a probability
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -46,7 +51,9 @@ def local_api(root: Path, folder: Path, environment: Mapping[str, str]) -> Itera
     OSError
         The server does not start; with the last line of its log.
     """
-    port = _free_port()
+    with socket.socket() as probe:  # finds a free port
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     log = folder / "api.log"
     with log.open("wb") as out:
@@ -81,10 +88,37 @@ def request_json(address: str, body: Any = None) -> Any:
         raise OSError(f"HTTP {error.code}: {text}") from None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@dataclass(frozen=True)
+class SmokeResult:
+    """Whether the server answers as the model, why (not), and the median ms of one row."""
+
+    ok: bool
+    why: str
+    latency_ms: float | None = None
+
+
+def smoke(
+    pathspec: str, rows: Sequence[Mapping[str, Any]], expected: Sequence[float], root: Path
+) -> SmokeResult:
+    """Test whether the API with this model answers example rows with the `expected` probabilities.
+
+    The server keeps its journal in a folder that is removed afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="fivefold-smoke-") as folder:
+        environment = {
+            "FIVEFOLD_API_MODEL": pathspec,
+            "FIVEFOLD_API_SPOOL": folder,
+            "FIVEFOLD_PSEUDONYM_KEY": "smoke",
+            "FIVEFOLD_JOURNAL": f"sqlite:///{folder}/journal.db",
+        }
+        started = False
+        try:
+            with local_api(root, Path(folder), environment) as address:
+                started = True
+                return _compare(f"{address}/predict", rows, expected)
+        except OSError as error:
+            why = f"the server did not answer: {error}" if started else str(error)
+            return SmokeResult(False, why)
 
 
 def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -109,3 +143,22 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait(STOP_SECONDS)
+
+
+def _compare(
+    address: str, rows: Sequence[Mapping[str, Any]], expected: Sequence[float]
+) -> SmokeResult:
+    predictions = request_json(address, {"rows": list(rows)})["predictions"]
+    milliseconds = []
+    for number in range(REPEATS):
+        began = time.perf_counter()
+        request_json(address, {"rows": [rows[number % len(rows)]]})
+        milliseconds.append(1000 * (time.perf_counter() - began))
+    served = [prediction["probability"] for prediction in predictions]
+    differences = [abs(a - b) for a, b in zip(served, expected, strict=True)]
+    worst = max(differences, default=1.0)
+    ok = worst < MAX_DIFFERENCE
+    why = "the server answers as the model"
+    if not ok:
+        why = f"the server's probabilities differ by up to {worst:.3g}"
+    return SmokeResult(ok, why, statistics.median(milliseconds))

@@ -16,11 +16,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fivefold.core.findings import Refused, problem, refusal, refuse_errors
+from fivefold.core.findings import Refused, problem, refuse_errors
 
 Row = dict[str, Any]
 MAX_FINDINGS = 100
-FORMS = '{"rows": [{column: value}]}'
 MLFLOW_KEYS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 MLFLOW_FORMS = (
     '{"dataframe_records": [{column: value}]}, '
@@ -47,9 +46,7 @@ def bad_request(
     code: str = "request-unreadable",
 ) -> Refused:
     """Return the error to raise for a request with one problem."""
-    return refusal(
-        _REFUSED, code=code, subject=field, found=found, expected=expected, action=action
-    )
+    return Refused(_REFUSED, [problem(code, field, found, expected, action)])
 
 
 def parse(body: bytes) -> Any:
@@ -88,7 +85,7 @@ def rows_of(value: Any, limit: int) -> list[Row]:
     """
     if isinstance(value, Mapping):
         value = value["rows"] if set(value) == {"rows"} else [value]
-    return _checked(value, limit, FORMS)
+    return _checked(value, limit, '{"rows": [{column: value}]}')
 
 
 def invocation_rows(value: Any, limit: int) -> list[Row]:

@@ -35,7 +35,9 @@ def main(folder: Path) -> None:
         check(uri, report)
         with locked(uri, report):
             if "models" in request:
-                answer = _set_aliases(uri, request["models"])
+                client, answer = connect(uri), {}
+                for alias, model in request["models"].items():
+                    client.set_registered_model_alias(model["name"], alias, model["version"])
             else:
                 location, aliases = request["artifact_location"], request["aliases"]
                 answer = mirror_here(uri, folder, report, location, aliases)
@@ -43,13 +45,6 @@ def main(folder: Path) -> None:
         where = stage.read_text(encoding="utf-8")
         answer = {"fault": f"{fault or type(fault).__name__} ({where})"}
     (folder / "result.json").write_text(json.dumps(answer), encoding="utf-8")
-
-
-def _set_aliases(uri: str, models: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    client = connect(uri)
-    for alias, model in models.items():
-        client.set_registered_model_alias(model["name"], alias, model["version"])
-    return {}
 
 
 def mirror_here(
