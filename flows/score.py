@@ -51,7 +51,7 @@ class ScoreFlow(FlowSpec):
     @step
     def start(self):
         """Choose the model, cut the table, and check table and output."""
-        from fivefold.model.bundle import read_contract
+        from fivefold.model.bundle import from_bytes
         from fivefold.serving import batch, result_files, steps
 
         out = result_files.check_out(self.out).absolute()
@@ -59,15 +59,15 @@ class ScoreFlow(FlowSpec):
         self.model, self.why, self.line = chosen.pathspec, chosen.why, chosen.promotion
         self.bundle, self.bundle_sha256 = chosen.bundle, chosen.sha256
         self.place = str(out)
-        schema, metadata = read_contract(self.bundle, self.bundle_sha256)
-        self.threshold = self.line["threshold"] if self.line else metadata.threshold.value
+        bundle = from_bytes(self.bundle, self.bundle_sha256, with_model=False)
+        self.threshold = self.line["threshold"] if self.line else bundle.metadata.threshold.value
         self.parts, self.findings = steps.prepare(
             self.data,
             self.query,
             out,
             current.run_id,
             self.shard_rows,
-            schema,
+            bundle.schema,
             current.origin_run_id,
         )
         self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -648,7 +647,7 @@ def test_ping_health_and_model_say_what_is_served(server, run, bundle):
         "for the tests",
         "tests",
     )
-    assert result["decisions"] == list(asdict(bundle.metadata.outcomes).values())
+    assert result["decisions"] == list(bundle.metadata.outcomes)
     assert result["threshold"] == bundle.metadata.threshold.value
     assert set(result["columns"]["properties"]) == set(bundle.schema.names())
     assert (

@@ -150,9 +150,9 @@ def test_a_prediction_is_that_of_the_bundle_and_its_reasons_add_up(page, tiny):
     assert case["age"] == 70
     answer = app.session_state["answer"]
     assert app.metric[0].value == f"{answer.probability:.1%}"
-    assert app.metric[1].value == bundle.metadata.outcomes.of(
-        bundle.metadata.threshold.is_positive(answer.probability)
-    )
+    outcomes = bundle.metadata.outcomes
+    is_positive = bundle.metadata.threshold.is_positive(answer.probability)
+    assert app.metric[1].value == outcomes[int(is_positive)]
     why = answer.explanation
     assert why.base + sum(line.contribution for line in why.contributions) == pytest.approx(
         answer.probability, abs=1e-9

@@ -393,6 +393,5 @@ def test_importance_looks_at_a_sample_of_a_large_table():
         y,
         ["signal"],
         seed=0,
-        repeats=2,
     )
-    assert sizes == [2500] * 3
+    assert sizes == [2500] * 6

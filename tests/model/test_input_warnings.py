@@ -17,7 +17,6 @@ from fivefold.model.input_warnings import (
     counts,
     find_warnings,
     messages_by_row,
-    row_texts,
     severity_texts,
 )
 from fivefold.model.inputs import MISSING
@@ -199,12 +198,12 @@ def test_texts_are_joined_by_row_in_order_and_counted_by_code_and_column():
     x, y = ("a: 'x' was not seen in training", "a: 'y' was not seen in training")
     gap = "b: missing, which training never saw"
     far = "a: 7 is outside the training range 1 to 5"
-    assert row_texts(5, actual).tolist() == [x, "", f"{y}; {gap}; {far}", gap, ""]
+    assert severity_texts(5, actual)[1].tolist() == [x, "", f"{y}; {gap}; {far}", gap, ""]
     assert counts(actual) == {"unseen": {"a": 2}, "missing": {"b": 2}, "outside": {"a": 1}}
-    assert row_texts(2, []).tolist() == ["", ""]
+    assert severity_texts(2, [])[1].tolist() == ["", ""]
     assert counts([]) == {}
     later = [warning.part(2, 4) for warning in actual]
-    assert row_texts(2, later).tolist() == [f"{y}; {gap}; {far}", gap]
+    assert severity_texts(2, later)[1].tolist() == [f"{y}; {gap}; {far}", gap]
 
 
 def test_texts_on_hidden_columns_come_once_and_without_values():
@@ -214,7 +213,7 @@ def test_texts_on_hidden_columns_come_once_and_without_values():
         InputWarning("a", "missing", np.array([2])),
     ]
     hidden = "a: unusual or unreadable"
-    assert row_texts(3, actual, ["a"]).tolist() == [
+    assert severity_texts(3, actual, ["a"])[1].tolist() == [
         f"b: 'open' was not seen in training; {hidden}",
         "",
         hidden,

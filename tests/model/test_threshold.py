@@ -70,7 +70,6 @@ def test_the_threshold_itself_is_positive_and_nan_is_not():
         True,
         False,
     ]
-    assert threshold.is_positive(0.5) is True
     assert Threshold.from_dict(threshold.to_dict()) == threshold
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def auc_components(y: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[np.ndar
     return v10.mean(axis=1), covariance
 
 
-def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[str, float | str]:
+def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[str, Any]:
     """Return the ROC AUC with its interval: {value, low, high, se, method}.
 
     The interval is symmetric on the logit scale (Pepe 2003, ch. 5). A perfect or perfectly wrong

@@ -30,7 +30,7 @@ MOST_LEVELS = 50  # levels of a category whose shares a bundle keeps
 _README = """A Fivefold model bundle, format {format}.
 model.skops    the fitted scikit-learn pipeline (skops.io.load)
 bundle.json    input contract, calibration, threshold, evaluation, reference, provenance
-Trained by {pathspec} on {rows} rows, data md5 {md5}.
+Trained by {source.pathspec} on {source.rows} rows, data md5 {source.md5}.
 """
 
 
@@ -118,7 +118,7 @@ class Bundle:
         called after each batch.
         """
         if not all(isinstance(name, str) for name in frame.columns):
-            frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+            frame = frame.set_axis(frame.columns.map(str), axis=1)
         # Names are compared first: reading every cell to find all differences takes longer.
         if errors(compare_names(frame, self.schema)):
             refuse_errors(MISFIT, compare_columns(frame, self.schema))
@@ -153,12 +153,9 @@ class Bundle:
         """Return a zip of model.skops, bundle.json and a readable text."""
         import skops.io
 
-        schema = json.loads(self.schema.to_json())
+        schema = self.schema.to_dict()
         content = {"format": FORMAT, "schema": schema, **self.metadata.to_dict()}
-        source = self.metadata.provenance
-        readme = _README.format(
-            format=FORMAT, pathspec=source.pathspec, rows=source.rows, md5=source.md5
-        )
+        readme = _README.format(format=FORMAT, source=self.metadata.provenance)
         parts = {
             "README.txt": readme.encode(),
             "model.skops": skops.io.dumps(self.pipeline),
@@ -176,10 +173,16 @@ def sha256(blob: bytes) -> str:
     return hashlib.sha256(blob).hexdigest()
 
 
-def from_bytes(blob: bytes, expected_sha256: str | None = None) -> Bundle:
+def from_bytes(blob: bytes, expected_sha256: str | None = None, with_model: bool = True) -> Bundle:
     """Read a bundle.
 
     Nothing of the model is loaded before the digest, the format and the types are checked.
+
+    Parameters
+    ----------
+    with_model
+        False leaves out the pipeline, which takes longest: schema and metadata are enough to
+        check a table.
 
     Raises
     ------
@@ -187,15 +190,16 @@ def from_bytes(blob: bytes, expected_sha256: str | None = None) -> Bundle:
         Where the digest differs, the file is damaged or of another format, or the model holds a
         type that is not in `TRUSTED`.
     """
-    if expected_sha256 is not None and sha256(blob) != expected_sha256:
+    digest = sha256(blob)
+    if expected_sha256 is not None and digest != expected_sha256:
         raise _refusal(
             "bundle-digest",
-            f"sha256 {sha256(blob)[:12]}…",
+            f"sha256 {digest[:12]}…",
             f"sha256 {expected_sha256[:12]}…",
             "the file was changed or damaged: take it from its run again",
         )
     try:
-        return _read(blob)
+        return _read(blob, with_model)
     except Refused:
         raise
     except Exception as broken:  # what a damaged zip raises depends on where it is damaged
@@ -205,22 +209,9 @@ def from_bytes(blob: bytes, expected_sha256: str | None = None) -> Bundle:
         ) from None
 
 
-def read_contract(blob: bytes, expected_sha256: str) -> tuple[Schema, Metadata]:
-    """Read schema and metadata of a bundle without its model. Raises `Refused` as `from_bytes`."""
-    try:
-        if sha256(blob) == expected_sha256:
-            content, _ = _open(blob)
-            return _contract(content)
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError):
-        pass
-    bundle = from_bytes(blob, expected_sha256)  # says what is wrong
-    return bundle.schema, bundle.metadata
-
-
-def _read(blob: bytes) -> Bundle:
-    import skops.io
-
-    content, model = _open(blob)
+def _read(blob: bytes, with_model: bool) -> Bundle:
+    with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+        content, model = json.loads(archive.read("bundle.json")), archive.read("model.skops")
     if content.get("format") != FORMAT:
         raise _refusal(
             "bundle-format",
@@ -228,6 +219,13 @@ def _read(blob: bytes) -> Bundle:
             f"format {FORMAT}",
             "score with the version that trained it",
         )
+    pipeline = _load_model(model) if with_model else None
+    return Bundle(pipeline, Schema.from_dict(content["schema"]), Metadata.from_dict(content))
+
+
+def _load_model(model: bytes) -> Any:
+    import skops.io
+
     foreign = sorted(set(skops.io.get_untrusted_types(data=model)) - set(TRUSTED))
     if foreign:
         raise _refusal(
@@ -236,17 +234,7 @@ def _read(blob: bytes) -> Bundle:
             "only known model types",
             "do not load this file",
         )
-    return Bundle(skops.io.loads(model, trusted=list(TRUSTED)), *_contract(content))
-
-
-def _open(blob: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return (content of bundle.json, model.skops)."""
-    with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-        return dict(json.loads(archive.read("bundle.json"))), archive.read("model.skops")
-
-
-def _contract(content: Mapping[str, Any]) -> tuple[Schema, Metadata]:
-    return Schema.from_json(json.dumps(content["schema"])), Metadata.from_dict(content)
+    return skops.io.loads(model, trusted=list(TRUSTED))
 
 
 def _refusal(code: str, found: str, expected: str, action: str) -> Refused:
@@ -290,4 +278,4 @@ def _column_reference(values: pd.Series, kind: str) -> ColumnReference:
 
 
 def _percentiles(values: Sequence[float] | np.ndarray | pd.Series) -> list[float]:
-    return [float(value) for value in np.percentile(values, np.linspace(0, 100, 101))]
+    return list(np.percentile(values, np.linspace(0, 100, 101)).tolist())

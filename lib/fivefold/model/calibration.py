@@ -89,9 +89,8 @@ def calibrated_oof(
     """
     rows, folds = scored_rows(oof, fold_ids)
     y, p = labels[rows], oof[rows]
-    if calibration.method == NONE:
-        return y, calibration.apply(p)
-    return y, cross_calibrate(y, p, folds)
+    fitted = calibration.method != NONE
+    return y, cross_calibrate(y, p, folds) if fitted else calibration.apply(p)
 
 
 def scored_rows(oof: np.ndarray, fold_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +102,7 @@ def scored_rows(oof: np.ndarray, fold_ids: np.ndarray) -> tuple[np.ndarray, np.n
     """
     rows = np.flatnonzero((fold_ids >= 0) & ~np.isnan(oof))
     folds = fold_ids[rows]
-    if len(folds) and (folds == folds[0]).all():
+    if len(np.unique(folds)) == 1:
         folds = np.arange(len(rows)) % 3
     return rows, folds
 
@@ -124,5 +123,4 @@ def _fit(y: np.ndarray, p: np.ndarray) -> Calibration:
     bounds = [(1e-3, 100), (1e-3, 100), (-50, 50)]
     with np.errstate(over="ignore"):
         result = minimize(loss, [1.0, 1.0, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
-    a, b, c = (float(weight) for weight in result.x)
-    return Calibration(BETA, a, b, c)
+    return Calibration(BETA, *result.x.tolist())

@@ -13,7 +13,6 @@ from fivefold.core.schema import Column, Schema
 Case = Mapping[str, Any]  # column name -> plain value
 ISO = "ISO8601"
 _DTYPES = {"numeric": "float64", "boolean": "float64", "date": "datetime64[us]"}
-_UNKNOWN = {"categorical": None, "text": None, "date": pd.NaT}
 
 
 def plain(column: Column, value: Any) -> Any:
@@ -36,26 +35,19 @@ def plain(column: Column, value: Any) -> Any:
     return str(value)
 
 
-def typed_cell(column: Column, value: Any) -> Any:
-    """Return plain data as a typed cell, the inverse of `plain`."""
-    if value is None:
-        return _UNKNOWN.get(column.kind, float("nan"))
-    if column.kind == "boolean":
-        return float(_levels(column).index(value))
-    if column.kind == "date":
-        return pd.Timestamp(value)
-    if column.kind == "numeric":
-        return float(value)
-    return str(value).strip()  # as `fivefold.data.parsing.texts` reads it
-
-
 def typed_table(cases: Sequence[Case], schema: Schema) -> pd.DataFrame:
-    """Return cases as a typed table of the used columns; nothing is checked."""
+    """Return cases as a typed table of the used columns, the inverse of `plain`; no checks."""
     columns = {}
     for name in schema.names():
         column = schema[name]
-        cells = [typed_cell(column, case[name]) for case in cases]
-        columns[name] = pd.Series(cells, dtype=_DTYPES.get(column.kind, "str"))
+        cells = pd.Series([case[name] for case in cases], dtype="object")
+        if column.kind == "boolean":
+            no, yes = _levels(column)
+            cells = cells.map({no: 0.0, yes: 1.0})
+        dtype: Any = _DTYPES.get(column.kind, "str")
+        cells = cells.astype(dtype)
+        # Texts as `fivefold.data.parsing.texts` reads them.
+        columns[name] = cells.str.strip() if cells.dtype == "str" else cells
     return pd.DataFrame(columns)
 
 
@@ -64,20 +56,18 @@ def raw_table(case: Case, schema: Schema) -> pd.DataFrame:
     row = {}
     for name, value in case.items():
         kind = schema[name].kind
-        dtype = "str"
-        if kind == "date" or (kind == "numeric" and not isinstance(value, str)):
-            dtype = _DTYPES[kind]
-        row[name] = pd.Series([value], dtype=dtype)
+        is_typed = kind == "date" or (kind == "numeric" and not isinstance(value, str))
+        row[name] = pd.Series([value], dtype=_DTYPES[kind] if is_typed else "str")
     return pd.DataFrame(row)
 
 
 def request_body(case: Case, schema: Schema) -> dict[str, Any]:
     """Return the JSON body of a request, {"rows": [case]}, with dates in the schema's format."""
     row = dict(case)
-    for name, value in case.items():
+    for name in schema.names("date"):
         date_format = schema[name].parse.get("format", ISO)
-        if schema[name].kind == "date" and value is not None and date_format != ISO:
-            row[name] = pd.Timestamp(value).strftime(date_format)
+        if row.get(name) is not None and date_format != ISO:
+            row[name] = pd.Timestamp(row[name]).strftime(date_format)
     return {"rows": [row]}
 
 

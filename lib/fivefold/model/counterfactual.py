@@ -59,29 +59,27 @@ def counterfactuals(bundle: Bundle, case: Case) -> list[Counterfactual]:
     """
     typed = typed_table([case], bundle.schema)
     threshold = bundle.metadata.threshold
-    was_positive = threshold.is_positive(bundle.probability(typed)[0])
+    was_positive = threshold.is_positive(bundle.probability(typed))[0]
+    now = {name: typed[name].iloc[0] for name in typed.columns}
     tried = []
     for name in changeable(bundle):
-        tried += [(name, value) for value in _values(bundle, bundle.schema[name])]
+        for value, distance in _changes(bundle, bundle.schema[name], now[name]):
+            tried.append((name, value, distance))
     if not tried:
         return []
-    changed = {name: [typed[name].iloc[0]] * len(tried) for name in typed.columns}
-    for row, (name, value) in enumerate(tried):
+    changed = {name: [value] * len(tried) for name, value in now.items()}
+    for row, (name, value, _) in enumerate(tried):
         changed[name][row] = value
     scores = bundle.probability(pd.DataFrame(changed).astype(typed.dtypes.to_dict()))
+    turned = np.flatnonzero(threshold.is_positive(scores) != was_positive)
     nearest: dict[str, Counterfactual] = {}
-    for (name, value), probability in zip(tried, scores, strict=True):
-        if threshold.is_positive(probability) == was_positive:
-            continue
+    for row in sorted(turned.tolist(), key=lambda row: tried[row][-1]):
+        name, value, distance = tried[row]
         column = bundle.schema[name]
-        now = typed[name].iloc[0]
-        distance = _distance(bundle, column, now, value)
-        if name in nearest and distance >= nearest[name].distance:
-            continue
-        nearest[name] = Counterfactual(
-            name, plain(column, now), plain(column, value), float(probability), distance
-        )
-    return sorted(nearest.values(), key=lambda line: line.distance)
+        before, after = plain(column, now[name]), plain(column, value)
+        line = Counterfactual(name, before, after, float(scores[row]), distance)
+        nearest.setdefault(name, line)
+    return list(nearest.values())
 
 
 def share_below(percentiles: Sequence[float], value: float) -> float:
@@ -90,45 +88,34 @@ def share_below(percentiles: Sequence[float], value: float) -> float:
     >>> share_below([0.0, 0.1, 0.4], 0.25), share_below([0.1, 0.1, 0.1, 0.4, 0.5], 0.1)
     (0.75, 0.0)
     """
-    first = np.searchsorted(percentiles, value, "left")
-    last = np.searchsorted(percentiles, value, "right")
-    if last > first:  # equal ones are not below
-        return float(first / (len(percentiles) - 1))
-    return float(np.interp(value, percentiles, np.linspace(0, 1, len(percentiles))))
+    last = len(percentiles) - 1
+    if value in percentiles:  # equal ones are not below
+        return percentiles.index(value) / last
+    return float(np.interp(value, percentiles, np.linspace(0, 1, last + 1)))
 
 
-def _values(bundle: Bundle, column: Column) -> list[Any]:
-    """Return the typed values that are tried for a column."""
-    if column.kind == "boolean":
-        return [0.0, 1.0]
-    if column.kind == "categorical":
-        return list(column.levels)
-    if column.low is None or column.high is None:
+def _changes(bundle: Bundle, column: Column, now: Any) -> list[tuple[Any, float]]:
+    """Return the typed values that are tried for a column, each with its distance from `now`."""
+    known = bundle.metadata.reference.column(column.name)
+    low, high = column.low, column.high
+    values: list[Any]
+    if column.kind in ("boolean", "categorical"):
+        values = [0.0, 1.0] if column.kind == "boolean" else list(column.levels)
+        shares = known.levels or {}
+        distances = [1 - shares.get(str(value), 0.0) for value in values]
+    elif low is None or high is None:
         return []
-    if column.kind == "date":
-        days = np.unique(np.linspace(column.low, column.high, STEPS).round())
-        return [_EPOCH + pd.Timedelta(days=int(day)) for day in days]
-    grid = _percentiles(bundle, column)
-    values = np.unique(np.round(grid) if column.integer else grid)
-    return [float(v) for v in values if column.low <= v <= column.high]
-
-
-def _percentiles(bundle: Bundle, column: Column) -> Sequence[Any]:
-    percentiles = bundle.metadata.reference.column(column.name).percentiles
-    return percentiles or [column.low, column.high]
-
-
-def _distance(bundle: Bundle, column: Column, now: Any, to: Any) -> float:
-    """Return the size of a change, 0 to 1, comparable between kinds of columns."""
-    if pd.isna(now):
-        return 1.0  # from unknown to anything: no distance is known
-    span = float(column.high or 0) - float(column.low or 0)
-    if column.kind == "numeric":
-        grid = _percentiles(bundle, column)
-        before, after = np.interp([float(now), float(to)], grid, np.linspace(0, 1, len(grid)))
-        nearer = 1e-6 * abs(float(to) - float(now)) / max(span, 1e-12)  # decides equal ranks
-        return float(abs(after - before) + nearer)
-    if column.kind == "date":
-        return float(abs((to - now).days) / max(1.0, span))
-    levels = bundle.metadata.reference.column(column.name).levels or {}
-    return float(1 - levels.get(str(to), 0.0))
+    elif column.kind == "date":
+        days = np.unique(np.linspace(low, high, STEPS).round())
+        values = [_EPOCH + pd.Timedelta(days=int(day)) for day in days]
+        distances = [abs((value - now).days) / max(1.0, high - low) for value in values]
+    else:
+        grid = known.percentiles or [low, high]
+        distinct = np.unique(np.round(grid) if column.integer else grid)
+        inside = distinct[(distinct >= low) & (distinct <= high)]
+        ranks = np.interp([now, *inside], grid, np.linspace(0, 1, len(grid)))
+        nearer = 1e-6 * abs(inside - now) / max(high - low, 1e-12)  # decides equal ranks
+        values, distances = inside.tolist(), (abs(ranks[1:] - ranks[0]) + nearer).tolist()
+    if pd.isna(now):  # from unknown to anything: no distance is known
+        distances = [1.0] * len(values)
+    return list(zip(values, distances, strict=True))

@@ -25,7 +25,7 @@ FEW_ROWS, FEW_REPEATS = 1000, 3  # of a wide table
 MIN_SEGMENT, MIN_SEGMENT_CLASS = 30, 5
 MOST_LEVELS = 12
 BINS = 10
-MOST_ROWS = 2500
+MOST_ROWS, REPEATS = 2500, 5
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate calibrated probabilities of held-out rows.
 
+    Each metric has a 95% interval: ROC AUC that of DeLong, shares that of Wilson, the others that
+    of the percentile bootstrap over rows (Efron and Tibshirani 1993, "An Introduction to the
+    Bootstrap", ch. 13). `brier_skill` is 1 - Brier / Brier of the base rate. `cost_per_1000` is in
+    the scope's unit.
+
     Parameters
     ----------
     y, q
@@ -115,46 +120,34 @@ def evaluate(
     """
     flagged = threshold.is_positive(q)
     auc = auc_interval(y, q)
-    compared = [_baseline(name, y, q, other) for name, other in (baselines or {}).items()]
-    return Evaluation(
-        rows=len(y),
-        positives=int(y.sum()),
-        auc=auc,
-        metrics=metrics(y, q, flagged, scope, auc, seed),
-        threshold=threshold,
-        confusion=confusion(y, flagged),
-        curves=curves(y, q, scope),
-        baselines=compared,
-        segments=segments(y, q, flagged, groups) if groups is not None else [],
-        findings=[check_success(auc, scope)],
-    )
-
-
-def metrics(
-    y: np.ndarray,
-    q: np.ndarray,
-    flagged: np.ndarray,
-    scope: Scope,
-    auc: Mapping[str, Any],
-    seed: int,
-) -> dict[str, Estimate]:
-    """Return each metric with a 95% interval.
-
-    ROC AUC has DeLong's interval, shares have Wilson's, the others that of the percentile
-    bootstrap over rows (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13).
-    `brier_skill` is 1 - Brier / Brier of the base rate. `cost_per_1000` is in the scope's unit.
-    """
     counts = confusion(y, flagged)
-    draws = 400 if len(y) <= 20_000 else 100
-    return {
+    metrics = {
         "roc_auc": Estimate(auc["value"], auc["low"], auc["high"]),
-        **_bootstrap(y, q, scope, flagged, draws, seed),
+        **_bootstrap(y, q, scope, flagged, seed),
         "precision": share(counts.tp, counts.flagged),
         "recall": share(counts.tp, counts.positives),
         "specificity": share(counts.tn, counts.negatives),
         "accuracy": share(counts.tp + counts.tn, len(y)),
         "flagged": share(counts.flagged, len(y)),
     }
+    compared = []
+    for name, other in (baselines or {}).items():
+        theirs, test = auc_interval(y, other), paired_test(y, q, other)
+        gain, p_value = test["difference"], test["p_value"]
+        interval = theirs["value"], theirs["low"], theirs["high"]
+        compared.append(Baseline(name, *interval, gain, p_value))
+    return Evaluation(
+        rows=len(y),
+        positives=int(y.sum()),
+        auc=auc,
+        metrics=metrics,
+        threshold=threshold,
+        confusion=counts,
+        curves=curves(y, q, scope),
+        baselines=compared,
+        segments=segments(y, q, flagged, groups) if groups is not None else [],
+        findings=[check_success(auc, scope)],
+    )
 
 
 def curves(y: np.ndarray, q: np.ndarray, scope: Scope) -> dict[str, Any]:
@@ -181,9 +174,7 @@ def curves(y: np.ndarray, q: np.ndarray, scope: Scope) -> dict[str, Any]:
 def _calibration_curve(y: np.ndarray, q: np.ndarray) -> list[dict[str, float]]:
     """Return predicted and observed rates of `BINS` equally filled bins."""
     lines = []
-    for rows in np.array_split(np.argsort(q, kind="stable"), BINS):
-        if not len(rows):
-            continue
+    for rows in np.array_split(np.argsort(q, kind="stable"), min(BINS, len(q))):
         low, high = wilson(int(y[rows].sum()), len(rows))
         line = {
             "predicted": float(q[rows].mean()),
@@ -213,7 +204,7 @@ def _segment(column: str, level: str, y: np.ndarray, q: np.ndarray, flagged: np.
     counts = confusion(y, flagged)
     smaller_class = min(counts.positives, counts.negatives)
     enough = len(y) >= MIN_SEGMENT and smaller_class >= MIN_SEGMENT_CLASS
-    auc: Mapping[str, Any] = auc_interval(y, q) if enough else {}
+    auc = auc_interval(y, q) if enough else {}
     return Segment(
         column=column,
         level=level,
@@ -221,8 +212,8 @@ def _segment(column: str, level: str, y: np.ndarray, q: np.ndarray, flagged: np.
         positive_rate=counts.positives / len(y),
         mean_probability=float(q.mean()),
         flagged=float(flagged.mean()),
-        recall=counts.tp / counts.positives if counts.positives else None,
-        false_alarm_rate=counts.fp / counts.negatives if counts.negatives else None,
+        recall=share(counts.tp, counts.positives).value,
+        false_alarm_rate=share(counts.fp, counts.negatives).value,
         auc=auc.get("value"),
         auc_low=auc.get("low"),
         auc_high=auc.get("high"),
@@ -236,7 +227,6 @@ def permutation_importance(
     y: np.ndarray,
     columns: list[str],
     seed: int,
-    repeats: int = 5,
     threads: int = 1,
 ) -> list[Importance]:
     """Measure the loss of ROC AUC when one raw column is shuffled, largest first.
@@ -261,31 +251,30 @@ def permutation_importance(
     """
     from joblib import Parallel, delayed
 
-    most = min(MOST_ROWS, len(y))
-    affordable = MOST_PREDICTED // max(1, len(columns))  # columns measured x repeats x rows
+    most, repeats = min(MOST_ROWS, len(y)), REPEATS
+    affordable = MOST_PREDICTED // len(columns)  # columns measured x repeats x rows
     if len(columns) * repeats * most > affordable:
-        most = min(most, FEW_ROWS)
-        repeats = min(repeats, FEW_REPEATS)
+        most, repeats = min(most, FEW_ROWS), FEW_REPEATS
     rows = subsample(np.arange(len(y)), y, most, seed)
     typed, y = typed.iloc[rows], y[rows]
     predictions = predict(typed)
     whole = roc_auc(y, predictions)
     measured = max(10, affordable // (repeats * most))
     if measured < len(columns):
-        spread = {name: spread_between(typed.loc[:, name], predictions) for name in columns}
-        columns = sorted(columns, key=lambda name: -spread[name])[:measured]
+        columns = sorted(columns, key=lambda name: -spread_between(typed.loc[:, name], predictions))
+        columns = columns[:measured]
     rng = np.random.default_rng(seed)
 
     def loss(column: str, order: np.ndarray) -> float:
         shuffled = typed.copy()
-        shuffled[column] = typed[column].take(order).set_axis(typed.index)
+        shuffled[column] = typed[column].array[order]
         return whole - roc_auc(y, predict(shuffled))
 
     tasks = [(column, rng.permutation(len(typed))) for column in columns for _ in range(repeats)]
     losses = Parallel(n_jobs=threads, prefer="threads")(delayed(loss)(*task) for task in tasks)
     lines = []
     for column, values in zip(columns, np.reshape(losses, (-1, repeats)), strict=True):
-        lines.append(Importance(column, float(np.mean(values)), float(np.std(values, ddof=1))))
+        lines.append(Importance(column, float(values.mean()), float(values.std(ddof=1))))
     return sorted(lines, key=lambda line: -line.mean)
 
 
@@ -302,11 +291,9 @@ def spread_between(values: pd.Series, predictions: np.ndarray) -> float:
     >>> round(spread_between(pd.Series([1.0, 2.0, 3.0, None]), np.array([0.0, 1.0, 0.0, 1.0])), 3)
     1.0
     """
-    kind = values.dtype
-    if pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind):
-        ranks = values.rank(pct=True).to_numpy()
-        groups = np.minimum(np.nan_to_num(ranks) * 10, 9)
-        codes = np.where(np.isnan(ranks), 10, groups).astype(int)
+    if values.dtype.kind in "fM":
+        tenths = (values.rank(pct=True) * 10).clip(upper=9)
+        codes = tenths.fillna(10).to_numpy(dtype=int)
     else:
         frequent = values.value_counts().index[:20]
         codes = pd.Categorical(values, frequent).codes.astype(int) + 1
@@ -342,16 +329,8 @@ def check_success(auc: Mapping[str, Any], scope: Scope) -> Finding:
     )
 
 
-def _baseline(name: str, y: np.ndarray, q: np.ndarray, other: np.ndarray) -> Baseline:
-    auc: Mapping[str, Any] = auc_interval(y, other)
-    test = paired_test(y, q, other)
-    return Baseline(
-        name, auc["value"], auc["low"], auc["high"], test["difference"], test["p_value"]
-    )
-
-
 def _bootstrap(
-    y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, draws: int, seed: int
+    y: np.ndarray, q: np.ndarray, scope: Scope, flagged: np.ndarray, seed: int
 ) -> dict[str, Estimate]:
     # A drawn sample is a count for each row, so that the rows are sorted only once.
     order = np.argsort(-q, kind="stable")
@@ -380,14 +359,14 @@ def _bootstrap(
 
     rng = np.random.default_rng(seed)
     samples = []
-    for _ in range(draws):
+    for _ in range(400 if len(y) <= 20_000 else 100):
         rows = rng.integers(0, len(y), len(y))
         if 0 < y[rows].sum() < len(y):
             samples.append(measure(np.bincount(rows, minlength=len(y))[order]))
     estimates = {}
     for name, value in measure(np.ones(len(y))).items():
-        low, high = np.percentile([sample[name] for sample in samples], [2.5, 97.5])
-        estimates[name] = Estimate(value, float(low), float(high))
+        interval = np.percentile([sample[name] for sample in samples], [2.5, 97.5])
+        estimates[name] = Estimate(value, *interval.tolist())
     return estimates
 
 

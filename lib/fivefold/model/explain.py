@@ -94,16 +94,19 @@ def explain(bundle: Bundle, case: Case, seed: int = 0) -> Explanation:
     names = bundle.schema.names()
     rows = known[: max(2, MOST_ROWS // (2 * len(names)))]
     table = typed_table([case, *rows], bundle.schema)
-    orders = _orders(len(names), len(rows), seed)
-    from_case, background_row = _evaluations(orders)
+    rng = np.random.default_rng(seed)
+    random_orders = np.array([rng.permutation(len(names)) for _ in rows])
+    # Which column changes at each step, shape (rows, 2, columns): an order and its reverse.
+    orders = np.stack([random_orders, random_orders[:, ::-1]], axis=1)
+    changed_at = np.argsort(orders, axis=2)
+    steps_taken = np.arange(len(names) + 1)
+    background_row = np.arange(1, len(table))[:, None, None]  # row 0 is the case
     mixed = {}
     for number, name in enumerate(names):
-        taken = np.where(from_case[:, number], 0, background_row + 1)
-        mixed[name] = table[name].take(taken).reset_index(drop=True)
+        from_case = changed_at[:, :, [number]] < steps_taken
+        mixed[name] = table[name].array[np.where(from_case, 0, background_row).ravel()]
     scores = bundle.probability(pd.DataFrame(mixed)).reshape(len(rows), 2, len(names) + 1)
-    steps = np.diff(scores, axis=2)
-    total = np.zeros(len(names))
-    np.add.at(total, orders.ravel(), steps.ravel())
+    total = np.bincount(orders.ravel(), np.diff(scores, axis=2).ravel())
     contributions = total / (2 * len(rows))
     lines = [
         Contribution(name, case[name], float(contribution))
@@ -111,30 +114,3 @@ def explain(bundle: Bundle, case: Case, seed: int = 0) -> Explanation:
     ]
     base = float(scores[:, :, 0].mean())
     return Explanation(base, len(rows), float(scores[0, 0, -1]), lines)
-
-
-def _orders(columns: int, rows: int, seed: int) -> np.ndarray:
-    """Return which column changes at each step, shape (rows, 2, columns).
-
-    Each background row has a random order and its reverse.
-    """
-    rng = np.random.default_rng(seed)
-    orders = np.array([rng.permutation(columns) for _ in range(rows)])
-    return np.stack([orders, orders[:, ::-1]], axis=1)
-
-
-def _evaluations(orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows to predict, step by step along `orders`.
-
-    Returns
-    -------
-    tuple
-        Whether each column has the case's value, shape (predictions, columns), and the number of
-        the background row, shape (predictions,).
-    """
-    rows, _, columns = orders.shape
-    changed_at = np.argsort(orders, axis=2)
-    steps = np.arange(columns + 1)
-    from_case = changed_at[:, :, None, :] < steps[None, None, :, None]
-    background_row = np.repeat(np.arange(rows), 2 * (columns + 1))
-    return from_case.reshape(-1, columns), background_row

@@ -3,16 +3,16 @@
 Every scikit-learn step checks its input and builds tables at each call, which takes longer than
 the prediction of one row. Here encoders are turned into lookup tables once, numbers pass through
 the fitted steps as arrays, and forests sum the leaves that `Tree.apply` names. The result is that
-of `predict_proba`. A step or model that is not in `_TRANSFORMS` or `_CLASSIFIERS`, or has other
+of `predict_proba`. A step or model that is not in `_FAST_PATHS`, or has other
 settings than the entry expects, is called itself.
 """
 
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,35 +24,19 @@ from fivefold.data.coerce import different
 Columns = Mapping[str, Any]
 
 
-class Rows:
-    """Expanded columns; the distinct texts of a column are listed once for all steps and models."""
+class Rows(NamedTuple):
+    """Expanded columns; the distinct texts of a column are listed once for all steps and models.
 
-    def __init__(self, columns: Columns) -> None:
-        self.columns = columns
-        self._distinct: dict[str, tuple[np.ndarray, list[str]]] = {}
+    `distinct(name)` returns (the position of each row's text, -1 for none; the distinct texts).
+    """
 
-    def distinct(self, name: str) -> tuple[np.ndarray, list[str]]:
-        """Return (the position of each row's text, -1 for none; the distinct texts)."""
-        if name not in self._distinct:
-            self._distinct[name] = different(self.columns[name])
-        return self._distinct[name]
-
-    def matrix(self, names: Sequence[str]) -> np.ndarray | None:
-        """Return columns of numbers as a matrix, None where one holds anything else."""
-        columns = [self.columns[name] for name in names]
-        if any(values.dtype != np.float64 for values in columns):
-            return None
-        return np.column_stack(columns)
-
-    def frame(self, names: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return columns as a table, by default all of them."""
-        return pd.DataFrame({name: self.columns[name] for name in names or self.columns})
+    columns: Columns
+    distinct: Callable[[str], tuple[np.ndarray, list[str]]]
 
 
 Encode = Callable[[Rows], Any]  # rows -> columns of the encoded matrix
-Predict = Callable[[Rows], np.ndarray]  # rows -> probabilities, shape (rows,)
 Transform = Callable[[Any], Any]  # matrix -> matrix
-Classify = Callable[[np.ndarray], np.ndarray]  # matrix -> probabilities, shape (rows,)
+Predict = Callable[[Any], np.ndarray]  # rows or a matrix -> probabilities, shape (rows,)
 
 
 def fast_predictor(model: Any) -> Callable[[Columns], np.ndarray]:
@@ -67,9 +51,9 @@ def fast_predictor(model: Any) -> Callable[[Columns], np.ndarray]:
     predict = _predictor(model)
 
     def probability(columns: Columns) -> np.ndarray:
-        length = len(next(iter(columns.values()), ()))
-        # scikit-learn refuses an empty table
-        return predict(Rows(columns)) if length else np.empty(0)
+        if not len(next(iter(columns.values()))):  # scikit-learn refuses an empty table
+            return np.empty(0)
+        return predict(Rows(columns, cache(lambda name: different(columns[name]))))
 
     return probability
 
@@ -77,20 +61,15 @@ def fast_predictor(model: Any) -> Callable[[Columns], np.ndarray]:
 def _predictor(model: Any) -> Predict:
     if _is_soft_vote(model):
         return _vote(model, _predictor)
-    steps: list[Any] = []
-    for step in _steps(model):
-        steps += _steps(step) or [step]
-    encode = _encoder(steps[0]) if len(steps) > 1 else None
+    steps = _steps(model)
+    encode = _encoder(steps[0])
     if encode is None:
-        return lambda rows: np.asarray(model.predict_proba(rows.frame())[:, 1])
-    transforms = [_transform(step) for step in steps[1:-1]]
-    classify = _classifier(steps[-1])
-    return lambda rows: classify(_apply(transforms, encode(rows)))
+        return lambda rows: np.asarray(model.predict_proba(pd.DataFrame(rows.columns))[:, 1])
+    transform, classify = _chain(steps[1:-1]), _classifier(steps[-1])
+    return lambda rows: classify(transform(encode(rows)))
 
 
-def _vote(
-    model: Any, fast: Callable[[Any], Callable[[Any], np.ndarray]]
-) -> Callable[[Any], np.ndarray]:
+def _vote(model: Any, fast: Callable[[Any], Predict]) -> Predict:
     """Return the weighted mean of the fast paths of a soft vote's members."""
     members = [fast(member) for member in model.estimators_]
     return lambda x: np.average([member(x) for member in members], axis=0, weights=model.weights)
@@ -110,25 +89,20 @@ def _encoder(step: Any) -> Encode | None:
     return lambda rows: np.hstack([_dense(part(rows)) for part in parts])
 
 
-def _part(part: Any, columns: Sequence[str]) -> Encode:
+def _part(part: Any, names: Sequence[str]) -> Encode:
     """Return the fast path of a part of the encoder that reads several columns."""
-    names = list(columns)
-    steps = _steps(part) or [part]
+    steps = _steps(part)
     lookup = _lookup(steps, names) if hasattr(steps[0], "categories_") else None
     if lookup:
         return lookup
-    transforms = [_transform(step) for step in steps]
-    # Other steps may need a table.
-    takes_arrays = all(
-        type(step).__module__.startswith("sklearn.") and not _has_inner_steps(step)
-        for step in steps
-    )
+    transform = _chain(steps)
+    takes_arrays = all(_takes_arrays(step) for step in steps)
 
     def encode(rows: Rows) -> Any:
-        matrix = rows.matrix(names) if takes_arrays else None
-        if matrix is None:
-            return part.transform(rows.frame(names))
-        return _apply(transforms, matrix)
+        columns = {name: rows.columns[name] for name in names}
+        if takes_arrays and all(values.dtype == np.float64 for values in columns.values()):
+            return transform(np.column_stack([*columns.values()]))
+        return part.transform(pd.DataFrame(columns))
 
     return encode
 
@@ -145,32 +119,30 @@ def _text_encoder(part: Any, name: str) -> Encode:
     return encode
 
 
-def _lookup(steps: list[Any], names: list[str]) -> Encode | None:
+def _lookup(steps: list[Any], names: Sequence[str]) -> Encode | None:
     """Return a lookup of what the encoder makes of each level; None where it cannot be one.
 
-    The last line of each table is for an unknown level. A scaler after the encoder is part of the
-    tables.
+    The last line of each table is for an unknown level.
     """
     encoder = steps[0]
-    levels = [list(known) for known in encoder.categories_]
+    levels = {}
+    for name, known in zip(names, encoder.categories_, strict=True):
+        if not all(isinstance(level, str) for level in known):
+            return None
+        levels[name] = pd.Series([*known, max(known) + "?"], dtype="str")  # one is no level
     if getattr(encoder, "handle_unknown", "") == "error":
         return None
-    if not all(isinstance(level, str) for known in levels for level in known):
-        return None
-    in_table = 2 if len(steps) > 1 and _is(steps[1], "StandardScaler") else 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a level is unknown
-        encoded = _dense(encoder.transform(_levels_and_unknown(names, levels)))
-    encoded = _apply([_transform(step) for step in steps[1:in_table]], encoded)
-    widths = _widths(encoder, levels)
+    encoded = _dense(encoder.transform(pd.DataFrame(levels).ffill()))
+    # Only a one-hot encoder gives a column several; in it rare levels share one.
+    widths = getattr(encoder, "_n_features_outs", [1] * len(levels))
     if sum(widths) != encoded.shape[1]:
         return None
     tables = []
     blocks = np.split(encoded, np.cumsum(widths)[:-1], axis=1)
-    for name, known, block in zip(names, levels, blocks, strict=True):
-        lines = {level: line for line, level in enumerate(known)}
-        tables.append((name, lines, block[[*range(len(known)), -1]]))
-    transforms = [_transform(step) for step in steps[in_table:]]
+    for (name, known), block in zip(levels.items(), blocks, strict=True):
+        lines = {level: line for line, level in enumerate(known[:-1])}
+        tables.append((name, lines, block[[*lines.values(), -1]]))
+    transform = _chain(steps[1:])
 
     def encode(rows: Rows) -> Any:
         blocks = []
@@ -179,41 +151,33 @@ def _lookup(steps: list[Any], names: list[str]) -> Encode | None:
             # The position of a missing text is -1: the appended unknown level.
             line_of = np.array([*(lines.get(text, -1) for text in texts), -1])
             blocks.append(table[line_of[positions]])
-        return _apply(transforms, np.hstack(blocks))
+        return transform(np.hstack(blocks))
 
     return encode
 
 
-def _levels_and_unknown(names: list[str], levels: list[list[str]]) -> pd.DataFrame:
-    """Return a table of all levels of each column, filled up with a text that is no level."""
-    rows = max(len(known) for known in levels) + 1
-    columns = {}
-    for name, known in zip(names, levels, strict=True):
-        unknown = max(known) + "?"
-        columns[name] = [*known, *[unknown] * (rows - len(known))]
-    return pd.DataFrame(columns, dtype="str")
+def _chain(steps: Sequence[Any]) -> Transform:
+    """Return what fitted steps do to a matrix, one after the other."""
+    transforms = [_transform(step) for step in steps]
 
+    def chain(matrix: Any) -> Any:
+        for transform in transforms:
+            matrix = transform(matrix)
+        return matrix
 
-def _widths(encoder: Any, levels: list[list[str]]) -> list[int]:
-    """Return how many encoded columns each column has; rare levels share one."""
-    if not _is(encoder, "OneHotEncoder"):
-        return [1] * len(levels)
-    rare_levels = getattr(encoder, "infrequent_categories_", [None] * len(levels))
-    widths = []
-    for known, rare in zip(levels, rare_levels, strict=True):
-        widths.append(len(known) if rare is None else len(known) - len(rare) + 1)
-    return widths
+    return chain
 
 
 def _transform(step: Any) -> Transform:
     """Return what a fitted step does to a matrix."""
-    fast = _TRANSFORMS.get(type(step).__name__)
-    transform = fast(step) if fast else None
-    if transform:
-        return transform
     unnamed = copy.copy(step)
     vars(unnamed).pop("feature_names_in_", None)  # or it would ask for a table
-    return lambda x: unnamed.transform(x)
+    return _fast_path(step) or (lambda x: unnamed.transform(x))
+
+
+def _fast_path(step: Any) -> Transform | None:
+    make = _FAST_PATHS.get(type(step).__name__)
+    return make(step) if make else None
 
 
 def _passthrough(step: Any) -> Transform | None:
@@ -235,7 +199,7 @@ def _indicate_missing(step: Any) -> Transform | None:
 def _impute(step: Any) -> Transform | None:
     if not _is_nan(step.missing_values) or any(map(_is_nan, step.statistics_)):
         return None
-    marked = step.indicator_.features_ if step.add_indicator else np.zeros(0, dtype=int)
+    marked = step.indicator_.features_ if step.add_indicator else []
 
     def impute(x: np.ndarray) -> np.ndarray:
         missing = np.isnan(x)
@@ -273,9 +237,9 @@ def _products(step: Any) -> Transform | None:
     scalers = []
     for _, part, _ in rest:
         steps = _steps(part)
-        if len(steps) != 2 or not _is(steps[0], "PolynomialFeatures"):
+        if [type(step).__name__ for step in steps] != ["PolynomialFeatures", "StandardScaler"]:
             return None
-        if steps[0].powers_.tolist() != [[1, 1]] or not _is(steps[1], "StandardScaler"):
+        if steps[0].powers_.tolist() != [[1, 1]]:
             return None
         scalers.append(steps[1])
     left, right = np.array([pair for _, _, pair in rest], dtype=int).reshape(-1, 2).T
@@ -284,43 +248,28 @@ def _products(step: Any) -> Transform | None:
     return lambda x: np.hstack([x, (x[:, left] * x[:, right] - mean) / scale])
 
 
-# Optional: by type of a fitted step a function that returns its fast path, or None.
-_TRANSFORMS: dict[str, Callable[[Any], Transform | None]] = {
-    "FunctionTransformer": _passthrough,
-    "StandardScaler": _scale,
-    "MissingIndicator": _indicate_missing,
-    "SimpleImputer": _impute,
-    "SplineTransformer": _splines,
-    "ColumnTransformer": _products,
-}
-
-
-def _classifier(model: Any) -> Classify:
+def _classifier(model: Any) -> Predict:
     """Return a classifier's probabilities of the positive class, in one thread."""
     if _is_soft_vote(model):
         return _vote(model, _classifier)
-    fast = _CLASSIFIERS.get(type(model).__name__)
-    if fast and len(getattr(model, "classes_", ())) == 2:
-        classify = fast(model)
-        if classify:
-            return classify
-    return lambda x: np.asarray(model.predict_proba(x)[:, 1])
+    fast = _fast_path(model) if len(getattr(model, "classes_", ())) == 2 else None
+    return fast or (lambda x: np.asarray(model.predict_proba(x)[:, 1]))
 
 
-def _logistic_regression(model: Any) -> Classify:
+def _logistic_regression(model: Any) -> Predict:
     return lambda x: np.asarray(expit((x @ model.coef_.T + model.intercept_)[:, 0]))
 
 
-def _lightgbm(model: Any) -> Classify:
+def _lightgbm(model: Any) -> Predict:
     return lambda x: np.asarray(model.booster_.predict(x, num_threads=1))
 
 
-def _random_forest(model: Any) -> Classify:
+def _random_forest(model: Any) -> Predict:
     leaves = [(tree.tree_, tree.tree_.value[:, 0, 1].copy()) for tree in model.estimators_]
     return lambda x: _sum_leaves(leaves, x) / len(leaves)
 
 
-def _adaboost(model: Any) -> Classify | None:
+def _adaboost(model: Any) -> Predict | None:
     if not all(hasattr(tree, "tree_") for tree in model.estimators_):
         return None
     weights = model.estimator_weights_
@@ -332,8 +281,15 @@ def _adaboost(model: Any) -> Classify | None:
     return lambda x: np.asarray(expit(2 * _sum_leaves(leaves, x) / weights.sum()))
 
 
-# Optional: by type of a fitted binary classifier a function that returns its fast path, or None.
-_CLASSIFIERS: dict[str, Callable[[Any], Classify | None]] = {
+# Optional: by type of a fitted step or binary classifier a function that returns its fast path, or
+# None.
+_FAST_PATHS: dict[str, Callable[[Any], Transform | None]] = {
+    "FunctionTransformer": _passthrough,
+    "StandardScaler": _scale,
+    "MissingIndicator": _indicate_missing,
+    "SimpleImputer": _impute,
+    "SplineTransformer": _splines,
+    "ColumnTransformer": _products,
     "LogisticRegression": _logistic_regression,
     "LGBMClassifier": _lightgbm,
     "RandomForestClassifier": _random_forest,
@@ -350,30 +306,29 @@ def _sum_leaves(leaves: list[tuple[Any, np.ndarray]], x: np.ndarray) -> np.ndarr
     return total
 
 
-def _apply(transforms: list[Transform], matrix: Any) -> Any:
-    for transform in transforms:
-        matrix = transform(matrix)
-    return matrix
-
-
 def _dense(matrix: Any) -> np.ndarray:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
 
 
 def _steps(model: Any) -> list[Any]:
-    return [step for _, step in model.steps] if _is(model, "Pipeline") else []
+    """Return the steps of a pipeline and of those inside it; anything else is one step."""
+    if not _is(model, "Pipeline"):
+        return [model]
+    steps = []
+    for _, step in model.steps:
+        steps += _steps(step)
+    return steps
 
 
-def _has_inner_steps(step: Any) -> bool:
-    """Return whether a step calls others, or a function, that may need column names."""
-    names = ("steps", "transformers", "transformer_list", "func")
-    return any(getattr(step, name, None) is not None for name in names)
+def _takes_arrays(step: Any) -> bool:
+    """Return whether a step needs no column names, nor calls others, or a function, that may."""
+    names = ("transformers", "transformer_list", "func")
+    calls_others = any(getattr(step, name, None) is not None for name in names)
+    return type(step).__module__.startswith("sklearn.") and not calls_others
 
 
 def _is_soft_vote(model: Any) -> bool:
-    if not _is(model, "VotingClassifier") or model.voting != "soft":
-        return False
-    return model.weights is None or len(model.weights) == len(model.estimators_)
+    return _is(model, "VotingClassifier") and model.voting == "soft"
 
 
 def _is_nan(value: Any) -> bool:

@@ -110,59 +110,47 @@ def find_warnings(
         What `fivefold.data.coerce.coerce_columns` made of it.
     """
     warnings = []
-    unreadable: set[str] = set()
-    if len(problems):
-        unreadable = set(problems["column"])
+    unreadable = set(problems["column"])
+    if unreadable:
         for (column, kind), cells in problems.groupby(["column", "code"], sort=False):
-            cells = cells.sort_values("row")
             rows = cells["row"].to_numpy(dtype=int)
             warnings.append(InputWarning(str(column), str(kind), rows, cells["value"].tolist()))
     for column in schema.columns:
         if not column.used:
             continue
         values = typed[column.name]
+        where = _unusual_cells(column, values)
         if not column.nullable:
             # An unreadable cell is not a missing one.
             raw = frame[column.name] if column.name in unreadable else values
-            warnings += _warnings(column, "missing", np.asarray(pd.isna(raw)))
-        warnings += _unusual_values(column, values)
+            where = {"missing": np.asarray(pd.isna(raw)), **where}
+        for kind, is_unusual in where.items():
+            rows = np.flatnonzero(is_unusual)
+            if not len(rows):
+                continue
+            quoted = list(values[rows])
+            if kind == "unseen":
+                quoted = [str(value)[:MAX_CHARACTERS] for value in quoted]
+            warning = InputWarning(column.name, kind, rows, quoted, column.low, column.high)
+            warnings.append(warning)
     return warnings
-
-
-def row_texts(
-    count: int, warnings: Iterable[InputWarning], hidden: Sequence[str] = ()
-) -> np.ndarray:
-    """Return the warnings of each row as one text, "; " between them, shape (count,).
-
-    Texts on `hidden` columns do not quote values. Rows without a warning have "".
-    """
-    texts = np.full(count, "", dtype=object)
-
-    def add(rows: np.ndarray, more: np.ndarray) -> None:
-        before = texts[rows]
-        between = np.where(before == "", "", "; ").astype(object)
-        texts[rows] = before + between + more
-
-    hidden_rows: dict[str, list[np.ndarray]] = {}
-    for warning in warnings:
-        if warning.column in hidden:
-            hidden_rows.setdefault(warning.column, []).append(warning.rows)
-            continue
-        messages = [f"{warning.column}: {message}" for message in warning.messages()]
-        add(warning.rows, np.array(messages, dtype=object))
-    for column, rows in hidden_rows.items():
-        distinct = np.unique(np.concatenate(rows))
-        add(distinct, np.full(len(distinct), f"{column}: {HIDDEN}", dtype=object))
-    return texts
 
 
 def severity_texts(
     count: int, warnings: Sequence[InputWarning], hidden: Sequence[str] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (errors, warnings) of each row as texts, both of shape (count,)."""
-    errors = [warning for warning in warnings if warning.severity == ERROR]
-    others = [warning for warning in warnings if warning.severity != ERROR]
-    return row_texts(count, errors, hidden), row_texts(count, others, hidden)
+    """Return the (errors, warnings) of each row as texts, both of shape (count,).
+
+    A text has "; " between two messages and is "" for a row without any. Columns in `hidden` come
+    last and once, and their values are not quoted.
+    """
+    errors, others = (np.full(count, "", dtype=object) for _ in range(2))
+    for severity, texts in ((ERROR, errors), (WARNING, others)):
+        for row, pairs in messages_by_row(warnings, severity).items():
+            shown = [f"{column}: {text}" for column, text in pairs if column not in hidden]
+            masked = [f"{column}: {HIDDEN}" for column, _ in pairs if column in hidden]
+            texts[row] = "; ".join([*shown, *dict.fromkeys(masked)])
+    return errors, others
 
 
 def messages_by_row(
@@ -186,31 +174,18 @@ def counts(warnings: Iterable[InputWarning]) -> dict[str, dict[str, int]]:
     return cells
 
 
-def _unusual_values(column: Column, values: Any) -> list[InputWarning]:
-    """Return warnings on far values and new categories of one typed column."""
+def _unusual_cells(column: Column, values: Any) -> dict[str, np.ndarray]:
+    """Return where a typed column has far values or new categories, by kind of warning."""
     low, high = column.low, column.high
     if column.kind in ("numeric", "date") and low is not None and high is not None:
         if column.kind == "numeric":
-            return _warnings(column, "outside", (values < low) | (values > high), values)
+            return {"outside": (values < low) | (values > high)}
         # Later dates are usual, far ones are mistakes.
         span, when = high - low + 365, days(values)
-        return _warnings(column, "far-date", (when < low - span) | (when > high + span), values)
+        return {"far-date": (when < low - span) | (when > high + span)}
     all_levels_known = column.distinct <= len(column.levels)
     if column.kind == "categorical" and all_levels_known:
         new = set(different(values)[1]) - set(column.levels)
         if new:
-            return _warnings(column, "unseen", np.asarray(values.isin(list(new))), values)
-    return []
-
-
-def _warnings(
-    column: Column, kind: str, where: np.ndarray, values: Any = None
-) -> list[InputWarning]:
-    """Return the warning on these cells, as a list of none or one."""
-    rows = np.flatnonzero(where)
-    if not len(rows):
-        return []
-    quoted: Sequence[Any] = [] if values is None else list(values[rows])
-    if kind == "unseen":
-        quoted = [str(value)[:MAX_CHARACTERS] for value in quoted]
-    return [InputWarning(column.name, kind, rows, quoted, column.low, column.high)]
+            return {"unseen": np.asarray(values.isin(list(new)))}
+    return {}

@@ -36,7 +36,7 @@ def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     for name in schema.names():
         values, kind = typed[name], schema[name].kind
         if kind == "date":
-            columns[name] = np.asarray(dates[name], dtype="float64")
+            columns[name] = dates[name]
             for part in ("month", "weekday", "hour"):
                 derived = f"{name} ({part})"
                 if derived not in taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from fivefold.core.scope import Scope
 from fivefold.core.stored import Stored
@@ -13,16 +13,11 @@ from fivefold.model.evaluation import Evaluation
 from fivefold.model.threshold import Threshold
 
 
-@dataclass(frozen=True)
-class Outcomes:
+class Outcomes(NamedTuple):
     """How the scope words the two classes, for example "will stay" and "will leave"."""
 
     negative: str = "negative"
     positive: str = "positive"
-
-    def of(self, is_positive: bool) -> str:
-        """Return the words for one decision."""
-        return self.positive if is_positive else self.negative
 
 
 @dataclass(frozen=True)
@@ -101,6 +96,7 @@ class Metadata(Stored):
     `background` holds training rows for explanations.
     """
 
+    stored_as: ClassVar = {"outcomes": "phrases"}
     algorithm: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     rounds: int | None = None
@@ -129,16 +125,9 @@ class Metadata(Stored):
         lines = self.evaluation.importance if self.evaluation else ()
         return {line.column: line.mean for line in lines}
 
-    @property
-    def rows_served(self) -> int:
-        """The number of rows that the served model was fitted on."""
-        return self.refit.rows if self.refit else self.rows_fitted
-
     def to_dict(self) -> dict[str, Any]:
         """Return the keys of bundle.json, JSON-ready."""
         stored = super().to_dict()
-        stored["phrases"] = list(stored.pop("outcomes").values())
-        stored["scope"] = self.scope.to_dict()
         stored["evaluation"] = stored["evaluation"] or {}
         if self.refit is None:
             del stored["refit"]
@@ -149,6 +138,5 @@ class Metadata(Stored):
         """Read what `to_dict` wrote, also in an older version that lacks some keys."""
         values = {**stored, "evaluation": stored.get("evaluation") or None}
         if "phrases" in stored:
-            negative, positive = stored["phrases"]
-            values["outcomes"] = {"negative": negative, "positive": positive}
+            values["phrases"] = Outcomes(*stored["phrases"])
         return super().from_dict(values)

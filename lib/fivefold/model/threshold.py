@@ -8,9 +8,10 @@ several costs does not bias the evaluation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, overload
+from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 
 from fivefold.core.intervals import Estimate, share
 from fivefold.core.scope import Scope
@@ -44,19 +45,14 @@ class Threshold(Stored):
     theory: float | None = None
     why: str = ""
 
-    @overload
-    def is_positive(self, probability: float) -> bool: ...
-
-    @overload
-    def is_positive(self, probability: np.ndarray) -> np.ndarray: ...
-
-    def is_positive(self, probability: float | np.ndarray) -> bool | np.ndarray:
+    def is_positive(self, probability: np.ndarray) -> np.ndarray:
         """Decide: whether each probability reaches the threshold; NaN does not.
 
         >>> Threshold(0.5).is_positive(np.array([0.4, 0.5])).tolist()
         [False, True]
         """
-        return probability >= self.value
+        positive: np.ndarray = probability >= self.value
+        return positive
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class ConfusionMatrix:
     @property
     def rows(self) -> int:
         """All rows."""
-        return self.tp + self.fp + self.fn + self.tn
+        return self.positives + self.negatives
 
     def per(self, rows: int) -> dict[str, float]:
         """Return {tp, fp, fn, tn} scaled to a number of rows."""
@@ -110,13 +106,9 @@ class ConfusionMatrix:
 
 def confusion(y: np.ndarray, flagged: np.ndarray) -> ConfusionMatrix:
     """Count the confusion matrix of labels 0/1 and decisions, both of shape (rows,)."""
-    positive = y == 1
-    return ConfusionMatrix(
-        tp=int((flagged & positive).sum()),
-        fp=int((flagged & (y == 0)).sum()),
-        fn=int((~flagged & positive).sum()),
-        tn=int((~flagged & (y == 0)).sum()),
-    )
+    # Two bits of a number: whether a row is positive, and whether it is flagged.
+    tn, fp, fn, tp = np.bincount(2 * (y == 1) + flagged, minlength=4).tolist()
+    return ConfusionMatrix(tp, fp, fn, tn)
 
 
 @dataclass(frozen=True)
@@ -141,17 +133,15 @@ def consequences(
 ) -> Consequences:
     """Return what acting at `threshold` would have meant on these rows, arrays of shape (rows,)."""
     counts = confusion(y, threshold.is_positive(probability))
-    rows = len(y)
-    positives = counts.positives
-    scale = 1000 / rows
+    scale = 1000 / len(y)
     return Consequences(
         confusion=counts,
-        flagged=share(counts.flagged, rows),
+        flagged=share(counts.flagged, len(y)),
         precision=share(counts.tp, counts.flagged),
-        recall=share(counts.tp, positives),
+        recall=share(counts.tp, counts.positives),
         cost_per_1000=scale * (costs.miss * counts.fn + costs.false_alarm * counts.fp),
-        nobody_per_1000=scale * costs.miss * positives,
-        everybody_per_1000=scale * costs.false_alarm * (rows - positives),
+        nobody_per_1000=scale * costs.miss * counts.positives,
+        everybody_per_1000=scale * costs.false_alarm * counts.negatives,
     )
 
 
@@ -165,8 +155,9 @@ def cost_curve(y: np.ndarray, probability: np.ndarray, costs: Costs) -> list[dic
     missed, false_alarms = mistakes_at(y, probability, cuts)
     flagged = (y == 1).sum() - missed + false_alarms
     cost = 1000 * (costs.miss * missed + costs.false_alarm * false_alarms) / len(y)
-    points = zip(cuts.tolist(), cost.tolist(), (flagged / len(y)).tolist(), strict=True)
-    return [{"threshold": t, "cost_per_1000": c, "flagged": f} for t, c, f in points]
+    points = {"threshold": cuts, "cost_per_1000": cost, "flagged": flagged / len(y)}
+    records: list[dict[str, float]] = pd.DataFrame(points).to_dict("records")
+    return records
 
 
 def mistakes_at(
@@ -175,8 +166,8 @@ def mistakes_at(
     """Count (misses, false alarms) at each threshold in `cuts`, both of its shape."""
     positive = np.sort(probability[y == 1])
     negative = np.sort(probability[y != 1])
-    missed = np.searchsorted(positive, cuts, side="left")
-    false_alarms = len(negative) - np.searchsorted(negative, cuts, side="left")
+    missed = np.searchsorted(positive, cuts)
+    false_alarms = len(negative) - np.searchsorted(negative, cuts)
     return missed, false_alarms
 
 
@@ -198,18 +189,19 @@ def choose_threshold(y: np.ndarray, probability: np.ndarray, costs: Costs) -> Th
     cost-sensitive learning", IJCAI.
     """
     rows = len(y)
-    order = np.argsort(-probability, kind="stable")
-    ranked = probability[order]
-    positives_above = np.cumsum(y[order] == 1)
-    last_of_equals = np.append(np.flatnonzero(np.diff(ranked)), rows - 1)
-    flagged = np.append(0, last_of_equals + 1)
-    caught = np.append(0, positives_above[last_of_equals])
-    missed = positives_above[-1] - caught
-    cost = (costs.miss * missed + costs.false_alarm * (flagged - caught)) / rows
+    # Above the first nobody is flagged; the last is only the lower neighbour of the lowest.
+    levels = np.concatenate([[np.inf], np.unique(probability)[::-1], [0.0]])
+    missed, false_alarms = mistakes_at(y, probability, levels[:-1])
+    flagged = (y == 1).sum() - missed + false_alarms
+    cost = (costs.miss * missed + costs.false_alarm * false_alarms) / rows
     # 0.29 x 100 is a little below 29 in floating point
     limit = rows if costs.capacity is None else costs.capacity * rows + 1e-9
     allowed = np.flatnonzero(flagged <= limit)
     best = int(allowed[np.argmin(cost[allowed])])
+    level, next_lower = levels[best : best + 2].tolist()
+    middle = (level + next_lower) / 2
+    # Two neighbouring floats have no number between them.
+    value = middle if middle > next_lower else level
     total = costs.miss + costs.false_alarm
     why = (
         f"cheapest on out-of-fold rows when a miss costs {costs.miss:g} "
@@ -218,20 +210,9 @@ def choose_threshold(y: np.ndarray, probability: np.ndarray, costs: Costs) -> Th
     if costs.capacity is not None:
         why += f" and at most {costs.capacity:.0%} can be acted upon"
     return Threshold(
-        value=_between(ranked, int(flagged[best])),
+        value=min(value, 1.0),
         cost=float(cost[best]),
         flagged=float(flagged[best] / rows),
         theory=costs.false_alarm / total if total else 0.5,
         why=why,
     )
-
-
-def _between(ranked: np.ndarray, count: int) -> float:
-    """Return a threshold that flags the first `count` of the probabilities, highest first."""
-    if count == 0:
-        return 1.0
-    lowest = ranked[count - 1]
-    next_lower = ranked[count] if count < len(ranked) else 0.0
-    middle = (lowest + next_lower) / 2
-    # two neighbouring floats have no number between them
-    return float(middle if middle > next_lower else lowest)

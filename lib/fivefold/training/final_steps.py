@@ -163,8 +163,9 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
         evaluated = served.to_bytes()
         digest = bundle.sha256(evaluated)
         served = refit_on_all_rows(served, digest, selection, data, options)
-        rows = served.metadata.rows_served
-        print(f"Fitted again on {rows:,} rows, the held-out ones among them, to be served")
+        refit = served.metadata.refit
+        assert refit is not None
+        print(f"Fitted again on {refit.rows:,} rows, the held-out ones among them, to be served")
     content = served.to_bytes()
     artifacts = EvaluateArtifacts(
         bundle=content,
