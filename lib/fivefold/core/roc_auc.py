@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import (
-    expit,
-    ndtr,
-    ndtri,
-)  # scipy.stats takes half a second to import, in every step
+
+# scipy.stats takes half a second to import, in every step.
+from scipy.special import expit, ndtr, ndtri
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

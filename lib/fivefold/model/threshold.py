@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
 from fivefold.core.intervals import Estimate, share
 from fivefold.core.scope import Scope
@@ -155,9 +154,8 @@ def cost_curve(y: np.ndarray, probability: np.ndarray, costs: Costs) -> list[dic
     missed, false_alarms = mistakes_at(y, probability, cuts)
     flagged = (y == 1).sum() - missed + false_alarms
     cost = 1000 * (costs.miss * missed + costs.false_alarm * false_alarms) / len(y)
-    points = {"threshold": cuts, "cost_per_1000": cost, "flagged": flagged / len(y)}
-    records: list[dict[str, float]] = pd.DataFrame(points).to_dict("records")
-    return records
+    points = zip(cuts.tolist(), cost.tolist(), (flagged / len(y)).tolist(), strict=True)
+    return [{"threshold": t, "cost_per_1000": c, "flagged": f} for t, c, f in points]
 
 
 def mistakes_at(
