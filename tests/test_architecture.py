@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -86,16 +87,17 @@ def running_nodes(tree: ast.AST, top_only: bool) -> Iterator[ast.AST]:
         yield from running_nodes(child, top_only)
 
 
-def imports(path: Path, top_only: bool = False) -> set[str]:
+@cache
+def imports(path: Path, top_only: bool = False) -> frozenset[str]:
     """Dotted names that the file imports; `from a import b` gives `a` and `a.b`."""
-    names = set()
+    names: set[str] = set()
     for node in running_nodes(ast.parse(path.read_text(encoding="utf-8")), top_only):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{shown(path)}: relative import"
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    return frozenset(names)
 
 
 def libraries(path: Path, top_only: bool = False) -> set[str]:
