@@ -121,7 +121,7 @@ def find_mixed(ctx: CheckContext) -> Iterator[Result]:
             f"{share:.0%} numbers, the rest words such as {words}{ctx.sampled}; "
             "all are read as levels",
             "numbers or words",
-            "give the words a column of their own, or pass them as missing markers",
+            "give the words a column of their own, or leave such cells empty in the source",
         )
 
 
