@@ -6,6 +6,7 @@ A script, not a test: figures depend on the machine and its load.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
@@ -138,7 +139,7 @@ def compute(trials: int) -> None:
         SimpleNamespace(input=name, candidate=candidate, oof=oof)
         for name, (candidate, oof) in zip(ALGORITHMS, searches, strict=True)
     ]
-    keep(run, final_steps.select(run, tasks, None, 2, "no"))
+    keep(run, final_steps.select(run, tasks, math.inf, 2, "no"))
     keep(run, final_steps.evaluate(run, "bench", 2)[0])
     run.finished = timestamp()
     run.user, run.options = "bench", {}

@@ -37,13 +37,12 @@ from fivefold.serving.local_server import SmokeResult, smoke
 from fivefold.tracking import client
 from fivefold.training import final_steps, labelled_rows
 from fivefold.training import steps as stages
-from fivefold.training.final_fit import fit_final
 from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
 from tests.support.models import changed
 from tests.support.promotions import decide
 from tests.support.running import ROOT, open_run
 from tests.support.tables import labels, mixed
-from tests.support.training import candidate
+from tests.support.training import candidate, fit_final
 
 # --- the proof -----------------------------------------------------------------------------------
 

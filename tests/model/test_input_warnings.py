@@ -23,9 +23,8 @@ from fivefold.model.inputs import MISSING
 from fivefold.model.metadata import Metadata, Outcomes
 from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.final_fit import fit_final
 from tests.support.tables import mixed, prepared
-from tests.support.training import candidate
+from tests.support.training import candidate, fit_final
 
 SCHEMA = Schema(
     (

@@ -22,14 +22,13 @@ from fivefold.model.threshold import Costs, choose_threshold
 from fivefold.training import finalize
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.encoding import TREES
-from fivefold.training.final_fit import fit_final
 from fivefold.training.finalize import Selection, baselines, refit_on_all_rows
 from fivefold.training.finalize import finalize as finalized
 from fivefold.training.fit_plan import FitPlan, Resources, plan_fits
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import SCOPE, mixed, prepared
 from tests.support.training import candidate as candidate_of
-from tests.support.training import searched
+from tests.support.training import fit_final, searched
 
 PROVENANCE = Provenance("TrainFlow/1", "abc", rows=400)
 CHOSEN = (
@@ -314,7 +313,7 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
 def test_the_served_model_has_as_many_fits_as_the_evaluated_one(parts, monkeypatch):
     """600 rows instead of 480 must not turn three fits into two (limit: 1,200 rows times fits)."""
     _, oof, typed, y, fold_ids, schema = parts
-    monkeypatch.setattr("fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 3 * 480)
+    monkeypatch.setattr("fivefold.training.algorithms.MOST_ROWS_TIMES_SEEDS", 3 * 480)
     selection = Selection([candidate_of("random_forest", params={"n_estimators": 5})], oof)
     data = TrainingData(typed, y, fold_ids, schema)
     scope = Scope(target="label", positive="yes")

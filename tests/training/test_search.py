@@ -21,11 +21,10 @@ from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import encode_fold, fitted_rows, interactions
 from fivefold.training.encoding import CROSSED, LINEAR, NATIVE, TREES, encoder, plan
-from fivefold.training.final_fit import fit_final
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import mixed, prepared
 from tests.support.training import candidate as candidate_of
-from tests.support.training import searched
+from tests.support.training import fit_final, searched
 
 STYLES = (LINEAR, CROSSED, TREES, NATIVE)
 ENTRIES = dict(ALGORITHMS)
@@ -297,7 +296,7 @@ def test_a_boosted_candidate_is_the_mean_of_its_three_best_settings():
 
 def test_a_candidate_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
     monkeypatch.setattr(
-        "fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 700
+        "fivefold.training.algorithms.MOST_ROWS_TIMES_SEEDS", 700
     )  # of 320 training rows: two
     typed, y, fold_ids, schema = prepared()
     assert len(searched("lightgbm", typed, y, fold_ids, schema, trials=4)[0].settings) == 2

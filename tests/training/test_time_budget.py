@@ -1,5 +1,7 @@
 """How the seconds of a budget are shared, and where a model is fitted."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,7 +29,7 @@ def test_without_a_budget_nothing_is_bounded():
     budget = TimeBudget(0, 5.0, 1000, 2)
     assert budget.algorithms() == ALL
     assert budget.for_search(5.0, ALL) is None
-    assert budget.for_final_fits(5.0) is None
+    assert budget.for_final_fits(5.0) == math.inf
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.core.text import error_line
 from fivefold.training.boosting import (
     BoostedLibrary,
     Encoded,
@@ -19,6 +20,7 @@ from fivefold.training.boosting import (
 )
 from fivefold.training.encoding import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
 
+MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
 NEWTON_COLUMNS = 400  # most columns for Newton's method, which takes few but costly steps
 
 Params = dict[str, Any]
@@ -69,6 +71,13 @@ class Algorithm:
         """Return the encoding for a model with these parameters."""
         return str(params.get("encoding", self.encoding))
 
+    def seeds_of(self, rows: int) -> int:
+        """Return how many seeds a final fit averages: fewer on large tables.
+
+        A model that is fitted on many rows varies little.
+        """
+        return max(1, min(self.seeds, MOST_ROWS_TIMES_SEEDS // max(1, rows)))
+
     def build(
         self, params: Mapping[str, Any], seed: int, threads: int, types: str, device: str = "cpu"
     ) -> Any:
@@ -99,10 +108,9 @@ def _adaboost(params: Params, seed: int, threads: int, types: str) -> Any:
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.tree import DecisionTreeClassifier
 
-    of_tree = ("max_depth", "min_samples_leaf")
-    tree_params = {name: params[name] for name in of_tree}
-    own = {name: value for name, value in params.items() if name not in of_tree}
-    tree = DecisionTreeClassifier(random_state=seed, **tree_params)
+    own = dict(params)
+    depth, leaf = own.pop("max_depth"), own.pop("min_samples_leaf")
+    tree = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=seed)
     return AdaBoostClassifier(tree, random_state=seed, **own)
 
 
@@ -308,7 +316,6 @@ def usable_device(device: str, algorithm: str) -> tuple[str, str]:
         model = entry.build(entry.defaults[0], 0, 1, some.types, device)
         entry.fit(library.set_rounds(model, 2), some)
     except Exception as error:  # each library and driver raises its own kind
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        asked = f"--device {device} was asked for, but {lines[0][:200]}"
+        asked = f"--device {device} was asked for, but {error_line(error)}"
         return "cpu", f"{entry.title} is fitted on the processor: {asked}"
     return device, ""

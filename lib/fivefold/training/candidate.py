@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from fivefold.core.stored import Stored
+from fivefold.training.algorithms import ALGORITHMS, Algorithm
 
 COMPLETE, PRUNED = "complete", "pruned"
 
@@ -82,9 +83,17 @@ class Candidate(Stored):
     rows_fit: int
 
     @property
+    def entry(self) -> Algorithm:
+        return ALGORITHMS[self.algorithm]
+
+    @property
     def best_trial(self) -> Trial:
         complete = [trial for trial in self.trials if trial.complete]
         return max(complete, key=lambda trial: trial.auc)
+
+    def settings_in_turn(self, count: int) -> list[Setting]:
+        """Return the setting of each of `count` fits: all settings in turn, best first."""
+        return [self.settings[number % len(self.settings)] for number in range(count)]
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "status": "ok", "error": ""}

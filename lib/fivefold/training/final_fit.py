@@ -11,13 +11,11 @@ import pandas as pd
 
 from fivefold.core.schema import Schema
 from fivefold.core.stored import Stored
-from fivefold.training.algorithms import ALGORITHMS, Algorithm, usable_device
+from fivefold.training.algorithms import Algorithm, usable_device
 from fivefold.training.boosting import Encoded
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import FINAL_FIT, encode_training, fitted_rows
-from fivefold.training.training_data import DEFAULT_OPTIONS, FitOptions
-
-MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
+from fivefold.training.training_data import FitOptions
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class StoppingRows:
 
     rows: pd.DataFrame
     y: np.ndarray
-    seconds: float | None = None
+    seconds: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,10 @@ def fit_final(
     typed: pd.DataFrame,
     y: np.ndarray,
     schema: Schema,
-    options: FitOptions = DEFAULT_OPTIONS,
+    options: FitOptions,
     *,
-    seeds: int | None = None,
-    stop: StoppingRows | None = None,
+    seeds: int,
+    stop: StoppingRows | None,
 ) -> Any:
     """Return the fitted scikit-learn Pipeline (encoder, model) of a candidate, on all given rows.
 
@@ -68,7 +66,7 @@ def fit_final(
     candidate : of the search
     typed, y, schema : training rows, their labels (0 or 1), the input contract
     options : seed, threads, device and synthetic sampler
-    seeds : fits that are averaged; by default `seeds_of`
+    seeds : fits that are averaged
     stop : with these a boosted model is fitted once and early-stopped; the rounds of a search that
         had far fewer rows are too few
 
@@ -79,8 +77,7 @@ def fit_final(
     from joblib import Parallel, delayed
     from sklearn.pipeline import Pipeline
 
-    entry = ALGORITHMS[candidate.algorithm]
-    seeds = seeds or seeds_of(entry, min(len(y), candidate.max_rows or len(y)))
+    entry = candidate.entry
     typed, y = fitted_rows(typed, y, FINAL_FIT, options, candidate.max_rows)
     device, _ = usable_device(options.device, candidate.algorithm)
     if stop is not None and entry.boosted:
@@ -91,7 +88,7 @@ def fit_final(
         rounds = entry.boosted.fit_rounds(model, train, stopping, stop.seconds)
         model = entry.boosted.use_processor(entry.boosted.shorten(model, rounds))
         return Pipeline([("features", encode), ("model", model)])
-    settings = settings_in_turn(candidate, seeds)
+    settings = candidate.settings_in_turn(seeds)
     by_encoding: dict[str, list[int]] = {}
     for number, setting in enumerate(settings):
         by_encoding.setdefault(entry.encoding_of(setting.params), []).append(number)
@@ -118,19 +115,13 @@ def _fit_setting(entry: Algorithm, setting: Setting, seed: int, device: str, tra
     return library.use_processor(entry.fit(model, train))
 
 
-def settings_in_turn(candidate: Candidate, count: int) -> list[Setting]:
-    """Return the setting of each of `count` fits: the candidate's in turn, best first."""
-    known = candidate.settings
-    return [known[number % len(known)] for number in range(count)]
-
-
 def members(candidate: Candidate, weight: float, rows: int, seeds: int) -> list[Member]:
     """Return each distinct setting of the `seeds` fits of `fit_final` on at most `rows` rows.
 
     The weights of the members add up to `weight`.
     """
     rows = min(rows, candidate.max_rows or rows)
-    settings = settings_in_turn(candidate, seeds)
+    settings = candidate.settings_in_turn(seeds)
     distinct = []
     for number, setting in enumerate(settings):
         if setting not in settings[:number]:
@@ -138,14 +129,6 @@ def members(candidate: Candidate, weight: float, rows: int, seeds: int) -> list[
             member = Member(candidate.algorithm, share, setting.params, setting.rounds, rows)
             distinct.append(member)
     return distinct
-
-
-def seeds_of(entry: Algorithm, rows: int) -> int:
-    """Return how many seeds a final fit averages: fewer on large tables.
-
-    A model that is fitted on many rows varies little.
-    """
-    return max(1, min(entry.seeds, MOST_ROWS_TIMES_SEEDS // max(1, rows)))
 
 
 def average(models: Sequence[Any], weights: Sequence[float]) -> Any:

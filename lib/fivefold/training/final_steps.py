@@ -57,7 +57,7 @@ class EvaluateArtifacts:
 
 
 def select(
-    run: Any, tasks: Iterable[Any], seconds: float | None, threads: int, refit: str
+    run: Any, tasks: Iterable[Any], seconds: float, threads: int, refit: str
 ) -> SelectArtifacts:
     """Rank the algorithms, choose what is served and plan its fits.
 
@@ -66,7 +66,7 @@ def select(
     run : the flow: labels, place, searched, serve
     tasks : of all searches that were started, with the artifacts `candidate` and `oof`, or the
         `failure` that Metaflow caught; a task that was killed at its very end may lack some
-    seconds : left for the final fits, None for no limit
+    seconds : left for the final fits
     threads : of the final fits
     refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
     """

@@ -19,18 +19,10 @@ from fivefold.model.explain import background
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Costs, choose_threshold
-from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import TREES, plan
-from fivefold.training.final_fit import (
-    Member,
-    StoppingRows,
-    average,
-    fit_final,
-    members,
-    seeds_of,
-)
+from fivefold.training.final_fit import Member, StoppingRows, average, fit_final, members
 from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
 from fivefold.training.training_data import FitOptions, TrainingData
 
@@ -63,19 +55,6 @@ class Selection:
         return [replace(c, max_rows=rows.get(c.algorithm, c.max_rows)) for c in used]
 
 
-@dataclass(frozen=True)
-class FinalModel:
-    """A fitted pipeline, its members and its out-of-fold probabilities, shape (rows,)."""
-
-    pipeline: Any
-    members: list[Member]
-    oof: np.ndarray
-
-    @property
-    def rows_fitted(self) -> int:
-        return max(member.rows_fitted for member in self.members)
-
-
 def finalize(
     selection: Selection,
     data: TrainingData,
@@ -103,8 +82,7 @@ def finalize(
     """
     y, seed = data.y, options.seed
     train = data.split.training_rows
-    final = _fit(selection, data, options, len(train))
-    oof = final.oof
+    pipeline, fitted, oof = _fit(selection, data, options, len(train))
     scored, folds = scored_rows(oof, data.fold_ids)
     calibration = fit_calibration(y[scored], oof[scored], folds)
     _, calibrated = calibrated_oof(y, oof, data.fold_ids, calibration)
@@ -115,9 +93,9 @@ def finalize(
     metadata = Metadata(
         algorithm="blend" if blended else first.algorithm,
         params={} if blended else first.params,
-        rounds=None if blended else final.members[0].rounds,
-        members=[member.to_dict() for member in final.members],
-        rows_fitted=final.rows_fitted,
+        rounds=None if blended else fitted[0].rounds,
+        members=[member.to_dict() for member in fitted],
+        rows_fitted=max(member.rows_fitted for member in fitted),
         rows_training=len(train),
         calibration=calibration,
         threshold=threshold,
@@ -128,7 +106,7 @@ def finalize(
         background=background(typed, data.schema, seed),
         provenance=provenance,
     )
-    bundle = Bundle(final.pipeline, data.schema, metadata)
+    bundle = Bundle(pipeline, data.schema, metadata)
     evaluation = _evaluate_holdout(bundle, data, options, truth)
     return replace(bundle, metadata=replace(metadata, evaluation=evaluation)), oof
 
@@ -181,16 +159,19 @@ def refit_on_all_rows(
     fold_ids = data.fold_ids.copy()
     fold_ids[data.split.holdout_rows] = Assignment.TRAIN_ONLY
     evaluated_rows = len(data.split.training_rows)
-    final = _fit(selection, replace(data, fold_ids=fold_ids), options, evaluated_rows)
-    members_fitted = [member.to_dict() for member in final.members]
-    metadata = replace(bundle.metadata, refit=Refit(final.rows_fitted, digest, members_fitted))
-    return Bundle(final.pipeline, bundle.schema, metadata)
+    every_row = replace(data, fold_ids=fold_ids)
+    pipeline, fitted, _ = _fit(selection, every_row, options, evaluated_rows)
+    rows = max(member.rows_fitted for member in fitted)
+    refit = Refit(rows, digest, [member.to_dict() for member in fitted])
+    return Bundle(pipeline, bundle.schema, replace(bundle.metadata, refit=refit))
 
 
 def _fit(
     selection: Selection, data: TrainingData, options: FitOptions, evaluated_rows: int
-) -> FinalModel:
+) -> tuple[Any, list[Member], np.ndarray]:
     """Fit the winner or the blend on the training rows.
+
+    Returns the pipeline, its members and its out-of-fold probabilities, shape (rows,).
 
     `evaluated_rows`: training rows of the evaluated model, by whose number a model has its seeds,
     so that two models of different rows have as many.
@@ -208,15 +189,17 @@ def _fit(
     shares = []
     all_members: list[Member] = []
     for candidate in used:
-        entry = ALGORITHMS[candidate.algorithm]
         most = min(evaluated_rows, candidate.max_rows or evaluated_rows)
-        seeds = fit_plan.seeds or seeds_of(entry, most)
+        seeds = fit_plan.seeds or candidate.entry.seeds_of(most)
         typed, y = data.typed.iloc[rows], data.y[rows]
         if stop is not None:
-            stop = replace(stop, seconds=(fit_plan.seconds or {}).get(candidate.algorithm))
+            limits = fit_plan.seconds or {}
+            stop = replace(stop, seconds=limits.get(candidate.algorithm, np.inf))
         model = fit_final(candidate, typed, y, data.schema, options, seeds=seeds, stop=stop)
-        if stop is not None:
-            candidate = _with_own_rounds(candidate, model)
+        library = candidate.entry.boosted
+        if stop is not None and library is not None:
+            own = Setting(None, candidate.params, library.rounds_of(model[-1]))
+            candidate = replace(candidate, settings=[own])
         fitted.append(model)
         shares.append(selection.weights.get(candidate.algorithm, 1.0))
         all_members += members(candidate, shares[-1], len(rows), seeds)
@@ -224,15 +207,7 @@ def _fit(
     if stop is not None:
         oof = np.full(len(data.y), np.nan, dtype="float32")
         oof[stopping] = pipeline.predict_proba(stop.rows)[:, 1]
-    return FinalModel(pipeline, all_members, oof)
-
-
-def _with_own_rounds(candidate: Candidate, pipeline: Any) -> Candidate:
-    """Return the candidate with the one setting of an early-stopped fit."""
-    library, rounds = ALGORITHMS[candidate.algorithm].boosted, candidate.rounds
-    if library is not None and rounds:
-        rounds = library.rounds_of(pipeline[-1])
-    return replace(candidate, rounds=rounds, settings=[Setting(None, candidate.params, rounds)])
+    return pipeline, all_members, oof
 
 
 def baselines(

@@ -15,7 +15,6 @@ from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
 from fivefold.training.encode_folds import Fold, encode_fold
 from fivefold.training.encoding import encodings
-from fivefold.training.final_fit import seeds_of
 from fivefold.training.training_data import FitOptions, TrainingData
 
 # Share of the seconds that the first trial may take; the rows are reduced for that. An algorithm
@@ -177,7 +176,7 @@ class _Search:
         if scored.oof is not None:
             ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
             rows = len(self.data.split.training_rows)
-            self.best = ranked[: min(self.entry.top_k, seeds_of(self.entry, rows))]
+            self.best = ranked[: min(self.entry.top_k, self.entry.seeds_of(rows))]
         kept = any(one is scored for one in self.best)
         return scored if kept else replace(scored, oof=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fivefold.data.splits import MANY_ROWS
@@ -125,9 +126,9 @@ class TimeBudget:
         mine = self.workers * left * shares[0] / sum(shares)
         return max(1.0, min(left, mine) - START)
 
-    def for_final_fits(self, gone: float) -> float | None:
-        """Return how many seconds the final fits may take; None without a budget."""
+    def for_final_fits(self, gone: float) -> float:
+        """Return how many seconds the final fits may take; no limit without a budget."""
         if not self.seconds:
-            return None
+            return math.inf
         second = 0.0 if self.refit == "no" else self.expected(SECOND_BUNDLE)
         return max(0.0, self.seconds - gone - self.expected(AFTER_SELECT) - second)

@@ -55,9 +55,6 @@ class FitOptions:
     sampler: SyntheticSampler | None = None
 
 
-DEFAULT_OPTIONS = FitOptions()
-
-
 def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler | None:
     """Return a sampler of synthetic rows; None for no rows.
 
