@@ -95,12 +95,9 @@ def claim(
 
 def store_results(engine: sa.Engine, seqs: Iterable[int], sent: Mapping[str, str]) -> None:
     """Store {channel: result} in the rows of claims."""
-    rows = [{"claim": seq} for seq in seqs]
-    if not rows:
-        return
-    update = sa.update(ALERTS).where(ALERTS.c.seq == sa.bindparam("claim"))
+    update = sa.update(ALERTS).where(ALERTS.c.seq.in_(list(seqs)))
     with writing(engine) as connection:
-        connection.execute(update.values(sent=as_json(dict(sent))), rows)
+        connection.execute(update.values(sent=as_json(dict(sent))))
 
 
 def alerts(engine: sa.Engine, problem: str, limit: int = 200) -> list[Alert]:

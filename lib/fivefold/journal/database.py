@@ -21,14 +21,13 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from fivefold.core.findings import Refused, refusal
+from fivefold.core.findings import Refused, problem
 from fivefold.core.text import error_line
 from fivefold.core.urls import mask
 from fivefold.journal.tables import LABELS, PREDICTIONS, REJECTS
 
-HEAD = "0001"  # newest revision of lib/migrations
+HEAD = "0001"  # newest of the migrations
 BUSY_SECONDS = 5.0
-LOT = 5000
 COUNTING = ("accepted", "corrected")  # outcomes of the labels that count
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
 _MIGRATING = threading.Lock()  # Alembic keeps its state in a module
@@ -98,9 +97,8 @@ def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, 
 
     rows = list(rows)
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    for start in range(0, len(rows), LOT):
-        connection.execute(statement, rows[start : start + LOT])
+    if rows:
+        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
@@ -218,7 +216,7 @@ def _frame(engine: sa.Engine, query: sa.Select[Any]) -> pd.DataFrame:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
-        family = parsed.drivername.partition("+")[0]
+        family = parsed.get_backend_name()
         if family == "sqlite":
             # In memory each thread would have a database of its own.
             if parsed.database in (None, "", ":memory:"):
@@ -316,11 +314,5 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return refusal(
-        "The journal cannot be used",
-        code=code,
-        subject="journal",
-        found=found,
-        expected=expected,
-        action=action,
-    )
+    finding = problem(code, "journal", found, expected, action)
+    return Refused("The journal cannot be used", [finding])

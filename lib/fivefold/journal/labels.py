@@ -19,10 +19,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from fivefold.core.clock import utc_now
-from fivefold.journal.database import COUNTING, LOT, fetch, writing
+from fivefold.journal.database import COUNTING, fetch, writing
 from fivefold.journal.tables import ENTITY, ID, LABELS, PREDICTIONS, fitted, utc
 
 LATE_DAYS = 180
+LOT = 5000  # labels that are matched at a time
 OUTCOMES = ("accepted", "corrected", "duplicate", "unknown")
 
 

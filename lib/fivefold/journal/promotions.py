@@ -66,10 +66,10 @@ class Promotion(Decision):
         return cls(**{**row, "numbers": json.loads(row["numbers"])})
 
 
-def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Promotion | None:
+def champion(engine: sa.Engine, problem: str = "", at: datetime | None = None) -> Promotion | None:
     """Return the promotion in force, now or `at` a time; None if nothing is served.
 
-    `problem` "": of the problem whose served model changed last.
+    Without a problem: that of the problem whose served model changed last.
     """
     conditions: list[sa.ColumnElement[bool]] = [PROMOTIONS.c.replaces.is_not(None)]
     if problem:
@@ -82,7 +82,7 @@ def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Pro
 
 def newest_problem(engine: sa.Engine) -> str | None:
     """Return the problem whose served model changed last; None if nothing is served."""
-    newest = champion(engine, "")
+    newest = champion(engine)
     return newest.problem if newest else None
 
 
@@ -136,21 +136,16 @@ def rollback_target(engine: sa.Engine, promotion: Promotion) -> Promotion | None
     Undoing twice does not return to what was undone: promotions that a rollback has replaced are
     skipped.
     """
-    rows = {row.seq: row for row in history(engine, promotion.problem) if row.replaces is not None}
-
-    def original(row: Promotion | None) -> Promotion | None:
-        """Return what a rollback put in force again; any other promotion is its own original."""
-        while row:
-            seq = row.numbers.get("returns_to")
-            if seq not in rows or seq >= row.seq:
-                return row
-            row = rows[seq]
-        return None
+    # What a rollback put in force again; any other promotion is its own original.
+    originals: dict[int | None, Promotion] = {}
+    for row in reversed(history(engine, promotion.problem)):
+        if row.replaces is not None:
+            originals[row.seq] = originals.get(row.numbers.get("returns_to"), row)
 
     in_force = (promotion.model, promotion.threshold)
-    earlier = original(promotion)
-    while earlier and earlier.replaces is not None:
-        earlier = original(rows.get(earlier.replaces))
+    earlier = originals.get(promotion.seq)
+    while earlier:
+        earlier = originals.get(earlier.replaces)
         if earlier and (earlier.model, earlier.threshold) != in_force:
             return earlier
     return None

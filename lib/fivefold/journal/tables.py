@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,10 +77,7 @@ METADATA = sa.MetaData(
 _NAME = _String(200)
 
 
-def _needed(
-    name: str, kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
-) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
+_needed = partial(sa.Column, nullable=False)
 
 
 def _table(name: str, key: str, *rest: sa.schema.SchemaItem) -> sa.Table:
