@@ -72,10 +72,13 @@ def judged(
     told: dict[str, np.ndarray],
     champion: str | np.ndarray,
     challenger: str | np.ndarray,
+    segments: pd.DataFrame | None = None,
     **more: Any,
 ) -> Challenge:
     scores = [told[x] if isinstance(x, str) else x for x in (champion, challenger)]
-    actual = challenge(told["y"], *scores, told["origin"], **more)
+    if segments is None:
+        segments = pd.DataFrame(index=range(len(told["y"])))
+    actual = challenge(told["y"], *scores, told["origin"], segments, **more)
     stored = json.loads(json.dumps(actual.to_dict(), allow_nan=False))  # it goes into the journal
     assert Challenge.from_dict(stored) == actual
     return actual
@@ -196,7 +199,9 @@ def test_labels_that_were_tampered_with_promote_nobody():
 @pytest.mark.parametrize(("rows", "positives"), [(0, 0), (100, 29), (100, 71), (5000, 10)])
 def test_too_few_rows_prove_nothing(rows, positives):
     y = np.array([1] * positives + [0] * (rows - positives))
-    actual = challenge(y, np.full(rows, 0.5), y * 0.8 + 0.1, np.full(rows, "held-out"))
+    scores = np.full(rows, 0.5), y * 0.8 + 0.1
+    no_segments = pd.DataFrame(index=range(rows))
+    actual = challenge(y, *scores, np.full(rows, "held-out"), no_segments)
     assert not actual.promote
     assert (
         actual.why

@@ -13,19 +13,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fivefold.core.clock import utc_now
 from fivefold.journal.database import fetch, writing
 from fivefold.journal.tables import REPORTS, as_json
 
 
-def keep(
-    engine: sa.Engine, problem: str, report: Mapping[str, Any], now: datetime | None = None
-) -> None:
+def keep(engine: sa.Engine, problem: str, report: Mapping[str, Any], now: datetime) -> None:
     """Store a report."""
     start, end = (datetime.fromisoformat(report[name]) for name in ("start", "end"))
     same = sa.delete(REPORTS).where(REPORTS.c.problem == problem, REPORTS.c.start == start)
     row = sa.insert(REPORTS).values(
-        at=now or utc_now(),
+        at=now,
         problem=problem,
         model=report["model"] or "",
         start=start,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from fivefold.core.clock import utc_now
-from fivefold.core.findings import Refused, refusal, warnings
+from fivefold.core.findings import Refused, problem, warnings
 from fivefold.core.settings import journal_url
 from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
@@ -80,8 +80,8 @@ def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport]
     labels.match_unknown(engine, name, now)
     reference_for = cache(window.reference_of)
     reports: list[WindowReport] = []
-    for start, end in windows:
-        since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    for ends in windows:
+        since, until = map(datetime.fromisoformat, ends)
         frame = database.read_predictions(engine, name, since, until, columns=COLUMNS)
         frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # not known at a past --now
         earlier = reports or [r for r in window_reports(engine, name) if r.end <= since]
@@ -97,7 +97,7 @@ def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport]
         journal_reports.keep(engine, name, report.to_dict(), now)
         reports.append(report)
         verdict = "bad: " + "; ".join(report.reasons) if report.bad else "not bad"
-        days = f"{start[:10]} to {end[:10]}"
+        days = f"{since:%Y-%m-%d} to {until:%Y-%m-%d}"
         print(f"{days}: {report.rows:,} rows, {report.rejects:,} refused, {verdict}", flush=True)
     return reports, decide(engine, name, now)
 
@@ -194,11 +194,5 @@ def _retention_days(engine: Engine, name: str, reports: Sequence[WindowReport]) 
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return refusal(
-        "There is nothing to monitor",
-        code=code,
-        subject="monitor",
-        found=found,
-        expected=expected,
-        action=action,
-    )
+    finding = problem(code, "monitor", found, expected, action)
+    return Refused("There is nothing to monitor", [finding])

@@ -30,6 +30,7 @@ from fivefold.serving.local_server import local_api, request_json
 from fivefold.training.intake import resolve_scope
 
 MONTHS, DAYS, CHANGE_DAY, WINDOW = 6, 180, 90, 15
+MONITOR = ("run", "--days", str(WINDOW))
 LOT, STEP = 100, 2.5  # rows of a request; days that pass between two looks at the labels
 STEPS = round(DAYS / STEP)
 DELAY, KNOWN = 5, 0.7  # steps until a label is known, and the share that ever becomes known
@@ -76,10 +77,6 @@ class _Machine:
                 print(f"              {line}", flush=True)
         return output
 
-    def monitor(self, last: int, *, show: tuple[str, ...] = ()) -> str:
-        words = f"run --last {last} --days {WINDOW}".split()
-        return self.run("monitor.py", *words, show=show)
-
 
 def run(root: Path, folder: Path, options: Any) -> int:
     """Play six months, print the timeline, and return the exit code.
@@ -114,7 +111,7 @@ def run(root: Path, folder: Path, options: Any) -> int:
         _play(machine, address, start, future, scope, options)
         last = _served(address)
     machine.set_clock(end)
-    machine.monitor(0, show=("Retrain:",))
+    machine.run("monitor.py", *MONITOR, "--last", "0", show=("Retrain:",))
     _timeline(folder)
     print(f"\nThe API answered with {served} first and {last} at the end, without a restart.")
     seconds = time.monotonic() - began
@@ -134,8 +131,7 @@ def _play(
 ) -> None:
     """Send traffic through the API day by day, labels as they become known, and run the monitor."""
     rng = np.random.default_rng(options.seed)
-    inputs, truths = future.drop(columns=scope.target), future[scope.target].astype("str")
-    labels_of_step: list[list[dict[str, str]]] = []
+    labels_of_step: list[list[dict[str, str]]] = [[]] * DELAY  # none before the first step
     per_step = len(future) // STEPS
     for step in range(STEPS):
         now = start + timedelta(days=(step + 1) * STEP)
@@ -143,21 +139,21 @@ def _play(
         if step * STEP == CHANGE_DAY:
             _say(now, "The data change (nobody is informed)")
         labels = []
-        end = (step + 1) * per_step
-        for first in range(step * per_step, end, LOT):
-            lot = slice(first, min(first + LOT, end))
-            rows = json.loads(inputs.iloc[lot].to_json(orient="records", date_format="iso"))
-            predictions = request_json(f"{address}/predict", {"rows": rows})["predictions"]
-            for prediction, truth in zip(predictions, truths.iloc[lot], strict=True):
+        cases = future.iloc[step * per_step : (step + 1) * per_step]
+        for first in range(0, per_step, LOT):
+            lot = cases.iloc[first : first + LOT]
+            inputs = lot.drop(columns=scope.target).to_json(orient="records", date_format="iso")
+            answer = request_json(f"{address}/predict", {"rows": json.loads(inputs)})
+            truths = lot[scope.target].astype("str")
+            for prediction, truth in zip(answer["predictions"], truths, strict=True):
                 if rng.random() < KNOWN:
                     labels.append({"prediction_id": prediction["id"], "label": truth})
         labels_of_step.append(labels)
-        known = labels_of_step[step - DELAY] if step >= DELAY else []
-        if known:
+        if known := labels_of_step[step]:
             request_json(f"{address}/feedback", {"labels": known})
         if (step + 1) * STEP % WINDOW == 0:
             machine.set_clock(now)
-            output = machine.monitor(3)
+            output = machine.run("monitor.py", *MONITOR, "--last", "3")
             _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", output)[-1])
             if "Retrain: yes" in output:
                 _say(now, "The monitor asks for a new model; a challenger is trained")
@@ -199,8 +195,8 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
         frame = read(options.data).frame.sample(frac=1, random_state=seed, ignore_index=True)
         first = int(0.6 * len(frame))
         past, pool = frame.iloc[:first], frame.iloc[first:]
-        enough = total <= len(pool)
-        future = pool.sample(total, replace=not enough, random_state=seed, ignore_index=True)
+        again = total > len(pool)
+        future = pool.sample(total, replace=again, random_state=seed, ignore_index=True)
     else:
         past, future = draw(PAST), draw(total, start=PAST)
     target, findings = read_target(past, scope)
