@@ -16,11 +16,9 @@ from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.data.synthetic import shifted
 from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle import window as monitoring
-from fivefold.lifecycle.report import WindowReport
-from fivefold.lifecycle.retrain_rule import retrain_due
+from fivefold.lifecycle.report import WindowReport, retrain_due
 from fivefold.lifecycle.window import (
     Reference,
-    Traffic,
     age_finding,
     cut_windows,
     evaluate_window,
@@ -107,8 +105,8 @@ def judged(
     served: Promotion | None = None,
 ) -> WindowReport:
     end = START + timedelta(days=7)
-    traffic = Traffic(frame, rejects, START, end, served, silent)
-    report = evaluate_window(traffic, end, lambda _: reference)
+    window = WindowReport(start=START, end=end, rejects=rejects)
+    report = evaluate_window(window, frame, served, silent, end, lambda _: reference)
     stored = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert WindowReport.from_dict(stored) == report
     return report
@@ -250,7 +248,8 @@ def test_a_run_that_was_removed_costs_its_window_only():
         )
 
     end = START + timedelta(days=7)
-    report = evaluate_window(Traffic(traffic(world(300, 2)), 0, START, end), end, gone)
+    window = WindowReport(start=START, end=end)
+    report = evaluate_window(window, traffic(world(300, 2)), None, False, end, gone)
     assert codes(report, "warning") == {"model-unreadable"}
     assert (report.rows, report.bad) == (300, False)
 

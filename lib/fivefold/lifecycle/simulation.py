@@ -25,7 +25,7 @@ from fivefold.data.synthetic.bank import draw
 from fivefold.data.target import read_target
 from fivefold.journal.database import open_journal
 from fivefold.journal.promotions import newest_problem
-from fivefold.lifecycle.timeline import timeline
+from fivefold.lifecycle.monitor_steps import timeline
 from fivefold.serving.local_server import local_api, request_json
 from fivefold.training.intake import resolve_scope
 

@@ -58,30 +58,6 @@ class Reference:
     newest_label: str | None = None
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """What came in one window [start, end).
-
-    Parameters
-    ----------
-    predictions
-        The rows of `fivefold.journal.database.read_predictions`.
-    rejects
-        How many rows were refused.
-    served
-        What was served at the end of the window.
-    silent_before
-        Whether nothing came in the window before either.
-    """
-
-    predictions: pd.DataFrame
-    rejects: int
-    start: datetime
-    end: datetime
-    served: Promotion | None = None
-    silent_before: bool = False
-
-
 def cut_windows(
     first: datetime, days: float, now: datetime, known_start: datetime | None = None
 ) -> list[tuple[datetime, datetime]]:
@@ -127,17 +103,31 @@ def reference_of(pathspec: str) -> Reference:
 
 
 def evaluate_window(
-    traffic: Traffic, now: datetime, reference_for: Callable[[str], Reference]
+    report: WindowReport,
+    frame: pd.DataFrame,
+    served: Promotion | None,
+    silent_before: bool,
+    now: datetime,
+    reference_for: Callable[[str], Reference],
 ) -> WindowReport:
     """Compare the predictions of a window with the reference of their model.
 
     The rows of the served model count, at its threshold. If it answered none, those of the model
     that answered most count, at its most frequent threshold.
+
+    Parameters
+    ----------
+    report
+        The window's start, end and number of refused rows, to be completed.
+    frame
+        Its rows of `fivefold.journal.database.read_predictions`.
+    served
+        What was served at the end of the window.
+    silent_before
+        Whether nothing came in the window before.
     """
-    report = WindowReport(start=traffic.start, end=traffic.end, rejects=traffic.rejects)
-    frame, served = traffic.predictions, traffic.served
     if frame.empty:
-        return replace(report, findings=[_no_traffic(traffic)])
+        return replace(report, findings=[_no_traffic(report.rejects, silent_before)])
     if served and (frame["model"] == served.model).any():
         model, threshold = served.model, served.threshold
     else:
@@ -257,15 +247,15 @@ def age_finding(code: str, what: str, since: str | None, now: datetime) -> Findi
     )
 
 
-def _no_traffic(traffic: Traffic) -> Finding:
+def _no_traffic(rejects: int, silent_before: bool) -> Finding:
     found = "no predictions"
-    if traffic.silent_before:
+    if silent_before:
         found += ", nor in the window before"
     action = "check that the callers reach the API"
-    if traffic.rejects:
-        found += f", {traffic.rejects:,} refused rows"
+    if rejects:
+        found += f", {rejects:,} refused rows"
         action = "look at the refused rows"
-    is_problem = traffic.rejects > 0 or traffic.silent_before
+    is_problem = rejects > 0 or silent_before
     return verdict(
         is_problem or None,
         "no-traffic",
