@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -395,27 +394,26 @@ def _cuts_between_deciles(old: np.ndarray, kind: str) -> tuple[list[float], list
     if len(old):
         deciles = np.quantile(old, np.arange(1, 10) / 10, method="inverted_cdf") + 0.0
     values, times = np.unique(deciles, return_counts=True)
-    own_bins = values[times > 1].tolist()
-    ends = sorted([(v, 1) for v in values.tolist()] + [(v, 0) for v in own_bins])  # 0: just below v
-    cuts = [v if included else np.nextafter(v, -np.inf) for v, included in ends]
-    text = dict(zip(values.tolist(), _spelled(values, kind), strict=True))
-    labels = ["any value"]
-    if ends:
-        first, included = ends[0]
-        labels = [("up to " if included else "below ") + text[first]]
-        for (low, _), (high, included) in pairwise(ends):
-            upper = f"{'' if included else 'below '}{text[high]}"
-            labels.append(text[high] if low == high else f"{text[low]} to {upper}")
-        labels.append("above " + text[ends[-1][0]])
-    return cuts, labels
+    cuts: list[float] = []
+    labels: list[str] = []
+    start, last = "", "any value"
+    for value, text, count in zip(values.tolist(), _spelled(values, kind), times, strict=True):
+        if count > 1:
+            cuts.append(np.nextafter(value, -np.inf))
+            labels += [f"{start}below {text}", text]
+        else:
+            labels.append(f"{start or 'up to '}{text}")
+        cuts.append(value)
+        start, last = f"{text} to ", f"above {text}"
+    return cuts, [*labels, last]
 
 
 def _spelled(values: np.ndarray, kind: str) -> list[str]:
     """Write numbers, or days since 1970 as dates, with as few digits as tell them apart."""
     if kind == "date":
         moments = np.round(values * 86400e6).astype("int64").astype("datetime64[us]")
-        write: Any = partial(np.datetime_as_string, moments, casting="unsafe")
-        tries = [write(unit=unit).tolist() for unit in ("D", "m", "s", "us")]
+        units = ("D", "m", "s", "us")
+        tries = [moments.astype(f"datetime64[{unit}]").astype("str").tolist() for unit in units]
     else:
         tries = [[f"{v:.{digits}g}" for v in values] for digits in range(4, 18)]
     return next((texts for texts in tries if len(set(texts)) == len(texts)), tries[-1])
