@@ -27,6 +27,7 @@ FORMAT = 1
 SCORE_COLUMNS = ["probability", "decision", "warnings", "error"]
 MISFIT = "The table does not fit the model"
 MOST_LEVELS = 50  # levels of a category whose shares a bundle keeps
+BATCH_ROWS = 10_000  # that the model sees at a time, which bounds its memory
 _README = """A Fivefold model bundle, format {format}.
 model.skops    the fitted scikit-learn pipeline (skops.io.load)
 bundle.json    input contract, calibration, threshold, evaluation, reference, provenance
@@ -107,15 +108,11 @@ class Bundle:
         return self.assess(frame).scores
 
     def assess(
-        self,
-        frame: pd.DataFrame,
-        rows: int = 10_000,
-        progress: Callable[[int, int], None] = lambda done, of: None,
+        self, frame: pd.DataFrame, progress: Callable[[int, int], None] = lambda done, of: None
     ) -> Assessment:
         """Return what `score` returns and the warnings behind its texts.
 
-        The model sees `rows` rows at a time, which bounds its memory; `progress(done, of)` is
-        called after each batch.
+        `progress(done, of)` is called after each batch of `BATCH_ROWS` rows.
         """
         if not all(isinstance(name, str) for name in frame.columns):
             frame = frame.set_axis(frame.columns.map(str), axis=1)
@@ -131,13 +128,13 @@ class Bundle:
         error, warning = severity_texts(len(frame), warnings)
         readable = np.flatnonzero(error == "")
         probability = np.full(len(frame), np.nan)
-        for start in range(0, len(readable), rows):
-            batch = readable[start : start + rows]
+        for start in range(0, len(readable), BATCH_ROWS):
+            batch = readable[start : start + BATCH_ROWS]
             part = typed
             if len(batch) < len(frame):
                 part = {name: values[batch] for name, values in typed.items()}
             probability[batch] = self._probability(part)
-            progress(min(start + rows, len(readable)), len(readable))
+            progress(start + len(batch), len(readable))
         outcomes = self.metadata.outcomes
         positive = self.metadata.threshold.is_positive(probability)
         decision = np.where(positive, outcomes.positive, outcomes.negative)

@@ -142,8 +142,6 @@ def score_batch(
     bundle: Bundle,
     frame: pd.DataFrame,
     key: str,
-    *,
-    rows: int = 10_000,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ScoredTable:
     """Score a table.
@@ -153,8 +151,6 @@ def score_batch(
     key
         Names the table (its md5, see `table_key`): the same model, key and row give the same id, so
         that a repeated upload records nothing twice.
-    rows
-        Rows that the model sees at a time.
     progress
         Called with the rows done and the rows in all.
 
@@ -164,7 +160,7 @@ def score_batch(
         As `fivefold.model.bundle.Bundle.score`.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
-    assessment = bundle.assess(frame, rows, progress)
+    assessment = bundle.assess(frame, progress)
     findings = warnings(compare_names(frame, bundle.schema))
     return with_scores(bundle, frame, assessment, key, findings=findings)
 
