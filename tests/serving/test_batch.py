@@ -203,7 +203,6 @@ def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probab
         "count": 2,
         "expected_positives": pytest.approx(1.0),
         "rate": pytest.approx(0.5),
-        "overall_rate": pytest.approx(0.4),
         "lift": pytest.approx(1.25),
     }
     assert lift_at(pd.Series([0.6, 0.2]), 9).count == 2
@@ -211,8 +210,9 @@ def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probab
     assert lift_at(pd.Series([0.0, 0.0]), 1).lift is None
 
 
-def test_histogram_and_top():
-    assert [b["rows"] for b in histogram(pd.Series([0.0, 0.05, 0.5, 1.0, np.nan]), 10)] == [
+def test_histogram_and_top(monkeypatch):
+    monkeypatch.setattr("fivefold.serving.batch.BINS", 10)
+    assert [b["rows"] for b in histogram(pd.Series([0.0, 0.05, 0.5, 1.0, np.nan]))] == [
         2,
         0,
         0,
