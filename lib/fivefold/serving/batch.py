@@ -64,13 +64,14 @@ class Tally(Stored):
         """Count the rows that `fivefold.model.bundle.Bundle.assess` has scored."""
         is_scored = scores["error"] == ""
 
+        decisions = Counter(scores.loc[is_scored, "decision"])
         reasons = Counter(scores.loc[~is_scored, "error"])
         return Tally(
             rows=len(scores),
             scored=int(is_scored.sum()),
             refused=int((~is_scored).sum()),
             with_warnings=int((scores["warnings"] != "").sum()),
-            decisions=scores.loc[is_scored, "decision"].value_counts().to_dict(),
+            decisions=dict(decisions.most_common()),
             mean_probability=float(scores["probability"].mean()) if is_scored.any() else None,
             warning_counts=counts(warnings),
             bins=histogram(scores["probability"]),
