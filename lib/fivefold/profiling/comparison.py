@@ -104,12 +104,9 @@ def align_histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> Count
     hardly any are shared, as after a change of unit, today's counts are spread evenly within their
     bins over the earlier edges.
     """
-    tolerance = 1e-6 * (now["edges"][1] - now["edges"][0])
-    shared = [
-        edge
-        for edge in before["edges"]
-        if any(abs(edge - other) <= tolerance for other in now["edges"])
-    ]
+    edges = np.array(now["edges"])
+    tolerance = 1e-6 * (edges[1] - edges[0])
+    shared = [edge for edge in before["edges"] if np.abs(edges - edge).min() <= tolerance]
     if len(shared) < min(5, len(before["edges"])):
         earlier = [float(rows) for rows in (before["below"], *before["rows"], before["above"])]
         return earlier, _spread(now, before["edges"])
