@@ -127,7 +127,7 @@ def compute(trials: int) -> None:
         started=timestamp(),
     )
     scope = intake.resolve_scope({}, ROOT)
-    keep(run, steps.collect(scope, ROOT, ""))
+    keep(run, steps.collect(scope, ROOT, "", 0, False))
     keep(run, steps.validate(run))
     steps.explore(run, None)
     keep(run, steps.split(run))

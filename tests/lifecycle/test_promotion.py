@@ -360,7 +360,7 @@ def placed(fold_ids: list[int], origin: list[int], groups: list[int] | None = No
     result = labelled_rows.assign_feedback(
         np.array(fold_ids, dtype="int8"),
         np.array(origin, dtype="int8"),
-        None if groups is None else np.array(groups),
+        np.full(len(origin), -1) if groups is None else np.array(groups),
     )
     assert result[: len(fold_ids)].tolist() == fold_ids
     assert result.dtype == "int8"
@@ -684,7 +684,8 @@ def test_rows_equal_to_training_rows_of_either_model_do_not_count(stage, arms):
     origin = np.array(
         [BASE] * ROWS + [LEARNT] * 300 + [ASIDE] * 650 + [ASIDE_OLD] * 100, dtype="int8"
     )
-    fold_ids, y = labelled_rows.assign_feedback(old["split"]["place"], origin), labels(joined_table)
+    no_groups, y = np.full(len(origin), -1), labels(joined_table)
+    fold_ids = labelled_rows.assign_feedback(old["split"]["place"], origin, no_groups)
     arms["5"] = Run(5, joined_table, y, fold_ids, y, origin)
     result = promotion.challenge_champion(engine, "5", ROOT).numbers
     assert {s["name"]: s["rows"] for s in result["strata"]} == {

@@ -189,10 +189,10 @@ def test_a_run_with_a_budget_says_what_it_drew_and_one_without_takes_all(monkeyp
     monkeypatch.setattr(time_budget, "ROWS_A_SECOND", 0)
     pd.DataFrame({"a": np.arange(100), "y": [0, 1] * 50}).to_csv(tmp_path / "t.csv", index=False)
     scope = Scope(data=str(tmp_path / "t.csv"), target="y")
-    result = steps.collect(scope, tmp_path, "", 60)
+    result = steps.collect(scope, tmp_path, "", 60, False)
     assert len(from_parquet(result.table)) == 40
     assert result.source["rows"] == 100
     assert [f["code"] for f in result.findings if f["severity"] == "warning"] == ["rows-drawn"]
-    result = steps.collect(scope, tmp_path, "")
+    result = steps.collect(scope, tmp_path, "", 0, False)
     assert len(from_parquet(result.table)) == 100
     assert "rows-drawn" not in {f["code"] for f in result.findings}

@@ -77,7 +77,7 @@ def encode_training(
         first = encode.output_indices_["means"].start
         for number, name in enumerate(recipe.categories):
             levels = pd.factorize(expanded[name])[0]
-            matrix[:, first + number] = ordered_means(levels, np.asarray(y), seed + number)
+            matrix[:, first + number] = ordered_means(levels, y, seed + number)
     codes = len(recipe.native) if encoding == NATIVE else 0
     return Encoded(matrix, y, "c" * codes + "q" * (matrix.shape[1] - codes)), encode
 
@@ -102,9 +102,7 @@ def fitted_rows(
     return rows, np.concatenate([y, synthetic_y[kept]])
 
 
-def choose_pairs(
-    matrix: np.ndarray, y: np.ndarray, most: int = MOST_PRODUCTS
-) -> list[tuple[int, int]]:
+def choose_pairs(matrix: np.ndarray, y: np.ndarray) -> list[tuple[int, int]]:
     """Return the column pairs whose products would help a logistic regression most, best first.
 
     A logistic regression is fitted on the columns alone. Each product then gets its score test: the
@@ -117,7 +115,6 @@ def choose_pairs(
     matrix : array, training rows x columns, no missing values; the labels choose, so no other rows
         may be in it
     y : array of shape (rows,), 0 or 1
-    most : number of pairs at most
 
     References
     ----------
@@ -138,7 +135,7 @@ def choose_pairs(
     effect = (x * (y - p)[:, None]).T @ x - mean * (y - p).sum()
     varies = np.triu(variance > 1e-6 * len(y), 1)
     score = np.where(varies, np.abs(effect) / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
-    best = np.argsort(-score, axis=None, kind="stable")[: min(most, int(varies.sum()))]
+    best = np.argsort(-score, axis=None, kind="stable")[: min(MOST_PRODUCTS, int(varies.sum()))]
     pairs = used[np.stack(np.unravel_index(best, score.shape), axis=1)]
     return [(int(a), int(b)) for a, b in np.sort(pairs, axis=1)]
 

@@ -182,14 +182,11 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
 def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the first rows of the table, JSON-ready."""
     cells = first_rows(table, 5)[list(names)].astype("object")
-    cells = cells.where(lambda frame: frame.notna(), None)
-    rows = []
-    for row in cells.to_dict("records"):
-        plain = {}
-        for name, value in row.items():
-            plain[str(name)] = value.isoformat() if hasattr(value, "isoformat") else value
-        rows.append(plain)
-    return rows
+    written = cells.map(
+        lambda cell: cell.isoformat() if hasattr(cell, "isoformat") else cell, na_action="ignore"
+    )
+    rows: Any = written.astype("object").where(cells.notna(), None).to_dict("records")
+    return list(rows)
 
 
 def _reason(failure: Any) -> str:

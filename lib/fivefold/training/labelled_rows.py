@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import WARNING, Finding
+from fivefold.core.findings import WARNING, Finding, problem
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
 from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers
-from fivefold.data.row_groups import hash_rows
+from fivefold.data.row_groups import hash_rows, twin_groups
 from fivefold.data.splits import Assignment, Split
 from fivefold.data.target import Target, read_target
 from fivefold.journal.database import open_journal, read_predictions
@@ -66,14 +66,10 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
     predictions = predictions[predictions["label"].notna()].reset_index(drop=True)
     target, _ = read_target(base, scope)
     if target is None or not len(predictions):
-        finding = Finding(
-            code="feedback-none",
-            severity=WARNING,
-            subject="feedback",
-            found=f"no labelled predictions of {name!r}",
-            expected="labels (flows/feedback.py, the API or the app)",
-            action="nothing: the table alone is used",
-        )
+        found = f"no labelled predictions of {name!r}"
+        expected = "labels (flows/feedback.py, the API or the app)"
+        action = "nothing: the table alone is used"
+        finding = problem("feedback-none", "feedback", found, expected, action, WARNING)
         facts = {"rows": 0, "set_aside": 0, "newest": None, "md5": ""}
         return FeedbackTable(base, np.zeros(len(base), dtype="int8"), facts, [finding])
     rows = _rows_of(predictions, base, scope.target, target)
@@ -127,31 +123,45 @@ def origins(base_rows: int, predictions: pd.DataFrame) -> np.ndarray:
     return np.append(np.full(base_rows, BASE), origin).astype("int8")
 
 
-def assign_feedback(
-    fold_ids: np.ndarray, origin: np.ndarray, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Return the fold assignment of all rows, from that of the base rows, which they keep.
-
-    Rows set aside are held out. The others are dealt to the folds one after the other; where the
-    folds follow time they all come to the last one. A row whose group is already assigned follows
-    it.
+def split_feedback(
+    fold_ids: np.ndarray,
+    origin: np.ndarray,
+    groups: np.ndarray,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+) -> tuple[np.ndarray, list[Finding]]:
+    """Return the fold assignment of all rows, from that of the base rows, and findings.
 
     Parameters
     ----------
     fold_ids : of the base rows, as `fivefold.data.splits` assigns them
-    origin : of all rows, the base rows first
+    origin, typed, y : of all rows, the base rows first: origin, typed columns and label
     groups : codes of all rows, below 0 for no group
+    """
+    assigned = assign_feedback(fold_ids, origin, groups)
+    twins = twin_groups(typed, np.flatnonzero((origin == BASE) & (y >= 0)))
+    if twins is None:
+        return assigned, []
+    apart = keep_apart(assigned, origin, twins)
+    return apart, duplicate_findings(assigned, apart)
+
+
+def assign_feedback(fold_ids: np.ndarray, origin: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the fold assignment of all rows, from that of the base rows, which they keep.
+
+    Rows set aside are held out. The others are dealt to the folds one after the other; where the
+    folds follow time they all come to the last one. A row whose group is already assigned follows
+    it. The parameters are those of `split_feedback`.
     """
     folds, ordered = Split(fold_ids).fold_count, Split(fold_ids).is_ordered
     assigned = np.full(len(origin), Assignment.UNLABELLED, dtype="int8")
     assigned[: len(fold_ids)] = fold_ids
-    codes = np.full(len(origin), -1) if groups is None else groups
     of_group: dict[int, int] = {}
-    for code, fold in zip(codes, fold_ids, strict=False):
+    for code, fold in zip(groups, fold_ids, strict=False):
         if code >= 0 and fold != Assignment.UNLABELLED:
             of_group[int(code)] = int(fold)
     for number, row in enumerate(np.flatnonzero(origin != BASE)):
-        code = int(codes[row])
+        code = int(groups[row])
         if origin[row] >= ASIDE:
             assigned[row] = Assignment.HOLDOUT
         else:
@@ -195,15 +205,9 @@ def duplicate_findings(before: np.ndarray, after: np.ndarray) -> list[Finding]:
         parts.append(f"{held:,} repeat rows that are learnt from and are not evaluated")
     if not parts:
         return []
-    finding = Finding(
-        code="feedback-twins",
-        severity=WARNING,
-        subject="feedback",
-        found="of the labelled predictions " + "; ".join(parts),
-        expected="cases that are new",
-        action="nothing: they are left out",
-    )
-    return [finding]
+    found = "of the labelled predictions " + "; ".join(parts)
+    action = "nothing: they are left out"
+    return [problem("feedback-twins", "feedback", found, "cases that are new", action, WARNING)]
 
 
 def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:
@@ -257,9 +261,7 @@ def _whole_as(numbers: pd.Series, dtype: Any) -> pd.Series:
 
 
 def _texts(values: pd.Series, decimal: str = ".") -> pd.Series:
-    def text(value: Any) -> str | None:
-        if pd.isna(value):
-            return None
+    def text(value: Any) -> str:
         if not isinstance(value, float):
             return str(value)
         if decimal == "." and value.is_integer():
@@ -268,4 +270,4 @@ def _texts(values: pd.Series, decimal: str = ".") -> pd.Series:
 
     if pd.api.types.is_string_dtype(values.dtype) and values.dtype != object:
         return values
-    return values.map(text).astype("str")
+    return values.map(text, na_action="ignore").astype("str")
