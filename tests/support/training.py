@@ -28,7 +28,7 @@ def searched(
     saved: Iterable[ScoredTrial] = (),
     save: Callable[[ScoredTrial], Any] = lambda scored: None,
     report: Callable[[Progress], Any] = lambda progress: None,
-    rival: Callable[[], float | None] = lambda: None,
+    rival: Callable[[], float] = lambda: -np.inf,
 ) -> tuple[Candidate, np.ndarray]:
     """`search` on the parts that `tests.support.tables.prepared` gives."""
     return search(

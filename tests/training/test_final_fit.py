@@ -15,7 +15,7 @@ from fivefold.training import final_fit
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Setting
 from fivefold.training.encoding import ONE_HOT
-from fivefold.training.final_fit import StoppingRows, average, members
+from fivefold.training.final_fit import StoppingRows, average
 from fivefold.training.fit_plan import (
     FitPlan,
     Resources,
@@ -86,15 +86,15 @@ def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_o
 
 def test_the_description_of_a_final_fit_names_each_setting_once_with_its_weight():
     actual = replace(three(), max_rows=100)
-    result = members(actual, 0.6, 1000, 3)
+    result = actual.members(0.6, 1000, 3)
     assert [(m.params, m.rounds, m.rows_fitted) for m in result] == [
         (s.params, s.rounds, 100) for s in actual.settings
     ]
     assert [m.weight for m in result] == pytest.approx([0.2, 0.2, 0.2])
-    assert [m.weight for m in members(actual, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
-    assert [m.rounds for m in members(actual, 1.0, 1000, 1)] == [20]
+    assert [m.weight for m in actual.members(0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
+    assert [m.rounds for m in actual.members(1.0, 1000, 1)] == [20]
     assert (
-        len(members(candidate("lightgbm"), 1.0, 1000, 3)) == 1
+        len(candidate("lightgbm").members(1.0, 1000, 3)) == 1
     )  # of an older run: three seeds of one setting
 
 

@@ -49,7 +49,7 @@ def load(storage: Any, path: str, scores: bool = True) -> list[ScoredTrial]:
     Reading stops at a damaged trial.
     """
     entries = storage.list_content([f"{FOLDER}/{path}"])
-    names = sorted(entry.path for entry in entries if entry.path.endswith(".npz"))
+    names = [entry.path for entry in entries if entry.path.endswith(".npz")]
     trials: list[ScoredTrial] = []
     if not names:
         return trials

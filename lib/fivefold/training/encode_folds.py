@@ -54,10 +54,11 @@ def encode_fold(
     Its plan and its encoder are fitted on its training part alone.
     """
     train, valid = list(data.split.folds())[number]
-    rows, labels = fitted_rows(data.typed.iloc[train], data.y[train], number, options, max_rows)
+    rows, labels = fitted_rows(*data.rows(train), number, options, max_rows)
     encoded, encode = encode_training(encoding, rows, labels, data.schema, options.seed)
-    valid_x = encode.transform(expand(data.typed.iloc[valid], data.schema))
-    return Fold(encoded, Encoded(valid_x, data.y[valid], encoded.types), valid)
+    valid_rows, valid_y = data.rows(valid)
+    valid_x = encode.transform(expand(valid_rows, data.schema))
+    return Fold(encoded, Encoded(valid_x, valid_y, encoded.types), valid)
 
 
 def encode_training(

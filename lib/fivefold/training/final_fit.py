@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import Schema
-from fivefold.core.stored import Stored
 from fivefold.training.algorithms import Algorithm, usable_device
 from fivefold.training.boosting import Encoded
 from fivefold.training.candidate import Candidate, Setting
@@ -28,20 +27,6 @@ class StoppingRows:
     rows: pd.DataFrame
     y: np.ndarray
     seconds: float = np.inf
-
-
-@dataclass(frozen=True)
-class Member(Stored):
-    """One of the settings that a served model averages, with its weight.
-
-    `rows_fitted` is the number of rows that it was fitted on.
-    """
-
-    algorithm: str
-    weight: float
-    params: dict[str, Any]
-    rounds: int | None
-    rows_fitted: int
 
 
 def fit_final(
@@ -113,22 +98,6 @@ def _fit_setting(entry: Algorithm, setting: Setting, seed: int, device: str, tra
     if setting.rounds is not None:
         library.set_rounds(model, setting.rounds)
     return library.use_processor(entry.fit(model, train))
-
-
-def members(candidate: Candidate, weight: float, rows: int, seeds: int) -> list[Member]:
-    """Return each distinct setting of the `seeds` fits of `fit_final` on at most `rows` rows.
-
-    The weights of the members add up to `weight`.
-    """
-    rows = min(rows, candidate.max_rows or rows)
-    settings = candidate.settings_in_turn(seeds)
-    distinct = []
-    for number, setting in enumerate(settings):
-        if setting not in settings[:number]:
-            share = weight * settings.count(setting) / seeds
-            member = Member(candidate.algorithm, share, setting.params, setting.rounds, rows)
-            distinct.append(member)
-    return distinct
 
 
 def average(models: Sequence[Any], weights: Sequence[float]) -> Any:

@@ -16,7 +16,7 @@ from fivefold.data.splits import Split
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
 from fivefold.training.ensemble import Ensemble, blend, choose_served
-from fivefold.training.fit_plan import DEFAULT_PLAN, Resources, plan_fits
+from fivefold.training.fit_plan import Resources, plan_fits
 from fivefold.training.leaderboard import Leaderboard, rank, title
 from fivefold.training.steps import fit_options
 from fivefold.training.training_data import TrainingData
@@ -132,7 +132,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
 
     schema, scope = Schema.from_json(run.contract), Scope.from_dict(run.problem)
     blended = Ensemble.from_dict(run.blend)
-    plan = blended.plan or DEFAULT_PLAN
+    plan = blended.plan
     selection = Selection(
         candidates=Leaderboard.from_dicts(run.leaderboard).candidates,
         oof=run.served_oof,
@@ -231,7 +231,7 @@ def _result_lines(run: Any) -> list[str]:
     evaluation, blend = run.evaluation, Ensemble.from_dict(run.blend)
     auc = evaluation["auc"]
     served = "the blend" if blend.served == "blend" else "the winner"
-    refit = ", fitted again with the held-out rows" if blend.plan and blend.plan.refit else ""
+    refit = ", fitted again with the held-out rows" if blend.plan.refit else ""
     interval = f"95% interval {auc['low']:.4f} to {auc['high']:.4f}"
     lines = [
         f"Winner: {title(run.winner)}",

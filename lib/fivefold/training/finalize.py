@@ -19,10 +19,10 @@ from fivefold.model.explain import background
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Costs, choose_threshold
-from fivefold.training.candidate import Candidate, Setting
+from fivefold.training.candidate import Candidate, Member, Setting
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import TREES, plan
-from fivefold.training.final_fit import Member, StoppingRows, average, fit_final, members
+from fivefold.training.final_fit import StoppingRows, average, fit_final
 from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
 from fivefold.training.training_data import FitOptions, TrainingData
 
@@ -117,13 +117,13 @@ def _evaluate_holdout(
     """Evaluate a bundle on the held-out rows."""
     scope, schema, seed = bundle.metadata.scope, data.schema, options.seed
     train, held = data.split.training_rows, data.split.holdout_rows
-    rows, labels = data.typed.iloc[held], data.y[held]
+    rows, labels = data.rows(held)
     some = subsample(train, data.y, MOST_BASELINE, seed)
-    compared = baselines(data.typed.iloc[some], data.y[some], rows, schema, seed)
+    compared = baselines(*data.rows(some), rows, schema, seed)
     if truth is not None:
         compared["best achievable (known truth)"] = truth[held]
-    known = [name for name in scope.protected_columns if name in rows.columns]
-    groups = [name for name in known if schema[name].kind in ("categorical", "boolean")]
+    known = schema.names("categorical", "boolean")
+    groups = [name for name in scope.protected_columns if name in known]
     evaluation = evaluate(
         labels,
         bundle.probability(rows),
@@ -181,7 +181,8 @@ def _fit(
     if fit_plan.early_stopped:
         last_fold = data.fold_ids == data.fold_ids.max()
         stopping = np.flatnonzero(last_fold & ~np.isnan(oof))
-        stop = StoppingRows(expand(data.typed.iloc[stopping], data.schema), data.y[stopping])
+        stopping_rows, labels = data.rows(stopping)
+        stop = StoppingRows(expand(stopping_rows, data.schema), labels)
         most = max(c.max_rows or len(rows) for c in used)
         others = np.setdiff1d(rows, stopping, assume_unique=True)
         rows = subsample(others, data.y, most, options.seed)
@@ -191,7 +192,7 @@ def _fit(
     for candidate in used:
         most = min(evaluated_rows, candidate.max_rows or evaluated_rows)
         seeds = fit_plan.seeds or candidate.entry.seeds_of(most)
-        typed, y = data.typed.iloc[rows], data.y[rows]
+        typed, y = data.rows(rows)
         if stop is not None:
             limits = fit_plan.seconds or {}
             stop = replace(stop, seconds=limits.get(candidate.algorithm, np.inf))
@@ -202,7 +203,7 @@ def _fit(
             candidate = replace(candidate, settings=[own])
         fitted.append(model)
         shares.append(selection.weights.get(candidate.algorithm, 1.0))
-        all_members += members(candidate, shares[-1], len(rows), seeds)
+        all_members += candidate.members(shares[-1], len(rows), seeds)
     pipeline = average(fitted, shares)
     if stop is not None:
         oof = np.full(len(data.y), np.nan, dtype="float32")

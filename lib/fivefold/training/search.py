@@ -51,13 +51,13 @@ class SearchHooks:
     ----------
     save : after each trial; with its out-of-fold probabilities if it is among the best
     report : after each fold
-    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, None where
-        unknown
+    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, below all
+        where unknown
     """
 
     save: Callable[[ScoredTrial], None]
     report: Callable[[Progress], None]
-    rival_auc: Callable[[], float | None]
+    rival_auc: Callable[[], float]
 
 
 def search(
@@ -213,13 +213,10 @@ class _Search:
         """
         if not self.best or len(self.history) < len(self.entry.defaults):
             return False
-        rival = self.hooks.rival_auc()
-        if rival is None:
-            return False
         best = self.best[0].trial
         scores = best.fold_scores
         error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
-        return bool(best.auc + 2 * error < rival)
+        return bool(best.auc + 2 * error < self.hooks.rival_auc())
 
     def _folds(self, encoding: str) -> list[Fold]:
         if encoding not in self.encoded:
@@ -350,7 +347,7 @@ def affordable_rows(
     train = training_rows[number]
     rows = len(train)
     if options.sampler is not None:  # a fit may have as many synthetic rows as real ones
-        _, drawn = options.sampler(data.typed.iloc[train], data.y[train], number)
+        _, drawn = options.sampler(*data.rows(train), number)
         rows = max(rows, (rows + len(drawn)) // 2)
     small = rows < FEW_ROWS or rows * data.typed.shape[1] <= SMALL_CELLS
     if rows <= 2 * PROBE_ROWS and small:

@@ -232,7 +232,7 @@ def tune(
     if reason:
         say(f"warning: {reason}")
 
-    def rival_auc() -> float | None:
+    def rival_auc() -> float:
         """Return the best ROC AUC of the other searches.
 
         Read under a budget only, because it depends on the clock.
@@ -242,7 +242,7 @@ def tune(
             if other != name:
                 kept = checkpoints.load(storage, _checkpoint_path(run, other), scores=False)
                 reached += [scored.trial.auc for scored in kept if scored.trial.complete]
-        return max(reached, default=None)
+        return max(reached, default=-np.inf)
 
     path = _checkpoint_path(run, name)
     saved = checkpoints.load(storage, path)
