@@ -158,9 +158,9 @@ def by_period(dates: pd.Series, y: np.ndarray) -> dict[str, Any]:
     (`_is_shown`).
     """
     present = dates.notna().to_numpy()
+    groups = np.full(len(dates), -1, dtype="int64")
     if not present.any():
-        none = np.empty(0, dtype=int)
-        return {"unit": "month", "omitted": 0, "period": [], **rates(none, none, 0)}
+        return {"unit": "month", "omitted": 0, "period": [], **rates(groups, y, 0)}
     shown = present.copy()
     shown[present] = _is_shown(dates[present])
     first, last = dates[shown].min(), dates[shown].max()
@@ -169,7 +169,6 @@ def by_period(dates: pd.Series, y: np.ndarray) -> dict[str, Any]:
         units = units[2:]
     unit = next(unit for unit in units if len(_periods(first, last, unit)) <= MAX_PERIODS)
     periods = _periods(first, last, unit)
-    groups = np.full(len(dates), -1, dtype="int64")
     groups[shown] = pd.PeriodIndex(dates[shown], freq=_UNITS[unit]).asi8 - periods[0].ordinal
     return {
         "unit": unit,
@@ -262,7 +261,7 @@ def _missing(values: pd.Series, y: np.ndarray) -> dict[str, Any]:
 def _profile_numbers(values: np.ndarray, column: Column, y: np.ndarray) -> dict[str, Any]:
     ordered = np.sort(values[np.isfinite(values)])
     if not len(ordered):
-        return {"distinct": 0}
+        return {}
     with np.errstate(over="ignore", invalid="ignore"):
         distinct = 1 + int(np.count_nonzero(np.diff(ordered)))
         centred = ordered - ordered.mean()

@@ -224,7 +224,7 @@ def _binned(numbers: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def _rank_by_missing(values: pd.Series, y: np.ndarray) -> _Ranking:
-    area = roc_auc(y, values.isna().to_numpy().astype("float64"))
+    area = roc_auc(y, values.isna().to_numpy(dtype="float64"))
     return _bounded(max(area, 1 - area), y)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fivefold.core.findings import PASSED, WARNING, Finding, Refused, problem
@@ -59,8 +59,7 @@ class ReadLog:
 
     def warning(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
         """Add a finding that a person should read."""
-        finding = problem(code, subject, found, expected, action)
-        self.findings.append(replace(finding, severity=WARNING))
+        self.findings.append(problem(code, subject, found, expected, action, WARNING))
 
     def error(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
         """Add a finding that must stop the run."""
