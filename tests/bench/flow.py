@@ -161,7 +161,9 @@ def search(run: SimpleNamespace) -> tuple:
 
     from fivefold.training import steps
 
-    return steps.tune(run, LocalStorage(str(Path.cwd() / "checkpoints")), lambda state: None, None)
+    return steps.tune(
+        run, LocalStorage(str(Path.cwd() / "checkpoints")), lambda state: None, math.inf
+    )
 
 
 if __name__ == "__main__":

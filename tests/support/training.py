@@ -23,7 +23,7 @@ def searched(
     schema: Schema,
     *,
     trials: int = 12,
-    seconds: float | None = None,
+    seconds: float = np.inf,
     seed: int = 0,
     saved: Iterable[ScoredTrial] = (),
     save: Callable[[ScoredTrial], Any] = lambda scored: None,

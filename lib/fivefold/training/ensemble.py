@@ -33,7 +33,7 @@ class Ensemble(Stored):
     plan : how the final models are fitted
     """
 
-    stored_as: ClassVar[Mapping[str, str]] = {"plan": "fits"}
+    stored_as: ClassVar = {"plan": "fits"}
 
     weights: dict[str, float]
     auc_mean: float

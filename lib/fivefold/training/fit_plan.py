@@ -35,7 +35,7 @@ class FitPlan(Stored):
     refit : whether the served model is fitted again with the held-out rows
     """
 
-    stored_as: ClassVar[Mapping[str, str]] = {"seeds": "bag", "early_stopped": "grown"}
+    stored_as: ClassVar = {"seeds": "bag", "early_stopped": "grown"}
 
     served: str = "single"
     seeds: int | None = None
@@ -96,8 +96,9 @@ def _plan(
     single = candidates[:1]
     members = [c for c in candidates if c.algorithm in weights] or single
     most = _most_rows(members, resources)
-    if _needs_own_rounds(members, resources) and 2 * most < _most_rows(single, resources):
-        members, most = single, _most_rows(single, resources)
+    most_alone = _most_rows(single, resources)
+    if _needs_own_rounds(members, resources) and 2 * most < most_alone:
+        members, most = single, most_alone
     early_stopped = _needs_own_rounds(members, resources)
     if early_stopped:
         limits: dict[str, int | None] = {c.algorithm: _rows(c, most) for c in members}

@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import (
-    NOT_APPLICABLE,
-    PASSED,
     SEVERITIES,
     WARNING,
     Finding,
     problem,
     refusal,
     refuse_errors,
+    verdict,
 )
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
@@ -168,7 +167,7 @@ def _revision_findings(rev: str, recorded: Mapping[str, Any], md5: str) -> list[
     """Return the finding on the requested revision, or on data that is not as recorded."""
     if rev:
         found = f"the table as it was at {rev}"
-        return [Finding(code="data-revision", severity=PASSED, subject="table", found=found)]
+        return [verdict(False, "data-revision", "table", found=found)]
     if not recorded.get("modified"):
         return []
     found = f"content md5 {md5[:12]}…, not as recorded"
@@ -278,19 +277,19 @@ def split(
         leaks = check_split(groups[labelled], assigned)
         refuse_errors("The split leaks", leaks)
         return fold_ids, [*leaks, *findings]
-    return fold_ids, [_unchecked(scope, times is not None), *findings]
+    return fold_ids, [_unchecked(scope), *findings]
 
 
-def _unchecked(scope: Scope, by_time: bool) -> Finding:
+def _unchecked(scope: Scope) -> Finding:
     """Return the finding on a split that does not keep equal rows together."""
-    if by_time and scope.group_column:
+    if scope.time_column and scope.group_column:
         action = "know that groups are on both sides of the cuts: the time decides"
         found, expected = "a time order and groups", "one of them"
         code = "split-groups-part"
         return problem(code, scope.group_column, found, expected, action, WARNING)
     coarse = "most rows have a twin, as in a table of few levels"
-    found = "the split follows time" if by_time else coarse
-    return Finding(code="split-straddle", severity=NOT_APPLICABLE, subject="table", found=found)
+    found = "the split follows time" if scope.time_column else coarse
+    return verdict(None, "split-straddle", "table", found=found)
 
 
 def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:

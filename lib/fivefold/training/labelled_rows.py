@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import (
+    is_bool_dtype,
+    is_datetime64_any_dtype,
+    is_integer_dtype,
+    is_numeric_dtype,
+    is_string_dtype,
+)
 
 from fivefold.core.findings import WARNING, Finding, problem
 from fivefold.core.schema import Column, Schema
@@ -23,7 +30,7 @@ from fivefold.data.infer import infer_column
 from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers
 from fivefold.data.row_groups import hash_rows, twin_groups
 from fivefold.data.splits import Assignment, Split
-from fivefold.data.target import Target, read_target
+from fivefold.data.target import read_target
 from fivefold.journal.database import open_journal, read_predictions
 from fivefold.journal.labels import match_unknown
 
@@ -45,7 +52,7 @@ class FeedbackTable:
     frame: pd.DataFrame
     origin: np.ndarray
     facts: dict[str, Any]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding]
 
 
 def share_of(prediction_id: str) -> float:
@@ -72,7 +79,9 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
         finding = problem("feedback-none", "feedback", found, expected, action, WARNING)
         facts = {"rows": 0, "set_aside": 0, "newest": None, "md5": ""}
         return FeedbackTable(base, np.zeros(len(base), dtype="int8"), facts, [finding])
-    rows = _rows_of(predictions, base, scope.target, target)
+    inputs = [json.loads(text) for text in predictions["inputs"]]
+    cells = pd.DataFrame(inputs).reindex(columns=base.columns)
+    cells[scope.target] = np.where(predictions["label"] == 1, target.positive, target.negative)
     origin = origins(len(base), predictions)
     learnt = predictions["at"][origin[len(base) :] == LEARNT]
     keys = "".join(predictions["id"] + predictions["label"].astype("str"))
@@ -82,17 +91,7 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
         "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None,
         "md5": hashlib.md5(keys.encode(), usedforsecurity=False).hexdigest(),
     }
-    return FeedbackTable(join(base, rows), origin, facts)
-
-
-def _rows_of(
-    predictions: pd.DataFrame, template: pd.DataFrame, column: str, target: Target
-) -> pd.DataFrame:
-    """Return the inputs, typed as those of the table `template`, and the labels in `column`."""
-    inputs = [json.loads(text) for text in predictions["inputs"]]
-    cells = pd.DataFrame(inputs).reindex(columns=template.columns)
-    cells[column] = np.where(predictions["label"] == 1, target.positive, target.negative)
-    return as_typed(cells, template)
+    return FeedbackTable(join(base, as_typed(cells, base)), origin, facts, [])
 
 
 def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
@@ -106,8 +105,9 @@ def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
 
 def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of both tables; a column that is text in one of them is text in both."""
-    is_text = pd.api.types.is_string_dtype
-    differ = [n for n in base.columns if is_text(more[n].dtype) != is_text(base[n].dtype)]
+    differ = [
+        n for n in base.columns if is_string_dtype(more[n].dtype) != is_string_dtype(base[n].dtype)
+    ]
     parts = [
         frame.assign(**{name: _texts(frame[name]) for name in differ}) for frame in (base, more)
     ]
@@ -226,11 +226,11 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
     They are texts if one of them cannot be read in that type.
     """
     column, dtype = infer_column(template, str(template.name)), template.dtype
-    if pd.api.types.is_bool_dtype(dtype) or column.kind == "boolean":
+    if is_bool_dtype(dtype) or column.kind == "boolean":
         return _flags_as(values, template, column)
-    if pd.api.types.is_numeric_dtype(dtype):
+    if is_numeric_dtype(dtype):
         converted = _whole_as(parse_numbers(_texts(values), NUMBER_RULES[0]), dtype)
-    elif pd.api.types.is_datetime64_any_dtype(dtype):
+    elif is_datetime64_any_dtype(dtype):
         converted = parse_dates(_texts(values), {"format": "ISO8601"})
         if isinstance(dtype, pd.DatetimeTZDtype):
             converted = converted.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
@@ -245,16 +245,16 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
 def _flags_as(values: pd.Series, template: pd.Series, column: Column) -> pd.Series:
     flags = coerce_column(values, replace(column, kind="boolean"))[0]
     series = pd.Series(flags, index=values.index)
-    if pd.api.types.is_bool_dtype(template.dtype):
+    if is_bool_dtype(template.dtype):
         return series.astype("boolean")
-    if pd.api.types.is_numeric_dtype(template.dtype):
+    if is_numeric_dtype(template.dtype):
         return _whole_as(series, template.dtype)
     return series.map(dict(enumerate(column.levels))).astype("str")
 
 
 def _whole_as(numbers: pd.Series, dtype: Any) -> pd.Series:
     """Return whole numbers where the other column has such, and they fit."""
-    if not pd.api.types.is_integer_dtype(dtype):
+    if not is_integer_dtype(dtype):
         return numbers
     fit = (numbers % 1 == 0).all() and (numbers.abs() < EXACT).all()
     return numbers.astype("int64") if fit else numbers
@@ -268,6 +268,6 @@ def _texts(values: pd.Series, decimal: str = ".") -> pd.Series:
             return f"{value:.0f}"
         return str(value).replace(".", decimal)
 
-    if pd.api.types.is_string_dtype(values.dtype) and values.dtype != object:
+    if is_string_dtype(values.dtype) and values.dtype != object:
         return values
     return values.map(text, na_action="ignore").astype("str")

@@ -66,7 +66,7 @@ def search(
     options: FitOptions,
     *,
     trials: int,
-    seconds: float | None,
+    seconds: float,
     saved: Iterable[ScoredTrial],
     hooks: SearchHooks,
 ) -> tuple[Candidate, np.ndarray]:
@@ -82,9 +82,9 @@ def search(
     data : all rows; only those in a fold are read
     options : seed, threads, device, and a sampler whose rows are added to training parts only
     trials : how many
-    seconds : bounds the search instead of `trials`. The first trial always ends. The search stops
-        early after `enough_trials` of the algorithm, or when its defaults show that it cannot reach
-        `hooks.rival_auc()`.
+    seconds : bounds the search instead of `trials`, unless it is infinite. The first trial always
+        ends. The search stops early after `enough_trials` of the algorithm, or when its defaults
+        show that it cannot reach `hooks.rival_auc()`.
     saved : trials of the same search that were finished before
     hooks : functions to call during the search
 
@@ -92,15 +92,15 @@ def search(
     -------
     The candidate, and out-of-fold probabilities of shape (rows,), NaN outside the folds: the mean
     of those of its settings. These are the `top_k` best trials, fewer on large tables
-    (`fivefold.training.final_fit.seeds_of`).
+    (`Algorithm.seeds_of`).
 
     References
     ----------
     Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
     """
     entry = adapted(ALGORITHMS[name], data)
-    limit = trials if seconds is None else entry.enough_trials
-    end = np.inf if seconds is None else time.monotonic() + seconds
+    limit = trials if seconds == np.inf else entry.enough_trials
+    end = time.monotonic() + seconds
     running = _Search(entry, data, options, hooks, limit, end)
     running.run(saved, seconds)
     if not running.best:
@@ -147,7 +147,7 @@ class _Search:
     best: list[ScoredTrial] = field(default_factory=list)
     encoded: dict[str, list[Fold]] = field(default_factory=dict)
 
-    def run(self, saved: Iterable[ScoredTrial], seconds: float | None) -> None:
+    def run(self, saved: Iterable[ScoredTrial], seconds: float) -> None:
         """Start from the saved trials, up to the first gap in their numbers."""
         for scored in saved:
             if scored.trial.number != len(self.history):
@@ -155,12 +155,12 @@ class _Search:
             self._add(scored)
         if self.history:
             self.max_rows = self.history[0].max_rows
-        elif seconds is None:
+        elif seconds == np.inf:
             self.max_rows = self.entry.max_rows
         else:
             self.max_rows = affordable_rows(self.entry, self.data, self.options, seconds)
         while len(self.history) < self.limit:
-            if seconds is not None and self.history and (self._time_is_up() or self._cannot_win()):
+            if seconds < np.inf and self.history and (self._time_is_up() or self._cannot_win()):
                 break
             trial = self._run_trial()
             if trial is None:

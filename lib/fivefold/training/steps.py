@@ -216,7 +216,7 @@ def time_budget(run: Any, workers: int) -> TimeBudget:
 
 
 def tune(
-    run: Any, storage: Any, report: Callable[[Any], None], seconds: float | None
+    run: Any, storage: Any, report: Callable[[Any], None], seconds: float
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Search the algorithm `run.input`.
 

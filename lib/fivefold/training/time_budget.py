@@ -103,14 +103,14 @@ class TimeBudget:
         ranked = sorted(ALGORITHMS, key=lambda name: ALGORITHMS[name].priority)
         return [name for name in ALGORITHMS if name in ranked[:count]]
 
-    def for_search(self, gone: float, waiting: list[str]) -> float | None:
-        """Return the seconds for a search: its share of what is left; None without a budget.
+    def for_search(self, gone: float, waiting: list[str]) -> float:
+        """Return the seconds for a search: its share of what is left; no limit without a budget.
 
         `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start
         after it; the last ones get all that is left.
         """
         if not self.seconds:
-            return None
+            return math.inf
         left, fits = self.seconds - gone - self.expected(AFTER_SEARCH), 1.0
         all_searches = left + gone - self.before_search
         long_enough = all_searches >= self.expected(ENOUGH_FOR_REFIT)
