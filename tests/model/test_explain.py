@@ -12,6 +12,7 @@ from fivefold.model.explain import BACKGROUND, background, explain
 from fivefold.model.metadata import Provenance
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.finalize import Selection, finalize
+from fivefold.training.fit_plan import FitPlan
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.models import bundle_of, changed
 from tests.support.tables import SCOPE, prepared
@@ -97,7 +98,9 @@ def test_contributions_add_up_for_every_algorithm(name):
     candidate, oof = searched(name, typed, y, fold_ids, schema, trials=1)
     provenance = Provenance("TrainFlow/1", "m", rows=600)
     data = TrainingData(typed, y, fold_ids, schema)
-    bundle = finalize(Selection([candidate], oof), data, FitOptions(), SCOPE, provenance)[0]
+    bundle = finalize(
+        Selection([candidate], oof, {}, FitPlan()), data, FitOptions(), SCOPE, provenance
+    )[0]
     for row in (0, 7):
         case = {n: plain(schema[n], typed[n].iloc[row]) for n in schema.names()}
         actual = explain(bundle, case)

@@ -55,8 +55,9 @@ def fit_final(
     """`final_fit.fit_final`, by default with as many seeds as the algorithm has for these rows."""
     most = min(len(y), candidate.max_rows or len(y))
     seeds = seeds or candidate.entry.seeds_of(most)
-    options = options or FitOptions()
-    return final_fit.fit_final(candidate, typed, y, schema, options, seeds=seeds, stop=stop)
+    options, rows = options or FitOptions(), np.arange(len(y))
+    data = TrainingData(typed, y, np.zeros(len(y), dtype="int8"), schema)
+    return final_fit.fit_final(candidate, data, rows, options, seeds=seeds, stop=stop)
 
 
 def trial(number: int = 0, auc: float = 0.8, seconds: float = 4.0, folds: int = 5) -> Trial:

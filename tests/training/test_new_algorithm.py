@@ -96,9 +96,9 @@ def test_it_is_searched_ranked_fitted_bundled_and_scored(name):
     plan = plan_fits([candidate, other], ensemble.weights, Resources(320, 60.0))
     data = TrainingData(typed, y, fold_ids, schema)
     for selection in (
-        Selection([candidate], oof),
+        Selection([candidate], oof, {}, FitPlan()),
         Selection([candidate, other], nested, {name: 0.5, other.algorithm: 0.5}, plan),
-        Selection([candidate], oof, plan=FitPlan(seeds=1, early_stopped=True, rows={name: 320})),
+        Selection([candidate], oof, {}, FitPlan(seeds=1, early_stopped=True, rows={name: 320})),
     ):
         bundle, _ = finalize(selection, data, FitOptions(), SCOPE, Provenance())
         assert bundle.metadata.members[0]["algorithm"] == name

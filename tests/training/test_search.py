@@ -652,12 +652,14 @@ def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():
         seen.append(len(y))
         return pd.DataFrame({"amount": np.full(60, MARK)}), np.tile([0, 1], 30)
 
+    schema = Schema((Column("amount", "numeric"),), "y", "0", "1")
+    data = TrainingData(typed, y, np.zeros(100, dtype="int8"), schema)
     for most, real, drawn in (
         (80, 80, 60),
         (40, 40, 40),
         (None, 100, 60),
     ):  # real rows are never crowded out
-        rows, labels = fitted_rows(typed, y, 0, FitOptions(sampler=extra), most)
+        rows, labels = fitted_rows(data, np.arange(100), 0, FitOptions(sampler=extra), most)
         assert (seen.pop(), len(rows), len(labels), (rows["amount"] == MARK).sum()) == (
             real,
             real + drawn,

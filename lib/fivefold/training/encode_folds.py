@@ -54,7 +54,7 @@ def encode_fold(
     Its plan and its encoder are fitted on its training part alone.
     """
     train, valid = list(data.split.folds())[number]
-    rows, labels = fitted_rows(*data.rows(train), number, options, max_rows)
+    rows, labels = fitted_rows(data, train, number, options, max_rows)
     encoded, encode = encode_training(encoding, rows, labels, data.schema, options.seed)
     valid_rows, valid_y = data.rows(valid)
     valid_x = encode.transform(expand(valid_rows, data.schema))
@@ -84,23 +84,20 @@ def encode_training(
 
 
 def fitted_rows(
-    typed: pd.DataFrame, y: np.ndarray, fold: int, options: FitOptions, max_rows: int | None
+    data: TrainingData, rows: np.ndarray, fold: int, options: FitOptions, max_rows: int | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the rows and labels that one fit learns from.
+    """Return the typed rows and labels that one fit learns from.
 
-    They are at most `max_rows` of the given ones and, with a synthetic sampler, at most as many of
-    those that it gives.
+    They are at most `max_rows` of those at the sorted positions `rows` and, with a synthetic
+    sampler, at most as many of those that it gives.
     """
-    kept = subsample(np.arange(len(y)), y, max_rows, options.seed)
-    if len(kept) < len(y):
-        typed = typed.iloc[kept]
-    y = y[kept]
+    typed, y = data.rows(subsample(rows, data.y, max_rows, options.seed))
     if options.sampler is None:
         return typed, y
     synthetic, synthetic_y = options.sampler(typed, y, fold)
     kept = subsample(np.arange(len(synthetic_y)), synthetic_y, max_rows, options.seed)
-    rows = pd.concat([typed, synthetic.iloc[kept]], ignore_index=True)
-    return rows, np.concatenate([y, synthetic_y[kept]])
+    joined = pd.concat([typed, synthetic.iloc[kept]], ignore_index=True)
+    return joined, np.concatenate([y, synthetic_y[kept]])
 
 
 def choose_pairs(matrix: np.ndarray, y: np.ndarray) -> list[tuple[int, int]]:

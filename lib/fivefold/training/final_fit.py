@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.schema import Schema
 from fivefold.training.algorithms import Algorithm, usable_device
 from fivefold.training.boosting import Encoded
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import FINAL_FIT, encode_training, fitted_rows
-from fivefold.training.training_data import FitOptions
+from fivefold.training.training_data import FitOptions, TrainingData
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,14 @@ class StoppingRows:
 
 def fit_final(
     candidate: Candidate,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    schema: Schema,
+    data: TrainingData,
+    rows: np.ndarray,
     options: FitOptions,
     *,
     seeds: int,
     stop: StoppingRows | None,
 ) -> Any:
-    """Return the fitted scikit-learn Pipeline (encoder, model) of a candidate, on all given rows.
+    """Return the fitted scikit-learn Pipeline (encoder, model) of a candidate, on the given rows.
 
     The model is the average (a soft VotingClassifier) of several fits, which take the candidate's
     settings in turn, best first, and differ in their seed: less variance for the same bias. Where
@@ -49,7 +47,7 @@ def fit_final(
     Parameters
     ----------
     candidate : of the search
-    typed, y, schema : training rows, their labels (0 or 1), the input contract
+    data, rows : the table, and the sorted positions of the rows to learn from
     options : seed, threads, device and synthetic sampler
     seeds : fits that are averaged
     stop : with these a boosted model is fitted once and early-stopped; the rounds of a search that
@@ -63,11 +61,11 @@ def fit_final(
     from sklearn.pipeline import Pipeline
 
     entry = candidate.entry
-    typed, y = fitted_rows(typed, y, FINAL_FIT, options, candidate.max_rows)
+    typed, y = fitted_rows(data, rows, FINAL_FIT, options, candidate.max_rows)
     device, _ = usable_device(options.device, candidate.algorithm)
     if stop is not None and entry.boosted:
         params, seed = candidate.params, options.seed
-        train, encode = encode_training(entry.encoding_of(params), typed, y, schema, seed)
+        train, encode = encode_training(entry.encoding_of(params), typed, y, data.schema, seed)
         stopping = Encoded(encode.transform(stop.rows), stop.y, train.types)
         model = entry.build(params, seed, options.threads, train.types, device)
         rounds = entry.boosted.fit_rounds(model, train, stopping, stop.seconds)
@@ -79,7 +77,7 @@ def fit_final(
         by_encoding.setdefault(entry.encoding_of(setting.params), []).append(number)
     pipelines = []
     for encoding, numbers in by_encoding.items():
-        train, encode = encode_training(encoding, typed, y, schema, options.seed)
+        train, encode = encode_training(encoding, typed, y, data.schema, options.seed)
         fits = [
             delayed(_fit_setting)(entry, settings[number], options.seed + number, device, train)
             for number in numbers

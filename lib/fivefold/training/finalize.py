@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from fivefold.training.candidate import Candidate, Member, Setting
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import TREES, plan
 from fivefold.training.final_fit import StoppingRows, average, fit_final
-from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
+from fivefold.training.fit_plan import FitPlan
 from fivefold.training.training_data import FitOptions, TrainingData
 
 MOST_REFERENCE = 200_000  # training rows behind the percentiles, shares and recipe of a bundle
@@ -39,13 +39,13 @@ class Selection:
     candidates : the winner first
     oof : out-of-fold probabilities of the winner, or of the blend, shape (rows,)
     weights : share of each algorithm in the blend; empty for the winner alone
-    plan : how to fit; by default all rows and seeds
+    plan : how to fit
     """
 
     candidates: Sequence[Candidate]
     oof: np.ndarray
-    weights: Mapping[str, float] = field(default_factory=dict)
-    plan: FitPlan = DEFAULT_PLAN
+    weights: Mapping[str, float]
+    plan: FitPlan
 
     @property
     def members(self) -> list[Candidate]:
@@ -192,11 +192,10 @@ def _fit(
     for candidate in used:
         most = min(evaluated_rows, candidate.max_rows or evaluated_rows)
         seeds = fit_plan.seeds or candidate.entry.seeds_of(most)
-        typed, y = data.rows(rows)
         if stop is not None:
             limits = fit_plan.seconds or {}
             stop = replace(stop, seconds=limits.get(candidate.algorithm, np.inf))
-        model = fit_final(candidate, typed, y, data.schema, options, seeds=seeds, stop=stop)
+        model = fit_final(candidate, data, rows, options, seeds=seeds, stop=stop)
         library = candidate.entry.boosted
         if stop is not None and library is not None:
             own = Setting(None, candidate.params, library.rounds_of(model[-1]))

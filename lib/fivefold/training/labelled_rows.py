@@ -227,7 +227,7 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
     """
     column, dtype = infer_column(template, str(template.name)), template.dtype
     if is_bool_dtype(dtype) or column.kind == "boolean":
-        return _flags_as(values, template, column)
+        return _flags_as(values, dtype, column)
     if is_numeric_dtype(dtype):
         converted = _whole_as(parse_numbers(_texts(values), NUMBER_RULES[0]), dtype)
     elif is_datetime64_any_dtype(dtype):
@@ -242,13 +242,13 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
     return converted if readable else _texts(values)
 
 
-def _flags_as(values: pd.Series, template: pd.Series, column: Column) -> pd.Series:
+def _flags_as(values: pd.Series, dtype: Any, column: Column) -> pd.Series:
     flags = coerce_column(values, replace(column, kind="boolean"))[0]
     series = pd.Series(flags, index=values.index)
-    if is_bool_dtype(template.dtype):
+    if is_bool_dtype(dtype):
         return series.astype("boolean")
-    if is_numeric_dtype(template.dtype):
-        return _whole_as(series, template.dtype)
+    if is_numeric_dtype(dtype):
+        return _whole_as(series, dtype)
     return series.map(dict(enumerate(column.levels))).astype("str")
 
 
