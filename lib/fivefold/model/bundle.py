@@ -115,7 +115,7 @@ class Bundle:
         `progress(done, of)` is called after each batch of `BATCH_ROWS` rows.
         """
         if not all(isinstance(name, str) for name in frame.columns):
-            frame = frame.set_axis(frame.columns.map(str), axis=1)
+            frame = frame.rename(columns=str)
         # Names are compared first: reading every cell to find all differences takes longer.
         if errors(compare_names(frame, self.schema)):
             refuse_errors(MISFIT, compare_columns(frame, self.schema))
@@ -159,7 +159,7 @@ class Bundle:
             "bundle.json": json.dumps(content, indent=1, allow_nan=False).encode(),
         }
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w") as archive:
             for name, data in parts.items():
                 archive.writestr(zipfile.ZipInfo(name), data, compress_type=zipfile.ZIP_DEFLATED)
         return buffer.getvalue()
@@ -274,5 +274,5 @@ def _column_reference(values: pd.Series, kind: str) -> ColumnReference:
     return ColumnReference(missing, levels=levels)
 
 
-def _percentiles(values: Sequence[float] | np.ndarray | pd.Series) -> list[float]:
+def _percentiles(values: np.ndarray | pd.Series) -> list[float]:
     return list(np.percentile(values, np.linspace(0, 100, 101)).tolist())

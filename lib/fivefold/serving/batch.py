@@ -159,7 +159,7 @@ def score_batch(
     Refused
         As `fivefold.model.bundle.Bundle.score`.
     """
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
+    frame = frame.rename(columns=str).reset_index(drop=True)
     assessment = bundle.assess(frame, progress)
     findings = warnings(compare_names(frame, bundle.schema))
     return with_scores(bundle, frame, assessment, key, findings=findings)
@@ -178,13 +178,12 @@ def with_scores(
     A column of one of our names becomes `input_<name>`, with more of `input_` where that is taken:
     the table may hold our earlier output.
     """
-    names: dict[str, str] = {}
-    for name in frame.columns:
-        if name in OUR_COLUMNS:
-            free = f"input_{name}"
-            while free in frame.columns:
-                free = f"input_{free}"
-            names[name] = free
+    names = {}
+    for name in OUR_COLUMNS:
+        free = name
+        while free in frame.columns:
+            free = f"input_{free}"
+        names[name] = free
     scored = pd.concat([frame.rename(columns=names), assessment.scores], axis=1)
     source = f"{bundle.metadata.provenance.pathspec}/{key}"
     numbers = range(first_row, first_row + len(frame))
@@ -296,7 +295,7 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. This is for downloads that
     people open; a program should get the table unchanged.
     """
-    names = pd.Series([str(name) for name in frame.columns], dtype="str")
+    names = pd.Series(frame.columns.map(str), dtype="str")
     safe = frame.set_axis(_neutralised(names), axis=1)
     for position, dtype in enumerate(frame.dtypes):
         is_number = pd.api.types.is_numeric_dtype(dtype)

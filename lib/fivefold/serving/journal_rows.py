@@ -74,9 +74,7 @@ class Recorder:
             rows: Any = frame.to_dict("records")
             return self.rows(rows, assessment, ids, at)
         columns = [_json_members(frame[name]) for name in self.columns if name in frame.columns]
-        inputs: Iterable[str] = ["{}"] * len(frame)
-        if columns:
-            inputs = ("{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True))
+        inputs = ("{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True))
         entities: Iterable[str | None] = [None] * len(frame)
         id_columns = list(self._scope.id_columns)
         if id_columns and set(id_columns) <= set(frame.columns):
@@ -223,6 +221,6 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, (datetime, date)):
+    if isinstance(value, date):
         return value.isoformat()
     return str(value)

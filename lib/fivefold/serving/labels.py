@@ -79,7 +79,7 @@ def record_table(
     cannot be used.
     """
     scope = bundle.metadata.scope
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    frame = frame.rename(columns=str)
     check_columns(list(frame.columns), bundle.schema, scope)
     rows = frame.astype("object").where(frame.notna(), None).to_dict("records")
     labels = read_labels(rows, bundle.schema, scope, pseudonym_key())
