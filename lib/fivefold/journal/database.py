@@ -26,6 +26,7 @@ from fivefold.core.text import error_line
 from fivefold.core.urls import mask
 from fivefold.journal.tables import LABELS, PREDICTIONS, REJECTS
 
+Engine = sa.Engine  # for all who call the journal
 HEAD = "0001"  # newest of the migrations
 BUSY_SECONDS = 5.0
 COUNTING = ("accepted", "corrected")  # outcomes of the labels that count

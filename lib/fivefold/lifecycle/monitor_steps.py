@@ -11,14 +11,13 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine
-
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused, problem, warnings
 from fivefold.core.settings import journal_url
 from fivefold.journal import alerts as journal_alerts
 from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
+from fivefold.journal.database import Engine
 from fivefold.journal.tables import utc
 from fivefold.lifecycle import alerts, window
 from fivefold.lifecycle.report import RetrainDecision, WindowReport, retrain_due, window_reports

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Engine
 
 from fivefold.core.findings import PASSED, refusal, verdict, warnings
 from fivefold.core.parquet import from_parquet
@@ -21,6 +20,7 @@ from fivefold.core.schema import Schema
 from fivefold.core.scope import problem_name
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal import promotions
+from fivefold.journal.database import Engine
 from fivefold.journal.promotions import Decision, Promotion
 from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, Challenge, challenge
 from fivefold.lifecycle.performance import latency_finding

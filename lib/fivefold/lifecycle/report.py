@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from sqlalchemy import Engine
-
 from fivefold.core.findings import Finding
 from fivefold.core.stored import Stored
 from fivefold.core.text import listed
 from fivefold.journal import reports as journal_reports
+from fivefold.journal.database import Engine
 from fivefold.lifecycle.drift import Drift, DriftLine
 from fivefold.lifecycle.performance import EstimatedPerformance, RealisedPerformance
 
