@@ -92,16 +92,6 @@ def fetch(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Any]:
         return connection.execute(query).all()
 
 
-def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert rows whose primary key is not there yet: repeating it doubles nothing."""
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    rows = list(rows)
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    if rows:
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
-
-
 def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
     """Insert a row, and return the number that the database gives it."""
     key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
@@ -114,10 +104,17 @@ def write(
     predictions: Iterable[Mapping[str, Any]],
     rejects: Iterable[Mapping[str, Any]] = (),
 ) -> None:
-    """Record answered and refused cases (rows of `fivefold.journal.tables`) in one transaction."""
+    """Record answered and refused cases (rows of `fivefold.journal.tables`) in one transaction.
+
+    Rows whose primary key is there already are left out: repeating it doubles nothing.
+    """
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect: Any = postgresql if engine.dialect.name == "postgresql" else sqlite
     with writing(engine) as connection:
-        add(connection, PREDICTIONS, predictions)
-        add(connection, REJECTS, rejects)
+        for table, rows in ((PREDICTIONS, list(predictions)), (REJECTS, list(rejects))):
+            if rows:
+                connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def read_predictions(

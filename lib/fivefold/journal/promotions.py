@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -59,11 +58,6 @@ class Promotion(Decision):
     seq: int
     at: datetime
     problem: str
-
-    @classmethod
-    def from_row(cls, row: Mapping[Any, Any]) -> Promotion:
-        """Return the promotion of a row, whose `numbers` are JSON."""
-        return cls(**{**row, "numbers": json.loads(row["numbers"])})
 
 
 def champion(engine: sa.Engine, problem: str = "", at: datetime | None = None) -> Promotion | None:
@@ -158,7 +152,7 @@ class _Overtaken(Exception):
 def _insert(engine: sa.Engine, problem: str, decision: Decision, at: datetime) -> Promotion:
     values = known_fields(Decision, vars(decision))
     values |= {"at": at, "problem": problem, "threshold": float(decision.threshold)}
-    values["numbers"] = as_json(decision.numbers)
+    values["numbers"] = json.loads(as_json(decision.numbers))  # as they will be read
     in_force = sa.select(sa.func.max(PROMOTIONS.c.seq)).where(
         PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None)
     )
@@ -167,11 +161,11 @@ def _insert(engine: sa.Engine, problem: str, decision: Decision, at: datetime) -
         if decision.replaces not in (None, newest):
             raise _Overtaken  # two that come to here at once meet the unique constraint
         values["seq"] = insert(connection, PROMOTIONS, **values)
-    return Promotion.from_row(values)
+    return Promotion(**values)
 
 
 def _newest_first(
     engine: sa.Engine, *conditions: sa.ColumnElement[bool], most: int | None = None
 ) -> list[Promotion]:
     query = sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(most)
-    return [Promotion.from_row(row._asdict()) for row in fetch(engine, query)]
+    return [Promotion(**row._asdict()) for row in fetch(engine, query)]

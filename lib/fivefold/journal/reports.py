@@ -6,7 +6,6 @@ again, perhaps longer, replaces its row.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fivefold.journal.database import fetch, writing
-from fivefold.journal.tables import REPORTS, as_json
+from fivefold.journal.tables import REPORTS
 
 
 def keep(engine: sa.Engine, problem: str, report: Mapping[str, Any], now: datetime) -> None:
@@ -28,7 +27,7 @@ def keep(engine: sa.Engine, problem: str, report: Mapping[str, Any], now: dateti
         start=start,
         end=end,
         bad=report["bad"],
-        report=as_json(report),
+        report=report,
     )
     with writing(engine) as connection:
         connection.execute(same)
@@ -39,4 +38,4 @@ def reports(engine: sa.Engine, problem: str, most: int = 100) -> list[dict[str, 
     """Return the newest reports, oldest first."""
     query = sa.select(REPORTS.c.report).where(REPORTS.c.problem == problem)
     query = query.order_by(REPORTS.c.end.desc(), REPORTS.c.start.desc()).limit(most)
-    return [json.loads(row.report) for row in reversed(fetch(engine, query))]
+    return [row.report for row in reversed(fetch(engine, query))]

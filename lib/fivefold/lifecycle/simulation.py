@@ -73,7 +73,7 @@ class _Machine:
                 action="run it by hand",
             )
         for line in lines:
-            if show and line.startswith(show):
+            if line.startswith(show):
                 print(f"              {line}", flush=True)
         return output
 
@@ -183,9 +183,9 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
     scope = resolve_scope(
         {},
         root,
-        data=options.data or None,
-        target=options.target or None,
-        positive=options.positive or None,
+        data=options.data,
+        target=options.target,
+        positive=options.positive,
         id_columns=options.id_columns,
         drop_columns=options.drop,
     )
@@ -208,12 +208,12 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
     at = total * CHANGE_DAY // DAYS
     changed = shifted.shift_rows(future.iloc[at:], shift, options.share, options.seed)
     past.to_csv(folder / "past.csv", index=False)
-    title = f"Demo: {scope.title or scope.target}"
-    scope = scope.override(data=str(folder / "past.csv"), title=title)
+    data, title = str(folder / "past.csv"), f"Demo: {scope.title or scope.target}"
+    scope = replace(scope, data=data, title=title, truth="", positive=target.positive)
     future = pd.concat([future.iloc[:at].astype({scope.target: "str"}), changed])
     cases = f"from day {CHANGE_DAY} on, for {options.share:.0%} of the cases"
     print(f"The change, {cases}: {json.dumps(asdict(shift))}")
-    return replace(scope, truth="", positive=target.positive), past, future
+    return scope, past, future
 
 
 def _timeline(folder: Path) -> None:
