@@ -11,7 +11,7 @@ from fivefold.journal.promotions import Promotion
 from fivefold.serving.served_model import load
 
 
-def decide(engine: Engine, problem: str, yes: bool, who: str, why: str) -> Promotion:
+def decide(engine: Engine, problem: str, yes: bool, who: str, why: str = "") -> Promotion:
     """Record a person's answer to the challenger that waits.
 
     A yes counts for the comparison that was made: if another model is served since, the answer is
