@@ -15,7 +15,7 @@ real rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def fit(
     """
     labelled = _labelled(frame, target, kinds)
     rng = np.random.default_rng(seed)
-    numbers = {}
+    numbers: dict[Hashable, np.ndarray] = {}
     for name in labelled.columns.drop(target):
         if kinds[name] != "id" and is_measured(labelled[name], kinds[name]):
             numbers[name] = codes_of(labelled[name])
@@ -140,7 +140,7 @@ def _labelled(frame: pd.DataFrame, target: str, kinds: Mapping[str, str]) -> pd.
     return labelled
 
 
-def _column(values: pd.Series, kind: str, numbers: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _column(values: pd.Series, kind: str, numbers: Mapping[Hashable, np.ndarray]) -> dict[str, Any]:
     """Return what all classes share of a column.
 
     dtype, decimals of numbers, order of levels, or the largest real number of an id. `numbers`:
