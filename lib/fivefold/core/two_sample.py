@@ -40,14 +40,16 @@ def psi(reference: Counts, current: Counts, floor: float = HALF_A_CASE) -> float
     return _stability_index(p, q)
 
 
-def smoothed_psi(reference: Counts, current: Counts, extra: float = HALF_A_CASE) -> float:
-    """Return the PSI after adding `extra` cases to every bin of both samples (Jeffreys).
+def smoothed_psi(reference: Counts, current: Counts) -> float:
+    """Return the PSI after adding half a case to every bin of both samples (Jeffreys).
 
     >>> round(smoothed_psi([49.5, 49.5], [74.5, 24.5]), 4)
     0.2747
     """
-    p = (np.asarray(reference, dtype="float64") + extra) / (sum(reference) + extra * len(reference))
-    q = (np.asarray(current, dtype="float64") + extra) / (sum(current) + extra * len(current))
+    old = np.asarray(reference, dtype="float64") + HALF_A_CASE
+    new = np.asarray(current, dtype="float64") + HALF_A_CASE
+    p = old / (sum(reference) + HALF_A_CASE * len(old))
+    q = new / (sum(current) + HALF_A_CASE * len(new))
     return _stability_index(p, q)
 
 

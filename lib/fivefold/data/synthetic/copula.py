@@ -151,7 +151,7 @@ def _column(values: pd.Series, kind: str, numbers: Mapping[Hashable, np.ndarray]
     if kind == "target":
         return column
     if kind == "id":
-        largest = int(np.nan_to_num(values.max())) if is_number and len(values) else None
+        largest = int(np.nan_to_num(values.max())) if is_number else None
         return column | {"above": largest}
     if values.name in numbers:
         decimals = _decimals(numbers[values.name][values.notna().to_numpy()])
