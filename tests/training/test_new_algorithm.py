@@ -1,5 +1,7 @@
 """A new algorithm, boosted or not, is one entry of `ALGORITHMS`: search to bundle's score."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -111,7 +113,7 @@ def test_it_is_searched_ranked_fitted_bundled_and_scored(name):
 
 
 def test_it_has_its_part_of_a_budget_and_of_the_devices(name):
-    assert name in TimeBudget(0, 5.0, 1000, 2).algorithms()
+    assert name in TimeBudget(math.inf, 5.0, 1000, 2).algorithms()
     assert name not in TimeBudget(20, 10.0, 0, 2).algorithms()  # the others have a priority
     assert TimeBudget(600, 10.0, 0, 1).for_search(10, [name, "xgboost"]) > 1
     assert usable_device("cuda", name) == ("cpu", "")

@@ -26,7 +26,7 @@ def only_these_algorithms(monkeypatch):
 
 
 def test_without_a_budget_nothing_is_bounded():
-    budget = TimeBudget(0, 5.0, 1000, 2)
+    budget = TimeBudget(math.inf, 5.0, 1000, 2)
     assert budget.algorithms() == ALL
     assert budget.for_search(5.0, ALL) == math.inf
     assert budget.for_final_fits(5.0) == math.inf

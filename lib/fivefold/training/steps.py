@@ -212,7 +212,7 @@ def time_budget(run: Any, workers: int) -> TimeBudget:
     """Return the time budget of a run, `workers` searches at a time."""
     rows = len(run.place)
     refit = refit_choice(run.refit, run.budget, rows)
-    return TimeBudget(run.budget, run.before_arms, rows, workers, refit)
+    return TimeBudget(run.budget or np.inf, run.before_arms, rows, workers, refit)
 
 
 def tune(

@@ -65,7 +65,7 @@ class TimeBudget:
 
     Parameters
     ----------
-    seconds : of the whole run; 0 for no limit
+    seconds : of the whole run; infinite for no limit
     before_search : seconds that the steps before the searches took
     rows : of the table
     workers : searches at the same time
@@ -83,7 +83,7 @@ class TimeBudget:
 
         The time of the steps before the searches measures its speed.
 
-        >>> round(TimeBudget(0, 13.0, 0, 1).expected(AFTER_SEARCH), 1)
+        >>> round(TimeBudget(60, 13.0, 0, 1).expected(AFTER_SEARCH), 1)
         27.0
         """
         measured = BEFORE_SEARCH[0] + BEFORE_SEARCH[1] * self.rows
@@ -94,7 +94,7 @@ class TimeBudget:
 
         At least `workers` searches always run. `columns`: of the table.
         """
-        if not self.seconds:
+        if self.seconds == math.inf:
             return list(ALGORITHMS)
         left = self.seconds - self.before_search - self.expected(AFTER_SEARCH)
         least = LEAST_SEARCH if self.rows <= MANY_ROWS else LEAST_SEARCH_MANY_ROWS
@@ -109,8 +109,6 @@ class TimeBudget:
         `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start
         after it; the last ones get all that is left.
         """
-        if not self.seconds:
-            return math.inf
         left, fits = self.seconds - gone - self.expected(AFTER_SEARCH), 1.0
         all_searches = left + gone - self.before_search
         long_enough = all_searches >= self.expected(ENOUGH_FOR_REFIT)
@@ -128,7 +126,5 @@ class TimeBudget:
 
     def for_final_fits(self, gone: float) -> float:
         """Return how many seconds the final fits may take; no limit without a budget."""
-        if not self.seconds:
-            return math.inf
         second = 0.0 if self.refit == "no" else self.expected(SECOND_BUNDLE)
         return max(0.0, self.seconds - gone - self.expected(AFTER_SELECT) - second)
