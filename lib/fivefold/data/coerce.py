@@ -72,11 +72,11 @@ def coerce_again(
     `typed` is the same table by `schema`. A column that both read in the same way is taken from
     it, so that no cell is parsed twice.
     """
-    known = {column.name: column for column in schema.columns if column.name in typed.columns}
+    known = {column.name: column for column in schema.columns if column.used}
     columns: dict[str, Any] = {}
     for column in contract.columns:
         name = column.name
-        if not column.used or name not in frame.columns:
+        if not column.used:
             continue
         if name in known and _same_reading(known[name], column):
             columns[name] = typed[name].array
@@ -138,7 +138,6 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     Extra and reordered columns are warnings: columns are matched by name. The target is never an
     extra.
     """
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     by_name = compare_names(frame, schema)
     if any(finding.code == "column-repeated" for finding in by_name):
         return by_name
@@ -148,7 +147,7 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
 
 def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     """Return the part of `compare_columns` that needs only the names; costs nothing."""
-    names = [str(name) for name in frame.columns]
+    names = list(frame.columns)
     wanted = schema.names()
     findings = [_missing_column(name, names, schema) for name in wanted if name not in names]
     repeated = sorted({name for name in names if names.count(name) > 1})
