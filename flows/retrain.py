@@ -40,7 +40,7 @@ class RetrainFlow(FlowSpec):
         """Train a challenger if one is due, and compare it with the champion."""
         from fivefold.lifecycle import retrain
 
-        outcome = retrain.retrain(
+        self.closing = retrain.retrain(
             bootstrap.ROOT,
             self.problem,
             force=self.force,
@@ -49,7 +49,6 @@ class RetrainFlow(FlowSpec):
             require_approval=self.approval,
             options=self.options,
         )
-        self.closing = outcome.why
         self.next(self.end)
 
     @step

@@ -11,9 +11,8 @@ from cards import parts as part
 
 if TYPE_CHECKING:
     from fivefold.lifecycle.drift import DriftLine
-    from fivefold.lifecycle.report import WindowReport
-    from fivefold.lifecycle.retrain_rule import RetrainDecision
-    from fivefold.lifecycle.timeline import Event
+    from fivefold.lifecycle.monitor_steps import Event
+    from fivefold.lifecycle.report import RetrainDecision, WindowReport
 
 PERFORMANCE = (
     "*Estimated*: from calibrated probabilities alone. It assumes that they are still calibrated, "

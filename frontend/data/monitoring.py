@@ -17,8 +17,7 @@ from fivefold.journal import alerts, database
 from fivefold.journal import labels as journal_labels
 from fivefold.journal.alerts import Alert
 from fivefold.lifecycle import monitor_steps
-from fivefold.lifecycle.report import WindowReport, window_reports
-from fivefold.lifecycle.retrain_rule import RetrainDecision, retrain_due
+from fivefold.lifecycle.report import RetrainDecision, WindowReport, retrain_due, window_reports
 from frontend.data import served_model
 from frontend.data.runs import TTL
 

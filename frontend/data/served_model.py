@@ -127,7 +127,7 @@ def _known() -> dict[str, Promotion | None]:
 @st.cache_data(ttl=TTL, show_spinner=False)
 def _state_now(url: str) -> ServedState:
     try:
-        return ServedState(query(_newest), "")
+        return ServedState(query(promotions.champion), "")
     except Refused as refused:
         return ServedState(None, "; ".join(finding.found for finding in refused.findings))
 
@@ -141,7 +141,3 @@ def _promotions_now(url: str, problem: str) -> PromotionRecord:
         earlier=query(promotions.rollback_target, in_force) if in_force else None,
         waiting=query(promotions.waiting, problem),
     )
-
-
-def _newest(journal: Any) -> Promotion | None:
-    return promotions.champion(journal, "")

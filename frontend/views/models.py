@@ -197,7 +197,7 @@ def blend_text(blend: Mapping[str, Any]) -> str:
     """Return the blend in two sentences: its figures, and which model is served and why."""
     ensemble = Ensemble.from_dict(blend)
     served = f"Served: {ensemble.served} ({ensemble.why})"
-    if ensemble.plan and ensemble.plan.refit:
+    if ensemble.plan.refit:
         served += ", fitted again with the held-out rows"
     return (
         f"Blend of {ensemble.shares}: mean ROC AUC {ensemble.auc_mean:.4f} ± "

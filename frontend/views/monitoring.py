@@ -16,8 +16,7 @@ from fivefold.core.intervals import Estimate
 from fivefold.journal.alerts import Alert
 from fivefold.lifecycle.alert_message import runbook
 from fivefold.lifecycle.drift import DriftLine
-from fivefold.lifecycle.report import WindowReport
-from fivefold.lifecycle.retrain_rule import RetrainDecision
+from fivefold.lifecycle.report import RetrainDecision, WindowReport
 from fivefold.lifecycle.window import ASK_FOR_RETRAINING
 from frontend.data import monitoring, served_model
 from frontend.widgets import error_guard, model_choice

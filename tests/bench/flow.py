@@ -6,6 +6,7 @@ A script, not a test: figures depend on the machine and its load.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
@@ -126,7 +127,7 @@ def compute(trials: int) -> None:
         started=timestamp(),
     )
     scope = intake.resolve_scope({}, ROOT)
-    keep(run, steps.collect(scope, ROOT, ""))
+    keep(run, steps.collect(scope, ROOT, "", 0, False))
     keep(run, steps.validate(run))
     steps.explore(run, None)
     keep(run, steps.split(run))
@@ -138,7 +139,7 @@ def compute(trials: int) -> None:
         SimpleNamespace(input=name, candidate=candidate, oof=oof)
         for name, (candidate, oof) in zip(ALGORITHMS, searches, strict=True)
     ]
-    keep(run, final_steps.select(run, tasks, None, 2, "no"))
+    keep(run, final_steps.select(run, tasks, math.inf, 2, "no"))
     keep(run, final_steps.evaluate(run, "bench", 2)[0])
     run.finished = timestamp()
     run.user, run.options = "bench", {}
@@ -160,7 +161,9 @@ def search(run: SimpleNamespace) -> tuple:
 
     from fivefold.training import steps
 
-    return steps.tune(run, LocalStorage(str(Path.cwd() / "checkpoints")), lambda state: None, None)
+    return steps.tune(
+        run, LocalStorage(str(Path.cwd() / "checkpoints")), lambda state: None, math.inf
+    )
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes
 from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.final_fit import average, fit_final
-from tests.support.training import candidate
+from fivefold.training.final_fit import average
+from tests.support.training import candidate, fit_final
 
 ROWS = 10_000
 GOALS = "goals: one row 10 ms (a blend 30 ms), 10,000 rows 2 x bare"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from cards import evaluation as evaluation_card
@@ -153,7 +154,7 @@ def test_long_texts_fit_the_boxes():
     schema = infer_schema(frame, scope, ("no", "yes"))
     result = summarise(
         coerce_table(frame, schema, used_only=False)[0],
-        [0, 1, -1] * 5,
+        np.array([0, 1, -1] * 5),
         schema,
         scope,
         [],
@@ -177,7 +178,7 @@ def test_degenerate_tables_have_a_card(frame, kind):
     scope = Scope(target="y", kinds={"a": kind})
     schema = infer_schema(frame, scope, ("no", "yes"))
     result = summarise(
-        coerce_table(frame, schema, used_only=False)[0], [1] * len(frame), schema, scope, [], {}
+        coerce_table(frame, schema, used_only=False)[0], np.ones(len(frame)), schema, scope, [], {}
     )
     check(cards.eda_components(result))
 

@@ -202,7 +202,7 @@ def plant(engine, columns: tuple[str, ...] = ("age", EVIL)) -> None:
         ("2026-01-01T00:00:00", "2026-01-08T00:00:00"),
         ("2026-01-08T00:00:00", "2026-01-15T00:00:00"),
     ):
-        journal_reports.keep(engine, PROBLEM, report(start, end, columns))
+        journal_reports.keep(engine, PROBLEM, report(start, end, columns), datetime(2026, 1, 15))
     alert = {f"input-drift/{EVIL}": (f"{EVIL} {IMAGE}", "docs/runbook.md#input-drift")}
     claimed = journal_alerts.claim(engine, PROBLEM, alert, 24.0, datetime(2026, 1, 15))
     sent = {"log": "sent", "email": "failed: refused"}
@@ -634,6 +634,7 @@ def test_a_window_without_predictions_or_labels_is_shown_too(page, engine):
             reasons=[],
             **nothing,
         ),
+        datetime(2026, 1, 15),
     )
     app = calm(page("monitoring").run())
     assert "No predictions, so there is nothing to evaluate" in texts(app)
@@ -654,7 +655,7 @@ def test_a_window_without_predictions_or_labels_is_shown_too(page, engine):
             "judged": False,
             "bins": [],
         }
-    journal_reports.keep(engine(), PROBLEM, few | {"score": None})
+    journal_reports.keep(engine(), PROBLEM, few | {"score": None}, datetime(2026, 1, 15))
     app = calm(page("monitoring").run())
     assert "too few labels" in tables(app)
     assert "too few rows" in tables(app)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.journal import labels as journal_labels
 from fivefold.journal import promotions
@@ -35,11 +36,12 @@ from fivefold.journal.promotions import (
     waiting,
 )
 from fivefold.journal.tables import LABELS, as_json
+from fivefold.model.bundle import Assessment, Bundle
+from fivefold.model.metadata import Metadata
 from fivefold.serving.journal_rows import (
     MAX_INPUTS,
     Recorder,
     entity_of,
-    inputs_and_entity,
     pseudonym,
 )
 from fivefold.serving.served_model import ServedModel
@@ -450,6 +452,18 @@ def test_entities(cells: tuple[Any, ...], expected: str | None) -> None:
         ]
     assert entity_of(row, Scope(), b"k") is None
     assert entity_of({"customer": 41}, SCOPE, b"k") is None
+
+
+def inputs_and_entity(
+    row: dict[str, Any], scope: Scope, columns: list[str], key: bytes
+) -> tuple[str, str | None]:
+    """What the journal keeps of a scored row, where the model has text columns of these names."""
+    schema = Schema(tuple(Column(name, "text") for name in columns), "left", "no", "yes")
+    model = ServedModel(Bundle(None, schema, Metadata(scope=scope)), "sha", "TrainFlow/1")
+    scores = {"probability": 0.5, "decision": "stays", "error": "", "warnings": ""}
+    assessment = Assessment(pd.DataFrame([scores]), [])
+    (kept,) = Recorder(model, "api", key).rows([row], assessment, ["1"], T0).predictions
+    return kept["inputs"], kept["entity"]
 
 
 def test_pseudonyms_are_stable_and_differ_by_key() -> None:

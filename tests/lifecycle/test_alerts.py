@@ -121,7 +121,7 @@ def due(engine, problem: str, keys, cooldown_hours: float, now: datetime) -> set
 
 def record(engine, problem: str, key: str, message: str, runbook: str, sent: dict, now: datetime):
     """A row of something that was sent, without a claim before it."""
-    row = {"key": key, "message": message, "runbook": runbook, "sent": json.dumps(sent)}
+    row = {"key": key, "message": message, "runbook": runbook, "sent": sent}
     with database.writing(engine) as connection:
         connection.execute(sa.insert(ALERTS).values(at=now, problem=problem, **row))
 

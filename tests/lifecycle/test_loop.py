@@ -9,8 +9,8 @@ import re
 import pytest
 
 from fivefold.journal import alerts, database, labels, promotions
+from fivefold.lifecycle.monitor_steps import timeline
 from fivefold.lifecycle.report import window_reports
-from fivefold.lifecycle.timeline import timeline
 from tests.support.running import open_run, run_flow
 
 pytestmark = pytest.mark.slow

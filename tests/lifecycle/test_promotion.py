@@ -37,13 +37,12 @@ from fivefold.serving.local_server import SmokeResult, smoke
 from fivefold.tracking import client
 from fivefold.training import final_steps, labelled_rows
 from fivefold.training import steps as stages
-from fivefold.training.final_fit import fit_final
 from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
 from tests.support.models import changed
 from tests.support.promotions import decide
 from tests.support.running import ROOT, open_run
 from tests.support.tables import labels, mixed
-from tests.support.training import candidate
+from tests.support.training import candidate, fit_final
 
 # --- the proof -----------------------------------------------------------------------------------
 
@@ -73,10 +72,13 @@ def judged(
     told: dict[str, np.ndarray],
     champion: str | np.ndarray,
     challenger: str | np.ndarray,
+    segments: pd.DataFrame | None = None,
     **more: Any,
 ) -> Challenge:
     scores = [told[x] if isinstance(x, str) else x for x in (champion, challenger)]
-    actual = challenge(told["y"], *scores, told["origin"], **more)
+    if segments is None:
+        segments = pd.DataFrame(index=range(len(told["y"])))
+    actual = challenge(told["y"], *scores, told["origin"], segments, **more)
     stored = json.loads(json.dumps(actual.to_dict(), allow_nan=False))  # it goes into the journal
     assert Challenge.from_dict(stored) == actual
     return actual
@@ -197,7 +199,9 @@ def test_labels_that_were_tampered_with_promote_nobody():
 @pytest.mark.parametrize(("rows", "positives"), [(0, 0), (100, 29), (100, 71), (5000, 10)])
 def test_too_few_rows_prove_nothing(rows, positives):
     y = np.array([1] * positives + [0] * (rows - positives))
-    actual = challenge(y, np.full(rows, 0.5), y * 0.8 + 0.1, np.full(rows, "held-out"))
+    scores = np.full(rows, 0.5), y * 0.8 + 0.1
+    no_segments = pd.DataFrame(index=range(rows))
+    actual = challenge(y, *scores, np.full(rows, "held-out"), no_segments)
     assert not actual.promote
     assert (
         actual.why
@@ -356,7 +360,7 @@ def placed(fold_ids: list[int], origin: list[int], groups: list[int] | None = No
     result = labelled_rows.assign_feedback(
         np.array(fold_ids, dtype="int8"),
         np.array(origin, dtype="int8"),
-        None if groups is None else np.array(groups),
+        np.full(len(origin), -1) if groups is None else np.array(groups),
     )
     assert result[: len(fold_ids)].tolist() == fold_ids
     assert result.dtype == "int8"
@@ -680,7 +684,8 @@ def test_rows_equal_to_training_rows_of_either_model_do_not_count(stage, arms):
     origin = np.array(
         [BASE] * ROWS + [LEARNT] * 300 + [ASIDE] * 650 + [ASIDE_OLD] * 100, dtype="int8"
     )
-    fold_ids, y = labelled_rows.assign_feedback(old["split"]["place"], origin), labels(joined_table)
+    no_groups, y = np.full(len(origin), -1), labels(joined_table)
+    fold_ids = labelled_rows.assign_feedback(old["split"]["place"], origin, no_groups)
     arms["5"] = Run(5, joined_table, y, fold_ids, y, origin)
     result = promotion.challenge_champion(engine, "5", ROOT).numbers
     assert {s["name"]: s["rows"] for s in result["strata"]} == {

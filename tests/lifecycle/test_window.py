@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -15,12 +16,10 @@ from fivefold.core.findings import ERROR, Finding, Refused
 from fivefold.data.synthetic import shifted
 from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle import window as monitoring
-from fivefold.lifecycle.report import WindowReport
-from fivefold.lifecycle.retrain_rule import retrain_due
+from fivefold.lifecycle.report import WindowReport, retrain_due
 from fivefold.lifecycle.window import (
     Reference,
-    Traffic,
-    age_findings,
+    age_finding,
     cut_windows,
     evaluate_window,
     typed_inputs,
@@ -68,14 +67,10 @@ def reference():
         auc={"value": 0.87, "se": 0.008, "low": 0.854, "high": 0.885},
         importance=[Importance("x", 0.3, 0.0), Importance("kind", 0.05, 0.0)],
     )
-    bundle = changed(bundle, evaluation=evaluation)
+    provenance = replace(bundle.metadata.provenance, started="2026-01-01T00:00:00+00:00")
+    bundle = changed(bundle, evaluation=evaluation, provenance=provenance)
     typed = typed_inputs(pd.Series([json.dumps(r) for r in base.to_dict("records")]), bundle)
-    return Reference(
-        bundle=bundle,
-        typed=typed,
-        scores=chance(world(2000, 2)),
-        trained="2026-01-01T00:00:00+00:00",
-    )
+    return Reference(bundle=bundle, typed=typed, scores=chance(world(2000, 2)))
 
 
 def traffic(
@@ -110,8 +105,8 @@ def judged(
     served: Promotion | None = None,
 ) -> WindowReport:
     end = START + timedelta(days=7)
-    traffic = Traffic(frame, rejects, START, end, served, silent)
-    report = evaluate_window(traffic, end, lambda _: reference)
+    window = WindowReport(start=START, end=end, rejects=rejects)
+    report = evaluate_window(window, frame, served, silent, end, lambda _: reference)
     stored = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert WindowReport.from_dict(stored) == report
     return report
@@ -253,7 +248,8 @@ def test_a_run_that_was_removed_costs_its_window_only():
         )
 
     end = START + timedelta(days=7)
-    report = evaluate_window(Traffic(traffic(world(300, 2)), 0, START, end), end, gone)
+    window = WindowReport(start=START, end=end)
+    report = evaluate_window(window, traffic(world(300, 2)), None, False, end, gone)
     assert codes(report, "warning") == {"model-unreadable"}
     assert (report.rows, report.bad) == (300, False)
 
@@ -380,15 +376,17 @@ def test_a_silence_is_a_window_too(reference):
 
 def test_the_age_of_model_and_data_are_separate_findings():
     now = datetime(2026, 6, 1)
-    result = {
-        f.code: (f.severity, f.found)
-        for f in age_findings("2026-05-30T00:00:00+00:00", "2025-03-01T00:00:00", now)
-    }
+    findings = (
+        age_finding("stale-model", "trained", "2026-05-30T00:00:00+00:00", now),
+        age_finding("stale-data", monitoring.NEWEST_LABEL, "2025-03-01T00:00:00", now),
+    )
+    result = {f.code: (f.severity, f.found) for f in findings}
     assert result == {
         "stale-model": ("passed", "trained 2 days ago"),
         "stale-data": ("warning", "newest labelled prediction that was learnt from 457 days ago"),
     }
-    assert {f.severity for f in age_findings(None, None, now)} == {"not_applicable"}
+    assert age_finding("stale-model", "trained", None, now).severity == "not_applicable"
+    assert age_finding("stale-data", "label", None, now).severity == "not_applicable"
 
 
 def test_every_code_of_the_monitor_has_a_section_in_the_runbook_and_the_other_way_round():

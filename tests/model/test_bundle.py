@@ -26,10 +26,9 @@ from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance
 from fivefold.model.threshold import Threshold
 from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.final_fit import fit_final
 from tests.support.models import changed as changed_metadata
 from tests.support.tables import mixed, prepared
-from tests.support.training import candidate
+from tests.support.training import candidate, fit_final
 
 METADATA = Metadata(
     calibration=replace(IDENTITY, a=0.8),

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from fivefold.core.intervals import UNKNOWN, wilson
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.scope import Scope
+from fivefold.model import evaluation
 from fivefold.model.evaluation import (
     CURVE_POINTS,
     Evaluation,
     check_success,
     curves,
-    evaluate,
     permutation_importance,
     segments,
     spread_between,
@@ -34,6 +34,14 @@ def rows(count=500, seed=0):
     rng = np.random.default_rng(seed)
     q = rng.beta(1.5, 2.5, count)
     return (rng.random(count) < q).astype("int8"), q
+
+
+def evaluate(y, q, threshold, scope, seed=0, baselines=None, groups=None):
+    """The evaluation without baselines and without segments, unless there are some."""
+    groups = pd.DataFrame(index=range(len(y))) if groups is None else groups
+    return evaluation.evaluate(
+        y, q, threshold, scope, seed=seed, baselines=baselines or {}, groups=groups
+    )
 
 
 # --- metrics -------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ import pytest
 
 from fivefold.core.findings import Refused
 from fivefold.model.case import plain
-from fivefold.model.explain import background, explain
+from fivefold.model.explain import BACKGROUND, background, explain
 from fivefold.model.metadata import Provenance
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.finalize import Selection, finalize
+from fivefold.training.fit_plan import FitPlan
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.models import bundle_of, changed
 from tests.support.tables import SCOPE, prepared
@@ -70,10 +71,10 @@ def test_unknown_is_a_value_like_any_other(frame):
     assert actual["a"] == pytest.approx(0.6 * 50 / 60, abs=1e-6)
 
 
-def test_same_case_same_seed_same_numbers(frame):
+def test_same_case_same_numbers(frame):
     bundle = bundle_of(frame, lambda x: x["a"] * x["b"] * (x["c"] == "x"))
     case = {"a": 0.3, "b": 0.9, "c": "x"}
-    assert explain(bundle, case, 1) == explain(bundle, case, 1)
+    assert explain(bundle, case) == explain(bundle, case)
 
 
 def test_a_bundle_without_background_says_what_to_do(frame):
@@ -84,11 +85,11 @@ def test_a_bundle_without_background_says_what_to_do(frame):
 
 def test_background_rows_hold_used_columns_as_plain_data():
     typed, _, _, schema = prepared(400)
-    rows = background(typed, schema, 0, 25)
-    assert len(rows) == 25
+    rows = background(typed, schema, 0)
+    assert len(rows) == BACKGROUND
     assert set(rows[0]) == set(schema.names())
     assert all(v is None or isinstance(v, (int, float, str)) for row in rows for v in row.values())
-    assert background(typed, schema, 0, 25) == rows
+    assert background(typed, schema, 0) == rows
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -97,7 +98,9 @@ def test_contributions_add_up_for_every_algorithm(name):
     candidate, oof = searched(name, typed, y, fold_ids, schema, trials=1)
     provenance = Provenance("TrainFlow/1", "m", rows=600)
     data = TrainingData(typed, y, fold_ids, schema)
-    bundle = finalize(Selection([candidate], oof), data, FitOptions(), SCOPE, provenance)[0]
+    bundle = finalize(
+        Selection([candidate], oof, {}, FitPlan()), data, FitOptions(), SCOPE, provenance
+    )[0]
     for row in (0, 7):
         case = {n: plain(schema[n], typed[n].iloc[row]) for n in schema.names()}
         actual = explain(bundle, case)

@@ -343,7 +343,7 @@ def test_the_false_alarm_rate_of_the_bound_is_as_stated():
     for _ in range(400):
         y = np.repeat([0, 1], 60)
         area = roc_auc(y, 2.326 * y + rng.normal(size=120))
-        refused += leakage.lower_bound(area, 60, 60) >= leakage.LEAK_SURE
+        refused += leakage.lower_bound(area, 60) >= leakage.LEAK_SURE
     assert refused <= 0.05 * 400
 
 

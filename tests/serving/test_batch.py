@@ -73,20 +73,20 @@ def test_ids_are_the_same_for_the_same_file_and_differ_between_rows_files_and_mo
     assert not set(score_batch(bundle2, FRAME, "a").rows["prediction_id"]) & set(first)
 
 
-def test_lots_change_nothing_and_progress_reaches_the_end(bundle):
-    seen = []
-    small = score_batch(
-        bundle, FRAME, "a", rows=7, progress=lambda done, of: seen.append((done, of))
-    ).rows
-    pd.testing.assert_frame_equal(small, score_batch(bundle, FRAME, "a").rows)
+def test_lots_change_nothing_and_progress_reaches_the_end(bundle, monkeypatch):
+    seen, whole = [], score_batch(bundle, FRAME, "a").rows
+    monkeypatch.setattr("fivefold.model.bundle.BATCH_ROWS", 7)
+    small = score_batch(bundle, FRAME, "a", lambda done, of: seen.append((done, of))).rows
+    pd.testing.assert_frame_equal(small, whole)
     assert seen[-1] == (40, 40)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
 
-def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle):
+def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle, monkeypatch):
+    monkeypatch.setattr("fivefold.model.bundle.BATCH_ROWS", 10)
     bad = FRAME.astype({"age": "object"})
     bad.loc[10:19, "age"] = "x"
-    table = score_batch(bundle, bad, "a", rows=10)  # nothing in the second lot reads
+    table = score_batch(bundle, bad, "a")  # nothing in the second lot reads
     scored, tally = table.rows, table.tally
     assert scored["error"].ne("").tolist() == [10 <= row < 20 for row in range(40)]
     assert (tally.refused, tally.warning_counts) == (10, {"unreadable": {"age": 10}})
@@ -95,7 +95,7 @@ def test_bad_cells_of_one_lot_cost_their_rows_and_of_all_lots_the_table(bundle):
         match=r"column-type \[age\]: expected numeric values; "
         r"found no cell of that kind, such as 'x'",
     ):
-        score_batch(bundle, FRAME.assign(age="x"), "a", rows=10)
+        score_batch(bundle, FRAME.assign(age="x"), "a")
 
 
 def test_no_rows_give_a_table_of_all_columns(bundle):
@@ -203,7 +203,6 @@ def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probab
         "count": 2,
         "expected_positives": pytest.approx(1.0),
         "rate": pytest.approx(0.5),
-        "overall_rate": pytest.approx(0.4),
         "lift": pytest.approx(1.25),
     }
     assert lift_at(pd.Series([0.6, 0.2]), 9).count == 2
@@ -211,8 +210,9 @@ def test_lift_is_cut_at_the_rows_there_are_and_leaves_out_those_without_a_probab
     assert lift_at(pd.Series([0.0, 0.0]), 1).lift is None
 
 
-def test_histogram_and_top():
-    assert [b["rows"] for b in histogram(pd.Series([0.0, 0.05, 0.5, 1.0, np.nan]), 10)] == [
+def test_histogram_and_top(monkeypatch):
+    monkeypatch.setattr("fivefold.serving.batch.BINS", 10)
+    assert [b["rows"] for b in histogram(pd.Series([0.0, 0.05, 0.5, 1.0, np.nan]))] == [
         2,
         0,
         0,

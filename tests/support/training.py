@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import Schema
+from fivefold.training import final_fit
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, ScoredTrial, Setting, Trial
 from fivefold.training.search import Progress, SearchHooks, search
@@ -22,12 +23,12 @@ def searched(
     schema: Schema,
     *,
     trials: int = 12,
-    seconds: float | None = None,
+    seconds: float = np.inf,
     seed: int = 0,
     saved: Iterable[ScoredTrial] = (),
     save: Callable[[ScoredTrial], Any] = lambda scored: None,
     report: Callable[[Progress], Any] = lambda progress: None,
-    rival: Callable[[], float | None] = lambda: None,
+    rival: Callable[[], float] = lambda: -np.inf,
 ) -> tuple[Candidate, np.ndarray]:
     """`search` on the parts that `tests.support.tables.prepared` gives."""
     return search(
@@ -39,6 +40,24 @@ def searched(
         saved=saved,
         hooks=SearchHooks(save, report, rival),
     )
+
+
+def fit_final(
+    candidate: Candidate,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+    schema: Schema,
+    options: FitOptions | None = None,
+    *,
+    seeds: int | None = None,
+    stop: final_fit.StoppingRows | None = None,
+) -> Any:
+    """`final_fit.fit_final`, by default with as many seeds as the algorithm has for these rows."""
+    most = min(len(y), candidate.max_rows or len(y))
+    seeds = seeds or candidate.entry.seeds_of(most)
+    options, rows = options or FitOptions(), np.arange(len(y))
+    data = TrainingData(typed, y, np.zeros(len(y), dtype="int8"), schema)
+    return final_fit.fit_final(candidate, data, rows, options, seeds=seeds, stop=stop)
 
 
 def trial(number: int = 0, auc: float = 0.8, seconds: float = 4.0, folds: int = 5) -> Trial:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from fivefold.core.urls import mask
-from fivefold.tracking import mlflow_child, mlflow_mirror, mlflow_store
+from fivefold.tracking import mlflow_child, mlflow_mirror, mlflow_model, mlflow_store
 from fivefold.tracking.client import RunRecord
 from fivefold.tracking.mlflow_mirror import MirrorResult
 from tests.support import servers
@@ -333,6 +333,16 @@ def test_the_model_is_registered_once_with_a_signature_and_its_code(
     ]
 
 
+@pytest.mark.parametrize(("served", "boosters"), [("blend", {"xgboost"}), ("single", set())])
+def test_the_packages_are_those_of_the_members_that_are_served(
+    served: str, boosters: set[str]
+) -> None:
+    blend = {"served": served, "weights": {"forest": 0.5, "xgboost": 0.5}}
+    pinned = mlflow_model.requirements(replace(record(), winner="forest", blend=blend))
+    names = {pin.split("==")[0] for pin in pinned}
+    assert {name.removesuffix("-cpu") for name in names} & {"lightgbm", "xgboost"} == boosters
+
+
 def test_a_second_mirror_changes_nothing(store: str, tmp_path: Path) -> None:
     first, _ = here(store, tmp_path, record())
     before = counts(store)
@@ -628,9 +638,12 @@ def test_a_server_that_is_healthy_and_then_hangs_is_given_up() -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_outlasts_every_limit_is_cut_off_with_its_stage() -> None:
+def test_a_server_that_outlasts_every_limit_is_cut_off_with_its_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mlflow_mirror, "TIMEOUT", 4)
     with servers.answering(200, health=200, delay=60) as (uri, _):
-        result = mlflow_mirror.mirror(record(), b"blob", {}, uri, timeout=4)
+        result = mlflow_mirror.mirror(record(), b"blob", {}, uri)
     assert (result.status, result.seconds < 8) == ("failed", True)
     assert "no answer within 4 s (" in result.warning
 

@@ -145,12 +145,13 @@ def test_the_record_is_complete(run):
 
 
 @pytest.mark.slow
-def test_the_run_can_be_mirrored_again(run, scored, tmp_path):
+def test_the_run_can_be_mirrored_again(run, scored, tmp_path, monkeypatch):
     import mlflow
 
+    monkeypatch.setattr(mlflow_mirror, "TIMEOUT", 120)
     record = client.run_record(run.pathspec, run["record"].task.data)
     bundle, uri = client.read(run, "bundle"), f"sqlite:///{tmp_path}/mlflow.db"
-    result = mlflow_mirror.mirror(record, bundle, cards.report_cards(run), uri, timeout=120)
+    result = mlflow_mirror.mirror(record, bundle, cards.report_cards(run), uri)
     assert (result.status, result.warning) == ("mirrored", "")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)

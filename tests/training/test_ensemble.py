@@ -111,15 +111,15 @@ def test_the_choice_is_the_best_prefix_of_the_greedy_steps_by_hand():
         "a": np.array([0.1, 0.6, 0.5, 0.9]),
         "b": np.array([0.2, 0.1, 0.3, 0.15]),
     }  # AUC 3/4 each; together 1
-    assert _choose(["a", "b"], oofs, y, [np.arange(4)]) in (
+    assert _choose(["a", "b"], oofs, y, [np.arange(4)], 0.0) in (
         {"a": 0.5, "b": 0.5},
         {"a": 2 / 3, "b": 1 / 3},
         {"a": 1 / 3, "b": 2 / 3},
     )
     perfect = {"a": np.array([0.1, 0.2, 0.3, 0.4]), "b": np.array([0.4, 0.3, 0.2, 0.1])}
-    assert _choose(["a", "b"], perfect, y, [np.arange(4)]) == {"a": 1.0}
+    assert _choose(["a", "b"], perfect, y, [np.arange(4)], 0.0) == {"a": 1.0}
     assert _choose(["a", "b"], perfect, y, [np.arange(4)], 0.5) == {"a": 0.75, "b": 0.25}
-    assert sum(_choose(["a", "b"], oofs, y, [np.arange(4)]).values()) == pytest.approx(1)
+    assert sum(_choose(["a", "b"], oofs, y, [np.arange(4)], 0.0).values()) == pytest.approx(1)
     assert STEPS >= 10
 
 

@@ -1,5 +1,6 @@
 """The final fit: seeds averaged, candidates blended, and no more than the time allows."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from fivefold.training import final_fit
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Setting
 from fivefold.training.encoding import ONE_HOT
-from fivefold.training.final_fit import StoppingRows, average, fit_final, members, seeds_of
+from fivefold.training.final_fit import StoppingRows, average
 from fivefold.training.fit_plan import (
     FitPlan,
     Resources,
@@ -24,7 +25,7 @@ from fivefold.training.fit_plan import (
 )
 from fivefold.training.training_data import FitOptions
 from tests.support.tables import prepared
-from tests.support.training import candidate, trial
+from tests.support.training import candidate, fit_final, trial
 
 
 def training():
@@ -85,15 +86,15 @@ def test_a_final_fit_goes_through_the_settings_in_turn_each_with_a_seed_of_its_o
 
 def test_the_description_of_a_final_fit_names_each_setting_once_with_its_weight():
     actual = replace(three(), max_rows=100)
-    result = members(actual, 0.6, 1000, 3)
+    result = actual.members(0.6, 1000, 3)
     assert [(m.params, m.rounds, m.rows_fitted) for m in result] == [
         (s.params, s.rounds, 100) for s in actual.settings
     ]
     assert [m.weight for m in result] == pytest.approx([0.2, 0.2, 0.2])
-    assert [m.weight for m in members(actual, 0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
-    assert [m.rounds for m in members(actual, 1.0, 1000, 1)] == [20]
+    assert [m.weight for m in actual.members(0.6, 1000, 4)] == pytest.approx([0.3, 0.15, 0.15])
+    assert [m.rounds for m in actual.members(1.0, 1000, 1)] == [20]
     assert (
-        len(members(candidate("lightgbm"), 1.0, 1000, 3)) == 1
+        len(candidate("lightgbm").members(1.0, 1000, 3)) == 1
     )  # of an older run: three seeds of one setting
 
 
@@ -142,8 +143,8 @@ def test_the_average_takes_probabilities_by_weight():
     ("rows", "seeds"), [(10, 3), (50_000, 3), (100_000, 2), (200_000, 1), (10**7, 1)]
 )
 def test_large_tables_are_have_fewer_seeds(rows, seeds):
-    assert seeds_of(ALGORITHMS["xgboost"], rows) == seeds
-    assert seeds_of(ALGORITHMS["logistic_regression"], rows) == 1
+    assert ALGORITHMS["xgboost"].seeds_of(rows) == seeds
+    assert ALGORITHMS["logistic_regression"].seeds_of(rows) == 1
 
 
 def test_the_time_of_a_final_fit_is_estimated_from_the_best_trial():
@@ -309,9 +310,9 @@ def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_
     )  # not even two fits of the winner: then all of the time for one
     assert told(12.0, "no") == ("blend", None, False)
     assert told(0.0, "yes") == ("single", 1, True)  # a person wants it
-    assert told(None, "yes") == ("blend", None, True)
+    assert told(math.inf, "yes") == ("blend", None, True)
     assert not told(12.0, rows=100_000)[2]  # stopped
-    assert told(None, "yes", rows=100_000)[2]
+    assert told(math.inf, "yes", rows=100_000)[2]
     rows = plan_fits(
         board, weights, Resources(640, 12.0)
     ).rows  # 3 of the 6 s of each, at 4 s for 5 folds of 300 rows

@@ -22,14 +22,13 @@ from fivefold.model.threshold import Costs, choose_threshold
 from fivefold.training import finalize
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.encoding import TREES
-from fivefold.training.final_fit import fit_final
 from fivefold.training.finalize import Selection, baselines, refit_on_all_rows
 from fivefold.training.finalize import finalize as finalized
 from fivefold.training.fit_plan import FitPlan, Resources, plan_fits
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import SCOPE, mixed, prepared
 from tests.support.training import candidate as candidate_of
-from tests.support.training import searched
+from tests.support.training import fit_final, searched
 
 PROVENANCE = Provenance("TrainFlow/1", "abc", rows=400)
 CHOSEN = (
@@ -76,7 +75,7 @@ def finished(parts, **changes):
     candidate, oof, typed, y, fold_ids, schema = parts
     truth = changes.pop("truth", None)
     data = replace(TrainingData(typed, y, fold_ids, schema), **changes)
-    selection = Selection([candidate], oof)
+    selection = Selection([candidate], oof, {}, FitPlan())
     return finalized(selection, data, FitOptions(), SCOPE, PROVENANCE, truth)[0]
 
 
@@ -208,7 +207,7 @@ def test_a_blend_is_finalized_like_a_single_model(parts):
     other, other_oof = searched("logistic_regression", typed, y, fold_ids, schema, trials=1)
     weights = {"naive_bayes": 0.25, "logistic_regression": 0.75}
     mixed_oof = 0.25 * oof + 0.75 * other_oof
-    selection = Selection([candidate, other], mixed_oof, weights)
+    selection = Selection([candidate, other], mixed_oof, weights, FitPlan())
     data = TrainingData(typed, y, fold_ids, schema)
     blended = finalized(selection, data, FitOptions(), SCOPE, PROVENANCE)[0]
     rows = Split(fold_ids).training_rows
@@ -243,7 +242,7 @@ def early_stopped(parts, **changes):
     oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
     plan = plan_fits([boosted], {}, Resources(len(Split(fold_ids).training_rows)))
     assert plan.early_stopped
-    selection = Selection([boosted], oof, plan=plan)
+    selection = Selection([boosted], oof, {}, plan)
     return finalized(selection, data, FitOptions(), SCOPE, PROVENANCE)
 
 
@@ -287,7 +286,9 @@ def test_the_served_model_learns_from_all_rows_and_keeps_the_figures_of_the_eval
 ):
     candidate, oof, typed, y, fold_ids, schema = parts
     data = TrainingData(typed, y, fold_ids, schema)
-    served = refit_on_all_rows(bundle, "abc", Selection([candidate], oof), data, FitOptions())
+    served = refit_on_all_rows(
+        bundle, "abc", Selection([candidate], oof, {}, FitPlan()), data, FitOptions()
+    )
     every = fit_final(candidate, typed, y, schema)
     expected = bundle.metadata.calibration.apply(every.predict_proba(expand(typed, schema))[:, 1])
     np.testing.assert_allclose(served.probability(typed), expected)
@@ -307,15 +308,19 @@ def test_rows_without_a_label_stay_out_of_the_served_model(parts, bundle):
     fewer, none = fold_ids.copy(), y.copy()
     fewer[unlabelled], none[unlabelled] = Assignment.UNLABELLED, -1
     data = TrainingData(typed, none, fewer, schema)
-    served = refit_on_all_rows(bundle, "abc", Selection([candidate], oof), data, FitOptions())
+    served = refit_on_all_rows(
+        bundle, "abc", Selection([candidate], oof, {}, FitPlan()), data, FitOptions()
+    )
     assert served.metadata.refit.rows == 550
 
 
 def test_the_served_model_has_as_many_fits_as_the_evaluated_one(parts, monkeypatch):
     """600 rows instead of 480 must not turn three fits into two (limit: 1,200 rows times fits)."""
     _, oof, typed, y, fold_ids, schema = parts
-    monkeypatch.setattr("fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 3 * 480)
-    selection = Selection([candidate_of("random_forest", params={"n_estimators": 5})], oof)
+    monkeypatch.setattr("fivefold.training.algorithms.MOST_ROWS_TIMES_SEEDS", 3 * 480)
+    selection = Selection(
+        [candidate_of("random_forest", params={"n_estimators": 5})], oof, {}, FitPlan()
+    )
     data = TrainingData(typed, y, fold_ids, schema)
     scope = Scope(target="label", positive="yes")
     judged = finalized(selection, data, FitOptions(), scope, PROVENANCE)[0]
@@ -327,7 +332,7 @@ def test_an_early_stopped_model_is_fitted_again_beside_its_stopping_rows(parts):
     _, _, typed, y, fold_ids, schema = parts
     oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
     plan = FitPlan(seeds=1, early_stopped=True, rows={"lightgbm": 1000})
-    selection = Selection([candidate_of("lightgbm")], oof, plan=plan)
+    selection = Selection([candidate_of("lightgbm")], oof, {}, plan)
     data = TrainingData(typed, y, fold_ids, schema)
     one = early_stopped(parts)[0]
     served = refit_on_all_rows(one, "abc", selection, data, FitOptions())

@@ -74,7 +74,7 @@ def test_a_relative_table_is_found_from_any_folder_later(tmp_path, monkeypatch):
 
 def test_no_data_is_refused_with_what_to_do():
     with pytest.raises(Refused, match=r"no source of data(.|\n)*pass --data"):
-        collect(Scope(target="y"), ROOT)
+        collect(Scope(target="y"), ROOT, "")
 
 
 def test_every_error_of_a_table_is_in_one_message():

@@ -20,15 +20,15 @@ def drawn(effect, columns=6, rows=3000, seed=0):
 
 def test_planted_interactions_come_first():
     x, y = drawn(lambda x: x[:, 4] + 0.8 * x[:, 0] * x[:, 3] - 1.2 * x[:, 1] * x[:, 5])
-    assert choose_pairs(x, y, 2) == [(1, 5), (0, 3)]
+    assert choose_pairs(x, y)[:2] == [(1, 5), (0, 3)]
 
 
 def test_a_class_so_rare_that_a_random_part_may_lack_it_is_no_fault():
     x = np.random.default_rng(1).normal(size=(20_000, 3))
     y = np.ones(20_000, dtype="int8")
     y[np.random.default_rng(0).choice(20_000, 19_990, replace=False)] = 0
-    assert sorted(choose_pairs(x, y, 2)) == sorted(set(choose_pairs(x, y, 2)))
-    assert len(choose_pairs(x, y, 2)) == 2
+    assert sorted(choose_pairs(x, y)[:2]) == sorted(set(choose_pairs(x, y)[:2]))
+    assert len(choose_pairs(x, y)[:2]) == 2
 
 
 def test_the_order_is_that_of_score_tests_made_one_by_one():
@@ -63,7 +63,7 @@ def test_of_many_columns_those_that_tell_most_by_themselves_are_paired(monkeypat
 def test_of_many_rows_some_choose(monkeypatch):
     monkeypatch.setattr(encode_folds, "MOST_ROWS", 2000)
     x, y = drawn(lambda x: 1.5 * x[:, 0] * x[:, 3], rows=6000)
-    assert choose_pairs(x, y, 1) == [(0, 3)]
+    assert choose_pairs(x, y)[:1] == [(0, 3)]
 
 
 def test_products_are_added_scaled_and_the_columns_stay():

@@ -1,5 +1,7 @@
 """A new algorithm, boosted or not, is one entry of `ALGORITHMS`: search to bundle's score."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -96,9 +98,9 @@ def test_it_is_searched_ranked_fitted_bundled_and_scored(name):
     plan = plan_fits([candidate, other], ensemble.weights, Resources(320, 60.0))
     data = TrainingData(typed, y, fold_ids, schema)
     for selection in (
-        Selection([candidate], oof),
+        Selection([candidate], oof, {}, FitPlan()),
         Selection([candidate, other], nested, {name: 0.5, other.algorithm: 0.5}, plan),
-        Selection([candidate], oof, plan=FitPlan(seeds=1, early_stopped=True, rows={name: 320})),
+        Selection([candidate], oof, {}, FitPlan(seeds=1, early_stopped=True, rows={name: 320})),
     ):
         bundle, _ = finalize(selection, data, FitOptions(), SCOPE, Provenance())
         assert bundle.metadata.members[0]["algorithm"] == name
@@ -111,7 +113,7 @@ def test_it_is_searched_ranked_fitted_bundled_and_scored(name):
 
 
 def test_it_has_its_part_of_a_budget_and_of_the_devices(name):
-    assert name in TimeBudget(0, 5.0, 1000, 2).algorithms()
+    assert name in TimeBudget(math.inf, 5.0, 1000, 2).algorithms()
     assert name not in TimeBudget(20, 10.0, 0, 2).algorithms()  # the others have a priority
     assert TimeBudget(600, 10.0, 0, 1).for_search(10, [name, "xgboost"]) > 1
     assert usable_device("cuda", name) == ("cpu", "")

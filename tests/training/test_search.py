@@ -21,11 +21,10 @@ from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import encode_fold, fitted_rows, interactions
 from fivefold.training.encoding import CROSSED, LINEAR, NATIVE, TREES, encoder, plan
-from fivefold.training.final_fit import fit_final
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import mixed, prepared
 from tests.support.training import candidate as candidate_of
-from tests.support.training import searched
+from tests.support.training import fit_final, searched
 
 STYLES = (LINEAR, CROSSED, TREES, NATIVE)
 ENTRIES = dict(ALGORITHMS)
@@ -297,7 +296,7 @@ def test_a_boosted_candidate_is_the_mean_of_its_three_best_settings():
 
 def test_a_candidate_has_no_more_settings_than_its_final_fit_has_models(monkeypatch):
     monkeypatch.setattr(
-        "fivefold.training.final_fit.MOST_ROWS_TIMES_SEEDS", 700
+        "fivefold.training.algorithms.MOST_ROWS_TIMES_SEEDS", 700
     )  # of 320 training rows: two
     typed, y, fold_ids, schema = prepared()
     assert len(searched("lightgbm", typed, y, fold_ids, schema, trials=4)[0].settings) == 2
@@ -653,12 +652,14 @@ def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():
         seen.append(len(y))
         return pd.DataFrame({"amount": np.full(60, MARK)}), np.tile([0, 1], 30)
 
+    schema = Schema((Column("amount", "numeric"),), "y", "0", "1")
+    data = TrainingData(typed, y, np.zeros(100, dtype="int8"), schema)
     for most, real, drawn in (
         (80, 80, 60),
         (40, 40, 40),
         (None, 100, 60),
     ):  # real rows are never crowded out
-        rows, labels = fitted_rows(typed, y, 0, FitOptions(sampler=extra), most)
+        rows, labels = fitted_rows(data, np.arange(100), 0, FitOptions(sampler=extra), most)
         assert (seen.pop(), len(rows), len(labels), (rows["amount"] == MARK).sum()) == (
             real,
             real + drawn,

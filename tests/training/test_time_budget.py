@@ -1,5 +1,7 @@
 """How the seconds of a budget are shared, and where a model is fitted."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,10 +26,10 @@ def only_these_algorithms(monkeypatch):
 
 
 def test_without_a_budget_nothing_is_bounded():
-    budget = TimeBudget(0, 5.0, 1000, 2)
+    budget = TimeBudget(math.inf, 5.0, 1000, 2)
     assert budget.algorithms() == ALL
-    assert budget.for_search(5.0, ALL) is None
-    assert budget.for_final_fits(5.0) is None
+    assert budget.for_search(5.0, ALL) == math.inf
+    assert budget.for_final_fits(5.0) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -187,10 +189,10 @@ def test_a_run_with_a_budget_says_what_it_drew_and_one_without_takes_all(monkeyp
     monkeypatch.setattr(time_budget, "ROWS_A_SECOND", 0)
     pd.DataFrame({"a": np.arange(100), "y": [0, 1] * 50}).to_csv(tmp_path / "t.csv", index=False)
     scope = Scope(data=str(tmp_path / "t.csv"), target="y")
-    result = steps.collect(scope, tmp_path, "", 60)
+    result = steps.collect(scope, tmp_path, "", 60, False)
     assert len(from_parquet(result.table)) == 40
     assert result.source["rows"] == 100
     assert [f["code"] for f in result.findings if f["severity"] == "warning"] == ["rows-drawn"]
-    result = steps.collect(scope, tmp_path, "")
+    result = steps.collect(scope, tmp_path, "", 0, False)
     assert len(from_parquet(result.table)) == 100
     assert "rows-drawn" not in {f["code"] for f in result.findings}

@@ -28,15 +28,22 @@ ALONE = ""  # name of the one evaluation of a chart, which needs no legend
 HEIGHT = 300
 
 
-def roc(evaluations: Evaluations) -> Drawing:
+def roc(evaluations: Evaluations, *more: Layer, title: str = "ROC") -> Drawing:
     """ROC curves; dashed: chance."""
-    return styled(alt.layer(*roc_layers(evaluations)), "ROC", height=HEIGHT)
+    x = unit_axis("x", "fpr", "false alarms: share of negatives flagged")
+    y = unit_axis("y", "tpr", "recall: share of positives flagged")
+    tips = ("fpr | false alarms | .1%", "tpr | recall | .1%")
+    lines = curves(evaluations, "roc", x, y, *tips)
+    return styled(title, diagonal("fpr", "tpr"), lines, *more, height=HEIGHT)
 
 
-def precision_recall(evaluations: Evaluations) -> Drawing:
+def precision_recall(evaluations: Evaluations, *more: Layer) -> Drawing:
     """Precision by recall."""
-    layers = alt.layer(precision_recall_curves(evaluations))
-    return styled(layers, "Precision and recall", height=HEIGHT)
+    x = unit_axis("x", "recall", "recall: share of positives flagged")
+    y = unit_axis("y", "precision", "precision: share of flagged that are positive")
+    tips = ("recall | recall | .1%", "precision | precision | .1%")
+    lines = curves(evaluations, "pr", x, y, *tips)
+    return styled("Precision and recall", lines, *more, height=HEIGHT)
 
 
 def calibration(evaluations: Evaluations) -> Drawing:
@@ -60,8 +67,8 @@ def calibration(evaluations: Evaluations) -> Drawing:
     )
     interval = span(base.mark_rule(opacity=0.6), "y")
     line = base.mark_line(opacity=0.4).encode(y="observed:Q")
-    layers = alt.layer(diagonal("predicted", "observed"), line, interval, dots)
-    return styled(layers, "Calibration", height=HEIGHT)
+    agreement = diagonal("predicted", "observed")
+    return styled("Calibration", agreement, line, interval, dots, height=HEIGHT)
 
 
 def lift(evaluations: Evaluations) -> Drawing:
@@ -70,23 +77,7 @@ def lift(evaluations: Evaluations) -> Drawing:
     lines = lift_curves(evaluations, y)
     # The lift of a few rows is noise that would stretch the axis.
     lines = lines.transform_filter("datum.share >= 0.01")
-    return styled(alt.layer(rule("y", 1), lines), "Lift", height=HEIGHT)
-
-
-def roc_layers(evaluations: Evaluations) -> list[Layer]:
-    """Return the ROC curves and the line of chance."""
-    x = unit_axis("x", "fpr", "false alarms: share of negatives flagged")
-    y = unit_axis("y", "tpr", "recall: share of positives flagged")
-    tips = ("fpr | false alarms | .1%", "tpr | recall | .1%")
-    return [diagonal("fpr", "tpr"), curves(evaluations, "roc", x, y, *tips)]
-
-
-def precision_recall_curves(evaluations: Evaluations) -> Layer:
-    """Return the curves of precision by recall."""
-    x = unit_axis("x", "recall", "recall: share of positives flagged")
-    y = unit_axis("y", "precision", "precision: share of flagged that are positive")
-    tips = ("recall | recall | .1%", "precision | precision | .1%")
-    return curves(evaluations, "pr", x, y, *tips)
+    return styled("Lift", rule("y", 1), lines, height=HEIGHT)
 
 
 def lift_curves(evaluations: Evaluations, y: alt.Y) -> Layer:

@@ -19,11 +19,11 @@ from fivefold.charts.style import (
     Drawing,
     Layer,
     Words,
-    bar_order,
     chart_of,
     colours,
     diagonal,
     empty,
+    named_bars,
     readable,
     rule,
     span,
@@ -40,21 +40,17 @@ def roc(evaluation: Evaluation) -> Drawing:
     """Draw the ROC curve; dashed: chance; cross: the chosen threshold."""
     auc = evaluation["auc"]
     title = f"ROC: area {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
-    layers = comparison.roc_layers({comparison.ALONE: evaluation})
-    layers += _cross(evaluation["confusion"], fpr=("fp", "tn"), tpr=("tp", "fn"))
-    return styled(alt.layer(*layers), title, height=HEIGHT)
+    cross = _cross(evaluation["confusion"], fpr=("fp", "tn"), tpr=("tp", "fn"))
+    return comparison.roc({comparison.ALONE: evaluation}, *cross, title=title)
 
 
 def precision_recall(evaluation: Evaluation) -> Drawing:
     """Draw precision by recall; dashed: the base rate; cross: the chosen threshold."""
     counts = evaluation["confusion"]
     base_rate = (counts["tp"] + counts["fn"]) / sum(counts.values())
-    layers = [
-        comparison.precision_recall_curves({comparison.ALONE: evaluation}),
-        rule("y", base_rate),
-        *_cross(counts, recall=("tp", "fn"), precision=("tp", "fp")),
-    ]
-    return styled(alt.layer(*layers), "Precision and recall", height=HEIGHT)
+    cross = _cross(counts, recall=("tp", "fn"), precision=("tp", "fp"))
+    alone = {comparison.ALONE: evaluation}
+    return comparison.precision_recall(alone, rule("y", base_rate), *cross)
 
 
 def calibration(evaluation: Evaluation) -> Drawing:
@@ -75,7 +71,7 @@ def gain(evaluation: Evaluation, capacity: float | None = None) -> Drawing:
     layers = [diagonal("share", "gain"), curve]
     if capacity is not None:
         layers.append(rule("x", capacity, TEXT, "at | capacity | .1%"))
-    return styled(alt.layer(*layers), "Gain", height=HEIGHT)
+    return styled("Gain", *layers, height=HEIGHT)
 
 
 def cost(evaluation: Evaluation) -> Drawing:
@@ -85,16 +81,19 @@ def cost(evaluation: Evaluation) -> Drawing:
     tips = ("threshold | threshold | .3f", "cost | cost | .4~g")
     curve = comparison.curves({comparison.ALONE: evaluation}, "cost", x, y, *tips)
     chosen = rule("x", evaluation["threshold"]["value"], TEXT, "at | chosen | .3f")
-    return styled(alt.layer(curve, chosen), "Expected cost by threshold", height=HEIGHT)
+    return styled("Expected cost by threshold", curve, chosen, height=HEIGHT)
 
 
 def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")) -> Drawing:
     """Draw the four counts; the colour is the share of the true class."""
     negative, positive = words
-    cells = [
-        *_confusion_cells(positive, flagged=counts["tp"], not_flagged=counts["fn"]),
-        *_confusion_cells(negative, flagged=counts["fp"], not_flagged=counts["tn"]),
-    ]
+    cells = []
+    for truth, flagged, missed in ((positive, "tp", "fn"), (negative, "fp", "tn")):
+        rows = max(1, counts[flagged] + counts[missed])
+        for answer, count in (("flagged", counts[flagged]), ("not flagged", counts[missed])):
+            text = f"{count:,} ({100 * count / rows:.0f}%)"
+            cell = {"truth": truth, "said": answer, "rows": count, "share": count / rows}
+            cells.append({**cell, "text": text})
     x = alt.X("said:N", sort=["flagged", "not flagged"], title=None)
     y = alt.Y("truth:N", sort=[positive, negative], title="truly")
     base = chart_of(cells).encode(
@@ -108,7 +107,7 @@ def confusion(counts: Mapping[str, int], words: Words = ("negative", "positive")
     squares = base.mark_rect(cornerRadius=3, color=NEGATIVE).encode(opacity=shade)
     written = base.mark_text(fontSize=15)
     written = written.encode(text="text:N", color=readable("datum.share > 0.5"))
-    return styled(alt.layer(squares, written), "Held-out rows", height=140)
+    return styled("Held-out rows", squares, written, height=140)
 
 
 def importance(lines: Sequence[Mapping[str, Any]]) -> Drawing:
@@ -120,14 +119,13 @@ def importance(lines: Sequence[Mapping[str, Any]]) -> Drawing:
         rows.append({**line, "low": mean - sd, "high": mean + sd})
     if not rows:
         return empty(title)
-    order = bar_order([row["column"] for row in rows])
-    base = chart_of(rows).encode(y=order)
+    base = named_bars(rows)
     bars = base.mark_bar(color=ACCENT, opacity=0.85).encode(
         x=alt.X("mean:Q", title="loss of ROC AUC when shuffled (line: ± 1 SD)"),
         tooltip=tooltips("column", "mean | loss | .4f", "sd | SD | .4f"),
     )
     spread = span(base.mark_rule(color=TEXT), "x")
-    return styled(alt.layer(bars, spread), title, height=20 * len(rows) + 10)
+    return styled(title, bars, spread, height=20 * len(rows) + 10)
 
 
 def baselines(evaluation: Evaluation, name: str = "this model") -> Drawing:
@@ -136,10 +134,8 @@ def baselines(evaluation: Evaluation, name: str = "this model") -> Drawing:
     model = {"name": name, "auc": auc["value"], "low": auc["low"], "high": auc["high"]}
     rows = [{**model, "ours": True}]
     rows += [{**baseline, "ours": False} for baseline in evaluation["baselines"]]
-    base = chart_of(rows).encode(
-        y=bar_order([row["name"] for row in rows], "name:N", 220),
-        color=colours("ours", {True: POSITIVE, False: QUIET}, compact=True),
-    )
+    colour = colours("ours", {True: POSITIVE, False: QUIET}, compact=True)
+    base = named_bars(rows, "name", 220).encode(color=colour)
     x = alt.X("auc:Q", title="held-out ROC AUC, 95% interval").axis(tickCount=8)
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(
         x=x.scale(zero=False, padding=12),
@@ -147,7 +143,7 @@ def baselines(evaluation: Evaluation, name: str = "this model") -> Drawing:
     )
     intervals = span(base.mark_rule(), "x")
     height = 32 * len(rows) + 10
-    return styled(alt.layer(intervals, dots), "Against simpler and better", height=height)
+    return styled("Against simpler and better", intervals, dots, height=height)
 
 
 def _cross(counts: Mapping[str, int], **shares: tuple[str, str]) -> list[Layer]:
@@ -162,13 +158,3 @@ def _cross(counts: Mapping[str, int], **shares: tuple[str, str]) -> list[Layer]:
     mark = chart_of([point]).mark_point(shape="cross", filled=True, size=110, color=TEXT)
     tooltip = tooltips(f"{x} | {x} | .1%", f"{y} | {y} | .1%")
     return [mark.encode(x=f"{x}:Q", y=f"{y}:Q", tooltip=tooltip)]
-
-
-def _confusion_cells(truth: str, flagged: int, not_flagged: int) -> list[dict[str, Any]]:
-    rows = max(1, flagged + not_flagged)
-    cells = []
-    for answer, count in (("flagged", flagged), ("not flagged", not_flagged)):
-        text = f"{count:,} ({100 * count / rows:.0f}%)"
-        cell = {"truth": truth, "said": answer, "rows": count, "share": count / rows, "text": text}
-        cells.append(cell)
-    return cells

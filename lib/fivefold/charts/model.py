@@ -62,7 +62,7 @@ def leaderboard(rows: Sequence[ScoreRow]) -> Drawing:
             folds.append({**shared, "score": score, "fold": number})
     if not means:
         return empty("Leaderboard")
-    y = bar_order([row.name for row in rows], "algorithm:N")
+    y = bar_order([row.name for row in rows], "algorithm")
     y = y.axis(labelLimit=LABEL_PIXELS, grid=True)
     colour = colours("standing", {WINNER: POSITIVE, CLOSE: "#E8A56B", BEHIND: QUIET})
     x = alt.X("score:Q", title="ROC AUC (ring: a fold; dot: their mean)").axis(tickCount=8)
@@ -81,7 +81,7 @@ def leaderboard(rows: Sequence[ScoreRow]) -> Drawing:
         color=colour,
         tooltip=tooltips("algorithm", *figures, "standing"),
     )
-    return styled(alt.layer(rings, dots), "Cross-validated ROC AUC", height=38 * len(means) + 10)
+    return styled("Cross-validated ROC AUC", rings, dots, height=38 * len(means) + 10)
 
 
 def trials(scores: Sequence[TrialScore], title: str = "Search") -> Drawing:
@@ -105,4 +105,4 @@ def trials(scores: Sequence[TrialScore], title: str = "Search") -> Drawing:
         color=colours("state", {"complete": ACCENT, "pruned": QUIET}),
         tooltip=tooltips("trial", "auc | ROC AUC | .4f", "state", *figures),
     )
-    return styled(alt.layer(line, dots), title)
+    return styled(title, line, dots)

@@ -39,7 +39,7 @@ def performance(windows: Sequence[WindowReport], changes: Sequence[Promotion] = 
     A dashed line marks a window in which one of the `changes` was put in force.
     """
     rows = []
-    for end, window in zip(end_labels(windows), windows, strict=True):
+    for end, window in _by_end(windows):
         for name, auc in ((ESTIMATED, window.estimated_auc), (REALISED, window.realised_auc)):
             if auc.get("value") is None:
                 continue
@@ -55,15 +55,15 @@ def performance(windows: Sequence[WindowReport], changes: Sequence[Promotion] = 
         tooltip=tooltips("end", "what", *figures, "model"),
     )
     intervals = span(base.mark_rule(opacity=0.45), "y")
-    layers = alt.layer(*_change_marks(windows, changes), intervals, dots)
-    return styled(layers, "ROC AUC by window", height=HEIGHT)
+    marks = _change_marks(windows, changes)
+    return styled("ROC AUC by window", *marks, intervals, dots, height=HEIGHT)
 
 
 def traffic(windows: Sequence[WindowReport]) -> Drawing:
     """Draw the rows of each window: answered, answered with a warning, refused."""
     palette = {"answered": ACCENT, "answered with warnings": POSITIVE, "refused": QUIET}
     rows = []
-    for end, window in zip(end_labels(windows), windows, strict=True):
+    for end, window in _by_end(windows):
         warned = window.warned or 0
         counts = round(window.rows * (1 - warned)), round(window.rows * warned), window.rejects
         for i, (name, count) in enumerate(zip(palette, counts, strict=True)):
@@ -81,7 +81,7 @@ def traffic(windows: Sequence[WindowReport]) -> Drawing:
             tooltip=tooltips("end", "what", "rows | rows | ,"),
         )
     )
-    return styled(chart, "Traffic by window", height=HEIGHT)
+    return styled("Traffic by window", chart, height=HEIGHT)
 
 
 def two_spreads(
@@ -105,19 +105,20 @@ def two_spreads(
         color=colours("what", palette, compact),
         tooltip=tooltips("bin", "what", "share | share | .1%"),
     )
-    return styled(chart, None if compact else title, compact, None if compact else HEIGHT)
+    return styled(title, chart, compact=compact, height=None if compact else HEIGHT)
 
 
-def end_labels(windows: Sequence[WindowReport]) -> list[str]:
-    """Return the day on which each window ends; with the time if two end on one day.
+def _by_end(windows: Sequence[WindowReport]) -> list[tuple[str, WindowReport]]:
+    """Return each window with the day on which it ends; with the time if two end on one day.
 
     The window that is still running may end on the day of the one before.
     """
     days = [f"{window.end:%Y-%m-%d}" for window in windows]
-    labels = []
+    labelled = []
     for day, window in zip(days, windows, strict=True):
-        labels.append(f"{window.end:%Y-%m-%d %H:%M}" if days.count(day) > 1 else day)
-    return labels
+        label = f"{window.end:%Y-%m-%d %H:%M}" if days.count(day) > 1 else day
+        labelled.append((label, window))
+    return labelled
 
 
 def _axis() -> alt.X:
@@ -128,7 +129,7 @@ def _axis() -> alt.X:
 def _change_marks(windows: Sequence[WindowReport], changes: Sequence[Promotion]) -> list[Layer]:
     """Draw a dashed line at each window in which, or just before which, something was changed."""
     texts: dict[str, list[str]] = {}
-    ends = list(zip(end_labels(windows), windows, strict=True))
+    ends = _by_end(windows)
     effective = [change for change in changes if change.replaces is not None]
     for change in sorted(effective, key=lambda change: change.at):
         later = [label for label, window in ends if change.at < window.end]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -17,10 +18,10 @@ from fivefold.charts.style import (
     TEXT,
     Drawing,
     Layer,
-    bar_order,
     chart_of,
     colours,
     empty,
+    named_bars,
     rule,
     styled,
     tooltips,
@@ -48,8 +49,7 @@ def reasons(contributions: Contributions, before: Contributions | None = None) -
     rows = _reason_rows(contributions, before or contributions)
     if not rows:
         return empty("Why")
-    order = bar_order([row["label"] for row in rows], "label:N", LABEL_PIXELS + 40)
-    base = chart_of(rows).encode(y=order)
+    base = named_bars(rows, "label", LABEL_PIXELS + 40)
     tips = ["column", "value", "points | points | +.2f"]
     if before:
         tips.append("before | points before | +.2f")
@@ -64,7 +64,7 @@ def reasons(contributions: Contributions, before: Contributions | None = None) -
     if before:
         layers.append(base.mark_point(color=TEXT, size=60).encode(x="before:Q"))
         title = "Why (rings: before the change)"
-    return styled(alt.layer(*layers), title, height=24 * len(rows) + 10)
+    return styled(title, *layers, height=24 * len(rows) + 10)
 
 
 def _reason_rows(contributions: Contributions, before: Contributions) -> list[dict[str, Any]]:
@@ -104,23 +104,22 @@ def standing(scores: Sequence[float], probability: float, threshold: float) -> D
     """
     edges = np.linspace(0, 1, BINS + 1)
     below = np.interp(edges, scores, np.linspace(0, 1, len(scores)), left=0.0, right=1.0)
-    shares = np.diff(below).tolist()
     bins = []
-    for start, end, share in zip(edges[:-1].tolist(), edges[1:].tolist(), shares, strict=True):
+    for (start, end), share in zip(pairwise(edges.tolist()), np.diff(below).tolist(), strict=True):
         bins.append({"from": start, "to": end, "share": share})
     mark = chart_of(bins).mark_bar(color=QUIET, opacity=0.5, binSpacing=0)
     y = alt.Y("share:Q", title="share of cases").axis(format="~%", tickCount=3)
     bars = _bins(mark, y, "share | share | .1%")
     case = rule("x", probability, POSITIVE, "at | this case | .1%", solid=True)
-    layers = alt.layer(bars, rule("x", threshold, TEXT, THRESHOLD), case)
-    return styled(layers, "Among the training rows", height=120)
+    limit = rule("x", threshold, TEXT, THRESHOLD)
+    return styled("Among the training rows", bars, limit, case, height=120)
 
 
 def histogram(bins: Sequence[Mapping[str, float]], threshold: float) -> Drawing:
     """Draw the number of rows by probability; dashed: the threshold."""
     mark = chart_of(bins).mark_bar(color=ACCENT, opacity=0.8, binSpacing=1)
     bars = _bins(mark, alt.Y("rows:Q", title="rows"), "rows | rows | ,")
-    return styled(alt.layer(bars, rule("x", threshold, TEXT, THRESHOLD)), "Scores")
+    return styled("Scores", bars, rule("x", threshold, TEXT, THRESHOLD))
 
 
 def cost(
@@ -146,7 +145,7 @@ def cost(
     layers = [line, rule("x", chosen, POSITIVE, "at | chosen | .1%", solid=True)]
     if other is not None:
         layers.append(rule("x", other, TEXT, "at | the model's | .1%"))
-    return styled(alt.layer(*layers), "Expected cost", height=280)
+    return styled("Expected cost", *layers, height=280)
 
 
 def _bins(mark: Layer, y: alt.Y, tip: str) -> Layer:

@@ -71,9 +71,17 @@ def class_colour(words: Words, compact: bool) -> alt.Color:
     return colours("class", dict(zip(words, (NEGATIVE, POSITIVE), strict=True)), compact)
 
 
-def bar_order(names: list[str], field: str = "column:N", limit: int = LABEL_PIXELS) -> alt.Y:
+def bar_order(names: Sequence[str], field: str, limit: int = LABEL_PIXELS) -> alt.Y:
     """Return the vertical axis of bars, in the order of `names`."""
-    return alt.Y(field, sort=names, title=None).axis(labelLimit=limit)
+    return alt.Y(f"{field}:N", sort=list(names), title=None).axis(labelLimit=limit)
+
+
+def named_bars(
+    rows: Sequence[Mapping[str, Any]], field: str = "column", limit: int = LABEL_PIXELS
+) -> alt.Chart:
+    """Return a chart without a mark, with a bar for each row from top to bottom."""
+    names = [row[field] for row in rows]
+    return chart_of(rows).encode(y=bar_order(names, field, limit))
 
 
 def readable(is_dark: str) -> Any:
@@ -81,14 +89,13 @@ def readable(is_dark: str) -> Any:
     return alt.condition(is_dark, alt.value("white"), alt.value(TEXT))
 
 
-def styled(
-    chart: Drawing, title: str | None, compact: bool = False, height: int | None = None
-) -> Drawing:
+def styled(title: str, *layers: Layer, compact: bool = False, height: int | None = None) -> Drawing:
     """Return a finished chart in the project's look: grey text, a title unless compact."""
+    chart = alt.layer(*layers) if len(layers) > 1 else layers[0]
     chart = chart.properties(height=height or (CELL_HEIGHT if compact else HEIGHT))
     if compact:
         chart = chart.properties(width=CELL_WIDTH)
-    elif title:
+    else:
         heading = alt.TitleParams(
             title, anchor="start", fontSize=14, fontWeight=600, color=TEXT, limit=600
         )
@@ -113,7 +120,7 @@ def styled(
 def empty(title: str, compact: bool = False) -> Drawing:
     """Return the chart that stands where there is nothing to draw."""
     chart = chart_of([{"text": NOTHING}]).mark_text(color=TEXT).encode(text="text:N")
-    return styled(chart, title, compact, height=40)
+    return styled(title, chart, compact=compact, height=40)
 
 
 def percent_axis(side: str, field: str, title: str, compact: bool) -> Any:

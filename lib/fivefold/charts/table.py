@@ -31,6 +31,7 @@ from fivefold.charts.style import (
     colours,
     empty,
     layered,
+    named_bars,
     percent_axis,
     period_axis,
     readable,
@@ -72,14 +73,14 @@ def distribution(
     if "periods" in column:
         lines = base.mark_line(point=not compact, interpolate="monotone")
         chart = lines.encode(x=_group_axis(column, labels, compact), y=share_axis("y", compact))
-        return styled(chart, _name(column), compact)
+        return styled(_name(column), chart, compact=compact)
     chart = base.mark_bar(height={"band": 0.9}).encode(
-        y=_level_axis(labels, compact),
+        y=_group_axis(column, labels, compact),
         yOffset=alt.YOffset("class:N", sort=list(words)),
         x=share_axis("x", compact),
     )
     height = max(30, (18 if compact else 26) * len(labels))
-    return styled(chart, _name(column), compact, height)
+    return styled(_name(column), chart, compact=compact, height=height)
 
 
 def rate(
@@ -108,7 +109,7 @@ def rate(
     if overall is not None:
         layers.append(rule(side, overall))
     height = None if is_across else max(30, (18 if compact else 22) * len(labels))
-    return styled(layered(data, *layers), _name(column), compact, height)
+    return styled(_name(column), layered(data, *layers), compact=compact, height=height)
 
 
 def association(ranking: Sequence[Mapping[str, Any]]) -> Drawing:
@@ -127,7 +128,7 @@ def association(ranking: Sequence[Mapping[str, Any]]) -> Drawing:
         return empty(title)
     top = min(1.0, max(bar["high"] for bar in data) + 0.01)
     x = alt.X("value:Q", title="ROC AUC of the column alone (0.5: none)")
-    base = chart_of(data).encode(y=bar_order([bar["column"] for bar in data]))
+    base = named_bars(data)
     bars = base.mark_bar(color=ACCENT, clip=True, opacity=0.85).encode(
         x=x.scale(domain=[0.5, top], nice=False),
         x2="start",
@@ -141,7 +142,7 @@ def association(ranking: Sequence[Mapping[str, Any]]) -> Drawing:
         ),
     )
     spread = span(base.mark_rule(color=TEXT, clip=True), "x")
-    return styled(alt.layer(bars, spread), title, height=20 * len(data) + 10)
+    return styled(title, bars, spread, height=20 * len(data) + 10)
 
 
 def missing(columns: Mapping[str, Mapping[str, Any]]) -> Drawing:
@@ -155,13 +156,12 @@ def missing(columns: Mapping[str, Mapping[str, Any]]) -> Drawing:
     data = sorted(data, key=lambda bar: -bar["share"])[:MOST_BARS]
     if not data:
         return empty(title)
-    bars = chart_of(data).mark_bar(color=ACCENT, opacity=0.85)
+    bars = named_bars(data).mark_bar(color=ACCENT, opacity=0.85)
     chart = bars.encode(
-        y=bar_order([bar["column"] for bar in data]),
         x=alt.X("share:Q", title="share of rows").axis(format=".1~%", tickCount=6),
         tooltip=tooltips("column", "share | missing | .2%", "cells | cells | ,"),
     )
-    return styled(chart, title, height=20 * len(data) + 10)
+    return styled(title, chart, height=20 * len(data) + 10)
 
 
 def correlation(correlations: Mapping[str, Any]) -> Drawing:
@@ -182,7 +182,7 @@ def correlation(correlations: Mapping[str, Any]) -> Drawing:
         return empty(title)
     base = chart_of(data).encode(
         x=alt.X("b:N", sort=names, title=None).axis(labelAngle=-40, labelLimit=110),
-        y=bar_order(names, "a:N"),
+        y=bar_order(names, "a"),
     )
     strength = alt.Opacity("size:Q", legend=None).scale(domain=[0, 1], range=[0.06, 1])
     cells = base.mark_rect().encode(
@@ -192,12 +192,12 @@ def correlation(correlations: Mapping[str, Any]) -> Drawing:
     )
     height = max(14, min(34, 420 // len(names))) * len(names)
     if len(names) > 12:
-        return styled(cells, title, height=height)
+        return styled(title, cells, height=height)
     written = base.mark_text(fontSize=11).encode(
         text=alt.Text("value:Q", format=".2f"), color=readable("datum.size > 0.55")
     )
     chart = alt.layer(cells, written).resolve_scale(color="independent")
-    return styled(chart, title, height=height)
+    return styled(title, chart, height=height)
 
 
 def trend(periods: Mapping[str, Any], words: Words = SIDES) -> Drawing:
@@ -215,7 +215,7 @@ def trend(periods: Mapping[str, Any], words: Words = SIDES) -> Drawing:
         y=alt.Y("rate:Q", title=share).scale(zero=True).axis(format=".0%"),
         tooltip=tooltips("group | from", *_RATE_TIPS),
     )
-    return styled(alt.layer(line, band), f"Share {words[1]} by {column}")
+    return styled(f"Share {words[1]} by {column}", line, band)
 
 
 def outliers(columns: Mapping[str, Mapping[str, Any]]) -> Drawing:
@@ -230,7 +230,7 @@ def outliers(columns: Mapping[str, Mapping[str, Any]]) -> Drawing:
     quantiles = ("min", "p1", "p25", "p50", "p75", "p99", "max")
     tips = [f"{name} value | {name} | ,.5~g" for name in quantiles]
     base = alt.Chart().encode(
-        y=bar_order([strip["column"] for strip in data]),
+        y=bar_order([strip["column"] for strip in data], "column"),
         tooltip=tooltips("column", "count | outside the fences | ,", "out | share | .2%", *tips),
     )
     title = "distance from the first quartile in interquartile ranges (cut at -5 and 6)"
@@ -249,7 +249,7 @@ def outliers(columns: Mapping[str, Mapping[str, Any]]) -> Drawing:
         rule("x", -1.5),
         rule("x", 2.5),
     )
-    return styled(strips, "Outliers: Tukey's fences", height=22 * len(data) + 10)
+    return styled("Outliers: Tukey's fences", strips, height=22 * len(data) + 10)
 
 
 def _rate_rows(groups: Mapping[str, Any], labels: Sequence[Any]) -> list[dict[str, Any]]:
@@ -317,11 +317,7 @@ def _histogram(column: Mapping[str, Any], words: Words, compact: bool) -> Drawin
         color=class_colour(words, compact),
         tooltip=tooltips("from | from | ,.5~g", "to | to | ,.5~g", *_CLASS_TIPS),
     )
-    return styled(chart, _name(column), compact)
-
-
-def _level_axis(labels: list[str], compact: bool) -> alt.Y:
-    return bar_order(labels, "group:N", 90 if compact else LABEL_PIXELS)
+    return styled(_name(column), chart, compact=compact)
 
 
 def _group_axis(column: Mapping[str, Any], labels: list[str], compact: bool) -> Any:
@@ -329,7 +325,7 @@ def _group_axis(column: Mapping[str, Any], labels: list[str], compact: bool) -> 
     if "periods" in column:
         return period_axis(column["periods"]["unit"], compact)
     if "histogram" not in column:
-        return _level_axis(labels, compact)
+        return bar_order(labels, "group", 90 if compact else LABEL_PIXELS)
     axis = alt.X("group:N", sort=labels, title=_name(column))
     return axis.axis(None) if compact else axis.axis(labelLimit=LABEL_PIXELS, labelAngle=-40)
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fivefold.core.findings import ERROR, Finding, Refused, refusal
+from fivefold.core.findings import Finding, Refused, problem, refusal
 
 KINDS = ("numeric", "categorical", "boolean", "date", "text", "id", "constant")
 UNREADABLE = "(unreadable)"
@@ -99,15 +99,8 @@ class Scope:
             try:
                 checked[name] = _read(name, value)
             except ValueError as expected:
-                finding = Finding(
-                    code="scope-wrong-value",
-                    severity=ERROR,
-                    subject=name,
-                    found=repr(value),
-                    expected=str(expected),
-                    action="correct the scope",
-                )
-                problems.append(finding)
+                texts = repr(value), str(expected), "correct the scope"
+                problems.append(problem("scope-wrong-value", name, *texts))
         if problems:
             raise Refused(_REFUSED, problems)
         return cls(**checked)
@@ -271,22 +264,10 @@ def _read(name: str, value: Any) -> Any:
 def _unknown_key(key: str, known: list[str]) -> Finding:
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(known)
-    return Finding(
-        code="scope-unknown-key",
-        severity=ERROR,
-        subject=key,
-        found=f"the unknown key {key!r}",
-        expected="a known key",
-        action=hint,
-    )
+    found = f"the unknown key {key!r}"
+    return problem("scope-unknown-key", key, found, "a known key", action=hint)
 
 
 def _unreadable(subject: str, why: object) -> Refused:
-    return refusal(
-        _REFUSED,
-        code="scope-unreadable",
-        subject=subject,
-        found=str(why),
-        expected="valid TOML in UTF-8",
-        action="correct the file",
-    )
+    expected, action = "valid TOML in UTF-8", "correct the file"
+    return Refused(_REFUSED, [problem("scope-unreadable", subject, str(why), expected, action)])

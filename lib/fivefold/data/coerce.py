@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, WARNING, Finding, errors, warnings
+from fivefold.core.findings import WARNING, Finding, errors, problem, warnings
 from fivefold.core.schema import Column, Schema
 from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
@@ -72,11 +72,11 @@ def coerce_again(
     `typed` is the same table by `schema`. A column that both read in the same way is taken from
     it, so that no cell is parsed twice.
     """
-    known = {column.name: column for column in schema.columns if column.name in typed.columns}
+    known = {column.name: column for column in schema.columns if column.used}
     columns: dict[str, Any] = {}
     for column in contract.columns:
         name = column.name
-        if not column.used or name not in frame.columns:
+        if not column.used:
             continue
         if name in known and _same_reading(known[name], column):
             columns[name] = typed[name].array
@@ -138,7 +138,6 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     Extra and reordered columns are warnings: columns are matched by name. The target is never an
     extra.
     """
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     by_name = compare_names(frame, schema)
     if any(finding.code == "column-repeated" for finding in by_name):
         return by_name
@@ -148,43 +147,26 @@ def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
 
 def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     """Return the part of `compare_columns` that needs only the names; costs nothing."""
-    names = [str(name) for name in frame.columns]
+    names = list(frame.columns)
     wanted = schema.names()
     findings = [_missing_column(name, names, schema) for name in wanted if name not in names]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        finding = Finding(
-            code="column-repeated",
-            severity=ERROR,
-            subject=", ".join(repeated),
-            found="the same name more than once",
-            expected="one column of each name",
-            action="rename or drop the copies",
-        )
-        return [*findings, finding]
+        found, expected = "the same name more than once", "one column of each name"
+        action = "rename or drop the copies"
+        subject = ", ".join(repeated)
+        return [*findings, problem("column-repeated", subject, found, expected, action)]
     known = {column.name for column in schema.columns} | {schema.target}
     extra = [name for name in names if name not in known]
     if extra:
-        finding = Finding(
-            code="column-extra",
-            severity=WARNING,
-            subject="table",
-            found="+ " + ", + ".join(extra[:20]),
-            expected="only the columns of the contract",
-            action="nothing: they are ignored",
-        )
-        findings.append(finding)
+        found, expected = "+ " + ", + ".join(extra[:20]), "only the columns of the contract"
+        action = "nothing: they are ignored"
+        findings.append(problem("column-extra", "table", found, expected, action, WARNING))
     shared = [name for name in names if name in wanted]
     if shared != [name for name in wanted if name in shared]:
-        finding = Finding(
-            code="column-order",
-            severity=WARNING,
-            subject="table",
-            found="the columns in another order",
-            expected="the order of training",
-            action="nothing: columns are matched by name",
-        )
-        findings.append(finding)
+        found, expected = "the columns in another order", "the order of training"
+        action = "nothing: columns are matched by name"
+        findings.append(problem("column-order", "table", found, expected, action, WARNING))
     return findings
 
 
@@ -202,28 +184,20 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
         if cells < TELLING or cells != frame[name].notna().sum():
             continue
         example = str(frame[name].dropna().iloc[0])[:40]
-        finding = Finding(
-            code="column-type",
-            severity=ERROR,
-            subject=name,
-            found=f"no cell of that kind, such as {example!r}",
-            expected=f"{schema[name].kind} values",
-            action="correct the column or its name",
+        found, expected = (
+            f"no cell of that kind, such as {example!r}",
+            f"{schema[name].kind} values",
         )
-        findings.append(finding)
+        action = "correct the column or its name"
+        findings.append(problem("column-type", name, found, expected, action))
     return findings
 
 
 def _missing_column(name: str, names: list[str], schema: Schema) -> Finding:
     near = [other for other in names if other.strip().lower() == name.strip().lower()]
-    return Finding(
-        code="column-missing",
-        severity=ERROR,
-        subject=name,
-        found="no such column",
-        expected=f"- {name} ({schema[name].kind})",
-        action=f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}",
-    )
+    action = f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}"
+    expected = f"- {name} ({schema[name].kind})"
+    return problem("column-missing", name, "no such column", expected, action)
 
 
 def _same_reading(a: Column, b: Column) -> bool:

@@ -125,11 +125,9 @@ def _infer_text_kind(present: pd.Series, name: str) -> tuple[str, Rule]:
     counts = present.value_counts()
     if boolean_levels(counts.index):
         return "boolean", {}
-    date_rule = _best_rule(counts, "date")
-    if date_rule is not None:
+    if date_rule := _best_rule(counts, "date"):
         return "date", date_rule
-    number_rule = _best_rule(counts, "numeric")
-    if number_rule is not None:
+    if number_rule := _best_rule(counts, "numeric"):
         numbers = parse_numbers(present, number_rule).dropna()
         return ("id" if _numbers_rows(numbers, name) else "numeric"), number_rule
     if _is_free_text(counts):
@@ -187,9 +185,8 @@ def _date_rules(counts: pd.Series, enough: float) -> Iterator[Rule]:
     (`enough` is 0).
     """
     levels = pd.Series(counts.index, dtype="str")
-    looks_like_date = levels.iloc[:_HEAD].str.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d")
     head = counts.iloc[:_HEAD]
-    dated = head.to_numpy()[looks_like_date.to_numpy(dtype=bool)].sum()
+    dated = head[head.index.str.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d")].sum()
     has_digits = dated >= enough * head.sum()
     for rule in DATE_FORMATS:
         form = rule["format"]
@@ -208,10 +205,9 @@ def _has_code(levels: pd.Index) -> bool:
 
     '00501' is not '501'.
     """
-    cells = pd.Series(levels, dtype="str")
-    if cells.str.fullmatch(_CODE).any():
+    if levels.str.fullmatch(_CODE).any():
         return True
-    return any(abs(int(cell)) >= EXACT for cell in cells[cells.str.fullmatch(_LONG)])
+    return any(abs(int(level)) >= EXACT for level in levels[levels.str.fullmatch(_LONG)])
 
 
 def _parse_for(values: pd.Series, kind: str) -> Rule:
@@ -267,14 +263,13 @@ def _describe(values: pd.Series, kind: str, parse: Rule) -> dict[str, Any]:
 def _describe_levels(counts: pd.Series, kind: str) -> dict[str, Any]:
     # Ties by name: reproducible.
     counts = counts.sort_index().sort_values(ascending=False, kind="stable")
-    levels: tuple[str, ...] | None = None
+    most, levels = MAX_LEVELS, None
     if kind == "boolean":
-        levels = boolean_levels(counts.index)
-        if levels is None:  # declared so: spellings that differ in case alone are one answer
+        most, levels = 2, boolean_levels(counts.index)
+        if not levels:  # declared so: spellings that differ in case alone are one answer
             counts = counts[~counts.index.str.lower().duplicated()]
-            levels = tuple(counts.index[:2])
     return {
         "distinct": len(counts),
-        "levels": tuple(counts.index[:MAX_LEVELS]) if levels is None else levels,
+        "levels": levels or tuple(counts.index[:most]),
         "typical": counts.index[0] if len(counts) else None,
     }

@@ -12,7 +12,7 @@ _IN_WORDS = """
     ? ?? - -- --- . .. ... * na n.a. nil none missing unknown unk undefined empty blank
 """
 # Missing in every column, in this spelling. "None" and "NA" can be real categories: reading reports
-# them, and its option `keep` switches them off.
+# them.
 MARKERS = (*_ANYWHERE.split(), "", "#N/A N/A")
 _WORDS = (*_IN_WORDS.split(), "not available", "(null)", "(blank)")
 # Missing only in a column whose other cells are all numbers, in any case. Elsewhere "ND" may be

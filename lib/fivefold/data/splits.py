@@ -65,17 +65,18 @@ class Split:
     @property
     def training_rows(self) -> np.ndarray:
         """Positions of all rows that a final model may learn from."""
-        return np.flatnonzero(self._may_train())
+        return np.flatnonzero(~np.isin(self.fold_ids, (Assignment.HOLDOUT, Assignment.UNLABELLED)))
 
     def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (training rows, validation rows) of each fold, as positions.
 
         Folds in time order train on the past only.
         """
-        may_train = self._may_train()
+        rows = self.training_rows
+        fold_ids = self.fold_ids[rows]
         for fold in range(self.fold_count):
-            outside = self.fold_ids < fold if self.is_ordered else self.fold_ids != fold
-            yield np.flatnonzero(may_train & outside), np.flatnonzero(self.fold_ids == fold)
+            outside = fold_ids < fold if self.is_ordered else fold_ids != fold
+            yield rows[outside], rows[fold_ids == fold]
 
     def searched_rows(self, seed: int) -> np.ndarray:
         """Return sorted positions of the training rows that a search looks at.
@@ -86,20 +87,17 @@ class Split:
         selection"). What more rows still bring: docs/scale.md.
         """
         most = MOST_SCORED + MOST_LEARNT
+        rows = self.training_rows
+        if len(rows) <= most:
+            return rows
         rng = np.random.default_rng(seed + 3)
-        in_folds = (self.fold_ids >= 0) | (self.fold_ids == Assignment.ALWAYS_TRAIN)
-        scored = np.flatnonzero(in_folds)
-        others = np.flatnonzero(self.fold_ids == Assignment.TRAIN_ONLY)
-        if len(scored) + len(others) <= most:
-            return self.training_rows
+        is_other = self.fold_ids[rows] == Assignment.TRAIN_ONLY
+        scored, others = rows[~is_other], rows[is_other]
         if len(scored) > most:  # a split by time deals all rows to the folds
             scored = rng.choice(scored, most, replace=False)
         if len(others) > MOST_LEARNT:
             others = rng.choice(others, MOST_LEARNT, replace=False)
         return np.sort(np.concatenate([scored, others]))
-
-    def _may_train(self) -> np.ndarray:
-        return ~np.isin(self.fold_ids, (Assignment.HOLDOUT, Assignment.UNLABELLED))
 
 
 def split_rows(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
+from fivefold.core.findings import PASSED, WARNING, Finding, problem
 from fivefold.core.scope import Scope
 from fivefold.core.text import listed
 from fivefold.data.parsing import BOOLEAN_PAIRS, texts
@@ -47,13 +47,8 @@ def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[
         action = _WRONG_COUNT.get(
             len(counts), "this project predicts yes or no: derive a target of two labels"
         )
-        error = _error(
-            "target-classes",
-            f"{len(counts)} classes: {found or 'only missing values'}",
-            "two classes",
-            action,
-        )
-        return None, [error]
+        classes = f"{len(counts)} classes: {found or 'only missing values'}"
+        return None, [problem("target-classes", "target", classes, "two classes", action)]
     positive = _choose_positive(list(counts.index), scope.positive, found)
     if isinstance(positive, Finding):
         return None, [positive]
@@ -63,15 +58,10 @@ def read_target(frame: pd.DataFrame, scope: Scope) -> tuple[Target | None, list[
     findings = [Finding(code="target-positive", severity=PASSED, subject="target", found=label)]
     missing = int((y < 0).sum())
     if missing:
-        finding = Finding(
-            code="target-missing-values",
-            severity=WARNING,
-            subject=scope.target,
-            found=f"{missing} rows without a label",
-            expected="a label in every row",
-            action="nothing: these rows are left out of training",
-        )
-        findings.append(finding)
+        code, found = "target-missing-values", f"{missing} rows without a label"
+        expected = "a label in every row"
+        action = "nothing: these rows are left out of training"
+        findings.append(problem(code, scope.target, found, expected, action, WARNING))
     return Target(y, negative, positive), findings
 
 
@@ -80,27 +70,23 @@ def _find_column(frame: pd.DataFrame, scope: Scope) -> Finding | None:
     names = [str(name) for name in frame.columns]
     columns = f"columns: {listed(names, 30)}"
     if not scope.target:
-        return _error(
+        return problem(
             "target-not-named",
+            "target",
             "no target",
             "the name of the column to predict",
             f"pass --target NAME; {columns}",
         )
     count = names.count(scope.target)
     if count > 1:
-        return _error(
-            "target-repeated", f"{count} columns named {scope.target!r}", "one", "rename the others"
-        )
+        found = f"{count} columns named {scope.target!r}"
+        return problem("target-repeated", "target", found, "one", "rename the others")
     if count == 1:
         return None
     near = difflib.get_close_matches(scope.target, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return _error(
-        "target-missing",
-        f"no column {scope.target!r}",
-        "the target among the columns",
-        hint + columns,
-    )
+    found, expected = f"no column {scope.target!r}", "the target among the columns"
+    return problem("target-missing", "target", found, expected, action=hint + columns)
 
 
 def _choose_positive(labels: list[str], wanted: str | None, found: str) -> str | Finding:
@@ -110,22 +96,16 @@ def _choose_positive(labels: list[str], wanted: str | None, found: str) -> str |
         same = same or [label for label in labels if _canonical(label) == _canonical(wanted)]
         if len(same) == 1:
             return same[0]
-        return _error(
-            "positive-missing",
-            found,
-            f"the positive label {wanted!r} among the labels",
-            "pass --positive with one of these labels",
-        )
+        expected = f"the positive label {wanted!r} among the labels"
+        action = "pass --positive with one of these labels"
+        return problem("positive-missing", "target", found, expected, action)
     spelling = {_canonical(label): label for label in labels}
     for no, yes in _PAIRS:
-        if set(spelling) == {_canonical(no), _canonical(yes)}:
-            return spelling[_canonical(yes)]
-    return _error(
-        "positive-ambiguous",
-        f"the labels {found}",
-        "the name of the label to predict",
-        " or ".join(f"--positive {label!r}" for label in labels),
-    )
+        if set(spelling) == {no, yes}:
+            return spelling[yes]
+    expected = "the name of the label to predict"
+    action = " or ".join(f"--positive {label!r}" for label in labels)
+    return problem("positive-ambiguous", "target", f"the labels {found}", expected, action)
 
 
 def _canonical(label: str) -> str:
@@ -135,9 +115,3 @@ def _canonical(label: str) -> str:
         return f"{float(lowered):g}"
     except ValueError:
         return lowered
-
-
-def _error(code: str, found: str, expected: str, action: str) -> Finding:
-    return Finding(
-        code=code, severity=ERROR, subject="target", found=found, expected=expected, action=action
-    )

@@ -16,7 +16,6 @@ silences nobody.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +26,7 @@ from fivefold.core.findings import Finding
 from fivefold.core.stored import Stored
 from fivefold.core.text import one_line
 from fivefold.journal.database import fetch, insert, writing
-from fivefold.journal.tables import ALERTS, as_json
+from fivefold.journal.tables import ALERTS
 
 SENT = "sent"  # result of a channel: "sent", "sent; REMARK" or "failed: REASON"
 CLAIM_MINUTES = 10.0  # far longer than sending takes (fivefold.lifecycle.alerts.DEADLINE)
@@ -88,27 +87,23 @@ def claim(
         for key, (message, runbook) in messages.items():
             if key in held:
                 continue
-            row = {"key": key, "message": message, "runbook": runbook, "sent": "{}"}
+            row = {"key": key, "message": message, "runbook": runbook, "sent": {}}
             claimed[key] = insert(connection, ALERTS, at=now, problem=problem, **row)
     return claimed
 
 
 def store_results(engine: sa.Engine, seqs: Iterable[int], sent: Mapping[str, str]) -> None:
     """Store {channel: result} in the rows of claims."""
-    rows = [{"claim": seq} for seq in seqs]
-    if not rows:
-        return
-    update = sa.update(ALERTS).where(ALERTS.c.seq == sa.bindparam("claim"))
+    update = sa.update(ALERTS).where(ALERTS.c.seq.in_(list(seqs)))
     with writing(engine) as connection:
-        connection.execute(update.values(sent=as_json(dict(sent))), rows)
+        connection.execute(update.values(sent=dict(sent)))
 
 
 def alerts(engine: sa.Engine, problem: str, limit: int = 200) -> list[Alert]:
     """Return the newest alerts of a problem, newest first."""
     query = sa.select(ALERTS).where(ALERTS.c.problem == problem)
     query = query.order_by(ALERTS.c.seq.desc()).limit(limit)
-    rows = [row._asdict() for row in fetch(engine, query)]
-    return [Alert(**{**row, "sent": json.loads(row["sent"])}) for row in rows]
+    return [Alert(**row._asdict()) for row in fetch(engine, query)]
 
 
 def reached(sent: Mapping[str, str]) -> bool:
@@ -139,8 +134,7 @@ def _held_keys(
         ALERTS.c.at > now - widest,
         ALERTS.c.at < now + widest,
     )
-    for key, at, stored in connection.execute(query):
-        sent = json.loads(stored)
+    for key, at, sent in connection.execute(query):
         wait = lease
         if sent:
             wait = cooldown if reached(sent) else timedelta(0)

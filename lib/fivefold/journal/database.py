@@ -21,14 +21,14 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from fivefold.core.findings import Refused, refusal
+from fivefold.core.findings import Refused, problem
 from fivefold.core.text import error_line
 from fivefold.core.urls import mask
 from fivefold.journal.tables import LABELS, PREDICTIONS, REJECTS
 
-HEAD = "0001"  # newest revision of lib/migrations
+Engine = sa.Engine  # for all who call the journal
+HEAD = "0001"  # newest of the migrations
 BUSY_SECONDS = 5.0
-LOT = 5000
 COUNTING = ("accepted", "corrected")  # outcomes of the labels that count
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
 _MIGRATING = threading.Lock()  # Alembic keeps its state in a module
@@ -92,17 +92,6 @@ def fetch(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Any]:
         return connection.execute(query).all()
 
 
-def add(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert rows whose primary key is not there yet: repeating it doubles nothing."""
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    rows = list(rows)
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    for start in range(0, len(rows), LOT):
-        connection.execute(statement, rows[start : start + LOT])
-
-
 def insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
     """Insert a row, and return the number that the database gives it."""
     key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
@@ -115,10 +104,17 @@ def write(
     predictions: Iterable[Mapping[str, Any]],
     rejects: Iterable[Mapping[str, Any]] = (),
 ) -> None:
-    """Record answered and refused cases (rows of `fivefold.journal.tables`) in one transaction."""
+    """Record answered and refused cases (rows of `fivefold.journal.tables`) in one transaction.
+
+    Rows whose primary key is there already are left out: repeating it doubles nothing.
+    """
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect: Any = postgresql if engine.dialect.name == "postgresql" else sqlite
     with writing(engine) as connection:
-        add(connection, PREDICTIONS, predictions)
-        add(connection, REJECTS, rejects)
+        for table, rows in ((PREDICTIONS, list(predictions)), (REJECTS, list(rejects))):
+            if rows:
+                connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def read_predictions(
@@ -218,7 +214,7 @@ def _frame(engine: sa.Engine, query: sa.Select[Any]) -> pd.DataFrame:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
-        family = parsed.drivername.partition("+")[0]
+        family = parsed.get_backend_name()
         if family == "sqlite":
             # In memory each thread would have a database of its own.
             if parsed.database in (None, "", ":memory:"):
@@ -316,11 +312,5 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return refusal(
-        "The journal cannot be used",
-        code=code,
-        subject="journal",
-        found=found,
-        expected=expected,
-        action=action,
-    )
+    finding = problem(code, "journal", found, expected, action)
+    return Refused("The journal cannot be used", [finding])

@@ -19,10 +19,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from fivefold.core.clock import utc_now
-from fivefold.journal.database import COUNTING, LOT, fetch, writing
+from fivefold.journal.database import COUNTING, fetch, writing
 from fivefold.journal.tables import ENTITY, ID, LABELS, PREDICTIONS, fitted, utc
 
 LATE_DAYS = 180
+LOT = 5000  # labels that are matched at a time
 OUTCOMES = ("accepted", "corrected", "duplicate", "unknown")
 
 
@@ -138,18 +139,19 @@ def _matched(
 
     Labels with `at` were given then, the others are given now.
     """
-    times, of_entity = _predictions(connection, problem, labels)
+    ids = [label["prediction_id"] for label in labels if label["prediction_id"]]
+    entities = [label["entity"] for label in labels if not label["prediction_id"]]
+    by_id = _predictions(connection, problem, PREDICTIONS.c.id, ids)
+    by_entity = _predictions(connection, problem, PREDICTIONS.c.entity, entities)
     rows = []
     for label in labels:
         given = label.get("at", now)
         prediction_id = label["prediction_id"]
+        candidates = by_id.get(prediction_id, [])
         if not prediction_id:
             until = label["observed_at"] or given
-            candidates = [p for p in of_entity.get(label["entity"], []) if p[0] <= until]
-            if candidates:
-                at, prediction_id = max(candidates)
-                times[prediction_id] = at
-        predicted = times.get(prediction_id) if prediction_id else None
+            candidates = [p for p in by_entity.get(label["entity"], []) if p[0] <= until]
+        predicted, prediction_id = max(candidates, default=(None, prediction_id))
         row = {
             **label,
             "prediction_id": prediction_id,
@@ -168,17 +170,14 @@ def _matched(
 
 
 def _predictions(
-    connection: sa.Connection, problem: str, labels: list[dict[str, Any]]
-) -> tuple[dict[str, datetime], dict[str, list[tuple[datetime, str]]]]:
-    """Return ({prediction id: time}, {entity: [(time, prediction id)]}) of the labels' cases."""
-    ids = [label["prediction_id"] for label in labels if label["prediction_id"]]
-    entities = [label["entity"] for label in labels if not label["prediction_id"]]
-    key, at, entity = PREDICTIONS.c.id, PREDICTIONS.c.at, PREDICTIONS.c.entity
-    times: dict[str, datetime] = dict(_rows(connection, problem, key, ids, key, at))
-    of_entity: dict[str, list[tuple[datetime, str]]] = {}
-    for name, time, number in _rows(connection, problem, entity, entities, entity, at, key):
-        of_entity.setdefault(name, []).append((time, number))
-    return times, of_entity
+    connection: sa.Connection, problem: str, key: sa.Column[Any], values: list[str]
+) -> dict[str, list[tuple[datetime, str]]]:
+    """Return {value: [(time, id) of the predictions with this value in `key`]}."""
+    columns = key, PREDICTIONS.c.at, PREDICTIONS.c.id
+    found: dict[str, list[tuple[datetime, str]]] = {}
+    for value, at, prediction_id in _rows(connection, problem, key, values, *columns):
+        found.setdefault(value, []).append((at, prediction_id))
+    return found
 
 
 def _newest_labels(connection: sa.Connection, problem: str, ids: list[str]) -> dict[str, int]:

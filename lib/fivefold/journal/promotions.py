@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -60,16 +59,11 @@ class Promotion(Decision):
     at: datetime
     problem: str
 
-    @classmethod
-    def from_row(cls, row: Mapping[Any, Any]) -> Promotion:
-        """Return the promotion of a row, whose `numbers` are JSON."""
-        return cls(**{**row, "numbers": json.loads(row["numbers"])})
 
-
-def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Promotion | None:
+def champion(engine: sa.Engine, problem: str = "", at: datetime | None = None) -> Promotion | None:
     """Return the promotion in force, now or `at` a time; None if nothing is served.
 
-    `problem` "": of the problem whose served model changed last.
+    Without a problem: that of the problem whose served model changed last.
     """
     conditions: list[sa.ColumnElement[bool]] = [PROMOTIONS.c.replaces.is_not(None)]
     if problem:
@@ -82,7 +76,7 @@ def champion(engine: sa.Engine, problem: str, at: datetime | None = None) -> Pro
 
 def newest_problem(engine: sa.Engine) -> str | None:
     """Return the problem whose served model changed last; None if nothing is served."""
-    newest = champion(engine, "")
+    newest = champion(engine)
     return newest.problem if newest else None
 
 
@@ -136,21 +130,16 @@ def rollback_target(engine: sa.Engine, promotion: Promotion) -> Promotion | None
     Undoing twice does not return to what was undone: promotions that a rollback has replaced are
     skipped.
     """
-    rows = {row.seq: row for row in history(engine, promotion.problem) if row.replaces is not None}
-
-    def original(row: Promotion | None) -> Promotion | None:
-        """Return what a rollback put in force again; any other promotion is its own original."""
-        while row:
-            seq = row.numbers.get("returns_to")
-            if seq not in rows or seq >= row.seq:
-                return row
-            row = rows[seq]
-        return None
+    # What a rollback put in force again; any other promotion is its own original.
+    originals: dict[int | None, Promotion] = {}
+    for row in reversed(history(engine, promotion.problem)):
+        if row.replaces is not None:
+            originals[row.seq] = originals.get(row.numbers.get("returns_to"), row)
 
     in_force = (promotion.model, promotion.threshold)
-    earlier = original(promotion)
-    while earlier and earlier.replaces is not None:
-        earlier = original(rows.get(earlier.replaces))
+    earlier = originals.get(promotion.seq)
+    while earlier:
+        earlier = originals.get(earlier.replaces)
         if earlier and (earlier.model, earlier.threshold) != in_force:
             return earlier
     return None
@@ -163,7 +152,7 @@ class _Overtaken(Exception):
 def _insert(engine: sa.Engine, problem: str, decision: Decision, at: datetime) -> Promotion:
     values = known_fields(Decision, vars(decision))
     values |= {"at": at, "problem": problem, "threshold": float(decision.threshold)}
-    values["numbers"] = as_json(decision.numbers)
+    values["numbers"] = json.loads(as_json(decision.numbers))  # as they will be read
     in_force = sa.select(sa.func.max(PROMOTIONS.c.seq)).where(
         PROMOTIONS.c.problem == problem, PROMOTIONS.c.replaces.is_not(None)
     )
@@ -172,11 +161,11 @@ def _insert(engine: sa.Engine, problem: str, decision: Decision, at: datetime) -
         if decision.replaces not in (None, newest):
             raise _Overtaken  # two that come to here at once meet the unique constraint
         values["seq"] = insert(connection, PROMOTIONS, **values)
-    return Promotion.from_row(values)
+    return Promotion(**values)
 
 
 def _newest_first(
     engine: sa.Engine, *conditions: sa.ColumnElement[bool], most: int | None = None
 ) -> list[Promotion]:
     query = sa.select(PROMOTIONS).where(*conditions).order_by(PROMOTIONS.c.seq.desc()).limit(most)
-    return [Promotion.from_row(row._asdict()) for row in fetch(engine, query)]
+    return [Promotion(**row._asdict()) for row in fetch(engine, query)]

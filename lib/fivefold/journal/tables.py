@@ -1,6 +1,6 @@
 """Journal tables: what the journal keeps. `migrations/` brings a database to this state.
 
-All times are UTC without a zone. Text columns that end in JSON hold plain JSON.
+All times are UTC without a zone. `_Json` columns hold plain JSON as text.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,14 +32,14 @@ def fitted(text: str, length: int | None = None) -> str:
     return f"{text[: length - 17]}\u2026{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def as_json(value: Any, most: int | None = None) -> str:
-    """Compact JSON in which every character stands for itself; cut at `most` characters."""
+def as_json(value: Any) -> str:
+    """Return compact JSON in which every character stands for itself."""
     return json.dumps(
         value,
         ensure_ascii=False,
         separators=(",", ":"),
         default=lambda x: x.item() if hasattr(x, "item") else str(x),
-    )[:most]
+    )
 
 
 def utc(at: datetime) -> datetime:
@@ -59,6 +60,16 @@ class _String(_Text):
     impl, cache_ok = sa.String, True  # the latter is not inherited
 
 
+class _Json(_Text):
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return super().process_bind_param(as_json(value), dialect)
+
+    def process_result_value(self, value: Any, _: sa.Dialect) -> Any:
+        return json.loads(value)
+
+
 class _Time(sa.types.TypeDecorator[datetime]):
     impl, cache_ok = sa.DateTime, True
 
@@ -76,10 +87,7 @@ METADATA = sa.MetaData(
 _NAME = _String(200)
 
 
-def _needed(
-    name: str, kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
-) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
+_needed = partial(sa.Column, nullable=False)
 
 
 def _table(name: str, key: str, *rest: sa.schema.SchemaItem) -> sa.Table:
@@ -145,7 +153,7 @@ PROMOTIONS = _table(
     _needed("threshold", sa.Float),
     _needed("who", _NAME),
     _needed("why", _Text),
-    _needed("numbers", _Text),  # JSON
+    _needed("numbers", _Json),
     sa.Column("replaces", sa.Integer),  # seq of the line in force before, 0: none; null: no change
     sa.UniqueConstraint("problem", "replaces"),
 )
@@ -158,7 +166,7 @@ REPORTS = _table(
     _needed("start", _Time),
     _needed("end", _Time),
     _needed("bad", sa.Boolean),  # whether the window asks for a new model
-    _needed("report", _Text),  # JSON
+    _needed("report", _Json),
     sa.UniqueConstraint("problem", "start", "end"),
 )
 
@@ -168,6 +176,6 @@ ALERTS = _table(
     _needed("key", _String(300)),  # code and subject of the finding
     _needed("message", _Text),
     _needed("runbook", _String(300)),
-    _needed("sent", _Text),  # JSON {channel: "sent" or why not}
+    _needed("sent", _Json),  # {channel: "sent" or why not}
     sa.Index(None, "problem", "key"),
 )

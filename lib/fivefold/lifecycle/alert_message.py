@@ -24,6 +24,7 @@ import smtplib
 import ssl
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -33,7 +34,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from fivefold.core.findings import ERROR, Finding, errors, problem
+from fivefold.core.findings import ERROR, Finding, problem
 from fivefold.core.text import one_line, plural
 
 log = logging.getLogger("fivefold")
@@ -63,9 +64,8 @@ class NotSent(RuntimeError):
 
 def compose(problem_name: str, findings: Sequence[Finding], now: datetime) -> AlertMessage:
     """Return the message about these findings of a problem."""
-    bad = len(errors(findings))
-    by_noun = {"error": bad, "warning": len(findings) - bad}
-    counts = [plural(count, noun) for noun, count in by_noun.items() if count]
+    severities = Counter(finding.severity for finding in findings)  # errors come first
+    counts = [plural(count, severity) for severity, count in severities.items()]
     summary = f"Fivefold, {one_line(problem_name, 120)}: {', '.join(counts)}"
     lines, rows = [summary], []
     for number, finding in enumerate(findings, 1):

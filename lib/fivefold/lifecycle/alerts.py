@@ -13,12 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine
-
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import Finding, errors, refuse_errors, warnings
 from fivefold.core.text import one_line
 from fivefold.journal.alerts import SENT, Alert, claim, key_of, reached, store_results
+from fivefold.journal.database import Engine
 from fivefold.lifecycle.alert_message import (
     READERS,
     AlertMessage,

@@ -109,18 +109,19 @@ class Challenge(Stored):
 
 @dataclass(frozen=True)
 class _Rows:
-    """Labels (0/1) and the calibrated probabilities of both models on some rows."""
+    """Labels (0/1), calibrated probabilities of both models, and codes of the rows' strata."""
 
     y: np.ndarray
     champion: np.ndarray
     challenger: np.ndarray
+    strata: np.ndarray
 
     def where(self, chosen: np.ndarray) -> _Rows:
-        return _Rows(self.y[chosen], self.champion[chosen], self.challenger[chosen])
+        return _Rows(*(values[chosen] for values in vars(self).values()))
 
-    def gain(self, strata: np.ndarray | None = None, z: float = Z) -> Difference:
+    def gain(self, z: float = Z) -> Difference:
         """Return the challenger's gain in ROC AUC by DeLong's paired test within the strata."""
-        test = paired_test(self.y, self.challenger, self.champion, strata)
+        test = paired_test(self.y, self.challenger, self.champion, self.strata)
         return Difference(*_around(test["difference"], z * test["se"]))
 
 
@@ -129,7 +130,7 @@ def challenge(
     champion: np.ndarray,
     challenger: np.ndarray,
     origin: np.ndarray,
-    segments: pd.DataFrame | None = None,
+    segments: pd.DataFrame,
     margin: float = MARGIN,
 ) -> Challenge:
     """Compare two models on rows from which neither has learnt.
@@ -153,7 +154,7 @@ def challenge(
         Calibrated probabilities of both models.
     origin : array of shape (rows,)
         `HELD_OUT` or `RECENT`.
-    segments : table, optional
+    segments : table
         The protected columns of the same rows.
     margin : float
         ROC AUC that the lower bound of the gain must exceed.
@@ -163,10 +164,9 @@ def challenge(
     if not names:
         return _too_few(y)
     compared = np.isin(origin, names)
-    everything = _Rows(y, champion, challenger)
+    everything = _Rows(y, champion, challenger, pd.factorize(origin)[0])
     rows = everything.where(compared)
-    codes = pd.factorize(origin[compared])[0]
-    gain = Gain(**vars(rows.gain(codes)), margin=margin)
+    gain = Gain(**vars(rows.gain()), margin=margin)
     strata = [_stratum(name, everything.where(origin == name)) for name in names]
 
     findings = [_gain_finding(gain)]
@@ -174,8 +174,7 @@ def challenge(
         allowed = 0.0 if stratum.name == RECENT else WORSE_BEFORE
         findings.append(_auc_finding("challenge-auc", stratum.name, stratum.gain, allowed))
     findings.append(_loss_finding(strata))
-    if segments is not None:
-        findings += _segment_findings(rows, codes, segments[compared])
+    findings += _segment_findings(rows, segments[compared])
 
     failed = warnings(findings)
     figures = " and ".join(f"{stratum.rows:,} {stratum.name} rows" for stratum in strata)
@@ -195,11 +194,12 @@ def challenge(
 
 
 def _too_few(y: np.ndarray) -> Challenge:
+    negative, positive = np.bincount(y, minlength=2)
     finding = verdict(
         None,
         "challenge-gain",
         "model",
-        found=f"{int(y.sum())} positive and {int((y == 0).sum())} negative rows",
+        found=f"{positive} positive and {negative} negative rows",
         expected=f"at least {MIN_CLASS} of each",
         action="wait for more labels",
     )
@@ -271,7 +271,7 @@ def _loss_finding(strata: Sequence[Stratum]) -> Finding:
     )
 
 
-def _segment_findings(rows: _Rows, codes: np.ndarray, segments: pd.DataFrame) -> list[Finding]:
+def _segment_findings(rows: _Rows, segments: pd.DataFrame) -> list[Finding]:
     findings = []
     testable: list[tuple[str, np.ndarray]] = []
     for column in segments.columns:
@@ -292,10 +292,10 @@ def _segment_findings(rows: _Rows, codes: np.ndarray, segments: pd.DataFrame) ->
             findings.append(few)
     z = float(ndtri(1 - SIDE / max(1, len(testable))))
     for name, chosen in testable:
-        gain = rows.where(chosen).gain(codes[chosen], z)
+        gain = rows.where(chosen).gain(z)
         findings.append(_auc_finding("challenge-segment", name, gain))
     return findings
 
 
 def _has_classes(y: np.ndarray, least: int) -> bool:
-    return min(int((y == 1).sum()), int((y == 0).sum())) >= least
+    return bool(np.bincount(y, minlength=2).min() >= least)

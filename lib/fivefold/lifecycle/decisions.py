@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Engine
-
 from fivefold.core.findings import refusal
 from fivefold.journal import promotions
+from fivefold.journal.database import Engine
 from fivefold.journal.promotions import Promotion
 from fivefold.serving.served_model import load
 

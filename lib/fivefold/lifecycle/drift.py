@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -122,25 +121,24 @@ def by_stake(lines: Sequence[DriftLine]) -> list[DriftLine]:
 
 @dataclass(frozen=True)
 class _Bins:
-    """Cases of the reference and of the window in each bin; the last bin holds missing cells."""
+    """Cases of the reference and of the window in each bin, shape (2, bins)."""
 
     labels: list[str]
-    reference: np.ndarray
-    current: np.ndarray
+    cases: np.ndarray
 
     def shares(self) -> list[Bin]:
-        totals = self.reference.sum(), self.current.sum()
-        if not all(totals):
+        totals = self.cases.sum(axis=1)
+        if not totals.all():
             return []
-        cases = zip(self.labels, self.reference, self.current, strict=True)
-        return [Bin(label, float(p / totals[0]), float(q / totals[1])) for label, p, q in cases]
+        shares = (self.cases.T / totals).tolist()
+        return [Bin(label, *pair) for label, pair in zip(self.labels, shares, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Comparison:
     """A test of the present values; p is 1 if there is nothing to tell apart.
 
-    `testable`: whether there are two different values.
+    `testable`: whether there are two different values. The last bin holds missing cells.
     """
 
     test: str
@@ -203,10 +201,10 @@ def score_drift(reference: np.ndarray, current: np.ndarray) -> Drift:
     line = _line("score", "numeric", pd.Series(old), pd.Series(new), None)
     edges = np.linspace(0, 1, SCORE_BINS + 1)
     labels = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)]
-    counts = [np.histogram(scores, SCORE_BINS, (0, 1))[0] for scores in (old, new)]
+    cases = [np.histogram(scores, SCORE_BINS, (0, 1))[0] for scores in (old, new)]
     shared = Drift(**known_fields(Drift, vars(line)))
     drifted = _has_drifted(line, line.p_value)
-    return replace(shared, drifted=drifted, bins=_Bins(labels, *counts).shares())
+    return replace(shared, drifted=drifted, bins=_Bins(labels, np.array(cases)).shares())
 
 
 def drift_findings(table: Sequence[DriftLine], score: Drift | None) -> list[Finding]:
@@ -289,8 +287,8 @@ def _line(
     ordered = kind in ("numeric", "date")
     compare = _compare_numbers if ordered else _compare_levels
     found = compare(reference, current, kind)
-    bins = found.bins
-    missing = np.array([bins.reference[-1], bins.current[-1]])
+    cases = found.bins.cases
+    missing = cases[:, -1]
     p_missing = float(fisher_exact([missing, rows - missing]).pvalue)
     # Whether a test can be made at all depends on both tables together: p stays valid.
     tests = found.testable + bool(0 < missing.sum() < sum(rows))
@@ -298,9 +296,9 @@ def _line(
 
     index, distance, missing_shares = None, None, [None, None]
     if min(rows):
-        index = psi(bins.reference, bins.current)
+        index = psi(*cases)
         missing_shares = (missing / rows).tolist()
-        distance = total_variation(bins.reference, bins.current, rows)
+        distance = total_variation(cases[0], cases[1], rows)
         if ordered:
             change_of_missing = abs(missing_shares[1] - missing_shares[0])
             distance = float(max(found.statistic or 0.0, change_of_missing))
@@ -322,7 +320,7 @@ def _line(
         weight=weight,
         stake=None if weight is None or distance is None else weight * distance,
         enough_rows=enough_rows,
-        bins=bins.shares(),
+        bins=found.bins.shares(),
     )
 
 
@@ -331,8 +329,8 @@ def _compare_numbers(reference: pd.Series, current: pd.Series, kind: str) -> _Co
     old, new = (side[np.isfinite(side)] for side in numbers)
     cuts, labels = _cuts_between_deciles(old, kind)
     places = [np.searchsorted(cuts, side) for side in (old, new)]
-    counts = [np.bincount(side, minlength=len(labels)) for side in places]
-    bins = _with_missing(labels, counts, (len(reference), len(current)))
+    cases = np.array([np.bincount(side, minlength=len(labels)) for side in places])
+    bins = _with_missing(labels, cases, [len(reference), len(current)])
     present = np.append(old, new)
     testable = bool(len(present) and np.ptp(present) > 0)
     if not (len(old) and len(new)):
@@ -342,46 +340,48 @@ def _compare_numbers(reference: pd.Series, current: pd.Series, kind: str) -> _Co
 
 def _compare_levels(reference: pd.Series, current: pd.Series, kind: str) -> _Comparison:
     """Compare by bins of the most frequent levels, of the other ones, and of the unseen ones."""
-    rows = len(reference), len(current)
+    rows = [len(reference), len(current)]
     codes, levels = pd.factorize(pd.concat([reference, current], ignore_index=True))
-    sides = codes[: rows[0]], codes[rows[0] :]
-    old, new = (np.bincount(side[side >= 0], minlength=len(levels)) for side in sides)
-    mean = (old / max(rows[0], 1) + new / max(rows[1], 1)) / 2
-    known = [i for i in np.argsort(-mean, kind="stable") if old[i]]
+    sides = np.split(codes, rows[:1])
+    cases = np.array([np.bincount(side[side >= 0], minlength=len(levels)) for side in sides])
+    mean = (cases.T / np.maximum(rows, 1)).mean(axis=1)
+    known = [i for i in np.argsort(-mean, kind="stable") if cases[0, i]]
     frequent = [i for i in known[:MOST_LEVELS] if mean[i] >= RARE_SHARE]
-    rare, unseen = known[len(frequent) :], old == 0
+    rare, unseen = known[len(frequent) :], cases[0] == 0
     labels = []
     for level in levels[frequent]:
         label = str(level)
         if kind == "boolean":
             label = "yes" if level else "no"
         labels.append(repr(label) if label in (MISSING, UNSEEN, RARE) else label)
-    counts = [np.append(s[frequent], [s[rare].sum(), s[unseen].sum()]) for s in (old, new)]
-    bins = _with_missing([*labels, RARE, UNSEEN], counts, rows)
-    return _Comparison(*_count_test(old, new), len(levels) > 1, bins)
+    others = cases[:, rare].sum(axis=1), cases[:, unseen].sum(axis=1)
+    in_bins = np.column_stack([cases[:, frequent], *others])
+    bins = _with_missing([*labels, RARE, UNSEEN], in_bins, rows)
+    return _Comparison(*_count_test(cases), len(levels) > 1, bins)
 
 
-def _count_test(old: np.ndarray, new: np.ndarray) -> tuple[str, float | None, float]:
-    """Test whether two lists of counts come from one distribution: name, statistic and p.
+def _count_test(cases: np.ndarray) -> tuple[str, float | None, float]:
+    """Test whether cases, shape (2, levels), come from one distribution: name, statistic and p.
 
     The rarest levels are joined to cells of `FEW` or more expected cases. Which ones depends on
     both lists together. If that leaves one cell, the most frequent level is tested against the
     others by Fisher's exact test.
     """
-    both = old + new
-    if not (old.sum() and new.sum()) or (both > 0).sum() < 2:
+    both, totals = cases.sum(axis=0), cases.sum(axis=1)
+    if not totals.all() or (both > 0).sum() < 2:
         return "chi-square", None, 1.0
     order = np.argsort(-both, kind="stable")
-    expected = both[order] * (min(old.sum(), new.sum()) / both.sum())
+    ranked = cases[:, order]
+    expected = both[order] * (totals.min() / totals.sum())
     own = int((expected >= FEW).sum())
     if own and 0 < expected[own:].sum() < FEW:
         own -= 1  # the rest is too small for a cell, and joins the last one
-    cells = np.array([np.append(side[order[:own]], side[order[own:]].sum()) for side in (old, new)])
+    cells = np.column_stack([ranked[:, :own], ranked[:, own:].sum(axis=1)])
     cells = cells[:, cells.any(axis=0)]
     if cells.shape[1] > 1:
         result = chi2_contingency(cells, correction=False)
         return "chi-square", float(result.statistic), float(result.pvalue)
-    two_by_two = [[side[order[0]], side[order[1:]].sum()] for side in (old, new)]
+    two_by_two = np.column_stack([ranked[:, 0], ranked[:, 1:].sum(axis=1)])
     return "Fisher", None, float(fisher_exact(two_by_two).pvalue)
 
 
@@ -394,39 +394,37 @@ def _cuts_between_deciles(old: np.ndarray, kind: str) -> tuple[list[float], list
     if len(old):
         deciles = np.quantile(old, np.arange(1, 10) / 10, method="inverted_cdf") + 0.0
     values, times = np.unique(deciles, return_counts=True)
-    own_bins = values[times > 1].tolist()
-    ends = sorted([(v, 1) for v in values.tolist()] + [(v, 0) for v in own_bins])  # 0: just below v
-    cuts = [v if included else np.nextafter(v, -np.inf) for v, included in ends]
-    text = dict(zip(values.tolist(), _spelled(values, kind), strict=True))
-    labels = ["any value"]
-    if ends:
-        first, included = ends[0]
-        labels = [("up to " if included else "below ") + text[first]]
-        for (low, _), (high, included) in pairwise(ends):
-            upper = f"{'' if included else 'below '}{text[high]}"
-            labels.append(text[high] if low == high else f"{text[low]} to {upper}")
-        labels.append("above " + text[ends[-1][0]])
-    return cuts, labels
+    cuts: list[float] = []
+    labels: list[str] = []
+    start, last = "", "any value"
+    for value, text, count in zip(values.tolist(), _spelled(values, kind), times, strict=True):
+        if count > 1:
+            cuts.append(np.nextafter(value, -np.inf))
+            labels += [f"{start}below {text}", text]
+        else:
+            labels.append(f"{start or 'up to '}{text}")
+        cuts.append(value)
+        start, last = f"{text} to ", f"above {text}"
+    return cuts, [*labels, last]
 
 
 def _spelled(values: np.ndarray, kind: str) -> list[str]:
     """Write numbers, or days since 1970 as dates, with as few digits as tell them apart."""
     if kind == "date":
         moments = np.round(values * 86400e6).astype("int64").astype("datetime64[us]")
-        write: Any = partial(np.datetime_as_string, moments, casting="unsafe")
-        tries = [write(unit=unit).tolist() for unit in ("D", "m", "s", "us")]
+        units = ("D", "m", "s", "us")
+        tries = [moments.astype(f"datetime64[{unit}]").astype("str").tolist() for unit in units]
     else:
         tries = [[f"{v:.{digits}g}" for v in values] for digits in range(4, 18)]
     return next((texts for texts in tries if len(set(texts)) == len(texts)), tries[-1])
 
 
-def _with_missing(labels: list[str], counts: list[np.ndarray], rows: tuple[int, int]) -> _Bins:
+def _with_missing(labels: list[str], cases: np.ndarray, rows: list[int]) -> _Bins:
     """Keep the bins that hold any case, and add a last one for missing cells."""
-    filled = np.flatnonzero(counts[0] + counts[1])
-    old, new = (
-        np.append(side[filled], n - side.sum()) for side, n in zip(counts, rows, strict=True)
-    )
-    return _Bins([*(labels[i] for i in filled), MISSING], old, new)
+    filled = np.flatnonzero(cases.any(axis=0))
+    missing = rows - cases.sum(axis=1)
+    names = [*(labels[i] for i in filled), MISSING]
+    return _Bins(names, np.column_stack([cases[:, filled], missing]))
 
 
 def _weights(importance: Mapping[str, float] | None, known_share: float) -> dict[str, float] | None:

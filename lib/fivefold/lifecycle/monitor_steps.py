@@ -5,27 +5,44 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine
-
 from fivefold.core.clock import utc_now
-from fivefold.core.findings import Refused, refusal, warnings
+from fivefold.core.findings import Refused, problem, warnings
 from fivefold.core.settings import journal_url
+from fivefold.journal import alerts as journal_alerts
 from fivefold.journal import database, labels, promotions
 from fivefold.journal import reports as journal_reports
-from fivefold.journal.alerts import Alert
+from fivefold.journal.database import Engine
 from fivefold.journal.tables import utc
 from fivefold.lifecycle import alerts, window
-from fivefold.lifecycle.report import WindowReport, window_reports
-from fivefold.lifecycle.retrain_rule import RetrainDecision, retrain_due
-from fivefold.lifecycle.timeline import Event, timeline
+from fivefold.lifecycle.report import RetrainDecision, WindowReport, retrain_due, window_reports
 from fivefold.tracking import client
 
 COLUMNS = ("id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms")
 Windows = list[tuple[str, str]]  # [start, end) in ISO 8601, oldest first
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: when (UTC), what in a word, and a sentence."""
+
+    at: datetime
+    what: str
+    text: str
+
+    @property
+    def minute(self) -> str:
+        """When it happened, to the minute."""
+        return self.at.isoformat(sep=" ", timespec="minutes")
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the event as an artifact of the monitor keeps it."""
+        return {"at": self.minute, "what": self.what, "told": self.text}
 
 
 def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, Windows]:
@@ -80,24 +97,24 @@ def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport]
     labels.match_unknown(engine, name, now)
     reference_for = cache(window.reference_of)
     reports: list[WindowReport] = []
-    for start, end in windows:
-        since, until = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    for ends in windows:
+        since, until = map(datetime.fromisoformat, ends)
         frame = database.read_predictions(engine, name, since, until, columns=COLUMNS)
         frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # not known at a past --now
         earlier = reports or [r for r in window_reports(engine, name) if r.end <= since]
-        traffic = window.Traffic(
-            predictions=frame,
-            rejects=database.count_rejects(engine, name, since, until),
-            start=since,
-            end=until,
+        rejects = database.count_rejects(engine, name, since, until)
+        report = window.evaluate_window(
+            WindowReport(start=since, end=until, rejects=rejects),
+            frame,
             served=promotions.champion(engine, name, until),
             silent_before=bool(earlier) and not earlier[-1].rows,
+            now=now,
+            reference_for=reference_for,
         )
-        report = window.evaluate_window(traffic, now, reference_for)
         journal_reports.keep(engine, name, report.to_dict(), now)
         reports.append(report)
         verdict = "bad: " + "; ".join(report.reasons) if report.bad else "not bad"
-        days = f"{start[:10]} to {end[:10]}"
+        days = f"{since:%Y-%m-%d} to {until:%Y-%m-%d}"
         print(f"{days}: {report.rows:,} rows, {report.rejects:,} refused, {verdict}", flush=True)
     return reports, decide(engine, name, now)
 
@@ -106,6 +123,24 @@ def decide(engine: Engine, name: str, now: datetime) -> RetrainDecision:
     """Return whether the reports of the journal ask for a new model."""
     reports = [report for report in window_reports(engine, name) if report.end <= now]
     return retrain_due(reports, now, last_challenge(engine, name, now))
+
+
+def timeline(engine: Engine, problem: str) -> list[Event]:
+    """Return all events of a problem, oldest first."""
+    events = []
+    for row in promotions.history(engine, problem):
+        text = f"{row.model} at threshold {row.threshold:.3g}, by {row.who}: {row.why}"
+        events.append(Event(row.at, row.action, text))
+    sent = reversed(journal_alerts.alerts(engine, problem, 1000))
+    for at, group in groupby(sent, key=lambda alert: alert.at):  # sent together
+        together = list(group)
+        names = [alert.key.replace("/", " [", 1) + "]" for alert in together]
+        channels = ", ".join(together[0].channels_reached) or "nobody"
+        events.append(Event(at, "alert", f"{', '.join(names)} (sent: {channels})"))
+    for report in window_reports(engine, problem):
+        what = "bad window" if report.bad else "window"
+        events.append(Event(report.end, what, report.summary()))
+    return sorted(events, key=lambda event: event.minute)
 
 
 def events_until(name: str, time: str) -> list[Event]:
@@ -137,7 +172,7 @@ def act(
     time: str,
     cooldown_hours: float,
     simulated: bool,
-) -> tuple[list[Alert], dict[str, int]]:
+) -> tuple[list[journal_alerts.Alert], dict[str, int]]:
     """Send the findings of the newest window, and purge what the scope no longer keeps.
 
     Returns
@@ -194,11 +229,5 @@ def _retention_days(engine: Engine, name: str, reports: Sequence[WindowReport]) 
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    return refusal(
-        "There is nothing to monitor",
-        code=code,
-        subject="monitor",
-        found=found,
-        expected=expected,
-        action=action,
-    )
+    finding = problem(code, "monitor", found, expected, action)
+    return Refused("There is nothing to monitor", [finding])

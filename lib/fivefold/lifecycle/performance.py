@@ -21,7 +21,7 @@ from fivefold.core.findings import Finding, verdict
 from fivefold.core.intervals import UNKNOWN, Estimate, share
 from fivefold.core.roc_auc import auc_interval
 from fivefold.core.stored import Stored
-from fivefold.model.threshold import Costs, Threshold, confusion
+from fivefold.model.threshold import Costs, Threshold
 
 MIN_ROWS = 200  # of a window, to estimate its AUC
 MIN_CLASS = 30  # labelled rows of each class, to compare
@@ -130,17 +130,15 @@ def estimate(
         Calibrated probabilities.
     """
     q = probabilities(q)
-    above, rows = threshold.is_positive(q), len(q)
-    caught, positives = float(q[above].sum()), float(q.sum())
-    flagged, false_alarms = int(above.sum()), float((1 - q[above]).sum())
+    rows = len(q)
     enough_rows = rows >= MIN_ROWS
     return EstimatedPerformance(
         rows=rows,
         enough_rows=enough_rows,
         auc=_estimated_interval(q, seed, draws) if enough_rows else None,
-        positive_rate=_ratio(positives, rows),
+        positive_rate=_ratio(float(q.sum()), rows),
         brier=_ratio(float(q @ (1 - q)), rows),
-        **_figures_at_threshold(costs, rows, positives, flagged, caught, false_alarms),
+        **_figures_at_threshold(q, threshold.is_positive(q), costs),
     )
 
 
@@ -166,9 +164,7 @@ def realised(
         raise ValueError(
             f"expected a label 0 or 1 for each probability, found {y.shape} labels for {q.shape}"
         )
-    rows, cells = len(y), confusion(y, threshold.is_positive(q))
-    caught, false_alarms = cells.tp, cells.fp
-    positives, flagged = caught + cells.fn, caught + false_alarms
+    rows, positives = len(y), int(y.sum())
     expected, spread = float(q.sum()), float(q @ (1 - q))
     enough_rows = min(positives, rows - positives) >= MIN_CLASS
     z = None
@@ -185,7 +181,7 @@ def realised(
         calibration_p=None if z is None else float(2 * ndtr(-abs(z))),
         brier=_ratio(float(((y - q) ** 2).sum()), rows),
         brier_expected=_ratio(spread, rows),
-        **_figures_at_threshold(costs, rows, positives, flagged, caught, false_alarms),
+        **_figures_at_threshold(y, threshold.is_positive(q), costs),
     )
 
 
@@ -352,9 +348,10 @@ def _error(auc: Auc) -> float | None:
     return float((auc["high"] - auc["low"]) / (2 * _Z))
 
 
-def _figures_at_threshold(
-    costs: Costs, rows: int, positives: float, flagged: int, caught: float, false_alarms: float
-) -> dict[str, Any]:
+def _figures_at_threshold(y: np.ndarray, above: np.ndarray, costs: Costs) -> dict[str, Any]:
+    """Return the figures of rows `above` a threshold; `y`: labels, or probabilities of a 1."""
+    rows, flagged, positives = len(y), int(above.sum()), float(y.sum())
+    caught, false_alarms = float(y[above].sum()), float((1 - y[above]).sum())
     cost = costs.miss * (positives - caught) + costs.false_alarm * false_alarms
     return {
         "flagged": _ratio(flagged, rows),

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Engine
 
 from fivefold.core.findings import PASSED, refusal, verdict, warnings
 from fivefold.core.parquet import from_parquet
@@ -21,6 +20,7 @@ from fivefold.core.schema import Schema
 from fivefold.core.scope import problem_name
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal import promotions
+from fivefold.journal.database import Engine
 from fivefold.journal.promotions import Decision, Promotion
 from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, Challenge, challenge
 from fivefold.lifecycle.performance import latency_finding
@@ -182,26 +182,29 @@ def compare(candidate: Candidate, champion: Promotion, margin: float) -> Challen
     held_out = np.flatnonzero(
         (fold_ids == Assignment.HOLDOUT) & (origin != labelled_rows.ASIDE_OLD)
     )
-    rows = table.iloc[held_out].reset_index(drop=True)
-    y = client.require(run, "labels")["y"][held_out]
-
+    rows = table.iloc[held_out]
     other_table = from_parquet(client.require(other, "table"))
     learnt_by_champion = other_table.iloc[Split(client.require(other, "place")).training_rows]
     learnt_by_challenger = table.iloc[Split(fold_ids).training_rows]
     schema = Schema.from_json(client.require(run, "contract"))
     unseen = labelled_rows.unseen(rows, learnt_by_champion, schema)
     unseen &= labelled_rows.unseen(rows, learnt_by_challenger, schema)
-    recent = origin[held_out] != labelled_rows.BASE
-    strata = np.where(recent, RECENT, HELD_OUT)[unseen]
-    rows, y = rows[unseen].reset_index(drop=True), y[unseen]
+    rows = rows[unseen].reset_index(drop=True)
 
     old = champion_model.score(rows)["probability"].to_numpy()
     new = challenger_model.score(rows)["probability"].to_numpy()
     scored = np.isfinite(old) & np.isfinite(new)
     protected = candidate.bundle.metadata.scope.protected_columns
     columns = [name for name in protected if name in rows.columns]
-    segments = rows.loc[scored, columns].reset_index(drop=True)
-    result = challenge(y[scored], old[scored], new[scored], strata[scored], segments, margin)
+    compared = held_out[unseen][scored]
+    result = challenge(
+        client.require(run, "labels")["y"][compared],
+        old[scored],
+        new[scored],
+        np.where(origin[compared] == labelled_rows.BASE, HELD_OUT, RECENT),
+        rows.loc[scored, columns],
+        margin,
+    )
     return replace(
         result,
         champion=champion.model,

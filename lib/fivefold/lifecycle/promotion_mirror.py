@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Engine
-
 from fivefold.core.findings import Refused
 from fivefold.core.settings import mlflow_uri
 from fivefold.journal import promotions
+from fivefold.journal.database import Engine
 from fivefold.journal.promotions import Promotion
 from fivefold.tracking import client, mlflow_mirror
 

@@ -49,9 +49,7 @@ def roles(problem: dict[str, Any], sha256: str) -> list[str]:
     return [promotion_mirror.CHAMPION] if is_served else []
 
 
-def mirror(
-    run: Any, pathspec: str, uri: str, root: Path, aliases: Sequence[str] = ()
-) -> MirrorResult:
+def mirror(run: Any, pathspec: str, uri: str, root: Path, aliases: Sequence[str]) -> MirrorResult:
     """Mirror a run to MLflow; a failed mirror is a printed warning, never a failed run."""
     record = client.run_record(pathspec, run)
     report_cards = cards.report_cards(client.find_run(pathspec))

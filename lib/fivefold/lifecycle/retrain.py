@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,17 @@ from fivefold.tracking.runner import run_flow
 SAME = ("seed", "folds", "serve", "refit", "device", "threads", "synthetic_rows")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a retraining: "not-due", or the action that was recorded of the challenger."""
-
-    action: str
-    why: str
-    run_id: str | None = None
-
-
 def retrain(
     root: Path,
-    problem: str = "",
+    problem: str,
     *,
-    force: bool = False,
-    now: str = "",
-    margin: float = 0.0,
-    require_approval: bool = False,
-    options: str = "",
-) -> Outcome:
-    """Train a challenger if the monitor asks for one, and compare it with the champion.
+    force: bool,
+    now: str,
+    margin: float,
+    require_approval: bool,
+    options: str,
+) -> str:
+    """Train a challenger if the monitor asks for one, compare it with the champion; say the result.
 
     The split of the table stays the champion's: the same table, seed and folds give the same
     held-out rows.
@@ -61,7 +51,7 @@ def retrain(
     name = champion.problem
     decision = monitor_steps.decide(engine, name, monitor_steps.present(now))
     if not decision.retrain and not force:
-        return Outcome("not-due", f"Nothing to do: {decision.why}.")
+        return f"Nothing to do: {decision.why}."
     print(f"Retraining {name}: {decision.why}", flush=True)
     run_id = train(root, champion.model, shlex.split(options))
     if run_id is None:
@@ -79,7 +69,7 @@ def retrain(
     )
     for warning in promotion_mirror.mirror(engine, result, root):
         print(f"warning: {warning}")
-    return Outcome(result.action, f"{result.action}: {result.model}. {result.why}", run_id)
+    return f"{result.action}: {result.model}. {result.why}"
 
 
 def train(root: Path, champion: str, options: Sequence[str]) -> str | None:

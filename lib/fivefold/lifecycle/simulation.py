@@ -25,11 +25,12 @@ from fivefold.data.synthetic.bank import draw
 from fivefold.data.target import read_target
 from fivefold.journal.database import open_journal
 from fivefold.journal.promotions import newest_problem
-from fivefold.lifecycle.timeline import timeline
+from fivefold.lifecycle.monitor_steps import timeline
 from fivefold.serving.local_server import local_api, request_json
 from fivefold.training.intake import resolve_scope
 
 MONTHS, DAYS, CHANGE_DAY, WINDOW = 6, 180, 90, 15
+MONITOR = ("run", "--days", str(WINDOW))
 LOT, STEP = 100, 2.5  # rows of a request; days that pass between two looks at the labels
 STEPS = round(DAYS / STEP)
 DELAY, KNOWN = 5, 0.7  # steps until a label is known, and the share that ever becomes known
@@ -72,13 +73,9 @@ class _Machine:
                 action="run it by hand",
             )
         for line in lines:
-            if show and line.startswith(show):
+            if line.startswith(show):
                 print(f"              {line}", flush=True)
         return output
-
-    def monitor(self, last: int, *, show: tuple[str, ...] = ()) -> str:
-        words = f"run --last {last} --days {WINDOW}".split()
-        return self.run("monitor.py", *words, show=show)
 
 
 def run(root: Path, folder: Path, options: Any) -> int:
@@ -114,7 +111,7 @@ def run(root: Path, folder: Path, options: Any) -> int:
         _play(machine, address, start, future, scope, options)
         last = _served(address)
     machine.set_clock(end)
-    machine.monitor(0, show=("Retrain:",))
+    machine.run("monitor.py", *MONITOR, "--last", "0", show=("Retrain:",))
     _timeline(folder)
     print(f"\nThe API answered with {served} first and {last} at the end, without a restart.")
     seconds = time.monotonic() - began
@@ -134,8 +131,7 @@ def _play(
 ) -> None:
     """Send traffic through the API day by day, labels as they become known, and run the monitor."""
     rng = np.random.default_rng(options.seed)
-    inputs, truths = future.drop(columns=scope.target), future[scope.target].astype("str")
-    labels_of_step: list[list[dict[str, str]]] = []
+    labels_of_step: list[list[dict[str, str]]] = [[]] * DELAY  # none before the first step
     per_step = len(future) // STEPS
     for step in range(STEPS):
         now = start + timedelta(days=(step + 1) * STEP)
@@ -143,21 +139,21 @@ def _play(
         if step * STEP == CHANGE_DAY:
             _say(now, "The data change (nobody is informed)")
         labels = []
-        end = (step + 1) * per_step
-        for first in range(step * per_step, end, LOT):
-            lot = slice(first, min(first + LOT, end))
-            rows = json.loads(inputs.iloc[lot].to_json(orient="records", date_format="iso"))
-            predictions = request_json(f"{address}/predict", {"rows": rows})["predictions"]
-            for prediction, truth in zip(predictions, truths.iloc[lot], strict=True):
+        cases = future.iloc[step * per_step : (step + 1) * per_step]
+        for first in range(0, per_step, LOT):
+            lot = cases.iloc[first : first + LOT]
+            inputs = lot.drop(columns=scope.target).to_json(orient="records", date_format="iso")
+            answer = request_json(f"{address}/predict", {"rows": json.loads(inputs)})
+            truths = lot[scope.target].astype("str")
+            for prediction, truth in zip(answer["predictions"], truths, strict=True):
                 if rng.random() < KNOWN:
                     labels.append({"prediction_id": prediction["id"], "label": truth})
         labels_of_step.append(labels)
-        known = labels_of_step[step - DELAY] if step >= DELAY else []
-        if known:
+        if known := labels_of_step[step]:
             request_json(f"{address}/feedback", {"labels": known})
         if (step + 1) * STEP % WINDOW == 0:
             machine.set_clock(now)
-            output = machine.monitor(3)
+            output = machine.run("monitor.py", *MONITOR, "--last", "3")
             _say(now, "Monitor: " + re.findall(r"\d{4}-\d\d-\d\d to .*", output)[-1])
             if "Retrain: yes" in output:
                 _say(now, "The monitor asks for a new model; a challenger is trained")
@@ -187,9 +183,9 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
     scope = resolve_scope(
         {},
         root,
-        data=options.data or None,
-        target=options.target or None,
-        positive=options.positive or None,
+        data=options.data,
+        target=options.target,
+        positive=options.positive,
         id_columns=options.id_columns,
         drop_columns=options.drop,
     )
@@ -199,8 +195,8 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
         frame = read(options.data).frame.sample(frac=1, random_state=seed, ignore_index=True)
         first = int(0.6 * len(frame))
         past, pool = frame.iloc[:first], frame.iloc[first:]
-        enough = total <= len(pool)
-        future = pool.sample(total, replace=not enough, random_state=seed, ignore_index=True)
+        again = total > len(pool)
+        future = pool.sample(total, replace=again, random_state=seed, ignore_index=True)
     else:
         past, future = draw(PAST), draw(total, start=PAST)
     target, findings = read_target(past, scope)
@@ -212,12 +208,12 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
     at = total * CHANGE_DAY // DAYS
     changed = shifted.shift_rows(future.iloc[at:], shift, options.share, options.seed)
     past.to_csv(folder / "past.csv", index=False)
-    title = f"Demo: {scope.title or scope.target}"
-    scope = scope.override(data=str(folder / "past.csv"), title=title)
+    data, title = str(folder / "past.csv"), f"Demo: {scope.title or scope.target}"
+    scope = replace(scope, data=data, title=title, truth="", positive=target.positive)
     future = pd.concat([future.iloc[:at].astype({scope.target: "str"}), changed])
     cases = f"from day {CHANGE_DAY} on, for {options.share:.0%} of the cases"
     print(f"The change, {cases}: {json.dumps(asdict(shift))}")
-    return replace(scope, truth="", positive=target.positive), past, future
+    return scope, past, future
 
 
 def _timeline(folder: Path) -> None:

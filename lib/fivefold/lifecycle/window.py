@@ -37,6 +37,7 @@ MOST_WARNED = 0.05  # share of rows with warnings; more is a finding, if proven
 MOST_REJECTED = 0.02  # share of refused rows; more is a finding, if proven
 STALE_DAYS = 365  # age of a model's data
 HEAVY = 0.1  # sum of weight x distance of drifted columns from which drift asks for retraining
+NEWEST_LABEL = "newest labelled prediction that was learnt from"
 ASK_FOR_RETRAINING = ("performance-realised", "performance-estimated", "calibration-realised")
 
 
@@ -46,40 +47,15 @@ class Reference:
 
     The scores come from a model that never saw those rows
     (`fivefold.tracking.client.evaluated_bundle`); `expected_auc` is the estimate for them.
-    `trained` is when the model was trained, `newest_label` the time of the newest labelled
-    prediction that it learnt from, both ISO 8601.
+    `newest_label` is the time of the newest labelled prediction that the model learnt from, ISO
+    8601.
     """
 
     bundle: Bundle
     typed: pd.DataFrame
     scores: np.ndarray
     expected_auc: Auc | None = None
-    trained: str | None = None
     newest_label: str | None = None
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What came in one window [start, end).
-
-    Parameters
-    ----------
-    predictions
-        The rows of `fivefold.journal.database.read_predictions`.
-    rejects
-        How many rows were refused.
-    served
-        What was served at the end of the window.
-    silent_before
-        Whether nothing came in the window before either.
-    """
-
-    predictions: pd.DataFrame
-    rejects: int
-    start: datetime
-    end: datetime
-    served: Promotion | None = None
-    silent_before: bool = False
 
 
 def cut_windows(
@@ -122,23 +98,36 @@ def reference_of(pathspec: str) -> Reference:
         typed=typed.iloc[rows].reset_index(drop=True),
         scores=scores,
         expected_auc=expected.auc,
-        trained=bundle.metadata.provenance.started,
         newest_label=feedback.get("newest"),
     )
 
 
 def evaluate_window(
-    traffic: Traffic, now: datetime, reference_for: Callable[[str], Reference]
+    report: WindowReport,
+    frame: pd.DataFrame,
+    served: Promotion | None,
+    silent_before: bool,
+    now: datetime,
+    reference_for: Callable[[str], Reference],
 ) -> WindowReport:
     """Compare the predictions of a window with the reference of their model.
 
     The rows of the served model count, at its threshold. If it answered none, those of the model
     that answered most count, at its most frequent threshold.
+
+    Parameters
+    ----------
+    report
+        The window's start, end and number of refused rows, to be completed.
+    frame
+        Its rows of `fivefold.journal.database.read_predictions`.
+    served
+        What was served at the end of the window.
+    silent_before
+        Whether nothing came in the window before.
     """
-    report = WindowReport(start=traffic.start, end=traffic.end, rejects=traffic.rejects)
-    frame, served = traffic.predictions, traffic.served
     if frame.empty:
-        return replace(report, findings=[_no_traffic(traffic)])
+        return replace(report, findings=[_no_traffic(report.rejects, silent_before)])
     if served and (frame["model"] == served.model).any():
         model, threshold = served.model, served.threshold
     else:
@@ -181,7 +170,7 @@ def _compare(
     score = score_drift(reference.scores, q)
 
     labelled = rows["label"].notna().to_numpy()
-    y = rows["label"].to_numpy()[labelled].astype(int)
+    y = rows["label"].to_numpy()[labelled]
     estimated = estimate(q, threshold, Costs.of(scope), seed=0)
     real = realised(y, q[labelled], threshold, Costs.of(scope))
     delays = (rows["labelled_at"] - rows["at"])[labelled]
@@ -197,7 +186,8 @@ def _compare(
         _share_finding("rejects-share", "refused rows", report.rejects, arrived, MOST_REJECTED),
         latency_finding("latency", "journal", latency_ms, scope.max_latency_ms),
         _coverage_finding(int(labelled.sum()), len(rows)),
-        *age_findings(reference.trained, reference.newest_label, now),
+        age_finding("stale-model", "trained", bundle.metadata.provenance.started, now),
+        age_finding("stale-data", NEWEST_LABEL, reference.newest_label, now),
     ]
     return replace(
         report,
@@ -235,22 +225,13 @@ def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
     """Return the journal's inputs as a typed table, read as they were when they were answered."""
     unknown = dict.fromkeys(bundle.schema.names())
     raw = table_of([unknown | json.loads(text) for text in inputs], bundle.schema)[0]
-    spelled = {}
     for name in bundle.schema.names("date"):
-        spelled[name] = as_spelled(raw[name], bundle.schema[name].parse)
-    return coerce_table(raw.assign(**spelled), bundle.schema)[0]
+        raw[name] = as_spelled(raw[name], bundle.schema[name].parse)
+    return coerce_table(raw, bundle.schema)[0]
 
 
-def age_findings(trained: str | None, newest_label: str | None, now: datetime) -> list[Finding]:
-    """Return `stale-model` and `stale-data`: days since the training and since the newest label."""
-    newest = "newest labelled prediction that was learnt from"
-    return [
-        _age_finding("stale-model", "trained", trained, now),
-        _age_finding("stale-data", newest, newest_label, now),
-    ]
-
-
-def _age_finding(code: str, what: str, since: str | None, now: datetime) -> Finding:
+def age_finding(code: str, what: str, since: str | None, now: datetime) -> Finding:
+    """Compare the days since a time in ISO 8601 with the limit."""
     stale, found = None, f"{what}: not on record"
     if since:
         age = now - datetime.fromisoformat(since).replace(tzinfo=None)
@@ -266,15 +247,15 @@ def _age_finding(code: str, what: str, since: str | None, now: datetime) -> Find
     )
 
 
-def _no_traffic(traffic: Traffic) -> Finding:
+def _no_traffic(rejects: int, silent_before: bool) -> Finding:
     found = "no predictions"
-    if traffic.silent_before:
+    if silent_before:
         found += ", nor in the window before"
     action = "check that the callers reach the API"
-    if traffic.rejects:
-        found += f", {traffic.rejects:,} refused rows"
+    if rejects:
+        found += f", {rejects:,} refused rows"
         action = "look at the refused rows"
-    is_problem = traffic.rejects > 0 or traffic.silent_before
+    is_problem = rejects > 0 or silent_before
     return verdict(
         is_problem or None,
         "no-traffic",
@@ -312,5 +293,4 @@ def _coverage_finding(labelled: int, rows: int) -> Finding:
 
 def _most_frequent(values: pd.Series) -> Any:
     """Return the most frequent value; of equally frequent ones the one that came last."""
-    counts = values.value_counts()
-    return values[values.isin(counts.index[counts == counts.max()])].iloc[-1]
+    return values[values.isin(values.mode())].iloc[-1]

@@ -27,6 +27,7 @@ FORMAT = 1
 SCORE_COLUMNS = ["probability", "decision", "warnings", "error"]
 MISFIT = "The table does not fit the model"
 MOST_LEVELS = 50  # levels of a category whose shares a bundle keeps
+BATCH_ROWS = 10_000  # that the model sees at a time, which bounds its memory
 _README = """A Fivefold model bundle, format {format}.
 model.skops    the fitted scikit-learn pipeline (skops.io.load)
 bundle.json    input contract, calibration, threshold, evaluation, reference, provenance
@@ -107,18 +108,14 @@ class Bundle:
         return self.assess(frame).scores
 
     def assess(
-        self,
-        frame: pd.DataFrame,
-        rows: int = 10_000,
-        progress: Callable[[int, int], None] = lambda done, of: None,
+        self, frame: pd.DataFrame, progress: Callable[[int, int], None] = lambda done, of: None
     ) -> Assessment:
         """Return what `score` returns and the warnings behind its texts.
 
-        The model sees `rows` rows at a time, which bounds its memory; `progress(done, of)` is
-        called after each batch.
+        `progress(done, of)` is called after each batch of `BATCH_ROWS` rows.
         """
         if not all(isinstance(name, str) for name in frame.columns):
-            frame = frame.set_axis(frame.columns.map(str), axis=1)
+            frame = frame.rename(columns=str)
         # Names are compared first: reading every cell to find all differences takes longer.
         if errors(compare_names(frame, self.schema)):
             refuse_errors(MISFIT, compare_columns(frame, self.schema))
@@ -131,13 +128,13 @@ class Bundle:
         error, warning = severity_texts(len(frame), warnings)
         readable = np.flatnonzero(error == "")
         probability = np.full(len(frame), np.nan)
-        for start in range(0, len(readable), rows):
-            batch = readable[start : start + rows]
+        for start in range(0, len(readable), BATCH_ROWS):
+            batch = readable[start : start + BATCH_ROWS]
             part = typed
             if len(batch) < len(frame):
                 part = {name: values[batch] for name, values in typed.items()}
             probability[batch] = self._probability(part)
-            progress(min(start + rows, len(readable)), len(readable))
+            progress(start + len(batch), len(readable))
         outcomes = self.metadata.outcomes
         positive = self.metadata.threshold.is_positive(probability)
         decision = np.where(positive, outcomes.positive, outcomes.negative)
@@ -162,7 +159,7 @@ class Bundle:
             "bundle.json": json.dumps(content, indent=1, allow_nan=False).encode(),
         }
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w") as archive:
             for name, data in parts.items():
                 archive.writestr(zipfile.ZipInfo(name), data, compress_type=zipfile.ZIP_DEFLATED)
         return buffer.getvalue()
@@ -277,5 +274,5 @@ def _column_reference(values: pd.Series, kind: str) -> ColumnReference:
     return ColumnReference(missing, levels=levels)
 
 
-def _percentiles(values: Sequence[float] | np.ndarray | pd.Series) -> list[float]:
+def _percentiles(values: np.ndarray | pd.Series) -> list[float]:
     return list(np.percentile(values, np.linspace(0, 100, 101)).tolist())

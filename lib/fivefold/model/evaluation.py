@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import NOT_APPLICABLE, PASSED, WARNING, Finding
+from fivefold.core.findings import Finding, verdict
 from fivefold.core.intervals import Estimate, share, wilson
 from fivefold.core.roc_auc import auc_interval, paired_test, roc_auc
 from fivefold.core.scope import Scope
@@ -96,9 +96,9 @@ def evaluate(
     threshold: Threshold,
     scope: Scope,
     *,
-    seed: int = 0,
-    baselines: Mapping[str, np.ndarray] | None = None,
-    groups: pd.DataFrame | None = None,
+    seed: int,
+    baselines: Mapping[str, np.ndarray],
+    groups: pd.DataFrame,
 ) -> Evaluation:
     """Evaluate calibrated probabilities of held-out rows.
 
@@ -131,11 +131,10 @@ def evaluate(
         "flagged": share(counts.flagged, len(y)),
     }
     compared = []
-    for name, other in (baselines or {}).items():
+    for name, other in baselines.items():
         theirs, test = auc_interval(y, other), paired_test(y, q, other)
-        gain, p_value = test["difference"], test["p_value"]
         interval = theirs["value"], theirs["low"], theirs["high"]
-        compared.append(Baseline(name, *interval, gain, p_value))
+        compared.append(Baseline(name, *interval, test["difference"], test["p_value"]))
     return Evaluation(
         rows=len(y),
         positives=int(y.sum()),
@@ -145,7 +144,7 @@ def evaluate(
         confusion=counts,
         curves=curves(y, q, scope),
         baselines=compared,
-        segments=segments(y, q, flagged, groups) if groups is not None else [],
+        segments=segments(y, q, flagged, groups),
         findings=[check_success(auc, scope)],
     )
 
@@ -308,24 +307,16 @@ def check_success(auc: Mapping[str, Any], scope: Scope) -> Finding:
     """Check whether the wanted ROC AUC is reached: yes or no only where the interval shows it."""
     wanted = scope.min_roc_auc
     found = f"ROC AUC {auc['value']:.3f}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
-    expected = f"at least {wanted:g}" if wanted is not None else ""
-    severity, action = NOT_APPLICABLE, ""
-    if wanted is None:
-        expected = "a wanted ROC AUC in the scope ([success])"
-    elif auc["low"] >= wanted:
-        severity = PASSED
-    elif auc["high"] < wanted:
-        severity, action = WARNING, "more or better data, or a smaller aim"
-    else:
-        found += ": too few rows to decide"
-        action = "evaluate on more held-out rows"
-    return Finding(
-        code="success-roc-auc",
-        severity=severity,
-        subject="model",
-        found=found,
-        expected=expected,
-        action=action,
+    failed: bool | None = None
+    expected, action = "a wanted ROC AUC in the scope ([success])", ""
+    if wanted is not None:
+        expected, action = f"at least {wanted:g}", "more or better data, or a smaller aim"
+        failed = auc["low"] < wanted
+        if failed and wanted <= auc["high"]:
+            failed, action = None, "evaluate on more held-out rows"
+            found += ": too few rows to decide"
+    return verdict(
+        failed, "success-roc-auc", "model", found=found, expected=expected, action=action
     )
 
 

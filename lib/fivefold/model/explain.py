@@ -60,21 +60,17 @@ class Explanation:
         return sorted(self.contributions, key=lambda line: -abs(line.contribution))
 
 
-def background(
-    typed: pd.DataFrame, schema: Schema, seed: int, rows: int = BACKGROUND
-) -> list[dict[str, Any]]:
+def background(typed: pd.DataFrame, schema: Schema, seed: int) -> list[dict[str, Any]]:
     """Draw training rows as cases of the used columns (ids are never among them)."""
-    count = min(rows, len(typed))
+    count = min(BACKGROUND, len(typed))
     drawn = np.random.default_rng(seed).choice(len(typed), count, replace=False)
     columns = [schema[name] for name in schema.names()]
-    rows_drawn = typed.iloc[drawn].to_dict("records")
-    return [
-        {column.name: plain(column, row[column.name]) for column in columns} for row in rows_drawn
-    ]
+    rows = typed.iloc[drawn].to_dict("records")
+    return [{column.name: plain(column, row[column.name]) for column in columns} for row in rows]
 
 
-def explain(bundle: Bundle, case: Case, seed: int = 0) -> Explanation:
-    """Explain the probability of one case; the same case and seed give the same numbers.
+def explain(bundle: Bundle, case: Case) -> Explanation:
+    """Explain the probability of one case; the same case gives the same numbers.
 
     Raises
     ------
@@ -94,7 +90,7 @@ def explain(bundle: Bundle, case: Case, seed: int = 0) -> Explanation:
     names = bundle.schema.names()
     rows = known[: max(2, MOST_ROWS // (2 * len(names)))]
     table = typed_table([case, *rows], bundle.schema)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     random_orders = np.array([rng.permutation(len(names)) for _ in rows])
     # Which column changes at each step, shape (rows, 2, columns): an order and its reverse.
     orders = np.stack([random_orders, random_orders[:, ::-1]], axis=1)

@@ -133,15 +133,15 @@ def _lookup(steps: list[Any], names: Sequence[str]) -> Encode | None:
     if getattr(encoder, "handle_unknown", "") == "error":
         return None
     encoded = _dense(encoder.transform(pd.DataFrame(levels).ffill()))
-    # Only a one-hot encoder gives a column several; in it rare levels share one.
-    widths = getattr(encoder, "_n_features_outs", [1] * len(levels))
-    if sum(widths) != encoded.shape[1]:
+    named = copy.copy(encoder)
+    named.feature_name_combiner = lambda name, level: name  # a one-hot encoder asks for it
+    sources = named.get_feature_names_out()  # the column that each encoded one was made of
+    if set(sources) != set(names):
         return None
     tables = []
-    blocks = np.split(encoded, np.cumsum(widths)[:-1], axis=1)
-    for (name, known), block in zip(levels.items(), blocks, strict=True):
+    for name, known in levels.items():
         lines = {level: line for line, level in enumerate(known[:-1])}
-        tables.append((name, lines, block[[*lines.values(), -1]]))
+        tables.append((name, lines, encoded[: len(known), sources == name]))
     transform = _chain(steps[1:])
 
     def encode(rows: Rows) -> Any:

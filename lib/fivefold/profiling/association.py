@@ -69,8 +69,8 @@ def associate(
         if min(labels.sum(), (1 - labels).sum()) >= 2:
             auc = auc_interval(labels, numbers[present])
             result["auc"] = {key: auc[key] for key in ("value", "low", "high")}
-            direction = "up" if result["auc"]["low"] > 0.5 else "none"
-            result["direction"] = "down" if result["auc"]["high"] < 0.5 else direction
+            direction = "up" if auc["low"] > 0.5 else "none"
+            result["direction"] = "down" if auc["high"] < 0.5 else direction
     if kind in ("categorical", "boolean"):
         size = int(codes.max(initial=0)) + 1
         table = np.bincount(codes * 2 + y, minlength=2 * size).reshape(size, 2)[1:]
@@ -156,14 +156,14 @@ def cramers_v(table: np.ndarray) -> float | None:
     return min(1.0, math.sqrt(phi2 / smaller)) if smaller > 0 else None
 
 
-def mutual_information(table: np.ndarray, corrected: bool = True) -> float | None:
+def mutual_information(table: np.ndarray) -> float | None:
     """Return the mutual information of rows and columns of counts, in bits; None for no counts.
 
-    `corrected` takes off the bias of the plug-in estimate, (r-1)(k-1) / (2 n ln 2), down to 0 at
-    least. Source: Miller (1955), Note on the bias of information estimates.
+    The bias of the plug-in estimate, (r-1)(k-1) / (2 n ln 2), is taken off, down to 0 at least.
+    Source: Miller (1955), Note on the bias of information estimates.
 
-    >>> mutual_information(np.array([[2, 0], [0, 2]]), corrected=False)
-    1.0
+    >>> round(mutual_information(np.array([[200, 0], [0, 200]])), 4)
+    0.9982
     """
     table = np.asarray(table, dtype="float64")
     n = table.sum()
@@ -172,22 +172,22 @@ def mutual_information(table: np.ndarray, corrected: bool = True) -> float | Non
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / n
     some = table > 0
     bits = float((table[some] / n * np.log2(table[some] / expected[some])).sum())
-    r, k = (table.sum(axis=1) > 0).sum(), (table.sum(axis=0) > 0).sum()
+    r, k = some.any(axis=1).sum(), some.any(axis=0).sum()
     bias = (r - 1) * (k - 1) / (2 * n * math.log(2))
-    return max(0.0, bits - bias if corrected else bits)
+    return float(max(0.0, bits - bias))
 
 
-def correlations(columns: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+def correlations(columns: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return Spearman's correlations of the given numbers (NaN missing), on rows that have both.
 
     Returns
     -------
-    JSON-ready dict. rows: looked at, at most `CORRELATION_ROWS`, drawn by the seed. columns.
+    JSON-ready dict. rows: looked at, at most `CORRELATION_ROWS`, drawn by a fixed seed. columns.
     matrix: None where fewer than 30 rows have both or one is constant. strongest: at most 15 {a,
     b, value} with a |value| of at least 0.1.
     """
     frame = pd.DataFrame(columns)
-    frame = frame.iloc[draw_rows(np.arange(len(frame)), CORRELATION_ROWS, seed)]
+    frame = frame.iloc[draw_rows(np.arange(len(frame)), CORRELATION_ROWS, seed=0)]
     names = list(frame.columns)
     values = np.full((len(names), len(names)), np.nan)
     if len(names) > 1:

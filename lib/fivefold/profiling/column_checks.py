@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import PASSED
 from fivefold.core.schema import Column
 from fivefold.core.text import listed, plural
+from fivefold.data.row_groups import hash_rows
 from fivefold.profiling.check_context import CheckContext, Result, quote_cell
 
 MANY_LEVELS = 50
@@ -121,7 +121,7 @@ def find_mixed(ctx: CheckContext) -> Iterator[Result]:
             f"{share:.0%} numbers, the rest words such as {words}{ctx.sampled}; "
             "all are read as levels",
             "numbers or words",
-            "give the words a column of their own, or pass them as missing markers",
+            "give the words a column of their own, or leave such cells empty in the source",
         )
 
 
@@ -193,8 +193,7 @@ def _pattern(values: pd.Series, column: Column) -> tuple[str, bytes]:
     """
     if column.distinct <= MANY_LEVELS:
         return "levels", pd.factorize(values)[0].tobytes()
-    hashes: np.ndarray = pd.util.hash_pandas_object(values, index=False).to_numpy()
-    return column.kind, hashes.tobytes()
+    return column.kind, hash_rows(values.to_frame()).tobytes()
 
 
 def _not_dropped(ctx: CheckContext, *kinds: str) -> list[Column]:

@@ -57,7 +57,7 @@ def profile(values: pd.Series, column: Column, y: np.ndarray) -> dict[str, Any]:
         result["first"], result["last"] = str(present.min()), str(present.max())
         result["periods"] = by_period(values, y)
     if column.kind == "text":
-        lengths = np.sort(present.str.len().to_numpy(dtype="float64"))
+        lengths = present.str.len().to_numpy(dtype="float64")
         result["length"] = quantiles(lengths)
         result["words"] = number(float(present.iloc[:2000].str.count(r"\S+").mean()))
     if column.kind == "constant":
@@ -102,9 +102,9 @@ def group_ids(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return groups
 
 
-def quantiles(ordered: np.ndarray) -> dict[str, float | None]:
-    """Return `QUANTILES` of sorted values (linear interpolation)."""
-    values = np.quantile(ordered, list(QUANTILES.values()))
+def quantiles(numbers: np.ndarray) -> dict[str, float | None]:
+    """Return `QUANTILES` of some numbers (linear interpolation)."""
+    values = np.quantile(numbers, list(QUANTILES.values()))
     return {name: number(value) for name, value in zip(QUANTILES, values, strict=True)}
 
 
@@ -158,30 +158,28 @@ def by_period(dates: pd.Series, y: np.ndarray) -> dict[str, Any]:
     (`_is_shown`).
     """
     present = dates.notna().to_numpy()
+    groups = np.full(len(dates), -1, dtype="int64")
     if not present.any():
-        none = np.empty(0, dtype=int)
-        return {"unit": "month", "omitted": 0, "period": [], **rates(none, none, 0)}
+        return {"unit": "month", "omitted": 0, "period": [], **rates(groups, y, 0)}
     shown = present.copy()
     shown[present] = _is_shown(dates[present])
     first, last = dates[shown].min(), dates[shown].max()
     units = list(_UNITS)
-    if _count_periods(first, last, "month") >= 3:
+    if len(_periods(first, last, "month")) >= 3:
         units = units[2:]
-    unit = next(u for u in units if _count_periods(first, last, u) <= MAX_PERIODS)
-    start, count = pd.Period(first, _UNITS[unit]), _count_periods(first, last, unit)
-    groups = np.full(len(dates), -1, dtype="int64")
-    groups[shown] = pd.PeriodIndex(dates[shown], freq=_UNITS[unit]).asi8 - start.ordinal
+    unit = next(unit for unit in units if len(_periods(first, last, unit)) <= MAX_PERIODS)
+    periods = _periods(first, last, unit)
+    groups[shown] = pd.PeriodIndex(dates[shown], freq=_UNITS[unit]).asi8 - periods[0].ordinal
     return {
         "unit": unit,
         "omitted": int((present & ~shown).sum()),
-        "period": [f"{(start + i).start_time:%Y-%m-%d}" for i in range(count)],
-        **rates(groups, y, count),
+        "period": [f"{period.start_time:%Y-%m-%d}" for period in periods],
+        **rates(groups, y, len(periods)),
     }
 
 
-def _count_periods(first: pd.Timestamp, last: pd.Timestamp, unit: str) -> int:
-    start, end = pd.Period(first, _UNITS[unit]), pd.Period(last, _UNITS[unit])
-    return int(end.ordinal - start.ordinal) + 1
+def _periods(first: pd.Timestamp, last: pd.Timestamp, unit: str) -> pd.PeriodIndex:
+    return pd.period_range(first, last, freq=_UNITS[unit])
 
 
 def _is_shown(dates: pd.Series) -> np.ndarray:
@@ -263,7 +261,7 @@ def _missing(values: pd.Series, y: np.ndarray) -> dict[str, Any]:
 def _profile_numbers(values: np.ndarray, column: Column, y: np.ndarray) -> dict[str, Any]:
     ordered = np.sort(values[np.isfinite(values)])
     if not len(ordered):
-        return {"distinct": 0}
+        return {}
     with np.errstate(over="ignore", invalid="ignore"):
         distinct = 1 + int(np.count_nonzero(np.diff(ordered)))
         centred = ordered - ordered.mean()

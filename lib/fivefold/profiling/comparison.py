@@ -104,12 +104,9 @@ def align_histograms(before: Mapping[str, Any], now: Mapping[str, Any]) -> Count
     hardly any are shared, as after a change of unit, today's counts are spread evenly within their
     bins over the earlier edges.
     """
-    tolerance = 1e-6 * (now["edges"][1] - now["edges"][0])
-    shared = [
-        edge
-        for edge in before["edges"]
-        if any(abs(edge - other) <= tolerance for other in now["edges"])
-    ]
+    edges = np.array(now["edges"])
+    tolerance = 1e-6 * (edges[1] - edges[0])
+    shared = [edge for edge in before["edges"] if np.abs(edges - edge).min() <= tolerance]
     if len(shared) < min(5, len(before["edges"])):
         earlier = [float(rows) for rows in (before["below"], *before["rows"], before["above"])]
         return earlier, _spread(now, before["edges"])
@@ -139,13 +136,15 @@ def align_levels(before: Mapping[str, Any], now: Mapping[str, Any]) -> Counts:
     """Return the counts of the levels that both lists count, and of the rest as one more bin."""
     old = dict(zip(before["level"], before["rows"], strict=False))
     new = dict(zip(now["level"], now["rows"], strict=False))
+    kept = set(old) & set(new)
     # A list without "other" counts every level, those it does not name with 0 rows.
-    in_old = set(old) | (set() if before["other"] else set(new))
-    in_new = set(new) | (set() if now["other"] else set(old))
-    kept = sorted(in_old & in_new)
+    if not before["other"]:
+        kept |= set(new)
+    if not now["other"]:
+        kept |= set(old)
     counts = []
     for rows, levels in ((old, before), (new, now)):
-        of_kept = [float(rows.get(level, 0)) for level in kept]
+        of_kept = [float(rows.get(level, 0)) for level in sorted(kept)]
         rest = float(sum(levels["rows"]) - sum(rows.get(level, 0) for level in kept))
         counts.append([*of_kept, rest])
     if not counts[0][-1] and not counts[1][-1]:

@@ -49,7 +49,7 @@ def find_written_numbers(ctx: CheckContext) -> Iterator[Result]:
         if not pd.api.types.is_string_dtype(raw.dtype):
             continue
         head = texts(raw.iloc[ctx.sample].dropna()).drop_duplicates().head(_EXAMPLES)
-        is_written = head.str.contains(rf"[{CURRENCY},'\s(]", regex=True).fillna(False).astype(bool)
+        is_written = head.str.contains(rf"[{CURRENCY},'\s(]")
         values = to_numbers(head, "numeric", parse)
         sign, role, other = _other_reading(head, parse)
         differs = (other != values) & np.isfinite(other).all()
@@ -82,7 +82,7 @@ def _other_reading(cells: pd.Series, parse: Mapping[str, str]) -> tuple[str, str
     sign = parse.get("thousands", "")
     if sign in (".", ","):
         return sign, "decimal", parse_numbers(cells, {"decimal": sign}).to_numpy()
-    if sign or parse.get("decimal", ".") != "." or cells.str.contains(r"\d{4}", regex=True).any():
+    if sign or parse.get("decimal", ".") != "." or cells.str.contains(r"\d{4}").any():
         return sign, "", np.full(len(cells), np.nan)
     numbers = parse_numbers(cells, {"decimal": ",", "thousands": "."})
     return ".", "thousands", numbers.to_numpy()

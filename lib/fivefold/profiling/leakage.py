@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import ERROR, PASSED, WARNING, Finding
+from fivefold.core.findings import ERROR, PASSED, WARNING, Finding, problem
 from fivefold.core.intervals import wilson
 from fivefold.core.roc_auc import roc_auc
 from fivefold.core.schema import Column
-from fivefold.profiling.association import as_numbers
+from fivefold.profiling.association import as_numbers, draw_folds
 from fivefold.profiling.check_context import CheckContext, NotApplicable, Result
 
 LEAK, LEAK_SURE = 0.995, 0.95  # error: AUC observed, and the lower end of its interval
@@ -28,7 +28,7 @@ SUSPECT, SUSPECT_SURE = 0.97, 0.85  # warning
 MIN_CLASS = 10  # rows of each class below which no column is checked
 # A yes/no column right in 90% of rows agrees with all of 50 labels in 1 of 200 tables.
 MIN_COPY_ROWS = 50
-FOLDS, BINS, FEW_LEVELS = 5, 50, 20
+BINS, FEW_LEVELS = 50, 20
 _Z = 1.6449  # 95%, one-sided
 
 
@@ -36,8 +36,8 @@ _Z = 1.6449  # 95%, one-sided
 class _Ranking:
     """How well something ranks the labels: AUC and its lower bound; NaN where unknown."""
 
-    auc: float
-    low: float
+    auc: float = math.nan
+    low: float = math.nan
     how: str = ""
 
     @property
@@ -48,15 +48,14 @@ class _Ranking:
         return WARNING if self.auc >= SUSPECT and self.low >= SUSPECT_SURE else ""
 
 
-def lower_bound(area: float, positives: int, negatives: int) -> float:
+def lower_bound(area: float, trials: int) -> float:
     """Return the lower end of the one-sided 95% Wilson interval of an AUC.
 
-    The number of trials is min(positives, negatives).
+    The number of trials is that of the rows of the rarer class.
 
-    >>> round(lower_bound(1.0, 52, 500), 3), round(lower_bound(1.0, 30, 30), 3)
+    >>> round(lower_bound(1.0, 52), 3), round(lower_bound(1.0, 30), 3)
     (0.951, 0.917)
     """
-    trials = min(positives, negatives)
     return wilson(area * trials, trials, _Z)[0]
 
 
@@ -188,23 +187,19 @@ def check_split(groups: np.ndarray, fold_ids: np.ndarray) -> list[Finding]:
         found = "no equal rows in two folds, or in a fold and the holdout"
         return [Finding(code="split-straddle", severity=PASSED, subject="split", found=found)]
     rows = int(sides.size()[is_apart].sum())
-    finding = Finding(
-        code="split-straddle",
-        severity=ERROR,
-        subject="split",
-        found=f"{int(is_apart.sum()):,} groups of equal rows ({rows:,} rows) in "
-        "more than one fold or holdout",
-        expected="equal rows on one side",
-        action="split by duplicate_groups",
+    found = (
+        f"{int(is_apart.sum()):,} groups of equal rows ({rows:,} rows) in "
+        "more than one fold or holdout"
     )
-    return [finding]
+    expected, action = "equal rows on one side", "split by duplicate_groups"
+    return [problem("split-straddle", "split", found, expected, action)]
 
 
 def _rank_by_column(
     values: pd.Series, column: Column, y: np.ndarray, folds: np.ndarray
 ) -> _Ranking:
     """Return the better of two rankings: by order (numbers, dates), and by levels."""
-    by_order = _Ranking(math.nan, math.nan)
+    by_order = _Ranking()
     if column.kind in ("numeric", "date", "boolean"):
         numbers = as_numbers(values, column.kind)
         present = ~np.isnan(numbers)
@@ -213,13 +208,11 @@ def _rank_by_column(
         values = pd.Series(_binned(numbers + 0.0, present))
     codes, levels = pd.factorize(values, use_na_sentinel=False)
     if len(levels) <= FEW_LEVELS:  # such a level is learnt with or without equal rows
-        folds = np.random.default_rng(0).permutation(len(y)) % FOLDS
+        folds = draw_folds(len(y), seed=0)
     # Otherwise equal rows share a fold: copies would make each level known.
     rates = out_of_fold_rates(codes, y, folds)
     by_levels = _bounded(roc_auc(y, rates), y, "by its levels, scored out of fold")
-    if math.isnan(by_order.auc) or by_levels.auc > by_order.auc:
-        return by_levels
-    return by_order
+    return by_order if by_order.auc >= by_levels.auc else by_levels
 
 
 def _binned(numbers: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -231,20 +224,17 @@ def _binned(numbers: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def _rank_by_missing(values: pd.Series, y: np.ndarray) -> _Ranking:
-    area = roc_auc(y, values.isna().to_numpy().astype("float64"))
+    area = roc_auc(y, values.isna().to_numpy(dtype="float64"))
     return _bounded(max(area, 1 - area), y)
 
 
 def _bounded(area: float, y: np.ndarray, how: str = "") -> _Ranking:
-    positives, negatives = _class_counts(y)
-    if min(positives, negatives) < MIN_CLASS:
-        return _Ranking(math.nan, math.nan, how)
-    return _Ranking(area, lower_bound(area, positives, negatives), how)
+    rows = _rows_of_rarer_class(y)
+    return _Ranking() if rows < MIN_CLASS else _Ranking(area, lower_bound(area, rows), how)
 
 
-def _class_counts(y: np.ndarray) -> tuple[int, int]:
-    """Return (positives, negatives)."""
-    return int((y == 1).sum()), int((y == 0).sum())
+def _rows_of_rarer_class(y: np.ndarray) -> int:
+    return min(int((y == 1).sum()), int((y == 0).sum()))
 
 
 def _copies(values: pd.Series, y: np.ndarray) -> bool:
@@ -275,9 +265,9 @@ def _leak(ctx: CheckContext, column: Column, found: str, severity: str) -> Resul
 def _labels(ctx: CheckContext) -> np.ndarray:
     """Return the labels of the sample; raise `NotApplicable` where they are too few."""
     y: np.ndarray = ctx.y[ctx.sample]
-    rarer = min(_class_counts(y))
-    if rarer < MIN_CLASS:
-        raise NotApplicable(f"{rarer} rows of the rarer class, {MIN_CLASS} are needed")
+    rows = _rows_of_rarer_class(y)
+    if rows < MIN_CLASS:
+        raise NotApplicable(f"{rows} rows of the rarer class, {MIN_CLASS} are needed")
     return y
 
 
@@ -286,6 +276,6 @@ def _folds(ctx: CheckContext) -> np.ndarray:
     name = ctx.scope.group_column
     groups = pd.factorize(ctx.raw[name])[0] if name in ctx.raw.columns else ctx.row_groups
     # A missing group is -1, the last of the order.
-    order = np.random.default_rng(ctx.seed).permutation(int(groups.max()) + 2)
-    folds: np.ndarray = order[groups[ctx.sample]] % FOLDS
+    fold_of_group = draw_folds(int(groups.max()) + 2, ctx.seed)
+    folds: np.ndarray = fold_of_group[groups[ctx.sample]]
     return folds

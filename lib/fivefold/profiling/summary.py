@@ -50,13 +50,12 @@ def summarise(
     scope: Scope,
     findings: list[Finding],
     source: Mapping[str, Any],
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Return the summary of a whole table, JSON-ready.
 
     It takes about 2 kB a column in UTF-8, below 300 kB for 100 columns. Counts, quantiles and
     histograms are of all rows; associations of at most `SAMPLE` labelled rows, correlations of
-    fewer, drawn by `seed`: `notes` reports it. Shares are 0 to 1, intervals 95%.
+    fewer, drawn by a fixed seed: `notes` reports it. Shares are 0 to 1, intervals 95%.
 
     Parameters
     ----------
@@ -71,10 +70,15 @@ def summarise(
     `fivefold.profiling.column_profile.profile` plus unit and help), association, correlation,
     trend, notes.
     """
-    y = np.asarray(y).astype("int64")
+    y = y.astype("int64")
     known = [column for column in schema.columns if column.name in typed.columns]
-    columns = {column.name: _describe(typed[column.name], column, y, scope) for column in known}
-    ranking, notes = _ranking(typed, y, schema, seed)
+    columns = {}
+    for column in known:
+        columns[column.name] = profile(typed[column.name], column, y) | {
+            "unit": str(scope.units.get(column.name, "")),
+            "help": str(scope.help.get(column.name, ""))[:200],
+        }
+    ranking, notes = _ranking(typed, y, schema)
     if len(ranking) > DETAILED:
         notes.append(
             f"Histograms and levels are kept for the {DETAILED} columns that go most with the "
@@ -88,13 +92,13 @@ def summarise(
     correlated = {
         name: as_numbers(typed[name], schema[name].kind) for name in numbers[:MOST_CORRELATED]
     }
-    correlation = correlations(correlated, seed)
+    correlation = correlations(correlated)
     if correlation["rows"] < len(typed):
         notes.append(
             f"Correlations rest on {correlation['rows']:,} rows drawn from {len(typed):,}."
         )
-    for name, column in columns.items():
-        omitted = column.get("periods", {}).get("omitted")
+    for name, description in columns.items():
+        omitted = description.get("periods", {}).get("omitted")
         if omitted:
             notes.append(
                 f"{omitted:,} dates of {name}, placeholders or far from the others, "
@@ -156,14 +160,6 @@ def trend(
     }
 
 
-def _describe(values: pd.Series, column: Column, y: np.ndarray, scope: Scope) -> dict[str, Any]:
-    return {
-        **profile(values, column, y),
-        "unit": str(scope.units.get(column.name, "")),
-        "help": str(scope.help.get(column.name, ""))[:200],
-    }
-
-
 def _overview(
     typed: pd.DataFrame, y: np.ndarray, known: list[Column], columns: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
@@ -172,8 +168,7 @@ def _overview(
     low, high = wilson(positives, labelled)
     cells = len(typed) * len(columns)
     missing = sum(column["missing"]["rows"] for column in columns.values())
-    groups = duplicate_groups(typed[used])
-    distinct = int(groups.max()) + 1 if len(groups) else 0
+    groups = pd.Series(duplicate_groups(typed[used]))
     kinds = Counter(column.kind for column in known)
     return {
         "rows": len(typed),
@@ -185,7 +180,7 @@ def _overview(
         "positive_rate": number(positives / labelled) if labelled else None,
         "positive_low": number(low),
         "positive_high": number(high),
-        "duplicated_rows": len(groups) - distinct,
+        "duplicated_rows": int(groups.duplicated().sum()),
         "missing_cells": missing,
         "missing_share": number(missing / cells) if cells else 0.0,
         "memory_bytes": int(typed.memory_usage(deep=True).sum()),
@@ -193,7 +188,7 @@ def _overview(
 
 
 def _ranking(
-    typed: pd.DataFrame, y: np.ndarray, schema: Schema, seed: int
+    typed: pd.DataFrame, y: np.ndarray, schema: Schema
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return (associations, strongest first; notes on the rows they rest on)."""
     rows, notes = np.flatnonzero(y >= 0), []
@@ -201,8 +196,8 @@ def _ranking(
         notes.append(
             f"Associations rest on {SAMPLE:,} rows drawn from {len(rows):,} labelled ones."
         )
-        rows = draw_rows(rows, SAMPLE, seed)
-    labels, folds = y[rows], draw_folds(len(rows), seed)
+        rows = draw_rows(rows, SAMPLE, seed=0)
+    labels, folds = y[rows], draw_folds(len(rows), seed=0)
     ranking = []
     for column in schema.columns:
         if column.name in typed.columns and column.kind in RANKED:

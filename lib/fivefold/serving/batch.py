@@ -63,14 +63,15 @@ class Tally(Stored):
     def of(scores: pd.DataFrame, warnings: Iterable[InputWarning]) -> Tally:
         """Count the rows that `fivefold.model.bundle.Bundle.assess` has scored."""
         is_scored = scores["error"] == ""
-        decisions = scores.loc[is_scored, "decision"].value_counts()
+
+        decisions = Counter(scores.loc[is_scored, "decision"])
         reasons = Counter(scores.loc[~is_scored, "error"])
         return Tally(
             rows=len(scores),
             scored=int(is_scored.sum()),
             refused=int((~is_scored).sum()),
             with_warnings=int((scores["warnings"] != "").sum()),
-            decisions={str(decision): int(rows) for decision, rows in decisions.items()},
+            decisions=dict(decisions.most_common()),
             mean_probability=float(scores["probability"].mean()) if is_scored.any() else None,
             warning_counts=counts(warnings),
             bins=histogram(scores["probability"]),
@@ -127,14 +128,13 @@ class ScoredTable:
 class Lift:
     """What acting on the `count` highest probabilities brings.
 
-    rate: expected share of positives among them; lift: `rate` over `overall_rate`, None where that
-    is 0.
+    rate: expected share of positives among them; lift: `rate` over that of all rows, None where
+    that is 0.
     """
 
     count: int
     expected_positives: float
     rate: float
-    overall_rate: float
     lift: float | None
 
 
@@ -142,8 +142,6 @@ def score_batch(
     bundle: Bundle,
     frame: pd.DataFrame,
     key: str,
-    *,
-    rows: int = 10_000,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ScoredTable:
     """Score a table.
@@ -153,8 +151,6 @@ def score_batch(
     key
         Names the table (its md5, see `table_key`): the same model, key and row give the same id, so
         that a repeated upload records nothing twice.
-    rows
-        Rows that the model sees at a time.
     progress
         Called with the rows done and the rows in all.
 
@@ -163,8 +159,8 @@ def score_batch(
     Refused
         As `fivefold.model.bundle.Bundle.score`.
     """
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
-    assessment = bundle.assess(frame, rows, progress)
+    frame = frame.rename(columns=str).reset_index(drop=True)
+    assessment = bundle.assess(frame, progress)
     findings = warnings(compare_names(frame, bundle.schema))
     return with_scores(bundle, frame, assessment, key, findings=findings)
 
@@ -182,13 +178,12 @@ def with_scores(
     A column of one of our names becomes `input_<name>`, with more of `input_` where that is taken:
     the table may hold our earlier output.
     """
-    names: dict[str, str] = {}
-    for name in frame.columns:
-        if name in OUR_COLUMNS:
-            free = f"input_{name}"
-            while free in frame.columns:
-                free = f"input_{free}"
-            names[name] = free
+    names = {}
+    for name in OUR_COLUMNS:
+        free = name
+        while free in frame.columns:
+            free = f"input_{free}"
+        names[name] = free
     scored = pd.concat([frame.rename(columns=names), assessment.scores], axis=1)
     source = f"{bundle.metadata.provenance.pathspec}/{key}"
     numbers = range(first_row, first_row + len(frame))
@@ -214,15 +209,13 @@ def check_parts(parts: TableParts, schema: Schema) -> list[Finding]:
         frame = read_part(parts, number, list(unreadable))
         for name in list(unreadable):
             values = frame[name]
-            is_bad = np.zeros(len(values), dtype=bool)
-            for problem in coerce_column(values, schema[name])[1]:
-                is_bad[problem["row"].to_numpy(dtype=int)] = True
-            good = values[values.notna() & ~is_bad]
+            typed, _ = coerce_column(values, schema[name])
+            good = values[pd.notna(typed)]
             if len(good):
                 readable[name] = good.head(1).reset_index(drop=True)
                 del unreadable[name]
             else:
-                unreadable[name].append(values[is_bad].head(TELLING))
+                unreadable[name].append(values.dropna().head(TELLING))
     bad = pd.DataFrame()
     for name, cells in unreadable.items():
         examples = pd.concat(cells, ignore_index=True).head(TELLING)
@@ -286,14 +279,14 @@ def lift_at(probability: pd.Series, count: int) -> Lift:
     without a probability are left out; `count` is at most the number of the others.
 
     >>> lift_at(pd.Series([0.9, 0.1, 0.5, 0.5]), 1)
-    Lift(count=1, expected_positives=0.9, rate=0.9, overall_rate=0.5, lift=1.8)
+    Lift(count=1, expected_positives=0.9, rate=0.9, lift=1.8)
     """
     highest_first = np.sort(probability.dropna().to_numpy())[::-1]
     count = max(0, min(count, len(highest_first)))
     expected = float(highest_first[:count].sum())
     rate = expected / count if count else 0.0
     overall = float(highest_first.mean()) if len(highest_first) else 0.0
-    return Lift(count, expected, rate, overall, rate / overall if overall else None)
+    return Lift(count, expected, rate, rate / overall if overall else None)
 
 
 def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
@@ -302,7 +295,7 @@ def neutralise(frame: pd.DataFrame) -> pd.DataFrame:
     Plain numbers ("-5", "+3.2", "-1,234.5", "1e5") stay as they are. This is for downloads that
     people open; a program should get the table unchanged.
     """
-    names = pd.Series([str(name) for name in frame.columns], dtype="str")
+    names = pd.Series(frame.columns.map(str), dtype="str")
     safe = frame.set_axis(_neutralised(names), axis=1)
     for position, dtype in enumerate(frame.dtypes):
         is_number = pd.api.types.is_numeric_dtype(dtype)
@@ -320,9 +313,9 @@ def _neutralised(texts: pd.Series) -> pd.Series:
     return texts.where(~risky, "'" + texts)
 
 
-def histogram(probability: pd.Series, bins: int = BINS) -> list[dict[str, float]]:
+def histogram(probability: pd.Series) -> list[dict[str, float]]:
     """Return [{from, to, rows}] over 0 to 1; rows without a probability are left out."""
-    rows, edges = np.histogram(probability.dropna(), bins=bins, range=(0, 1))
+    rows, edges = np.histogram(probability.dropna(), BINS, (0, 1))
     return [
         {"from": float(low), "to": float(high), "rows": int(count)}
         for low, high, count in zip(edges[:-1], edges[1:], rows, strict=True)

@@ -74,9 +74,7 @@ class Recorder:
             rows: Any = frame.to_dict("records")
             return self.rows(rows, assessment, ids, at)
         columns = [_json_members(frame[name]) for name in self.columns if name in frame.columns]
-        inputs: Iterable[str] = ["{}"] * len(frame)
-        if columns:
-            inputs = ("{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True))
+        inputs = ("{" + ",".join(cells) + "}" for cells in zip(*columns, strict=True))
         entities: Iterable[str | None] = [None] * len(frame)
         id_columns = list(self._scope.id_columns)
         if id_columns and set(id_columns) <= set(frame.columns):
@@ -98,7 +96,13 @@ class Recorder:
         return self._of(self._pairs(rows), [answer] * len(ids), ids, at)
 
     def _pairs(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str | None]]:
-        return (inputs_and_entity(row, self._scope, self.columns, self.key) for row in rows)
+        """Yield the inputs of each raw row as JSON, with pseudonyms, and its entity."""
+        hidden = set(self._scope.pseudonymised_columns)
+        for row in rows:
+            cells = {name: _plain(row[name]) for name in self.columns if name in row}
+            for name in cells.keys() & hidden:
+                cells[name] = pseudonym(cells[name], self.key)
+            yield _json(cells), entity_of(row, self._scope, self.key)
 
     def _answers(self, assessment: Assessment) -> Iterable[tuple[Any, ...]]:
         """Return (probability, decision, error, warnings) of each row."""
@@ -145,16 +149,6 @@ class Recorder:
             }
             result.predictions.append(row)
         return result
-
-
-def inputs_and_entity(
-    row: Mapping[str, Any], scope: Scope, columns: Sequence[str], key: bytes
-) -> tuple[str, str | None]:
-    """Return the inputs of a raw row as JSON, with pseudonyms, and its entity (see `entity_of`)."""
-    cells = {name: _plain(row[name]) for name in columns if name in row}
-    for name in cells.keys() & set(scope.pseudonymised_columns):
-        cells[name] = pseudonym(cells[name], key)
-    return _json(cells), entity_of(row, scope, key)
 
 
 def entity_of(row: Mapping[str, Any], scope: Scope, key: bytes) -> str | None:
@@ -223,6 +217,6 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, (datetime, date)):
+    if isinstance(value, date):
         return value.isoformat()
     return str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any
 
 import pandas as pd
@@ -23,7 +23,6 @@ MAX_FINDINGS = 100
 _ROW = "prediction_id or the scope's id columns, label, and perhaps observed_at"
 _REFUSED = "The labels cannot be used"
 _WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}
-_END_OF_DAY = {"hour": 23, "minute": 59, "second": 59, "microsecond": 999_999}
 
 
 def read_labels(rows: Iterable[Any], schema: Schema, scope: Scope, key: bytes) -> list[Label]:
@@ -80,7 +79,7 @@ def record_table(
     cannot be used.
     """
     scope = bundle.metadata.scope
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    frame = frame.rename(columns=str)
     check_columns(list(frame.columns), bundle.schema, scope)
     rows = frame.astype("object").where(frame.notna(), None).to_dict("records")
     labels = read_labels(rows, bundle.schema, scope, pseudonym_key())
@@ -133,11 +132,11 @@ def _read_label(row: Any, subject: str, schema: Schema, scope: Scope, key: bytes
     if prediction_id is None and entity is None:
         expected, action = _case_columns(scope), "say which prediction the label belongs to"
         problems.append(problem("feedback-case", subject, "no id of the case", expected, action))
-    time, observed_at = row.get("observed_at"), None
+    observed, observed_at = row.get("observed_at"), None
     try:
-        observed_at = _utc_time(time)
+        observed_at = _utc_time(observed)
     except (ValueError, OverflowError):
-        where, found = f"{subject}.observed_at", repr(time)[:80]
+        where, found = f"{subject}.observed_at", repr(observed)[:80]
         expected, action = "a time in ISO 8601", "correct it or leave it out"
         problems.append(problem("feedback-time", where, found, expected, action))
     if label is None or problems:
@@ -168,15 +167,13 @@ def _utc_time(value: Any) -> datetime | None:
     """
     if value is None or value != value or value == "":
         return None
-    if isinstance(value, datetime):
-        time = value
-        is_day = False
-        if isinstance(value, pd.Timestamp) and value.tzinfo is None:  # of a table
-            is_day = value == value.normalize()
+    if isinstance(value, pd.Timestamp):  # of a table
+        moment: datetime = value
+        is_day = value.tzinfo is None and value == value.normalize()
     else:
         text = str(value).strip()
-        time = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
         is_day = len(text) <= len("2026-05-01")
     if is_day:
-        time = datetime(time.year, time.month, time.day, **_END_OF_DAY, tzinfo=time.tzinfo)
-    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+        moment = datetime.combine(moment, time.max, moment.tzinfo)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

@@ -183,9 +183,8 @@ def _checked(value: Any, limit: int, forms: str) -> list[Row]:
             field, expected = f"rows[{number}]", "an object {column: value}"
             found, action = json_type(row), "correct the row"
             problems.append(problem("row-no-object", field, found, expected, action))
-    refuse_errors(_REFUSED, problems[:MAX_FINDINGS])
-    expected, action = "a number, a text, true, false or null", "give one plain value"
-    for number, row in enumerate(value):
+            continue
+        expected, action = "a number, a text, true, false or null", "give one plain value"
         for name, cell in row.items():
             if isinstance(cell, (list, dict)):
                 field, found = f"rows[{number}].{name}"[:200], json_type(cell)

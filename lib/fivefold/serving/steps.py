@@ -71,7 +71,7 @@ def choose_model(train_run: str, record: bool, problem: str = "") -> ChosenModel
         promotion = None
     elif problem and promotion is None:
         raise served_model.no_model(problem)
-    run = client.find_run(promotion.model if promotion else train_run or None)
+    run = client.find_run(promotion.model if promotion else train_run)
     blob, digest = client.bundle_bytes(run)
     why, kept = "as asked" if train_run else "the latest finished run", None
     if promotion:

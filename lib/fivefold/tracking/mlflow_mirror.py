@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fivefold.core.findings import WARNING, Finding
+from fivefold.core.findings import WARNING, problem
 from fivefold.core.stored import Stored
 from fivefold.core.text import one_line
 from fivefold.core.urls import mask
@@ -109,7 +109,6 @@ def mirror(
     bundle: bytes,
     cards: Mapping[str, str],
     uri: str,
-    timeout: float = TIMEOUT,
     aliases: Sequence[str] = (),
 ) -> MirrorResult:
     """Copy a finished run to the MLflow store at `uri`; a second call changes nothing.
@@ -126,8 +125,6 @@ def mirror(
         {name: HTML} of the run's report cards.
     uri
         Tracking and registry address; "" mirrors nothing.
-    timeout
-        Seconds for the whole.
     aliases
         Aliases of the registry to point at the model, such as "champion".
     """
@@ -144,7 +141,7 @@ def mirror(
                 (artifacts / "cards" / f"{slug(card)}.html").write_text(html, encoding="utf-8")
             (folder / "bundle.bin").write_bytes(bundle)
             _write_json(artifacts / "record.json", json_ready(record.to_dict()))
-            answer = _ask({"aliases": list(aliases)}, uri, folder, timeout)
+            answer = _ask({"aliases": list(aliases)}, uri, folder)
         address = link(uri, answer["run_id"], answer["experiment_id"])
         result = replace(result, **answer, link=address)
     except Exception as fault:
@@ -160,7 +157,7 @@ def set_aliases(models: Mapping[str, Mapping[str, str]], uri: str) -> str:
     """
     try:
         with _folder() as folder:
-            _ask({"models": models}, uri, Path(folder), TIMEOUT)
+            _ask({"models": models}, uri, Path(folder))
     except Exception as fault:
         return _warning(uri, fault, "python flows/promote.py mirror")
     return ""
@@ -238,7 +235,7 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
-def _ask(request: Mapping[str, Any], uri: str, folder: Path, timeout: float) -> dict[str, Any]:
+def _ask(request: Mapping[str, Any], uri: str, folder: Path) -> dict[str, Any]:
     """Let a child process do `request` with the files in `folder`; return its answer.
 
     Raises `RuntimeError` with the fault that the child met.
@@ -247,10 +244,10 @@ def _ask(request: Mapping[str, Any], uri: str, folder: Path, timeout: float) -> 
     path = sqlite_path(uri)
     # the child works in another folder
     absolute = f"sqlite:///{path.absolute()}" if path else uri
-    whole = {**request, "uri": absolute, "artifact_location": location, "timeout": timeout}
+    whole = {**request, "uri": absolute, "artifact_location": location, "timeout": TIMEOUT}
     _write_json(folder / "request.json", whole)
     (folder / "stage").write_text("starting", encoding="utf-8")
-    returncode = _run_child(folder, location, timeout)
+    returncode = _run_child(folder, location)
     answer_file = folder / "result.json"
     if not answer_file.exists():
         log = (folder / "log").read_text(encoding="utf-8", errors="replace")
@@ -262,7 +259,7 @@ def _ask(request: Mapping[str, Any], uri: str, folder: Path, timeout: float) -> 
     return answer
 
 
-def _run_child(folder: Path, location: str | None, timeout: float) -> int:
+def _run_child(folder: Path, location: str | None) -> int:
     """Run the child until it ends or its time is up; return its exit code."""
     environment = {name: value for name, value in os.environ.items() if name not in _UNSET}
     environment |= _ENVIRONMENT
@@ -282,10 +279,10 @@ def _run_child(folder: Path, location: str | None, timeout: float) -> int:
             start_new_session=True,
         )
         try:
-            return child.wait(timeout)
+            return child.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             stage = (folder / "stage").read_text(encoding="utf-8")
-            raise RuntimeError(f"no answer within {timeout:g} s ({stage})") from None
+            raise RuntimeError(f"no answer within {TIMEOUT:g} s ({stage})") from None
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
@@ -299,12 +296,6 @@ def _warning(uri: str, fault: BaseException, again: str) -> str:
     text = one_line(re.sub(_NOISE, r"\1", text))
     matching = (advice for pattern, advice in _ADVICE.items() if re.search(pattern, text))
     advice = next(matching, "look at that store")
-    finding = Finding(
-        code="mirror-failed",
-        severity=WARNING,
-        subject=mask(uri),
-        found=text,
-        expected="an MLflow store that takes the run (the Metaflow run keeps everything)",
-        action=f"{advice}; then `{again}`",
-    )
-    return finding.message
+    expected = "an MLflow store that takes the run (the Metaflow run keeps everything)"
+    action = f"{advice}; then `{again}`"
+    return problem("mirror-failed", mask(uri), text, expected, action, WARNING).message

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fivefold.tracking.client import RunRecord, package_versions
+from fivefold.tracking.client import PACKAGES, RunRecord, package_versions
 from fivefold.tracking.mlflow_mirror import PACKAGE, PATHSPEC
 
-# what scoring needs; a booster is added by name
+# what every model needs; `requirements` adds boosters
 _NEEDED = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")
-_BOOSTERS = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu"}
 
 
 def signature(record: RunRecord) -> Any:
@@ -80,7 +79,7 @@ def _save_model(model: Any, run_id: str, record: RunRecord, folder: Path) -> Non
         code_paths=[str(code)],
         signature=signature(record),
         input_example=_example(record),
-        pip_requirements=_requirements(record),
+        pip_requirements=requirements(record),
         model_config=dict(record.bundle),
         mlflow_model=mlflow_model,
     )
@@ -133,9 +132,12 @@ def _example(record: RunRecord) -> Any:
     return pd.DataFrame(columns)
 
 
-def _requirements(record: RunRecord) -> list[str]:
-    """Return what scoring needs, at the versions of the training run, else those installed here."""
-    boosters = [package for name, package in _BOOSTERS.items() if name in record.winner]
+def requirements(record: RunRecord) -> list[str]:
+    """Return what the served algorithms need, at the versions of the run, else those installed."""
+    served = record.winner
+    if record.blend and record.blend["served"] == "blend":
+        served = " ".join(record.blend["weights"])
+    boosters = [package for package in PACKAGES if package.partition("-")[0] in served]
     packages = (*_NEEDED, *boosters)
     known = {**package_versions(packages), **record.versions}
     return [f"{package}=={known[package]}" for package in packages if package in known]

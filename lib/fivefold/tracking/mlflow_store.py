@@ -99,10 +99,9 @@ def connect(uri: str) -> Any:
 def find_run(client: Any, pathspec: str) -> Any:
     """Return the parent run that mirrors `pathspec`, complete or not; None where there is none."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    quoted = pathspec.replace("'", "")
     runs = client.search_runs(
         experiments,
-        f"tags.`{PATHSPEC}` = '{quoted}'",
+        f"tags.`{PATHSPEC}` = '{pathspec}'",
         max_results=1,
         order_by=["attributes.start_time ASC"],
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.core.text import error_line
 from fivefold.training.boosting import (
     BoostedLibrary,
     Encoded,
@@ -19,6 +20,7 @@ from fivefold.training.boosting import (
 )
 from fivefold.training.encoding import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
 
+MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
 NEWTON_COLUMNS = 400  # most columns for Newton's method, which takes few but costly steps
 
 Params = dict[str, Any]
@@ -69,6 +71,13 @@ class Algorithm:
         """Return the encoding for a model with these parameters."""
         return str(params.get("encoding", self.encoding))
 
+    def seeds_of(self, rows: int) -> int:
+        """Return how many seeds a final fit averages: fewer on large tables.
+
+        A model that is fitted on many rows varies little.
+        """
+        return max(1, min(self.seeds, MOST_ROWS_TIMES_SEEDS // max(1, rows)))
+
     def build(
         self, params: Mapping[str, Any], seed: int, threads: int, types: str, device: str = "cpu"
     ) -> Any:
@@ -99,10 +108,9 @@ def _adaboost(params: Params, seed: int, threads: int, types: str) -> Any:
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.tree import DecisionTreeClassifier
 
-    of_tree = ("max_depth", "min_samples_leaf")
-    tree_params = {name: params[name] for name in of_tree}
-    own = {name: value for name, value in params.items() if name not in of_tree}
-    tree = DecisionTreeClassifier(random_state=seed, **tree_params)
+    own = dict(params)
+    depth, leaf = own.pop("max_depth"), own.pop("min_samples_leaf")
+    tree = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=seed)
     return AdaBoostClassifier(tree, random_state=seed, **own)
 
 
@@ -113,64 +121,7 @@ def _logistic_regression(params: Params, seed: int, threads: int, types: str) ->
     return LogisticRegression(max_iter=1000, random_state=seed, solver=solver, **params)
 
 
-LOGISTIC_REGRESSION = Algorithm(
-    title="Logistic regression",
-    encoding=LINEAR,
-    classifier=_logistic_regression,
-    defaults=(
-        {"encoding": CROSSED, "C": 0.1},
-        {"encoding": LINEAR, "C": 0.1},
-        {"encoding": LINEAR, "C": 0.01},
-    ),
-    space={"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
-    max_rows=100_000,
-    priority=3,
-    time_share=0.16,
-    enough_trials=10,
-)
-
-ADABOOST = Algorithm(
-    title="AdaBoost",
-    encoding=TREES,
-    classifier=_adaboost,
-    defaults=(
-        {"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
-        {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20},
-    ),
-    space={
-        "n_estimators": (40, 80, "log"),
-        "learning_rate": (0.05, 1.0, "log"),
-        "max_depth": (1, 3),
-        "min_samples_leaf": (5, 100, "log"),
-    },
-    max_rows=8_000,
-    priority=5,
-    time_share=0.11,
-    enough_trials=12,
-)
-
 _FOREST = {"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"}
-
-RANDOM_FOREST = Algorithm(
-    title="Random forest",
-    encoding=TREES,
-    classifier=_random_forest,
-    defaults=(
-        _FOREST,
-        _FOREST | {"max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"},
-    ),
-    space={
-        "n_estimators": [60],
-        "max_features": (0.1, 0.6),
-        "min_samples_leaf": (2, 50, "log"),
-        "criterion": ["gini", "entropy"],
-    },
-    max_rows=30_000,
-    priority=4,
-    time_share=0.1,
-    enough_trials=12,
-    seeds=3,
-)
 
 _BOOSTED_ENCODINGS = [NATIVE, ONE_HOT, MEANS, ORDERED]
 _BOOSTED_SPACE: Space = {
@@ -204,32 +155,6 @@ _LIGHTGBM_LARGE = _LIGHTGBM | {
     "colsample_bytree": 0.7,
 }
 
-LIGHTGBM = Algorithm(
-    title="LightGBM",
-    encoding=NATIVE,
-    classifier=LightGBM.classifier,
-    defaults=(_LIGHTGBM, _LIGHTGBM | _LIGHTGBM_RANDOM_SPLITS, _LIGHTGBM | _LIGHTGBM_DEEPER),
-    space={
-        "encoding": _BOOSTED_ENCODINGS,
-        "learning_rate": (0.03, 0.15, "log"),
-        "num_leaves": (4, 63, "log"),
-        "min_child_samples": (5, 100, "log"),
-        **_BOOSTED_SPACE,
-        "extra_trees": [False, True],
-    },
-    boosted=LightGBM(),
-    priority=1,
-    time_share=0.32,
-    seeds=3,
-    top_k=3,
-    large_defaults=(_LIGHTGBM_LARGE, _LIGHTGBM_LARGE | {"learning_rate": 0.15, "num_leaves": 80}),
-    large_space={
-        "learning_rate": (0.08, 0.25, "log"),
-        "num_leaves": (12, 200, "log"),
-        "min_child_samples": (20, 200, "log"),
-    },
-)
-
 _XGBOOST: Params = {
     "encoding": NATIVE,
     "learning_rate": 0.06,
@@ -260,35 +185,111 @@ _XGBOOST_LARGE = _XGBOOST | {
     "colsample_bytree": 0.7,
 }
 
-XGBOOST = Algorithm(
-    title="XGBoost",
-    encoding=NATIVE,
-    classifier=XGBoost.classifier,
-    defaults=(_XGBOOST, _XGBOOST | _XGBOOST_ONE_HOT, _XGBOOST | _XGBOOST_DEEPER),
-    space={
-        "encoding": _BOOSTED_ENCODINGS,
-        "learning_rate": (0.03, 0.2, "log"),
-        "max_depth": (2, 8),
-        "min_child_weight": (0.5, 30.0, "log"),
-        **_BOOSTED_SPACE,
-    },
-    boosted=XGBoost(),
-    priority=2,
-    time_share=0.31,
-    seeds=3,
-    top_k=3,
-    large_defaults=(_XGBOOST_LARGE, _XGBOOST_LARGE | {"learning_rate": 0.2, "max_depth": 8}),
-    large_space={"learning_rate": (0.08, 0.3, "log"), "max_depth": (4, 10)},
-)
-
 # The order matters: the searches start in it. Keep boosted models last. Under a budget the last
 # searches take all the time that is left, and short trials end close to the limit.
 ALGORITHMS: dict[str, Algorithm] = {
-    "logistic_regression": LOGISTIC_REGRESSION,
-    "adaboost": ADABOOST,
-    "random_forest": RANDOM_FOREST,
-    "lightgbm": LIGHTGBM,
-    "xgboost": XGBOOST,
+    "logistic_regression": Algorithm(
+        title="Logistic regression",
+        encoding=LINEAR,
+        classifier=_logistic_regression,
+        defaults=(
+            {"encoding": CROSSED, "C": 0.1},
+            {"encoding": LINEAR, "C": 0.1},
+            {"encoding": LINEAR, "C": 0.01},
+        ),
+        space={"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
+        max_rows=100_000,
+        priority=3,
+        time_share=0.16,
+        enough_trials=10,
+    ),
+    "adaboost": Algorithm(
+        title="AdaBoost",
+        encoding=TREES,
+        classifier=_adaboost,
+        defaults=(
+            {"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
+            {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20},
+        ),
+        space={
+            "n_estimators": (40, 80, "log"),
+            "learning_rate": (0.05, 1.0, "log"),
+            "max_depth": (1, 3),
+            "min_samples_leaf": (5, 100, "log"),
+        },
+        max_rows=8_000,
+        priority=5,
+        time_share=0.11,
+        enough_trials=12,
+    ),
+    "random_forest": Algorithm(
+        title="Random forest",
+        encoding=TREES,
+        classifier=_random_forest,
+        defaults=(
+            _FOREST,
+            _FOREST | {"max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"},
+        ),
+        space={
+            "n_estimators": [60],
+            "max_features": (0.1, 0.6),
+            "min_samples_leaf": (2, 50, "log"),
+            "criterion": ["gini", "entropy"],
+        },
+        max_rows=30_000,
+        priority=4,
+        time_share=0.1,
+        enough_trials=12,
+        seeds=3,
+    ),
+    "lightgbm": Algorithm(
+        title="LightGBM",
+        encoding=NATIVE,
+        classifier=LightGBM.classifier,
+        defaults=(_LIGHTGBM, _LIGHTGBM | _LIGHTGBM_RANDOM_SPLITS, _LIGHTGBM | _LIGHTGBM_DEEPER),
+        space={
+            "encoding": _BOOSTED_ENCODINGS,
+            "learning_rate": (0.03, 0.15, "log"),
+            "num_leaves": (4, 63, "log"),
+            "min_child_samples": (5, 100, "log"),
+            **_BOOSTED_SPACE,
+            "extra_trees": [False, True],
+        },
+        boosted=LightGBM(),
+        priority=1,
+        time_share=0.32,
+        seeds=3,
+        top_k=3,
+        large_defaults=(
+            _LIGHTGBM_LARGE,
+            _LIGHTGBM_LARGE | {"learning_rate": 0.15, "num_leaves": 80},
+        ),
+        large_space={
+            "learning_rate": (0.08, 0.25, "log"),
+            "num_leaves": (12, 200, "log"),
+            "min_child_samples": (20, 200, "log"),
+        },
+    ),
+    "xgboost": Algorithm(
+        title="XGBoost",
+        encoding=NATIVE,
+        classifier=XGBoost.classifier,
+        defaults=(_XGBOOST, _XGBOOST | _XGBOOST_ONE_HOT, _XGBOOST | _XGBOOST_DEEPER),
+        space={
+            "encoding": _BOOSTED_ENCODINGS,
+            "learning_rate": (0.03, 0.2, "log"),
+            "max_depth": (2, 8),
+            "min_child_weight": (0.5, 30.0, "log"),
+            **_BOOSTED_SPACE,
+        },
+        boosted=XGBoost(),
+        priority=2,
+        time_share=0.31,
+        seeds=3,
+        top_k=3,
+        large_defaults=(_XGBOOST_LARGE, _XGBOOST_LARGE | {"learning_rate": 0.2, "max_depth": 8}),
+        large_space={"learning_rate": (0.08, 0.3, "log"), "max_depth": (4, 10)},
+    ),
 }
 
 
@@ -308,7 +309,6 @@ def usable_device(device: str, algorithm: str) -> tuple[str, str]:
         model = entry.build(entry.defaults[0], 0, 1, some.types, device)
         entry.fit(library.set_rounds(model, 2), some)
     except Exception as error:  # each library and driver raises its own kind
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        asked = f"--device {device} was asked for, but {lines[0][:200]}"
+        asked = f"--device {device} was asked for, but {error_line(error)}"
         return "cpu", f"{entry.title} is fitted on the processor: {asked}"
     return device, ""

@@ -45,9 +45,7 @@ class BoostedLibrary(ABC):
     device_parameter = ""  # where models can be fitted on an accelerator
 
     @abstractmethod
-    def fit_rounds(
-        self, model: Any, train: Encoded, stop: Encoded, seconds: float | None = None
-    ) -> int:
+    def fit_rounds(self, model: Any, train: Encoded, stop: Encoded, seconds: float = np.inf) -> int:
         """Fit with early stopping; return the best round.
 
         The log-loss on the rows of `stop` ends the fit.
@@ -123,13 +121,11 @@ class LightGBM(BoostedLibrary):
         codes = [column for column, letter in enumerate(types) if letter == "c"]
         return {"categorical_feature": codes} if codes else {}
 
-    def fit_rounds(
-        self, model: Any, train: Encoded, stop: Encoded, seconds: float | None = None
-    ) -> int:
+    def fit_rounds(self, model: Any, train: Encoded, stop: Encoded, seconds: float = np.inf) -> int:
         from lightgbm import early_stopping
         from lightgbm.callback import EarlyStopException
 
-        end = np.inf if seconds is None else time.monotonic() + seconds
+        end = time.monotonic() + seconds
         stop_early = early_stopping(PATIENCE, verbose=False)
         best_round = MAX_ROUNDS
 
@@ -179,12 +175,10 @@ class XGBoost(BoostedLibrary):
             **params,
         )
 
-    def fit_rounds(
-        self, model: Any, train: Encoded, stop: Encoded, seconds: float | None = None
-    ) -> int:
+    def fit_rounds(self, model: Any, train: Encoded, stop: Encoded, seconds: float = np.inf) -> int:
         from xgboost.callback import TrainingCallback
 
-        end = np.inf if seconds is None else time.monotonic() + seconds
+        end = time.monotonic() + seconds
 
         class Deadline(TrainingCallback):
             def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from fivefold.core.stored import Stored
+from fivefold.training.algorithms import ALGORITHMS, Algorithm
 
 COMPLETE, PRUNED = "complete", "pruned"
 
@@ -61,6 +62,20 @@ class ScoredTrial:
 
 
 @dataclass(frozen=True)
+class Member(Stored):
+    """One of the settings that a served model averages, with its weight.
+
+    `rows_fitted` is the number of rows that it was fitted on.
+    """
+
+    algorithm: str
+    weight: float
+    params: dict[str, Any]
+    rounds: int | None
+    rows_fitted: int
+
+
+@dataclass(frozen=True)
 class Candidate(Stored):
     """The result of one algorithm's search.
 
@@ -82,9 +97,32 @@ class Candidate(Stored):
     rows_fit: int
 
     @property
+    def entry(self) -> Algorithm:
+        return ALGORITHMS[self.algorithm]
+
+    @property
     def best_trial(self) -> Trial:
         complete = [trial for trial in self.trials if trial.complete]
         return max(complete, key=lambda trial: trial.auc)
+
+    def settings_in_turn(self, count: int) -> list[Setting]:
+        """Return the setting of each of `count` fits: all settings in turn, best first."""
+        return [self.settings[number % len(self.settings)] for number in range(count)]
+
+    def members(self, weight: float, rows: int, seeds: int) -> list[Member]:
+        """Return each distinct setting of `seeds` final fits on at most `rows` rows.
+
+        The weights of the members add up to `weight`.
+        """
+        rows = min(rows, self.max_rows or rows)
+        settings = self.settings_in_turn(seeds)
+        distinct = []
+        for number, setting in enumerate(settings):
+            if setting not in settings[:number]:
+                share = weight * settings.count(setting) / seeds
+                member = Member(self.algorithm, share, setting.params, setting.rounds, rows)
+                distinct.append(member)
+        return distinct
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "status": "ok", "error": ""}

@@ -49,21 +49,17 @@ def load(storage: Any, path: str, scores: bool = True) -> list[ScoredTrial]:
     Reading stops at a damaged trial.
     """
     entries = storage.list_content([f"{FOLDER}/{path}"])
-    names = sorted(entry.path for entry in entries if entry.path.endswith(".npz"))
+    names = [entry.path for entry in entries if entry.path.endswith(".npz")]
     trials: list[ScoredTrial] = []
     if not names:
         return trials
     with storage.load_bytes(names) as files:
-        for _, file, _ in sorted(files, key=lambda stored: str(stored[0])):
+        for _, file, _ in sorted(files, key=lambda entry: str(entry[0])):
             try:
-                trials.append(_read(file, scores))
+                with np.load(file, allow_pickle=False) as stored:
+                    trial = Trial.from_dict(json.loads(str(stored["trial"])))
+                    oof = stored["oof"] if scores else np.empty(0)
             except Exception:  # what a damaged file raises depends on where it is damaged
                 break
+            trials.append(ScoredTrial(trial, oof if len(oof) else None))
     return trials
-
-
-def _read(file: str, scores: bool) -> ScoredTrial:
-    with np.load(file, allow_pickle=False) as stored:
-        trial = Trial.from_dict(json.loads(str(stored["trial"])))
-        oof = stored["oof"] if scores else np.empty(0)
-    return ScoredTrial(trial, oof if len(oof) else None)

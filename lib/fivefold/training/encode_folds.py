@@ -54,10 +54,11 @@ def encode_fold(
     Its plan and its encoder are fitted on its training part alone.
     """
     train, valid = list(data.split.folds())[number]
-    rows, labels = fitted_rows(data.typed.iloc[train], data.y[train], number, options, max_rows)
+    rows, labels = fitted_rows(data, train, number, options, max_rows)
     encoded, encode = encode_training(encoding, rows, labels, data.schema, options.seed)
-    valid_x = encode.transform(expand(data.typed.iloc[valid], data.schema))
-    return Fold(encoded, Encoded(valid_x, data.y[valid], encoded.types), valid)
+    valid_rows, valid_y = data.rows(valid)
+    valid_x = encode.transform(expand(valid_rows, data.schema))
+    return Fold(encoded, Encoded(valid_x, valid_y, encoded.types), valid)
 
 
 def encode_training(
@@ -77,34 +78,29 @@ def encode_training(
         first = encode.output_indices_["means"].start
         for number, name in enumerate(recipe.categories):
             levels = pd.factorize(expanded[name])[0]
-            matrix[:, first + number] = ordered_means(levels, np.asarray(y), seed + number)
+            matrix[:, first + number] = ordered_means(levels, y, seed + number)
     codes = len(recipe.native) if encoding == NATIVE else 0
     return Encoded(matrix, y, "c" * codes + "q" * (matrix.shape[1] - codes)), encode
 
 
 def fitted_rows(
-    typed: pd.DataFrame, y: np.ndarray, fold: int, options: FitOptions, max_rows: int | None
+    data: TrainingData, rows: np.ndarray, fold: int, options: FitOptions, max_rows: int | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the rows and labels that one fit learns from.
+    """Return the typed rows and labels that one fit learns from.
 
-    They are at most `max_rows` of the given ones and, with a synthetic sampler, at most as many of
-    those that it gives.
+    They are at most `max_rows` of those at the sorted positions `rows` and, with a synthetic
+    sampler, at most as many of those that it gives.
     """
-    kept = subsample(np.arange(len(y)), y, max_rows, options.seed)
-    if len(kept) < len(y):
-        typed = typed.iloc[kept]
-    y = y[kept]
+    typed, y = data.rows(subsample(rows, data.y, max_rows, options.seed))
     if options.sampler is None:
         return typed, y
     synthetic, synthetic_y = options.sampler(typed, y, fold)
     kept = subsample(np.arange(len(synthetic_y)), synthetic_y, max_rows, options.seed)
-    rows = pd.concat([typed, synthetic.iloc[kept]], ignore_index=True)
-    return rows, np.concatenate([y, synthetic_y[kept]])
+    joined = pd.concat([typed, synthetic.iloc[kept]], ignore_index=True)
+    return joined, np.concatenate([y, synthetic_y[kept]])
 
 
-def choose_pairs(
-    matrix: np.ndarray, y: np.ndarray, most: int = MOST_PRODUCTS
-) -> list[tuple[int, int]]:
+def choose_pairs(matrix: np.ndarray, y: np.ndarray) -> list[tuple[int, int]]:
     """Return the column pairs whose products would help a logistic regression most, best first.
 
     A logistic regression is fitted on the columns alone. Each product then gets its score test: the
@@ -117,7 +113,6 @@ def choose_pairs(
     matrix : array, training rows x columns, no missing values; the labels choose, so no other rows
         may be in it
     y : array of shape (rows,), 0 or 1
-    most : number of pairs at most
 
     References
     ----------
@@ -138,7 +133,7 @@ def choose_pairs(
     effect = (x * (y - p)[:, None]).T @ x - mean * (y - p).sum()
     varies = np.triu(variance > 1e-6 * len(y), 1)
     score = np.where(varies, np.abs(effect) / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
-    best = np.argsort(-score, axis=None, kind="stable")[: min(most, int(varies.sum()))]
+    best = np.argsort(-score, axis=None, kind="stable")[: min(MOST_PRODUCTS, int(varies.sum()))]
     pairs = used[np.stack(np.unravel_index(best, score.shape), axis=1)]
     return [(int(a), int(b)) for a, b in np.sort(pairs, axis=1)]
 

@@ -11,7 +11,7 @@ import numpy as np
 from fivefold.core.roc_auc import paired_test, roc_auc
 from fivefold.core.stored import Stored
 from fivefold.data.splits import subsample
-from fivefold.training.fit_plan import FitPlan
+from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
 from fivefold.training.leaderboard import title
 
 STEPS = 12  # of the greedy choice: no algorithm worth less than a twelfth is fitted and served
@@ -33,7 +33,7 @@ class Ensemble(Stored):
     plan : how the final models are fitted
     """
 
-    stored_as: ClassVar[Mapping[str, str]] = {"plan": "fits"}
+    stored_as: ClassVar = {"plan": "fits"}
 
     weights: dict[str, float]
     auc_mean: float
@@ -44,7 +44,7 @@ class Ensemble(Stored):
     gain_high: float
     served: str = ""
     why: str = ""
-    plan: FitPlan | None = None
+    plan: FitPlan = DEFAULT_PLAN
 
     @property
     def shares(self) -> str:
@@ -153,7 +153,7 @@ def _choose(
     oofs: Mapping[str, np.ndarray],
     y: np.ndarray,
     samples: Sequence[np.ndarray],
-    share: float = 0.0,
+    share: float,
 ) -> dict[str, float]:
     """Return {algorithm: weight > 0}, the best prefix of the greedy steps.
 

@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.schema import Schema
-from fivefold.core.stored import Stored
-from fivefold.training.algorithms import ALGORITHMS, Algorithm, usable_device
+from fivefold.training.algorithms import Algorithm, usable_device
 from fivefold.training.boosting import Encoded
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import FINAL_FIT, encode_training, fitted_rows
-from fivefold.training.training_data import DEFAULT_OPTIONS, FitOptions
-
-MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
+from fivefold.training.training_data import FitOptions, TrainingData
 
 
 @dataclass(frozen=True)
@@ -29,34 +25,19 @@ class StoppingRows:
 
     rows: pd.DataFrame
     y: np.ndarray
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Member(Stored):
-    """One of the settings that a served model averages, with its weight.
-
-    `rows_fitted` is the number of rows that it was fitted on.
-    """
-
-    algorithm: str
-    weight: float
-    params: dict[str, Any]
-    rounds: int | None
-    rows_fitted: int
+    seconds: float = np.inf
 
 
 def fit_final(
     candidate: Candidate,
-    typed: pd.DataFrame,
-    y: np.ndarray,
-    schema: Schema,
-    options: FitOptions = DEFAULT_OPTIONS,
+    data: TrainingData,
+    rows: np.ndarray,
+    options: FitOptions,
     *,
-    seeds: int | None = None,
-    stop: StoppingRows | None = None,
+    seeds: int,
+    stop: StoppingRows | None,
 ) -> Any:
-    """Return the fitted scikit-learn Pipeline (encoder, model) of a candidate, on all given rows.
+    """Return the fitted scikit-learn Pipeline (encoder, model) of a candidate, on the given rows.
 
     The model is the average (a soft VotingClassifier) of several fits, which take the candidate's
     settings in turn, best first, and differ in their seed: less variance for the same bias. Where
@@ -66,9 +47,9 @@ def fit_final(
     Parameters
     ----------
     candidate : of the search
-    typed, y, schema : training rows, their labels (0 or 1), the input contract
+    data, rows : the table, and the sorted positions of the rows to learn from
     options : seed, threads, device and synthetic sampler
-    seeds : fits that are averaged; by default `seeds_of`
+    seeds : fits that are averaged
     stop : with these a boosted model is fitted once and early-stopped; the rounds of a search that
         had far fewer rows are too few
 
@@ -79,25 +60,24 @@ def fit_final(
     from joblib import Parallel, delayed
     from sklearn.pipeline import Pipeline
 
-    entry = ALGORITHMS[candidate.algorithm]
-    seeds = seeds or seeds_of(entry, min(len(y), candidate.max_rows or len(y)))
-    typed, y = fitted_rows(typed, y, FINAL_FIT, options, candidate.max_rows)
+    entry = candidate.entry
+    typed, y = fitted_rows(data, rows, FINAL_FIT, options, candidate.max_rows)
     device, _ = usable_device(options.device, candidate.algorithm)
     if stop is not None and entry.boosted:
         params, seed = candidate.params, options.seed
-        train, encode = encode_training(entry.encoding_of(params), typed, y, schema, seed)
+        train, encode = encode_training(entry.encoding_of(params), typed, y, data.schema, seed)
         stopping = Encoded(encode.transform(stop.rows), stop.y, train.types)
         model = entry.build(params, seed, options.threads, train.types, device)
         rounds = entry.boosted.fit_rounds(model, train, stopping, stop.seconds)
         model = entry.boosted.use_processor(entry.boosted.shorten(model, rounds))
         return Pipeline([("features", encode), ("model", model)])
-    settings = settings_in_turn(candidate, seeds)
+    settings = candidate.settings_in_turn(seeds)
     by_encoding: dict[str, list[int]] = {}
     for number, setting in enumerate(settings):
         by_encoding.setdefault(entry.encoding_of(setting.params), []).append(number)
     pipelines = []
     for encoding, numbers in by_encoding.items():
-        train, encode = encode_training(encoding, typed, y, schema, options.seed)
+        train, encode = encode_training(encoding, typed, y, data.schema, options.seed)
         fits = [
             delayed(_fit_setting)(entry, settings[number], options.seed + number, device, train)
             for number in numbers
@@ -116,36 +96,6 @@ def _fit_setting(entry: Algorithm, setting: Setting, seed: int, device: str, tra
     if setting.rounds is not None:
         library.set_rounds(model, setting.rounds)
     return library.use_processor(entry.fit(model, train))
-
-
-def settings_in_turn(candidate: Candidate, count: int) -> list[Setting]:
-    """Return the setting of each of `count` fits: the candidate's in turn, best first."""
-    known = candidate.settings
-    return [known[number % len(known)] for number in range(count)]
-
-
-def members(candidate: Candidate, weight: float, rows: int, seeds: int) -> list[Member]:
-    """Return each distinct setting of the `seeds` fits of `fit_final` on at most `rows` rows.
-
-    The weights of the members add up to `weight`.
-    """
-    rows = min(rows, candidate.max_rows or rows)
-    settings = settings_in_turn(candidate, seeds)
-    distinct = []
-    for number, setting in enumerate(settings):
-        if setting not in settings[:number]:
-            share = weight * settings.count(setting) / seeds
-            member = Member(candidate.algorithm, share, setting.params, setting.rounds, rows)
-            distinct.append(member)
-    return distinct
-
-
-def seeds_of(entry: Algorithm, rows: int) -> int:
-    """Return how many seeds a final fit averages: fewer on large tables.
-
-    A model that is fitted on many rows varies little.
-    """
-    return max(1, min(entry.seeds, MOST_ROWS_TIMES_SEEDS // max(1, rows)))
 
 
 def average(models: Sequence[Any], weights: Sequence[float]) -> Any:

@@ -16,7 +16,7 @@ from fivefold.data.splits import Split
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
 from fivefold.training.ensemble import Ensemble, blend, choose_served
-from fivefold.training.fit_plan import DEFAULT_PLAN, Resources, plan_fits
+from fivefold.training.fit_plan import Resources, plan_fits
 from fivefold.training.leaderboard import Leaderboard, rank, title
 from fivefold.training.steps import fit_options
 from fivefold.training.training_data import TrainingData
@@ -57,7 +57,7 @@ class EvaluateArtifacts:
 
 
 def select(
-    run: Any, tasks: Iterable[Any], seconds: float | None, threads: int, refit: str
+    run: Any, tasks: Iterable[Any], seconds: float, threads: int, refit: str
 ) -> SelectArtifacts:
     """Rank the algorithms, choose what is served and plan its fits.
 
@@ -66,7 +66,7 @@ def select(
     run : the flow: labels, place, searched, serve
     tasks : of all searches that were started, with the artifacts `candidate` and `oof`, or the
         `failure` that Metaflow caught; a task that was killed at its very end may lack some
-    seconds : left for the final fits, None for no limit
+    seconds : left for the final fits
     threads : of the final fits
     refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
     """
@@ -132,7 +132,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
 
     schema, scope = Schema.from_json(run.contract), Scope.from_dict(run.problem)
     blended = Ensemble.from_dict(run.blend)
-    plan = blended.plan or DEFAULT_PLAN
+    plan = blended.plan
     selection = Selection(
         candidates=Leaderboard.from_dicts(run.leaderboard).candidates,
         oof=run.served_oof,
@@ -182,14 +182,11 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
 def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the first rows of the table, JSON-ready."""
     cells = first_rows(table, 5)[list(names)].astype("object")
-    cells = cells.where(lambda frame: frame.notna(), None)
-    rows = []
-    for row in cells.to_dict("records"):
-        plain = {}
-        for name, value in row.items():
-            plain[str(name)] = value.isoformat() if hasattr(value, "isoformat") else value
-        rows.append(plain)
-    return rows
+    written = cells.map(
+        lambda cell: cell.isoformat() if hasattr(cell, "isoformat") else cell, na_action="ignore"
+    )
+    rows: Any = written.astype("object").where(cells.notna(), None).to_dict("records")
+    return list(rows)
 
 
 def _reason(failure: Any) -> str:
@@ -234,7 +231,7 @@ def _result_lines(run: Any) -> list[str]:
     evaluation, blend = run.evaluation, Ensemble.from_dict(run.blend)
     auc = evaluation["auc"]
     served = "the blend" if blend.served == "blend" else "the winner"
-    refit = ", fitted again with the held-out rows" if blend.plan and blend.plan.refit else ""
+    refit = ", fitted again with the held-out rows" if blend.plan.refit else ""
     interval = f"95% interval {auc['low']:.4f} to {auc['high']:.4f}"
     lines = [
         f"Winner: {title(run.winner)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,11 @@ from fivefold.model.explain import background
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Costs, choose_threshold
-from fivefold.training.algorithms import ALGORITHMS
-from fivefold.training.candidate import Candidate, Setting
+from fivefold.training.candidate import Candidate, Member, Setting
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import TREES, plan
-from fivefold.training.final_fit import (
-    Member,
-    StoppingRows,
-    average,
-    fit_final,
-    members,
-    seeds_of,
-)
-from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
+from fivefold.training.final_fit import StoppingRows, average, fit_final
+from fivefold.training.fit_plan import FitPlan
 from fivefold.training.training_data import FitOptions, TrainingData
 
 MOST_REFERENCE = 200_000  # training rows behind the percentiles, shares and recipe of a bundle
@@ -47,13 +39,13 @@ class Selection:
     candidates : the winner first
     oof : out-of-fold probabilities of the winner, or of the blend, shape (rows,)
     weights : share of each algorithm in the blend; empty for the winner alone
-    plan : how to fit; by default all rows and seeds
+    plan : how to fit
     """
 
     candidates: Sequence[Candidate]
     oof: np.ndarray
-    weights: Mapping[str, float] = field(default_factory=dict)
-    plan: FitPlan = DEFAULT_PLAN
+    weights: Mapping[str, float]
+    plan: FitPlan
 
     @property
     def members(self) -> list[Candidate]:
@@ -61,19 +53,6 @@ class Selection:
         rows = self.plan.rows
         used = [c for c in self.candidates if c.algorithm in self.weights] or self.candidates[:1]
         return [replace(c, max_rows=rows.get(c.algorithm, c.max_rows)) for c in used]
-
-
-@dataclass(frozen=True)
-class FinalModel:
-    """A fitted pipeline, its members and its out-of-fold probabilities, shape (rows,)."""
-
-    pipeline: Any
-    members: list[Member]
-    oof: np.ndarray
-
-    @property
-    def rows_fitted(self) -> int:
-        return max(member.rows_fitted for member in self.members)
 
 
 def finalize(
@@ -103,8 +82,7 @@ def finalize(
     """
     y, seed = data.y, options.seed
     train = data.split.training_rows
-    final = _fit(selection, data, options, len(train))
-    oof = final.oof
+    pipeline, fitted, oof = _fit(selection, data, options, len(train))
     scored, folds = scored_rows(oof, data.fold_ids)
     calibration = fit_calibration(y[scored], oof[scored], folds)
     _, calibrated = calibrated_oof(y, oof, data.fold_ids, calibration)
@@ -115,9 +93,9 @@ def finalize(
     metadata = Metadata(
         algorithm="blend" if blended else first.algorithm,
         params={} if blended else first.params,
-        rounds=None if blended else final.members[0].rounds,
-        members=[member.to_dict() for member in final.members],
-        rows_fitted=final.rows_fitted,
+        rounds=None if blended else fitted[0].rounds,
+        members=[member.to_dict() for member in fitted],
+        rows_fitted=max(member.rows_fitted for member in fitted),
         rows_training=len(train),
         calibration=calibration,
         threshold=threshold,
@@ -128,7 +106,7 @@ def finalize(
         background=background(typed, data.schema, seed),
         provenance=provenance,
     )
-    bundle = Bundle(final.pipeline, data.schema, metadata)
+    bundle = Bundle(pipeline, data.schema, metadata)
     evaluation = _evaluate_holdout(bundle, data, options, truth)
     return replace(bundle, metadata=replace(metadata, evaluation=evaluation)), oof
 
@@ -139,13 +117,13 @@ def _evaluate_holdout(
     """Evaluate a bundle on the held-out rows."""
     scope, schema, seed = bundle.metadata.scope, data.schema, options.seed
     train, held = data.split.training_rows, data.split.holdout_rows
-    rows, labels = data.typed.iloc[held], data.y[held]
+    rows, labels = data.rows(held)
     some = subsample(train, data.y, MOST_BASELINE, seed)
-    compared = baselines(data.typed.iloc[some], data.y[some], rows, schema, seed)
+    compared = baselines(*data.rows(some), rows, schema, seed)
     if truth is not None:
         compared["best achievable (known truth)"] = truth[held]
-    known = [name for name in scope.protected_columns if name in rows.columns]
-    groups = [name for name in known if schema[name].kind in ("categorical", "boolean")]
+    known = schema.names("categorical", "boolean")
+    groups = [name for name in scope.protected_columns if name in known]
     evaluation = evaluate(
         labels,
         bundle.probability(rows),
@@ -181,16 +159,19 @@ def refit_on_all_rows(
     fold_ids = data.fold_ids.copy()
     fold_ids[data.split.holdout_rows] = Assignment.TRAIN_ONLY
     evaluated_rows = len(data.split.training_rows)
-    final = _fit(selection, replace(data, fold_ids=fold_ids), options, evaluated_rows)
-    members_fitted = [member.to_dict() for member in final.members]
-    metadata = replace(bundle.metadata, refit=Refit(final.rows_fitted, digest, members_fitted))
-    return Bundle(final.pipeline, bundle.schema, metadata)
+    every_row = replace(data, fold_ids=fold_ids)
+    pipeline, fitted, _ = _fit(selection, every_row, options, evaluated_rows)
+    rows = max(member.rows_fitted for member in fitted)
+    refit = Refit(rows, digest, [member.to_dict() for member in fitted])
+    return Bundle(pipeline, bundle.schema, replace(bundle.metadata, refit=refit))
 
 
 def _fit(
     selection: Selection, data: TrainingData, options: FitOptions, evaluated_rows: int
-) -> FinalModel:
+) -> tuple[Any, list[Member], np.ndarray]:
     """Fit the winner or the blend on the training rows.
+
+    Returns the pipeline, its members and its out-of-fold probabilities, shape (rows,).
 
     `evaluated_rows`: training rows of the evaluated model, by whose number a model has its seeds,
     so that two models of different rows have as many.
@@ -200,7 +181,8 @@ def _fit(
     if fit_plan.early_stopped:
         last_fold = data.fold_ids == data.fold_ids.max()
         stopping = np.flatnonzero(last_fold & ~np.isnan(oof))
-        stop = StoppingRows(expand(data.typed.iloc[stopping], data.schema), data.y[stopping])
+        stopping_rows, labels = data.rows(stopping)
+        stop = StoppingRows(expand(stopping_rows, data.schema), labels)
         most = max(c.max_rows or len(rows) for c in used)
         others = np.setdiff1d(rows, stopping, assume_unique=True)
         rows = subsample(others, data.y, most, options.seed)
@@ -208,31 +190,24 @@ def _fit(
     shares = []
     all_members: list[Member] = []
     for candidate in used:
-        entry = ALGORITHMS[candidate.algorithm]
         most = min(evaluated_rows, candidate.max_rows or evaluated_rows)
-        seeds = fit_plan.seeds or seeds_of(entry, most)
-        typed, y = data.typed.iloc[rows], data.y[rows]
+        seeds = fit_plan.seeds or candidate.entry.seeds_of(most)
         if stop is not None:
-            stop = replace(stop, seconds=(fit_plan.seconds or {}).get(candidate.algorithm))
-        model = fit_final(candidate, typed, y, data.schema, options, seeds=seeds, stop=stop)
-        if stop is not None:
-            candidate = _with_own_rounds(candidate, model)
+            limits = fit_plan.seconds or {}
+            stop = replace(stop, seconds=limits.get(candidate.algorithm, np.inf))
+        model = fit_final(candidate, data, rows, options, seeds=seeds, stop=stop)
+        library = candidate.entry.boosted
+        if stop is not None and library is not None:
+            own = Setting(None, candidate.params, library.rounds_of(model[-1]))
+            candidate = replace(candidate, settings=[own])
         fitted.append(model)
         shares.append(selection.weights.get(candidate.algorithm, 1.0))
-        all_members += members(candidate, shares[-1], len(rows), seeds)
+        all_members += candidate.members(shares[-1], len(rows), seeds)
     pipeline = average(fitted, shares)
     if stop is not None:
         oof = np.full(len(data.y), np.nan, dtype="float32")
         oof[stopping] = pipeline.predict_proba(stop.rows)[:, 1]
-    return FinalModel(pipeline, all_members, oof)
-
-
-def _with_own_rounds(candidate: Candidate, pipeline: Any) -> Candidate:
-    """Return the candidate with the one setting of an early-stopped fit."""
-    library, rounds = ALGORITHMS[candidate.algorithm].boosted, candidate.rounds
-    if library is not None and rounds:
-        rounds = library.rounds_of(pipeline[-1])
-    return replace(candidate, rounds=rounds, settings=[Setting(None, candidate.params, rounds)])
+    return pipeline, all_members, oof
 
 
 def baselines(

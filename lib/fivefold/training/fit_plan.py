@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from fivefold.core.stored import Stored
-from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate
-from fivefold.training.final_fit import seeds_of, settings_in_turn
 from fivefold.training.time_budget import TWO_FITS
 
 MOST_FITTED = 2_000_000  # rows of one final fit: more move the ROC AUC by less than its interval
@@ -36,7 +35,7 @@ class FitPlan(Stored):
     refit : whether the served model is fitted again with the held-out rows
     """
 
-    stored_as: ClassVar[Mapping[str, str]] = {"seeds": "bag", "early_stopped": "grown"}
+    stored_as: ClassVar = {"seeds": "bag", "early_stopped": "grown"}
 
     served: str = "single"
     seeds: int | None = None
@@ -51,10 +50,10 @@ DEFAULT_PLAN = FitPlan()
 
 @dataclass(frozen=True)
 class Resources:
-    """What the final fits have: training rows, seconds (None: no limit), threads."""
+    """What the final fits have: training rows, seconds (infinite: no limit), threads."""
 
     rows: int
-    seconds: float | None = None
+    seconds: float = math.inf
     threads: int = 1
 
 
@@ -73,11 +72,11 @@ def plan_fits(
     once = _plan(candidates, weights, resources)
     if refit == "no":
         return once
-    seconds = None if resources.seconds is None else resources.seconds / TWO_FITS
+    seconds = resources.seconds / TWO_FITS
     twice = _plan(candidates, weights, replace(resources, seconds=seconds))
-    limited = [name for name, most in twice.rows.items() if most is not None]
-    fewer_rows = any(ALGORITHMS[name].boosted for name in limited)
-    too_slow = seconds is not None and seconds_of(candidates[0], resources, 1) > seconds
+    limited = [c for c in candidates if twice.rows.get(c.algorithm) is not None]
+    fewer_rows = any(c.entry.boosted for c in limited)
+    too_slow = seconds_of(candidates[0], resources, 1) > seconds
     if refit == "auto" and (twice.early_stopped or fewer_rows or too_slow):
         return once
     return replace(twice, refit=True)
@@ -97,18 +96,19 @@ def _plan(
     single = candidates[:1]
     members = [c for c in candidates if c.algorithm in weights] or single
     most = _most_rows(members, resources)
-    if _needs_own_rounds(members, resources) and 2 * most < _most_rows(single, resources):
-        members, most = single, _most_rows(single, resources)
+    most_alone = _most_rows(single, resources)
+    if _needs_own_rounds(members, resources) and 2 * most < most_alone:
+        members, most = single, most_alone
     early_stopped = _needs_own_rounds(members, resources)
     if early_stopped:
         limits: dict[str, int | None] = {c.algorithm: _rows(c, most) for c in members}
-        if seconds is not None:
+        if seconds < math.inf:
             costs = {c.algorithm: _cost(c, most, resources) for c in members}
             rate = seconds / sum(costs.values())
             time_limits = {name: max(LEAST_SECONDS, rate * cost) for name, cost in costs.items()}
     else:
         members, seeds = _affordable(members, single, resources)
-        share = None if seconds is None else seconds / len(members)
+        share = seconds / len(members)
         limits = {c.algorithm: rows_affordable(c, resources.rows, share) for c in members}
     served = "blend" if len(members) > 1 else "single"
     return FitPlan(served, seeds, early_stopped, time_limits, limits)
@@ -122,8 +122,8 @@ def seconds_of(candidate: Candidate, resources: Resources, seeds: int | None = N
     """
     best = candidate.best_trial
     measured: dict[int | None, float] = {t.number: t.seconds for t in candidate.trials}
-    seeds = seeds or seeds_of(ALGORITHMS[candidate.algorithm], resources.rows)
-    settings = settings_in_turn(candidate, seeds)
+    seeds = seeds or candidate.entry.seeds_of(resources.rows)
+    settings = candidate.settings_in_turn(seeds)
     total = sum(measured.get(setting.number, best.seconds) for setting in settings)
     rounds_of_threads = -(-seeds // resources.threads)
     return 1.2 * rounds_of_threads * (total / seeds) / max(1, len(best.fold_scores) - 1)
@@ -136,19 +136,19 @@ def _affordable(
     for fitted in (members, single):
         for seeds in (None, 1):
             needed = sum(seconds_of(c, resources, seeds) for c in fitted)
-            if resources.seconds is None or needed <= resources.seconds:
+            if needed <= resources.seconds:
                 return fitted, seeds
     return single, 1
 
 
-def rows_affordable(candidate: Candidate, rows: int, seconds: float | None) -> int | None:
+def rows_affordable(candidate: Candidate, rows: int, seconds: float) -> int | None:
     """Return the most rows of one final fit; None for all.
 
     They take half of the seconds, at the best trial's seconds for a row. They are never fewer than
     in the search, and never more than the algorithm's own bound.
     """
-    searched, bound = candidate.max_rows, ALGORITHMS[candidate.algorithm].max_rows
-    if seconds is None or searched is None or searched == bound:
+    searched, bound = candidate.max_rows, candidate.entry.max_rows
+    if seconds == math.inf or searched is None or searched == bound:
         return searched
     best = candidate.best_trial
     per_row = best.seconds / (len(best.fold_scores) * searched)
@@ -160,7 +160,7 @@ def rows_affordable(candidate: Candidate, rows: int, seconds: float | None) -> i
 
 def _needs_own_rounds(members: Sequence[Candidate], resources: Resources) -> bool:
     """Whether the search of a boosted member had too few rows to choose its rounds."""
-    boosted = [c for c in members if ALGORITHMS[c.algorithm].boosted]
+    boosted = [c for c in members if c.entry.boosted]
     return any(c.rows_fit < EARLY_STOPPED * resources.rows for c in boosted)
 
 
@@ -171,8 +171,6 @@ def _most_rows(members: Sequence[Candidate], resources: Resources) -> int:
     """
     most = min(resources.rows, MOST_FITTED)
     least = max(c.rows_fit for c in members)
-    if resources.seconds is None:
-        return most
     while most > least:
         if sum(_cost(c, most, resources) for c in members) <= SAFE * resources.seconds:
             break
@@ -181,13 +179,13 @@ def _most_rows(members: Sequence[Candidate], resources: Resources) -> int:
 
 
 def _rows(candidate: Candidate, most: int) -> int:
-    return min(most, ALGORITHMS[candidate.algorithm].max_rows or most)
+    return min(most, candidate.entry.max_rows or most)
 
 
 def _cost(candidate: Candidate, most: int, resources: Resources) -> float:
     """Return the seconds of one early-stopped fit."""
     best, rows = candidate.best_trial, _rows(candidate, most)
     fit = rows * best.seconds / (len(best.fold_scores) * candidate.rows_fit)
-    if ALGORITHMS[candidate.algorithm].boosted:
+    if candidate.entry.boosted:
         fit *= MORE_ROUNDS / (1 + SECOND_THREAD * (resources.threads - 1))
     return fit + ENCODING * rows

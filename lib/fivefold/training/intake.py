@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import (
-    NOT_APPLICABLE,
-    PASSED,
     SEVERITIES,
     WARNING,
     Finding,
     problem,
     refusal,
     refuse_errors,
+    verdict,
 )
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
@@ -45,10 +45,10 @@ NEED_LABELS = ("few-rows", "few-labels", "imbalance")  # checks that say nothing
 
 OPTION_RANGES = {
     "trials": (1, 10_000),
-    "budget": (0, None),
+    "budget": (0, math.inf),
     "folds": (2, 20),
     "threads": (1, 256),
-    "synthetic_rows": (0, None),
+    "synthetic_rows": (0, math.inf),
     "seed": (0, 2**31),
 }
 
@@ -66,8 +66,8 @@ def check_options(options: Mapping[str, Any]) -> None:
         value = options.get(name, low)
         if name == "folds" and value == 0:  # by the number of rows
             continue
-        if value < low or (high is not None and value > high):
-            expected = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
+        if not low <= value <= high:
+            expected = f"{low:,} or more" if high == math.inf else f"{low:,} to {high:,}"
             problems.append(_wrong_option("option-out-of-range", name, str(value), expected))
     for name, known in OPTION_CHOICES.items():
         value = options.get(name, known[0])
@@ -122,7 +122,7 @@ def resolve_scope(
     return scope.override(**values)
 
 
-def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, dict[str, Any]]:
+def collect(scope: Scope, root: Path, rev: str) -> tuple[Dataset, dict[str, Any]]:
     """Read the table at the scope's `data`, and facts about its source.
 
     With `rev` it is the table as it was at that revision.
@@ -163,11 +163,11 @@ def collect(scope: Scope, root: Path, rev: str | None = None) -> tuple[Dataset, 
     return replace(dataset, findings=findings), facts
 
 
-def _revision_findings(rev: str | None, recorded: Mapping[str, Any], md5: str) -> list[Finding]:
+def _revision_findings(rev: str, recorded: Mapping[str, Any], md5: str) -> list[Finding]:
     """Return the finding on the requested revision, or on data that is not as recorded."""
     if rev:
         found = f"the table as it was at {rev}"
-        return [Finding(code="data-revision", severity=PASSED, subject="table", found=found)]
+        return [verdict(False, "data-revision", "table", found=found)]
     if not recorded.get("modified"):
         return []
     found = f"content md5 {md5[:12]}…, not as recorded"
@@ -218,8 +218,7 @@ def validate(
     if target is None:  # its own error says enough
         merged = [finding for finding in merged if finding.code not in NEED_LABELS]
     refuse_errors("The table cannot be used for training", merged)
-    assert target is not None
-    return target, schema, merged
+    return known, schema, merged
 
 
 def merge_findings(of_reading: list[Finding], of_checks: list[Finding]) -> list[Finding]:
@@ -278,19 +277,19 @@ def split(
         leaks = check_split(groups[labelled], assigned)
         refuse_errors("The split leaks", leaks)
         return fold_ids, [*leaks, *findings]
-    return fold_ids, [_unchecked(scope, times is not None), *findings]
+    return fold_ids, [_unchecked(scope), *findings]
 
 
-def _unchecked(scope: Scope, by_time: bool) -> Finding:
+def _unchecked(scope: Scope) -> Finding:
     """Return the finding on a split that does not keep equal rows together."""
-    if by_time and scope.group_column:
+    if scope.time_column and scope.group_column:
         action = "know that groups are on both sides of the cuts: the time decides"
         found, expected = "a time order and groups", "one of them"
         code = "split-groups-part"
         return problem(code, scope.group_column, found, expected, action, WARNING)
     coarse = "most rows have a twin, as in a table of few levels"
-    found = "the split follows time" if by_time else coarse
-    return Finding(code="split-straddle", severity=NOT_APPLICABLE, subject="table", found=found)
+    found = "the split follows time" if scope.time_column else coarse
+    return verdict(None, "split-straddle", "table", found=found)
 
 
 def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:

@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import (
+    is_bool_dtype,
+    is_datetime64_any_dtype,
+    is_integer_dtype,
+    is_numeric_dtype,
+    is_string_dtype,
+)
 
-from fivefold.core.findings import WARNING, Finding
+from fivefold.core.findings import WARNING, Finding, problem
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
 from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers
-from fivefold.data.row_groups import hash_rows
+from fivefold.data.row_groups import hash_rows, twin_groups
 from fivefold.data.splits import Assignment, Split
-from fivefold.data.target import Target, read_target
+from fivefold.data.target import read_target
 from fivefold.journal.database import open_journal, read_predictions
 from fivefold.journal.labels import match_unknown
 
@@ -45,7 +52,7 @@ class FeedbackTable:
     frame: pd.DataFrame
     origin: np.ndarray
     facts: dict[str, Any]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding]
 
 
 def share_of(prediction_id: str) -> float:
@@ -66,17 +73,15 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
     predictions = predictions[predictions["label"].notna()].reset_index(drop=True)
     target, _ = read_target(base, scope)
     if target is None or not len(predictions):
-        finding = Finding(
-            code="feedback-none",
-            severity=WARNING,
-            subject="feedback",
-            found=f"no labelled predictions of {name!r}",
-            expected="labels (flows/feedback.py, the API or the app)",
-            action="nothing: the table alone is used",
-        )
+        found = f"no labelled predictions of {name!r}"
+        expected = "labels (flows/feedback.py, the API or the app)"
+        action = "nothing: the table alone is used"
+        finding = problem("feedback-none", "feedback", found, expected, action, WARNING)
         facts = {"rows": 0, "set_aside": 0, "newest": None, "md5": ""}
         return FeedbackTable(base, np.zeros(len(base), dtype="int8"), facts, [finding])
-    rows = _rows_of(predictions, base, scope.target, target)
+    inputs = [json.loads(text) for text in predictions["inputs"]]
+    cells = pd.DataFrame(inputs).reindex(columns=base.columns)
+    cells[scope.target] = np.where(predictions["label"] == 1, target.positive, target.negative)
     origin = origins(len(base), predictions)
     learnt = predictions["at"][origin[len(base) :] == LEARNT]
     keys = "".join(predictions["id"] + predictions["label"].astype("str"))
@@ -86,17 +91,7 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
         "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None,
         "md5": hashlib.md5(keys.encode(), usedforsecurity=False).hexdigest(),
     }
-    return FeedbackTable(join(base, rows), origin, facts)
-
-
-def _rows_of(
-    predictions: pd.DataFrame, template: pd.DataFrame, column: str, target: Target
-) -> pd.DataFrame:
-    """Return the inputs, typed as those of the table `template`, and the labels in `column`."""
-    inputs = [json.loads(text) for text in predictions["inputs"]]
-    cells = pd.DataFrame(inputs).reindex(columns=template.columns)
-    cells[column] = np.where(predictions["label"] == 1, target.positive, target.negative)
-    return as_typed(cells, template)
+    return FeedbackTable(join(base, as_typed(cells, base)), origin, facts, [])
 
 
 def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
@@ -110,8 +105,9 @@ def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
 
 def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of both tables; a column that is text in one of them is text in both."""
-    is_text = pd.api.types.is_string_dtype
-    differ = [n for n in base.columns if is_text(more[n].dtype) != is_text(base[n].dtype)]
+    differ = [
+        n for n in base.columns if is_string_dtype(more[n].dtype) != is_string_dtype(base[n].dtype)
+    ]
     parts = [
         frame.assign(**{name: _texts(frame[name]) for name in differ}) for frame in (base, more)
     ]
@@ -127,31 +123,45 @@ def origins(base_rows: int, predictions: pd.DataFrame) -> np.ndarray:
     return np.append(np.full(base_rows, BASE), origin).astype("int8")
 
 
-def assign_feedback(
-    fold_ids: np.ndarray, origin: np.ndarray, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Return the fold assignment of all rows, from that of the base rows, which they keep.
-
-    Rows set aside are held out. The others are dealt to the folds one after the other; where the
-    folds follow time they all come to the last one. A row whose group is already assigned follows
-    it.
+def split_feedback(
+    fold_ids: np.ndarray,
+    origin: np.ndarray,
+    groups: np.ndarray,
+    typed: pd.DataFrame,
+    y: np.ndarray,
+) -> tuple[np.ndarray, list[Finding]]:
+    """Return the fold assignment of all rows, from that of the base rows, and findings.
 
     Parameters
     ----------
     fold_ids : of the base rows, as `fivefold.data.splits` assigns them
-    origin : of all rows, the base rows first
+    origin, typed, y : of all rows, the base rows first: origin, typed columns and label
     groups : codes of all rows, below 0 for no group
+    """
+    assigned = assign_feedback(fold_ids, origin, groups)
+    twins = twin_groups(typed, np.flatnonzero((origin == BASE) & (y >= 0)))
+    if twins is None:
+        return assigned, []
+    apart = keep_apart(assigned, origin, twins)
+    return apart, duplicate_findings(assigned, apart)
+
+
+def assign_feedback(fold_ids: np.ndarray, origin: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the fold assignment of all rows, from that of the base rows, which they keep.
+
+    Rows set aside are held out. The others are dealt to the folds one after the other; where the
+    folds follow time they all come to the last one. A row whose group is already assigned follows
+    it. The parameters are those of `split_feedback`.
     """
     folds, ordered = Split(fold_ids).fold_count, Split(fold_ids).is_ordered
     assigned = np.full(len(origin), Assignment.UNLABELLED, dtype="int8")
     assigned[: len(fold_ids)] = fold_ids
-    codes = np.full(len(origin), -1) if groups is None else groups
     of_group: dict[int, int] = {}
-    for code, fold in zip(codes, fold_ids, strict=False):
+    for code, fold in zip(groups, fold_ids, strict=False):
         if code >= 0 and fold != Assignment.UNLABELLED:
             of_group[int(code)] = int(fold)
     for number, row in enumerate(np.flatnonzero(origin != BASE)):
-        code = int(codes[row])
+        code = int(groups[row])
         if origin[row] >= ASIDE:
             assigned[row] = Assignment.HOLDOUT
         else:
@@ -195,15 +205,9 @@ def duplicate_findings(before: np.ndarray, after: np.ndarray) -> list[Finding]:
         parts.append(f"{held:,} repeat rows that are learnt from and are not evaluated")
     if not parts:
         return []
-    finding = Finding(
-        code="feedback-twins",
-        severity=WARNING,
-        subject="feedback",
-        found="of the labelled predictions " + "; ".join(parts),
-        expected="cases that are new",
-        action="nothing: they are left out",
-    )
-    return [finding]
+    found = "of the labelled predictions " + "; ".join(parts)
+    action = "nothing: they are left out"
+    return [problem("feedback-twins", "feedback", found, "cases that are new", action, WARNING)]
 
 
 def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarray:
@@ -222,11 +226,11 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
     They are texts if one of them cannot be read in that type.
     """
     column, dtype = infer_column(template, str(template.name)), template.dtype
-    if pd.api.types.is_bool_dtype(dtype) or column.kind == "boolean":
-        return _flags_as(values, template, column)
-    if pd.api.types.is_numeric_dtype(dtype):
+    if is_bool_dtype(dtype) or column.kind == "boolean":
+        return _flags_as(values, dtype, column)
+    if is_numeric_dtype(dtype):
         converted = _whole_as(parse_numbers(_texts(values), NUMBER_RULES[0]), dtype)
-    elif pd.api.types.is_datetime64_any_dtype(dtype):
+    elif is_datetime64_any_dtype(dtype):
         converted = parse_dates(_texts(values), {"format": "ISO8601"})
         if isinstance(dtype, pd.DatetimeTZDtype):
             converted = converted.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
@@ -238,34 +242,32 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
     return converted if readable else _texts(values)
 
 
-def _flags_as(values: pd.Series, template: pd.Series, column: Column) -> pd.Series:
+def _flags_as(values: pd.Series, dtype: Any, column: Column) -> pd.Series:
     flags = coerce_column(values, replace(column, kind="boolean"))[0]
     series = pd.Series(flags, index=values.index)
-    if pd.api.types.is_bool_dtype(template.dtype):
+    if is_bool_dtype(dtype):
         return series.astype("boolean")
-    if pd.api.types.is_numeric_dtype(template.dtype):
-        return _whole_as(series, template.dtype)
+    if is_numeric_dtype(dtype):
+        return _whole_as(series, dtype)
     return series.map(dict(enumerate(column.levels))).astype("str")
 
 
 def _whole_as(numbers: pd.Series, dtype: Any) -> pd.Series:
     """Return whole numbers where the other column has such, and they fit."""
-    if not pd.api.types.is_integer_dtype(dtype):
+    if not is_integer_dtype(dtype):
         return numbers
     fit = (numbers % 1 == 0).all() and (numbers.abs() < EXACT).all()
     return numbers.astype("int64") if fit else numbers
 
 
 def _texts(values: pd.Series, decimal: str = ".") -> pd.Series:
-    def text(value: Any) -> str | None:
-        if pd.isna(value):
-            return None
+    def text(value: Any) -> str:
         if not isinstance(value, float):
             return str(value)
         if decimal == "." and value.is_integer():
             return f"{value:.0f}"
         return str(value).replace(".", decimal)
 
-    if pd.api.types.is_string_dtype(values.dtype) and values.dtype != object:
+    if is_string_dtype(values.dtype) and values.dtype != object:
         return values
-    return values.map(text).astype("str")
+    return values.map(text, na_action="ignore").astype("str")

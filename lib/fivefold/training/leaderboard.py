@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from fivefold.core.findings import refusal
 from fivefold.core.roc_auc import holm, paired_test
-from fivefold.core.stored import known_fields
+from fivefold.core.stored import Stored, known_fields
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
 
@@ -18,7 +18,7 @@ SIGNIFICANT = 0.05  # Holm-adjusted p value below which a candidate differs from
 
 
 @dataclass(frozen=True)
-class LeaderboardRow:
+class LeaderboardRow(Stored):
     """One algorithm on the leaderboard.
 
     A failed search has no rank and no p value. The winner has no p value.
@@ -37,11 +37,11 @@ class LeaderboardRow:
         return self.result.algorithm
 
     def to_dict(self) -> dict[str, Any]:
-        own = {name: value for name, value in vars(self).items() if name != "result"}
-        return {**self.result.to_dict(), **own}
+        stored = super().to_dict()
+        return {**stored.pop("result"), **stored}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> LeaderboardRow:
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         kind = Candidate if stored["status"] == "ok" else FailedSearch
         return cls(kind.from_dict(stored), **known_fields(cls, stored))
 

@@ -15,7 +15,6 @@ from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
 from fivefold.training.encode_folds import Fold, encode_fold
 from fivefold.training.encoding import encodings
-from fivefold.training.final_fit import seeds_of
 from fivefold.training.training_data import FitOptions, TrainingData
 
 # Share of the seconds that the first trial may take; the rows are reduced for that. An algorithm
@@ -52,13 +51,13 @@ class SearchHooks:
     ----------
     save : after each trial; with its out-of-fold probabilities if it is among the best
     report : after each fold
-    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, None where
-        unknown
+    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, below all
+        where unknown
     """
 
     save: Callable[[ScoredTrial], None]
     report: Callable[[Progress], None]
-    rival_auc: Callable[[], float | None]
+    rival_auc: Callable[[], float]
 
 
 def search(
@@ -67,7 +66,7 @@ def search(
     options: FitOptions,
     *,
     trials: int,
-    seconds: float | None,
+    seconds: float,
     saved: Iterable[ScoredTrial],
     hooks: SearchHooks,
 ) -> tuple[Candidate, np.ndarray]:
@@ -83,9 +82,9 @@ def search(
     data : all rows; only those in a fold are read
     options : seed, threads, device, and a sampler whose rows are added to training parts only
     trials : how many
-    seconds : bounds the search instead of `trials`. The first trial always ends. The search stops
-        early after `enough_trials` of the algorithm, or when its defaults show that it cannot reach
-        `hooks.rival_auc()`.
+    seconds : bounds the search instead of `trials`, unless it is infinite. The first trial always
+        ends. The search stops early after `enough_trials` of the algorithm, or when its defaults
+        show that it cannot reach `hooks.rival_auc()`.
     saved : trials of the same search that were finished before
     hooks : functions to call during the search
 
@@ -93,15 +92,15 @@ def search(
     -------
     The candidate, and out-of-fold probabilities of shape (rows,), NaN outside the folds: the mean
     of those of its settings. These are the `top_k` best trials, fewer on large tables
-    (`fivefold.training.final_fit.seeds_of`).
+    (`Algorithm.seeds_of`).
 
     References
     ----------
     Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
     """
     entry = adapted(ALGORITHMS[name], data)
-    limit = trials if seconds is None else entry.enough_trials
-    end = np.inf if seconds is None else time.monotonic() + seconds
+    limit = trials if seconds == np.inf else entry.enough_trials
+    end = time.monotonic() + seconds
     running = _Search(entry, data, options, hooks, limit, end)
     running.run(saved, seconds)
     if not running.best:
@@ -148,7 +147,7 @@ class _Search:
     best: list[ScoredTrial] = field(default_factory=list)
     encoded: dict[str, list[Fold]] = field(default_factory=dict)
 
-    def run(self, saved: Iterable[ScoredTrial], seconds: float | None) -> None:
+    def run(self, saved: Iterable[ScoredTrial], seconds: float) -> None:
         """Start from the saved trials, up to the first gap in their numbers."""
         for scored in saved:
             if scored.trial.number != len(self.history):
@@ -156,12 +155,12 @@ class _Search:
             self._add(scored)
         if self.history:
             self.max_rows = self.history[0].max_rows
-        elif seconds is None:
+        elif seconds == np.inf:
             self.max_rows = self.entry.max_rows
         else:
             self.max_rows = affordable_rows(self.entry, self.data, self.options, seconds)
         while len(self.history) < self.limit:
-            if seconds is not None and self.history and (self._time_is_up() or self._cannot_win()):
+            if seconds < np.inf and self.history and (self._time_is_up() or self._cannot_win()):
                 break
             trial = self._run_trial()
             if trial is None:
@@ -177,7 +176,7 @@ class _Search:
         if scored.oof is not None:
             ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
             rows = len(self.data.split.training_rows)
-            self.best = ranked[: min(self.entry.top_k, seeds_of(self.entry, rows))]
+            self.best = ranked[: min(self.entry.top_k, self.entry.seeds_of(rows))]
         kept = any(one is scored for one in self.best)
         return scored if kept else replace(scored, oof=None)
 
@@ -214,13 +213,10 @@ class _Search:
         """
         if not self.best or len(self.history) < len(self.entry.defaults):
             return False
-        rival = self.hooks.rival_auc()
-        if rival is None:
-            return False
         best = self.best[0].trial
         scores = best.fold_scores
         error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
-        return bool(best.auc + 2 * error < rival)
+        return bool(best.auc + 2 * error < self.hooks.rival_auc())
 
     def _folds(self, encoding: str) -> list[Fold]:
         if encoding not in self.encoded:
@@ -351,7 +347,7 @@ def affordable_rows(
     train = training_rows[number]
     rows = len(train)
     if options.sampler is not None:  # a fit may have as many synthetic rows as real ones
-        _, drawn = options.sampler(data.typed.iloc[train], data.y[train], number)
+        _, drawn = options.sampler(*data.rows(train), number)
         rows = max(rows, (rows + len(drawn)) // 2)
     small = rows < FEW_ROWS or rows * data.typed.shape[1] <= SMALL_CELLS
     if rows <= 2 * PROBE_ROWS and small:

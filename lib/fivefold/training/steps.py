@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import Finding, from_dicts, print_warnings
+from fivefold.core.findings import from_dicts, print_warnings
 from fivefold.core.parquet import from_parquet, to_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
@@ -69,7 +69,7 @@ class SplitArtifacts:
 
 
 def collect(
-    scope: Scope, root: Path, rev: str, budget: float = 0, with_feedback: bool = False
+    scope: Scope, root: Path, rev: str, budget: float, with_feedback: bool
 ) -> TableArtifacts:
     """Read the scope's data, with or without feedback.
 
@@ -77,7 +77,7 @@ def collect(
     """
     from fivefold.training import intake, labelled_rows
 
-    dataset, facts = intake.collect(scope, root, rev or None)
+    dataset, facts = intake.collect(scope, root, rev)
     size = f"{dataset.rows:,} rows x {dataset.frame.shape[1]} columns"
     print(f"Read {size} from {facts['source']} (md5 {dataset.md5})")
     frame, drawn = intake.draw(dataset.frame, most_rows(budget))
@@ -167,7 +167,11 @@ def split(run: Any) -> SplitArtifacts:
         frame.iloc[rows], typed.iloc[rows], scope, y, run.folds, run.seed
     )
     if with_feedback:
-        fold_ids, duplicates = _assign_feedback(run, fold_ids, frame, typed)
+        column = scope.group_column
+        groups = pd.factorize(frame[column])[0] if column else np.full(len(frame), -1)
+        fold_ids, duplicates = labelled_rows.split_feedback(
+            fold_ids, run.origin, groups, typed, run.labels["y"]
+        )
         findings += duplicates
     contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
     typed = coerce_again(frame, typed, schema, contract)
@@ -185,24 +189,6 @@ def split(run: Any) -> SplitArtifacts:
         search=to_parquet(search),
         split_findings=[finding.to_dict() for finding in findings],
     )
-
-
-def _assign_feedback(
-    run: Any, fold_ids: np.ndarray, frame: pd.DataFrame, typed: pd.DataFrame
-) -> tuple[np.ndarray, list[Finding]]:
-    """Return the fold assignment of all rows, given that of the table's own, and findings."""
-    from fivefold.data.row_groups import twin_groups
-    from fivefold.training import labelled_rows
-
-    origin, group_column = run.origin, Scope.from_dict(run.problem).group_column
-    groups = pd.factorize(frame[group_column])[0] if group_column else None
-    assigned = labelled_rows.assign_feedback(fold_ids, origin, groups)
-    labelled_base = np.flatnonzero((origin == labelled_rows.BASE) & (run.labels["y"] >= 0))
-    twins = twin_groups(typed, labelled_base)
-    if twins is None:
-        return assigned, []
-    apart = labelled_rows.keep_apart(assigned, origin, twins)
-    return apart, labelled_rows.duplicate_findings(assigned, apart)
 
 
 def _split_line(fold_ids: np.ndarray) -> str:
@@ -226,11 +212,11 @@ def time_budget(run: Any, workers: int) -> TimeBudget:
     """Return the time budget of a run, `workers` searches at a time."""
     rows = len(run.place)
     refit = refit_choice(run.refit, run.budget, rows)
-    return TimeBudget(run.budget, run.before_arms, rows, workers, refit)
+    return TimeBudget(run.budget or np.inf, run.before_arms, rows, workers, refit)
 
 
 def tune(
-    run: Any, storage: Any, report: Callable[[Any], None], seconds: float | None
+    run: Any, storage: Any, report: Callable[[Any], None], seconds: float
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Search the algorithm `run.input`.
 
@@ -246,7 +232,7 @@ def tune(
     if reason:
         say(f"warning: {reason}")
 
-    def rival_auc() -> float | None:
+    def rival_auc() -> float:
         """Return the best ROC AUC of the other searches.
 
         Read under a budget only, because it depends on the clock.
@@ -256,7 +242,7 @@ def tune(
             if other != name:
                 kept = checkpoints.load(storage, _checkpoint_path(run, other), scores=False)
                 reached += [scored.trial.auc for scored in kept if scored.trial.complete]
-        return max(reached, default=None)
+        return max(reached, default=-np.inf)
 
     path = _checkpoint_path(run, name)
     saved = checkpoints.load(storage, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fivefold.data.splits import MANY_ROWS
@@ -64,7 +65,7 @@ class TimeBudget:
 
     Parameters
     ----------
-    seconds : of the whole run; 0 for no limit
+    seconds : of the whole run; infinite for no limit
     before_search : seconds that the steps before the searches took
     rows : of the table
     workers : searches at the same time
@@ -82,7 +83,7 @@ class TimeBudget:
 
         The time of the steps before the searches measures its speed.
 
-        >>> round(TimeBudget(0, 13.0, 0, 1).expected(AFTER_SEARCH), 1)
+        >>> round(TimeBudget(60, 13.0, 0, 1).expected(AFTER_SEARCH), 1)
         27.0
         """
         measured = BEFORE_SEARCH[0] + BEFORE_SEARCH[1] * self.rows
@@ -93,7 +94,7 @@ class TimeBudget:
 
         At least `workers` searches always run. `columns`: of the table.
         """
-        if not self.seconds:
+        if self.seconds == math.inf:
             return list(ALGORITHMS)
         left = self.seconds - self.before_search - self.expected(AFTER_SEARCH)
         least = LEAST_SEARCH if self.rows <= MANY_ROWS else LEAST_SEARCH_MANY_ROWS
@@ -102,14 +103,12 @@ class TimeBudget:
         ranked = sorted(ALGORITHMS, key=lambda name: ALGORITHMS[name].priority)
         return [name for name in ALGORITHMS if name in ranked[:count]]
 
-    def for_search(self, gone: float, waiting: list[str]) -> float | None:
-        """Return the seconds for a search: its share of what is left; None without a budget.
+    def for_search(self, gone: float, waiting: list[str]) -> float:
+        """Return the seconds for a search: its share of what is left; no limit without a budget.
 
         `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start
         after it; the last ones get all that is left.
         """
-        if not self.seconds:
-            return None
         left, fits = self.seconds - gone - self.expected(AFTER_SEARCH), 1.0
         all_searches = left + gone - self.before_search
         long_enough = all_searches >= self.expected(ENOUGH_FOR_REFIT)
@@ -125,9 +124,7 @@ class TimeBudget:
         mine = self.workers * left * shares[0] / sum(shares)
         return max(1.0, min(left, mine) - START)
 
-    def for_final_fits(self, gone: float) -> float | None:
-        """Return how many seconds the final fits may take; None without a budget."""
-        if not self.seconds:
-            return None
+    def for_final_fits(self, gone: float) -> float:
+        """Return how many seconds the final fits may take; no limit without a budget."""
         second = 0.0 if self.refit == "no" else self.expected(SECOND_BUNDLE)
         return max(0.0, self.seconds - gone - self.expected(AFTER_SELECT) - second)

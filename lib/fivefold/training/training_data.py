@@ -36,6 +36,10 @@ class TrainingData:
     def split(self) -> Split:
         return Split(self.fold_ids)
 
+    def rows(self, positions: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+        """Return the typed rows at these positions, and their labels."""
+        return self.typed.iloc[positions], self.y[positions]
+
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -53,9 +57,6 @@ class FitOptions:
     threads: int = 1
     device: str = "cpu"
     sampler: SyntheticSampler | None = None
-
-
-DEFAULT_OPTIONS = FitOptions()
 
 
 def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler | None:

@@ -233,16 +233,6 @@ def test_missing_markers_in_words_and_in_numbers(tmp_path: Path) -> None:
     }
 
 
-def test_missing_adds_and_keep_removes_markers(tmp_path: Path) -> None:
-    path = written(tmp_path, "w,n\nNA,-999\nxx,1\nb,-999.0\n")
-    assert cells(read(path, missing=["xx", "-999"], keep=["NA"])) == [
-        ["NA", None],
-        [None, 1.0],
-        ["b", None],
-    ]
-    assert read(path, missing=["-999"]).details.missing_markers == {"NA": 1, "-999": 2}
-
-
 def test_sentinels_are_reported_and_kept(tmp_path: Path) -> None:
     data = read(written(tmp_path, "age,income,code\n20,-999,998\n999,5,999\n40,-3,997\n"))
     assert data.frame["age"].tolist() == [20, 999, 40]
@@ -341,15 +331,6 @@ def test_white_space_and_headers(tmp_path: Path) -> None:
     assert [f.found for f in data.findings if f.code == "white-space"] == [
         "white space around 3 cells of a, unnamed_2, b; removed"
     ]
-
-
-def test_max_rows(tmp_path: Path) -> None:
-    data = read(written(tmp_path, CHURN), max_rows=2)
-    assert (data.rows, data.details.rows, codes(data)["rows-limited"]) == (2, 2, "warning")
-    assert data.md5 == hashlib.md5(CHURN.encode()).hexdigest()
-    assert "rows-limited" not in codes(read(tmp_path / "t.csv", max_rows=3))
-    with pytest.raises(Refused, match=r"rows-limit.*found max_rows=0"):
-        read(tmp_path / "t.csv", max_rows=0)
 
 
 VALUES = st.text(
@@ -605,7 +586,7 @@ def test_decimals_of_a_database(
     values: list[object], expected: list[object], said: list[str]
 ) -> None:
     log = ReadLog()
-    got = [str(v) if v != v else v for v in database._column("n", values, (), log).to_pylist()]
+    got = [str(v) if v != v else v for v in database._column("n", values, log).to_pylist()]
     assert (got, [f.code for f in log.findings]) == (expected, said)
 
 
@@ -850,8 +831,6 @@ def test_sqlite(shop: str) -> None:
     ]
     assert cells(read(shop, query="adults")) == [[2, None], [3, "Bo"]]
     assert cells(read(shop, query="SELECT ':x' AS a, 5 % 3 AS b, '%s' AS c;")) == [[":x", 2, "%s"]]
-    assert read(shop, query="people", max_rows=2).rows == 2
-    assert cells(read(shop, query="people", keep=["NA"], missing=["5"]))[0][-1] is None
 
 
 def test_the_md5_of_a_query_is_of_its_content_in_any_order(shop: str) -> None:

@@ -14,7 +14,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as parquet
 
 from fivefold.core.findings import refuse_errors
-from fivefold.core.text import listed
+from fivefold.core.text import error_line, listed
 from fivefold.data.reading.files import Content, open_file
 from fivefold.data.reading.read_log import ReadLog, unreadable
 
@@ -56,22 +56,23 @@ def read_folder(folder: Path, log: ReadLog, *, whole: bool) -> Iterator[pa.Table
         raise unreadable(
             "folder-without-parquet",
             str(folder),
-            listed(names) if names else "an empty folder",
+            listed(names) or "an empty folder",
             expected="files named *.parquet",
             action="name one file, or write the parts as Parquet",
         )
     log.details.format = "parquet-folder"
     log.details.parts = len(paths)
     log.details.bytes = sum(path.stat().st_size for path in paths)
-    part_names = [path.relative_to(folder) for path in paths]
-    parts = []
-    for path, name, keys in zip(paths, part_names, partition_keys(part_names), strict=True):
-        content = replace(open_file(path, whole=whole), name=str(name))
-        parts.append(_Part(content, keys))
-    empty = _common_schema(folder, parts, log).empty_table()
+    keys = partition_keys([path.relative_to(folder) for path in paths])
+    parts = [
+        _Part(path, str(path.relative_to(folder)), key)
+        for path, key in zip(paths, keys, strict=True)
+    ]
+    schemas = [next(part.tables(log, whole)).schema for part in parts]
+    empty = _common_schema(folder, parts, schemas).empty_table()
     yield empty
     for part in parts:
-        for table in part.tables(ReadLog()):
+        for table in part.tables(log, whole):
             yield pa.concat_tables([empty, table], promote_options="permissive")
 
 
@@ -83,20 +84,16 @@ def partition_keys(paths: Sequence[Path]) -> list[dict[str, pa.Scalar]]:
     >>> [keys["k"].as_py() for keys in partition_keys([Path("k=01/a"), Path("k=12/a")])]
     ['01', '12']
     """
-    texts = [_key_texts(path) for path in paths]
-    whole: set[str] = set()
-    other: set[str] = set()
-    for keys in texts:
-        for key, text in keys.items():
-            if text is None:
-                continue
-            is_whole = re.fullmatch("0|-?[1-9][0-9]{0,17}", text)
-            (whole if is_whole else other).add(key)
-    cells: list[dict[str, pa.Scalar]] = [{} for _ in paths]
-    for keys, part_cells in zip(texts, cells, strict=True):
-        for key, text in keys.items():
-            kind = pa.int64() if key in whole - other else pa.string()
-            part_cells[key] = pa.scalar(text, pa.string()).cast(kind)
+    parts = [_key_texts(path) for path in paths]
+    kinds: dict[str, pa.DataType] = {}
+    for texts in parts:
+        for key, text in texts.items():
+            is_integer = text is None or re.fullmatch("0|-?[1-9][0-9]{0,17}", text)
+            kinds[key] = kinds.get(key, pa.int64()) if is_integer else pa.string()
+    cells = []
+    for texts in parts:
+        written = {key: pa.scalar(text, pa.string()) for key, text in texts.items()}
+        cells.append({key: cell.cast(kinds[key]) for key, cell in written.items()})
     return cells
 
 
@@ -114,17 +111,19 @@ def without_dictionaries(table: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True)
 class _Part:
-    """One Parquet file of a folder, with the keys in its name."""
+    """One Parquet file of a folder: its name within the folder and the keys in that name."""
 
-    content: Content
+    path: Path
+    name: str
     keys: Mapping[str, pa.Scalar]
 
-    def tables(self, log: ReadLog) -> Iterator[pa.Table]:
-        """Yield an empty table, then the rows, with a column for each key."""
-        for table in read_parquet(self.content, log):
+    def tables(self, log: ReadLog, whole: bool) -> Iterator[pa.Table]:
+        """Yield an empty table, then the rows, all with the keys."""
+        content = replace(open_file(self.path, whole=whole), name=self.name)
+        for table in read_parquet(content, log):
             table = without_dictionaries(table)
-            for name, cell in self.keys.items():
-                table = table.append_column(name, pa.repeat(cell, len(table)))
+            for key, cell in self.keys.items():
+                table = table.append_column(key, pa.repeat(cell, len(table)))
             yield table
 
 
@@ -142,32 +141,17 @@ def _tables(
     schema: pa.Schema, batches: Iterable[pa.RecordBatch], log: ReadLog
 ) -> Iterator[pa.Table]:
     """Yield an empty table, then the batches, all without unnamed row labels of pandas."""
-    labels = _row_labels(schema, log)
+    indexes = (schema.pandas_metadata or {}).get("index_columns", ())
+    unnamed = [name for name in schema.names if re.fullmatch(r"__index_level_\d+__", name)]
+    labels = [name for name in unnamed if name in indexes]
+    for name in labels:
+        log.passed("index-dropped", name, "row labels of pandas without a name; not read")
     yield schema.empty_table().drop_columns(labels)
     for batch in batches:
         yield pa.Table.from_batches([batch]).drop_columns(labels)
 
 
-def _row_labels(schema: pa.Schema, log: ReadLog) -> list[str]:
-    """Return the columns that hold row labels without a name, which pandas wrote beside its own.
-
-    Each is noted once, also if several parts have it.
-    """
-    metadata = schema.pandas_metadata or {}
-    noted = {finding.subject for finding in log.findings if finding.code == "index-dropped"}
-    labels = []
-    for name in metadata.get("index_columns", ()):
-        is_label = isinstance(name, str) and re.fullmatch(r"__index_level_\d+__", name)
-        if not is_label or name not in schema.names:
-            continue
-        labels.append(name)
-        if name not in noted:
-            log.passed("index-dropped", name, "row labels of pandas without a name; not read")
-    return labels
-
-
-def _common_schema(folder: Path, parts: Sequence[_Part], log: ReadLog) -> pa.Schema:
-    schemas = [next(part.tables(log)).schema for part in parts]
+def _common_schema(folder: Path, parts: Sequence[_Part], schemas: Sequence[pa.Schema]) -> pa.Schema:
     first = set(schemas[0].names)
     differences = ReadLog()
     for part, schema in zip(parts, schemas, strict=True):
@@ -177,9 +161,9 @@ def _common_schema(folder: Path, parts: Sequence[_Part], log: ReadLog) -> pa.Sch
         found = [f"{'no' if n in first else 'one more'} column {n!r}" for n in names[:5]]
         differences.error(
             "parts-differ",
-            part.content.name,
+            part.name,
             "; ".join(found),
-            expected=f"the columns of {parts[0].content.name}",
+            expected=f"the columns of {parts[0].name}",
             action="write all parts with the same columns and types",
         )
     refuse_errors(f"{folder} cannot be read", differences.findings)
@@ -210,11 +194,10 @@ def _damage_refused(kind: str, subject: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
         raise unreadable(
             f"{kind}-damaged",
             subject,
-            f"a damaged {kind} file ({lines[0][:200]})",
+            f"a damaged {kind} file ({error_line(error)})",
             expected=f"a whole {kind} file",
             action="copy or write it again",
         ) from None

@@ -12,12 +12,16 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS
-from fivefold.data.reading.normalize import LEADING_ZERO, TEXT, long_integers, normalize_table
+from fivefold.data.reading.normalize import (
+    LEADING_ZERO,
+    MARKER_TEXTS,
+    NUMBER_MARKER_TEXTS,
+    TEXT,
+    long_integers,
+    normalize_table,
+)
 from fivefold.data.reading.read_log import ReadLog
 
-_MARKERS = pa.array(sorted(MARKERS), TEXT)
-_NUMBER_MARKERS = pa.array(sorted(NUMBER_MARKERS), TEXT)
 Cells: TypeAlias = dict[str, pa.Array]  # by what it shows, one cell of a column as an array
 
 
@@ -65,10 +69,10 @@ def _add_untyped(cells: Cells, column: pa.ChunkedArray) -> None:
     if "word" in cells:
         return
     column = pc.utf8_trim_whitespace(column)
-    texts = _take_out(cells, "gap", column, pc.is_in(column, _MARKERS))
+    texts = _take_out(cells, "gap", column, pc.is_in(column, MARKER_TEXTS))
     word = _first_not(texts, pa.float64())
     if word is not None:
-        is_marker = pc.is_in(pc.utf8_lower(texts), _NUMBER_MARKERS)
+        is_marker = pc.is_in(pc.utf8_lower(texts), NUMBER_MARKER_TEXTS)
         texts = _take_out(cells, "marker", texts, is_marker)
         word = _first_not(texts, pa.float64())
     if word is None:
@@ -102,36 +106,27 @@ def _add_typed(cells: Cells, column: pa.ChunkedArray) -> None:
     """Keep what may turn the column into text.
 
     That is a gap and both ends of integers, a whole decimal that float64 would round, or one
-    value of any other type that may turn into text.
+    value of any other type.
     """
-    kind, types = column.type, pa.types
-    if types.is_integer(kind):
+    kind = column.type
+    if pa.types.is_integer(kind):
         _add_integers(cells, column)
-        return
-    if types.is_decimal(kind):
-        if kind.scale == 0:
-            _add_long(cells, column, column.cast(TEXT))
-        return
-    for stays in (types.is_floating, types.is_timestamp, types.is_date):
-        if stays(kind):
-            return
-    if "word" in cells:
-        return
-    frame = normalize_table(pa.table({"": column}), ReadLog(), untyped=False)
-    has_value = frame[""].notna().to_numpy()
-    if has_value.any():
-        cells["word"] = _cell(column, int(has_value.argmax()))
+    elif pa.types.is_decimal(kind) and kind.scale == 0:
+        _add_long(cells, column, column.cast(TEXT))
+    elif "word" not in cells:
+        frame = normalize_table(pa.table({"": column}), ReadLog(), untyped=False)
+        has_value = frame[""].notna().to_numpy()
+        if has_value.any():
+            cells["word"] = _cell(column, int(has_value.argmax()))
 
 
 def _add_integers(cells: Cells, column: pa.ChunkedArray) -> None:
-    column = _take_out(cells, "gap", column, column.is_null())
-    if not len(column):
-        return
-    ends = pc.min_max(column).as_py()
-    if "min" not in cells or ends["min"] < cells["min"][0].as_py():
-        cells["min"] = pa.array([ends["min"]], column.type)
-    if "max" not in cells or ends["max"] > cells["max"][0].as_py():
-        cells["max"] = pa.array([ends["max"]], column.type)
+    """Keep a gap, and the smallest and the largest integer so far."""
+    known = pa.chunked_array([*cells.values(), *column.chunks])
+    if known.null_count:
+        cells["gap"] = pa.nulls(1, column.type)
+    for end, value in pc.min_max(known).as_py().items():
+        cells[end] = pa.array([value], column.type)
 
 
 def _take_out(

@@ -84,9 +84,9 @@ def _detect_delimiter(text: bytes, subject: str, log: ReadLog) -> tuple[str, lis
         _note_one_column(sample, subject, log)
         return ",", []
     best = max(scores, key=lambda delimiter: scores[delimiter])
-    ties = [d for d in scores if d != best and scores[d][0] == scores[best][0]]
-    if ties and scores[best][0] == 1:
-        one, other = DELIMITERS[best], DELIMITERS[ties[0]]
+    rivals = [d for d, (even, _) in scores.items() if even == 1 and d != best]
+    if rivals:
+        one, other = DELIMITERS[best], DELIMITERS[rivals[0]]
         log.warning(
             "delimiter-doubtful",
             subject,

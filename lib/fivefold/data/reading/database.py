@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,18 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from fivefold.core.findings import Refused
-from fivefold.core.text import listed
+from fivefold.core.text import listed, one_line
 from fivefold.data.missing_markers import MARKERS
 from fivefold.data.parsing import EXACT
-from fivefold.data.reading.normalize import LONG_INTEGERS, TEXT
+from fivefold.data.reading.normalize import LONG_INTEGERS, json_text, text_array
 from fivefold.data.reading.read_log import ReadLog, unreadable
 
 CONNECT_SECONDS = 10
 _NUMBER_TYPES = {int, float, Decimal}
+_ARROW_TYPES = {str, bool, bytes, dt.date, dt.timedelta}  # kept as they are
 
 
-def select(
-    url: str,
-    query: str | None,
-    shown: str,
-    log: ReadLog,
-    *,
-    max_rows: int | None = None,
-    markers: Collection[str] = MARKERS,
-) -> pa.Table:
+def select(url: str, query: str | None, shown: str, log: ReadLog) -> pa.Table:
     """Return a table of a database, or the rows of a SELECT statement.
 
     PostgreSQL runs it in a read-only transaction and SQLite on a read-only connection, so that a
@@ -49,10 +42,6 @@ def select(
         The URL without secrets, for messages.
     log
         Receives findings and details.
-    max_rows
-        Fetch one row more than these; all rows by default.
-    markers
-        Texts that are missing cells in a column of numbers.
 
     Raises
     ------
@@ -78,7 +67,7 @@ def select(
                     action="correct the query",
                 )
             names = [column[0] for column in result.cursor.description]
-            rows = result.fetchall() if max_rows is None else result.fetchmany(max_rows + 1)
+            rows = result.fetchall()
     except sa.exc.SQLAlchemyError as error:
         raise _translated(error, url, shown) from None
     finally:
@@ -88,7 +77,7 @@ def select(
     columns = []
     for position, name in enumerate(names):
         values = [row[position] for row in rows]
-        columns.append(_column(name, values, markers, log))
+        columns.append(_column(name, values, log))
     return pa.Table.from_arrays(columns, names=names)
 
 
@@ -103,7 +92,7 @@ def _engine(url: str, shown: str) -> sa.Engine:
             expected="sqlite:///PATH or postgresql://USER@HOST/NAME",
             action="correct the URL; write @ : / in a password as %40 %3A %2F",
         ) from None
-    family = parsed.drivername.partition("+")[0]
+    family = parsed.get_backend_name()
     if family == "sqlite":
         return _sqlite_engine(Path(parsed.database or ""), shown)
     if family not in ("postgresql", "postgres"):
@@ -163,9 +152,8 @@ def _translated(error: sa.exc.SQLAlchemyError, url: str, shown: str) -> Refused:
     """Return the driver's message in one line, without the password."""
     text = str(getattr(error, "orig", None) or error)
     password = sa.make_url(url).password
-    message = " ".join(line.strip() for line in text.splitlines() if line.strip())[:400]
-    if password:
-        message = message.replace(str(password), "***")
+    message = text.replace(str(password), "***") if password else text
+    message = one_line(message, most=400)
     if "file is not a database" in text:
         return unreadable(
             "database-damaged",
@@ -192,36 +180,33 @@ def _translated(error: sa.exc.SQLAlchemyError, url: str, shown: str) -> Refused:
     )
 
 
-def _column(name: str, values: Sequence[Any], markers: Collection[str], log: ReadLog) -> pa.Array:
+def _column(name: str, values: Sequence[Any], log: ReadLog) -> pa.Array:
     """Return one column of Python values as an Arrow array of one type.
 
     Decimals become floats, zoned times UTC. Text in a column of numbers is missing if all of it
     is markers; any other mixture becomes text, with a warning. UUID, time and network addresses
     become text.
     """
+    texts = [value.strip() for value in values if isinstance(value, str)]
     kinds = {type(value) for value in values if value is not None}
-    if str in kinds and kinds & _NUMBER_TYPES and kinds <= {*_NUMBER_TYPES, str}:
-        texts = [value.strip() for value in values if isinstance(value, str)]
-        if all(text in markers for text in texts):
-            for text in texts:
-                log.missing(name, text, 1)
-            values = [None if isinstance(value, str) else value for value in values]
-            kinds.remove(str)
-    if not kinds:
-        return pa.nulls(len(values))
-    if kinds <= _NUMBER_TYPES:
-        return _number_array(name, values, kinds, log)
+    others = kinds - {str}
+    if others and others <= _NUMBER_TYPES and all(text in MARKERS for text in texts):
+        log.missing(name, Counter(texts))
+        numbers = [None if isinstance(value, str) else value for value in values]
+        return _number_array(name, numbers, others, log)
     if kinds == {dt.datetime}:
         if any(value.tzinfo for value in values if value is not None):
             found = "times with a zone; converted to UTC without a zone"
             log.passed("time-zone", name, found)
         return pa.array(values, pa.timestamp("us"))
-    if kinds == {str}:
-        return pa.array(values, TEXT)
-    if kinds in ({bool}, {bytes}, {dt.date}, {dt.timedelta}):
+    if len(kinds) < 2 and kinds <= _ARROW_TYPES:
         return pa.array(values)
     _note_text(name, kinds, log)
-    return pa.array([_text(value) for value in values], TEXT)
+    return text_array(values, _text)
+
+
+def _text(value: Any) -> str:
+    return json_text(value) if isinstance(value, dict | list) else str(value)
 
 
 def _note_text(name: str, kinds: set[type], log: ReadLog) -> None:
@@ -244,19 +229,11 @@ def _note_text(name: str, kinds: set[type], log: ReadLog) -> None:
         )
 
 
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=str, sort_keys=True)
-    return str(value)
-
-
 def _number_array(name: str, values: Sequence[Any], kinds: set[type], log: ReadLog) -> pa.Array:
     limit = 2**63 if kinds == {int} else EXACT
     if any(_is_whole(value) and abs(value) >= limit for value in values):
         log.passed("long-integers", name, LONG_INTEGERS)
-        return pa.array([_text(value) for value in values], TEXT)
+        return text_array(values, _text)
     number = int if kinds == {int} else float
     return pa.array([None if value is None else number(value) for value in values])
 

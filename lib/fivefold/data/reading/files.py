@@ -58,6 +58,12 @@ class Content:
             return pa.BufferReader(b"".join(self.blocks()))
         return pa.memory_map(str(self.path)) if mapped else pa.OSFile(str(self.path))
 
+    def stream(self) -> pa.NativeFile:
+        """Return the bytes as a file of Arrow that is read once, from its start."""
+        if self.path and self.compression:
+            return pa.PythonFile(gzip.GzipFile(self.path), mode="r")
+        return self.arrow_file()
+
 
 def open_file(path: Path, *, whole: bool) -> Content:
     """Open one file. Raises `Refused` if it cannot be read."""

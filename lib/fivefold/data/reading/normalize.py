@@ -9,7 +9,7 @@ thousands and decimal commas stay text: `fivefold.data.parsing` reads them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -22,6 +22,8 @@ from fivefold.data.parsing import EXACT
 from fivefold.data.reading.read_log import ReadLog
 
 TEXT = pa.large_string()
+MARKER_TEXTS = pa.array(sorted(MARKERS), TEXT)
+NUMBER_MARKER_TEXTS = pa.array(sorted(NUMBER_MARKERS), TEXT)
 LONG_INTEGERS = "integers of 2**53 and more, which float64 would round; kept as text"
 LONG_INTEGER = "^[+-]?[0-9]{16,}$"  # as text; only such numbers can reach 2**53
 LEADING_ZERO = "^[+-]?0[0-9]"
@@ -37,8 +39,6 @@ def normalize_table(
     *,
     untyped: bool,
     text_columns: Collection[str] = (),
-    missing: Sequence[str] = (),
-    keep: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return the frame of an Arrow table, with one of four dtypes a column (see above).
 
@@ -53,27 +53,20 @@ def normalize_table(
         declared (Parquet, SQL). Integers that float64 would round, and numbers with leading
         zeros (postal codes), stay text.
     text_columns
-        Columns that are known to stay text.
-    missing
-        More markers of missing cells.
-    keep
-        Default markers that are values here.
+        Columns that stay text even if `untyped`.
     """
-    markers = (set(MARKERS) | {marker.strip() for marker in missing}) - set(keep)
-    number_markers = set(NUMBER_MARKERS) - {marker.lower() for marker in keep}
     columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         column = _plain(name, column, log)
         if pa.types.is_large_string(column.type):
-            column = _blank(name, column, markers, log)
+            column = _blank(name, column, log)
             if column.null_count == len(column):  # no cell shows a type: numbers, all missing
                 column = column.cast(pa.float64())
             elif untyped and name not in text_columns:
-                column = _numbers_if_all(name, column, number_markers, log)
+                column = _numbers_if_all(name, column, log)
         if pa.types.is_large_string(column.type):
             log.text_columns.add(name)
         elif not pa.types.is_timestamp(column.type):
-            column = _drop_numbers(name, column, missing, log)
             _note_sentinels(name, column, log)
         columns[name] = column
     _note_changed_cells(log)
@@ -89,22 +82,31 @@ def long_integers(column: Column, floats: Column) -> Column:
     return pc.and_(large, pc.match_substring_regex(column, LONG_INTEGER))
 
 
-def _blank(name: str, column: Column, markers: set[str], log: ReadLog) -> Column:
+def json_text(value: Any) -> str:
+    """Return a value as JSON; what JSON does not know is written as text."""
+    return json.dumps(value, default=str, sort_keys=True)
+
+
+def text_array(values: Iterable[Any], write: Callable[[Any], str]) -> pa.Array:
+    """Return values as text; None stays missing."""
+    return pa.array([None if value is None else write(value) for value in values], TEXT)
+
+
+def _blank(name: str, column: Column, log: ReadLog) -> Column:
     """Strip white space and make the markers missing."""
     stripped = pc.utf8_trim_whitespace(column)
     if cells := pc.sum(pc.not_equal(stripped, column)).as_py():
         log.stripped[name] = cells
-    blanked, counts = _without_markers(stripped, stripped, markers)
-    for marker, cells in counts.items():
-        log.missing(name, marker, cells)
+    blanked, counts = _without_markers(stripped, stripped, MARKER_TEXTS)
+    log.missing(name, counts)
     return blanked
 
 
 def _without_markers(
-    column: Column, keys: Column, markers: set[str]
+    column: Column, keys: Column, markers: pa.Array
 ) -> tuple[Column, dict[str, int]]:
     """Return the column, missing where `keys` is a marker, and the cells by marker as written."""
-    is_marker = pc.is_in(keys, value_set=pa.array(sorted(markers), TEXT))
+    is_marker = pc.is_in(keys, markers)
     if not pc.any(is_marker).as_py():
         return column, {}
     rows = pc.value_counts(column.filter(is_marker)).to_pylist()
@@ -112,19 +114,18 @@ def _without_markers(
     return pc.if_else(is_marker, pa.scalar(None, TEXT), column), counts
 
 
-def _numbers_if_all(name: str, column: Column, markers: set[str], log: ReadLog) -> Column:
+def _numbers_if_all(name: str, column: Column, log: ReadLog) -> Column:
     """Return the column as numbers if all cells but markers are numbers; else as it is."""
     numbers = _numbers(name, column, log)
     if numbers is not None:
         return numbers
-    blanked, counts = _without_markers(column, pc.utf8_lower(column), markers)
+    blanked, counts = _without_markers(column, pc.utf8_lower(column), NUMBER_MARKER_TEXTS)
     if not counts or blanked.null_count == len(blanked):
         return column
     numbers = _numbers(name, blanked, log)
     if numbers is None:
         return column
-    for marker, cells in counts.items():
-        log.missing(name, marker, cells)
+    log.missing(name, counts)
     return numbers
 
 
@@ -177,15 +178,13 @@ def _note_thousands(name: str, column: Column, log: ReadLog) -> None:
 def _cast(column: Column, kind: pa.DataType) -> Column | None:
     try:
         return column.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except pa.ArrowInvalid:
         return None
 
 
 def _plain(name: str, column: Column, log: ReadLog) -> Column:
     """Return the column as text, int64, float64 or timestamp without zone, by its Arrow type."""
     kind, types = column.type, pa.types
-    if types.is_dictionary(kind):
-        return _plain(name, column.cast(kind.value_type), log)
     if types.is_boolean(kind):
         return pc.if_else(column, pa.scalar("True", TEXT), pa.scalar("False", TEXT))
     if types.is_integer(kind):
@@ -197,17 +196,15 @@ def _plain(name: str, column: Column, log: ReadLog) -> Column:
     if types.is_date(kind):
         return column.cast(pa.timestamp("us"))
     if types.is_timestamp(kind):
-        if kind.tz is not None:  # Arrow stores UTC: dropping the zone leaves UTC
-            log.passed(
-                "time-zone", name, f"times of zone {kind.tz}; converted to UTC without a zone"
-            )
+        zone = kind.tz
+        if zone is not None:  # Arrow stores UTC: dropping the zone leaves UTC
+            log.passed("time-zone", name, f"times of zone {zone}; converted to UTC without a zone")
         return column.cast(pa.timestamp("us"), safe=False)
     if types.is_duration(kind):
         log.passed("durations", name, "durations; converted to seconds")
         return pc.divide(column.cast(pa.int64()).cast(pa.float64()), _TICKS[kind.unit])
-    for is_text in (types.is_string, types.is_large_string, types.is_string_view, types.is_time):
-        if is_text(kind):
-            return column.cast(TEXT)
+    if kind in (pa.string(), TEXT, pa.string_view()) or types.is_time(kind):
+        return column.cast(TEXT)
     if types.is_nested(kind):
         log.warning(
             "nested-values",
@@ -216,7 +213,7 @@ def _plain(name: str, column: Column, log: ReadLog) -> Column:
             expected="one plain value a cell",
             action="split it into columns at the source",
         )
-        return _each(column, lambda value: json.dumps(value, default=str, sort_keys=True))
+        return text_array(column.to_pylist(), json_text)
     log.warning(
         "binary-values",
         name,
@@ -224,7 +221,9 @@ def _plain(name: str, column: Column, log: ReadLog) -> Column:
         expected="numbers, text or dates",
         action="drop the column",
     )
-    return _each(column, lambda value: value.hex() if isinstance(value, bytes) else str(value))
+    return text_array(
+        column.to_pylist(), lambda cell: cell.hex() if isinstance(cell, bytes) else str(cell)
+    )
 
 
 def _plain_integers(name: str, column: Column, log: ReadLog) -> Column:
@@ -245,29 +244,11 @@ def _plain_decimals(name: str, column: Column, log: ReadLog) -> Column:
     return written
 
 
-def _each(column: Column, write: Callable[[Any], str]) -> Column:
-    texts = [None if value is None else write(value) for value in column.to_pylist()]
-    return pa.chunked_array([pa.array(texts, TEXT)])
-
-
-def _drop_numbers(name: str, column: Column, missing: Sequence[str], log: ReadLog) -> Column:
-    """Make numbers missing that equal one of the user's markers: "-999" also means -999.0."""
-    for marker in missing:
-        try:
-            is_marker = pc.equal(column, float(marker))
-        except ValueError:
-            continue
-        if cells := pc.sum(is_marker).as_py():
-            log.missing(name, marker, cells)
-            column = pc.if_else(is_marker, pa.scalar(None, column.type), column)
-    return column
-
-
 def _note_sentinels(name: str, column: Column, log: ReadLog) -> None:
     """Warn if a code such as -999 is the extreme and all other values stay within half of it."""
     ends = pc.min_max(column).as_py()
     for code in SENTINELS:
-        if code != (ends["max"] if code > 0 else ends["min"]):
+        if code not in ends.values():
             continue
         is_code = pc.equal(column, code)
         others = pc.min_max(column.filter(pc.invert(is_code))).as_py()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fivefold.core.findings import PASSED, WARNING, Finding, Refused, problem
@@ -45,27 +47,28 @@ class ReadLog:
 
     findings: list[Finding] = field(default_factory=list)
     details: Details = field(default_factory=Details)
-    markers: dict[str, dict[str, int]] = field(default_factory=dict)
+    markers: dict[str, Counter[str]] = field(default_factory=dict)
     stripped: dict[str, int] = field(default_factory=dict)
     text_columns: set[str] = field(default_factory=set)
 
     def passed(self, code: str, subject: str, found: str) -> None:
-        """Add a finding that needs no action."""
-        self.findings.append(Finding(code=code, severity=PASSED, subject=subject, found=found))
+        """Add a finding that needs no action, once."""
+        finding = Finding(code=code, severity=PASSED, subject=subject, found=found)
+        if finding not in self.findings:
+            self.findings.append(finding)
 
     def warning(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
         """Add a finding that a person should read."""
-        finding = problem(code, subject, found, expected, action)
-        self.findings.append(replace(finding, severity=WARNING))
+        self.findings.append(problem(code, subject, found, expected, action, WARNING))
 
     def error(self, code: str, subject: str, found: str, *, expected: str, action: str) -> None:
         """Add a finding that must stop the run."""
         self.findings.append(problem(code, subject, found, expected, action))
 
-    def missing(self, column: str, marker: str, cells: int) -> None:
-        """Count cells of a column that a marker makes missing."""
-        by_column = self.markers.setdefault(marker, {})
-        by_column[column] = by_column.get(column, 0) + cells
+    def missing(self, column: str, counts: Mapping[str, int]) -> None:
+        """Add the number of cells of a column that each marker makes missing."""
+        for marker, cells in counts.items():
+            self.markers.setdefault(marker, Counter())[column] += cells
 
 
 def unreadable(code: str, subject: str, found: str, *, expected: str, action: str) -> Refused:

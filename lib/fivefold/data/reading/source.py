@@ -7,7 +7,7 @@ table is refused: the error says what was expected, what was found and what to d
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from fivefold.core.findings import Finding, refuse_errors
 from fivefold.core.urls import mask
-from fivefold.data.missing_markers import MARKERS
 from fivefold.data.reading.arrow_files import read_folder, without_dictionaries
 from fivefold.data.reading.csv_files import tidy_names
 from fivefold.data.reading.download import download
@@ -73,14 +72,7 @@ class Stream:
     untyped: bool = False
 
 
-def read(
-    source: str | Path,
-    *,
-    query: str | None = None,
-    missing: Sequence[str] = (),
-    keep: Sequence[str] = (),
-    max_rows: int | None = None,
-) -> Dataset:
+def read(source: str | Path, *, query: str | None = None) -> Dataset:
     """Read one table.
 
     Parameters
@@ -90,12 +82,6 @@ def read(
         an http(s) address of such a file, or a database URL (sqlite, postgresql).
     query
         A SELECT or the name of a table, for a database.
-    missing
-        More markers of missing cells.
-    keep
-        Default markers ("NA", "None") that are values here.
-    max_rows
-        Keep the first rows only; the md5 of a file is of all of it nevertheless.
 
     Returns
     -------
@@ -106,31 +92,13 @@ def read(
     Refused
         With all errors that are known at once.
     """
-    if max_rows is not None and max_rows < 1:
-        raise unreadable(
-            "rows-limit",
-            mask(str(source)),
-            f"max_rows={max_rows}",
-            expected="1 or more",
-            action="raise or leave out the limit",
-        )
-    markers = (set(MARKERS) | set(missing)) - set(keep)
-    stream = _open(str(source), query, max_rows=max_rows, markers=markers)
+    stream = _open(str(source), query)
     log = stream.log
     table = pa.concat_tables(stream.tables)
-    if max_rows is not None and table.num_rows > max_rows:
-        table = table.slice(0, max_rows)
-        log.warning(
-            "rows-limited",
-            "table",
-            f"more than {max_rows:,} rows; read the first",
-            expected="all rows",
-            action="raise or leave out the limit",
-        )
-    frame = normalize_table(table, log, untyped=stream.untyped, missing=missing, keep=keep)
+    frame = normalize_table(table, log, untyped=stream.untyped)
     log.details.rows, log.details.columns = frame.shape
     for marker, cells in log.markers.items():
-        log.details.missing_markers[marker] = sum(cells.values())
+        log.details.missing_markers[marker] = cells.total()
     md5 = stream.md5 or content_md5(frame)
     return Dataset(frame, stream.source, md5, tuple(log.findings), log.details)
 
@@ -173,7 +141,7 @@ def _scheme(source: str) -> str:
     return scheme.lower() if separator else ""
 
 
-def _open(source: str, query: str | None, max_rows: int | None, markers: Collection[str]) -> Stream:
+def _open(source: str, query: str | None) -> Stream:
     """Open a source that will be held in memory as a whole."""
     shown = mask(source)
     if _is_database(source):
@@ -181,8 +149,7 @@ def _open(source: str, query: str | None, max_rows: int | None, markers: Collect
         from fivefold.data.reading.database import select
 
         log = ReadLog()
-        table = select(source, query, shown, log, max_rows=max_rows, markers=markers)
-        return _stream(iter([table]), shown, "", log)
+        return _stream(iter([select(source, query, shown, log)]), shown, "", log)
     if query:
         raise unreadable(
             "query-unused",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,7 +55,8 @@ class TableParts(Stored):
         return sum(self.row_counts[:number])
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "rows": self.rows}
+        """Return the plain form, with the number of rows."""
+        return super().to_dict() | {"rows": self.rows}
 
 
 def cut_table(
@@ -84,15 +85,14 @@ def cut_table(
     stream = open_stream(source, query)
     evidence = ColumnEvidence(stream.untyped)
     row_counts: list[int] = []
-    columns: list[str] = []
     folder.mkdir(parents=True)
     try:
         for number, table in enumerate(_lots(stream.tables, rows)):
             evidence.add(table)
             save_table(table, _part_path(folder, number))
             row_counts.append(table.num_rows)
-            columns = table.column_names
-        save_table(evidence.table(), folder / _EVIDENCE)
+        first_rows = evidence.table()
+        save_table(first_rows, folder / _EVIDENCE)
     except BaseException:
         remove_parts(folder)
         raise
@@ -101,7 +101,7 @@ def cut_table(
         source=stream.source,
         md5=stream.md5,
         key=stream.key,
-        columns=columns,
+        columns=first_rows.column_names,
         untyped=stream.untyped,
         text_columns=evidence.text_columns(),
         row_counts=row_counts,
@@ -109,7 +109,7 @@ def cut_table(
     return parts, stream.log.findings
 
 
-def read_part(parts: TableParts, number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_part(parts: TableParts, number: int, columns: list[str] | None = None) -> pd.DataFrame:
     """Return the rows of a part, or some of its columns, as they read within the whole table.
 
     Raises `Refused` if the part is gone.
@@ -135,11 +135,10 @@ def save_table(table: pa.Table, path: Path) -> None:
     feather.write_feather(table, path, compression="zstd", compression_level=1)
 
 
-def load_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def load_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read what `save_table` wrote. Raises `Refused` if the file is gone."""
-    wanted = None if columns is None else list(columns)
     try:
-        return feather.read_table(path, columns=wanted, memory_map=False)
+        return feather.read_table(path, columns=columns, memory_map=False)
     except FileNotFoundError:
         raise refusal(
             "The run cannot go on",

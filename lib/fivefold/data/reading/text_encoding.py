@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
@@ -18,6 +17,7 @@ _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     ((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
 )
+_END = (b"",)  # after the blocks of a text: decoders then report a character that is cut
 _HEAD_BYTES = 4096  # enough to recognise UTF-16 without a mark
 _WESTERN = ("cp1252", "latin_1")
 # cp1250 and cp1254 are left out: in short words they cannot be distinguished from cp1252.
@@ -33,7 +33,7 @@ class TextFile:
     """A text that can be read as UTF-8, again and again.
 
     `encoding` is the name for people, `quotes` the number of double quotes in the text. The
-    bytes are decoded with `codec`, or are UTF-8 after the first `mark` bytes if that is empty.
+    bytes are decoded with `codec`; if that is empty, they are UTF-8.
     """
 
     content: Content
@@ -41,27 +41,17 @@ class TextFile:
     quotes: int
     codec: str = ""
     errors: str = "strict"
-    mark: int = 0
 
     def open(self, skip: int = 0) -> pa.NativeFile:
         """Return the text as a file of UTF-8, without a mark and the first `skip` bytes."""
-        start = self.mark + skip
-        can_seek = self.content.path is None or not self.content.compression
-        if can_seek and not self.codec:
-            file = self.content.arrow_file()
-            file.seek(start)
-            return file
-        blocks = io.BufferedReader(_BlockFile(self._utf8_blocks()))
-        blocks.read(start)
-        return pa.PythonFile(blocks, mode="r")
-
-    def _utf8_blocks(self) -> Iterator[bytes]:
-        blocks = self.content.blocks()
-        if not self.codec:
-            yield from blocks
-            return
-        for text in codecs.iterdecode(blocks, self.codec, self.errors):
-            yield text.encode("utf-8", "replace")
+        file = self.content.stream()
+        if self.codec:
+            decoder = codecs.getincrementaldecoder(self.codec)(self.errors)
+            file = pa.TransformInputStream(file, lambda block: _utf8(decoder, block))
+        elif self.encoding == "utf-8-sig":
+            file.read(len(codecs.BOM_UTF8))
+        file.read(skip)
+        return file
 
 
 def detect_encoding(content: Content, log: ReadLog) -> TextFile:
@@ -74,12 +64,16 @@ def detect_encoding(content: Content, log: ReadLog) -> TextFile:
     damaged UTF-16.
     """
     encoding = _encoding_of_head(content.head()[:_HEAD_BYTES])
-    if encoding.startswith(("utf-16", "utf-32")):
-        text = _wide_text(content, encoding, log)
-    else:
-        text = _narrow_text(content, encoding, log)
+    is_wide = encoding.startswith(("utf-16", "utf-32"))
+    detect = _wide_text if is_wide else _narrow_text
+    text = detect(content, encoding, log)
     log.details.encoding = text.encoding
     return text
+
+
+def _utf8(decoder: codecs.IncrementalDecoder, block: bytes) -> bytes:
+    """Return a block of another encoding as UTF-8; an empty block is the end of the text."""
+    return decoder.decode(block, final=not block).encode("utf-8", "replace")
 
 
 def _encoding_of_head(head: bytes) -> str:
@@ -98,31 +92,35 @@ def _encoding_of_head(head: bytes) -> str:
 
 
 def _wide_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
-    decoder = _StrictDecoder(encoding)
-    quotes = 0
-    for block in content.blocks():
-        quotes += decoder.decode(block).count('"')
-    decoder.decode(b"", final=True)
-    if decoder.fault:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    size = quotes = 0
+    try:
+        for block in chain(content.blocks(), _END):
+            size += len(block)
+            quotes += decoder.decode(block, final=not block).count('"')
+    except UnicodeDecodeError as error:
+        position = size - len(error.object) + error.start
         raise unreadable(
             "encoding-damaged",
             content.name,
-            f"{decoder.fault}, {encoding}",
+            f"{error.reason}, byte {position:,}, {encoding}",
             expected="whole characters",
             action="export the file again, as UTF-8",
-        )
+        ) from None
     log.passed("encoding", content.name, f"{encoding} text")
     return TextFile(content, encoding, quotes, codec=encoding)
 
 
 def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
     """Decide between ASCII, UTF-8 and encodings of one to four bytes a character."""
-    decoder = _StrictDecoder("utf-8")
+    decoder = codecs.getincrementaldecoder("utf-8")()
     is_ascii = is_blank = True
     quotes = 0
-    for block in content.blocks():
+    line = 1
+    broken_line = 0  # the first that is not UTF-8
+    for block in chain(content.blocks(), _END):
         if b"\0" in block:
-            line = decoder.line + block[: block.index(b"\0")].count(b"\n")
+            line += block.count(b"\n", 0, block.index(b"\0"))
             raise unreadable(
                 "nul-bytes",
                 content.name,
@@ -131,10 +129,14 @@ def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
                 action="this is a binary or damaged file: export it as CSV in UTF-8",
             )
         is_ascii = is_ascii and block.isascii()
-        is_blank = is_blank and block.isspace()
+        is_blank = is_blank and not block.strip()
         quotes += block.count(b'"')
-        decoder.decode(block)
-    decoder.decode(b"", final=True)
+        if not broken_line:
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                broken_line = line + error.object.count(b"\n", 0, error.start)
+        line += block.count(b"\n")
     if is_blank:
         raise unreadable(
             "empty",
@@ -146,22 +148,20 @@ def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
     if is_ascii:
         log.passed("encoding", content.name, "ASCII text, which is also UTF-8")
         return TextFile(content, "ascii", quotes)
-    if decoder.fault:
-        return _guess(content, quotes, decoder.fault_line, log)
+    if broken_line:
+        return _guess(content, quotes, broken_line, log)
     encoding = encoding or "utf-8"
     log.passed("encoding", content.name, f"{encoding} text")
-    mark = len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0
-    return TextFile(content, encoding, quotes, mark=mark)
+    return TextFile(content, encoding, quotes)
 
 
 def _guess(content: Content, quotes: int, line: int, log: ReadLog) -> TextFile:
     """Read text that is not UTF-8. `line` is the first line that is not."""
-    whole = broken = 0  # characters beyond ASCII, if the text is read as UTF-8
+    beyond_ascii = broken = 0  # characters
     for text in codecs.iterdecode(content.blocks(), "utf-8", "replace"):
-        replaced = text.count("\ufffd")
-        broken += replaced
-        whole += len(text) - len(text.encode("ascii", "ignore")) - replaced
-    if whole > broken:
+        beyond_ascii += len(text) - len(text.encode("ascii", "ignore"))
+        broken += text.count("\ufffd")
+    if beyond_ascii > 2 * broken:
         log.warning(
             "encoding-damaged",
             content.name,
@@ -202,8 +202,8 @@ def _other_encoding(content: Content) -> str:
     if best is None:
         return ""
     for match in matches:
-        names = {match.encoding, *match.could_be_from_charset}
-        if names & set(_WESTERN) and match.chaos <= best.chaos:
+        is_other = set(_WESTERN).isdisjoint(match.could_be_from_charset)
+        if not is_other and match.chaos <= best.chaos:
             return ""
     is_likely = _has_words_of_another_script(sample, best.encoding)
     return best.encoding if is_likely and _decodes(content, best.encoding) else ""
@@ -216,12 +216,9 @@ def _has_words_of_another_script(sample: bytes, encoding: str) -> bool:
     """
     words = _WORD.findall(sample.decode(encoding, "ignore"))
     words = [word for word in words if not word.isascii()]
-    others = 0
-    for word in words:
-        is_long = len(word.encode(encoding, "ignore")) > 1
-        if is_long and not _ASCII_LETTER.search(word):
-            others += 1
-    return 2 * others > len(words)
+    others = [word for word in words if not _ASCII_LETTER.search(word)]
+    long = [word for word in others if len(word.encode(encoding, "ignore")) > 1]
+    return 2 * len(long) > len(words)
 
 
 def _sample(content: Content) -> bytes:
@@ -242,46 +239,3 @@ def _decodes(content: Content, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-class _StrictDecoder:
-    """Decodes block after block up to the first fault; `line` is the one that comes next."""
-
-    def __init__(self, encoding: str):
-        self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._size = 0
-        self.line = 1
-        self.fault = ""
-        self.fault_line = 0
-
-    def decode(self, block: bytes, final: bool = False) -> str:
-        """Return the text of a block; nothing after a fault."""
-        self._size += len(block)
-        self.line += block.count(b"\n")
-        if self.fault:
-            return ""
-        try:
-            return self._decoder.decode(block, final)
-        except UnicodeDecodeError as error:
-            rest = error.object[error.start :]  # up to the end of the block
-            self.fault = f"{error.reason}, byte {self._size - len(rest):,}"
-            self.fault_line = self.line - rest.count(b"\n")
-            return ""
-
-
-class _BlockFile(io.RawIOBase):
-    """Blocks of bytes, none of them empty, as a file."""
-
-    def __init__(self, blocks: Iterator[bytes]):
-        self._blocks = blocks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        self._rest = self._rest or memoryview(next(self._blocks, b""))
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size

@@ -13,7 +13,6 @@ there:
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -277,7 +276,8 @@ def _write_parquet(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
     tables = (pa.Table.from_pandas(piece.astype(types), preserve_index=False) for piece in pieces)
     first = next(tables)
     with pq.ParquetWriter(path, first.schema) as writer:
-        for table in itertools.chain([first], tables):
+        writer.write_table(first)
+        for table in tables:
             writer.write_table(table.cast(first.schema))
 
 

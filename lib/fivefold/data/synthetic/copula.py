@@ -15,7 +15,7 @@ real rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,11 @@ def fit(
     """
     labelled = _labelled(frame, target, kinds)
     rng = np.random.default_rng(seed)
-    columns = [_column(labelled, name, kinds, target) for name in frame.columns]
+    numbers: dict[Hashable, np.ndarray] = {}
+    for name in labelled.columns.drop(target):
+        if kinds[name] != "id" and is_measured(labelled[name], kinds[name]):
+            numbers[name] = codes_of(labelled[name])
+    columns = [_column(labelled[n], kinds.get(n, "target"), numbers) for n in labelled.columns]
     drawn = [column for column in columns if column["kind"] not in ("id", "target")]
     classes, matrices = [], []
     for label, rows in labelled.groupby(target, sort=True):
@@ -69,7 +73,7 @@ def fit(
         mixed = own * np.nan_to_num(matrix) + (1 - own) * pooled
         mixed = np.where(np.isnan(matrix), pooled, mixed)
         one["correlation"] = nearest_correlation(_completed(mixed, unknown)).tolist()
-    return {"format": 1, "target": target, "columns": columns, "classes": classes}
+    return {"target": target, "columns": columns, "classes": classes}
 
 
 def sample(model: Mapping[str, Any], rows: int, seed: int) -> pd.DataFrame:
@@ -82,11 +86,11 @@ def sample(model: Mapping[str, Any], rows: int, seed: int) -> pd.DataFrame:
         raise ValueError(f"rows: expected at least 1, found {rows}; ask for more")
     rng = np.random.default_rng(seed)
     columns, classes = model["columns"], model["classes"]
-    shares = np.cumsum([one["rows"] for one in classes]) / sum(one["rows"] for one in classes)
+    sizes = [one["rows"] for one in classes]
+    shares = np.cumsum(sizes) / sum(sizes)
     counts = np.diff(np.rint(shares * rows).astype("int64"), prepend=0)
     parts = [
-        _sample_class(one, columns, int(count), rng)
-        for one, count in zip(classes, counts, strict=True)
+        _sample_class(one, columns, count, rng) for one, count in zip(classes, counts, strict=True)
     ]
     labels = np.repeat(np.array([one["label"] for one in classes], dtype=object), counts)
     order = rng.permutation(rows)
@@ -136,34 +140,25 @@ def _labelled(frame: pd.DataFrame, target: str, kinds: Mapping[str, str]) -> pd.
     return labelled
 
 
-def _column(
-    frame: pd.DataFrame, name: str, kinds: Mapping[str, str], target: str
-) -> dict[str, Any]:
+def _column(values: pd.Series, kind: str, numbers: Mapping[Hashable, np.ndarray]) -> dict[str, Any]:
     """Return what all classes share of a column.
 
-    dtype, decimals of numbers, order of levels, or the largest real number of an id.
+    dtype, decimals of numbers, order of levels, or the largest real number of an id. `numbers`:
+    the columns that are drawn as numbers or days.
     """
-    values = frame[name]
-    kind = kinds.get(name, "target")
-    column: dict[str, Any] = {"name": name, "kind": kind, "dtype": str(values.dtype)}
+    column: dict[str, Any] = {"name": values.name, "kind": kind, "dtype": str(values.dtype)}
     is_number = is_numeric_dtype(values.dtype)
     if kind == "target":
         return column
     if kind == "id":
-        largest = int(np.nan_to_num(values.max())) if is_number and len(values) else None
+        largest = int(np.nan_to_num(values.max())) if is_number else None
         return column | {"above": largest}
-    if _is_measured(values, kind):
-        decimals = _decimals(codes_of(values)[values.notna().to_numpy()])
+    if values.name in numbers:
+        decimals = _decimals(numbers[values.name][values.notna().to_numpy()])
         # Times of day: any fraction of a day.
         return column | {"decimals": decimals if is_number or not decimals else None}
-    if kind == "text":
-        return column | {"levels": []}
-    partners = []
-    for other in frame.columns:
-        has_numbers = other != target and kinds[other] != "id"
-        if has_numbers and _is_measured(frame[other], kinds[other]):
-            partners.append(codes_of(frame[other]))
-    return column | {"levels": _ordered_levels(values, partners)}
+    levels = [] if kind == "text" else _ordered_levels(values, numbers.values())
+    return column | {"levels": levels}
 
 
 def _decimals(numbers: np.ndarray) -> int | None:
@@ -180,13 +175,13 @@ def _new_ids(rows: int, above: int | None) -> np.ndarray:
     return numbers if above is not None else np.array([f"synthetic-{n}" for n in numbers], object)
 
 
-def _is_measured(values: pd.Series, kind: str) -> bool:
+def is_measured(values: pd.Series, kind: str) -> bool:
     """Return whether a column is drawn as numbers or days; otherwise it is drawn as levels."""
     is_number = is_numeric_dtype(values.dtype) and kind not in ("categorical", "text")
     return is_number or is_datetime64_any_dtype(values.dtype)
 
 
-def _ordered_levels(values: pd.Series, partners: list[np.ndarray]) -> list[Any]:
+def _ordered_levels(values: pd.Series, partners: Iterable[np.ndarray]) -> list[Any]:
     """Return levels by their mean rank in the column of numbers that differs most between them."""
     codes, levels = pd.factorize(values, sort=True)
     frequency = np.bincount(codes[codes >= 0], minlength=len(levels))
@@ -280,21 +275,16 @@ def _sample_class(
     one: Mapping[str, Any], columns: list[dict[str, Any]], rows: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Return `rows` values of every column that is drawn, in no order."""
-    names = list(one["margins"])
-    size = 2 * len(names)
+    margins, by_name = one["margins"], {column["name"]: column for column in columns}
+    size = 2 * len(margins)
     correlation = np.array(one["correlation"], dtype="float64").reshape(size, size)
     eigenvalues, vectors = np.linalg.eigh(correlation)
     root = (vectors * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
     normal = rng.standard_normal((rows, size)) @ root
     drawn = {}
-    for column in columns:
-        name = column["name"]
-        if name not in one["margins"]:
-            continue
-        marginal = one["margins"][name]
-        missing_share = marginal["missing"]
-        value = names.index(name)
-        mark = len(names) + value
+    for value, (name, marginal) in enumerate(margins.items()):
+        column, missing_share = by_name[name], marginal["missing"]
+        mark = len(margins) + value
         is_missing = ndtr(normal[:, mark]) >= 1 - missing_share
         with_mark = float(correlation[value, mark])
         quantile = marginals.present_share(normal[:, value], missing_share, with_mark)

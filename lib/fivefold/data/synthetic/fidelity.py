@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from fivefold.core.roc_auc import roc_auc
-from fivefold.core.two_sample import ks_distance, total_variation
+from fivefold.core.two_sample import ks_test, total_variation
 from fivefold.data.synthetic import copula
 
 HELD_SHARE = 0.3
@@ -37,10 +36,8 @@ def assess(
     """
     frame = frame[frame[target].notna()].reset_index(drop=True)
     order = np.random.default_rng(seed).permutation(len(frame))
-    number_in_class = frame.iloc[order].groupby(target, sort=True).cumcount()
-    class_size = frame[target].map(frame[target].value_counts())
-    limit = (class_size * HELD_SHARE).reindex(number_in_class.index).astype("float64")
-    held = (number_in_class < limit).reindex(frame.index).to_numpy()
+    labels = frame[target].iloc[order].groupby(frame[target])
+    held = (labels.cumcount() < labels.transform("size") * HELD_SHARE).sort_index()
     real = frame[~held]
     synthetic = copula.sample(copula.fit(real, target, kinds, seed), len(real), seed + 1)
     return fidelity(real, frame[held], synthetic, target, kinds, seed)
@@ -75,8 +72,6 @@ def fidelity(
         for name in real.columns
     ]
     return {
-        "rows_real": len(real),
-        "rows_synthetic": len(synthetic),
         "columns": columns,
         "correlation_error": _correlation_error(real, synthetic, target, kinds),
         "utility": _utility(real, held_back, synthetic, target, kinds, seed),
@@ -94,7 +89,7 @@ def level_distance(a: pd.Series, b: pd.Series) -> float:
 
 
 def _compare_column(name: str, kind: str, real: pd.Series, synthetic: pd.Series) -> dict[str, Any]:
-    by_distribution = _is_number(real) and kind not in ("id", "target")
+    by_distribution = kind not in ("id", "target") and copula.is_measured(real, kind)
     result: dict[str, Any] = {
         "column": name,
         "kind": kind,
@@ -113,7 +108,7 @@ def _compare_column(name: str, kind: str, real: pd.Series, synthetic: pd.Series)
     elif not by_distribution:
         result["value"] = level_distance(a, b)
     else:
-        result["value"] = ks_distance(copula.codes_of(a), copula.codes_of(b))
+        result["value"], _ = ks_test(copula.codes_of(a), copula.codes_of(b))
         square = -np.log(0.05 / 2) / 2 * (len(a) + len(b)) / (len(a) * len(b))
         result["noise"] = float(np.sqrt(square))
     return result
@@ -122,23 +117,15 @@ def _compare_column(name: str, kind: str, real: pd.Series, synthetic: pd.Series)
 def _correlation_error(
     real: pd.DataFrame, synthetic: pd.DataFrame, target: str, kinds: Mapping[str, str]
 ) -> dict[str, Any]:
-    names = [
-        name
-        for name in real.columns
-        if name != target and kinds[name] in ("numeric", "date") and _is_number(real[name])
-    ]
+    measured = ("numeric", "date")
+    names = [name for name in real.columns if name != target and kinds[name] in measured]
     difference = np.abs(_spearman(real, names) - _spearman(synthetic, names))
     differences = difference[np.triu_indices(len(names), 1)]
     differences = differences[~np.isnan(differences)]
     if not len(differences):
         reason = "no two columns of numbers that vary"
-        return {"mean": None, "max": None, "pairs": 0, "reason": reason}
-    return {
-        "mean": float(differences.mean()),
-        "max": float(differences.max()),
-        "pairs": len(differences),
-        "reason": "",
-    }
+        return {"mean": None, "max": None, "reason": reason}
+    return {"mean": float(differences.mean()), "max": float(differences.max()), "reason": ""}
 
 
 def _spearman(table: pd.DataFrame, names: list[str]) -> np.ndarray:
@@ -154,13 +141,6 @@ def _utility(
     kinds: Mapping[str, str],
     seed: int,
 ) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "train_real": None,
-        "train_synthetic": None,
-        "lost": None,
-        "rows_held_back": len(held_back),
-        "reason": "",
-    }
     labels = sorted(real[target].unique())
     sizes = [
         int((table[target] == label).sum())
@@ -168,17 +148,21 @@ def _utility(
         for table in (real, held_back, synthetic)
     ]
     used = [name for name in real.columns if name != target and kinds[name] in _LEARNT_FROM]
+    reason = ""
     if len(labels) > 2:
-        return result | {"reason": f"{len(labels)} classes"}
-    if not used:
-        return result | {"reason": "no column to learn from"}
-    if len(labels) < 2 or min(sizes) < MIN_CLASS:
-        return result | {"reason": f"fewer than two classes of {MIN_CLASS} rows on every side"}
+        reason = f"{len(labels)} classes"
+    elif not used:
+        reason = "no column to learn from"
+    elif len(labels) < 2 or min(sizes) < MIN_CLASS:
+        reason = f"fewer than two classes of {MIN_CLASS} rows on every side"
+    result: dict[str, Any] = {"train_real": None, "train_synthetic": None, "reason": reason}
+    if reason:
+        return result
 
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     # Both classifiers see the coding of the real training rows; the trees allow 255 levels.
-    levels = {n: real[n].value_counts().index[:254] for n in used if not _is_number(real[n])}
+    levels = {n: real[n].value_counts().index[:254] for n in used if kinds[n] == "categorical"}
 
     def features(table: pd.DataFrame) -> np.ndarray:
         return np.column_stack([copula.codes_of(table[name], levels.get(name)) for name in used])
@@ -186,8 +170,6 @@ def _utility(
     truth = (held_back[target] == labels[1]).to_numpy()
     for key, table in (("train_real", real), ("train_synthetic", synthetic)):
         model = HistGradientBoostingClassifier(
-            max_iter=100,
-            learning_rate=0.1,
             max_leaf_nodes=15,
             early_stopping=False,
             categorical_features=[name in levels for name in used],
@@ -196,9 +178,4 @@ def _utility(
         model.fit(features(table), (table[target] == labels[1]).to_numpy())
         probability = model.predict_proba(features(held_back))[:, 1]
         result[key] = roc_auc(truth, probability)
-    return result | {"lost": result["train_real"] - result["train_synthetic"]}
-
-
-def _is_number(values: pd.Series) -> bool:
-    is_date = is_datetime64_any_dtype(values.dtype)
-    return is_date or is_numeric_dtype(values.dtype)
+    return result

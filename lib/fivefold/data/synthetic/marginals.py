@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import ndtr, ndtri
+
+from fivefold.core.roc_auc import ranks
 
 POINTS = 512  # quantiles kept for the continuous part of a column
 # A number with at least this share (and 3 rows) is a value of its own, as balance = 0.
@@ -93,8 +94,8 @@ def scores(marginal: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
     result = np.where(piece >= 0, means[piece], np.nan)
     for k in np.flatnonzero(np.isnan(means)):
         here = piece == k
-        ranks = pd.Series(values[here]).rank().to_numpy()
-        result[here] = ndtri(low[k] + share[k] * (ranks - 0.5) / max(here.sum(), 1))
+        middles = ranks(values[here]) - 0.5
+        result[here] = ndtri(low[k] + share[k] * middles / max(here.sum(), 1))
     return result
 
 

@@ -1,6 +1,6 @@
 """The first state of the journal."""
 
-from typing import Any
+from functools import partial
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,10 +8,7 @@ from alembic import op
 revision, down_revision, branch_labels, depends_on = "0001", None, None, None
 
 
-def _needed(
-    name: str, kind: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
-) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
+_needed = partial(sa.Column, nullable=False)
 
 
 def _create(name: str, key: str, *rest: sa.schema.SchemaItem) -> None:
