@@ -15,7 +15,7 @@ from fivefold.journal.promotions import Promotion
 from fivefold.model import calibration
 from fivefold.model.bundle import Bundle
 from fivefold.serving import served_model
-from fivefold.tracking import cards, client
+from fivefold.tracking import client, metaflow_cards
 from fivefold.tracking import overview as run_overview
 from fivefold.tracking.overview import RunDetails, RunOverview
 
@@ -98,12 +98,12 @@ def card(run_id: str, name: str) -> str | None:
     """Return a card's HTML; kept once the run is finished, read again while it goes on."""
     if overview(run_id).finished:
         return _finished_card(run_id, name)
-    return cards.card_html(client.find_run(run_id), name)
+    return metaflow_cards.card_html(client.find_run(run_id), name)
 
 
 def searches(run_id: str) -> list[str]:
     """Return the algorithms whose search has begun."""
-    return list(cards.searches(client.find_run(run_id)))
+    return list(metaflow_cards.searches(client.find_run(run_id)))
 
 
 @st.cache_data(ttl=TTL, max_entries=2000, show_spinner=False)
@@ -124,4 +124,4 @@ def _finished_details(run_id: str) -> RunDetails:
 
 @st.cache_data(max_entries=8, show_spinner="Reading the card …")
 def _finished_card(run_id: str, name: str) -> str | None:
-    return cards.card_html(client.find_run(run_id), name)
+    return metaflow_cards.card_html(client.find_run(run_id), name)

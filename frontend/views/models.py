@@ -10,7 +10,7 @@ import streamlit as st
 
 from fivefold.charts import comparison, model
 from fivefold.tracking import overview
-from fivefold.tracking.cards import STEP_OF_CARD
+from fivefold.tracking.metaflow_cards import STEP_OF_CARD
 from fivefold.tracking.mlflow_mirror import MirrorResult, is_server
 from fivefold.tracking.overview import RunOverview
 from fivefold.training.ensemble import Ensemble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fivefold.tracking import cards, client
+from fivefold.tracking import client, metaflow_cards
 from tests.support.browser import Visit, app, chromium
 from tests.support.running import ROOT
 
@@ -34,7 +34,7 @@ def predict(visit: Visit) -> None:
 def data_report(browser: object, path: Path) -> None:
     """Take the picture of the first part of the data report."""
     page = browser.new_page(viewport={"width": 760, "height": 1400})
-    page.set_content(cards.card_html(client.find_run(), "eda"), wait_until="load")
+    page.set_content(metaflow_cards.card_html(client.find_run(), "eda"), wait_until="load")
     page.get_by_text("Strongest association first").wait_for()
     page.wait_for_timeout(3000)
     page.screenshot(path=path)

@@ -18,7 +18,7 @@ from fivefold.core.parquet import from_parquet
 from fivefold.data.splits import Assignment
 from fivefold.lifecycle import window
 from fivefold.model.bundle import from_bytes, sha256
-from fivefold.tracking import cards, client
+from fivefold.tracking import client, metaflow_cards
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.final_steps import NO_TIME
 from tests.support.running import (
@@ -115,7 +115,7 @@ def test_the_blend_is_that_of_the_algorithms_and_the_decided_model_is_served(tin
 
 
 def test_three_report_cards_and_a_live_card_of_each_algorithm_are_kept(tiny):
-    html = cards.report_cards(tiny[0])
+    html = metaflow_cards.report_cards(tiny[0])
     assert set(html) == {"eda", "leaderboard", "evaluation"}
     assert all(len(text) > 10_000 for text in html.values())
     from metaflow.cards import get_cards

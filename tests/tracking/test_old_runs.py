@@ -23,7 +23,7 @@ from fivefold.journal import database, labels, promotions, reports
 from fivefold.lifecycle import window
 from fivefold.model.bundle import from_bytes
 from fivefold.serving import served_model
-from fivefold.tracking import cards, client, mlflow_mirror, overview
+from fivefold.tracking import client, metaflow_cards, mlflow_mirror, overview
 from tests.support.running import ROOT, open_run
 
 FIXTURE = ROOT / "tests" / "fixtures" / "old_run.tar.xz"
@@ -131,9 +131,9 @@ def test_a_window_finds_its_reference(run):
 
 
 def test_cards_that_are_gone_are_no_error(run):
-    assert cards.report_cards(run) == {}
-    assert cards.card_html(run, "eda") is None
-    assert len(cards.searches(run)) == 5
+    assert metaflow_cards.report_cards(run) == {}
+    assert metaflow_cards.card_html(run, "eda") is None
+    assert len(metaflow_cards.searches(run)) == 5
 
 
 def test_the_record_is_complete(run):
@@ -151,7 +151,7 @@ def test_the_run_can_be_mirrored_again(run, scored, tmp_path, monkeypatch):
     monkeypatch.setattr(mlflow_mirror, "TIMEOUT", 120)
     record = client.run_record(run.pathspec, run["record"].task.data)
     bundle, uri = client.read(run, "bundle"), f"sqlite:///{tmp_path}/mlflow.db"
-    result = mlflow_mirror.mirror(record, bundle, cards.report_cards(run), uri)
+    result = mlflow_mirror.mirror(record, bundle, metaflow_cards.report_cards(run), uri)
     assert (result.status, result.warning) == ("mirrored", "")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)

@@ -10,7 +10,7 @@ from fivefold.core.scope import problem_name
 from fivefold.core.settings import journal_url, mlflow_uri
 from fivefold.journal import database, promotions
 from fivefold.lifecycle import promotion, promotion_mirror
-from fivefold.tracking import cards, client, mlflow_mirror
+from fivefold.tracking import client, metaflow_cards, mlflow_mirror
 from fivefold.tracking.mlflow_mirror import MirrorResult
 
 
@@ -52,7 +52,7 @@ def roles(problem: dict[str, Any], sha256: str) -> list[str]:
 def mirror(run: Any, pathspec: str, uri: str, root: Path, aliases: Sequence[str]) -> MirrorResult:
     """Mirror a run to MLflow; a failed mirror is a printed warning, never a failed run."""
     record = client.run_record(pathspec, run)
-    report_cards = cards.report_cards(client.find_run(pathspec))
+    report_cards = metaflow_cards.report_cards(client.find_run(pathspec))
     uri = mlflow_uri(uri, root)
     result = mlflow_mirror.mirror(record, run.bundle, report_cards, uri, aliases=aliases)
     print(f"MLflow: {result.status} {result.uri}")

@@ -63,7 +63,6 @@ class Tally(Stored):
     def of(scores: pd.DataFrame, warnings: Iterable[InputWarning]) -> Tally:
         """Count the rows that `fivefold.model.bundle.Bundle.assess` has scored."""
         is_scored = scores["error"] == ""
-
         decisions = Counter(scores.loc[is_scored, "decision"])
         reasons = Counter(scores.loc[~is_scored, "error"])
         return Tally(

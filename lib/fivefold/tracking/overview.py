@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fivefold.tracking import client
-from fivefold.tracking.cards import drawn_at
+from fivefold.tracking.metaflow_cards import drawn_at
 
 if TYPE_CHECKING:
     import numpy as np

@@ -207,8 +207,8 @@ def closing_text(run: Any, pathspec: str, root: Path) -> str:
     pathspec : of the run, such as "TrainFlow/17"
     root : folder that holds the local datastore
     """
-    from fivefold.tracking.cards import report_paths
     from fivefold.tracking.client import find_run
+    from fivefold.tracking.metaflow_cards import report_paths
 
     run_id = pathspec.split("/")[1]
     cards = report_paths(find_run(run_id), root)
