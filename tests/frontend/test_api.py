@@ -543,6 +543,23 @@ def test_the_server_does_as_its_description_says(server, mode):
             ask_and_check()
 
 
+def test_a_value_of_another_type_than_described_is_refused_and_a_category_may_have_any(
+    server, rows
+):
+    contract = ask(server, "/model").json["columns"]["properties"]
+    values = {"string": "x", "number": 3, "boolean": True}
+    refused = set()
+    for name, field in contract.items():
+        for kind in set(values) - set(field["type"]):
+            assert ask(server, PREDICT, {**rows[0], name: values[kind]}).status == 422
+            refused.add((field["description"].partition(",")[0], kind))
+    assert refused == {("numeric", "boolean"), ("date", "boolean")}
+    for value in values.values():
+        answer = ask(server, PREDICT, {**rows[0], "card_tier": value})
+        assert answer.status == 200
+        assert "card_tier" in answer.text
+
+
 # --- MLflow's protocol ---------------------------------------------------------------------------
 
 

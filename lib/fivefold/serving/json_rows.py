@@ -16,7 +16,8 @@ from fivefold.model.input_warnings import InputWarning, messages_by_row
 MAX_NOTES = 20
 MAX_FINDINGS = 100
 _REFUSED = "The request does not fit the model"
-_JSON_TYPES = {"numeric": ["number", "string"], "boolean": ["boolean", "string", "number"]}
+_JSON_TYPES = {"numeric": ["number", "string"], "date": ["string", "number"]}
+_ANY_TYPE = ["string", "number", "boolean"]  # numbers and booleans are read as a file writes them
 _TEXT = pd.StringDtype(na_value=np.nan)  # "str", without asking pandas each time what that means
 
 
@@ -84,7 +85,7 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
     fields = {}
     used = [column for column in schema.columns if column.used]
     for column in used:
-        types = _JSON_TYPES.get(column.kind, ["string"])
+        types = _JSON_TYPES.get(column.kind, _ANY_TYPE)
         field: dict[str, Any] = {"type": [*types, "null"], "description": _described(column)}
         if column.kind in ("categorical", "boolean") and column.levels:
             field["examples"] = list(column.levels[:10])
@@ -95,7 +96,7 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
         "type": "object",
         "properties": fields,
         "required": [column.name for column in used if not column.nullable],
-        "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        "additionalProperties": {"type": [*_ANY_TYPE, "null"]},
     }
 
 
