@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
+# Two at a time; the slow ones use all processors themselves.
+FAST := $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 .PHONY: help train app api demo monitor test fast lint types check format bench bench-scale bench-quality lock pictures install database browser clean
 help:  ## list the targets
@@ -26,10 +28,11 @@ monitor: $(READY)  ## report on the newest predictions, and send alerts
 	$(BIN)/python flows/monitor.py run
 
 test: $(READY) database browser  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(FAST)
+	$(BIN)/python -m pytest -m slow
 
 fast: $(READY)  ## the tests that need no whole flow, server or database
-	$(BIN)/python -m pytest -m "not slow"
+	$(FAST)
 
 lint: $(READY)  ## format, linter and unused code
 	$(BIN)/ruff format --check --quiet .
