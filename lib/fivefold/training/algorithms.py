@@ -30,7 +30,7 @@ Space = Mapping[str, tuple[Any, ...] | list[Any]]
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One algorithm. A new algorithm needs a new entry of `ALGORITHMS` and nothing else.
+    """One algorithm. A new one is a new entry of `ALGORITHMS` (docs/architecture.md).
 
     Parameters
     ----------
