@@ -64,9 +64,7 @@ class Refused(ValueError):
         super().__init__("\n".join(lines))
 
 
-def refusal(
-    what: str, *, code: str, subject: str, found: str, expected: str, action: str
-) -> Refused:
+def refusal(what: str, code: str, subject: str, found: str, expected: str, action: str) -> Refused:
     """Return the error to raise for one problem.
 
     For example `raise refusal("The file cannot be read", code=..., subject=..., ...)`.
@@ -90,7 +88,9 @@ def verdict(
 
     A passed one has no `action`.
     """
-    severity = {True: WARNING, None: NOT_APPLICABLE}.get(failed, PASSED)
+    severity = NOT_APPLICABLE
+    if failed is not None:
+        severity = WARNING if failed else PASSED
     if severity == PASSED:
         action = ""
     return Finding(code=code, subject=subject, severity=severity, action=action, **texts)

@@ -99,8 +99,8 @@ class Scope:
             try:
                 checked[name] = _read(name, value)
             except ValueError as expected:
-                texts = repr(value), str(expected), "correct the scope"
-                problems.append(problem("scope-wrong-value", name, *texts))
+                found, action = repr(value), "correct the scope"
+                problems.append(problem("scope-wrong-value", name, found, str(expected), action))
         if problems:
             raise Refused(_REFUSED, problems)
         return cls(**checked)
@@ -270,4 +270,4 @@ def _unknown_key(key: str, known: list[str]) -> Finding:
 
 def _unreadable(subject: str, why: object) -> Refused:
     expected, action = "valid TOML in UTF-8", "correct the file"
-    return Refused(_REFUSED, [problem("scope-unreadable", subject, str(why), expected, action)])
+    return refusal(_REFUSED, "scope-unreadable", subject, str(why), expected, action)

@@ -39,10 +39,10 @@ def percent(share: float | None, digits: int = 1) -> str:
 def error_line(error: BaseException, most: int = 200) -> str:
     """Return the first line of an error's message, of a database error that of its driver.
 
-    >>> error_line(ValueError("no such table\\nSELECT 1")), error_line(KeyError())
+    >>> error_line(ValueError("\\nno such table\\nSELECT 1")), error_line(KeyError())
     ('no such table', 'KeyError')
     """
-    lines = str(getattr(error, "orig", None) or error).splitlines()
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return lines[0][:most] if lines else type(error).__name__
 
 

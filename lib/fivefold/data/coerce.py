@@ -184,11 +184,8 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
         if cells < TELLING or cells != frame[name].notna().sum():
             continue
         example = str(frame[name].dropna().iloc[0])[:40]
-        found, expected = (
-            f"no cell of that kind, such as {example!r}",
-            f"{schema[name].kind} values",
-        )
-        action = "correct the column or its name"
+        found = f"no cell of that kind, such as {example!r}"
+        expected, action = f"{schema[name].kind} values", "correct the column or its name"
         findings.append(problem("column-type", name, found, expected, action))
     return findings
 

@@ -19,7 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from fivefold.core.findings import Refused, problem
+from fivefold.core.findings import Refused, refusal
 from fivefold.core.stored import Stored
 from fivefold.data.reading.files import path_md5
 
@@ -313,5 +313,4 @@ def _last_error(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _refused(code: str, subject: str | Path, found: str, expected: str, action: str) -> Refused:
-    missing = problem(code, str(subject), found, expected, action)
-    return Refused(f"{subject} is not available", [missing])
+    return refusal(f"{subject} is not available", code, str(subject), found, expected, action)

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from fivefold.core.findings import Refused, problem
+from fivefold.core.findings import Refused, refusal
 from fivefold.core.text import error_line
 from fivefold.core.urls import mask
 from fivefold.journal.tables import LABELS, PREDICTIONS, REJECTS
@@ -312,5 +312,4 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    finding = problem(code, "journal", found, expected, action)
-    return Refused("The journal cannot be used", [finding])
+    return refusal("The journal cannot be used", code, "journal", found, expected, action)

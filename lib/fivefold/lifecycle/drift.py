@@ -255,7 +255,8 @@ def _score_finding(score: Drift | None) -> Finding:
         "score",
         found=f"distance {score.distance:.2f} of 1, PSI {score.psi:.2f}, p {score.p_value:.1g}",
         expected=USUAL,
-        action="look at the columns that drifted; if the change is real, check labels and retrain",
+        action="look at the columns that drifted; "
+        "if the change is real, compare with labels and retrain",
     )
 
 

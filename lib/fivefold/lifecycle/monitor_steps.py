@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from fivefold.core.clock import utc_now
-from fivefold.core.findings import Refused, problem, warnings
+from fivefold.core.findings import Refused, refusal, warnings
 from fivefold.core.settings import journal_url
 from fivefold.journal import alerts as journal_alerts
 from fivefold.journal import database, labels, promotions
@@ -229,5 +229,4 @@ def _retention_days(engine: Engine, name: str, reports: Sequence[WindowReport]) 
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:
-    finding = problem(code, "monitor", found, expected, action)
-    return Refused("There is nothing to monitor", [finding])
+    return refusal("There is nothing to monitor", code, "monitor", found, expected, action)

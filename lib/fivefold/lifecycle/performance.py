@@ -277,7 +277,8 @@ def _fall_finding(
         too_few.code,
         "model",
         found=f"{found}; a fall of {fall:.3f}, p {p:.1g}" if fell else found,
-        expected=f"at least {least:.3f}: the held-out {baseline['value']:.3f} without small falls",
+        expected=f"at least {least:.3f}: the held-out {baseline['value']:.3f} minus what is small "
+        "or chance",
         action=action,
     )
 

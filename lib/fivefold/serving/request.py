@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fivefold.core.findings import Refused, problem, refuse_errors
+from fivefold.core.findings import Refused, problem, refusal, refuse_errors
 
 Row = dict[str, Any]
 MAX_FINDINGS = 100
@@ -46,7 +46,7 @@ def bad_request(
     code: str = "request-unreadable",
 ) -> Refused:
     """Return the error to raise for a request with one problem."""
-    return Refused(_REFUSED, [problem(code, field, found, expected, action)])
+    return refusal(_REFUSED, code, field, found, expected, action)
 
 
 def parse(body: bytes) -> Any:

@@ -105,12 +105,14 @@ def mirror_here(
 
 def _experiment_id(client: Any, name: str, location: str | None) -> str:
     """Return the id of an experiment, which is made when missing."""
-    try:
-        return str(client.create_experiment(name, artifact_location=location))
-    except Exception:
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:  # else it was there already
-            raise
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except Exception:  # another mirror may have made it at this very moment
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
     if experiment.lifecycle_stage == "deleted":
         raise RuntimeError(
             f"the experiment {name!r} is in MLflow's bin: use `mlflow experiments restore` or `gc`"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fivefold.core.findings import PASSED, WARNING, Finding, Refused, problem
+from fivefold.core.findings import PASSED, WARNING, Finding, Refused, problem, refusal
 
 
 @dataclass
@@ -73,4 +73,4 @@ class ReadLog:
 
 def unreadable(code: str, subject: str, found: str, *, expected: str, action: str) -> Refused:
     """Return the error that stops the reading of a source."""
-    return Refused(f"{subject} cannot be read", [problem(code, subject, found, expected, action)])
+    return refusal(f"{subject} cannot be read", code, subject, found, expected, action)
