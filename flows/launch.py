@@ -4,13 +4,14 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import warm
 from metaflow import FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
+from metaflow.parameters import flow_context
 from metaflow.plugins.cards import card_datastore
 
 from fivefold.core.findings import Refused
@@ -53,10 +54,16 @@ def set_artifacts(flow: FlowSpec, artifacts: Any) -> None:
         setattr(flow, field.name, getattr(artifacts, field.name))
 
 
-def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
+def launch(
+    flow: type[FlowSpec], flags: tuple[str, ...] = (), modules: tuple[str, ...] = ()
+) -> None:
     """Run the flow's command line; after a run, print its result, or how to resume it.
 
-    `flags`: options that may be given without a value, meaning true; Metaflow has no such options.
+    Parameters
+    ----------
+    flow : the flow
+    flags : options that may be given without a value, meaning true; Metaflow has no such options
+    modules : what the tasks of a run import, in the order of need (`warm`)
     """
     for index, word in enumerate(sys.argv):
         # Metaflow's Runner gives the value
@@ -66,8 +73,13 @@ def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
     is_run = bool({"run", "resume"} & set(sys.argv))
     if is_run:  # a terminated scheduler ends its tasks and prints how to resume, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    script = sys.argv[0]
+    words = warm.entrypoint(script, modules) if is_run and modules else [sys.executable, script]
     try:
-        flow()
+        with flow_context(flow):  # as FlowSpec does by itself, with its own words
+            from metaflow import cli
+
+            cli.main(flow(use_cli=False), entrypoint=words)
     except SystemExit as end:
         run_id = getattr(current, "run_id", None)
         if run_id and is_run:

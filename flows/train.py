@@ -49,8 +49,6 @@ KEPT_AFTER_SEARCH = [
     "source",
     "table",
     "findings",
-    "summary",
-    "changes",
     "labels",
     "place",
     "origin",
@@ -60,6 +58,27 @@ KEPT_AFTER_SEARCH = [
     "split_findings",
     "before_arms",
 ]
+
+
+# What the tasks import, in the order of need (`warm`).
+MODULES = (
+    "metaflow",
+    "pandas",
+    "fivefold.training.steps",
+    "fivefold.training.intake",
+    "scipy.stats",
+    "sklearn.model_selection",
+    "fivefold.training.search",
+    "sklearn.ensemble",
+    "lightgbm",
+    "xgboost",
+    "optuna",
+    "altair",
+    "fivefold.charts.table",
+    "fivefold.charts.model",
+    "fivefold.training.finalize",
+    "fivefold.lifecycle.publish",
+)
 
 
 @package_sources("../lib/fivefold", suffixes=[".py"])
@@ -154,20 +173,7 @@ class TrainFlow(FlowSpec):
         from fivefold.training import steps
 
         set_artifacts(self, steps.validate(self))
-        self.next(self.eda)
-
-    @plainly
-    @card(type="blank", id="eda")
-    @step
-    def eda(self):
-        """Report on the whole table. Nothing computed here influences the model."""
-        from fivefold.tracking import client
-        from fivefold.training import steps
-
-        earlier = client.earlier_summary(self.source["source"], current.run_id)
-        self.summary, self.changes = steps.explore(self, earlier)
-        current.card["eda"].extend(cards.eda_components(self.summary, self.changes))
-        self.next(self.split)
+        self.next(self.split, self.eda)
 
     @plainly
     @step
@@ -178,13 +184,13 @@ class TrainFlow(FlowSpec):
         set_artifacts(self, steps.split(self))
         self.before_arms = steps.seconds_gone(bootstrap.STARTED, self.started)
         budget = steps.time_budget(self, bootstrap.workers())
-        self.arms = budget.algorithms(self.summary["overview"]["used"])
+        self.arms = budget.algorithms(steps.columns(self))
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)
     @timeout(hours=12)
     @retry(times=1, minutes_between_retries=0)
-    @card(type="blank", id="arm", refresh_interval=5)
+    @card(type="blank", id="arm", refresh_interval=10)
     @step
     def tune(self):
         """Search the best settings of one algorithm; each trial is kept as it finishes."""
@@ -238,12 +244,26 @@ class TrainFlow(FlowSpec):
         self.next(self.record)
 
     @plainly
+    @card(type="blank", id="eda")
     @step
-    def record(self):
+    def eda(self):
+        """Report on the whole table, beside the training: nothing here influences the model."""
+        from fivefold.tracking import client
+        from fivefold.training import steps
+
+        earlier = client.earlier_summary(self.source["source"], current.run_id)
+        self.summary, self.changes = steps.explore(self, earlier)
+        current.card["eda"].extend(cards.eda_components(self.summary, self.changes))
+        self.next(self.record)
+
+    @plainly
+    @step
+    def record(self, inputs):
         """Mirror the run to MLflow, and serve a first model; both may fail or be repeated."""
         from fivefold.core.clock import timestamp
         from fivefold.lifecycle import publish
 
+        self.merge_artifacts(inputs)
         self.finished = timestamp()
         pathspec = f"{current.flow_name}/{current.run_id}"
         self.promotion = publish.promote_first(self, pathspec)
@@ -262,4 +282,4 @@ class TrainFlow(FlowSpec):
 
 
 if __name__ == "__main__":
-    launch(TrainFlow, flags=("--with-feedback",))
+    launch(TrainFlow, flags=("--with-feedback",), modules=MODULES)

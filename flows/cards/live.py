@@ -13,11 +13,12 @@ from cards.train import search_components
 from fivefold.core.settings import say
 
 if TYPE_CHECKING:
-    from fivefold.charts.model import TrialScore
     from fivefold.training.candidate import Candidate
     from fivefold.training.search import Progress
 
-REDRAW = 5.0  # seconds between two drawings; each costs a process of a third of a second (measured)
+REDRAW = (
+    10.0  # seconds to the first drawing and between two; each costs a process of up to a second
+)
 ENDLESS = 10_000  # trials of a search that ends by the clock
 
 
@@ -32,15 +33,14 @@ class Live:
 
         self._name, self._title = algorithm, title(algorithm)
         self._card = card
-        self._trials: list[TrialScore] = []
+        self._trials: list[tuple[int, float, str, float]] = []  # fields of `TrialScore`
         self._broken = False
-        self._began = time.monotonic()
-        self._drawn = -REDRAW
+        self._began = self._drawn = time.monotonic()
         label = part.line_of(self._title)
         self._bar = ProgressBar(max=100, label=label, unit="%", metadata="preparing the folds")
         self._status = ValueBox("Best so far", "–", "no trial has ended yet")
-        self._chart = part.chart_part(self._drawing([]))
-        components = [Markdown("# Search"), self._bar, self._status, self._chart]
+        self._chart: Any = None  # drawn late: a short search never pays for the import of Altair
+        components = [Markdown("# Search"), self._bar, self._status]
         self._safely(lambda: card.extend(components))
 
     def report(self, progress: Progress) -> None:
@@ -79,17 +79,20 @@ class Live:
             subtitle = f"{folds}; this trial {progress.auc:.4f}"
             self._status.update(value=f"{max(known):.4f}", subtitle=subtitle)
         trials = self._trials if complete else self._trials[:-1]
-        self._chart.update(self._drawing(trials).to_dict())
+        drawing = self._drawing(trials)
+        if self._chart is None:
+            self._chart = part.chart_part(drawing)
+            self._card.append(self._chart)
+        else:
+            self._chart.update(drawing.to_dict())
         self._card.refresh()
 
     def _keep(self, progress: Progress, complete: bool, seconds: float) -> None:
         """Keep the newest state of each trial, for the chart."""
-        from fivefold.charts.model import TrialScore
-
-        if self._trials and self._trials[-1].number == progress.trial:
+        if self._trials and self._trials[-1][0] == progress.trial:
             self._trials.pop()
         state = "complete" if complete else "pruned"
-        self._trials.append(TrialScore(progress.trial, progress.auc, state, seconds))
+        self._trials.append((progress.trial, progress.auc, state, seconds))
 
     def _update_bar(self, progress: Progress, seconds: float) -> None:
         share, of = progress.fold / progress.folds, ""
@@ -100,10 +103,10 @@ class Live:
         metadata = f"trial {progress.trial + 1}{of}, {fold}, {seconds:.0f} s"
         self._bar.update(round(100 * min(1.0, share)), metadata=metadata)
 
-    def _drawing(self, trials: list[TrialScore]) -> Any:
+    def _drawing(self, trials: list[tuple[int, float, str, float]]) -> Any:
         from fivefold.charts import model
 
-        return model.trials(trials, self._title)
+        return model.trials([model.TrialScore(*trial) for trial in trials], self._title)
 
     def _safely(self, draw: Callable[[], None]) -> None:
         if self._broken:

@@ -199,6 +199,11 @@ def _split_line(fold_ids: np.ndarray) -> str:
     return f"{in_folds}, {more}{len(split_of.holdout_rows):,} rows held out until the end"
 
 
+def columns(run: Any) -> int:
+    """Return the number of columns that the model uses."""
+    return len(Schema.from_json(run.contract).names())
+
+
 def seconds_gone(started_variable: str, started: str) -> float:
     """Return the seconds since the scheduler started.
 
