@@ -369,16 +369,16 @@ GENERATED = [
     GeneratedTable("weak_1k", weak_signal, 1_000, 4, "small, weak signal"),
     GeneratedTable("large_100k", large, 100_000, 5, "large, mixed"),
 ]
-GAMMA_RAYS = "length width size conc conc1 asym m3_long m3_trans alpha dist class".split()
-HYPOTHYROID = (
-    "class age sex on_thyroxine query_on_thyroxine on_antithyroid_medication thyroid_surgery "
-    "query_hypothyroid query_hyperthyroid pregnant sick tumor lithium goitre TSH_measured TSH "
-    "T3_measured T3 TT4_measured TT4 T4U_measured T4U FTI_measured FTI TBG_measured TBG"
-).split()
+GAMMA_RAYS = "length width size conc conc1 asym m3_long m3_trans alpha dist class"
+HYPOTHYROID = """
+    class age sex on_thyroxine query_on_thyroxine on_antithyroid_medication thyroid_surgery
+    query_hypothyroid query_hyperthyroid pregnant sick tumor lithium goitre TSH_measured TSH
+    T3_measured T3 TT4_measured TT4 T4U_measured T4U FTI_measured FTI TBG_measured TBG
+"""
 HEADERS = {  # of files without one
-    "balanced/raw/magic.dat": GAMMA_RAYS,
+    "balanced/raw/magic.dat": GAMMA_RAYS.split(),
     "balanced/raw/splice.dat": [*(f"base_{k}" for k in range(1, 61)), "class"],
-    "hypothyroid/hypothyroid.data.txt": HYPOTHYROID,
+    "hypothyroid/hypothyroid.data.txt": HYPOTHYROID.split(),
 }
 
 
