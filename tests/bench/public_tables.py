@@ -452,10 +452,14 @@ def read_keel(path: Path, header: list[str] | None) -> pd.DataFrame:
 
 
 def labelled(table: PublicTable, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows whose outcome is known, with the target where it has to be made."""
+    """Return the rows whose outcome is known, with the target where it has to be made.
+
+    Lines in a text end with a line feed: readers of CSV take a lone carriage return for a new row.
+    """
     if table.label is not None:
         frame = frame.assign(**{table.target: table.label(frame)})
-    return frame[frame[table.target].notna()].reset_index(drop=True)
+    known = frame[frame[table.target].notna()].reset_index(drop=True)
+    return known.replace(r"\r\n?", "\n", regex=True)
 
 
 def public_entry(table: PublicTable, frame: pd.DataFrame) -> dict:

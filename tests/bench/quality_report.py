@@ -83,8 +83,8 @@ def summary(runs: pd.DataFrame, budget: float) -> pd.DataFrame:
     """Return a row per system, in the order of mean rank.
 
     Columns: mean rank and ROC AUC over tables, largest gap to the best system and where, number of
-    tables more than .01 behind, costs (means over tables), and numbers of runs that failed and that
-    were late (more than 5% over the budget).
+    tables more than .01 behind, costs (means over tables), the longest run, and numbers of runs
+    that failed and that were late.
     """
     aucs = by_table(runs)
     behind = gaps(aucs)
@@ -97,12 +97,17 @@ def summary(runs: pd.DataFrame, budget: float) -> pd.DataFrame:
             "behind_.01": (behind > FAR_BEHIND).sum(),
         }
     )
-    means = runs.groupby(["system", "table"])[COSTS].mean().groupby("system").mean()
-    late = runs["wall_s"] > LATE * budget
-    counts = {"failed": runs["failed"], "late": late}
+    costs = runs.groupby(["system", "table"])[COSTS].mean().groupby("system").mean()
+    costs["wall_max"] = runs.groupby("system")["wall_s"].max()
+    counts = {"failed": runs["failed"], "late": is_late(runs, budget)}
     for name, flags in counts.items():
-        means[name] = flags.groupby(runs["system"]).sum()
-    return table.join(means).sort_values("rank")
+        costs[name] = flags.groupby(runs["system"]).sum()
+    return table.join(costs).sort_values("rank")
+
+
+def is_late(runs: pd.DataFrame, budget: float) -> pd.Series:
+    """Return for each run whether it took more than the budget and 5%."""
+    return runs["wall_s"] > LATE * budget
 
 
 def comparison(aucs: pd.DataFrame, peer: str, ours: str = OURS) -> str:
@@ -139,15 +144,27 @@ def half_report(results: pd.DataFrame, budget: int) -> str:
     aucs = by_table(runs)
     lines.append(summary(runs, budget).round(4).to_string())
     shown = aucs.assign(best_known=runs.groupby("table")["best_auc"].mean())
+    if OURS in aucs:
+        shown[f"{OURS}_behind"] = gaps(aucs)[OURS]
     lines.append(shown.round(4).to_string(na_rep=""))
     if OURS in aucs:
         lines += [comparison(aucs, peer) for peer in aucs.columns if peer != OURS]
-    for name in ("failed", "busy"):
-        marked = (quiet if name == "failed" else results).query(name)
-        runs_named = marked["table"] + "/" + marked["seed"].astype(str) + "/" + marked["system"]
-        if len(marked):
-            lines.append(f"{name}: {', '.join(runs_named)}")
+    marked = {
+        "failed": quiet[quiet["failed"]],
+        "late": quiet[is_late(quiet, budget)],
+        "busy": results[results["busy"]],
+    }
+    for name, which in marked.items():
+        if len(which):
+            lines.append(f"{name}: {run_names(which)}")
     codes = sorted(results.loc[results["system"] == OURS, "code"].dropna().unique())
     if len(codes) > 1:
         lines.append(f"attention: {OURS}'s runs are of {len(codes)} commits: {', '.join(codes)}")
     return "\n".join(lines)
+
+
+def run_names(runs: pd.DataFrame) -> str:
+    """Return TABLE/SEED/SYSTEM (wall seconds) of the runs, comma-separated."""
+    return ", ".join(
+        f"{row.table}/{row.seed}/{row.system} ({row.wall_s:g} s)" for row in runs.itertuples()
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from tests.support.machine_load import load_between, own_cpu_seconds, snapshot
+from tests.support.running import ROOT
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -64,3 +67,24 @@ def test_own_seconds_grow_with_own_work():
     while own_cpu_seconds() - before < 0.02:
         sum(range(10_000))
     assert own_cpu_seconds() > before
+
+
+def test_time_of_orphans_counts_as_own():
+    """A grandchild whose parent does not wait for it would else be taken for somebody else."""
+    work = (
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time\\n"
+        "while time.process_time() < 0.4: pass'], start_new_session=True)"
+    )
+    code = (
+        "import subprocess, sys\n"
+        "from tests.support.machine_load import adopt_orphans, own_cpu_seconds, reap_orphans\n"
+        "adopt_orphans()\n"
+        "before = own_cpu_seconds()\n"
+        f"subprocess.run([sys.executable, '-c', {work!r}], check=True)\n"
+        "reap_orphans(patience=20)\n"
+        "print(own_cpu_seconds() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) >= 0.4

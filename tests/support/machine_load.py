@@ -83,8 +83,11 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def reap_orphans() -> None:
-    """Wait for all children that have ended."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+def reap_orphans(patience: float = 0.5) -> None:
+    """Wait for all children to end, but no longer than `patience` seconds."""
+    deadline = time.monotonic() + patience
+    with suppress(ChildProcessError):  # none is left
+        while time.monotonic() < deadline:
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+            if not ended:
+                time.sleep(0.01)
