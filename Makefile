@@ -58,8 +58,9 @@ bench: $(READY) browser  ## measure orchestration, imports and the app; prints t
 bench-scale: $(READY)  ## one run for 10,000, 100,000 and 1,000,000 generated rows: wall, memory, bytes, ROC AUC
 	$(BIN)/python -m tests.bench.scale
 
-bench-quality: $(READY)  ## held-out ROC AUC against FLAML and AutoGluon for the same seconds; takes hours
-	$(BIN)/python -m tests.bench.quality $(if $(TABLES),--tables $(TABLES))
+bench-quality: $(READY)  ## ROC AUC against FLAML and AutoGluon on 31 tables; TABLES=folder BUDGET=60,180 HALF=choose; takes days
+	$(BIN)/python -m tests.bench.quality $(if $(TABLES),--tables $(TABLES)) $(if $(BUDGET),--budget $(BUDGET)) \
+	  $(if $(HALF),--half $(HALF)) $(if $(OUT),--out $(OUT))
 
 pictures: $(READY) browser  ## take the pictures in README.md again, after train and demo
 	$(BIN)/python -m tests.bench.pictures

@@ -1,15 +1,16 @@
-"""Held-out ROC AUC for the same seconds: Fivefold and its peers on a folder of tables.
+"""Held-out ROC AUC for the same seconds: Fivefold and its peers on many tables.
 
-    python -m tests.bench.quality --tables FOLDER --budget 60 --seeds 3
+    python -m tests.bench.quality --tables FOLDER --budget 60,180 --half choose
 
-FOLDER holds CSV files and an index.json: [{name, target, positive, drop}]. Without one,
-scikit-learn's bundled table and the generated one are used. Every (table, seed, system) runs once,
-one after the other, as a whole process; the machine should be quiet. Results are kept in --out, and
-a second call continues where the first was stopped.
+The tables are those of `tests.bench.public_tables`, and those of FOLDER: CSV files with an
+index.json: [{name, target, positive, drop}]. A table belongs to the half "choose" or "report"
+(`tests.support.halves`). Every (budget, seed, table, system) runs once, one after the other, as a
+whole process. Results are kept in --out, and a second call continues where the first was stopped.
 
-The budget is in wall seconds of the whole process: of Fivefold until its run has ended, of a peer
-until its predictions are written. A peer gets the budget as its own time limit; its imports, last
-steps and predictions come on top. AUC intervals: paired t over (table, seed).
+The machine should be quiet. A run beside which others used more than 10% of its processors' time is
+marked, does not count, and is repeated by the next call. The budget is in wall seconds of the whole
+process: of Fivefold until its run has ended, of a peer until its predictions are written. A peer
+gets the budget as its own time limit; its imports, last steps and predictions come on top.
 """
 
 from __future__ import annotations
@@ -18,15 +19,23 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
-import sys
+import threading
 import time
-from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tests.bench import public_tables
+from tests.bench.quality_report import OURS, read_results, report
+from tests.support.environments import package_environment
+from tests.support.halves import HALVES, half
+from tests.support.machine_load import adopt_orphans, load_between, reap_orphans, snapshot
 from tests.support.running import ROOT, command, environment, open_run, run_id
 
 AUTOGLUON = (
@@ -38,139 +47,232 @@ PEERS = {  # system -> (environment, what is installed in it)
     "autogluon-best": AUTOGLUON,
     "autogluon-medium": AUTOGLUON,
 }
-OURS = "fivefold"
+HEAVY = ("autogluon", "store", "train.csv", "test.csv")  # deleted after a run
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the benchmark: its file, and the column and value of its outcome."""
+
+    name: str
+    path: Path
+    target: str
+    positive: str
+    drop: tuple[str, ...]
+
+    def about(self) -> dict[str, str]:
+        return {"target": self.target, "positive": self.positive}
 
 
 def main() -> None:
+    options = arguments()
+    tables_folder = options.out / "tables"
+    if not options.report:
+        environments = options.out / "environments"
+        public_tables.write(tables_folder, environments)
+        pythons = {
+            system: package_environment(environments, *PEERS[system])
+            for system in options.systems
+            if system != OURS
+        }
+        folders = [folder for folder in (tables_folder, options.tables) if folder]
+        chosen = [table for table in tables(folders) if half(table.name) in options.half]
+        run_all(chosen, options, pythons)
+    for budget in options.budget:
+        results = read_results(options.out / f"{budget}s", options.systems)
+        print(report(results, budget, options.half), flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tables", type=Path, help="folder with index.json")
+    parser.add_argument("--tables", type=Path, help="folder of further tables, with index.json")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "quality")
-    parser.add_argument("--budget", type=int, default=60, help="wall seconds")
+    parser.add_argument("--budget", default="60", help="wall seconds, such as 60,180")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--systems", default=",".join([OURS, *PEERS]))
+    parser.add_argument("--half", choices=[*HALVES, "all"], default="all")
+    parser.add_argument("--report", action="store_true", help="run nothing: only print the report")
     options = parser.parse_args()
-    systems = options.systems.split(",")
-    if unknown := set(systems) - {OURS, *PEERS}:
+    options.systems = options.systems.split(",")
+    if unknown := set(options.systems) - {OURS, *PEERS}:
         parser.error(f"--systems: expected some of {[OURS, *PEERS]}, found {sorted(unknown)}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    pythons = {
-        system: _environment(options.out / "environments", *PEERS[system])
-        for system in systems
-        if system != OURS
-    }
-    for name, frame, about in tables(options.tables):
-        for seed in range(options.seeds):
-            for system in systems:
-                run_folder = options.out / f"{options.budget}s" / name / str(seed) / system
-                if (run_folder / "result.json").exists():
-                    continue
-                shutil.rmtree(run_folder, ignore_errors=True)
-                run_folder.mkdir(parents=True)
-                test = divide(frame, about, seed, run_folder)
-                result = measure(run_folder, about, options.budget, seed, pythons.get(system))
-                result |= score(run_folder, test)
-                (run_folder / "result.json").write_text(json.dumps(result))
-                for heavy in ("autogluon", "store"):  # models; the predictions stay
-                    shutil.rmtree(run_folder / heavy, ignore_errors=True)
-                print(f"{name} seed {seed} {system}: {result}", flush=True)
-    report(options.out / f"{options.budget}s", systems)
+    options.budget = [int(seconds) for seconds in options.budget.split(",")]
+    options.half = list(HALVES) if options.half == "all" else [options.half]
+    options.out = options.out.resolve()
+    return options
 
 
-def tables(folder: Path | None) -> Iterable[tuple[str, pd.DataFrame, dict]]:
-    """(name, table, {target, positive}) of each table."""
-    if folder is None:
-        from sklearn.datasets import load_breast_cancer
-
-        from fivefold.data.synthetic.bank import write
-
-        whole = load_breast_cancer(as_frame=True).frame.assign(
-            target=lambda f: f["target"].map({0: "yes", 1: "no"})
-        )
-        yield "breast_cancer", whole, {"target": "target", "positive": "yes"}
-        made = ROOT / "build" / "generated.csv"
-        made.parent.mkdir(exist_ok=True)
-        write(made, rows=10_000, seed=5)
-        yield (
-            "generated",
-            pd.read_csv(made, dtype="str").drop(columns="customer_id"),
-            {"target": "churned", "positive": "yes"},
-        )
-        return
-    for entry in json.loads((folder / "index.json").read_text()):
-        frame = pd.read_csv(folder / f"{entry['name']}.csv", dtype="str").drop(
-            columns=entry.get("drop", [])
-        )
-        yield entry["name"], frame, {"target": entry["target"], "positive": str(entry["positive"])}
+def tables(folders: list[Path]) -> list[Table]:
+    """Return the tables of the folders' indexes; the first of two with the same name."""
+    found: dict[str, Table] = {}
+    for folder in folders:
+        for entry in json.loads((folder / "index.json").read_text()):
+            name = entry["name"]
+            path = folder / f"{name}.csv"
+            drop = tuple(entry.get("drop", []))
+            table = Table(name, path, entry["target"], str(entry["positive"]), drop)
+            found.setdefault(name, table)
+    return list(found.values())
 
 
-def divide(frame: pd.DataFrame, about: dict, seed: int, run_folder: Path) -> np.ndarray:
-    """Write train.csv, test.csv and about.json of a stratified 75/25 split; return test labels."""
+def run_all(chosen: list[Table], options: argparse.Namespace, pythons: dict[str, Path]) -> None:
+    """Run every system on every table that has no result yet which counts."""
+    adopt_orphans()
+    for budget, seed, table in product(options.budget, range(options.seeds), chosen):
+        folder = options.out / f"{budget}s" / table.name / str(seed)
+        missing = [name for name in options.systems if not has_result(folder / name)]
+        if not missing:
+            continue
+        frame = read_table(table)
+        for system in missing:
+            result = run_once(table, frame, budget, seed, folder / system, pythons.get(system))
+            print(f"{budget} s, {table.name}, seed {seed}, {system}: {result}", flush=True)
+
+
+def has_result(run_folder: Path) -> bool:
+    """Whether the run is done, and was not beside other work."""
+    path = run_folder / "result.json"
+    return path.exists() and not json.loads(path.read_text()).get("busy", False)
+
+
+def read_table(table: Table) -> pd.DataFrame:
+    """Return the table as text, without the columns to drop; "" drops the one without a name."""
+    with table.path.open(encoding="utf-8-sig") as lines:
+        header = next(lines)
+    delimiter = max(",;\t", key=header.count)
+    frame = pd.read_csv(table.path, dtype="str", sep=delimiter, encoding="utf-8-sig")
+    dropped = ["Unnamed: 0" if column == "" else column for column in table.drop]
+    return frame.drop(columns=dropped)
+
+
+def run_once(
+    table: Table,
+    frame: pd.DataFrame,
+    budget: int,
+    seed: int,
+    run_folder: Path,
+    python: Path | None,
+) -> dict:
+    """Run one system on one split, write its result.json and return what is in it."""
+    shutil.rmtree(run_folder, ignore_errors=True)
+    run_folder.mkdir(parents=True)
+    labels, probability = divide(table, frame, seed, run_folder)
+    result = measure(run_folder, table.about(), budget, seed, python)
+    try:
+        if python is None and not result["failed"]:
+            answer_with_bundle(run_folder)
+        result |= score(run_folder, labels)
+    except Exception as fault:  # whatever it is, the other runs go on
+        result |= {"failed": True, "error": repr(fault)[:500]}
+    times = run_folder / "times.json"
+    if times.exists():
+        result |= json.loads(times.read_text())
+    if probability is not None:
+        result["best_auc"] = roc_auc(labels, probability)
+    if python is None:
+        result["code"] = commit()
+    (run_folder / "result.json").write_text(json.dumps(result))
+    for name in HEAVY:
+        path = run_folder / name
+        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+    return result
+
+
+def divide(
+    table: Table, frame: pd.DataFrame, seed: int, run_folder: Path
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Write train.csv, test.csv and about.json of a stratified 75/25 split.
+
+    Returns the labels of the test rows and, for a generated table, their true probabilities. The
+    split is random also where the table has a time or a group: it is the same for all systems.
+    """
     from sklearn.model_selection import train_test_split
 
+    rows = np.arange(len(frame))
     train, test = train_test_split(
-        frame, test_size=0.25, random_state=seed, stratify=frame[about["target"]]
+        rows, test_size=0.25, random_state=seed, stratify=frame[table.target]
     )
-    train.to_csv(run_folder / "train.csv", index=False)
-    test.drop(columns=about["target"]).to_csv(run_folder / "test.csv", index=False)
-    (run_folder / "about.json").write_text(json.dumps(about))
-    return (test[about["target"]] == about["positive"]).to_numpy().astype(int)
+    frame.iloc[train].to_csv(run_folder / "train.csv", index=False)
+    held_out = frame.iloc[test]
+    held_out.drop(columns=table.target).to_csv(run_folder / "test.csv", index=False)
+    (run_folder / "about.json").write_text(json.dumps(table.about()))
+    labels = (held_out[table.target] == table.positive).to_numpy().astype(int)
+    truth = table.path.with_suffix(".probability.csv")
+    if not truth.exists():
+        return labels, None
+    return labels, pd.read_csv(truth)["probability"].to_numpy()[test]
 
 
 def measure(run_folder: Path, about: dict, budget: int, seed: int, python: Path | None) -> dict:
-    """Run one system as a process; return {wall_s, peak_mb (of its largest process), failed}."""
+    """Run one system as a process.
+
+    Returns {wall_s, peak_mb (of its largest process), failed} and what else the machine did. A
+    process that takes more than ten times its budget, and ten minutes, is ended.
+    """
     if python is None:
         (run_folder / "store").mkdir()
-        words = command(
-            "train.py",
-            "run",
-            "--data",
-            run_folder / "train.csv",
-            "--target",
-            about["target"],
-            "--positive",
-            about["positive"],
-            "--budget",
-            budget,
-            "--seed",
-            seed,
-            "--mlflow-uri",
-            f"sqlite:///{run_folder}/store/m.db",
-        )
+        words = our_command(run_folder, about, budget, seed)
         env, cwd = environment(run_folder / "store"), run_folder / "store"
     else:
-        words = [
-            str(python),
-            str(ROOT / "tests" / "support" / "peers.py"),
-            run_folder.name,
-            str(run_folder),
-            str(budget),
-            str(seed),
-        ]
+        script = ROOT / "tests" / "support" / "peers.py"
+        words = list(map(str, (python, script, run_folder.name, run_folder, budget, seed)))
         env, cwd = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "2"}, run_folder
+    before = snapshot()
     with (run_folder / "log").open("wb") as log:
         began = time.time()
-        process = subprocess.Popen(words, cwd=cwd, env=env, stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
-        ended = time.time()
-    if (
-        python is not None and (run_folder / "predictions.csv").exists()
-    ):  # after that it measures how quickly it answers
-        ended = (run_folder / "predictions.csv").stat().st_mtime
-    if status == 0 and python is None:
-        answer_with_bundle(run_folder)
-    times = (
-        json.loads((run_folder / "times.json").read_text())
-        if (run_folder / "times.json").exists()
-        else {}
-    )
+        process = subprocess.Popen(
+            words, cwd=cwd, env=env, stdout=log, stderr=log, start_new_session=True
+        )
+        alarm = threading.Timer(10 * budget + 600, end_group, [process.pid])
+        alarm.start()
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            ended = time.time()
+        finally:
+            alarm.cancel()
+            end_group(process.pid)
+    reap_orphans()
+    load = load_between(before, snapshot())
+    predictions = run_folder / "predictions.csv"
+    if python is not None and predictions.exists():  # then it measures how quickly it answers
+        ended = predictions.stat().st_mtime
     return {
         "wall_s": round(ended - began, 1),
         "peak_mb": round(used.ru_maxrss / 1024),
         "failed": status != 0,
-        **times,
+        **load,
     }
+
+
+def our_command(run_folder: Path, about: dict, budget: int, seed: int) -> list[str]:
+    """Return the command line of Fivefold's training run."""
+    values = {
+        "--data": run_folder / "train.csv",
+        "--target": about["target"],
+        "--positive": about["positive"],
+        "--budget": budget,
+        "--seed": seed,
+        "--mlflow-uri": f"sqlite:///{run_folder}/store/m.db",
+    }
+    words = [word for option in values.items() for word in option]
+    return command("train.py", "run", *words)
+
+
+def end_group(group: int) -> None:
+    """End what is left of a process group."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def commit() -> str:
+    """Return the commit of this code, with + where files differ from it; "" without Git."""
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=9", "--dirty=+"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def answer_with_bundle(run_folder: Path) -> None:
@@ -197,61 +299,21 @@ def answer_with_bundle(run_folder: Path) -> None:
 
 
 def score(run_folder: Path, labels: np.ndarray) -> dict:
-    """{auc, log_loss} of the predictions; None where there are none."""
-    from sklearn.metrics import log_loss, roc_auc_score
+    """Return {auc, log_loss} of the predictions; None where there are none."""
+    from sklearn.metrics import log_loss
 
-    if not (run_folder / "predictions.csv").exists():
+    path = run_folder / "predictions.csv"
+    if not path.exists():
         return {"auc": None, "log_loss": None}
-    p = pd.read_csv(run_folder / "predictions.csv")["probability"]
-    return {"auc": float(roc_auc_score(labels, p)), "log_loss": float(log_loss(labels, p))}
+    p = pd.read_csv(path)["probability"].to_numpy()
+    return {"auc": roc_auc(labels, p), "log_loss": float(log_loss(labels, p))}
 
 
-def report(folder: Path, systems: list[str]) -> None:
-    """Print the figures by system, by table, and ours against each peer with a 95% interval."""
-    from scipy.stats import t
+def roc_auc(labels: np.ndarray, p: np.ndarray) -> float:
+    """Return scikit-learn's ROC AUC, so that no system is measured with its own."""
+    from sklearn.metrics import roc_auc_score
 
-    rows = [
-        {
-            "table": f.parts[-4],
-            "seed": f.parts[-3],
-            "system": f.parts[-2],
-            **json.loads(f.read_text()),
-        }
-        for f in sorted(folder.glob("*/*/*/result.json"))
-        if f.parts[-2] in systems
-    ]
-    results = pd.DataFrame(rows)
-    by = results.pivot_table(index=["table", "seed"], columns="system", values="auc")
-    summary = results.groupby("system")[
-        ["auc", "log_loss", "wall_s", "peak_mb", "row_ms", "rows_10k_ms"]
-    ].mean()
-    summary["rank"] = by.rank(axis=1, ascending=False).mean()
-    summary["failed"] = results.groupby("system")["failed"].sum()
-    print(summary.sort_values("rank").round(4).to_string())
-    print(by.groupby("table").mean().round(4).to_string())
-    for peer in (s for s in systems if s in by and s != OURS and OURS in by):
-        gain = (by[OURS] - by[peer]).dropna()
-        if len(gain) > 1:
-            half = t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
-            print(
-                f"{OURS} - {peer}: {gain.mean():+.4f} "
-                f"({gain.mean() - half:+.4f} to {gain.mean() + half:+.4f}), "
-                f"{len(gain)} pairs"
-            )
-
-
-def _environment(folder: Path, name: str, packages: list[str]) -> Path:
-    """The Python of a peer's own environment, made where it is not there yet."""
-    run_folder = folder / name
-    python = run_folder / "bin" / "python"
-    if not (run_folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", run_folder], check=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
-            check=True,
-        )
-        (run_folder / "ready").touch()
-    return python
+    return float(roc_auc_score(labels, p))
 
 
 if __name__ == "__main__":
