@@ -3,6 +3,8 @@
 `python flows/train.py run --help` lists the options.
 """
 
+import time
+
 import bootstrap  # isort: skip  # sets the import path and Metaflow's settings; must come first
 from cards import evaluation as evaluation_card
 from cards import train as cards
@@ -57,6 +59,7 @@ KEPT_AFTER_SEARCH = [
     "searched",
     "split_findings",
     "before_arms",
+    "preparing",
 ]
 
 
@@ -204,6 +207,7 @@ class TrainFlow(FlowSpec):
         storage = self._datastore._storage_impl
         self.candidate, self.oof = steps.tune(self, storage, live.report, seconds)
         live.finish(Candidate.from_dict(self.candidate))
+        self.ended = time.time()
         self.next(self.select)
 
     @plainly
@@ -216,7 +220,8 @@ class TrainFlow(FlowSpec):
         from fivefold.training.leaderboard import Leaderboard
 
         self.merge_artifacts(inputs, include=KEPT_AFTER_SEARCH)
-        budget = steps.time_budget(self, bootstrap.workers())
+        ended = max(getattr(task, "ended", 0.0) for task in inputs)
+        budget = steps.time_budget(self, bootstrap.workers()).after(time.time() - ended)
         gone = steps.seconds_gone(bootstrap.STARTED, self.started)
         selected = final_steps.select(
             self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -227,6 +229,7 @@ def permutation_importance(
     columns: list[str],
     seed: int,
     threads: int = 1,
+    seconds: float = math.inf,
 ) -> list[Importance]:
     """Measure the loss of ROC AUC when one raw column is shuffled, largest first.
 
@@ -243,6 +246,9 @@ def permutation_importance(
         Typed rows and their labels 0/1; at most `MOST_ROWS` of them are used.
     columns
         The columns to measure.
+    seconds
+        Where they are too few, by the time of the first prediction, the same is given up as in
+        wide tables. Ten columns are always measured.
 
     References
     ----------
@@ -251,14 +257,19 @@ def permutation_importance(
     from joblib import Parallel, delayed
 
     most, repeats = min(MOST_ROWS, len(y)), REPEATS
-    affordable = MOST_PREDICTED // len(columns)  # columns measured x repeats x rows
+    affordable: float = MOST_PREDICTED // len(columns)  # columns measured x repeats x rows
+    if seconds < math.inf:
+        some = typed.iloc[:FEW_ROWS]
+        began = time.monotonic()
+        predict(some)
+        affordable = min(affordable, threads * seconds * len(some) / (time.monotonic() - began))
     if len(columns) * repeats * most > affordable:
         most, repeats = min(most, FEW_ROWS), FEW_REPEATS
     rows = subsample(np.arange(len(y)), y, most, seed)
     typed, y = typed.iloc[rows], y[rows]
     predictions = predict(typed)
     whole = roc_auc(y, predictions)
-    measured = max(10, affordable // (repeats * most))
+    measured = max(10, int(affordable / (repeats * most)))
     if measured < len(columns):
         columns = sorted(columns, key=lambda name: -spread_between(typed.loc[:, name], predictions))
         columns = columns[:measured]

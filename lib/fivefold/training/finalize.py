@@ -134,7 +134,13 @@ def _evaluate_holdout(
         groups=rows[groups],
     )
     importance = permutation_importance(
-        bundle.probability, rows, labels, schema.names(), seed, threads=options.threads
+        bundle.probability,
+        rows,
+        labels,
+        schema.names(),
+        seed,
+        threads=options.threads,
+        seconds=options.importance_seconds,
     )
     return replace(evaluation, importance=importance)
 

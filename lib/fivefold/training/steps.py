@@ -25,7 +25,7 @@ from fivefold.core.settings import journal_url, say
 from fivefold.data.splits import Assignment, Split
 from fivefold.training import checkpoints
 from fivefold.training.algorithms import ALGORITHMS, usable_device
-from fivefold.training.time_budget import TimeBudget, most_rows, refit_choice
+from fivefold.training.time_budget import TimeBudget, most_rows, refit_choice, slowness
 from fivefold.training.training_data import FitOptions, TrainingData, synthetic_sampler
 
 
@@ -44,6 +44,8 @@ class TableArtifacts:
 class ValidationArtifacts:
     """All findings, labels {y, negative, positive}, and the schema of all rows as JSON.
 
+    `validating` has the seconds of this work, which measure the machine.
+
     That schema is for reports and for the split; the model's own contract is inferred from training
     rows (`split`).
     """
@@ -51,13 +53,15 @@ class ValidationArtifacts:
     findings: list[dict[str, str]]
     labels: dict[str, Any]
     whole: str
+    validating: float
 
 
 @dataclass(frozen=True)
 class SplitArtifacts:
     """Fold assignment, input contract (JSON), and the typed table (Parquet).
 
-    `searched` has the positions of the rows that are searched, `search` these rows.
+    `searched` has the positions of the rows that are searched, `search` these rows. `preparing`
+    has the seconds of this work and the one before.
     """
 
     place: np.ndarray
@@ -66,6 +70,7 @@ class SplitArtifacts:
     searched: np.ndarray
     search: bytes
     split_findings: list[dict[str, str]]
+    preparing: float
 
 
 def collect(
@@ -104,12 +109,25 @@ def validate(run: Any) -> ValidationArtifacts:
     """Check the table. Raises `Refused` with every error."""
     from fivefold.training import intake
 
+    began = _ready()
     target, schema, findings = intake.validate(
         from_parquet(run.table), Scope.from_dict(run.problem), from_dicts(run.findings), run.seed
     )
     print_warnings(findings)
     labels = {"y": target.y, "negative": target.negative, "positive": target.positive}
-    return ValidationArtifacts([f.to_dict() for f in findings], labels, schema.to_json())
+    return ValidationArtifacts(
+        findings=[finding.to_dict() for finding in findings],
+        labels=labels,
+        whole=schema.to_json(),
+        validating=time.monotonic() - began,
+    )
+
+
+def _ready() -> float:
+    """Return the time on a clock, once the libraries are imported that a step will use."""
+    import sklearn.model_selection  # noqa: F401
+
+    return time.monotonic()
 
 
 def explore(
@@ -153,6 +171,7 @@ def split(run: Any) -> SplitArtifacts:
     from fivefold.data.infer import infer_schema
     from fivefold.training import intake, labelled_rows
 
+    began = _ready()
     frame, scope = from_parquet(run.table), Scope.from_dict(run.problem)
     names = (run.labels["negative"], run.labels["positive"])
     base = np.flatnonzero(run.origin == labelled_rows.BASE)
@@ -181,13 +200,15 @@ def split(run: Any) -> SplitArtifacts:
     intake.refuse_unlearnable(search, contract)
     print_warnings(findings)
     print(_split_line(fold_ids))
+    kept, kept_search = to_parquet(typed), to_parquet(search)
     return SplitArtifacts(
         place=fold_ids,
         contract=contract.to_json(),
-        typed=to_parquet(typed),
+        typed=kept,
         searched=searched,
-        search=to_parquet(search),
+        search=kept_search,
         split_findings=[finding.to_dict() for finding in findings],
+        preparing=run.validating + time.monotonic() - began,
     )
 
 
@@ -217,7 +238,8 @@ def time_budget(run: Any, workers: int) -> TimeBudget:
     """Return the time budget of a run, `workers` searches at a time."""
     rows = len(run.place)
     refit = refit_choice(run.refit, run.budget, rows)
-    return TimeBudget(run.budget or np.inf, run.before_arms, rows, workers, refit)
+    slower = slowness(run.preparing, rows)
+    return TimeBudget(run.budget or np.inf, run.before_arms, rows, workers, refit, slower)
 
 
 def tune(
@@ -273,7 +295,8 @@ def tune(
 def fit_options(run: Any, schema: Schema, threads: int, device: str) -> FitOptions:
     """Return how the models of a run are fitted."""
     sampler = synthetic_sampler(run.synthetic_rows, schema, run.seed)
-    return FitOptions(run.seed, threads, device, sampler)
+    importance = time_budget(run, 1).for_importance
+    return FitOptions(run.seed, threads, device, sampler, importance)
 
 
 def _checkpoint_path(run: Any, name: str) -> str:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fivefold.data.splits import MANY_ROWS
 from fivefold.training.algorithms import ALGORITHMS
 
-# Measured seconds of steps: (for a small table, more for each row).
-BEFORE_SEARCH = (6.5, 16e-6)  # the steps before the searches
-AFTER_SEARCH = (13.5, 5e-6)  # those after them, without the final fits
-AFTER_SELECT = (11.0, 4.5e-6)  # those after the step select
-SECOND_BUNDLE = (2.0, 0.0)  # to write two models instead of one
+# Seconds of steps on the machine where they were measured: (for a small table, more for each row).
+PREPARING = (0.75, 50e-6)  # the work of validate and split, without starts and imports
+AFTER_SEARCH = (7.0, 5e-6)  # the steps after the searches, without the final fits
+AFTER_SELECT = (4.5, 4.5e-6)  # those after the step select
+SECOND_BUNDLE = (1.5, 0.0)  # to write two models instead of one
 MOST_FINAL_FITS = (15.0, 60e-6)  # beyond which the final fits have no use for more
 MOST_FINAL_FITS_SMALL = (6.0, 0.7e-3)  # the same for small tables
 ENOUGH_FOR_REFIT = (20.0, 0.0)  # for all searches, below which no time is kept for a refit
 
 FINAL_FITS, FINAL_FITS_MANY_ROWS = 0.12, 0.4  # share of the search time kept for the final fits
 MOST_KEPT = 0.5  # share of the search time that these fits may take at most
+IMPORTANCE = 0.04  # share of a budget that permutation importance may take
+GAP = (1.3, 0.0)  # from the end of the last search to the step select
+LONGEST_GAP = 120.0  # beyond which a run was resumed in between
 TWO_FITS = 2.25  # times as long as one: the refit has a quarter more rows
-START = 3.0  # seconds of a new process, its imports and its card
+START = (1.2, 0.0)  # a new process and its card
 LEAST_SEARCH, LEAST_SEARCH_MANY_ROWS = 5.0, 15.0  # seconds of a search that is worth its start
 WIDE = 100  # columns beyond which a search needs more seconds, in proportion
 READING = 15.0  # seconds of a budget after which each allows for `ROWS_A_SECOND`
@@ -59,6 +62,17 @@ def refit_choice(asked: str, seconds: float, rows: int) -> str:
     return asked
 
 
+def slowness(seconds: float, rows: int) -> float:
+    """Return how many times slower this machine is now than the one of the constants.
+
+    `seconds` : of the work of validate and split on a table of `rows` rows
+
+    >>> slowness(2.5, 10_000)
+    2.0
+    """
+    return seconds / (PREPARING[0] + PREPARING[1] * rows)
+
+
 @dataclass(frozen=True)
 class TimeBudget:
     """The time of one run.
@@ -70,6 +84,7 @@ class TimeBudget:
     rows : of the table
     workers : searches at the same time
     refit : no, auto or yes (`refit_choice`)
+    slowness : how many times slower this machine is than the one of the constants (`slowness`)
     """
 
     seconds: float
@@ -77,17 +92,15 @@ class TimeBudget:
     rows: int
     workers: int
     refit: str = "no"
+    slowness: float = 1.0
 
     def expected(self, steps: tuple[float, float]) -> float:
         """Return the expected seconds of steps on this machine.
 
-        The time of the steps before the searches measures its speed.
-
-        >>> round(TimeBudget(60, 13.0, 0, 1).expected(AFTER_SEARCH), 1)
-        27.0
+        >>> TimeBudget(60, 9.0, 10_000, 1, slowness=2).expected((7.0, 5e-5))
+        15.0
         """
-        measured = BEFORE_SEARCH[0] + BEFORE_SEARCH[1] * self.rows
-        return self.before_search * (steps[0] + steps[1] * self.rows) / measured
+        return self.slowness * (steps[0] + steps[1] * self.rows)
 
     def algorithms(self, columns: int = 0) -> list[str]:
         """Return the algorithms to start, in order: those that the budget has time for.
@@ -96,9 +109,9 @@ class TimeBudget:
         """
         if self.seconds == math.inf:
             return list(ALGORITHMS)
-        left = self.seconds - self.before_search - self.expected(AFTER_SEARCH)
+        left = self.seconds - self.before_search - self._after(AFTER_SEARCH)
         least = LEAST_SEARCH if self.rows <= MANY_ROWS else LEAST_SEARCH_MANY_ROWS
-        least *= max(1.0, columns / WIDE)
+        least *= self.slowness * max(1.0, columns / WIDE)
         count = self.workers * max(1, int(left / least))
         ranked = sorted(ALGORITHMS, key=lambda name: ALGORITHMS[name].priority)
         return [name for name in ALGORITHMS if name in ranked[:count]]
@@ -109,7 +122,9 @@ class TimeBudget:
         `gone`: seconds since the start of the run. `waiting`: this algorithm and those that start
         after it; the last ones get all that is left.
         """
-        left, fits = self.seconds - gone - self.expected(AFTER_SEARCH), 1.0
+        if self.seconds == math.inf:
+            return math.inf
+        left, fits = self.seconds - gone - self._after(AFTER_SEARCH), 1.0
         all_searches = left + gone - self.before_search
         long_enough = all_searches >= self.expected(ENOUGH_FOR_REFIT)
         if self.refit == "yes" or (self.refit == "auto" and long_enough):
@@ -122,9 +137,27 @@ class TimeBudget:
             return max(1.0, left)
         shares = [ALGORITHMS[name].time_share for name in waiting]
         mine = self.workers * left * shares[0] / sum(shares)
-        return max(1.0, min(left, mine) - START)
+        return max(1.0, min(left, mine) - self.expected(START))
+
+    @property
+    def for_importance(self) -> float:
+        """Seconds that permutation importance may take."""
+        return IMPORTANCE * self.seconds
+
+    def after(self, gap: float) -> TimeBudget:
+        """Return this budget, with a machine that is slower now if the last gap was longer.
+
+        `gap`: seconds from the end of the last search to the step select
+        """
+        now = gap / GAP[0] if gap < LONGEST_GAP else 0.0
+        return replace(self, slowness=max(self.slowness, now))
 
     def for_final_fits(self, gone: float) -> float:
         """Return how many seconds the final fits may take; no limit without a budget."""
+        if self.seconds == math.inf:
+            return math.inf
         second = 0.0 if self.refit == "no" else self.expected(SECOND_BUNDLE)
-        return max(0.0, self.seconds - gone - self.expected(AFTER_SELECT) - second)
+        return max(0.0, self.seconds - gone - self._after(AFTER_SELECT) - second)
+
+    def _after(self, steps: tuple[float, float]) -> float:
+        return self.expected(steps) + self.for_importance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,12 +52,14 @@ class FitOptions:
     threads : of one fit, or fits at the same time
     device : "cpu" or "cuda", used where the algorithm's library can
     sampler : gives synthetic rows that are added to training rows, None for none
+    importance_seconds : that permutation importance may take at most
     """
 
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
     sampler: SyntheticSampler | None = None
+    importance_seconds: float = math.inf
 
 
 def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler | None:
