@@ -106,7 +106,9 @@ class TrainFlow(FlowSpec):
     drop = Parameter("drop", default="", help="Comma-separated columns to leave out")
     data_rev = Parameter("data-rev", default="", help="DVC/Git revision of the data to train on")
     trials = Parameter(
-        "trials", default=bootstrap.TRIALS, help="Trials per algorithm (reproducible)"
+        "trials",
+        default=bootstrap.TRIALS,
+        help="Trials of an algorithm (reproducible); a third for AdaBoost and forest",
     )
     budget = Parameter(
         "budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit"

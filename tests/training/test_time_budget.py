@@ -1,6 +1,7 @@
 """How the seconds of a budget are shared, and where a model is fitted."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -32,31 +33,55 @@ def test_without_a_budget_nothing_is_bounded():
     assert budget.for_final_fits(5.0) == math.inf
 
 
+def kept(budget: TimeBudget, steps=time_budget.AFTER_SEARCH) -> float:
+    """Return the seconds that are kept for the end of a run, without the final fits."""
+    return budget.expected(steps) + 0.04 * budget.seconds
+
+
+def with_left(seconds: float, **options) -> TimeBudget:
+    """Return a budget that has so many seconds for the searches after 10 s."""
+    end = time_budget.AFTER_SEARCH[0] * options.get("slowness", 1.0)
+    return TimeBudget((10 + end + seconds + 1e-6) / 0.96, 10.0, 0, 2, **options)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("seconds", "slowness", "expected"),
     [
-        (600, ALL),
-        (60, ALL),
-        (41, ["logistic_regression", "random_forest", "lightgbm", "xgboost"]),
-        (30, ["lightgbm", "xgboost"]),
-        (20, ["lightgbm", "xgboost"]),
-        (1, ["lightgbm", "xgboost"]),
+        (300, 1, ALL),
+        (15, 1, ALL),
+        (10, 1, ["logistic_regression", "random_forest", "lightgbm", "xgboost"]),
+        (9, 1, ["lightgbm", "xgboost"]),
+        (1, 1, ["lightgbm", "xgboost"]),
+        (-20, 1, ["lightgbm", "xgboost"]),
+        (25, 2, ["logistic_regression", "random_forest", "lightgbm", "xgboost"]),
+        (15, 3, ["lightgbm", "xgboost"]),
     ],
 )
-def test_a_small_budget_starts_the_searches_that_have_the_time(seconds, expected):
-    budget = TimeBudget(seconds, 10.0, 0, 2)  # 10 s gone, 20.8 s kept for the end, 5 s a search
-    assert budget.algorithms() == expected
+def test_a_small_budget_starts_the_searches_that_have_the_time(seconds, slowness, expected):
+    """Each pair of searches needs 5 s, on a slow machine more."""
+    assert with_left(seconds, slowness=slowness).algorithms() == expected
 
 
 def test_with_many_rows_fewer_searches_are_started_and_more_time_is_kept_for_the_final_fits():
     assert TimeBudget(60, 10.0, 0, 2).algorithms() == ALL
     budget = TimeBudget(60, 20.0, 1_000_000, 2)
     assert budget.algorithms() == ["lightgbm", "xgboost"]
-    kept = budget.expected(time_budget.AFTER_SEARCH)
-    assert kept == pytest.approx(20 * 18.5 / 22.5)
-    assert TimeBudget(60, 20, 1_000_000, 2).for_search(20, ["xgboost"]) == pytest.approx(
-        (40 - kept) * 0.6
-    )
+    assert kept(budget) == pytest.approx(7 + 5 + 2.4)
+    assert budget.for_search(20, ["xgboost"]) == pytest.approx((40 - kept(budget)) * 0.6)
+
+
+def test_the_speed_of_the_machine_is_measured_twice():
+    assert time_budget.slowness(0.75, 0) == 1.0
+    assert time_budget.slowness(9.0, 75_000) == pytest.approx(2.0)
+    quick = TimeBudget(60, 10, 0, 2)
+    assert quick.expected((4.0, 0.0)) == 4.0
+    assert replace(quick, slowness=2.5).expected((4.0, 0.0)) == 10.0
+    assert quick.after(0.5) == quick  # never quicker than it was
+    assert quick.after(5 * time_budget.GAP[0]).slowness == pytest.approx(5)
+    assert quick.after(3600) == quick  # the run was resumed
+    busy = quick.after(3 * time_budget.GAP[0])
+    least = time_budget.AFTER_SELECT[0]
+    assert quick.for_final_fits(30) - busy.for_final_fits(30) == pytest.approx(2 * least)
 
 
 def test_a_budget_bounds_the_rows_before_they_are_read_the_same_on_every_machine():
@@ -73,53 +98,52 @@ def test_a_budget_bounds_the_rows_before_they_are_read_the_same_on_every_machine
 
 
 def test_the_last_searches_get_all_that_is_left_and_never_less_than_a_second():
-    left = (60 - 30 - 10 * 13.5 / 6.5) * 0.88
-    assert TimeBudget(60, 10, 0, 2).for_search(30, ["lightgbm", "xgboost"]) == pytest.approx(left)
-    assert TimeBudget(60, 10, 0, 2).for_search(30, ["xgboost"]) == pytest.approx(left)
-    assert TimeBudget(60, 10, 0, 2).for_search(90, ["xgboost"]) == 1.0
-    assert TimeBudget(60, 10, 0, 2).for_final_fits(90) == 0.0
+    budget = TimeBudget(60, 10, 0, 2)
+    left = (60 - 30 - kept(budget)) * 0.88
+    assert budget.for_search(30, ["lightgbm", "xgboost"]) == pytest.approx(left)
+    assert budget.for_search(30, ["xgboost"]) == pytest.approx(left)
+    assert budget.for_search(90, ["xgboost"]) == 1.0
+    assert budget.for_final_fits(90) == 0.0
 
 
 @pytest.mark.parametrize(("columns", "started"), [(0, 5), (100, 5), (250, 4), (600, 2), (5000, 2)])
 def test_wide_tables_start_fewer_searches(columns, started):
     """31.6 s for the searches: six waves of two of 5 s each, two of 12.5, one of 30."""
-    assert len(TimeBudget(60, 8.0, 0, 2).algorithms(columns)) == started
+    assert len(with_left(31.6).algorithms(columns)) == started
 
 
 def test_a_second_fit_of_what_is_served_has_its_time_kept():
-    left = 62 - 30 - 10 * 13.5 / 6.5
-    again = left - 10 * 2.0 / 6.5  # a second model is written
-    assert TimeBudget(62, 10, 0, 2, "auto").for_search(30, ["xgboost"]) == pytest.approx(
-        again * (1 - 2.25 * 0.12)
-    )
-    assert TimeBudget(62, 10, 0, 2, "auto").for_final_fits(30) == pytest.approx(
-        62 - 30 - 10 * 13 / 6.5
-    )
-    assert TimeBudget(62, 10, 0, 2, "no").for_search(30, ["xgboost"]) == pytest.approx(left * 0.88)
-    plain = TimeBudget(41, 10, 0, 2).for_search(
-        11, ["xgboost"]
-    )  # too little for all searches to keep some for that
-    assert TimeBudget(41, 10, 0, 2, "auto").for_search(11, ["xgboost"]) == plain
-    assert TimeBudget(41, 10, 0, 2, "yes").for_search(11, ["xgboost"]) < plain
-    assert TimeBudget(63, 10, 0, 2, "auto").for_search(11, ["xgboost"]) < TimeBudget(
-        63, 10, 0, 2
-    ).for_search(11, ["xgboost"])
+    once, auto, yes = (TimeBudget(62, 10, 0, 2, refit) for refit in ("no", "auto", "yes"))
+    second = time_budget.SECOND_BUNDLE[0]  # a second model is written
+    left = 62 - 30 - kept(once)
+    assert once.for_search(30, ["xgboost"]) == pytest.approx(left * 0.88)
+    assert auto.for_search(30, ["xgboost"]) == pytest.approx((left - second) * (1 - 2.25 * 0.12))
+    end = kept(once, time_budget.AFTER_SELECT)
+    assert once.for_final_fits(30) == pytest.approx(62 - 30 - end)
+    assert auto.for_final_fits(30) == pytest.approx(62 - 30 - end - second)
+    assert yes.for_search(30, ["xgboost"]) == auto.for_search(30, ["xgboost"])
+    once, auto, yes = (with_left(19, refit=refit) for refit in ("no", "auto", "yes"))
+    plain = once.for_search(11, ["xgboost"])  # too little for all searches to keep some for that
+    assert auto.for_search(11, ["xgboost"]) == plain
+    assert yes.for_search(11, ["xgboost"]) < plain
+    once, auto = (with_left(21, refit=refit) for refit in ("no", "auto"))
+    assert auto.for_search(11, ["xgboost"]) < once.for_search(11, ["xgboost"])
     many = 100_000
     assert refit_choice("auto", 600, many) == "no"
-    assert TimeBudget(600, 10, many, 2, "yes").for_search(30, ["xgboost"]) < TimeBudget(
-        600, 10, many, 2
-    ).for_search(30, ["xgboost"])
+    once, yes = (TimeBudget(600, 10, many, 2, refit) for refit in ("no", "yes"))
+    assert yes.for_search(30, ["xgboost"]) < once.for_search(30, ["xgboost"])
 
 
 def test_earlier_searches_get_their_share_less_the_time_of_a_new_process():
     shares = {name: ALGORITHMS[name].time_share for name in ALL}
     total = sum(shares.values())
-    left = 600 - 10 - 10 * 13.5 / 6.5 - 10 * 6 / 6.5  # the final fits need no more
-    assert TimeBudget(600, 10, 0, 2).for_search(10, ALL) == pytest.approx(
-        2 * left * shares["logistic_regression"] / total - 3
+    budget, start = TimeBudget(600, 10, 0, 2), time_budget.START[0]
+    left = 600 - 10 - kept(budget) - 6  # the final fits need no more
+    assert budget.for_search(10, ALL) == pytest.approx(
+        2 * left * shares["logistic_regression"] / total - start
     )
-    assert TimeBudget(600, 10, 0, 1).for_search(10, ["lightgbm", "xgboost"]) == pytest.approx(
-        left * 0.32 / 0.63 - 3
+    assert replace(budget, workers=1).for_search(10, ["lightgbm", "xgboost"]) == pytest.approx(
+        left * 0.32 / 0.63 - start
     )
 
 
@@ -131,11 +155,9 @@ def test_every_entry_of_the_table_has_a_share_and_boosted_ones_come_last():
 
 
 def test_the_final_fits_of_more_rows_may_have_more_seconds():
-    def arms(rows):
-        return TimeBudget(600, 6.5 + 16e-6 * rows, rows, 2).for_search(10, ["xgboost"])
-
-    assert arms(100_000) == pytest.approx(600 - 10 - 13.5 - 0.5 - 15 - 6)
-    assert arms(10_000_000) == pytest.approx(0.6 * (600 - 10 - 13.5 - 50))
+    small, large = (TimeBudget(600, 10, rows, 2) for rows in (100_000, 10_000_000))
+    assert small.for_search(10, ["xgboost"]) == pytest.approx(600 - 10 - kept(small) - 15 - 6)
+    assert large.for_search(10, ["xgboost"]) == pytest.approx(0.6 * (600 - 10 - kept(large)))
 
 
 def test_a_processor_is_always_there_and_an_accelerator_is_looked_up():
@@ -178,10 +200,6 @@ def test_options_that_are_no_choice_are_all_named():
         r"(.|\n)*--device(.|\n)*cpu or cuda",
     ):
         check_options({"trials": 1, "serve": "both", "refit": "maybe", "device": "tpu"})
-
-
-def test_the_final_fits_get_what_the_last_steps_leave():
-    assert TimeBudget(60, 10, 0, 2).for_final_fits(40) == pytest.approx(60 - 40 - 10 * 11 / 6.5)
 
 
 def test_a_run_with_a_budget_says_what_it_drew_and_one_without_takes_all(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -46,6 +47,7 @@ class Algorithm:
     priority : order of the searches (1 first) when the budget has no time for all
     time_share : share of a budget for this search
     enough_trials : number of trials after which a search under a budget stops
+    trial_share : share of `--trials` that this search gets; its settings matter little
     seeds : number of models with different seeds that the final fit averages
     top_k : number of best settings among these models
     large_defaults, large_space : replace `defaults` and parts of `space` on more than
@@ -62,6 +64,7 @@ class Algorithm:
     priority: int = 100
     time_share: float = 0.2
     enough_trials: int = 10_000
+    trial_share: float = 1.0
     seeds: int = 1
     top_k: int = 1
     large_defaults: tuple[Params, ...] = ()
@@ -77,6 +80,15 @@ class Algorithm:
         A model that is fitted on many rows varies little.
         """
         return max(1, min(self.seeds, MOST_ROWS_TIMES_SEEDS // max(1, rows)))
+
+    def trials_of(self, trials: int) -> int:
+        """Return how many of `trials` this search has: its share, but two at least.
+
+        >>> forest = ALGORITHMS["random_forest"]
+        >>> [forest.trials_of(trials) for trials in (1, 3, 12, 13)]
+        [1, 2, 4, 5]
+        """
+        return min(trials, max(2, math.ceil(trials * self.trial_share)))
 
     def build(
         self, params: Mapping[str, Any], seed: int, threads: int, types: str, device: str = "cpu"
@@ -221,6 +233,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         priority=5,
         time_share=0.11,
         enough_trials=12,
+        trial_share=1 / 3,
     ),
     "random_forest": Algorithm(
         title="Random forest",
@@ -240,6 +253,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         priority=4,
         time_share=0.1,
         enough_trials=12,
+        trial_share=1 / 3,
         seeds=3,
     ),
     "lightgbm": Algorithm(

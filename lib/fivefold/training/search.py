@@ -99,7 +99,7 @@ def search(
     Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
     """
     entry = adapted(ALGORITHMS[name], data)
-    limit = trials if seconds == np.inf else entry.enough_trials
+    limit = entry.trials_of(trials) if seconds == np.inf else entry.enough_trials
     end = time.monotonic() + seconds
     running = _Search(entry, data, options, hooks, limit, end)
     running.run(saved, seconds)
