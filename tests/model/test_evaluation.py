@@ -403,3 +403,22 @@ def test_importance_looks_at_a_sample_of_a_large_table():
         seed=0,
     )
     assert sizes == [2500] * 6
+
+
+def test_importance_without_time_measures_ten_columns_and_with_enough_all():
+    rng, sizes = np.random.default_rng(2), []
+    typed = pd.DataFrame(rng.normal(size=(3000, 20)), columns=[f"c{i}" for i in range(20)])
+
+    def predict(t):
+        sizes.append(len(t))
+        return t["c3"].to_numpy() + t["c11"].to_numpy()
+
+    y = (predict(typed) > 0).astype("int8")
+    sizes.clear()
+    hurried = permutation_importance(predict, typed, y, list(typed.columns), 0, seconds=0.0)
+    assert len(hurried) == 10
+    assert {line.column for line in hurried[:2]} == {"c3", "c11"}
+    assert sizes == [1000] * (2 + 3 * 10)
+    whole = permutation_importance(predict, typed, y, list(typed.columns), 0)
+    assert permutation_importance(predict, typed, y, list(typed.columns), 0, seconds=60.0) == whole
+    assert len(whole) == 20
