@@ -76,7 +76,7 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 lock: $(READY)  ## compile requirements.in to the pinned requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-emit-index-url requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-emit-index-url requirements.in -o requirements.txt
 
 # PostgreSQL's server programs, for the tests that read a real one. Without them those tests are skipped (not on CI).
 database:
