@@ -14,6 +14,7 @@ from metaflow.exception import MetaflowException
 from metaflow.plugins.cards import card_datastore
 
 from fivefold.core.findings import Refused
+from fivefold.core.settings import MIRRORED_AFTER
 
 
 def keep_cards_beside_runs() -> None:
@@ -53,10 +54,28 @@ def set_artifacts(flow: FlowSpec, artifacts: Any) -> None:
         setattr(flow, field.name, getattr(artifacts, field.name))
 
 
-def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
+def is_mirrored_after(flow: FlowSpec) -> bool:
+    """Return whether the launcher mirrors the run to MLflow after its end.
+
+    It does so where it runs on this machine and keeps the runs here. On Argo there is no launcher,
+    and a launcher in a container may end with it: there a step does it.
+    """
+    is_local = flow._datastore._storage_impl.TYPE == "local"
+    return is_local and MIRRORED_AFTER in os.environ
+
+
+def launch(
+    flow: Callable[[], object],
+    flags: tuple[str, ...] = (),
+    after: Callable[[Any], str] | None = None,
+) -> None:
     """Run the flow's command line; after a run, print its result, or how to resume it.
 
-    `flags`: options that may be given without a value, meaning true; Metaflow has no such options.
+    Parameters
+    ----------
+    flow : the flow's class
+    flags : options that may be given without a value, meaning true; Metaflow has no such options
+    after : mirrors a run that has succeeded (a `metaflow.Run`) and returns what to say about it
     """
     for index, word in enumerate(sys.argv):
         # Metaflow's Runner gives the value
@@ -66,13 +85,20 @@ def launch(flow: Callable[[], object], flags: tuple[str, ...] = ()) -> None:
     is_run = bool({"run", "resume"} & set(sys.argv))
     if is_run:  # a terminated scheduler ends its tasks and prints how to resume, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        from fivefold.tracking import mirror_outcome
+
+        mirror_outcome.tell()
+        if after:
+            os.environ[MIRRORED_AFTER] = "1"
     try:
         flow()
     except SystemExit as end:
         run_id = getattr(current, "run_id", None)
         if run_id and is_run:
-            pathspec = f"{current.flow_name}/{run_id}"
-            print(_how_to_resume(run_id) if end.code else _closing(pathspec), flush=True)
+            if end.code:
+                print(_how_to_resume(run_id), flush=True)
+            else:
+                _close(f"{current.flow_name}/{run_id}", after)
         raise
 
 
@@ -84,12 +110,15 @@ def _how_to_resume(run_id: str) -> str:
     )
 
 
-def _closing(pathspec: str) -> str:
-    """Return the closing text of a run, its artifact `closing`."""
+def _close(pathspec: str, after: Callable[[Any], str] | None) -> None:
+    """Print the closing text of a run, its artifact `closing`, and start what comes after it."""
     import metaflow
 
     metaflow.namespace(None)
-    return "\n" + metaflow.Run(pathspec).data.closing
+    run = metaflow.Run(pathspec)
+    print(f"\n{run.data.closing}", flush=True)
+    if after and (text := after(run)):
+        print(text, flush=True)
 
 
 def _relative(script: str) -> str:
