@@ -35,7 +35,7 @@ from fivefold.model.threshold import Threshold
 from fivefold.serving import steps as score_stages
 from fivefold.serving.local_server import SmokeResult, smoke
 from fivefold.tracking import client
-from fivefold.training import final_steps, labelled_rows
+from fivefold.training import closing, labelled_rows
 from fivefold.training import steps as stages
 from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
 from tests.support.models import changed
