@@ -155,8 +155,11 @@ def train_tiny(store: Path, rows: Path) -> tuple[metaflow.Run, str]:
 
 
 def copy_runs(store: Path, folder: Path, *run_ids: str) -> None:
-    """Copy runs of the training flow, with their cards, to the datastore `folder`."""
+    """Copy runs of the training flow, with cards and outcomes, to the datastore `folder`."""
     source, copy = store / ".metaflow", folder / ".metaflow"
+    (copy / "mirrors").mkdir(parents=True, exist_ok=True)
+    for number in run_ids:
+        shutil.copy(source / "mirrors" / f"{number}.json", copy / "mirrors")
     for number in run_ids:
         for part in (f"TrainFlow/{number}", f"mf.cards/TrainFlow/runs/{number}"):
             shutil.copytree(source / part, copy / part)
