@@ -15,6 +15,7 @@ from metaflow.parameters import flow_context
 from metaflow.plugins.cards import card_datastore
 
 from fivefold.core.findings import Refused
+from fivefold.core.settings import MIRRORED_AFTER
 
 
 def keep_cards_beside_runs() -> None:
@@ -54,27 +55,45 @@ def set_artifacts(flow: FlowSpec, artifacts: Any) -> None:
         setattr(flow, field.name, getattr(artifacts, field.name))
 
 
+def is_mirrored_after(flow: FlowSpec) -> bool:
+    """Return whether the launcher mirrors the run to MLflow after its end.
+
+    It does so where it runs on this machine and keeps the runs here. On Argo there is no launcher,
+    and a launcher in a container may end with it: there a step does it.
+    """
+    is_local = flow._datastore._storage_impl.TYPE == "local"
+    return is_local and MIRRORED_AFTER in os.environ
+
+
 def launch(
-    flow: type[FlowSpec], flags: tuple[str, ...] = (), modules: tuple[str, ...] = ()
+    flow: type[FlowSpec],
+    flags: tuple[str, ...] = (),
+    modules: tuple[str, ...] = (),
+    after: Callable[[Any], str] | None = None,
 ) -> None:
     """Run the flow's command line; after a run, print its result, or how to resume it.
 
     Parameters
     ----------
-    flow : the flow
+    flow : the flow's class
     flags : options that may be given without a value, meaning true; Metaflow has no such options
     modules : what the tasks of a run import, in the order of need (`warm`)
+    after : mirrors a run that has succeeded (a `metaflow.Run`) and returns what to say about it
     """
     for index, word in enumerate(sys.argv):
         # Metaflow's Runner gives the value
         has_value = sys.argv[index + 1 : index + 2] in (["True"], ["False"])
         if word in flags and not has_value:
             sys.argv[index] = f"{word}=true"
-    is_run = bool({"run", "resume"} & set(sys.argv))
+    is_run, words = bool({"run", "resume"} & set(sys.argv)), None
     if is_run:  # a terminated scheduler ends its tasks and prints how to resume, as by Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    script = sys.argv[0]
-    words = warm.entrypoint(script, modules) if is_run and modules else [sys.executable, script]
+        words = warm.entrypoint(sys.argv[0], modules) if modules else None
+        from fivefold.tracking import mirror_outcome
+
+        mirror_outcome.tell()
+        if after:
+            os.environ[MIRRORED_AFTER] = "1"
     try:
         with flow_context(flow):  # as FlowSpec does by itself, with its own words
             from metaflow import cli
@@ -83,8 +102,10 @@ def launch(
     except SystemExit as end:
         run_id = getattr(current, "run_id", None)
         if run_id and is_run:
-            pathspec = f"{current.flow_name}/{run_id}"
-            print(_how_to_resume(run_id) if end.code else _closing(pathspec), flush=True)
+            if end.code:
+                print(_how_to_resume(run_id), flush=True)
+            else:
+                _close(f"{current.flow_name}/{run_id}", after)
         raise
 
 
@@ -96,12 +117,15 @@ def _how_to_resume(run_id: str) -> str:
     )
 
 
-def _closing(pathspec: str) -> str:
-    """Return the closing text of a run, its artifact `closing`."""
+def _close(pathspec: str, after: Callable[[Any], str] | None) -> None:
+    """Print the closing text of a run, its artifact `closing`, and start what comes after it."""
     import metaflow
 
     metaflow.namespace(None)
-    return "\n" + metaflow.Run(pathspec).data.closing
+    run = metaflow.Run(pathspec)
+    print(f"\n{run.data.closing}", flush=True)
+    if after and (text := after(run)):
+        print(text, flush=True)
 
 
 def _relative(script: str) -> str:

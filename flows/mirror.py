@@ -1,6 +1,7 @@
 """Rebuild the MLflow mirror from Metaflow: `python flows/mirror.py [--run-id ID | --all]`."""
 
 import argparse
+import os
 import sys
 
 import bootstrap  # isort: skip  # sets Metaflow's settings; must come first
@@ -9,7 +10,8 @@ import bootstrap  # isort: skip  # sets Metaflow's settings; must come first
 def main() -> int:
     """Mirror the chosen runs, oldest first; repeating it changes nothing. Return the exit code."""
     from fivefold.core.findings import Refused
-    from fivefold.tracking import client
+    from fivefold.core.settings import MIRROR_LOCK
+    from fivefold.tracking import client, mirror_outcome
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-id", help="training run; default: the latest finished one")
@@ -18,6 +20,9 @@ def main() -> int:
         "--mlflow-uri", default="", help="default: MLFLOW_TRACKING_URI or the project's SQLite file"
     )
     options = parser.parse_args()
+    in_background = MIRROR_LOCK in os.environ
+    if not in_background:
+        mirror_outcome.tell()
     try:
         if options.all:
             runs = list(client.finished_runs())[::-1]
@@ -26,8 +31,13 @@ def main() -> int:
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
-    results = [mirror(run, options.mlflow_uri) for run in runs]
-    return int("failed" in results)
+    failed = False
+    for run in runs:
+        if not in_background:
+            mirror_outcome.no_telling(run.id)
+            _explain_waiting(mirror_outcome.read(run.id))
+        failed |= mirror(run, options.mlflow_uri) == mirror_outcome.FAILED
+    return int(failed)
 
 
 def mirror(run, uri: str) -> str:
@@ -35,9 +45,14 @@ def mirror(run, uri: str) -> str:
     from fivefold.lifecycle import publish
 
     print(run.pathspec, flush=True)
-    artifacts = run["record"].task.data
-    aliases = publish.roles(artifacts.problem, artifacts.bundle_sha256)
-    return publish.mirror(artifacts, run.pathspec, uri, bootstrap.ROOT, aliases).status
+    return publish.mirror_finished(run, uri, bootstrap.ROOT).status
+
+
+def _explain_waiting(result) -> None:
+    from fivefold.tracking.mirror_outcome import RUNNING
+
+    if result is not None and result.status == RUNNING:
+        print(f"waiting for process {result.pid}, which mirrors this run since {result.started}")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ def main() -> int:
     from fivefold.core import settings
     from fivefold.core.findings import Refused
     from fivefold.journal import database, promotions
+    from fivefold.tracking import mirror_outcome
 
     options = _parser().parse_args()
+    mirror_outcome.tell()
     if options.do == OLD_NAME:
         print(f"note: {OLD_NAME} is now called {CHALLENGE}", file=sys.stderr)
         options.do = CHALLENGE

@@ -9,7 +9,7 @@ import bootstrap  # isort: skip  # sets the import path and Metaflow's settings;
 from cards import evaluation as evaluation_card
 from cards import train as cards
 from cards.live import Live
-from launch import launch, plainly, set_artifacts
+from launch import is_mirrored_after, launch, plainly, set_artifacts
 from metaflow import (
     Config,
     FlowSpec,
@@ -247,6 +247,7 @@ class TrainFlow(FlowSpec):
         threads = max(self.threads, bootstrap.workers())
         evaluated, metadata = final_steps.evaluate(self, current.run_id, threads)
         set_artifacts(self, evaluated)
+        self.result = final_steps.result_lines(self)
         current.card["evaluation"].extend(evaluation_card.components(metadata))
         self.next(self.record)
 
@@ -266,7 +267,7 @@ class TrainFlow(FlowSpec):
     @plainly
     @step
     def record(self, inputs):
-        """Mirror the run to MLflow, and serve a first model; both may fail or be repeated."""
+        """Serve a first model, and mirror the run to MLflow if no launcher does so afterwards."""
         from fivefold.core.clock import timestamp
         from fivefold.lifecycle import publish
 
@@ -274,19 +275,28 @@ class TrainFlow(FlowSpec):
         self.finished = timestamp()
         pathspec = f"{current.flow_name}/{current.run_id}"
         self.promotion = publish.promote_first(self, pathspec)
-        aliases = ["champion"] if self.promotion["action"] == "promoted" else []
-        mirrored = publish.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT, aliases)
-        self.mlflow = mirrored.to_dict()
+        if not is_mirrored_after(self):
+            mirrored = publish.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT)
+            self.mlflow = mirrored.to_dict()
         self.next(self.end)
 
     @step
     def end(self):
         """Print the result and what to type next."""
-        from fivefold.training import final_steps
+        from fivefold.core.settings import mlflow_uri
+        from fivefold.training import closing
 
         pathspec = f"{current.flow_name}/{current.run_id}"
-        self.closing = final_steps.closing_text(self, pathspec, bootstrap.STORE)
+        uri = mlflow_uri(self.mlflow_uri, bootstrap.ROOT)
+        self.closing = closing.closing_text(self, pathspec, bootstrap.STORE, uri)
+
+
+def mirror_in_background(run) -> str:
+    """Start the MLflow mirror of a run that has ended, and return what to say about it."""
+    from fivefold.tracking import background_mirror
+
+    return background_mirror.start(run, bootstrap.ROOT)
 
 
 if __name__ == "__main__":
-    launch(TrainFlow, flags=("--with-feedback",), modules=MODULES)
+    launch(TrainFlow, flags=("--with-feedback",), modules=MODULES, after=mirror_in_background)

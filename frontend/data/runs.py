@@ -15,8 +15,9 @@ from fivefold.journal.promotions import Promotion
 from fivefold.model import calibration
 from fivefold.model.bundle import Bundle
 from fivefold.serving import served_model
-from fivefold.tracking import client, metaflow_cards
+from fivefold.tracking import client, metaflow_cards, mirror_outcome
 from fivefold.tracking import overview as run_overview
+from fivefold.tracking.mirror_outcome import MirrorResult
 from fivefold.tracking.overview import RunDetails, RunOverview
 
 TTL = 5  # seconds
@@ -78,6 +79,11 @@ def details(run_id: str) -> RunDetails:
     if overview(run_id).finished:
         return _finished_details(run_id)
     return run_overview.details(run_id)
+
+
+def mirror(run_id: str) -> MirrorResult | None:
+    """Return what came of the run's newest MLflow mirror, which may go on or be repeated."""
+    return mirror_outcome.find(client.find_run(run_id))
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the data report …")

@@ -11,7 +11,8 @@ import streamlit as st
 from fivefold.charts import comparison, model
 from fivefold.tracking import overview
 from fivefold.tracking.metaflow_cards import STEP_OF_CARD
-from fivefold.tracking.mlflow_mirror import MirrorResult, is_server
+from fivefold.tracking.mirror_outcome import FAILED, INTERRUPTED, RUNNING, MirrorResult
+from fivefold.tracking.mlflow_mirror import is_server
 from fivefold.tracking.overview import RunOverview
 from fivefold.training.ensemble import Ensemble
 from fivefold.training.leaderboard import title
@@ -131,8 +132,24 @@ def facts(run_id: str, overviews: Overviews) -> None:
         values[f"Option --{name.replace('_', '-')}"] = value
     lines = [(name, str(value)) for name, value in values.items() if value not in ("", None)]
     table(pd.DataFrame(lines, columns=["", "Value"]))
-    mirrored = MirrorResult.from_dict(details.mlflow or {})
-    if is_server(mirrored.link):
+    if run.finished:
+        explain_mirror(run_id, runs.mirror(run_id))
+
+
+def explain_mirror(run_id: str, mirrored: MirrorResult | None) -> None:
+    """Say where the run is in MLflow, or why it is not there."""
+    if mirrored is None:
+        st.caption("Not mirrored to MLflow yet. To do it:")
+        st.code(f"python flows/mirror.py --run-id {run_id}", language="bash")
+    elif mirrored.status == RUNNING:
+        st.info(
+            f"This run is being mirrored to MLflow since {mirrored.started}.",
+            icon=":material/progress_activity:",
+        )
+    elif mirrored.status in (FAILED, INTERRUPTED):
+        st.warning("This run was not mirrored to MLflow.", icon=":material/warning:")
+        st.text(mirrored.warning)
+    elif is_server(mirrored.link):
         st.link_button("This run in MLflow", mirrored.link, icon=":material/open_in_new:")
     elif mirrored.run_id:
         st.caption(f"Mirrored in MLflow as run {mirrored.run_id}. To see it:")

@@ -31,6 +31,8 @@ from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.model.inputs import expand
 from fivefold.serving import json_rows
 from fivefold.tracking import client as runs
+from fivefold.tracking import mirror_outcome
+from fivefold.tracking.mirror_outcome import MirrorResult
 from tests.bench.scoring import median
 from tests.support.running import ROOT
 from tests.support.servers import free_port, running
@@ -70,9 +72,9 @@ def main() -> None:
     for name, workers in sizes.items():
         with ours(run.pathspec, workers) as port:
             columns[f"ours, {name}"] = measured(port, rows, options.repeats, options.seconds)
-    uri = (runs.read(run, "mlflow") or {}).get("model_uri")
-    for name, workers in sizes.items() if uri else ():
-        with mlflows(run, uri, workers) as port:
+    mirrored = mirror_outcome.find(run) or MirrorResult()
+    for name, workers in sizes.items() if mirrored.model_uri else ():
+        with mlflows(mirrored, workers) as port:
             columns[f"MLflow, {name}"] = measured(port, rows, options.repeats, options.seconds)
     print(
         f"{run.pathspec}, {bundle.metadata.algorithm}, {os.cpu_count()} cores, "
@@ -122,7 +124,7 @@ def ours(pathspec: str, workers: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def mlflows(run: Any, uri: str, workers: int) -> Iterator[int]:
+def mlflows(mirrored: MirrorResult, workers: int) -> Iterator[int]:
     """The port of `mlflow models serve` with the same model."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
@@ -133,7 +135,7 @@ def mlflows(run: Any, uri: str, workers: int) -> Iterator[int]:
             "models",
             "serve",
             "--model-uri",
-            uri,
+            mirrored.model_uri,
             "--env-manager",
             "local",
             "--host",
@@ -143,7 +145,7 @@ def mlflows(run: Any, uri: str, workers: int) -> Iterator[int]:
             "--workers",
             str(workers),
         ]
-        env = {**os.environ, "MLFLOW_TRACKING_URI": runs.read(run, "mlflow")["uri"]}
+        env = {**os.environ, "MLFLOW_TRACKING_URI": mirrored.uri}
         with running(command, f"http://127.0.0.1:{port}/ping", Path(folder), 120, env):
             yield port
 

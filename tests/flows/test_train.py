@@ -273,21 +273,6 @@ def test_a_missing_column_is_shown_as_a_diff(tiny, store, small_csv, tmp_path):
     assert not (tmp_path / "scored.csv").exists()
 
 
-def test_the_mirror_can_be_rebuilt_from_metaflow_alone(tiny, store, tmp_path):
-    uri = f"sqlite:///{tmp_path}/rebuilt.db"
-    first = run_flow(store, "mirror.py", "--run-id", tiny[0].id, "--mlflow-uri", uri)
-    second = run_flow(store, "mirror.py", "--run-id", tiny[0].id, "--mlflow-uri", uri)
-    assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
-    assert "mirrored" in first.stdout
-    assert "unchanged" in second.stdout
-
-
-def test_a_dead_mlflow_server_costs_seconds_and_one_warning(second):
-    run, output = second
-    assert output.count("MLflow: failed") == 1
-    assert run.data.mlflow["seconds"] < 15
-
-
 def test_the_commands_work_from_any_directory(store, tmp_path):
     for arguments in (["show"], ["--help"], ["run", "--help"]):
         assert run_flow(tmp_path, "train.py", *arguments).returncode == 0

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from fivefold.core.clock import timestamp
 from fivefold.journal import database
 from fivefold.lifecycle import promotion
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.tracking import client
+from fivefold.tracking.mirror_outcome import MirrorResult
 from fivefold.training.leaderboard import title
 from tests.support.running import (
     ROOT,
@@ -23,6 +28,7 @@ from tests.support.running import (
     run_id,
     run_until,
     table_options,
+    wait_for_mirror,
 )
 
 pytestmark = pytest.mark.slow
@@ -293,6 +299,31 @@ def test_models_facts_and_leaderboard_are_those_of_the_run(page, tiny):
         f"{title(name)} {share:.0%}" in texts(app) for name, share in blend["weights"].items()
     )
     assert f"Served: {blend['served']} ({blend['why']})" in texts(app)
+
+
+def test_models_facts_say_what_came_of_the_mirror(page, tiny, other):
+    result = wait_for_mirror(other, tiny[0].id)
+    assert f"Mirrored in MLflow as run {result.run_id}" in texts(calm(page("models", other).run()))
+
+    path = other / ".metaflow" / "mirrors" / f"{tiny[0].id}.json"
+    failed = replace(result, status="failed", warning="planted warning", run_id="")
+    path.write_text(json.dumps(failed.to_dict()))
+    text = texts(calm(page("models", other).run()))
+    assert "was not mirrored" in text
+    assert "planted warning" in text
+
+    now = timestamp()
+    path.write_text(json.dumps(MirrorResult(status="running", started=now, pid=1).to_dict()))
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert f"being mirrored to MLflow since {now}" in texts(calm(page("models", other).run()))
+    text = texts(calm(page("models", other).run()))
+    assert "ended early" in text
+    assert f"flows/mirror.py --run-id {tiny[0].id}" in text
+
+    path.unlink()
+    assert "Not mirrored to MLflow yet" in texts(calm(page("models", other).run()))
+    path.write_text(json.dumps(result.to_dict()))
 
 
 @pytest.mark.parametrize("words", ["nothing of that name", "large.csv"])

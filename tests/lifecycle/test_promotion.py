@@ -35,7 +35,7 @@ from fivefold.model.threshold import Threshold
 from fivefold.serving import steps as score_stages
 from fivefold.serving.local_server import SmokeResult, smoke
 from fivefold.tracking import client
-from fivefold.training import final_steps, labelled_rows
+from fivefold.training import closing, labelled_rows
 from fivefold.training import steps as stages
 from fivefold.training.labelled_rows import ASIDE, ASIDE_OLD, BASE, LEARNT
 from tests.support.models import changed
@@ -733,7 +733,7 @@ def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, seve
         "threshold": {"value": 0.4},
         "auc": {"value": 0.8},
     }
-    line = promotion.first(
+    line = publish.first(
         engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/1", "abc", report
     )
     assert (line.action, line.threshold, line.numbers) == (
@@ -746,12 +746,12 @@ def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, seve
         if action == "promoted"
         else "first model, kept back: ROC AUC 0.8, wanted"
     )
-    again = promotion.first(
+    again = publish.first(
         engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/2", "def", report
     )
     assert (again is None) == (action == "promoted")
     assert (
-        promotion.first(
+        publish.first(
             engine, {"target": "right", "min_roc_auc": None}, "TrainFlow/3", "ghi", report
         ).action
         == "promoted"
@@ -772,8 +772,8 @@ def test_a_run_that_is_resumed_after_it_promoted_itself_is_the_promoted_one(engi
         "auc": {"value": 0.8},
     }
     problem = {"target": "left", "min_roc_auc": 0.7}
-    first = promotion.first(engine, problem, "TrainFlow/1", "abc", report)
-    again = promotion.first(
+    first = publish.first(engine, problem, "TrainFlow/1", "abc", report)
+    again = publish.first(
         engine, problem, "TrainFlow/2", "abc", report
     )  # the same model, from the resumed run
     assert again.action == "promoted"
@@ -807,7 +807,7 @@ def test_the_mirror_knows_who_is_served_from_the_journal(engine, monkeypatch, ca
 )
 def test_the_closing_text_names_commands_that_are_not_refused(action, said, unsaid):
     """A first model that was kept back has nobody to be judged against."""
-    words = final_steps.promotion_text({"action": action, "why": "why"}, "7")
+    words = closing.promotion_text({"action": action, "why": "why"}, "7")
     assert all(text in words for text in said)
     assert not any(text in words for text in unsaid)
 

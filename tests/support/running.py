@@ -8,9 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import metaflow
+
+from fivefold.tracking import mirror_outcome
+from fivefold.tracking.mirror_outcome import MirrorResult
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--trials", "3", "--folds", "3"]
@@ -122,10 +126,27 @@ def mlflow_file(folder: Path) -> list[str]:
 def train(
     store: Path, *arguments: object, env: dict[str, str] | None = None
 ) -> tuple[metaflow.Run, str]:
-    """Run the training flow in the datastore `store`; return the run and what it printed."""
+    """Run the training flow in the datastore `store`; return the run and what it printed.
+
+    Its MLflow mirror has ended then, too.
+    """
     done = run_flow(store, "train.py", *arguments, env=env)
     assert done.returncode == 0, done.stdout
-    return open_run(store, run_id(done.stdout)), done.stdout
+    number = run_id(done.stdout)
+    wait_for_mirror(store, number)
+    return open_run(store, number), done.stdout
+
+
+def wait_for_mirror(store: Path, number: str) -> MirrorResult:
+    """Wait until the background mirror of a run has ended, and return what came of it."""
+    folder = store / ".metaflow" / "mirrors"
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        result = mirror_outcome.read(number, folder)
+        if result is not None and result.status != mirror_outcome.RUNNING:
+            return result
+        assert time.monotonic() < deadline, f"no outcome of run {number} in {folder}: {result}"
+        time.sleep(0.1)
 
 
 def train_tiny(store: Path, rows: Path) -> tuple[metaflow.Run, str]:
@@ -134,8 +155,11 @@ def train_tiny(store: Path, rows: Path) -> tuple[metaflow.Run, str]:
 
 
 def copy_runs(store: Path, folder: Path, *run_ids: str) -> None:
-    """Copy runs of the training flow, with their cards, to the datastore `folder`."""
+    """Copy runs of the training flow, with cards and outcomes, to the datastore `folder`."""
     source, copy = store / ".metaflow", folder / ".metaflow"
+    (copy / "mirrors").mkdir(parents=True, exist_ok=True)
+    for number in run_ids:
+        shutil.copy(source / "mirrors" / f"{number}.json", copy / "mirrors")
     for number in run_ids:
         for part in (f"TrainFlow/{number}", f"mf.cards/TrainFlow/runs/{number}"):
             shutil.copytree(source / part, copy / part)

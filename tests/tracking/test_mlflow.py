@@ -22,7 +22,7 @@ import pytest
 from fivefold.core.urls import mask
 from fivefold.tracking import mlflow_child, mlflow_mirror, mlflow_model, mlflow_store
 from fivefold.tracking.client import RunRecord
-from fivefold.tracking.mlflow_mirror import MirrorResult
+from fivefold.tracking.mirror_outcome import MirrorResult
 from tests.support import servers
 
 ALGORITHMS = ("lightgbm", "xgboost", "forest", "logistic", "adaboost")

@@ -23,7 +23,7 @@ from fivefold.journal import database, labels, promotions, reports
 from fivefold.lifecycle import window
 from fivefold.model.bundle import from_bytes
 from fivefold.serving import served_model
-from fivefold.tracking import client, metaflow_cards, mlflow_mirror, overview
+from fivefold.tracking import client, metaflow_cards, mirror_outcome, mlflow_mirror, overview
 from tests.support.running import ROOT, open_run
 
 FIXTURE = ROOT / "tests" / "fixtures" / "old_run.tar.xz"
@@ -93,7 +93,7 @@ def test_the_details_are_complete(run):
     assert sorted(row["rank"] for row in kept.leaderboard) == [1, 2, 3, 4, 5]
     assert kept.blend["served"] == "single"
     assert kept.options["trials"] == 1
-    assert mlflow_mirror.MirrorResult.from_dict(kept.mlflow).status == "mirrored"
+    assert mirror_outcome.find(run).status == "mirrored"
     assert kept.failures == {}
 
 

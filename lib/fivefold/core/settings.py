@@ -19,6 +19,8 @@ STARTED = (
 SCOPE_FOLDER = (
     "FIVEFOLD_SCOPE_FOLDER"  # folder of the file of --config scope: relative paths start here
 )
+MIRRORED_AFTER = "FIVEFOLD_MIRRORED_AFTER"  # set if the launcher mirrors a run after its end
+MIRROR_LOCK = "FIVEFOLD_MIRROR_LOCK"  # number of the lock's file that a background mirror inherits
 
 
 def prepare(root: Path) -> None:
@@ -104,6 +106,11 @@ def pseudonym_key() -> bytes:
 def mlflow_uri(uri: str, root: Path) -> str:
     """Return the given URI, else MLFLOW_TRACKING_URI, else a SQLite file in the project."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+
+
+def mirrors_folder() -> Path:
+    """Return the folder of the outcomes of MLflow mirrors, beside the runs of the local store."""
+    return _runs_folder() / ".metaflow" / "mirrors"
 
 
 def _runs_folder() -> Path:

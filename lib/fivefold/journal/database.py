@@ -16,15 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from fivefold.core.findings import Refused, refusal
 from fivefold.core.text import error_line
 from fivefold.core.urls import mask
 from fivefold.journal.tables import LABELS, PREDICTIONS, REJECTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Engine = sa.Engine  # for all who call the journal
 HEAD = "0001"  # newest of the migrations
@@ -204,6 +206,8 @@ def _between(
 
 
 def _frame(engine: sa.Engine, query: sa.Select[Any]) -> pd.DataFrame:
+    import pandas as pd
+
     columns = query.selected_columns
     frame = pd.DataFrame(fetch(engine, query), columns=columns.keys())
     time_type = type(PREDICTIONS.c.at.type)

@@ -24,6 +24,7 @@ KEPT = "kept"
 WAITING = "waiting"
 DECLINED = "declined"
 OVERTAKEN = "overtaken"
+SELF = "fivefold"  # who decided, if it was no person
 ACTIONS = (*EFFECTIVE, KEPT, WAITING, DECLINED, OVERTAKEN)
 
 
@@ -83,6 +84,12 @@ def newest_problem(engine: sa.Engine) -> str | None:
 def history(engine: sa.Engine, problem: str) -> list[Promotion]:
     """Return all promotions of a problem, newest first."""
     return _newest_first(engine, PROMOTIONS.c.problem == problem)
+
+
+def newest(engine: sa.Engine, problem: str) -> Promotion | None:
+    """Return the newest promotion of a problem, whatever was decided; None without one."""
+    rows = _newest_first(engine, PROMOTIONS.c.problem == problem, most=1)
+    return rows[0] if rows else None
 
 
 def waiting(engine: sa.Engine, problem: str) -> Promotion | None:

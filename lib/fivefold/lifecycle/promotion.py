@@ -6,7 +6,6 @@ The first model promotes itself, a later one must be proven better, and a person
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import PASSED, refusal, verdict, warnings
+from fivefold.core.findings import refusal, verdict, warnings
 from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import Schema
-from fivefold.core.scope import problem_name
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal import promotions
 from fivefold.journal.database import Engine
@@ -28,8 +26,6 @@ from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving.local_server import smoke
 from fivefold.tracking import client
 from fivefold.training import labelled_rows
-
-SELF = "fivefold"  # who decided, if it was no person
 
 
 @dataclass(frozen=True)
@@ -58,44 +54,6 @@ class Candidate:
         )
 
 
-def first(
-    engine: Engine,
-    problem: dict[str, Any],
-    pathspec: str,
-    sha256: str,
-    evaluation: Mapping[str, Any],
-) -> Promotion | None:
-    """Promote a problem's first model if it meets the scope, and return what was recorded.
-
-    Without a wanted ROC AUC in the scope any first model is promoted. A model that is below it, or
-    that has too few rows to tell, is recorded as kept back, with the reason. If another model is
-    served, nothing is recorded and the result is None.
-    """
-    name = problem_name(problem)
-    if served := promotions.champion(engine, name):
-        resumed = served.sha256 == sha256 and served.action == promotions.PROMOTED
-        return served if resumed else None
-    success = next(f for f in evaluation["findings"] if f["code"] == "success-roc-auc")
-    wanted = problem.get("min_roc_auc")
-    promoted = wanted is None or success["severity"] == PASSED
-    if promoted:
-        aim = f"wanted {wanted:g}" if wanted else "nothing wanted in the scope"
-        why = f"first model; {success['found']}, {aim}"
-    else:
-        why = f"first model, kept back: {success['found']}, wanted {success['expected']}"
-    decision = Decision(
-        action=promotions.PROMOTED if promoted else promotions.KEPT,
-        model=pathspec,
-        sha256=sha256,
-        threshold=evaluation["threshold"]["value"],
-        who=SELF,
-        why=why,
-        numbers={"roc_auc": evaluation["auc"]},
-        replaces=0 if promoted else None,
-    )
-    return promotions.append(engine, name, decision)
-
-
 def promote(engine: Engine, run_id: str, who: str, why: str) -> Promotion:
     """Serve a run's model because a person says so.
 
@@ -121,7 +79,7 @@ def challenge_champion(
     run_id: str,
     root: Path,
     *,
-    who: str = SELF,
+    who: str = promotions.SELF,
     margin: float = MARGIN,
     require_approval: bool = False,
 ) -> Promotion:

@@ -13,20 +13,24 @@ from fivefold.core.settings import mlflow_uri
 from fivefold.journal import promotions
 from fivefold.journal.database import Engine
 from fivefold.journal.promotions import Promotion
-from fivefold.tracking import client, mlflow_mirror
+from fivefold.tracking import client, mirror_outcome, mlflow_mirror
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CHALLENGES = (promotions.KEPT, promotions.WAITING, promotions.DECLINED, promotions.OVERTAKEN)
 Roles = Mapping[str, str | None]  # {role: pathspec of the model}
 
 
-def mirror(engine: Engine, promotion: Promotion, root: Path) -> list[str]:
-    """Tag the problem's champion, and the model of `promotion` if it is a challenger; warnings."""
+def mirror(engine: Engine, promotion: Promotion, root: Path, uri: str = "") -> list[str]:
+    """Tag the problem's champion, and the model of `promotion` if it is a challenger; warnings.
+
+    A model whose mirror still goes on gets no alias here, but from that mirror
+    (`fivefold.lifecycle.publish.mirror_finished`).
+    """
     champion = promotions.champion(engine, promotion.problem)
     challenger = promotion.model if promotion.action in CHALLENGES else None
     roles = {CHAMPION: champion.model if champion else None, CHALLENGER: challenger}
     models = {row.model for row in promotions.history(engine, promotion.problem)}
-    warnings = [tag(roles, models), _set_aliases(roles, mlflow_uri("", root))]
+    warnings = [tag(roles, models), _set_aliases(roles, mlflow_uri(uri, root))]
     return [warning for warning in warnings if warning]
 
 
@@ -57,8 +61,8 @@ def _set_aliases(roles: Roles, uri: str) -> str:
             run = client.find_run(pathspec)
         except Refused as missing:
             return f"MLflow's aliases could not be set ({missing})"
-        mirrored = mlflow_mirror.MirrorResult.from_dict(client.read(run, "mlflow") or {})
-        if not mirrored.model_version:
+        mirrored = mirror_outcome.find(run)
+        if mirrored is None or not mirrored.model_version:
             continue
         models[role] = {"name": mirrored.model_name, "version": mirrored.model_version}
         if mirrored.uri and "***" not in mirrored.uri:

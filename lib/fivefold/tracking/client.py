@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from fivefold.core.findings import Refused, refusal
@@ -251,6 +250,8 @@ def run_record(pathspec: str, artifacts: Any) -> RunRecord:
 
 def package_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Return {package: version} of the packages that are installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {}
     for package in packages:
         with suppress(PackageNotFoundError):

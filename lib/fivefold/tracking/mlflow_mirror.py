@@ -9,7 +9,8 @@ The experiment is "<flow>: <scope title>", because scores of different problems 
 The parent run is found by its tag metaflow.pathspec, and the tag `COMPLETE` is set last. Every step
 before it can be repeated without effect (all timestamps come from the record), so the next call
 completes an interrupted mirror. On SQLite a file lock makes mirrors wait for each other; on a
-server, do not mirror the same run twice at once.
+server, `fivefold.tracking.mirror_outcome.locked` keeps the processes of one machine from mirroring
+the same run twice at once.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fivefold.core.findings import WARNING, problem
-from fivefold.core.stored import Stored
 from fivefold.core.text import one_line
 from fivefold.core.urls import mask
 from fivefold.tracking.client import RunRecord
+from fivefold.tracking.mirror_outcome import FAILED, MirrorResult
 
 PACKAGE = Path(__file__).resolve().parent.parent  # the folder of fivefold
 PATHSPEC = "metaflow.pathspec"
 COMPLETE = "fivefold.mirror"  # "complete" once nothing is left to do
 TIMEOUT = 30.0  # seconds; a healthy mirror needs 3 to 5, and 10 on busy cores (measured, 2 cores)
+PATIENCE = 120.0  # seconds where nobody waits: other mirrors may write, and cores be busy
 CONTACT = 3  # seconds for the first answer of a store
 REQUEST = 5  # seconds for each answer after it; there is no second try
 _ENVIRONMENT = {
@@ -86,30 +88,13 @@ _ADVICE = {  # pattern in the text of an error: what to do about it; the first m
 _NOISE = r"\[SQL: .*\](?= \()|\(Background on this error at: \S+\)|<urlopen error (.*?)>(?= \()"
 
 
-@dataclass(frozen=True)
-class MirrorResult(Stored):
-    """What a mirror did. The step `record` keeps it as a plain dict in the artifact `mlflow`."""
-
-    status: str = "skipped"  # without an address; else "mirrored", "unchanged" or "failed"
-    uri: str = ""  # without credentials
-    experiment: str = ""
-    experiment_id: str = ""
-    run_id: str = ""
-    children: Mapping[str, str] = field(default_factory=dict)  # algorithm -> run id
-    model_name: str = ""
-    model_version: str = ""
-    model_uri: str = ""
-    link: str = ""
-    seconds: float = 0.0
-    warning: str = ""  # one line: what was expected, what was found and what to do
-
-
 def mirror(
     record: RunRecord,
     bundle: bytes,
     cards: Mapping[str, str],
     uri: str,
     aliases: Sequence[str] = (),
+    timeout: float | None = None,
 ) -> MirrorResult:
     """Copy a finished run to the MLflow store at `uri`; a second call changes nothing.
 
@@ -127,6 +112,8 @@ def mirror(
         Tracking and registry address; "" mirrors nothing.
     aliases
         Aliases of the registry to point at the model, such as "champion".
+    timeout
+        Seconds after which it is given up; None: `TIMEOUT`.
     """
     result = MirrorResult(uri=mask(uri))
     if not uri:
@@ -141,12 +128,12 @@ def mirror(
                 (artifacts / "cards" / f"{slug(card)}.html").write_text(html, encoding="utf-8")
             (folder / "bundle.bin").write_bytes(bundle)
             _write_json(artifacts / "record.json", json_ready(record.to_dict()))
-            answer = _ask({"aliases": list(aliases)}, uri, folder)
+            answer = _ask({"aliases": list(aliases)}, uri, folder, timeout)
         address = link(uri, answer["run_id"], answer["experiment_id"])
         result = replace(result, **answer, link=address)
     except Exception as fault:
         again = f"python flows/mirror.py --run-id {record.run.run_id}"
-        result = replace(result, status="failed", warning=_warning(uri, fault, again))
+        result = replace(result, status=FAILED, warning=_warning(uri, fault, again))
     return replace(result, seconds=round(time.monotonic() - started, 2))
 
 
@@ -235,19 +222,22 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
-def _ask(request: Mapping[str, Any], uri: str, folder: Path) -> dict[str, Any]:
+def _ask(
+    request: Mapping[str, Any], uri: str, folder: Path, timeout: float | None = None
+) -> dict[str, Any]:
     """Let a child process do `request` with the files in `folder`; return its answer.
 
     Raises `RuntimeError` with the fault that the child met.
     """
+    timeout = timeout or TIMEOUT
     location = artifact_location(uri)
     path = sqlite_path(uri)
     # the child works in another folder
     absolute = f"sqlite:///{path.absolute()}" if path else uri
-    whole = {**request, "uri": absolute, "artifact_location": location, "timeout": TIMEOUT}
+    whole = {**request, "uri": absolute, "artifact_location": location, "timeout": timeout}
     _write_json(folder / "request.json", whole)
     (folder / "stage").write_text("starting", encoding="utf-8")
-    returncode = _run_child(folder, location)
+    returncode = _run_child(folder, location, timeout)
     answer_file = folder / "result.json"
     if not answer_file.exists():
         log = (folder / "log").read_text(encoding="utf-8", errors="replace")
@@ -259,7 +249,7 @@ def _ask(request: Mapping[str, Any], uri: str, folder: Path) -> dict[str, Any]:
     return answer
 
 
-def _run_child(folder: Path, location: str | None) -> int:
+def _run_child(folder: Path, location: str | None, timeout: float) -> int:
     """Run the child until it ends or its time is up; return its exit code."""
     environment = {name: value for name, value in os.environ.items() if name not in _UNSET}
     environment |= _ENVIRONMENT
@@ -279,10 +269,10 @@ def _run_child(folder: Path, location: str | None) -> int:
             start_new_session=True,
         )
         try:
-            return child.wait(TIMEOUT)
+            return child.wait(timeout)
         except subprocess.TimeoutExpired:
             stage = (folder / "stage").read_text(encoding="utf-8")
-            raise RuntimeError(f"no answer within {TIMEOUT:g} s ({stage})") from None
+            raise RuntimeError(f"no answer within {timeout:g} s ({stage})") from None
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)

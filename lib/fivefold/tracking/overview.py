@@ -59,7 +59,6 @@ class RunDetails:
     blend: dict[str, Any] | None
     evaluation: dict[str, Any] | None
     options: dict[str, Any] | None
-    mlflow: dict[str, Any] | None
     failures: Mapping[str, str]  # step -> error of a failed task
 
 
@@ -109,7 +108,7 @@ def overview(run_id: str) -> RunOverview:
 def details(run_id: str) -> RunDetails:
     """Return what a run kept, and why its tasks failed."""
     run = client.find_run(run_id)
-    names = ("leaderboard", "blend", "evaluation", "options", "mlflow")
+    names = ("leaderboard", "blend", "evaluation", "options")
     kept = {name: client.read(run, name) for name in names}
     return RunDetails(**kept, failures=_failures(run))
 

@@ -1,10 +1,9 @@
-"""Steps of `flows/train.py` after the search: select, evaluate, and the text at the end."""
+"""Steps of `flows/train.py` after the search: select and evaluate, and the result as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,36 +197,8 @@ def _reason(failure: Any) -> str:
     return lines[0][:300] if lines else "failed"
 
 
-def closing_text(run: Any, pathspec: str, root: Path) -> str:
-    """Return the result of a run and the next commands.
-
-    Parameters
-    ----------
-    run : the flow with its artifacts
-    pathspec : of the run, such as "TrainFlow/17"
-    root : folder that holds the local datastore
-    """
-    from fivefold.tracking.client import find_run
-    from fivefold.tracking.metaflow_cards import report_paths
-
-    run_id = pathspec.split("/")[1]
-    cards = report_paths(find_run(run_id), root)
-    lines = [
-        *_result_lines(run),
-        promotion_text(run.promotion, run_id),
-        "Cards:",
-        *(f"  {name:12} {path}" for name, path in cards.items()),
-        "Next:",
-        f"  python flows/train.py card view {run_id}/eda     # also select, evaluate",
-        "  make app                           # predictions in a browser",
-        f"  python flows/score.py run --data new.csv --out scored.csv --run-id {run_id}",
-        "  python flows/train.py resume       # after a failed or killed run",
-        f"  mlflow ui --backend-store-uri {run.mlflow['uri']}",
-    ]
-    return "\n".join(lines)
-
-
-def _result_lines(run: Any) -> list[str]:
+def result_lines(run: Any) -> list[str]:
+    """Return what came out of a run that was evaluated, line by line."""
     evaluation, blend = run.evaluation, Ensemble.from_dict(run.blend)
     auc = evaluation["auc"]
     served = "the blend" if blend.served == "blend" else "the winner"
@@ -241,17 +212,3 @@ def _result_lines(run: Any) -> list[str]:
     ]
     known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
     return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]
-
-
-def promotion_text(promotion: dict[str, Any], run_id: str) -> str:
-    """Return whether the model is served, and how to serve it.
-
-    A first model that was not promoted has no champion to be compared with.
-    """
-    if promotion["action"] == "promoted":
-        return f"Promoted: the app and the API use it ({promotion['why']})"
-    compare = ""
-    if not promotion["action"]:
-        compare = f"To compare it with the champion: python flows/promote.py challenge {run_id}. "
-    serve = f"To serve it as it is: python flows/promote.py promote {run_id}"
-    return f"Not promoted: {promotion['why']}. {compare}{serve}"
