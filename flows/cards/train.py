@@ -151,9 +151,7 @@ def leaderboard_components(board: Leaderboard, blend: Ensemble) -> list[Any]:
 
 
 def _given_up(board: Leaderboard) -> list[Any]:
-    from fivefold.training.final_steps import given_up
-
-    lines = [[part.line_of(line, 300)] for line in given_up(board)]
+    lines = [[part.line_of(line, 300)] for line in board.given_up]
     return [Table(lines, headers=["Given up for the time"])] if lines else []
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.core.text import plural
+
 MAX_ROUNDS = 1500  # boosting rounds at most
 PATIENCE = 40  # rounds without progress in log-loss after which a fit stops
 
@@ -42,7 +44,7 @@ class OutOfTime(Exception):
     """A boosted fit reached its time limit, after so many `rounds`: no model to use."""
 
     def __init__(self, rounds: int):
-        super().__init__(f"the time was up after {rounds} rounds")
+        super().__init__(f"the time was up after {plural(rounds, 'round')}")
         self.rounds = rounds
 
 

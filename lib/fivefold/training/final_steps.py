@@ -151,21 +151,8 @@ def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
     auc = f"{blended.auc_mean:.4f} ± {blended.auc_std:.4f}"
     print(f"   {title('blend'):20} {auc} (nested; {blended.shares})")
     print(f"Served: {blended.served} ({blended.why})")
-    for line in given_up(leaderboard):
+    for line in leaderboard.given_up:
         print(line)
-
-
-def given_up(leaderboard: Leaderboard) -> list[str]:
-    """Return a sentence for each search that gave up folds or rows, or stays out of the blend."""
-    lines = []
-    for row in leaderboard.rows:
-        result = row.result
-        if isinstance(result, Candidate) and result.given_up:
-            lines.append(result.given_up)
-            if row.too_few_rows:
-                name = title(row.algorithm)
-                lines.append(f"{name}: too few scored rows to be compared fully, not in the blend")
-    return lines
 
 
 def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Metadata]:
@@ -294,7 +281,7 @@ def _result_lines(run: Any) -> list[str]:
         f"Held-out ROC AUC: {auc['value']:.4f}, {interval} "
         f"({evaluation['rows']:,} rows, {auc['method']})",
     ]
-    lines += given_up(Leaderboard.from_dicts(run.leaderboard))
+    lines += Leaderboard.from_dicts(run.leaderboard).given_up
     known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
     return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]
 

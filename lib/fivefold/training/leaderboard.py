@@ -77,6 +77,18 @@ class Leaderboard:
             if isinstance(row.result, Candidate) and not row.too_few_rows
         ]
 
+    @property
+    def given_up(self) -> list[str]:
+        """A sentence for each search that gave up folds or rows, or stays out of the blend."""
+        lines = []
+        for row in self.rows:
+            if isinstance(row.result, Candidate) and row.result.given_up:
+                lines.append(row.result.given_up)
+            if row.too_few_rows:
+                name = title(row.algorithm)
+                lines.append(f"{name}: too few scored rows to be compared fully, not in the blend")
+        return lines
+
     def to_dicts(self) -> list[dict[str, Any]]:
         return [row.to_dict() for row in self.rows]
 

@@ -26,7 +26,7 @@ LEAST_RARE = 50  # scored rows of the rarer class below which no fold is given u
 SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, unmeasured
 FEW_ROWS = 200  # training rows of a fold below which nothing is measured
 PROBES = (500, 2000, 8000, 32_000)  # training rows of the fits that are measured
-PROBE_SHARE = 0.06  # of the seconds that a further measured fit may take
+PROBE_SHARES = (1.0, 0.3, 0.06, 0.06)  # of the seconds that each of them may take
 CLEAR = 2.0  # all folds are taken if twice the estimate of their first trial has the time
 
 
@@ -135,7 +135,7 @@ def plan_size(
 
     if rows < FEW_ROWS:
         return SearchSize(tuple(order), entry.max_rows)
-    measure(FEW_ROWS // 4)
+    measure(FEW_ROWS)
     if rows <= 2 * PROBES[1] and rows * data.typed.shape[1] <= SMALL_CELLS:
         return SearchSize(tuple(order), entry.max_rows)
     cost = _rising(measure, most, choices[0], seconds)
@@ -148,15 +148,13 @@ def _rising(measure: Callable[[int], float], most: int, folds: int, seconds: flo
     """Return the cost of a fit, measured on rising numbers of rows."""
     rows: list[int] = []
     taken: list[float] = []
-    for probe in PROBES:
-        if rows and probe > most / 2:
-            break
-        if len(rows) >= 2:
+    for probe, share in zip(PROBES, PROBE_SHARES, strict=True):
+        if rows:
             cost = FitCost.of(rows, taken)
-            enough = CLEAR * folds * cost.seconds(most) <= FIRST_TRIAL * seconds
-            if enough or cost.seconds(probe) > PROBE_SHARE * seconds:
+            sure = len(rows) > 1 and CLEAR * folds * cost.seconds(most) <= FIRST_TRIAL * seconds
+            if sure or probe > most / 2 or cost.seconds(probe) > share * seconds:
                 break
-        rows.append(min(probe, max(FEW_ROWS // 4, most // 2)))
+        rows.append(min(probe, max(FEW_ROWS, most // 2)))
         taken.append(measure(rows[-1]))
     return FitCost.of(rows, taken)
 
