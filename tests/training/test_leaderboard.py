@@ -1,6 +1,7 @@
 """The leaderboard: order, ties, failures, and who cannot be told from the winner."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,11 +170,13 @@ def test_searches_of_other_folds_are_compared_on_those_in_common(monkeypatch):
     monkeypatch.setattr("fivefold.training.leaderboard.COMPARABLE", 50)
     a, b = scores(1.2, 1), scores(1.0, 2)
     some = on_folds(b, 0, 2)
-    result = ranked(candidate("a", 0.6), candidate("b", 0.99), a=a, b=some)
     aucs = {
-        name: [roc_auc_score(Y[PLACE == f], oof[PLACE == f]) for f in (0, 2)]
+        name: [roc_auc_score(Y[f == PLACE], oof[f == PLACE]) for f in (0, 2)]
         for name, oof in (("a", a), ("b", b))
     }
+    own = candidate_of("b", auc_mean=np.mean(aucs["b"]), auc_std=np.std(aucs["b"], ddof=1))
+    own = replace(own, fold_scores=aucs["b"])
+    result = ranked(candidate("a", 0.6), own, a=a, b=some)
     assert [row.algorithm for row in result.rows] == sorted(aucs, key=lambda n: -np.mean(aucs[n]))
     for row in result.rows:
         assert row.result.fold_scores == pytest.approx(aucs[row.algorithm])

@@ -106,6 +106,8 @@ class Candidate(Stored):
     @property
     def given_up(self) -> str:
         """What the search gave up because of its time; "" for nothing."""
+        if not self.folds:
+            return ""
         most = min(self.fold_rows, self.entry.max_rows or self.fold_rows)
         if self.folds_scored >= self.folds and self.rows_fit >= most:
             return ""
