@@ -319,6 +319,17 @@ def test_the_blend_of_a_small_table_is_planned_however_little_time_is_left():
     assert sum(seconds_of(c, Resources(600)) for c in board) == pytest.approx(1.2)
 
 
+def test_a_slow_machine_still_fits_the_winner_on_all_rows_with_the_rounds_of_the_search():
+    """10,000 rows, 4 s a fit of 6,400 (eight times the usual), one fold, almost no time left."""
+    slow = candidate("lightgbm", folds=1, rows_fit=6400)
+    plain = candidate("logistic_regression", seconds=0.8, folds=1, rows_fit=6400)
+    weights = {"lightgbm": 0.5, "logistic_regression": 0.5}
+    for refit in ("no", "auto"):
+        result = plan_fits([slow, plain], weights, Resources(8000, 1.0), refit)
+        assert (result.served, result.seeds, result.early_stopped) == ("single", 1, False)
+        assert (result.rows, result.refit) == ({"lightgbm": None}, False)
+
+
 def test_folds_that_a_search_gave_up_do_not_change_the_estimate_of_a_fit():
     few, all_folds = (
         candidate("xgboost", seconds=1.6 * folds, folds=folds, rows_fit=640) for folds in (1, 5)
