@@ -502,6 +502,22 @@ def test_a_machine_that_becomes_busy_after_the_first_fold_ends_with_fewer_folds(
     assert result == {9.0: (2, 6.0), 11.0: (3, 10.0)}
 
 
+def test_rows_that_were_given_up_for_nothing_come_back_after_the_first_fold(monkeypatch):
+    """The machine was busy while it was measured: 1 ms a row then, a tenth of that later."""
+    fits = []
+
+    def cost(rows):
+        fits.append(rows)
+        return rows / (1000 if len(fits) <= 3 else 10_000)
+
+    clocked(monkeypatch, cost=cost)
+    typed, y, fold_ids, schema = dialled(30_000)
+    candidate, oof = searched("dial", typed, y, fold_ids, schema, seconds=15.0)
+    assert fits[:7] == [200, 500, 2000, 9000] + 3 * [16_000]
+    assert (candidate.folds_scored, candidate.max_rows, candidate.given_up) == (3, None, "")
+    assert np.isfinite(oof).sum() == 24_000
+
+
 def test_no_fold_is_given_up_for_a_handful_of_a_rare_class(monkeypatch):
     clocked(monkeypatch)
     typed, y, fold_ids, schema = dialled()
@@ -541,6 +557,8 @@ def test_under_a_budget_the_cheap_default_is_the_first(monkeypatch):
     typed, y, fold_ids, schema = prepared()
     timed, _ = searched("logistic_regression", typed, y, fold_ids, schema, seconds=0.0)
     assert timed.trials[0].params == {"encoding": LINEAR, "C": 0.1}
+    styles = [d["encoding"] for d in search.cheap_first(ENTRIES["logistic_regression"]).defaults]
+    assert styles == [LINEAR, CROSSED, LINEAR]
     counted, _ = searched("logistic_regression", typed, y, fold_ids, schema, trials=1)
     assert counted.trials[0].params == ALGORITHMS["logistic_regression"].defaults[0]
 

@@ -26,6 +26,8 @@ from fivefold.training.search_size import (
 from fivefold.training.training_data import FitOptions, TrainingData
 
 UNPRUNED_TRIALS = 4  # trials before pruning starts
+MORE_ROWS = 1.5  # times as many rows for which the first trial begins again
+TIME_FOR_MORE_ROWS = 0.7  # part of the time left that its first fold may then take
 EVERYTHING = SearchSize((), None)
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each encoding
 
@@ -135,12 +137,13 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
 
 
 def cheap_first(entry: Algorithm) -> Algorithm:
-    """Return the entry with the defaults that need no products of columns first.
+    """Return the entry with the first default that needs no products of columns before the others.
 
     So a search under a budget soon has a model.
     """
-    defaults = sorted(entry.defaults, key=lambda params: entry.encoding_of(params) == CROSSED)
-    return replace(entry, defaults=tuple(defaults))
+    first = min(entry.defaults, key=lambda params: entry.encoding_of(params) == CROSSED)
+    others = [params for params in entry.defaults if params is not first]
+    return replace(entry, defaults=(first, *others))
 
 
 def plain_regression(
@@ -310,10 +313,6 @@ class _Search:
         state = COMPLETE
         while len(scores) < len(self.size.folds):
             if scores:
-                if number == 0:
-                    self._give_up_folds(len(scores), time.monotonic() - began)
-                    if len(scores) == len(self.size.folds):
-                        break
                 self._report(scores)
                 if number and time.monotonic() > self.end:
                     return None
@@ -337,6 +336,11 @@ class _Search:
             scores.append(roc_auc(fold.valid.y, answers))
             asked.report(float(np.mean(scores)), len(scores) - 1)
             seconds += time.monotonic() - fold_began
+            if number == 0:
+                gone = time.monotonic() - began
+                if len(scores) == 1 and self._takes_more_rows(gone):
+                    return self._run_trial()
+                self._give_up_folds(len(scores), gone)
         common = round(float(np.median(rounds))) if rounds else None
         oof = None
         if state == COMPLETE:
@@ -358,6 +362,23 @@ class _Search:
             max_rows=self.size.max_rows,
         )
         return ScoredTrial(trial, oof)
+
+    def _takes_more_rows(self, gone: float) -> bool:
+        """Whether the first fold, in `gone` seconds, was quicker than rows were given up for.
+
+        The first trial then begins again with the rows that most of the time left allows.
+        """
+        rows, bound = self.size.max_rows, self.entry.max_rows
+        if self.seconds == np.inf or rows is None or rows == bound:
+            return False
+        most = max(len(train) for train, _ in self.data.split.folds())
+        most = min(most, bound or most)
+        reach = int(TIME_FOR_MORE_ROWS * (self.end - time.monotonic()) * rows / max(gone, 1e-9))
+        if min(reach, most) < MORE_ROWS * rows:
+            return False
+        self.size = replace(self.size, max_rows=bound if reach >= most else reach)
+        self.encoded.clear()
+        return True
 
     def _give_up_folds(self, done: int, gone: float) -> None:
         """Score fewer folds if the first ones of the first trial took too long.

@@ -21,6 +21,7 @@ from fivefold.training.training_data import FitOptions, TrainingData
 # two thirds before the first trial alone takes too long. Of the folds below, the next fewer leave
 # time for a second trial.
 FIRST_TRIAL = 0.6
+LEAST_FIT = 2.0  # seconds of a fit for which no rows are given up, however short the time is
 FEWER_FOLDS = (3, 2, 1)  # how many are scored where there is no time for all
 LEAST_RARE = 50  # scored rows of the rarer class below which no fold is given up
 SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, unmeasured
@@ -140,7 +141,8 @@ def plan_size(
         return SearchSize(tuple(order), entry.max_rows)
     cost = _rising(measure, most, choices[0], seconds)
     count = choose_folds(choices, cost.seconds(most), seconds)
-    affordable = max(min(PROBES[1], most), cost.rows(FIRST_TRIAL * seconds / count))
+    fit_seconds = max(LEAST_FIT, FIRST_TRIAL * seconds / count)
+    affordable = max(min(PROBES[1], most), cost.rows(fit_seconds))
     return SearchSize(tuple(order[:count]), entry.max_rows if affordable >= most else affordable)
 
 
