@@ -56,6 +56,8 @@ class Live:
         """Replace the running search by the finished one."""
         trials = f"{len(candidate.trials)} trials in {candidate.seconds:.0f} s"
         say(f"{self._name}: best {candidate.auc_mean:.4f} of {trials}")
+        if candidate.given_up:
+            say(candidate.given_up)
 
         def show() -> None:
             self._bar.update(100, metadata="finished")

@@ -142,11 +142,17 @@ def leaderboard_components(board: Leaderboard, blend: Ensemble) -> list[Any]:
         part.chart_part(model.leaderboard(scores)),
         Table([_leaderboard_cells(row) for row in board.rows], headers=HEADERS),
         Markdown(CHOSEN),
+        *_given_up(board),
         *part.blend_parts(blend),
         Markdown("## Searches"),
         Markdown("Grey: stopped early, at the mean of the finished folds."),
     ]
     return parts + [_search_chart(candidate) for candidate in board.candidates]
+
+
+def _given_up(board: Leaderboard) -> list[Any]:
+    lines = [[part.line_of(line, 300)] for line in board.given_up]
+    return [Table(lines, headers=["Given up for the time"])] if lines else []
 
 
 def _leaderboard_boxes(board: Leaderboard) -> list[ValueBox]:
@@ -193,12 +199,14 @@ def search_components(candidate: Candidate) -> list[Any]:
     name = part.line_of(title(candidate.algorithm), 100)
     pruned = sum(not trial.complete for trial in candidate.trials)
     spread = f"SD of the folds {part.auc_text(candidate.auc_std)}"
+    given_up = [part.fact_table({"given up": candidate.given_up})] if candidate.given_up else []
     boxes = [
         ValueBox("Algorithm", name, f"{candidate.seconds:.0f} s of search"),
         ValueBox("Mean ROC AUC", part.auc_text(candidate.auc_mean), spread),
         ValueBox("Trials", str(len(candidate.trials)), f"{pruned} stopped early"),
     ]
-    return [*part.box_rows(boxes), _search_chart(candidate), *part.setting_parts(candidate)]
+    shown = [*part.box_rows(boxes), *given_up]
+    return [*shown, _search_chart(candidate), *part.setting_parts(candidate)]
 
 
 def _search_chart(candidate: Candidate) -> Any:

@@ -46,6 +46,30 @@ def test_two_equal_candidates_that_err_independently_gain_what_theory_says():
     assert (np.isnan(nested) == (PLACE == Assignment.HOLDOUT)).all()
 
 
+def test_a_blend_uses_the_folds_that_all_have_scored():
+    oofs = {"a": scores(1.0, 1), "b": np.where(np.isin(PLACE, (0, 3)), scores(1.0, 2), np.nan)}
+    actual, nested = blend(oofs, Y, PLACE, "a")
+    common = np.isin(PLACE, (0, 3))
+    assert (np.isfinite(nested) == common).all()
+    assert len(actual.fold_scores) == 2
+    same, expected = blend(oofs, Y, np.where(common, PLACE, Assignment.TRAIN_ONLY), "a")
+    assert actual == same
+    np.testing.assert_array_equal(nested, expected)
+
+
+def test_a_single_fold_in_common_is_divided_into_three_and_the_choice_stays_nested():
+    """Scores of one fold are of the same models, so its parts are as good as folds."""
+    oofs = {"a": scores(1.0, 1), "b": np.where(PLACE == 0, scores(1.0, 2), np.nan)}
+    actual, nested = blend(oofs, Y, PLACE, "a")
+    rows = np.flatnonzero(PLACE == 0)
+    parts = np.full(ROWS, Assignment.TRAIN_ONLY)
+    parts[rows] = np.arange(len(rows)) % 3
+    same, expected = blend(oofs, Y, parts, "a")
+    assert actual == same
+    np.testing.assert_array_equal(nested, expected)
+    assert actual.gain > 0.02
+
+
 def test_noise_gets_no_weight_and_nothing_is_gained():
     actual, _ = blend({"a": scores(2.0, 1), "noise": scores(0.0, 2)}, Y, PLACE, "a")
     assert actual.weights.get("noise", 0.0) < 0.1

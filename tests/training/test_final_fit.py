@@ -13,6 +13,7 @@ from fivefold.model.inputs import expand, expand_columns
 from fivefold.model.trusted import TRUSTED
 from fivefold.training import final_fit
 from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import Setting
 from fivefold.training.encoding import ONE_HOT
 from fivefold.training.final_fit import StoppingRows, average
@@ -148,11 +149,11 @@ def test_large_tables_are_have_fewer_seeds(rows, seeds):
 
 
 def test_the_time_of_a_final_fit_is_estimated_from_the_best_trial():
-    assert seconds_of(candidate("xgboost", seconds=8.0), Resources(1000), seeds=1) == pytest.approx(
+    assert seconds_of(candidate("xgboost", seconds=8.0), Resources(800), seeds=1) == pytest.approx(
         1.2 * 8 / 4
     )
     assert seconds_of(
-        candidate("xgboost", seconds=8.0), Resources(1000, threads=2)
+        candidate("xgboost", seconds=8.0), Resources(800, threads=2)
     ) == pytest.approx(2 * 1.2 * 8 / 4)
 
 
@@ -160,8 +161,8 @@ def test_the_time_of_several_settings_is_their_own():
     actual = three()
     trials = [trial(n, seconds=seconds) for n, seconds in enumerate((8.0, 2.0, 5.0))]
     actual = replace(actual, trials=trials)
-    assert seconds_of(actual, Resources(1000), seeds=1) == pytest.approx(1.2 * 8 / 4)
-    assert seconds_of(actual, Resources(1000)) == pytest.approx(1.2 * 15 / 4)
+    assert seconds_of(actual, Resources(800), seeds=1) == pytest.approx(1.2 * 8 / 4)
+    assert seconds_of(actual, Resources(800)) == pytest.approx(1.2 * 15 / 4)
 
 
 def test_what_cannot_be_fitted_in_time_is_left_out():
@@ -172,7 +173,7 @@ def test_what_cannot_be_fitted_in_time_is_left_out():
     ]
     weights = {"xgboost": 0.5, "adaboost": 0.5}
     plans = {
-        seconds: plan_fits(candidates, weights, Resources(1000, seconds))
+        seconds: plan_fits(candidates, weights, Resources(800, seconds))
         for seconds in (100.0, 9.7, 9.5, 4.9, 4.7, 2.5, 0.0)
     }
     result = {seconds: (plan.served, plan.seeds) for seconds, plan in plans.items()}
@@ -188,12 +189,13 @@ def test_what_cannot_be_fitted_in_time_is_left_out():
 
 
 def test_a_final_fit_takes_more_rows_than_the_search_could_afford():
-    arm = candidate("xgboost", seconds=10.0, max_rows=2000)  # a millisecond a row
+    few = {"max_rows": 2000, "rows_fit": 2000}
+    arm = candidate("xgboost", seconds=10.0, **few)  # a millisecond a row
     assert rows_affordable(arm, 100_000, 40.0) == 20_000
     assert rows_affordable(arm, 15_000, 40.0) is None  # all of them
     assert rows_affordable(arm, 100_000, 1.0) == 2000
     assert rows_affordable(replace(arm, max_rows=None), 100_000, 1.0) is None
-    ada = candidate("adaboost", seconds=10.0, max_rows=2000)
+    ada = candidate("adaboost", seconds=10.0, **few)
     assert rows_affordable(ada, 100_000, 1e6) == ALGORITHMS["adaboost"].max_rows
     most = ALGORITHMS["adaboost"].max_rows
     assert rows_affordable(replace(ada, max_rows=most), 100_000, 1e6) == most
@@ -283,20 +285,68 @@ def test_a_budget_takes_rows_from_an_early_stopped_fit_and_gives_up_the_blend_fo
     assert poor.served == "single"
     assert poor.seconds == {"lightgbm": 40.0}
     assert 500_000 < poor.rows["lightgbm"] < 1_000_000
-    assert plan_fits(board, {}, Resources(1_000_000, 0.0)).rows == {
-        "lightgbm": 640
-    }  # as in the search, and a second
-    assert plan_fits(board, {}, Resources(1_000_000, 0.0)).seconds == {"lightgbm": 1.0}
+    least = plan_fits(board, {}, Resources(1_000_000, 0.0))  # the fits have 2 s in any case
+    assert 20_000 < least.rows["lightgbm"] < 40_000
+    cost = (1.15 * 0.1 / 5 / 640 + 8e-6) * least.rows["lightgbm"]
+    assert cost <= 0.8 * 2.0
+    assert least.seconds == {"lightgbm": pytest.approx(1.5 * cost)}
+
+
+def test_an_early_stopped_fit_that_could_have_no_more_rows_takes_the_rounds_of_the_search():
+    slow = candidate("lightgbm", seconds=20.0, max_rows=640)  # 4 s a fit of 640 rows
+    result = plan_fits([slow], {}, Resources(1_000_000, 3.0))
+    assert not result.early_stopped
+    assert result.seconds is None
+    assert result.rows == {"lightgbm": 640}
+
+
+def test_an_early_stopped_fit_has_half_as_long_again_as_planned_before_it_is_given_up():
+    board = [candidate("lightgbm", seconds=0.1, rows_fit=640)]
+    result = plan_fits(board, {}, Resources(10_000, 0.45))
+    cost = 1.15 * 10_000 * 0.1 / 5 / 640 + 8e-6 * 10_000
+    assert result.seconds == {"lightgbm": pytest.approx(2.0)}  # all there is, more than 1.5 times
+    assert 1.5 * cost < 2.0
+    tight = plan_fits(board, {}, Resources(58_000, 2.5))
+    cost = 1.15 * tight.rows["lightgbm"] * 0.1 / 5 / 640 + 8e-6 * tight.rows["lightgbm"]
+    assert tight.seconds == {"lightgbm": pytest.approx(max(2.5, 1.5 * cost))}
+
+
+def test_the_blend_of_a_small_table_is_planned_however_little_time_is_left():
+    board = [candidate(name, seconds=1.0, rows_fit=480) for name in ("xgboost", "adaboost")]
+    weights = {"xgboost": 0.5, "adaboost": 0.5}
+    result = plan_fits(board, weights, Resources(600, 0.0))  # .3 s a fit, four of them
+    assert (result.served, result.seeds) == ("blend", None)
+    assert sum(seconds_of(c, Resources(600)) for c in board) == pytest.approx(1.2)
+
+
+def test_a_slow_machine_still_fits_the_winner_on_all_rows_with_the_rounds_of_the_search():
+    """10,000 rows, 4 s a fit of 6,400 (eight times the usual), one fold, almost no time left."""
+    slow = candidate("lightgbm", folds=1, rows_fit=6400)
+    plain = candidate("logistic_regression", seconds=0.8, folds=1, rows_fit=6400)
+    weights = {"lightgbm": 0.5, "logistic_regression": 0.5}
+    for refit in ("no", "auto"):
+        result = plan_fits([slow, plain], weights, Resources(8000, 1.0), refit)
+        assert (result.served, result.seeds, result.early_stopped) == ("single", 1, False)
+        assert (result.rows, result.refit) == ({"lightgbm": None}, False)
+
+
+def test_folds_that_a_search_gave_up_do_not_change_the_estimate_of_a_fit():
+    few, all_folds = (
+        candidate("xgboost", seconds=1.6 * folds, folds=folds, rows_fit=640) for folds in (1, 5)
+    )
+    for seeds in (1, 3):
+        costs = [seconds_of(c, Resources(800), seeds) for c in (few, all_folds)]
+        assert costs == pytest.approx([1.2 * 1.6 * 800 / 640] * 2 if seeds == 1 else [costs[0]] * 2)
 
 
 def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_all_rows():
     board = [
         candidate("xgboost"),
-        candidate("adaboost", max_rows=300),
+        candidate("adaboost", seconds=1.875, max_rows=300, rows_fit=300),
     ]  # a fit takes 1.2 s, three of them 3.6
     weights = {"xgboost": 0.5, "adaboost": 0.5}
 
-    def told(seconds, refit="auto", some=board, rows=640):
+    def told(seconds, refit="auto", some=board, rows=800):
         actual = plan_fits(some, weights, Resources(rows, seconds), refit)
         return actual.served, actual.seeds, actual.refit
 
@@ -313,11 +363,10 @@ def test_what_is_served_is_fitted_once_more_where_the_time_allows_both_fits_and_
     assert told(math.inf, "yes") == ("blend", None, True)
     assert not told(12.0, rows=100_000)[2]  # stopped
     assert told(math.inf, "yes", rows=100_000)[2]
-    rows = plan_fits(
-        board, weights, Resources(640, 12.0)
-    ).rows  # 3 of the 6 s of each, at 4 s for 5 folds of 300 rows
-    assert rows == {"xgboost": None, "adaboost": 1125}
-    fewer = [candidate("xgboost", max_rows=300)]
+    # 3 of the 6 s of each, at 1.25 ms a row
+    rows = plan_fits(board, weights, Resources(800, 12.0)).rows
+    assert rows == {"xgboost": None, "adaboost": 2400}
+    fewer = [candidate("xgboost", max_rows=300, rows_fit=300)]
     assert not plan_fits(
         fewer, {}, Resources(640, 3.0), "auto"
     ).refit  # it has not the time for all training rows
@@ -344,8 +393,8 @@ def test_an_early_stopped_model_stops_by_rows_that_it_does_not_learn_from(name):
     np.testing.assert_allclose(
         plain.predict_proba(served), stopped.predict_proba(served), atol=1e-6
     )
-    hurried = fit_final(
-        candidate(name), typed.iloc[:half], y[:half], schema, stop=replace(stop, seconds=0.0)
-    )
-    assert hurried[-1].n_estimators == 1
-    assert np.isfinite(hurried.predict_proba(served)).all()
+    with pytest.raises(OutOfTime, match="the time was up after 1 round") as raised:
+        fit_final(
+            candidate(name), typed.iloc[:half], y[:half], schema, stop=replace(stop, seconds=0.0)
+        )
+    assert raised.value.rounds == 1

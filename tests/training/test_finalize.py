@@ -21,6 +21,7 @@ from fivefold.model.metadata import Provenance
 from fivefold.model.threshold import Costs, choose_threshold
 from fivefold.training import finalize
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
+from fivefold.training.boosting import OutOfTime
 from fivefold.training.encoding import TREES
 from fivefold.training.finalize import Selection, baselines, refit_on_all_rows
 from fivefold.training.finalize import finalize as finalized
@@ -264,6 +265,86 @@ def test_an_early_stopped_model_is_calibrated_on_the_rows_it_stopped_by_and_lear
     )  # what the page of decisions shows
     np.testing.assert_array_equal(labels, y[stop])
     assert bundle.metadata.threshold == choose_threshold(labels, q, Costs(5.0, 1.0))
+
+
+def out_of_time(parts, rows_fit):
+    """Finalize with an early-stopped LightGBM that has no time: it ends after its first round."""
+    _, _, typed, y, fold_ids, schema = parts
+    boosted = candidate_of("lightgbm", rows_fit=rows_fit)
+    oof = np.where(fold_ids >= 0, 0.5, np.nan).astype("float32")
+    plan = FitPlan(seeds=1, early_stopped=True, seconds={"lightgbm": 0.0}, rows={"lightgbm": 1000})
+    selection = Selection([boosted], oof, {}, plan)
+    data = TrainingData(typed, y, fold_ids, schema)
+    return selection, data, finalized(selection, data, FitOptions(), SCOPE, PROVENANCE)
+
+
+def test_rounds_that_the_clock_cut_are_not_served_but_those_of_the_search_on_its_rows(parts):
+    """One round of 20 on 384 rows: as long again is enough for 19 rows, over half of 30."""
+    _, _, (bundle, _) = out_of_time(parts, 30)
+    assert (bundle.metadata.algorithm, bundle.metadata.rounds) == ("lightgbm", 20)
+    assert bundle.metadata.rows_fitted == 30
+    assert bundle.metadata.given_up == [
+        "LightGBM: the final fit was given up, as the time was up after 1 round; "
+        "LightGBM on 30 rows took its place"
+    ]
+
+
+def test_where_not_even_these_can_be_fitted_the_plain_regression_is_served(parts):
+    selection, data, (bundle, oof) = out_of_time(parts, 50)
+    member = bundle.metadata.members[0]
+    assert bundle.metadata.algorithm == member["algorithm"] == "logistic_regression"
+    assert (member["params"], member["rounds"]) == ({"encoding": "linear", "C": 0.1}, None)
+    assert "Logistic regression on 50 rows took its place" in bundle.metadata.given_up[0]
+    stop = data.fold_ids == data.fold_ids.max()  # it has not seen them, and is calibrated on them
+    raw = bundle.pipeline.predict_proba(expand(data.typed[stop], data.schema))[:, 1]
+    np.testing.assert_allclose(oof[stop], raw, rtol=1e-6)
+    with pytest.raises(OutOfTime):  # such a model is not fitted again: the evaluated one is served
+        refit_on_all_rows(bundle, "abc", selection, data, FitOptions())
+
+
+@pytest.mark.parametrize(
+    ("rounds", "algorithm", "rows"),
+    [
+        (100, "lightgbm", 8000),  # it was nearly there
+        (50, "lightgbm", 4000),
+        (20, "lightgbm", 2000),  # the rows of the search
+        (13, "lightgbm", 2000),
+        (12, "logistic_regression", 2000),  # 960 rows, less than half of them
+    ],
+)
+def test_what_takes_the_place_of_a_model_out_of_time(rounds, algorithm, rows):
+    boosted = candidate_of("lightgbm", rounds=100, rows_fit=2000)
+    result = finalize.instead_of(boosted, 8000, rounds)
+    assert (result.algorithm, result.max_rows) == (algorithm, rows)
+
+
+def test_an_early_stopped_model_stops_by_the_last_fold_that_the_search_has_scored(parts):
+    _, _, typed, y, fold_ids, schema = parts
+    oof = np.where(np.isin(fold_ids, (0, 1)), 0.5, np.nan).astype("float32")
+    plan = FitPlan(seeds=1, early_stopped=True, rows={"lightgbm": 1000})
+    selection = Selection([candidate_of("lightgbm", rows_fit=50)], oof, {}, plan)
+    data = TrainingData(typed, y, fold_ids, schema)
+    _, after = finalized(selection, data, FitOptions(), SCOPE, PROVENANCE)
+    assert (np.isfinite(after) == (fold_ids == 1)).all()
+
+
+def test_a_model_of_one_scored_fold_is_calibrated_on_that_fold(parts):
+    candidate, oof, typed, y, fold_ids, schema = parts
+    first = np.where(fold_ids == 0, oof, np.nan).astype("float32")
+    short = replace(candidate, folds_scored=1)
+    data = TrainingData(typed, y, fold_ids, schema)
+    bundle, served = finalized(
+        Selection([short], first, {}, FitPlan()), data, FitOptions(), SCOPE, PROVENANCE
+    )
+    np.testing.assert_array_equal(served, first)
+    rows = fold_ids == 0
+    folds = np.arange(rows.sum()) % 3
+    assert bundle.metadata.calibration == fit_calibration(y[rows], oof[rows], folds)
+    labels, calibrated = calibrated_oof(y, served, fold_ids, bundle.metadata.calibration)
+    assert bundle.metadata.threshold == choose_threshold(labels, calibrated, Costs(5.0, 1.0))
+    assert bundle.metadata.given_up == [short.given_up]
+    assert short.given_up.startswith("Naive Bayes: 1 of 3 folds, all 320 rows")
+    assert candidate.given_up == ""
 
 
 def test_held_out_labels_have_no_part_in_an_early_stopped_model(parts):

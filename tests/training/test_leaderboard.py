@@ -1,16 +1,18 @@
 """The leaderboard: order, ties, failures, and who cannot be told from the winner."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from fivefold.core.findings import Refused
 from fivefold.core.roc_auc import holm, paired_test
 from fivefold.data.splits import split_rows
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
-from fivefold.training.leaderboard import Leaderboard, rank, title
+from fivefold.training.leaderboard import Leaderboard, rank, significantly_below, title
 from tests.support.training import candidate as candidate_of
 
 ROWS = 600
@@ -155,3 +157,58 @@ def test_titles_are_for_people_and_unknown_names_stay():
         "Logistic regression",
     }
     assert title("mine") == "mine"
+
+
+# --- searches that gave up folds -----------------------------------------------------------------
+
+
+def on_folds(oof, *folds):
+    return np.where(np.isin(PLACE, folds), oof, np.nan)
+
+
+def test_searches_of_other_folds_are_compared_on_those_in_common(monkeypatch):
+    monkeypatch.setattr("fivefold.training.leaderboard.COMPARABLE", 50)
+    a, b = scores(1.2, 1), scores(1.0, 2)
+    some = on_folds(b, 0, 2)
+    aucs = {
+        name: [roc_auc_score(Y[f == PLACE], oof[f == PLACE]) for f in (0, 2)]
+        for name, oof in (("a", a), ("b", b))
+    }
+    own = candidate_of("b", auc_mean=np.mean(aucs["b"]), auc_std=np.std(aucs["b"], ddof=1))
+    own = replace(own, fold_scores=aucs["b"])
+    result = ranked(candidate("a", 0.6), own, a=a, b=some)
+    assert [row.algorithm for row in result.rows] == sorted(aucs, key=lambda n: -np.mean(aucs[n]))
+    for row in result.rows:
+        assert row.result.fold_scores == pytest.approx(aucs[row.algorithm])
+        assert row.result.auc_mean == pytest.approx(np.mean(aucs[row.algorithm]))
+        assert row.result.auc_std == pytest.approx(np.std(aucs[row.algorithm], ddof=1))
+    rows = np.isin(PLACE, (0, 2))
+    expected = paired_test(Y[rows], a[rows], b[rows], PLACE[rows])["p_value"]
+    assert result.rows[1].p_value == pytest.approx(expected)
+    assert result.comparable == names(result)
+    assert result.given_up == []
+
+
+def test_a_search_with_too_few_scored_rows_keeps_its_own_figures_and_leaves_the_others_theirs():
+    """160 rows in a fold, 64 of the rarer class: below 200, and the others have 192."""
+    few = on_folds(scores(1.0, 2), 0)
+    result = ranked(
+        candidate("a", 0.8), candidate("b", 0.7), candidate("few", 0.75), few=few, b=scores(0.8, 3)
+    )
+    assert names(result) == ["a", "few", "b"]
+    assert [row.too_few_rows for row in result.rows] == [False, True, False]
+    assert [row.result.auc_mean for row in result.rows] == [0.8, 0.75, 0.7]
+    assert result.comparable == ["a", "b"]
+    assert result.given_up == ["few: too few scored rows to be compared fully, not in the blend"]
+    assert Leaderboard.from_dicts(result.to_dicts()) == result
+
+
+def test_a_winner_that_is_proven_worse_than_the_plain_regression_changes_places_with_it():
+    plain = scores(2.5, 1)
+    arms = (candidate("lucky", 0.95), candidate("logistic_regression", 0.9))
+    for strength, first in ((0.3, "logistic_regression"), (2.5, "lucky")):
+        lucky = on_folds(scores(strength, 2), 0)  # few rows, on its own fold
+        result = ranked(*arms, lucky=lucky, logistic_regression=plain)
+        assert result.winner.algorithm == first
+    assert significantly_below(on_folds(scores(0.3, 2), 0), plain, Y, PLACE)
+    assert not significantly_below(plain, on_folds(scores(0.3, 2), 0), Y, PLACE)

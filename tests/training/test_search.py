@@ -11,12 +11,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 
+from fivefold.core.roc_auc import auc_interval
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.infer import infer_schema
 from fivefold.data.splits import Assignment, Split, split_rows, subsample
 from fivefold.model.inputs import expand
-from fivefold.training import search
+from fivefold.training import search, search_size
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import encode_fold, fitted_rows, interactions
@@ -401,19 +402,38 @@ def test_poor_trials_are_pruned_after_the_quiet_ones_and_never_win(monkeypatch):
 
 def clocked(monkeypatch, defaults=(1.0,) * 20, cost=lambda rows: 1.0):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    for module in (search, search_size):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setitem(ALGORITHMS, "dial", dial(defaults, clock=clock, cost=cost))
     return clock
 
 
 @pytest.mark.parametrize(
-    ("seconds", "trials"), [(0.0, 1), (2.9, 1), (5.1, 2), (8.0, 2), (8.1, 3), (10.0, 3)]
+    ("seconds", "trials", "folds"),
+    [
+        (0.0, 1, 1),
+        (2.9, 1, 1),
+        (3.2, 2, 1),
+        (4.4, 1, 2),
+        (5.1, 1, 3),
+        (6.0, 1, 3),
+        (6.2, 2, 3),
+        (9.0, 2, 3),
+        (9.2, 3, 3),
+    ],
 )
-def test_the_time_bounds_the_search_but_the_first_trial_ends(monkeypatch, seconds, trials):
-    clocked(monkeypatch)  # 3 s a trial; another begins while 0.7 of one still fits
-    candidate, _ = searched("dial", *dialled(), seconds=seconds)
+def test_the_time_bounds_the_search_but_the_first_trial_ends(monkeypatch, seconds, trials, folds):
+    """A fit takes 1 s, one more loads the libraries; the first trial may take 0.6 of the time.
+
+    Another begins while 0.7 of one still fits, or all of one where folds were given up.
+    """
+    clocked(monkeypatch)
+    candidate, oof = searched("dial", *dialled(), seconds=seconds)
     assert len(candidate.trials) == trials
-    assert candidate.seconds == 3 * trials
+    assert candidate.folds_scored == len(candidate.fold_scores) == folds
+    assert candidate.seconds == folds * trials
+    assert (np.isfinite(oof) == np.isin(dialled()[2], range(folds))).all()
+    assert bool(candidate.given_up) == (folds < 3)
 
 
 def test_a_trial_that_turns_out_slow_is_given_up_between_folds(monkeypatch):
@@ -435,19 +455,139 @@ def test_saved_trials_count_for_a_time_that_is_up(monkeypatch):
     same(first, again)
 
 
-def test_a_large_table_is_cut_to_what_the_time_affords(monkeypatch):
+def test_a_large_table_loses_trials_then_folds_and_rows_last(monkeypatch):
+    """A millisecond a row, 16,000 rows in a fold: two measured fits tell what it costs."""
     fits = []
     clocked(monkeypatch, cost=lambda rows: fits.append(rows) or rows / 1000)
     typed, y, fold_ids, schema = dialled(30_000)
-    candidate, oof = searched(
-        "dial", typed, y, fold_ids, schema, seconds=30.0
-    )  # a third of 30 s for one fit: 10,000 rows
-    assert fits[:5] == [200, 2000, 10_000, 10_000, 10_000]  # two probes, then the folds
-    assert candidate.max_rows == 10_000
-    assert not np.isnan(oof[fold_ids >= 0]).any()
+    expected = {
+        80.0: ([200, 500, 2000] + 3 * [16_000], None),  # a probe of 8,000 rows costs too much
+        60.0: ([200, 500, 2000] + 2 * [16_000], None),
+        30.0: ([200, 500, 2000, 16_000], None),
+        15.0: ([200, 500, 2000, 9000], 9000),
+        5.0: ([200, 500, 3000], 3000),  # one probe is enough to see it
+    }
+    for seconds, (rows, most) in expected.items():
+        fits.clear()
+        candidate, oof = searched("dial", typed, y, fold_ids, schema, seconds=seconds)
+        assert (fits, candidate.max_rows) == (rows, most)
+        assert candidate.rows_fit == rows[-1]
+        assert candidate.folds_scored == sum(row == rows[-1] for row in rows)
+        assert np.isfinite(oof).sum() == 8000 * candidate.folds_scored
+    text = "Dial: 1 of 3 folds, 3,000 of 16,000 rows, 1 trial: the time allowed no more"
+    assert candidate.given_up == text
     fits.clear()
     fit_final(candidate, typed, y, schema)
-    assert fits == [10_000]
+    assert fits == [3000]
+
+
+def test_a_machine_eight_times_slower_gives_up_trials_and_folds_but_no_rows(monkeypatch):
+    searches = {}
+    for speed in (1, 8):
+        clocked(monkeypatch, cost=lambda rows, speed=speed: speed * rows / 10_000)
+        searches[speed], _ = searched("dial", *dialled(30_000), seconds=30.0)
+    assert [c.folds_scored for c in searches.values()] == [3, 1]
+    assert [len(c.trials) for c in searches.values()] == [6, 2]
+    assert [c.rows_fit for c in searches.values()] == [16_000, 16_000]
+
+
+def test_a_machine_that_becomes_busy_after_the_first_fold_ends_with_fewer_folds(monkeypatch):
+    """Four times slower: after two folds, of 1 s and 4 s, a third would end at 10 s."""
+    result = {}
+    for seconds in (9.0, 11.0):
+        costs = iter([1.0, 1.0, 4.0, 4.0])  # of the fit that loads the libraries, and the folds
+        clock = clocked(monkeypatch, (1.0,), cost=lambda rows, costs=costs: next(costs))
+        candidate, _ = searched("dial", *dialled(), seconds=seconds)
+        result[seconds] = (candidate.folds_scored, clock.now)
+    assert result == {9.0: (2, 6.0), 11.0: (3, 10.0)}
+
+
+def test_rows_that_were_given_up_for_nothing_come_back_after_the_first_fold(monkeypatch):
+    """The machine was busy while it was measured: 1 ms a row then, a tenth of that later."""
+    fits = []
+
+    def cost(rows):
+        fits.append(rows)
+        return rows / (1000 if len(fits) <= 3 else 10_000)
+
+    clocked(monkeypatch, cost=cost)
+    typed, y, fold_ids, schema = dialled(30_000)
+    candidate, oof = searched("dial", typed, y, fold_ids, schema, seconds=15.0)
+    assert fits[:7] == [200, 500, 2000, 9000] + 3 * [16_000]
+    assert (candidate.folds_scored, candidate.max_rows, candidate.given_up) == (3, None, "")
+    assert np.isfinite(oof).sum() == 24_000
+
+
+def test_no_fold_is_given_up_for_a_handful_of_a_rare_class(monkeypatch):
+    clocked(monkeypatch)
+    typed, y, fold_ids, schema = dialled()
+    rare = np.where(np.cumsum(y) <= 100, y, 0).astype("int8")  # some 27 in each of three folds
+    assert search_size.fold_choices(TrainingData(typed, rare, fold_ids, schema)) == [3, 2]
+    candidate, _ = searched("dial", typed, rare, fold_ids, schema, seconds=0.0)
+    assert candidate.folds_scored == 2
+
+
+def test_a_search_that_gave_up_folds_continues_with_the_same(monkeypatch):
+    clocked(monkeypatch)
+    kept = []
+    first = searched("dial", *dialled(), seconds=2.9, save=kept.append)
+    again = searched("dial", *dialled(), seconds=2.9, saved=kept)
+    assert again[0].folds_scored == 1
+    assert timeless(replace(again[0], trials=again[0].trials[:1])) == timeless(first[0])
+
+
+def test_folds_in_time_order_are_given_up_from_the_oldest(monkeypatch):
+    clocked(monkeypatch)
+    typed, y, _, schema = dialled()
+    fold_ids = split_rows(y, 3, 0, times=np.arange(600.0))
+    candidate, oof = searched("dial", typed, y, fold_ids, schema, seconds=0.0)
+    assert set(fold_ids[np.isfinite(oof)]) == {2}
+    assert candidate.folds_scored == 1
+
+
+def test_the_spread_of_a_single_fold_is_delongs_standard_error(monkeypatch):
+    clocked(monkeypatch)
+    typed, y, fold_ids, schema = dialled()
+    candidate, oof = searched("dial", typed, y, fold_ids, schema, seconds=0.0)
+    rows = fold_ids == 0
+    assert candidate.auc_std == pytest.approx(auc_interval(y[rows], oof[rows])["se"])
+
+
+def test_under_a_budget_the_cheap_default_is_the_first(monkeypatch):
+    typed, y, fold_ids, schema = prepared()
+    timed, _ = searched("logistic_regression", typed, y, fold_ids, schema, seconds=0.0)
+    assert timed.trials[0].params == {"encoding": LINEAR, "C": 0.1}
+    styles = [d["encoding"] for d in search.cheap_first(ENTRIES["logistic_regression"]).defaults]
+    assert styles == [LINEAR, CROSSED, LINEAR]
+    counted, _ = searched("logistic_regression", typed, y, fold_ids, schema, trials=1)
+    assert counted.trials[0].params == ALGORITHMS["logistic_regression"].defaults[0]
+
+
+def test_the_plain_regression_is_that_trial_on_the_folds_that_are_asked_for():
+    typed, y, fold_ids, schema = prepared()
+    data = TrainingData(typed, y, fold_ids, schema)
+    size = search_size.SearchSize((0, 2), None)
+    plain, oof = search.plain_regression(data, FitOptions(), size)
+    assert plain.params == {"encoding": LINEAR, "C": 0.1}
+    assert (plain.folds_scored, plain.folds, len(plain.trials)) == (2, 3, 1)
+    assert (np.isfinite(oof) == np.isin(fold_ids, (0, 2))).all()
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_a_trial_whose_rounds_the_clock_cut_does_not_count(name, monkeypatch):
+    typed, y, fold_ids, schema = prepared()
+    library = type(ALGORITHMS[name].boosted)
+    real, limits = library.fit_rounds, []
+
+    def slow(self, model, train, stop, seconds=np.inf):
+        limits.append(seconds)
+        return real(self, model, train, stop, np.inf if len(limits) <= 4 else 0.0)
+
+    monkeypatch.setattr(library, "fit_rounds", slow)
+    candidate, _ = searched(name, typed, y, fold_ids, schema, seconds=600.0)
+    assert len(candidate.trials) == 1
+    assert limits[:4] == [np.inf] * 4  # the libraries are loaded, then the first trial ends
+    assert 0 < limits[4] < 600
 
 
 def test_a_search_ends_after_enough_trials_or_when_a_rival_is_out_of_reach(monkeypatch):
@@ -582,18 +722,13 @@ def test_a_subsample_may_leave_out_a_single_row(rows):
 
 
 def test_a_wide_table_of_few_rows_is_not_measured(monkeypatch):
-    monkeypatch.setattr(search, "SMALL_CELLS", 0)
-    monkeypatch.setattr(search, "encode_fold", None)
+    monkeypatch.setattr(search_size, "SMALL_CELLS", 0)
+    monkeypatch.setattr(search_size, "encode_fold", None)
     typed, y, fold_ids, schema = prepared(rows=60)
-    assert (
-        search.affordable_rows(
-            replace(ALGORITHMS["adaboost"], max_rows=None),
-            TrainingData(typed, y, fold_ids, schema),
-            FitOptions(),
-            1e6,
-        )
-        is None
-    )
+    entry = replace(ALGORITHMS["adaboost"], max_rows=None)
+    data = TrainingData(typed, y, fold_ids, schema)
+    size = search_size.plan_size(entry, data, FitOptions(), 1e6)
+    assert size == search_size.SearchSize((0, 1, 2), None)
 
 
 def test_a_rare_class_does_not_end_the_search_of_what_is_measured_on_few_rows():
@@ -616,7 +751,7 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
         asked.append((number, options.sampler, max_rows))
         return encode_fold(data, number, encoding, options, max_rows)
 
-    monkeypatch.setattr(search, "encode_fold", fold)
+    monkeypatch.setattr(search_size, "encode_fold", fold)
     y = np.tile([0, 1], 3000).astype("int8")
     fold_ids = np.repeat([Assignment.ALWAYS_TRAIN, 0, 1, 2, 3, Assignment.HOLDOUT], 1000).astype(
         "int8"
@@ -631,18 +766,20 @@ def test_what_a_first_trial_costs_is_measured_on_the_largest_fold_with_what_is_d
 
     entry = replace(ALGORITHMS["logistic_regression"], max_rows=None)
     data = TrainingData(typed, y, fold_ids, schema)
-    assert search.affordable_rows(entry, data, FitOptions(), 1e6) is None
-    assert asked == []  # 4,000 rows at most are not measured
-    assert search.affordable_rows(entry, data, FitOptions(sampler=extra), 1e6) is None
-    assert asked == [(3, extra, 200), (3, extra, 2000)]  # 4,000 rows and 5,000 drawn
+    everything = search_size.SearchSize((3, 2, 1, 0), None)
+    assert search_size.plan_size(entry, data, FitOptions(), 1e6) == everything
+    assert asked == [(3, None, 200)]  # 4,000 rows at most are not measured
+    asked.clear()
+    assert search_size.plan_size(entry, data, FitOptions(sampler=extra), 1e6) == everything
+    assert asked == [(3, extra, n) for n in (200, 500, 2000)]  # 4,000 rows and 5,000 drawn
     asked.clear()
     wide = pd.DataFrame(
         np.random.default_rng(0).normal(size=(6000, 101)), columns=[f"c{i}" for i in range(101)]
     )
     schema = infer_schema(wide.assign(y=y), Scope(target="y", positive="1"), ("0", "1"))
     data = TrainingData(wide, y, fold_ids, schema)
-    search.affordable_rows(ALGORITHMS["lightgbm"], data, FitOptions(), 1e6)
-    assert [rows for _, _, rows in asked] == [200, 2000]  # a wide table is
+    search_size.plan_size(ALGORITHMS["lightgbm"], data, FitOptions(), 1e6)
+    assert [rows for _, _, rows in asked] == [200, 500, 2000]  # a wide table is
 
 
 def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():

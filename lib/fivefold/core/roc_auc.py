@@ -94,6 +94,21 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> dict[
     return {"value": auc, "low": low, "high": high, "se": se, "method": method}
 
 
+def spread(scores: Sequence[float], y: np.ndarray, score: np.ndarray) -> float:
+    """Return the standard deviation of ROC AUCs over folds.
+
+    Of a single fold, with labels `y` and scores `score`, it is DeLong's standard error, which
+    is what that deviation would be by chance alone; 0 where the fold has too few rows for one.
+    """
+    if len(scores) > 1:
+        return float(np.std(scores, ddof=1))
+    try:
+        _, covariance = auc_components(y, [score])
+    except ValueError:
+        return 0.0
+    return math.sqrt(max(float(covariance[0, 0]), 0.0))
+
+
 def paired_test(
     y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray | None = None
 ) -> dict[str, float]:

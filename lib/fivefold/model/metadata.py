@@ -93,7 +93,7 @@ class Metadata(Stored):
 
     `evaluation` is None before the model was evaluated, `refit` is None where the evaluated model
     itself is served. `params`, `members` and `features` record how the model was made;
-    `background` holds training rows for explanations.
+    `background` holds training rows for explanations. `given_up` says what the time did not allow.
     """
 
     stored_as: ClassVar = {"outcomes": "phrases"}
@@ -113,6 +113,7 @@ class Metadata(Stored):
     provenance: Provenance = field(default_factory=Provenance)
     evaluation: Evaluation | None = None
     refit: Refit | None = None
+    given_up: Sequence[str] = field(default_factory=list)
 
     @property
     def auc(self) -> Mapping[str, Any] | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.core.text import plural
+
 MAX_ROUNDS = 1500  # boosting rounds at most
 PATIENCE = 40  # rounds without progress in log-loss after which a fit stops
 
@@ -38,6 +40,14 @@ def positive_probability(model: Any, x: np.ndarray, **options: Any) -> np.ndarra
         return np.asarray(model.predict_proba(x, **options)[:, 1])
 
 
+class OutOfTime(Exception):
+    """A boosted fit reached its time limit, after so many `rounds`: no model to use."""
+
+    def __init__(self, rounds: int):
+        super().__init__(f"the time was up after {plural(rounds, 'round')}")
+        self.rounds = rounds
+
+
 class BoostedLibrary(ABC):
     """One boosted library. The models are its unfitted or fitted scikit-learn classifiers."""
 
@@ -50,10 +60,11 @@ class BoostedLibrary(ABC):
 
         The log-loss on the rows of `stop` ends the fit.
 
-        After `seconds` the fit ends with the rounds that it has. A search turns the best rounds of
-        all folds into one number for all of them, as lightgbm.cv and xgboost.cv do: a
-        hyperparameter like any other, not a choice made fold by fold on the rows that evaluate the
-        fold.
+        A search turns the best rounds of all folds into one number for all of them, as lightgbm.cv
+        and xgboost.cv do: a hyperparameter like any other, not a choice made fold by fold on the
+        rows that evaluate the fold.
+
+        Raises `OutOfTime` after `seconds`: rounds that a clock cut make no model to serve.
         """
 
     @abstractmethod
@@ -138,8 +149,7 @@ class LightGBM(BoostedLibrary):
                 best_round = reached.best_iteration + 1
                 raise EarlyStopException(env.iteration, reached.best_score) from None
             if time.monotonic() > end:
-                best_round = env.iteration + 1
-                raise EarlyStopException(env.iteration, env.evaluation_result_list)
+                raise OutOfTime(env.iteration + 1)
 
         options = self.fit_options(train.types)
         self.set_rounds(model, MAX_ROUNDS)
@@ -182,16 +192,15 @@ class XGBoost(BoostedLibrary):
 
         class Deadline(TrainingCallback):
             def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-                return time.monotonic() > end
+                if time.monotonic() > end:
+                    raise OutOfTime(epoch + 1)
+                return False
 
         self.set_rounds(model, MAX_ROUNDS)
         model.set_params(early_stopping_rounds=PATIENCE, callbacks=[Deadline()])
         fit_quietly(model, train, eval_set=[(stop.x, stop.y)], verbose=False)
         model.set_params(callbacks=None)
-        try:
-            return int(model.best_iteration) + 1
-        except AttributeError:  # the time was up after the first round
-            return int(model.get_booster().num_boosted_rounds())
+        return int(model.best_iteration) + 1
 
     def predict(self, model: Any, x: np.ndarray, rounds: int) -> np.ndarray:
         fitted = model.get_booster().num_boosted_rounds()

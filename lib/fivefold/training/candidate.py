@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from fivefold.core.stored import Stored
+from fivefold.core.text import plural
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 
 COMPLETE, PRUNED = "complete", "pruned"
@@ -32,7 +33,7 @@ class Trial(Stored):
 
     `state` is "complete" or "pruned"; a pruned trial has the scores of the folds that it finished.
     `auc` is their mean. `seconds` is the time of all its fits, `max_rows` the bound on the training
-    rows of each.
+    rows of each. Under a budget the folds of a complete trial may be fewer than those of the split.
     """
 
     number: int
@@ -80,8 +81,11 @@ class Candidate(Stored):
     """The result of one algorithm's search.
 
     `params` and `rounds` are those of the best trial. `settings` has the best trials, best first;
-    the fold scores are those of the mean of their out-of-fold probabilities. `rows_fit`: most rows
-    of a fit in the search.
+    the fold scores are those of the mean of their out-of-fold probabilities; their spread over a
+    single fold is its standard error. `rows_fit`: most rows of a fit in the search.
+
+    `folds_scored` of the `folds` of the split, and the training rows of its largest fold, tell what
+    a search gave up for its time; 0 in older runs.
     """
 
     algorithm: str
@@ -95,6 +99,29 @@ class Candidate(Stored):
     max_rows: int | None
     trials: list[Trial]
     rows_fit: int
+    folds_scored: int = 0
+    folds: int = 0
+    fold_rows: int = 0
+
+    @property
+    def given_up(self) -> str:
+        """What the search gave up because of its time; "" for nothing."""
+        if not self.folds:
+            return ""
+        most = min(self.fold_rows, self.entry.max_rows or self.fold_rows)
+        if self.folds_scored >= self.folds and self.rows_fit >= most:
+            return ""
+        rows = f"all {self.rows_fit:,} rows"
+        if self.rows_fit < self.fold_rows:
+            rows = f"{self.rows_fit:,} of {self.fold_rows:,} rows"
+        folds = f"{self.folds_scored} of {self.folds} folds"
+        trials = plural(len(self.trials), "trial")
+        return f"{self.entry.title}: {folds}, {rows}, {trials}: the time allowed no more"
+
+    def seconds_of_fit(self, trial: Trial, rows: int) -> float:
+        """Return the seconds of one fit on `rows` rows, at the speed of a trial's own fits."""
+        fit = trial.seconds / max(1, len(trial.fold_scores))
+        return fit * rows / self.rows_fit
 
     @property
     def entry(self) -> Algorithm:

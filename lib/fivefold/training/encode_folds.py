@@ -14,7 +14,7 @@ import pandas as pd
 from fivefold.core.schema import Schema
 from fivefold.data.splits import subsample
 from fivefold.model.inputs import expand
-from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.algorithms import ALGORITHMS, Algorithm, Params
 from fivefold.training.boosting import Encoded
 from fivefold.training.encoding import (
     CROSSED,
@@ -59,6 +59,20 @@ def encode_fold(
     valid_rows, valid_y = data.rows(valid)
     valid_x = encode.transform(expand(valid_rows, data.schema))
     return Fold(encoded, Encoded(valid_x, valid_y, encoded.types), valid)
+
+
+def fit_fold(
+    entry: Algorithm, params: Params, fold: Fold, options: FitOptions, seconds: float = np.inf
+) -> tuple[Any, int | None]:
+    """Return the model fitted on the training part of a fold, and its best round of boosting.
+
+    Raises `OutOfTime` where a boosted fit takes longer than `seconds`.
+    """
+    train = fold.train
+    model = entry.build(params, options.seed, options.threads, train.types, options.device)
+    if entry.boosted is None:
+        return entry.fit(model, train), None
+    return model, entry.boosted.fit_rounds(model, train, fold.valid, seconds)
 
 
 def encode_training(

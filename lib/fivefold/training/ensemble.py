@@ -11,8 +11,9 @@ import numpy as np
 from fivefold.core.roc_auc import paired_test, roc_auc
 from fivefold.core.stored import Stored
 from fivefold.data.splits import subsample
+from fivefold.model.calibration import scored_rows
 from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
-from fivefold.training.leaderboard import title
+from fivefold.training.leaderboard import common_folds, title
 
 STEPS = 12  # of the greedy choice: no algorithm worth less than a twelfth is fitted and served
 MOST_ROWS = 20_000  # out-of-fold rows that the choice uses; more move no weight by much
@@ -62,6 +63,9 @@ def blend(
 ) -> tuple[Ensemble, np.ndarray]:
     """Return the blend of these algorithms and its out-of-fold probabilities, shape (rows,).
 
+    These are NaN in folds that an algorithm has not scored. Where they have a single fold in
+    common, all scores in it are of the same models; it is then divided into three.
+
     Algorithms are added one by one, with replacement, each time the one that raises the mean ROC
     AUC over the folds most. With few rows the weights are drawn to equal ones (`prior_share`). The
     evaluation is nested: the weights that score a fold were chosen on the other folds, so that the
@@ -79,10 +83,11 @@ def blend(
     Caruana et al. 2004, "Ensemble selection from libraries of models".
     """
     names = sorted(oofs, key=lambda name: (name != winner, name))  # of equals the first is added
-    scored = fold_ids >= 0
-    folds = [np.flatnonzero(fold_ids == fold) for fold in np.unique(fold_ids[scored])]
+    everywhere = common_folds(list(oofs.values()), fold_ids)
+    scored, parts = scored_rows(oofs[winner], everywhere)
+    folds = [scored[parts == part] for part in np.unique(parts)]
     samples = [subsample(rows, y, MOST_ROWS // len(folds), 0) for rows in folds]
-    share = prior_share(int(scored.sum()), len(names))
+    share = prior_share(len(scored), len(names))
     weights = _choose(names, oofs, y, samples, share)
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []
@@ -90,7 +95,7 @@ def blend(
         others = samples[:number] + samples[number + 1 :]
         nested[rows] = mixed(oofs, _choose(names, oofs, y, others, share))[rows]
         scores.append(roc_auc(y[rows], nested[rows]))
-    gain = paired_test(y[scored], nested[scored], oofs[winner][scored], fold_ids[scored])
+    gain = paired_test(y[scored], nested[scored], oofs[winner][scored], parts)
     difference, margin = gain["difference"], 1.96 * gain["se"]
     ensemble = Ensemble(
         weights=weights,

@@ -53,6 +53,10 @@ def fit_final(
     stop : with these a boosted model is fitted once and early-stopped; the rounds of a search that
         had far fewer rows are too few
 
+    Raises
+    ------
+    OutOfTime : where an early-stopped fit reaches its time limit
+
     References
     ----------
     Breiman 1996, "Bagging predictors", with seeds in place of resamples.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,20 @@ from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
 from fivefold.training.ensemble import Ensemble, blend, choose_served
 from fivefold.training.fit_plan import Resources, plan_fits
-from fivefold.training.leaderboard import Leaderboard, rank, title
+from fivefold.training.leaderboard import (
+    PLAIN,
+    Leaderboard,
+    rank,
+    significantly_below,
+    title,
+)
 from fivefold.training.steps import fit_options
 from fivefold.training.training_data import TrainingData
 
 if TYPE_CHECKING:
     from fivefold.model.metadata import Metadata
 
+MOST_PLAIN = 20_000  # rows of a fit of the plain logistic regression that no search has fitted
 NO_TIME = "not started: the budget has no time for it"
 
 
@@ -81,10 +89,18 @@ def select(
     for name in ALGORITHMS:
         results.setdefault(name, FailedSearch(name, NO_TIME))
     y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
+    if seconds < np.inf and PLAIN not in oofs and oofs:
+        began = time.monotonic()
+        results[PLAIN], oofs[PLAIN] = _plain(run, oofs, threads)
+        seconds = max(0.0, seconds - (time.monotonic() - began))
     leaderboard = rank(list(results.values()), oofs, y, fold_ids)
     winner = leaderboard.winner.algorithm
-    blended, nested = blend(oofs, y, fold_ids, winner)
+    comparable = leaderboard.comparable if winner in leaderboard.comparable else [winner]
+    blended, nested = blend({name: oofs[name] for name in comparable}, y, fold_ids, winner)
     served, why = choose_served(run.serve, blended)
+    under_budget = seconds < np.inf and PLAIN in oofs
+    if under_budget and significantly_below(nested, oofs[PLAIN], y, fold_ids):
+        served, why = "single", f"{why}; the blend is worse than the plain logistic regression"
     weights = blended.weights if served == "blend" else {}
     resources = Resources(len(Split(run.place).training_rows), seconds, threads)
     plan = plan_fits(leaderboard.candidates, weights, resources, refit)
@@ -106,6 +122,23 @@ def select(
     )
 
 
+def _plain(run: Any, oofs: Mapping[str, np.ndarray], threads: int) -> tuple[Candidate, np.ndarray]:
+    """Return the plain logistic regression, scored on every fold that another one has scored.
+
+    What is served has to be as good; a budget may have had no time to start its search.
+    """
+    from fivefold.training.search import plain_regression
+    from fivefold.training.search_size import SearchSize
+
+    schema, rows = Schema.from_json(run.contract), run.searched
+    typed = from_parquet(run.typed).iloc[rows]
+    data = TrainingData(typed, run.labels["y"][rows], run.place[rows], schema)
+    scored = np.any([np.isfinite(oof) for oof in oofs.values()], axis=0)
+    folds = tuple(np.unique(data.fold_ids[scored & (data.fold_ids >= 0)]).tolist())
+    options = fit_options(run, schema, threads, "cpu")
+    return plain_regression(data, options, SearchSize(folds, MOST_PLAIN))
+
+
 def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
     for row in leaderboard.rows:
         result = row.result
@@ -117,6 +150,8 @@ def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
     auc = f"{blended.auc_mean:.4f} ± {blended.auc_std:.4f}"
     print(f"   {title('blend'):20} {auc} (nested; {blended.shares})")
     print(f"Served: {blended.served} ({blended.why})")
+    for line in leaderboard.given_up:
+        print(line)
 
 
 def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Metadata]:
@@ -127,6 +162,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
     from fivefold.model import bundle
     from fivefold.model.metadata import Provenance
     from fivefold.tracking import client
+    from fivefold.training.boosting import OutOfTime
     from fivefold.training.finalize import Selection, finalize, refit_on_all_rows
 
     schema, scope = Schema.from_json(run.contract), Scope.from_dict(run.problem)
@@ -157,14 +193,20 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
 
         truth = true_probability(from_parquet(run.table))
     served, oof = finalize(selection, data, options, scope, provenance, truth)
+    for line in served.metadata.given_up:
+        print(line)
     evaluated = None
     if plan.refit:
-        evaluated = served.to_bytes()
-        digest = bundle.sha256(evaluated)
-        served = refit_on_all_rows(served, digest, selection, data, options)
-        refit = served.metadata.refit
-        assert refit is not None
-        print(f"Fitted again on {refit.rows:,} rows, the held-out ones among them, to be served")
+        try:
+            content = served.to_bytes()
+            refitted = refit_on_all_rows(served, bundle.sha256(content), selection, data, options)
+        except OutOfTime:
+            print("Not fitted again with the held-out rows: the time was up")
+        else:
+            evaluated, served = content, refitted
+            refit = served.metadata.refit
+            assert refit is not None
+            print(f"Fitted again on {refit.rows:,} rows, the held-out ones among them, to serve")
     content = served.to_bytes()
     artifacts = EvaluateArtifacts(
         bundle=content,
@@ -210,5 +252,6 @@ def result_lines(run: Any) -> list[str]:
         f"Held-out ROC AUC: {auc['value']:.4f}, {interval} "
         f"({evaluation['rows']:,} rows, {auc['method']})",
     ]
+    lines += Leaderboard.from_dicts(run.leaderboard).given_up
     known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
     return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]

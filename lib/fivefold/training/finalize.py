@@ -19,15 +19,18 @@ from fivefold.model.explain import background
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Costs, choose_threshold
+from fivefold.training.algorithms import ALGORITHMS
+from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import Candidate, Member, Setting
 from fivefold.training.encode_folds import encode_training
-from fivefold.training.encoding import TREES, plan
+from fivefold.training.encoding import LINEAR, TREES, plan
 from fivefold.training.final_fit import StoppingRows, average, fit_final
 from fivefold.training.fit_plan import FitPlan
 from fivefold.training.training_data import FitOptions, TrainingData
 
 MOST_REFERENCE = 200_000  # training rows behind the percentiles, shares and recipe of a bundle
 MOST_BASELINE = 50_000  # training rows of the baseline logistic regression
+LEAST_SPEED = 0.5  # of the search's speed, below which a boosted model out of time is replaced
 
 
 @dataclass(frozen=True)
@@ -82,17 +85,18 @@ def finalize(
     """
     y, seed = data.y, options.seed
     train = data.split.training_rows
-    pipeline, fitted, oof = _fit(selection, data, options, len(train))
+    fit = _fit(selection, data, options, len(train))
+    pipeline, fitted, oof = fit.pipeline, fit.members, fit.oof
     scored, folds = scored_rows(oof, data.fold_ids)
     calibration = fit_calibration(y[scored], oof[scored], folds)
     _, calibrated = calibrated_oof(y, oof, data.fold_ids, calibration)
     threshold = choose_threshold(y[scored], calibrated, Costs.of(scope))
     typed = data.typed.iloc[subsample(train, y, MOST_REFERENCE, seed)]
     features = plan(expand(typed, data.schema), data.schema)
-    first, blended = selection.candidates[0], bool(selection.weights)
+    blended = bool(selection.weights)
     metadata = Metadata(
-        algorithm="blend" if blended else first.algorithm,
-        params={} if blended else first.params,
+        algorithm="blend" if blended else fitted[0].algorithm,
+        params={} if blended else fitted[0].params,
         rounds=None if blended else fitted[0].rounds,
         members=[member.to_dict() for member in fitted],
         rows_fitted=max(member.rows_fitted for member in fitted),
@@ -105,6 +109,7 @@ def finalize(
         reference=replace(reference(typed, data.schema, calibrated), rows=len(train)),
         background=background(typed, data.schema, seed),
         provenance=provenance,
+        given_up=[*(c.given_up for c in selection.members if c.given_up), *fit.emergencies],
     )
     bundle = Bundle(pipeline, data.schema, metadata)
     evaluation = _evaluate_holdout(bundle, data, options, truth)
@@ -161,23 +166,40 @@ def refit_on_all_rows(
     ----------
     Hastie, Tibshirani and Friedman 2009, "The Elements of Statistical Learning", section 7.10.1:
     the bias of training sets that are smaller than the whole.
+
+    Raises
+    ------
+    OutOfTime : where a fit reached its time limit; the evaluated model is then served
     """
     fold_ids = data.fold_ids.copy()
     fold_ids[data.split.holdout_rows] = Assignment.TRAIN_ONLY
     evaluated_rows = len(data.split.training_rows)
     every_row = replace(data, fold_ids=fold_ids)
-    pipeline, fitted, _ = _fit(selection, every_row, options, evaluated_rows)
-    rows = max(member.rows_fitted for member in fitted)
-    refit = Refit(rows, digest, [member.to_dict() for member in fitted])
-    return Bundle(pipeline, bundle.schema, replace(bundle.metadata, refit=refit))
+    fit = _fit(selection, every_row, options, evaluated_rows)
+    if fit.emergencies:
+        raise OutOfTime(0)
+    rows = max(member.rows_fitted for member in fit.members)
+    refit = Refit(rows, digest, [member.to_dict() for member in fit.members])
+    return Bundle(fit.pipeline, bundle.schema, replace(bundle.metadata, refit=refit))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What was fitted: the pipeline, its members and its out-of-fold probabilities, shape (rows,).
+
+    `emergencies`: a sentence for each boosted model that was replaced because its time was up.
+    """
+
+    pipeline: Any
+    members: list[Member]
+    oof: np.ndarray
+    emergencies: list[str]
 
 
 def _fit(
     selection: Selection, data: TrainingData, options: FitOptions, evaluated_rows: int
-) -> tuple[Any, list[Member], np.ndarray]:
+) -> _Fit:
     """Fit the winner or the blend on the training rows.
-
-    Returns the pipeline, its members and its out-of-fold probabilities, shape (rows,).
 
     `evaluated_rows`: training rows of the evaluated model, by whose number a model has its seeds,
     so that two models of different rows have as many.
@@ -185,8 +207,8 @@ def _fit(
     used, fit_plan, oof = selection.members, selection.plan, selection.oof
     rows, stop = data.split.training_rows, None
     if fit_plan.early_stopped:
-        last_fold = data.fold_ids == data.fold_ids.max()
-        stopping = np.flatnonzero(last_fold & ~np.isnan(oof))
+        scored = (data.fold_ids >= 0) & ~np.isnan(oof)
+        stopping = np.flatnonzero(scored & (data.fold_ids == data.fold_ids[scored].max()))
         stopping_rows, labels = data.rows(stopping)
         stop = StoppingRows(expand(stopping_rows, data.schema), labels)
         most = max(c.max_rows or len(rows) for c in used)
@@ -195,25 +217,54 @@ def _fit(
     fitted = []
     shares = []
     all_members: list[Member] = []
+    emergencies: list[str] = []
     for candidate in used:
         most = min(evaluated_rows, candidate.max_rows or evaluated_rows)
         seeds = fit_plan.seeds or candidate.entry.seeds_of(most)
+        share = selection.weights.get(candidate.algorithm, 1.0)
         if stop is not None:
             limits = fit_plan.seconds or {}
             stop = replace(stop, seconds=limits.get(candidate.algorithm, np.inf))
-        model = fit_final(candidate, data, rows, options, seeds=seeds, stop=stop)
-        library = candidate.entry.boosted
-        if stop is not None and library is not None:
-            own = Setting(None, candidate.params, library.rounds_of(model[-1]))
-            candidate = replace(candidate, settings=[own])
+        try:
+            model = fit_final(candidate, data, rows, options, seeds=seeds, stop=stop)
+        except OutOfTime as reached:
+            emergency = f"{candidate.entry.title}: the final fit was given up, as {reached}"
+            candidate = instead_of(candidate, len(rows), reached.rounds)
+            model = fit_final(candidate, data, rows, options, seeds=1, stop=None)
+            fewer = min(len(rows), candidate.max_rows or len(rows))
+            emergency += f"; {candidate.entry.title} on {fewer:,} rows took its place"
+            emergencies.append(emergency)
+        else:
+            library = candidate.entry.boosted
+            if stop is not None and library is not None:
+                own = Setting(None, candidate.params, library.rounds_of(model[-1]))
+                candidate = replace(candidate, settings=[own])
         fitted.append(model)
-        shares.append(selection.weights.get(candidate.algorithm, 1.0))
-        all_members += candidate.members(shares[-1], len(rows), seeds)
+        shares.append(share)
+        all_members += candidate.members(share, len(rows), seeds)
     pipeline = average(fitted, shares)
     if stop is not None:
         oof = np.full(len(data.y), np.nan, dtype="float32")
         oof[stopping] = pipeline.predict_proba(stop.rows)[:, 1]
-    return pipeline, all_members, oof
+    return _Fit(pipeline, all_members, oof, emergencies)
+
+
+def instead_of(candidate: Candidate, rows: int, rounds: int) -> Candidate:
+    """Return what is fitted instead of an early-stopped model that reached its time limit.
+
+    It had `rounds` rounds on `rows` rows by then. As long again is enough for the rounds of the
+    search on so many rows as its speed allows, at least those of the search. If that is not even
+    `LEAST_SPEED` of the search's rows, it is the plain logistic regression on the search's rows.
+    """
+    affordable = int(rows * rounds / max(1, candidate.rounds or 1))
+    if affordable >= LEAST_SPEED * candidate.rows_fit:
+        return replace(candidate, max_rows=max(candidate.rows_fit, min(affordable, rows)))
+    name, params = "logistic_regression", {"encoding": LINEAR, "C": 0.1}
+    bound = min(candidate.rows_fit, ALGORITHMS[name].max_rows or rows)
+    setting = Setting(None, params, None)
+    return replace(
+        candidate, algorithm=name, params=params, rounds=None, settings=[setting], max_rows=bound
+    )
 
 
 def baselines(

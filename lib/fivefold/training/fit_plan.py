@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from fivefold.core.stored import Stored
-from fivefold.training.candidate import Candidate
+from fivefold.training.candidate import Candidate, Trial
 from fivefold.training.time_budget import TWO_FITS
 
 MOST_FITTED = 2_000_000  # rows of one final fit: more move the ROC AUC by less than its interval
@@ -19,6 +19,8 @@ SECOND_THREAD = 0.7  # what each further thread adds to the speed of a boosted f
 ENCODING = 8e-6  # seconds to encode a row (measured)
 SAFE = 0.8  # part of the time that is planned for
 LEAST_SECONDS = 1.0  # that a boosted model gets, however little time is left
+BRAKE = 1.5  # times the planned seconds after which an early-stopped fit is given up, at least
+SMALL_FITS = 2.0  # seconds that the final fits may always take, however little time is left
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class FitPlan(Stored):
     served : "blend" or "single"
     seeds : fits of each model, None for as many as the algorithm has
     early_stopped : whether boosted models find their own rounds, on rows that are kept apart
-    seconds : time limit of each early-stopped fit by algorithm, None for no limit
+    seconds : time limit of each early-stopped fit by algorithm, None for no limit; what reaches it
+        is not served (`finalize`)
     rows : most rows of each fit by algorithm, None for all
     refit : whether the served model is fitted again with the held-out rows
     """
@@ -69,6 +72,7 @@ def plan_fits(
     (`fivefold.training.time_budget.refit_choice`): where the time allows two fits, at least of the
     winner, and no boosted model gets fewer rows for it.
     """
+    resources = replace(resources, seconds=max(resources.seconds, SMALL_FITS))
     once = _plan(candidates, weights, resources)
     if refit == "no":
         return once
@@ -89,7 +93,8 @@ def _plan(
 
     Where a boosted model had less than `EARLY_STOPPED` of the rows in its search, the fits are
     early-stopped: one seed, own rounds, and as many rows as the time allows. The winner alone is
-    used if it can have more than twice the rows of the blend.
+    used if it can have more than twice the rows of the blend. Where the time allows no more rows
+    than in the search, its rounds are the right ones, and are used.
     """
     seconds, time_limits = resources.seconds, None
     seeds: int | None = 1
@@ -99,13 +104,18 @@ def _plan(
     most_alone = _most_rows(single, resources)
     if _needs_own_rounds(members, resources) and 2 * most < most_alone:
         members, most = single, most_alone
-    early_stopped = _needs_own_rounds(members, resources)
+    more_rows = any(c.entry.boosted and most > c.rows_fit for c in members)
+    early_stopped = more_rows and _needs_own_rounds(members, resources)
     if early_stopped:
-        limits: dict[str, int | None] = {c.algorithm: _rows(c, most) for c in members}
+        limits: dict[str, int | None] = {
+            c.algorithm: _rows(c, max(most, c.rows_fit)) for c in members
+        }
         if seconds < math.inf:
             costs = {c.algorithm: _cost(c, most, resources) for c in members}
             rate = seconds / sum(costs.values())
-            time_limits = {name: max(LEAST_SECONDS, rate * cost) for name, cost in costs.items()}
+            time_limits = {
+                name: max(LEAST_SECONDS, BRAKE * cost, rate * cost) for name, cost in costs.items()
+            }
     else:
         members, seeds = _affordable(members, single, resources)
         share = seconds / len(members)
@@ -117,16 +127,18 @@ def _plan(
 def seconds_of(candidate: Candidate, resources: Resources, seeds: int | None = None) -> float:
     """Return how long the final fit of a candidate will take, from the trials of its settings.
 
-    A fit on all rows for one on all folds but one, for each seed, with a fifth as much again for
-    encoding and chance.
+    A fit on all rows at the seconds for a row of the fits in the search, for each seed, with a
+    fifth as much again for encoding and chance.
     """
     best = candidate.best_trial
-    measured: dict[int | None, float] = {t.number: t.seconds for t in candidate.trials}
+    trials: dict[int | None, Trial] = {trial.number: trial for trial in candidate.trials}
     seeds = seeds or candidate.entry.seeds_of(resources.rows)
-    settings = candidate.settings_in_turn(seeds)
-    total = sum(measured.get(setting.number, best.seconds) for setting in settings)
+    rows = _rows(candidate, resources.rows)
+    total = 0.0
+    for setting in candidate.settings_in_turn(seeds):
+        total += candidate.seconds_of_fit(trials.get(setting.number, best), rows)
     rounds_of_threads = -(-seeds // resources.threads)
-    return 1.2 * rounds_of_threads * (total / seeds) / max(1, len(best.fold_scores) - 1)
+    return 1.2 * rounds_of_threads * total / seeds
 
 
 def _affordable(
@@ -150,8 +162,7 @@ def rows_affordable(candidate: Candidate, rows: int, seconds: float) -> int | No
     searched, bound = candidate.max_rows, candidate.entry.max_rows
     if seconds == math.inf or searched is None or searched == bound:
         return searched
-    best = candidate.best_trial
-    per_row = best.seconds / (len(best.fold_scores) * searched)
+    per_row = candidate.seconds_of_fit(candidate.best_trial, 1)
     reach = max(searched, int(0.5 * seconds / per_row))
     if bound is not None:
         return min(reach, bound)
@@ -167,10 +178,11 @@ def _needs_own_rounds(members: Sequence[Candidate], resources: Resources) -> boo
 def _most_rows(members: Sequence[Candidate], resources: Resources) -> int:
     """Return the most rows of early-stopped fits that the time allows.
 
-    They are reduced by quarters, but not below the rows of the search.
+    They are reduced by quarters, but not below the rows that boosted models had in the search.
     """
     most = min(resources.rows, MOST_FITTED)
-    least = max(c.rows_fit for c in members)
+    boosted = [c for c in members if c.entry.boosted]
+    least = max(c.rows_fit for c in boosted or members)
     while most > least:
         if sum(_cost(c, most, resources) for c in members) <= SAFE * resources.seconds:
             break
@@ -184,8 +196,8 @@ def _rows(candidate: Candidate, most: int) -> int:
 
 def _cost(candidate: Candidate, most: int, resources: Resources) -> float:
     """Return the seconds of one early-stopped fit."""
-    best, rows = candidate.best_trial, _rows(candidate, most)
-    fit = rows * best.seconds / (len(best.fold_scores) * candidate.rows_fit)
+    rows = _rows(candidate, most)
+    fit = candidate.seconds_of_fit(candidate.best_trial, rows)
     if candidate.entry.boosted:
         fit *= MORE_ROUNDS / (1 + SECOND_THREAD * (resources.threads - 1))
     return fit + ENCODING * rows

@@ -9,21 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.core.roc_auc import roc_auc
+from fivefold.core.roc_auc import roc_auc, spread
 from fivefold.data.splits import MANY_ROWS
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
+from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
-from fivefold.training.encode_folds import Fold, encode_fold
-from fivefold.training.encoding import encodings
+from fivefold.training.encode_folds import Fold, encode_fold, fit_fold
+from fivefold.training.encoding import CROSSED, encodings
+from fivefold.training.search_size import (
+    SearchSize,
+    choose_folds,
+    fold_choices,
+    fold_order,
+    plan_size,
+)
 from fivefold.training.training_data import FitOptions, TrainingData
 
-# Share of the seconds that the first trial may take; the rows are reduced for that. An algorithm
-# that is not boosted may take all of them: its first settings are almost its best.
-FIRST_TRIAL, FIRST_TRIAL_NOT_BOOSTED = 0.3, 1.0
-SMALL_CELLS = 400_000  # of a fold up to which a table of few rows is searched whole, unmeasured
-FEW_ROWS = 200  # training rows of a fold below which nothing is measured
-PROBE_ROWS = 2000  # training rows of the fit that is measured
 UNPRUNED_TRIALS = 4  # trials before pruning starts
+MORE_ROWS = 1.5  # times as many rows for which the first trial begins again
+TIME_FOR_MORE_ROWS = 0.7  # part of the time left that its first fold may then take
+EVERYTHING = SearchSize((), None)
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each encoding
 
 
@@ -83,15 +88,16 @@ def search(
     options : seed, threads, device, and a sampler whose rows are added to training parts only
     trials : how many
     seconds : bounds the search instead of `trials`, unless it is infinite. The first trial always
-        ends. The search stops early after `enough_trials` of the algorithm, or when its defaults
+        ends, with as many folds and rows as the time allows (`search_size`); the others have the
+        same. The search stops early after `enough_trials` of the algorithm, or when its defaults
         show that it cannot reach `hooks.rival_auc()`.
     saved : trials of the same search that were finished before
     hooks : functions to call during the search
 
     Returns
     -------
-    The candidate, and out-of-fold probabilities of shape (rows,), NaN outside the folds: the mean
-    of those of its settings. These are the `top_k` best trials, fewer on large tables
+    The candidate, and out-of-fold probabilities of shape (rows,), NaN outside the scored folds: the
+    mean of those of its settings. These are the `top_k` best trials, fewer on large tables
     (`Algorithm.seeds_of`).
 
     References
@@ -99,8 +105,9 @@ def search(
     Bergstra et al. 2011, "Algorithms for hyper-parameter optimization".
     """
     entry = adapted(ALGORITHMS[name], data)
-    limit = entry.trials_of(trials) if seconds == np.inf else entry.enough_trials
-    end = time.monotonic() + seconds
+    limit, end = entry.trials_of(trials), time.monotonic() + seconds
+    if seconds < np.inf:
+        entry, limit = cheap_first(entry), entry.enough_trials
     running = _Search(entry, data, options, hooks, limit, end)
     running.run(saved, seconds)
     if not running.best:
@@ -129,11 +136,38 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
     return replace(entry, defaults=defaults, space={**entry.space, "encoding": known})
 
 
+def cheap_first(entry: Algorithm) -> Algorithm:
+    """Return the entry with the first default that needs no products of columns before the others.
+
+    So a search under a budget soon has a model.
+    """
+    first = min(entry.defaults, key=lambda params: entry.encoding_of(params) == CROSSED)
+    others = [params for params in entry.defaults if params is not first]
+    return replace(entry, defaults=(first, *others))
+
+
+def plain_regression(
+    data: TrainingData, options: FitOptions, size: SearchSize
+) -> tuple[Candidate, np.ndarray]:
+    """Return the plain logistic regression as a candidate, scored on these folds.
+
+    Nothing is searched: it is the first default under a budget, and the least that a served model
+    has to reach.
+    """
+    name = "logistic_regression"
+    hooks = SearchHooks(lambda scored: None, lambda progress: None, lambda: -np.inf)
+    entry = cheap_first(adapted(ALGORITHMS[name], data))
+    running = _Search(entry, data, options, hooks, 1, np.inf, size)
+    running.complete_trials()
+    return running.result(name)
+
+
 @dataclass
 class _Search:
     """A search under way: its trials so far and the best of them.
 
-    `limit` is the number of trials. No trial but the first goes on after `end`.
+    `limit` is the number of trials. No trial but the first goes on after `end`. `fold_seconds` has
+    the seconds of each fold of the first trial, `encoding_seconds` those of them for encoding.
     """
 
     entry: Algorithm
@@ -142,10 +176,13 @@ class _Search:
     hooks: SearchHooks
     limit: int
     end: float
-    max_rows: int | None = None
+    size: SearchSize = EVERYTHING
+    seconds: float = np.inf
     history: list[Trial] = field(default_factory=list)
     best: list[ScoredTrial] = field(default_factory=list)
-    encoded: dict[str, list[Fold]] = field(default_factory=dict)
+    encoded: dict[str, dict[int, Fold]] = field(default_factory=dict)
+    fold_seconds: list[float] = field(default_factory=list)
+    encoding_seconds: float = 0.0
 
     def run(self, saved: Iterable[ScoredTrial], seconds: float) -> None:
         """Start from the saved trials, up to the first gap in their numbers."""
@@ -153,14 +190,30 @@ class _Search:
             if scored.trial.number != len(self.history):
                 break
             self._add(scored)
+        self.seconds = seconds
+        self.size = self._size()
+        self.complete_trials()
+
+    def _size(self) -> SearchSize:
+        """Return the folds and rows of every trial: those of the saved ones, if there are any."""
+        under_budget = self.seconds < np.inf
+        split = self.data.split
+        folds = fold_order(split) if under_budget else list(range(split.fold_count))
         if self.history:
-            self.max_rows = self.history[0].max_rows
-        elif seconds == np.inf:
-            self.max_rows = self.entry.max_rows
-        else:
-            self.max_rows = affordable_rows(self.entry, self.data, self.options, seconds)
+            first = self.history[0]
+            return SearchSize(tuple(folds[: len(first.fold_scores)]), first.max_rows)
+        if under_budget:
+            return plan_size(self.entry, self.data, self.options, self.seconds)
+        return SearchSize(tuple(folds), self.entry.max_rows)
+
+    def complete_trials(self) -> None:
+        """Run trials up to the limit or the end of the time."""
         while len(self.history) < self.limit:
-            if seconds < np.inf and self.history and (self._time_is_up() or self._cannot_win()):
+            if (
+                self.seconds < np.inf
+                and self.history
+                and (self._time_is_up() or self._cannot_win())
+            ):
                 break
             trial = self._run_trial()
             if trial is None:
@@ -184,27 +237,41 @@ class _Search:
         best, y = self.best[0].trial, self.data.y
         oof = np.mean([scored.oof for scored in self.best if scored.oof is not None], axis=0)
         folds = list(self.data.split.folds())
-        scores = [roc_auc(y[valid], oof[valid]) for _, valid in folds]
+        scored_folds = [folds[number][1] for number in sorted(self.size.folds)]
+        scores = [roc_auc(y[valid], oof[valid]) for valid in scored_folds]
         most_rows = max(len(train) for train, _ in folds)
         candidate = Candidate(
             algorithm=name,
             params=best.params,
             rounds=best.rounds,
             auc_mean=float(np.mean(scores)),
-            auc_std=float(np.std(scores, ddof=1)),
+            auc_std=spread(scores, y[scored_folds[0]], oof[scored_folds[0]]),
             fold_scores=scores,
             settings=[scored.trial.setting for scored in self.best],
             seconds=sum(trial.seconds for trial in self.history),
-            max_rows=self.max_rows,
+            max_rows=self.size.max_rows,
             trials=self.history,
-            rows_fit=min(most_rows, self.max_rows or len(y)),
+            rows_fit=min(most_rows, self.size.max_rows or len(y)),
+            folds_scored=len(scores),
+            folds=len(folds),
+            fold_rows=most_rows,
         )
         return candidate, oof
 
     def _time_is_up(self) -> bool:
-        """Whether another trial of average length would end too late."""
+        """Whether another trial of average length would end too late.
+
+        Where folds were given up a trial is a large part of the time, and has to fit whole.
+        """
         usual = float(np.median([trial.seconds for trial in self.history]))
-        return time.monotonic() + 0.7 * usual > self.end
+        if len(self.size.folds) == self.data.split.fold_count:
+            usual *= 0.7
+        number = len(self.history)
+        if number < len(self.entry.defaults):
+            encoding = self.entry.encoding_of(self.entry.defaults[number])
+            if encoding not in self.encoded:
+                usual += self.encoding_seconds
+        return time.monotonic() + usual > self.end
 
     def _cannot_win(self) -> bool:
         """Whether this search cannot reach the rival.
@@ -213,33 +280,38 @@ class _Search:
         """
         if not self.best or len(self.history) < len(self.entry.defaults):
             return False
-        best = self.best[0].trial
-        scores = best.fold_scores
-        error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
+        best, oof = self.best[0].trial, self.best[0].oof
+        assert oof is not None
+        scored = self.data.fold_ids == self.size.folds[0]
+        error = spread(best.fold_scores, self.data.y[scored], oof[scored])
+        error /= len(best.fold_scores) ** 0.5
         return bool(best.auc + 2 * error < self.hooks.rival_auc())
 
-    def _folds(self, encoding: str) -> list[Fold]:
+    def _fold(self, encoding: str, number: int) -> Fold:
         if encoding not in self.encoded:
             if self.data.typed.size > CELLS_KEPT_ENCODED:  # memory: one encoding at a time
                 self.encoded.clear()
-            self.encoded[encoding] = [
-                encode_fold(self.data, number, encoding, self.options, self.max_rows)
-                for number in range(self.data.split.fold_count)
-            ]
-        return self.encoded[encoding]
+            self.encoded[encoding] = {}
+        folds = self.encoded[encoding]
+        if number not in folds:
+            folds[number] = encode_fold(
+                self.data, number, encoding, self.options, self.size.max_rows
+            )
+        return folds[number]
 
     def _run_trial(self) -> ScoredTrial | None:
-        """Run the next trial; None when the time is up between two folds."""
+        """Run the next trial; None when the time is up before its last fold."""
         entry, number = self.entry, len(self.history)
         asked = ask(entry, self.history, self.options.seed)
         params = dict(asked.params)
-        folds = self._folds(entry.encoding_of(params))
-        began = time.monotonic()
+        encoding = entry.encoding_of(params)
+        began, seconds = time.monotonic(), 0.0
+        folds: list[Fold] = []
         models: list[Any] = []
         rounds: list[int] = []
         scores: list[float] = []
         state = COMPLETE
-        for fold in folds:
+        while len(scores) < len(self.size.folds):
             if scores:
                 self._report(scores)
                 if number and time.monotonic() > self.end:
@@ -247,20 +319,37 @@ class _Search:
                 if number >= UNPRUNED_TRIALS and asked.should_prune():
                     state = PRUNED
                     break
-            model, best_round = fit_fold(entry, params, fold, self.options)
+            fold = self._fold(encoding, self.size.folds[len(scores)])
+            fold_began = time.monotonic()
+            if number == 0:
+                self.encoding_seconds = fold_began - began - seconds
+            left = self.end - fold_began if number else np.inf
+            try:
+                model, best_round = fit_fold(entry, params, fold, self.options, left)
+            except OutOfTime:
+                return None
+            folds.append(fold)
             models.append(model)
             if best_round is not None:
                 rounds.append(best_round)
             answers = entry.predict(model, fold.valid.x, best_round)
             scores.append(roc_auc(fold.valid.y, answers))
             asked.report(float(np.mean(scores)), len(scores) - 1)
+            seconds += time.monotonic() - fold_began
+            if number == 0:
+                gone = time.monotonic() - began
+                if len(scores) == 1 and self._takes_more_rows(gone):
+                    return self._run_trial()
+                self._give_up_folds(len(scores), gone)
         common = round(float(np.median(rounds))) if rounds else None
         oof = None
         if state == COMPLETE:
+            predicting = time.monotonic()
             oof = np.full(len(self.data.y), np.nan, dtype="float32")
             for fold, model in zip(folds, models, strict=True):
                 oof[fold.rows] = entry.predict(model, fold.valid.x, common)
             scores = [roc_auc(fold.valid.y, oof[fold.rows]) for fold in folds]
+            seconds += time.monotonic() - predicting
             self._report(scores)
         trial = Trial(
             number=number,
@@ -269,26 +358,50 @@ class _Search:
             fold_scores=scores,
             params=params,
             rounds=common,
-            seconds=round(time.monotonic() - began, 3),
-            max_rows=self.max_rows,
+            seconds=round(seconds, 3),
+            max_rows=self.size.max_rows,
         )
         return ScoredTrial(trial, oof)
 
+    def _takes_more_rows(self, gone: float) -> bool:
+        """Whether the first fold, in `gone` seconds, was quicker than rows were given up for.
+
+        The first trial then begins again with the rows that most of the time left allows.
+        """
+        rows, bound = self.size.max_rows, self.entry.max_rows
+        if self.seconds == np.inf or rows is None or rows == bound:
+            return False
+        most = max(len(train) for train, _ in self.data.split.folds())
+        most = min(most, bound or most)
+        reach = int(TIME_FOR_MORE_ROWS * (self.end - time.monotonic()) * rows / max(gone, 1e-9))
+        if min(reach, most) < MORE_ROWS * rows:
+            return False
+        self.size = replace(self.size, max_rows=bound if reach >= most else reach)
+        self.encoded.clear()
+        return True
+
+    def _give_up_folds(self, done: int, gone: float) -> None:
+        """Score fewer folds if the first ones of the first trial took too long.
+
+        `done` folds took `gone` seconds. After the first fold the number is planned again by what
+        it took. Later it is only reduced, where the time would be exceeded: the machine has become
+        busy.
+        """
+        if self.seconds == np.inf:
+            return
+        self.fold_seconds.append(gone - sum(self.fold_seconds))
+        if done == 1:
+            count = choose_folds(fold_choices(self.data), gone, self.seconds)
+            self.size = replace(self.size, folds=tuple(fold_order(self.data.split)[:count]))
+        expected = max(self.fold_seconds[-1], gone / done)
+        if time.monotonic() + expected > self.end:
+            least = max(done, min(fold_choices(self.data)))
+            self.size = replace(self.size, folds=self.size.folds[:least])
+
     def _report(self, scores: list[float]) -> None:
         best = self.best[0].trial.auc if self.best else None
-        mean, folds = float(np.mean(scores)), self.data.split.fold_count
+        mean, folds = float(np.mean(scores)), len(self.size.folds)
         self.hooks.report(Progress(len(self.history), self.limit, len(scores), folds, mean, best))
-
-
-def fit_fold(
-    entry: Algorithm, params: dict[str, Any], fold: Fold, options: FitOptions
-) -> tuple[Any, int | None]:
-    """Return the model fitted on the training part of a fold, and its best round of boosting."""
-    train = fold.train
-    model = entry.build(params, options.seed, options.threads, train.types, options.device)
-    if entry.boosted is None:
-        return entry.fit(model, train), None
-    return model, entry.boosted.fit_rounds(model, train, fold.valid)
 
 
 def ask(entry: Algorithm, history: list[Trial], seed: int) -> Any:
@@ -329,45 +442,3 @@ def _distribution(span: tuple[Any, ...] | list[Any]) -> Any:
         return CategoricalDistribution(span)
     kind = IntDistribution if isinstance(span[0], int) else FloatDistribution
     return kind(span[0], span[1], log=len(span) > 2)
-
-
-def affordable_rows(
-    entry: Algorithm, data: TrainingData, options: FitOptions, seconds: float
-) -> int | None:
-    """Return the most training rows of a fit; None for all.
-
-    With that number the first trial takes at most its share of the time.
-
-    The first default is fitted on 2,000 and 10,000 training rows of the largest fold, after a small
-    fit that loads the libraries. The time is assumed to be linear in the rows. Small tables are not
-    measured, unless they are wide.
-    """
-    training_rows = [train for train, _ in data.split.folds()]
-    number = int(np.argmax([len(train) for train in training_rows]))
-    train = training_rows[number]
-    rows = len(train)
-    if options.sampler is not None:  # a fit may have as many synthetic rows as real ones
-        _, drawn = options.sampler(*data.rows(train), number)
-        rows = max(rows, (rows + len(drawn)) // 2)
-    small = rows < FEW_ROWS or rows * data.typed.shape[1] <= SMALL_CELLS
-    if rows <= 2 * PROBE_ROWS and small:
-        return entry.max_rows
-    probe = min(PROBE_ROWS, rows // 2)
-    params = entry.defaults[0]
-
-    def measure(most: int) -> float:
-        began = time.monotonic()
-        fold = encode_fold(data, number, entry.encoding_of(params), options, most)
-        fit_fold(entry, params, fold, options)
-        return time.monotonic() - began
-
-    measure(max(FEW_ROWS // 4, probe // 10))
-    first = measure(probe)
-    fixed, per_row = 0.0, first / probe
-    if rows > 10 * probe and first < 0.06 * seconds:
-        longer = measure(5 * probe)
-        per_row = max(longer - first, 0.1 * longer) / (4 * probe)
-        fixed = max(0.0, longer - per_row * 5 * probe)
-    share = FIRST_TRIAL if entry.boosted else FIRST_TRIAL_NOT_BOOSTED
-    affordable = max(probe, int((share * seconds / len(training_rows) - fixed) / per_row))
-    return entry.max_rows if affordable >= min(rows, entry.max_rows or rows) else affordable
