@@ -144,7 +144,9 @@ def test_the_systemd_units_name_commands_and_times_that_exist():
 def test_every_setting_is_read_by_the_code(name):
     from fivefold.serving.api_settings import NAMES
 
-    files = [path for folder in ("lib", "flows", "frontend") for path in (ROOT / folder).rglob("*.py")]
+    files = [
+        path for folder in ("lib", "flows", "frontend") for path in (ROOT / folder).rglob("*.py")
+    ]
     code = "".join(path.read_text(encoding="utf-8") for path in files)
     assert name in code or name in NAMES, name
 

@@ -27,6 +27,7 @@ def run():
         typed=to_parquet(typed),
         contract=schema.to_json(),
         seed=0,
+        budget=60,
         synthetic_rows=0,
         serve="auto",
     )
