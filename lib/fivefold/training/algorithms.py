@@ -18,7 +18,18 @@ from fivefold.training.boosting import (
     fit_quietly,
     positive_probability,
 )
-from fivefold.training.encoding import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
+from fivefold.training.encoding import (
+    CROSSED,
+    LINEAR,
+    LINEAR_PAIRS,
+    MEANS,
+    NATIVE,
+    ONE_HOT,
+    ORDERED,
+    PAIRS,
+    TREES,
+    TREES_COUNTS,
+)
 
 MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
 NEWTON_COLUMNS = 400  # most columns for Newton's method, which takes few but costly steps
@@ -50,6 +61,9 @@ class Algorithm:
     top_k : number of best settings among these models
     large_defaults, large_space : replace `defaults` and parts of `space` on more than
         `fivefold.data.splits.MANY_ROWS` training rows: higher learning rates and larger trees
+    code_defaults : replace `defaults` on a table of codes, where `encodings` has the encoding of
+        the first; each has an encoding, and also keeps what it does not name of the default in
+        its place
     """
 
     title: str
@@ -66,6 +80,7 @@ class Algorithm:
     top_k: int = 1
     large_defaults: tuple[Params, ...] = ()
     large_space: Space = field(default_factory=dict)
+    code_defaults: tuple[Params, ...] = ()
 
     def encoding_of(self, params: Mapping[str, Any]) -> str:
         """Return the encoding for a model with these parameters."""
@@ -155,6 +170,8 @@ _LIGHTGBM_LARGE = _LIGHTGBM | {
     "colsample_bytree": 0.7,
 }
 
+_BOOSTED_CODES = {"encoding": PAIRS, "colsample_bytree": 0.5}
+
 _XGBOOST: Params = {
     "encoding": NATIVE,
     "learning_rate": 0.06,
@@ -198,6 +215,11 @@ ALGORITHMS: dict[str, Algorithm] = {
             {"encoding": LINEAR, "C": 0.01},
         ),
         space={"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
+        code_defaults=(
+            {"encoding": LINEAR_PAIRS, "C": 0.03},
+            {"encoding": LINEAR_PAIRS, "C": 0.01},
+            {"encoding": LINEAR_PAIRS, "C": 0.1},
+        ),
         max_rows=100_000,
         priority=3,
         time_share=0.16,
@@ -217,6 +239,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "max_depth": (1, 3),
             "min_samples_leaf": (5, 100, "log"),
         },
+        code_defaults=({"encoding": TREES_COUNTS}, {"encoding": TREES_COUNTS}),
         max_rows=8_000,
         priority=5,
         time_share=0.11,
@@ -236,6 +259,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "min_samples_leaf": (2, 50, "log"),
             "criterion": ["gini", "entropy"],
         },
+        code_defaults=({"encoding": TREES_COUNTS}, {"encoding": TREES_COUNTS}),
         max_rows=30_000,
         priority=4,
         time_share=0.1,
@@ -255,6 +279,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             **_BOOSTED_SPACE,
             "extra_trees": [False, True],
         },
+        code_defaults=(_BOOSTED_CODES,) * 3,
         boosted=LightGBM(),
         priority=1,
         time_share=0.32,
@@ -282,6 +307,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "min_child_weight": (0.5, 30.0, "log"),
             **_BOOSTED_SPACE,
         },
+        code_defaults=(_BOOSTED_CODES,) * 3,
         boosted=XGBoost(),
         priority=2,
         time_share=0.31,
