@@ -16,6 +16,7 @@ import pandas as pd
 
 from fivefold.core.roc_auc import ranks
 from fivefold.core.schema import Schema
+from fivefold.data.infer import CODE_COLUMNS
 
 LINEAR, CROSSED = "linear", "crossed"  # of a logistic regression
 TREES = "trees"  # of forests and AdaBoost
@@ -24,7 +25,6 @@ NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of 
 # regression, and forests and AdaBoost
 PAIRS, LINEAR_PAIRS, TREES_COUNTS = "pairs", "linear and pairs", "trees and counts"
 WITHOUT_CODES = {PAIRS: ONE_HOT, LINEAR_PAIRS: LINEAR, TREES_COUNTS: TREES}
-CODE_COLUMNS = 3  # categories above `ONE_HOT_LEVELS` that make a table one of codes
 MOST_CODES = 10  # columns whose pairs have statistics
 ONE_HOT_LEVELS = 12  # above it one-hot columns cost more than they bring: target means instead
 NATIVE_LEVELS = 64  # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
@@ -124,8 +124,9 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
         return known[:3]
     if most <= ONE_HOT_LEVELS:
         return known[:4]
-    many = [count for count in levels if count > ONE_HOT_LEVELS]
-    return (*known, TREES, *WITHOUT_CODES) if len(many) >= CODE_COLUMNS else known
+    many = sum(count > ONE_HOT_LEVELS for count in levels)
+    is_table_of_codes = many >= CODE_COLUMNS and 2 * many >= len(schema.names())
+    return (*known, TREES, *WITHOUT_CODES) if is_table_of_codes else known
 
 
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:

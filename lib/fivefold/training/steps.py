@@ -287,6 +287,7 @@ def _checkpoint_path(run: Any, name: str) -> str:
             entry.max_rows,
             entry.large_defaults,
             entry.large_space,
+            entry.code_defaults,
             entry.top_k,
         ],
     )
