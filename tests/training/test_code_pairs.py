@@ -40,7 +40,6 @@ WITH_CODES = {
     "lightgbm": PAIRS,
     "xgboost": PAIRS,
     "random_forest": TREES_COUNTS,
-    "adaboost": TREES_COUNTS,
 }
 
 
@@ -234,6 +233,10 @@ def test_first_trials_use_the_statistics_on_a_table_of_codes(name):
     assert len(entry.space["encoding"]) >= 2
     for params in entry.defaults:
         assert set(params) == set(entry.space)
+
+
+def test_adaboost_stays_as_it_is():
+    assert adapted(ALGORITHMS["adaboost"], prepared(400)) == ALGORITHMS["adaboost"]
 
 
 def test_a_search_and_a_final_fit_run_on_a_table_of_codes():

@@ -173,6 +173,7 @@ _LIGHTGBM_LARGE = _LIGHTGBM | {
 }
 
 _BOOSTED_CODES = {"encoding": PAIRS, "colsample_bytree": 0.5}
+_BOOSTED_CODES_FAST = {"encoding": PAIRS, "colsample_bytree": 0.3, "learning_rate": 0.1}
 
 _XGBOOST: Params = {
     "encoding": NATIVE,
@@ -241,7 +242,6 @@ ALGORITHMS: dict[str, Algorithm] = {
             "max_depth": (1, 3),
             "min_samples_leaf": (5, 100, "log"),
         },
-        code_defaults=({"encoding": TREES_COUNTS}, {"encoding": TREES_COUNTS}),
         max_rows=8_000,
         priority=5,
         time_share=0.11,
@@ -281,7 +281,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             **_BOOSTED_SPACE,
             "extra_trees": [False, True],
         },
-        code_defaults=(_BOOSTED_CODES,) * 3,
+        code_defaults=(_BOOSTED_CODES_FAST, _BOOSTED_CODES, _BOOSTED_CODES),
         boosted=LightGBM(),
         priority=1,
         time_share=0.32,
@@ -309,7 +309,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "min_child_weight": (0.5, 30.0, "log"),
             **_BOOSTED_SPACE,
         },
-        code_defaults=(_BOOSTED_CODES,) * 3,
+        code_defaults=(_BOOSTED_CODES_FAST, _BOOSTED_CODES, _BOOSTED_CODES),
         boosted=XGBoost(),
         priority=2,
         time_share=0.31,

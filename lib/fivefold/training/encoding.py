@@ -21,8 +21,8 @@ from fivefold.data.infer import CODE_COLUMNS
 LINEAR, CROSSED = "linear", "crossed"  # of a logistic regression
 TREES = "trees"  # of forests and AdaBoost
 NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of boosted models
-# Encodings with statistics of codes (`fivefold.training.code_pairs`): boosted models, logistic
-# regression, and forests and AdaBoost
+# With statistics of codes (`fivefold.training.code_pairs`): of boosted models, of a logistic
+# regression and of forests
 PAIRS, LINEAR_PAIRS, TREES_COUNTS = "pairs", "linear and pairs", "trees and counts"
 WITHOUT_CODES = {PAIRS: ONE_HOT, LINEAR_PAIRS: LINEAR, TREES_COUNTS: TREES}
 MOST_CODES = 10  # columns whose pairs have statistics
