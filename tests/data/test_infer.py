@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.core.schema import MAX_LEVELS
 from fivefold.core.scope import Scope
-from fivefold.data.infer import boolean_levels, infer_column, infer_kind, infer_schema
+from fivefold.data.infer import boolean_levels, infer_column, infer_kind, infer_schema, is_code
 from fivefold.data.parsing import (
     AMBIGUOUS_DATES,
     DATE_FORMATS,
@@ -593,3 +593,56 @@ def test_one_code_among_thousands_of_levels_is_seen():
 def test_codes_declared_numeric_are_numbers():
     column = infer_column(strings("00501", "10115"), "zip", Scope(kinds={"zip": "numeric"}))
     assert (column.kind, column.parse, column.low, column.high) == ("numeric", PLAIN, 501, 10115)
+
+
+# --- codes that are whole numbers ----------------------------------------------------------------
+
+
+def numbered_codes(rows=600, levels=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.Series(rng.choice(100_000, levels, replace=False)[rng.integers(0, levels, rows)])
+
+
+NUMBERS = {
+    "ages": lambda rng: rng.integers(18, 80, 600),
+    "amounts": lambda rng: rng.integers(0, 100_000, 600),
+    "round amounts": lambda rng: 50 * rng.integers(1, 40, 600) ** 2,
+    "thousands": lambda rng: 1000 * rng.integers(1, 60, 600),
+    "few": lambda rng: 7919 * rng.integers(1, 12, 600),
+}
+
+
+def test_sparse_whole_numbers_that_come_back_are_codes():
+    assert is_code(numbered_codes())
+    assert is_code(numbered_codes().astype("float64").where(lambda codes: codes != codes[0]))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_measured_whole_numbers_are_no_codes(name):
+    assert not is_code(pd.Series(NUMBERS[name](np.random.default_rng(0))))
+
+
+def codes_and_ages(codes, ages, scope=None):
+    columns = {f"code{number}": numbered_codes(seed=number) for number in range(codes)}
+    rng = np.random.default_rng(9)
+    columns |= {f"age{number}": rng.integers(18, 80, 600) for number in range(ages)}
+    frame = pd.DataFrame(columns).assign(y=rng.integers(0, 2, 600))
+    schema = infer_schema(frame, scope or Scope(target="y", positive="1"))
+    return {column.name: column.kind for column in schema.columns}
+
+
+def test_a_table_of_numbered_codes_has_categories():
+    kinds = codes_and_ages(3, 3)
+    assert [kinds[f"code{number}"] for number in range(3)] == ["categorical"] * 3
+    assert [kinds[f"age{number}"] for number in range(3)] == ["numeric"] * 3
+
+
+@pytest.mark.parametrize(("codes", "ages"), [(2, 0), (3, 4)])
+def test_few_numbered_codes_among_other_columns_stay_numbers(codes, ages):
+    assert set(codes_and_ages(codes, ages).values()) == {"numeric"}
+
+
+def test_a_declared_number_stays_one():
+    scope = Scope(target="y", positive="1", kinds={"code0": "numeric"})
+    kinds = codes_and_ages(4, 0, scope)
+    assert (kinds["code0"], kinds["code1"]) == ("numeric", "categorical")

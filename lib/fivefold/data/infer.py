@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,12 @@ from fivefold.data.parsing import (
 # Share of present cells that must parse for a text column to count as numbers or dates.
 ENOUGH = 0.95
 MIN_ROWS_FOR_ID = 50
+# Whole numbers that are codes. Of the common ones of an arbitrary code, a tenth are round; more
+# than 6 of 20 happens by chance in 1 of 400 columns.
+FEW_CODES = 12  # different ones up to which a column is no column of codes
+CODE_ROWS, CODE_GAPS = 3, 4  # rows for each, steps of the range for each
+COMMON_CODES, MOST_ROUND = 20, 0.3
+CODE_COLUMNS = 3  # that make a table one of codes, if they are half of its columns
 _HEAD = 2000  # different texts, most frequent first, that rules are tried on
 # What `reading.normalize` keeps as text though it reads as a number: 00501, and whole numbers
 # that may reach 2**53.
@@ -60,13 +67,52 @@ def infer_schema(
     rows
         Positions to look at, default all. One column at a time is copied, not the table.
     """
-    columns = []
+    columns, codes = [], {}
     for name in frame.columns:
         if name == scope.target:
             continue
         values = frame[name] if rows is None else frame[name].take(rows).reset_index(drop=True)
-        columns.append(infer_column(values, str(name), scope))
+        column = infer_column(values, str(name), scope)
+        if column.used and column.integer and column.name not in scope.kinds and is_code(values):
+            codes[column.name] = values
+        columns.append(column)
+    if codes and _is_table_of_codes(columns, len(codes)):
+        declared = replace(scope, kinds={**scope.kinds, **dict.fromkeys(codes, "categorical")})
+        for place, column in enumerate(columns):
+            if column.name in codes:
+                columns[place] = infer_column(codes[column.name], column.name, declared)
     return Schema(tuple(columns), scope.target, *labels)
+
+
+def is_code(values: pd.Series) -> bool:
+    """Return whether whole numbers look like codes: their order and differences mean nothing.
+
+    More than `FEW_CODES` different ones, with gaps between them (counts, ages and years have none),
+    that come back (amounts hardly do), and are not round (amounts that come back are).
+
+    >>> is_code(pd.Series(np.repeat(np.arange(40) ** 3 + 17, 5)))
+    True
+    >>> is_code(pd.Series(np.repeat(np.arange(40), 5)))
+    False
+    """
+    numbers = values.dropna().to_numpy()
+    if numbers.dtype.kind not in "iuf":
+        return False
+    levels, rows = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    if len(levels) <= FEW_CODES or len(numbers) < CODE_ROWS * len(levels):
+        return False
+    step = np.gcd.reduce(np.diff(levels).astype("int64"))
+    steps = (levels[-1] - levels[0]) / step
+    common = levels[np.argsort(-rows, kind="stable")[:COMMON_CODES]]
+    round_share = float((common % 10 == 0).mean())
+    return bool(steps >= CODE_GAPS * len(levels) and round_share <= MOST_ROUND)
+
+
+def _is_table_of_codes(columns: list[Column], codes: int) -> bool:
+    """Return whether codes, and categories of as many levels, are most of a table's columns."""
+    used = [column for column in columns if column.used]
+    codes += sum(column.kind == "categorical" and column.distinct > FEW_CODES for column in used)
+    return codes >= CODE_COLUMNS and 2 * codes >= len(used)
 
 
 def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Column:

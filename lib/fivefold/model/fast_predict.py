@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.special import expit
 
 from fivefold.data.coerce import different
@@ -77,6 +78,8 @@ def _vote(model: Any, fast: Callable[[Any], Predict]) -> Predict:
 
 def _encoder(step: Any) -> Encode | None:
     """Return the fast path of the first step, None where it is not one by column names."""
+    if _is(step, "FeatureUnion"):
+        return _columns_and_codes(step)
     if not _is(step, "ColumnTransformer") or step.transformer_weights:
         return None
     parts = []
@@ -86,7 +89,63 @@ def _encoder(step: Any) -> Encode | None:
         if not all(isinstance(name, str) for name in names):
             return None
         parts.append(_text_encoder(part, names) if isinstance(names, str) else _part(part, names))
+    if not parts:
+        return lambda rows: np.empty((len(next(iter(rows.columns.values()))), 0))
     return lambda rows: np.hstack([_dense(part(rows)) for part in parts])
+
+
+def _columns_and_codes(step: Any) -> Encode | None:
+    """Return the fast path of columns beside codes (`fivefold.training.encode_folds`)."""
+    parts = [part for _, part in step.transformer_list]
+    if step.transformer_weights or len(parts) != 2:
+        return None
+    columns, codes = _encoder(parts[0]), _code_pairs(_steps(parts[1]))
+    if columns is None or codes is None:
+        return None
+
+    def encode(rows: Rows) -> Any:
+        statistics, one_hot = codes(rows)
+        dense = np.hstack([columns(rows), statistics])
+        return dense if one_hot is None else sparse.hstack([dense, one_hot], format="csr")
+
+    return encode
+
+
+def _code_pairs(steps: list[Any]) -> Callable[[Rows], tuple[np.ndarray, Any]] | None:
+    """Return the fast path of `fivefold.training.code_pairs`: statistics, one-hot columns if any.
+
+    Each key is searched once, for all of them.
+    """
+    kinds = [type(step).__name__ for step in steps]
+    if kinds != ["ColumnTransformer", "FunctionTransformer", "FeatureUnion"]:
+        return None
+    encode_levels, to_keys, union = _encoder(steps[0]), steps[1], dict(steps[2].transformer_list)
+    if encode_levels is None or to_keys.func is not np.dot:
+        return None
+    known = union["log_odds"].categories_
+    values = [union["log_odds"].encodings_, union["counts"].encodings_]
+    weights, is_sparse = to_keys.kw_args["b"], "one_hot" in union
+    first = np.cumsum([0, *map(len, known)])  # one-hot column of each key's first value
+
+    def encode(rows: Rows) -> tuple[np.ndarray, Any]:
+        keys = encode_levels(rows) @ weights
+        statistics = np.zeros((len(values), *keys.shape))
+        places = np.full(keys.shape, -1)
+        for number, levels in enumerate(known):
+            if not len(levels):
+                continue
+            line = np.minimum(np.searchsorted(levels, keys[:, number]), len(levels) - 1)
+            found = levels[line] == keys[:, number]
+            places[found, number] = first[number] + line[found]
+            for table, kind in zip(statistics, values, strict=True):
+                table[found, number] = kind[number][line[found]]
+        if not is_sparse:
+            return np.hstack([*statistics]), None
+        row, key = np.nonzero(places >= 0)
+        ones = np.ones(len(row)), (row, places[row, key])
+        return np.hstack([*statistics]), sparse.csr_array(ones, shape=(len(keys), first[-1]))
+
+    return encode
 
 
 def _part(part: Any, names: Sequence[str]) -> Encode:

@@ -19,10 +19,22 @@ from fivefold.training.boosting import (
     fit_quietly,
     positive_probability,
 )
-from fivefold.training.encoding import CROSSED, LINEAR, MEANS, NATIVE, ONE_HOT, ORDERED, TREES
+from fivefold.training.encoding import (
+    CROSSED,
+    LINEAR,
+    LINEAR_PAIRS,
+    MEANS,
+    NATIVE,
+    ONE_HOT,
+    ORDERED,
+    PAIRS,
+    TREES,
+    TREES_COUNTS,
+)
 
 MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
 NEWTON_COLUMNS = 400  # most columns for Newton's method, which takes few but costly steps
+ONE_HOT_COLUMNS = 2_000  # most columns for a fine tolerance: twice the time for at most .001
 
 Params = dict[str, Any]
 # parameter -> (low, high), (low, high, "log") or a list of choices; integer ends mean integers
@@ -52,6 +64,9 @@ class Algorithm:
     top_k : number of best settings among these models
     large_defaults, large_space : replace `defaults` and parts of `space` on more than
         `fivefold.data.splits.MANY_ROWS` training rows: higher learning rates and larger trees
+    code_defaults : replace `defaults` on a table of codes, where `encodings` has the encoding of
+        the first; each has an encoding, and also keeps what it does not name of the default in
+        its place
     """
 
     title: str
@@ -69,6 +84,7 @@ class Algorithm:
     top_k: int = 1
     large_defaults: tuple[Params, ...] = ()
     large_space: Space = field(default_factory=dict)
+    code_defaults: tuple[Params, ...] = ()
 
     def encoding_of(self, params: Mapping[str, Any]) -> str:
         """Return the encoding for a model with these parameters."""
@@ -130,7 +146,8 @@ def _logistic_regression(params: Params, seed: int, threads: int, types: str) ->
     from sklearn.linear_model import LogisticRegression
 
     solver = "newton-cholesky" if len(types) <= NEWTON_COLUMNS else "lbfgs"
-    return LogisticRegression(max_iter=1000, random_state=seed, solver=solver, **params)
+    tol = 1e-3 if len(types) > ONE_HOT_COLUMNS else 1e-4
+    return LogisticRegression(max_iter=1000, tol=tol, random_state=seed, solver=solver, **params)
 
 
 _FOREST = {"n_estimators": 60, "max_features": 0.4, "min_samples_leaf": 5, "criterion": "entropy"}
@@ -166,6 +183,9 @@ _LIGHTGBM_LARGE = _LIGHTGBM | {
     "min_child_samples": 60,
     "colsample_bytree": 0.7,
 }
+
+_BOOSTED_CODES = {"encoding": PAIRS, "colsample_bytree": 0.5}
+_BOOSTED_CODES_FAST = {"encoding": PAIRS, "colsample_bytree": 0.3, "learning_rate": 0.1}
 
 _XGBOOST: Params = {
     "encoding": NATIVE,
@@ -210,6 +230,11 @@ ALGORITHMS: dict[str, Algorithm] = {
             {"encoding": LINEAR, "C": 0.01},
         ),
         space={"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
+        code_defaults=(
+            {"encoding": LINEAR_PAIRS, "C": 0.03},
+            {"encoding": LINEAR_PAIRS, "C": 0.1},
+            {"encoding": LINEAR_PAIRS, "C": 0.01},
+        ),
         max_rows=100_000,
         priority=3,
         time_share=0.16,
@@ -249,6 +274,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "min_samples_leaf": (2, 50, "log"),
             "criterion": ["gini", "entropy"],
         },
+        code_defaults=({"encoding": TREES_COUNTS}, {"encoding": TREES_COUNTS}),
         max_rows=30_000,
         priority=4,
         time_share=0.1,
@@ -269,6 +295,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             **_BOOSTED_SPACE,
             "extra_trees": [False, True],
         },
+        code_defaults=(_BOOSTED_CODES_FAST, _BOOSTED_CODES, _BOOSTED_CODES),
         boosted=LightGBM(),
         priority=1,
         time_share=0.32,
@@ -296,6 +323,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             "min_child_weight": (0.5, 30.0, "log"),
             **_BOOSTED_SPACE,
         },
+        code_defaults=(_BOOSTED_CODES_FAST, _BOOSTED_CODES, _BOOSTED_CODES),
         boosted=XGBoost(),
         priority=2,
         time_share=0.31,

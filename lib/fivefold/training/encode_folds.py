@@ -16,11 +16,16 @@ from fivefold.data.splits import subsample
 from fivefold.model.inputs import expand
 from fivefold.training.algorithms import ALGORITHMS, Algorithm, Params
 from fivefold.training.boosting import Encoded
+from fivefold.training.code_pairs import fit_code_pairs
 from fivefold.training.encoding import (
     CROSSED,
     LINEAR,
+    LINEAR_PAIRS,
     NATIVE,
     ORDERED,
+    TREES_COUNTS,
+    WITHOUT_CODES,
+    EncodingPlan,
     encoder,
     ordered_means,
     plan,
@@ -81,6 +86,9 @@ def encode_training(
     """Return the encoded training rows and the fitted encoder."""
     expanded = expand(typed, schema)
     recipe = plan(expanded, schema)
+    if encoding in WITHOUT_CODES and recipe.codes:
+        return _encode_codes(encoding, expanded, y, recipe, seed)
+    encoding = WITHOUT_CODES.get(encoding, encoding)
     encode = encoder(recipe, LINEAR if encoding == CROSSED else encoding, seed)
     matrix = encode.fit_transform(expanded, y)
     if encoding == CROSSED:
@@ -95,6 +103,25 @@ def encode_training(
             matrix[:, first + number] = ordered_means(levels, y, seed + number)
     codes = len(recipe.native) if encoding == NATIVE else 0
     return Encoded(matrix, y, "c" * codes + "q" * (matrix.shape[1] - codes)), encode
+
+
+def _encode_codes(
+    encoding: str, expanded: pd.DataFrame, y: np.ndarray, recipe: EncodingPlan, seed: int
+) -> tuple[Encoded, Any]:
+    """Do as `encode_training` where codes and their pairs have statistics of their own."""
+    from scipy.sparse import csr_array, hstack
+    from sklearn.pipeline import FeatureUnion
+
+    columns = encoder(recipe.without_codes, WITHOUT_CODES[encoding], seed)
+    matrix: Any = columns.fit_transform(expanded, y)
+    sparse, pairs = encoding == LINEAR_PAIRS, encoding != TREES_COUNTS
+    codes = fit_code_pairs(expanded, recipe.codes, y, seed, pairs=pairs, sparse=sparse)
+    if sparse:
+        matrix = hstack([csr_array(matrix), codes.matrix], format="csr")
+    else:
+        matrix = np.hstack([matrix, codes.matrix])
+    encode = FeatureUnion([("columns", columns), ("codes", codes.step)])
+    return Encoded(matrix, y, "q" * matrix.shape[1]), encode
 
 
 def fitted_rows(

@@ -8,7 +8,7 @@ pipeline, so that old models outlive changes of this code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,16 @@ import pandas as pd
 
 from fivefold.core.roc_auc import ranks
 from fivefold.core.schema import Schema
+from fivefold.data.infer import CODE_COLUMNS
 
 LINEAR, CROSSED = "linear", "crossed"  # of a logistic regression
 TREES = "trees"  # of forests and AdaBoost
 NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of boosted models
+# With statistics of codes (`fivefold.training.code_pairs`): of boosted models, of a logistic
+# regression and of forests
+PAIRS, LINEAR_PAIRS, TREES_COUNTS = "pairs", "linear and pairs", "trees and counts"
+WITHOUT_CODES = {PAIRS: ONE_HOT, LINEAR_PAIRS: LINEAR, TREES_COUNTS: TREES}
+MOST_CODES = 10  # columns whose pairs have statistics
 ONE_HOT_LEVELS = 12  # above it one-hot columns cost more than they bring: target means instead
 NATIVE_LEVELS = 64  # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
 TEXT_BUCKETS, TEXT_TOPICS = 2**14, 16
@@ -54,6 +60,17 @@ class EncodingPlan:
     @property
     def categories(self) -> list[str]:
         return self.few_levels + self.many_levels
+
+    @property
+    def codes(self) -> list[str]:
+        """Return the columns whose codes and pairs have statistics, many-level ones first."""
+        return (self.many_levels + self.few_levels)[:MOST_CODES]
+
+    @property
+    def without_codes(self) -> EncodingPlan:
+        """Return the plan of the columns beside those statistics: few levels stay one-hot."""
+        rest = [name for name in self.many_levels if name not in self.codes]
+        return replace(self, many_levels=rest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stored form: the description of the features in a bundle."""
@@ -105,7 +122,11 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     known = LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED
     if most <= 2:
         return known[:3]
-    return known[:4] if most <= ONE_HOT_LEVELS else known
+    if most <= ONE_HOT_LEVELS:
+        return known[:4]
+    many = sum(count > ONE_HOT_LEVELS for count in levels)
+    is_table_of_codes = many >= CODE_COLUMNS and 2 * many >= len(schema.names())
+    return (*known, TREES, *WITHOUT_CODES) if is_table_of_codes else known
 
 
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:

@@ -124,10 +124,12 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
     if entry.large_defaults and len(rows) > MANY_ROWS:
         space = {**entry.space, **entry.large_space}
         entry = replace(entry, defaults=entry.large_defaults, space=space)
-    if "encoding" not in entry.space:
-        return entry
     categories = data.typed[data.schema.names("categorical")].iloc[rows]
     differ = encodings(categories, data.schema)
+    if entry.code_defaults and entry.code_defaults[0]["encoding"] in differ:
+        entry = _for_codes(entry)
+    if "encoding" not in entry.space:
+        return entry
     known = [encoding for encoding in entry.space["encoding"] if encoding in differ]
     defaults = tuple(
         params if params["encoding"] in known else {**params, "encoding": known[0]}
@@ -160,6 +162,15 @@ def plain_regression(
     running = _Search(entry, data, options, hooks, 1, np.inf, size)
     running.complete_trials()
     return running.result(name)
+
+
+def _for_codes(entry: Algorithm) -> Algorithm:
+    """Return the entry for a table of codes: other defaults, and their encoding to choose."""
+    pairs = zip(entry.defaults, entry.code_defaults, strict=False)
+    defaults = tuple({**params, **codes} for params, codes in pairs)
+    others = entry.space.get("encoding", [entry.encoding])
+    space = {**entry.space, "encoding": [*others, entry.code_defaults[0]["encoding"]]}
+    return replace(entry, defaults=defaults, space=space)
 
 
 @dataclass

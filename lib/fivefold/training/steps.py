@@ -315,6 +315,7 @@ def _checkpoint_path(run: Any, name: str) -> str:
             entry.max_rows,
             entry.large_defaults,
             entry.large_space,
+            entry.code_defaults,
             entry.top_k,
         ],
     )
