@@ -207,8 +207,9 @@ class TrainFlow(FlowSpec):
         gone = steps.seconds_gone(bootstrap.STARTED, self.started)
         seconds = budget.for_search(gone, self.arms[self.index :])
         storage = self._datastore._storage_impl
-        self.candidate, self.oof = steps.tune(self, storage, live.report, seconds)
-        live.finish(Candidate.from_dict(self.candidate))
+        self.candidate, self.oof = steps.tune(self, storage, live.report, seconds) or ({}, None)
+        if self.candidate:
+            live.finish(Candidate.from_dict(self.candidate))
         self.ended = time.time()
         self.next(self.select)
 

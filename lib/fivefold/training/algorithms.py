@@ -58,6 +58,7 @@ class Algorithm:
     max_rows : most rows of one fit; more rows would cost much time and bring little
     priority : order of the searches (1 first) when the budget has no time for all
     time_share : share of a budget for this search
+    optional : whether a budget may do without it; it is never the best by much
     enough_trials : number of trials after which a search under a budget stops
     trial_share : share of `--trials` that this search gets; its settings matter little
     seeds : number of models with different seeds that the final fit averages
@@ -78,6 +79,7 @@ class Algorithm:
     max_rows: int | None = None
     priority: int = 100
     time_share: float = 0.2
+    optional: bool = False
     enough_trials: int = 10_000
     trial_share: float = 1.0
     seeds: int = 1
@@ -259,6 +261,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         time_share=0.11,
         enough_trials=12,
         trial_share=1 / 3,
+        optional=True,
     ),
     "random_forest": Algorithm(
         title="Random forest",
@@ -280,6 +283,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         time_share=0.1,
         enough_trials=12,
         trial_share=1 / 3,
+        optional=True,
         seeds=3,
     ),
     "lightgbm": Algorithm(

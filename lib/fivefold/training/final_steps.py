@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fivefold.model.metadata import Metadata
 
 MOST_PLAIN = 20_000  # rows of a fit of the plain logistic regression that no search has fitted
-NO_TIME = "not started: the budget has no time for it"
+NO_TIME = "the budget has no time for it"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ def select(
     Parameters
     ----------
     run : the flow: labels, place, searched, serve
-    tasks : of all searches that were started, with the artifacts `candidate` and `oof`, or the
-        `failure` that Metaflow caught; a task that was killed at its very end may lack some
+    tasks : of all searches that were started, with the artifacts `candidate` (empty if the budget
+        had no time for it) and `oof`, or the `failure` that Metaflow caught; a task that was killed
+        at its very end may lack some
     seconds : left for the final fits
     threads : of the final fits
     refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
@@ -84,7 +85,8 @@ def select(
         if candidate and oof is not None:
             results[task.input], oofs[task.input] = Candidate.from_dict(candidate), oof
         else:
-            reason = _reason(getattr(task, "failure", None))
+            without_time = candidate == {}
+            reason = NO_TIME if without_time else _reason(getattr(task, "failure", None))
             results[task.input] = FailedSearch(task.input, reason)
     for name in ALGORITHMS:
         results.setdefault(name, FailedSearch(name, NO_TIME))

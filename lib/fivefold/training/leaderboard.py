@@ -177,13 +177,16 @@ def too_few_rows(
 ) -> frozenset[str]:
     """Return the algorithms that have scored too few rows to be compared with the others.
 
-    Fewer rows of the rarer class than `COMPARABLE`, where another algorithm has more.
+    Fewer rows of the rarer class than `COMPARABLE`, where another algorithm has more; or fewer than
+    every boosted algorithm, whose figures would then rest on the few folds of a weaker one.
     """
     rarer = {}
     for name, oof in oofs.items():
         scored = (fold_ids >= 0) & np.isfinite(oof)
         rarer[name] = int(np.bincount(y[scored], minlength=2).min())
     needed = min(COMPARABLE, max(rarer.values()))
+    boosted = [name for name, entry in ALGORITHMS.items() if entry.boosted]
+    needed = min((rarer[name] for name in boosted if rarer.get(name, 0) >= needed), default=needed)
     return frozenset(name for name, rows in rarer.items() if rows < needed)
 
 

@@ -25,11 +25,16 @@ from fivefold.training.search_size import (
 )
 from fivefold.training.training_data import FitOptions, TrainingData
 
+WORTH_FOLDS = 3  # of an optional algorithm, below which the others get its time
 UNPRUNED_TRIALS = 4  # trials before pruning starts
 MORE_ROWS = 1.5  # times as many rows for which the first trial begins again
 TIME_FOR_MORE_ROWS = 0.7  # part of the time left that its first fold may then take
 EVERYTHING = SearchSize((), None)
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each encoding
+
+
+class NoTime(Exception):
+    """The time is too short for this search to be worth anything."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,11 @@ def search(
         show that it cannot reach `hooks.rival_auc()`.
     saved : trials of the same search that were finished before
     hooks : functions to call during the search
+
+    Raises
+    ------
+    NoTime
+        An algorithm of which little is expected would have to score fewer than `WORTH_FOLDS` folds.
 
     Returns
     -------
@@ -203,7 +213,14 @@ class _Search:
             self._add(scored)
         self.seconds = seconds
         self.size = self._size()
+        if seconds < np.inf and not self._is_worth_it():
+            raise NoTime
         self.complete_trials()
+
+    def _is_worth_it(self) -> bool:
+        """Whether the folds of this search are enough, or another algorithm has no better ones."""
+        enough = min(WORTH_FOLDS, self.data.split.fold_count)
+        return not self.entry.optional or len(self.size.folds) >= enough
 
     def _size(self) -> SearchSize:
         """Return the folds and rows of every trial: those of the saved ones, if there are any."""

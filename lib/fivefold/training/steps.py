@@ -244,15 +244,16 @@ def time_budget(run: Any, workers: int) -> TimeBudget:
 
 def tune(
     run: Any, storage: Any, report: Callable[[Any], None], seconds: float
-) -> tuple[dict[str, Any], np.ndarray]:
+) -> tuple[dict[str, Any], np.ndarray] | None:
     """Search the algorithm `run.input`.
 
-    Returns the candidate, and out-of-fold probabilities of the searched rows.
+    Returns the candidate, and out-of-fold probabilities of the searched rows; None if the budget
+    has no time for it.
 
     Trials that are kept in `storage` are not repeated. `report` gets a
     `fivefold.training.search.Progress`.
     """
-    from fivefold.training.search import SearchHooks, search
+    from fivefold.training.search import NoTime, SearchHooks, search
 
     name = run.input
     device, reason = usable_device(run.device, name)
@@ -276,19 +277,24 @@ def tune(
     if saved:
         say(f"{name}: {len(saved)} finished trials loaded")
     schema, rows = Schema.from_json(run.contract), run.searched
-    candidate, oof = search(
-        name,
-        TrainingData(from_parquet(run.search), run.labels["y"][rows], run.place[rows], schema),
-        fit_options(run, schema, run.threads, device),
-        trials=run.trials,
-        seconds=seconds,
-        saved=saved,
-        hooks=SearchHooks(
-            save=lambda scored: checkpoints.save(storage, path, scored),
-            report=report,
-            rival_auc=rival_auc,
-        ),
+    hooks = SearchHooks(
+        save=lambda scored: checkpoints.save(storage, path, scored),
+        report=report,
+        rival_auc=rival_auc,
     )
+    try:
+        candidate, oof = search(
+            name,
+            TrainingData(from_parquet(run.search), run.labels["y"][rows], run.place[rows], schema),
+            fit_options(run, schema, run.threads, device),
+            trials=run.trials,
+            seconds=seconds,
+            saved=saved,
+            hooks=hooks,
+        )
+    except NoTime:
+        say(f"{name}: the budget has no time for it; the others get its time")
+        return None
     return candidate.to_dict(), oof
 
 

@@ -9,9 +9,9 @@ from fivefold.data.splits import MANY_ROWS
 from fivefold.training.algorithms import ALGORITHMS
 
 # Seconds of steps on the machine where they were measured: (for a small table, more for each row).
-PREPARING = (0.75, 50e-6)  # the work of validate and split, without starts and imports
-AFTER_SEARCH = (7.0, 5e-6)  # the steps after the searches, without the final fits
-AFTER_SELECT = (4.5, 4.5e-6)  # those after the step select
+PREPARING = (0.85, 16e-6)  # the work of validate and split, without starts and imports
+AFTER_SEARCH = (8.5, 5e-6)  # the steps after the searches, without the final fits
+AFTER_SELECT = (6.0, 4.5e-6)  # those after the step select
 SECOND_BUNDLE = (1.5, 0.0)  # to write two models instead of one
 MOST_FINAL_FITS = (15.0, 60e-6)  # beyond which the final fits have no use for more
 MOST_FINAL_FITS_SMALL = (6.0, 0.7e-3)  # the same for small tables
@@ -67,7 +67,7 @@ def slowness(seconds: float, rows: int) -> float:
 
     `seconds` : of the work of validate and split on a table of `rows` rows
 
-    >>> slowness(2.5, 10_000)
+    >>> slowness(2.02, 10_000)
     2.0
     """
     return seconds / (PREPARING[0] + PREPARING[1] * rows)
