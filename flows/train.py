@@ -108,7 +108,7 @@ class TrainFlow(FlowSpec):
     trials = Parameter(
         "trials",
         default=bootstrap.TRIALS,
-        help="Trials of an algorithm (reproducible); a third for AdaBoost and forest",
+        help="Trials of an algorithm (reproducible); a sixth for AdaBoost and forest",
     )
     budget = Parameter(
         "budget", default=0, help="Seconds for the whole run instead of --trials; 0: no limit"

@@ -36,6 +36,9 @@ class Card:
     def extend(self, parts):
         self.parts += parts
 
+    def append(self, part):
+        self.parts.append(part)
+
     def clear(self):
         self.parts = []
 
@@ -301,15 +304,21 @@ def test_a_search_card_lists_each_setting_that_is_averaged():
     assert "depth" in rows[1][3]
 
 
-def test_live_card_draws_at_most_once_a_second():
-    card = Card()
+def test_live_card_draws_at_most_every_ten_seconds(monkeypatch):
+    card, seconds = Card(), [0.0, 4.0, 9.0, 11.0, 15.0, 22.0]
+    monkeypatch.setattr(live_card.time, "monotonic", lambda: seconds[0])
     live = live_card.Live(card, "xgboost")
+    drawn = []
     for trial in range(5):
+        seconds.pop(0)
         live.report(Progress(trial, 10_000, 1, 1, 0.8, None))
-    assert card.refreshed == 1
+        drawn.append(card.refreshed)
+    assert drawn == [0, 0, 1, 1, 2]
 
 
-def test_a_broken_card_never_stops_a_search(capsys):
+def test_a_broken_card_never_stops_a_search(capsys, monkeypatch):
+    monkeypatch.setattr(live_card, "REDRAW", 0.0)
+
     class Broken(Card):
         def refresh(self):
             raise OSError("disk full")

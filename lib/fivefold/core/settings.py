@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 MIN_KEY_BYTES = 16  # of a key of pseudonyms that was made here
-TRIALS = 12  # of each algorithm, by default
+TRIALS = 6  # of each algorithm, by default
 STARTED = (
     "FIVEFOLD_STARTED"  # when the scheduler started, seconds since 1970: --budget counts from here
 )

@@ -100,13 +100,13 @@ class Algorithm:
         return max(1, min(self.seeds, MOST_ROWS_TIMES_SEEDS // max(1, rows)))
 
     def trials_of(self, trials: int) -> int:
-        """Return how many of `trials` this search has: its share, but two at least.
+        """Return how many of `trials` this search has: its share, rounded up.
 
         >>> forest = ALGORITHMS["random_forest"]
-        >>> [forest.trials_of(trials) for trials in (1, 3, 12, 13)]
-        [1, 2, 4, 5]
+        >>> [forest.trials_of(trials) for trials in (1, 6, 12, 13)]
+        [1, 1, 2, 3]
         """
-        return min(trials, max(2, math.ceil(trials * self.trial_share)))
+        return math.ceil(trials * self.trial_share)
 
     def build(
         self, params: Mapping[str, Any], seed: int, threads: int, types: str, device: str = "cpu"
@@ -260,7 +260,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         priority=5,
         time_share=0.11,
         enough_trials=12,
-        trial_share=1 / 3,
+        trial_share=1 / 6,
         optional=True,
     ),
     "random_forest": Algorithm(
@@ -282,7 +282,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         priority=4,
         time_share=0.1,
         enough_trials=12,
-        trial_share=1 / 3,
+        trial_share=1 / 6,
         optional=True,
         seeds=3,
     ),
