@@ -402,7 +402,7 @@ def test_importance_looks_at_a_sample_of_a_large_table():
         ["signal"],
         seed=0,
     )
-    assert sizes == [2500] * 4
+    assert sizes == [1500] * 4
 
 
 def test_importance_without_time_measures_ten_columns_and_with_enough_all():
