@@ -37,6 +37,7 @@ def entrypoint(script: str, modules: tuple[str, ...]) -> list[str]:
     elsewhere = any(word.startswith("--environment") for word in sys.argv)
     if sys.platform != "linux" or elsewhere or os.environ.get("FIVEFOLD_WARM") == "0":
         return plain
+    import atexit
     import subprocess
     import tempfile
     from pathlib import Path
@@ -46,12 +47,13 @@ def entrypoint(script: str, modules: tuple[str, ...]) -> list[str]:
         address = os.path.join(tempfile.mkdtemp(prefix="fivefold-"), "warm")  # for this user only
         listener.bind(address)
         listener.listen(64)
-        alive, _held = os.pipe()  # `_held` closes when this process ends, however it ends
+        alive, held = os.pipe()  # `held` closes when this process ends, however it ends
         given = [listener.fileno(), alive]
         words = [sys.executable, __file__, "--serve", *map(str, given), address, *modules]
         quiet = subprocess.DEVNULL
-        subprocess.Popen(words, pass_fds=given, stdin=quiet, stdout=quiet, stderr=quiet)
+        server = subprocess.Popen(words, pass_fds=given, stdin=quiet, stdout=quiet, stderr=quiet)
         os.close(alive)
+        atexit.register(_stop, server, held)
     except OSError:  # a full disk, a long name of the folder, too many processes
         if address:
             shutil.rmtree(os.path.dirname(address), ignore_errors=True)
@@ -60,6 +62,13 @@ def entrypoint(script: str, modules: tuple[str, ...]) -> list[str]:
         listener.close()
     os.environ[SERVER], os.environ[SCRIPT] = address, str(Path(script).resolve())
     return [sys.executable, "-I", "-S", __file__]
+
+
+def _stop(server, held: int) -> None:
+    """End the server, and wait for it: nothing of a run is left when its command has ended."""
+    os.close(held)
+    with contextlib.suppress(Exception):  # it is importing; it ends after that
+        server.wait(timeout=5)
 
 
 # --- the client: imports only the modules above, so that it starts in some 20 ms ---

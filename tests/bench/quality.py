@@ -36,7 +36,7 @@ from tests.bench.quality_report import OURS, read_results, report
 from tests.support.environments import package_environment
 from tests.support.halves import HALVES, half
 from tests.support.machine_load import adopt_orphans, load_between, reap_orphans, snapshot
-from tests.support.running import ROOT, command, environment, open_run, run_id
+from tests.support.running import ROOT, command, environment, open_run, run_id, wait_for_mirror
 
 AUTOGLUON = (
     "autogluon",
@@ -282,11 +282,9 @@ def answer_with_bundle(run_folder: Path) -> None:
     from fivefold.tracking import client
     from tests.support.peers import latency
 
-    bundle = from_bytes(
-        *client.bundle_bytes(
-            open_run(run_folder / "store", run_id((run_folder / "log").read_text()))
-        )
-    )
+    store, number = run_folder / "store", run_id((run_folder / "log").read_text())
+    wait_for_mirror(store, number)  # or it would work beside the next system
+    bundle = from_bytes(*client.bundle_bytes(open_run(store, number)))
     test = source.read(str(run_folder / "test.csv")).frame
 
     def predict(rows: pd.DataFrame) -> np.ndarray:
