@@ -163,9 +163,13 @@ def test_a_task_ends_with_a_killed_server_and_the_next_ones_start_plainly(schedu
 
 
 def test_a_task_runs_once_where_the_server_answers_too_late(tmp_path):
-    waits = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(.01)\n"
+    waits = (
+        "import os, time\nopen('begun', 'w')\n"
+        "while not os.path.exists('go'):\n    time.sleep(.01)\n"
+    )
     (tmp_path / "slow.py").write_text(waits)
     scheduler = Scheduler(tmp_path, "slow")
+    assert within(20, (tmp_path / "begun").exists)
     hurried = "import warm; warm.PATIENCE = .2; warm.follow(['note', 'notes'])"
     subprocess.run(
         [sys.executable, "-c", hurried], env=scheduler.environment(), cwd=tmp_path, check=True
