@@ -871,6 +871,7 @@ def test_a_table_that_was_scored_itself_does_not_teach_its_held_out_rows(coarse)
         problem=problem,
         labels={"y": y, "negative": "no", "positive": "yes"},
         whole=schema.to_json(),
+        validating=0.0,
         folds=5,
         seed=0,
         origin=origin,
