@@ -222,9 +222,9 @@ def test_a_budget_that_is_too_small_still_ends_with_a_model(second):
     assert {row["algorithm"] for row in data.leaderboard if row["status"] == "ok"} == {
         "lightgbm",
         "xgboost",
+        "logistic_regression",  # the plain one, which nothing that is served may be below
     }
     assert {row["error"] for row in data.leaderboard if row["status"] != "ok"} == {NO_TIME}
-    assert data.blend["served"] == "single"
     assert data.evaluation["auc"]["value"] > 0.6
 
 

@@ -338,7 +338,8 @@ def test_the_list_of_runs_can_be_searched(page, tiny, words):
 
 def test_a_run_that_was_killed_is_shown_with_its_cards_and_how_to_go_on(page, other, small_csv):
     options = [*table_options(small_csv), *SHORTEST]
-    output = run_until(other, r"trial 1/", "train.py", "run", *options, whole=True)
+    drawn = r"/eda/\d+ \(pid \d+\)\] Task finished"
+    output = run_until(other, drawn, "train.py", "run", *options, whole=True)
     number = run_id(output)
     app = page("models", other)
     app.query_params["run"] = number
