@@ -148,6 +148,7 @@ def test_predict_and_what_if_give_the_probabilities_of_the_bundle(visit, newest)
     )
     visit.shot("predict")
     visit.choose("Column to change", "n_products")
+    visit.settle()  # what is typed while the page is drawn anew can be lost
     number = page.get_by_role("spinbutton", name="n_products").last
     number.fill("4")
     number.press("Enter")
