@@ -40,9 +40,7 @@ def components(metadata: Metadata) -> list[Any]:
     ]
     if metadata.refit:
         parts.append(Markdown(REFITTED.format(rows=metadata.refit.rows)))
-    if metadata.given_up:
-        lines = [[part.line_of(line, 300)] for line in metadata.given_up]
-        parts.append(Table(lines, headers=["Given up for the time"]))
+    parts += part.given_up_parts(metadata.given_up)
     stored = evaluation.to_dict()
     if evaluation.findings:
         parts += part.finding_tables(stored["findings"])

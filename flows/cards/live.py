@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from fivefold.training.candidate import Candidate
     from fivefold.training.search import Progress
 
-REDRAW = (
-    10.0  # seconds to the first drawing and between two; each costs a process of up to a second
-)
+REDRAW = 10.0  # seconds before each drawing, which costs a process of up to a second
 ENDLESS = 10_000  # trials of a search that ends by the clock
 
 

@@ -266,6 +266,12 @@ def source_table(summary: Mapping[str, Any]) -> Any:
     return fact_table({**first, **source})
 
 
+def given_up_parts(lines: Sequence[str]) -> list[Any]:
+    """Return a table of what was given up for the time; nothing where that is nothing."""
+    cells = [[line_of(line, 300)] for line in lines]
+    return [Table(cells, headers=["Given up for the time"])] if cells else []
+
+
 def fact_table(facts: Mapping[str, Any]) -> Any:
     """Return a two-column table; inner mappings are written as one line each."""
     flat: dict[str, Any] = {}

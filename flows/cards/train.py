@@ -142,17 +142,12 @@ def leaderboard_components(board: Leaderboard, blend: Ensemble) -> list[Any]:
         part.chart_part(model.leaderboard(scores)),
         Table([_leaderboard_cells(row) for row in board.rows], headers=HEADERS),
         Markdown(CHOSEN),
-        *_given_up(board),
+        *part.given_up_parts(board.given_up),
         *part.blend_parts(blend),
         Markdown("## Searches"),
         Markdown("Grey: stopped early, at the mean of the finished folds."),
     ]
     return parts + [_search_chart(candidate) for candidate in board.candidates]
-
-
-def _given_up(board: Leaderboard) -> list[Any]:
-    lines = [[part.line_of(line, 300)] for line in board.given_up]
-    return [Table(lines, headers=["Given up for the time"])] if lines else []
 
 
 def _leaderboard_boxes(board: Leaderboard) -> list[ValueBox]:

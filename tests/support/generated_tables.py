@@ -81,10 +81,16 @@ def mixed(rows: int, seed: int) -> Generated:
         + 0.7 * level_effects(rng, categories[7])
         + 0.8 * level_effects(rng, cells(categories[1], categories[4]))
     )
-    frame = pd.DataFrame(numbers, columns=[f"number_{k}" for k in range(12)])
+    frame = mixed_frame(numbers, categories)
+    return finish(rng, frame, 1.7 * standardized(score), rate=0.2)
+
+
+def mixed_frame(numbers: np.ndarray, categories: list[np.ndarray]) -> pd.DataFrame:
+    """Return the columns number_0, number_1, ... and category_0, category_1, ..."""
+    frame = pd.DataFrame(numbers, columns=[f"number_{k}" for k in range(numbers.shape[1])])
     for k, code in enumerate(categories):
         frame[f"category_{k}"] = [f"c{level}" for level in code]
-    return finish(rng, frame, 1.7 * standardized(score), rate=0.2)
+    return frame
 
 
 def weak_signal(rows: int, seed: int) -> Generated:
@@ -101,9 +107,7 @@ def weak_signal(rows: int, seed: int) -> Generated:
         + 0.6 * x[4] * x[5]
         + 0.7 * level_effects(rng, categories[2])
     )
-    frame = pd.DataFrame(numbers, columns=[f"number_{k}" for k in range(16)])
-    for k, code in enumerate(categories):
-        frame[f"category_{k}"] = [f"c{level}" for level in code]
+    frame = mixed_frame(numbers, categories)
     return finish(rng, frame, 0.8 * standardized(score), rate=0.35)
 
 
@@ -124,9 +128,7 @@ def large(rows: int, seed: int) -> Generated:
         + 0.6 * level_effects(rng, categories[2])
         + 0.6 * level_effects(rng, cells(categories[0], categories[1]))
     )
-    frame = pd.DataFrame(numbers, columns=[f"number_{k}" for k in range(9)])
-    for k, code in enumerate(categories):
-        frame[f"category_{k}"] = [f"c{level}" for level in code]
+    frame = mixed_frame(numbers, categories)
     return finish(rng, frame, 1.8 * standardized(score), rate=0.1)
 
 

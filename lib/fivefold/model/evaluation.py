@@ -262,7 +262,8 @@ def permutation_importance(
         some = typed.iloc[:FEW_ROWS]
         began = time.monotonic()
         predict(some)
-        affordable = min(affordable, threads * seconds * len(some) / (time.monotonic() - began))
+        taken = max(time.monotonic() - began, 1e-9)
+        affordable = min(affordable, threads * seconds * len(some) / taken)
     if len(columns) * repeats * most > affordable:
         most, repeats = min(most, FEW_ROWS), FEW_REPEATS
     rows = subsample(np.arange(len(y)), y, most, seed)

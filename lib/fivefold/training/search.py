@@ -218,7 +218,7 @@ class _Search:
         self.complete_trials()
 
     def _is_worth_it(self) -> bool:
-        """Whether the folds of this search are enough, or another algorithm has no better ones."""
+        """Whether it scores enough folds, if the others could do without it."""
         enough = min(WORTH_FOLDS, self.data.split.fold_count)
         return not self.entry.optional or len(self.size.folds) >= enough
 

@@ -25,7 +25,13 @@ from fivefold.core.settings import journal_url, say
 from fivefold.data.splits import Assignment, Split
 from fivefold.training import checkpoints
 from fivefold.training.algorithms import ALGORITHMS, usable_device
-from fivefold.training.time_budget import IMPORTANCE, TimeBudget, most_rows, refit_choice, slowness
+from fivefold.training.time_budget import (
+    TimeBudget,
+    importance_seconds,
+    most_rows,
+    refit_choice,
+    slowness,
+)
 from fivefold.training.training_data import FitOptions, TrainingData, synthetic_sampler
 
 
@@ -301,7 +307,7 @@ def tune(
 def fit_options(run: Any, schema: Schema, threads: int, device: str) -> FitOptions:
     """Return how the models of a run are fitted."""
     sampler = synthetic_sampler(run.synthetic_rows, schema, run.seed)
-    importance = IMPORTANCE * (run.budget or np.inf)
+    importance = importance_seconds(run.budget or np.inf)
     return FitOptions(run.seed, threads, device, sampler, importance)
 
 

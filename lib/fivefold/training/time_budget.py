@@ -62,6 +62,15 @@ def refit_choice(asked: str, seconds: float, rows: int) -> str:
     return asked
 
 
+def importance_seconds(seconds: float) -> float:
+    """Return how many seconds of a budget permutation importance may take.
+
+    >>> importance_seconds(50)
+    2.0
+    """
+    return IMPORTANCE * seconds
+
+
 def slowness(seconds: float, rows: int) -> float:
     """Return how many times slower this machine is now than the one of the constants.
 
@@ -139,11 +148,6 @@ class TimeBudget:
         mine = self.workers * left * shares[0] / sum(shares)
         return max(1.0, min(left, mine) - self.expected(START))
 
-    @property
-    def for_importance(self) -> float:
-        """Seconds that permutation importance may take."""
-        return IMPORTANCE * self.seconds
-
     def after(self, gap: float) -> TimeBudget:
         """Return this budget, with a machine that is slower now if the last gap was longer.
 
@@ -160,4 +164,4 @@ class TimeBudget:
         return max(0.0, self.seconds - gone - self._after(AFTER_SELECT) - second)
 
     def _after(self, steps: tuple[float, float]) -> float:
-        return self.expected(steps) + self.for_importance
+        return self.expected(steps) + importance_seconds(self.seconds)
