@@ -361,6 +361,15 @@ def test_a_column_is_numeric_from_95_percent_of_its_cells(bad, expected):
     assert kind(strings(*cells, None, None, None)) == expected  # gaps do not count
 
 
+def test_cells_that_do_not_read_are_remembered():
+    zips = infer_column(pd.Series(["98033"] * 30 + ["98033-6314"]), "zip")
+    assert (zips.kind, zips.odd_cells, zips.nullable) == ("numeric", True, True)
+    gaps = infer_column(pd.Series([1.5, None, 2.5]), "size")
+    assert (gaps.odd_cells, gaps.nullable) == (False, True)
+    days = infer_column(pd.Series(["2024-01-08"] * 20 + ["2024-01-09"] * 20 + ["soon"]), "day")
+    assert (days.kind, days.odd_cells) == ("date", True)
+
+
 @pytest.mark.parametrize(
     ("values", "name", "expected"),
     [

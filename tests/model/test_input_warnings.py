@@ -45,6 +45,11 @@ SCHEMA = Schema(
     "no",
     "yes",
 )
+WITH_ODD_CELLS = replace(
+    SCHEMA,
+    columns=(replace(SCHEMA["age"], odd_cells=True, nullable=True), *SCHEMA.columns[1:]),
+)
+AS_MISSING = "cannot be read, taken as missing as in training"
 
 
 def told(schema=SCHEMA, **columns):
@@ -88,6 +93,13 @@ def test_a_fitting_table_has_no_warnings():
         (
             {"since": ["2022-01-08", "2022-31-01", None]},
             [("since", "unreadable", ERROR, [1], ["since: '2022-31-01' is not a date"])],
+        ),
+        (
+            {"schema": WITH_ODD_CELLS, "age": [30, "x", "inf"]},
+            [
+                ("age", "odd", WARNING, [1], [f"age: 'x' {AS_MISSING}"]),
+                ("age", "odd", WARNING, [2], [f"age: 'inf' {AS_MISSING}"]),
+            ],
         ),
         (
             {"vip": ["maybe", "no", "?"]},

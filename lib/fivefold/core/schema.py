@@ -21,6 +21,8 @@ class Column(Stored):
     kind : numeric, categorical, boolean, date, text, id or constant
     used : whether the model sees it; `why` is the reason if not
     nullable : whether missing values were seen
+    odd_cells : whether cells were seen that cannot be read as its kind: training took them as
+        missing, and scoring does
     integer : whether all numbers are whole
     distinct : how many different values were seen
     levels : categorical: the texts seen, most frequent first, at most `MAX_LEVELS`;
@@ -36,6 +38,7 @@ class Column(Stored):
     used: bool = True
     why: str = ""
     nullable: bool = False
+    odd_cells: bool = False
     integer: bool = False
     distinct: int = 0
     levels: tuple[str, ...] = ()

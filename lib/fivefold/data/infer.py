@@ -18,6 +18,7 @@ from pandas.api.types import (
 
 from fivefold.core.schema import MAX_LEVELS, Column, Schema
 from fivefold.core.scope import Scope
+from fivefold.data.coerce import LARGEST
 from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
     DATE_FORMATS,
@@ -129,14 +130,15 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
         why = "dropped by the scope"
     elif name == scope.group_column:
         why = "groups rows (scope)"
+    described = _describe(values, kind, parse)
     return Column(
         name=name,
         kind=kind,
         used=not why,
         why=why,
         parse=parse,
-        nullable=bool(values.isna().any()),
-        **_describe(values, kind, parse),
+        nullable=bool(values.isna().any()) or described.get("odd_cells", False),
+        **described,
     )
 
 
@@ -297,7 +299,9 @@ def _describe(values: pd.Series, kind: str, parse: Rule) -> dict[str, Any]:
     finite = numbers[np.isfinite(numbers)]
     if not len(finite):
         return {"distinct": 0}
+    readable = np.abs(numbers) <= LARGEST
     return {
+        "odd_cells": bool((~readable & values.notna().to_numpy()).any()),
         "distinct": len(pd.unique(finite)),
         "low": float(finite.min()),
         "high": float(finite.max()),

@@ -22,6 +22,7 @@ MAX_CHARACTERS = 80  # of a category that a text quotes
 HIDDEN = "unusual or unreadable"  # text for a column whose values must not be shown
 MEANINGS = {  # of the codes, for tables that count them
     "unreadable": "cannot be read: the row is not scored",
+    "odd": "cannot be read, taken as missing as in training",
     "not-yes-or-no": "neither yes nor no, taken as missing",
     "missing": "missing, which training never saw",
     "outside": "outside the range of training",
@@ -40,6 +41,7 @@ _KINDS = {
     "not-a-number": _Kind("unreadable", "{value!r} is not a number", ERROR),
     "infinite": _Kind("unreadable", "{value!r} is not finite", ERROR),
     "not-a-date": _Kind("unreadable", "{value!r} is not a date", ERROR),
+    "odd": _Kind("odd", "{value!r} cannot be read, taken as missing as in training"),
     "not-yes-or-no": _Kind("not-yes-or-no", "{value!r} is neither yes nor no, taken as missing"),
     "needed": _Kind("missing", "a value is needed; training never saw it missing", ERROR),
     "missing": _Kind("missing", "missing, which training never saw"),
@@ -114,6 +116,8 @@ def find_warnings(
     if unreadable:
         for (column, kind), cells in problems.groupby(["column", "code"], sort=False):
             rows = cells["row"].to_numpy(dtype=int)
+            if schema[column].odd_cells and _KINDS[kind].severity == ERROR:
+                kind = "odd"
             warnings.append(InputWarning(str(column), str(kind), rows, cells["value"].tolist()))
     for column in schema.columns:
         if not column.used:
