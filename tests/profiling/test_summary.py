@@ -102,7 +102,7 @@ def test_summary_is_json_and_names_what_it_holds(whole):
         "count": "numeric",
         "level": "categorical",
         "flag": "boolean",
-        "day": "date",
+        "day": "numeric",  # its age
         "note": "text",
     }
     assert whole["source"] == {"md5": "abc"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 
@@ -16,6 +16,11 @@ def utc_now() -> datetime:
     if clock := os.environ.get("FIVEFOLD_CLOCK"):
         return datetime.fromisoformat(Path(clock).read_text(encoding="utf-8").strip())
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def today() -> date:
+    """Return the current day in UTC, by `utc_now`."""
+    return utc_now().date()
 
 
 def timestamp() -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from fivefold.core.stored import Stored
 
 MAX_LEVELS = 1000
+# References other than a column (`Schema.reference`)
+NEWEST, NOW = "(newest)", "(now)"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Column(Stored):
     levels : categorical: the texts seen, most frequent first, at most `MAX_LEVELS`;
         boolean: the texts that mean no and yes
     low, high : numeric: the smallest and largest finite value; date: in days since 1970-01-01
+    youngest, oldest : date: the smallest and largest age (`fivefold.data.ages`), in days
     typical : the median (numeric, date in days) or the most frequent text
     parse : how texts become values, for example {"decimal": ".", "thousands": ","} or
         {"format": "%d/%m/%Y"}
@@ -44,18 +47,26 @@ class Column(Stored):
     levels: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    youngest: float | None = None
+    oldest: float | None = None
     typical: Any = None
     parse: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Schema(Stored):
-    """The columns a table must have to be scored, and the two labels of the target."""
+    """The columns a table must have to be scored, and the two labels of the target.
+
+    `reference` is the moment at which a row is known, from which its dates count back: a date
+    column, `NEWEST` date of the row, or `NOW`, the day of scoring. "" for a table without dates; of
+    models older than it, dates are days since 1970.
+    """
 
     columns: tuple[Column, ...]
     target: str
     negative: str
     positive: str
+    reference: str = ""
 
     def __getitem__(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)

@@ -44,6 +44,8 @@ class Scope:
         prediction is made
     group_column : [columns.group], rows of one group stay on one side of every split
     time_column : [columns.time], the latest rows are held out
+    reference_column : [columns.reference], the moment at which a row is known, from which its dates
+        count back: a date column, or "now" for the day of scoring
     kinds : [columns.kinds], column to one of `KINDS`, in place of the inferred kind
     units, help : [columns.units], [columns.help], column to a text for forms and charts
     cost_miss, cost_false_alarm : [costs.miss], [costs.false_alarm], in any one unit; only their
@@ -71,6 +73,7 @@ class Scope:
     known_columns: tuple[str, ...] = ()
     group_column: str | None = None
     time_column: str | None = None
+    reference_column: str | None = None
     cost_miss: float = 1.0
     cost_false_alarm: float = 1.0
     capacity: float | None = None
@@ -124,6 +127,7 @@ class Scope:
 COLUMN_KEYS = {
     "group": "group_column",
     "time": "time_column",
+    "reference": "reference_column",
     "id": "id_columns",
     "drop": "drop_columns",
     "protected": "protected_columns",

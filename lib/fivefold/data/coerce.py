@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fivefold.core.clock import today
 from fivefold.core.findings import WARNING, Finding, errors, problem, warnings
-from fivefold.core.schema import Column, Schema
+from fivefold.core.schema import NOW, Column, Schema
 from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
     NUMBER_RULES,
@@ -39,7 +40,8 @@ def coerce_table(
     -------
     typed
         Numeric and boolean columns as float64 (0/1), categorical and text as `str`, dates as
-        datetime64[us]; missing is NaN or NaT.
+        datetime64[us]; missing is NaN or NaT. With the day of scoring as reference, the column
+        `fivefold.core.schema.NOW` has it.
     problems
         A row per cell that could not be read: `row` (position), `column`, `code` (not-a-number,
         infinite, not-a-date, not-yes-or-no) and `value`; such cells are missing in the typed table.
@@ -61,6 +63,8 @@ def coerce_columns(
         if column.name in frame.columns and (column.used or not used_only):
             typed[column.name], found = coerce_column(frame[column.name], column)
             problems += found
+    if schema.reference == NOW:
+        typed[NOW] = _days_of_scoring(frame)
     return typed, pd.concat(problems, ignore_index=True) if problems else NO_PROBLEMS.copy()
 
 
@@ -82,6 +86,8 @@ def coerce_again(
             columns[name] = typed[name].array
         else:
             columns[name], _ = coerce_column(frame[name], column)
+    if contract.reference == NOW:
+        columns[NOW] = _days_of_scoring(frame)
     return pd.DataFrame(columns, index=frame.index)
 
 
@@ -156,7 +162,7 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
         action = "rename or drop the copies"
         subject = ", ".join(repeated)
         return [*findings, problem("column-repeated", subject, found, expected, action)]
-    known = {column.name for column in schema.columns} | {schema.target}
+    known = {column.name for column in schema.columns} | {schema.target, NOW}
     extra = [name for name in names if name not in known]
     if extra:
         found, expected = "+ " + ", + ".join(extra[:20]), "only the columns of the contract"
@@ -188,6 +194,13 @@ def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -
         expected, action = f"{schema[name].kind} values", "correct the column or its name"
         findings.append(problem("column-type", name, found, expected, action))
     return findings
+
+
+def _days_of_scoring(frame: pd.DataFrame) -> Any:
+    """Return the day on which each row is scored: that of its own column, else today."""
+    if NOW in frame:
+        return without_zone(pd.to_datetime(frame[NOW])).array
+    return pd.array(np.full(len(frame), today(), dtype="datetime64[us]"))
 
 
 def _missing_column(name: str, names: list[str], schema: Schema) -> Finding:

@@ -16,9 +16,10 @@ from pandas.api.types import (
     is_string_dtype,
 )
 
-from fivefold.core.schema import MAX_LEVELS, Column, Schema
+from fivefold.core.schema import MAX_LEVELS, NEWEST, NOW, Column, Schema
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import LARGEST
+from fivefold.data.ages import ages
+from fivefold.data.coerce import LARGEST, coerce_column
 from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
     DATE_FORMATS,
@@ -70,7 +71,7 @@ def infer_schema(
     """
     columns, codes = [], {}
     for name in frame.columns:
-        if name == scope.target:
+        if name in (scope.target, NOW):
             continue
         values = frame[name] if rows is None else frame[name].take(rows).reset_index(drop=True)
         column = infer_column(values, str(name), scope)
@@ -82,7 +83,46 @@ def infer_schema(
         for place, column in enumerate(columns):
             if column.name in codes:
                 columns[place] = infer_column(codes[column.name], column.name, declared)
-    return Schema(tuple(columns), scope.target, *labels)
+    schema = Schema(tuple(columns), scope.target, *labels)
+    return _with_reference(schema, frame, scope, rows)
+
+
+def reference_of(schema: Schema, scope: Scope) -> str:
+    """Return the moment at which a row is known (`Schema.reference`).
+
+    What the scope says; else its time column, if that is a date; else the newest date of a row, if
+    it has several; else the day of scoring.
+    """
+    dates = schema.names("date")
+    if not dates:
+        return ""
+    if scope.reference_column:
+        return NOW if scope.reference_column == "now" else scope.reference_column
+    if scope.time_column in dates:
+        return str(scope.time_column)
+    return NEWEST if len(dates) > 1 else NOW
+
+
+def _with_reference(
+    schema: Schema, frame: pd.DataFrame, scope: Scope, rows: np.ndarray | None
+) -> Schema:
+    """Return the schema with its reference, and the range of ages of each date column."""
+    schema = replace(schema, reference=reference_of(schema, scope))
+    if not schema.reference:
+        return schema
+    typed: dict[str, Any] = {}
+    for name in schema.names("date"):
+        values = frame[name] if rows is None else frame[name].take(rows)
+        typed[name] = coerce_column(values, schema[name])[0]
+    if NOW in frame:
+        typed[NOW] = (frame[NOW] if rows is None else frame[NOW].take(rows)).array
+    columns = {column.name: column for column in schema.columns}
+    for name, days in ages(typed, schema).items():
+        known = days[np.isfinite(days)]
+        if len(known):
+            youngest, oldest = float(known.min()), float(known.max())
+            columns[name] = replace(columns[name], youngest=youngest, oldest=oldest)
+    return replace(schema, columns=tuple(columns.values()))
 
 
 def is_code(values: pd.Series) -> bool:
@@ -120,7 +160,7 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
     """Return the `Column` that these values show; any dtype, shape (rows,)."""
     scope = scope or Scope()
     kind, parse = infer_kind(values, name)
-    declared = scope.kinds.get(name)
+    declared = "date" if name == scope.reference_column else scope.kinds.get(name)
     if name in scope.id_columns:
         kind, parse = "id", {}
     elif declared and declared != kind:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,10 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import Refused, refusal
+from fivefold.core.schema import Column
 from fivefold.core.scope import Scope
+from fivefold.data.coerce import coerce_column
+from fivefold.data.infer import infer_schema
 from fivefold.data.reading.source import read
 from fivefold.data.synthetic import shifted
 from fivefold.data.synthetic.bank import draw
@@ -35,6 +39,7 @@ LOT, STEP = 100, 2.5  # rows of a request; days that pass between two looks at t
 STEPS = round(DAYS / STEP)
 DELAY, KNOWN = 5, 0.7  # steps until a label is known, and the share that ever becomes known
 FOLLOWS = 30.0  # seconds that the API has to follow a promotion
+EPOCH = datetime(1970, 1, 1)
 PAST = 6000  # rows of the bundled table that the first model learns from
 
 
@@ -86,9 +91,9 @@ def run(root: Path, folder: Path, options: Any) -> int:
     began = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    scope, past, future = _tables(root, folder, options)
     end = datetime.now().replace(microsecond=0)
     start = end - timedelta(days=DAYS)
+    scope, past, future, dates = _tables(root, folder, start, options)
     env = {
         **os.environ,
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder),
@@ -108,7 +113,7 @@ def run(root: Path, folder: Path, options: Any) -> int:
     with local_api(root, folder, env) as address:
         served = _served(address)
         _say(start, f"The API serves {served}")
-        _play(machine, address, start, future, scope, options)
+        _play(machine, address, start, future, dates, scope, options)
         last = _served(address)
     machine.set_clock(end)
     machine.run("monitor.py", *MONITOR, "--last", "0", show=("Retrain:",))
@@ -126,10 +131,14 @@ def _play(
     address: str,
     start: datetime,
     future: pd.DataFrame,
+    dates: list[Column],
     scope: Scope,
     options: Any,
 ) -> None:
-    """Send traffic through the API day by day, labels as they become known, and run the monitor."""
+    """Send traffic through the API day by day, labels as they become known, and run the monitor.
+
+    The dates of the cases move on with the days.
+    """
     rng = np.random.default_rng(options.seed)
     labels_of_step: list[list[dict[str, str]]] = [[]] * DELAY  # none before the first step
     per_step = len(future) // STEPS
@@ -140,6 +149,7 @@ def _play(
             _say(now, "The data change (nobody is informed)")
         labels = []
         cases = future.iloc[step * per_step : (step + 1) * per_step]
+        cases = moved(cases, dates, (now - start).days)
         for first in range(0, per_step, LOT):
             lot = cases.iloc[first : first + LOT]
             inputs = lot.drop(columns=scope.target).to_json(orient="records", date_format="iso")
@@ -178,8 +188,26 @@ def _followed(address: str, before: str) -> None:
         time.sleep(0.2)
 
 
-def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame, pd.DataFrame]:
-    """Return (scope, the past table, future cases in order, changed from `CHANGE_DAY` on)."""
+def moved(frame: pd.DataFrame, dates: Sequence[Column], days: int) -> pd.DataFrame:
+    """Return a raw table whose dates are later by so many days, in the spelling of their column."""
+    columns = {}
+    for column in dates:
+        spelling = column.parse.get("format", "")
+        later = pd.Series(coerce_column(frame[column.name], column)[0]) + timedelta(days=days)
+        has_time = (later.dropna() != later.dropna().dt.normalize()).any()
+        if "%" not in spelling:
+            spelling = "%Y-%m-%dT%H:%M:%S" if has_time else "%Y-%m-%d"
+        columns[column.name] = later.dt.strftime(spelling).array
+    return frame.assign(**columns)
+
+
+def _tables(
+    root: Path, folder: Path, start: datetime, options: Any
+) -> tuple[Scope, pd.DataFrame, pd.DataFrame, list[Column]]:
+    """Return (scope, the past table, future cases in order, changed from `CHANGE_DAY` on, dates).
+
+    The dates of all of them are moved so that the newest one of the past is the day of `start`.
+    """
     scope = resolve_scope(
         {},
         root,
@@ -207,13 +235,18 @@ def _tables(root: Path, folder: Path, options: Any) -> tuple[Scope, pd.DataFrame
     shift = shifted.plan_shift(past, scope.target, labels, left_out)
     at = total * CHANGE_DAY // DAYS
     changed = shifted.shift_rows(future.iloc[at:], shift, options.share, options.seed)
+    schema = infer_schema(past, scope, labels)
+    dates = [column for column in schema.columns if column.kind == "date" and column.used]
+    newest = max((column.high for column in dates if column.high is not None), default=0.0)
+    days = (start - EPOCH).days - int(newest)
+    past = moved(past, dates, days)
     past.to_csv(folder / "past.csv", index=False)
     data, title = str(folder / "past.csv"), f"Demo: {scope.title or scope.target}"
     scope = replace(scope, data=data, title=title, truth="", positive=target.positive)
     future = pd.concat([future.iloc[:at].astype({scope.target: "str"}), changed])
     cases = f"from day {CHANGE_DAY} on, for {options.share:.0%} of the cases"
     print(f"The change, {cases}: {json.dumps(asdict(shift))}")
-    return scope, past, future
+    return scope, past, moved(future, dates, days), dates
 
 
 def _timeline(folder: Path) -> None:

@@ -14,7 +14,9 @@ import pandas as pd
 from fivefold.core.findings import PASSED, Finding, Refused, verdict, warnings
 from fivefold.core.intervals import wilson
 from fivefold.core.parquet import from_parquet
+from fivefold.core.schema import NOW
 from fivefold.core.text import listed
+from fivefold.data.ages import with_ages
 from fivefold.data.coerce import as_spelled, coerce_table
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal.promotions import Promotion
@@ -161,11 +163,14 @@ def _compare(
     scope, importance = bundle.metadata.scope, bundle.metadata.importance
     kinds = {}
     for column in bundle.schema.columns:
-        if column.used and column.name not in scope.pseudonymised_columns:
+        compared = column.used and column.name not in scope.pseudonymised_columns
+        if compared and column.name != bundle.schema.reference:  # time itself is no drift
             kinds[column.name] = column.kind
     known_share = min(1.0, len(importance) / len(bundle.schema.names()))
-    typed = typed_inputs(rows["inputs"], bundle)
-    drift = drift_table(reference.typed, typed, kinds, importance, known_share)
+    before, contract = with_ages(reference.typed, bundle.schema)
+    now_typed, _ = with_ages(typed_inputs(rows["inputs"], bundle, rows["at"]), bundle.schema)
+    kinds = {name: contract[name].kind for name in kinds}
+    drift = drift_table(before, now_typed, kinds, importance, known_share)
     q = rows["probability"].to_numpy()
     score = score_drift(reference.scores, q)
 
@@ -221,12 +226,17 @@ def reasons_to_retrain(findings: Sequence[Finding], drift: Sequence[DriftLine]) 
     return reasons
 
 
-def typed_inputs(inputs: pd.Series, bundle: Bundle) -> pd.DataFrame:
-    """Return the journal's inputs as a typed table, read as they were when they were answered."""
+def typed_inputs(inputs: pd.Series, bundle: Bundle, at: pd.Series | None = None) -> pd.DataFrame:
+    """Return the journal's inputs as a typed table, read as they were when they were answered.
+
+    `at`: when that was; without it, now.
+    """
     unknown = dict.fromkeys(bundle.schema.names())
     raw = table_of([unknown | json.loads(text) for text in inputs], bundle.schema)[0]
     for name in bundle.schema.names("date"):
         raw[name] = as_spelled(raw[name], bundle.schema[name].parse)
+    if at is not None:
+        raw[NOW] = at.dt.normalize().to_numpy()
     return coerce_table(raw, bundle.schema)[0]
 
 

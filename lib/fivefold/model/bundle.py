@@ -19,7 +19,7 @@ from fivefold.core.schema import Schema
 from fivefold.data.coerce import coerce_columns, compare_columns, compare_names, compare_types
 from fivefold.model.fast_predict import fast_predictor
 from fivefold.model.input_warnings import InputWarning, find_warnings, severity_texts
-from fivefold.model.inputs import expand_columns
+from fivefold.model.inputs import arrays, expand_columns
 from fivefold.model.metadata import ColumnReference, Metadata, Reference
 from fivefold.model.trusted import TRUSTED
 
@@ -74,7 +74,7 @@ class Bundle:
 
     def probability(self, typed: pd.DataFrame) -> np.ndarray:
         """Return calibrated probabilities of the positive class for typed rows, shape (rows,)."""
-        return self._probability({name: typed[name].array for name in self.schema.names()})
+        return self._probability(arrays(typed, self.schema))
 
     def _probability(self, typed: Mapping[str, Any]) -> np.ndarray:
         scores = self._predict(expand_columns(typed, self.schema))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fivefold.core.schema import Column, Schema
+from fivefold.core.schema import NOW, Column, Schema
 
 Case = Mapping[str, Any]  # column name -> plain value
 ISO = "ISO8601"
@@ -36,10 +36,16 @@ def plain(column: Column, value: Any) -> Any:
 
 
 def typed_table(cases: Sequence[Case], schema: Schema) -> pd.DataFrame:
-    """Return cases as a typed table of the used columns, the inverse of `plain`; no checks."""
+    """Return cases as a typed table of the used columns, the inverse of `plain`; no checks.
+
+    With the day of scoring (`fivefold.core.schema.NOW`) where the cases have it.
+    """
     columns = {}
-    for name in schema.names():
-        column = schema[name]
+    known = [schema[name] for name in schema.names()]
+    if all(NOW in case for case in cases):
+        known.append(Column(NOW, "date"))
+    for column in known:
+        name = column.name
         cells = pd.Series([case[name] for case in cases], dtype="object")
         if column.kind == "boolean":
             no, yes = _levels(column)

@@ -14,8 +14,10 @@ import pandas as pd
 from fivefold.core.findings import Finding, verdict
 from fivefold.core.intervals import Estimate, share, wilson
 from fivefold.core.roc_auc import auc_interval, paired_test, roc_auc
+from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.core.stored import Stored
+from fivefold.data.ages import with_column
 from fivefold.data.splits import subsample
 from fivefold.model.threshold import ConfusionMatrix, Threshold, confusion, mistakes_at
 
@@ -230,6 +232,7 @@ def permutation_importance(
     seed: int,
     threads: int = 1,
     seconds: float = math.inf,
+    schema: Schema | None = None,
 ) -> list[Importance]:
     """Measure the loss of ROC AUC when one raw column is shuffled, largest first.
 
@@ -249,6 +252,8 @@ def permutation_importance(
     seconds
         Where they are too few, by the time of the first prediction, the same is given up as in
         wide tables. Ten columns are always measured.
+    schema
+        With it, a shuffled date takes the age of another row (`fivefold.data.ages`).
 
     References
     ----------
@@ -275,10 +280,10 @@ def permutation_importance(
         columns = sorted(columns, key=lambda name: -spread_between(typed.loc[:, name], predictions))
         columns = columns[:measured]
     rng = np.random.default_rng(seed)
+    known = schema or Schema((), "", "", "")
 
     def loss(column: str, order: np.ndarray) -> float:
-        shuffled = typed.copy()
-        shuffled[column] = typed[column].array[order]
+        shuffled = with_column(typed, known, column, order)
         return whole - roc_auc(y, predict(shuffled))
 
     tasks = [(column, rng.permutation(len(typed))) for column in columns for _ in range(repeats)]

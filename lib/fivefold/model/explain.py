@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import refusal
-from fivefold.core.schema import Schema
+from fivefold.core.schema import NOW, Column, Schema
+from fivefold.data.ages import at_moment, known_at
 from fivefold.model.bundle import Bundle
 from fivefold.model.case import Case, plain, typed_table
 
@@ -65,6 +66,8 @@ def background(typed: pd.DataFrame, schema: Schema, seed: int) -> list[dict[str,
     count = min(BACKGROUND, len(typed))
     drawn = np.random.default_rng(seed).choice(len(typed), count, replace=False)
     columns = [schema[name] for name in schema.names()]
+    if NOW in typed:
+        columns.append(Column(NOW, "date"))
     rows = typed.iloc[drawn].to_dict("records")
     return [{column.name: plain(column, row[column.name]) for column in columns} for row in rows]
 
@@ -89,7 +92,11 @@ def explain(bundle: Bundle, case: Case) -> Explanation:
         )
     names = bundle.schema.names()
     rows = known[: max(2, MOST_ROWS // (2 * len(names)))]
-    table = typed_table([case, *rows], bundle.schema)
+    own, others = typed_table([case], bundle.schema), typed_table(rows, bundle.schema)
+    moment = known_at(own, bundle.schema)
+    if moment is not None:  # dates of the other rows keep their ages
+        others = at_moment(others, bundle.schema, np.repeat(moment, len(rows)))
+    table = pd.concat([own, others], ignore_index=True)
     rng = np.random.default_rng(0)
     random_orders = np.array([rng.permutation(len(names)) for _ in rows])
     # Which column changes at each step, shape (rows, 2, columns): an order and its reverse.

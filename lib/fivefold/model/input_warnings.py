@@ -15,6 +15,7 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, WARNING
 from fivefold.core.schema import Column, Schema
+from fivefold.data.ages import ages
 from fivefold.data.coerce import different
 from fivefold.data.parsing import days
 
@@ -47,6 +48,7 @@ _KINDS = {
     "missing": _Kind("missing", "missing, which training never saw"),
     "outside": _Kind("outside", "{value:g} is outside the training range {low:g} to {high:g}"),
     "far-date": _Kind("outside", "{value:%Y-%m-%d} is far from the dates in training"),
+    "far-age": _Kind("outside", "{value:%Y-%m-%d} is much earlier or later than usual in training"),
     "unseen": _Kind("unseen", "{value!r} was not seen in training"),
 }
 
@@ -112,18 +114,19 @@ def find_warnings(
         What `fivefold.data.coerce.coerce_columns` made of it.
     """
     warnings = []
+    known_ages = ages(typed, schema)
     unreadable = set(problems["column"])
     if unreadable:
-        for (column, kind), cells in problems.groupby(["column", "code"], sort=False):
-            rows = cells["row"].to_numpy(dtype=int)
-            if schema[column].odd_cells and _KINDS[kind].severity == ERROR:
+        for (name, code), cells in problems.groupby(["column", "code"], sort=False):
+            rows, kind = cells["row"].to_numpy(dtype=int), str(code)
+            if schema[str(name)].odd_cells and _KINDS[kind].severity == ERROR:
                 kind = "odd"
-            warnings.append(InputWarning(str(column), str(kind), rows, cells["value"].tolist()))
+            warnings.append(InputWarning(str(name), kind, rows, cells["value"].tolist()))
     for column in schema.columns:
         if not column.used:
             continue
         values = typed[column.name]
-        where = _unusual_cells(column, values)
+        where = _unusual_cells(column, values, known_ages.get(column.name))
         if not column.nullable:
             # An unreadable cell is not a missing one.
             raw = frame[column.name] if column.name in unreadable else values
@@ -178,8 +181,17 @@ def counts(warnings: Iterable[InputWarning]) -> dict[str, dict[str, int]]:
     return cells
 
 
-def _unusual_cells(column: Column, values: Any) -> dict[str, np.ndarray]:
-    """Return where a typed column has far values or new categories, by kind of warning."""
+def _unusual_cells(
+    column: Column, values: Any, days_ago: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Return where a typed column has far values or new categories, by kind of warning.
+
+    A date is judged by its age `days_ago`; by itself only without a reference, as in older models.
+    """
+    if days_ago is not None and column.youngest is not None and column.oldest is not None:
+        span = column.oldest - column.youngest + 365
+        too_young, too_old = days_ago < column.youngest - span, days_ago > column.oldest + span
+        return {"far-age": too_young | too_old}
     low, high = column.low, column.high
     if column.kind in ("numeric", "date") and low is not None and high is not None:
         if column.kind == "numeric":

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.schema import Schema
+from fivefold.core.schema import NOW, Schema
+from fivefold.data.ages import ages
 from fivefold.data.parsing import days
 
 MISSING = "(missing)"
@@ -19,12 +20,18 @@ MOST_DATES = 4  # date columns of which pairwise distances are inputs
 def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Return the model's input columns for a typed table (`fivefold.data.coerce.coerce_table`).
 
-    A date becomes days since 1970, month, weekday and, where there is one, the hour. Two to four
-    date columns also give their pairwise distances in days. Missing categories and texts become
-    texts of their own.
+    A date becomes its age (`fivefold.data.ages`), month, weekday and, where there is one, the hour;
+    the reference has no age. Two to four date columns also give their pairwise distances in days.
+    Missing categories and texts become texts of their own. Without a reference, as in older models,
+    the days since 1970 are in the place of the age.
     """
-    columns = {name: typed[name].array for name in schema.names()}
-    return pd.DataFrame(expand_columns(columns, schema), index=typed.index)
+    return pd.DataFrame(expand_columns(arrays(typed, schema), schema), index=typed.index)
+
+
+def arrays(typed: pd.DataFrame, schema: Schema) -> dict[str, Any]:
+    """Return the columns of a typed table that `expand_columns` reads."""
+    names = [*schema.names(), *([NOW] if NOW in typed else [])]
+    return {name: typed[name].array for name in names}
 
 
 def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
@@ -33,10 +40,14 @@ def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     # A derived column never takes the name of a column of the table.
     taken = {column.name for column in schema.columns}
     dates = {name: days(typed[name]) for name in schema.names("date")}
+    known_ages = ages(typed, schema)
     for name in schema.names():
         values, kind = typed[name], schema[name].kind
         if kind == "date":
-            columns[name] = dates[name]
+            if not schema.reference:
+                columns[name] = dates[name]
+            elif name in known_ages:
+                columns[name] = known_ages[name]
             for part in ("month", "weekday", "hour"):
                 derived = f"{name} ({part})"
                 if derived not in taken:

@@ -16,6 +16,7 @@ from fivefold.core.findings import Finding
 from fivefold.core.intervals import wilson
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
+from fivefold.data.ages import UNIT, reference_name, with_ages
 from fivefold.data.row_groups import duplicate_groups
 from fivefold.profiling.association import (
     MEASURE,
@@ -71,11 +72,16 @@ def summarise(
     trend, notes.
     """
     y = y.astype("int64")
+    dated, calendar = typed, schema
+    typed, schema = with_ages(dated, calendar)
+    unit_of_ages = UNIT.format(reference_name(schema))
     known = [column for column in schema.columns if column.name in typed.columns]
     columns = {}
     for column in known:
         columns[column.name] = profile(typed[column.name], column, y) | {
-            "unit": str(scope.units.get(column.name, "")),
+            "unit": unit_of_ages
+            if column.youngest is not None
+            else str(scope.units.get(column.name, "")),
             "help": str(scope.help.get(column.name, ""))[:200],
         }
     ranking, notes = _ranking(typed, y, schema)
@@ -97,13 +103,12 @@ def summarise(
         notes.append(
             f"Correlations rest on {correlation['rows']:,} rows drawn from {len(typed):,}."
         )
-    for name, description in columns.items():
-        omitted = description.get("periods", {}).get("omitted")
-        if omitted:
-            notes.append(
-                f"{omitted:,} dates of {name}, placeholders or far from the others, "
-                "are not among its periods."
-            )
+    over_time = trend(dated, y, calendar, scope)
+    if over_time and over_time["omitted"]:
+        notes.append(
+            f"{over_time['omitted']:,} dates of {over_time['column']}, placeholders or far from the "
+            "others, are not among its periods."
+        )
     return {
         "format": 1,
         "scope": {
@@ -122,7 +127,7 @@ def summarise(
         "columns": columns,
         "association": {"measure": MEASURE, "why": WHY, "ranking": ranking},
         "correlation": correlation,
-        "trend": trend(typed, y, schema, scope),
+        "trend": over_time,
         "notes": notes,
     }
 

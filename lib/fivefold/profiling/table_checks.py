@@ -207,6 +207,8 @@ def _scope_columns(scope: Scope) -> Iterator[tuple[str, str, str]]:
         value = getattr(scope, attribute)
         if value is None:
             continue
-        severity = ERROR if key in ("group", "time", "id", "drop") else WARNING
+        severity = ERROR if key in ("group", "time", "reference", "id", "drop") else WARNING
+        if key == "reference" and value == "now":
+            continue
         for name in [value] if isinstance(value, str) else value:
             yield key, name, severity

@@ -146,6 +146,7 @@ def _evaluate_holdout(
         seed,
         threads=options.threads,
         seconds=options.importance_seconds,
+        schema=schema,
     )
     return replace(evaluation, importance=importance)
 

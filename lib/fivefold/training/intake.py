@@ -22,10 +22,11 @@ from fivefold.core.findings import (
     refuse_errors,
     verdict,
 )
-from fivefold.core.schema import Schema
+from fivefold.core.schema import NOW, Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
 from fivefold.core.text import plural
 from fivefold.core.urls import mask
+from fivefold.data.ages import reference_name
 from fivefold.data.infer import infer_column, infer_schema
 from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.reading.source import Dataset, read
@@ -345,14 +346,40 @@ def _unreadable_kinds(context: CheckContext) -> list[Finding]:
     findings = []
     for column in context.schema.columns:
         present = int(context.raw[column.name].notna().sum())
-        if column.name in context.scope.kinds and unreadable.get(column.name) == present:
+        declared = {*context.scope.kinds, context.scope.reference_column}
+        if column.name in declared and unreadable.get(column.name) == present:
             formats = ", ".join(rule["format"] for rule in DATE_FORMATS)
             spelling = f" ({formats})" if column.kind == "date" else ""
             found = f"{present:,} cells, none of which can be read as that kind"
-            expected = f"{column.kind} values{spelling}, as [columns.kinds] says"
+            expected = f"{column.kind} values{spelling}, as [columns] says"
             action = "correct that line of the scope"
             findings.append(problem("kind-unreadable", column.name, found, expected, action))
     return findings
+
+
+def reference_findings(schema: Schema, scope: Scope) -> list[Finding]:
+    """Return what the dates of a table are compared with; nothing without dates.
+
+    The day of scoring, where nobody asked for it, is a warning: a table of long ago has had other
+    days.
+    """
+    if not schema.reference:
+        return []
+    found = f"dates count as days before {reference_name(schema)}"
+    if schema.reference != NOW or scope.reference_column:
+        return [verdict(False, "dates-reference", "table", found=found)]
+    name = schema.names("date")[0]
+    return [
+        problem(
+            "dates-reference",
+            name,
+            f"{found}, as the table has no other date",
+            "the moment at which each row was known",
+            'state [columns] reference = "..." (a date column), or "now" if rows are scored on the '
+            "day that they describe",
+            WARNING,
+        )
+    ]
 
 
 def refuse_unlearnable(typed: pd.DataFrame, schema: Schema) -> None:

@@ -22,8 +22,9 @@ from pandas.api.types import (
     is_string_dtype,
 )
 
+from fivefold.core.clock import today
 from fivefold.core.findings import WARNING, Finding, problem
-from fivefold.core.schema import Column, Schema
+from fivefold.core.schema import NOW, Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
@@ -91,7 +92,10 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
         "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None,
         "md5": hashlib.md5(keys.encode(), usedforsecurity=False).hexdigest(),
     }
-    return FeedbackTable(join(base, as_typed(cells, base)), origin, facts, [])
+    frame = join(base, as_typed(cells, base))
+    scored_on = predictions["at"].dt.normalize()
+    frame[NOW] = pd.concat([pd.Series([pd.Timestamp(today())] * len(base)), scored_on]).to_numpy()
+    return FeedbackTable(frame, origin, facts, [])
 
 
 def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
@@ -216,7 +220,7 @@ def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarr
     The contract's columns are compared.
     """
     typed, typed_learnt = coerce_table(rows, schema)[0], coerce_table(learnt, schema)[0]
-    common = typed.columns.intersection(typed_learnt.columns)
+    common = [name for name in schema.names() if name in typed and name in typed_learnt]
     return ~np.isin(hash_rows(typed[common]), hash_rows(typed_learnt[common]))
 
 

@@ -188,17 +188,19 @@ def split(run: Any) -> SplitArtifacts:
         schema, rows = infer_schema(frame, scope, names, base), base
     typed, _ = coerce_table(frame, schema)
     y = run.labels["y"][rows]
+    inputs = typed[schema.names()]
     fold_ids, findings = intake.split(
-        frame.iloc[rows], typed.iloc[rows], scope, y, run.folds, run.seed
+        frame.iloc[rows], inputs.iloc[rows], scope, y, run.folds, run.seed
     )
     if with_feedback:
         column = scope.group_column
         groups = pd.factorize(frame[column])[0] if column else np.full(len(frame), -1)
         fold_ids, duplicates = labelled_rows.split_feedback(
-            fold_ids, run.origin, groups, typed, run.labels["y"]
+            fold_ids, run.origin, groups, inputs, run.labels["y"]
         )
         findings += duplicates
     contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
+    findings += intake.reference_findings(contract, scope)
     typed = coerce_again(frame, typed, schema, contract)
     del frame
     searched = Split(fold_ids).searched_rows(run.seed)

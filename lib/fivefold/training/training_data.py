@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fivefold.core.schema import Schema
+from fivefold.core.schema import NOW, Schema
 from fivefold.data.splits import Split
 
 # sampler(typed rows, labels, fold number) -> (typed synthetic rows, their labels)
@@ -73,9 +73,14 @@ def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler 
     def sample(typed: pd.DataFrame, y: np.ndarray, fold: int) -> tuple[pd.DataFrame, np.ndarray]:
         from fivefold.data.synthetic import copula
 
-        kinds = {name: schema[name].kind for name in typed.columns}
-        model = copula.fit(typed.assign(**{schema.target: y}), schema.target, kinds, seed)
+        known = typed[schema.names()]
+        kinds = {name: schema[name].kind for name in known.columns}
+        model = copula.fit(known.assign(**{schema.target: y}), schema.target, kinds, seed)
         drawn = copula.sample(model, rows, seed + 1 + fold)
-        return drawn[list(typed.columns)], drawn[schema.target].to_numpy().astype(y.dtype)
+        labels = drawn[schema.target].to_numpy().astype(y.dtype)
+        drawn = drawn[list(known.columns)]
+        if NOW in typed:  # as of the newest rows
+            drawn[NOW] = typed[NOW].max()
+        return drawn, labels
 
     return sample
