@@ -104,10 +104,11 @@ def summarise(
             f"Correlations rest on {correlation['rows']:,} rows drawn from {len(typed):,}."
         )
     over_time = trend(dated, y, calendar, scope)
-    if over_time and over_time["omitted"]:
+    omitted = over_time["omitted"] if over_time else 0
+    if over_time and omitted:
         notes.append(
-            f"{over_time['omitted']:,} dates of {over_time['column']}, placeholders or far from the "
-            "others, are not among its periods."
+            f"{omitted:,} dates of {over_time['column']}, placeholders or far from the others, "
+            "are not among its periods."
         )
     return {
         "format": 1,
