@@ -188,6 +188,12 @@ def test_hidden_values_have_no_effect(table):
     )
 
 
+def test_the_truth_stays_where_all_dates_move(table):
+    dates = list(bank.DATES)
+    later = table[dates].apply(lambda dates: pd.to_datetime(dates) + pd.Timedelta(days=180))
+    assert (true_probability(table.assign(**later)) == true_probability(table)).all()
+
+
 def test_a_missing_column_is_named(table):
     with pytest.raises(KeyError, match="balance"):
         true_probability(table.drop(columns="balance"))
@@ -210,7 +216,7 @@ def test_a_longer_table_begins_with_the_shorter_and_any_piece_can_be_drawn_alone
 
 def test_every_row_has_enough_draws():
     """One more draw than DRAWS would raise in `next`; a table of one row is no exception."""
-    assert draw(1, seed=1).shape == (1, 20)
+    assert draw(1, seed=1).shape == (1, 21)
 
 
 @pytest.mark.parametrize(("rows", "start"), [(0, 0), (-5, 0), (5, -1)])
@@ -313,6 +319,8 @@ def test_the_scope_fits_the_table(table):
         "complaints_12m": "numeric",
         "satisfaction": "numeric",
         "last_contact": "date",
+        "as_of": "date",
     }
+    assert schema.reference == "as_of"
     assert scope.time_column is None
     assert scope.min_roc_auc < best_roc_auc(table)
