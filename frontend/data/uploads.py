@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fivefold.data.missing_markers import NO_RULES, CellRules
 from fivefold.data.reading import formats, source
 
 
@@ -19,11 +20,14 @@ def endings() -> list[str]:
     return formats.upload_endings()
 
 
-def table(name: str, content: Any) -> source.Dataset:
-    """Return the table in an uploaded file, whatever its name. Raises `Refused` with reasons."""
+def table(name: str, content: Any, rules: CellRules = NO_RULES) -> source.Dataset:
+    """Return the table in an uploaded file, whatever its name. Raises `Refused` with reasons.
+
+    `rules`: how its cells are read.
+    """
     accepted = endings()
     with tempfile.TemporaryDirectory() as folder:
         kept = [s for s in Path(name).suffixes[-2:] if s.lower().lstrip(".") in accepted]
         path = Path(folder) / f"upload{''.join(kept)}"
         path.write_bytes(content)
-        return source.read(path)
+        return source.read(path, rules=rules)

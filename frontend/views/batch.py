@@ -12,6 +12,7 @@ import streamlit as st
 
 from fivefold.charts import prediction
 from fivefold.core.findings import Finding
+from fivefold.data.missing_markers import rules_for
 from fivefold.journal.writer import NotKept
 from fivefold.model import case
 from fivefold.model.bundle import Bundle
@@ -84,7 +85,8 @@ def score(model: ServedModel, file: Any, key: tuple[str, str, float]) -> Result:
         bar.progress(done / max(1, total), f"{done:,} of {total:,} rows {what}")
 
     try:
-        uploaded = uploads.table(file.name, file.getbuffer())
+        rules = rules_for(model.bundle.schema, model.bundle.metadata.scope)
+        uploaded = uploads.table(file.name, file.getbuffer(), rules)
         trained = runs.bundle(model.pathspec.rpartition("/")[2]).metadata.threshold.value
         table_key = batch.table_key(uploaded.md5, key[-1], trained)
         scored = batch.score_batch(

@@ -10,6 +10,7 @@ import streamlit as st
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
 from fivefold.core.scope import Scope
+from fivefold.data.missing_markers import rules_for
 from fivefold.journal import labels as journal_labels
 from fivefold.model.bundle import Bundle
 from fivefold.serving import labels
@@ -123,7 +124,7 @@ def many(bundle: Bundle, scope: Scope) -> None:
         st.error("Choose a file first.", icon=":material/error:")
     elif signature.signed(who):
         with st.spinner("Recording …"):
-            table = uploads.table(file.name, file.getbuffer())
+            table = uploads.table(file.name, file.getbuffer(), rules_for(schema, scope))
             counts = served_model.query(
                 labels.record_table, bundle, table.frame, source=predictions.SOURCE, who=who
             )

@@ -292,11 +292,10 @@ def test_each_row_is_scored_as_if_alone(bundle):
     ("column", "value", "error"),
     [
         ("age", "forty", "age: 'forty' is not a number"),
-        ("amount", np.inf, "amount: 'inf' is not finite"),
-        ("amount", "-inf", "amount: '-inf' is not finite"),
+        ("amount", np.inf, "amount: 'inf' is infinite"),
+        ("amount", "-inf", "amount: '-inf' is infinite"),
         ("since", "31.31.2020", "since: '31.31.2020' is not a date"),
-        ("age", "", "age: '' is not a number"),
-        ("age", "9" * 400, "is not finite"),
+        ("age", "9" * 400, "is infinite"),
     ],
 )
 def test_a_cell_that_cannot_be_read_costs_its_row_and_no_other(bundle, column, value, error):

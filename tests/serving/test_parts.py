@@ -423,9 +423,7 @@ def test_a_task_that_is_repeated_scores_only_what_is_not_there_yet(bundle, tmp_p
     monkeypatch.setenv("FIVEFOLD_JOURNAL", f"sqlite:///{tmp_path}/j.db")
     monkeypatch.setenv("METAFLOW_DATASTORE_SYSROOT_LOCAL", str(tmp_path))
     FRAME.to_csv(tmp_path / "t.csv", index=False)
-    result, _ = steps.prepare(
-        str(tmp_path / "t.csv"), "", tmp_path / "out.csv", "1", 15, bundle.schema
-    )
+    result, _ = steps.prepare(str(tmp_path / "t.csv"), "", tmp_path / "out.csv", "1", 15, bundle)
     assert [len(group) for group in batch.groups(len(result["parts"]), 2)] == [2, 1]
     task = (result, [0, 1, 2], b"", "sha", None, str(tmp_path / "out.csv"), True)
     real, calls = result_files.write, []

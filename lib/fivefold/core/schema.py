@@ -25,6 +25,11 @@ class Column(Stored):
     nullable : whether missing values were seen
     odd_cells : whether cells were seen that cannot be read as its kind: training took them as
         missing, and scoring does
+    as_text : whether training read its cells as texts, which files to be scored do then: in a file
+        of few rows "1.50" or "?" would look like a number or a gap
+    missing, kept : texts that mean missing in it beside the usual ones
+        (`fivefold.data.missing_markers`), and usual ones that do not
+    optional : whether a table or row to be scored may lack it
     integer : whether all numbers are whole
     distinct : how many different values were seen
     levels : categorical: the texts seen, most frequent first, at most `MAX_LEVELS`;
@@ -42,6 +47,10 @@ class Column(Stored):
     why: str = ""
     nullable: bool = False
     odd_cells: bool = False
+    as_text: bool = False
+    missing: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    optional: bool = False
     integer: bool = False
     distinct: int = 0
     levels: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Scope:
         best possible ROC AUC is known
     target : [target.column], the column to predict
     positive : [target.positive], its label that is predicted
+    empty_label : [target.empty], the label of rows whose cell is empty, such as "0"
     positive_phrase, negative_phrase : [target.positive_phrase], [target.negative_phrase], the two
         outcomes in words
     id_columns : [columns.id], columns that identify rows; the model does not see them
@@ -46,7 +48,13 @@ class Scope:
     time_column : [columns.time], the latest rows are held out
     reference_column : [columns.reference], the moment at which a row is known, from which its dates
         count back: a date column, or "now" for the day of scoring
+    optional_columns : [columns.optional], columns that a table or row to be scored may lack: they
+        are missing then
     kinds : [columns.kinds], column to one of `KINDS`, in place of the inferred kind
+    formats : [columns.formats], date column to the format of its texts, such as "%d/%m/%Y"
+    missing_texts, kept_texts : [missing.texts], [missing.keep], texts that mean missing in every
+        column beside the usual ones (`fivefold.data.missing_markers`), and usual ones that do not
+    missing_in, kept_in : [columns.missing], [columns.keep], the same for one column
     units, help : [columns.units], [columns.help], column to a text for forms and charts
     cost_miss, cost_false_alarm : [costs.miss], [costs.false_alarm], in any one unit; only their
         ratio moves the threshold
@@ -74,6 +82,13 @@ class Scope:
     group_column: str | None = None
     time_column: str | None = None
     reference_column: str | None = None
+    optional_columns: tuple[str, ...] = ()
+    empty_label: str | None = None
+    missing_texts: tuple[str, ...] = ()
+    kept_texts: tuple[str, ...] = ()
+    missing_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kept_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
     cost_miss: float = 1.0
     cost_false_alarm: float = 1.0
     capacity: float | None = None
@@ -133,7 +148,11 @@ COLUMN_KEYS = {
     "protected": "protected_columns",
     "changeable": "changeable_columns",
     "known": "known_columns",
+    "optional": "optional_columns",
     "kinds": "kinds",
+    "formats": "formats",
+    "missing": "missing_in",
+    "keep": "kept_in",
     "units": "units",
     "help": "help",
 }
@@ -143,10 +162,12 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "target": {
         "column": "target",
         "positive": "positive",
+        "empty": "empty_label",
         "positive_phrase": "positive_phrase",
         "negative_phrase": "negative_phrase",
     },
     "columns": COLUMN_KEYS,
+    "missing": {"texts": "missing_texts", "keep": "kept_texts"},
     "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
     "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
@@ -242,6 +263,12 @@ def _read(name: str, value: Any) -> Any:
     Raises ValueError, whose text is what the attribute should hold.
     """
     annotation = _ANNOTATIONS[name]
+    if name in ("missing_in", "kept_in"):
+        if not isinstance(value, Mapping):
+            raise ValueError("a table of lists of texts")
+        return {column: _texts(cells) for column, cells in value.items()}
+    if name in ("missing_texts", "kept_texts"):
+        return _texts(value)
     if "tuple" in annotation:
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
             raise ValueError("a list of column names")
@@ -251,6 +278,8 @@ def _read(name: str, value: Any) -> Any:
             raise ValueError("a table of texts")
         if name == "kinds" and any(kind not in KINDS for kind in value.values()):
             raise ValueError(f"one of {KINDS} for each column")
+        if name == "formats":
+            _check_formats(value)
         return dict(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if "float" in annotation:
@@ -259,10 +288,27 @@ def _read(name: str, value: Any) -> Any:
         if name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
             raise ValueError("a number above 0 and at most 1")
         return float(value)
-    is_label = name == "positive" and isinstance(value, (bool, int, float))
+    is_label = name in ("positive", "empty_label") and isinstance(value, (bool, int, float))
     if not is_label and not isinstance(value, str):
         raise ValueError("a text")
     return str(value)
+
+
+def _check_formats(formats: Mapping[str, Any]) -> None:
+    for form in formats.values():
+        try:
+            datetime.strptime("", str(form))
+        except ValueError as error:
+            if "match" not in str(error):  # not what any text but a date gives
+                raise ValueError(f"formats of strptime, such as %d/%m/%Y ({error})") from None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Return a list of texts, some of them perhaps written as numbers."""
+    are_plain = (str, int, float)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(v, are_plain) for v in value):
+        raise ValueError('a list of texts, such as ["-999", "unknown"]')
+    return tuple(str(cell).strip() for cell in value)
 
 
 def _unknown_key(key: str, known: list[str]) -> Finding:

@@ -11,6 +11,7 @@ import pandas as pd
 from fivefold.core.clock import today
 from fivefold.core.findings import WARNING, Finding, errors, problem, warnings
 from fivefold.core.schema import NOW, Column, Schema
+from fivefold.data.missing_markers import is_missing
 from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
     NUMBER_RULES,
@@ -92,24 +93,38 @@ def coerce_again(
 
 
 def coerce_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.DataFrame]]:
-    """Return (one column in its kind, as an array without index; its unreadable cells)."""
-    missing = values.array.isna()
+    """Return (one column in its kind, as an array without index; its unreadable cells).
+
+    Texts that mean missing by the column's contract are missing, wherever the cells are from.
+    """
     if column.kind == "numeric":
         numbers = _numbers(values, dict(column.parse))
-        infinite = np.abs(numbers) > LARGEST
-        unreadable = np.isnan(numbers) & ~missing
-        problems = _problems(values, column, unreadable, "not-a-number")
+        problems = _problems(values, column, _unreadable(values, np.isnan(numbers), column))
+        is_code = _is_added(numbers, column)
+        infinite = (np.abs(numbers) > LARGEST) & ~is_code
         problems += _problems(values, column, infinite, "infinite")
-        return np.where(infinite, np.nan, numbers), problems
+        return np.where(infinite | is_code, np.nan, numbers), problems
     if column.kind == "date":
-        if pd.api.types.is_datetime64_any_dtype(values.dtype):
-            return without_zone(values).array, []
-        dates = parse_dates(_texts(values), dict(column.parse)).array
-        return dates, _problems(values, column, dates.isna() & ~missing, "not-a-date")
+        is_typed = pd.api.types.is_datetime64_any_dtype(values.dtype)
+        rule = dict(column.parse)
+        dates = without_zone(values) if is_typed else parse_dates(_texts(values), rule)
+        problems = _problems(values, column, _unreadable(values, dates.array.isna(), column))
+        if column.missing:
+            placeholders = parse_dates(pd.Series(column.missing, dtype="str"), rule)
+            dates = dates.mask(dates.isin(placeholders.dropna()))
+        return dates.array, problems
     if column.kind == "boolean":
         flags = _flags(values, column)
-        return flags, _problems(values, column, np.isnan(flags) & ~missing, "not-yes-or-no")
-    return _texts(values).array, []
+        return flags, _problems(values, column, _unreadable(values, np.isnan(flags), column))
+    return _without_missing(_texts(values), column).array, []
+
+
+def without_missing(values: pd.Series, column: Column) -> pd.Series:
+    """Return a column as read, without the cells that mean missing by its contract."""
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        return _without_missing(values, column)
+    gone = _is_added(to_numbers(values, "numeric", {}), column)
+    return values.mask(gone) if gone.any() else values
 
 
 def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
@@ -137,6 +152,12 @@ def different(values: Any) -> tuple[np.ndarray, list[str]]:
     return codes, words.tolist()
 
 
+def with_optional(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Return the table with a column of gaps for each that it may lack and lacks."""
+    absent = [c.name for c in schema.columns if c.used and c.optional and c.name not in frame]
+    return frame.assign(**dict.fromkeys(absent, np.nan)) if absent else frame
+
+
 def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     """Return how the table's columns differ from the contract, errors first.
 
@@ -155,13 +176,22 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     """Return the part of `compare_columns` that needs only the names; costs nothing."""
     names = list(frame.columns)
     wanted = schema.names()
-    findings = [_missing_column(name, names, schema) for name in wanted if name not in names]
+    absent = [name for name in wanted if name not in names and schema[name].optional]
+    findings = [
+        _missing_column(name, names, schema)
+        for name in wanted
+        if name not in names and name not in absent
+    ]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         found, expected = "the same name more than once", "one column of each name"
         action = "rename or drop the copies"
         subject = ", ".join(repeated)
         return [*findings, problem("column-repeated", subject, found, expected, action)]
+    if absent:
+        found, expected = "- " + ", ".join(absent), "all columns; these may be absent (scope)"
+        action = "nothing: their cells count as missing"
+        findings.append(problem("column-absent", "table", found, expected, action, WARNING))
     known = {column.name for column in schema.columns} | {schema.target, NOW}
     extra = [name for name in names if name not in known]
     if extra:
@@ -248,17 +278,47 @@ def _flags(values: pd.Series, column: Column) -> np.ndarray:
     return _by_code(np.array([flags.get(word.lower(), np.nan) for word in words]), codes)
 
 
+def _without_missing(values: pd.Series, column: Column) -> pd.Series:
+    """Return texts without those that mean missing; each different text is looked at once."""
+    if values.dtype != "str":
+        return values
+    codes, words = different(values.array)
+    gone = np.array([is_missing(word, column) for word in words] + [False])
+    return values.mask(gone[codes]) if gone.any() else values
+
+
+def _is_added(numbers: np.ndarray, column: Column) -> np.ndarray:
+    """Return which numbers mean missing by the scope: -999.0 is -999."""
+    if not column.missing:
+        return np.zeros(len(numbers), dtype=bool)
+    codes = to_numbers(pd.Series(column.missing, dtype="str"), "numeric", dict(column.parse))
+    return np.isin(numbers, codes[~np.isnan(codes)])
+
+
+def _unreadable(values: pd.Series, is_nothing: np.ndarray, column: Column) -> np.ndarray:
+    """Return the cells that became nothing and do not mean missing."""
+    unreadable: np.ndarray = is_nothing & ~values.array.isna()
+    if unreadable.any():
+        codes, words = different(values[unreadable].astype("str").array)
+        unreadable[unreadable] = np.array([not is_missing(word, column) for word in words])[codes]
+    return unreadable
+
+
 def _by_code(of_word: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the number of each cell from that of each different text; NaN for the code -1."""
     numbers: np.ndarray = np.append(of_word, np.nan)[codes]
     return numbers
 
 
+_CODES = {"numeric": "not-a-number", "date": "not-a-date", "boolean": "not-yes-or-no"}
+
+
 def _problems(
-    values: pd.Series, column: Column, where: np.ndarray, code: str
+    values: pd.Series, column: Column, where: np.ndarray, code: str = ""
 ) -> list[pd.DataFrame]:
     """Return the problems of one column, as a list of no or one table."""
     rows = np.flatnonzero(where)
+    code = code or _CODES[column.kind]
     if not len(rows):
         return []
     cells = values.iloc[rows].astype("str").str.slice(0, 80).to_numpy()

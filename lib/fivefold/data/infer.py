@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,10 @@ from pandas.api.types import (
 from fivefold.core.schema import MAX_LEVELS, NEWEST, NOW, Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.ages import ages
-from fivefold.data.coerce import LARGEST, coerce_column
+from fivefold.data.coerce import coerce_column, without_missing
+from fivefold.data.date_texts import FEWEST, PERIODS, may_read_otherwise, number_format
+from fivefold.data.decorations import decorations_of
+from fivefold.data.missing_markers import NUMBER_MARKERS, rules_of
 from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
     DATE_FORMATS,
@@ -27,10 +30,10 @@ from fivefold.data.parsing import (
     NUMBER_RULES,
     SHORT_DATES,
     Rule,
+    days,
     parse_dates,
     parse_numbers,
     texts,
-    to_numbers,
 )
 
 # Share of present cells that must parse for a text column to count as numbers or dates.
@@ -42,6 +45,7 @@ FEW_CODES = 12  # different ones up to which a column is no column of codes
 CODE_ROWS, CODE_GAPS = 3, 4  # rows for each, steps of the range for each
 COMMON_CODES, MOST_ROUND = 20, 0.3
 CODE_COLUMNS = 3  # that make a table one of codes, if they are half of its columns
+_DAY = {"format": "%Y-%m-%d"}
 _HEAD = 2000  # different texts, most frequent first, that rules are tried on
 # What `reading.normalize` keeps as text though it reads as a number: 00501, and whole numbers
 # that may reach 2**53.
@@ -117,8 +121,8 @@ def _with_reference(
     if NOW in frame:
         typed[NOW] = (frame[NOW] if rows is None else frame[NOW].take(rows)).array
     columns = {column.name: column for column in schema.columns}
-    for name, days in ages(typed, schema).items():
-        known = days[np.isfinite(days)]
+    for name, days_ago in ages(typed, schema).items():
+        known = days_ago[np.isfinite(days_ago)]
         if len(known):
             youngest, oldest = float(known.min()), float(known.max())
             columns[name] = replace(columns[name], youngest=youngest, oldest=oldest)
@@ -159,26 +163,43 @@ def _is_table_of_codes(columns: list[Column], codes: int) -> bool:
 def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Column:
     """Return the `Column` that these values show; any dtype, shape (rows,)."""
     scope = scope or Scope()
+    rules = rules_of(scope)
+    added, kept = rules.added_in(name), rules.not_in(name)
+    values = without_missing(values, Column(name, "", as_text=True, missing=added, kept=kept))
     kind, parse = infer_kind(values, name)
-    declared = "date" if name == scope.reference_column else scope.kinds.get(name)
+    declared = scope.kinds.get(name)
+    if name == scope.reference_column or name in scope.formats:
+        declared = "date"
     if name in scope.id_columns:
         kind, parse = "id", {}
     elif declared and declared != kind:
         kind, parse = declared, _parse_for(values, declared)
+    if declared == "date" and name in scope.formats:
+        parse = {"format": scope.formats[name]}
     why = _NOT_USED.get(kind, "")
     if name in scope.drop_columns:
         why = "dropped by the scope"
     elif name == scope.group_column:
         why = "groups rows (scope)"
-    described = _describe(values, kind, parse)
-    return Column(
+    column = Column(
         name=name,
         kind=kind,
         used=not why,
         why=why,
         parse=parse,
-        nullable=bool(values.isna().any()) or described.get("odd_cells", False),
-        **described,
+        as_text=is_string_dtype(values.dtype),
+        missing=added,
+        kept=kept,
+        optional=name in scope.optional_columns,
+    )
+    typed, problems = coerce_column(values, column)
+    if kind == "boolean":  # its levels are not known yet
+        typed, problems = values.array, []
+    return replace(
+        column,
+        nullable=bool(pd.isna(typed).any()),
+        odd_cells=bool(problems),
+        **_describe(values, typed, kind),
     )
 
 
@@ -204,6 +225,8 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
     if is_numeric_dtype(values.dtype):
         if set(present.unique()) == {0, 1}:
             return "boolean", {}
+        if form := number_format(present, name):
+            return "date", {"format": form}
         return ("id" if _numbers_rows(present, name) else "numeric"), {}
     return _infer_text_kind(texts(present), name)
 
@@ -245,24 +268,53 @@ def _best_rule(counts: pd.Series, kind: str, enough: float = ENOUGH) -> Rule | N
 
     The first wins a tie.
     """
+    counts = counts[~counts.index.str.lower().isin(NUMBER_MARKERS)]  # gaps, where the rest reads
     head = counts.iloc[:_HEAD]
-    levels = pd.Series(head.index, dtype="str")
-    if not levels.str.contains(r"\d").any():  # words: spares 12 attempts a column
+    if not pd.Series(head.index, dtype="str").str.contains(r"\d").any():
+        return None  # words: spares many attempts a column
+    if kind == "date":
+        rule, share = _first_best(head, _date_rules(counts, enough), _read_strictly)
+        if rule or (share < 1 and may_read_otherwise(pd.Series(head.index, dtype="str"))):
+            others = (other for other in _date_rules(counts, enough) if other != _DAY)
+            lenient = iter([rule]) if rule else others
+            other, more = _first_best(head, lenient, parse_dates)
+            rule, share = (other, more) if more > share else (rule, share)
+    else:
+        rule, share = _first_best(head, iter(NUMBER_RULES), parse_numbers)
+        if share < 1 and (extra := decorations_of(head)):
+            decorated = [{"form": "duration"}] if "form" in extra else _decorated(extra)
+            other, more = _first_best(head, iter(decorated), parse_numbers)
+            rule, share = (other, more) if more > share else (rule, share)
+    if rule is None or share < enough:
         return None
-    parse = parse_dates if kind == "date" else parse_numbers
-    rules = _date_rules(counts, enough) if kind == "date" else iter(NUMBER_RULES)
-    best, best_share = None, enough
+    # Numbers with separators are never codes.
+    if kind == "numeric" and rule == NUMBER_RULES[0] and _has_code(counts.index):
+        return None
+    return dict(rule)
+
+
+def _decorated(extra: Rule) -> list[Rule]:
+    return [{**rule, **extra} for rule in NUMBER_RULES]
+
+
+def _read_strictly(levels: pd.Series, rule: Rule) -> pd.Series:
+    return parse_dates(levels, rule, strictly=True)
+
+
+def _first_best(
+    head: pd.Series, rules: Iterator[Rule], parse: Callable[[pd.Series, Rule], pd.Series]
+) -> tuple[Rule | None, float]:
+    """Return the first rule that reads most of the cells, and their share."""
+    levels = pd.Series(head.index, dtype="str")
+    best, best_share = None, 0.0
     for rule in rules:
         is_read = parse(levels, rule).notna().to_numpy()
         share = head.to_numpy()[is_read].sum() / head.sum()
-        if share > best_share or (best is None and share >= enough):
+        if share > best_share:
             best, best_share = rule, share
         if share == 1:
             break
-    # Numbers with separators are never codes.
-    if best is None or (best is NUMBER_RULES[0] and _has_code(counts.index)):
-        return None
-    return dict(best)
+    return best, best_share
 
 
 def _date_rules(counts: pd.Series, enough: float) -> Iterator[Rule]:
@@ -274,6 +326,10 @@ def _date_rules(counts: pd.Series, enough: float) -> Iterator[Rule]:
     """
     levels = pd.Series(counts.index, dtype="str")
     head = counts.iloc[:_HEAD]
+    for form, pattern in PERIODS.items():
+        is_period = head.index.str.fullmatch(pattern)
+        if head[is_period].sum() >= max(enough, 0.5) * head.sum() and is_period.sum() >= FEWEST:
+            yield {"format": form}
     dated = head[head.index.str.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d")].sum()
     has_digits = dated >= enough * head.sum()
     for rule in DATE_FORMATS:
@@ -300,6 +356,9 @@ def _has_code(levels: pd.Index) -> bool:
 
 def _parse_for(values: pd.Series, kind: str) -> Rule:
     """Return the best rule for a declared kind, however poor; the first where none fits."""
+    if kind == "date" and is_numeric_dtype(values.dtype):
+        form = number_format(values.dropna(), "time")
+        return {"format": form} if form else {}
     if kind not in ("date", "numeric") or not is_string_dtype(values.dtype):
         return {}
     counts = texts(values.dropna()).value_counts()
@@ -329,19 +388,20 @@ def _is_free_text(counts: pd.Series) -> bool:
     return float(words.mean()) >= 4
 
 
-def _describe(values: pd.Series, kind: str, parse: Rule) -> dict[str, Any]:
-    """Return the levels, range and typical value of a `Column`, by kind."""
+def _describe(values: pd.Series, typed: Any, kind: str) -> dict[str, Any]:
+    """Return the levels, range and typical value of a `Column`, by kind.
+
+    `typed`: the cells as `coerce_column` gives them.
+    """
     if kind in ("categorical", "boolean"):
-        return _describe_levels(texts(values.dropna()).value_counts(), kind)
+        return _describe_levels(texts(pd.Series(typed).dropna()).value_counts(), kind)
     if kind not in ("numeric", "date"):
         return {"distinct": int(values.dropna().nunique())}
-    numbers = to_numbers(values, kind, parse)
+    numbers = days(typed) if kind == "date" else typed
     finite = numbers[np.isfinite(numbers)]
     if not len(finite):
         return {"distinct": 0}
-    readable = np.abs(numbers) <= LARGEST
     return {
-        "odd_cells": bool((~readable & values.notna().to_numpy()).any()),
         "distinct": len(pd.unique(finite)),
         "low": float(finite.min()),
         "high": float(finite.max()),

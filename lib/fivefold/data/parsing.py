@@ -13,7 +13,12 @@ from pandas.api.types import (
     is_numeric_dtype,
 )
 
-Rule = dict[str, str]  # {"decimal": ",", "thousands": "."} or {"format": "%d/%m/%Y"}
+from fivefold.data.date_texts import read_dates, read_otherwise
+from fivefold.data.decorations import bare, durations, without_decorations
+
+# {"decimal": ",", "thousands": "."} with decorations as in `fivefold.data.decorations`, or
+# {"format": "%d/%m/%Y"} or another format of `fivefold.data.date_texts`
+Rule = dict[str, str]
 
 EXACT = 2**53  # below it float64 holds every integer; 2**53 + 1 already reads as 2**53
 # (no, yes) in lower case. "1/2" and "m/f" are missing on purpose: they do not say which is which.
@@ -39,6 +44,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
 _FORMATS = """
     %Y-%m-%d | ISO8601 | %Y/%m/%d | %d.%m.%Y | %d/%m/%Y | %m/%d/%Y | %d-%m-%Y | %m-%d-%Y
     %d/%m/%Y %H:%M | %m/%d/%Y %H:%M | %d.%m.%Y %H:%M
+    %d %b %Y %H:%M | %d %B %Y %H:%M | %b %d, %Y %H:%M | %B %d, %Y %H:%M
     %d %b %Y | %d %B %Y | %b %d, %Y | %B %d, %Y | %d-%b-%Y | %d-%b-%y
     %d/%m/%Y %H:%M:%S | %m/%d/%Y %H:%M:%S | %d.%m.%Y %H:%M:%S
     %d-%m-%Y %H:%M | %m-%d-%Y %H:%M | %d-%m-%Y %H:%M:%S | %m-%d-%Y %H:%M:%S
@@ -91,24 +97,41 @@ def texts(values: pd.Series) -> pd.Series:
     return values.astype("str").where(present).astype("str").str.strip()
 
 
+def currencies(counts: pd.Series) -> dict[str, int]:
+    """Return the cells in each currency of texts with their counts; the sign of percent is one.
+
+    >>> currencies(pd.Series({"$5": 2, "7 USD": 1, "8": 4}))
+    {'$': 2, 'USD': 1}
+    """
+    signs = rf"([{CURRENCY}]|\b(?:{_CURRENCY_CODES})\b)"
+    named = pd.Series(counts.index, dtype="str").str.extract(signs)[0]
+    cells = pd.Series(counts.to_numpy()).groupby(named.to_numpy(), sort=False).sum()
+    return {str(unit): int(rows) for unit, rows in cells.items()}
+
+
 def parse_numbers(values: pd.Series, rule: Rule) -> pd.Series:
     """Return texts as float64 under a rule of `NUMBER_RULES`; what does not read so becomes NaN.
 
     Currency and percent signs around the number are ignored ("12%" is 12), (1,200) is -1200.
     Groups of thousands must have three digits, so "1,5" is not 15. "inf" is infinity; "nan" is
-    missing.
+    missing. Decorations (12 kg, >4000, 1.2K, 1:30:00) read where the rule names them.
 
     >>> cells = pd.Series(["$1,200.50", "(30)", "1,5", "abc"])
     >>> parse_numbers(cells, {"decimal": ".", "thousands": ","}).tolist()
     [1200.5, -30.0, nan, nan]
     """
+    if rule.get("form") == "duration":
+        return durations(values.str.strip())
     decimal, thousands = rule.get("decimal", "."), rule.get("thousands", "")
     if thousands == "" and decimal == ".":
         plain = pd.to_numeric(values, errors="coerce").astype("float64")
         if plain.notna().sum() == values.notna().sum():
             return plain
-    cleaned = values.str.strip().str.replace(r"^\((.*)\)$", r"-\1", regex=True)
+    cleaned = bare(values.str.strip()).str.replace(r"^\((.*)\)$", r"-\1", regex=True)
     cleaned = cleaned.str.replace(f"{_BEFORE_NUMBER}|{_AFTER_NUMBER}", r"\1", regex=True)
+    factors = None
+    if any(name in rule for name in ("unit", "multipliers", "bounds")):
+        cleaned, factors = without_decorations(cleaned, rule)
     if thousands:
         group = r"[ \u00a0\u202f]" if thousands == " " else "\\" + thousands
         whole = rf"[-+]?([1-9]\d{{0,2}}({group}\d{{3}})+|\d+)"  # "0.750" is no group of thousands
@@ -118,17 +141,25 @@ def parse_numbers(values: pd.Series, rule: Rule) -> pd.Series:
     if decimal != ".":
         has_point = cleaned.str.contains(".", regex=False, na=False)
         cleaned = cleaned.where(~has_point).str.replace(decimal, ".", regex=False)
-    return pd.to_numeric(cleaned, errors="coerce").astype("float64")
+    numbers = pd.to_numeric(cleaned, errors="coerce").astype("float64")
+    return numbers if factors is None else numbers * factors.astype("float64")
 
 
-def parse_dates(values: pd.Series, rule: Rule) -> pd.Series:
-    """Return texts as datetime64 without a zone (zoned times in UTC); NaT for all else."""
-    date_format = rule.get("format", "ISO8601")
-    if date_format == "ISO8601":  # pandas reads "2020" and "202001" as ISO too; for us, numbers
-        values = values.where(values.str.match(r"\d{4}-\d{2}-\d{2}", na=False))
-    # An index of stamps: far quicker than .dt.
-    stamps = pd.to_datetime(values.array, format=date_format, errors="coerce", utc=True)
-    return pd.Series(stamps.tz_convert(None).as_unit("us"), index=values.index)
+def parse_dates(values: pd.Series, rule: Rule, strictly: bool = False) -> pd.Series:
+    """Return texts as datetime64 without a zone (zoned times in UTC); NaT for all else.
+
+    Unless `strictly`, what is not of the rule's format also reads as ISO 8601, and with a weekday
+    or the name of a zone around it.
+    """
+    form = rule.get("format", "ISO8601")
+    stamps = read_dates(values, form)
+    unread = stamps.array.isna() & ~values.array.isna()
+    if not strictly and unread.any():
+        words = values[unread].drop_duplicates()
+        known = dict(zip(words, read_otherwise(words, form), strict=True))
+        stamps[unread] = pd.to_datetime(values[unread].map(known), utc=True)
+    index = pd.DatetimeIndex(stamps)
+    return pd.Series(index.tz_convert(None).as_unit("us"), index=values.index)
 
 
 def without_zone(dates: pd.Series) -> pd.Series:

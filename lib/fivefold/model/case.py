@@ -72,7 +72,7 @@ def request_body(case: Case, schema: Schema) -> dict[str, Any]:
     row = dict(case)
     for name in schema.names("date"):
         date_format = schema[name].parse.get("format", ISO)
-        if row.get(name) is not None and date_format != ISO:
+        if row.get(name) is not None and "%" in date_format:
             row[name] = pd.Timestamp(row[name]).strftime(date_format)
     return {"rows": [row]}
 

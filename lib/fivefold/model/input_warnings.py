@@ -17,6 +17,7 @@ from fivefold.core.findings import ERROR, WARNING
 from fivefold.core.schema import Column, Schema
 from fivefold.data.ages import ages
 from fivefold.data.coerce import different
+from fivefold.data.date_texts import example
 from fivefold.data.parsing import days
 
 MAX_CHARACTERS = 80  # of a category that a text quotes
@@ -40,8 +41,8 @@ class _Kind(NamedTuple):
 # Rows with an error are not scored.
 _KINDS = {
     "not-a-number": _Kind("unreadable", "{value!r} is not a number", ERROR),
-    "infinite": _Kind("unreadable", "{value!r} is not finite", ERROR),
-    "not-a-date": _Kind("unreadable", "{value!r} is not a date", ERROR),
+    "infinite": _Kind("unreadable", "{value!r} is infinite, or larger than 3.4e38", ERROR),
+    "not-a-date": _Kind("unreadable", "{value!r} is not a date, such as {example}", ERROR),
     "odd": _Kind("odd", "{value!r} cannot be read, taken as missing as in training"),
     "not-yes-or-no": _Kind("not-yes-or-no", "{value!r} is neither yes nor no, taken as missing"),
     "needed": _Kind("missing", "a value is needed; training never saw it missing", ERROR),
@@ -69,6 +70,8 @@ class InputWarning:
         The cells, for texts that quote them, shape (cells,).
     low, high
         The range in training, for texts that state it.
+    example
+        A date as the column writes them, for texts that name it.
     """
 
     column: str
@@ -77,6 +80,7 @@ class InputWarning:
     values: Sequence[Any] = field(default_factory=list)
     low: float | None = None
     high: float | None = None
+    example: str = "2024-12-31"
 
     @property
     def code(self) -> str:
@@ -93,7 +97,8 @@ class InputWarning:
         text = _KINDS[self.kind].text
         if "{" not in text:
             return [text] * len(self.rows)
-        return [text.format(value=value, low=self.low, high=self.high) for value in self.values]
+        known = {"low": self.low, "high": self.high, "example": self.example}
+        return [text.format(value=value, **known) for value in self.values]
 
     def part(self, start: int, stop: int) -> InputWarning:
         """Return the warning for the rows `start` to `stop` of the table, counted from `start`."""
@@ -121,7 +126,9 @@ def find_warnings(
             rows, kind = cells["row"].to_numpy(dtype=int), str(code)
             if schema[str(name)].odd_cells and _KINDS[kind].severity == ERROR:
                 kind = "odd"
-            warnings.append(InputWarning(str(name), kind, rows, cells["value"].tolist()))
+            written = example(schema[str(name)].parse.get("format", ""))
+            cells_as_read = cells["value"].tolist()
+            warnings.append(InputWarning(str(name), kind, rows, cells_as_read, example=written))
     for column in schema.columns:
         if not column.used:
             continue
@@ -130,9 +137,11 @@ def find_warnings(
         if column.name != schema.reference:  # time goes on; a wrong moment makes odd ages
             where = _unusual_cells(column, values, known_ages.get(column.name))
         if not column.nullable:
-            # An unreadable cell is not a missing one.
-            raw = frame[column.name] if column.name in unreadable else values
-            where = {"missing": np.asarray(pd.isna(raw)), **where}
+            missing = np.asarray(pd.isna(values))
+            if column.name in unreadable:  # an unreadable cell is not a missing one
+                odd = problems.loc[problems["column"] == column.name, "row"]
+                missing[odd.to_numpy(dtype=int)] = False
+            where = {"missing": missing, **where}
         for kind, is_unusual in where.items():
             rows = np.flatnonzero(is_unusual)
             if not len(rows):

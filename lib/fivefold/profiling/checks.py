@@ -128,6 +128,16 @@ CHECKS: tuple[Check, ...] = (
         "no numbers with currency or separators",
     ),
     Check(
+        "mixed-units",
+        format_checks.find_mixed_units,
+        "each column has one unit",
+    ),
+    Check(
+        "mixed-zones",
+        format_checks.find_mixed_zones,
+        "no times with a zone beside times without",
+    ),
+    Check(
         "date-ambiguous",
         format_checks.find_ambiguous_dates,
         "day and month can be distinguished",

@@ -85,12 +85,17 @@ def find_missing(ctx: CheckContext) -> Iterator[Result]:
 
 
 def find_infinite(ctx: CheckContext) -> Iterator[Result]:
-    """Find infinite numbers."""
+    """Find infinite numbers, and finite ones that no library here can take."""
     for name, cells in _problems(ctx, ["infinite"]):
+        is_infinite = cells["value"].str.contains("inf", case=False)
+        found = f"infinity in {len(cells):,} cells"
+        if not is_infinite.all():
+            example = cells.loc[~is_infinite, "value"].iloc[0]
+            found = f"infinity or numbers beyond 3.4e38, such as {example}, in {len(cells):,} cells"
         yield Result(
             name,
-            f"infinity in {len(cells):,} cells",
-            "finite numbers",
+            found,
+            "numbers up to 3.4e38",
             "correct the source; until then these cells are missing",
         )
 
@@ -121,7 +126,8 @@ def find_mixed(ctx: CheckContext) -> Iterator[Result]:
             f"{share:.0%} numbers, the rest words such as {words}{ctx.sampled}; "
             "all are read as levels",
             "numbers or words",
-            "give the words a column of their own, or leave such cells empty in the source",
+            f'if the words are gaps, state [columns.kinds] {column.name} = "numeric"; else give '
+            "them a column of their own",
         )
 
 

@@ -12,10 +12,13 @@ import pandas as pd
 
 from fivefold.core.findings import PASSED
 from fivefold.core.text import listed
+from fivefold.data.date_texts import has_zone
+from fivefold.data.decorations import describe, mixed_units
 from fivefold.data.missing_markers import MISSING_WORDS, NUMBER_CODES
 from fivefold.data.parsing import (
     AMBIGUOUS_DATES,
     CURRENCY,
+    currencies,
     parse_dates,
     parse_numbers,
     texts,
@@ -38,8 +41,12 @@ def find_missing_words(ctx: CheckContext) -> Iterator[Result]:
             column.name,
             f"{cells:,} cells {listed([quote_cell(w) for w in words])}, read as levels",
             "empty cells where a value is missing",
-            "if it means missing, leave such cells empty in the source",
+            f"if it means missing, state [columns.missing] {column.name} = {_toml(words)}",
         )
+
+
+def _toml(words: list[str]) -> str:
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"
 
 
 def find_written_numbers(ctx: CheckContext) -> Iterator[Result]:
@@ -49,7 +56,7 @@ def find_written_numbers(ctx: CheckContext) -> Iterator[Result]:
         if not pd.api.types.is_string_dtype(raw.dtype):
             continue
         head = texts(raw.iloc[ctx.sample].dropna()).drop_duplicates().head(_EXAMPLES)
-        is_written = head.str.contains(rf"[{CURRENCY},'\s(]")
+        is_written = head.str.contains(rf"[{CURRENCY},'\s(:<>≤≥~+\u2212A-Za-z]|^=")
         values = to_numbers(head, "numeric", parse)
         sign, role, other = _other_reading(head, parse)
         differs = (other != values) & np.isfinite(other).all()
@@ -58,7 +65,10 @@ def find_written_numbers(ctx: CheckContext) -> Iterator[Result]:
         if not len(shown):
             continue
         decimal, thousands = parse.get("decimal", "."), parse.get("thousands", "")
-        rule = f"decimal {decimal!r}" + (f", thousands {thousands!r}" if thousands else "")
+        marks = [f"decimal {decimal!r}"] + ([f"thousands {thousands!r}"] if thousands else [])
+        if parse.get("form") == "duration":
+            marks = []
+        rule = ", ".join([*marks, *describe(parse)])
         example = quote_cell(head.iloc[shown[0]])
         found = f"{example} read as {values[shown[0]]:.15g} ({rule})"
         if not differs.any():
@@ -82,10 +92,55 @@ def _other_reading(cells: pd.Series, parse: Mapping[str, str]) -> tuple[str, str
     sign = parse.get("thousands", "")
     if sign in (".", ","):
         return sign, "decimal", parse_numbers(cells, {"decimal": sign}).to_numpy()
-    if sign or parse.get("decimal", ".") != "." or cells.str.contains(r"\d{4}").any():
+    if (
+        sign
+        or parse.get("decimal", ".") != "."
+        or describe(parse)
+        or cells.str.contains(r"\d{4}").any()
+    ):
         return sign, "", np.full(len(cells), np.nan)
     numbers = parse_numbers(cells, {"decimal": ",", "thousands": "."})
     return ".", "thousands", numbers.to_numpy()
+
+
+def find_mixed_units(ctx: CheckContext) -> Iterator[Result]:
+    """Find columns whose numbers have several units or currencies."""
+    for column in ctx.columns("numeric", "categorical", "id"):
+        raw = ctx.raw[column.name]
+        if not pd.api.types.is_string_dtype(raw.dtype):
+            continue
+        counts = texts(raw.iloc[ctx.sample].dropna()).value_counts().head(_EXAMPLES)
+        units = mixed_units(counts)
+        if column.kind == "numeric":
+            units = units or currencies(counts)
+        if len(units) < 2:
+            continue
+        parts = ", ".join(f"{unit} ({cells:,})" for unit, cells in units.items())
+        role = "numbers" if column.kind == "numeric" else "levels"
+        yield Result(
+            column.name,
+            f"numbers in several units: {parts}{ctx.sampled}; read as {role}",
+            "one unit a column",
+            "convert them to one unit at the source, or give the unit a column of its own",
+        )
+
+
+def find_mixed_zones(ctx: CheckContext) -> Iterator[Result]:
+    """Find times with a zone beside times without."""
+    for column in ctx.columns_of("date"):
+        raw = ctx.raw[column.name]
+        if not pd.api.types.is_string_dtype(raw.dtype):
+            continue
+        cells = texts(raw.iloc[ctx.sample].dropna())
+        zoned = int(has_zone(cells).sum())
+        if 0 < zoned < len(cells):
+            yield Result(
+                column.name,
+                f"{zoned:,} times with a zone and {len(cells) - zoned:,} without{ctx.sampled}; "
+                "those without count as UTC",
+                "a zone in every cell, or in none",
+                "write all times in UTC, if those without are of another zone",
+            )
 
 
 def find_number_codes(ctx: CheckContext) -> Iterator[Result]:
@@ -105,7 +160,7 @@ def find_number_codes(ctx: CheckContext) -> Iterator[Result]:
                     column.name,
                     f"{code} in {count:,} cells, the others from {low:g} to {high:g}",
                     "an empty cell where a value is missing",
-                    f"if {code} means missing, leave such cells empty in the source",
+                    f'if {code} means missing, state [columns.missing] {column.name} = ["{code}"]',
                 )
 
 
@@ -146,5 +201,5 @@ def find_date_codes(ctx: CheckContext) -> Iterator[Result]:
                 column.name,
                 f"{day:%Y-%m-%d} in {cells:,} cells, a year or more from all others",
                 "an empty cell where no date is known",
-                "if it stands for missing, leave such cells empty in the source",
+                f'if it means missing, state [columns.missing] {column.name} = ["{day:%Y-%m-%d}"]',
             )

@@ -60,7 +60,7 @@ def find_missing_scope_columns(ctx: CheckContext) -> Iterator[Result]:
 
 def find_reused_target(ctx: CheckContext) -> Iterator[Result]:
     """Find a target that the scope also gives another role, such as id, group or time."""
-    allowed = ("units", "help", "protected", "kinds")
+    allowed = ("units", "help", "protected", "kinds", "missing", "keep")
     for key, name, _ in _scope_columns(ctx.scope):
         if name == ctx.scope.target and key not in allowed:
             yield Result(

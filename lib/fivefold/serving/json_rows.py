@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from fivefold.core.findings import ERROR, WARNING, problem, refuse_errors
 from fivefold.core.schema import Column, Schema
+from fivefold.data.date_texts import example
 from fivefold.model.input_warnings import InputWarning, messages_by_row
 
 MAX_NOTES = 20
@@ -33,7 +33,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.Data
         if not column.used:
             continue
         missing = [str(n) for n, row in enumerate(rows) if column.name not in row]
-        if missing and not column.nullable:
+        if missing and not (column.nullable or column.optional):
             where = f" in rows {', '.join(missing[:5])}" if len(rows) > 1 else ""
             found, expected = f"no such field{where}", f"a {column.kind} value"
             action = "add it; null says that the value is unknown"
@@ -95,7 +95,7 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": fields,
-        "required": [column.name for column in used if not column.nullable],
+        "required": [column.name for column in used if not (column.nullable or column.optional)],
         "additionalProperties": {"type": [*_ANY_TYPE, "null"]},
     }
 
@@ -105,7 +105,7 @@ def _described(column: Column) -> str:
     if column.kind == "numeric" and column.low is not None:
         text += f", {column.low:g} to {column.high:g} in training"
     if column.kind == "date":
-        text += f", written as {json.dumps(column.parse.get('format', 'ISO8601'))}"
+        text += f", such as {example(column.parse.get('format', ''))}"
     return text if column.nullable else f"{text}; training never saw it missing"
 
 

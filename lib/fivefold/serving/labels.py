@@ -12,6 +12,7 @@ from fivefold.core.findings import Finding, Refused, problem, refuse_errors
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.core.settings import journal_url, pseudonym_key
+from fivefold.data.missing_markers import rules_for
 from fivefold.data.reading import source as sources
 from fivefold.journal import database, promotions
 from fivefold.journal.labels import Label, add_labels
@@ -96,8 +97,9 @@ def record_file(data: str, query: str, problem: str, who: str) -> str:
     promotion = promotions.champion(engine, problem)
     if promotion is None:
         raise no_model(problem)
-    table = sources.read(data, query=query or None)
     bundle = load(promotion.model).bundle
+    rules = rules_for(bundle.schema, bundle.metadata.scope)
+    table = sources.read(data, query=query or None, rules=rules)
     counts = record_table(engine, bundle, table.frame, source="file", who=who)
     return f"{table.rows:,} labels of {promotion.problem}: {describe_outcomes(counts)}"
 
@@ -155,8 +157,8 @@ def _class_of(value: Any, schema: Schema) -> int | None:
     exact = {schema.negative: 0, schema.positive: 1}
     if text in exact:
         return exact[text]
-    lower = {name.lower(): label for name, label in exact.items()}
-    return (_WORDS | lower).get(text.lower())
+    lower = {" ".join(name.lower().split()): label for name, label in exact.items()}
+    return (_WORDS | lower).get(" ".join(text.lower().split()))
 
 
 def _utc_time(value: Any) -> datetime | None:

@@ -28,6 +28,7 @@ from fivefold.core.text import plural
 from fivefold.core.urls import mask
 from fivefold.data.ages import reference_name
 from fivefold.data.infer import infer_column, infer_schema
+from fivefold.data.missing_markers import rules_of
 from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.reading.source import Dataset, read
 from fivefold.data.revision import ensure, fetch, revision
@@ -147,7 +148,7 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[Dataset, dict[str, Any]
         ensure(path, root)
     with tempfile.TemporaryDirectory() as folder:
         source = str(fetch(scope.data, rev, folder)) if rev else scope.data
-        dataset = read(source, query=scope.query or None)
+        dataset = read(source, query=scope.query or None, rules=rules_of(scope))
     recorded = revision(scope.data).to_dict() if is_local else {}
     if rev:
         recorded = {**recorded, "requested": rev, "modified": False}
@@ -350,13 +351,16 @@ def _unreadable_kinds(context: CheckContext) -> list[Finding]:
     findings = []
     for column in context.schema.columns:
         present = int(context.raw[column.name].notna().sum())
-        declared = {*context.scope.kinds, context.scope.reference_column}
+        scope = context.scope
+        declared = {*scope.kinds, *scope.formats, scope.reference_column}
         if column.name in declared and unreadable.get(column.name) == present:
             formats = ", ".join(rule["format"] for rule in DATE_FORMATS)
             spelling = f" ({formats})" if column.kind == "date" else ""
             found = f"{present:,} cells, none of which can be read as that kind"
             expected = f"{column.kind} values{spelling}, as [columns] says"
             action = "correct that line of the scope"
+            if column.kind == "date":
+                action += f', or state [columns.formats] {column.name} = "%d/%m/%Y" as it is'
             findings.append(problem("kind-unreadable", column.name, found, expected, action))
     return findings
 

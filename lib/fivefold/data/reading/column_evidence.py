@@ -12,13 +12,14 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fivefold.data.missing_markers import NO_RULES, CellRules
 from fivefold.data.reading.normalize import (
     LEADING_ZERO,
-    MARKER_TEXTS,
-    NUMBER_MARKER_TEXTS,
     TEXT,
     long_integers,
+    marker_texts,
     normalize_table,
+    number_marker_texts,
 )
 from fivefold.data.reading.read_log import ReadLog
 
@@ -32,18 +33,23 @@ class ColumnEvidence:
     ----------
     untyped
         The cells are text that may turn out to be numbers, as in CSV.
+    rules
+        Which texts mean missing in which column.
     """
 
-    def __init__(self, untyped: bool):
+    def __init__(self, untyped: bool, rules: CellRules = NO_RULES):
         self._untyped = untyped
+        self._rules = rules
         self._columns: dict[str, Cells] = {}
 
     def add(self, table: pa.Table) -> None:
         """Keep what is new in the rows of a table, which must have some."""
-        add_cells = _add_untyped if self._untyped else _add_typed
         for name, column in zip(table.column_names, table.columns, strict=True):
             cells = self._columns.setdefault(name, {"first": _cell(column, 0)})
-            add_cells(cells, column)
+            if self._untyped:
+                _add_untyped(cells, column, name, self._rules)
+            else:
+                _add_typed(cells, column)
 
     def table(self) -> pa.Table:
         """Return the evidence as rows; columns with less of it repeat a cell."""
@@ -64,15 +70,15 @@ class ColumnEvidence:
         return [name for name, cells in self._columns.items() if "word" in cells]
 
 
-def _add_untyped(cells: Cells, column: pa.ChunkedArray) -> None:
+def _add_untyped(cells: Cells, column: pa.ChunkedArray, name: str, rules: CellRules) -> None:
     """Keep a gap, a marker such as "?", and what keeps the others from being (whole) numbers."""
     if "word" in cells:
         return
     column = pc.utf8_trim_whitespace(column)
-    texts = _take_out(cells, "gap", column, pc.is_in(column, MARKER_TEXTS))
+    texts = _take_out(cells, "gap", column, pc.is_in(column, marker_texts(rules, name)))
     word = _first_not(texts, pa.float64())
     if word is not None:
-        is_marker = pc.is_in(pc.utf8_lower(texts), NUMBER_MARKER_TEXTS)
+        is_marker = pc.is_in(pc.utf8_lower(texts), number_marker_texts(rules, name))
         texts = _take_out(cells, "marker", texts, is_marker)
         word = _first_not(texts, pa.float64())
     if word is None:

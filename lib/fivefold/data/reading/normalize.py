@@ -17,13 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.core.text import listed
-from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS, SENTINELS
+from fivefold.data.missing_markers import NO_RULES, SENTINELS, CellRules
 from fivefold.data.parsing import EXACT
 from fivefold.data.reading.read_log import ReadLog
 
 TEXT = pa.large_string()
-MARKER_TEXTS = pa.array(sorted(MARKERS), TEXT)
-NUMBER_MARKER_TEXTS = pa.array(sorted(NUMBER_MARKERS), TEXT)
 LONG_INTEGERS = "integers of 2**53 and more, which float64 would round; kept as text"
 LONG_INTEGER = "^[+-]?[0-9]{16,}$"  # as text; only such numbers can reach 2**53
 LEADING_ZERO = "^[+-]?0[0-9]"
@@ -39,6 +37,7 @@ def normalize_table(
     *,
     untyped: bool,
     text_columns: Collection[str] = (),
+    rules: CellRules = NO_RULES,
 ) -> pd.DataFrame:
     """Return the frame of an Arrow table, with one of four dtypes a column (see above).
 
@@ -53,17 +52,21 @@ def normalize_table(
         declared (Parquet, SQL). Integers that float64 would round, and numbers with leading
         zeros (postal codes), stay text.
     text_columns
-        Columns that stay text even if `untyped`.
+        Columns that stay text even if `untyped`, beside those of `rules`.
+    rules
+        Which texts mean missing in which column.
     """
     columns = {}
+    text_columns = {*text_columns, *rules.text_columns}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        column = _plain(name, column, log)
+        column = _plain(name, _without_numbers(name, column, rules, log), log)
         if pa.types.is_large_string(column.type):
-            column = _blank(name, column, log)
+            column = _blank(name, column, rules, log)
             if column.null_count == len(column):  # no cell shows a type: numbers, all missing
                 column = column.cast(pa.float64())
             elif untyped and name not in text_columns:
-                column = _numbers_if_all(name, column, log)
+                column = _numbers_if_all(name, column, rules, log)
+                column = _without_numbers(name, column, rules, log)
         if pa.types.is_large_string(column.type):
             log.text_columns.add(name)
         elif not pa.types.is_timestamp(column.type):
@@ -92,12 +95,36 @@ def text_array(values: Iterable[Any], write: Callable[[Any], str]) -> pa.Array:
     return pa.array([None if value is None else write(value) for value in values], TEXT)
 
 
-def _blank(name: str, column: Column, log: ReadLog) -> Column:
+def marker_texts(rules: CellRules, name: str) -> pa.Array:
+    """Return the texts that mean missing in a column, whatever its other cells are."""
+    return pa.array(rules.markers(name), TEXT)
+
+
+def number_marker_texts(rules: CellRules, name: str) -> pa.Array:
+    """Return the texts in lower case that mean missing where all other cells are numbers."""
+    return pa.array(rules.number_markers(name), TEXT)
+
+
+def _without_numbers(name: str, column: Column, rules: CellRules, log: ReadLog) -> Column:
+    """Return a column, without the numbers that mean missing by the rules: -999.0 is -999."""
+    kind, types = column.type, pa.types
+    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    if not is_number or not rules.added_in(name):
+        return column
+    written = pa.array(rules.added_in(name), TEXT)
+    codes = pa.array(pd.to_numeric(written.to_pandas(), errors="coerce").dropna(), pa.float64())
+    is_code = pc.is_in(column.cast(pa.float64(), safe=False), codes)
+    if cells := pc.sum(is_code).as_py():
+        log.missing(name, {listed(written.to_pylist()): cells})
+    return pc.if_else(is_code, pa.scalar(None, kind), column)
+
+
+def _blank(name: str, column: Column, rules: CellRules, log: ReadLog) -> Column:
     """Strip white space and make the markers missing."""
     stripped = pc.utf8_trim_whitespace(column)
     if cells := pc.sum(pc.not_equal(stripped, column)).as_py():
         log.stripped[name] = cells
-    blanked, counts = _without_markers(stripped, stripped, MARKER_TEXTS)
+    blanked, counts = _without_markers(stripped, stripped, marker_texts(rules, name))
     log.missing(name, counts)
     return blanked
 
@@ -114,12 +141,13 @@ def _without_markers(
     return pc.if_else(is_marker, pa.scalar(None, TEXT), column), counts
 
 
-def _numbers_if_all(name: str, column: Column, log: ReadLog) -> Column:
+def _numbers_if_all(name: str, column: Column, rules: CellRules, log: ReadLog) -> Column:
     """Return the column as numbers if all cells but markers are numbers; else as it is."""
     numbers = _numbers(name, column, log)
     if numbers is not None:
         return numbers
-    blanked, counts = _without_markers(column, pc.utf8_lower(column), NUMBER_MARKER_TEXTS)
+    markers = number_marker_texts(rules, name)
+    blanked, counts = _without_markers(column, pc.utf8_lower(column), markers)
     if not counts or blanked.null_count == len(blanked):
         return column
     numbers = _numbers(name, blanked, log)
@@ -262,7 +290,7 @@ def _note_sentinels(name: str, column: Column, log: ReadLog) -> None:
                 name,
                 f"{code} in {pc.sum(is_code).as_py():,} cells, the others from {low:g} to {high:g}",
                 expected="an empty cell where a value is missing",
-                action=f"if {code} means missing, leave such cells empty in the source",
+                action=f'if {code} means missing, state [columns.missing] {name} = ["{code}"]',
             )
 
 
@@ -281,7 +309,7 @@ def _note_changed_cells(log: ReadLog) -> None:
                 "table",
                 found,
                 expected="empty cells for missing values",
-                action="if it is a real category, give it another name in the source",
+                action=f'if it is a real value, state [missing] keep = ["{marker}"]',
             )
     if log.stripped:
         cells = _cells_of(log.stripped)

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from fivefold.core.findings import Finding, refuse_errors
 from fivefold.core.urls import mask
+from fivefold.data.missing_markers import NO_RULES, CellRules
 from fivefold.data.reading.arrow_files import read_folder, without_dictionaries
 from fivefold.data.reading.csv_files import tidy_names
 from fivefold.data.reading.download import download
@@ -72,7 +73,7 @@ class Stream:
     untyped: bool = False
 
 
-def read(source: str | Path, *, query: str | None = None) -> Dataset:
+def read(source: str | Path, *, query: str | None = None, rules: CellRules = NO_RULES) -> Dataset:
     """Read one table.
 
     Parameters
@@ -82,6 +83,8 @@ def read(source: str | Path, *, query: str | None = None) -> Dataset:
         an http(s) address of such a file, or a database URL (sqlite, postgresql).
     query
         A SELECT or the name of a table, for a database.
+    rules
+        Which texts mean missing in which column, and which columns stay text.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def read(source: str | Path, *, query: str | None = None) -> Dataset:
     stream = _open(str(source), query)
     log = stream.log
     table = pa.concat_tables(stream.tables)
-    frame = normalize_table(table, log, untyped=stream.untyped)
+    frame = normalize_table(table, log, untyped=stream.untyped, rules=rules)
     log.details.rows, log.details.columns = frame.shape
     for marker, cells in log.markers.items():
         log.details.missing_markers[marker] = cells.total()
@@ -103,14 +106,14 @@ def read(source: str | Path, *, query: str | None = None) -> Dataset:
     return Dataset(frame, stream.source, md5, tuple(log.findings), log.details)
 
 
-def open_stream(source: str, query: str | None = None) -> Stream:
+def open_stream(source: str, query: str | None = None, rules: CellRules = NO_RULES) -> Stream:
     """Open a source as a stream. A database is read whole; files of any size are not.
 
     Raises `Refused` as `read`, for some errors only while the tables are read.
     """
     if not query and not _is_database(source):
         return _open_file(source, whole=False)
-    dataset = read(source, query=query)
+    dataset = read(source, query=query, rules=rules)
     tables = iter([pa.Table.from_pandas(dataset.frame, preserve_index=False)])
     log = ReadLog(list(dataset.findings), dataset.details)
     key = content_md5(dataset.frame, ordered=True)

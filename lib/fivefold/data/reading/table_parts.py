@@ -15,6 +15,7 @@ import pyarrow.feather as feather
 
 from fivefold.core.findings import Finding, refusal
 from fivefold.core.stored import Stored
+from fivefold.data.missing_markers import NO_RULES, CellRules
 from fivefold.data.reading.column_evidence import ColumnEvidence
 from fivefold.data.reading.normalize import normalize_table
 from fivefold.data.reading.read_log import ReadLog
@@ -31,7 +32,7 @@ class TableParts(Stored):
     `source` and `md5` are those of `reading.source.Dataset`; `key` is an md5 of the rows in
     their order, which a database may change. `untyped` says that the cells are text that may turn
     out to be numbers (CSV), `text_columns` names the columns of such a table that are text for
-    certain. `row_counts` holds the number of rows of each part.
+    certain. `row_counts` holds the number of rows of each part, `rules` how cells are read.
     """
 
     stored_as: ClassVar = {"row_counts": "parts", "text_columns": "words", "untyped": "texts"}
@@ -44,6 +45,7 @@ class TableParts(Stored):
     untyped: bool
     text_columns: list[str]
     row_counts: list[int]
+    rules: CellRules = NO_RULES
 
     @property
     def rows(self) -> int:
@@ -60,7 +62,11 @@ class TableParts(Stored):
 
 
 def cut_table(
-    source: str, query: str | None, folder: Path, rows: int = ROWS_PER_PART
+    source: str,
+    query: str | None,
+    folder: Path,
+    rows: int = ROWS_PER_PART,
+    rules: CellRules = NO_RULES,
 ) -> tuple[TableParts, list[Finding]]:
     """Cut a source into parts of `rows` rows.
 
@@ -72,6 +78,8 @@ def cut_table(
         Folder of the parts. It must not exist, and it is removed again if the source is refused.
     rows
         Rows of a part; the last one may have fewer.
+    rules
+        How cells are read.
 
     Returns
     -------
@@ -82,8 +90,8 @@ def cut_table(
     Refused
         As `fivefold.data.reading.source.read`.
     """
-    stream = open_stream(source, query)
-    evidence = ColumnEvidence(stream.untyped)
+    stream = open_stream(source, query, rules)
+    evidence = ColumnEvidence(stream.untyped, rules)
     row_counts: list[int] = []
     folder.mkdir(parents=True)
     try:
@@ -105,6 +113,7 @@ def cut_table(
         untyped=stream.untyped,
         text_columns=evidence.text_columns(),
         row_counts=row_counts,
+        rules=rules,
     )
     return parts, stream.log.findings
 
@@ -118,7 +127,11 @@ def read_part(parts: TableParts, number: int, columns: list[str] | None = None) 
     evidence = load_table(folder / _EVIDENCE, columns)
     table = pa.concat_tables([evidence, load_table(_part_path(folder, number), columns)])
     frame = normalize_table(
-        table, ReadLog(), untyped=parts.untyped, text_columns=parts.text_columns
+        table,
+        ReadLog(),
+        untyped=parts.untyped,
+        text_columns=parts.text_columns,
+        rules=parts.rules,
     )
     return frame.iloc[len(evidence) :].reset_index(drop=True)
 
