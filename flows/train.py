@@ -30,6 +30,7 @@ OPTIONS = (
     "positive",
     "id_columns",
     "drop",
+    "group",
     "data_rev",
     "trials",
     "budget",
@@ -104,6 +105,12 @@ class TrainFlow(FlowSpec):
         "id-columns", default="", help="Comma-separated columns that identify rows"
     )
     drop = Parameter("drop", default="", help="Comma-separated columns to leave out")
+    group = Parameter(
+        "group",
+        default="",
+        help="Column whose equal values are one case, kept on one side of every split; none: every "
+        "row is a case of its own",
+    )
     data_rev = Parameter("data-rev", default="", help="DVC/Git revision of the data to train on")
     trials = Parameter(
         "trials",
@@ -164,6 +171,7 @@ class TrainFlow(FlowSpec):
             positive=self.positive,
             id_columns=self.id_columns,
             drop_columns=self.drop,
+            group_column=self.group,
         )
         set_artifacts(
             self,

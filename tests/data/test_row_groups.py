@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,10 +37,46 @@ def test_joined_groups_are_the_finest_that_hold_both(pairs):
     assert len(set(joined.tolist())) == len(set(expected.tolist()))
 
 
-def test_equal_rows_are_copies_only_where_most_rows_are_distinct():
+def test_equal_rows_are_copies_where_most_rows_are_distinct():
     rows = np.arange(8)
     assert twin_groups(pd.DataFrame({"a": [1, 2, 3, 4, 5, 5, 6, 6]}), rows).tolist() == [
         *(0, 1, 2, 3),
         *(4, 4, 5, 5),
     ]
     assert twin_groups(pd.DataFrame({"a": [1, 1, 1, 2, 2, 2, 3, 3]}), rows) is None
+
+
+def numbers(rows, columns, levels=None, seed=0):
+    rng = np.random.default_rng(seed)
+    shape = (rows, columns)
+    cells = rng.normal(size=shape) if levels is None else rng.integers(0, levels, shape)
+    return pd.DataFrame(cells).rename(columns=str)
+
+
+def keeps_together(table):
+    return twin_groups(table, np.arange(len(table))) is not None
+
+
+@pytest.mark.parametrize(
+    ("table", "times"),
+    [
+        (numbers(400, 5), 3),
+        (numbers(60, 2), 40),
+        (numbers(400, 6, levels=4), 3),
+        (numbers(400, 6, levels=4), 30),
+        (numbers(300, 130, levels=2), 16),
+    ],
+)
+def test_copies_stay_together_however_many_where_columns_can_tell_rows_apart(table, times):
+    copies = table.loc[table.index.repeat(times)].sample(frac=1, random_state=0)
+    assert keeps_together(copies.reset_index(drop=True))
+
+
+def test_equal_rows_of_a_coarse_table_are_different_cases():
+    assert not keeps_together(numbers(900, 3, levels=3))
+    city, goods = np.random.default_rng(0).integers(0, 50, (2, 10_000))
+    table = {"city": city, "region": city % 5, "goods": goods, "shelf": goods % 10}
+    assert not keeps_together(pd.DataFrame(table))  # a region is determined by its city
+    mood = np.random.default_rng(0).normal(size=2000)
+    answers = (numbers(2000, 4) * 0.5).add(mood, axis=0).round().clip(-2, 2)
+    assert not keeps_together(answers)

@@ -21,7 +21,7 @@ from fivefold.core.parquet import to_parquet
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
-from fivefold.data.splits import Assignment, split_rows
+from fivefold.data.splits import Assignment, Split, learnt_from, split_rows
 from fivefold.journal import database, promotions
 from fivefold.journal import labels as journal_labels
 from fivefold.lifecycle import decisions, monitor_steps, promotion, promotion_mirror, publish
@@ -338,7 +338,11 @@ def test_the_kinds_of_a_table_do_not_change_with_what_clients_write():
 def test_about_three_of_ten_are_set_aside_and_always_the_same():
     at = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(5000) % 100, unit="D")
     actual = pd.DataFrame({"id": [str(n) for n in range(5000)], "at": at})
-    origin = labelled_rows.origins(7, actual)
+
+    def origins(base, rows):
+        return labelled_rows.origins(base, rows["id"], rows["at"])
+
+    origin = origins(7, actual)
     assert (origin[:7] == BASE).all()
     aside = origin[7:] >= ASIDE
     assert binom.ppf(0.001, 5000, 0.3) <= aside.sum() <= binom.ppf(0.999, 5000, 0.3)
@@ -347,13 +351,47 @@ def test_about_three_of_ten_are_set_aside_and_always_the_same():
         (origin[7:] == ASIDE_OLD) == (aside & (np.arange(5000) % 100 < 9))
     ).all()  # 90 days before the newest
     shuffled = actual.sample(frac=1, random_state=0)
-    assert dict(zip(shuffled["id"], labelled_rows.origins(0, shuffled), strict=True)) == dict(
+    assert dict(zip(shuffled["id"], origins(0, shuffled), strict=True)) == dict(
         zip(actual["id"], origin[7:], strict=True)
     )
     later = pd.concat([actual, pd.DataFrame({"id": ["new"], "at": [pd.Timestamp("2030-01-01")]})])
     assert (
-        (labelled_rows.origins(0, later)[:-1] >= ASIDE) == aside
+        (origins(0, later)[:-1] >= ASIDE) == aside
     ).all()  # never learnt from, however old they get
+
+
+def test_what_a_prediction_is_about_decides_on_which_side_it_is():
+    rows = [
+        {"who": 7, "id": "a", "x": 1.0},
+        {"who": 7.0, "id": "b", "x": 2},
+        {"who": None, "id": "b", "x": 3.5},
+        {"who": None, "id": None, "x": 3.5},
+        {"id": None, "x": 3.5, "who": None},
+    ]
+    scope = Scope(target="y", group_column="who", id_columns=("id",))
+    assert [labelled_rows.case_key(row, scope) for row in rows] == [
+        '["7"]',
+        '["7"]',
+        '["b"]',
+        '{"x": "3.5"}',
+        '{"x": "3.5"}',
+    ]
+    frame = pd.DataFrame(rows)
+    assert labelled_rows.case_codes(frame, scope).tolist() == [0, 0, -1, -1, -1]
+    ids = Scope(target="y", group_column="none", id_columns=("id",))
+    assert labelled_rows.case_codes(frame, ids).tolist() == [0, 1, 1, -1, -1]
+    assert (labelled_rows.case_codes(frame, Scope(target="y")) == -1).all()
+
+
+def test_visits_of_one_case_are_never_both_learnt_from_and_set_aside():
+    scope = Scope(target="y", id_columns=("who",))
+    visits = pd.Series(
+        [labelled_rows.case_key({"who": n % 300, "x": n}, scope) for n in range(3000)]
+    )
+    at = pd.Series(pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(3000) % 60, unit="D"))
+    aside = labelled_rows.origins(0, visits, at) >= ASIDE
+    assert pd.Series(aside).groupby(visits).nunique().max() == 1
+    assert 0.2 < aside.mean() < 0.4
 
 
 def placed(fold_ids: list[int], origin: list[int], groups: list[int] | None = None) -> list[int]:
@@ -363,7 +401,7 @@ def placed(fold_ids: list[int], origin: list[int], groups: list[int] | None = No
         np.full(len(origin), -1) if groups is None else np.array(groups),
     )
     assert result[: len(fold_ids)].tolist() == fold_ids
-    assert result.dtype == "int8"
+    assert result.dtype == "int16"
     assert all(
         p == Assignment.HOLDOUT
         for p, o in zip(result, origin, strict=True)
@@ -390,6 +428,19 @@ def test_where_folds_follow_time_new_rows_come_to_the_last():
     ]
 
 
+def test_in_time_a_known_group_is_learnt_from_later_but_does_not_score_the_last_model():
+    early, last = int(Assignment.ALWAYS_TRAIN), 1
+    fold_ids = [early, 0, last, learnt_from(-1, last), Assignment.HOLDOUT, Assignment.LEFT_OUT]
+    groups = [0, 1, 2, 2, 3, 3]
+    origin = [BASE] * 6 + [LEARNT] * 5
+    rows = placed(fold_ids, origin, [*groups, 0, 1, 3, 9, 9])
+    unscored = learnt_from(last, last)
+    assert rows == [unscored, unscored, Assignment.HOLDOUT, last, last]
+    parts = Split(np.array(fold_ids + rows))
+    assert [train.tolist() for train, _ in parts.folds()] == [[0, 3], [0, 1]]
+    assert parts.training_rows.tolist() == [0, 1, 2, 3, 6, 7, 9, 10]
+
+
 def test_groups_stay_together():
     origin = [BASE] * 5 + [LEARNT] * 6
     assert placed(
@@ -410,6 +461,16 @@ def test_groups_stay_together():
         0,
         1,
     ]  # no group at all
+    left_out = labelled_rows.assign_feedback(
+        np.array([0, 1, Assignment.HOLDOUT]),
+        np.array([BASE] * 3 + [ASIDE, ASIDE_OLD, ASIDE]),
+        np.array([0, 1, 2, 0, 2, 3]),
+    )  # the first one is about a case that the table teaches
+    assert left_out[3:].tolist() == [
+        Assignment.UNLABELLED,
+        Assignment.HOLDOUT,
+        Assignment.HOLDOUT,
+    ]
     assert placed([0, 1], [BASE] * 2 + [ASIDE, LEARNT], [0, 1, 5, 5]) == [
         Assignment.HOLDOUT,
         Assignment.HOLDOUT,

@@ -10,6 +10,7 @@ from fivefold.core.findings import Finding, Refused
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
+from fivefold.data.splits import Split
 from fivefold.data.target import read_target
 from fivefold.training.intake import (
     check_options,
@@ -180,6 +181,68 @@ def test_in_a_coarse_table_equal_rows_are_different_cases():
     (fold_ids, actual), frame = rows(rng.integers(0, 4, 400), rng.integers(0, 2, 400))
     assert frame.assign(fold=fold_ids).groupby("x")["fold"].nunique().min() > 1
     assert [f.severity for f in actual] == ["not_applicable"]
+
+
+def test_copies_of_noise_stay_on_one_side_and_the_findings_say_so():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(400, 5))).rename(columns="x{}".format)
+    frame["y"] = rng.integers(0, 2, 400)
+    frame = frame.loc[frame.index.repeat(3)].reset_index(drop=True)
+    scope = Scope(target="y")
+    fold_ids, actual = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
+    assert pd.Series(fold_ids).groupby(frame["x0"]).nunique().max() == 1
+    assert [(f.code, f.severity) for f in actual] == [("split-straddle", "passed")]
+    _, _, checked = validate(frame, scope, [], 0)
+    said = next(f for f in checked if f.code == "duplicate-rows").action
+    assert said.startswith("nothing for the split, which keeps equal rows on one side")
+
+
+def test_no_finding_promises_that_a_coarse_table_is_kept_together():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(0, 3, (600, 3))).rename(columns="x{}".format)
+    frame["y"] = rng.integers(0, 2, 600)
+    _, _, checked = validate(frame, Scope(target="y"), [], 0)
+    said = next(f for f in checked if f.code == "duplicate-rows").action
+    assert said.startswith("know that equal rows are on both sides of the split")
+
+
+def visits(patients, times, seed=0):
+    """A table of patients who come again at random times, with noise and a label of the patient."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(rng.permutation(patients), times)
+    frame = pd.DataFrame({"who": who, "day": rng.permutation(len(who)), "y": who % 2})
+    return frame.assign(x=rng.normal(size=len(who)))
+
+
+def test_with_time_and_groups_every_model_is_scored_on_later_rows_of_other_groups():
+    frame = visits(200, 6)
+    scope = Scope(target="y", time_column="day", group_column="who")
+    fold_ids, actual = cut(frame, scope, frame["y"].to_numpy("int8"), 5)
+    parts = Split(fold_ids)
+    day, who = frame["day"].to_numpy(), frame["who"].to_numpy()
+    sides = [*parts.folds(), (parts.training_rows, parts.holdout_rows)]
+    for learnt, scored in sides:
+        assert day[learnt].max() < day[scored].min()
+        assert not set(who[learnt]) & set(who[scored])
+        assert set(frame["y"].iloc[learnt]) == set(frame["y"].iloc[scored]) == {0, 1}
+    assert len(sides) == 6
+    in_use = len(parts.training_rows) + len(parts.holdout_rows)
+    assert len(parts.holdout_rows) >= 0.1 * in_use
+    assert in_use >= 0.55 * len(frame)
+    codes = {f.code: f for f in actual}
+    assert codes["split-straddle"].severity == "passed"
+    assert codes["split-rows-left-out"].found.startswith(f"{len(frame) - in_use:,} rows are left")
+
+
+def test_time_and_groups_leave_nothing_out_where_groups_are_short():
+    frame = visits(200, 6).sort_values("who", ignore_index=True)
+    frame["day"] = np.arange(len(frame)) // 6
+    scope = Scope(target="y", time_column="day", group_column="who")
+    y = frame["y"].to_numpy("int8")
+    fold_ids, actual = cut(frame, scope, y, 5)
+    alone, _ = cut(frame, Scope(target="y", time_column="day"), y, 5)
+    assert (fold_ids == alone).all()
+    assert [f.code for f in actual] == ["split-straddle"]
 
 
 @pytest.mark.parametrize(("alone", "share"), [(8, None), (300, None), (900, "14%"), (1200, "10%")])

@@ -18,6 +18,7 @@ from fivefold.core.findings import Finding, Refused, problem, refusal
 
 KINDS = ("numeric", "categorical", "boolean", "date", "text", "id", "constant")
 UNREADABLE = "(unreadable)"
+NO_GROUP = "none"  # in place of a group column: every row is a case of its own
 _REFUSED = "The scope cannot be used"
 
 
@@ -44,7 +45,8 @@ class Scope:
     changeable_columns : [columns.changeable], columns that advice may change
     known_columns : [columns.known], columns that look like leaks of the target but are known when a
         prediction is made
-    group_column : [columns.group], rows of one group stay on one side of every split
+    group_column : [columns.group], rows of one group stay on one side of every split; "none" if
+        every row is a case of its own, which else is looked for
     time_column : [columns.time], the latest rows are held out
     reference_column : [columns.reference], the moment at which a row is known, from which its dates
         count back: a date column, or "now" for the day of scoring
@@ -126,6 +128,11 @@ class Scope:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form that `from_dict` reads."""
         return asdict(self)
+
+    @property
+    def group(self) -> str | None:
+        """The column of which rows stay together, None where there is none."""
+        return None if self.group_column == NO_GROUP else self.group_column
 
     @property
     def problem(self) -> str:

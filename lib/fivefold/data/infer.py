@@ -179,7 +179,7 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
     why = _NOT_USED.get(kind, "")
     if name in scope.drop_columns:
         why = "dropped by the scope"
-    elif name == scope.group_column:
+    elif name == scope.group:
         why = "groups rows (scope)"
     column = Column(
         name=name,

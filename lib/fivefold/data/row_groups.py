@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-COARSE_TABLE = 0.5  # share of distinct rows below which equal rows count as different cases
+MANY_TWINS = 0.5  # share of rows that repeat others above which a table may be coarse
+# A table is coarse where chance explains this share of the repeated rows, and where it has this
+# share of the distinct rows that chance would give.
+BY_CHANCE, AS_DISTINCT = 0.5, 0.25
 
 
 def hash_rows(frame: pd.DataFrame) -> np.ndarray:
@@ -42,12 +45,47 @@ def duplicate_groups(frame: pd.DataFrame) -> np.ndarray:
 def twin_groups(typed: pd.DataFrame, rows: np.ndarray) -> np.ndarray | None:
     """Return the `duplicate_groups` of a table in which equal rows are copies of one case.
 
-    Returns None for a coarse table, in which most of `rows` (positions) have a twin: there equal
-    rows are different cases.
+    Returns None for a coarse table, whose columns cannot tell rows apart: most of `rows`
+    (positions) have a twin, and most of them would have one by chance. There equal rows are
+    different cases. By chance means: with the same cells, each column shuffled on its own
+    (a permutation test of independence, as in Good 2005, "Permutation, parametric and bootstrap
+    tests of hypotheses"). Columns that another one determines do not count.
     """
     codes = duplicate_groups(typed)
     distinct = len(np.unique(codes[rows]))
-    return None if distinct < COARSE_TABLE * len(rows) else codes
+    repeated = len(rows) - distinct
+    if repeated <= MANY_TWINS * len(rows):
+        return codes
+    table = typed.iloc[rows]
+    expected = _distinct_by_chance(table[_own_columns(table.drop_duplicates())])
+    is_chance = len(rows) - expected >= BY_CHANCE * repeated
+    return None if is_chance and distinct >= AS_DISTINCT * expected else codes
+
+
+def _own_columns(distinct: pd.DataFrame) -> list[str]:
+    """Return the columns that no other one determines, given distinct rows.
+
+    Only a column whose values come back in other rows can show that it determines one.
+    """
+    codes = {str(name): pd.factorize(distinct[name], use_na_sentinel=False)[0] for name in distinct}
+    levels = {name: int(of_row.max()) + 1 for name, of_row in codes.items()}
+    own: list[str] = []
+    for name, of_row in codes.items():
+        is_determined = any(
+            2 * levels[other] <= len(distinct)
+            and len(np.unique(codes[other] * levels[name] + of_row)) == levels[other]
+            for other in own
+        )
+        if not is_determined:
+            own.append(name)
+    return own
+
+
+def _distinct_by_chance(table: pd.DataFrame) -> int:
+    """Return how many rows are distinct once each column is shuffled on its own."""
+    rng = np.random.default_rng(0)
+    shuffled = {name: table[name].array.take(rng.permutation(len(table))) for name in table}
+    return len(np.unique(hash_rows(pd.DataFrame(shuffled))))
 
 
 def join_groups(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,16 @@ class Assignment(IntEnum):
     UNLABELLED = -2
     ALWAYS_TRAIN = -3  # the earliest rows of a split by time
     TRAIN_ONLY = -4  # learnt from in every fold, never scored
+    LEFT_OUT = -5  # the rest of a group that a split by time has on the other side
+
+
+# A row of a group that a split by time scores in another block is `FROM` - (block + 1) * `STRIDE` -
+# (fold of the group): learnt from in later folds than its block, but not in that fold.
+FROM, STRIDE = -100, 32
 
 
 HOLDOUT_SHARE = 0.2
+LEAST_HELD = 0.1  # share of the rows in use that a split by time and group holds out
 PARTS = 5  # one of these parts is held out
 # Rows in the folds: an ROC AUC of 20% positives then has a standard error of about .002.
 MOST_SCORED = 60_000
@@ -38,7 +46,8 @@ _CANNOT_SPLIT = "The table cannot be split"
 class Split:
     """The fold assignment of each row.
 
-    fold_ids: shape (rows,) int8; the fold 0, 1, ... in which a row is scored, else an `Assignment`.
+    fold_ids: shape (rows,) int16 (int8 in older runs); the fold 0, 1, ... in which a row is scored,
+    else an `Assignment` or a number of `FROM` or less.
     """
 
     fold_ids: np.ndarray
@@ -50,7 +59,8 @@ class Split:
     @property
     def is_ordered(self) -> bool:
         """Whether folds follow time, so that each is scored by a model of earlier rows."""
-        return bool((self.fold_ids == Assignment.ALWAYS_TRAIN).any())
+        is_first = self.fold_ids == Assignment.ALWAYS_TRAIN
+        return bool((is_first | (self.fold_ids <= FROM)).any())
 
     @property
     def scored_rows(self) -> np.ndarray:
@@ -65,18 +75,22 @@ class Split:
     @property
     def training_rows(self) -> np.ndarray:
         """Positions of all rows that a final model may learn from."""
-        return np.flatnonzero(~np.isin(self.fold_ids, (Assignment.HOLDOUT, Assignment.UNLABELLED)))
+        outside = (Assignment.HOLDOUT, Assignment.UNLABELLED, Assignment.LEFT_OUT)
+        return np.flatnonzero(~np.isin(self.fold_ids, outside))
 
     def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (training rows, validation rows) of each fold, as positions.
 
-        Folds in time order train on the past only.
+        Folds in time order train on the past only, and on no group that they score.
         """
         rows = self.training_rows
         fold_ids = self.fold_ids[rows]
+        block, own = _block_and_own(fold_ids)
         for fold in range(self.fold_count):
-            outside = fold_ids < fold if self.is_ordered else fold_ids != fold
-            yield rows[outside], rows[fold_ids == fold]
+            is_learnt = fold_ids != fold
+            if self.is_ordered:
+                is_learnt = (block < fold) & (own != fold)
+            yield rows[is_learnt], rows[fold_ids == fold]
 
     def searched_rows(self, seed: int) -> np.ndarray:
         """Return sorted positions of the training rows that a search looks at.
@@ -111,9 +125,10 @@ def split_rows(
 
     Without `times` the split is stratified by label, and rows of one group stay together. With
     `times` the latest 20% are held out, and the rest is cut into folds + 1 blocks, of which the
-    first only trains; rows of one time stay together, and few times make fewer folds. Where folds
-    do not follow time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a time;
-    the others train in every fold and are never scored.
+    first only trains; rows of one time stay together, and few times make fewer folds. With both,
+    every model is scored on later rows of groups that it has not seen (`_keep_groups_apart`). Where
+    folds do not follow time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a
+    time; the others train in every fold and are never scored.
 
     Parameters
     ----------
@@ -126,21 +141,22 @@ def split_rows(
 
     Returns
     -------
-    `Split.fold_ids`, shape (rows,) int8.
+    `Split.fold_ids`, shape (rows,) int16.
 
     Raises
     ------
     Refused
         Where a part would lack a class, or groups or times are too few.
     """
-    fold_ids = np.full(len(y), Assignment.UNLABELLED, dtype="int8")
+    fold_ids = np.full(len(y), Assignment.UNLABELLED, dtype="int16")
     labelled = np.flatnonzero(y >= 0)
     # Without groups, each row is a unit.
     units = np.arange(len(labelled)) if groups is None else pd.factorize(groups[labelled])[0]
     if times is None:
         fold_ids[labelled] = _stratified(y[labelled], units, folds, seed)
     else:
-        fold_ids[labelled] = _by_time(times[labelled], y[labelled], units, folds, seed)
+        by_time = _by_time(times[labelled], y[labelled], units, folds, seed)
+        fold_ids[labelled] = _keep_groups_apart(by_time, y[labelled], units, seed)
         folds = Split(fold_ids).fold_count
     if not Split(fold_ids).is_ordered:
         fold_ids[labelled] = _limit_scored(fold_ids[labelled], units, seed)
@@ -183,14 +199,15 @@ def default_folds(rows: int) -> int:
 
 def _refuse_missing_class(fold_ids: np.ndarray, y: np.ndarray, folds: int) -> None:
     """Raise `Refused` where a part has too few rows of a class."""
-    names: dict[int, str] = {Assignment.HOLDOUT: "holdout"}
-    if Split(fold_ids).is_ordered:
-        names[Assignment.ALWAYS_TRAIN] = "the earliest rows, which only train"
-    names |= {fold: f"fold {fold}" for fold in range(folds)}
+    split = Split(fold_ids)
+    parts = {"holdout": split.holdout_rows}
+    if split.is_ordered and split.fold_count:
+        parts["the earliest rows, which only train"] = next(split.folds())[0]
+    parts |= {f"fold {fold}": np.flatnonzero(fold_ids == fold) for fold in range(folds)}
     fewest: dict[str, int] = {}
-    for number, name in names.items():
-        rows = int(np.bincount(y[fold_ids == number], minlength=2).min())
-        needed = 2 if number == Assignment.HOLDOUT else 1  # one row of a class has no interval
+    for name, positions in parts.items():
+        rows = int(np.bincount(y[positions], minlength=2).min())
+        needed = 2 if name == "holdout" else 1  # one row of a class has no interval
         if rows < needed:
             fewest[name] = rows
     if fewest:
@@ -313,6 +330,65 @@ def _by_time(
     fold_ids[block == 0] = Assignment.ALWAYS_TRAIN
     fold_ids[block > folds] = Assignment.HOLDOUT
     return fold_ids
+
+
+def _keep_groups_apart(
+    fold_ids: np.ndarray, y: np.ndarray, units: np.ndarray, seed: int
+) -> np.ndarray:
+    """Return a split by time in which no model is scored on a group that it has learnt from.
+
+    A group with rows before and after the holdout begins is drawn to one side; its rows on the
+    other side are left out. Groups that begin within the holdout are all held out; of the others
+    are held out as few, in random order, as bring `LEAST_HELD` of the rows in use and `FEWEST` of
+    each class. In the folds every group is scored in one block only, that of a row drawn from it,
+    and the model of that fold does not learn from it. This is purging (López de Prado 2018,
+    "Advances in financial machine learning", chapter 7), by group.
+    """
+    is_late = fold_ids == Assignment.HOLDOUT
+    is_held = _held_groups(is_late, y, units, seed)[units]
+    kept = np.where(is_late == is_held, fold_ids, int(Assignment.LEFT_OUT)).astype("int16")
+    if not Split(fold_ids).is_ordered:
+        return kept
+    scored = np.random.default_rng(seed + 6).permutation(np.flatnonzero(kept >= 0))
+    own = np.full(int(units.max()) + 1, -1)
+    own[units[scored]] = kept[scored]
+    own_fold = own[units]
+    block = np.where(kept == Assignment.ALWAYS_TRAIN, -1, kept)
+    is_other = (block >= -1) & (own_fold >= 0) & (own_fold != block)
+    return np.where(is_other, learnt_from(block, own_fold), kept).astype("int16")
+
+
+def learnt_from(block: Any, own: Any) -> Any:
+    """Return the assignment of rows that are learnt from after their block, but not in fold `own`.
+
+    >>> _block_and_own(np.array([learnt_from(-1, 4), learnt_from(2, 0), 3])).__str__()
+    '(array([-1,  2,  3]), array([ 4,  0, -1]))'
+    """
+    return FROM - (block + 1) * STRIDE - own
+
+
+def _block_and_own(fold_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (the block of each row in time, the fold that must not learn from it or -1)."""
+    is_other = fold_ids <= FROM
+    block, own = np.divmod(FROM - fold_ids.astype("int64"), STRIDE)
+    return np.where(is_other, block - 1, fold_ids), np.where(is_other, own, -1)
+
+
+def _held_groups(is_late: np.ndarray, y: np.ndarray, units: np.ndarray, seed: int) -> np.ndarray:
+    """Return which groups are held out, shape (groups,) bool."""
+    late, early = np.bincount(units, is_late), np.bincount(units, ~is_late)
+    is_held: np.ndarray = (late > 0) & (early == 0)
+    order = np.random.default_rng(seed + 5).permutation(np.flatnonzero((late > 0) & (early > 0)))
+    if not len(order):
+        return is_held
+    positives = np.bincount(units, is_late & (y == 1))
+    counts = np.stack([late - positives, positives])  # held-out rows of each class, by group
+    held = counts[:, is_held].sum(axis=1)[:, None] + np.c_[[0, 0], counts[:, order].cumsum(axis=1)]
+    learnt = early.sum() - np.append(0, early[order].cumsum())
+    is_enough = held.sum(axis=0) >= LEAST_HELD * (held.sum(axis=0) + learnt)
+    is_enough &= (held >= np.minimum(FEWEST, held[:, -1:])).all(axis=0)
+    is_held[order[: int(np.argmax(is_enough))]] = True
+    return is_held
 
 
 def _by_few_times(

@@ -12,7 +12,7 @@ from fivefold.core.findings import WARNING
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import NO_PROBLEMS, coerce_table
-from fivefold.data.row_groups import duplicate_groups
+from fivefold.data.row_groups import duplicate_groups, twin_groups
 from fivefold.data.target import Target
 from fivefold.profiling.association import draw_rows
 
@@ -72,6 +72,12 @@ class CheckContext:
     def row_groups(self) -> np.ndarray:
         """`duplicate_groups` of the used columns."""
         return duplicate_groups(self.typed[[c.name for c in self.columns()]])
+
+    @cached_property
+    def keeps_twins(self) -> bool:
+        """Whether the split takes equal rows for copies and keeps them together."""
+        inputs = self.typed[[c.name for c in self.columns()]]
+        return twin_groups(inputs, np.flatnonzero(self.y >= 0)) is not None
 
     def columns(self, *kinds: str, used_only: bool = True) -> list[Column]:
         """Return the schema's columns that the table has, of the given kinds (default: all)."""

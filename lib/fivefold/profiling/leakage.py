@@ -20,6 +20,7 @@ from fivefold.core.findings import ERROR, PASSED, WARNING, Finding, problem
 from fivefold.core.intervals import wilson
 from fivefold.core.roc_auc import roc_auc
 from fivefold.core.schema import Column
+from fivefold.data.splits import Split
 from fivefold.profiling.association import as_numbers, draw_folds
 from fivefold.profiling.check_context import CheckContext, NotApplicable, Result
 
@@ -139,6 +140,14 @@ def find_duplicates(ctx: CheckContext) -> Iterator[Result]:
         raise NotApplicable("no used columns")
     keys = pd.Series(ctx.row_groups * 3 + ctx.y)
     repeated = np.flatnonzero(keys.duplicated())
+    action = (
+        "nothing for the split, which keeps equal rows on one side; delete copies made by accident"
+    )
+    if len(repeated) and not ctx.keeps_twins:
+        action = (
+            "know that equal rows are on both sides of the split: these columns are too coarse to "
+            "tell cases apart; delete copies made by accident"
+        )
     if len(repeated):
         examples = ", ".join(str(row + 1) for row in repeated[:3])
         distinct = int(ctx.row_groups.max()) + 1
@@ -147,8 +156,7 @@ def find_duplicates(ctx: CheckContext) -> Iterator[Result]:
             f"{len(repeated):,} rows that repeat an earlier row, such as row {examples}; "
             f"{distinct:,} distinct rows of {len(keys):,}",
             "each case once",
-            "nothing for the split, which keeps equal rows on one side; "
-            "delete copies made by accident",
+            action,
         )
 
 
@@ -173,23 +181,26 @@ def find_conflicts(ctx: CheckContext) -> Iterator[Result]:
 
 
 def check_split(groups: np.ndarray, fold_ids: np.ndarray) -> list[Finding]:
-    """Return the finding on whether all rows of a duplicate group are in one fold or the holdout.
+    """Return the finding on whether no model is scored on a group that it has learnt from.
 
-    Both arrays have shape (rows,); raises ValueError where the lengths differ.
+    In no fold, and not on the holdout. Both arrays have shape (rows,); raises ValueError where the
+    lengths differ.
     """
     if len(groups) != len(fold_ids):
         raise ValueError(
             f"expected one fold per row, found {len(groups)} groups and {len(fold_ids)} folds"
         )
-    sides = pd.Series(fold_ids).groupby(groups)
-    is_apart = sides.min() != sides.max()
+    split = Split(fold_ids)
+    is_apart = np.zeros(len(groups), dtype=bool)
+    for learnt, scored in (*split.folds(), (split.training_rows, split.holdout_rows)):
+        both = np.intersect1d(groups[learnt], groups[scored])
+        is_apart |= np.isin(groups, both)
     if not is_apart.any():
         found = "no equal rows in two folds, or in a fold and the holdout"
         return [Finding(code="split-straddle", severity=PASSED, subject="split", found=found)]
-    rows = int(sides.size()[is_apart].sum())
     found = (
-        f"{int(is_apart.sum()):,} groups of equal rows ({rows:,} rows) in "
-        "more than one fold or holdout"
+        f"{len(np.unique(groups[is_apart])):,} groups of equal rows ({int(is_apart.sum()):,} rows) "
+        "in more than one fold or holdout"
     )
     expected, action = "equal rows on one side", "split by duplicate_groups"
     return [problem("split-straddle", "split", found, expected, action)]
@@ -273,7 +284,7 @@ def _labels(ctx: CheckContext) -> np.ndarray:
 
 def _folds(ctx: CheckContext) -> np.ndarray:
     """Return a fold for each sampled row; rows of one group, or equal rows, share it."""
-    name = ctx.scope.group_column
+    name = ctx.scope.group
     groups = pd.factorize(ctx.raw[name])[0] if name in ctx.raw.columns else ctx.row_groups
     # A missing group is -1, the last of the order.
     fold_of_group = draw_folds(int(groups.max()) + 2, ctx.seed)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from fivefold.core.findings import ERROR, PASSED, WARNING
-from fivefold.core.scope import COLUMN_KEYS, Scope
+from fivefold.core.scope import COLUMN_KEYS, NO_GROUP, Scope
 from fivefold.core.text import listed, plural
 from fivefold.profiling.check_context import CheckContext, NotApplicable, Result
 
@@ -133,7 +133,7 @@ def find_time_faults(ctx: CheckContext) -> Iterator[Result]:
 
 def find_group_faults(ctx: CheckContext) -> Iterator[Result]:
     """Find a group column that cannot separate folds."""
-    name = _role_column(ctx, "group", ctx.scope.group_column)
+    name = _role_column(ctx, "group", ctx.scope.group)
     sizes = ctx.raw.loc[ctx.y >= 0, name].value_counts()
     rows, groups = int(sizes.sum()), plural(len(sizes), "group")
     if len(sizes) < MIN_GROUPS:
@@ -208,7 +208,7 @@ def _scope_columns(scope: Scope) -> Iterator[tuple[str, str, str]]:
         if value is None:
             continue
         severity = ERROR if key in ("group", "time", "reference", "id", "drop") else WARNING
-        if key == "reference" and value == "now":
+        if (key, value) in (("reference", "now"), ("group", NO_GROUP)):
             continue
         for name in [value] if isinstance(value, str) else value:
             yield key, name, severity

@@ -39,6 +39,7 @@ from fivefold.model.inputs import expand
 from fivefold.profiling.check_context import CheckContext
 from fivefold.profiling.checks import check_table
 from fivefold.profiling.leakage import check_split
+from fivefold.profiling.repeated_cases import find_repeated_cases, group_findings
 from fivefold.training.encoding import plan
 
 BUNDLED = "data/churn.toml"
@@ -197,6 +198,21 @@ def draw(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, list[Find
     return frame.iloc[rows].reset_index(drop=True), [finding]
 
 
+def with_group(frame: pd.DataFrame, scope: Scope) -> tuple[Scope, list[Finding]]:
+    """Return the scope with the group column that the table itself shows, and the findings on it.
+
+    A group that the scope names, or rules out, is left as it is.
+    """
+    if scope.group_column or frame.columns.has_duplicates:
+        return scope, []
+    target, _ = read_target(frame, scope)
+    if target is None:
+        return scope, []
+    keys = find_repeated_cases(frame, target.y, scope)
+    group = keys[0].column if keys and keys[0].sure else None
+    return replace(scope, group_column=group), group_findings(keys, group)
+
+
 def validate(
     frame: pd.DataFrame, scope: Scope, findings: list[Finding], seed: int
 ) -> tuple[Target, Schema, list[Finding]]:
@@ -254,28 +270,31 @@ def split(
 ) -> tuple[np.ndarray, list[Finding]]:
     """Return the fold assignment of each row (`fivefold.data.splits.split_rows`), and findings.
 
-    Rows of equal inputs stay on one side of every cut. Not so with a time order, which decides
-    alone, nor in coarse tables, where most rows have a twin: equal rows are then different cases,
-    and keeping them together would evaluate the model on combinations that it has never seen.
+    Rows of equal inputs stay on one side of every cut. Not so in coarse tables
+    (`fivefold.data.row_groups.twin_groups`): equal rows are then different cases, and keeping them
+    together would evaluate the model on combinations that it has never seen.
     """
     labelled = np.flatnonzero(y >= 0)
     folds = folds or default_folds(len(labelled))
     twins = twin_groups(typed, labelled)
     groups = np.arange(len(y)) if twins is None else twins
-    if scope.group_column:
-        codes, _ = pd.factorize(frame[scope.group_column], use_na_sentinel=False)
+    if scope.group:
+        codes, _ = pd.factorize(frame[scope.group], use_na_sentinel=False)
         groups = join_groups(groups, codes)
     times = times_of(frame, scope)[0] if scope.time_column else None
     fold_ids = split_rows(y, folds, seed, groups, times)
     assigned = fold_ids[labelled]
-    findings = _holdout_findings(assigned, scope.time_column or scope.group_column or "table")
+    subject = scope.time_column or scope.group or "table"
+    findings = _left_out_findings(assigned, subject)
+    findings += _holdout_findings(assigned[assigned != Assignment.LEFT_OUT], subject)
     if times is not None:
         findings += _time_findings(assigned, times[labelled], folds, str(scope.time_column))
-    if times is None and twins is not None:
-        leaks = check_split(groups[labelled], assigned)
-        refuse_errors("The split leaks", leaks)
-        return fold_ids, [*leaks, *findings]
-    return fold_ids, [_unchecked(scope), *findings]
+    leaks = check_split(groups[labelled], assigned)
+    refuse_errors("The split leaks", leaks)
+    if twins is None:
+        found = "equal rows on both sides: the columns are too coarse to tell cases apart"
+        leaks = [verdict(None, "split-straddle", "table", found=found)]
+    return fold_ids, [*leaks, *findings]
 
 
 def times_of(frame: pd.DataFrame, scope: Scope) -> tuple[np.ndarray, str]:
@@ -286,16 +305,18 @@ def times_of(frame: pd.DataFrame, scope: Scope) -> tuple[np.ndarray, str]:
     return to_numbers(frame[name], column.kind, dict(column.parse)), unit
 
 
-def _unchecked(scope: Scope) -> Finding:
-    """Return the finding on a split that does not keep equal rows together."""
-    if scope.time_column and scope.group_column:
-        action = "know that groups are on both sides of the cuts: the time decides"
-        found, expected = "a time order and groups", "one of them"
-        code = "split-groups-part"
-        return problem(code, scope.group_column, found, expected, action, WARNING)
-    coarse = "most rows have a twin, as in a table of few levels"
-    found = "the split follows time" if scope.time_column else coarse
-    return verdict(None, "split-straddle", "table", found=found)
+def _left_out_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
+    """Return the finding on rows that a split by time and group leaves out, if any."""
+    rows = int((fold_ids == Assignment.LEFT_OUT).sum())
+    if not rows:
+        return []
+    found = (
+        f"{rows:,} rows are left out: later rows of cases that are learnt from, and earlier rows "
+        "of held-out ones"
+    )
+    action = "nothing: held-out rows are later, and of other cases, than what is learnt"
+    expected = "cases whose rows all lie on one side of the cut in time"
+    return [problem("split-rows-left-out", subject, found, expected, action, WARNING)]
 
 
 def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
@@ -320,7 +341,7 @@ def _time_findings(
 
     There may be fewer folds than requested, or folds that do not follow time.
     """
-    earlier = np.nan_to_num(times[fold_ids != Assignment.HOLDOUT], nan=-np.inf)
+    earlier = np.nan_to_num(times[Split(fold_ids).training_rows], nan=-np.inf)
     distinct = len(np.unique(earlier))
     assigned = Split(fold_ids)
     if not assigned.is_ordered:

@@ -1,14 +1,15 @@
 """Labelled rows: labelled predictions of the journal as rows of a training table.
 
-Of ten labelled predictions about three are set aside for ever, by a hash of their id: nothing is
-learnt from them, so that champion and challenger can always be compared on recent rows that are new
-to both.
+Of ten cases about three are set aside for ever, by a hash of what they are about (`case_key`):
+nothing is learnt from them, so that champion and challenger can always be compared on recent rows
+that are new to both. A case that comes back is always on the same side.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,8 +30,8 @@ from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
 from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers
-from fivefold.data.row_groups import hash_rows, twin_groups
-from fivefold.data.splits import Assignment, Split
+from fivefold.data.row_groups import duplicate_groups, hash_rows, twin_groups
+from fivefold.data.splits import FROM, Assignment, Split, learnt_from
 from fivefold.data.target import read_target
 from fivefold.journal.database import open_journal, read_predictions
 from fivefold.journal.labels import match_unknown
@@ -56,14 +57,46 @@ class FeedbackTable:
     findings: list[Finding]
 
 
-def share_of(prediction_id: str) -> float:
-    """Return a number in [0, 1) that is always the same for an id.
+def share_of(key: str) -> float:
+    """Return a number in [0, 1) that is always the same for a text.
 
     >>> share_of("a") == share_of("a"), 0 <= share_of("b") < 1
     (True, True)
     """
-    digest = hashlib.sha256(prediction_id.encode()).digest()
+    digest = hashlib.sha256(key.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def case_key(inputs: Mapping[str, Any], scope: Scope) -> str:
+    """Return the text that stands for the case that a prediction is about.
+
+    Its group; else its id columns; else the whole row without them. The same number has one text,
+    however it was written.
+
+    >>> case_key({"who": 7.0, "x": 1}, Scope(id_columns=("who",)))
+    '["7"]'
+    """
+
+    def text(value: Any) -> str:
+        is_whole = isinstance(value, float) and value.is_integer()
+        return str(int(value) if is_whole else value)
+
+    for names in ((scope.group,), scope.id_columns):
+        values = [inputs.get(name) for name in names if name]
+        if values and None not in values:
+            return json.dumps([text(value) for value in values])
+    cells = {name: inputs[name] for name in sorted(inputs.keys() - {*scope.id_columns})}
+    return json.dumps({name: text(value) for name, value in cells.items() if value is not None})
+
+
+def case_codes(frame: pd.DataFrame, scope: Scope) -> np.ndarray:
+    """Return codes of the rows of one group, else of equal ids, -1 where neither is known."""
+    names = [scope.group] if scope.group else list(scope.id_columns)
+    if not names:
+        return np.full(len(frame), -1)
+    keys = frame[names]
+    codes = duplicate_groups(keys)
+    return np.where(keys.isna().any(axis=1), -1, codes)
 
 
 def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> FeedbackTable:
@@ -83,7 +116,8 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
     inputs = [json.loads(text) for text in predictions["inputs"]]
     cells = pd.DataFrame(inputs).reindex(columns=base.columns)
     cells[scope.target] = np.where(predictions["label"] == 1, target.positive, target.negative)
-    origin = origins(len(base), predictions)
+    cases = pd.Series([case_key(row, scope) for row in inputs])
+    origin = origins(len(base), cases, predictions["at"])
     learnt = predictions["at"][origin[len(base) :] == LEARNT]
     keys = "".join(predictions["id"] + predictions["label"].astype("str"))
     facts = {
@@ -118,10 +152,12 @@ def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[list(base.columns)]
 
 
-def origins(base_rows: int, predictions: pd.DataFrame) -> np.ndarray:
-    """Return the origin of each row of the joined table, shape (rows,) int8."""
-    at = predictions["at"]
-    is_learnt = predictions["id"].map(share_of) >= SET_ASIDE
+def origins(base_rows: int, cases: pd.Series, at: pd.Series) -> np.ndarray:
+    """Return the origin of each row of the joined table, shape (rows,) int8.
+
+    `cases` has the `case_key` of each prediction, `at` its time.
+    """
+    is_learnt = cases.map(share_of) >= SET_ASIDE
     is_recent = at >= at.max() - pd.Timedelta(days=RECENT_DAYS)
     origin = np.select([is_learnt, is_recent], [LEARNT, ASIDE], ASIDE_OLD)
     return np.append(np.full(base_rows, BASE), origin).astype("int8")
@@ -140,39 +176,61 @@ def split_feedback(
     ----------
     fold_ids : of the base rows, as `fivefold.data.splits` assigns them
     origin, typed, y : of all rows, the base rows first: origin, typed columns and label
-    groups : codes of all rows, below 0 for no group
+    groups : `case_codes` of all rows, below 0 for no group
     """
     assigned = assign_feedback(fold_ids, origin, groups)
+    findings = _known_case_findings(assigned, origin)
     twins = twin_groups(typed, np.flatnonzero((origin == BASE) & (y >= 0)))
     if twins is None:
-        return assigned, []
+        return assigned, findings
     apart = keep_apart(assigned, origin, twins)
-    return apart, duplicate_findings(assigned, apart)
+    return apart, [*findings, *duplicate_findings(assigned, apart)]
 
 
 def assign_feedback(fold_ids: np.ndarray, origin: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the fold assignment of all rows, from that of the base rows, which they keep.
 
-    Rows set aside are held out. The others are dealt to the folds one after the other; where the
-    folds follow time they all come to the last one. A row whose group is already assigned follows
-    it. The parameters are those of `split_feedback`.
+    Rows set aside are held out, unless their group is learnt from in the table: then they are left
+    out. The others are dealt to the folds one after the other; where the folds follow time they all
+    come to the last one. A row whose group is already assigned follows it. The parameters are those
+    of `split_feedback`.
     """
     folds, ordered = Split(fold_ids).fold_count, Split(fold_ids).is_ordered
-    assigned = np.full(len(origin), Assignment.UNLABELLED, dtype="int8")
+    assigned = np.full(len(origin), Assignment.UNLABELLED, dtype="int16")
     assigned[: len(fold_ids)] = fold_ids
     of_group: dict[int, int] = {}
     for code, fold in zip(groups, fold_ids, strict=False):
-        if code >= 0 and fold != Assignment.UNLABELLED:
-            of_group[int(code)] = int(fold)
+        if code >= 0 and fold not in (Assignment.UNLABELLED, Assignment.LEFT_OUT):
+            of_group[int(code)] = max(int(fold), FROM)  # in which fold it is scored has no part
+    last = folds - 1
     for number, row in enumerate(np.flatnonzero(origin != BASE)):
         code = int(groups[row])
+        known = of_group.get(code)
         if origin[row] >= ASIDE:
-            assigned[row] = Assignment.HOLDOUT
+            is_free = known in (None, Assignment.HOLDOUT)
+            assigned[row] = Assignment.HOLDOUT if is_free else Assignment.UNLABELLED
+        elif known == Assignment.HOLDOUT or (known is not None and not ordered):
+            assigned[row] = known
+        elif ordered:  # the last model may have learnt from the group: it does not score it
+            assigned[row] = last if known in (None, last) else learnt_from(last, last)
         else:
-            assigned[row] = of_group.get(code, folds - 1 if ordered else number % folds)
-        if code >= 0:
+            assigned[row] = number % folds
+        if code >= 0 and assigned[row] != Assignment.UNLABELLED:
             of_group.setdefault(code, int(assigned[row]))
     return assigned
+
+
+def _known_case_findings(assigned: np.ndarray, origin: np.ndarray) -> list[Finding]:
+    """Return the finding on rows set aside whose case is learnt from, if any."""
+    rows = int(((origin >= ASIDE) & (assigned == Assignment.UNLABELLED)).sum())
+    if not rows:
+        return []
+    found = (
+        f"{rows:,} of the labelled predictions set aside are about cases that the table's training "
+        "rows hold, and are not evaluated"
+    )
+    action = "nothing: figures are of cases that no model has learnt from"
+    return [problem("feedback-known", "feedback", found, "cases that are new", action, WARNING)]
 
 
 def keep_apart(fold_ids: np.ndarray, origin: np.ndarray, duplicates: np.ndarray) -> np.ndarray:
@@ -194,7 +252,7 @@ def keep_apart(fold_ids: np.ndarray, origin: np.ndarray, duplicates: np.ndarray)
     apart = np.where(like_held, Assignment.UNLABELLED, fold_ids)
     held_feedback = (origin != BASE) & (apart == Assignment.HOLDOUT)
     like_learnt = held_feedback & np.isin(duplicates, duplicates[Split(apart).training_rows])
-    return np.where(like_learnt, Assignment.UNLABELLED, apart).astype("int8")
+    return np.where(like_learnt, Assignment.UNLABELLED, apart).astype("int16")
 
 
 def duplicate_findings(before: np.ndarray, after: np.ndarray) -> list[Finding]:

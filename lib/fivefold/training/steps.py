@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fivefold.core.findings import from_dicts, print_warnings
 from fivefold.core.parquet import from_parquet, to_parquet
@@ -82,7 +81,7 @@ class SplitArtifacts:
 def collect(
     scope: Scope, root: Path, rev: str, budget: float, with_feedback: bool
 ) -> TableArtifacts:
-    """Read the scope's data, with or without feedback.
+    """Read the scope's data, with or without feedback, and find out which rows belong together.
 
     A budget in seconds bounds the number of rows.
     """
@@ -92,7 +91,8 @@ def collect(
     size = f"{dataset.rows:,} rows x {dataset.frame.shape[1]} columns"
     print(f"Read {size} from {facts['source']} (md5 {dataset.md5})")
     frame, drawn = intake.draw(dataset.frame, most_rows(budget))
-    findings = [*dataset.findings, *drawn]
+    scope, repeated = intake.with_group(frame, scope)
+    findings = [*dataset.findings, *drawn, *repeated]
     origin = np.zeros(len(frame), dtype="int8")
     if with_feedback:
         feedback = labelled_rows.with_labelled(frame, scope, journal_url())
@@ -193,8 +193,7 @@ def split(run: Any) -> SplitArtifacts:
         frame.iloc[rows], inputs.iloc[rows], scope, y, run.folds, run.seed
     )
     if with_feedback:
-        column = scope.group_column
-        groups = pd.factorize(frame[column])[0] if column else np.full(len(frame), -1)
+        groups = labelled_rows.case_codes(frame, scope)
         fold_ids, duplicates = labelled_rows.split_feedback(
             fold_ids, run.origin, groups, inputs, run.labels["y"]
         )
