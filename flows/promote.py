@@ -102,7 +102,7 @@ def _do(options: argparse.Namespace, engine, problem: str):
 
     run_id = options.run.rpartition("/")[2]
     if options.do == "promote":
-        return promotion.promote(engine, run_id, who, why or "promoted by hand")
+        return promotion.promote(engine, run_id, who, why)
     return promotion.challenge_champion(
         engine,
         run_id,

@@ -123,7 +123,8 @@ class TrainFlow(FlowSpec):
     serve = Parameter(
         "serve",
         default="auto",
-        help="single: the winner, blend: a mean of the algorithms, auto: by gain",
+        help="single: the winner, blend: a mean of the algorithms, auto: by gain, "
+        "plain: the plain logistic regression",
     )
     refit = Parameter(
         "refit",
@@ -275,7 +276,7 @@ class TrainFlow(FlowSpec):
         self.merge_artifacts(inputs)
         self.finished = timestamp()
         pathspec = f"{current.flow_name}/{current.run_id}"
-        self.promotion = publish.promote_first(self, pathspec)
+        self.promotion = publish.promote_first(self, pathspec, bootstrap.ROOT)
         if not is_mirrored_after(self):
             mirrored = publish.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT)
             self.mlflow = mirrored.to_dict()

@@ -54,7 +54,7 @@ OPTION_RANGES = {
 }
 
 OPTION_CHOICES = {
-    "serve": ("auto", "single", "blend"),
+    "serve": ("auto", "single", "blend", "plain"),
     "refit": ("auto", "yes", "no"),
     "device": ("cpu", "cuda"),
 }
