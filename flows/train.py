@@ -219,6 +219,8 @@ class TrainFlow(FlowSpec):
     @step
     def select(self, inputs):
         """Choose the winner by mean ROC AUC over the folds, without the held-out rows."""
+        from fivefold.core.findings import from_dicts
+        from fivefold.model.doubts import doubts
         from fivefold.training import final_steps, steps
         from fivefold.training.ensemble import Ensemble
         from fivefold.training.leaderboard import Leaderboard
@@ -236,7 +238,9 @@ class TrainFlow(FlowSpec):
         )
         set_artifacts(self, selected)
         board, blend = Leaderboard.from_dicts(self.leaderboard), Ensemble.from_dict(self.blend)
-        current.card["leaderboard"].extend(cards.leaderboard_components(board, blend))
+        doubted = doubts(from_dicts(self.findings))
+        components = cards.leaderboard_components(board, blend, doubted)
+        current.card["leaderboard"].extend(components)
         self.next(self.evaluate)
 
     @plainly

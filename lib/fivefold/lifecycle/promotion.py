@@ -28,6 +28,7 @@ from fivefold.lifecycle.floor import (
     reasons,
     smoke_finding,
 )
+from fivefold.lifecycle.looks import Look, next_look
 from fivefold.lifecycle.performance import latency_finding
 from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.model.evaluation import Evaluation
@@ -131,7 +132,10 @@ def challenge_champion(
     if champion.sha256 == candidate.sha256:
         why = "this model is served already"
         return promotions.append(engine, problem, candidate.decision(promotions.KEPT, who, why))
-    result = _with_floor(compare(candidate, champion, margin), candidate, champion)
+    holdout = str((client.read(candidate.run, "source") or {}).get("md5", ""))
+    history = promotions.history(engine, problem)
+    look = next_look(history, holdout, candidate.run.pathspec, champion.model)
+    result = _with_floor(compare(candidate, champion, margin, look), candidate, champion)
     if result.promote:
         result = _try_to_serve(result, candidate, root)
     numbers, replaces = result.to_dict(), None
@@ -145,7 +149,7 @@ def challenge_champion(
     return promotions.append(engine, problem, decision)
 
 
-def compare(candidate: Candidate, champion: Promotion, margin: float) -> Challenge:
+def compare(candidate: Candidate, champion: Promotion, margin: float, look: Look) -> Challenge:
     """Return the challenge of the champion on held-out rows from which neither model has learnt.
 
     If the served model was fitted on all rows, the evaluated model stands for it
@@ -186,6 +190,7 @@ def compare(candidate: Candidate, champion: Promotion, margin: float) -> Challen
         np.where(origin[compared] == labelled_rows.BASE, HELD_OUT, RECENT),
         rows.loc[scored, columns],
         margin,
+        look,
     )
     return replace(
         result,

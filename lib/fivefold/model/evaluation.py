@@ -104,10 +104,20 @@ class Evaluation(Stored):
         return self.confusion.flagged / max(1, self.confusion.rows)
 
     @property
+    def decides_nothing(self) -> str:
+        """A sentence where the threshold flags nobody or everybody, else nothing."""
+        faults = [f for f in self.findings if f.code == DECIDES and f.severity == WARNING]
+        return " ".join(_caution(finding) for finding in faults)
+
+    @property
     def cautions(self) -> list[str]:
         """What has to stand beside the figures: doubts, and a threshold that decides nothing."""
-        told = [*doubts(self.findings), *(f for f in self.findings if f.code == DECIDES)]
-        return [f"CAUTION: {f.message}" for f in told if f.severity == WARNING]
+        nothing = [self.decides_nothing] if self.decides_nothing else []
+        return [*(_caution(finding) for finding in doubts(self.findings)), *nothing]
+
+
+def _caution(finding: Finding) -> str:
+    return f"CAUTION: {finding.subject}: {finding.found}. To do: {finding.action}"
 
 
 def evaluate(

@@ -45,8 +45,8 @@ class Threshold(Stored):
     cost: float | None = None
     flagged: float | None = None
     theory: float | None = None
-    cheapest: float | None = None
     why: str = ""
+    cheapest: float | None = None
 
     def is_positive(self, probability: np.ndarray) -> np.ndarray:
         """Decide: whether each probability reaches the threshold; NaN does not.

@@ -101,9 +101,9 @@ def select(
     baseline_leads = False
     if oofs:
         baseline, oof = _baseline(run, oofs, threads)
-        baseline_leads = (
-            baseline_alone or PLAIN not in oofs or is_below(oofs[PLAIN], oof, y, fold_ids)
-        )
+        best = max(oofs, key=lambda name: getattr(results[name], "auc_mean", -np.inf))
+        rival = oofs[PLAIN if PLAIN in oofs else best]
+        baseline_leads = baseline_alone or is_below(rival, oof, y, fold_ids)
         if baseline_leads:
             results[PLAIN], oofs[PLAIN] = baseline, oof
     seconds = max(0.0, seconds - (time.monotonic() - began))
