@@ -32,7 +32,14 @@ from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.reading.source import Dataset, read
 from fivefold.data.revision import ensure, fetch, revision
 from fivefold.data.row_groups import join_groups, twin_groups
-from fivefold.data.splits import HOLDOUT_SHARE, Assignment, Split, default_folds, split_rows
+from fivefold.data.splits import (
+    HOLDOUT_SHARE,
+    Assignment,
+    Split,
+    default_folds,
+    holdout_parts,
+    split_rows,
+)
 from fivefold.data.target import Target, read_target
 from fivefold.model.inputs import expand
 from fivefold.profiling.check_context import CheckContext
@@ -271,7 +278,9 @@ def split(
         times = to_numbers(cells, column.kind, dict(column.parse))
     fold_ids = split_rows(y, folds, seed, groups, times)
     assigned = fold_ids[labelled]
-    findings = _holdout_findings(assigned, scope.time_column or scope.group_column or "table")
+    wanted = HOLDOUT_SHARE if scope.time_column else 1 / holdout_parts(y[labelled])
+    subject = scope.time_column or scope.group_column or "table"
+    findings = _holdout_findings(assigned, subject, wanted)
     if times is not None:
         findings += _time_findings(assigned, times[labelled], folds, str(scope.time_column))
     if times is None and twins is not None:
@@ -293,14 +302,14 @@ def _unchecked(scope: Scope) -> Finding:
     return verdict(None, "split-straddle", "table", found=found)
 
 
-def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
+def _holdout_findings(fold_ids: np.ndarray, subject: str, wanted: float) -> list[Finding]:
     """Return the finding on a holdout share that is off by more than `SHARE_TOLERANCE`."""
     share = float((fold_ids == Assignment.HOLDOUT).mean())
-    if abs(share - HOLDOUT_SHARE) <= SHARE_TOLERANCE + 1e-9:
+    if abs(share - wanted) <= SHARE_TOLERANCE + 1e-9:
         return []
-    held, train = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
+    held, train = ("fewer", "more") if share < wanted else ("more", "fewer")
     found = f"{share:.0%} of the rows held out, because groups and times stay whole"
-    expected = f"about {HOLDOUT_SHARE:.0%}"
+    expected = f"about {wanted:.0%}"
     action = (
         f"know that the held-out figures have {held} rows and training has {train}; "
         "finer groups or times would allow a nearer cut"
