@@ -102,7 +102,7 @@ def _do(options: argparse.Namespace, engine, problem: str):
 
     run_id = options.run.rpartition("/")[2]
     if options.do == "promote":
-        return promotion.promote(engine, run_id, who, why or "promoted by hand")
+        return promotion.promote(engine, run_id, who, why)
     return promotion.challenge_champion(
         engine,
         run_id,
@@ -114,8 +114,9 @@ def _do(options: argparse.Namespace, engine, problem: str):
 
 
 def _status(engine, problem: str) -> int:
-    """Print what is served and all decisions, newest first."""
+    """Print what is served, the looks at held-out rows, and all decisions, newest first."""
     from fivefold.journal import promotions
+    from fivefold.lifecycle.looks import ledger
 
     history = promotions.history(engine, problem)
     if not history:
@@ -129,6 +130,8 @@ def _status(engine, problem: str) -> int:
     if champion:
         served = f"serving {champion.model} at threshold {champion.threshold:.4g}"
     print(f"Problem {problem}: {served}")
+    for line in ledger(history):
+        print(line)
     if promotions.waiting(engine, problem):
         print("A challenger waits: python flows/promote.py approve | decline")
     for row in history:

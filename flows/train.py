@@ -130,7 +130,8 @@ class TrainFlow(FlowSpec):
     serve = Parameter(
         "serve",
         default="auto",
-        help="single: the winner, blend: a mean of the algorithms, auto: by gain",
+        help="single: the winner, blend: a mean of the algorithms, auto: by gain, "
+        "plain: the plain logistic regression",
     )
     refit = Parameter(
         "refit",
@@ -226,6 +227,8 @@ class TrainFlow(FlowSpec):
     @step
     def select(self, inputs):
         """Choose the winner by mean ROC AUC over the folds, without the held-out rows."""
+        from fivefold.core.findings import from_dicts
+        from fivefold.model.doubts import doubts
         from fivefold.training import final_steps, steps
         from fivefold.training.ensemble import Ensemble
         from fivefold.training.leaderboard import Leaderboard
@@ -243,7 +246,9 @@ class TrainFlow(FlowSpec):
         )
         set_artifacts(self, selected)
         board, blend = Leaderboard.from_dicts(self.leaderboard), Ensemble.from_dict(self.blend)
-        current.card["leaderboard"].extend(cards.leaderboard_components(board, blend))
+        doubted = doubts(from_dicts(self.findings))
+        components = cards.leaderboard_components(board, blend, doubted)
+        current.card["leaderboard"].extend(components)
         self.next(self.evaluate)
 
     @plainly
@@ -283,7 +288,7 @@ class TrainFlow(FlowSpec):
         self.merge_artifacts(inputs)
         self.finished = timestamp()
         pathspec = f"{current.flow_name}/{current.run_id}"
-        self.promotion = publish.promote_first(self, pathspec)
+        self.promotion = publish.promote_first(self, pathspec, bootstrap.ROOT)
         if not is_mirrored_after(self):
             mirrored = publish.mirror(self, pathspec, self.mlflow_uri, bootstrap.ROOT)
             self.mlflow = mirrored.to_dict()

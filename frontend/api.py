@@ -224,6 +224,7 @@ async def model(request: Request) -> Response:
             "promoted_by": promotion.who if promotion else None,
             "why": promotion.why if promotion else None,
             "roc_auc": {name: auc.get(name) for name in ("value", "low", "high")},
+            "cautions": metadata.cautions,
             "fitted_again_on": metadata.refit.rows if metadata.refit else None,
             "columns": json_rows.contract_schema(served.bundle.schema),
         }
@@ -286,7 +287,7 @@ async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
         "model": served.pathspec,
         "threshold": bundle.metadata.threshold.value,
         "predictions": json_rows.answers(*assessment, ids),
-        "notes": notes,
+        "notes": notes + [text for text in [bundle.metadata.decides_nothing] if text],
     }
     return answer | {"journal": "spooled"} if where == "spool" else answer
 

@@ -44,6 +44,8 @@ def components(metadata: Metadata) -> list[Any]:
         *part.problem_table(metadata.scope.to_dict()),
         *part.box_rows(_boxes(metadata, evaluation, name)),
     ]
+    if evaluation.cautions:
+        parts.append(Table([[part.line_of(text, 900)] for text in evaluation.cautions]))
     if metadata.refit:
         parts.append(Markdown(REFITTED.format(rows=metadata.refit.rows)))
     parts += part.given_up_parts(metadata.given_up)
@@ -103,8 +105,12 @@ def _boxes(metadata: Metadata, evaluation: Evaluation, name: str) -> list[Any]:
     rate = part.percent(counts.positives / counts.rows if counts.rows else None)
     interval = f"95% interval {auc['low']:.4f} to {auc['high']:.4f}"
     why = threshold.why or "chosen on training rows"
+    why += f"; flags {evaluation.flagged:.1%} of the held-out rows"
+    theme = "success"
+    if evaluation.cautions:
+        theme, interval = "warning", f"{interval}; see the caution"
     return [
-        ValueBox("ROC AUC", f"{auc['value']:.4f}", interval, theme="success"),
+        ValueBox("ROC AUC", f"{auc['value']:.4f}", interval, theme=theme),
         ValueBox("Model", part.line_of(name, 100), part.line_of(model, 300)),
         ValueBox("Held-out rows", f"{counts.rows:,}", f"{counts.positives:,} positive ({rate})"),
         ValueBox("Threshold", f"{threshold.value:.3f}", part.line_of(why, 300)),

@@ -6,7 +6,7 @@ charts, which escape it, or through `cards.text.code`. Markdown here is fixed te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaflow.cards import Markdown, Table, ValueBox
@@ -14,6 +14,7 @@ from metaflow.cards import Markdown, Table, ValueBox
 from cards import parts as part
 
 if TYPE_CHECKING:
+    from fivefold.core.findings import Finding
     from fivefold.training.candidate import Candidate
     from fivefold.training.ensemble import Ensemble
     from fivefold.training.leaderboard import Leaderboard, LeaderboardRow
@@ -125,8 +126,10 @@ def eda_components(
     ]
 
 
-def leaderboard_components(board: Leaderboard, blend: Ensemble) -> list[Any]:
-    """Return the card that compares the algorithms."""
+def leaderboard_components(
+    board: Leaderboard, blend: Ensemble, doubted: Sequence[Finding]
+) -> list[Any]:
+    """Return the card that compares the algorithms; `doubted` stands beside their figures."""
     from fivefold.charts import model
     from fivefold.training.leaderboard import title
 
@@ -139,6 +142,7 @@ def leaderboard_components(board: Leaderboard, blend: Ensemble) -> list[Any]:
     parts = [
         Markdown("# Leaderboard"),
         *part.box_rows(_leaderboard_boxes(board)),
+        *(part.finding_tables([finding.to_dict() for finding in doubted]) if doubted else []),
         part.chart_part(model.leaderboard(scores)),
         Table([_leaderboard_cells(row) for row in board.rows], headers=HEADERS),
         Markdown(CHOSEN),

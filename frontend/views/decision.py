@@ -57,8 +57,8 @@ def costs(problem: str) -> None:
         f"Calculated on {len(y):,} training rows, each scored by a model that had not seen it: "
         f"{counts.tp:,} hits, {counts.fp:,} false alarms, {counts.fn:,} misses, {counts.tn:,} "
         "rightly left alone; 95% intervals by Wilson. Costs are in the unit of the sliders. The "
-        "held-out rows are not used, so that the evaluation stays honest. The best of many "
-        "thresholds looks a little too good on the rows that chose it."
+        "held-out rows are not used, so that the evaluation stays honest. The threshold is best "
+        "for calibrated probabilities; the lowest point of the curve follows noise."
     )
 
 

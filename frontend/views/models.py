@@ -76,6 +76,7 @@ def table_row(run: RunOverview) -> dict[str, Any]:
         "Winner": title(run.algorithm or ""),
         "ROC AUC": run.auc,
         "95%": "" if run.auc is None else f"{run.low:.3f} to {run.high:.3f}",
+        "Caution": " ".join(run.cautions),
         "Rows": run.rows,
         "Minutes": run.seconds / 60,
         "Data": (run.source or "").rsplit("/", 1)[-1],
@@ -290,7 +291,8 @@ def run_title(run: RunOverview) -> str:
     started = run.started[:16].replace("T", " ")
     parts = [started, run.title or run.run_id, title(run.algorithm or "") or run.status]
     if run.auc is not None:
-        parts.append(f"ROC AUC {run.auc:.4f}")
+        doubtful = " (see the caution)" if run.cautions else ""
+        parts.append(f"ROC AUC {run.auc:.4f}{doubtful}")
     return " · ".join([*parts, run.run_id])
 
 

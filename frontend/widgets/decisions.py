@@ -161,7 +161,7 @@ def _challenger(problem: str, waiting: Promotion) -> None:
             "learnt.",
         )
         st.caption(
-            f"95% interval {result.gain.interval}; "
+            f"{100 * result.gain.level:.4g}% interval {result.gain.interval}; "
             f"required: its lower end above {result.gain.margin:g}"
         )
     if result.strata:

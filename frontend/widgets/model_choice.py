@@ -39,6 +39,8 @@ def select_model() -> None:
     run = runs.overview(run_in_view)
     auc = "unknown" if run.auc is None else f"{run.auc:.3f} ({run.low:.3f} to {run.high:.3f})"
     st.caption(f"Run {run.run_id}, held-out ROC AUC {auc}")
+    for caution in run.cautions:
+        st.warning(plain(caution), icon=":material/warning:")
     if state.trouble:
         st.caption(f"The journal cannot be read: {_unread_journal_text(state.promotion)}")
         st.caption(plain(state.trouble))

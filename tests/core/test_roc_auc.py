@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
 from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
-from fivefold.core.roc_auc import auc_components, auc_interval, holm, paired_test
+from fivefold.core import roc_auc
+from fivefold.core.roc_auc import (
+    auc_components,
+    auc_interval,
+    holm,
+    newcombe_interval,
+    paired_test,
+)
 
 scored_rows = st.lists(
     st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 6)), min_size=4, max_size=40
@@ -68,23 +76,57 @@ def test_fewer_than_two_rows_of_a_class_are_refused(y):
         auc_components(np.array(y), [np.arange(4.0)])
 
 
-def test_interval_is_on_the_logit_scale():
+def test_with_many_rows_the_interval_is_delongs_on_the_logit_scale(monkeypatch):
+    monkeypatch.setattr(roc_auc, "FEW", 0)
     result = auc_interval(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
-    width = 1.959963985 * math.sqrt(0.125) / (0.75 * 0.25)
+    # Two equal variances of one degree of freedom each make two; t quantile 4.302653.
+    width = 4.30265273 * math.sqrt(0.125) / (0.75 * 0.25)
     assert result["se"] == pytest.approx(math.sqrt(0.125))
     assert result["low"] == pytest.approx(1 / (1 + math.exp(width - math.log(3))))
     assert result["high"] == pytest.approx(1 / (1 + math.exp(-width - math.log(3))))
     assert result["method"] == "DeLong, logit scale"
 
 
-def test_the_95_percent_interval_covers_the_truth_about_95_times_in_100():
-    rng, y = np.random.default_rng(11), np.repeat([1, 0], [40, 120])
-    truth = 0.5 * (1 + math.erf(1.2 / 2))  # P(N(1.2, 1) > N(0, 1)) = Phi(1.2 / sqrt 2)
+@pytest.mark.parametrize("auc", [0.0, 0.02, 0.5, 0.8, 0.999, 1.0])
+def test_newcombes_ends_are_196_of_their_own_standard_errors_away(auc):
+    low, high = newcombe_interval(auc, 20, 180)
+    mirrored = newcombe_interval(1 - auc, 20, 180)
+    assert (low, high) == pytest.approx((1 - mirrored[1], 1 - mirrored[0]), abs=1e-6)
+    for end in (low, high):
+        if 0 < end < 1:
+            terms = 1 + 99 * (1 - end) / (2 - end) + 99 * end / (1 + end)
+            error = math.sqrt(end * (1 - end) * terms / (20 * 180))
+            assert abs(auc - end) == pytest.approx(1.959964 * error, rel=1e-4)
+
+
+def test_with_few_rows_the_interval_is_the_wider_of_two():
+    y = np.repeat([1, 0], [4, 96])
+    result = auc_interval(y, np.random.default_rng(0).normal(size=100) + y)
+    few = newcombe_interval(result["value"], 4, 96)
+    assert result["low"] <= few[0] < few[1] <= result["high"]
+    assert result["method"] == "DeLong and Newcombe, the wider"
+
+
+@pytest.mark.parametrize(("positives", "judged"), [(2, False), (4, False), (5, True)])
+def test_below_five_rows_of_a_class_nothing_can_be_judged(positives, judged):
+    y = np.repeat([1, 0], [positives, 50])
+    assert auc_interval(y, np.arange(len(y)) % 7.0)["judged"] is judged
+    assert auc_interval(1 - y, np.arange(len(y)) % 7.0)["judged"] is judged
+
+
+@pytest.mark.parametrize("positives", [2, 5, 10, 40])
+@pytest.mark.parametrize("spread", [1.0, 2.0])
+@pytest.mark.parametrize("auc", [0.6, 0.9])
+def test_the_95_percent_interval_covers_the_truth_from_two_positives_on(positives, spread, auc):
+    """Of 300 worlds at least 273 are covered, three standard errors (3.8) below 285."""
+    rng, y = np.random.default_rng(11), np.repeat([1, 0], [positives, 120])
+    middle = ndtri(auc) * math.hypot(1, spread)  # P(N(middle, spread) > N(0, 1)) = auc
     hits = 0
-    for _ in range(1000):
-        result = auc_interval(y, rng.normal(size=160) + 1.2 * y)
-        hits += result["low"] <= truth <= result["high"]
-    assert 930 <= hits <= 970  # 950 +- 3 standard errors (6.9)
+    for _ in range(300):
+        score = np.concatenate([rng.normal(middle, spread, positives), rng.normal(size=120)])
+        result = auc_interval(y, score)
+        hits += result["low"] <= auc <= result["high"]
+    assert hits >= 273
 
 
 @pytest.mark.parametrize(

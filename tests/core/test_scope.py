@@ -84,11 +84,23 @@ def test_unknown_keys_are_all_named_with_the_nearest():
         ({"costs": {"miss": float("nan")}}, "cost_miss"),
         ({"costs": {"capacity": 0}}, "capacity"),
         ({"success": {"roc_auc": 1.5}}, "min_roc_auc"),
+        ({"success": {"near_perfect": True}}, "near_perfect"),
+        ({"costs": {"aim": "F1"}}, "aim"),
+        ({"costs": {"aim": "recall 80%"}}, "aim"),
+        ({"costs": {"aim": "recall 0"}}, "aim"),
+        ({"costs": {"aim": "recall 1.2"}}, "aim"),
     ],
 )
 def test_values_of_a_wrong_type_are_refused(values, subject):
     with pytest.raises(Refused, match=rf"scope-wrong-value \[{subject}\]"):
         Scope.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "aim", ["", "f1", "balanced accuracy", "recall 0.8", "recall .05", "recall 1"]
+)
+def test_aims_of_a_threshold(aim):
+    assert Scope.from_dict({"costs": {"aim": aim}}).aim == aim
 
 
 def test_override_keeps_what_is_not_given():

@@ -45,6 +45,16 @@ def test_a_fifth_is_held_out_and_every_part_has_the_same_share_of_positives():
     }
 
 
+@pytest.mark.parametrize(
+    ("positives", "held"), [(500, 100), (100, 20), (80, 20), (60, 20), (30, 10), (15, 5), (14, 3)]
+)
+def test_of_few_positives_up_to_a_third_is_held_out(positives, held):
+    y = np.repeat([1, 0], [positives, 900]).astype("int8")
+    fold_ids = split_rows(y, 5, seed=1)
+    assert y[fold_ids == Assignment.HOLDOUT].sum() == pytest.approx(held, abs=0.5)
+    assert y[fold_ids >= 0].sum() == pytest.approx(positives - held, abs=0.5)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from([-1, 0, 1]), min_size=40, max_size=200),

@@ -201,7 +201,9 @@ BLEND = {
 
 
 def test_leaderboard_card():
-    parts = cards.leaderboard_components(Leaderboard.from_dicts(board()), Ensemble.from_dict(BLEND))
+    parts = cards.leaderboard_components(
+        Leaderboard.from_dicts(board()), Ensemble.from_dict(BLEND), []
+    )
     check(parts)
     boxes = {p._title: p._value for p in flat(parts) if isinstance(p, ValueBox)}
     assert (boxes["Winner"], boxes["As good"], boxes["Failed"]) == ("XGBoost", "1", "1")

@@ -16,8 +16,9 @@ from scipy.stats import binom
 
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
-from fivefold.core.findings import ERROR, Finding, Refused
+from fivefold.core.findings import ERROR, Finding, Refused, verdict
 from fivefold.core.parquet import to_parquet
+from fivefold.core.roc_auc import auc_interval
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
@@ -26,9 +27,10 @@ from fivefold.journal import database, promotions
 from fivefold.journal import labels as journal_labels
 from fivefold.lifecycle import decisions, monitor_steps, promotion, promotion_mirror, publish
 from fivefold.lifecycle.challenge import Challenge, challenge
+from fivefold.lifecycle.floor import floor_findings, new_doubts
 from fivefold.lifecycle.report import WindowReport
 from fivefold.model.bundle import Bundle, from_bytes, reference, sha256
-from fivefold.model.evaluation import Evaluation
+from fivefold.model.evaluation import Baseline, Evaluation
 from fivefold.model.explain import background
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.threshold import Threshold
@@ -756,6 +758,70 @@ def test_rows_equal_to_training_rows_of_either_model_do_not_count(stage, arms):
     assert result["left_out"] == 300 + 150  # the rows set aside long ago are no part of it
 
 
+def reevaluated(run: Run, evaluation: Evaluation) -> None:
+    """Give the model of a run another evaluation."""
+    made = run.held["evaluate"]
+    bundle = changed(from_bytes(made["bundle"], made["bundle_sha256"]), evaluation=evaluation)
+    blob = bundle.to_bytes()
+    run.held["evaluate"] = {**made, "bundle": blob, "bundle_sha256": sha256(blob)}
+
+
+@pytest.fixture
+def evaluation_of_2(arms):
+    """Sets the evaluation of run 2, for one test."""
+    kept = dict(arms["2"].held["evaluate"])
+    yield lambda evaluation: reevaluated(arms["2"], evaluation)
+    arms["2"].held["evaluate"] = kept
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "why"),
+    [
+        (lambda: evaluated(0.45), "Not promoted: ROC AUC 0.800, 95% interval 0.450"),
+        (lambda: evaluated(plain=(-0.03, 0.001)), "Not promoted: worse than the plain logistic"),
+        (lambda: evaluated(0.7, doubtful("leak")), "Not promoted: paid: too good"),
+    ],
+)
+def test_a_challenger_that_is_better_is_not_promoted_below_the_floor(
+    stage, evaluation_of_2, evaluation, why
+):
+    engine, _ = stage
+    evaluation_of_2(evaluation())
+    line = promotion.challenge_champion(engine, "2", ROOT)
+    assert (line.action, served(engine)) == ("kept", "TrainFlow/1")
+    assert line.why.startswith(why)
+    assert "Proven better" in line.why
+
+
+def test_a_doubt_that_the_champion_was_promoted_in_spite_of_holds_no_challenger_back():
+    known = evaluated(0.7, doubtful("leak")).findings
+    assert new_doubts(evaluated(0.7, doubtful("leak")), known) == []
+    new = new_doubts(evaluated(0.7, doubtful("leak"), doubtful("doubtful-triumph")), known)
+    assert [f.code for f in new] == ["doubtful-triumph"]
+
+
+def test_a_person_promotes_a_model_that_is_held_back_with_a_reason_and_only_so(
+    stage, evaluation_of_2
+):
+    engine, _ = stage
+    evaluation_of_2(evaluated(0.45, success("passed"), doubtful("leak")))
+    told = r'floor-ranks \[model\].*promote.py promote 2 --why "\.\.\."(.|\n)*leak \[paid\]'
+    with pytest.raises(Refused, match=told):
+        promotion.promote(engine, "2", "Ann", "")
+    assert served(engine) == "TrainFlow/1"
+    line = promotion.promote(engine, "2", "Ann", "paid is known the day before")
+    assert (line.action, line.why) == ("promoted", "paid is known the day before")
+    assert [f["code"] for f in line.numbers["in_spite_of"]] == ["floor-ranks", "leak"]
+    assert promotion.promote(engine, "1", "Ann", "").why == "promoted by hand"
+
+
+def test_each_challenge_is_a_look_and_a_repeated_one_is_none(stage):
+    engine, _ = stage
+    lines = [promotion.challenge_champion(engine, run, ROOT) for run in ("3", "1", "3", "2")]
+    looks = [line.numbers["look"]["number"] for line in lines if "look" in line.numbers]
+    assert looks == [1, 2, 3]
+
+
 def test_without_a_champion_there_is_nothing_to_compare_with(stage, tmp_path):
     engine = database.open_journal(f"sqlite:///{tmp_path}/other.db")
     with pytest.raises(
@@ -772,6 +838,39 @@ def engine(tmp_path):
     return database.open_journal(f"sqlite:///{tmp_path}/journal.db")
 
 
+SMOKED = verdict(False, "challenge-smoke", "server", found="the server answers as the model")
+
+
+def evaluated(
+    low: float = 0.7, *findings: Finding, plain: tuple[float, float] = (0.01, 0.4), **auc: Any
+) -> Evaluation:
+    """An evaluation with a ROC AUC of .8; `plain`: gain over the baseline, and its p value."""
+    gain, p_value = plain
+    return Evaluation(
+        auc={"value": 0.8, "low": low, "high": 0.9, "se": 0.05, "method": "m", **auc},
+        threshold=Threshold(0.4),
+        baselines=[Baseline("plain logistic regression", 0.8 - gain, 0.7, 0.9, gain, p_value)],
+        findings=findings or [success("passed")],
+    )
+
+
+def success(severity: str) -> Finding:
+    texts = {"found": "ROC AUC 0.8", "expected": "at least 0.9"}
+    return Finding(code="success-roc-auc", severity=severity, subject="model", **texts)
+
+
+def doubtful(code: str) -> Finding:
+    return verdict(True, code, "paid", found="too good", action="drop it")
+
+
+def first(
+    engine: Any, evaluation: Evaluation, wanted: float | None = None, answer: Finding = SMOKED
+) -> Any:
+    problem = {"target": "left", "min_roc_auc": wanted}
+    model = publish.First(problem, "TrainFlow/1", "abc", evaluation.to_dict())
+    return publish.first(engine, model, lambda: answer)
+
+
 @pytest.mark.parametrize(
     ("wanted", "severity", "action"),
     [
@@ -782,64 +881,71 @@ def engine(tmp_path):
     ],
 )
 def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, severity, action):
-    report = {
-        "findings": [
-            {
-                "code": "success-roc-auc",
-                "severity": severity,
-                "found": "ROC AUC 0.8",
-                "expected": "at least 0.9",
-            }
-        ],
-        "threshold": {"value": 0.4},
-        "auc": {"value": 0.8},
-    }
-    line = publish.first(
-        engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/1", "abc", report
-    )
-    assert (line.action, line.threshold, line.numbers) == (
-        action,
-        0.4,
-        {"roc_auc": {"value": 0.8}},
-    )
+    line = first(engine, evaluated(0.7, success(severity)), wanted)
+    assert (line.action, line.threshold, line.numbers["roc_auc"]["value"]) == (action, 0.4, 0.8)
     assert line.why.startswith(
         "first model; ROC AUC 0.8"
         if action == "promoted"
-        else "first model, kept back: ROC AUC 0.8, wanted"
+        else "first model, kept back: ROC AUC 0.8"
     )
-    again = publish.first(
-        engine, {"target": "left", "min_roc_auc": wanted}, "TrainFlow/2", "def", report
-    )
-    assert (again is None) == (action == "promoted")
-    assert (
-        publish.first(
-            engine, {"target": "right", "min_roc_auc": None}, "TrainFlow/3", "ghi", report
-        ).action
-        == "promoted"
-    )
+    again = first(engine, evaluated(0.7, success(severity)), wanted)
+    assert (again.seq == line.seq) == (action == "promoted")  # the same model, from a resumed run
 
 
-def test_a_run_that_is_resumed_after_it_promoted_itself_is_the_promoted_one(engine):
-    report = {
-        "findings": [
-            {
-                "code": "success-roc-auc",
-                "severity": "passed",
-                "found": "ROC AUC 0.8",
-                "expected": "at least 0.7",
-            }
-        ],
-        "threshold": {"value": 0.4},
-        "auc": {"value": 0.8},
-    }
-    problem = {"target": "left", "min_roc_auc": 0.7}
-    first = publish.first(engine, problem, "TrainFlow/1", "abc", report)
-    again = publish.first(
-        engine, problem, "TrainFlow/2", "abc", report
-    )  # the same model, from the resumed run
-    assert again.action == "promoted"
-    assert again.seq == first.seq
-    assert len(promotions.history(engine, "left")) == 1
+@pytest.mark.parametrize(
+    ("evaluation", "answer", "why"),
+    [
+        (evaluated(0.42), SMOKED, "kept back: ROC AUC 0.800, 95% interval 0.420 to 0.900"),
+        (evaluated(0.5), SMOKED, "0.500 to 0.900"),
+        (evaluated(0.6, judged=False), SMOKED, "too few held-out rows of a class to judge by"),
+        (evaluated(plain=(-0.025, 0.0005)), SMOKED, "kept back: worse than the plain logistic"),
+        (evaluated(0.7, success("passed"), doubtful("leak")), SMOKED, "kept back: paid: too good"),
+        (evaluated(0.7, success("passed"), doubtful("doubtful-triumph")), SMOKED, "too good"),
+        (
+            evaluated(),
+            verdict(True, "challenge-smoke", "server", found="the server did not start"),
+            "kept back: server: the server did not start",
+        ),
+    ],
+)
+def test_a_first_model_is_held_back_below_the_floor(engine, evaluation, answer, why):
+    line = first(engine, evaluation, answer=answer)
+    assert (line.action, line.replaces) == ("kept", None)
+    assert why in line.why
+    assert len(line.numbers["held_back_by"]) == 1
+    assert promotions.champion(engine, "left") is None
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "answer"),
+    [
+        (evaluated(0.51), SMOKED),
+        (evaluated(plain=(-0.025, 0.06)), SMOKED),  # worse, but not proven so
+        (evaluated(plain=(0.025, 0.0005)), SMOKED),
+        (evaluated(0.7, success("passed"), verdict(False, "leak", "paid", found="known")), SMOKED),
+        (evaluated(), verdict(None, "challenge-smoke", "server", found="no server here")),
+    ],
+)
+def test_a_first_model_on_the_floor_is_promoted(engine, evaluation, answer):
+    assert first(engine, evaluation, answer=answer).action == "promoted"
+
+
+def test_a_model_that_is_held_back_is_not_tried_in_the_server(engine):
+    def never() -> Finding:
+        raise AssertionError("it starts a server")
+
+    model = publish.First({"target": "left"}, "TrainFlow/1", "abc", evaluated(0.4).to_dict())
+    assert publish.first(engine, model, never).action == "kept"
+
+
+def test_noise_is_promoted_in_at_most_one_of_forty_worlds():
+    """What any first model of noise was until there was a floor."""
+    rng, proven = np.random.default_rng(3), 0
+    for _ in range(400):
+        y, q = (rng.random(80) < 0.3).astype(int), rng.random(80)
+        auc = auc_interval(y, q)
+        proven += not any(f.severity == "warning" for f in floor_findings(Evaluation(auc=auc)))
+    assert proven <= 19  # 2.5% of 400 is 10, and three standard errors
 
 
 def answered_by(model: str | None) -> WindowReport:

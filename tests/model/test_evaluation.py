@@ -18,6 +18,7 @@ from fivefold.model import evaluation
 from fivefold.model.evaluation import (
     CURVE_POINTS,
     Evaluation,
+    check_decides,
     check_success,
     curves,
     permutation_importance,
@@ -275,6 +276,31 @@ def test_missing_values_are_a_segment_and_at_most_12_are_shown():
     missing = next(s for s in result if s.level == "(missing)")
     assert missing.positive_rate == pytest.approx(y[::3].mean())
     assert sum(s.column == "many" for s in result) == 12
+
+
+@pytest.mark.parametrize(
+    ("counts", "severity", "told"),
+    [
+        (ConfusionMatrix(tp=1, fn=9, tn=90), "passed", "0.4 flags 1.0% of the held-out rows"),
+        (ConfusionMatrix(fn=10, tn=90), "warning", "0.4 flags nobody among 100 held-out rows"),
+        (ConfusionMatrix(tp=10, fp=90), "warning", "0.4 flags everybody among 100"),
+    ],
+)
+def test_a_threshold_that_flags_nobody_or_everybody_is_said(counts, severity, told):
+    finding = check_decides(counts, Threshold(0.4))
+    assert (finding.code, finding.severity) == ("threshold-decides", severity)
+    assert told in finding.found
+    evaluation = Evaluation(findings=[finding])
+    assert bool(evaluation.decides_nothing) == (severity == "warning")
+    if evaluation.decides_nothing:
+        assert "[costs] miss, false_alarm" in evaluation.cautions[0]
+
+
+def test_success_cannot_be_judged_on_fewer_than_five_rows_of_a_class():
+    auc = {"value": 0.95, "low": 0.9, "high": 1.0, "judged": False}
+    finding = check_success(auc, Scope(min_roc_auc=0.7))
+    assert finding.severity == "not_applicable"
+    assert "cannot be judged on fewer than 5 held-out rows of a class" in finding.found
 
 
 # --- success, baselines, importance --------------------------------------------------------------

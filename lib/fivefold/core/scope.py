@@ -19,6 +19,7 @@ from fivefold.core.findings import Finding, Refused, problem, refusal
 KINDS = ("numeric", "categorical", "boolean", "date", "text", "id", "constant")
 UNREADABLE = "(unreadable)"
 NO_GROUP = "none"  # in place of a group column: every row is a case of its own
+AIM = re.compile(r"f1|balanced accuracy|recall (0?\.\d*[1-9]\d*|1(\.0*)?)")  # of [costs.aim]
 _REFUSED = "The scope cannot be used"
 
 
@@ -60,8 +61,12 @@ class Scope:
     units, help : [columns.units], [columns.help], column to a text for forms and charts
     cost_miss, cost_false_alarm : [costs.miss], [costs.false_alarm], in any one unit; only their
         ratio moves the threshold
+    aim : [costs.aim], what the threshold is for where the costs are unknown: "f1", "balanced
+        accuracy" or a recall such as "recall 0.8"
     capacity : [costs.capacity], the largest share of cases that can be acted on, in (0, 1]
     min_roc_auc : [success.roc_auc], the least ROC AUC of a useful model, in (0, 1]
+    near_perfect : [success.near_perfect], why a nearly perfect ROC AUC is right; without it such a
+        model waits for a person
     max_latency_ms : [success.latency_ms], the longest median time of one prediction at promotion
     retention_days : [journal.retention_days], how long the journal keeps predictions
     pseudonymised_columns : [journal.pseudonymised], columns that the journal keeps as keyed hashes
@@ -93,8 +98,10 @@ class Scope:
     formats: Mapping[str, str] = field(default_factory=dict)
     cost_miss: float = 1.0
     cost_false_alarm: float = 1.0
+    aim: str = ""
     capacity: float | None = None
     min_roc_auc: float | None = None
+    near_perfect: str = ""
     max_latency_ms: float | None = None
     retention_days: float | None = None
     pseudonymised_columns: tuple[str, ...] = ()
@@ -175,8 +182,17 @@ _SECTIONS: dict[str, dict[str, str]] = {
     },
     "columns": COLUMN_KEYS,
     "missing": {"texts": "missing_texts", "keep": "kept_texts"},
-    "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
-    "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
+    "costs": {
+        "miss": "cost_miss",
+        "false_alarm": "cost_false_alarm",
+        "aim": "aim",
+        "capacity": "capacity",
+    },
+    "success": {
+        "roc_auc": "min_roc_auc",
+        "near_perfect": "near_perfect",
+        "latency_ms": "max_latency_ms",
+    },
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
 }
 _ANNOTATIONS = {f.name: str(f.type) for f in fields(Scope)}
@@ -295,6 +311,8 @@ def _read(name: str, value: Any) -> Any:
         if name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
             raise ValueError("a number above 0 and at most 1")
         return float(value)
+    if name == "aim" and value and not (isinstance(value, str) and AIM.fullmatch(value)):
+        raise ValueError('"f1", "balanced accuracy" or a recall such as "recall 0.8"')
     is_label = name in ("positive", "empty_label") and isinstance(value, (bool, int, float))
     if not is_label and not isinstance(value, str):
         raise ValueError("a text")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import refusal
+from fivefold.core.roc_auc import JUDGED
 from fivefold.core.text import plural
 
 
@@ -32,6 +33,9 @@ FROM, STRIDE = -100, 32
 HOLDOUT_SHARE = 0.2
 LEAST_HELD = 0.1  # share of the rows in use that a split by time and group holds out
 PARTS = 5  # one of these parts is held out
+# Rows of the rarer class in the holdout, for which up to a third of a table is held out: the
+# interval of a ROC AUC of .8 is then .2 wide.
+ENOUGH_HELD, FEWEST_PARTS = 20, 3
 # Rows in the folds: an ROC AUC of 20% positives then has a standard error of about .002.
 MOST_SCORED = 60_000
 MOST_LEARNT = 60_000  # rows beside those that a search learns from; the final fit learns from all
@@ -123,9 +127,9 @@ def split_rows(
 ) -> np.ndarray:
     """Return the fold assignment of every row.
 
-    Without `times` the split is stratified by label, and rows of one group stay together. With
-    `times` the latest 20% are held out, and the rest is cut into folds + 1 blocks, of which the
-    first only trains; rows of one time stay together, and few times make fewer folds. With both,
+    Without `times` the split is stratified by label, and rows of one group stay together; with few
+    rows of a class up to a third is held out (`holdout_parts`). With `times` the latest 20% are
+    held out, and the rest is cut into folds + 1 blocks, of which the first only trains; rows of one time stay together, and few times make fewer folds. With both,
     every model is scored on later rows of groups that it has not seen (`_keep_groups_apart`). Where
     folds do not follow time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a
     time; the others train in every fold and are never scored.
@@ -235,30 +239,42 @@ def _limit_scored(fold_ids: np.ndarray, units: np.ndarray, seed: int) -> np.ndar
 
 
 def _stratified(y: np.ndarray, units: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Return the holdout as one part of five, then the folds of the rest."""
-    part = _deal(y, units, PARTS, seed)
+    """Return the holdout as one part of `holdout_parts`, then the folds of the rest."""
+    part = _deal(y, units, holdout_parts(y), seed)
     held = part == _held_part(part, y, units, folds, seed)
     fold_ids = np.full(len(y), Assignment.HOLDOUT, dtype="int8")
     fold_ids[~held] = _deal(y[~held], units[~held], folds, seed + 1)
     return fold_ids
 
 
+def holdout_parts(y: np.ndarray) -> int:
+    """Return of how many parts of a table one is held out: five, or fewer to hold enough out.
+
+    >>> [holdout_parts(np.repeat([1, 0], [positives, 500])) for positives in (100, 99, 60, 10)]
+    [5, 4, 3, 5]
+    """
+    rarer = int(min(np.bincount(y.astype(int), minlength=2)))
+    if rarer < FEWEST_PARTS * JUDGED:  # nothing can be judged, and the folds need every row
+        return PARTS
+    return min(PARTS, max(FEWEST_PARTS, rarer // ENOUGH_HELD))
+
+
 def _held_part(part: np.ndarray, y: np.ndarray, units: np.ndarray, folds: int, seed: int) -> int:
     """Return the part to hold out: the first, unless a group fills more than half of a part.
 
     The largest group is dealt to the first part whatever the seed, and may be most of the table.
-    Then it is the part nearest to a fifth of the rows, in steps of 5 points and drawn by the seed
-    among equals; parts that lack a class, or leave fewer groups than folds, come last.
+    Then it is the part nearest to an equal share of the rows, in steps of 5 points and drawn by the
+    seed among equals; parts that lack a class, or leave fewer groups than folds, come last.
     """
-    largest = int(np.bincount(units).max())
-    if largest <= max(SMALL_GROUP, len(y) // (2 * PARTS)):
+    largest, parts = int(np.bincount(units).max()), int(part.max()) + 1
+    if largest <= max(SMALL_GROUP, len(y) // (2 * parts)):
         return 0
-    rows = np.bincount(part, minlength=PARTS)
-    positives = np.bincount(part, weights=y, minlength=PARTS)
-    groups_left = np.array([len(np.unique(units[part != number])) for number in range(PARTS)])
+    rows = np.bincount(part, minlength=parts)
+    positives = np.bincount(part, weights=y, minlength=parts)
+    groups_left = np.array([len(np.unique(units[part != number])) for number in range(parts)])
     unfit = (np.minimum(positives, rows - positives) < 2) | (groups_left < folds)
-    steps = np.floor(np.abs(rows / len(y) - HOLDOUT_SHARE) / 0.05)
-    ties = np.random.default_rng(seed + 4).random(PARTS)
+    steps = np.floor(np.abs(rows / len(y) - 1 / parts) / 0.05)
+    ties = np.random.default_rng(seed + 4).random(parts)
     return int(np.lexsort((ties, steps, unfit))[0])
 
 

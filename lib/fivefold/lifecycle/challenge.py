@@ -8,7 +8,7 @@ stratum; scores are compared within it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,10 +19,10 @@ from fivefold.core.findings import Finding, verdict, warnings
 from fivefold.core.log_loss import log_losses
 from fivefold.core.roc_auc import auc_interval, paired_test
 from fivefold.core.stored import Stored
+from fivefold.lifecycle.looks import SIDE, Look
 
 HELD_OUT, RECENT = "held-out", "recent"  # origins of rows
 MARGIN = 0.0  # the lower bound of the gain in ROC AUC must be above it
-SIDE = 0.025  # one-sided error of each bound
 MIN_CLASS = 30  # rows of each class that a stratum needs
 MIN_SEGMENT, MIN_SEGMENT_CLASS = 60, 10  # rows, and rows of each class, that a segment needs
 WORSE_BEFORE = 0.05  # ROC AUC that may be lost on rows of the old table: the data may have changed
@@ -50,9 +50,14 @@ class Difference(Stored):
 
 @dataclass(frozen=True)
 class Gain(Difference):
-    """A gain in ROC AUC whose lower bound must be above `margin`."""
+    """A gain in ROC AUC whose lower bound must be above `margin`.
+
+    `level` is that of the interval: the more looks there were, the wider it is
+    (`fivefold.lifecycle.looks`).
+    """
 
     margin: float = MARGIN
+    level: float = 0.95
 
     @property
     def proven(self) -> bool:
@@ -100,6 +105,7 @@ class Challenge(Stored):
     strata: tuple[Stratum, ...] = ()
     gain: Gain | None = None
     findings: tuple[Finding, ...] = ()
+    look: Look | None = None
     champion: str | None = None
     challenger: str | None = None
     left_out: int | None = None
@@ -132,15 +138,16 @@ def challenge(
     origin: np.ndarray,
     segments: pd.DataFrame,
     margin: float = MARGIN,
+    look: Look | None = None,
 ) -> Challenge:
     """Compare two models on rows from which neither has learnt.
 
-    The challenger is promoted if all of these hold. The lower 97.5% bound of the mean gain in ROC
-    AUC over the strata (DeLong's paired test) is above `margin`. On recent rows no ROC AUC is
-    proven worse; on held-out rows none is proven worse by more than `WORSE_BEFORE`. The mean
-    log-loss over the strata is not proven worse by more than `WORSE_LOSS` (paired z test on rows).
-    In no segment is the ROC AUC proven worse (Bonferroni). With too few rows for the gain nobody is
-    promoted; other checks that lack rows are named as not applicable.
+    The challenger is promoted if all of these hold. The lower bound of the mean gain in ROC AUC
+    over the strata (DeLong's paired test, at the one-sided level of `look`) is above `margin`. On
+    recent rows no ROC AUC is proven worse; on held-out rows none is proven worse by more than
+    `WORSE_BEFORE`. The mean log-loss over the strata is not proven worse by more than `WORSE_LOSS`
+    (paired z test on rows). In no segment is the ROC AUC proven worse (Bonferroni). With too few
+    rows for the gain nobody is promoted; other checks that lack rows are named as not applicable.
 
     Labels that are wrong at random teach no better ranking, so they promote nobody. Labels that are
     wrong by a pattern look like data that have changed: within `WORSE_BEFORE` only a person can
@@ -158,15 +165,19 @@ def challenge(
         The protected columns of the same rows.
     margin : float
         ROC AUC that the lower bound of the gain must exceed.
+    look : Look
+        Which look at these rows it is; None: the first and only one.
     """
+    side = look.side if look else SIDE
     y = y.astype(int)
     names = [str(n) for n in np.unique(origin) if _has_classes(y[origin == n], MIN_CLASS)]
     if not names:
-        return _too_few(y)
+        return replace(_too_few(y), look=look)
     compared = np.isin(origin, names)
     everything = _Rows(y, champion, challenger, pd.factorize(origin)[0])
     rows = everything.where(compared)
-    gain = Gain(**vars(rows.gain()), margin=margin)
+    interval = rows.gain(float(ndtri(1 - side)))
+    gain = Gain(**vars(interval), margin=margin, level=1 - 2 * side)
     strata = [_stratum(name, everything.where(origin == name)) for name in names]
 
     findings = [_gain_finding(gain)]
@@ -178,7 +189,10 @@ def challenge(
 
     failed = warnings(findings)
     figures = " and ".join(f"{stratum.rows:,} {stratum.name} rows" for stratum in strata)
-    summary = f"gain in ROC AUC {gain.value:+.4f}, 95% interval {gain.interval}, on {figures}"
+    level = f"{100 * gain.level:.4g}%"
+    if look:
+        figures += f", look {look.number} at these rows"
+    summary = f"gain in ROC AUC {gain.value:+.4f}, {level} interval {gain.interval}, on {figures}"
     why = f"Proven better: {summary}."
     if failed:
         reasons = "; ".join(dict.fromkeys(f"{f.subject}: {f.found}" for f in failed))
@@ -190,6 +204,7 @@ def challenge(
         strata=tuple(strata),
         gain=gain,
         findings=tuple(findings),
+        look=look,
     )
 
 

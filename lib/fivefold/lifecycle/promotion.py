@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import refusal, verdict, warnings
+from fivefold.core.findings import ERROR, Refused, refusal, warnings
 from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import Schema
 from fivefold.data.splits import Assignment, Split
@@ -21,8 +21,17 @@ from fivefold.journal import promotions
 from fivefold.journal.database import Engine
 from fivefold.journal.promotions import Decision, Promotion
 from fivefold.lifecycle.challenge import HELD_OUT, MARGIN, RECENT, Challenge, challenge
+from fivefold.lifecycle.floor import (
+    floor_findings,
+    held_back_by,
+    new_doubts,
+    reasons,
+    smoke_finding,
+)
+from fivefold.lifecycle.looks import Look, next_look
 from fivefold.lifecycle.performance import latency_finding
 from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.model.evaluation import Evaluation
 from fivefold.serving.local_server import smoke
 from fivefold.tracking import client
 from fivefold.training import labelled_rows
@@ -41,6 +50,11 @@ class Candidate:
         """The name under which the journal keeps what belongs to the model."""
         return self.bundle.metadata.scope.problem
 
+    @property
+    def evaluation(self) -> Evaluation:
+        """The evaluation of the model, empty before it was evaluated."""
+        return self.bundle.metadata.evaluation or Evaluation()
+
     def decision(self, action: str, who: str, why: str, **more: Any) -> Decision:
         """Return a decision about this model."""
         return Decision(
@@ -57,18 +71,29 @@ class Candidate:
 def promote(engine: Engine, run_id: str, who: str, why: str) -> Promotion:
     """Serve a run's model because a person says so.
 
+    What would hold a first model back takes a reason in words, which goes on record with it.
+
     Raises
     ------
     Refused
-        If the run has no model.
+        If the run has no model, or something holds it back and `why` is empty.
     """
     candidate = _candidate(run_id)
+    findings = held_back_by(candidate.evaluation, candidate.bundle.metadata.scope)
+    if findings and not why:
+        command = f'python flows/promote.py promote {run_id} --why "..."'
+        action = f"{command}, with why it should be served nevertheless"
+        held = [replace(f, severity=ERROR, action=action) for f in findings]
+        raise Refused("The model is not served without a reason", held)
     served = promotions.champion(engine, candidate.problem)
     decision = candidate.decision(
         promotions.PROMOTED,
         who,
-        why,
-        numbers={"roc_auc": candidate.bundle.metadata.auc},
+        why or "promoted by hand",
+        numbers={
+            "roc_auc": candidate.bundle.metadata.auc,
+            "in_spite_of": [finding.to_dict() for finding in findings],
+        },
         replaces=served.seq if served else 0,
     )
     return promotions.append(engine, candidate.problem, decision)
@@ -107,7 +132,10 @@ def challenge_champion(
     if champion.sha256 == candidate.sha256:
         why = "this model is served already"
         return promotions.append(engine, problem, candidate.decision(promotions.KEPT, who, why))
-    result = compare(candidate, champion, margin)
+    holdout = str((client.read(candidate.run, "source") or {}).get("md5", ""))
+    history = promotions.history(engine, problem)
+    look = next_look(history, holdout, candidate.run.pathspec, champion.model)
+    result = _with_floor(compare(candidate, champion, margin, look), candidate, champion)
     if result.promote:
         result = _try_to_serve(result, candidate, root)
     numbers, replaces = result.to_dict(), None
@@ -121,7 +149,7 @@ def challenge_champion(
     return promotions.append(engine, problem, decision)
 
 
-def compare(candidate: Candidate, champion: Promotion, margin: float) -> Challenge:
+def compare(candidate: Candidate, champion: Promotion, margin: float, look: Look) -> Challenge:
     """Return the challenge of the champion on held-out rows from which neither model has learnt.
 
     If the served model was fitted on all rows, the evaluated model stands for it
@@ -162,6 +190,7 @@ def compare(candidate: Candidate, champion: Promotion, margin: float) -> Challen
         np.where(origin[compared] == labelled_rows.BASE, HELD_OUT, RECENT),
         rows.loc[scored, columns],
         margin,
+        look,
     )
     return replace(
         result,
@@ -177,23 +206,35 @@ def _candidate(run_id: str) -> Candidate:
     return Candidate(run, from_bytes(blob, digest), digest)
 
 
+def _with_floor(result: Challenge, candidate: Candidate, champion: Promotion) -> Challenge:
+    """Return the challenge with the findings that no gain outweighs (`fivefold.lifecycle.floor`).
+
+    A doubt that the champion was promoted in spite of is none about its challenger.
+    """
+    known = from_bytes(*client.bundle_bytes(client.find_run(champion.model))).metadata.evaluation
+    accepted = known.findings if known else ()
+    findings = floor_findings(candidate.evaluation)
+    findings += new_doubts(candidate.evaluation, accepted)
+    why, failed = result.why, warnings(findings)
+    if failed and result.promote:
+        why = f"Not promoted: {reasons(failed)} ({result.why})"
+    return replace(
+        result,
+        promote=result.promote and not failed,
+        why=why,
+        findings=(*result.findings, *findings),
+    )
+
+
 def _try_to_serve(result: Challenge, candidate: Candidate, root: Path) -> Challenge:
     """Return the challenge after a smoke test in the real server, with the latency measured."""
     example = client.require(candidate.run, "example")
     expected = candidate.bundle.score(pd.DataFrame(example))["probability"].tolist()
     began = time.monotonic()
     answer = smoke(candidate.run.pathspec, example, expected, root)
-    smoke_finding = verdict(
-        not answer.ok,
-        "challenge-smoke",
-        "server",
-        found=answer.why,
-        expected="the model's own answers from the real server",
-        action="keep the champion",
-    )
     limit_ms = candidate.bundle.metadata.scope.max_latency_ms
     latency = latency_finding("challenge-latency", "latency", answer.latency_ms, limit_ms)
-    findings = [smoke_finding, latency]
+    findings = [smoke_finding(answer), latency]
     failed, why = warnings(findings), result.why
     if failed:
         why = f"Not promoted: {'; '.join(f.found for f in failed)} ({result.why})"

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fivefold.core.findings import PASSED
-from fivefold.core.scope import problem_name
+import pandas as pd
+
+from fivefold.core.findings import Finding, warnings
+from fivefold.core.scope import Scope, problem_name
 from fivefold.core.settings import journal_url, mlflow_uri
 from fivefold.journal import database, promotions
 from fivefold.journal.database import Engine
 from fivefold.journal.promotions import Decision, Promotion
 from fivefold.lifecycle import promotion_mirror
+from fivefold.lifecycle.floor import held_back_by, reasons, smoke_finding
+from fivefold.model.bundle import from_bytes
+from fivefold.model.evaluation import SUCCESS, Evaluation
+from fivefold.serving.local_server import has_server, smoke
 from fivefold.tracking import client, metaflow_cards, mirror_outcome, mlflow_mirror
 from fivefold.tracking.mirror_outcome import MirrorResult
 
 
-def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
-    """Promote the first model of its problem and return {action, why}.
+def promote_first(run: Any, pathspec: str, root: Path) -> dict[str, Any]:
+    """Promote the first model of its problem if nothing holds it back; return {action, why}.
+
+    `root` is the folder of the project, with the server in which the model is tried.
 
     A journal that fails is a printed warning: a trained run must not be lost for it.
     """
     try:
         engine = database.open_journal(journal_url())
-        promotion = first(engine, run.problem, pathspec, run.bundle_sha256, run.evaluation)
+        decision = First(run.problem, pathspec, run.bundle_sha256, run.evaluation)
+        promotion = first(engine, decision, lambda: _try_in_server(run, pathspec, root))
     except Exception as error:
         action = f"python flows/promote.py promote {pathspec}"
         print(f"warning: the model could not be promoted: {error}; to do: {action}")
@@ -41,42 +51,62 @@ def promote_first(run: Any, pathspec: str) -> dict[str, Any]:
     return {"action": promotion.action, "why": promotion.why}
 
 
-def first(
-    engine: Engine,
-    problem: dict[str, Any],
-    pathspec: str,
-    sha256: str,
-    evaluation: Mapping[str, Any],
-) -> Promotion | None:
-    """Promote a problem's first model if it meets the scope, and return what was recorded.
+@dataclass(frozen=True)
+class First:
+    """A model that would be the first of its problem: scope, run, digest, evaluation, as stored."""
 
-    Without a wanted ROC AUC in the scope any first model is promoted. A model that is below it, or
-    that has too few rows to tell, is recorded as kept back, with the reason. If another model is
-    served, nothing is recorded and the result is None.
+    problem: dict[str, Any]
+    pathspec: str
+    sha256: str
+    evaluation: Mapping[str, Any]
+
+
+def first(engine: Engine, model: First, try_in_server: Callable[[], Finding]) -> Promotion | None:
+    """Promote a problem's first model if nothing holds it back, and return what was recorded.
+
+    A model is held back if it is not proven to rank, or is proven worse than the plain baseline, or
+    is too good to be believed, or misses the scope's aim, or fails in the real server, which is
+    tried last. The reason is recorded. If another model is served, nothing is recorded and the
+    result is None.
     """
-    name = problem_name(problem)
+    name = problem_name(model.problem)
     if served := promotions.champion(engine, name):
-        resumed = served.sha256 == sha256 and served.action == promotions.PROMOTED
+        resumed = served.sha256 == model.sha256 and served.action == promotions.PROMOTED
         return served if resumed else None
-    success = next(f for f in evaluation["findings"] if f["code"] == "success-roc-auc")
-    wanted = problem.get("min_roc_auc")
-    promoted = wanted is None or success["severity"] == PASSED
+    evaluation, scope = Evaluation.from_dict(model.evaluation), Scope.from_dict(model.problem)
+    findings = held_back_by(evaluation, scope) or warnings([try_in_server()])
+    promoted = not findings
     if promoted:
-        aim = f"wanted {wanted:g}" if wanted else "nothing wanted in the scope"
-        why = f"first model; {success['found']}, {aim}"
+        success = next(f for f in evaluation.findings if f.code == SUCCESS)
+        aim = (
+            f"wanted {scope.min_roc_auc:g}" if scope.min_roc_auc else "nothing wanted in the scope"
+        )
+        why = f"first model; {success.found}, {aim}"
     else:
-        why = f"first model, kept back: {success['found']}, wanted {success['expected']}"
+        why = f"first model, kept back: {reasons(findings)}"
     decision = Decision(
         action=promotions.PROMOTED if promoted else promotions.KEPT,
-        model=pathspec,
-        sha256=sha256,
-        threshold=evaluation["threshold"]["value"],
+        model=model.pathspec,
+        sha256=model.sha256,
+        threshold=evaluation.threshold.value,
         who=promotions.SELF,
         why=why,
-        numbers={"roc_auc": evaluation["auc"]},
+        numbers={
+            "roc_auc": evaluation.auc,
+            "held_back_by": [finding.to_dict() for finding in findings],
+        },
         replaces=0 if promoted else None,
     )
     return promotions.append(engine, name, decision)
+
+
+def _try_in_server(run: Any, pathspec: str, root: Path) -> Finding:
+    """Return the finding on the smoke test of a model in the real server."""
+    if not has_server(root):  # on a cluster, where only the package is shipped
+        return smoke_finding(None)
+    bundle = from_bytes(run.bundle, run.bundle_sha256)
+    expected = bundle.score(pd.DataFrame(run.example))["probability"].tolist()
+    return smoke_finding(smoke(pathspec, run.example, expected, root))
 
 
 def roles(problem: dict[str, Any], sha256: str) -> list[str]:

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import Finding, verdict
+from fivefold.core.findings import WARNING, Finding, verdict
 from fivefold.core.intervals import Estimate, share, wilson
-from fivefold.core.roc_auc import auc_interval, paired_test, roc_auc
+from fivefold.core.roc_auc import JUDGED, auc_interval, paired_test, roc_auc, too_few_to_judge
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.core.stored import Stored
 from fivefold.data.ages import with_column
 from fivefold.data.splits import subsample
 from fivefold.model.ageing import Ageing
+from fivefold.model.doubts import doubts
 from fivefold.model.threshold import ConfusionMatrix, Threshold, confusion, mistakes_at
 
 CURVE_POINTS = 200
@@ -27,9 +28,12 @@ CURVE_POINTS = 200
 MOST_PREDICTED = 16_000_000
 FEW_ROWS, FEW_REPEATS = 1000, 3  # of a wide table
 # Smallest segment, in rows and in rows of each class, whose ROC AUC is reported.
-MIN_SEGMENT, MIN_SEGMENT_CLASS = 30, 5
+MIN_SEGMENT, MIN_SEGMENT_CLASS = 30, JUDGED
 MOST_LEVELS = 12
 BINS = 10
+SUCCESS = "success-roc-auc"
+PLAIN_BASELINE = "plain logistic regression"
+DECIDES = "threshold-decides"
 MOST_ROWS, REPEATS = 1500, 3
 
 
@@ -79,8 +83,8 @@ class Importance:
 class Evaluation(Stored):
     """Everything that is reported about held-out rows.
 
-    `auc` holds value, low, high, se and method. `curves` holds lists of numbers for charts.
-    `ageing` is of training rows.
+    `auc` is that of `fivefold.core.roc_auc.auc_interval`. `curves` holds lists of numbers for
+    charts. `ageing` is of training rows.
     """
 
     rows: int = 0
@@ -95,6 +99,27 @@ class Evaluation(Stored):
     findings: Sequence[Finding] = field(default_factory=list)
     importance: Sequence[Importance] = field(default_factory=list)
     ageing: Ageing = field(default_factory=Ageing)
+
+    @property
+    def flagged(self) -> float:
+        """The share of the held-out rows that the threshold flags."""
+        return self.confusion.flagged / max(1, self.confusion.rows)
+
+    @property
+    def decides_nothing(self) -> str:
+        """A sentence where the threshold flags nobody or everybody, else nothing."""
+        faults = [f for f in self.findings if f.code == DECIDES and f.severity == WARNING]
+        return " ".join(_caution(finding) for finding in faults)
+
+    @property
+    def cautions(self) -> list[str]:
+        """What has to stand beside the figures: doubts, and a threshold that decides nothing."""
+        nothing = [self.decides_nothing] if self.decides_nothing else []
+        return [*(_caution(finding) for finding in doubts(self.findings)), *nothing]
+
+
+def _caution(finding: Finding) -> str:
+    return f"CAUTION: {finding.subject}: {finding.found}. To do: {finding.action}"
 
 
 def evaluate(
@@ -152,7 +177,7 @@ def evaluate(
         curves=curves(y, q, scope),
         baselines=compared,
         segments=segments(y, q, flagged, groups),
-        findings=[check_success(auc, scope)],
+        findings=[check_success(auc, scope), check_decides(counts, threshold)],
     )
 
 
@@ -332,11 +357,31 @@ def check_success(auc: Mapping[str, Any], scope: Scope) -> Finding:
     if wanted is not None:
         expected, action = f"at least {wanted:g}", "more or better data, or a smaller aim"
         failed = auc["low"] < wanted
-        if failed and wanted <= auc["high"]:
+        if too_few_to_judge(auc):
+            failed, action = None, "give more rows"
+            found += f": cannot be judged on fewer than {JUDGED} held-out rows of a class"
+        elif failed and wanted <= auc["high"]:
             failed, action = None, "evaluate on more held-out rows"
             found += ": too few rows to decide"
+    return verdict(failed, SUCCESS, "model", found=found, expected=expected, action=action)
+
+
+def check_decides(counts: ConfusionMatrix, threshold: Threshold) -> Finding:
+    """Check whether the threshold flags some rows and not all."""
+    share_flagged = counts.flagged / max(1, counts.rows)
+    everybody = counts.flagged == counts.rows
+    whom = f"flags {share_flagged:.1%} of the held-out rows"
+    if everybody or not counts.flagged:
+        whom = f"flags {'everybody' if everybody else 'nobody'} among {counts.rows:,} held-out rows"
     return verdict(
-        failed, "success-roc-auc", "model", found=found, expected=expected, action=action
+        everybody or not counts.flagged,
+        DECIDES,
+        "threshold",
+        found=f"{threshold.value:.4g} {whom}",
+        expected="a threshold that tells cases apart",
+        action="state what a miss and a false alarm cost ([costs] miss, false_alarm), or an aim "
+        '([costs] aim = "f1", "balanced accuracy" or "recall 0.8"), or set it by hand: '
+        "python flows/promote.py threshold VALUE",
     )
 
 

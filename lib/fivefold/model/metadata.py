@@ -121,6 +121,19 @@ class Metadata(Stored):
         return self.evaluation.auc if self.evaluation else None
 
     @property
+    def cautions(self) -> list[str]:
+        """What has to stand beside the figures of the model."""
+        return self.evaluation.cautions if self.evaluation else []
+
+    @property
+    def decides_nothing(self) -> str:
+        """A sentence where the threshold in force flagged nobody or everybody, else nothing."""
+        evaluation = self.evaluation
+        if evaluation is None or evaluation.threshold.value != self.threshold.value:
+            return ""
+        return evaluation.decides_nothing
+
+    @property
     def importance(self) -> dict[str, float]:
         """The permutation importance of each measured column, empty before the evaluation."""
         lines = self.evaluation.importance if self.evaluation else ()

@@ -28,6 +28,15 @@ MAX_DIFFERENCE = 1e-6  # of a probability
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def has_server(root: Path) -> bool:
+    """Whether the API is in this folder of the project."""
+    return _program(root).is_file()
+
+
+def _program(root: Path) -> Path:
+    return root / "frontend" / "api.py"
+
+
 @contextlib.contextmanager
 def local_api(root: Path, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Run the API until the block ends, with none of this process's own FIVEFOLD_API_ settings.
@@ -58,7 +67,7 @@ def local_api(root: Path, folder: Path, environment: Mapping[str, str]) -> Itera
     log = folder / "api.log"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [sys.executable, str(root / "frontend" / "api.py")],
+            [sys.executable, str(_program(root))],
             cwd=folder,
             stdout=out,
             stderr=out,

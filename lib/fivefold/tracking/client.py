@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -213,6 +213,7 @@ class RunRecord(Stored):
     example: list[Mapping[str, Any]]
     versions: Mapping[str, str]
     blend: Mapping[str, Any] | None = None
+    cautions: Sequence[str] = ()  # that have to stand beside the figures
 
 
 def run_record(pathspec: str, artifacts: Any) -> RunRecord:
@@ -220,6 +221,8 @@ def run_record(pathspec: str, artifacts: Any) -> RunRecord:
 
     The same artifacts give the same record, whether inside the run or years later.
     """
+    from fivefold.model.evaluation import Evaluation  # heavy
+
     flow, run_id = pathspec.split("/")[:2]
     first_run_id = artifacts.first_run_id
     run = RunFacts(
@@ -245,6 +248,7 @@ def run_record(pathspec: str, artifacts: Any) -> RunRecord:
         example=artifacts.example,
         versions=artifacts.versions,
         blend=getattr(artifacts, "blend", None),  # runs before there was a blend have none
+        cautions=Evaluation.from_dict(artifacts.evaluation).cautions,
     )
 
 

@@ -135,7 +135,8 @@ def _parent_tags(record: RunRecord) -> dict[str, str]:
         "fivefold.winner": record.winner,
         "fivefold.bundle_sha256": record.bundle["sha256"],
         "fivefold.data_md5": record.data["md5"],
-        "mlflow.note.content": record.scope.get("question"),
+        "fivefold.caution": " ".join(record.cautions),
+        "mlflow.note.content": "\n\n".join([*record.cautions, record.scope.get("question") or ""]),
     }
     return {key: _text(value, 8000) for key, value in tags.items() if value not in (None, "")}
 

@@ -104,6 +104,8 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: RunReco
             "fivefold.winner": record.winner,
             "fivefold.bundle_sha256": str(record.bundle["sha256"]),
         }
+        if record.cautions:
+            tags["fivefold.caution"] = " ".join(record.cautions)
         source = f"models:/{model_id}"
         version = client.create_model_version(name, source, run_id, tags, model_id=model_id)
     # with this tag MLflow's page of the model names the version

@@ -6,7 +6,7 @@ ended, a card that was drawn) tells: a fresh one means "running", an old one "st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ class RunOverview:
     auc: float | None  # on held-out rows, with its 95% interval
     low: float | None
     high: float | None
+    cautions: Sequence[str] = ()  # that have to stand beside the ROC AUC
 
     @property
     def finished(self) -> bool:
@@ -79,6 +80,8 @@ def overview(run_id: str) -> RunOverview:
     problem = client.read(run, "problem") or {}
     source = client.read(run, "source") or {}
     code = source.get("code") or {}
+    from fivefold.model.evaluation import Evaluation  # heavy
+
     evaluation = client.read(run, "evaluation") or {}
     auc = evaluation.get("auc") or {}
     users = [tag.removeprefix("user:") for tag in run.system_tags if tag.startswith("user:")]
@@ -102,6 +105,7 @@ def overview(run_id: str) -> RunOverview:
         auc=auc.get("value"),
         low=auc.get("low"),
         high=auc.get("high"),
+        cautions=Evaluation.from_dict(evaluation).cautions,
     )
 
 

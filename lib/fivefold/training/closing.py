@@ -56,4 +56,6 @@ def promotion_text(promotion: dict[str, Any], run_id: str) -> str:
     if not promotion["action"]:
         compare = f"To compare it with the champion: python flows/promote.py challenge {run_id}. "
     serve = f"To serve it as it is: python flows/promote.py promote {run_id}"
+    if promotion["action"] == "kept":
+        serve += ' --why "why that is right"'
     return f"Not promoted: {promotion['why']}. {compare}{serve}"

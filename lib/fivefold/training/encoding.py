@@ -19,6 +19,7 @@ from fivefold.core.schema import Schema
 from fivefold.data.infer import CODE_COLUMNS
 
 LINEAR, CROSSED = "linear", "crossed"  # of a logistic regression
+PLAIN = "plain"  # of the logistic regression that every model has to reach
 TREES = "trees"  # of forests and AdaBoost
 NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of boosted models
 # With statistics of codes (`fivefold.training.code_pairs`): of boosted models, of a logistic
@@ -130,11 +131,12 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
 
 
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
-    """Return an unfitted ColumnTransformer for a plan, in one of six encodings.
+    """Return an unfitted ColumnTransformer for a plan, in one of seven encodings.
 
     linear : missing indicators, rank-scaled cubic splines, one-hot, scaled target means; with
-        products of its columns (`fivefold.training.encode_folds`) it becomes the seventh, crossed
+        products of its columns (`fivefold.training.encode_folds`) it becomes the eighth, crossed
     trees : median imputation with indicators, one-hot, target means
+    plain : the same, scaled
     native : numbers as they are with NaN, integer codes of categories first (unseen ones NaN),
         target means above `NATIVE_LEVELS`
     one-hot : numbers as they are, one-hot, target means above `ONE_HOT_LEVELS`
@@ -202,9 +204,16 @@ def _column_parts(recipe: EncodingPlan, encoding: str, seed: int) -> list[Part]:
             ("one_hot", one_hot, few),
             ("means", make_pipeline(means, StandardScaler()), many),
         ]
-    if encoding == TREES:
+    if encoding in (TREES, PLAIN):
         fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        return [("numbers", fill, numbers), ("one_hot", one_hot, few), ("means", means, many)]
+        parts: list[Part] = [
+            ("numbers", fill, numbers),
+            ("one_hot", one_hot, few),
+            ("means", means, many),
+        ]
+        if encoding == TREES:
+            return parts
+        return [(name, make_pipeline(part, StandardScaler()), used) for name, part, used in parts]
     plain = ("numbers", "passthrough", numbers)
     if encoding == NATIVE:
         codes = OrdinalEncoder(
@@ -216,7 +225,7 @@ def _column_parts(recipe: EncodingPlan, encoding: str, seed: int) -> list[Part]:
         return [plain, ("one_hot", one_hot, few), ("means", means, many)]
     if encoding in (MEANS, ORDERED):
         return [plain, ("means", means, recipe.categories)]
-    expected = ", ".join((LINEAR, TREES, NATIVE, ONE_HOT, MEANS, ORDERED))
+    expected = ", ".join((LINEAR, TREES, PLAIN, NATIVE, ONE_HOT, MEANS, ORDERED))
     raise ValueError(f"encoding: expected one of {expected}, found {encoding!r}")
 
 

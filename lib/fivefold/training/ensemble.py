@@ -18,6 +18,7 @@ from fivefold.training.leaderboard import common_folds, title
 STEPS = 12  # of the greedy choice: no algorithm worth less than a twelfth is fitted and served
 MOST_ROWS = 20_000  # out-of-fold rows that the choice uses; more move no weight by much
 PRIOR_ROWS = 500  # rows that equal weights count for: with few others they are the safer choice
+BASELINE_ALONE = "plain"  # of --serve: the plain logistic regression
 LEAST_SHARE = 1 / 24  # of an algorithm, below which equal weights do not bring it in
 
 
@@ -125,6 +126,8 @@ def choose_served(asked: str, ensemble: Ensemble) -> tuple[str, str]:
     >>> choose_served("auto", loss)
     ('blend', 'nested gain -0.0020 (-0.0050 to +0.0010) in ROC AUC')
     """
+    if asked == BASELINE_ALONE:
+        return "single", "--serve plain"
     if len(ensemble.weights) < 2:
         return "single", "the greedy choice took the winner alone"
     if asked != "auto":

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fivefold.core.findings import from_dicts
 from fivefold.core.parquet import first_rows, from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
+from fivefold.core.text import plural
 from fivefold.data.splits import Split
 from fivefold.model.ageing import Ageing
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
-from fivefold.training.ensemble import Ensemble, blend, choose_served
+from fivefold.training.ensemble import BASELINE_ALONE, Ensemble, blend, choose_served
 from fivefold.training.fit_plan import Resources, plan_fits
 from fivefold.training.leaderboard import (
     PLAIN,
     Leaderboard,
+    is_below,
     rank,
     significantly_below,
     title,
@@ -93,17 +96,29 @@ def select(
     for name in ALGORITHMS:
         results.setdefault(name, FailedSearch(name, NO_TIME))
     y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
+    began = time.monotonic()
     if seconds < np.inf and PLAIN not in oofs and oofs:
-        began = time.monotonic()
         results[PLAIN], oofs[PLAIN] = _plain(run, oofs, threads)
-        seconds = max(0.0, seconds - (time.monotonic() - began))
-    leaderboard = rank(list(results.values()), oofs, y, fold_ids)
+    baseline_alone = run.serve == BASELINE_ALONE
+    baseline_leads = False
+    if oofs:
+        baseline, oof = _baseline(run, oofs, threads)
+        best = max(oofs, key=lambda name: getattr(results[name], "auc_mean", -np.inf))
+        rival = oofs[PLAIN if PLAIN in oofs else best]
+        baseline_leads = baseline_alone or is_below(rival, oof, y, fold_ids)
+        if baseline_leads:
+            results[PLAIN], oofs[PLAIN] = baseline, oof
+    seconds = max(0.0, seconds - (time.monotonic() - began))
+    first = PLAIN if baseline_alone else ""
+    leaderboard = rank(list(results.values()), oofs, y, fold_ids, first)
     winner = leaderboard.winner.algorithm
     comparable = leaderboard.comparable if winner in leaderboard.comparable else [winner]
     blended, nested = blend({name: oofs[name] for name in comparable}, y, fold_ids, winner)
     served, why = choose_served(run.serve, blended)
-    under_budget = seconds < np.inf and PLAIN in oofs
-    if under_budget and significantly_below(nested, oofs[PLAIN], y, fold_ids):
+    if served == "blend" and baseline_leads and is_below(nested, oofs[PLAIN], y, fold_ids):
+        # The baseline has no search behind it, so that its figure is not the best of many.
+        served, why = "single", f"{why}; the plain logistic regression has a higher ROC AUC"
+    elif PLAIN in oofs and significantly_below(nested, oofs[PLAIN], y, fold_ids):
         served, why = "single", f"{why}; the blend is worse than the plain logistic regression"
     weights = blended.weights if served == "blend" else {}
     resources = Resources(len(Split(run.place).training_rows), seconds, threads)
@@ -127,11 +142,28 @@ def select(
 
 
 def _plain(run: Any, oofs: Mapping[str, np.ndarray], threads: int) -> tuple[Candidate, np.ndarray]:
-    """Return the plain logistic regression, scored on every fold that another one has scored.
-
-    What is served has to be as good; a budget may have had no time to start its search.
-    """
+    """Return the logistic regression of a budget that had no time to start its search."""
     from fivefold.training.search import plain_regression
+
+    return _unsearched(plain_regression, run, oofs, threads)
+
+
+def _baseline(
+    run: Any, oofs: Mapping[str, np.ndarray], threads: int
+) -> tuple[Candidate, np.ndarray]:
+    """Return the plain baseline, which is served where nothing beats it out of fold."""
+    from fivefold.training.search import baseline_regression
+
+    return _unsearched(baseline_regression, run, oofs, threads)
+
+
+def _unsearched(
+    regression: Callable[..., tuple[Candidate, np.ndarray]],
+    run: Any,
+    oofs: Mapping[str, np.ndarray],
+    threads: int,
+) -> tuple[Candidate, np.ndarray]:
+    """Return a model without a search, scored on every fold that another one has scored."""
     from fivefold.training.search_size import SearchSize
 
     schema, rows = Schema.from_json(run.contract), run.searched
@@ -140,7 +172,7 @@ def _plain(run: Any, oofs: Mapping[str, np.ndarray], threads: int) -> tuple[Cand
     scored = np.any([np.isfinite(oof) for oof in oofs.values()], axis=0)
     folds = tuple(np.unique(data.fold_ids[scored & (data.fold_ids >= 0)]).tolist())
     options = fit_options(run, schema, threads, "cpu")
-    return plain_regression(data, options, SearchSize(folds, MOST_PLAIN))
+    return regression(data, options, SearchSize(folds, MOST_PLAIN))
 
 
 def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
@@ -164,6 +196,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
     Returns the artifacts and the metadata of the served bundle.
     """
     from fivefold.model import bundle
+    from fivefold.model.doubts import doubts
     from fivefold.model.evaluation import Evaluation
     from fivefold.model.metadata import Provenance
     from fivefold.tracking import client
@@ -197,7 +230,8 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
         from fivefold.data.synthetic.bank import true_probability
 
         truth = true_probability(from_parquet(run.table))
-    served, oof = finalize(selection, data, options, scope, provenance, truth)
+    doubted = doubts(from_dicts(run.findings))
+    served, oof = finalize(selection, data, options, scope, provenance, truth, doubted)
     for line in served.metadata.given_up:
         print(line)
     ageing = _ageing(run, selection.candidates[0], data, options)
@@ -269,20 +303,40 @@ def _reason(failure: Any) -> str:
 
 
 def result_lines(run: Any) -> list[str]:
-    """Return what came out of a run that was evaluated, line by line."""
-    evaluation, blend = run.evaluation, Ensemble.from_dict(run.blend)
-    auc = evaluation["auc"]
+    """Return what came out of a run that was evaluated, line by line: the held-out figure first."""
+    from fivefold.model.evaluation import Evaluation
+
+    evaluation, blend = Evaluation.from_dict(run.evaluation), Ensemble.from_dict(run.blend)
+    board = Leaderboard.from_dicts(run.leaderboard)
+    auc, threshold = evaluation.auc, evaluation.threshold
     served = "the blend" if blend.served == "blend" else "the winner"
     refit = ", fitted again with the held-out rows" if blend.plan.refit else ""
-    interval = f"95% interval {auc['low']:.4f} to {auc['high']:.4f}"
+    rows = f"{evaluation.rows:,} rows, {evaluation.positives:,} positive"
     lines = [
+        f"Held-out ROC AUC: {auc['value']:.4f}, 95% interval {auc['low']:.4f} to "
+        f"{auc['high']:.4f} ({rows}; {auc['method']})",
+        *evaluation.cautions,
+        _optimism(board.winner, auc["value"], len(board.candidates)),
         f"Winner: {title(run.winner)}",
         f"Served: {served} ({blend.why}){refit}",
-        f"Held-out ROC AUC: {auc['value']:.4f}, {interval} "
-        f"({evaluation['rows']:,} rows, {auc['method']})",
+        f"Threshold: {threshold.value:.4g} ({threshold.why}); it flags "
+        f"{evaluation.flagged:.1%} of the held-out rows",
+        *board.given_up,
     ]
-    lines += Leaderboard.from_dicts(run.leaderboard).given_up
-    advice = Ageing.from_dict(evaluation.get("ageing", {})).advice
-    lines += [advice] if advice else []
-    known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
+    lines += [evaluation.ageing.advice] if evaluation.ageing.advice else []
+    known = [b.auc for b in evaluation.baselines if "truth" in b.name]
     return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]
+
+
+def _optimism(winner: Candidate, held_out: float, algorithms: int) -> str:
+    """Return the winner's cross-validated figure, which is the best of many, beside the other.
+
+    Cawley and Talbot 2010, "On over-fitting in model selection and subsequent selection bias in
+    performance evaluation", Journal of Machine Learning Research 11, 2079-2107.
+    """
+    trials = plural(len(winner.trials), "trial")
+    return (
+        f"Cross-validated ROC AUC of the winner: {winner.auc_mean:.4f}, too high as the best of "
+        f"{plural(algorithms, 'algorithm')} and of its {trials} on the same folds: "
+        f"{winner.auc_mean - held_out:+.4f} against held out"
+    )

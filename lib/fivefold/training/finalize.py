@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fivefold.core.findings import Finding
+from fivefold.core.roc_auc import roc_auc
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.data.splits import Assignment, subsample
 from fivefold.model.ageing import Ageing, ageing_curve
 from fivefold.model.bundle import Bundle, reference
 from fivefold.model.calibration import calibrated_oof, fit_calibration, scored_rows
-from fivefold.model.evaluation import Evaluation, evaluate, permutation_importance
+from fivefold.model.doubts import Scored, check_triumph
+from fivefold.model.evaluation import (
+    PLAIN_BASELINE,
+    Evaluation,
+    evaluate,
+    permutation_importance,
+)
 from fivefold.model.explain import background
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
@@ -66,6 +74,7 @@ def finalize(
     scope: Scope,
     provenance: Provenance,
     truth: np.ndarray | None = None,
+    doubted: Sequence[Finding] = (),
 ) -> tuple[Bundle, np.ndarray]:
     """Return the bundle of the selected model, and its out-of-fold probabilities.
 
@@ -83,6 +92,7 @@ def finalize(
     provenance : origin of the model
     truth : known probability of the positive class of every row of generated data, for the best
         achievable ROC AUC
+    doubted : findings on the table that have to stand beside every figure
     """
     y, seed = data.y, options.seed
     train = data.split.training_rows
@@ -114,6 +124,9 @@ def finalize(
     )
     bundle = Bundle(pipeline, data.schema, metadata)
     evaluation = _evaluate_holdout(bundle, data, options, truth)
+    triumph = _check_triumph(bundle, evaluation, data, roc_auc(y[scored], calibrated))
+    findings = [*evaluation.findings, triumph, *doubted]
+    evaluation = replace(evaluation, findings=findings)
     return replace(bundle, metadata=replace(metadata, evaluation=evaluation)), oof
 
 
@@ -150,6 +163,18 @@ def _evaluate_holdout(
         schema=schema,
     )
     return replace(evaluation, importance=importance)
+
+
+def _check_triumph(
+    bundle: Bundle, evaluation: Evaluation, data: TrainingData, out_of_fold: float
+) -> Finding:
+    """Return the finding on a ROC AUC that is too good to be believed."""
+    metadata = bundle.metadata
+    rows, labels = data.rows(data.split.holdout_rows)
+    scored = Scored(bundle.probability, rows, labels, data.schema)
+    important = [line.column for line in evaluation.importance]
+    seed, auc = metadata.provenance.seed, evaluation.auc["value"]
+    return check_triumph(auc, out_of_fold, scored, important, metadata.scope, seed)
 
 
 def refit_on_all_rows(
@@ -305,5 +330,5 @@ def baselines(
     held_matrix = encode.transform(expand(held, schema))
     return {
         "base rate": np.full(len(held), y.mean()),
-        "plain logistic regression": logistic.predict_proba(held_matrix)[:, 1],
+        PLAIN_BASELINE: logistic.predict_proba(held_matrix)[:, 1],
     }

@@ -33,7 +33,14 @@ from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.reading.source import Dataset, read
 from fivefold.data.revision import ensure, fetch, revision
 from fivefold.data.row_groups import join_groups, twin_groups
-from fivefold.data.splits import HOLDOUT_SHARE, Assignment, Split, default_folds, split_rows
+from fivefold.data.splits import (
+    HOLDOUT_SHARE,
+    Assignment,
+    Split,
+    default_folds,
+    holdout_parts,
+    split_rows,
+)
 from fivefold.data.target import Target, read_target
 from fivefold.model.inputs import expand
 from fivefold.profiling.check_context import CheckContext
@@ -56,7 +63,7 @@ OPTION_RANGES = {
 }
 
 OPTION_CHOICES = {
-    "serve": ("auto", "single", "blend"),
+    "serve": ("auto", "single", "blend", "plain"),
     "refit": ("auto", "yes", "no"),
     "device": ("cpu", "cuda"),
 }
@@ -284,9 +291,10 @@ def split(
     times = times_of(frame, scope)[0] if scope.time_column else None
     fold_ids = split_rows(y, folds, seed, groups, times)
     assigned = fold_ids[labelled]
+    wanted = HOLDOUT_SHARE if scope.time_column else 1 / holdout_parts(y[labelled])
     subject = scope.time_column or scope.group or "table"
     findings = _left_out_findings(assigned, subject)
-    findings += _holdout_findings(assigned[assigned != Assignment.LEFT_OUT], subject)
+    findings += _holdout_findings(assigned[assigned != Assignment.LEFT_OUT], subject, wanted)
     if times is not None:
         findings += _time_findings(assigned, times[labelled], folds, str(scope.time_column))
     leaks = check_split(groups[labelled], assigned)
@@ -319,14 +327,14 @@ def _left_out_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
     return [problem("split-rows-left-out", subject, found, expected, action, WARNING)]
 
 
-def _holdout_findings(fold_ids: np.ndarray, subject: str) -> list[Finding]:
+def _holdout_findings(fold_ids: np.ndarray, subject: str, wanted: float) -> list[Finding]:
     """Return the finding on a holdout share that is off by more than `SHARE_TOLERANCE`."""
     share = float((fold_ids == Assignment.HOLDOUT).mean())
-    if abs(share - HOLDOUT_SHARE) <= SHARE_TOLERANCE + 1e-9:
+    if abs(share - wanted) <= SHARE_TOLERANCE + 1e-9:
         return []
-    held, train = ("fewer", "more") if share < HOLDOUT_SHARE else ("more", "fewer")
+    held, train = ("fewer", "more") if share < wanted else ("more", "fewer")
     found = f"{share:.0%} of the rows held out, because groups and times stay whole"
-    expected = f"about {HOLDOUT_SHARE:.0%}"
+    expected = f"about {wanted:.0%}"
     action = (
         f"know that the held-out figures have {held} rows and training has {train}; "
         "finer groups or times would allow a nearer cut"

@@ -102,6 +102,7 @@ def rank(
     oofs: Mapping[str, np.ndarray],
     y: np.ndarray,
     fold_ids: np.ndarray,
+    first: str = "",
 ) -> Leaderboard:
     """Return the leaderboard, by mean ROC AUC over the folds.
 
@@ -116,6 +117,7 @@ def rank(
     results : of all searches
     oofs : out-of-fold probabilities of each candidate, shape (rows,), NaN where it has none
     y, fold_ids : labels and fold assignment of the same rows
+    first : the algorithm that a person wants to be served, whatever its figures
 
     Raises
     ------
@@ -146,6 +148,7 @@ def rank(
             best = oofs[candidates[0].algorithm]
             if significantly_below(best, oofs[PLAIN], y, fold_ids):
                 candidates.insert(0, candidates.pop(number))
+    candidates.sort(key=lambda c: c.algorithm != first)
     winner, *others = candidates
     tests = []
     for other in others:
@@ -199,6 +202,11 @@ def significantly_below(
     """
     test = _test(oof, other, y, common_folds([oof, other], fold_ids))
     return test["difference"] < 0 and test["p_value"] / 2 < SIGNIFICANT
+
+
+def is_below(oof: np.ndarray, other: np.ndarray, y: np.ndarray, fold_ids: np.ndarray) -> bool:
+    """Whether the ROC AUC of `oof`, a mean over folds, is below that of `other`, proven or not."""
+    return _test(oof, other, y, common_folds([oof, other], fold_ids))["difference"] < 0
 
 
 def _test(a: np.ndarray, b: np.ndarray, y: np.ndarray, fold_ids: np.ndarray) -> dict[str, float]:

@@ -15,7 +15,7 @@ from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
 from fivefold.training.encode_folds import Fold, encode_fold, fit_fold
-from fivefold.training.encoding import CROSSED, encodings
+from fivefold.training.encoding import CROSSED, PLAIN, encodings
 from fivefold.training.search_size import (
     SearchSize,
     choose_folds,
@@ -30,6 +30,7 @@ UNPRUNED_TRIALS = 4  # trials before pruning starts
 MORE_ROWS = 1.5  # times as many rows for which the first trial begins again
 TIME_FOR_MORE_ROWS = 0.7  # part of the time left that its first fold may then take
 EVERYTHING = SearchSize((), None)
+BASELINE = {"encoding": PLAIN, "C": 1.0}  # parameters of the plain baseline
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each encoding
 
 
@@ -169,6 +170,22 @@ def plain_regression(
     name = "logistic_regression"
     hooks = SearchHooks(lambda scored: None, lambda progress: None, lambda: -np.inf)
     entry = cheap_first(adapted(ALGORITHMS[name], data))
+    running = _Search(entry, data, options, hooks, 1, np.inf, size)
+    running.complete_trials()
+    return running.result(name)
+
+
+def baseline_regression(
+    data: TrainingData, options: FitOptions, size: SearchSize
+) -> tuple[Candidate, np.ndarray]:
+    """Return the baseline of the evaluation as a candidate, scored on these folds.
+
+    A logistic regression of scaled columns: no curves, no products, no search. It is served where
+    nothing beats it (`fivefold.training.final_steps.select`).
+    """
+    name = "logistic_regression"
+    hooks = SearchHooks(lambda scored: None, lambda progress: None, lambda: -np.inf)
+    entry = replace(ALGORITHMS[name], defaults=(BASELINE,), code_defaults=(), space={})
     running = _Search(entry, data, options, hooks, 1, np.inf, size)
     running.complete_trials()
     return running.result(name)
