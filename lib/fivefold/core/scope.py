@@ -36,6 +36,8 @@ class Scope:
     positive : [target.positive], its label that is predicted
     positive_phrase, negative_phrase : [target.positive_phrase], [target.negative_phrase], the two
         outcomes in words
+    horizon_days : [target.horizon], days until a case without an event counts as negative; younger
+        cases are neither judged on their labels nor learnt from
     id_columns : [columns.id], columns that identify rows; the model does not see them
     drop_columns : [columns.drop], columns that the model must not see
     protected_columns : [columns.protected], columns by which results are compared between groups
@@ -53,6 +55,8 @@ class Scope:
     capacity : [costs.capacity], the largest share of cases that can be acted on, in (0, 1]
     min_roc_auc : [success.roc_auc], the least ROC AUC of a useful model, in (0, 1]
     max_latency_ms : [success.latency_ms], the longest median time of one prediction at promotion
+    control_share : [monitoring.control_share], the share of cases, drawn at random, that are to be
+        left alone whatever is predicted; performance is judged on them, in (0, 0.5]
     retention_days : [journal.retention_days], how long the journal keeps predictions
     pseudonymised_columns : [journal.pseudonymised], columns that the journal keeps as keyed hashes
     """
@@ -79,6 +83,8 @@ class Scope:
     capacity: float | None = None
     min_roc_auc: float | None = None
     max_latency_ms: float | None = None
+    horizon_days: float | None = None
+    control_share: float | None = None
     retention_days: float | None = None
     pseudonymised_columns: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -145,10 +151,12 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "positive": "positive",
         "positive_phrase": "positive_phrase",
         "negative_phrase": "negative_phrase",
+        "horizon": "horizon_days",
     },
     "columns": COLUMN_KEYS,
     "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
     "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
+    "monitoring": {"control_share": "control_share"},
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
 }
 _ANNOTATIONS = {f.name: str(f.type) for f in fields(Scope)}
@@ -258,6 +266,10 @@ def _read(name: str, value: Any) -> Any:
             raise ValueError("a number, zero or more")
         if name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
             raise ValueError("a number above 0 and at most 1")
+        if name == "horizon_days" and not value:
+            raise ValueError("a number of days above 0")
+        if name == "control_share" and not 0 < value <= 0.5:
+            raise ValueError("a number above 0 and at most 0.5")
         return float(value)
     is_label = name == "positive" and isinstance(value, (bool, int, float))
     if not is_label and not isinstance(value, str):
