@@ -180,9 +180,10 @@ async def invocations(request: Request) -> Response:
 
 @app.post("/feedback")
 async def give_feedback(request: Request) -> Response:
-    """Record labels: {"labels": [{prediction_id or id columns, label, observed_at?}]}.
+    """Record labels: {"labels": [{prediction_id or id columns, label, observed_at?, acted?}]}.
 
-    The answer counts them by outcome.
+    `acted` says that somebody acted upon the case because of its prediction. The answer counts
+    the labels by outcome.
     """
     server = _server(request)
     value = requests.parse(await api_metrics.body(request))
@@ -283,10 +284,13 @@ async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
         json_rows.refuse_unreadable(assessment.warnings, several=len(rows) > 1)
     where = await _record(server, journal)
     api_metrics.predicted(assessment.scores)
+    control = None
+    if bundle.metadata.scope.control_share is not None:
+        control = [row["control"] for row in journal.predictions]
     answer = {
         "model": served.pathspec,
         "threshold": bundle.metadata.threshold.value,
-        "predictions": json_rows.answers(*assessment, ids),
+        "predictions": json_rows.answers(*assessment, ids, control),
         "notes": notes + [text for text in [bundle.metadata.decides_nothing] if text],
     }
     return answer | {"journal": "spooled"} if where == "spool" else answer

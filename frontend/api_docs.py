@@ -36,6 +36,11 @@ _PREDICTION = {
         "probability": {"type": "number", "minimum": 0, "maximum": 1},
         "decision": _TEXT,
         "warnings": {"type": "array", "items": _TEXT},
+        "control": {
+            "type": "boolean",
+            "description": "whether the case is to be left alone, whatever is predicted "
+            "(only with [monitoring] control_share in the scope)",
+        },
     },
 }
 _LABEL = {
@@ -45,6 +50,10 @@ _LABEL = {
         "prediction_id": _TEXT,
         "label": {"type": ["string", "number", "boolean"]},
         "observed_at": _TEXT,
+        "acted": {
+            "type": ["string", "number", "boolean", "null"],
+            "description": "whether somebody acted upon the case because of its prediction",
+        },
     },
 }
 _STATUS_TEXTS = {

@@ -17,6 +17,7 @@ from fivefold.model.case import Case
 from fivefold.model.counterfactual import Counterfactual, counterfactuals
 from fivefold.model.explain import Explanation, explain
 from fivefold.model.input_warnings import InputWarning
+from fivefold.serving.journal_rows import left_alone
 from fivefold.serving.served_model import ServedModel
 from frontend.data import predictions
 
@@ -29,7 +30,8 @@ class Answer:
 
     `bundle` decides at the threshold of that moment. Without `missing` values and without an
     `error` there is a `probability` and a `decision`. `lost` says why the answer could not be
-    recorded; then it must not be shown. `where` is "journal" or "spool".
+    recorded; then it must not be shown. `where` is "journal" or "spool". `control`: the case is to
+    be left alone.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Answer:
     error: str = ""
     warnings: list[InputWarning] = field(default_factory=list)
     where: str = ""
+    control: bool = False
     lost: str = ""
 
     @cached_property
@@ -88,5 +91,6 @@ def ask(model: ServedModel, case: Case, missing: list[str]) -> Answer:
         answer.probability = float(score["probability"])
         answer.decision, answer.error = score["decision"], score["error"]
         answer.warnings = assessment.warnings
+        (answer.control,) = left_alone(rows, [answer.id], bundle.metadata.scope)
     st.session_state[ANSWER] = answer
     return answer

@@ -13,7 +13,7 @@ import streamlit as st
 
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
-from fivefold.journal import alerts, database
+from fivefold.journal import alerts, database, promotions
 from fivefold.journal import labels as journal_labels
 from fivefold.journal.alerts import Alert
 from fivefold.lifecycle import monitor_steps
@@ -73,7 +73,9 @@ def _monitoring(url: str, problem: str) -> Monitoring:
     reports, now = served_model.query(window_reports, problem), utc_now()
     last_challenge = served_model.query(monitor_steps.last_challenge, problem, now)
     sent = served_model.query(alerts.alerts, problem)
-    return Monitoring(reports, sent, retrain_due(reports, now, last_challenge))
+    served = served_model.query(promotions.champion, problem)
+    model = served.model if served else None
+    return Monitoring(reports, sent, retrain_due(reports, now, last_challenge, model))
 
 
 @st.cache_data(ttl=MINUTE, max_entries=20, show_spinner="Reading the journal …")

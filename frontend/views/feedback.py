@@ -83,11 +83,21 @@ def one(bundle: Bundle, scope: Scope) -> None:
             max_value=utc_now().date(),
             format="YYYY-MM-DD",
         )
+        acted = st.radio(
+            "Did somebody act upon the case because of its prediction?",
+            ["yes", "no"],
+            index=None,
+            key=f"acted {key}",
+            horizontal=True,
+            help="Then its outcome is not the one that was predicted: it is neither judged nor "
+            "learnt from. Leave it open if you do not know.",
+        )
         who = signature.name("label")
         sent = st.form_submit_button("Record", type="primary", width="stretch")
     if not sent or not _said(label) or not signature.signed(who):
         return
     row = {"prediction_id": number, **ids, "label": label, "observed_at": _moment(seen)}
+    row["acted"] = acted
     lines = labels.read_labels([row], schema, scope, settings.pseudonym_key())
     _show_counts(
         served_model.query(
@@ -109,10 +119,11 @@ def many(bundle: Bundle, scope: Scope) -> None:
     st.caption(
         plain(
             f"Columns: {ids}; label (or {schema.target}): {values}; "
-            "optionally observed_at (ISO 8601, UTC)."
+            "optionally observed_at (ISO 8601, UTC), and acted (yes or no): whether somebody "
+            "acted upon the case because of its prediction."
         )
     )
-    columns = ["prediction_id", *names, "label", "observed_at"]
+    columns = ["prediction_id", *names, "label", "observed_at", "acted"]
     template(columns, "labels.csv")
     with st.form("labels"):
         file = st.file_uploader(uploads.label(), type=uploads.endings())

@@ -58,6 +58,12 @@ def show(answer: Answer, threshold_now: float) -> None:
         st.text(answer.error)
         return
     show_decision(answer, threshold_now)
+    if answer.control:
+        st.info(
+            "This case is one of the control share: leave it alone, whatever is predicted. The "
+            "model is judged on such cases.",
+            icon=":material/back_hand:",
+        )
     show_warnings(answer.warnings)
     show_standing(answer)
     # Reasons take a moment: the answer is on the screen before.

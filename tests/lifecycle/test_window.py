@@ -18,6 +18,7 @@ from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle import window as monitoring
 from fivefold.lifecycle.report import WindowReport, retrain_due
 from fivefold.lifecycle.window import (
+    Past,
     Reference,
     age_finding,
     cut_windows,
@@ -93,6 +94,8 @@ def traffic(
             "latency_ms": 4.0,
             "label": y,
             "labelled_at": pd.to_datetime(at) + pd.Timedelta(days=10),
+            "acted": False,
+            "control": False,
         }
     )
 
@@ -106,7 +109,7 @@ def judged(
 ) -> WindowReport:
     end = START + timedelta(days=7)
     window = WindowReport(start=START, end=end, rejects=rejects)
-    report = evaluate_window(window, frame, served, silent, end, lambda _: reference)
+    report = evaluate_window(window, frame, served, Past(silent), end, lambda _: reference)
     stored = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert WindowReport.from_dict(stored) == report
     return report
@@ -249,7 +252,7 @@ def test_a_run_that_was_removed_costs_its_window_only():
 
     end = START + timedelta(days=7)
     window = WindowReport(start=START, end=end)
-    report = evaluate_window(window, traffic(world(300, 2)), None, False, end, gone)
+    report = evaluate_window(window, traffic(world(300, 2)), None, Past(), end, gone)
     assert codes(report, "warning") == {"model-unreadable"}
     assert (report.rows, report.bad) == (300, False)
 

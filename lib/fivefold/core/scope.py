@@ -40,6 +40,8 @@ class Scope:
     empty_label : [target.empty], the label of rows whose cell is empty, such as "0"
     positive_phrase, negative_phrase : [target.positive_phrase], [target.negative_phrase], the two
         outcomes in words
+    horizon_days : [target.horizon], days until a case without an event counts as negative; younger
+        cases are neither judged on their labels nor learnt from
     id_columns : [columns.id], columns that identify rows; the model does not see them
     drop_columns : [columns.drop], columns that the model must not see
     protected_columns : [columns.protected], columns by which results are compared between groups
@@ -68,6 +70,8 @@ class Scope:
     near_perfect : [success.near_perfect], why a nearly perfect ROC AUC is right; without it such a
         model waits for a person
     max_latency_ms : [success.latency_ms], the longest median time of one prediction at promotion
+    control_share : [monitoring.control_share], the share of cases, drawn at random, that are to be
+        left alone whatever is predicted; performance is judged on them, in (0, 0.5]
     retention_days : [journal.retention_days], how long the journal keeps predictions
     pseudonymised_columns : [journal.pseudonymised], columns that the journal keeps as keyed hashes
     """
@@ -103,6 +107,8 @@ class Scope:
     min_roc_auc: float | None = None
     near_perfect: str = ""
     max_latency_ms: float | None = None
+    horizon_days: float | None = None
+    control_share: float | None = None
     retention_days: float | None = None
     pseudonymised_columns: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -179,6 +185,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "empty": "empty_label",
         "positive_phrase": "positive_phrase",
         "negative_phrase": "negative_phrase",
+        "horizon": "horizon_days",
     },
     "columns": COLUMN_KEYS,
     "missing": {"texts": "missing_texts", "keep": "kept_texts"},
@@ -193,6 +200,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "near_perfect": "near_perfect",
         "latency_ms": "max_latency_ms",
     },
+    "monitoring": {"control_share": "control_share"},
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
 }
 _ANNOTATIONS = {f.name: str(f.type) for f in fields(Scope)}
@@ -310,6 +318,10 @@ def _read(name: str, value: Any) -> Any:
             raise ValueError("a number, zero or more")
         if name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
             raise ValueError("a number above 0 and at most 1")
+        if name == "horizon_days" and not value:
+            raise ValueError("a number of days above 0")
+        if name == "control_share" and not 0 < value <= 0.5:
+            raise ValueError("a number above 0 and at most 0.5")
         return float(value)
     if name == "aim" and value and not (isinstance(value, str) and AIM.fullmatch(value)):
         raise ValueError('"f1", "balanced accuracy" or a recall such as "recall 0.8"')

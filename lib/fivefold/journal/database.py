@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Engine = sa.Engine  # for all who call the journal
-HEAD = "0001"  # newest of the migrations
+HEAD = "0002"  # newest of the migrations
 BUSY_SECONDS = 5.0
 COUNTING = ("accepted", "corrected")  # outcomes of the labels that count
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
@@ -114,7 +114,9 @@ def write(
 
     dialect: Any = postgresql if engine.dialect.name == "postgresql" else sqlite
     with writing(engine) as connection:
-        for table, rows in ((PREDICTIONS, list(predictions)), (REJECTS, list(rejects))):
+        # A file of the spool may be of a version without the column.
+        complete = [{"control": None, **row} for row in predictions]
+        for table, rows in ((PREDICTIONS, complete), (REJECTS, list(rejects))):
             if rows:
                 connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
@@ -129,7 +131,8 @@ def read_predictions(
     """Read predictions with since <= at < until, oldest first.
 
     Besides `columns` of the table `predictions` (all by default) there are `label`, the label that
-    counts (1, 0 or NaN), and `labelled_at`.
+    counts (1, 0 or NaN), `labelled_at`, and `acted`, whether the label says that the case was acted
+    upon.
     """
     wanted = [PREDICTIONS.c[name] for name in (columns or PREDICTIONS.c.keys())]
     other = LABELS.alias()
@@ -141,10 +144,13 @@ def read_predictions(
     # Looked up for each prediction, whatever the window.
     newest = sa.select(sa.func.max(other.c.seq)).where(*counting).scalar_subquery()
     labelled = PREDICTIONS.outerjoin(LABELS, LABELS.c.seq == newest)
-    query = sa.select(*wanted, LABELS.c.label, LABELS.c.at.label("labelled_at"))
+    query = sa.select(*wanted, LABELS.c.label, LABELS.c.at.label("labelled_at"), LABELS.c.acted)
     query = query.select_from(labelled).where(*_between(PREDICTIONS, problem, since, until))
     query = query.order_by(PREDICTIONS.c.at, PREDICTIONS.c.id)
-    return _frame(engine, query).astype({"label": "float64"})
+    frame = _frame(engine, query).astype({"label": "float64"})
+    for name in {"acted", "control"} & set(frame.columns):  # null: not said
+        frame[name] = frame[name].eq(True).astype("bool")
+    return frame
 
 
 def read_rejects(

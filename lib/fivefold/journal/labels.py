@@ -1,7 +1,8 @@
 """Labels: the outcomes of predicted cases. Every label is kept, with what it changed when it came.
 
 accepted    the prediction is known and had no label
-corrected   it had another label: the newer one counts, both are kept
+corrected   it had another label, or the newer one says for the first time, or otherwise, whether
+            the case was acted upon: the newer one counts, both are kept
 duplicate   it had the same label: nothing changes
 unknown     no such prediction yet: kept, and tried again with new labels and by the monitor
 
@@ -36,12 +37,15 @@ class Label:
     entity: without a prediction_id, the scope's id columns as JSON; the label then belongs to the
         newest prediction of that entity.
     observed_at: when the outcome was seen (UTC); None if unknown.
+    acted: whether somebody acted upon the case because of its prediction, so that the outcome is
+        not the one that was predicted; None: not said, which leaves what was said before.
     """
 
     label: int
     prediction_id: str | None = None
     entity: str | None = None
     observed_at: datetime | None = None
+    acted: bool | None = None
 
 
 def add_labels(
@@ -96,6 +100,14 @@ def counts(engine: sa.Engine, problem: str) -> dict[str, int]:
     return counted
 
 
+def only_events(engine: sa.Engine, problem: str, now: datetime) -> bool:
+    """Return whether labels came until now, and none was a negative when it first came."""
+    query = sa.select(sa.func.min(LABELS.c.label)).where(
+        LABELS.c.problem == problem, LABELS.c.outcome == "accepted", LABELS.c.at <= now
+    )
+    return fetch(engine, query)[0][0] == 1
+
+
 def _fitted(label: Label) -> dict[str, Any]:
     """Return a label as the journal keeps it."""
     if label.label not in (0, 1):
@@ -106,6 +118,7 @@ def _fitted(label: Label) -> dict[str, Any]:
         "entity": fitted(str(label.entity), ENTITY) if label.entity else None,
         "observed_at": utc(seen) if seen and seen == seen else None,  # NaT differs from itself
         "label": int(label.label),
+        "acted": label.acted,
     }
 
 
@@ -124,8 +137,8 @@ def _match_unknown(connection: sa.Connection, problem: str, now: datetime) -> in
         changes = []
         for row in _matched(connection, problem, unknown[start : start + LOT], now):
             if row["outcome"] != "unknown":
-                change = {name: row[name] for name in ("prediction_id", "outcome", "late")}
-                changes.append({"label_seq": row["seq"], **change})
+                names = ("prediction_id", "outcome", "late", "acted")
+                changes.append({"label_seq": row["seq"], **{name: row[name] for name in names}})
         if changes:
             connection.execute(update, changes)
         accepted += sum(change["outcome"] == "accepted" for change in changes)
@@ -164,8 +177,11 @@ def _matched(
     for row in known:
         before = held.get(row["prediction_id"])
         if before is not None:
-            row["outcome"] = "duplicate" if before == row["label"] else "corrected"
-        held[row["prediction_id"]] = row["label"]
+            if row["acted"] is None:
+                row["acted"] = before[1]
+            same = before == (row["label"], row["acted"])
+            row["outcome"] = "duplicate" if same else "corrected"
+        held[row["prediction_id"]] = row["label"], row["acted"]
     return rows
 
 
@@ -180,12 +196,14 @@ def _predictions(
     return found
 
 
-def _newest_labels(connection: sa.Connection, problem: str, ids: list[str]) -> dict[str, int]:
-    """Return {prediction id: the label that counts}."""
+def _newest_labels(
+    connection: sa.Connection, problem: str, ids: list[str]
+) -> dict[str, tuple[int, bool | None]]:
+    """Return {prediction id: the label that counts, and whether the case was acted upon}."""
     key = LABELS.c.prediction_id
-    columns = LABELS.c.seq, key, LABELS.c.label, LABELS.c.outcome
-    rows = sorted(_rows(connection, problem, key, ids, *columns))
-    return {number: label for _, number, label, outcome in rows if outcome in COUNTING}
+    columns = LABELS.c.seq, key, LABELS.c.label, LABELS.c.acted, LABELS.c.outcome
+    rows = sorted(_rows(connection, problem, key, ids, *columns), key=lambda row: row.seq)
+    return {row[1]: (row.label, row.acted) for row in rows if row.outcome in COUNTING}
 
 
 def _rows(

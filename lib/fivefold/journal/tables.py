@@ -113,6 +113,7 @@ PREDICTIONS = _table(
     _needed("threshold", sa.Float),
     _needed("warnings", _Text),  # "; " between them, or empty
     sa.Column("latency_ms", sa.Float),  # of the request for this row; null in batches
+    sa.Column("control", sa.Boolean),  # to be left alone, whatever is predicted; null: no
     sa.Index(None, "problem", "at"),
     sa.Index(None, "problem", "entity"),
 )
@@ -140,6 +141,7 @@ LABELS = _table(
     _needed("who", _NAME),
     _needed("outcome", _String(20)),
     _needed("late", sa.Boolean),
+    sa.Column("acted", sa.Boolean),  # whether the case was acted upon; null: not said
     sa.Index(None, "problem", "prediction_id"),
 )
 

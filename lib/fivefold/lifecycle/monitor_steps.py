@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import Refused, refusal, warnings
@@ -23,7 +23,11 @@ from fivefold.lifecycle import alerts, window
 from fivefold.lifecycle.report import RetrainDecision, WindowReport, retrain_due, window_reports
 from fivefold.tracking import client
 
-COLUMNS = ("id", "at", "model", "inputs", "probability", "threshold", "warnings", "latency_ms")
+if TYPE_CHECKING:
+    import pandas as pd
+
+KNOWN = ("id", "at", "model", "probability", "threshold", "control")
+COLUMNS = (*KNOWN, "inputs", "warnings", "latency_ms")
 Windows = list[tuple[str, str]]  # [start, end) in ISO 8601, oldest first
 
 
@@ -75,8 +79,12 @@ def plan(problem: str, days: float, last: int, now: str) -> tuple[str, str, Wind
         )
     known = window_reports(engine, name, 1)
     windows = window.cut_windows(span[0], days, time, known[0].start if known else None)
-    newest = windows[-last:] if last else windows
-    return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in newest]
+    chosen = windows[-last:] if last else windows
+    horizon = _scope_of(engine, name, []).get("horizon_days")
+    if horizon:  # so that every window is judged once its labels are final
+        mature = [ends for ends in windows if ends[1] <= time - timedelta(days=horizon)]
+        chosen = sorted({*mature[-last:], *chosen})
+    return name, time.isoformat(), [(a.isoformat(), b.isoformat()) for a, b in chosen]
 
 
 def present(now: str) -> datetime:
@@ -97,17 +105,19 @@ def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport]
     labels.match_unknown(engine, name, now)
     reference_for = cache(window.reference_of)
     reports: list[WindowReport] = []
+    past = _past(engine, name, windows, now)
     for ends in windows:
         since, until = map(datetime.fromisoformat, ends)
-        frame = database.read_predictions(engine, name, since, until, columns=COLUMNS)
-        frame.loc[frame["labelled_at"] > now, "label"] = float("nan")  # not known at a past --now
+        frame = _known_at(
+            database.read_predictions(engine, name, since, until, columns=COLUMNS), now
+        )
         earlier = reports or [r for r in window_reports(engine, name) if r.end <= since]
         rejects = database.count_rejects(engine, name, since, until)
         report = window.evaluate_window(
             WindowReport(start=since, end=until, rejects=rejects),
             frame,
             served=promotions.champion(engine, name, until),
-            silent_before=bool(earlier) and not earlier[-1].rows,
+            past=replace(past, silent=bool(earlier) and not earlier[-1].rows),
             now=now,
             reference_for=reference_for,
         )
@@ -119,10 +129,30 @@ def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport]
     return reports, decide(engine, name, now)
 
 
+def _past(engine: Engine, name: str, windows: Windows, now: datetime) -> window.Past:
+    """Return what was known before these windows."""
+    first, last = windows[0][0], windows[-1][1]
+    since = datetime.fromisoformat(first) - timedelta(days=window.CONTROL_DAYS)
+    until = datetime.fromisoformat(last)
+    predictions = database.read_predictions(engine, name, since, until, columns=KNOWN)
+    return window.Past(
+        predictions=_known_at(predictions, now),
+        only_events=labels.only_events(engine, name, now),
+    )
+
+
+def _known_at(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Return predictions without the labels that were not known at a past `now`."""
+    later = frame["labelled_at"] > now
+    return frame.assign(label=frame["label"].mask(later), acted=frame["acted"] & ~later)
+
+
 def decide(engine: Engine, name: str, now: datetime) -> RetrainDecision:
     """Return whether the reports of the journal ask for a new model."""
     reports = [report for report in window_reports(engine, name) if report.end <= now]
-    return retrain_due(reports, now, last_challenge(engine, name, now))
+    served = promotions.champion(engine, name, now)
+    model = served.model if served else None
+    return retrain_due(reports, now, last_challenge(engine, name, now), model)
 
 
 def timeline(engine: Engine, problem: str) -> list[Event]:
@@ -217,15 +247,21 @@ def _retention_days(engine: Engine, name: str, reports: Sequence[WindowReport]) 
 
     So the journal is purged even if nothing came for weeks.
     """
+    days: float | None = _scope_of(engine, name, reports).get("retention_days")
+    return days
+
+
+def _scope_of(engine: Engine, name: str, reports: Sequence[WindowReport]) -> dict[str, Any]:
+    """Return the scope of the model that answered last, or that is served; {} without one."""
     champion = promotions.champion(engine, name)
     models = [report.model for report in reversed(reports)]
     models.append(champion.model if champion else None)
     for model in models:
         if model:
             with contextlib.suppress(Refused):  # the run was removed
-                scope = client.read(client.find_run(model), "problem") or {}
-                return scope.get("retention_days")
-    return None
+                scope: dict[str, Any] = client.read(client.find_run(model), "problem") or {}
+                return scope
+    return {}
 
 
 def _refused(code: str, found: str, expected: str, action: str) -> Refused:

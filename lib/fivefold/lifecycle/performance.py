@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, logit, ndtr, ndtri
 
 from fivefold.core.findings import Finding, verdict
-from fivefold.core.intervals import UNKNOWN, Estimate, share
+from fivefold.core.intervals import UNKNOWN, Estimate, share, wilson
 from fivefold.core.roc_auc import auc_interval
 from fivefold.core.stored import Stored
+from fivefold.model.label_sample import LabelSample, effective_size
 from fivefold.model.threshold import Costs, Threshold
 
 MIN_ROWS = 200  # of a window, to estimate its AUC
@@ -74,7 +75,8 @@ class RealisedPerformance(Performance):
     Parameters
     ----------
     enough_rows
-        Whether there are `MIN_CLASS` labelled rows of each class.
+        Whether there are `MIN_CLASS` labelled rows of each class; of weighted rows their effective
+        number counts.
     positive_rate
         The observed rate, with Wilson's interval.
     expected_positive_rate
@@ -143,7 +145,11 @@ def estimate(
 
 
 def realised(
-    y: np.ndarray, q: np.ndarray, threshold: Threshold, costs: Costs
+    y: np.ndarray,
+    q: np.ndarray,
+    threshold: Threshold,
+    costs: Costs,
+    weights: np.ndarray | None = None,
 ) -> RealisedPerformance:
     """Return the performance on the labelled rows of a window.
 
@@ -153,6 +159,9 @@ def realised(
         Labels, 0 or 1.
     q : array of shape (rows,)
         Calibrated probabilities.
+    weights : array of shape (rows,)
+        How many rows each row stands for (`fivefold.model.label_sample`); None: itself. That they
+        were estimated is ignored, which makes intervals too wide (Lunceford & Davidian 2004).
 
     Raises
     ------
@@ -164,25 +173,62 @@ def realised(
         raise ValueError(
             f"expected a label 0 or 1 for each probability, found {y.shape} labels for {q.shape}"
         )
-    rows, positives = len(y), int(y.sum())
-    expected, spread = float(q.sum()), float(q @ (1 - q))
-    enough_rows = min(positives, rows - positives) >= MIN_CLASS
-    z = None
-    if spread > 0 and (enough_rows or min(expected, rows - expected) >= MIN_CLASS):
-        z = (positives - expected) / math.sqrt(spread)
+    w = np.ones(len(y)) if weights is None else weights
+    total, hits, expected = float(w.sum()), float(w @ y), float(w @ q)
+    effective = effective_size(w)
+    enough_rows = min(effective_size(w[y == 1]), effective_size(w[y == 0])) >= MIN_CLASS
+    z, spread = None, float(w**2 @ (q * (1 - q)))
+    least_expected = effective * min(expected, total - expected) / total if total else 0.0
+    if spread > 0 and (enough_rows or least_expected >= MIN_CLASS):
+        z = (hits - expected) / math.sqrt(spread)
+    auc, positive_rate = None, UNKNOWN
+    if weights is None:
+        auc = auc_interval(y, q) if enough_rows else None
+        positive_rate = share(int(hits), len(y))
+    elif total:
+        auc = weighted_auc_interval(y, q, w) if enough_rows else None
+        rate = hits / total
+        positive_rate = Estimate(rate, *wilson(rate * effective, effective))
     return RealisedPerformance(
-        rows=rows,
-        positives=positives,
+        rows=len(y),
+        positives=int(y.sum()),
         enough_rows=enough_rows,
-        auc=auc_interval(y, q) if enough_rows else None,
-        positive_rate=share(positives, rows),
-        expected_positive_rate=_ratio(expected, rows),
+        auc=auc,
+        positive_rate=positive_rate,
+        expected_positive_rate=_ratio(expected, total),
         calibration_z=z,
         calibration_p=None if z is None else float(2 * ndtr(-abs(z))),
-        brier=_ratio(float(((y - q) ** 2).sum()), rows),
-        brier_expected=_ratio(spread, rows),
-        **_figures_at_threshold(y, threshold.is_positive(q), costs),
+        brier=_ratio(float(w @ (y - q) ** 2), total),
+        brier_expected=_ratio(float(w @ (q * (1 - q))), total),
+        **_figures_at_threshold(y, threshold.is_positive(q), costs, w),
     )
+
+
+def weighted_auc_interval(y: np.ndarray, q: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Return {value, low, high, se} of the ROC AUC of weighted rows; 95%, on the logit scale.
+
+    DeLong's variance with weights: that of two weighted means of placements. Equal weights give
+    DeLong's own. A perfect ranking has no variance, so its interval is a point.
+    """
+    positive = y == 1
+    value, variance = 0.0, 0.0
+    for own, other, side in ((positive, ~positive, 1.0), (~positive, positive, -1.0)):
+        levels, codes = np.unique(q[other], return_inverse=True)
+        mass = np.bincount(codes, weights=weights[other])
+        below = np.concatenate([[0.0], np.cumsum(mass)]) / mass.sum()
+        left, right = np.searchsorted(levels, q[own]), np.searchsorted(levels, q[own], "right")
+        placement = (below[left] + below[right]) / 2
+        if side < 0:
+            placement = 1 - placement
+        w = weights[own] / weights[own].sum()
+        value = float(w @ placement)
+        size = 1 / float(w @ w)  # Kish's
+        variance += float(w**2 @ (placement - value) ** 2) * size / (size - 1)
+    se, low, high = math.sqrt(variance), value, value
+    if 0 < value < 1:
+        width = _Z * se / (value * (1 - value))
+        low, high = expit([logit(value) - width, logit(value) + width]).tolist()
+    return {"value": value, "low": low, "high": high, "se": se}
 
 
 def performance_findings(
@@ -190,6 +236,7 @@ def performance_findings(
     realised: RealisedPerformance,
     baseline: Auc | None,
     expected: Auc | None = None,
+    sample: LabelSample | None = None,
 ) -> list[Finding]:
     """Return `performance-estimated`, `performance-realised` and `calibration-realised`.
 
@@ -205,6 +252,8 @@ def performance_findings(
     expected
         The estimate for the held-out scores. If given, the window's estimate is compared with it:
         a model that never was quite calibrated misses its realised AUC by a constant.
+    sample
+        Whether the labels may be judged on; if not, its reason is the finding.
     """
     estimated_finding = _fall_finding(
         verdict(
@@ -228,6 +277,13 @@ def performance_findings(
         expected=f"at least {MIN_CLASS} labelled rows of each class",
         action="wait for more labels",
     )
+    if sample is not None and not sample.judged:
+        few_labels = replace(
+            few_labels,
+            found=f"cannot be judged: {sample.why}",
+            expected="labels that may stand for all cases",
+            action="see docs/runbook.md#performance-realised",
+        )
     realised_finding = _fall_finding(
         few_labels,
         realised.auc,
@@ -349,10 +405,14 @@ def _error(auc: Auc) -> float | None:
     return float((auc["high"] - auc["low"]) / (2 * _Z))
 
 
-def _figures_at_threshold(y: np.ndarray, above: np.ndarray, costs: Costs) -> dict[str, Any]:
+def _figures_at_threshold(
+    y: np.ndarray, above: np.ndarray, costs: Costs, weights: np.ndarray | None = None
+) -> dict[str, Any]:
     """Return the figures of rows `above` a threshold; `y`: labels, or probabilities of a 1."""
-    rows, flagged, positives = len(y), int(above.sum()), float(y.sum())
-    caught, false_alarms = float(y[above].sum()), float((1 - y[above]).sum())
+    w = np.ones(len(y)) if weights is None else weights
+    rows, flagged, positives = float(w.sum()), float(w[above].sum()), float(w @ y)
+    caught = float(w[above] @ y[above])
+    false_alarms = float(w[above] @ (1 - y[above]))
     cost = costs.miss * (positives - caught) + costs.false_alarm * false_alarms
     return {
         "flagged": _ratio(flagged, rows),

@@ -14,6 +14,7 @@ from fivefold.journal import reports as journal_reports
 from fivefold.journal.database import Engine
 from fivefold.lifecycle.drift import Drift, DriftLine
 from fivefold.lifecycle.performance import EstimatedPerformance, RealisedPerformance
+from fivefold.model.label_sample import LabelSample
 
 BAD_WINDOWS, OF_WINDOWS, COOLDOWN_DAYS = 2, 3, 7.0
 
@@ -30,6 +31,8 @@ class WindowReport(Stored):
         Rows of that model, rows of other models, refused rows.
     label_coverage
         Share of the rows that have a label.
+    labels
+        Whether the labels may be judged on, and why; None if none were looked at.
     label_delay_days
         Median days from a prediction to its label.
     warned
@@ -37,7 +40,8 @@ class WindowReport(Stored):
     latency_ms
         Median latency of a row.
     bad
-        Whether the window asks for a new model; `reasons` say why.
+        Whether the window asks for a new model; `reasons` say why. `label_reasons` are those of
+        them that rest on labels.
     """
 
     stored_as: ClassVar[Mapping[str, str]] = {
@@ -60,13 +64,21 @@ class WindowReport(Stored):
     label_delay_days: float | None = None
     warned: float | None = None
     latency_ms: float | None = None
+    labels: LabelSample | None = None
     reasons: list[str] = field(default_factory=list)
+    label_reasons: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def bad(self) -> bool:
         """Whether the window asks for a new model."""
         return bool(self.reasons)
+
+    @property
+    def judged_on_labels(self) -> bool:
+        """Whether enough labels came that may be judged on."""
+        enough = self.realised is not None and self.realised.enough_rows
+        return enough and self.labels is not None and self.labels.judged
 
     @property
     def drifted(self) -> list[DriftLine]:
@@ -116,7 +128,10 @@ class RetrainDecision(Stored):
 
 
 def retrain_due(
-    reports: Sequence[WindowReport], now: datetime, last_challenge: datetime | None = None
+    reports: Sequence[WindowReport],
+    now: datetime,
+    last_challenge: datetime | None = None,
+    served: str | None = None,
 ) -> RetrainDecision:
     """Decide whether the reports (oldest first) ask for a new model.
 
@@ -124,6 +139,10 @@ def retrain_due(
     them, and the last challenge is `COOLDOWN_DAYS` ago. A single bad window may be chance; one that
     is over says nothing about today. Windows of different lengths may overlap: a window that
     overlaps a newer one is skipped, so that the same days count once.
+
+    Labels come later than the rest: the same rule holds for the newest windows that were judged on
+    labels, and for what labels say of them. `served`: the model that is served; what was found of
+    another one says nothing about it.
 
     >>> from datetime import datetime as t
     >>> def days(*bad):
@@ -133,24 +152,41 @@ def retrain_due(
     >>> [retrain_due(days(*bad), t(2026, 1, 9)).retrain for bad in cases]
     [True, False, False, True, False]
     """
-    recent: list[WindowReport] = []
-    for report in reversed(reports):
-        if not recent or report.end <= recent[-1].start:
-            recent.append(report)
-    recent = recent[:OF_WINDOWS]  # newest first
-    bad = [report for report in recent if report.bad]
-    count = f"{len(bad)} of the last {len(recent)} windows bad"
+    known = [r for r in reports if served is None or r.model in (None, served)]
+    recent = _newest(known)
     if not recent:
         return RetrainDecision(False, "no window has been evaluated yet")
-    if not recent[0].bad:
-        return RetrainDecision(False, "the newest window is not bad")
-    if len(bad) < BAD_WINDOWS:
-        return RetrainDecision(False, f"{count}, {BAD_WINDOWS} needed")
+    on_labels = _newest([report for report in known if report.judged_on_labels])
+    asking, why = _asks([report.reasons for report in recent], "windows")
+    if not asking:
+        asking, _ = _asks([r.label_reasons for r in on_labels], "windows with labels")
+    if not asking:
+        return RetrainDecision(False, why)
     if last_challenge is not None and now - last_challenge < timedelta(days=COOLDOWN_DAYS):
         why = (
             f"the last challenge was on {last_challenge:%Y-%m-%d}, "
             f"less than {COOLDOWN_DAYS:g} days ago"
         )
         return RetrainDecision(False, why)
-    reasons = dict.fromkeys(reason for report in bad for reason in report.reasons)
-    return RetrainDecision(True, f"{count}: " + "; ".join(list(reasons)[:4]))
+    return RetrainDecision(True, asking)
+
+
+def _newest(reports: Sequence[WindowReport]) -> list[WindowReport]:
+    """Return the newest windows, newest first, without those that overlap a newer one."""
+    recent: list[WindowReport] = []
+    for report in reversed(reports):
+        if not recent or report.end <= recent[-1].start:
+            recent.append(report)
+    return recent[:OF_WINDOWS]
+
+
+def _asks(reasons_of: Sequence[Sequence[str]], what: str) -> tuple[str, str]:
+    """Return (why these windows, newest first, ask for a new model or "", why not or "")."""
+    bad = [reasons for reasons in reasons_of if reasons]
+    count = f"{len(bad)} of the last {len(reasons_of)} {what} bad"
+    if not reasons_of or not reasons_of[0]:
+        return "", "the newest window is not bad"
+    if len(bad) < BAD_WINDOWS:
+        return "", f"{count}, {BAD_WINDOWS} needed"
+    reasons = dict.fromkeys(reason for of_window in bad for reason in of_window)
+    return f"{count}: " + "; ".join(list(reasons)[:4]), ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from fivefold.core.findings import PASSED, Finding, Refused, verdict, warnings
 from fivefold.core.intervals import wilson
 from fivefold.core.parquet import from_parquet
 from fivefold.core.schema import NOW
+from fivefold.core.scope import Scope
 from fivefold.core.text import listed
 from fivefold.data.ages import with_ages
 from fivefold.data.coerce import as_spelled, coerce_table
@@ -22,6 +23,7 @@ from fivefold.data.splits import Assignment, Split
 from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle.drift import DriftLine, by_stake, drift_findings, drift_table, score_drift
 from fivefold.lifecycle.performance import (
+    MIN_CLASS,
     Auc,
     estimate,
     latency_finding,
@@ -30,6 +32,7 @@ from fivefold.lifecycle.performance import (
 )
 from fivefold.lifecycle.report import WindowReport
 from fivefold.model.bundle import Bundle, from_bytes
+from fivefold.model.label_sample import Chosen, Maturity, choose
 from fivefold.model.threshold import Costs, Threshold
 from fivefold.serving.json_rows import table_of
 from fivefold.tracking import client
@@ -40,7 +43,9 @@ MOST_REJECTED = 0.02  # share of refused rows; more is a finding, if proven
 STALE_DAYS = 365  # age of a model's data
 HEAVY = 0.1  # sum of weight x distance of drifted columns from which drift asks for retraining
 NEWEST_LABEL = "newest labelled prediction that was learnt from"
-ASK_FOR_RETRAINING = ("performance-realised", "performance-estimated", "calibration-realised")
+ON_LABELS = ("performance-realised", "calibration-realised")
+ASK_FOR_RETRAINING = (*ON_LABELS, "performance-estimated")
+CONTROL_DAYS = 90  # before the end of a window from which control cases are taken if it has few
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,24 @@ class Reference:
     scores: np.ndarray
     expected_auc: Auc | None = None
     newest_label: str | None = None
+
+
+def _nothing() -> pd.DataFrame:
+    names = ("at", "model", "probability", "label", "labelled_at", "acted", "control")
+    return pd.DataFrame({name: [] for name in names})
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was known before a window, or beside it.
+
+    silent: nothing came in the window before. predictions: those of the last `CONTROL_DAYS` and of
+    the window, without their inputs. only_events: no negative was ever reported.
+    """
+
+    silent: bool = False
+    predictions: pd.DataFrame = field(default_factory=_nothing)
+    only_events: bool = False
 
 
 def cut_windows(
@@ -108,7 +131,7 @@ def evaluate_window(
     report: WindowReport,
     frame: pd.DataFrame,
     served: Promotion | None,
-    silent_before: bool,
+    past: Past,
     now: datetime,
     reference_for: Callable[[str], Reference],
 ) -> WindowReport:
@@ -125,11 +148,11 @@ def evaluate_window(
         Its rows of `fivefold.journal.database.read_predictions`.
     served
         What was served at the end of the window.
-    silent_before
-        Whether nothing came in the window before.
+    past
+        What was known before.
     """
     if frame.empty:
-        return replace(report, findings=[_no_traffic(report.rejects, silent_before)])
+        return replace(report, findings=[_no_traffic(report.rejects, past.silent)])
     if served and (frame["model"] == served.model).any():
         model, threshold = served.model, served.threshold
     else:
@@ -149,7 +172,7 @@ def evaluate_window(
             action="keep the runs of models that are served",
         )
         return replace(report, findings=[unreadable])
-    return _compare(report, rows, reference, Threshold(float(threshold)), now)
+    return _compare(report, rows, reference, Threshold(float(threshold)), past, now)
 
 
 def _compare(
@@ -157,6 +180,7 @@ def _compare(
     rows: pd.DataFrame,
     reference: Reference,
     threshold: Threshold,
+    past: Past,
     now: datetime,
 ) -> WindowReport:
     bundle = reference.bundle
@@ -175,9 +199,16 @@ def _compare(
     score = score_drift(reference.scores, q)
 
     labelled = rows["label"].notna().to_numpy()
-    y = rows["label"].to_numpy()[labelled]
     estimated = estimate(q, threshold, Costs.of(scope), seed=0)
-    real = realised(y, q[labelled], threshold, Costs.of(scope))
+    names = [line.column for line in by_stake(drift)]
+    chosen, judged_q = _labels_of(report, rows, now_typed[names], threshold, past, scope, now)
+    sample = chosen.sample
+    real = realised(
+        *((chosen.y, judged_q) if sample.judged else (np.empty(0), np.empty(0))),
+        threshold,
+        Costs.of(scope),
+        chosen.weights,
+    )
     delays = (rows["labelled_at"] - rows["at"])[labelled]
     delay_days = float(delays.dt.total_seconds().median() / 86_400) if labelled.any() else None
     latencies = rows["latency_ms"].dropna()
@@ -186,7 +217,7 @@ def _compare(
     arrived = report.rows + report.other_rows + report.rejects
     findings = [
         *drift_findings(drift, score),
-        *performance_findings(estimated, real, bundle.metadata.auc, reference.expected_auc),
+        *performance_findings(estimated, real, bundle.metadata.auc, reference.expected_auc, sample),
         _share_finding("warnings-share", "rows with warnings", warned, len(rows), MOST_WARNED),
         _share_finding("rejects-share", "refused rows", report.rejects, arrived, MOST_REJECTED),
         latency_finding("latency", "journal", latency_ms, scope.max_latency_ms),
@@ -200,11 +231,13 @@ def _compare(
         score=score,
         estimated=estimated,
         realised=real,
+        labels=sample,
         label_coverage=float(labelled.mean()),
         label_delay_days=delay_days,
         warned=warned / len(rows),
         latency_ms=latency_ms,
         reasons=reasons_to_retrain(findings, drift),
+        label_reasons=_reasons_of(findings, ON_LABELS),
         findings=findings,
     )
 
@@ -215,8 +248,7 @@ def reasons_to_retrain(findings: Sequence[Finding], drift: Sequence[DriftLine]) 
     A reason is a proven fall of performance, or drift of the columns that matter to the model.
     Drift is no reason if labels say that the model is as good as before.
     """
-    falls = [f for f in warnings(findings) if f.code in ASK_FOR_RETRAINING]
-    reasons = [f"{finding.code}: {finding.found}" for finding in falls]
+    reasons = _reasons_of(findings, ASK_FOR_RETRAINING)
     drifted = by_stake([line for line in drift if line.drifted])
     stake = sum(line.stake or 0.0 for line in drift if line.drifted)
     as_good = any(f.code == "performance-realised" and f.severity == PASSED for f in findings)
@@ -224,6 +256,48 @@ def reasons_to_retrain(findings: Sequence[Finding], drift: Sequence[DriftLine]) 
         names = listed([line.column for line in drifted])
         reasons.append(f"input-drift: {names} (weight x distance {stake:.2f}, at least {HEAVY:g})")
     return reasons
+
+
+def _reasons_of(findings: Sequence[Finding], codes: Sequence[str]) -> list[str]:
+    return [f"{f.code}: {f.found}" for f in warnings(findings) if f.code in codes]
+
+
+def _labels_of(
+    report: WindowReport,
+    rows: pd.DataFrame,
+    inputs: pd.DataFrame,
+    threshold: Threshold,
+    past: Past,
+    scope: Scope,
+    now: datetime,
+) -> tuple[Chosen, np.ndarray]:
+    """Return the labelled cases on which the model is judged, and their probabilities.
+
+    With a control share these are the control cases of the window; of as many days before it as
+    are needed if it has few.
+    """
+    known = past.predictions[past.predictions["label"].notna() & ~past.predictions["acted"]]
+    controls = scope.control_share is not None
+    maturity = Maturity(scope.horizon_days, past.only_events, controls)
+    cases = rows
+    if controls:
+        cases, inputs = rows[rows["control"]], pd.DataFrame(index=rows.index[rows["control"]])
+    chosen = choose(cases, inputs, threshold.value, maturity, known, now)
+    days = (report.end - report.start) / timedelta(days=1)
+    while controls and days < CONTROL_DAYS and _few(chosen):
+        days = min(2 * days, CONTROL_DAYS)
+        earlier = past.predictions
+        since = earlier["at"] >= report.end - timedelta(days=days)
+        own = (earlier["model"] == report.model) & earlier["control"]
+        cases = earlier[since & own & (earlier["at"] < report.end)]
+        none = pd.DataFrame(index=cases.index)
+        chosen = choose(cases, none, threshold.value, maturity, known, now)
+    return chosen, cases["probability"].to_numpy()[chosen.rows]
+
+
+def _few(chosen: Chosen) -> bool:
+    positives = int(chosen.y.sum())
+    return min(positives, len(chosen.y) - positives) < MIN_CLASS
 
 
 def typed_inputs(inputs: pd.Series, bundle: Bundle, at: pd.Series | None = None) -> pd.DataFrame:

@@ -20,8 +20,10 @@ from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_n
 from fivefold.data.reading.table_parts import TableParts, load_table, read_part, save_table
 from fivefold.model.bundle import SCORE_COLUMNS, Assessment, Bundle
 from fivefold.model.input_warnings import InputWarning, counts
+from fivefold.serving.journal_rows import left_alone_of_table
 
 ID = "prediction_id"
+CONTROL = "control"  # whether a case is to be left alone; only if the scope has a control share
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
 # any fixed one: our ids differ from others'
 _NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")
@@ -175,10 +177,12 @@ def with_scores(
     """Return a table, or the part of it that begins at `first_row`, with the scores of its rows.
 
     A column of one of our names becomes `input_<name>`, with more of `input_` where that is taken:
-    the table may hold our earlier output.
+    the table may hold our earlier output. With a control share there is the column `CONTROL` too.
     """
     names = {}
-    for name in OUR_COLUMNS:
+    scope = bundle.metadata.scope
+    has_controls = scope.control_share is not None
+    for name in [*OUR_COLUMNS, *([CONTROL] if has_controls else [])]:
         free = name
         while free in frame.columns:
             free = f"input_{free}"
@@ -186,7 +190,10 @@ def with_scores(
     scored = pd.concat([frame.rename(columns=names), assessment.scores], axis=1)
     source = f"{bundle.metadata.provenance.pathspec}/{key}"
     numbers = range(first_row, first_row + len(frame))
-    scored.insert(0, ID, [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in numbers])
+    ids = [str(uuid.uuid5(_NAMESPACE, f"{source}/{row}")) for row in numbers]
+    scored.insert(0, ID, ids)
+    if has_controls:
+        scored[CONTROL] = left_alone_of_table(frame, ids, scope)
     return ScoredTable(scored, Tally.of(*assessment), findings, assessment)
 
 

@@ -64,7 +64,8 @@ class Recorder:
         latency_ms: float | None = None,
     ) -> JournalRows:
         """Return journal rows of raw rows, which are in the order of their scores."""
-        return self._of(self._pairs(rows), self._answers(assessment), ids, at, latency_ms)
+        control = left_alone(rows, ids, self._scope)
+        return self._of(self._pairs(rows), self._answers(assessment), ids, at, control, latency_ms)
 
     def table(
         self, frame: pd.DataFrame, assessment: Assessment, ids: Sequence[str], at: datetime
@@ -81,7 +82,8 @@ class Recorder:
             cases: Any = frame[id_columns].to_dict("records")
             entities = (entity_of(case, self._scope, self.key) for case in cases)
         pairs = zip(inputs, entities, strict=True)
-        return self._of(pairs, self._answers(assessment), ids, at)
+        control = left_alone_of_table(frame, ids, self._scope)
+        return self._of(pairs, self._answers(assessment), ids, at, control)
 
     def refused(
         self, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], why: Refused, at: datetime
@@ -93,7 +95,7 @@ class Recorder:
             found = "unreadable" if finding.subject in hidden else finding.found
             reasons.append(f"{finding.subject}: {found}")
         answer = None, "", "; ".join(reasons)[:MAX_INPUTS], ""
-        return self._of(self._pairs(rows), [answer] * len(ids), ids, at)
+        return self._of(self._pairs(rows), [answer] * len(ids), ids, at, [False] * len(ids))
 
     def _pairs(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str | None]]:
         """Yield the inputs of each raw row as JSON, with pseudonyms, and its entity."""
@@ -118,6 +120,7 @@ class Recorder:
         answers: Iterable[tuple[Any, ...]],
         ids: Sequence[str],
         at: datetime,
+        control: Sequence[bool],
         latency_ms: float | None = None,
     ) -> JournalRows:
         """Return the journal rows of (inputs, entity) pairs and the answers to them."""
@@ -133,7 +136,10 @@ class Recorder:
             "latency_ms": latency_ms,
         }
         result = JournalRows([], [])
-        for row_id, (inputs, entity), answer in zip(ids, pairs, answers, strict=True):
+        has_controls = self._scope.control_share is not None
+        for row_id, (inputs, entity), answer, alone in zip(
+            ids, pairs, answers, control, strict=True
+        ):
             probability, decision, error, warnings = answer
             row = {**common, "id": row_id, "inputs": inputs}
             if error:
@@ -146,6 +152,7 @@ class Recorder:
                 "probability": probability,
                 "decision": decision,
                 "warnings": warnings,
+                "control": alone if has_controls else None,
             }
             result.predictions.append(row)
         return result
@@ -164,6 +171,37 @@ def entity_of(row: Mapping[str, Any], scope: Scope, key: bytes) -> str | None:
             return None
         values.append(pseudonym(text, key) if name in hidden else text)
     return _json(values) if values else None
+
+
+def left_alone(rows: Iterable[Mapping[str, Any]], ids: Sequence[str], scope: Scope) -> list[bool]:
+    """Return which raw rows are of the control share; `ids` are those of their predictions.
+
+    These cases are to be left alone, whatever is predicted: their outcomes are those that were
+    predicted, also where acting on a prediction changes them. A hash of the case draws them: of its
+    id columns, so that a case that returns stays what it was, or without them of the prediction.
+
+    >>> left_alone([{}, {}], ["a", "b"], Scope())
+    [False, False]
+    """
+    if scope.control_share is None:
+        return [False] * len(ids)
+    drawn = []
+    for row, row_id in zip(rows, ids, strict=True):
+        names = [text_of(row.get(name)) for name in scope.id_columns]
+        case = names if names and all(names) else [row_id]
+        text = "\x1f".join(["left alone", scope.problem, *case])
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        drawn.append(int.from_bytes(digest[:8], "big") / 2**64 < scope.control_share)
+    return drawn
+
+
+def left_alone_of_table(frame: pd.DataFrame, ids: Sequence[str], scope: Scope) -> list[bool]:
+    """Return what `left_alone` does for a table as it was read."""
+    if scope.control_share is None:
+        return [False] * len(ids)
+    names = [name for name in scope.id_columns if name in frame.columns]
+    rows: Any = frame[names].to_dict("records") if names else [{}] * len(ids)
+    return left_alone(rows, ids, scope)
 
 
 def pseudonym(value: Any, key: bytes) -> str | None:

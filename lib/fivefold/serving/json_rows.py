@@ -64,17 +64,25 @@ def refuse_unreadable(warnings: Iterable[InputWarning], several: bool) -> None:
 
 
 def answers(
-    scores: pd.DataFrame, warnings: Iterable[InputWarning], ids: Sequence[str]
+    scores: pd.DataFrame,
+    warnings: Iterable[InputWarning],
+    ids: Sequence[str],
+    control: Sequence[bool] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return [{id, probability, decision, warnings: [...]}] of assessed rows."""
+    """Return [{id, probability, decision, warnings: [...]}] of assessed rows.
+
+    `control`, if given: which of them are to be left alone; then each says so.
+    """
     messages = messages_by_row(warnings, WARNING)
     columns = zip(ids, scores["probability"].tolist(), scores["decision"], strict=True)
+    alone = [{} if control is None else {"control": is_control} for is_control in control or ids]
     return [
         {
             "id": row_id,
             "probability": probability,
             "decision": decision,
             "warnings": [f"{column}: {text}" for column, text in messages.get(number, ())],
+            **alone[number],
         }
         for number, (row_id, probability, decision) in enumerate(columns)
     ]

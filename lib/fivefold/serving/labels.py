@@ -21,7 +21,7 @@ from fivefold.serving.journal_rows import entity_of, text_of
 from fivefold.serving.served_model import load, no_model
 
 MAX_FINDINGS = 100
-_ROW = "prediction_id or the scope's id columns, label, and perhaps observed_at"
+_ROW = "prediction_id or the scope's id columns, label, and perhaps observed_at and acted"
 _REFUSED = "The labels cannot be used"
 _WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0}
 
@@ -33,8 +33,9 @@ def read_labels(rows: Iterable[Any], schema: Schema, scope: Scope, key: bytes) -
     ----------
     rows
         Mappings with prediction_id or the scope's id columns, label (or the name of the target) and
-        perhaps observed_at. A label is one of the model's two, or 1/0, true/false, yes/no.
-        observed_at is ISO 8601; a time without a zone is UTC.
+        perhaps observed_at and acted. A label is one of the model's two, or 1/0, true/false,
+        yes/no. acted says with one of the latter whether somebody acted upon the case because of
+        its prediction. observed_at is ISO 8601; a time without a zone is UTC.
     key
         The key of the pseudonyms.
 
@@ -141,9 +142,20 @@ def _read_label(row: Any, subject: str, schema: Schema, scope: Scope, key: bytes
         where, found = f"{subject}.observed_at", repr(observed)[:80]
         expected, action = "a time in ISO 8601", "correct it or leave it out"
         problems.append(problem("feedback-time", where, found, expected, action))
+    acted = text_of(row.get("acted")).lower()
+    if acted and acted not in _WORDS:
+        where, found = f"{subject}.acted", repr(row["acted"])[:80]
+        expected, action = "yes or no, or nothing", "correct it or leave it out"
+        problems.append(problem("feedback-acted", where, found, expected, action))
     if label is None or problems:
         raise Refused(_REFUSED, problems)
-    return Label(label=label, prediction_id=prediction_id, entity=entity, observed_at=observed_at)
+    return Label(
+        label=label,
+        prediction_id=prediction_id,
+        entity=entity,
+        observed_at=observed_at,
+        acted=bool(_WORDS[acted]) if acted else None,
+    )
 
 
 def _case_columns(scope: Scope) -> str:
