@@ -58,6 +58,7 @@ KEPT_AFTER_SEARCH = [
     "typed",
     "searched",
     "split_findings",
+    "weights",
     "before_arms",
     "preparing",
 ]
@@ -188,8 +189,7 @@ class TrainFlow(FlowSpec):
 
         set_artifacts(self, steps.split(self))
         self.before_arms = steps.seconds_gone(bootstrap.STARTED, self.started)
-        budget = steps.time_budget(self, bootstrap.workers())
-        self.arms = budget.algorithms(steps.columns(self))
+        self.arms = steps.algorithms(self, bootstrap.workers())
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)

@@ -17,6 +17,10 @@ IMPORTANCE = (
     "Columns that can replace each other share their importance: neither looks important alone. "
     "Of more than 70 columns only those are measured that vary most with the predictions."
 )
+DIRECTIONS = (
+    "The scope asks that the probability follows these columns. Tried: pairs of neighbouring "
+    "values, with all else equal, in training rows."
+)
 REFITTED = (
     "These are the figures of the model fitted without the held-out rows. What is **served** was "
     "then fitted once more with the same settings on {rows:,} labelled rows, the held-out ones "
@@ -74,6 +78,8 @@ def components(metadata: Metadata) -> list[Any]:
             part.chart_part(charts.importance(stored["importance"])),
             Markdown(IMPORTANCE),
         ]
+    if metadata.monotone:
+        parts += [Markdown("## Directions"), Markdown(DIRECTIONS), _direction_table(metadata)]
     if evaluation.segments:
         parts += [Markdown("## Groups"), _segment_table(evaluation.segments)]
     if metadata.features:
@@ -142,6 +148,14 @@ def _segment_table(segments: Sequence[Segment]) -> Any:
         rows.append(row)
     headers = ["Column", "Group", "Rows", "Positive", "Predicted", "Flagged", "Recall"]
     return Table(rows, headers=[*headers, "False alarms", "ROC AUC (95%)"])
+
+
+def _direction_table(metadata: Metadata) -> Any:
+    rows = []
+    for check in metadata.monotone:
+        kept = "kept" if check.kept else f"broken by {check.wrong_way:.2g}"
+        rows.append([part.line_of(check.column), check.direction, f"{check.tried:,}", kept])
+    return Table(rows, headers=["Column", "Probability", "Pairs tried", "Result"])
 
 
 def _member_table(metadata: Metadata) -> Any:

@@ -16,6 +16,9 @@ from typing import Any
 from fivefold.core.findings import Finding, Refused, problem, refusal
 
 KINDS = ("numeric", "categorical", "boolean", "date", "text", "id", "constant")
+DIRECTIONS = ("increasing", "decreasing")
+ROC_AUC, PR_AUC, LOG_LOSS = METRICS = ("roc_auc", "pr_auc", "log_loss")
+BALANCED = "balanced"
 UNREADABLE = "(unreadable)"
 _REFUSED = "The scope cannot be used"
 
@@ -46,12 +49,19 @@ class Scope:
     time_column : [columns.time], the latest rows are held out
     reference_column : [columns.reference], the moment at which a row is known, from which its dates
         count back: a date column, or "now" for the day of scoring
+    weight_column : [columns.weight], how much each row counts in every fit; the model does not see
+        it, and no figure but the weighted ROC AUC uses it
+    monotone : [columns.monotone], column of numbers or yes/no to one of `DIRECTIONS`: with all else
+        equal, a higher value never lowers (never raises) the probability
+    class_weight : [target.class_weight], how much a positive row counts in every fit, or "balanced"
+        for as much in all as the negative ones; calibration leads back to the real rates
     kinds : [columns.kinds], column to one of `KINDS`, in place of the inferred kind
     units, help : [columns.units], [columns.help], column to a text for forms and charts
     cost_miss, cost_false_alarm : [costs.miss], [costs.false_alarm], in any one unit; only their
         ratio moves the threshold
     capacity : [costs.capacity], the largest share of cases that can be acted on, in (0, 1]
     min_roc_auc : [success.roc_auc], the least ROC AUC of a useful model, in (0, 1]
+    metric : [success.metric], one of `METRICS`, by which settings, algorithms and blend are chosen
     max_latency_ms : [success.latency_ms], the longest median time of one prediction at promotion
     retention_days : [journal.retention_days], how long the journal keeps predictions
     pseudonymised_columns : [journal.pseudonymised], columns that the journal keeps as keyed hashes
@@ -74,13 +84,17 @@ class Scope:
     group_column: str | None = None
     time_column: str | None = None
     reference_column: str | None = None
+    weight_column: str | None = None
+    class_weight: float | str | None = None
     cost_miss: float = 1.0
     cost_false_alarm: float = 1.0
     capacity: float | None = None
     min_roc_auc: float | None = None
+    metric: str = ROC_AUC
     max_latency_ms: float | None = None
     retention_days: float | None = None
     pseudonymised_columns: tuple[str, ...] = ()
+    monotone: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     help: Mapping[str, str] = field(default_factory=dict)
@@ -128,6 +142,8 @@ COLUMN_KEYS = {
     "group": "group_column",
     "time": "time_column",
     "reference": "reference_column",
+    "weight": "weight_column",
+    "monotone": "monotone",
     "id": "id_columns",
     "drop": "drop_columns",
     "protected": "protected_columns",
@@ -143,12 +159,13 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "target": {
         "column": "target",
         "positive": "positive",
+        "class_weight": "class_weight",
         "positive_phrase": "positive_phrase",
         "negative_phrase": "negative_phrase",
     },
     "columns": COLUMN_KEYS,
     "costs": {"miss": "cost_miss", "false_alarm": "cost_false_alarm", "capacity": "capacity"},
-    "success": {"roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
+    "success": {"metric": "metric", "roc_auc": "min_roc_auc", "latency_ms": "max_latency_ms"},
     "journal": {"retention_days": "retention_days", "pseudonymised": "pseudonymised_columns"},
 }
 _ANNOTATIONS = {f.name: str(f.type) for f in fields(Scope)}
@@ -251,14 +268,22 @@ def _read(name: str, value: Any) -> Any:
             raise ValueError("a table of texts")
         if name == "kinds" and any(kind not in KINDS for kind in value.values()):
             raise ValueError(f"one of {KINDS} for each column")
+        if name == "monotone" and any(way not in DIRECTIONS for way in value.values()):
+            raise ValueError(f"one of {DIRECTIONS} for each column")
         return dict(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if name == "class_weight" and (value == BALANCED or (is_number and value > 0)):
+        return value if value == BALANCED else float(value)
+    if name == "class_weight":
+        raise ValueError(f"{BALANCED!r} or a number above 0")
     if "float" in annotation:
         if not is_number or not math.isfinite(value) or value < 0:
             raise ValueError("a number, zero or more")
         if name in ("capacity", "min_roc_auc") and not 0 < value <= 1:
             raise ValueError("a number above 0 and at most 1")
         return float(value)
+    if name == "metric" and value not in METRICS:
+        raise ValueError(f"one of {METRICS}")
     is_label = name == "positive" and isinstance(value, (bool, int, float))
     if not is_label and not isinstance(value, str):
         raise ValueError("a text")

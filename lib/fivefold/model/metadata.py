@@ -10,6 +10,7 @@ from fivefold.core.scope import Scope
 from fivefold.core.stored import Stored
 from fivefold.model.calibration import IDENTITY, Calibration
 from fivefold.model.evaluation import Evaluation
+from fivefold.model.monotone import MonotoneCheck
 from fivefold.model.threshold import Threshold
 
 
@@ -93,7 +94,8 @@ class Metadata(Stored):
 
     `evaluation` is None before the model was evaluated, `refit` is None where the evaluated model
     itself is served. `params`, `members` and `features` record how the model was made;
-    `background` holds training rows for explanations. `given_up` says what the time did not allow.
+    `background` holds training rows for explanations. `given_up` says what the time did not allow,
+    `monotone` whether the served model follows the directions of the scope.
     """
 
     stored_as: ClassVar = {"outcomes": "phrases"}
@@ -114,6 +116,7 @@ class Metadata(Stored):
     evaluation: Evaluation | None = None
     refit: Refit | None = None
     given_up: Sequence[str] = field(default_factory=list)
+    monotone: Sequence[MonotoneCheck] = field(default_factory=list)
 
     @property
     def auc(self) -> Mapping[str, Any] | None:

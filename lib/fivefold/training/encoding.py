@@ -8,7 +8,7 @@ pipeline, so that old models outlive changes of this code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of 
 # regression and of forests
 PAIRS, LINEAR_PAIRS, TREES_COUNTS = "pairs", "linear and pairs", "trees and counts"
 WITHOUT_CODES = {PAIRS: ONE_HOT, LINEAR_PAIRS: LINEAR, TREES_COUNTS: TREES}
+DIRECTED = "directed"  # part of a linear encoding: columns with a direction
 MOST_CODES = 10  # columns whose pairs have statistics
 ONE_HOT_LEVELS = 12  # above it one-hot columns cost more than they bring: target means instead
 NATIVE_LEVELS = 64  # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
@@ -46,6 +47,7 @@ class EncodingPlan:
     native : categories of at most `NATIVE_LEVELS` levels, for models that take category codes
     text : columns of free text
     derived : names that `expand` added
+    directions : {numeric or yes/no column: 1 or -1}, which the probability has to follow
     dropped : {column, why} of columns that are not used, almost constant, or copies of another
     """
 
@@ -56,6 +58,7 @@ class EncodingPlan:
     text: list[str]
     derived: list[str]
     dropped: list[dict[str, str]]
+    directions: dict[str, int] = field(default_factory=dict)
 
     @property
     def categories(self) -> list[str]:
@@ -96,7 +99,9 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
             dropped[name] = f"almost constant: {share:.2%} of the training rows are equal"
     numbers = [n for n in numbers if n not in dropped]
     categories = [n for n in categories if n not in dropped]
-    copies = _copies(expanded, numbers, categories)
+    directions = schema.directions
+    first = sorted(numbers, key=lambda name: name not in directions)  # their copies are dropped
+    copies = _copies(expanded, first, categories)
     dropped |= {name: f"same content as {original}" for name, original in copies.items()}
     levels = {n: expanded[n].nunique() for n in categories if n not in copies}
     known = set(schema.names())
@@ -108,22 +113,25 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
         text=text,
         derived=[n for n in expanded.columns if n not in known],
         dropped=[{"column": name, "why": why} for name, why in dropped.items()],
+        directions={name: way for name, way in directions.items() if name in numbers},
     )
 
 
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     """Return the encodings that differ on these typed training rows, for a search to try.
 
-    LINEAR and CROSSED always do. Of the others: without a category of three levels or more they are
-    all the same; up to `ONE_HOT_LEVELS` levels a mean adds little to the level itself.
+    LINEAR and CROSSED always do; products of columns cannot follow a direction. Of the others:
+    without a category of three levels or more they are all the same; up to `ONE_HOT_LEVELS` levels
+    a mean adds little to the level itself.
     """
     levels = [typed[name].nunique(dropna=False) for name in schema.names("categorical")]
     most = max(levels, default=0)
-    known = LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED
+    linear = (LINEAR,) if schema.directions else (LINEAR, CROSSED)
+    known = (*linear, NATIVE, ONE_HOT, MEANS, ORDERED)
     if most <= 2:
-        return known[:3]
+        return known[:-3]
     if most <= ONE_HOT_LEVELS:
-        return known[:4]
+        return known[:-2]
     many = sum(count > ONE_HOT_LEVELS for count in levels)
     is_table_of_codes = many >= CODE_COLUMNS and 2 * many >= len(schema.names())
     return (*known, TREES, *WITHOUT_CODES) if is_table_of_codes else known
@@ -132,7 +140,8 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
     """Return an unfitted ColumnTransformer for a plan, in one of six encodings.
 
-    linear : missing indicators, rank-scaled cubic splines, one-hot, scaled target means; with
+    linear : missing indicators, rank-scaled cubic splines (the ranks themselves of columns with a
+        direction, which a coefficient of one sign follows), one-hot, scaled target means; with
         products of its columns (`fivefold.training.encode_folds`) it becomes the seventh, crossed
     trees : median imputation with indicators, one-hot, target means
     native : numbers as they are with NaN, integer codes of categories first (unseen ones NaN),
@@ -196,8 +205,14 @@ def _column_parts(recipe: EncodingPlan, encoding: str, seed: int) -> list[Part]:
             StandardScaler(),
         )
         missing = MissingIndicator(features="missing-only", error_on_new=False)
+        directed = make_pipeline(
+            SimpleImputer(strategy="median", keep_empty_features=True),
+            QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
+            StandardScaler(),
+        )
         return [
-            ("numbers", curves, numbers),
+            ("numbers", curves, [name for name in numbers if name not in recipe.directions]),
+            (DIRECTED, directed, [name for name in numbers if name in recipe.directions]),
             ("missing", missing, numbers),
             ("one_hot", one_hot, few),
             ("means", make_pipeline(means, StandardScaler()), many),

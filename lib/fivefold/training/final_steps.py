@@ -24,7 +24,7 @@ from fivefold.training.leaderboard import (
     significantly_below,
     title,
 )
-from fivefold.training.steps import fit_options
+from fivefold.training.steps import fit_options, weights_of
 from fivefold.training.training_data import TrainingData
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_PLAIN = 20_000  # rows of a fit of the plain logistic regression that no search has fitted
 NO_TIME = "the budget has no time for it"
+NOT_MONOTONE = "left out: it cannot keep [columns.monotone]"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def select(
     threads : of the final fits
     refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
     """
+    schema = Schema.from_json(run.contract)
     results: dict[str, Candidate | FailedSearch] = {}
     oofs = {}
     for task in tasks:
@@ -89,7 +91,8 @@ def select(
             reason = NO_TIME if without_time else _reason(getattr(task, "failure", None))
             results[task.input] = FailedSearch(task.input, reason)
     for name in ALGORITHMS:
-        results.setdefault(name, FailedSearch(name, NO_TIME))
+        kept = ALGORITHMS[name].keeps_monotone or not schema.directions
+        results.setdefault(name, FailedSearch(name, NO_TIME if kept else NOT_MONOTONE))
     y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
     if seconds < np.inf and PLAIN not in oofs and oofs:
         began = time.monotonic()
@@ -134,7 +137,9 @@ def _plain(run: Any, oofs: Mapping[str, np.ndarray], threads: int) -> tuple[Cand
 
     schema, rows = Schema.from_json(run.contract), run.searched
     typed = from_parquet(run.typed).iloc[rows]
-    data = TrainingData(typed, run.labels["y"][rows], run.place[rows], schema)
+    data = TrainingData(
+        typed, run.labels["y"][rows], run.place[rows], schema, weights_of(run, rows)
+    )
     scored = np.any([np.isfinite(oof) for oof in oofs.values()], axis=0)
     folds = tuple(np.unique(data.fold_ids[scored & (data.fold_ids >= 0)]).tolist())
     options = fit_options(run, schema, threads, "cpu")
@@ -176,7 +181,8 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
         weights=blended.weights if blended.served == "blend" else {},
         plan=plan,
     )
-    data = TrainingData(from_parquet(run.typed), run.labels["y"], run.place, schema)
+    typed = from_parquet(run.typed)
+    data = TrainingData(typed, run.labels["y"], run.place, schema, weights_of(run))
     options = fit_options(run, schema, threads, run.device)
     versions = client.package_versions()
     provenance = Provenance(

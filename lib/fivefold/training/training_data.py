@@ -26,12 +26,14 @@ class TrainingData:
     y : array of shape (rows,), 1 for the positive class, 0 for the negative, -1 for no label
     fold_ids : array of shape (rows,), the fold assignment of `fivefold.data.splits`
     schema : the input contract
+    weights : how much each row counts in a fit, shape (rows,); None for all the same
     """
 
     typed: pd.DataFrame
     y: np.ndarray
     fold_ids: np.ndarray
     schema: Schema
+    weights: np.ndarray | None = None
 
     @property
     def split(self) -> Split:
@@ -40,6 +42,10 @@ class TrainingData:
     def rows(self, positions: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
         """Return the typed rows at these positions, and their labels."""
         return self.typed.iloc[positions], self.y[positions]
+
+    def weights_of(self, positions: np.ndarray) -> np.ndarray | None:
+        """Return the weights of the rows at these positions; None for all the same."""
+        return None if self.weights is None else self.weights[positions]
 
 
 @dataclass(frozen=True)
