@@ -154,6 +154,8 @@ class TrainFlow(FlowSpec):
 
         self.first_run_id, self.started, self.user = current.run_id, timestamp(), current.username
         self.options = {name: getattr(self, name) for name in OPTIONS}
+        self.workers = bootstrap.workers()
+        print("Should this run be cut off: python flows/train.py resume")
         intake.check_options(self.options)
         scope = intake.resolve_scope(
             self.scope.to_dict(),
@@ -235,7 +237,9 @@ class TrainFlow(FlowSpec):
         )
         set_artifacts(self, selected)
         board, blend = Leaderboard.from_dicts(self.leaderboard), Ensemble.from_dict(self.blend)
-        current.card["leaderboard"].extend(cards.leaderboard_components(board, blend))
+        current.card["leaderboard"].extend(
+            cards.leaderboard_components(board, blend, current.run_id)
+        )
         self.next(self.evaluate)
 
     @plainly

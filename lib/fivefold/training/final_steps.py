@@ -24,6 +24,7 @@ from fivefold.training.leaderboard import (
     significantly_below,
     title,
 )
+from fivefold.training.metric import METRICS, ROC_AUC
 from fivefold.training.steps import fit_options, weights_of
 from fivefold.training.training_data import TrainingData
 
@@ -87,24 +88,26 @@ def select(
         if candidate and oof is not None:
             results[task.input], oofs[task.input] = Candidate.from_dict(candidate), oof
         else:
-            without_time = candidate == {}
-            reason = NO_TIME if without_time else _reason(getattr(task, "failure", None))
-            results[task.input] = FailedSearch(task.input, reason)
+            skipped = candidate == {}
+            reason = NO_TIME if skipped else reason_of(getattr(task, "failure", None))
+            results[task.input] = FailedSearch(task.input, reason, skipped=skipped)
     for name in ALGORITHMS:
         kept = ALGORITHMS[name].keeps_monotone or not schema.directions
-        results.setdefault(name, FailedSearch(name, NO_TIME if kept else NOT_MONOTONE))
+        reason = NO_TIME if kept else NOT_MONOTONE
+        results.setdefault(name, FailedSearch(name, reason, skipped=True))
     y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
     if seconds < np.inf and PLAIN not in oofs and oofs:
         began = time.monotonic()
         results[PLAIN], oofs[PLAIN] = _plain(run, oofs, threads)
         seconds = max(0.0, seconds - (time.monotonic() - began))
-    leaderboard = rank(list(results.values()), oofs, y, fold_ids)
+    metric = METRICS[Scope.from_dict(run.problem).metric]
+    leaderboard = rank(list(results.values()), oofs, y, fold_ids, metric)
     winner = leaderboard.winner.algorithm
     comparable = leaderboard.comparable if winner in leaderboard.comparable else [winner]
-    blended, nested = blend({name: oofs[name] for name in comparable}, y, fold_ids, winner)
+    blended, nested = blend({name: oofs[name] for name in comparable}, y, fold_ids, winner, metric)
     served, why = choose_served(run.serve, blended)
     under_budget = seconds < np.inf and PLAIN in oofs
-    if under_budget and significantly_below(nested, oofs[PLAIN], y, fold_ids):
+    if under_budget and significantly_below(nested, oofs[PLAIN], y, fold_ids, metric):
         served, why = "single", f"{why}; the blend is worse than the plain logistic regression"
     weights = blended.weights if served == "blend" else {}
     resources = Resources(len(Split(run.place).training_rows), seconds, threads)
@@ -146,11 +149,22 @@ def _plain(run: Any, oofs: Mapping[str, np.ndarray], threads: int) -> tuple[Cand
     return plain_regression(data, options, SearchSize(folds, MOST_PLAIN))
 
 
+def chosen_by(candidate: Candidate) -> str:
+    """Return the figure by which a candidate was ranked, "" where that is its ROC AUC.
+
+    Such as ", log-loss 0.4120".
+    """
+    metric = METRICS[candidate.metric]
+    if metric is ROC_AUC:
+        return ""
+    return f", {metric.title} {metric.shown(candidate.score):.4f}"
+
+
 def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
     for row in leaderboard.rows:
         result = row.result
         if isinstance(result, Candidate):
-            text = f"{result.auc_mean:.4f} ± {result.auc_std:.4f}"
+            text = f"{result.auc_mean:.4f} ± {result.auc_std:.4f}{chosen_by(result)}"
         else:
             text = f"no result: {result.error}"
         print(f"{row.rank or '-':>2}  {title(row.algorithm):20} {text}")
@@ -238,13 +252,32 @@ def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
     return list(rows)
 
 
-def _reason(failure: Any) -> str:
-    """Return one line of why a search failed, without paths."""
+# What the first words of an error mean to a person.
+PLAIN_REASONS = {
+    "MemoryError": "out of memory: free some, or let fewer searches run at a time "
+    "(METAFLOW_RESUME_MAX_WORKERS=1)",
+    "TimeoutException": "stopped at its limit of 12 hours: use fewer rows, --trials or --budget",
+    "OSError: [Errno 28]": "the disk is full",
+}
+KILLED = "its process was killed, as a system does when memory is short"
+
+
+def reason_of(failure: Any) -> str:
+    """Return in one line why a search failed, without paths.
+
+    `failure` : of Metaflow's `catch`, None where the process could not even say so
+    """
     if failure is None:
-        return "killed"
-    text = f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip()
-    lines = text.splitlines()
-    return lines[0][:300] if lines else "failed"
+        return KILLED
+    kind = str(getattr(failure, "type", "") or "").rpartition(".")[2].strip("'<>")
+    lines = str(failure.exception or "").strip().splitlines()
+    text = ": ".join(part for part in (kind, lines[0] if lines else "") if part)
+    for start, plain in PLAIN_REASONS.items():
+        if text.startswith(start):
+            return plain
+    if "exit code" in text or "exited" in text or not text:
+        return f"{KILLED} ({text[:100]})" if text else KILLED
+    return text[:300]
 
 
 def result_lines(run: Any) -> list[str]:
@@ -260,6 +293,11 @@ def result_lines(run: Any) -> list[str]:
         f"Held-out ROC AUC: {auc['value']:.4f}, {interval} "
         f"({evaluation['rows']:,} rows, {auc['method']})",
     ]
+    chosen = METRICS[run.problem.get("metric", ROC_AUC.name)]
+    if chosen is not ROC_AUC:
+        figure = evaluation["metrics"][chosen.name]
+        interval = f"95% interval {figure['low']:.4f} to {figure['high']:.4f}"
+        lines.append(f"Held-out {chosen.title}: {figure['value']:.4f}, {interval}; chosen by it")
     lines += Leaderboard.from_dicts(run.leaderboard).given_up
     known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
     return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]

@@ -16,6 +16,7 @@ from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
 from fivefold.training.encode_folds import Fold, encode_fold, fit_fold
 from fivefold.training.encoding import CROSSED, encodings
+from fivefold.training.metric import METRICS, ROC_AUC, Metric
 from fivefold.training.search_size import (
     SearchSize,
     choose_folds,
@@ -61,13 +62,13 @@ class SearchHooks:
     ----------
     save : after each trial; with its out-of-fold probabilities if it is among the best
     report : after each fold
-    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, below all
+    rival_score : under a budget, the best mean score that other searches have reached, below all
         where unknown
     """
 
     save: Callable[[ScoredTrial], None]
     report: Callable[[Progress], None]
-    rival_auc: Callable[[], float]
+    rival_score: Callable[[], float]
 
 
 def search(
@@ -80,7 +81,9 @@ def search(
     saved: Iterable[ScoredTrial],
     hooks: SearchHooks,
 ) -> tuple[Candidate, np.ndarray]:
-    """Search the best settings of an algorithm by the mean ROC AUC over the folds.
+    """Search the best settings of an algorithm by the mean over the folds.
+
+    It is that of ROC AUC, or of `options.metric`.
 
     The defaults come first, then Optuna's TPE. A trial whose mean so far is below the median of
     earlier ones is pruned between folds. Every trial is a pure function of the seed, its number and
@@ -95,7 +98,7 @@ def search(
     seconds : bounds the search instead of `trials`, unless it is infinite. The first trial always
         ends, with as many folds and rows as the time allows (`search_size`); the others have the
         same. The search stops early after `enough_trials` of the algorithm, or when its defaults
-        show that it cannot reach `hooks.rival_auc()`.
+        show that it cannot reach `hooks.rival_score()`.
     saved : trials of the same search that were finished before
     hooks : functions to call during the search
 
@@ -255,7 +258,7 @@ class _Search:
         """
         self.history.append(scored.trial)
         if scored.oof is not None:
-            ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
+            ranked = sorted([*self.best, scored], key=lambda one: -one.trial.score)
             rows = len(self.data.split.training_rows)
             self.best = ranked[: min(self.entry.top_k, self.entry.seeds_of(rows))]
         kept = any(one is scored for one in self.best)
@@ -268,6 +271,8 @@ class _Search:
         scored_folds = [folds[number][1] for number in sorted(self.size.folds)]
         scores = [roc_auc(y[valid], oof[valid]) for valid in scored_folds]
         most_rows = max(len(train) for train, _ in folds)
+        metric = self.metric
+        chosen = [metric.score(y[valid], oof[valid]) for valid in scored_folds]
         candidate = Candidate(
             algorithm=name,
             params=best.params,
@@ -283,6 +288,8 @@ class _Search:
             folds_scored=len(scores),
             folds=len(folds),
             fold_rows=most_rows,
+            metric=metric.name,
+            scores=None if metric is ROC_AUC else chosen,
         )
         return candidate, oof
 
@@ -311,9 +318,16 @@ class _Search:
         best, oof = self.best[0].trial, self.best[0].oof
         assert oof is not None
         scored = self.data.fold_ids == self.size.folds[0]
-        error = spread(best.fold_scores, self.data.y[scored], oof[scored])
-        error /= len(best.fold_scores) ** 0.5
-        return bool(best.auc + 2 * error < self.hooks.rival_auc())
+        scores = best.metric_scores
+        if len(scores) == 1 and self.metric is not ROC_AUC:
+            return False  # the error of one fold is known of ROC AUC only
+        error = spread(scores, self.data.y[scored], oof[scored])
+        error /= len(scores) ** 0.5
+        return bool(best.score + 2 * error < self.hooks.rival_score())
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[self.options.metric]
 
     def _fold(self, encoding: str, number: int) -> Fold:
         if encoding not in self.encoded:
@@ -338,6 +352,7 @@ class _Search:
         models: list[Any] = []
         rounds: list[int] = []
         scores: list[float] = []
+        chosen: list[float] = []
         state = COMPLETE
         while len(scores) < len(self.size.folds):
             if scores:
@@ -362,7 +377,8 @@ class _Search:
                 rounds.append(best_round)
             answers = entry.predict(model, fold.valid.x, best_round)
             scores.append(roc_auc(fold.valid.y, answers))
-            asked.report(float(np.mean(scores)), len(scores) - 1)
+            chosen.append(self.metric.score(fold.valid.y, answers))
+            asked.report(float(np.mean(chosen)), len(chosen) - 1)
             seconds += time.monotonic() - fold_began
             if number == 0:
                 gone = time.monotonic() - began
@@ -377,6 +393,7 @@ class _Search:
             for fold, model in zip(folds, models, strict=True):
                 oof[fold.rows] = entry.predict(model, fold.valid.x, common)
             scores = [roc_auc(fold.valid.y, oof[fold.rows]) for fold in folds]
+            chosen = [self.metric.score(fold.valid.y, oof[fold.rows]) for fold in folds]
             seconds += time.monotonic() - predicting
             self._report(scores)
         trial = Trial(
@@ -388,6 +405,7 @@ class _Search:
             rounds=common,
             seconds=round(seconds, 3),
             max_rows=self.size.max_rows,
+            scores=None if self.metric is ROC_AUC else chosen,
         )
         return ScoredTrial(trial, oof)
 
@@ -449,12 +467,13 @@ def ask(entry: Algorithm, history: list[Trial], seed: int) -> Any:
         sampler=optuna.samplers.TPESampler(seed=sampler_seed, n_startup_trials=6),
     )
     for past in history:
-        means = np.cumsum(past.fold_scores) / np.arange(1, len(past.fold_scores) + 1)
+        scores = past.metric_scores
+        means = np.cumsum(scores) / np.arange(1, len(scores) + 1)
         known = optuna.trial.create_trial(
             state=optuna.trial.TrialState[past.state.upper()],
             params=past.params,
             distributions=space,
-            value=past.auc,
+            value=past.score,
             intermediate_values=dict(enumerate(means.tolist())),
         )
         study.add_trial(known)

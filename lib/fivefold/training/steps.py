@@ -269,8 +269,8 @@ def tune(
     if reason:
         say(f"warning: {reason}")
 
-    def rival_auc() -> float:
-        """Return the best ROC AUC of the other searches.
+    def rival_score() -> float:
+        """Return the best mean score of the other searches.
 
         Read under a budget only, because it depends on the clock.
         """
@@ -278,7 +278,7 @@ def tune(
         for other in ALGORITHMS:
             if other != name:
                 kept = checkpoints.load(storage, _checkpoint_path(run, other), scores=False)
-                reached += [scored.trial.auc for scored in kept if scored.trial.complete]
+                reached += [scored.trial.score for scored in kept if scored.trial.complete]
         return max(reached, default=-np.inf)
 
     path = _checkpoint_path(run, name)
@@ -289,7 +289,7 @@ def tune(
     hooks = SearchHooks(
         save=lambda scored: checkpoints.save(storage, path, scored),
         report=report,
-        rival_auc=rival_auc,
+        rival_score=rival_score,
     )
     try:
         candidate, oof = search(
@@ -330,7 +330,8 @@ def fit_options(run: Any, schema: Schema, threads: int, device: str) -> FitOptio
     """Return how the models of a run are fitted."""
     sampler = synthetic_sampler(run.synthetic_rows, schema, run.seed)
     importance = importance_seconds(run.budget or np.inf)
-    return FitOptions(run.seed, threads, device, sampler, importance)
+    metric = Scope.from_dict(run.problem).metric
+    return FitOptions(run.seed, threads, device, sampler, importance, metric)
 
 
 def _checkpoint_path(run: Any, name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import NOW, Schema
+from fivefold.core.scope import ROC_AUC
 from fivefold.data.splits import Split
 
 # sampler(typed rows, labels, fold number) -> (typed synthetic rows, their labels)
@@ -58,6 +59,7 @@ class FitOptions:
     threads : of one fit, or fits at the same time
     device : "cpu" or "cuda", used where the algorithm's library can
     sampler : gives synthetic rows that are added to training rows, None for none
+    metric : by which settings are chosen (`fivefold.training.metric`)
     importance_seconds : that permutation importance may take at most
     """
 
@@ -66,6 +68,7 @@ class FitOptions:
     device: str = "cpu"
     sampler: SyntheticSampler | None = None
     importance_seconds: float = math.inf
+    metric: str = ROC_AUC
 
 
 def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler | None:
