@@ -31,6 +31,7 @@ from fivefold.training.encoding import (
     PAIRS,
     TREES,
     TREES_COUNTS,
+    WORDS,
 )
 from fivefold.training.signed_regression import fit_directed
 
@@ -67,6 +68,7 @@ class Algorithm:
     top_k : number of best settings among these models
     large_defaults, large_space : replace `defaults` and parts of `space` on more than
         `fivefold.data.splits.MANY_ROWS` training rows: higher learning rates and larger trees
+    text_defaults : replace `defaults` on a table with free text
     keeps_monotone : whether fitted models follow "+" and "-" of `types`; without it the algorithm
         is left out where the scope asks for that
     fit_directed : fits a model with "+" or "-" columns, where its own `fit` cannot follow them
@@ -92,6 +94,7 @@ class Algorithm:
     large_defaults: tuple[Params, ...] = ()
     large_space: Space = field(default_factory=dict)
     code_defaults: tuple[Params, ...] = ()
+    text_defaults: tuple[Params, ...] = ()
     keeps_monotone: bool = False
     fit_directed: Callable[[Any, Encoded], Any] | None = None
 
@@ -255,7 +258,12 @@ ALGORITHMS: dict[str, Algorithm] = {
             {"encoding": LINEAR, "C": 0.1},
             {"encoding": LINEAR, "C": 0.01},
         ),
-        space={"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
+        space={"encoding": [LINEAR, CROSSED, WORDS], "C": (0.001, 30.0, "log")},
+        text_defaults=(
+            {"encoding": WORDS, "C": 0.1},
+            {"encoding": WORDS, "C": 1.0},
+            {"encoding": LINEAR, "C": 0.1},
+        ),
         code_defaults=(
             {"encoding": LINEAR_PAIRS, "C": 0.03},
             {"encoding": LINEAR_PAIRS, "C": 0.1},

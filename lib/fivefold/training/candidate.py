@@ -117,6 +117,7 @@ class Candidate(Stored):
     fold_rows: int = 0
     metric: str = ROC_AUC
     scores: list[float] | None = None
+    bound: int | None = None
 
     @property
     def score(self) -> float:
@@ -128,7 +129,7 @@ class Candidate(Stored):
         """What the search gave up because of its time; "" for nothing."""
         if not self.folds:
             return ""
-        most = min(self.fold_rows, self.entry.max_rows or self.fold_rows)
+        most = min(self.fold_rows, self.bound or self.entry.max_rows or self.fold_rows)
         if self.folds_scored >= self.folds and self.rows_fit >= most:
             return ""
         rows = f"all {self.rows_fit:,} rows"

@@ -26,10 +26,12 @@ from fivefold.training.encoding import (
     ORDERED,
     TREES_COUNTS,
     WITHOUT_CODES,
+    WORDS,
     EncodingPlan,
     encoder,
     ordered_means,
     plan,
+    words_encoder,
 )
 from fivefold.training.training_data import FitOptions, TrainingData
 
@@ -90,7 +92,9 @@ def encode_training(
     recipe = plan(expanded, schema)
     if encoding in WITHOUT_CODES and recipe.codes:
         return _encode_codes(encoding, expanded, y, recipe, seed)
-    encoding = WITHOUT_CODES.get(encoding, encoding)
+    if encoding == WORDS and recipe.text:
+        return _encode_words(expanded, y, recipe, seed)
+    encoding = WITHOUT_CODES.get(encoding, LINEAR if encoding == WORDS else encoding)
     encode = encoder(recipe, LINEAR if encoding == CROSSED else encoding, seed)
     matrix = encode.fit_transform(expanded, y)
     if encoding == CROSSED:
@@ -143,6 +147,22 @@ def _encode_codes(
     else:
         matrix = np.hstack([matrix, codes.matrix])
     encode = FeatureUnion([("columns", columns), ("codes", codes.step)])
+    types = _directed("q" * matrix.shape[1], recipe, columns)
+    return Encoded(matrix, y, types), encode
+
+
+def _encode_words(
+    expanded: pd.DataFrame, y: np.ndarray, recipe: EncodingPlan, seed: int
+) -> tuple[Encoded, Any]:
+    """Do as `encode_training` where a regression gets the words of texts beside the columns."""
+    from scipy.sparse import csr_array, hstack
+    from sklearn.pipeline import FeatureUnion
+
+    columns = encoder(replace(recipe, text=[]), LINEAR, seed)
+    words = words_encoder(recipe)
+    parts = [csr_array(columns.fit_transform(expanded, y)), words.fit_transform(expanded, y)]
+    matrix: Any = hstack(parts, format="csr")
+    encode = FeatureUnion([("columns", columns), ("words", words)])
     types = _directed("q" * matrix.shape[1], recipe, columns)
     return Encoded(matrix, y, types), encode
 

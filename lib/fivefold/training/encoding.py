@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.roc_auc import ranks
-from fivefold.core.schema import Schema
+from fivefold.core.schema import Column, Schema
 from fivefold.data.infer import CODE_COLUMNS
 
 LINEAR, CROSSED = "linear", "crossed"  # of a logistic regression
+WORDS = "linear and words"  # of a logistic regression on a table with free text
 TREES = "trees"  # of forests and AdaBoost
 NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of boosted models
 # With statistics of codes (`fivefold.training.code_pairs`): of boosted models, of a logistic
@@ -30,6 +31,11 @@ MOST_CODES = 10  # columns whose pairs have statistics
 ONE_HOT_LEVELS = 12  # above it one-hot columns cost more than they bring: target means instead
 NATIVE_LEVELS = 64  # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
 TEXT_BUCKETS, TEXT_TOPICS = 2**14, 16
+# Hashed, so that no vocabulary is kept; of words and pairs of them, and of parts of words.
+WORD_BUCKETS, CHARACTER_BUCKETS = 2**16, 2**17
+PARTS_OF_WORDS = (2, 4)  # characters
+WORD_SCALE = 10.0  # weight of the words beside columns of unit variance
+MOST_CHARACTERS = 4_000_000  # of the texts of one fit: its matrix then takes up to 120 MB
 ORDERED_PRIOR = 1.0  # rows that the overall mean weighs in an ordered target mean, as in CatBoost
 ALMOST_CONSTANT = 0.9995  # share of training rows with the same value
 REDUNDANT = 0.99995  # |Pearson correlation| of two columns without missing differences
@@ -120,10 +126,12 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     """Return the encodings that differ on these typed training rows, for a search to try.
 
-    LINEAR and CROSSED always do; products of columns cannot follow a direction. Of the others:
-    without a category of three levels or more they are all the same; up to `ONE_HOT_LEVELS` levels
-    a mean adds little to the level itself.
+    WORDS does with free text. LINEAR and CROSSED always do; products of columns cannot follow a
+    direction. Of the others: without a category of three levels or more they are all the same; up
+    to `ONE_HOT_LEVELS` levels a mean adds little to the level itself.
     """
+    if schema.names("text"):
+        return (WORDS, *encodings(typed, replace(schema, columns=_without_text(schema))))
     levels = [typed[name].nunique(dropna=False) for name in schema.names("categorical")]
     most = max(levels, default=0)
     linear = (LINEAR,) if schema.directions else (LINEAR, CROSSED)
@@ -135,6 +143,41 @@ def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     many = sum(count > ONE_HOT_LEVELS for count in levels)
     is_table_of_codes = many >= CODE_COLUMNS and 2 * many >= len(schema.names())
     return (*known, TREES, *WITHOUT_CODES) if is_table_of_codes else known
+
+
+def _without_text(schema: Schema) -> tuple[Column, ...]:
+    return tuple(column for column in schema.columns if column.kind != "text")
+
+
+def words_encoder(recipe: EncodingPlan) -> Any:
+    """Return an unfitted ColumnTransformer of texts: TF-IDF of words and of their parts, sparse.
+
+    References
+    ----------
+    Wang and Manning 2012, "Baselines and bigrams", for pairs of words in a linear model. Cavnar and
+    Trenkle 1994, "N-gram-based text categorization", for parts of words. Weinberger et al. 2009,
+    "Feature hashing for large scale multitask learning".
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.pipeline import make_pipeline
+
+    parts = []
+    for number, name in enumerate(recipe.text, 1):
+        words = HashingVectorizer(n_features=WORD_BUCKETS, ngram_range=(1, 2), alternate_sign=False)
+        characters = HashingVectorizer(
+            n_features=CHARACTER_BUCKETS,
+            analyzer="char_wb",
+            ngram_range=PARTS_OF_WORDS,
+            alternate_sign=False,
+        )
+        for kind, vectorizer in (("words", words), ("characters", characters)):
+            weighed = make_pipeline(vectorizer, TfidfTransformer(sublinear_tf=True))
+            parts.append((f"{kind} {number}", weighed, name))
+    weights = {kind: WORD_SCALE for kind, _, _ in parts}
+    return ColumnTransformer(
+        parts, sparse_threshold=1, transformer_weights=weights, verbose_feature_names_out=False
+    )
 
 
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:

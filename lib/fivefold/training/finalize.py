@@ -22,6 +22,7 @@ from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
 from fivefold.model.monotone import broken, check_directions
 from fivefold.model.threshold import Costs, choose_threshold
+from fivefold.model.words import words_that_matter
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import Candidate, Member, Setting
@@ -115,6 +116,8 @@ def finalize(
         given_up=[*(c.given_up for c in selection.members if c.given_up), *fit.emergencies],
     )
     bundle = _checked(Bundle(pipeline, data.schema, metadata), typed)
+    words = words_that_matter(bundle.probability, *data.rows(train), data.schema, seed)
+    bundle = replace(bundle, metadata=replace(bundle.metadata, words=words))
     evaluation = _evaluate_holdout(bundle, data, options, truth)
     return replace(bundle, metadata=replace(bundle.metadata, evaluation=evaluation)), oof
 

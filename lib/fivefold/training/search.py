@@ -15,7 +15,7 @@ from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
 from fivefold.training.encode_folds import Fold, encode_fold, fit_fold
-from fivefold.training.encoding import CROSSED, encodings
+from fivefold.training.encoding import CROSSED, MOST_CHARACTERS, WORDS, encodings
 from fivefold.training.metric import METRICS, ROC_AUC, Metric
 from fivefold.training.search_size import (
     SearchSize,
@@ -141,6 +141,10 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
     differ = encodings(categories, data.schema)
     if entry.code_defaults and entry.code_defaults[0]["encoding"] in differ:
         entry = _for_codes(entry)
+    if WORDS in differ and entry.text_defaults:
+        most = rows_of_texts(data)
+        bound = min(most, entry.max_rows or most)
+        entry = replace(entry, defaults=entry.text_defaults, max_rows=bound)
     if "encoding" not in entry.space:
         return entry
     known = [encoding for encoding in entry.space["encoding"] if encoding in differ]
@@ -149,6 +153,13 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
         for params in entry.defaults
     )
     return replace(entry, defaults=defaults, space={**entry.space, "encoding": known})
+
+
+def rows_of_texts(data: TrainingData) -> int:
+    """Return how many training rows have `MOST_CHARACTERS` in their texts, about: for one fit."""
+    texts = data.typed[data.schema.names("text")].iloc[data.split.training_rows]
+    characters = sum(int(texts[name].str.len().sum()) for name in texts)
+    return max(1, int(len(texts) * min(1.0, MOST_CHARACTERS / max(1, characters))))
 
 
 def cheap_first(entry: Algorithm) -> Algorithm:
@@ -289,6 +300,7 @@ class _Search:
             folds=len(folds),
             fold_rows=most_rows,
             metric=metric.name,
+            bound=self.entry.max_rows,
             scores=None if metric is ROC_AUC else chosen,
         )
         return candidate, oof

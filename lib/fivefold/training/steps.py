@@ -351,6 +351,7 @@ def _checkpoint_path(run: Any, name: str) -> str:
             entry.large_defaults,
             entry.large_space,
             entry.code_defaults,
+            entry.text_defaults,
             entry.top_k,
         ],
     )
