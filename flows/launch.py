@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import faults
 import warm
 from metaflow import FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
@@ -17,6 +18,24 @@ from metaflow.plugins.cards import card_datastore
 
 from fivefold.core.findings import Refused
 from fivefold.core.settings import MIRRORED_AFTER
+
+
+def runs_folder() -> Path:
+    """Return the folder of the local datastore."""
+    return Path(os.environ.get("METAFLOW_DATASTORE_SYSROOT_LOCAL", ".")).resolve() / ".metaflow"
+
+
+def name_faults(cli: Any) -> None:
+    """Have Metaflow's command line print one line for a fault of the machine, not a traceback."""
+    unknown = cli.print_unknown_exception
+
+    def explained(error: Exception) -> None:
+        if line := faults.explain(error, runs_folder()):
+            print(f"\n{line}", file=sys.stderr, flush=True)
+        else:
+            unknown(error)
+
+    cli.print_unknown_exception = explained
 
 
 def keep_cards_beside_runs() -> None:
@@ -92,6 +111,7 @@ def launch(
         words = warm.entrypoint(sys.argv[0], modules) if modules else None
         from fivefold.tracking import mirror_outcome
 
+        _prepare(flow)
         mirror_outcome.tell()
         if after:
             os.environ[MIRRORED_AFTER] = "1"
@@ -99,6 +119,7 @@ def launch(
         with flow_context(flow):  # as FlowSpec does by itself, with its own words
             from metaflow import cli
 
+            name_faults(cli)
             cli.main(flow(use_cli=False), entrypoint=words)
     except SystemExit as end:
         run_id = getattr(current, "run_id", None)
@@ -108,6 +129,42 @@ def launch(
             else:
                 _close(f"{current.flow_name}/{run_id}", after)
         raise
+
+
+def _prepare(flow: type[FlowSpec]) -> None:
+    """Try the store, and choose what to resume; end with one line where that cannot be done."""
+    is_local = "--datastore" not in sys.argv and not any(
+        word.startswith("--datastore=") for word in sys.argv
+    )
+    is_local = is_local and os.environ.get("METAFLOW_DEFAULT_DATASTORE", "local") == "local"
+    if is_local and (why := faults.unwritable(runs_folder())):
+        sys.exit(why)
+    if "resume" not in sys.argv or "--help" in sys.argv:
+        return
+    from fivefold.core.settings import keep_workers
+    from fivefold.tracking import attempts
+
+    try:
+        script = _relative(sys.argv[0])
+        origin, lines = attempts.choose_origin(flow.__name__, script, option("--origin-run-id"))
+    except Refused as refused:
+        sys.exit(str(refused))
+    for line in lines:
+        print(line, flush=True)
+    if option("--origin-run-id") is None:
+        place = sys.argv.index("resume") + 1
+        sys.argv[place:place] = ["--origin-run-id", origin]
+    keep_workers(attempts.workers_of(flow.__name__, origin))
+
+
+def option(name: str) -> str | None:
+    """Return the value of an option of the command line; None where it is not given."""
+    for word, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
+        if word == name:
+            return following
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
 
 
 def _how_to_resume(run_id: str) -> str:

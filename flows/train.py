@@ -59,6 +59,7 @@ KEPT_AFTER_SEARCH = [
     "typed",
     "searched",
     "split_findings",
+    "weights",
     "before_arms",
     "preparing",
 ]
@@ -161,6 +162,8 @@ class TrainFlow(FlowSpec):
 
         self.first_run_id, self.started, self.user = current.run_id, timestamp(), current.username
         self.options = {name: getattr(self, name) for name in OPTIONS}
+        self.workers = bootstrap.workers()
+        print("Should this run be cut off: python flows/train.py resume")
         intake.check_options(self.options)
         scope = intake.resolve_scope(
             self.scope.to_dict(),
@@ -197,8 +200,7 @@ class TrainFlow(FlowSpec):
 
         set_artifacts(self, steps.split(self))
         self.before_arms = steps.seconds_gone(bootstrap.STARTED, self.started)
-        budget = steps.time_budget(self, bootstrap.workers())
-        self.arms = budget.algorithms(steps.columns(self))
+        self.arms = steps.algorithms(self, bootstrap.workers())
         self.next(self.tune, foreach="arms")
 
     @catch(var="failure", print_exception=False)
@@ -247,7 +249,7 @@ class TrainFlow(FlowSpec):
         set_artifacts(self, selected)
         board, blend = Leaderboard.from_dicts(self.leaderboard), Ensemble.from_dict(self.blend)
         doubted = doubts(from_dicts(self.findings))
-        components = cards.leaderboard_components(board, blend, doubted)
+        components = cards.leaderboard_components(board, blend, doubted, current.run_id)
         current.card["leaderboard"].extend(components)
         self.next(self.evaluate)
 

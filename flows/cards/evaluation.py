@@ -17,6 +17,14 @@ IMPORTANCE = (
     "Columns that can replace each other share their importance: neither looks important alone. "
     "Of more than 70 columns only those are measured that vary most with the predictions."
 )
+WORDS = (
+    "What a word does to the log-odds of the positive class, on average over training texts that "
+    "have it: the model was asked with and without the word. 0.7 doubles the odds."
+)
+DIRECTIONS = (
+    "The scope asks that the probability follows these columns. Tried: pairs of neighbouring "
+    "values, with all else equal, in training rows."
+)
 REFITTED = (
     "These are the figures of the model fitted without the held-out rows. What is **served** was "
     "then fitted once more with the same settings on {rows:,} labelled rows, the held-out ones "
@@ -88,6 +96,10 @@ def components(metadata: Metadata) -> list[Any]:
             part.chart_part(charts.ageing(stored["ageing"])),
             Markdown(f"{evaluation.ageing.advice}. {AGEING}"),
         ]
+    if metadata.words:
+        parts += [Markdown("## Words"), Markdown(WORDS), _word_table(metadata)]
+    if metadata.monotone:
+        parts += [Markdown("## Directions"), Markdown(DIRECTIONS), _direction_table(metadata)]
     if evaluation.segments:
         parts += [Markdown("## Groups"), _segment_table(evaluation.segments)]
     if metadata.features:
@@ -160,6 +172,23 @@ def _segment_table(segments: Sequence[Segment]) -> Any:
         rows.append(row)
     headers = ["Column", "Group", "Rows", "Positive", "Predicted", "Flagged", "Recall"]
     return Table(rows, headers=[*headers, "False alarms", "ROC AUC (95%)"])
+
+
+def _word_table(metadata: Metadata) -> Any:
+    rows = []
+    for line in metadata.words:
+        cells = [part.line_of(line.column), part.line_of(line.word), f"{line.effect:+.2f}"]
+        rows.append([*cells, f"{line.texts:,}", f"{line.with_word:,}"])
+    headers = ["Column", "Word", "Change of log-odds", "Texts asked", "Texts with it"]
+    return Table(rows, headers=headers)
+
+
+def _direction_table(metadata: Metadata) -> Any:
+    rows = []
+    for check in metadata.monotone:
+        kept = "kept" if check.kept else f"broken by {check.wrong_way:.2g}"
+        rows.append([part.line_of(check.column), check.direction, f"{check.tried:,}", kept])
+    return Table(rows, headers=["Column", "Probability", "Pairs tried", "Result"])
 
 
 def _member_table(metadata: Metadata) -> Any:

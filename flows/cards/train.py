@@ -127,7 +127,7 @@ def eda_components(
 
 
 def leaderboard_components(
-    board: Leaderboard, blend: Ensemble, doubted: Sequence[Finding]
+    board: Leaderboard, blend: Ensemble, doubted: Sequence[Finding], run_id: str = ""
 ) -> list[Any]:
     """Return the card that compares the algorithms; `doubted` stands beside their figures."""
     from fivefold.charts import model
@@ -143,8 +143,10 @@ def leaderboard_components(
         Markdown("# Leaderboard"),
         *part.box_rows(_leaderboard_boxes(board)),
         *(part.finding_tables([finding.to_dict() for finding in doubted]) if doubted else []),
+        *_lost_parts(board, run_id),
         part.chart_part(model.leaderboard(scores)),
         Table([_leaderboard_cells(row) for row in board.rows], headers=HEADERS),
+        *_metric_parts(board),
         Markdown(CHOSEN),
         *part.given_up_parts(board.given_up),
         *part.blend_parts(blend),
@@ -159,17 +161,59 @@ def _leaderboard_boxes(board: Leaderboard) -> list[ValueBox]:
 
     winner = board.winner
     close = sum(row.indistinguishable for row in board.rows) - 1  # without the winner
-    failed = len(board.rows) - len(board.candidates)
+    failed = len(board.lost)
+    skipped = len(board.rows) - len(board.candidates) - failed
     name = part.line_of(title(winner.algorithm), 100)
     spread = f"± {winner.auc_std:.4f} between {len(winner.fold_scores)} folds"
     subtitle = "not distinguishable from the winner" if close else "no other algorithm"
     theme = "danger" if failed else None
     return [
-        ValueBox("Winner", name, "highest mean ROC AUC over the folds", theme="success"),
+        ValueBox("Winner", name, _chosen_by(winner), theme="success"),
         ValueBox("ROC AUC", f"{winner.auc_mean:.4f}", spread),
         ValueBox("As good", str(close), subtitle),
-        ValueBox("Failed", str(failed), "algorithms without a result", theme=theme),
+        ValueBox("Failed", str(failed), f"searches; {skipped} left out on purpose", theme=theme),
     ]
+
+
+def _chosen_by(winner: Candidate) -> str:
+    from fivefold.training.metric import METRICS
+
+    metric = METRICS[winner.metric]
+    return f"{'highest' if metric.higher_is_better else 'lowest'} mean {metric.title} of the folds"
+
+
+def _metric_parts(board: Leaderboard) -> list[Any]:
+    """Return the figures by which the algorithms are ranked, where these are not ROC AUCs."""
+    from fivefold.training.leaderboard import title
+    from fivefold.training.metric import METRICS
+
+    metric = METRICS[board.winner.metric]
+    if board.winner.scores is None:
+        return []
+    rows = [
+        [part.line_of(title(one.algorithm)), part.number_text(metric.shown(one.score))]
+        for one in board.candidates
+    ]
+    return [Table(rows, headers=["Ranked by", f"Mean {metric.title} of the folds"])]
+
+
+def _lost_parts(board: Leaderboard, run_id: str) -> list[Any]:
+    """Return the searches that failed, why, and how to repeat just them."""
+    from fivefold.training.closing import search_again
+    from fivefold.training.leaderboard import title
+
+    if not board.lost:
+        return []
+    rows = [
+        [part.line_of(title(one.algorithm)), part.line_of(one.error, 300)] for one in board.lost
+    ]
+    command = [["To search just these", search_again(run_id)]] if run_id else []
+    return [Markdown("## Lost"), Table([*rows, *command], headers=["Search", "Why"])]
+
+
+def _trials_text(result: Candidate) -> str:
+    pruned = sum(not trial.complete for trial in result.trials)
+    return f"{len(result.trials)}" + (f" ({pruned} stopped early)" if pruned else "")
 
 
 def _leaderboard_cells(row: LeaderboardRow) -> list[str]:
@@ -181,7 +225,7 @@ def _leaderboard_cells(row: LeaderboardRow) -> list[str]:
     if isinstance(result, FailedSearch):
         return ["–", name, "–", "–", "–", "0", seconds, part.line_of(result.error, 200)]
     mean, sd = part.auc_text(result.auc_mean), part.auc_text(result.auc_std)
-    trials, params = str(len(result.trials)), part.params_text(result.params)
+    trials, params = _trials_text(result), part.params_text(result.params)
     return [str(row.rank), name, mean, sd, _p_text(row), trials, seconds, params]
 
 

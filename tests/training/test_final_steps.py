@@ -28,6 +28,7 @@ def run():
     typed, y, fold_ids, schema = prepared(600)
     return SimpleNamespace(
         labels={"y": y},
+        problem={"target": "left"},
         place=fold_ids,
         searched=Split(fold_ids).training_rows,
         typed=to_parquet(typed),

@@ -796,7 +796,7 @@ def test_no_more_rows_are_drawn_than_a_fit_may_have_real_ones():
         (40, 40, 40),
         (None, 100, 60),
     ):  # real rows are never crowded out
-        rows, labels = fitted_rows(data, np.arange(100), 0, FitOptions(sampler=extra), most)
+        rows, labels, _ = fitted_rows(data, np.arange(100), 0, FitOptions(sampler=extra), most)
         assert (seen.pop(), len(rows), len(labels), (rows["amount"] == MARK).sum()) == (
             real,
             real + drawn,

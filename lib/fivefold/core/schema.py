@@ -37,6 +37,8 @@ class Column(Stored):
     low, high : numeric: the smallest and largest finite value; date: in days since 1970-01-01
     youngest, oldest : date: the smallest and largest age (`fivefold.data.ages`), in days
     typical : the median (numeric, date in days) or the most frequent text
+    monotone : "increasing" or "decreasing" where the model's probability has to follow a rising
+        value, with all else equal
     parse : how texts become values, for example {"decimal": ".", "thousands": ","} or
         {"format": "%d/%m/%Y"}
     """
@@ -59,6 +61,7 @@ class Column(Stored):
     youngest: float | None = None
     oldest: float | None = None
     typical: Any = None
+    monotone: str = ""
     parse: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,6 +87,12 @@ class Schema(Stored):
         """Return column names in order, of the given kinds (default: all)."""
         allowed = [c for c in self.columns if c.used or not used_only]
         return [c.name for c in allowed if not kinds or c.kind in kinds]
+
+    @property
+    def directions(self) -> dict[str, int]:
+        """Return {used column: 1 or -1}, how the probability follows its value."""
+        ways = {"increasing": 1, "decreasing": -1}
+        return {c.name: ways[c.monotone] for c in self.columns if c.used and c.monotone in ways}
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""

@@ -17,6 +17,9 @@ from typing import Any
 from fivefold.core.findings import Finding, Refused, problem, refusal
 
 KINDS = ("numeric", "categorical", "boolean", "date", "text", "id", "constant")
+DIRECTIONS = ("increasing", "decreasing")
+ROC_AUC, PR_AUC, LOG_LOSS = METRICS = ("roc_auc", "pr_auc", "log_loss")
+BALANCED = "balanced"
 UNREADABLE = "(unreadable)"
 NO_GROUP = "none"  # in place of a group column: every row is a case of its own
 AIM = re.compile(r"f1|balanced accuracy|recall (0?\.\d*[1-9]\d*|1(\.0*)?)")  # of [costs.aim]
@@ -55,6 +58,12 @@ class Scope:
         count back: a date column, or "now" for the day of scoring
     optional_columns : [columns.optional], columns that a table or row to be scored may lack: they
         are missing then
+    weight_column : [columns.weight], how much each row counts in every fit; the model does not see
+        it, and no figure but the weighted ROC AUC uses it
+    monotone : [columns.monotone], column of numbers or yes/no to one of `DIRECTIONS`: with all else
+        equal, a higher value never lowers (never raises) the probability
+    class_weight : [target.class_weight], how much a positive row counts in every fit, or "balanced"
+        for as much in all as the negative ones; calibration leads back to the real rates
     kinds : [columns.kinds], column to one of `KINDS`, in place of the inferred kind
     formats : [columns.formats], date column to the format of its texts, such as "%d/%m/%Y"
     missing_texts, kept_texts : [missing.texts], [missing.keep], texts that mean missing in every
@@ -69,6 +78,7 @@ class Scope:
     min_roc_auc : [success.roc_auc], the least ROC AUC of a useful model, in (0, 1]
     near_perfect : [success.near_perfect], why a nearly perfect ROC AUC is right; without it such a
         model waits for a person
+    metric : [success.metric], one of `METRICS`, by which settings, algorithms and blend are chosen
     max_latency_ms : [success.latency_ms], the longest median time of one prediction at promotion
     control_share : [monitoring.control_share], the share of cases, drawn at random, that are to be
         left alone whatever is predicted; performance is judged on them, in (0, 0.5]
@@ -100,17 +110,21 @@ class Scope:
     missing_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kept_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
+    weight_column: str | None = None
+    class_weight: float | str | None = None
     cost_miss: float = 1.0
     cost_false_alarm: float = 1.0
     aim: str = ""
     capacity: float | None = None
     min_roc_auc: float | None = None
     near_perfect: str = ""
+    metric: str = ROC_AUC
     max_latency_ms: float | None = None
     horizon_days: float | None = None
     control_share: float | None = None
     retention_days: float | None = None
     pseudonymised_columns: tuple[str, ...] = ()
+    monotone: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     help: Mapping[str, str] = field(default_factory=dict)
@@ -163,6 +177,8 @@ COLUMN_KEYS = {
     "group": "group_column",
     "time": "time_column",
     "reference": "reference_column",
+    "weight": "weight_column",
+    "monotone": "monotone",
     "id": "id_columns",
     "drop": "drop_columns",
     "protected": "protected_columns",
@@ -183,6 +199,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "column": "target",
         "positive": "positive",
         "empty": "empty_label",
+        "class_weight": "class_weight",
         "positive_phrase": "positive_phrase",
         "negative_phrase": "negative_phrase",
         "horizon": "horizon_days",
@@ -196,6 +213,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "capacity": "capacity",
     },
     "success": {
+        "metric": "metric",
         "roc_auc": "min_roc_auc",
         "near_perfect": "near_perfect",
         "latency_ms": "max_latency_ms",
@@ -311,8 +329,14 @@ def _read(name: str, value: Any) -> Any:
             raise ValueError(f"one of {KINDS} for each column")
         if name == "formats":
             _check_formats(value)
+        if name == "monotone" and any(way not in DIRECTIONS for way in value.values()):
+            raise ValueError(f"one of {DIRECTIONS} for each column")
         return dict(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if name == "class_weight" and (value == BALANCED or (is_number and value > 0)):
+        return value if value == BALANCED else float(value)
+    if name == "class_weight":
+        raise ValueError(f"{BALANCED!r} or a number above 0")
     if "float" in annotation:
         if not is_number or not math.isfinite(value) or value < 0:
             raise ValueError("a number, zero or more")
@@ -325,6 +349,8 @@ def _read(name: str, value: Any) -> Any:
         return float(value)
     if name == "aim" and value and not (isinstance(value, str) and AIM.fullmatch(value)):
         raise ValueError('"f1", "balanced accuracy" or a recall such as "recall 0.8"')
+    if name == "metric" and value not in METRICS:
+        raise ValueError(f"one of {METRICS}")
     is_label = name in ("positive", "empty_label") and isinstance(value, (bool, int, float))
     if not is_label and not isinstance(value, str):
         raise ValueError("a text")

@@ -19,6 +19,7 @@ STARTED = (
 SCOPE_FOLDER = (
     "FIVEFOLD_SCOPE_FOLDER"  # folder of the file of --config scope: relative paths start here
 )
+WORKERS, RESUME_WORKERS = "METAFLOW_RUN_MAX_WORKERS", "METAFLOW_RESUME_MAX_WORKERS"
 MIRRORED_AFTER = "FIVEFOLD_MIRRORED_AFTER"  # set if the launcher mirrors a run after its end
 MIRROR_LOCK = "FIVEFOLD_MIRROR_LOCK"  # number of the lock's file that a background mirror inherits
 
@@ -35,6 +36,9 @@ def prepare(root: Path) -> None:
         "OMP_NUM_THREADS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+    for option, number in zip(sys.argv, sys.argv[1:], strict=False):
+        if option == "--max-workers":  # the tasks do not see the option
+            os.environ[WORKERS] = os.environ[RESUME_WORKERS] = number
     for option, name, path in zip(sys.argv, sys.argv[1:], sys.argv[2:], strict=False):
         if (option, name) == ("--config", "scope"):  # Metaflow passes on the content, not the path
             defaults[SCOPE_FOLDER] = str(Path(path).resolve().parent)
@@ -43,7 +47,7 @@ def prepare(root: Path) -> None:
             "METAFLOW_HOME": str(root / "metaflow_config"),
             "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root),
             "METAFLOW_PYLINT": "0",
-            "METAFLOW_RUN_MAX_WORKERS": str(max(1, min(5, os.cpu_count() or 2))),
+            WORKERS: str(max(1, min(5, os.cpu_count() or 2))),
         }
         if os.environ.get("USER", "root") == "root":  # Metaflow refuses to run as nobody or as root
             defaults["METAFLOW_USER"] = "fivefold"
@@ -58,8 +62,18 @@ def say(text: str) -> None:
 
 
 def workers() -> int:
-    """Return how many tasks run at a time (an option --max-workers is not seen here)."""
-    return int(os.environ.get("METAFLOW_RUN_MAX_WORKERS", os.cpu_count() or 2))
+    """Return how many tasks run at a time, also of a resumed run (`keep_workers`)."""
+    return int(os.environ.get(WORKERS, os.cpu_count() or 2))
+
+
+def keep_workers(before: int | None) -> None:
+    """Have a resumed run use as many workers as it had `before` (None: not known).
+
+    Metaflow has a setting of its own for resumed runs, and 16 without it. What the environment or
+    --max-workers says now comes first.
+    """
+    os.environ.setdefault(RESUME_WORKERS, str(before or workers()))
+    os.environ[WORKERS] = os.environ[RESUME_WORKERS]
 
 
 def journal_url() -> str:

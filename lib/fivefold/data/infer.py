@@ -79,14 +79,15 @@ def infer_schema(
             continue
         values = frame[name] if rows is None else frame[name].take(rows).reset_index(drop=True)
         column = infer_column(values, str(name), scope)
-        if column.used and column.integer and column.name not in scope.kinds and is_code(values):
+        declared = column.name in scope.kinds or column.name in scope.monotone
+        if column.used and column.integer and not declared and is_code(values):
             codes[column.name] = values
         columns.append(column)
     if codes and _is_table_of_codes(columns, len(codes)):
-        declared = replace(scope, kinds={**scope.kinds, **dict.fromkeys(codes, "categorical")})
+        as_codes = replace(scope, kinds={**scope.kinds, **dict.fromkeys(codes, "categorical")})
         for place, column in enumerate(columns):
             if column.name in codes:
-                columns[place] = infer_column(codes[column.name], column.name, declared)
+                columns[place] = infer_column(codes[column.name], column.name, as_codes)
     schema = Schema(tuple(columns), scope.target, *labels)
     return _with_reference(schema, frame, scope, rows)
 
@@ -181,11 +182,14 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
         why = "dropped by the scope"
     elif name == scope.group:
         why = "groups rows (scope)"
+    elif name == scope.weight_column:
+        why = "weighs rows (scope)"
     column = Column(
         name=name,
         kind=kind,
         used=not why,
         why=why,
+        monotone=scope.monotone.get(name, ""),
         parse=parse,
         as_text=is_string_dtype(values.dtype),
         missing=added,

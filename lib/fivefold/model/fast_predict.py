@@ -21,6 +21,7 @@ from scipy.special import expit
 
 from fivefold.data.coerce import different
 
+ROWS_AT_A_TIME = 5000  # of a model that has no fast path
 # Expanded columns by name (`fivefold.model.inputs.expand_columns`), arrays of one length.
 Columns = Mapping[str, Any]
 
@@ -65,9 +66,16 @@ def _predictor(model: Any) -> Predict:
     steps = _steps(model)
     encode = _encoder(steps[0])
     if encode is None:
-        return lambda rows: np.asarray(model.predict_proba(pd.DataFrame(rows.columns))[:, 1])
+        return lambda rows: _in_pieces(model, pd.DataFrame(rows.columns))
     transform, classify = _chain(steps[1:-1]), _classifier(steps[-1])
     return lambda rows: classify(transform(encode(rows)))
+
+
+def _in_pieces(model: Any, table: pd.DataFrame) -> np.ndarray:
+    """Return a model's probabilities, some rows at a time: those of texts need much memory."""
+    starts = range(0, len(table), ROWS_AT_A_TIME)
+    pieces = [model.predict_proba(table.iloc[at : at + ROWS_AT_A_TIME])[:, 1] for at in starts]
+    return np.concatenate(pieces)
 
 
 def _vote(model: Any, fast: Callable[[Any], Predict]) -> Predict:

@@ -10,7 +10,9 @@ from fivefold.core.scope import Scope
 from fivefold.core.stored import Stored
 from fivefold.model.calibration import IDENTITY, Calibration
 from fivefold.model.evaluation import Evaluation
+from fivefold.model.monotone import MonotoneCheck
 from fivefold.model.threshold import Threshold
+from fivefold.model.words import WordEffect
 
 
 class Outcomes(NamedTuple):
@@ -93,7 +95,9 @@ class Metadata(Stored):
 
     `evaluation` is None before the model was evaluated, `refit` is None where the evaluated model
     itself is served. `params`, `members` and `features` record how the model was made;
-    `background` holds training rows for explanations. `given_up` says what the time did not allow.
+    `background` holds training rows for explanations. `given_up` says what the time did not allow,
+    `monotone` whether the served model follows the directions of the scope,
+    `words` which words of free texts move the evaluated model.
     """
 
     stored_as: ClassVar = {"outcomes": "phrases"}
@@ -114,6 +118,8 @@ class Metadata(Stored):
     evaluation: Evaluation | None = None
     refit: Refit | None = None
     given_up: Sequence[str] = field(default_factory=list)
+    monotone: Sequence[MonotoneCheck] = field(default_factory=list)
+    words: Sequence[WordEffect] = field(default_factory=list)
 
     @property
     def auc(self) -> Mapping[str, Any] | None:

@@ -55,7 +55,7 @@ def find_ids(ctx: CheckContext) -> Iterator[Result]:
     """Find columns that number or name the rows."""
     for column in _not_dropped(ctx, "id"):
         name = column.name
-        if name == ctx.scope.group:
+        if name in (ctx.scope.group, ctx.scope.weight_column):
             continue
         if name in ctx.scope.id_columns:
             found = "an id by the scope; the model does not see it"

@@ -23,6 +23,8 @@ RARE, VERY_RARE = 0.05, 0.01  # share of the rarer class
 # A fifth is held out, and each of five folds needs groups of both classes.
 MIN_GROUPS, FEW_GROUPS = 10, 30
 BIG_GROUP = 0.5
+# Keys of [columns] without whose column a run cannot do what the scope asks for.
+NEEDED = ("group", "time", "reference", "weight", "monotone", "id", "drop")
 _PROTECTED = re.compile(
     r"(^|[_\s])(sex|gender|age|race|ethnic\w*|religion|nationality|disab\w*|marital\w*|marriage)"
     r"($|[_\s])",
@@ -207,7 +209,7 @@ def _scope_columns(scope: Scope) -> Iterator[tuple[str, str, str]]:
         value = getattr(scope, attribute)
         if value is None:
             continue
-        severity = ERROR if key in ("group", "time", "reference", "id", "drop") else WARNING
+        severity = ERROR if key in NEEDED else WARNING
         if (key, value) in (("reference", "now"), ("group", NO_GROUP)):
             continue
         for name in [value] if isinstance(value, str) else value:

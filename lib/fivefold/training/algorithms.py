@@ -16,6 +16,7 @@ from fivefold.training.boosting import (
     Encoded,
     LightGBM,
     XGBoost,
+    directions,
     fit_quietly,
     positive_probability,
 )
@@ -30,7 +31,9 @@ from fivefold.training.encoding import (
     PAIRS,
     TREES,
     TREES_COUNTS,
+    WORDS,
 )
+from fivefold.training.signed_regression import fit_directed
 
 MOST_ROWS_TIMES_SEEDS = 200_000  # of a final fit
 NEWTON_COLUMNS = 400  # most columns for Newton's method, which takes few but costly steps
@@ -50,8 +53,8 @@ class Algorithm:
     title : the name that people read
     encoding : of `fivefold.training.encoding`; a parameter `encoding` of the space overrides it
     classifier : (params, seed, threads, types) -> unfitted scikit-learn classifier; `types` has one
-        letter for each input column, "c" for category codes (encoding "native" only) and "q" for
-        quantities
+        letter for each input column (`fivefold.training.boosting.Encoded`), "c" for category codes
+        with the encoding "native" only
     defaults : parameters that a search tries first, in this order
     space : parameters that a search chooses from
     boosted : early stopping, rounds and devices of the library; None without boosting
@@ -65,6 +68,10 @@ class Algorithm:
     top_k : number of best settings among these models
     large_defaults, large_space : replace `defaults` and parts of `space` on more than
         `fivefold.data.splits.MANY_ROWS` training rows: higher learning rates and larger trees
+    text_defaults : replace `defaults` on a table with free text
+    keeps_monotone : whether fitted models follow "+" and "-" of `types`; without it the algorithm
+        is left out where the scope asks for that
+    fit_directed : fits a model with "+" or "-" columns, where its own `fit` cannot follow them
     code_defaults : replace `defaults` on a table of codes, where `encodings` has the encoding of
         the first; each has an encoding, and also keeps what it does not name of the default in
         its place
@@ -87,6 +94,9 @@ class Algorithm:
     large_defaults: tuple[Params, ...] = ()
     large_space: Space = field(default_factory=dict)
     code_defaults: tuple[Params, ...] = ()
+    text_defaults: tuple[Params, ...] = ()
+    keeps_monotone: bool = False
+    fit_directed: Callable[[Any, Encoded], Any] | None = None
 
     def encoding_of(self, params: Mapping[str, Any]) -> str:
         """Return the encoding for a model with these parameters."""
@@ -118,6 +128,8 @@ class Algorithm:
 
     def fit(self, model: Any, train: Encoded) -> Any:
         """Return the fitted model."""
+        if self.fit_directed and any(directions(train.types)):
+            return self.fit_directed(model, train)
         options = self.boosted.fit_options(train.types) if self.boosted else {}
         return fit_quietly(model, train, **options)
 
@@ -128,10 +140,20 @@ class Algorithm:
         return self.boosted.predict(model, x, rounds)
 
 
+def _bounds(types: str) -> Params:
+    """Return the argument that makes a tree of scikit-learn follow directions, if there are any.
+
+    The mean of such trees, and a vote of them with positive weights, follow them too.
+    """
+    bounds = directions(types)
+    return {"monotonic_cst": bounds} if any(bounds) else {}
+
+
 def _random_forest(params: Params, seed: int, threads: int, types: str) -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
-    return RandomForestClassifier(random_state=seed, n_jobs=threads, **params)
+    bounds = _bounds(types)
+    return RandomForestClassifier(random_state=seed, n_jobs=threads, **bounds, **params)
 
 
 def _adaboost(params: Params, seed: int, threads: int, types: str) -> Any:
@@ -140,7 +162,10 @@ def _adaboost(params: Params, seed: int, threads: int, types: str) -> Any:
 
     own = dict(params)
     depth, leaf = own.pop("max_depth"), own.pop("min_samples_leaf")
-    tree = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=seed)
+    bounds = _bounds(types)
+    tree = DecisionTreeClassifier(
+        max_depth=depth, min_samples_leaf=leaf, random_state=seed, **bounds
+    )
     return AdaBoostClassifier(tree, random_state=seed, **own)
 
 
@@ -226,12 +251,19 @@ ALGORITHMS: dict[str, Algorithm] = {
         title="Logistic regression",
         encoding=LINEAR,
         classifier=_logistic_regression,
+        keeps_monotone=True,
+        fit_directed=fit_directed,
         defaults=(
             {"encoding": CROSSED, "C": 0.1},
             {"encoding": LINEAR, "C": 0.1},
             {"encoding": LINEAR, "C": 0.01},
         ),
-        space={"encoding": [LINEAR, CROSSED], "C": (0.001, 30.0, "log")},
+        space={"encoding": [LINEAR, CROSSED, WORDS], "C": (0.001, 30.0, "log")},
+        text_defaults=(
+            {"encoding": WORDS, "C": 0.1},
+            {"encoding": WORDS, "C": 1.0},
+            {"encoding": LINEAR, "C": 0.1},
+        ),
         code_defaults=(
             {"encoding": LINEAR_PAIRS, "C": 0.03},
             {"encoding": LINEAR_PAIRS, "C": 0.1},
@@ -246,6 +278,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         title="AdaBoost",
         encoding=TREES,
         classifier=_adaboost,
+        keeps_monotone=True,
         defaults=(
             {"n_estimators": 80, "learning_rate": 0.12, "max_depth": 3, "min_samples_leaf": 20},
             {"n_estimators": 60, "learning_rate": 0.3, "max_depth": 2, "min_samples_leaf": 20},
@@ -267,6 +300,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         title="Random forest",
         encoding=TREES,
         classifier=_random_forest,
+        keeps_monotone=True,
         defaults=(
             _FOREST,
             _FOREST | {"max_features": 0.25, "min_samples_leaf": 2, "criterion": "gini"},
@@ -290,6 +324,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         title="LightGBM",
         encoding=NATIVE,
         classifier=LightGBM.classifier,
+        keeps_monotone=True,
         defaults=(_LIGHTGBM, _LIGHTGBM | _LIGHTGBM_RANDOM_SPLITS, _LIGHTGBM | _LIGHTGBM_DEEPER),
         space={
             "encoding": _BOOSTED_ENCODINGS,
@@ -319,6 +354,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         title="XGBoost",
         encoding=NATIVE,
         classifier=XGBoost.classifier,
+        keeps_monotone=True,
         defaults=(_XGBOOST, _XGBOOST | _XGBOOST_ONE_HOT, _XGBOOST | _XGBOOST_DEEPER),
         space={
             "encoding": _BOOSTED_ENCODINGS,

@@ -20,16 +20,30 @@ PATIENCE = 40  # rounds without progress in log-loss after which a fit stops
 class Encoded:
     """An encoded table: the matrix `x` (rows, columns) and the labels `y` (rows,).
 
-    `types` has one letter for each column: "c" for category codes, "q" for quantities.
+    `types` has one letter for each column: "c" for category codes, "q" for quantities, "+" and "-"
+    for quantities that the probability has to follow, upwards or downwards. `weights` (rows,) say
+    how much each row counts; None for all the same.
     """
 
     x: np.ndarray
     y: np.ndarray
     types: str
+    weights: np.ndarray | None = None
+
+
+def directions(types: str) -> list[int]:
+    """Return 1, -1 or 0 for each column: how the probability has to follow it.
+
+    >>> directions("cq+-")
+    [0, 0, 1, -1]
+    """
+    return [{"+": 1, "-": -1}.get(letter, 0) for letter in types]
 
 
 def fit_quietly(model: Any, train: Encoded, **options: Any) -> Any:
     """Return the fitted model; warnings on convergence and feature names are not shown."""
+    if train.weights is not None:
+        options["sample_weight"] = train.weights
     with warnings.catch_warnings(action="ignore"):
         return model.fit(train.x, train.y, **options)
 
@@ -117,6 +131,8 @@ class LightGBM(BoostedLibrary):
         """Return an unfitted classifier."""
         from lightgbm import LGBMClassifier
 
+        if any(bounds := directions(types)):
+            params = {**params, "monotone_constraints": bounds}
         return LGBMClassifier(
             metric="binary_logloss",
             bagging_freq=1,
@@ -152,6 +168,8 @@ class LightGBM(BoostedLibrary):
                 raise OutOfTime(env.iteration + 1)
 
         options = self.fit_options(train.types)
+        if stop.weights is not None:
+            options["eval_sample_weight"] = [stop.weights]
         self.set_rounds(model, MAX_ROUNDS)
         fit_quietly(model, train, eval_X=(stop.x,), eval_y=(stop.y,), callbacks=[watch], **options)
         return best_round
@@ -174,6 +192,8 @@ class XGBoost(BoostedLibrary):
         """Return an unfitted classifier."""
         from xgboost import XGBClassifier
 
+        if any(bounds := directions(types)):
+            params = {**params, "monotone_constraints": tuple(bounds)}
         return XGBClassifier(
             tree_method="hist",
             eval_metric="logloss",
@@ -181,7 +201,7 @@ class XGBoost(BoostedLibrary):
             n_jobs=threads,
             verbosity=0,
             enable_categorical=True,
-            feature_types=list(types),
+            feature_types=["c" if letter == "c" else "q" for letter in types],
             **params,
         )
 
@@ -198,7 +218,9 @@ class XGBoost(BoostedLibrary):
 
         self.set_rounds(model, MAX_ROUNDS)
         model.set_params(early_stopping_rounds=PATIENCE, callbacks=[Deadline()])
-        fit_quietly(model, train, eval_set=[(stop.x, stop.y)], verbose=False)
+        weights = None if stop.weights is None else [stop.weights]
+        evaluated = {"eval_set": [(stop.x, stop.y)], "sample_weight_eval_set": weights}
+        fit_quietly(model, train, verbose=False, **evaluated)
         model.set_params(callbacks=None)
         return int(model.best_iteration) + 1
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fivefold.core.scope import ROC_AUC
 from fivefold.core.stored import Stored
 from fivefold.core.text import plural
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
@@ -32,7 +33,8 @@ class Trial(Stored):
     """One setting, scored on the folds.
 
     `state` is "complete" or "pruned"; a pruned trial has the scores of the folds that it finished.
-    `auc` is their mean. `seconds` is the time of all its fits, `max_rows` the bound on the training
+    `auc` is their mean. `scores` has the chosen metric of each fold, higher is better, where that
+    is not ROC AUC. `seconds` is the time of all its fits, `max_rows` the bound on the training
     rows of each. Under a budget the folds of a complete trial may be fewer than those of the split.
     """
 
@@ -44,6 +46,17 @@ class Trial(Stored):
     rounds: int | None
     seconds: float
     max_rows: int | None
+    scores: list[float] | None = None
+
+    @property
+    def metric_scores(self) -> list[float]:
+        """The chosen metric of each fold, higher is better."""
+        return self.fold_scores if self.scores is None else self.scores
+
+    @property
+    def score(self) -> float:
+        """The mean by which trials are compared, higher is better."""
+        return self.auc if self.scores is None else float(np.mean(self.scores))
 
     @property
     def complete(self) -> bool:
@@ -102,13 +115,21 @@ class Candidate(Stored):
     folds_scored: int = 0
     folds: int = 0
     fold_rows: int = 0
+    metric: str = ROC_AUC
+    scores: list[float] | None = None
+    bound: int | None = None
+
+    @property
+    def score(self) -> float:
+        """The mean over the folds of the chosen metric, higher is better."""
+        return self.auc_mean if self.scores is None else float(np.mean(self.scores))
 
     @property
     def given_up(self) -> str:
         """What the search gave up because of its time; "" for nothing."""
         if not self.folds:
             return ""
-        most = min(self.fold_rows, self.entry.max_rows or self.fold_rows)
+        most = min(self.fold_rows, self.bound or self.entry.max_rows or self.fold_rows)
         if self.folds_scored >= self.folds and self.rows_fit >= most:
             return ""
         rows = f"all {self.rows_fit:,} rows"
@@ -130,7 +151,7 @@ class Candidate(Stored):
     @property
     def best_trial(self) -> Trial:
         complete = [trial for trial in self.trials if trial.complete]
-        return max(complete, key=lambda trial: trial.auc)
+        return max(complete, key=lambda trial: trial.score)
 
     def settings_in_turn(self, count: int) -> list[Setting]:
         """Return the setting of each of `count` fits: all settings in turn, best first."""
@@ -164,11 +185,15 @@ class Candidate(Stored):
 
 @dataclass(frozen=True)
 class FailedSearch(Stored):
-    """A search that raised an error, was killed, timed out or was not started."""
+    """A search that raised an error, was killed, timed out or was not started.
+
+    `skipped`: it was left out on purpose, by the budget or the scope.
+    """
 
     algorithm: str
     error: str
     seconds: float = 0.0
+    skipped: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         empty = dict.fromkeys(("rounds", "auc_mean", "auc_std", "max_rows", "rows_fit"))

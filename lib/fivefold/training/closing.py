@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def closing_text(run: Any, pathspec: str, root: Path, uri: str) -> str:
     cards = report_paths(find_run(run_id), root)
     lines = [
         *_result(run),
+        *lost_lines(run.leaderboard, run_id),
         promotion_text(run.promotion, run_id),
         "Cards:",
         *(f"  {name:12} {path}" for name, path in cards.items()),
@@ -35,6 +37,23 @@ def closing_text(run: Any, pathspec: str, root: Path, uri: str) -> str:
         f"  mlflow ui --backend-store-uri {mask(uri)}",
     ]
     return "\n".join(lines)
+
+
+def lost_lines(leaderboard: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
+    """Return which searches have failed, why, and the command that repeats just them.
+
+    Nothing where none has; what was left out on purpose is not lost.
+    """
+    lost = [row for row in leaderboard if row["status"] != "ok" and not row.get("skipped")]
+    if not lost:
+        return []
+    lines = [f"Lost: {row['algorithm'].replace('_', ' ')}: {row['error']}" for row in lost]
+    return [*lines, f"To search what was lost: {search_again(run_id)} (finished trials are kept)"]
+
+
+def search_again(run_id: str) -> str:
+    """Return the command that repeats the searches of a run that failed."""
+    return f"python flows/train.py resume tune --origin-run-id {run_id}"
 
 
 def _result(run: Any) -> list[str]:

@@ -5,7 +5,7 @@ For a logistic regression they may have interactions: products of two encoded co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,19 @@ from fivefold.training.boosting import Encoded
 from fivefold.training.code_pairs import fit_code_pairs
 from fivefold.training.encoding import (
     CROSSED,
+    DIRECTED,
     LINEAR,
     LINEAR_PAIRS,
     NATIVE,
     ORDERED,
     TREES_COUNTS,
     WITHOUT_CODES,
+    WORDS,
     EncodingPlan,
     encoder,
     ordered_means,
     plan,
+    words_encoder,
 )
 from fivefold.training.training_data import FitOptions, TrainingData
 
@@ -59,11 +62,12 @@ def encode_fold(
     Its plan and its encoder are fitted on its training part alone.
     """
     train, valid = list(data.split.folds())[number]
-    rows, labels = fitted_rows(data, train, number, options, max_rows)
+    rows, labels, weights = fitted_rows(data, train, number, options, max_rows)
     encoded, encode = encode_training(encoding, rows, labels, data.schema, options.seed)
     valid_rows, valid_y = data.rows(valid)
     valid_x = encode.transform(expand(valid_rows, data.schema))
-    return Fold(encoded, Encoded(valid_x, valid_y, encoded.types), valid)
+    held_out = Encoded(valid_x, valid_y, encoded.types, data.weights_of(valid))
+    return Fold(replace(encoded, weights=weights), held_out, valid)
 
 
 def fit_fold(
@@ -88,7 +92,9 @@ def encode_training(
     recipe = plan(expanded, schema)
     if encoding in WITHOUT_CODES and recipe.codes:
         return _encode_codes(encoding, expanded, y, recipe, seed)
-    encoding = WITHOUT_CODES.get(encoding, encoding)
+    if encoding == WORDS and recipe.text:
+        return _encode_words(expanded, y, recipe, seed)
+    encoding = WITHOUT_CODES.get(encoding, LINEAR if encoding == WORDS else encoding)
     encode = encoder(recipe, LINEAR if encoding == CROSSED else encoding, seed)
     matrix = encode.fit_transform(expanded, y)
     if encoding == CROSSED:
@@ -102,7 +108,27 @@ def encode_training(
             levels = pd.factorize(expanded[name])[0]
             matrix[:, first + number] = ordered_means(levels, y, seed + number)
     codes = len(recipe.native) if encoding == NATIVE else 0
-    return Encoded(matrix, y, "c" * codes + "q" * (matrix.shape[1] - codes)), encode
+    types = "c" * codes + "q" * (matrix.shape[1] - codes)
+    return Encoded(matrix, y, _directed(types, recipe, encode)), encode
+
+
+def _directed(types: str, recipe: EncodingPlan, encode: Any) -> str:
+    """Return the types with "+" and "-" for the columns that have a direction.
+
+    `encode` : fitted ColumnTransformer of numbers as they are, filled, or rank-scaled
+    """
+    if not recipe.directions:
+        return types
+    letters = list(types)
+    places = encode.output_indices_
+    names = recipe.numbers
+    if DIRECTED in places:
+        names = [name for name in names if name in recipe.directions]
+    first = places[DIRECTED if DIRECTED in places else "numbers"].start
+    for place, name in enumerate(names, first):
+        if way := recipe.directions.get(name):
+            letters[place] = "+" if way > 0 else "-"
+    return "".join(letters)
 
 
 def _encode_codes(
@@ -121,24 +147,45 @@ def _encode_codes(
     else:
         matrix = np.hstack([matrix, codes.matrix])
     encode = FeatureUnion([("columns", columns), ("codes", codes.step)])
-    return Encoded(matrix, y, "q" * matrix.shape[1]), encode
+    types = _directed("q" * matrix.shape[1], recipe, columns)
+    return Encoded(matrix, y, types), encode
+
+
+def _encode_words(
+    expanded: pd.DataFrame, y: np.ndarray, recipe: EncodingPlan, seed: int
+) -> tuple[Encoded, Any]:
+    """Do as `encode_training` where a regression gets the words of texts beside the columns."""
+    from scipy.sparse import csr_array, hstack
+    from sklearn.pipeline import FeatureUnion
+
+    columns = encoder(replace(recipe, text=[]), LINEAR, seed)
+    words = words_encoder(recipe)
+    parts = [csr_array(columns.fit_transform(expanded, y)), words.fit_transform(expanded, y)]
+    matrix: Any = hstack(parts, format="csr")
+    encode = FeatureUnion([("columns", columns), ("words", words)])
+    types = _directed("q" * matrix.shape[1], recipe, columns)
+    return Encoded(matrix, y, types), encode
 
 
 def fitted_rows(
     data: TrainingData, rows: np.ndarray, fold: int, options: FitOptions, max_rows: int | None
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the typed rows and labels that one fit learns from.
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray | None]:
+    """Return the typed rows, labels and weights that one fit learns from.
 
     They are at most `max_rows` of those at the sorted positions `rows` and, with a synthetic
-    sampler, at most as many of those that it gives.
+    sampler, at most as many of those that it gives, which weigh as much as the mean of the others.
     """
-    typed, y = data.rows(subsample(rows, data.y, max_rows, options.seed))
+    learnt = subsample(rows, data.y, max_rows, options.seed)
+    typed, y = data.rows(learnt)
+    weights = data.weights_of(learnt)
     if options.sampler is None:
-        return typed, y
+        return typed, y, weights
     synthetic, synthetic_y = options.sampler(typed, y, fold)
     kept = subsample(np.arange(len(synthetic_y)), synthetic_y, max_rows, options.seed)
     joined = pd.concat([typed, synthetic.iloc[kept]], ignore_index=True)
-    return joined, np.concatenate([y, synthetic_y[kept]])
+    if weights is not None:
+        weights = np.concatenate([weights, np.full(len(kept), weights.mean())])
+    return joined, np.concatenate([y, synthetic_y[kept]]), weights
 
 
 def choose_pairs(matrix: np.ndarray, y: np.ndarray) -> list[tuple[int, int]]:

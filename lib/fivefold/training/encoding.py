@@ -8,28 +8,35 @@ pipeline, so that old models outlive changes of this code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fivefold.core.roc_auc import ranks
-from fivefold.core.schema import Schema
+from fivefold.core.schema import Column, Schema
 from fivefold.data.infer import CODE_COLUMNS
 
 LINEAR, CROSSED = "linear", "crossed"  # of a logistic regression
 PLAIN = "plain"  # of the logistic regression that every model has to reach
+WORDS = "linear and words"  # of a logistic regression on a table with free text
 TREES = "trees"  # of forests and AdaBoost
 NATIVE, ONE_HOT, MEANS, ORDERED = "native", "one-hot", "means", "ordered"  # of boosted models
 # With statistics of codes (`fivefold.training.code_pairs`): of boosted models, of a logistic
 # regression and of forests
 PAIRS, LINEAR_PAIRS, TREES_COUNTS = "pairs", "linear and pairs", "trees and counts"
 WITHOUT_CODES = {PAIRS: ONE_HOT, LINEAR_PAIRS: LINEAR, TREES_COUNTS: TREES}
+DIRECTED = "directed"  # part of a linear encoding: columns with a direction
 MOST_CODES = 10  # columns whose pairs have statistics
 ONE_HOT_LEVELS = 12  # above it one-hot columns cost more than they bring: target means instead
 NATIVE_LEVELS = 64  # above it splits on categories overfit (LightGBM docs, "Advanced Topics")
 TEXT_BUCKETS, TEXT_TOPICS = 2**14, 16
+# Hashed, so that no vocabulary is kept; of words and pairs of them, and of parts of words.
+WORD_BUCKETS, CHARACTER_BUCKETS = 2**16, 2**17
+PARTS_OF_WORDS = (2, 4)  # characters
+WORD_SCALE = 10.0  # weight of the words beside columns of unit variance
+MOST_CHARACTERS = 4_000_000  # of the texts of one fit: its matrix then takes up to 120 MB
 ORDERED_PRIOR = 1.0  # rows that the overall mean weighs in an ordered target mean, as in CatBoost
 ALMOST_CONSTANT = 0.9995  # share of training rows with the same value
 REDUNDANT = 0.99995  # |Pearson correlation| of two columns without missing differences
@@ -47,6 +54,7 @@ class EncodingPlan:
     native : categories of at most `NATIVE_LEVELS` levels, for models that take category codes
     text : columns of free text
     derived : names that `expand` added
+    directions : {numeric or yes/no column: 1 or -1}, which the probability has to follow
     dropped : {column, why} of columns that are not used, almost constant, or copies of another
     """
 
@@ -57,6 +65,7 @@ class EncodingPlan:
     text: list[str]
     derived: list[str]
     dropped: list[dict[str, str]]
+    directions: dict[str, int] = field(default_factory=dict)
 
     @property
     def categories(self) -> list[str]:
@@ -97,7 +106,9 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
             dropped[name] = f"almost constant: {share:.2%} of the training rows are equal"
     numbers = [n for n in numbers if n not in dropped]
     categories = [n for n in categories if n not in dropped]
-    copies = _copies(expanded, numbers, categories)
+    directions = schema.directions
+    first = sorted(numbers, key=lambda name: name not in directions)  # their copies are dropped
+    copies = _copies(expanded, first, categories)
     dropped |= {name: f"same content as {original}" for name, original in copies.items()}
     levels = {n: expanded[n].nunique() for n in categories if n not in copies}
     known = set(schema.names())
@@ -109,32 +120,73 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
         text=text,
         derived=[n for n in expanded.columns if n not in known],
         dropped=[{"column": name, "why": why} for name, why in dropped.items()],
+        directions={name: way for name, way in directions.items() if name in numbers},
     )
 
 
 def encodings(typed: pd.DataFrame, schema: Schema) -> tuple[str, ...]:
     """Return the encodings that differ on these typed training rows, for a search to try.
 
-    LINEAR and CROSSED always do. Of the others: without a category of three levels or more they are
-    all the same; up to `ONE_HOT_LEVELS` levels a mean adds little to the level itself.
+    WORDS does with free text. LINEAR and CROSSED always do; products of columns cannot follow a
+    direction. Of the others: without a category of three levels or more they are all the same; up
+    to `ONE_HOT_LEVELS` levels a mean adds little to the level itself.
     """
+    if schema.names("text"):
+        return (WORDS, *encodings(typed, replace(schema, columns=_without_text(schema))))
     levels = [typed[name].nunique(dropna=False) for name in schema.names("categorical")]
     most = max(levels, default=0)
-    known = LINEAR, CROSSED, NATIVE, ONE_HOT, MEANS, ORDERED
+    linear = (LINEAR,) if schema.directions else (LINEAR, CROSSED)
+    known = (*linear, NATIVE, ONE_HOT, MEANS, ORDERED)
     if most <= 2:
-        return known[:3]
+        return known[:-3]
     if most <= ONE_HOT_LEVELS:
-        return known[:4]
+        return known[:-2]
     many = sum(count > ONE_HOT_LEVELS for count in levels)
     is_table_of_codes = many >= CODE_COLUMNS and 2 * many >= len(schema.names())
     return (*known, TREES, *WITHOUT_CODES) if is_table_of_codes else known
 
 
+def _without_text(schema: Schema) -> tuple[Column, ...]:
+    return tuple(column for column in schema.columns if column.kind != "text")
+
+
+def words_encoder(recipe: EncodingPlan) -> Any:
+    """Return an unfitted ColumnTransformer of texts: TF-IDF of words and of their parts, sparse.
+
+    References
+    ----------
+    Wang and Manning 2012, "Baselines and bigrams", for pairs of words in a linear model. Cavnar and
+    Trenkle 1994, "N-gram-based text categorization", for parts of words. Weinberger et al. 2009,
+    "Feature hashing for large scale multitask learning".
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.pipeline import make_pipeline
+
+    parts = []
+    for number, name in enumerate(recipe.text, 1):
+        words = HashingVectorizer(n_features=WORD_BUCKETS, ngram_range=(1, 2), alternate_sign=False)
+        characters = HashingVectorizer(
+            n_features=CHARACTER_BUCKETS,
+            analyzer="char_wb",
+            ngram_range=PARTS_OF_WORDS,
+            alternate_sign=False,
+        )
+        for kind, vectorizer in (("words", words), ("characters", characters)):
+            weighed = make_pipeline(vectorizer, TfidfTransformer(sublinear_tf=True))
+            parts.append((f"{kind} {number}", weighed, name))
+    weights = {kind: WORD_SCALE for kind, _, _ in parts}
+    return ColumnTransformer(
+        parts, sparse_threshold=1, transformer_weights=weights, verbose_feature_names_out=False
+    )
+
+
 def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
     """Return an unfitted ColumnTransformer for a plan, in one of seven encodings.
 
-    linear : missing indicators, rank-scaled cubic splines, one-hot, scaled target means; with
-        products of its columns (`fivefold.training.encode_folds`) it becomes the eighth, crossed
+    linear : missing indicators, rank-scaled cubic splines (the ranks themselves of columns with a
+        direction, which a coefficient of one sign follows), one-hot, scaled target means; with
+        products of its columns (`fivefold.training.encode_folds`) it becomes the seventh, crossed
     trees : median imputation with indicators, one-hot, target means
     plain : the same, scaled
     native : numbers as they are with NaN, integer codes of categories first (unseen ones NaN),
@@ -198,8 +250,14 @@ def _column_parts(recipe: EncodingPlan, encoding: str, seed: int) -> list[Part]:
             StandardScaler(),
         )
         missing = MissingIndicator(features="missing-only", error_on_new=False)
+        directed = make_pipeline(
+            SimpleImputer(strategy="median", keep_empty_features=True),
+            QuantileTransformer(n_quantiles=200, subsample=200_000, random_state=seed),
+            StandardScaler(),
+        )
         return [
-            ("numbers", curves, numbers),
+            ("numbers", curves, [name for name in numbers if name not in recipe.directions]),
+            (DIRECTED, directed, [name for name in numbers if name in recipe.directions]),
             ("missing", missing, numbers),
             ("one_hot", one_hot, few),
             ("means", make_pipeline(means, StandardScaler()), many),

@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from fivefold.core.roc_auc import paired_test, roc_auc
+from fivefold.core.roc_auc import roc_auc
 from fivefold.core.stored import Stored
 from fivefold.data.splits import subsample
 from fivefold.model.calibration import scored_rows
 from fivefold.training.fit_plan import DEFAULT_PLAN, FitPlan
 from fivefold.training.leaderboard import common_folds, title
+from fivefold.training.metric import METRICS, ROC_AUC, Metric
 
 STEPS = 12  # of the greedy choice: no algorithm worth less than a twelfth is fitted and served
 MOST_ROWS = 20_000  # out-of-fold rows that the choice uses; more move no weight by much
@@ -33,6 +34,7 @@ class Ensemble(Stored):
     gain, gain_low, gain_high : mean difference to the winner over the folds, with its 95% interval
     served, why : "blend" or "single" (the winner), and the reason
     plan : how the final models are fitted
+    metric : in which the weights were chosen and `gain` is measured
     """
 
     stored_as: ClassVar = {"plan": "fits"}
@@ -47,6 +49,7 @@ class Ensemble(Stored):
     served: str = ""
     why: str = ""
     plan: FitPlan = DEFAULT_PLAN
+    metric: str = ROC_AUC.name
 
     @property
     def shares(self) -> str:
@@ -60,18 +63,22 @@ class Ensemble(Stored):
 
 
 def blend(
-    oofs: Mapping[str, np.ndarray], y: np.ndarray, fold_ids: np.ndarray, winner: str
+    oofs: Mapping[str, np.ndarray],
+    y: np.ndarray,
+    fold_ids: np.ndarray,
+    winner: str,
+    metric: Metric = ROC_AUC,
 ) -> tuple[Ensemble, np.ndarray]:
     """Return the blend of these algorithms and its out-of-fold probabilities, shape (rows,).
 
     These are NaN in folds that an algorithm has not scored. Where they have a single fold in
     common, all scores in it are of the same models; it is then divided into three.
 
-    Algorithms are added one by one, with replacement, each time the one that raises the mean ROC
-    AUC over the folds most. With few rows the weights are drawn to equal ones (`prior_share`). The
-    evaluation is nested: the weights that score a fold were chosen on the other folds, so that the
-    choice has no part in the figure. The out-of-fold probabilities are these nested ones too. The
-    gain has its interval by `fivefold.core.roc_auc.paired_test`.
+    Algorithms are added one by one, with replacement, each time the one that raises the mean of the
+    metric over the folds most. With few rows the weights are drawn to equal ones (`prior_share`).
+    The evaluation is nested: the weights that score a fold were chosen on the other folds, so that
+    the choice has no part in the figure. The out-of-fold probabilities are these nested ones too.
+    The gain has its interval by the paired test of the metric.
 
     Parameters
     ----------
@@ -89,14 +96,14 @@ def blend(
     folds = [scored[parts == part] for part in np.unique(parts)]
     samples = [subsample(rows, y, MOST_ROWS // len(folds), 0) for rows in folds]
     share = prior_share(len(scored), len(names))
-    weights = _choose(names, oofs, y, samples, share)
+    weights = _choose(names, oofs, y, samples, share, metric)
     nested = np.full(len(y), np.nan, dtype="float32")
     scores = []
     for number, rows in enumerate(folds):
         others = samples[:number] + samples[number + 1 :]
-        nested[rows] = mixed(oofs, _choose(names, oofs, y, others, share))[rows]
+        nested[rows] = mixed(oofs, _choose(names, oofs, y, others, share, metric))[rows]
         scores.append(roc_auc(y[rows], nested[rows]))
-    gain = paired_test(y[scored], nested[scored], oofs[winner][scored], parts)
+    gain = metric.compare(y[scored], nested[scored], oofs[winner][scored], parts)
     difference, margin = gain["difference"], 1.96 * gain["se"]
     ensemble = Ensemble(
         weights=weights,
@@ -106,6 +113,7 @@ def blend(
         gain=difference,
         gain_low=difference - margin,
         gain_high=difference + margin,
+        metric=metric.name,
     )
     return ensemble, nested
 
@@ -132,7 +140,7 @@ def choose_served(asked: str, ensemble: Ensemble) -> tuple[str, str]:
         return "single", "the greedy choice took the winner alone"
     if asked != "auto":
         return asked, f"--serve {asked}"
-    gain = f"nested gain {ensemble.gain_text} in ROC AUC"
+    gain = f"nested gain {ensemble.gain_text} in {METRICS[ensemble.metric].title}"
     if ensemble.gain_high >= 0:
         return "blend", gain
     return "single", f"{gain}: worse than the winner beyond chance"
@@ -162,6 +170,7 @@ def _choose(
     y: np.ndarray,
     samples: Sequence[np.ndarray],
     share: float,
+    metric: Metric = ROC_AUC,
 ) -> dict[str, float]:
     """Return {algorithm: weight > 0}, the best prefix of the greedy steps.
 
@@ -172,11 +181,11 @@ def _choose(
     total = np.zeros(len(y))
     added: list[str] = []
     reached: list[float] = []
-    for _ in range(STEPS):
+    for step in range(1, STEPS + 1):
         scores = {}
         for name in names:
-            summed = total + oofs[name]
-            scores[name] = float(np.mean([roc_auc(y[rows], summed[rows]) for rows in samples]))
+            mean = (total + oofs[name]) / (1 if metric is ROC_AUC else step)  # ranks need no mean
+            scores[name] = float(np.mean([metric.score(y[rows], mean[rows]) for rows in samples]))
         best = max(names, key=scores.__getitem__)
         total += oofs[best]
         added.append(best)

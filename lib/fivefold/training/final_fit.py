@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class StoppingRows:
     rows: pd.DataFrame
     y: np.ndarray
     seconds: float = np.inf
+    weights: np.ndarray | None = None
 
 
 def fit_final(
@@ -65,12 +66,13 @@ def fit_final(
     from sklearn.pipeline import Pipeline
 
     entry = candidate.entry
-    typed, y = fitted_rows(data, rows, FINAL_FIT, options, candidate.max_rows)
+    typed, y, weights = fitted_rows(data, rows, FINAL_FIT, options, candidate.max_rows)
     device, _ = usable_device(options.device, candidate.algorithm)
     if stop is not None and entry.boosted:
         params, seed = candidate.params, options.seed
         train, encode = encode_training(entry.encoding_of(params), typed, y, data.schema, seed)
-        stopping = Encoded(encode.transform(stop.rows), stop.y, train.types)
+        train = replace(train, weights=weights)
+        stopping = Encoded(encode.transform(stop.rows), stop.y, train.types, stop.weights)
         model = entry.build(params, seed, options.threads, train.types, device)
         rounds = entry.boosted.fit_rounds(model, train, stopping, stop.seconds)
         model = entry.boosted.use_processor(entry.boosted.shorten(model, rounds))
@@ -82,6 +84,7 @@ def fit_final(
     pipelines = []
     for encoding, numbers in by_encoding.items():
         train, encode = encode_training(encoding, typed, y, data.schema, options.seed)
+        train = replace(train, weights=weights)
         fits = [
             delayed(_fit_setting)(entry, settings[number], options.seed + number, device, train)
             for number in numbers

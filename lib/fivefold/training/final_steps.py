@@ -28,7 +28,8 @@ from fivefold.training.leaderboard import (
     significantly_below,
     title,
 )
-from fivefold.training.steps import fit_options
+from fivefold.training.metric import METRICS, ROC_AUC
+from fivefold.training.steps import fit_options, weights_of
 from fivefold.training.training_data import FitOptions, TrainingData
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MOST_PLAIN = 20_000  # rows of a fit of the plain logistic regression that no search has fitted
 MOST_AGEING = 0.05  # share of a budget that the fits of the ageing curve may take
 NO_TIME = "the budget has no time for it"
+NOT_MONOTONE = "left out: it cannot keep [columns.monotone]"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def select(
     threads : of the final fits
     refit : no, auto or yes (`fivefold.training.time_budget.refit_choice`)
     """
+    schema = Schema.from_json(run.contract)
     results: dict[str, Candidate | FailedSearch] = {}
     oofs = {}
     for task in tasks:
@@ -90,35 +93,38 @@ def select(
         if candidate and oof is not None:
             results[task.input], oofs[task.input] = Candidate.from_dict(candidate), oof
         else:
-            without_time = candidate == {}
-            reason = NO_TIME if without_time else _reason(getattr(task, "failure", None))
-            results[task.input] = FailedSearch(task.input, reason)
+            skipped = candidate == {}
+            reason = NO_TIME if skipped else reason_of(getattr(task, "failure", None))
+            results[task.input] = FailedSearch(task.input, reason, skipped=skipped)
     for name in ALGORITHMS:
-        results.setdefault(name, FailedSearch(name, NO_TIME))
+        kept = ALGORITHMS[name].keeps_monotone or not schema.directions
+        reason = NO_TIME if kept else NOT_MONOTONE
+        results.setdefault(name, FailedSearch(name, reason, skipped=True))
     y, fold_ids = run.labels["y"][run.searched], run.place[run.searched]
     began = time.monotonic()
     if seconds < np.inf and PLAIN not in oofs and oofs:
         results[PLAIN], oofs[PLAIN] = _plain(run, oofs, threads)
+    metric = METRICS[Scope.from_dict(run.problem).metric]
     baseline_alone = run.serve == BASELINE_ALONE
     baseline_leads = False
-    if oofs:
+    if oofs and not schema.directions:  # the baseline follows no direction
         baseline, oof = _baseline(run, oofs, threads)
         best = max(oofs, key=lambda name: getattr(results[name], "auc_mean", -np.inf))
         rival = oofs[PLAIN if PLAIN in oofs else best]
-        baseline_leads = baseline_alone or is_below(rival, oof, y, fold_ids)
+        baseline_leads = baseline_alone or is_below(rival, oof, y, fold_ids, metric)
         if baseline_leads:
             results[PLAIN], oofs[PLAIN] = baseline, oof
     seconds = max(0.0, seconds - (time.monotonic() - began))
     first = PLAIN if baseline_alone else ""
-    leaderboard = rank(list(results.values()), oofs, y, fold_ids, first)
+    leaderboard = rank(list(results.values()), oofs, y, fold_ids, metric, first)
     winner = leaderboard.winner.algorithm
     comparable = leaderboard.comparable if winner in leaderboard.comparable else [winner]
-    blended, nested = blend({name: oofs[name] for name in comparable}, y, fold_ids, winner)
+    blended, nested = blend({name: oofs[name] for name in comparable}, y, fold_ids, winner, metric)
     served, why = choose_served(run.serve, blended)
-    if served == "blend" and baseline_leads and is_below(nested, oofs[PLAIN], y, fold_ids):
+    if served == "blend" and baseline_leads and is_below(nested, oofs[PLAIN], y, fold_ids, metric):
         # The baseline has no search behind it, so that its figure is not the best of many.
-        served, why = "single", f"{why}; the plain logistic regression has a higher ROC AUC"
-    elif PLAIN in oofs and significantly_below(nested, oofs[PLAIN], y, fold_ids):
+        served, why = "single", f"{why}; the plain logistic regression is better"
+    elif PLAIN in oofs and significantly_below(nested, oofs[PLAIN], y, fold_ids, metric):
         served, why = "single", f"{why}; the blend is worse than the plain logistic regression"
     weights = blended.weights if served == "blend" else {}
     resources = Resources(len(Split(run.place).training_rows), seconds, threads)
@@ -168,18 +174,31 @@ def _unsearched(
 
     schema, rows = Schema.from_json(run.contract), run.searched
     typed = from_parquet(run.typed).iloc[rows]
-    data = TrainingData(typed, run.labels["y"][rows], run.place[rows], schema)
+    data = TrainingData(
+        typed, run.labels["y"][rows], run.place[rows], schema, weights_of(run, rows)
+    )
     scored = np.any([np.isfinite(oof) for oof in oofs.values()], axis=0)
     folds = tuple(np.unique(data.fold_ids[scored & (data.fold_ids >= 0)]).tolist())
     options = fit_options(run, schema, threads, "cpu")
     return regression(data, options, SearchSize(folds, MOST_PLAIN))
 
 
+def chosen_by(candidate: Candidate) -> str:
+    """Return the figure by which a candidate was ranked, "" where that is its ROC AUC.
+
+    Such as ", log-loss 0.4120".
+    """
+    metric = METRICS[candidate.metric]
+    if metric is ROC_AUC:
+        return ""
+    return f", {metric.title} {metric.shown(candidate.score):.4f}"
+
+
 def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
     for row in leaderboard.rows:
         result = row.result
         if isinstance(result, Candidate):
-            text = f"{result.auc_mean:.4f} ± {result.auc_std:.4f}"
+            text = f"{result.auc_mean:.4f} ± {result.auc_std:.4f}{chosen_by(result)}"
         else:
             text = f"no result: {result.error}"
         print(f"{row.rank or '-':>2}  {title(row.algorithm):20} {text}")
@@ -212,7 +231,8 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
         weights=blended.weights if blended.served == "blend" else {},
         plan=plan,
     )
-    data = TrainingData(from_parquet(run.typed), run.labels["y"], run.place, schema)
+    typed = from_parquet(run.typed)
+    data = TrainingData(typed, run.labels["y"], run.place, schema, weights_of(run))
     options = fit_options(run, schema, threads, run.device)
     versions = client.package_versions()
     provenance = Provenance(
@@ -293,13 +313,32 @@ def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
     return list(rows)
 
 
-def _reason(failure: Any) -> str:
-    """Return one line of why a search failed, without paths."""
+# What the first words of an error mean to a person.
+PLAIN_REASONS = {
+    "MemoryError": "out of memory: free some, or let fewer searches run at a time "
+    "(METAFLOW_RESUME_MAX_WORKERS=1)",
+    "TimeoutException": "stopped at its limit of 12 hours: use fewer rows, --trials or --budget",
+    "OSError: [Errno 28]": "the disk is full",
+}
+KILLED = "its process was killed, as a system does when memory is short"
+
+
+def reason_of(failure: Any) -> str:
+    """Return in one line why a search failed, without paths.
+
+    `failure` : of Metaflow's `catch`, None where the process could not even say so
+    """
     if failure is None:
-        return "killed"
-    text = f"{getattr(failure, 'type', '') or ''} {failure.exception or ''}".strip()
-    lines = text.splitlines()
-    return lines[0][:300] if lines else "failed"
+        return KILLED
+    kind = str(getattr(failure, "type", "") or "").rpartition(".")[2].strip("'<>")
+    lines = str(failure.exception or "").strip().splitlines()
+    text = ": ".join(part for part in (kind, lines[0] if lines else "") if part)
+    for start, plain in PLAIN_REASONS.items():
+        if text.startswith(start):
+            return plain
+    if "exit code" in text or "exited" in text or not text:
+        return f"{KILLED} ({text[:100]})" if text else KILLED
+    return text[:300]
 
 
 def result_lines(run: Any) -> list[str]:
@@ -323,6 +362,11 @@ def result_lines(run: Any) -> list[str]:
         f"{evaluation.flagged:.1%} of the held-out rows",
         *board.given_up,
     ]
+    chosen = METRICS[run.problem.get("metric", ROC_AUC.name)]
+    if chosen is not ROC_AUC:
+        figure = evaluation.metrics[chosen.name]
+        interval = f"95% interval {figure.low:.4f} to {figure.high:.4f}"
+        lines.append(f"Held-out {chosen.title}: {figure.value:.4f}, {interval}; chosen by it")
     lines += [evaluation.ageing.advice] if evaluation.ageing.advice else []
     known = [b.auc for b in evaluation.baselines if "truth" in b.name]
     return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]

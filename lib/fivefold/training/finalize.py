@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import Finding
+from fivefold.core.findings import Finding, problem, refuse_errors
+from fivefold.core.intervals import Estimate
 from fivefold.core.roc_auc import roc_auc
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
@@ -27,7 +28,9 @@ from fivefold.model.evaluation import (
 from fivefold.model.explain import background
 from fivefold.model.inputs import expand
 from fivefold.model.metadata import Metadata, Outcomes, Provenance, Refit
+from fivefold.model.monotone import broken, check_directions
 from fivefold.model.threshold import Costs, choose_threshold
+from fivefold.model.words import words_that_matter
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import Candidate, Member, Setting
@@ -122,12 +125,34 @@ def finalize(
         provenance=provenance,
         given_up=[*(c.given_up for c in selection.members if c.given_up), *fit.emergencies],
     )
-    bundle = Bundle(pipeline, data.schema, metadata)
+    bundle = _checked(Bundle(pipeline, data.schema, metadata), typed)
+    words = words_that_matter(bundle.probability, *data.rows(train), data.schema, seed)
+    bundle = replace(bundle, metadata=replace(bundle.metadata, words=words))
     evaluation = _evaluate_holdout(bundle, data, options, truth)
     triumph = _check_triumph(bundle, evaluation, data, roc_auc(y[scored], calibrated))
     findings = [*evaluation.findings, triumph, *doubted]
     evaluation = replace(evaluation, findings=findings)
-    return replace(bundle, metadata=replace(metadata, evaluation=evaluation)), oof
+    return replace(bundle, metadata=replace(bundle.metadata, evaluation=evaluation)), oof
+
+
+def _checked(bundle: Bundle, typed: pd.DataFrame) -> Bundle:
+    """Return the bundle with the check of its directions.
+
+    Raises `Refused` where the model does not follow one: it would be served as if it did.
+    """
+    checks = check_directions(bundle.probability, typed, bundle.schema)
+    wrong = [
+        problem(
+            "monotone-broken",
+            check.column,
+            f"the probability moves {check.wrong_way:.2g} the other way",
+            f"{check.direction}, as [columns.monotone] says",
+            "report this as a fault of Fivefold; without that line of the scope the run goes on",
+        )
+        for check in broken(checks)
+    ]
+    refuse_errors("The model cannot be served", wrong)
+    return replace(bundle, metadata=replace(bundle.metadata, monotone=checks))
 
 
 def _evaluate_holdout(
@@ -162,7 +187,26 @@ def _evaluate_holdout(
         seconds=options.importance_seconds,
         schema=schema,
     )
-    return replace(evaluation, importance=importance)
+    weights = data.weights_of(held) if scope.weight_column else None
+    metrics = {**evaluation.metrics, **weighted_figures(labels, bundle.probability(rows), weights)}
+    return replace(evaluation, importance=importance, metrics=metrics)
+
+
+def weighted_figures(
+    y: np.ndarray, q: np.ndarray, weights: np.ndarray | None
+) -> dict[str, Estimate]:
+    """Return the ROC AUC in which each row counts by its weight, without an interval.
+
+    >>> y, q, weights = np.array([0, 0, 1]), np.array([0.1, 0.9, 0.5]), np.array([3.0, 1.0, 1.0])
+    >>> weighted_figures(y, q, weights)["roc_auc_weighted"].value
+    0.75
+    """
+    if weights is None:
+        return {}
+    from sklearn.metrics import roc_auc_score
+
+    area = float(roc_auc_score(y, q, sample_weight=weights))
+    return {"roc_auc_weighted": Estimate(area, None, None)}
 
 
 def _check_triumph(
@@ -207,7 +251,8 @@ def refit_on_all_rows(
         raise OutOfTime(0)
     rows = max(member.rows_fitted for member in fit.members)
     refit = Refit(rows, digest, [member.to_dict() for member in fit.members])
-    return Bundle(fit.pipeline, bundle.schema, replace(bundle.metadata, refit=refit))
+    refitted = Bundle(fit.pipeline, bundle.schema, replace(bundle.metadata, refit=refit))
+    return _checked(refitted, data.typed.iloc[every_row.split.training_rows])
 
 
 @dataclass(frozen=True)
@@ -237,7 +282,8 @@ def _fit(
         scored = (data.fold_ids >= 0) & ~np.isnan(oof)
         stopping = np.flatnonzero(scored & (data.fold_ids == data.fold_ids[scored].max()))
         stopping_rows, labels = data.rows(stopping)
-        stop = StoppingRows(expand(stopping_rows, data.schema), labels)
+        weights = data.weights_of(stopping)
+        stop = StoppingRows(expand(stopping_rows, data.schema), labels, weights=weights)
         most = max(c.max_rows or len(rows) for c in used)
         others = np.setdiff1d(rows, stopping, assume_unique=True)
         rows = subsample(others, data.y, most, options.seed)

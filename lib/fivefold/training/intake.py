@@ -48,6 +48,7 @@ from fivefold.profiling.checks import check_table
 from fivefold.profiling.leakage import check_split
 from fivefold.profiling.repeated_cases import find_repeated_cases, group_findings
 from fivefold.training.encoding import plan
+from fivefold.training.row_weights import demand_findings
 
 BUNDLED = "data/churn.toml"
 SHARE_TOLERANCE = 0.05  # largest difference of a holdout from a fifth without a finding
@@ -238,7 +239,8 @@ def validate(
     known = target or Target(np.full(len(frame), -1, dtype="int8"), "", "")
     schema = infer_schema(frame, scope, (known.negative, known.positive))
     context = CheckContext.of(frame, scope, schema, known, seed)
-    of_reading = [*findings, *target_findings, *_unreadable_kinds(context)]
+    demands = demand_findings(frame, scope, schema)
+    of_reading = [*findings, *target_findings, *_unreadable_kinds(context), *demands]
     merged = merge_findings(of_reading, check_table(context))
     if target is None:  # its own error says enough
         merged = [finding for finding in merged if finding.code not in NEED_LABELS]

@@ -29,7 +29,7 @@ from fivefold.core.schema import NOW, Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
 from fivefold.data.infer import infer_column
-from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers
+from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers, to_numbers
 from fivefold.data.row_groups import duplicate_groups, hash_rows, twin_groups
 from fivefold.data.splits import FROM, Assignment, Split, learnt_from
 from fivefold.data.target import read_target
@@ -118,6 +118,8 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
     cells[scope.target] = np.where(predictions["label"] == 1, target.positive, target.negative)
     cases = pd.Series([case_key(row, scope) for row in inputs])
     origin = origins(len(base), cases, predictions["at"])
+    if scope.weight_column in base.columns:
+        cells[scope.weight_column] = usual_weight(base[scope.weight_column])
     learnt = predictions["at"][origin[len(base) :] == LEARNT]
     keys = "".join(predictions["id"] + predictions["label"].astype("str"))
     facts = {
@@ -130,6 +132,18 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
     scored_on = predictions["at"].dt.normalize()
     frame[NOW] = pd.concat([pd.Series([pd.Timestamp(today())] * len(base)), scored_on]).to_numpy()
     return FeedbackTable(frame, origin, facts, [])
+
+
+def usual_weight(weights: pd.Series) -> Any:
+    """Return the cell that is nearest to the mean of a column: a labelled prediction has no weight.
+
+    >>> usual_weight(pd.Series(["1,5", "2,5", "9,0"])), usual_weight(pd.Series([1, 2, 6]))
+    ('2,5', 2)
+    """
+    column = infer_column(weights, str(weights.name))
+    numbers = to_numbers(weights, "numeric", dict(column.parse))
+    nearest = np.abs(numbers - np.nanmean(numbers))
+    return weights.iloc[int(np.nanargmin(nearest))]
 
 
 def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Leaderboard: the algorithms by cross-validated ROC AUC."""
+"""Leaderboard: the algorithms by cross-validated ROC AUC, or by another chosen metric."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from fivefold.core.findings import refusal
-from fivefold.core.roc_auc import holm, paired_test, roc_auc, spread
+from fivefold.core.roc_auc import holm, roc_auc, spread
 from fivefold.core.stored import Stored, known_fields
 from fivefold.data.splits import Assignment
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
+from fivefold.training.metric import ROC_AUC, Metric
 
 SIGNIFICANT = 0.05  # Holm-adjusted p value below which a candidate differs from the winner
 # Scored rows of the rarer class that make a candidate comparable with those that have more: the
@@ -28,9 +29,9 @@ class LeaderboardRow(Stored):
 
     A failed search has no rank and no p value. The winner has no p value.
 
-    `p_value`: DeLong's paired test against the winner on the rows that both have scored, fold by
-    fold, adjusted by Holm. `too_few_rows`: it has scored too few to be compared on equal terms and
-    to be in the blend; its figures are those of its own folds.
+    `p_value`: the metric's paired test (of ROC AUC DeLong's) against the winner on the rows that
+    both have scored, fold by fold, adjusted by Holm. `too_few_rows`: it has scored too few to be
+    compared on equal terms and to be in the blend; its figures are those of its own folds.
     """
 
     result: Candidate | FailedSearch
@@ -89,6 +90,12 @@ class Leaderboard:
                 lines.append(f"{name}: too few scored rows to be compared fully, not in the blend")
         return lines
 
+    @property
+    def lost(self) -> list[FailedSearch]:
+        """The searches that failed; one that was left out on purpose is not among them."""
+        results = [row.result for row in self.rows]
+        return [one for one in results if isinstance(one, FailedSearch) and not one.skipped]
+
     def to_dicts(self) -> list[dict[str, Any]]:
         return [row.to_dict() for row in self.rows]
 
@@ -102,9 +109,10 @@ def rank(
     oofs: Mapping[str, np.ndarray],
     y: np.ndarray,
     fold_ids: np.ndarray,
+    metric: Metric = ROC_AUC,
     first: str = "",
 ) -> Leaderboard:
-    """Return the leaderboard, by mean ROC AUC over the folds.
+    """Return the leaderboard, by the mean of the metric over the folds.
 
     Equal ones are sorted by smaller spread, then by name. Under a budget some searches score fewer
     folds than others (`fivefold.training.search_size`). All figures are then those of the folds
@@ -140,20 +148,21 @@ def rank(
     compared = [c.algorithm for c in candidates if c.algorithm not in few]
     common = common_folds([oofs[name] for name in compared], fold_ids)
     candidates = [
-        c if c.algorithm in few else _on_folds(c, oofs[c.algorithm], y, common) for c in candidates
+        c if c.algorithm in few else _on_folds(c, oofs[c.algorithm], y, common, metric)
+        for c in candidates
     ]
-    candidates.sort(key=lambda c: (-c.auc_mean, c.auc_std, c.algorithm))
+    candidates.sort(key=lambda c: (-c.score, c.auc_std, c.algorithm))
     for number, candidate in enumerate(candidates):
         if candidate.algorithm == PLAIN and number:
             best = oofs[candidates[0].algorithm]
-            if significantly_below(best, oofs[PLAIN], y, fold_ids):
+            if significantly_below(best, oofs[PLAIN], y, fold_ids, metric):
                 candidates.insert(0, candidates.pop(number))
     candidates.sort(key=lambda c: c.algorithm != first)
     winner, *others = candidates
     tests = []
     for other in others:
         both = common_folds([oofs[winner.algorithm], oofs[other.algorithm]], fold_ids)
-        tests.append(_test(oofs[winner.algorithm], oofs[other.algorithm], y, both))
+        tests.append(_test(oofs[winner.algorithm], oofs[other.algorithm], y, both, metric))
     p_values = holm([test["p_value"] for test in tests])
     rows = [LeaderboardRow(winner, 1, None, True, winner.algorithm in few)]
     for candidate, p in zip(others, p_values, strict=True):
@@ -194,28 +203,36 @@ def too_few_rows(
 
 
 def significantly_below(
-    oof: np.ndarray, other: np.ndarray, y: np.ndarray, fold_ids: np.ndarray
+    oof: np.ndarray,
+    other: np.ndarray,
+    y: np.ndarray,
+    fold_ids: np.ndarray,
+    metric: Metric = ROC_AUC,
 ) -> bool:
-    """Whether the ROC AUC of `oof` is below that of `other` by DeLong's one-sided paired test.
+    """Whether the score of `oof` is below that of `other` by the metric's one-sided paired test.
 
     By fold, at 5%, on the rows that both have.
     """
-    test = _test(oof, other, y, common_folds([oof, other], fold_ids))
+    test = _test(oof, other, y, common_folds([oof, other], fold_ids), metric)
     return test["difference"] < 0 and test["p_value"] / 2 < SIGNIFICANT
 
 
-def is_below(oof: np.ndarray, other: np.ndarray, y: np.ndarray, fold_ids: np.ndarray) -> bool:
-    """Whether the ROC AUC of `oof`, a mean over folds, is below that of `other`, proven or not."""
-    return _test(oof, other, y, common_folds([oof, other], fold_ids))["difference"] < 0
+def is_below(
+    oof: np.ndarray, other: np.ndarray, y: np.ndarray, fold_ids: np.ndarray, metric: Metric
+) -> bool:
+    """Whether `oof` is below `other` by the metric, a mean over folds, proven or not."""
+    return _test(oof, other, y, common_folds([oof, other], fold_ids), metric)["difference"] < 0
 
 
-def _test(a: np.ndarray, b: np.ndarray, y: np.ndarray, fold_ids: np.ndarray) -> dict[str, float]:
+def _test(
+    a: np.ndarray, b: np.ndarray, y: np.ndarray, fold_ids: np.ndarray, metric: Metric
+) -> dict[str, float]:
     scored = fold_ids >= 0
-    return paired_test(y[scored], a[scored], b[scored], fold_ids[scored])
+    return metric.compare(y[scored], a[scored], b[scored], fold_ids[scored])
 
 
 def _on_folds(
-    candidate: Candidate, oof: np.ndarray, y: np.ndarray, fold_ids: np.ndarray
+    candidate: Candidate, oof: np.ndarray, y: np.ndarray, fold_ids: np.ndarray, metric: Metric
 ) -> Candidate:
     """Return the candidate with the figures of these folds; as it is, if they are its own."""
     if np.array_equal(fold_ids >= 0, (fold_ids != Assignment.HOLDOUT) & np.isfinite(oof)):
@@ -223,8 +240,10 @@ def _on_folds(
     folds = np.unique(fold_ids[fold_ids >= 0])
     scores = [roc_auc(y[fold_ids == fold], oof[fold_ids == fold]) for fold in folds]
     first = fold_ids == folds[0]
+    chosen = [metric.score(y[fold_ids == fold], oof[fold_ids == fold]) for fold in folds]
     return replace(
         candidate,
+        scores=None if candidate.scores is None else chosen,
         fold_scores=scores,
         auc_mean=float(np.mean(scores)),
         auc_std=spread(scores, y[first], oof[first]),

@@ -15,7 +15,8 @@ from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.boosting import OutOfTime
 from fivefold.training.candidate import COMPLETE, PRUNED, Candidate, ScoredTrial, Trial
 from fivefold.training.encode_folds import Fold, encode_fold, fit_fold
-from fivefold.training.encoding import CROSSED, PLAIN, encodings
+from fivefold.training.encoding import CROSSED, MOST_CHARACTERS, PLAIN, WORDS, encodings
+from fivefold.training.metric import METRICS, ROC_AUC, Metric
 from fivefold.training.search_size import (
     SearchSize,
     choose_folds,
@@ -62,13 +63,13 @@ class SearchHooks:
     ----------
     save : after each trial; with its out-of-fold probabilities if it is among the best
     report : after each fold
-    rival_auc : under a budget, the best mean ROC AUC that other searches have reached, below all
+    rival_score : under a budget, the best mean score that other searches have reached, below all
         where unknown
     """
 
     save: Callable[[ScoredTrial], None]
     report: Callable[[Progress], None]
-    rival_auc: Callable[[], float]
+    rival_score: Callable[[], float]
 
 
 def search(
@@ -81,7 +82,9 @@ def search(
     saved: Iterable[ScoredTrial],
     hooks: SearchHooks,
 ) -> tuple[Candidate, np.ndarray]:
-    """Search the best settings of an algorithm by the mean ROC AUC over the folds.
+    """Search the best settings of an algorithm by the mean over the folds.
+
+    It is that of ROC AUC, or of `options.metric`.
 
     The defaults come first, then Optuna's TPE. A trial whose mean so far is below the median of
     earlier ones is pruned between folds. Every trial is a pure function of the seed, its number and
@@ -96,7 +99,7 @@ def search(
     seconds : bounds the search instead of `trials`, unless it is infinite. The first trial always
         ends, with as many folds and rows as the time allows (`search_size`); the others have the
         same. The search stops early after `enough_trials` of the algorithm, or when its defaults
-        show that it cannot reach `hooks.rival_auc()`.
+        show that it cannot reach `hooks.rival_score()`.
     saved : trials of the same search that were finished before
     hooks : functions to call during the search
 
@@ -139,6 +142,10 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
     differ = encodings(categories, data.schema)
     if entry.code_defaults and entry.code_defaults[0]["encoding"] in differ:
         entry = _for_codes(entry)
+    if WORDS in differ and entry.text_defaults:
+        most = rows_of_texts(data)
+        bound = min(most, entry.max_rows or most)
+        entry = replace(entry, defaults=entry.text_defaults, max_rows=bound)
     if "encoding" not in entry.space:
         return entry
     known = [encoding for encoding in entry.space["encoding"] if encoding in differ]
@@ -147,6 +154,13 @@ def adapted(entry: Algorithm, data: TrainingData) -> Algorithm:
         for params in entry.defaults
     )
     return replace(entry, defaults=defaults, space={**entry.space, "encoding": known})
+
+
+def rows_of_texts(data: TrainingData) -> int:
+    """Return how many training rows have `MOST_CHARACTERS` in their texts, about: for one fit."""
+    texts = data.typed[data.schema.names("text")].iloc[data.split.training_rows]
+    characters = sum(int(texts[name].str.len().sum()) for name in texts)
+    return max(1, int(len(texts) * min(1.0, MOST_CHARACTERS / max(1, characters))))
 
 
 def cheap_first(entry: Algorithm) -> Algorithm:
@@ -272,7 +286,7 @@ class _Search:
         """
         self.history.append(scored.trial)
         if scored.oof is not None:
-            ranked = sorted([*self.best, scored], key=lambda one: -one.trial.auc)
+            ranked = sorted([*self.best, scored], key=lambda one: -one.trial.score)
             rows = len(self.data.split.training_rows)
             self.best = ranked[: min(self.entry.top_k, self.entry.seeds_of(rows))]
         kept = any(one is scored for one in self.best)
@@ -285,6 +299,8 @@ class _Search:
         scored_folds = [folds[number][1] for number in sorted(self.size.folds)]
         scores = [roc_auc(y[valid], oof[valid]) for valid in scored_folds]
         most_rows = max(len(train) for train, _ in folds)
+        metric = self.metric
+        chosen = [metric.score(y[valid], oof[valid]) for valid in scored_folds]
         candidate = Candidate(
             algorithm=name,
             params=best.params,
@@ -300,6 +316,9 @@ class _Search:
             folds_scored=len(scores),
             folds=len(folds),
             fold_rows=most_rows,
+            metric=metric.name,
+            bound=self.entry.max_rows,
+            scores=None if metric is ROC_AUC else chosen,
         )
         return candidate, oof
 
@@ -328,9 +347,16 @@ class _Search:
         best, oof = self.best[0].trial, self.best[0].oof
         assert oof is not None
         scored = self.data.fold_ids == self.size.folds[0]
-        error = spread(best.fold_scores, self.data.y[scored], oof[scored])
-        error /= len(best.fold_scores) ** 0.5
-        return bool(best.auc + 2 * error < self.hooks.rival_auc())
+        scores = best.metric_scores
+        if len(scores) == 1 and self.metric is not ROC_AUC:
+            return False  # the error of one fold is known of ROC AUC only
+        error = spread(scores, self.data.y[scored], oof[scored])
+        error /= len(scores) ** 0.5
+        return bool(best.score + 2 * error < self.hooks.rival_score())
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[self.options.metric]
 
     def _fold(self, encoding: str, number: int) -> Fold:
         if encoding not in self.encoded:
@@ -355,6 +381,7 @@ class _Search:
         models: list[Any] = []
         rounds: list[int] = []
         scores: list[float] = []
+        chosen: list[float] = []
         state = COMPLETE
         while len(scores) < len(self.size.folds):
             if scores:
@@ -379,7 +406,8 @@ class _Search:
                 rounds.append(best_round)
             answers = entry.predict(model, fold.valid.x, best_round)
             scores.append(roc_auc(fold.valid.y, answers))
-            asked.report(float(np.mean(scores)), len(scores) - 1)
+            chosen.append(self.metric.score(fold.valid.y, answers))
+            asked.report(float(np.mean(chosen)), len(chosen) - 1)
             seconds += time.monotonic() - fold_began
             if number == 0:
                 gone = time.monotonic() - began
@@ -394,6 +422,7 @@ class _Search:
             for fold, model in zip(folds, models, strict=True):
                 oof[fold.rows] = entry.predict(model, fold.valid.x, common)
             scores = [roc_auc(fold.valid.y, oof[fold.rows]) for fold in folds]
+            chosen = [self.metric.score(fold.valid.y, oof[fold.rows]) for fold in folds]
             seconds += time.monotonic() - predicting
             self._report(scores)
         trial = Trial(
@@ -405,6 +434,7 @@ class _Search:
             rounds=common,
             seconds=round(seconds, 3),
             max_rows=self.size.max_rows,
+            scores=None if self.metric is ROC_AUC else chosen,
         )
         return ScoredTrial(trial, oof)
 
@@ -466,12 +496,13 @@ def ask(entry: Algorithm, history: list[Trial], seed: int) -> Any:
         sampler=optuna.samplers.TPESampler(seed=sampler_seed, n_startup_trials=6),
     )
     for past in history:
-        means = np.cumsum(past.fold_scores) / np.arange(1, len(past.fold_scores) + 1)
+        scores = past.metric_scores
+        means = np.cumsum(scores) / np.arange(1, len(scores) + 1)
         known = optuna.trial.create_trial(
             state=optuna.trial.TrialState[past.state.upper()],
             params=past.params,
             distributions=space,
-            value=past.auc,
+            value=past.score,
             intermediate_values=dict(enumerate(means.tolist())),
         )
         study.add_trial(known)

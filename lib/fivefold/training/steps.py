@@ -24,6 +24,7 @@ from fivefold.core.settings import journal_url, say
 from fivefold.data.splits import Assignment, Split
 from fivefold.training import checkpoints
 from fivefold.training.algorithms import ALGORITHMS, usable_device
+from fivefold.training.row_weights import row_weights
 from fivefold.training.time_budget import (
     TimeBudget,
     importance_seconds,
@@ -65,6 +66,8 @@ class ValidationArtifacts:
 class SplitArtifacts:
     """Fold assignment, input contract (JSON), and the typed table (Parquet).
 
+    `weights` has the weight of each row, None where all are the same.
+
     `searched` has the positions of the rows that are searched, `search` these rows. `preparing`
     has the seconds of this work and the one before.
     """
@@ -76,6 +79,7 @@ class SplitArtifacts:
     search: bytes
     split_findings: list[dict[str, str]]
     preparing: float
+    weights: np.ndarray | None
 
 
 def collect(
@@ -201,6 +205,7 @@ def split(run: Any) -> SplitArtifacts:
     contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
     findings += intake.reference_findings(contract, scope)
     typed = coerce_again(frame, typed, schema, contract)
+    weights = row_weights(frame, scope, contract, run.labels["y"], fold_ids)
     del frame
     searched = Split(fold_ids).searched_rows(run.seed)
     search = typed.iloc[searched]
@@ -216,6 +221,7 @@ def split(run: Any) -> SplitArtifacts:
         search=kept_search,
         split_findings=[finding.to_dict() for finding in findings],
         preparing=run.validating + time.monotonic() - began,
+        weights=weights,
     )
 
 
@@ -225,11 +231,6 @@ def _split_line(fold_ids: np.ndarray) -> str:
     more = f"{train_only:,} only for training, " if train_only else ""
     in_folds = f"{len(split_of.scored_rows):,} rows in {split_of.fold_count} folds"
     return f"{in_folds}, {more}{len(split_of.holdout_rows):,} rows held out until the end"
-
-
-def columns(run: Any) -> int:
-    """Return the number of columns that the model uses."""
-    return len(Schema.from_json(run.contract).names())
 
 
 def seconds_gone(started_variable: str, started: str) -> float:
@@ -267,8 +268,8 @@ def tune(
     if reason:
         say(f"warning: {reason}")
 
-    def rival_auc() -> float:
-        """Return the best ROC AUC of the other searches.
+    def rival_score() -> float:
+        """Return the best mean score of the other searches.
 
         Read under a budget only, because it depends on the clock.
         """
@@ -276,7 +277,7 @@ def tune(
         for other in ALGORITHMS:
             if other != name:
                 kept = checkpoints.load(storage, _checkpoint_path(run, other), scores=False)
-                reached += [scored.trial.auc for scored in kept if scored.trial.complete]
+                reached += [scored.trial.score for scored in kept if scored.trial.complete]
         return max(reached, default=-np.inf)
 
     path = _checkpoint_path(run, name)
@@ -287,12 +288,18 @@ def tune(
     hooks = SearchHooks(
         save=lambda scored: checkpoints.save(storage, path, scored),
         report=report,
-        rival_auc=rival_auc,
+        rival_score=rival_score,
     )
     try:
         candidate, oof = search(
             name,
-            TrainingData(from_parquet(run.search), run.labels["y"][rows], run.place[rows], schema),
+            TrainingData(
+                from_parquet(run.search),
+                run.labels["y"][rows],
+                run.place[rows],
+                schema,
+                weights_of(run, rows),
+            ),
             fit_options(run, schema, run.threads, device),
             trials=run.trials,
             seconds=seconds,
@@ -305,11 +312,25 @@ def tune(
     return candidate.to_dict(), oof
 
 
+def weights_of(run: Any, rows: Any = slice(None)) -> np.ndarray | None:
+    """Return the weights of these rows; None for all the same, as in runs before there were any."""
+    weights = getattr(run, "weights", None)
+    return None if weights is None else weights[rows]
+
+
+def algorithms(run: Any, workers: int) -> list[str]:
+    """Return the algorithms to start: those that the budget has time for and the scope allows."""
+    schema = Schema.from_json(run.contract)
+    names = time_budget(run, workers).algorithms(len(schema.names()))
+    return [name for name in names if ALGORITHMS[name].keeps_monotone or not schema.directions]
+
+
 def fit_options(run: Any, schema: Schema, threads: int, device: str) -> FitOptions:
     """Return how the models of a run are fitted."""
     sampler = synthetic_sampler(run.synthetic_rows, schema, run.seed)
     importance = importance_seconds(run.budget or np.inf)
-    return FitOptions(run.seed, threads, device, sampler, importance)
+    metric = Scope.from_dict(run.problem).metric
+    return FitOptions(run.seed, threads, device, sampler, importance, metric)
 
 
 def _checkpoint_path(run: Any, name: str) -> str:
@@ -329,6 +350,7 @@ def _checkpoint_path(run: Any, name: str) -> str:
             entry.large_defaults,
             entry.large_space,
             entry.code_defaults,
+            entry.text_defaults,
             entry.top_k,
         ],
     )

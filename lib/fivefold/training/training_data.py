@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fivefold.core.schema import NOW, Schema
+from fivefold.core.scope import ROC_AUC
 from fivefold.data.splits import Split
 
 # sampler(typed rows, labels, fold number) -> (typed synthetic rows, their labels)
@@ -26,12 +27,14 @@ class TrainingData:
     y : array of shape (rows,), 1 for the positive class, 0 for the negative, -1 for no label
     fold_ids : array of shape (rows,), the fold assignment of `fivefold.data.splits`
     schema : the input contract
+    weights : how much each row counts in a fit, shape (rows,); None for all the same
     """
 
     typed: pd.DataFrame
     y: np.ndarray
     fold_ids: np.ndarray
     schema: Schema
+    weights: np.ndarray | None = None
 
     @property
     def split(self) -> Split:
@@ -40,6 +43,10 @@ class TrainingData:
     def rows(self, positions: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
         """Return the typed rows at these positions, and their labels."""
         return self.typed.iloc[positions], self.y[positions]
+
+    def weights_of(self, positions: np.ndarray) -> np.ndarray | None:
+        """Return the weights of the rows at these positions; None for all the same."""
+        return None if self.weights is None else self.weights[positions]
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class FitOptions:
     threads : of one fit, or fits at the same time
     device : "cpu" or "cuda", used where the algorithm's library can
     sampler : gives synthetic rows that are added to training rows, None for none
+    metric : by which settings are chosen (`fivefold.training.metric`)
     importance_seconds : that permutation importance may take at most
     """
 
@@ -60,6 +68,7 @@ class FitOptions:
     device: str = "cpu"
     sampler: SyntheticSampler | None = None
     importance_seconds: float = math.inf
+    metric: str = ROC_AUC
 
 
 def synthetic_sampler(rows: int, schema: Schema, seed: int) -> SyntheticSampler | None:
