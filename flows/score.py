@@ -67,7 +67,7 @@ class ScoreFlow(FlowSpec):
             out,
             current.run_id,
             self.shard_rows,
-            bundle.schema,
+            bundle,
             current.origin_run_id,
         )
         self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}

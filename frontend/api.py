@@ -23,7 +23,6 @@ from fivefold.core.clock import utc_now
 
 settings.prepare(ROOT)  # before anything imports Metaflow
 
-import pandas as pd
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
@@ -175,7 +174,8 @@ async def invocations(request: Request) -> Response:
     else:
         rows = requests.invocation_rows(requests.parse(body), limit)
     answer = await _answer(request, rows)
-    return JSONResponse({"predictions": answer["predictions"]})
+    told = ("predictions", "notes") if answer["notes"] else ("predictions",)
+    return JSONResponse({key: answer[key] for key in told})
 
 
 @app.post("/feedback")
@@ -225,7 +225,7 @@ async def model(request: Request) -> Response:
             "why": promotion.why if promotion else None,
             "roc_auc": {name: auc.get(name) for name in ("value", "low", "high")},
             "fitted_again_on": metadata.refit.rows if metadata.refit else None,
-            "columns": json_rows.contract_schema(served.bundle.schema),
+            "columns": json_rows.contract_schema(served.bundle.schema, served.bundle.optional),
         }
     )
 
@@ -270,8 +270,8 @@ async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
     ids = [str(uuid.uuid4()) for _ in rows]
     recorder = Recorder(served, "api", server.key)
     try:
-        frame, notes = json_rows.table_of(rows, bundle.schema)
-        assessment = await _assess(bundle, frame)
+        table = json_rows.table_of(rows, bundle.schema, bundle.optional)
+        assessment = await _assess(bundle, table)
     except Refused as why:
         await _record(server, recorder.refused(rows, ids, why, utc_now()))
         raise
@@ -286,15 +286,15 @@ async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
         "model": served.pathspec,
         "threshold": bundle.metadata.threshold.value,
         "predictions": json_rows.answers(*assessment, ids),
-        "notes": notes,
+        "notes": table.notes,
     }
     return answer | {"journal": "spooled"} if where == "spool" else answer
 
 
-async def _assess(bundle: Bundle, frame: pd.DataFrame) -> Assessment:
-    if len(frame) <= INLINE_ROWS:
-        return bundle.assess(frame)
-    return await run_in_threadpool(bundle.assess, frame)
+async def _assess(bundle: Bundle, table: json_rows.Table) -> Assessment:
+    if len(table.frame) <= INLINE_ROWS:
+        return json_rows.assess(bundle, table)
+    return await run_in_threadpool(json_rows.assess, bundle, table)
 
 
 async def _record(server: Server, rows: JournalRows) -> str:

@@ -95,7 +95,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the description as it is now: another model may have other fields."""
     api = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
     try:
-        row = contract_schema(app.state.server.follower.current().bundle.schema)
+        bundle = app.state.server.follower.current().bundle
+        row = contract_schema(bundle.schema, bundle.optional)
     except (Refused, AttributeError):  # no model, or the server has not started
         row = {"type": "object"}
     api["components"] = {
@@ -111,6 +112,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         "notes": {"type": "array", "items": _TEXT},
     }
     invoked = _object({"predictions": predictions})
+    invoked["properties"]["notes"] = answer["notes"]  # where there are any
     _describe(api, "/predict", _object({"rows": rows}), _object(answer))
     _describe(api, "/invocations", _object({"dataframe_records": rows}), invoked)
     _describe(api, "/feedback", _object({"labels": labels}), {"type": "object"})

@@ -42,6 +42,8 @@ class Scope:
     changeable_columns : [columns.changeable], columns that advice may change
     known_columns : [columns.known], columns that look like leaks of the target but are known when a
         prediction is made
+    optional_columns : [columns.optional], columns that a row to be scored may lack; without any,
+        those that training saw empty and that hardly matter to the model
     group_column : [columns.group], rows of one group stay on one side of every split
     time_column : [columns.time], the latest rows are held out
     reference_column : [columns.reference], the moment at which a row is known, from which its dates
@@ -71,6 +73,7 @@ class Scope:
     protected_columns: tuple[str, ...] = ()
     changeable_columns: tuple[str, ...] = ()
     known_columns: tuple[str, ...] = ()
+    optional_columns: tuple[str, ...] = ()
     group_column: str | None = None
     time_column: str | None = None
     reference_column: str | None = None
@@ -133,6 +136,7 @@ COLUMN_KEYS = {
     "protected": "protected_columns",
     "changeable": "changeable_columns",
     "known": "known_columns",
+    "optional": "optional_columns",
     "kinds": "kinds",
     "units": "units",
     "help": "help",

@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 
 from fivefold.core.findings import Finding, Refused, errors, refuse_errors, warnings
-from fivefold.core.schema import Schema
 from fivefold.core.stored import Stored
 from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
 from fivefold.data.reading.table_parts import TableParts, load_table, read_part, save_table
@@ -160,7 +159,7 @@ def score_batch(
     """
     frame = frame.rename(columns=str).reset_index(drop=True)
     assessment = bundle.assess(frame, progress)
-    findings = warnings(compare_names(frame, bundle.schema))
+    findings = warnings(compare_names(frame, bundle.schema, bundle.optional))
     return with_scores(bundle, frame, assessment, key, findings=findings)
 
 
@@ -190,14 +189,15 @@ def with_scores(
     return ScoredTable(scored, Tally.of(*assessment), findings, assessment)
 
 
-def check_parts(parts: TableParts, schema: Schema) -> list[Finding]:
+def check_parts(parts: TableParts, bundle: Bundle) -> list[Finding]:
     """Check that a table fits the model; return how its columns differ without harm.
 
     Leaves a readable cell of each used column beside the parts, for `score_part`. Parts are read
     until each column has one, so usually one part. Raises `Refused` as
     `fivefold.model.bundle.Bundle.score` of the whole table would.
     """
-    by_name = compare_names(pd.DataFrame(columns=parts.columns), schema)
+    schema = bundle.schema
+    by_name = compare_names(pd.DataFrame(columns=parts.columns), schema, bundle.optional)
     readable: dict[str, pd.Series] = {}
     unreadable: dict[str, list[pd.Series]] = {
         name: [] for name in sorted(schema.names()) if name in parts.columns

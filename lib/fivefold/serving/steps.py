@@ -15,11 +15,10 @@ import pandas as pd
 from fivefold.core import settings
 from fivefold.core.clock import utc_now
 from fivefold.core.findings import print_warnings, refusal
-from fivefold.core.schema import Schema
 from fivefold.data.reading.table_parts import TableParts, cut_table, read_part, remove_parts
 from fivefold.journal import database, promotions, writer
 from fivefold.journal.promotions import Promotion
-from fivefold.model.bundle import from_bytes
+from fivefold.model.bundle import Bundle, from_bytes
 from fivefold.serving import batch, result_files, served_model
 from fivefold.serving.batch import ScoredTable, Tally
 from fivefold.serving.journal_rows import Recorder
@@ -88,10 +87,10 @@ def prepare(
     out: Path,
     run_id: str,
     rows: int,
-    schema: Schema,
+    bundle: Bundle,
     origin: str | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """Cut the source into parts beside the output, and check that it fits the contract.
+    """Cut the source into parts beside the output, and check that it fits the model.
 
     `origin` is the run that this one resumes: it stopped while it cut, so its parts are removed.
     Returns `TableParts` and the findings as plain dicts.
@@ -110,7 +109,7 @@ def prepare(
         remove_parts(folder / origin)
     parts, findings = cut_table(source, query or None, folder / run_id, rows)
     try:
-        differences = batch.check_parts(parts, schema)
+        differences = batch.check_parts(parts, bundle)
     except BaseException:
         remove_parts(Path(parts.folder))
         raise
