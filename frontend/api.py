@@ -34,6 +34,7 @@ from fivefold.journal import database
 from fivefold.journal.labels import add_labels
 from fivefold.journal.writer import NotKept, Writer, empty
 from fivefold.model.bundle import Assessment, Bundle
+from fivefold.model.explain import require_background
 from fivefold.serving import json_rows, labels, served_model
 from fivefold.serving import request as requests
 from fivefold.serving.api_settings import ApiSettings, read_settings
@@ -148,7 +149,10 @@ async def unknown(request: Request, problem: HTTPException) -> Response:
 
 @app.post("/predict")
 async def predict(request: Request) -> Response:
-    """Probability, decision and warnings of each row; recorded before they are returned."""
+    """Probability, decision and warnings of each row; recorded before they are returned.
+
+    With ?explain=true also reasons, for the first 100 rows and at most 5 seconds.
+    """
     value = requests.parse(await api_metrics.body(request))
     rows = requests.rows_of(value, _server(request).settings.max_rows)
     return JSONResponse(await _answer(request, rows))
@@ -174,7 +178,7 @@ async def invocations(request: Request) -> Response:
     else:
         rows = requests.invocation_rows(requests.parse(body), limit)
     answer = await _answer(request, rows)
-    told = ("predictions", "notes") if answer["notes"] else ("predictions",)
+    told = [key for key in ("predictions", "notes", "base") if answer.get(key)]
     return JSONResponse({key: answer[key] for key in told})
 
 
@@ -267,6 +271,9 @@ async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
     server = _server(request)
     served = server.follower.current()
     bundle = served.bundle
+    explain = requests.is_true(request.query_params.get("explain", "false"), "explain")
+    if explain:
+        require_background(bundle)
     ids = [str(uuid.uuid4()) for _ in rows]
     recorder = Recorder(served, "api", server.key)
     try:
@@ -288,6 +295,8 @@ async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
         "predictions": json_rows.answers(*assessment, ids),
         "notes": table.notes,
     }
+    if explain:
+        await run_in_threadpool(json_rows.add_reasons, answer, bundle, table)
     return answer | {"journal": "spooled"} if where == "spool" else answer
 
 

@@ -36,6 +36,13 @@ _PREDICTION = {
         "probability": {"type": "number", "minimum": 0, "maximum": 1},
         "decision": _TEXT,
         "warnings": {"type": "array", "items": _TEXT},
+        "reasons": {  # with ?explain=true
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "properties": {"column": _TEXT, "value": {}, "contribution": {"type": "number"}},
+            },
+        },
     },
 }
 _LABEL = {
@@ -60,7 +67,13 @@ _CODES = {  # of findings by their status; all others: 400
     401: ("key-missing",),
     413: ("too-many-rows", "body-too-large"),
     415: ("content-type",),
-    422: ("column-missing", "column-type", "value-unreadable", "value-nested"),
+    422: (
+        "background-missing",
+        "column-missing",
+        "column-type",
+        "value-unreadable",
+        "value-nested",
+    ),
     429: ("rate",),
     503: (
         *("nothing-promoted", "journal-unreachable", "run-missing", "request-failed"),
@@ -175,6 +188,9 @@ def _describe(
     operation["requestBody"] = {"required": True, "content": content}
     operation["responses"] = {"200": _answer("answered", answer)}
     operation["security"] = [{}, {"key": []}]
+    if path != "/feedback":
+        explain = {"name": "explain", "in": "query", "schema": {"type": "boolean"}}
+        operation["parameters"] = [explain]
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

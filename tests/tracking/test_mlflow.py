@@ -582,18 +582,18 @@ def blend_of_all() -> tuple[bytes, RunRecord]:
     import numpy as np
     import pandas as pd
     from lightgbm import LGBMClassifier
-    from sklearn.ensemble import VotingClassifier
     from xgboost import XGBClassifier
 
     from fivefold.core import schema
     from fivefold.model import bundle, metadata
+    from fivefold.training.final_fit import average
 
     x = pd.DataFrame({"age": np.arange(40.0)})
     boosted = [
-        ("one", LGBMClassifier(n_estimators=2, min_child_samples=2, n_jobs=1, verbose=-1)),
-        ("two", XGBClassifier(n_estimators=2, n_jobs=1)),
+        LGBMClassifier(n_estimators=2, min_child_samples=2, n_jobs=1, verbose=-1),
+        XGBClassifier(n_estimators=2, n_jobs=1),
     ]
-    pipeline = VotingClassifier(boosted, voting="soft").fit(x, np.arange(40) >= 20)
+    pipeline = average([model.fit(x, np.arange(40) >= 20) for model in boosted], [0.5, 0.5])
     contract = schema.Schema((schema.Column("age", "numeric"),), "churn", "no", "yes")
     blob = bundle.Bundle(pipeline, contract, metadata.Metadata()).to_bytes()
     values = replace(record(sha256=bundle.sha256(blob)), winner="blend", example=[])

@@ -169,7 +169,7 @@ class Bundle:
         # Names are compared first: reading every cell to find all differences takes longer.
         if errors(compare_names(frame, self.schema, self.optional)):
             refuse_errors(MISFIT, compare_columns(frame, self.schema, self.optional))
-        frame, missing = self._completed(frame)
+        frame, missing = self.completed(frame)
         typed, problems = coerce_columns(frame, self.schema)
         refuse_errors(MISFIT, compare_types(frame, self.schema, problems))
         # Warnings on pseudonymised columns come last.
@@ -197,7 +197,7 @@ class Bundle:
         }
         return Assessment(pd.DataFrame(columns, index=frame.index), warnings)
 
-    def _completed(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[InputWarning]]:
+    def completed(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[InputWarning]]:
         """Return the table with empty columns in place of absent ones, and a warning on each."""
         absent = [name for name in self.schema.names() if name not in frame]
         if not absent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ from fivefold.model.input_warnings import InputWarning, counts
 
 ID = "prediction_id"
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
+REASONS = "reasons"  # a column more, where they were asked for
 # any fixed one: our ids differ from others'
 _NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")
 # What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and
@@ -42,7 +43,7 @@ class Tally(Stored):
 
     decisions: rows by decision. warning_counts: {code: {column: cells}}, codes of
     `fivefold.model.input_warnings`. bins: [{from, to, rows}], rows by probability. reasons: refused
-    rows by reason. spooled: rows that wait for the journal.
+    rows by reason. spooled: rows that wait for the journal. explained: rows with reasons.
     """
 
     stored_as: ClassVar = {"warning_counts": "doubts"}
@@ -57,6 +58,7 @@ class Tally(Stored):
     bins: list[dict[str, float]]
     reasons: Mapping[str, int]
     spooled: int = 0
+    explained: int = 0
 
     @staticmethod
     def of(scores: pd.DataFrame, warnings: Iterable[InputWarning]) -> Tally:
@@ -86,7 +88,7 @@ class Tally(Stored):
         for part in parts:
             for code, by_column in part.warning_counts.items():
                 cells[code].update(by_column)
-        added = ("rows", "scored", "refused", "with_warnings", "spooled")
+        added = ("rows", "scored", "refused", "with_warnings", "spooled", "explained")
         sums = {name: sum(getattr(part, name) for part in parts) for name in added}
         total = sum(part.scored * (part.mean_probability or 0.0) for part in parts)
         bins = [
@@ -263,6 +265,16 @@ def table_key(md5: str, threshold: float, trained_threshold: float) -> str:
     ('a1', 'a1 at 0.7')
     """
     return md5 if threshold == trained_threshold else f"{md5} at {threshold!r}"
+
+
+def with_reasons(scored: ScoredTable, texts: Sequence[str]) -> ScoredTable:
+    """Return a scored table with the reasons of each row, "" for one that has none."""
+    free = REASONS
+    while free in scored.rows.columns:
+        free = f"input_{free}"
+    rows = scored.rows.rename(columns={REASONS: free}).assign(**{REASONS: texts})
+    explained = sum(map(bool, texts))
+    return replace(scored, rows=rows, tally=replace(scored.tally, explained=explained))
 
 
 def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from fivefold.model.input_warnings import (
     find_warnings,
     messages_by_row,
 )
+from fivefold.serving.reasons import REQUEST, as_records, explain_rows, limits_text
 
 MAX_NOTES = 20
 MAX_FINDINGS = 100
@@ -112,6 +113,21 @@ def answers(
         }
         for number, (row_id, probability, decision) in enumerate(columns)
     ]
+
+
+def add_reasons(answer: dict[str, Any], bundle: Bundle, table: Table) -> None:
+    """Add `reasons` to each prediction of an answer: what adds most to its probability.
+
+    They are null for rows beyond the limits, which a note says.
+    """
+    count = len(table.frame)
+    explained = explain_rows(bundle, table.frame, range(count), REQUEST)
+    for number, prediction in enumerate(answer["predictions"]):
+        has_some = number in explained
+        prediction["reasons"] = as_records(explained[number]) if has_some else None
+    answer["base"] = explained[0].base
+    if len(explained) < count:
+        answer["notes"].append(limits_text(len(explained), count, REQUEST))
 
 
 def contract_schema(schema: Schema, optional: Collection[str]) -> dict[str, Any]:

@@ -165,6 +165,14 @@ def _one_column(text: str, limit: int) -> list[Row]:
     return [{name.strip(): cell or None} for (cell,) in cells]
 
 
+def is_true(text: str, name: str) -> bool:
+    """Return a yes or no of an address. Raises `Refused`."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise bad_request(repr(text)[:80], "true or false", "correct the address", field=name)
+    return known[text.lower()]
+
+
 def check_row_count(rows: int, limit: int) -> None:
     """Raise `Refused` for more rows than one request may hold."""
     if rows > limit:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fivefold.core import settings
@@ -19,7 +20,8 @@ from fivefold.data.reading.table_parts import TableParts, cut_table, read_part, 
 from fivefold.journal import database, promotions, writer
 from fivefold.journal.promotions import Promotion
 from fivefold.model.bundle import Bundle, from_bytes
-from fivefold.serving import batch, result_files, served_model
+from fivefold.model.explain import require_background
+from fivefold.serving import batch, reasons, result_files, served_model
 from fivefold.serving.batch import ScoredTable, Tally
 from fivefold.serving.journal_rows import Recorder
 from fivefold.serving.served_model import ServedModel
@@ -89,6 +91,7 @@ def prepare(
     rows: int,
     bundle: Bundle,
     origin: str | None = None,
+    explain: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Cut the source into parts beside the output, and check that it fits the model.
 
@@ -104,6 +107,8 @@ def prepare(
             expected="1 or more",
             action="leave it out",
         )
+    if explain:
+        require_background(bundle)
     folder = out.with_name(f"{out.name}.parts")
     if origin:
         remove_parts(folder / origin)
@@ -125,8 +130,11 @@ def score(
     promotion: Mapping[str, Any] | None,
     out: str,
     record: bool,
+    explain: bool = False,
 ) -> list[dict[str, Any]]:
     """Score some parts at the promoted threshold, record them and write them beside their source.
+
+    `explain`: with reasons, for the highest probabilities first (`fivefold.serving.reasons.TABLE`).
 
     A part whose result is there already, from a task that was killed, is not scored again. Returns
     the tallies of the parts as plain dicts.
@@ -148,7 +156,7 @@ def score(
     for number in numbers:
         result = _result_path(parts, number, out)
         if not result.exists():
-            _score_part(parts, number, model, result, engine, recorder)
+            _score_part(parts, number, model, result, (engine, recorder), explain)
         tallies.append(json.loads(result.with_suffix(".json").read_text(encoding="utf-8")))
     return tallies
 
@@ -164,7 +172,7 @@ def gather(
     return Tally.merge(map(Tally.from_dict, in_order))
 
 
-def closing(tally: Tally, model: str, why: str, out: str) -> str:
+def closing(tally: Tally, model: str, why: str, out: str, explain: bool = False) -> str:
     """Return the last words of a run."""
     lines = [
         f"{tally.scored:,} of {tally.rows:,} rows scored by {model} ({why}) into {out}: "
@@ -172,6 +180,9 @@ def closing(tally: Tally, model: str, why: str, out: str) -> str:
         f"{tally.with_warnings:,} rows with warnings, "
         f"{tally.refused:,} rows that could not be scored",
     ]
+    if explain:
+        told = reasons.limits_text(tally.explained, tally.scored, reasons.TABLE)
+        lines.append(f"{told}, the highest probabilities of each part first")
     if tally.spooled:
         lines.append(f"{tally.spooled:,} rows wait for the journal in {settings.spool_folder()}")
     return "\n".join(lines)
@@ -187,13 +198,20 @@ def _score_part(
     number: int,
     model: ServedModel,
     result: Path,
-    engine: Any,
-    recorder: Recorder | None,
+    journal: tuple[Any, Recorder | None],
+    explain: bool,
 ) -> None:
+    engine, recorder = journal
     began = time.perf_counter()
     frame = read_part(parts, number)
     read = time.perf_counter()
     scored = batch.score_part(model.bundle, parts, number, frame)
+    if explain:
+        limits = reasons.TABLE.share(len(frame), sum(parts.row_counts))
+        probability = scored.assessment.scores["probability"].to_numpy()
+        order = np.argsort(-probability, kind="stable")[: scored.tally.scored].tolist()
+        explained = reasons.explain_rows(model.bundle, frame, order, limits)
+        scored = batch.with_reasons(scored, reasons.texts(explained, len(frame)))
     tally = scored.tally
     done = time.perf_counter()
     spooled = _record(engine, recorder, frame, scored) if recorder else 0
