@@ -65,7 +65,7 @@ _STATUS_TEXTS = {
 }
 _CODES = {  # of findings by their status; all others: 400
     401: ("key-missing",),
-    413: ("too-many-rows", "body-too-large"),
+    413: ("too-many-rows", "body-too-large", "too-many-values", "too-many-columns"),
     415: ("content-type",),
     422: (
         "background-missing",

@@ -26,7 +26,10 @@ from fivefold.data.reading.read_log import ReadLog
 
 Row = dict[str, Any]
 MAX_FINDINGS = 100
-MAX_COLUMNS = 10_000  # names in a header, or in all rows of a request together
+MAX_COLUMNS = 10_000  # names in a header
+MAX_PARTS = 250_000  # lists and objects of a request
+MAX_MEMBERS = 100_000  # values of one of them
+MAX_DIGITS = 400  # characters of a number
 SAMPLE = 1 << 18  # characters of a CSV text in which the header ends
 MLFLOW_KEYS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 MLFLOW_FORMS = (
@@ -62,6 +65,7 @@ def parse(body: bytes) -> Any:
     """Return the JSON value of a request body. Raises `Refused`."""
     if not body.strip():
         raise bad_request("an empty body", "JSON")
+    _check_shape(body)
     try:
         text = body.decode("utf-8-sig")
         value = json.loads(
@@ -85,6 +89,20 @@ def parse(body: bytes) -> Any:
     except RecursionError:
         raise bad_request("values nested too deeply", "rows of plain values") from None
     return value
+
+
+def _check_shape(body: bytes) -> None:
+    """Raise `Refused` for JSON of so many parts that to read it would stop all other requests.
+
+    Commas and brackets within texts count too: the limits are far above those of real rows.
+    """
+    parts = body.replace(b"]", b"}").split(b"}", MAX_PARTS + 1)
+    if len(parts) > MAX_PARTS:
+        found, expected = f"more than {MAX_PARTS:,} lists and objects", "rows of plain values"
+        raise bad_request(found, expected, "send several requests", code="too-many-values")
+    if max(part.count(b",") for part in parts) > MAX_MEMBERS:
+        found = f"a row or list of more than {MAX_MEMBERS:,} values"
+        raise bad_request(found, f"at most {MAX_MEMBERS:,}", code="too-many-values")
 
 
 def rows_of(value: Any, limit: int) -> list[Row]:
@@ -254,7 +272,10 @@ def _constant(word: str) -> Any:
 
 
 def _float(text: str) -> float:
-    value = float(text)
+    if len(text) > MAX_DIGITS and not text.lstrip("-").isdecimal():
+        found, expected = f"a number of {len(text):,} characters", f"at most {MAX_DIGITS}"
+        raise bad_request(found, expected, code="number-too-large")
+    value = math.inf if len(text) > MAX_DIGITS else float(text)
     if not math.isfinite(value):
         found = f"the number {text[:40]}"
         raise bad_request(found, "a number below 1.8e308", code="number-too-large")
