@@ -47,6 +47,13 @@ class ScoreFlow(FlowSpec):
     )
     record = Parameter("record", default=True, help="False: leave the rows out of the journal")
 
+    explain = Parameter(
+        "explain",
+        default=False,
+        help="True: a column of reasons, the highest probabilities first, for at most 1,000 rows "
+        "and in at most 5 minutes",
+    )
+
     @plainly
     @step
     def start(self):
@@ -69,6 +76,7 @@ class ScoreFlow(FlowSpec):
             self.shard_rows,
             bundle,
             current.origin_run_id,
+            self.explain,
         )
         self.source = {key: self.parts[key] for key in ("source", "md5", "rows")}
         numbers = len(self.parts["parts"])
@@ -92,6 +100,7 @@ class ScoreFlow(FlowSpec):
             self.line,
             self.place,
             self.record,
+            self.explain,
         )
         self.next(self.join)
 
@@ -106,7 +115,7 @@ class ScoreFlow(FlowSpec):
         tallies = [tally for shard in inputs for tally in shard.tallies]
         tally = steps.gather(self.parts, tallies, self.place)
         self.tally = tally.to_dict()
-        self.closing = steps.closing(tally, self.model, self.why, self.out)
+        self.closing = steps.closing(tally, self.model, self.why, self.out, self.explain)
         facts = {
             **self.source,
             "written to": self.place,

@@ -14,8 +14,9 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 from fivefold.core import settings
@@ -23,7 +24,6 @@ from fivefold.core.clock import utc_now
 
 settings.prepare(ROOT)  # before anything imports Metaflow
 
-import pandas as pd
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
@@ -33,8 +33,9 @@ from fivefold.core.findings import ERROR, Finding, Refused, errors, refusal
 from fivefold.core.text import error_line
 from fivefold.journal import database
 from fivefold.journal.labels import add_labels
-from fivefold.journal.writer import NotKept, Writer, empty
-from fivefold.model.bundle import Assessment, Bundle
+from fivefold.journal.writer import ROWS_A_SECOND, NotKept, Writer
+from fivefold.model.bundle import Assessment
+from fivefold.model.explain import require_background
 from fivefold.serving import json_rows, labels, served_model
 from fivefold.serving import request as requests
 from fivefold.serving.api_settings import ApiSettings, read_settings
@@ -42,7 +43,10 @@ from fivefold.serving.journal_rows import JournalRows, Recorder
 from frontend import api_docs, api_metrics
 
 log = logging.getLogger("fivefold")
-INLINE_ROWS = 100  # rows up to which scoring is quicker than handing it to a thread
+INLINE_BYTES = 10_000  # body up to which it is quicker to answer than to hand it to a thread
+HEAVY = 2  # large requests that are worked on at a time
+T = TypeVar("T")
+SILENT_SECONDS = 5.0  # without an answer of the journal, after which it is told as away
 CONTENT_TYPES = ("application/json", "text/csv", "")
 
 
@@ -50,8 +54,8 @@ CONTENT_TYPES = ("application/json", "text/csv", "")
 class Server:
     """What the requests of one process share.
 
-    key: makes pseudonyms. spool: folder of the rows that wait for the journal. buckets: the rate
-    limit of each client (`frontend.api_metrics.wait`).
+    key: makes pseudonyms. spool: folder of the rows that wait for the journal. heavy: admits large
+    requests. buckets: the rate limit of each client (`frontend.api_metrics.wait`).
     """
 
     settings: ApiSettings
@@ -60,6 +64,7 @@ class Server:
     spool: Path
     follower: served_model.Follower
     writer: Writer
+    heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HEAVY))
     buckets: MutableMapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -69,7 +74,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     chosen = read_settings()
     engine = await run_in_threadpool(database.open_journal, settings.journal_url())
     spool = Path(chosen.spool) if chosen.spool else settings.spool_folder()
-    await run_in_threadpool(empty, engine, spool)
     server = Server(
         settings=chosen,
         engine=engine,
@@ -79,11 +83,13 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         writer=Writer(engine, spool),
     )
     app.state.server = server
+    await run_in_threadpool(server.follower.start)
     try:
-        await run_in_threadpool(server.follower.current)
+        server.follower.current()
     except Refused as refused:  # a server without a model finds one as soon as it is promoted
         log.warning("%s", refused)
     yield
+    server.follower.close()
     await run_in_threadpool(server.writer.close)
     engine.dispose()
 
@@ -149,10 +155,15 @@ async def unknown(request: Request, problem: HTTPException) -> Response:
 
 @app.post("/predict")
 async def predict(request: Request) -> Response:
-    """Probability, decision and warnings of each row; recorded before they are returned."""
-    value = requests.parse(await api_metrics.body(request))
-    rows = requests.rows_of(value, _server(request).settings.max_rows)
-    return JSONResponse(await _answer(request, rows))
+    """Probability, decision and warnings of each row; recorded before they are returned.
+
+    With ?explain=true also reasons, for the first 100 rows and at most 5 seconds.
+    """
+    body = await api_metrics.body(request)
+    limit = _server(request).settings.max_rows
+    rows = await _run(request, body, lambda: requests.rows_of(requests.parse(body), limit))
+    answer = await _answer(request, body, rows)
+    return await _run(request, body, JSONResponse, answer)
 
 
 @app.post("/invocations")
@@ -171,11 +182,13 @@ async def invocations(request: Request) -> Response:
     body = await api_metrics.body(request)
     limit = _server(request).settings.max_rows
     if content_type == "text/csv":
-        rows = requests.csv_rows(body, limit)
+        rows = await _run(request, body, requests.csv_rows, body, limit)
     else:
-        rows = requests.invocation_rows(requests.parse(body), limit)
-    answer = await _answer(request, rows)
-    return JSONResponse({"predictions": answer["predictions"]})
+        read = requests.invocation_rows
+        rows = await _run(request, body, lambda: read(requests.parse(body), limit))
+    answer = await _answer(request, body, rows)
+    told = [key for key in ("predictions", "notes", "base", "journal") if answer.get(key)]
+    return await _run(request, body, JSONResponse, {key: answer[key] for key in told})
 
 
 @app.post("/feedback")
@@ -186,7 +199,8 @@ async def give_feedback(request: Request) -> Response:
     the labels by outcome.
     """
     server = _server(request)
-    value = requests.parse(await api_metrics.body(request))
+    body = await api_metrics.body(request)
+    value = await _run(request, body, requests.parse, body)
     bundle = server.follower.current().bundle
     rows = value["labels"] if isinstance(value, dict) and set(value) == {"labels"} else value
     rows = [rows] if isinstance(rows, dict) else rows
@@ -194,12 +208,13 @@ async def give_feedback(request: Request) -> Response:
         raise requests.bad_request(requests.json_type(rows), '{"labels": [...]}', field="labels")
     requests.check_row_count(len(rows), server.settings.max_rows)
     scope = bundle.metadata.scope
-    reported = labels.read_labels(rows, bundle.schema, scope, server.key)
+    schema, key = bundle.schema, server.key
+    reported = await _run(request, body, labels.read_labels, rows, schema, scope, key)
     who = f"api {api_metrics.client(request)}".strip()
     try:
-        counts = await run_in_threadpool(
-            add_labels, server.engine, scope.problem, reported, source="api", who=who
-        )
+        add = partial(add_labels, server.engine, scope.problem, reported, source="api", who=who)
+        seconds = database.BUSY_SECONDS + 1 + len(reported) / ROWS_A_SECOND
+        counts = await run_in_threadpool(database.within, server.engine, seconds, add)
     except Exception as error:  # drivers raise many kinds
         raise _unrecorded(error_line(error)) from None
     return JSONResponse({**counts, "told": labels.describe_outcomes(counts)})
@@ -227,18 +242,25 @@ async def model(request: Request) -> Response:
             "roc_auc": {name: auc.get(name) for name in ("value", "low", "high")},
             "cautions": metadata.cautions,
             "fitted_again_on": metadata.refit.rows if metadata.refit else None,
-            "columns": json_rows.contract_schema(served.bundle.schema),
+            "columns": json_rows.contract_schema(served.bundle.schema, served.bundle.optional),
         }
     )
 
 
 @app.get("/health")
 async def health(request: Request) -> Response:
-    """200 with the model's name if it can predict, else 503 with the reason."""
+    """200 with the model's name if it can predict, else 503 with the reason.
+
+    The status is "degraded" while the journal does not answer, or rows wait for it in files.
+    """
     server = _server(request)
     served = server.follower.current()
     spooled = api_metrics.spooled_files(server.spool)
-    return JSONResponse({"status": "ok", "model": served.pathspec, "spooled_files": spooled})
+    is_away = server.writer.away or server.follower.silence > SILENT_SECONDS
+    status = {"status": "degraded" if is_away or spooled else "ok"}
+    journal = {"journal": "does not answer"} if is_away else {}
+    known = {"model": served.pathspec, "spooled_files": spooled}
+    return JSONResponse(status | known | journal)
 
 
 @app.get("/ping", response_class=PlainTextResponse)
@@ -264,42 +286,69 @@ def _server(request: Request) -> Server:
     return request.app.state.server
 
 
-async def _answer(request: Request, rows: list[requests.Row]) -> dict[str, Any]:
+async def _run(request: Request, body: bytes, call: Callable[..., T], *arguments: Any) -> T:
+    """Return what a call returns; for a large body it runs in a thread, a few at a time."""
+    if len(body) <= INLINE_BYTES:
+        return call(*arguments)
+    async with _server(request).heavy:
+        return await run_in_threadpool(call, *arguments)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The rows of a request, scored: as a table, with the answers and as rows of the journal."""
+
+    table: json_rows.Table
+    assessment: Assessment
+    journal: JournalRows
+
+
+async def _answer(request: Request, body: bytes, rows: list[requests.Row]) -> dict[str, Any]:
     began = time.perf_counter()
     server = _server(request)
     served = server.follower.current()
     bundle = served.bundle
+    explain = requests.is_true(request.query_params.get("explain", "false"), "explain")
+    if explain:
+        require_background(bundle)
     ids = [str(uuid.uuid4()) for _ in rows]
     recorder = Recorder(served, "api", server.key)
+
+    def score() -> _Scored:
+        table = json_rows.table_of(rows, bundle.schema, bundle.optional)
+        assessment = json_rows.assess(bundle, table)
+        latency_ms = 1000 * (time.perf_counter() - began) / len(rows)
+        journal = recorder.rows(rows, assessment, ids, utc_now(), latency_ms)
+        return _Scored(table, assessment, journal)
+
     try:
-        frame, notes = json_rows.table_of(rows, bundle.schema)
-        assessment = await _assess(bundle, frame)
+        scored = await _run(request, body, score)
     except Refused as why:
-        await _record(server, recorder.refused(rows, ids, why, utc_now()))
+        await _record(
+            server, await _run(request, body, recorder.refused, rows, ids, why, utc_now())
+        )
         raise
-    latency_ms = 1000 * (time.perf_counter() - began) / len(rows)
-    journal = recorder.rows(rows, assessment, ids, utc_now(), latency_ms)
-    if journal.rejects:
-        await _record(server, JournalRows([], journal.rejects))
-        json_rows.refuse_unreadable(assessment.warnings, several=len(rows) > 1)
-    where = await _record(server, journal)
-    api_metrics.predicted(assessment.scores)
+    if scored.journal.rejects:
+        await _record(server, JournalRows([], scored.journal.rejects))
+        json_rows.refuse_unreadable(scored.assessment.warnings, several=len(rows) > 1)
+    where = await _record(server, scored.journal)
+    api_metrics.predicted(scored.assessment.scores)
     control = None
     if bundle.metadata.scope.control_share is not None:
-        control = [row["control"] for row in journal.predictions]
+        control = [row["control"] for row in scored.journal.predictions]
+    nothing = bundle.metadata.decides_nothing
     answer = {
         "model": served.pathspec,
         "threshold": bundle.metadata.threshold.value,
-        "predictions": json_rows.answers(*assessment, ids, control),
-        "notes": notes + [text for text in [bundle.metadata.decides_nothing] if text],
+        "predictions": await _run(
+            request, body, json_rows.answers, *scored.assessment, ids, control
+        ),
+        "notes": scored.table.notes + [nothing] * bool(nothing),
     }
+    if explain:
+        async with server.heavy:
+            await run_in_threadpool(json_rows.add_reasons, answer, bundle, scored.table)
     return answer | {"journal": "spooled"} if where == "spool" else answer
-
-
-async def _assess(bundle: Bundle, frame: pd.DataFrame) -> Assessment:
-    if len(frame) <= INLINE_ROWS:
-        return bundle.assess(frame)
-    return await run_in_threadpool(bundle.assess, frame)
 
 
 async def _record(server: Server, rows: JournalRows) -> str:
@@ -331,7 +380,7 @@ def main() -> int:
         chosen = read_settings()
         database.open_journal(settings.journal_url()).dispose()
         if chosen.model:
-            served_model.load(chosen.model)
+            served_model.check(chosen.model)
     except Refused as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -343,6 +392,7 @@ def main() -> int:
         "log_level": "warning",
         "server_header": False,
         "timeout_worker_healthcheck": 30,
+        "http": "frontend.api_protocol:BoundedProtocol",
     }
     if chosen.workers == 1:
         uvicorn.run("frontend.api:app", **options)

@@ -41,6 +41,13 @@ _PREDICTION = {
             "description": "whether the case is to be left alone, whatever is predicted "
             "(only with [monitoring] control_share in the scope)",
         },
+        "reasons": {  # with ?explain=true
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "properties": {"column": _TEXT, "value": {}, "contribution": {"type": "number"}},
+            },
+        },
     },
 }
 _LABEL = {
@@ -67,9 +74,15 @@ _STATUS_TEXTS = {
 }
 _CODES = {  # of findings by their status; all others: 400
     401: ("key-missing",),
-    413: ("too-many-rows", "body-too-large"),
+    413: ("too-many-rows", "body-too-large", "too-many-values", "too-many-columns"),
     415: ("content-type",),
-    422: ("column-missing", "column-type", "value-unreadable", "value-nested"),
+    422: (
+        "background-missing",
+        "column-missing",
+        "column-type",
+        "value-unreadable",
+        "value-nested",
+    ),
     429: ("rate",),
     503: (
         *("nothing-promoted", "journal-unreachable", "run-missing", "request-failed"),
@@ -104,7 +117,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the description as it is now: another model may have other fields."""
     api = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
     try:
-        row = contract_schema(app.state.server.follower.current().bundle.schema)
+        bundle = app.state.server.follower.current().bundle
+        row = contract_schema(bundle.schema, bundle.optional)
     except (Refused, AttributeError):  # no model, or the server has not started
         row = {"type": "object"}
     api["components"] = {
@@ -120,6 +134,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         "notes": {"type": "array", "items": _TEXT},
     }
     invoked = _object({"predictions": predictions})
+    invoked["properties"]["notes"] = answer["notes"]  # where there are any
     _describe(api, "/predict", _object({"rows": rows}), _object(answer))
     _describe(api, "/invocations", _object({"dataframe_records": rows}), invoked)
     _describe(api, "/feedback", _object({"labels": labels}), {"type": "object"})
@@ -182,6 +197,9 @@ def _describe(
     operation["requestBody"] = {"required": True, "content": content}
     operation["responses"] = {"200": _answer("answered", answer)}
     operation["security"] = [{}, {"key": []}]
+    if path != "/feedback":
+        explain = {"name": "explain", "in": "query", "schema": {"type": "boolean"}}
+        operation["parameters"] = [explain]
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from fivefold.model.inputs import expand
 source, folder, rows = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 bundle = from_bytes(*runs.bundle_bytes(runs.find_run()))
 parts, _ = cut_table(source, None, folder, rows)
-batch.check_parts(parts, bundle.schema)
+batch.check_parts(parts, bundle)
 frame = read_part(parts, 0)
 expanded = expand(coerce_table(frame, bundle.schema)[0], bundle.schema)
 def bare():

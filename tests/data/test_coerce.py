@@ -314,9 +314,23 @@ def test_missing_columns_are_errors_with_the_near_name():
         ("column-extra", WARNING, "table"),
     ]
     assert actual[0].action == "rename ' Age' to 'age'"
-    assert actual[1].action == "add the column 'pay'"
+    assert actual[1].action == (
+        "add the column 'pay', or name it in [columns] optional of the scope and train again"
+    )
     assert actual[1].expected == "- pay (numeric)"
     assert actual[2].found == "+  Age"
+
+
+def test_an_optional_column_may_be_missing_and_is_told():
+    frame = rows().drop(columns="pay").rename(columns={"age": "agee"})
+    actual = compare_columns(frame, SCHEMA, optional=("age", "pay"))
+    assert [(f.code, f.severity, f.subject) for f in actual] == [
+        ("column-absent", WARNING, "age"),
+        ("column-absent", WARNING, "pay"),
+        ("column-extra", WARNING, "table"),
+    ]
+    assert [f.action for f in actual[:2]] == ["rename 'agee' to 'age'", "add it where it is known"]
+    assert actual[0].found == "no such column: taken as missing in every row"
 
 
 def test_repeated_columns_end_the_comparison():

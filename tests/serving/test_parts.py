@@ -311,7 +311,7 @@ def bundle():
 
 def scored_parts(bundle, source, folder, rows):
     result, _ = cut_table(str(source), None, folder, rows)
-    actual = batch.check_parts(result, bundle.schema)
+    actual = batch.check_parts(result, bundle)
     return (
         result,
         actual,
@@ -320,6 +320,17 @@ def scored_parts(bundle, source, folder, rows):
             for n in range(len(result.row_counts))
         ],
     )
+
+
+def test_parts_that_lack_an_optional_column_are_scored_with_a_warning_in_each_row(tmp_path):
+    loose = bundle_of(FRAME, lambda x: x["age"].fillna(50.0) / 100, optional_columns=("age",))
+    FRAME.drop(columns="age").to_csv(tmp_path / "t.csv", index=False)
+    _, findings, parts = scored_parts(loose, tmp_path / "t.csv", tmp_path / "parts", 25)
+    assert [f.code for f in findings] == ["column-absent"]
+    rows = pd.concat([part.rows for part in parts])
+    assert set(rows["probability"]) == {0.5}
+    assert rows["warnings"].str.startswith("age: no such column, taken as missing").all()
+    assert Tally.merge(part.tally for part in parts).warning_counts["absent"] == {"age": 40}
 
 
 def awkward() -> pd.DataFrame:
@@ -402,7 +413,7 @@ def test_lines_for_the_journal_are_those_of_records(tmp_path, hidden):
     rows["age"] = rows["age"].astype("str")
     parquet.write_table(pa.Table.from_pandas(rows), tmp_path / "t.parquet")
     result, _ = cut_table(str(tmp_path / "t.parquet"), None, tmp_path / "parts")
-    batch.check_parts(result, bundle.schema)
+    batch.check_parts(result, bundle)
     read = read_part(result, 0)
     scored = batch.score_part(bundle, result, 0, read)
     recorder, at = Recorder(ServedModel(bundle, "sha", "TrainFlow/1"), "batch", b"k"), utc_now()

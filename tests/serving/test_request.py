@@ -16,6 +16,7 @@ from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
 from fivefold.model.bundle import Bundle
+from fivefold.model.evaluation import Evaluation, Importance
 from fivefold.serving import api_settings, json_rows, labels, request
 from fivefold.serving.journal_rows import Recorder, entity_of
 from fivefold.serving.served_model import ServedModel
@@ -66,6 +67,13 @@ def test_good_json_is_what_the_standard_library_reads(body):
         (b"[-Infinity]", "number-not-finite", "-Infinity"),
         (b"1e309", "number-too-large", "the number 1e309"),
         (b"9" * 5000, "number-too-large", "the number 9999"),
+        (b"0." + b"9" * 5000, "number-too-large", "a number of 5,002 characters"),
+        (
+            b"[" + b"[]," * 250_000 + b"[]]",
+            "too-many-values",
+            "more than 250,000 lists and objects",
+        ),
+        (b"[" + b"0," * 100_001 + b"0]", "too-many-values", "of more than 100,000 values"),
         (b'{"b": {"a": 1, "c": 2, "a": 3}}', "key-repeated", "the key 'a' twice"),
         (b"[" * 50_000, "request-unreadable", "too deeply"),
         (b'"\\ud800"', "text-no-unicode", "\\ud800"),
@@ -80,7 +88,7 @@ def test_bad_json_is_refused_in_words(body, code, found):
 
 
 def test_a_repeated_key_among_many_is_found_at_once():
-    body = "{" + ",".join(f'"k{n % 199_999}":0' for n in range(200_000)) + "}"
+    body = "{" + ",".join(f'"k{n % 89_999}":0' for n in range(90_000)) + "}"
     with pytest.raises(Refused, match="the key 'k0' twice"):
         request.parse(body.encode())
 
@@ -137,7 +145,6 @@ def test_one_row_a_list_and_rows():
         ([], "request-unreadable"),
         ({"rows": None}, "request-unreadable"),
         ([{}, 1], r"row-no-object \[rows\[1\]\]"),
-        ([{"a": {}}], r"value-nested \[rows\[0\]\.a\]"),
         ([{}] * 6, "too-many-rows.*at most 5 in one request.*6 rows"),
     ],
 )
@@ -150,7 +157,9 @@ def test_all_bad_rows_are_named_up_to_a_hundred():
     with pytest.raises(Refused, match="3 problems"):
         request.rows_of([1, {}, 2, None], 5)
     with pytest.raises(Refused, match="100 problems"):
-        request.rows_of([{"a": []}] * 200, 500)
+        request.rows_of([1] * 200, 500)
+    with pytest.raises(Refused, match="100 problems"):
+        json_rows.table_of([{"a": []}] * 200, SCHEMA)
 
 
 def test_mlflows_forms_are_the_same_rows():
@@ -174,8 +183,39 @@ def test_csv_is_texts_with_gaps_and_without_empty_lines():
         {"a": "1", "b\nc": None},
         {"a": " 2", "b\nc": 'x,"y"'},
     ]
-    with pytest.raises(Refused, match=r"\[rows\[1\]\]: expected 2 cells"):
-        request.csv_rows(b"a,b\n1,2\n3\n", 5)
+    assert request.csv_rows(b"a;b\n1;2\n", 1) == [{"a": "1", "b": "2"}]
+    assert request.csv_rows(b"a\n1\n\n2\n", 2) == [{"a": "1"}, {"a": "2"}]
+    for text in (b"a,b\n1,2\n3,4\n", b"a\n1\n2\n"):
+        with pytest.raises(Refused, match="too-many-rows"):
+            request.csv_rows(text, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "empty .body.: expected a header line and rows; found no content"),
+        (b" \n\n", "empty .body."),
+        (b'[{"a": 1}]', "json-file .body.: expected a table as CSV.*found JSON"),
+        (b'\xef\xbb\xbf{"a": 1, "b": 2}', "json-file"),
+        (b"<!DOCTYPE html><html>", "html-page"),
+        (
+            b"a,b,a,b\n1,2,3,4\n",
+            "(?s)2 problems.*name 'a' in columns 1, 3.*name 'b' in columns 2, 4",
+        ),
+        (
+            b"a,b\n1,2\n3\n4\n",
+            r"row-width .*2 rows of another width; row \(fields\): 3 \(1\), 4 \(1\)",
+        ),
+        (b"a,b\n", "no-rows"),
+        (b"a\n", "one-column"),
+        (b"a\n1,2\n", "one-column"),
+        (b",".join([b"a"] * 20_000) + b"\n", "too-many-columns.*at most 10,000"),
+        (b"a,b\n\xff,1\n", "expected comma-separated UTF-8 text with a header"),
+    ],
+)
+def test_csv_that_cannot_be_used_is_refused_in_the_words_for_files(text, words):
+    with pytest.raises(Refused, match=words):
+        request.csv_rows(text, 5)
 
 
 # --- rows as a table -----------------------------------------------------------------------------
@@ -222,20 +262,82 @@ def test_all_missing_columns_are_named_with_their_rows():
     with pytest.raises(
         Refused, match=r"(?s)2 problems.*\[age\].*in rows 1.*\[city\].*in rows 0, 1"
     ):
-        json_rows.table_of([{"age": 1}, {"member": None}], SCHEMA)
-    frame, notes = json_rows.table_of(
-        [{"age": 1, "city": "Bern", "left": "yes", "id": 3, "x" * 200: 1}], SCHEMA
-    )
+        json_rows.table_of([{"age": 1}, {"member": None}], SCHEMA, {"member"})
+    row = {"age": 1, "city": "Bern", "left": "yes", "id": 3, "x" * 200: 1}
+    frame, notes, absent = json_rows.table_of([row], SCHEMA, {"member"})
     assert list(frame.columns) == ["age", "city", "member"]
     assert notes == ["x" * 80 + ": not a column of the model, ignored"]
-    assert (
-        len(
-            json_rows.table_of(
-                [{"age": 1, "city": "Bern", **{str(n): 0 for n in range(21)}}], SCHEMA
-            )[1]
-        )
-        == 21
-    )
+    assert [(w.column, w.code, w.severity, w.rows.tolist()) for w in absent] == [
+        ("member", "absent", "warning", [0])
+    ]
+    many = {"age": 1, "city": "Bern", "member": 1, **{str(n): 0 for n in range(21)}}
+    assert len(json_rows.table_of([many], SCHEMA).notes) == 21
+
+
+def test_all_that_is_wrong_with_a_request_is_told_at_once():
+    rows = [{"age": "abc", "city": ["Bern"], "member": 1}, {"Citty": "Bern", "age": 5}]
+    with pytest.raises(Refused) as why:
+        json_rows.table_of(rows, SCHEMA)
+    told = [(f.code, f.subject, f.found, f.action) for f in why.value.findings]
+    add = "add it; null says that the value is unknown"
+    correct = "correct the value, or null for unknown"
+    assert told == [
+        ("value-nested", "rows[0].city", "a list", "give one plain value"),
+        ("column-missing", "city", "no such field in rows 1", "rename 'Citty' to 'city'"),
+        ("column-missing", "member", "no such field in rows 1", add),
+        ("value-unreadable", "rows[0].age", "'abc' is not a number", correct),
+    ]
+
+
+def test_a_column_that_cannot_be_read_is_told_beside_single_cells():
+    frame = pd.DataFrame({"age": ["old"] * 6, "since": ["2020-01-01"] * 5 + ["soon"]})
+    since = Column("since", "date", parse={"format": "%Y-%m-%d"})
+    schema = Schema((Column("age", "numeric"), since), "left", "no", "yes")
+    told = [(f.code, f.subject) for f in json_rows.unreadable(frame, schema)]
+    assert told == [("column-type", "age"), ("value-unreadable", "rows[5].since")]
+
+
+AGES = pd.DataFrame({"age": [20.0, 30, None, 50] * 3, "fee": [1.0, 2, 3, None] * 3})
+
+
+def measured(**importance: float) -> Bundle:
+    """A model of `AGES` whose importances were measured so."""
+    known = bundle_of(AGES, lambda x: x["age"].fillna(90.0) / 100)
+    lines = [Importance(name, mean, 0.0) for name, mean in importance.items()]
+    return changed(known, evaluation=Evaluation(importance=lines))
+
+
+def test_a_column_may_be_absent_where_it_hardly_matters_or_the_scope_says_so():
+    assert measured(age=0.1, fee=0.0019).optional == {"fee"}
+    assert measured(age=0.1, fee=0.002).optional == set()
+    assert measured().optional == set()  # not measured: it may matter
+    named = bundle_of(AGES, lambda x: x["age"] / 100, optional_columns=("age", "gone"))
+    assert named.optional == {"age"}
+    full = bundle_of(AGES.assign(fee=range(12)), lambda x: x["age"] / 100)
+    lines = [Importance("fee", 0.0, 0.0)]  # never empty in training
+    assert changed(full, evaluation=Evaluation(importance=lines)).optional == set()
+
+
+def test_an_absent_column_is_refused_or_warned_of_in_every_row():
+    rows = [{"age": 20}, {"age": 30, "fee": None}, {"age": 40, "feee": 3}]
+    known = measured(age=0.1, fee=0.0)
+    table = json_rows.table_of(rows, known.schema, known.optional)
+    scores, actual = json_rows.assess(known, table)
+    told = [line["warnings"] for line in json_rows.answers(scores, actual, ["1", "2", "3"])]
+    hint = "fee: no such column, taken as missing; is it 'feee'?"
+    assert told == [[hint], [], [hint]]
+    assert list(scores["warnings"]) == [hint, "", hint]  # in the journal, too
+    with pytest.raises(Refused, match=r"column-missing \[age\].*rename 'Agee' to 'age'"):
+        json_rows.table_of([{"Agee": 20, "fee": 1}], known.schema, known.optional)
+
+
+def test_a_table_without_a_column_is_as_a_request_without_it():
+    known = measured(age=0.1, fee=0.0)
+    scores = known.score(AGES[["age"]])
+    assert set(scores["warnings"]) == {"fee: no such column, taken as missing"}
+    assert scores["probability"].tolist() == known.score(AGES)["probability"].tolist()
+    with pytest.raises(Refused, match=r"column-missing \[age\].*\[columns\] optional"):
+        known.score(AGES[["fee"]])
 
 
 @pytest.fixture(scope="module")

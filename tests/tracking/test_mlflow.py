@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -19,7 +20,9 @@ from typing import Any
 
 import pytest
 
+from fivefold.core.scope import Scope
 from fivefold.core.urls import mask
+from fivefold.serving import json_rows
 from fivefold.tracking import mlflow_child, mlflow_mirror, mlflow_model, mlflow_store
 from fivefold.tracking.client import RunRecord
 from fivefold.tracking.mirror_outcome import MirrorResult
@@ -125,6 +128,7 @@ def record(run_id: str = "1700000000", trials: int = 3, sha256: str | None = Non
     return RunRecord.from_dict(values)
 
 
+UV = shutil.which("uv") or ""
 CARDS = {"winner": "<html><b>Winner</b></html>", "../../escape": "<html>stays inside</html>"}
 
 
@@ -308,12 +312,9 @@ def test_the_model_is_registered_once_with_a_signature_and_its_code(
     assert version.tags["metaflow.pathspec"] == "TrainFlow/1700000000"
     assert client.get_registered_model("trainflow-customer-churn").aliases == {}
     info = mlflow.models.get_model_info(result["model_uri"])
-    assert [(c.name, c.type.name, c.required) for c in info.signature.inputs] == [
-        ("age", "double", True),
-        ("plan", "string", False),
-        ("since", "string", False),
-        ("vip", "string", False),
-    ]
+    inputs = info.signature.inputs
+    assert inputs.input_names() == ["age", "plan", "since", "vip"]
+    assert inputs.required_input_names() == ["age", "plan", "since", "vip"]
     folder = Path(mlflow.artifacts.download_artifacts(result["model_uri"]))
     assert (folder / "artifacts" / "bundle.bin").read_bytes() == b"blob"
     assert (folder / "code" / "fivefold" / "core" / "schema.py").is_file()
@@ -326,6 +327,7 @@ def test_the_model_is_registered_once_with_a_signature_and_its_code(
         "mlflow",
         "numpy",
         "pandas",
+        "pyarrow",
         "scipy",
         "scikit-learn",
         "skops",
@@ -338,7 +340,7 @@ def test_the_packages_are_those_of_the_members_that_are_served(
     served: str, boosters: set[str]
 ) -> None:
     blend = {"served": served, "weights": {"forest": 0.5, "xgboost": 0.5}}
-    pinned = mlflow_model.requirements(replace(record(), winner="forest", blend=blend))
+    pinned = mlflow_model.requirements(replace(record(), winner="forest", blend=blend), b"")
     names = {pin.split("==")[0] for pin in pinned}
     assert {name.removesuffix("-cpu") for name in names} & {"lightgbm", "xgboost"} == boosters
 
@@ -438,9 +440,13 @@ def real_bundle() -> tuple[bytes, RunRecord]:
     pipeline.fit(inputs.expand(typed, contract), np.array([0, 0, 1, 1]))
     from fivefold.model import metadata
 
-    described = metadata.Metadata(outcomes=metadata.Outcomes("stays", "leaves"))
+    scope = {"target": "churn", "optional_columns": ("plan", "since", "vip")}
+    described = metadata.Metadata(
+        outcomes=metadata.Outcomes("stays", "leaves"), scope=Scope.from_dict(scope)
+    )
     blob = bundle.Bundle(pipeline, contract, described).to_bytes()
-    return blob, record(sha256=bundle.sha256(blob))
+    values = record(sha256=bundle.sha256(blob))
+    return blob, replace(values, scope={**values.scope, **scope})
 
 
 SCORE = """
@@ -512,6 +518,129 @@ def test_the_model_loads_elsewhere_without_the_checkout(
     assert mlflow_store.find_run(client, "TrainFlow/2") is None
 
 
+def saved_model(tmp_path: Path, store: str, blob: bytes, values: RunRecord) -> Path:
+    """The folder of the model that a mirror saves."""
+    here(store, tmp_path, values, blob=blob)
+    return next(tmp_path.rglob("MLmodel")).parent
+
+
+def test_the_model_takes_any_types_that_pandas_gives(
+    real_bundle: tuple[bytes, RunRecord], store: str, tmp_path: Path
+) -> None:
+    import io
+
+    import mlflow
+    import pandas as pd
+
+    from fivefold.model.bundle import from_bytes
+
+    blob, values = real_bundle
+    model = mlflow.pyfunc.load_model(str(saved_model(tmp_path, store, blob, values)))
+    text = "age,plan,since,vip,other\n20,plus,2020-01-31,True,1\n80,,2021-05-01,False,2\n"
+    table = pd.read_csv(io.StringIO(text))
+    assert (str(table["age"].dtype), str(table["vip"].dtype)) == ("int64", "bool")
+    rows = [{"age": 20, "plan": "plus", "since": "2020-01-31", "vip": True}]
+    rows.append({"age": 80, "plan": None, "since": "2021-05-01", "vip": False})
+    bundle = from_bytes(blob)
+    expected = json_rows.assess(bundle, json_rows.table_of(rows, bundle.schema)).scores
+    types = {"age": "Int64", "plan": "category", "vip": "boolean", "since": "datetime64[ns]"}
+    tables = [
+        table,
+        table.astype(types),
+        table.astype({"plan": "string", "age": "int32"}),
+        table.astype("object"),
+        table.convert_dtypes(),
+        pd.read_csv(io.StringIO(text), dtype_backend="pyarrow"),
+    ]
+    for actual in map(model.predict, tables):
+        assert actual.to_dict("list") == expected.to_dict("list")
+    gap = model.predict(table.assign(age=pd.array([None, 3], dtype="Int64"), vip=[None, True]))
+    assert gap["warnings"].tolist() == [
+        "age: missing, which training never saw",
+        "age: 3 is outside the training range 18 to 90",
+    ]
+
+
+def test_a_column_that_the_model_lacks_is_refused_or_warned_of(
+    real_bundle: tuple[bytes, RunRecord], store: str, tmp_path: Path
+) -> None:
+    import mlflow
+    import pandas as pd
+
+    model = mlflow.pyfunc.load_model(str(saved_model(tmp_path, store, *real_bundle)))
+    table = pd.DataFrame({"age": [20, 30], "since": ["2020-01-31", None], "vip": "yes"})
+    assert set(model.predict(table)["warnings"]) == {"plan: no such column, taken as missing"}
+    with pytest.raises(mlflow.exceptions.MlflowException, match="missing inputs \\['age'\\]"):
+        model.predict(table.drop(columns="age"))
+    signature = mlflow_model.signature(replace(real_bundle[1], scope={"target": "churn"}))
+    assert signature.inputs.required_input_names() == ["age", "plan", "since", "vip"]
+
+
+@pytest.fixture(scope="module")
+def blend_of_all() -> tuple[bytes, RunRecord]:
+    """A model of which XGBoost and LightGBM are members, whose names the record does not hold."""
+    import numpy as np
+    import pandas as pd
+    from lightgbm import LGBMClassifier
+    from xgboost import XGBClassifier
+
+    from fivefold.core import schema
+    from fivefold.model import bundle, metadata
+    from fivefold.training.final_fit import average
+
+    x = pd.DataFrame({"age": np.arange(40.0)})
+    boosted = [
+        LGBMClassifier(n_estimators=2, min_child_samples=2, n_jobs=1, verbose=-1),
+        XGBClassifier(n_estimators=2, n_jobs=1),
+    ]
+    pipeline = average([model.fit(x, np.arange(40) >= 20) for model in boosted], [0.5, 0.5])
+    contract = schema.Schema((schema.Column("age", "numeric"),), "churn", "no", "yes")
+    blob = bundle.Bundle(pipeline, contract, metadata.Metadata()).to_bytes()
+    values = replace(record(sha256=bundle.sha256(blob)), winner="blend", example=[])
+    return blob, replace(values, schema=contract.to_dict(), versions={})
+
+
+def test_the_requirements_hold_the_libraries_of_all_members(
+    blend_of_all: tuple[bytes, RunRecord],
+) -> None:
+    blob, values = blend_of_all
+    pinned = mlflow_model.requirements(values, blob)
+    names = [pin.split("==")[0].removesuffix("-cpu") for pin in pinned]
+    assert {"xgboost", "lightgbm", "scikit-learn", "pandas"} <= set(names)
+    assert len(pinned) == len(set(pinned))
+    assert mlflow_model.requirements(values, b"damaged") != pinned
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not UV, reason="making an environment takes minutes without uv")
+def test_the_model_scores_in_an_environment_made_from_its_requirements(
+    blend_of_all: tuple[bytes, RunRecord], store: str, tmp_path: Path
+) -> None:
+    model = saved_model(tmp_path, store, *blend_of_all)
+    made = tmp_path / "clean"
+    python = str(made / "bin" / "python")
+    steps = [
+        [UV, "venv", "-q", "-p", sys.executable, str(made)],
+        [UV, "pip", "install", "-q", "-p", python, "-r", str(model / "requirements.txt")],
+    ]
+    for step in steps:
+        subprocess.run(step, check=True, timeout=900, env={**os.environ, "PYTHONPATH": ""})
+    score = (
+        "import mlflow, pandas, sys; model = mlflow.pyfunc.load_model(sys.argv[1]); "
+        "print(model.predict(pandas.DataFrame({'age': [1, 39]}))['decision'].tolist())"
+    )
+    done = subprocess.run(
+        [python, "-c", score, str(model)],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "['negative', 'positive']"
+
+
 @pytest.mark.slow
 def test_a_real_server_is_mirrored_to_over_http(
     real_bundle: tuple[bytes, RunRecord], tmp_path: Path
@@ -537,7 +666,7 @@ def test_a_real_server_is_mirrored_to_over_http(
 def test_the_model_answers_json_when_mlflow_serves_it(
     real_bundle: tuple[bytes, RunRecord], store: str, tmp_path: Path
 ) -> None:
-    """Missing nullable columns are scored; an unreadable cell gives null, never NaN (no JSON)."""
+    """Missing optional columns are scored; an unreadable cell gives null, never NaN (no JSON)."""
     blob, values = real_bundle
     here(store, tmp_path, values, blob=blob)
     source = next(tmp_path.glob("*/mlartifacts/**/MLmodel")).parent
@@ -576,6 +705,7 @@ def test_the_model_answers_json_when_mlflow_serves_it(
     predictions = json.loads(text)["predictions"]
     assert [p["decision"] for p in predictions] == ["stays", "leaves", ""]
     assert [p["probability"] is None for p in predictions] == [False, False, True]
+    assert predictions[2]["error"] == "since: '31 of May' is not a date"
     assert loose == [200, 200, 200]  # JSON's own true and 1 for a text column, a number in quotes
     assert missing[0] == 400
     assert "age" in missing[1]

@@ -158,9 +158,6 @@ def test_the_run_can_be_mirrored_again(run, scored, tmp_path, monkeypatch):
     model = mlflow.pyfunc.load_model(result.model_uri)
     rows = scored[[column.name for column in model.metadata.signature.inputs]].astype(object)
     rows = rows.where(rows.notna(), None)
-    for column in model.metadata.signature.inputs:
-        if column.type.name == "double":
-            rows[column.name] = rows[column.name].astype(float)
     stored = scored["probability"].astype(float)
     np.testing.assert_allclose(model.predict(rows)["probability"], stored, rtol=1e-9)
 

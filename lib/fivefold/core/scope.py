@@ -51,13 +51,13 @@ class Scope:
     changeable_columns : [columns.changeable], columns that advice may change
     known_columns : [columns.known], columns that look like leaks of the target but are known when a
         prediction is made
+    optional_columns : [columns.optional], columns that a row to be scored may lack; without any,
+        those that training saw empty and that hardly matter to the model
     group_column : [columns.group], rows of one group stay on one side of every split; "none" if
         every row is a case of its own, which else is looked for
     time_column : [columns.time], the latest rows are held out
     reference_column : [columns.reference], the moment at which a row is known, from which its dates
         count back: a date column, or "now" for the day of scoring
-    optional_columns : [columns.optional], columns that a table or row to be scored may lack: they
-        are missing then
     weight_column : [columns.weight], how much each row counts in every fit; the model does not see
         it, and no figure but the weighted ROC AUC uses it
     monotone : [columns.monotone], column of numbers or yes/no to one of `DIRECTIONS`: with all else

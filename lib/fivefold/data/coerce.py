@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ TELLING = 5
 PROBLEM_COLUMNS = ["row", "column", "code", "value"]
 # Copied, not made again: that takes longer than the reading of a row.
 NO_PROBLEMS = pd.DataFrame(columns=PROBLEM_COLUMNS)
+MOST_COMPARED = 200  # unknown names that are compared with a missing one
 LARGEST = float(np.finfo("float32").max)  # the trees of every library here take no larger number
 _FLAGS = {no: 0.0 for no, _ in BOOLEAN_PAIRS} | {yes: 1.0 for _, yes in BOOLEAN_PAIRS}
 _ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?"
@@ -152,35 +154,33 @@ def different(values: Any) -> tuple[np.ndarray, list[str]]:
     return codes, words.tolist()
 
 
-def with_optional(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Return the table with a column of gaps for each that it may lack and lacks."""
-    absent = [c.name for c in schema.columns if c.used and c.optional and c.name not in frame]
-    return frame.assign(**dict.fromkeys(absent, np.nan)) if absent else frame
-
-
-def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
+def compare_columns(
+    frame: pd.DataFrame, schema: Schema, optional: Collection[str] = ()
+) -> list[Finding]:
     """Return how the table's columns differ from the contract, errors first.
 
-    Missing used columns, and used columns in which no cell can be read as their kind, are errors.
-    Extra and reordered columns are warnings: columns are matched by name. The target is never an
-    extra.
+    Missing used columns that are not `optional`, and used columns in which no cell can be read as
+    their kind, are errors. Missing optional, extra and reordered columns are warnings: columns are
+    matched by name. The target is never an extra.
     """
-    by_name = compare_names(frame, schema)
+    by_name = compare_names(frame, schema, optional)
     if any(finding.code == "column-repeated" for finding in by_name):
         return by_name
     by_type = compare_types(frame, schema, coerce_table(frame, schema)[1])
     return [*errors(by_name), *by_type, *warnings(by_name)]
 
 
-def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
+def compare_names(
+    frame: pd.DataFrame, schema: Schema, optional: Collection[str] = ()
+) -> list[Finding]:
     """Return the part of `compare_columns` that needs only the names; costs nothing."""
     names = list(frame.columns)
     wanted = schema.names()
-    absent = [name for name in wanted if name not in names and schema[name].optional]
+    others = other_names(names, schema)
     findings = [
-        _missing_column(name, names, schema)
+        missing_column(schema[name], others, name in optional)
         for name in wanted
-        if name not in names and name not in absent
+        if name not in names
     ]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -188,12 +188,7 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
         action = "rename or drop the copies"
         subject = ", ".join(repeated)
         return [*findings, problem("column-repeated", subject, found, expected, action)]
-    if absent:
-        found, expected = "- " + ", ".join(absent), "all columns; these may be absent (scope)"
-        action = "nothing: their cells count as missing"
-        findings.append(problem("column-absent", "table", found, expected, action, WARNING))
-    known = {column.name for column in schema.columns} | {schema.target, NOW}
-    extra = [name for name in names if name not in known]
+    extra = others
     if extra:
         found, expected = "+ " + ", + ".join(extra[:20]), "only the columns of the contract"
         action = "nothing: they are ignored"
@@ -204,6 +199,41 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
         action = "nothing: columns are matched by name"
         findings.append(problem("column-order", "table", found, expected, action, WARNING))
     return findings
+
+
+def other_names(names: Iterable[str], schema: Schema) -> list[str]:
+    """Return the names that are neither columns of the contract nor its target."""
+    known = {column.name for column in schema.columns} | {schema.target, NOW}
+    return [name for name in names if name not in known]
+
+
+def similar_name(name: str, others: Iterable[str]) -> str:
+    """Return the name among `others` that is probably a misspelt `name`, "" without one.
+
+    >>> similar_name("tenure", ["Tenure ", "fee"]), similar_name("Age", ["Agee"])
+    ('Tenure ', 'Agee')
+    >>> similar_name("Age", ["salary"])
+    ''
+    """
+    folded = {other.strip().lower(): other for other in list(others)[:MOST_COMPARED]}
+    near = difflib.get_close_matches(name.strip().lower(), folded, n=1, cutoff=0.75)
+    return folded[near[0]] if near else ""
+
+
+def missing_column(
+    column: Column, others: Iterable[str], is_optional: bool, found: str = "no such column"
+) -> Finding:
+    """Return the finding on a column that a table lacks; `others` may hold it, misspelt."""
+    name = column.name
+    expected = f"- {name} ({column.kind})"
+    near = similar_name(name, others)
+    if is_optional:
+        found = f"{found}: taken as missing in every row"
+        action = f"rename {near!r} to {name!r}" if near else "add it where it is known"
+        return problem("column-absent", name, found, expected, action, WARNING)
+    add = f"add the column {name!r}, or name it in [columns] optional of the scope and train again"
+    action = f"rename {near!r} to {name!r}" if near else add
+    return problem("column-missing", name, found, expected, action)
 
 
 def compare_types(frame: pd.DataFrame, schema: Schema, problems: pd.DataFrame) -> list[Finding]:
@@ -231,13 +261,6 @@ def _days_of_scoring(frame: pd.DataFrame) -> Any:
     if NOW in frame:
         return without_zone(pd.to_datetime(frame[NOW])).array
     return pd.array(np.full(len(frame), today(), dtype="datetime64[us]"))
-
-
-def _missing_column(name: str, names: list[str], schema: Schema) -> Finding:
-    near = [other for other in names if other.strip().lower() == name.strip().lower()]
-    action = f"rename {near[0]!r} to {name!r}" if near else f"add the column {name!r}"
-    expected = f"- {name} ({schema[name].kind})"
-    return problem("column-missing", name, "no such column", expected, action)
 
 
 def _same_reading(a: Column, b: Column) -> bool:

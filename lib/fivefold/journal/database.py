@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
@@ -34,6 +36,8 @@ BUSY_SECONDS = 5.0
 COUNTING = ("accepted", "corrected")  # outcomes of the labels that count
 _LOCK = 705_555  # PostgreSQL advisory lock of migrations; any fixed number
 _MIGRATING = threading.Lock()  # Alembic keeps its state in a module
+_LEFT: WeakKeyDictionary[sa.Engine, threading.Thread] = WeakKeyDictionary()  # `within`
+T = TypeVar("T")
 
 
 def open_journal(url: str) -> sa.Engine:
@@ -86,6 +90,42 @@ def writing(
             if lock is not None:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
         yield connection
+
+
+def within(engine: sa.Engine | None, seconds: float, call: Callable[..., T], *arguments: Any) -> T:
+    """Return what a call of the journal returns, given up after some seconds.
+
+    No driver ends a call to a server that is stopped or cut off: the call runs in a thread of its
+    own, which is left behind. While one is, further calls of the same engine wait for it, and are
+    given up too: threads never pile up. What a call that was given up does later must do no harm.
+
+    Raises
+    ------
+    TimeoutError
+        It was given up.
+    """
+    ends = time.monotonic() + seconds
+    left = _LEFT.get(engine) if engine is not None else None
+    if left is not None:
+        left.join(seconds)
+        if left.is_alive():
+            raise TimeoutError("an earlier call of the journal has not ended")
+    done: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(call(*arguments))
+        except BaseException as error:  # the caller raises it
+            done.set_exception(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="journal call")
+    thread.start()
+    thread.join(max(0.0, ends - time.monotonic()))
+    if not done.done():
+        if engine is not None:
+            _LEFT[engine] = thread
+        raise TimeoutError(f"no answer in {seconds:g} seconds")
+    return done.result()
 
 
 def fetch(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Any]:
@@ -237,7 +277,15 @@ def _engine(url: str) -> sa.Engine:
             return sa.create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": max(2, int(BUSY_SECONDS))},
+                pool_timeout=BUSY_SECONDS,
+                connect_args={
+                    "connect_timeout": max(2, int(BUSY_SECONDS)),
+                    # a network that was cut is noticed, here and by a call that was left behind
+                    "keepalives_idle": 10,
+                    "keepalives_interval": 5,
+                    "keepalives_count": 3,
+                    "tcp_user_timeout": 30_000,
+                },
             )
     except (sa.exc.ArgumentError, ValueError, TypeError):
         raise _refused(

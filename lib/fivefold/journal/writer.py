@@ -25,11 +25,14 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from fivefold.core.text import error_line
-from fivefold.journal.database import write
+from fivefold.journal import database
+from fivefold.journal.database import within, write
 from fivefold.journal.tables import as_json
 
 log = logging.getLogger("fivefold")
 RETRY_SECONDS = 5.0  # between attempts to empty the spool
+AWAY_SECONDS = 0.25  # that rows wait for a journal that did not take the last ones
+ROWS_A_SECOND = 1000  # of a slow journal
 KINDS = ("predictions", "rejects")
 LOT = 50  # spooled files that are moved before requests are looked at again
 _OF_LINES = (  # errors for which the lines are at fault, not the journal
@@ -54,20 +57,24 @@ class NotKept(RuntimeError):
 
 
 class Writer:
-    """A thread that commits all waiting rows in one transaction.
+    """A thread that commits all waiting rows in one transaction, and one that empties the spool.
 
     `submit` returns a future: "journal" or "spool". Rows whose future was cancelled in time are not
-    written: nobody waits for them, so nobody was answered.
+    written: nobody waits for them, so nobody was answered. `away`: the journal did not take the
+    last rows in time. Rows that come while it is away wait for it `AWAY_SECONDS` only.
     """
 
     def __init__(self, engine: Any, spool: Path):
+        self.away = False
         self._engine, self._spool = engine, spool
         self._waiting: queue.Queue[_Job | None] = queue.Queue()
         self._lock, self._closed = threading.Lock(), False
-        self._spooled = True  # whether the spool may hold rows
-        self._next = float("-inf")  # when it is tried again
+        self._look, self._ended = threading.Event(), threading.Event()
+        self._look.set()  # the spool may hold rows of before
         self._thread = threading.Thread(target=self._work, daemon=True, name="journal")
+        self._mover = threading.Thread(target=self._move, daemon=True, name="spool")
         self._thread.start()
+        self._mover.start()
 
     def submit(self, predictions: Rows, rejects: Rows = ()) -> Future[str]:
         future: Future[str] = Future()
@@ -84,6 +91,9 @@ class Writer:
             self._closed = True
             self._waiting.put(None)
         self._thread.join(30)
+        self._ended.set()
+        self._look.set()
+        self._mover.join(1)  # it may wait for a journal that is away
 
     def _work(self) -> None:
         going = True
@@ -93,29 +103,38 @@ class Writer:
             jobs = [job for job in lot if job and job.future.set_running_or_notify_cancel()]
             predictions = [row for job in jobs for row in job.predictions]
             rejects = [row for job in jobs for row in job.rejects]
-            where = ""
             try:
-                where = keep(self._engine, self._spool, predictions, rejects)
+                seconds = AWAY_SECONDS if self.away else None
+                where = keep(self._engine, self._spool, predictions, rejects, seconds)
+                self.away = where == "spool"
                 for job in jobs:
                     job.future.set_result(where)
             except Exception as broken:  # a thread that dies would leave callers waiting for ever
+                self.away = True
                 for job in jobs:
                     job.future.set_exception(broken)
-            self._spooled |= where == "spool"
-            if self._spooled and where == "journal" and time.monotonic() >= self._next:
-                moved = empty(self._engine, self._spool, LOT)
-                self._spooled = bool(_files(self._spool))
-                self._next = time.monotonic() + (0 if moved else RETRY_SECONDS)
+            if self.away:
+                self._look.set()
 
     def _lot(self) -> list[_Job | None]:
-        """Return what waits; while the spool may hold rows, wait until its next try only."""
-        lot: list[_Job | None] = []
-        timeout = max(0.0, self._next - time.monotonic()) if self._spooled else None
+        """Return what waits, at least one."""
+        lot = [self._waiting.get()]
         with contextlib.suppress(queue.Empty):
-            lot.append(self._waiting.get(timeout=timeout))
             while len(lot) < 1000:
                 lot.append(self._waiting.get_nowait())
         return lot
+
+    def _move(self) -> None:
+        """Move the spool into the journal, whenever it may hold rows and the journal takes some."""
+        while self._look.wait() and not self._ended.is_set():
+            self._look.clear()
+            moved = empty(self._engine, self._spool, LOT)
+            wait = bool(_files(self._spool))
+            if moved or not wait:
+                self.away = False  # the next rows tell
+            if wait:
+                self._look.set()
+                self._ended.wait(0 if moved else RETRY_SECONDS)
 
 
 def keep(
@@ -123,15 +142,19 @@ def keep(
     spool: Path,
     predictions: Rows,
     rejects: Rows = (),
+    seconds: float | None = None,
 ) -> str:
     """Write rows into the journal, else into the spool, and return "journal" or "spool".
 
+    `seconds`: how long the journal may take; by default a little longer than it waits for a lock.
     Raises `NotKept` if both fail.
     """
     if not predictions and not rejects:
         return "journal"
+    rows = len(predictions) + len(rejects)
+    deadline = database.BUSY_SECONDS + 1 + rows / ROWS_A_SECOND if seconds is None else seconds
     try:
-        write(engine, predictions, rejects)
+        within(engine, deadline, write, engine, predictions, rejects)
         return "journal"
     except Exception as broken:  # drivers raise many kinds
         reason = error_line(broken)

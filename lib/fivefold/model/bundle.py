@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +17,21 @@ import pandas as pd
 
 from fivefold.core.findings import Refused, errors, refusal, refuse_errors
 from fivefold.core.schema import Schema
+from fivefold.core.scope import Scope
 from fivefold.data.coerce import (
     coerce_columns,
     compare_columns,
     compare_names,
     compare_types,
-    with_optional,
+    other_names,
 )
 from fivefold.model.fast_predict import fast_predictor
-from fivefold.model.input_warnings import InputWarning, find_warnings, severity_texts
+from fivefold.model.input_warnings import (
+    InputWarning,
+    absent_column,
+    find_warnings,
+    severity_texts,
+)
 from fivefold.model.inputs import arrays, expand_columns
 from fivefold.model.metadata import ColumnReference, Metadata, Reference
 from fivefold.model.trusted import TRUSTED
@@ -33,6 +40,9 @@ FORMAT = 1
 SCORE_COLUMNS = ["probability", "decision", "warnings", "error"]
 MISFIT = "The table does not fit the model"
 MOST_LEVELS = 50  # levels of a category whose shares a bundle keeps
+# Held-out ROC AUC that shuffling a column costs (`Metadata.importance`), from which on a row that
+# lacks it is refused unless the scope says otherwise.
+MATTERS = 0.002
 BATCH_ROWS = 10_000  # that the model sees at a time, which bounds its memory
 _README = """A Fivefold model bundle, format {format}.
 model.skops    the fitted scikit-learn pipeline (skops.io.load)
@@ -54,6 +64,25 @@ class Assessment(NamedTuple):
         return Assessment(self.scores.iloc[start:stop], inside)
 
 
+def optional_columns(schema: Schema, scope: Scope, importance: Mapping[str, float]) -> set[str]:
+    """Return the columns that a row to be scored may lack; it is warned of nevertheless.
+
+    Where the scope names some, those. Else those that were empty in some row of training and whose
+    importance was measured and is below `MATTERS`: never a column of unknown importance, and never
+    the reference of the dates.
+    """
+    used = [column for column in schema.columns if column.used]
+    if scope.optional_columns:
+        return {column.name for column in used if column.name in scope.optional_columns}
+    return {
+        column.name
+        for column in used
+        if column.nullable
+        and importance.get(column.name, MATTERS) < MATTERS
+        and column.name != schema.reference
+    }
+
+
 def refused_assessment(columns: Sequence[str]) -> Assessment:
     """Return the assessment of one row that lacks values of these columns and is not scored."""
     warnings = [InputWarning(name, "needed", np.array([0])) for name in columns]
@@ -72,6 +101,11 @@ class Bundle:
     pipeline: Any
     schema: Schema
     metadata: Metadata
+
+    @cached_property
+    def optional(self) -> set[str]:
+        """The columns that a row may lack (`optional_columns`)."""
+        return optional_columns(self.schema, self.metadata.scope, self.metadata.importance)
 
     def with_threshold(self, value: float, why: str) -> Bundle:
         """Return the same model with another threshold."""
@@ -109,28 +143,38 @@ class Bundle:
         Raises
         ------
         Refused
-            With the differences to the schema, where a column is missing or unreadable.
+            With the differences to the schema, where a column is missing that is not `optional`,
+            or unreadable.
         """
         return self.assess(frame).scores
 
     def assess(
-        self, frame: pd.DataFrame, progress: Callable[[int, int], None] = lambda done, of: None
+        self,
+        frame: pd.DataFrame,
+        progress: Callable[[int, int], None] = lambda done, of: None,
+        absent: Sequence[InputWarning] = (),
     ) -> Assessment:
         """Return what `score` returns and the warnings behind its texts.
 
-        `progress(done, of)` is called after each batch of `BATCH_ROWS` rows.
+        Parameters
+        ----------
+        progress
+            `progress(done, of)` is called after each batch of `BATCH_ROWS` rows.
+        absent
+            Warnings on single rows that lack a column which `frame` has, of
+            `fivefold.model.input_warnings.absent_column`.
         """
         if not all(isinstance(name, str) for name in frame.columns):
             frame = frame.rename(columns=str)
         # Names are compared first: reading every cell to find all differences takes longer.
-        if errors(compare_names(frame, self.schema)):
-            refuse_errors(MISFIT, compare_columns(frame, self.schema))
-        frame = with_optional(frame, self.schema)
+        if errors(compare_names(frame, self.schema, self.optional)):
+            refuse_errors(MISFIT, compare_columns(frame, self.schema, self.optional))
+        frame, missing = self.completed(frame)
         typed, problems = coerce_columns(frame, self.schema)
         refuse_errors(MISFIT, compare_types(frame, self.schema, problems))
         # Warnings on pseudonymised columns come last.
         hidden = self.metadata.scope.pseudonymised_columns
-        warnings = find_warnings(frame, typed, problems, self.schema)
+        warnings = [*absent, *missing, *find_warnings(frame, typed, problems, self.schema)]
         warnings.sort(key=lambda warning: warning.column in hidden)
         error, warning = severity_texts(len(frame), warnings)
         readable = np.flatnonzero(error == "")
@@ -152,6 +196,16 @@ class Bundle:
             "error": error,
         }
         return Assessment(pd.DataFrame(columns, index=frame.index), warnings)
+
+    def completed(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[InputWarning]]:
+        """Return the table with empty columns in place of absent ones, and a warning on each."""
+        absent = [name for name in self.schema.names() if name not in frame]
+        if not absent:
+            return frame, []
+        others, rows = other_names(frame.columns, self.schema), np.arange(len(frame))
+        empty = pd.Series([None] * len(frame), index=frame.index, dtype="str")
+        completed = frame.assign(**dict.fromkeys(absent, empty))
+        return completed, [absent_column(name, rows, others) for name in absent]
 
     def to_bytes(self) -> bytes:
         """Return a zip of model.skops, bundle.json and a readable text."""
@@ -239,6 +293,18 @@ def _load_model(model: bytes) -> Any:
             "do not load this file",
         )
     return skops.io.loads(model, trusted=list(TRUSTED))
+
+
+def model_libraries(blob: bytes) -> set[str]:
+    """Return the libraries whose types the model of a bundle holds; none of a damaged bundle."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+            model = archive.read("model.skops")
+        with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            schema = archive.read("schema.json").decode()
+    except (zipfile.BadZipFile, KeyError):
+        return set()
+    return {module.partition(".")[0] for module in re.findall(r'"__module__": "([^"]+)"', schema)}
 
 
 def _refusal(code: str, found: str, expected: str, action: str) -> Refused:

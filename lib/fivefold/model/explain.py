@@ -72,16 +72,9 @@ def background(typed: pd.DataFrame, schema: Schema, seed: int) -> list[dict[str,
     return [{column.name: plain(column, row[column.name]) for column in columns} for row in rows]
 
 
-def explain(bundle: Bundle, case: Case) -> Explanation:
-    """Explain the probability of one case; the same case gives the same numbers.
-
-    Raises
-    ------
-    Refused
-        For a bundle that was trained without background rows.
-    """
-    known = bundle.metadata.background
-    if not known:
+def require_background(bundle: Bundle) -> None:
+    """Raise `Refused` for a bundle that was trained without background rows."""
+    if not bundle.metadata.background:
         raise refusal(
             "This prediction cannot be explained",
             code="background-missing",
@@ -90,6 +83,18 @@ def explain(bundle: Bundle, case: Case) -> Explanation:
             expected="a model that keeps some",
             action="train again: python flows/train.py run",
         )
+
+
+def explain(bundle: Bundle, case: Case) -> Explanation:
+    """Explain the probability of one case; the same case gives the same numbers.
+
+    Raises
+    ------
+    Refused
+        For a bundle that was trained without background rows.
+    """
+    require_background(bundle)
+    known = bundle.metadata.background
     names = bundle.schema.names()
     rows = known[: max(2, MOST_ROWS // (2 * len(names)))]
     own, others = typed_table([case], bundle.schema), typed_table(rows, bundle.schema)

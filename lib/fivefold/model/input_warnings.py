@@ -16,13 +16,14 @@ import pandas as pd
 from fivefold.core.findings import ERROR, WARNING
 from fivefold.core.schema import Column, Schema
 from fivefold.data.ages import ages
-from fivefold.data.coerce import different
+from fivefold.data.coerce import different, similar_name
 from fivefold.data.date_texts import example
 from fivefold.data.parsing import days
 
 MAX_CHARACTERS = 80  # of a category that a text quotes
 HIDDEN = "unusual or unreadable"  # text for a column whose values must not be shown
 MEANINGS = {  # of the codes, for tables that count them
+    "absent": "no such column, taken as missing",
     "unreadable": "cannot be read: the row is not scored",
     "odd": "cannot be read, taken as missing as in training",
     "not-yes-or-no": "neither yes nor no, taken as missing",
@@ -40,6 +41,7 @@ class _Kind(NamedTuple):
 
 # Rows with an error are not scored.
 _KINDS = {
+    "absent": _Kind("absent", "no such column, taken as missing{value}"),
     "not-a-number": _Kind("unreadable", "{value!r} is not a number", ERROR),
     "infinite": _Kind("unreadable", "{value!r} is infinite, or larger than 3.4e38", ERROR),
     "not-a-date": _Kind("unreadable", "{value!r} is not a date, such as {example}", ERROR),
@@ -104,6 +106,13 @@ class InputWarning:
         """Return the warning for the rows `start` to `stop` of the table, counted from `start`."""
         first, last = np.searchsorted(self.rows, (start, stop))
         return replace(self, rows=self.rows[first:last] - start, values=self.values[first:last])
+
+
+def absent_column(name: str, rows: np.ndarray, others: Iterable[str]) -> InputWarning:
+    """Return the warning on rows that lack a column; a similar name among `others` is told."""
+    near = similar_name(name, others)
+    hint = f"; is it {near[:MAX_CHARACTERS]!r}?" if near else ""
+    return InputWarning(name, "absent", rows, [hint] * len(rows))
 
 
 def find_warnings(

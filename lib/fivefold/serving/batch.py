@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 
 from fivefold.core.findings import Finding, Refused, errors, refuse_errors, warnings
-from fivefold.core.schema import Schema
 from fivefold.core.stored import Stored
 from fivefold.data.coerce import TELLING, coerce_column, coerce_table, compare_names, compare_types
 from fivefold.data.reading.table_parts import TableParts, load_table, read_part, save_table
@@ -25,6 +24,7 @@ from fivefold.serving.journal_rows import left_alone_of_table
 ID = "prediction_id"
 CONTROL = "control"  # whether a case is to be left alone; only if the scope has a control share
 OUR_COLUMNS = [ID, *SCORE_COLUMNS]
+REASONS = "reasons"  # a column more, where they were asked for
 # any fixed one: our ids differ from others'
 _NAMESPACE = uuid.UUID("5a1c3f0e-7b7d-5c1e-9d55-f1fef01dca5e")
 # What a spreadsheet takes for a formula (OWASP, "CSV Injection"), also in full-width form and
@@ -45,7 +45,7 @@ class Tally(Stored):
 
     decisions: rows by decision. warning_counts: {code: {column: cells}}, codes of
     `fivefold.model.input_warnings`. bins: [{from, to, rows}], rows by probability. reasons: refused
-    rows by reason. spooled: rows that wait for the journal.
+    rows by reason. spooled: rows that wait for the journal. explained: rows with reasons.
     """
 
     stored_as: ClassVar = {"warning_counts": "doubts"}
@@ -60,6 +60,7 @@ class Tally(Stored):
     bins: list[dict[str, float]]
     reasons: Mapping[str, int]
     spooled: int = 0
+    explained: int = 0
 
     @staticmethod
     def of(scores: pd.DataFrame, warnings: Iterable[InputWarning]) -> Tally:
@@ -89,7 +90,7 @@ class Tally(Stored):
         for part in parts:
             for code, by_column in part.warning_counts.items():
                 cells[code].update(by_column)
-        added = ("rows", "scored", "refused", "with_warnings", "spooled")
+        added = ("rows", "scored", "refused", "with_warnings", "spooled", "explained")
         sums = {name: sum(getattr(part, name) for part in parts) for name in added}
         total = sum(part.scored * (part.mean_probability or 0.0) for part in parts)
         bins = [
@@ -162,7 +163,7 @@ def score_batch(
     """
     frame = frame.rename(columns=str).reset_index(drop=True)
     assessment = bundle.assess(frame, progress)
-    findings = warnings(compare_names(frame, bundle.schema))
+    findings = warnings(compare_names(frame, bundle.schema, bundle.optional))
     return with_scores(bundle, frame, assessment, key, findings=findings)
 
 
@@ -197,14 +198,15 @@ def with_scores(
     return ScoredTable(scored, Tally.of(*assessment), findings, assessment)
 
 
-def check_parts(parts: TableParts, schema: Schema) -> list[Finding]:
+def check_parts(parts: TableParts, bundle: Bundle) -> list[Finding]:
     """Check that a table fits the model; return how its columns differ without harm.
 
     Leaves a readable cell of each used column beside the parts, for `score_part`. Parts are read
     until each column has one, so usually one part. Raises `Refused` as
     `fivefold.model.bundle.Bundle.score` of the whole table would.
     """
-    by_name = compare_names(pd.DataFrame(columns=parts.columns), schema)
+    schema = bundle.schema
+    by_name = compare_names(pd.DataFrame(columns=parts.columns), schema, bundle.optional)
     readable: dict[str, pd.Series] = {}
     unreadable: dict[str, list[pd.Series]] = {
         name: [] for name in sorted(schema.names()) if name in parts.columns
@@ -270,6 +272,16 @@ def table_key(md5: str, threshold: float, trained_threshold: float) -> str:
     ('a1', 'a1 at 0.7')
     """
     return md5 if threshold == trained_threshold else f"{md5} at {threshold!r}"
+
+
+def with_reasons(scored: ScoredTable, texts: Sequence[str]) -> ScoredTable:
+    """Return a scored table with the reasons of each row, "" for one that has none."""
+    free = REASONS
+    while free in scored.rows.columns:
+        free = f"input_{free}"
+    rows = scored.rows.rename(columns={REASONS: free}).assign(**{REASONS: texts})
+    explained = sum(map(bool, texts))
+    return replace(scored, rows=rows, tally=replace(scored.tally, explained=explained))
 
 
 def top(scored: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -22,6 +22,8 @@ from fivefold.model.input_warnings import severity_texts
 from fivefold.serving.served_model import ServedModel
 
 MAX_INPUTS = 4000  # characters of the inputs of a refused row that are kept
+MAX_CELL = 10_000  # characters of one cell that are kept
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class JournalRows(NamedTuple):
@@ -216,7 +218,7 @@ def pseudonym(value: Any, key: bytes) -> str | None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _json_members(values: pd.Series) -> list[str]:
@@ -251,7 +253,9 @@ def _plain(value: Any) -> Any:
     value = value.item() if hasattr(value, "item") else value
     if value is None or value is pd.NaT or value is pd.NA:
         return None
-    if isinstance(value, (str, bool, int)):
+    if isinstance(value, str):
+        return value[:MAX_CELL]
+    if isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -7,6 +7,7 @@ request forms become the same rows.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -14,12 +15,22 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-from fivefold.core.findings import Refused, problem, refusal, refuse_errors
+from fivefold.core.findings import Refused, errors, problem, refusal, refuse_errors
+from fivefold.data.reading.csv_files import DELIMITERS, read_csv
+from fivefold.data.reading.files import Content
+from fivefold.data.reading.formats import detect_format
+from fivefold.data.reading.read_log import ReadLog
 
 Row = dict[str, Any]
 MAX_FINDINGS = 100
+MAX_COLUMNS = 10_000  # names in a header
+MAX_PARTS = 250_000  # lists and objects of a request
+MAX_MEMBERS = 100_000  # values of one of them
+MAX_DIGITS = 400  # characters of a number
+SAMPLE = 1 << 18  # characters of a CSV text in which the header ends
 MLFLOW_KEYS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 MLFLOW_FORMS = (
     '{"dataframe_records": [{column: value}]}, '
@@ -27,6 +38,7 @@ MLFLOW_FORMS = (
     '{"instances": [{column: value}]} or {"inputs": {column: [values]}}'
 )
 _REFUSED = "The request cannot be used"
+_CSV = "comma-separated UTF-8 text with a header"
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that may be half of a character
 _JSON_TYPES = {
     dict: "an object",
@@ -53,6 +65,7 @@ def parse(body: bytes) -> Any:
     """Return the JSON value of a request body. Raises `Refused`."""
     if not body.strip():
         raise bad_request("an empty body", "JSON")
+    _check_shape(body)
     try:
         text = body.decode("utf-8-sig")
         value = json.loads(
@@ -76,6 +89,20 @@ def parse(body: bytes) -> Any:
     except RecursionError:
         raise bad_request("values nested too deeply", "rows of plain values") from None
     return value
+
+
+def _check_shape(body: bytes) -> None:
+    """Raise `Refused` for JSON of so many parts that to read it would stop all other requests.
+
+    Commas and brackets within texts count too: the limits are far above those of real rows.
+    """
+    parts = body.replace(b"]", b"}").split(b"}", MAX_PARTS + 1)
+    if len(parts) > MAX_PARTS:
+        found, expected = f"more than {MAX_PARTS:,} lists and objects", "rows of plain values"
+        raise bad_request(found, expected, "send several requests", code="too-many-values")
+    if max(part.count(b",") for part in parts) > MAX_MEMBERS:
+        found = f"a row or list of more than {MAX_MEMBERS:,} values"
+        raise bad_request(found, f"at most {MAX_MEMBERS:,}", code="too-many-values")
 
 
 def rows_of(value: Any, limit: int) -> list[Row]:
@@ -107,20 +134,61 @@ def invocation_rows(value: Any, limit: int) -> list[Row]:
 def csv_rows(body: bytes, limit: int) -> list[Row]:
     """Return the rows of a text/csv request with a header; empty cells are missing.
 
-    Raises `Refused`.
+    It is read as a file is, and refused in the same words, but UTF-8 only. Raises `Refused`.
     """
     try:
-        text = io.StringIO(body.decode("utf-8-sig"), newline="")
-        lines = [line for line in csv.reader(text, strict=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        expected = "comma-separated UTF-8 text with a header"
-        raise bad_request(str(error)[:200], expected) from None
-    header, *cells = lines or [[]]
-    if not header or len(set(header)) != len(header):
-        raise bad_request("no header, or a column twice", "a header of different names")
-    rows = _rows_of_cells(header, cells, limit)
-    filled = [{name: cell or None for name, cell in row.items()} for row in rows]
-    return _checked(filled, limit, "rows")
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise bad_request(str(error)[:200], _CSV) from None
+    _check_width(text)
+    content, log = Content("body", len(body), data=body, whole=False), ReadLog()
+    detect_format(content)  # refuses JSON, web pages and so on
+    try:
+        rows: list[Row] = []
+        for table in read_csv(content, log):
+            check_row_count(len(rows) + table.num_rows, limit)
+            rows += table.to_pylist()
+    except Refused as refused:
+        problems = errors(refused.findings)
+        is_one = [finding.code for finding in problems] == ["one-column"]
+        cells = _one_column(text, limit) if is_one else []
+        if cells:
+            return cells
+        raise Refused("The body cannot be read", problems[:MAX_FINDINGS]) from None
+    return _checked([{n: cell or None for n, cell in row.items()} for row in rows], limit, "rows")
+
+
+def _check_width(text: str) -> None:
+    """Raise `Refused` for more columns than a reader can take in a moment."""
+    for delimiter in DELIMITERS:
+        with contextlib.suppress(csv.Error):
+            lines = csv.reader(io.StringIO(text[:SAMPLE], newline=""), delimiter=delimiter)
+            width = len(next(lines, []))
+            if width > MAX_COLUMNS:
+                found, expected = f"more than {MAX_COLUMNS:,} columns", f"at most {MAX_COLUMNS:,}"
+                raise bad_request(found, expected, code="too-many-columns")
+
+
+def _one_column(text: str, limit: int) -> list[Row]:
+    """Return the rows of a text of one column, which a file never has; none for another text."""
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = list(islice(filter(None, reader), limit + 2))
+    except csv.Error as error:
+        raise bad_request(str(error)[:200], _CSV) from None
+    if any(len(line) != 1 for line in lines):
+        return []
+    check_row_count(len(lines) - 1, limit)
+    (name,), *cells = lines
+    return [{name.strip(): cell or None} for (cell,) in cells]
+
+
+def is_true(text: str, name: str) -> bool:
+    """Return a yes or no of an address. Raises `Refused`."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise bad_request(repr(text)[:80], "true or false", "correct the address", field=name)
+    return known[text.lower()]
 
 
 def check_row_count(rows: int, limit: int) -> None:
@@ -173,7 +241,7 @@ def _rows_of_columns(columns: Mapping[str, Any], limit: int) -> list[Row]:
 
 
 def _checked(value: Any, limit: int, forms: str) -> list[Row]:
-    """Return the value if it is a list of rows of plain values. Raises `Refused`."""
+    """Return the value if it is a list of objects. Raises `Refused`."""
     if not isinstance(value, list) or not value:
         raise bad_request("an empty list" if value == [] else json_type(value), forms)
     check_row_count(len(value), limit)
@@ -183,12 +251,6 @@ def _checked(value: Any, limit: int, forms: str) -> list[Row]:
             field, expected = f"rows[{number}]", "an object {column: value}"
             found, action = json_type(row), "correct the row"
             problems.append(problem("row-no-object", field, found, expected, action))
-            continue
-        expected, action = "a number, a text, true, false or null", "give one plain value"
-        for name, cell in row.items():
-            if isinstance(cell, (list, dict)):
-                field, found = f"rows[{number}].{name}"[:200], json_type(cell)
-                problems.append(problem("value-nested", field, found, expected, action))
     refuse_errors(_REFUSED, problems[:MAX_FINDINGS])
     return value
 
@@ -210,7 +272,10 @@ def _constant(word: str) -> Any:
 
 
 def _float(text: str) -> float:
-    value = float(text)
+    if len(text) > MAX_DIGITS and not text.lstrip("-").isdecimal():
+        found, expected = f"a number of {len(text):,} characters", f"at most {MAX_DIGITS}"
+        raise bad_request(found, expected, code="number-too-large")
+    value = math.inf if len(text) > MAX_DIGITS else float(text)
     if not math.isfinite(value):
         found = f"the number {text[:40]}"
         raise bad_request(found, "a number below 1.8e308", code="number-too-large")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fivefold.core import settings
@@ -20,7 +21,8 @@ from fivefold.data.reading.table_parts import TableParts, cut_table, read_part, 
 from fivefold.journal import database, promotions, writer
 from fivefold.journal.promotions import Promotion
 from fivefold.model.bundle import Bundle, from_bytes
-from fivefold.serving import batch, result_files, served_model
+from fivefold.model.explain import require_background
+from fivefold.serving import batch, reasons, result_files, served_model
 from fivefold.serving.batch import ScoredTable, Tally
 from fivefold.serving.journal_rows import Recorder
 from fivefold.serving.served_model import ServedModel
@@ -90,6 +92,7 @@ def prepare(
     rows: int,
     contract: Bundle,
     origin: str | None = None,
+    explain: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Cut the source into parts beside the output, and check that it fits the bundle's contract.
 
@@ -105,13 +108,15 @@ def prepare(
             expected="1 or more",
             action="leave it out",
         )
+    if explain:
+        require_background(contract)
     folder = out.with_name(f"{out.name}.parts")
     if origin:
         remove_parts(folder / origin)
     rules = rules_for(contract.schema, contract.metadata.scope)
     parts, findings = cut_table(source, query or None, folder / run_id, rows, rules)
     try:
-        differences = batch.check_parts(parts, contract.schema)
+        differences = batch.check_parts(parts, contract)
     except BaseException:
         remove_parts(Path(parts.folder))
         raise
@@ -127,8 +132,11 @@ def score(
     promotion: Mapping[str, Any] | None,
     out: str,
     record: bool,
+    explain: bool = False,
 ) -> list[dict[str, Any]]:
     """Score some parts at the promoted threshold, record them and write them beside their source.
+
+    `explain`: with reasons, for the highest probabilities first (`fivefold.serving.reasons.TABLE`).
 
     A part whose result is there already, from a task that was killed, is not scored again. Returns
     the tallies of the parts as plain dicts.
@@ -150,7 +158,7 @@ def score(
     for number in numbers:
         result = _result_path(parts, number, out)
         if not result.exists():
-            _score_part(parts, number, model, result, engine, recorder)
+            _score_part(parts, number, model, result, (engine, recorder), explain)
         tallies.append(json.loads(result.with_suffix(".json").read_text(encoding="utf-8")))
     return tallies
 
@@ -166,7 +174,7 @@ def gather(
     return Tally.merge(map(Tally.from_dict, in_order))
 
 
-def closing(tally: Tally, model: str, why: str, out: str) -> str:
+def closing(tally: Tally, model: str, why: str, out: str, explain: bool = False) -> str:
     """Return the last words of a run."""
     lines = [
         f"{tally.scored:,} of {tally.rows:,} rows scored by {model} ({why}) into {out}: "
@@ -174,6 +182,9 @@ def closing(tally: Tally, model: str, why: str, out: str) -> str:
         f"{tally.with_warnings:,} rows with warnings, "
         f"{tally.refused:,} rows that could not be scored",
     ]
+    if explain:
+        told = reasons.limits_text(tally.explained, tally.scored, reasons.TABLE)
+        lines.append(f"{told}, the highest probabilities of each part first")
     if tally.spooled:
         lines.append(f"{tally.spooled:,} rows wait for the journal in {settings.spool_folder()}")
     return "\n".join(lines)
@@ -189,13 +200,20 @@ def _score_part(
     number: int,
     model: ServedModel,
     result: Path,
-    engine: Any,
-    recorder: Recorder | None,
+    journal: tuple[Any, Recorder | None],
+    explain: bool,
 ) -> None:
+    engine, recorder = journal
     began = time.perf_counter()
     frame = read_part(parts, number)
     read = time.perf_counter()
     scored = batch.score_part(model.bundle, parts, number, frame)
+    if explain:
+        limits = reasons.TABLE.share(len(frame), sum(parts.row_counts))
+        probability = scored.assessment.scores["probability"].to_numpy()
+        order = np.argsort(-probability, kind="stable")[: scored.tally.scored].tolist()
+        explained = reasons.explain_rows(model.bundle, frame, order, limits)
+        scored = batch.with_reasons(scored, reasons.texts(explained, len(frame)))
     tally = scored.tally
     done = time.perf_counter()
     spooled = _record(engine, recorder, frame, scored) if recorder else 0

@@ -17,7 +17,7 @@ from typing import Any
 
 from fivefold.tracking.client import RunRecord
 from fivefold.tracking.mlflow_mirror import COMPLETE, PATHSPEC, slug
-from fivefold.tracking.mlflow_model import register, send_model, signature, version_of
+from fivefold.tracking.mlflow_model import register, send_model, version_of
 from fivefold.tracking.mlflow_store import Report, check, connect, find_run, locked
 
 Row = Mapping[str, Any]  # a row of the leaderboard or a trial, as record.json has it
@@ -223,7 +223,9 @@ def _dataset_input(record: RunRecord) -> Any:
     kind = source.split("://", 1)[0] if "://" in source else "local"
     address = {"url" if kind.startswith("http") else "uri": source}
     last_part = re.split(r"[/\\]", source.rstrip("/"))[-1]
-    columns = [{"type": c.type.name, "name": c.name} for c in signature(record).inputs]
+    used = [column for column in record.schema["columns"] if column.get("used", True)]
+    types = {"numeric": "double"}  # all others are texts
+    columns = [{"type": types.get(c["kind"], "string"), "name": c["name"]} for c in used]
     dataset = Dataset(
         name=(last_part or "data")[:500],
         digest=data["md5"][:36],

@@ -8,30 +8,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fivefold.core.schema import Schema as InputSchema
+from fivefold.core.scope import Scope
+from fivefold.model.bundle import model_libraries, optional_columns
 from fivefold.tracking.client import PACKAGES, RunRecord, package_versions
 from fivefold.tracking.mlflow_mirror import PACKAGE, PATHSPEC
 
 # what every model needs; `requirements` adds boosters
-_NEEDED = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")
+_NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "skops")
 
 
 def signature(record: RunRecord) -> Any:
-    """Return the used columns: numbers as double, everything else as string.
+    """Return the used columns, of any type, and which of them a table may lack.
 
-    An integer type would cut 42.5 to 42. REST clients may send true or 3 for a string; in Python
-    MLflow refuses datetime, bool and category columns there.
+    With types, MLflow refuses what `pandas.read_csv` gives (int64 for double; bool, Int64 and dates
+    for string) or cuts it (42.5 for an integer), before the model sees it. The model reads any.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
 
-    inputs: list[Any] = []
-    for column in _used_columns(record):
-        kind = "double" if column["kind"] == "numeric" else "string"
-        is_required = not column.get("nullable", False)
-        inputs.append(ColSpec(kind, column["name"], required=is_required))
-    probability = ColSpec("double", "probability", required=False)
-    decision = ColSpec("string", "decision", required=False)
-    return ModelSignature(Schema(inputs), Schema([probability, decision]))
+    evaluated = record.evaluation.get("importance") or ()
+    importance = {line["column"]: line["mean"] for line in evaluated}
+    scope = Scope.from_dict(record.scope)
+    optional = optional_columns(InputSchema.from_dict(record.schema), scope, importance)
+    anything: Any = AnyType
+    inputs: list[Any] = [
+        ColSpec(anything(), column["name"], required=column["name"] not in optional)
+        for column in _used_columns(record)
+    ]
+    outputs: list[Any] = [ColSpec("double", "probability", required=False)]
+    outputs += [ColSpec("string", name) for name in ("decision", "warnings", "error")]
+    return ModelSignature(Schema(inputs), Schema(outputs))
 
 
 def send_model(client: Any, parent: Any, name: str, record: RunRecord, folder: Path) -> str:
@@ -79,7 +87,7 @@ def _save_model(model: Any, run_id: str, record: RunRecord, folder: Path) -> Non
         code_paths=[str(code)],
         signature=signature(record),
         input_example=_example(record),
-        pip_requirements=requirements(record),
+        pip_requirements=requirements(record, (folder / "bundle.bin").read_bytes()),
         model_config=dict(record.bundle),
         mlflow_model=mlflow_model,
     )
@@ -118,7 +126,7 @@ def _used_columns(record: RunRecord) -> list[Mapping[str, Any]]:
 
 
 def _example(record: RunRecord) -> Any:
-    """Return the record's example rows in the types of the signature, or None."""
+    """Return the record's example rows, or None."""
     import pandas as pd
 
     if not record.example:
@@ -134,12 +142,17 @@ def _example(record: RunRecord) -> Any:
     return pd.DataFrame(columns)
 
 
-def requirements(record: RunRecord) -> list[str]:
-    """Return what the served algorithms need, at the versions of the run, else those installed."""
+def requirements(record: RunRecord, bundle: bytes) -> list[str]:
+    """Return what the model needs, at the versions of the run, else those installed.
+
+    The libraries are those of the algorithms that are served, and of every type that the bundle
+    holds.
+    """
     served = record.winner
     if record.blend and record.blend["served"] == "blend":
         served = " ".join(record.blend["weights"])
-    boosters = [package for package in PACKAGES if package.partition("-")[0] in served]
-    packages = (*_NEEDED, *boosters)
+    libraries = model_libraries(bundle) | set(served.split())
+    boosters = [package for package in PACKAGES if package.partition("-")[0] in libraries]
+    packages = tuple(dict.fromkeys([*_NEEDED, *boosters]))
     known = {**package_versions(packages), **record.versions}
     return [f"{package}=={known[package]}" for package in packages if package in known]

@@ -33,26 +33,28 @@ class BundleModel(_mlflow.PythonModel):  # type: ignore[misc]  # MLflow's class 
         Parameters
         ----------
         model_input
-            A data frame of raw rows; a column that may be missing in a row may be left out.
+            A data frame of raw rows, with any types that pandas gives them; an optional column
+            (`fivefold.model.bundle.optional_columns`) may be left out.
 
         Returns
         -------
         DataFrame
-            `probability` (of the positive label, 0 to 1) and `decision`, one row per input row. A
-            row that cannot be scored has no probability and an empty decision; the REST service
-            and the app also say why.
+            `probability` (of the positive label, 0 to 1), `decision`, `warnings` and `error`, one
+            row per input row. A row that cannot be scored has no probability, an empty decision,
+            and an error that says why.
 
         Raises
         ------
         Refused
-            A column without gaps in training is absent.
+            A column is absent that is not optional, or cannot be read.
         """
-        absent = {
-            column.name: None
-            for column in self.bundle.schema.columns
-            if column.used and column.nullable and column.name not in model_input
-        }
-        scores = self.bundle.score(model_input.assign(**absent))[["probability", "decision"]]
+        from fivefold.data.cells import frame_cells
+
+        table = model_input.copy(deep=False)
+        for column in self.bundle.schema.columns:
+            if column.used and column.name in table:
+                table[column.name] = frame_cells(table[column.name], column)
+        scores = self.bundle.score(table)
         probability = scores["probability"]
         if probability.isna().any():  # the REST answer would hold NaN, which is no JSON
             scores["probability"] = probability.astype(object).where(probability.notna(), None)

@@ -25,6 +25,7 @@ from fivefold.data.reading.text_encoding import TextFile, detect_encoding
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 STREAM_BLOCK_BYTES = 1 << 20  # Arrow reads some 32 blocks ahead
 MAX_ROW_BYTES = 1 << 24  # also the block of a table that is read as a whole
+MOST_REPEATED = 100  # names, of which each is told
 _SAMPLE_BYTES = 1 << 18
 _SAMPLE_ROWS = 500
 _EXCEL_HINT = re.compile(rb"\s*\"?sep=.\"?\r?\n", re.I)  # Excel's own line on the delimiter
@@ -170,9 +171,8 @@ def tidy_names(cells: Sequence[str], log: ReadLog) -> list[str]:
             expected="a name for each column",
             action="if it is a written row number, drop the column",
         )
-    for name, count in Counter(names).items():
-        if count == 1:
-            continue
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    for name in repeated[:MOST_REPEATED]:
         positions = [str(n) for n, other in enumerate(names, 1) if other == name]
         log.error(
             "duplicate-columns",
