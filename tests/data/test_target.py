@@ -82,3 +82,22 @@ def test_missing_labels_are_counted():
     target, findings = ask(["yes", None, "no", None])
     assert target.y.tolist() == [1, -1, 0, -1]
     assert "2 rows without a label" in findings[-1].found
+
+
+def test_labels_that_differ_in_case_or_spaces_are_one():
+    target, findings = ask(["Yes", "no", "yes ", "Yes", "NO", None])
+    assert target.y.tolist() == [1, 0, 1, 1, 0, -1]
+    assert (target.negative, target.positive) == ("NO", "Yes")
+    assert next(f.code for f in findings) == "target-spellings"
+    assert ask(["very  bad", "good", "Very bad"], positive="very bad")[0].y.tolist() == [1, 0, 1]
+    assert ask(["a", "A", "a"], positive="A")[0].y.tolist() == [0, 1, 0]  # as asked
+    assert "target-spellings" not in [f.code for f in ask(["yes", "no"])[1]]
+
+
+def test_one_label_and_gaps_is_a_question_that_can_be_answered():
+    target, (finding,) = ask(["1", None, "1", None, None])
+    assert target is None
+    assert "3 cells without a label" in finding.found
+    assert "[target] empty" in finding.action
+    assert "[columns.keep] t" in finding.action
+    assert ask(["1", None, "1"], empty_label="0")[0].y.tolist() == [1, 0, 1]

@@ -11,6 +11,7 @@ from fivefold.core.clock import today
 from fivefold.core.findings import ERROR, WARNING
 from fivefold.core.schema import Column, Schema
 from fivefold.data.coerce import coerce_columns
+from fivefold.data.missing_markers import is_missing
 from fivefold.data.splits import Split
 from fivefold.model.bundle import Bundle
 from fivefold.model.calibration import IDENTITY
@@ -297,9 +298,10 @@ def plain_reading(frame, schema):
         },
     )
     for name in schema.names():
-        kind, cells = schema[name].kind, [None if pd.isna(v) else v for v in frame[name]]
+        kind = schema[name].kind
+        cells = [None if pd.isna(v) or is_missing(str(v), schema[name]) else v for v in frame[name]]
         if kind == "numeric":
-            columns[name] = [np.nan if v in (None, "") else float(v) for v in cells]
+            columns[name] = [np.nan if v is None else float(v) for v in cells]
         elif kind == "boolean":
             columns[name] = [flags.get(str(v).strip().lower(), np.nan) for v in cells]
         elif kind == "date":

@@ -360,7 +360,7 @@ def test_scored_parts_are_the_whole_scored_at_once(bundle, tmp_path, rows):
     }
     assert merged.mean_probability == pytest.approx(tally["mean_probability"])
     assert sum(b["rows"] for b in merged.bins) == tally["scored"]
-    assert merged.reasons["since: 'soon' is not a date"] == 10
+    assert merged.reasons["since: 'soon' is not a date, such as 2024-12-31"] == 10
     assert actual == whole.findings
     assert TableParts.from_dict(json.loads(json.dumps(result.to_dict()))) == result
     assert Tally.from_dict(json.loads(json.dumps(merged.to_dict()))) == merged
@@ -502,7 +502,7 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
         "will stay",
         "cannot be read: the row is not scored",
         "not seen in training",
-        "since: 'soon' is not a date",
+        "since: 'soon' is not a date, such as 2024-12-31",
     ):
         assert result in text
     nothing = Tally.merge([])
