@@ -113,12 +113,13 @@ def split_rows(
 ) -> np.ndarray:
     """Return the fold assignment of every row.
 
-    Without `times` the split is stratified by label, and rows of one group stay together; with few
-    rows of a class up to a third is held out (`holdout_parts`). With `times` the latest 20% are held
-    out, and the rest is cut into folds + 1 blocks, of which the first only trains; rows of one time
-    stay together, and few times make fewer folds. Where folds
-    do not follow time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a time;
-    the others train in every fold and are never scored.
+    Without `times` the split is stratified by label, and rows of one group stay together. With few
+    rows of a class up to a third is held out (`holdout_parts`).
+
+    With `times` the latest 20% are held out, and the rest is cut into folds + 1 blocks, of which
+    the first only trains; rows of one time stay together, and few times make fewer folds. Where
+    folds do not follow time, at most about `MOST_SCORED` rows are dealt to them, whole groups at a
+    time; the others train in every fold and are never scored.
 
     Parameters
     ----------
