@@ -290,7 +290,8 @@ def _between(levels: np.ndarray, first: int) -> float:
 def _row_costs(y: np.ndarray, flagged: np.ndarray, costs: Costs) -> np.ndarray:
     positive = y == 1
     missed, false_alarms = positive & ~flagged, ~positive & flagged
-    return costs.miss * missed + costs.false_alarm * false_alarms
+    cost: np.ndarray = costs.miss * missed + costs.false_alarm * false_alarms
+    return cost
 
 
 def _check(cost: np.ndarray, least: np.ndarray, cheapest: float) -> str:

@@ -20,6 +20,9 @@ ENOUGH_FOR_REFIT = (20.0, 0.0)  # for all searches, below which no time is kept 
 FINAL_FITS, FINAL_FITS_MANY_ROWS = 0.12, 0.4  # share of the search time kept for the final fits
 MOST_KEPT = 0.5  # share of the search time that these fits may take at most
 IMPORTANCE = 0.04  # share of a budget that permutation importance may take
+# A first model is tried in the real server: seconds (measured), and the share of a small budget
+# that is kept for it at most.
+SMOKE, SMOKE_SHARE = 5.0, 0.08
 GAP = (1.3, 0.0)  # from the end of the last search to the step select
 LONGEST_GAP = 120.0  # beyond which a run was resumed in between
 TWO_FITS = 2.25  # times as long as one: the refit has a quarter more rows
@@ -164,4 +167,5 @@ class TimeBudget:
         return max(0.0, self.seconds - gone - self._after(AFTER_SELECT) - second)
 
     def _after(self, steps: tuple[float, float]) -> float:
-        return self.expected(steps) + importance_seconds(self.seconds)
+        smoke = min(SMOKE, SMOKE_SHARE * self.seconds)
+        return self.expected(steps) + importance_seconds(self.seconds) + smoke
