@@ -24,13 +24,14 @@ from fivefold.core.findings import (
 )
 from fivefold.core.schema import NOW, Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
+from fivefold.core.settings import SCOPE_FILE
 from fivefold.core.text import plural
 from fivefold.core.urls import mask
 from fivefold.data.ages import reference_name
 from fivefold.data.infer import infer_column, infer_schema
 from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.reading.source import Dataset, read
-from fivefold.data.revision import ensure, fetch, revision
+from fivefold.data.revision import code_md5, ensure, fetch, revision
 from fivefold.data.row_groups import join_groups, twin_groups
 from fivefold.data.splits import HOLDOUT_SHARE, Assignment, Split, default_folds, split_rows
 from fivefold.data.target import Target, read_target
@@ -39,6 +40,7 @@ from fivefold.profiling.check_context import CheckContext
 from fivefold.profiling.checks import check_table
 from fivefold.profiling.leakage import check_split
 from fivefold.training.encoding import plan
+from fivefold.training.resumed import scope_facts
 
 BUNDLED = "data/churn.toml"
 SHARE_TOLERANCE = 0.05  # largest difference of a holdout from a fifth without a finding
@@ -130,7 +132,7 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[Dataset, dict[str, Any]
 
     The bundled table is generated first where it is missing. Data that differs from what DVC
     recorded is used, with a finding. Facts, for artifacts and cards: source, md5, rows, details,
-    revision (of the data) and code (its commit).
+    revision (of the data), code (its commit), code_md5 and scope (path and md5 of its file).
     """
     if not scope.data:
         raise refusal(
@@ -159,6 +161,8 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[Dataset, dict[str, Any]
         "details": dataset.details.to_dict(),
         "revision": recorded,
         "code": {"git_commit": code.git_commit, "git_dirty": code.git_dirty},
+        "code_md5": code_md5(root),
+        "scope": scope_facts(os.environ.get(SCOPE_FILE, "")),
     }
     findings = (*dataset.findings, *_revision_findings(rev, recorded, dataset.md5))
     return replace(dataset, findings=findings), facts
