@@ -8,7 +8,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # Two at a time; the slow ones use all processors themselves.
 FAST := $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
-.PHONY: help train app api demo monitor test fast lint types check format bench bench-scale bench-quality lock pictures install database browser clean
+.PHONY: help train app api demo monitor test fast lint types check format hostile bench bench-scale bench-quality lock pictures install database browser clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -33,6 +33,9 @@ test: $(READY) database browser  ## the whole test suite
 
 fast: $(READY)  ## the tests that need no whole flow, server or database
 	$(FAST)
+
+hostile: $(READY)  ## read 200 hostile tables and print how many are right, unclear and silently wrong; in a minute
+	$(BIN)/python -m tests.hostile
 
 lint: $(READY)  ## format, linter and unused code
 	$(BIN)/ruff format --check --quiet .

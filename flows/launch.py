@@ -1,11 +1,15 @@
 """Launch: starts a flow from the command line, and shows its errors to a person."""
 
+import contextlib
 import os
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,11 @@ from metaflow import FlowSpec, current, user_step_decorator
 from metaflow.exception import MetaflowException
 from metaflow.parameters import flow_context
 from metaflow.plugins.cards import card_datastore
+from metaflow.util import get_latest_run_id
 
 from fivefold.core.findings import Refused
-from fivefold.core.settings import MIRRORED_AFTER
+from fivefold.core.settings import MIRRORED_AFTER, REFUSED_IN
+from fivefold.core.urls import mask
 
 
 def runs_folder() -> Path:
@@ -52,6 +58,8 @@ def keep_cards_beside_runs() -> None:
 
 
 keep_cards_beside_runs()
+# Refusals in these steps are of the input, which a resumed run would not read again.
+INPUT_STEPS = ("start", "validate", "split", "eda", "score", "judge")
 
 
 class Stopped(MetaflowException):
@@ -63,9 +71,16 @@ class Stopped(MetaflowException):
 @user_step_decorator
 def plainly(step_name, flow, inputs, attributes):
     """Step decorator: show a refusal of the input without a traceback."""
+    yield from refusals_shown(step_name)
+
+
+def refusals_shown(step_name: str) -> Iterator[None]:
+    """Yield to the body of a step; note its name for the launcher if it refuses its input."""
     try:
         yield
     except Refused as refused:
+        if path := os.environ.get(REFUSED_IN):
+            Path(path).write_text(step_name)
         raise Stopped(str(refused)) from None
 
 
@@ -90,8 +105,9 @@ def launch(
     flags: tuple[str, ...] = (),
     modules: tuple[str, ...] = (),
     after: Callable[[Any], str] | None = None,
+    before_resume: Callable[[str], str] | None = None,
 ) -> None:
-    """Run the flow's command line; after a run, print its result, or how to resume it.
+    """Run the flow's command line; after a run, print its result, or how to go on.
 
     Parameters
     ----------
@@ -99,6 +115,7 @@ def launch(
     flags : options that may be given without a value, meaning true; Metaflow has no such options
     modules : what the tasks of a run import, in the order of need (`warm`)
     after : mirrors a run that has succeeded (a `metaflow.Run`) and returns what to say about it
+    before_resume : returns what a resumed run takes over from the run of an id
     """
     for index, word in enumerate(sys.argv):
         # Metaflow's Runner gives the value
@@ -115,6 +132,10 @@ def launch(
         mirror_outcome.tell()
         if after:
             os.environ[MIRRORED_AFTER] = "1"
+        refused_in = Path(tempfile.mkdtemp(prefix="fivefold-")) / "step"
+        os.environ[REFUSED_IN] = str(refused_in)
+        if before_resume and "resume" in sys.argv:
+            _tell_changes(flow.__name__, before_resume)
     try:
         with flow_context(flow):  # as FlowSpec does by itself, with its own words
             from metaflow import cli
@@ -125,10 +146,35 @@ def launch(
         run_id = getattr(current, "run_id", None)
         if run_id and is_run:
             if end.code:
-                print(_how_to_resume(run_id), flush=True)
+                step = refused_in.read_text() if refused_in.exists() else ""
+                advice = how_to_start_again() if step in INPUT_STEPS else _how_to_resume(run_id)
+                print(advice, flush=True)
             else:
                 _close(f"{current.flow_name}/{run_id}", after)
         raise
+    finally:
+        if is_run:
+            shutil.rmtree(refused_in.parent, ignore_errors=True)
+
+
+def how_to_start_again() -> str:
+    """Return what to do after a refusal of the input: a resumed run would not read it again."""
+    options = [mask(word) for word in sys.argv[1:]]
+    same = "run, with the options of that run" if "resume" in options else shlex.join(options)
+    return (
+        "\nNothing was trained yet. Correct what is named above, then start again:\n"
+        f"    python {_relative(sys.argv[0])} {same}\n"
+        "`resume` would go on with the table, options and scope that this run has read."
+    )
+
+
+def _tell_changes(flow: str, before_resume: Callable[[str], str]) -> None:
+    """Print what a resumed run takes over; an unknown run is left to Metaflow's own words."""
+    origin = [b for a, b in pairwise(sys.argv) if a == "--origin-run-id"]
+    run_id = origin[0] if origin else get_latest_run_id(print, flow)
+    if run_id:
+        with contextlib.suppress(Refused):
+            print(before_resume(run_id), flush=True)
 
 
 def _prepare(flow: type[FlowSpec]) -> None:

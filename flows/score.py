@@ -29,7 +29,9 @@ class ScoreFlow(FlowSpec):
     data = Parameter(
         "data", required=True, help="file, folder of Parquet files, http(s) address or database URL"
     )
-    query = Parameter("query", default="", help="SELECT or table name, for a database URL")
+    query = Parameter(
+        "query", default="", help="SELECT or table name of a database, sheet of a workbook"
+    )
     out = Parameter("out", default="scored.csv", help="CSV or Parquet file to write")
     train_run = Parameter(
         "train-run",

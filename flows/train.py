@@ -99,7 +99,9 @@ class TrainFlow(FlowSpec):
     data = Parameter(
         "data", default="", help="file, folder of Parquet files, http(s) address or database URL"
     )
-    query = Parameter("query", default="", help="SELECT or table name, for a database URL")
+    query = Parameter(
+        "query", default="", help="SELECT or table name of a database, sheet of a workbook"
+    )
     target = Parameter("target", default="", help="Column to predict")
     positive = Parameter("positive", default="", help="Label of the event to predict")
     id_columns = Parameter(
@@ -314,5 +316,18 @@ def mirror_in_background(run) -> str:
     return background_mirror.start(run, bootstrap.ROOT)
 
 
+def tell_resumed(run_id: str) -> str:
+    """Return what a resumed run takes over, and what has changed since the run before."""
+    from fivefold.training import resumed
+
+    return resumed.resume_text(run_id, bootstrap.ROOT)
+
+
 if __name__ == "__main__":
-    launch(TrainFlow, flags=("--with-feedback",), modules=MODULES, after=mirror_in_background)
+    launch(
+        TrainFlow,
+        flags=("--with-feedback",),
+        modules=MODULES,
+        after=mirror_in_background,
+        before_resume=tell_resumed,
+    )

@@ -35,7 +35,8 @@ class Scope:
     Attributes
     ----------
     title, question : [title], [question], texts for people
-    data, query : [data], [query], a path or address, and the SQL query for a database
+    data, query : [data], [query], a path or address, and the SQL query for a database or the sheet
+        of a workbook
     truth : [truth], "synthetic" where `fivefold.data.synthetic.bank` drew the table, so that the
         best possible ROC AUC is known
     target : [target.column], the column to predict

@@ -20,6 +20,8 @@ SCOPE_FOLDER = (
     "FIVEFOLD_SCOPE_FOLDER"  # folder of the file of --config scope: relative paths start here
 )
 WORKERS, RESUME_WORKERS = "METAFLOW_RUN_MAX_WORKERS", "METAFLOW_RESUME_MAX_WORKERS"
+SCOPE_FILE = "FIVEFOLD_SCOPE_FILE"  # that file itself
+REFUSED_IN = "FIVEFOLD_REFUSED_IN"  # file to which a task that refuses its input writes its step
 MIRRORED_AFTER = "FIVEFOLD_MIRRORED_AFTER"  # set if the launcher mirrors a run after its end
 MIRROR_LOCK = "FIVEFOLD_MIRROR_LOCK"  # number of the lock's file that a background mirror inherits
 
@@ -42,6 +44,7 @@ def prepare(root: Path) -> None:
     for option, name, path in zip(sys.argv, sys.argv[1:], sys.argv[2:], strict=False):
         if (option, name) == ("--config", "scope"):  # Metaflow passes on the content, not the path
             defaults[SCOPE_FOLDER] = str(Path(path).resolve().parent)
+            defaults[SCOPE_FILE] = str(Path(path).resolve())
     if (root / "metaflow_config").is_dir():
         defaults |= {
             "METAFLOW_HOME": str(root / "metaflow_config"),

@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from fivefold.core.findings import Refused, refusal
 from fivefold.core.stored import Stored
-from fivefold.data.reading.files import path_md5
+from fivefold.data.reading.files import bytes_md5, file_md5, path_md5
 
 DVC_SECONDS = 900
 # Inside a hook these variables name another repository.
@@ -206,6 +206,13 @@ def ensure(path: str | Path, root: str | Path) -> Path:
             f"install the pinned requirements, or accept it: `dvc commit {record.stage}`",
         )
     return path
+
+
+def code_md5(root: Path) -> str:
+    """Return one md5 of the package and the flows of a project: of their names and contents."""
+    files = [*root.glob("lib/fivefold/**/*.py"), *root.glob("flows/**/*.py")]
+    named = sorted((file.relative_to(root).as_posix(), file_md5(file)) for file in files)
+    return bytes_md5(repr(named).encode())
 
 
 def _record(inside: Path, load: Callable[[Path], str | None]) -> _Record | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fivefold.core.settings import SCOPE_FOLDER, STARTED
+from fivefold.core.settings import REFUSED_IN, SCOPE_FILE, SCOPE_FOLDER, STARTED
 
 
 def run_flow(
@@ -31,7 +31,12 @@ def run_flow(
     metadata = flows.get_metadata()
     config_value = [(name, dict(value)) for name, value in configs.items()]
     with flows.Runner(str(script), config_value=config_value) as runner:
-        for name in (STARTED, SCOPE_FOLDER):  # they belong to the run that calls
+        for name in (
+            STARTED,
+            SCOPE_FOLDER,
+            SCOPE_FILE,
+            REFUSED_IN,
+        ):  # they belong to the run that calls
             runner.env_vars.pop(name, None)
         try:
             result = runner.run(**parameters)

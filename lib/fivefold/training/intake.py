@@ -24,6 +24,7 @@ from fivefold.core.findings import (
 )
 from fivefold.core.schema import NOW, Schema
 from fivefold.core.scope import Scope, locate_data, read_scope
+from fivefold.core.settings import SCOPE_FILE
 from fivefold.core.text import plural
 from fivefold.core.urls import mask
 from fivefold.data.ages import reference_name
@@ -31,7 +32,7 @@ from fivefold.data.infer import infer_column, infer_schema
 from fivefold.data.missing_markers import rules_of
 from fivefold.data.parsing import DATE_FORMATS, to_numbers
 from fivefold.data.reading.source import Dataset, read
-from fivefold.data.revision import ensure, fetch, revision
+from fivefold.data.revision import code_md5, ensure, fetch, revision
 from fivefold.data.row_groups import join_groups, twin_groups
 from fivefold.data.splits import (
     HOLDOUT_SHARE,
@@ -48,6 +49,7 @@ from fivefold.profiling.checks import check_table
 from fivefold.profiling.leakage import check_split
 from fivefold.profiling.repeated_cases import find_repeated_cases, group_findings
 from fivefold.training.encoding import plan
+from fivefold.training.resumed import scope_facts
 from fivefold.training.row_weights import demand_findings
 
 BUNDLED = "data/churn.toml"
@@ -140,7 +142,7 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[Dataset, dict[str, Any]
 
     The bundled table is generated first where it is missing. Data that differs from what DVC
     recorded is used, with a finding. Facts, for artifacts and cards: source, md5, rows, details,
-    revision (of the data) and code (its commit).
+    revision (of the data), code (its commit), code_md5 and scope (path and md5 of its file).
     """
     if not scope.data:
         raise refusal(
@@ -169,6 +171,8 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[Dataset, dict[str, Any]
         "details": dataset.details.to_dict(),
         "revision": recorded,
         "code": {"git_commit": code.git_commit, "git_dirty": code.git_dirty},
+        "code_md5": code_md5(root),
+        "scope": scope_facts(os.environ.get(SCOPE_FILE, "")),
     }
     findings = (*dataset.findings, *_revision_findings(rev, recorded, dataset.md5))
     return replace(dataset, findings=findings), facts

@@ -162,7 +162,9 @@ def test_encodings_of_other_scripts(tmp_path: Path, encoding: str, rows: int) ->
     assert data.frame[name].head(4).tolist() == words
     assert data.details.encoding == encoding
     actual = [f.found for f in data.findings if f.code == "encoding-guessed"]
-    assert actual == [f"bytes that are not UTF-8 (first in line 1); read as {encoding}"]
+    assert len(actual) == 1
+    start = f"bytes that are not UTF-8 (first in line 1); read as {encoding}: 100% of its words fit"
+    assert actual[0].startswith(start)
     parts, _ = cut_table(path, None, tmp_path / "parts", 60_000)
     frames = [read_part(parts, number) for number in range(len(parts.row_counts))]
     pd.testing.assert_frame_equal(pd.concat(frames, ignore_index=True), data.frame)
@@ -393,8 +395,8 @@ def test_a_written_frame_reads_back(
             "one-column.*found one column only: none of comma, semicolon, tab, vertical bar",
         ),
         (
-            "Report 2024\n\na,b,c\n1,2,3\n",
-            "one-column.*first line of one field, and up to 3 fields below.*lines above the header",
+            "Report 2024\n\na\nb\nc\nd,e\n",
+            "one-column.*first line of one field, and up to 2 fields below.*lines above the header",
         ),
         (
             "a,b,a\n1,2,3\n",
@@ -412,14 +414,14 @@ def test_a_written_frame_reads_back(
         (b"a,b\n1,\x002\n", "nul-bytes.*the first in line 2"),
         (bytes(range(1, 32)) * 50 + b"\xff\xfe", "not-a-table.*bytes that are no text"),
         (b"\xff\xfea\x00,\x00b\x00\n\x001", "encoding-damaged.*truncated data"),
-        (b"PK\x03\x04 ... xl/workbook.xml", "excel-file.*save the sheet as CSV"),
+        (b"PK\x03\x04 ... xl/workbook.xml", "excel-damaged.*save the sheet as CSV"),
         (b"PK\x03\x04 ... other", "compressed-file.*a zip archive.*unpack it first"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "excel-file.*an old Excel workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "excel-damaged"),
         (b"SQLite format 3\0....", "sqlite-file.*sqlite:///PATH"),
         (b"BZh91AY", "compressed-file.*a bzip2 file.*use gzip"),
         (b"\x89PNG\r\n", "not-a-table.*a PNG image"),
         ("<!DOCTYPE html><p>", "html-page.*the raw file"),
-        ('[{"a": 1}]', "json-file.*found JSON"),
+        ('[["a", 1]]', "json-file.*found JSON that is no list of rows"),
         (
             gzip.compress(CHURN.encode(), mtime=0)[:-12],  # the same name in every process
             "gzip-damaged.*a whole gzip file.*copy or download it again",

@@ -1,7 +1,8 @@
 """CSV and other delimited text: detect delimiter and header, and read the rows as text.
 
-Rows are counted from 1, the header included and blank lines not. Nothing is repaired: a file
-whose rows differ in width from its header is refused with the numbers of those rows.
+Rows are counted from 1, the header and the lines above it included and blank lines not. Nothing is
+repaired: a file whose rows differ in width from its header is refused with the numbers of those
+rows.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from fivefold.core.findings import errors, refuse_errors
 from fivefold.core.text import listed
 from fivefold.data.reading.files import Content
+from fivefold.data.reading.layout import Layout, find_layout, note_layout
 from fivefold.data.reading.read_log import ReadLog, unreadable
+from fivefold.data.reading.swallowed_rows import SwallowedRows, note_swallowed
 from fivefold.data.reading.text_encoding import TextFile, detect_encoding
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -44,24 +50,43 @@ def read_csv(content: Content, log: ReadLog) -> Iterator[pa.Table]:
     head = text.open().read(_SAMPLE_BYTES + _EXCEL_HINT_BYTES)
     hint = _EXCEL_HINT.match(head)
     start = hint.end() if hint else 0
-    delimiter, header = _detect_delimiter(head[start:], content.name, log)
+    top = _detect_top(head[start:], content.name, log)
     refuse_errors(f"{content.name} cannot be read", log.findings)
-    log.details.delimiter = delimiter
-    names = _header_names(header, log)
-    rows = _Rows(text, start, delimiter, len(names))
+    log.details.delimiter = top.delimiter
+    names = _header_names(list(top.layout.cells), log)
+    rows = _Rows(text, start + top.bytes, top)
     for table in rows.tables():
         if not errors(log.findings):
-            yield table.rename_columns(names)
+            yield table.select(range(len(names))).rename_columns(names)
     rows.note_problems(log)
     refuse_errors(f"{content.name} cannot be read", log.findings)
 
 
-def _detect_delimiter(text: bytes, subject: str, log: ReadLog) -> tuple[str, list[str]]:
-    """Return the delimiter and the cells of the header; errors go to `log`.
+@dataclass(frozen=True)
+class _Top:
+    """The delimiter, the layout of the first rows, and the bytes up to the end of the header."""
+
+    delimiter: str
+    layout: Layout
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The first rows of a text that are not blank, and where each ends, in characters."""
+
+    rows: list[list[str]]
+    ends: list[int]
+
+
+def _detect_top(text: bytes, subject: str, log: ReadLog) -> _Top:
+    """Return what the first rows show; errors go to `log`.
 
     The csv module splits the first rows at each delimiter, so that quoted delimiters and line
-    breaks do not count. The best one gives most rows the width of the header, then most fields.
+    breaks do not count. The best one gives most rows the same width, then has fewest lines above
+    the header, then most fields.
     """
+    nothing = _Top(",", Layout(0, 0, ()), 0)
     sample = text[:_SAMPLE_BYTES].decode("utf-8", "ignore")
     control = sum(1 for character in sample if character < " " and character not in "\t\n\r\f\x1a")
     if control > len(sample) / 100:
@@ -72,20 +97,30 @@ def _detect_delimiter(text: bytes, subject: str, log: ReadLog) -> tuple[str, lis
             expected="text with columns and rows",
             action="export the table as CSV in UTF-8",
         )
-        return ",", []
+        return nothing
     is_partial = len(text) > _SAMPLE_BYTES
-    scores: dict[str, tuple[float, int]] = {}
+    layouts: dict[str, tuple[_Split, Layout]] = {}
+    scores: dict[str, tuple[float, int, int]] = {}
     for delimiter in DELIMITERS:
-        rows = _split(sample, delimiter, is_partial)
-        if rows and len(rows[0]) > 1:
-            width = len(rows[0])
-            even = sum(len(row) == width for row in rows) / len(rows)
-            scores[delimiter] = (even, width)
+        split = _split(sample, delimiter, is_partial)
+        if not split.rows:
+            continue
+        layout = find_layout(split.rows)
+        below = split.rows[layout.header :]
+        even = sum(len(row) == layout.width for row in below) / len(below)
+        if layout.width > 1 and len(layout.cells) > 1:
+            layouts[delimiter] = split, layout
+            scores[delimiter] = (even, -layout.header, layout.width)
     if not scores:
         _note_one_column(sample, subject, log)
-        return ",", []
+        return nothing
     best = max(scores, key=lambda delimiter: scores[delimiter])
-    rivals = [d for d, (even, _) in scores.items() if even == 1 and d != best]
+    split, layout = layouts[best]
+    rivals = [
+        delimiter
+        for delimiter, (even, above, _) in scores.items()
+        if even == 1 and above == -layout.header and delimiter != best
+    ]
     if rivals:
         one, other = DELIMITERS[best], DELIMITERS[rivals[0]]
         log.warning(
@@ -95,15 +130,16 @@ def _detect_delimiter(text: bytes, subject: str, log: ReadLog) -> tuple[str, lis
             expected="one delimiter",
             action="look at the columns; quote fields that hold a delimiter",
         )
-    header = _split(sample, best, is_partial)[0]
-    log.passed("delimiter", subject, f"{DELIMITERS[best]}, {len(header)} columns")
-    return best, header
+    log.passed("delimiter", subject, f"{DELIMITERS[best]}, {len(layout.cells)} columns")
+    note_layout(layout, split.rows, subject, log)
+    end = split.ends[layout.header]
+    return _Top(best, layout, len(sample[:end].encode()))
 
 
 def _note_one_column(sample: str, subject: str, log: ReadLog) -> None:
     widest = 1
     for delimiter in DELIMITERS:
-        widths = [len(row) for row in _split(sample, delimiter, is_partial=False)]
+        widths = [len(row) for row in _split(sample, delimiter, is_partial=False).rows]
         widest = max([widest, *widths])
     names = ", ".join(DELIMITERS.values())
     found = f"one column only: none of {names} stands in the first line"
@@ -118,18 +154,23 @@ def _note_one_column(sample: str, subject: str, log: ReadLog) -> None:
     )
 
 
-def _split(sample: str, delimiter: str, is_partial: bool) -> list[list[str]]:
+def _split(sample: str, delimiter: str, is_partial: bool) -> _Split:
     """Return the first rows that are not blank, without the last if the sample may cut it."""
+    lines = list(io.StringIO(sample, newline=""))
+    line_ends = list(accumulate(map(len, lines)))
     rows: list[list[str]] = []
+    ends: list[int] = []
+    reader = csv.reader(lines, delimiter=delimiter)
     try:
-        for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
+        for row in reader:
             if row:
                 rows.append(row)
+                ends.append(line_ends[reader.line_num - 1])
             if len(rows) > _SAMPLE_ROWS:
-                return rows
+                return _Split(rows, ends)
     except csv.Error:  # a field beyond the module's limit of 128 KiB: the rows above it count
-        return rows
-    return rows[:-1] if is_partial and len(rows) > 1 else rows
+        return _Split(rows, ends)
+    return _Split(rows[:-1], ends[:-1]) if is_partial and len(rows) > 1 else _Split(rows, ends)
 
 
 def _header_names(cells: list[str], log: ReadLog) -> list[str]:
@@ -188,24 +229,28 @@ def tidy_names(cells: Sequence[str], log: ReadLog) -> list[str]:
 
 
 class _Rows:
-    """The rows of a delimited text, and what is wrong with them once all have been read."""
+    """The rows below a header, and what is wrong with them once all have been read."""
 
-    def __init__(self, text: TextFile, start: int, delimiter: str, width: int):
+    def __init__(self, text: TextFile, start: int, top: _Top):
         self._text = text
         self._start = start
-        self._delimiter = delimiter
-        self._width = width
+        self._top = top
+        self._above = top.layout.header + 1  # rows, with the header
         self._block = MAX_ROW_BYTES if text.content.whole else STREAM_BLOCK_BYTES
-        self._count = 0  # rows, with the header
+        self._count = 0  # rows below the header
         self._last = pa.table({})  # the last rows that were read
         self._wrong = _WrongRows()
+        self._swallowed = SwallowedRows(top.delimiter, top.layout.width)
+        self._nameless = 0  # the first row with cells right of the last name
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows of the right width below the header."""
         try:
             yield from self._new_tables()
-        except pa.ArrowInvalid as error:  # a row is longer than a block
-            if self._block == MAX_ROW_BYTES:
+        except pa.ArrowInvalid as error:
+            if not self._count and "Empty CSV file" in str(error):
+                return
+            if self._block == MAX_ROW_BYTES:  # a row is longer than a block
                 raise unreadable(
                     "row-too-long",
                     self._text.content.name,
@@ -217,11 +262,11 @@ class _Rows:
             yield from self.tables()
 
     def note_problems(self, log: ReadLog) -> None:
-        """Note rows of another width, a missing row, or a quote that never closes."""
+        """Note rows of another width, a missing row, or a quote that takes in other rows."""
         subject = self._text.content.name
         if self._wrong.count:
             self._note_wrong_rows(log)
-        elif self._count < 2:
+        elif not self._count:
             log.error(
                 "no-rows",
                 subject,
@@ -230,12 +275,23 @@ class _Rows:
                 action="write the rows",
             )
         elif self._text.quotes % 2 and self._last_row_has_line_break():
+            row = self._above + self._count
             log.error(
                 "quote-open",
                 subject,
-                f"a quote that never closes, in row {self._count:,}",
+                f"a quote that never closes, in row {row:,}; it takes in all lines below",
                 expected="quotes in pairs",
                 action="close or double the quote",
+            )
+        else:
+            note_swallowed(self._swallowed, subject, log)
+        if self._nameless:
+            log.error(
+                "header-width",
+                subject,
+                f"a cell right of the last name, in row {self._nameless:,}",
+                expected=f"{len(self._top.layout.cells)} fields, as in the header",
+                action="name the column, or delete the cell",
             )
 
     def _new_tables(self) -> Iterator[pa.Table]:
@@ -243,25 +299,36 @@ class _Rows:
         self._wrong = _WrongRows()
         seen = 0
         for batch in self._batches(use_threads=True):
-            given = max(self._count, 1) - seen  # the header counts as given
-            table = pa.Table.from_batches([batch]).slice(given)
+            table = pa.Table.from_batches([batch]).slice(self._count - seen)
             seen += batch.num_rows
+            first = self._above + self._count + 1
             self._count = max(self._count, seen)
             if table.num_rows:
                 self._last = table
+                if self._text.quotes:
+                    self._swallowed.look(table, first)
+                self._find_nameless(table, first)
                 yield table
 
+    def _find_nameless(self, table: pa.Table, first: int) -> None:
+        """Keep the number of the first row with a cell right of the last name."""
+        for column in table.columns[len(self._top.layout.cells) :]:
+            position = pc.index(pc.not_equal(pc.utf8_trim_whitespace(column), ""), True).as_py()
+            if position >= 0 and not self._nameless:
+                self._nameless = first + position
+
     def _batches(self, use_threads: bool) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the right width, header included, as columns of text."""
+        """Yield the rows of the right width as columns of text."""
+        names = [f"f{n}" for n in range(self._top.layout.width)]
         reading = arrow_csv.ReadOptions(
-            autogenerate_column_names=True, use_threads=use_threads, block_size=self._block
+            column_names=names, use_threads=use_threads, block_size=self._block
         )
         parsing = arrow_csv.ParseOptions(
-            delimiter=self._delimiter,
+            delimiter=self._top.delimiter,
             newlines_in_values=self._text.quotes > 0,
             invalid_row_handler=self._wrong.skip,
         )
-        types = {f"f{n}": pa.large_string() for n in range(self._width)}
+        types = dict.fromkeys(names, pa.large_string())
         converting = arrow_csv.ConvertOptions(column_types=types, strings_can_be_null=False)
         file = self._text.open(self._start)
         yield from arrow_csv.open_csv(file, reading, parsing, converting)
@@ -270,15 +337,22 @@ class _Rows:
         self._wrong = _WrongRows()
         for _ in self._batches(use_threads=False):  # only then does Arrow number the rows
             pass
-        rows = [f"{row.number or '?'} ({row.actual_columns})" for row in self._wrong.first]
+        rows = [
+            f"{row.number + self._above if row.number else '?'} ({row.actual_columns})"
+            for row in self._wrong.first
+        ]
+        found = f"{self._wrong.count:,} rows of another width; row (fields): {', '.join(rows)}"
         action = "quote fields that hold the delimiter, and delete lines that are no rows"
-        if self._wrong.has_open_quote:
+        if row := self._wrong.open_quote:
+            number = row.number + self._above if row.number else 0
+            last = number + row.text.count("\n")
+            found += f"; the quote in row {number:,} closes in row {last:,} only"
             action = "close the quote that runs over several lines"
         log.error(
             "row-width",
             self._text.content.name,
-            f"{self._wrong.count:,} rows of another width; row (fields): {', '.join(rows)}",
-            expected=f"{self._width} fields in every row, as in the header",
+            found,
+            expected=f"{self._top.layout.width} fields in every row, as in the header",
             action=action,
         )
 
@@ -288,18 +362,18 @@ class _Rows:
 
 
 class _WrongRows:
-    """Rows of another width: how many, the first few, and whether one holds an open quote."""
+    """Rows of another width: how many, the first few, and the first that holds an open quote."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first: list[Any] = []  # InvalidRow of pyarrow
-        self.has_open_quote = False
+        self.open_quote: Any = None
 
     def skip(self, row: Any) -> str:
         """Count a row that pyarrow skips; pyarrow calls this."""
         self.count += 1
-        if '"' in row.text and "\n" in row.text:
-            self.has_open_quote = True
+        if self.open_quote is None and '"' in row.text and "\n" in row.text.strip():
+            self.open_quote = row
         if len(self.first) < 5:
             self.first.append(row)
         return "skip"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import gzip
 import hashlib
 import io
 import json
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from typing import IO
 
 import pyarrow as pa
 
+from fivefold.core.findings import Refused
 from fivefold.data.reading.read_log import unreadable
 
 BLOCK_BYTES = 1 << 20  # read at a time
@@ -28,7 +32,8 @@ class Content:
     """The bytes of one file or download without gzip; they can be read again and again.
 
     The bytes are in the file `path`, else unpacked in `data`. `size` is the number of bytes before
-    unpacking. `whole` says that the table will be held in memory as a whole.
+    unpacking. `whole` says that the table will be held in memory as a whole. `table` names one of
+    several tables in the file.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Content:
     path: Path | None = None
     data: bytes = b""
     whole: bool = True
+    table: str = ""
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes in blocks. Raises `Refused` for gzip that is damaged or no table."""
@@ -66,7 +72,8 @@ class Content:
 
 
 def open_file(path: Path, *, whole: bool) -> Content:
-    """Open one file. Raises `Refused` if it cannot be read."""
+    """Open one file. Raises `Refused` if it cannot be read, or is no file with an end."""
+    require_path(path)
     try:
         with path.open("rb") as file:
             is_gzip = file.read(2) == _GZIP
@@ -93,18 +100,60 @@ def open_bytes(data: bytes, name: str) -> Content:
 
 
 def require_path(path: Path) -> None:
-    """Raise `Refused`, naming similar files, if there is no such file or folder."""
-    if path.exists():
-        return
+    """Raise `Refused`, naming similar files, if there is no such file or folder.
+
+    A pipe or a device is refused too: it may never end, and it can be read once only.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise _no_path(path, error) from None
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise unreadable(
+            "not-a-file",
+            str(path),
+            _SPECIAL.get(stat.S_IFMT(mode), "no file"),
+            expected="a file or a folder of Parquet parts",
+            action="write its content to a file first, and name that file",
+        )
+
+
+_SPECIAL = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a disk device",
+}
+
+
+def _no_path(path: Path, error: OSError) -> Refused:
+    """Return the error for a path that leads to nothing, by its cause."""
+    expected = "a file or a folder of Parquet parts"
+    if error.errno == errno.ELOOP:
+        found = "a symbolic link that leads back to itself"
+        action = "make the link again, or name the file itself"
+        return unreadable("link-broken", str(path), found, expected=expected, action=action)
+    if path.is_symlink():
+        found = f"a symbolic link to {os.readlink(path)}, which does not exist"
+        action = "name the file itself; if DVC or git-annex made the link: dvc pull, git annex get"
+        return unreadable("link-broken", str(path), found, expected=expected, action=action)
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        found = error.strerror or str(error)
+        action = "correct the path, or repair the permissions"
+        return unreadable("file-unreadable", str(path), found, expected=expected, action=action)
     folder = path.parent
-    neighbours = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    is_folder = folder.is_dir()
+    neighbours = [p.name for p in folder.iterdir()] if is_folder else []
     similar = difflib.get_close_matches(path.name, neighbours, n=3)
-    raise unreadable(
+    action = f"did you mean {', '.join(similar)}?" if similar else "correct the path"
+    if f"{path.name}.dvc" in neighbours:
+        action = f"fetch it: dvc pull {path}.dvc"
+    return unreadable(
         "file-missing",
         str(path),
-        "no such file" if folder.is_dir() else f"no folder {folder}",
-        expected="a file or a folder of Parquet parts",
-        action=f"did you mean {', '.join(similar)}?" if similar else "correct the path",
+        "no such file" if is_folder else f"no folder {folder}",
+        expected=expected,
+        action=action,
     )
 
 

@@ -6,6 +6,7 @@ the endings that the app accepts and the messages all follow from the table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ import pyarrow as pa
 from fivefold.data.reading.arrow_files import read_feather, read_parquet
 from fivefold.data.reading.csv_files import read_csv
 from fivefold.data.reading.files import Content
+from fivefold.data.reading.json_rows import read_json_rows
 from fivefold.data.reading.read_log import ReadLog, unreadable
+from fivefold.data.reading.workbooks import ODS_TYPE, read_workbook
 
 Reader: TypeAlias = Callable[[Content, ReadLog], Iterator[pa.Table]]
 
@@ -41,6 +44,12 @@ class Format:
         notes findings in the log and raises `Refused` for a damaged file.
     untyped
         Whether all cells are text that may turn out to be numbers.
+    inside
+        For a format that shares its first bytes with others: bytes of which one occurs in the file.
+    text
+        Pattern of the beginning of a text format, after white space and a byte order mark.
+    holds_tables
+        Whether a file holds several tables, one of which a query names.
     """
 
     name: str
@@ -49,18 +58,58 @@ class Format:
     magic: tuple[bytes, ...]
     read: Reader
     untyped: bool = False
+    inside: tuple[bytes, ...] = ()
+    text: str = ""
+    holds_tables: bool = False
+
+    def matches(self, content: Content, head: bytes) -> bool:
+        """Return whether a file is of this format."""
+        if self.text:
+            return re.match(self.text.encode(), _text_start(head)) is not None
+        if not any(head.startswith(magic) for magic in self.magic):
+            return False
+        return not self.inside or any(_occurs(part, content) for part in self.inside)
 
 
+_ZIP = b"PK\x03\x04"
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 FORMATS = (
     Format("csv", ("CSV", "TSV"), (".csv", ".tsv", ".txt"), (), read_csv, untyped=True),
     Format("parquet", ("Parquet",), (".parquet", ".pq"), (b"PAR1",), read_parquet),
     Format("feather", ("Feather",), (".feather", ".arrow"), (b"ARROW1", b"FEA1"), read_feather),
+    Format(
+        "excel",
+        ("Excel", "ODS"),
+        (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+        (_ZIP,),
+        read_workbook,
+        untyped=True,
+        inside=(b"xl/workbook", ODS_TYPE),
+        holds_tables=True,
+    ),
+    Format(
+        "excel",
+        (),
+        (),
+        (_OLD_OFFICE,),
+        read_workbook,
+        untyped=True,
+        holds_tables=True,
+    ),
+    Format(
+        "json",
+        ("JSON lines",),
+        (".jsonl", ".ndjson", ".json"),
+        (),
+        read_json_rows,
+        untyped=True,
+        text=r"(\[\s*)?\{\s*[\"}]",
+    ),
 )
 
 _GUNZIP = "decompress it first, or use gzip"
-_SHEET = "open it and save the sheet as CSV in UTF-8"
+_JSON = "write one object a row (pandas: to_json(orient='records', lines=True))"
 _EXPORT = "save the table in one of these formats"
-_ZIP = b"PK\x03\x04"
 _OTHERS = (  # first bytes, code, what the file is, what to do
     (
         b"SQLite format 3\0",
@@ -68,7 +117,6 @@ _OTHERS = (  # first bytes, code, what the file is, what to do
         "an SQLite database",
         "name it as sqlite:///PATH, with a query or a table name",
     ),
-    (b"\xd0\xcf\x11\xe0", "excel-file", "an old Excel workbook", _SHEET),
     (b"BZh", "compressed-file", "a bzip2 file", _GUNZIP),
     (b"\xfd7zXZ\0", "compressed-file", "an xz file", _GUNZIP),
     (b"\x28\xb5\x2f\xfd", "compressed-file", "a zstandard file", _GUNZIP),
@@ -81,12 +129,30 @@ _OTHERS = (  # first bytes, code, what the file is, what to do
 )
 _OTHER_TEXTS = (  # the same; white space and capital letters do not count
     (
-        (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--"),
+        (b"version https://git-lfs.github.com/spec/",),
+        "pointer-file",
+        "a pointer of Git LFS in place of the table",
+        "fetch the table: git lfs pull",
+    ),
+    (
+        (b"outs:\n- ", b"outs:\r\n- "),
+        "pointer-file",
+        "a pointer of DVC in place of the table",
+        "fetch the table: dvc pull; then name the file that this one points to",
+    ),
+    (
+        (b"/annex/objects/",),
+        "pointer-file",
+        "a pointer of git-annex in place of the table",
+        "fetch the table: git annex get",
+    ),
+    (
+        (b"<!doctype html", b"<html", b"<head", b"<body", b"<table", b"<?xml", b"<!--"),
         "html-page",
         "a web page (HTML or XML)",
         "use the link to the raw file; a login page also looks like this",
     ),
-    ((b"{", b"[{", b"[[", b"[\n"), "json-file", "JSON", _EXPORT),
+    ((b"{", b"[{", b"[[", b"[\n"), "json-file", "JSON that is no list of rows", _JSON),
 )
 
 
@@ -94,10 +160,10 @@ def detect_format(content: Content) -> Format:
     """Return the format by the first bytes. Raises `Refused` for a file that is no table."""
     head = content.head()
     for entry in FORMATS:
-        if entry.magic and head.startswith(entry.magic):
+        if entry.matches(content, head):
             return entry
     _refuse_others(content, head)
-    return next(entry for entry in FORMATS if not entry.magic)
+    return next(entry for entry in FORMATS if not entry.magic and not entry.text)
 
 
 def format_of_name(path: Path) -> Format | None:
@@ -123,12 +189,31 @@ def upload_endings() -> list[str]:
 
 def _refuse_others(content: Content, head: bytes) -> None:
     expected = f"a table as {titles()}"
-    if head.startswith(_ZIP) and any(b"xl/" in block for block in content.blocks()):
+    start = _text_start(head).lower()
+    promised = format_of_name(Path(content.name))
+    if promised and promised.holds_tables and start.startswith(_OTHER_TEXTS[-2][0]):
         raise unreadable(
-            "excel-file", content.name, "an Excel workbook", expected=expected, action=_SHEET
+            "html-page",
+            content.name,
+            "an HTML or XML page under the name of a workbook",
+            expected=expected,
+            action="open it in a spreadsheet program and save it as .xlsx",
         )
-    start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for text, entries in ((head, _OTHERS), (start, _OTHER_TEXTS)):
         for first, code, what, action in entries:
             if text.startswith(first):
                 raise unreadable(code, content.name, what, expected=expected, action=action)
+
+
+def _text_start(head: bytes) -> bytes:
+    return head[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+
+
+def _occurs(part: bytes, content: Content) -> bool:
+    """Return whether some bytes occur in a file, also over the border of two blocks."""
+    rest = b""
+    for block in content.blocks():
+        if part in rest + block:
+            return True
+        rest = block[-len(part) :]
+    return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -82,7 +82,7 @@ def read(source: str | Path, *, query: str | None = None, rules: CellRules = NO_
         A path (a format of `formats`, also in gzip, or a folder of Parquet parts),
         an http(s) address of such a file, or a database URL (sqlite, postgresql).
     query
-        A SELECT or the name of a table, for a database.
+        A SELECT or the name of a table, for a database; the name of a sheet, for a workbook.
     rules
         Which texts mean missing in which column, and which columns stay text.
 
@@ -111,8 +111,8 @@ def open_stream(source: str, query: str | None = None, rules: CellRules = NO_RUL
 
     Raises `Refused` as `read`, for some errors only while the tables are read.
     """
-    if not query and not _is_database(source):
-        return _open_file(source, whole=False)
+    if not _is_database(source):
+        return _open_file(source, query, whole=False)
     dataset = read(source, query=query, rules=rules)
     tables = iter([pa.Table.from_pandas(dataset.frame, preserve_index=False)])
     log = ReadLog(list(dataset.findings), dataset.details)
@@ -153,18 +153,10 @@ def _open(source: str, query: str | None) -> Stream:
 
         log = ReadLog()
         return _stream(iter([select(source, query, shown, log)]), shown, "", log)
-    if query:
-        raise unreadable(
-            "query-unused",
-            shown,
-            "a query for a file",
-            expected="a query only with a database URL",
-            action="leave out the query",
-        )
-    return _open_file(source, whole=True)
+    return _open_file(source, query, whole=True)
 
 
-def _open_file(source: str, *, whole: bool) -> Stream:
+def _open_file(source: str, query: str | None, *, whole: bool) -> Stream:
     """Open a file, a folder of Parquet parts or a download.
 
     No CSV, Parquet or Feather file is held whole. `whole` says that the caller will hold all
@@ -175,13 +167,15 @@ def _open_file(source: str, *, whole: bool) -> Stream:
     log = ReadLog()
     if scheme in _WEB:
         data = download(source, shown, log)
-        return _content_stream(open_bytes(data, shown), shown, bytes_md5(data), log)
+        content = replace(open_bytes(data, shown), table=query or "")
+        return _content_stream(content, shown, bytes_md5(data), log)
     path = Path(unquote(urlsplit(source).path)) if scheme else Path(source)
     path = path.expanduser()
     require_path(path)
     if path.is_dir():
+        _refuse_query(query, shown)
         return _stream(read_folder(path, log, whole=whole), shown, path_md5(path), log)
-    content = open_file(path, whole=whole)
+    content = replace(open_file(path, whole=whole), table=query or "")
     return _content_stream(content, shown, path_md5(path), log, format_of_name(path))
 
 
@@ -190,13 +184,26 @@ def _content_stream(
 ) -> Stream:
     """Return the stream of one file; `promised` is the format that its name promises."""
     entry = detect_format(content)
+    if not entry.holds_tables:
+        _refuse_query(content.table, shown)
     log.details.format = entry.name
     log.details.bytes = content.size
     log.details.compression = content.compression
     tables = entry.read(content, log)
-    if promised and promised is not entry:
+    if promised and promised.name != entry.name:
         tables = _note_other_format(tables, content.name, entry, promised, log)
     return _stream(tables, shown, md5, log, entry.untyped)
+
+
+def _refuse_query(query: str | None, shown: str) -> None:
+    if query:
+        raise unreadable(
+            "query-unused",
+            shown,
+            "a query for a file of one table",
+            expected="a query only with a database URL, or a sheet of a workbook",
+            action="leave out the query",
+        )
 
 
 def _stream(

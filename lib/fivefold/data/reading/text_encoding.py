@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import re
+import unicodedata
 from dataclasses import dataclass
 from itertools import chain
 
 import pyarrow as pa
 
+from fivefold.core.findings import Refused
+from fivefold.core.text import listed
 from fivefold.data.reading.files import Content
 from fivefold.data.reading.read_log import ReadLog, unreadable
+from fivefold.data.reading.scripts import ENCODINGS, LATIN, MULTIBYTE, fit
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -19,13 +22,11 @@ _MARKS = (
 )
 _END = (b"",)  # after the blocks of a text: decoders then report a character that is cut
 _HEAD_BYTES = 4096  # enough to recognise UTF-16 without a mark
-_WESTERN = ("cp1252", "latin_1")
-# cp1250 and cp1254 are left out: in short words they cannot be distinguished from cp1252.
-_OTHERS = ("cp1251", "koi8_r", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "cp949")
-_SAMPLE_BYTES = 1 << 15  # of lines with characters beyond ASCII, shown to charset-normalizer
-_WORD = re.compile(r"[^\W\d_]+")
-_ASCII_LETTER = re.compile(r"[A-Za-z]")
+_SAMPLE_BYTES = 1 << 15  # of lines with characters beyond ASCII
 _ENOUGH_BYTES = 8  # beyond ASCII; fewer of them say nothing about the encoding
+_CLOSE = 0.05  # share of words by which encodings fit about equally well
+_LEAST_FIT = 0.5  # of an encoding that is taken
+_ESCAPES = (b"\x1b$B", b"\x1b$@")  # begin Japanese characters in ISO-2022-JP
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ def detect_encoding(content: Content, log: ReadLog) -> TextFile:
     """Decide on the encoding of a text, on all of its bytes, and note it.
 
     UTF-8 comes first, strictly; then UTF-16 and UTF-32, by their mark or by their zero bytes.
-    UTF-8 with few broken characters is read with those replaced, with a warning. All else is
-    Windows-1252 or Latin-1, unless charset-normalizer finds that another encoding fits better;
-    a warning names the encoding. Raises `Refused` for text that is empty, has NUL bytes, or is
+    UTF-8 with few broken characters is read with those replaced, with a warning. All else is read
+    in the encoding that its words fit best (`scripts`); between equal ones charset-normalizer
+    decides, and Windows-1252 comes first. A warning names the encoding, how many words fit, and
+    what else they fit. Raises `Refused` for text that is empty, has NUL bytes, or is
     damaged UTF-16.
     """
     encoding = _encoding_of_head(content.head()[:_HEAD_BYTES])
@@ -83,21 +85,35 @@ def _encoding_of_head(head: bytes) -> str:
             return encoding
     if b"\0" not in head:
         return ""
-    even, odd = head[::2], head[1::2]  # UTF-16 without a mark: every other byte is zero
-    even_is_zero = even.count(0) > 0.4 * len(even)
-    odd_is_zero = odd.count(0) > 0.4 * len(odd)
-    if even_is_zero == odd_is_zero:
-        return ""
-    return "utf-16-le" if odd_is_zero else "utf-16-be"
+    for encoding in ("utf-16-le", "utf-16-be"):
+        if _is_utf_16(head[: len(head) // 2 * 2], encoding):
+            return encoding
+    return ""
+
+
+def _is_utf_16(head: bytes, encoding: str) -> bool:
+    """Return whether bytes are UTF-16 without a mark: lines of text, and no NUL character.
+
+    In the other order of bytes a line break would be the unassigned character U+0A00.
+    """
+    text = head.decode(encoding, "replace")
+    if "\0" in text or not any(line_break in text for line_break in "\r\n"):
+        return False
+    known = [unicodedata.category(character) not in {"Cn", "Co", "Cs"} for character in text]
+    has_zeros = head.count(0) >= 0.02 * len(head)
+    return has_zeros and sum(known) > 0.95 * len(known) and text.count("\ufffd") < 2
 
 
 def _wide_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
     decoder = codecs.getincrementaldecoder(encoding)()
     size = quotes = 0
+    is_blank = True
     try:
         for block in chain(content.blocks(), _END):
             size += len(block)
-            quotes += decoder.decode(block, final=not block).count('"')
+            text = decoder.decode(block, final=not block)
+            quotes += text.count('"')
+            is_blank = is_blank and not text.strip("\ufeff \t\r\n")
     except UnicodeDecodeError as error:
         position = size - len(error.object) + error.start
         raise unreadable(
@@ -107,14 +123,27 @@ def _wide_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
             expected="whole characters",
             action="export the file again, as UTF-8",
         ) from None
+    if is_blank:
+        raise _empty(content)
     log.passed("encoding", content.name, f"{encoding} text")
     return TextFile(content, encoding, quotes, codec=encoding)
+
+
+def _empty(content: Content) -> Refused:
+    return unreadable(
+        "empty",
+        content.name,
+        "no content",
+        expected="a header line and rows",
+        action="write the table again",
+    )
 
 
 def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
     """Decide between ASCII, UTF-8 and encodings of one to four bytes a character."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     is_ascii = is_blank = True
+    is_japanese = False
     quotes = 0
     line = 1
     broken_line = 0  # the first that is not UTF-8
@@ -129,7 +158,8 @@ def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
                 action="this is a binary or damaged file: export it as CSV in UTF-8",
             )
         is_ascii = is_ascii and block.isascii()
-        is_blank = is_blank and not block.strip()
+        is_blank = is_blank and not block.removeprefix(codecs.BOM_UTF8).strip()
+        is_japanese = is_japanese or any(escape in block for escape in _ESCAPES)
         quotes += block.count(b'"')
         if not broken_line:
             try:
@@ -138,13 +168,10 @@ def _narrow_text(content: Content, encoding: str, log: ReadLog) -> TextFile:
                 broken_line = line + error.object.count(b"\n", 0, error.start)
         line += block.count(b"\n")
     if is_blank:
-        raise unreadable(
-            "empty",
-            content.name,
-            "no content",
-            expected="a header line and rows",
-            action="write the table again",
-        )
+        raise _empty(content)
+    if is_ascii and is_japanese and _decodes(content, "iso2022_jp"):
+        log.passed("encoding", content.name, "iso2022_jp text, by its escapes")
+        return TextFile(content, "iso2022_jp", quotes, codec="iso2022_jp")
     if is_ascii:
         log.passed("encoding", content.name, "ASCII text, which is also UTF-8")
         return TextFile(content, "ascii", quotes)
@@ -171,54 +198,60 @@ def _guess(content: Content, quotes: int, line: int, log: ReadLog) -> TextFile:
             action="export the file again, as UTF-8",
         )
         return TextFile(content, "utf-8", quotes, codec="utf-8-sig", errors="replace")
-    western = "cp1252" if _decodes(content, "cp1252") else "latin-1"
-    encoding = _other_encoding(content) or western
+    sample = _sample(content)
+    fits = {entry.codec: fit(sample, entry) for entry in ENCODINGS}
+    best = max(fits.values())
+    close = [
+        codec
+        for codec, share in fits.items()
+        if best >= _LEAST_FIT and share >= best - _CLOSE and _decodes(content, codec)
+    ]
+    western = "cp1252" if _decodes(content, "cp1252") else "latin_1"
+    enough = sum(byte > 0x7F for byte in sample) >= _ENOUGH_BYTES
+    codec = (_choose(sample, close) if enough else "") or western
+    rivals = [other for other in close if other not in {codec, "latin_1"}]
+    surely = f"{fits[codec]:.0%} of its words fit" if enough else "too few letters to tell"
+    if rivals and enough:
+        surely += f", but they also fit {listed(rivals)}"
     log.warning(
         "encoding-guessed",
         content.name,
-        f"bytes that are not UTF-8 (first in line {line:,}); read as {encoding}",
+        f"bytes that are not UTF-8 (first in line {line:,}); read as {_shown(codec)}: {surely}",
         expected="UTF-8",
         action="look at words with accents; if they are wrong, save the file as UTF-8",
     )
-    return TextFile(content, encoding, quotes, codec=encoding)
+    return TextFile(content, _shown(codec), quotes, codec=codec)
 
 
-def _other_encoding(content: Content) -> str:
-    """Return the encoding that fits better than the Western ones, else an empty string."""
+def _shown(codec: str) -> str:
+    return "latin-1" if codec == "latin_1" else codec
+
+
+def _choose(sample: bytes, close: list[str]) -> str:
+    """Return one of the encodings that fit about equally well, empty if there is none.
+
+    Text that fits an encoding of several bytes a character is of one, because little else does so
+    by chance. Else Latin letters are taken if they fit, in their most common encoding. Between
+    others charset-normalizer decides.
+    """
+    wide = [codec for codec in close if codec in MULTIBYTE]
+    if not wide and any(codec in LATIN for codec in close):
+        return close[0]
+    close = [codec for codec in close if codec not in LATIN]
+    if len(close) < 2:
+        return next(iter(close), "")
     from charset_normalizer import from_bytes  # needed for few files
 
-    sample = _sample(content)
-    if sum(byte > 0x7F for byte in sample) < _ENOUGH_BYTES:
-        return ""
     matches = from_bytes(
         sample,
         steps=16,
         chunk_size=len(sample) // 16 + 1,
-        cp_isolation=[*_WESTERN, *_OTHERS],
+        cp_isolation=close,
         preemptive_behaviour=False,
         enable_fallback=False,
     )
     best = matches.best()
-    if best is None:
-        return ""
-    for match in matches:
-        is_other = set(_WESTERN).isdisjoint(match.could_be_from_charset)
-        if not is_other and match.chaos <= best.chaos:
-            return ""
-    is_likely = _has_words_of_another_script(sample, best.encoding)
-    return best.encoding if is_likely and _decodes(content, best.encoding) else ""
-
-
-def _has_words_of_another_script(sample: bytes, encoding: str) -> bool:
-    """Return whether most words beyond ASCII hold no ASCII letter, which Western words do.
-
-    A single letter of one byte proves nothing: it may be a Western sign such as the euro.
-    """
-    words = _WORD.findall(sample.decode(encoding, "ignore"))
-    words = [word for word in words if not word.isascii()]
-    others = [word for word in words if not _ASCII_LETTER.search(word)]
-    long = [word for word in others if len(word.encode(encoding, "ignore")) > 1]
-    return 2 * len(long) > len(words)
+    return best.encoding if best and best.encoding in close else close[0]
 
 
 def _sample(content: Content) -> bytes:

@@ -1,0 +1,1 @@
+"""Hostile tables, each with its right answer. `python -m tests.hostile` prints the score."""
