@@ -9,7 +9,7 @@ import pytest
 from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import coerce_column, coerce_table, compare_names, with_optional
+from fivefold.data.coerce import coerce_column, coerce_table
 from fivefold.data.infer import infer_column, infer_schema
 from fivefold.data.missing_markers import NO_RULES, is_missing, rules_for, rules_of
 from fivefold.data.reading.source import read
@@ -124,18 +124,6 @@ def test_without_a_word_of_the_scope_nothing_else_is_missing():
     assert is_missing("unknown", Column("x", "numeric", as_text=True))
     assert not is_missing("?", Column("x", "categorical", levels=("?", "a")))  # of older models
     assert NO_RULES.markers("x") == rules_of(Scope()).markers("x")
-
-
-def test_a_column_that_may_be_absent_counts_as_missing():
-    column = Column("age", "numeric", low=1, high=9, optional=True)
-    schema = Schema((column, Column("b", "numeric")), "y", "0", "1")
-    frame = pd.DataFrame({"b": [1, 2]})
-    [finding] = compare_names(frame, schema)
-    assert (finding.code, finding.severity) == ("column-absent", "warning")
-    assert with_optional(frame, schema)["age"].isna().all()
-    assert json_rows.table_of([{"b": 1}], schema)[0]["age"].isna().all()
-    with pytest.raises(Refused, match="b"):
-        json_rows.table_of([{"age": 1}], schema)
 
 
 def test_the_scope_reads_its_new_keys():
