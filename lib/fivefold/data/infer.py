@@ -36,6 +36,8 @@ from fivefold.data.parsing import (
 # Share of present cells that must parse for a text column to count as numbers or dates.
 ENOUGH = 0.95
 MIN_ROWS_FOR_ID = 50
+# Share of cells of both sorts that make a column of one value or nothing one of presence.
+LEAST_PRESENT = 0.0005
 # Whole numbers that are codes. Of the common ones of an arbitrary code, a tenth are round; more
 # than 6 of 20 happens by chance in 1 of 400 columns.
 FEW_CODES = 12  # different ones up to which a column is no column of codes
@@ -56,6 +58,7 @@ def infer_schema(
     scope: Scope,
     labels: tuple[str, str] = ("0", "1"),
     rows: np.ndarray | None = None,
+    decided: Schema | None = None,
 ) -> Schema:
     """Return the contract of all columns but the target.
 
@@ -68,13 +71,20 @@ def infer_schema(
         The (negative, positive) texts of the target.
     rows
         Positions to look at, default all. One column at a time is copied, not the table.
+    decided
+        A schema of all rows, whose kinds and spellings are kept: what was said of a column is then
+        what a model does with it.
     """
     columns, codes = [], {}
     for name in frame.columns:
         if name in (scope.target, NOW):
             continue
         values = frame[name] if rows is None else frame[name].take(rows).reset_index(drop=True)
-        column = infer_column(values, str(name), scope)
+        known = decided[str(name)] if decided else None
+        column = infer_column(values, str(name), scope, known)
+        if known:
+            columns.append(column)
+            continue
         if column.used and column.integer and column.name not in scope.kinds and is_code(values):
             codes[column.name] = values
         columns.append(column)
@@ -156,21 +166,31 @@ def _is_table_of_codes(columns: list[Column], codes: int) -> bool:
     return codes >= CODE_COLUMNS and 2 * codes >= len(used)
 
 
-def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Column:
-    """Return the `Column` that these values show; any dtype, shape (rows,)."""
+def infer_column(
+    values: pd.Series, name: str, scope: Scope | None = None, decided: Column | None = None
+) -> Column:
+    """Return the `Column` that these values show; any dtype, shape (rows,).
+
+    With `decided` its kind and spelling are known.
+    """
     scope = scope or Scope()
-    kind, parse = infer_kind(values, name)
     declared = "date" if name == scope.reference_column else scope.kinds.get(name)
-    if name in scope.id_columns:
+    if decided:
+        kind, parse = decided.kind, dict(decided.parse)
+    elif name in scope.id_columns:
         kind, parse = "id", {}
-    elif declared and declared != kind:
-        kind, parse = declared, _parse_for(values, declared)
+    else:
+        kind, parse = infer_kind(values, name)
+        if declared and declared != kind:
+            kind, parse = declared, _parse_for(values, declared)
     why = _NOT_USED.get(kind, "")
     if name in scope.drop_columns:
         why = "dropped by the scope"
     elif name == scope.group:
         why = "groups rows (scope)"
     described = _describe(values, kind, parse)
+    if decided and kind == "boolean":
+        described["levels"] = decided.levels
     return Column(
         name=name,
         kind=kind,
@@ -185,7 +205,9 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
 def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
     """Return (kind, parse rule) of a column.
 
-    The questions in order: constant, boolean, date, numeric, id, text, categorical. A text column
+    The questions in order: constant, boolean, date, numeric, id, text, categorical. One value with
+    blanks beside it is a category: its presence says something (`fivefold.model.inputs.expand`).
+    A text column
     is numeric or a date when at least 95% of its present cells read so under one rule. Codes
     (00501, whole numbers that a float would round) are no numbers.
 
@@ -196,7 +218,9 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
     """
     present = values.dropna()
     if len(present.unique()) <= 1:
-        return "constant", {}
+        share = len(present) / max(len(values), 1)
+        is_presence = LEAST_PRESENT <= share <= 1 - LEAST_PRESENT
+        return ("categorical" if is_presence else "constant"), {}
     if is_bool_dtype(values.dtype):
         return "boolean", {}
     if is_datetime64_any_dtype(values.dtype):
