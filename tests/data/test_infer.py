@@ -654,3 +654,40 @@ def test_a_declared_number_stays_one():
     scope = Scope(target="y", positive="1", kinds={"code0": "numeric"})
     kinds = codes_and_ages(4, 0, scope)
     assert (kinds["code0"], kinds["code1"]) == ("numeric", "categorical")
+
+
+@pytest.mark.parametrize("value", ["2024-05-01", "yes", 1.0, "left early"])
+def test_one_value_or_nothing_is_presence_and_one_value_alone_is_constant(value):
+    cells = pd.Series([value, None] * 100)
+    column = infer_column(cells, "c")
+    assert (column.kind, column.used, column.distinct) == ("categorical", True, 1)
+    assert infer_column(cells.dropna(), "c").kind == "constant"
+    assert infer_column(pd.Series([value] * 10_000 + [None]), "c").kind == "constant"
+    assert infer_column(pd.Series([None] * 100, dtype="str"), "c").kind == "constant"
+
+
+def test_kinds_are_decided_once_and_the_rest_comes_from_the_given_rows():
+    rng = np.random.default_rng(0)
+    kept = np.sort(rng.choice(1330, 1000, replace=False))  # 75% of consecutive numbers
+    frame = pd.DataFrame(
+        {
+            "row_no": kept,
+            "member": np.where(np.arange(1000) < 900, "no", "yes"),
+            "day": [
+                f"{d:02d}/05/2024" for d in np.arange(1000) // 800 * 12 + 1 + np.arange(1000) % 9
+            ],
+            "x": rng.normal(size=1000),
+            "y": rng.integers(0, 2, 1000),
+        }
+    )
+    scope = Scope(target="y")
+    whole = infer_schema(frame, scope)
+    rows = np.sort(rng.permutation(800))
+    contract = infer_schema(frame, scope, rows=rows, decided=whole)
+    assert whole["row_no"].kind == "id"
+    assert infer_schema(frame, scope, rows=rng.permutation(1000)[:400])["row_no"].kind == "numeric"
+    assert [(c.kind, c.used, c.parse) for c in contract.columns] == [
+        (c.kind, c.used, c.parse) for c in whole.columns
+    ]
+    assert contract["member"].levels == ("no", "yes")
+    assert contract["x"].high == frame["x"].iloc[rows].max()

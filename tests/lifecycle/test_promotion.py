@@ -1019,7 +1019,7 @@ def test_feedback_never_stands_on_both_sides_of_the_holdout(origin, fold_ids, tw
         np.array(fold_ids, dtype="int8"), np.array(origin, dtype="int8"), np.array(twins)
     )
     assert actual.tolist() == told
-    assert actual.dtype == "int8"
+    assert actual.dtype == "int16"
 
 
 @pytest.mark.parametrize("coarse", [False, True])

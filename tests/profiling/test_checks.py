@@ -803,3 +803,29 @@ def test_each_code_is_named_in_this_file():
     """One planted fault per code: a new check needs a test."""
     text = Path(__file__).read_text(encoding="utf-8")
     assert [c.code for c in checks.CHECKS if f'"{c.code}"' not in text] == []
+
+
+def test_a_column_of_one_value_or_nothing_is_presence():
+    present = np.where(np.arange(400) % 3 == 0, "x", None)
+    finding = only(table().assign(mark=present), "constant-column")
+    assert (finding.severity, finding.found) == (
+        PASSED,
+        "'x' or nothing; the model sees whether it is there",
+    )
+    frame = table()
+    leaky = frame.assign(ended=np.where(frame["y"] == frame["y"].iloc[0], "2024-01-01", None))
+    assert of(leaky, "leak-missing")[0] == [(ERROR, "ended")]
+
+
+def test_unique_codes_are_reported_and_amounts_are_not():
+    rng = np.random.default_rng(0)
+    codes = rng.choice(900_000, 400, replace=False) + 100_000
+    frame = table().assign(policy=codes, account_number=np.arange(400) ** 2 + 7)
+    result = {f.subject: f for f in of(frame, "id-like")[1]}
+    assert set(result) == {"policy", "account_number"}
+    assert result["policy"].found == (
+        "400 different whole numbers in 400 rows, which look like codes; the model takes them for "
+        "a measurement"
+    )
+    amounts = (np.exp(rng.normal(12, 1, 400)) * 10_000).astype(int)
+    assert loud(of(table().assign(paid=amounts), "id-like")[1]) == []

@@ -39,6 +39,8 @@ from fivefold.data.parsing import (
 # Share of present cells that must parse for a text column to count as numbers or dates.
 ENOUGH = 0.95
 MIN_ROWS_FOR_ID = 50
+# Share of cells of both sorts that make a column of one value or nothing one of presence.
+LEAST_PRESENT = 0.0005
 # Whole numbers that are codes. Of the common ones of an arbitrary code, a tenth are round; more
 # than 6 of 20 happens by chance in 1 of 400 columns.
 FEW_CODES = 12  # different ones up to which a column is no column of codes
@@ -60,6 +62,7 @@ def infer_schema(
     scope: Scope,
     labels: tuple[str, str] = ("0", "1"),
     rows: np.ndarray | None = None,
+    decided: Schema | None = None,
 ) -> Schema:
     """Return the contract of all columns but the target.
 
@@ -72,13 +75,20 @@ def infer_schema(
         The (negative, positive) texts of the target.
     rows
         Positions to look at, default all. One column at a time is copied, not the table.
+    decided
+        A schema of all rows, whose kinds and spellings are kept: what was said of a column is then
+        what a model does with it.
     """
     columns, codes = [], {}
     for name in frame.columns:
         if name in (scope.target, NOW):
             continue
         values = frame[name] if rows is None else frame[name].take(rows).reset_index(drop=True)
-        column = infer_column(values, str(name), scope)
+        known = decided[str(name)] if decided else None
+        column = infer_column(values, str(name), scope, known)
+        if known:
+            columns.append(column)
+            continue
         declared = column.name in scope.kinds or column.name in scope.monotone
         if column.used and column.integer and not declared and is_code(values):
             codes[column.name] = values
@@ -161,22 +171,30 @@ def _is_table_of_codes(columns: list[Column], codes: int) -> bool:
     return codes >= CODE_COLUMNS and 2 * codes >= len(used)
 
 
-def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Column:
-    """Return the `Column` that these values show; any dtype, shape (rows,)."""
+def infer_column(
+    values: pd.Series, name: str, scope: Scope | None = None, decided: Column | None = None
+) -> Column:
+    """Return the `Column` that these values show; any dtype, shape (rows,).
+
+    With `decided` its kind and spelling are known.
+    """
     scope = scope or Scope()
     rules = rules_of(scope)
     added, kept = rules.added_in(name), rules.not_in(name)
     values = without_missing(values, Column(name, "", as_text=True, missing=added, kept=kept))
-    kind, parse = infer_kind(values, name)
     declared = scope.kinds.get(name)
     if name == scope.reference_column or name in scope.formats:
         declared = "date"
-    if name in scope.id_columns:
+    if decided:
+        kind, parse = decided.kind, dict(decided.parse)
+    elif name in scope.id_columns:
         kind, parse = "id", {}
-    elif declared and declared != kind:
-        kind, parse = declared, _parse_for(values, declared)
-    if declared == "date" and name in scope.formats:
-        parse = {"format": scope.formats[name]}
+    else:
+        kind, parse = infer_kind(values, name)
+        if declared and declared != kind:
+            kind, parse = declared, _parse_for(values, declared)
+        if declared == "date" and name in scope.formats:
+            parse = {"format": scope.formats[name]}
     why = _NOT_USED.get(kind, "")
     if name in scope.drop_columns:
         why = "dropped by the scope"
@@ -198,18 +216,20 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
     typed, problems = coerce_column(values, column)
     if kind == "boolean":  # its levels are not known yet
         typed, problems = values.array, []
+    described = _describe(values, typed, kind)
+    if decided and kind == "boolean":
+        described["levels"] = decided.levels
     return replace(
-        column,
-        nullable=bool(pd.isna(typed).any()),
-        odd_cells=bool(problems),
-        **_describe(values, typed, kind),
+        column, nullable=bool(pd.isna(typed).any()), odd_cells=bool(problems), **described
     )
 
 
 def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
     """Return (kind, parse rule) of a column.
 
-    The questions in order: constant, boolean, date, numeric, id, text, categorical. A text column
+    The questions in order: constant, boolean, date, numeric, id, text, categorical. One value with
+    blanks beside it is a category: its presence says something (`fivefold.model.inputs.expand`).
+    A text column
     is numeric or a date when at least 95% of its present cells read so under one rule. Codes
     (00501, whole numbers that a float would round) are no numbers.
 
@@ -220,7 +240,9 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
     """
     present = values.dropna()
     if len(present.unique()) <= 1:
-        return "constant", {}
+        share = len(present) / max(len(values), 1)
+        is_presence = LEAST_PRESENT <= share <= 1 - LEAST_PRESENT
+        return ("categorical" if is_presence else "constant"), {}
     if is_bool_dtype(values.dtype):
         return "boolean", {}
     if is_datetime64_any_dtype(values.dtype):

@@ -22,7 +22,8 @@ def expand(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
     A date becomes its age (`fivefold.data.ages`), month, weekday and, where there is one, the hour;
     the reference has no age. Two to four date columns also give their pairwise distances in days.
-    Missing categories and texts become texts of their own. Without a reference, as in older models,
+    Missing categories and texts become texts of their own; of a category with one level, presence
+    counts alone, whatever the text. Without a reference, as in older models,
     the days since 1970 are in the place of the age.
     """
     return pd.DataFrame(expand_columns(arrays(typed, schema), schema), index=typed.index)
@@ -55,6 +56,9 @@ def expand_columns(typed: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         elif kind in ("categorical", "text"):
             texts = values if values.dtype == "str" else pd.array(values, dtype="str")
             columns[name] = texts.fillna(MISSING if kind == "categorical" else "")
+            if kind == "categorical" and len(schema[name].levels) == 1:
+                shown = np.where(texts.isna(), MISSING, schema[name].levels[0])
+                columns[name] = pd.array(shown, dtype="str")
         else:
             columns[name] = np.asarray(values, dtype="float64")
     if len(dates) <= MOST_DATES:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import pandas as pd
 
 from fivefold.core.findings import PASSED
 from fivefold.core.schema import Column
 from fivefold.core.text import listed, plural
+from fivefold.data.infer import MIN_ROWS_FOR_ID
 from fivefold.data.row_groups import hash_rows
 from fivefold.profiling.check_context import CheckContext, Result, quote_cell
+from fivefold.profiling.repeated_cases import KEY_NAME
 
 MANY_LEVELS = 50
+CODE_DIGITS, EVEN = 5, 2.0  # of codes: least digits beyond the first; distance x sqrt(rows)
 MANY_MISSING, MOSTLY_MISSING = 0.5, 0.95  # shares of cells
 # Share of cells, and distinct numbers, that make a column of words "mixed".
 MIXED_SHARE, MIXED_LEVELS = 0.5, 10
@@ -49,6 +53,10 @@ def find_constant(ctx: CheckContext) -> Iterator[Result]:
                 "two values or more",
                 "nothing: the model does not see it",
             )
+    for column in ctx.columns("categorical"):
+        if column.distinct == 1:
+            found = f"{quote_cell(column.levels[0])} or nothing; the model sees whether it is there"
+            yield Result(column.name, found, severity=PASSED)
 
 
 def find_ids(ctx: CheckContext) -> Iterator[Result]:
@@ -69,6 +77,35 @@ def find_ids(ctx: CheckContext) -> Iterator[Result]:
             f"state it as [columns] id; if it does measure something, state "
             f'[columns.kinds] {name} = "numeric" or "categorical"',
         )
+    for column in ctx.columns("numeric"):
+        name, numbers = column.name, ctx.typed[column.name].dropna().to_numpy()
+        if name not in ctx.scope.kinds and column.integer and _are_codes(name, numbers):
+            yield Result(
+                name,
+                f"{len(numbers):,} different whole numbers in {len(ctx.raw):,} rows, which look "
+                "like codes; the model takes them for a measurement",
+                "a measurement",
+                f"if they name the rows, state [columns] id (--id-columns {name}); if they measure "
+                f'something, state [columns.kinds] {name} = "numeric"',
+            )
+
+
+def _are_codes(name: str, numbers: np.ndarray) -> bool:
+    """Return whether whole numbers, all different, look like codes such as 521585.
+
+    They are called so, or are as long as each other and spread evenly, which amounts are not: the
+    Kolmogorov-Smirnov distance to an even spread is one that chance exceeds in 7 of 10,000 columns.
+    """
+    if len(numbers) < MIN_ROWS_FOR_ID or len(np.unique(numbers)) < len(numbers):
+        return False
+    if KEY_NAME.search(name):
+        return True
+    ordered = np.sort(numbers)
+    low, high = float(ordered[0]), float(ordered[-1])
+    if low < 10**CODE_DIGITS or len(f"{low:.0f}") != len(f"{high:.0f}"):
+        return False
+    apart = np.abs((ordered - low) / (high - low) - np.linspace(0, 1, len(ordered))).max()
+    return bool(apart * len(ordered) ** 0.5 < EVEN)
 
 
 def find_missing(ctx: CheckContext) -> Iterator[Result]:

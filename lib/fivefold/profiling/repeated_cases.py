@@ -32,7 +32,7 @@ SURE, SURE_WITH_COLUMNS, PERHAPS, PERHAPS_WITH_COLUMNS = 0.8, 0.5, 0.4, 0.3
 ERRORS = 5.0
 ABOVE_NEIGHBOURS = 0.5  # how much more alike the labels are within a value than beside it
 MOST_SHARED, LEAST_SHARED = 0.95, 3  # share of values with one cell only; columns of which that is
-_KEY_NAME = re.compile(r"(?i)(^|[_\s\-.])(id|key|no|nr|number|code|uuid|guid)$|[a-z]I[Dd]$")
+KEY_NAME = re.compile(r"(?i)(^|[_\s\-.])(id|key|no|nr|number|code|uuid|guid)$|[a-z]I[Dd]$")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _preference(key: RepeatedCases, table: pd.DataFrame) -> tuple[bool, bool, bo
     values = table[key.column].dropna()
     is_measure = values.dtype.kind == "f" and bool((values % 1 != 0).any())
     is_measure |= values.dtype.kind == "M"
-    return not key.sure, not _KEY_NAME.search(key.column), is_measure, key.cases
+    return not key.sure, not KEY_NAME.search(key.column), is_measure, key.cases
 
 
 def _look_at(table: pd.DataFrame, name: str, y: np.ndarray) -> RepeatedCases | None:

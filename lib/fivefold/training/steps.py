@@ -52,8 +52,8 @@ class ValidationArtifacts:
 
     `validating` has the seconds of this work, which measure the machine.
 
-    That schema is for reports and for the split; the model's own contract is inferred from training
-    rows (`split`).
+    That schema is for reports and for the split; the model's own contract has its kinds, and
+    levels and ranges from training rows (`split`).
     """
 
     findings: list[dict[str, str]]
@@ -174,6 +174,7 @@ def explore(
 def split(run: Any) -> SplitArtifacts:
     """Assign rows to folds and holdout, and infer the input contract from training rows alone.
 
+    Only the kinds of the columns are those of all rows, which the findings speak of.
     The rows of the table itself (`run.origin`, `fivefold.training.labelled_rows`) are split as they
     would be without feedback. Held-out rows are read by the contract, as served rows will be.
     """
@@ -202,7 +203,7 @@ def split(run: Any) -> SplitArtifacts:
             fold_ids, run.origin, groups, inputs, run.labels["y"]
         )
         findings += duplicates
-    contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows)
+    contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows, schema)
     findings += intake.reference_findings(contract, scope)
     typed = coerce_again(frame, typed, schema, contract)
     weights = row_weights(frame, scope, contract, run.labels["y"], fold_ids)
