@@ -97,16 +97,25 @@ def partition_keys(paths: Sequence[Path]) -> list[dict[str, pa.Scalar]]:
     return cells
 
 
-def without_dictionaries(table: pa.Table) -> pa.Table:
-    """Return the table with plain columns in place of dictionary columns.
+def without_dictionaries(table: pa.Table, log: ReadLog) -> pa.Table:
+    """Return the table with plain columns in place of dictionary columns; note those of integers.
 
     Batches and parts bring dictionaries of their own, so that their tables could not be joined.
     """
     for position, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
+            if pa.types.is_integer(field.type.value_type):
+                _note_categories(field.name, log)
             plain = table.column(position).cast(field.type.value_type)
             table = table.set_column(position, field.name, plain)
     return table
+
+
+def _note_categories(name: str, log: ReadLog) -> None:
+    known = log.details.categories or []
+    if name not in known:
+        log.details.categories = [*known, name]
+        log.passed("categories-declared", name, "whole numbers, categories by the file's own type")
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ class _Part:
         """Yield an empty table, then the rows, all with the keys."""
         content = replace(open_file(self.path, whole=whole), name=self.name)
         for table in read_parquet(content, log):
-            table = without_dictionaries(table)
+            table = without_dictionaries(table, log)
             for key, cell in self.keys.items():
                 table = table.append_column(key, pa.repeat(cell, len(table)))
             yield table
