@@ -19,7 +19,7 @@ from fivefold.core.scope import Scope
 from fivefold.data.infer import CODE_ROWS, FEW_CODES
 
 SMOOTHING = 10.0  # rows that the overall rate weighs in the rate of a level
-LEAVES = (8, 32)  # of the trees; the better one counts for the order
+LEAVES = (8, 16)  # of the trees, as many cuts as a boosted tree makes; the better one counts
 SURE = 4.0  # standard errors; by chance 1 in 30,000 columns
 MUCH = 1.25  # times the gain of the order: with many rows any bend of a smooth curve is sure
 MOST_ROWS = 50_000
