@@ -9,7 +9,7 @@ import pytest
 from fivefold.core.findings import Refused
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import coerce_column, coerce_table, compare_names, with_optional
+from fivefold.data.coerce import coerce_column, coerce_table
 from fivefold.data.infer import infer_column, infer_schema
 from fivefold.data.missing_markers import NO_RULES, is_missing, rules_for, rules_of
 from fivefold.data.reading.source import read
@@ -126,18 +126,6 @@ def test_without_a_word_of_the_scope_nothing_else_is_missing():
     assert NO_RULES.markers("x") == rules_of(Scope()).markers("x")
 
 
-def test_a_column_that_may_be_absent_counts_as_missing():
-    column = Column("age", "numeric", low=1, high=9, optional=True)
-    schema = Schema((column, Column("b", "numeric")), "y", "0", "1")
-    frame = pd.DataFrame({"b": [1, 2]})
-    [finding] = compare_names(frame, schema)
-    assert (finding.code, finding.severity) == ("column-absent", "warning")
-    assert with_optional(frame, schema)["age"].isna().all()
-    assert json_rows.table_of([{"b": 1}], schema)[0]["age"].isna().all()
-    with pytest.raises(Refused, match="b"):
-        json_rows.table_of([{"age": 1}], schema)
-
-
 def test_the_scope_reads_its_new_keys():
     scope = Scope.from_dict(
         {
@@ -146,14 +134,13 @@ def test_the_scope_reads_its_new_keys():
             "columns": {
                 "missing": {"pay": ["-1"]},
                 "keep": {"city": ["None"]},
-                "optional": ["age"],
                 "formats": {"day": "%d|%m|%Y"},
             },
         }
     )
     assert (scope.missing_texts, scope.kept_texts) == (("-999", "99"), ("NA",))
     assert (scope.missing_in, scope.kept_in) == ({"pay": ("-1",)}, {"city": ("None",)})
-    assert (scope.optional_columns, scope.empty_label) == (("age",), "0")
+    assert (scope.empty_label, scope.formats) == ("0", {"day": "%d|%m|%Y"})
     assert Scope.from_dict(scope.to_dict()) == scope
     wrongs = {"formats": {"day": "%Q"}}, {"missing": {"pay": "-1"}}, {"keep": ["NA"]}
     for wrong, says in zip(

@@ -29,7 +29,6 @@ class Column(Stored):
         of few rows "1.50" or "?" would look like a number or a gap
     missing, kept : texts that mean missing in it beside the usual ones
         (`fivefold.data.missing_markers`), and usual ones that do not
-    optional : whether a table or row to be scored may lack it
     integer : whether all numbers are whole
     distinct : how many different values were seen
     levels : categorical: the texts seen, most frequent first, at most `MAX_LEVELS`;
@@ -50,7 +49,6 @@ class Column(Stored):
     as_text: bool = False
     missing: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
-    optional: bool = False
     integer: bool = False
     distinct: int = 0
     levels: tuple[str, ...] = ()

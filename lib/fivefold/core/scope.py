@@ -48,8 +48,6 @@ class Scope:
     time_column : [columns.time], the latest rows are held out
     reference_column : [columns.reference], the moment at which a row is known, from which its dates
         count back: a date column, or "now" for the day of scoring
-    optional_columns : [columns.optional], columns that a table or row to be scored may lack: they
-        are missing then
     kinds : [columns.kinds], column to one of `KINDS`, in place of the inferred kind
     formats : [columns.formats], date column to the format of its texts, such as "%d/%m/%Y"
     missing_texts, kept_texts : [missing.texts], [missing.keep], texts that mean missing in every
@@ -82,7 +80,6 @@ class Scope:
     group_column: str | None = None
     time_column: str | None = None
     reference_column: str | None = None
-    optional_columns: tuple[str, ...] = ()
     empty_label: str | None = None
     missing_texts: tuple[str, ...] = ()
     kept_texts: tuple[str, ...] = ()
@@ -148,7 +145,6 @@ COLUMN_KEYS = {
     "protected": "protected_columns",
     "changeable": "changeable_columns",
     "known": "known_columns",
-    "optional": "optional_columns",
     "kinds": "kinds",
     "formats": "formats",
     "missing": "missing_in",

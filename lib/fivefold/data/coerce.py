@@ -134,12 +134,6 @@ def different(values: Any) -> tuple[np.ndarray, list[str]]:
     return codes, words.tolist()
 
 
-def with_optional(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Return the table with a column of gaps for each that it may lack and lacks."""
-    absent = [c.name for c in schema.columns if c.used and c.optional and c.name not in frame]
-    return frame.assign(**dict.fromkeys(absent, np.nan)) if absent else frame
-
-
 def compare_columns(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     """Return how the table's columns differ from the contract, errors first.
 
@@ -158,22 +152,13 @@ def compare_names(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     """Return the part of `compare_columns` that needs only the names; costs nothing."""
     names = list(frame.columns)
     wanted = schema.names()
-    absent = [name for name in wanted if name not in names and schema[name].optional]
-    findings = [
-        _missing_column(name, names, schema)
-        for name in wanted
-        if name not in names and name not in absent
-    ]
+    findings = [_missing_column(name, names, schema) for name in wanted if name not in names]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         found, expected = "the same name more than once", "one column of each name"
         action = "rename or drop the copies"
         subject = ", ".join(repeated)
         return [*findings, problem("column-repeated", subject, found, expected, action)]
-    if absent:
-        found, expected = "- " + ", ".join(absent), "all columns; these may be absent (scope)"
-        action = "nothing: their cells count as missing"
-        findings.append(problem("column-absent", "table", found, expected, action, WARNING))
     known = {column.name for column in schema.columns} | {schema.target, NOW}
     extra = [name for name in names if name not in known]
     if extra:

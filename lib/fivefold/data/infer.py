@@ -204,7 +204,6 @@ def infer_column(values: pd.Series, name: str, scope: Scope | None = None) -> Co
         as_text=is_string_dtype(values.dtype),
         missing=added,
         kept=kept,
-        optional=name in scope.optional_columns,
     )
     typed, problems = coerce_column(values, column)
     if kind == "boolean":  # its levels are not known yet

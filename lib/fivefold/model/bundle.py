@@ -16,13 +16,7 @@ import pandas as pd
 
 from fivefold.core.findings import Refused, errors, refusal, refuse_errors
 from fivefold.core.schema import Schema
-from fivefold.data.coerce import (
-    coerce_columns,
-    compare_columns,
-    compare_names,
-    compare_types,
-    with_optional,
-)
+from fivefold.data.coerce import coerce_columns, compare_columns, compare_names, compare_types
 from fivefold.model.fast_predict import fast_predictor
 from fivefold.model.input_warnings import InputWarning, find_warnings, severity_texts
 from fivefold.model.inputs import arrays, expand_columns
@@ -125,7 +119,6 @@ class Bundle:
         # Names are compared first: reading every cell to find all differences takes longer.
         if errors(compare_names(frame, self.schema)):
             refuse_errors(MISFIT, compare_columns(frame, self.schema))
-        frame = with_optional(frame, self.schema)
         typed, problems = coerce_columns(frame, self.schema)
         refuse_errors(MISFIT, compare_types(frame, self.schema, problems))
         # Warnings on pseudonymised columns come last.

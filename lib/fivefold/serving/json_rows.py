@@ -33,7 +33,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> tuple[pd.Data
         if not column.used:
             continue
         missing = [str(n) for n, row in enumerate(rows) if column.name not in row]
-        if missing and not (column.nullable or column.optional):
+        if missing and not column.nullable:
             where = f" in rows {', '.join(missing[:5])}" if len(rows) > 1 else ""
             found, expected = f"no such field{where}", f"a {column.kind} value"
             action = "add it; null says that the value is unknown"
@@ -95,7 +95,7 @@ def contract_schema(schema: Schema) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": fields,
-        "required": [column.name for column in used if not (column.nullable or column.optional)],
+        "required": [column.name for column in used if not column.nullable],
         "additionalProperties": {"type": [*_ANY_TYPE, "null"]},
     }
 

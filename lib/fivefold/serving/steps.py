@@ -88,7 +88,7 @@ def prepare(
     out: Path,
     run_id: str,
     rows: int,
-    contract: Bundle,
+    bundle: Bundle,
     origin: str | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Cut the source into parts beside the output, and check that it fits the bundle's contract.
@@ -108,10 +108,10 @@ def prepare(
     folder = out.with_name(f"{out.name}.parts")
     if origin:
         remove_parts(folder / origin)
-    rules = rules_for(contract.schema, contract.metadata.scope)
+    rules = rules_for(bundle.schema, bundle.metadata.scope)
     parts, findings = cut_table(source, query or None, folder / run_id, rows, rules)
     try:
-        differences = batch.check_parts(parts, contract.schema)
+        differences = batch.check_parts(parts, bundle.schema)
     except BaseException:
         remove_parts(Path(parts.folder))
         raise
