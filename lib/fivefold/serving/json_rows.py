@@ -11,6 +11,7 @@ import pandas as pd
 from fivefold.core.findings import ERROR, WARNING, problem, refuse_errors
 from fivefold.core.schema import Column, Schema
 from fivefold.data.date_texts import example
+from fivefold.data.decorations import describe
 from fivefold.model.input_warnings import InputWarning, messages_by_row
 
 MAX_NOTES = 20
@@ -104,6 +105,7 @@ def _described(column: Column) -> str:
     text = column.kind
     if column.kind == "numeric" and column.low is not None:
         text += f", {column.low:g} to {column.high:g} in training"
+        text += "".join(f", {words}" for words in describe(column.parse))
     if column.kind == "date":
         text += f", such as {example(column.parse.get('format', ''))}"
     return text if column.nullable else f"{text}; training never saw it missing"

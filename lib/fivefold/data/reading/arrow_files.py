@@ -97,25 +97,16 @@ def partition_keys(paths: Sequence[Path]) -> list[dict[str, pa.Scalar]]:
     return cells
 
 
-def without_dictionaries(table: pa.Table, log: ReadLog) -> pa.Table:
-    """Return the table with plain columns in place of dictionary columns; note those of integers.
+def without_dictionaries(table: pa.Table) -> pa.Table:
+    """Return the table with plain columns in place of dictionary columns.
 
     Batches and parts bring dictionaries of their own, so that their tables could not be joined.
     """
     for position, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
-            if pa.types.is_integer(field.type.value_type):
-                _note_categories(field.name, log)
             plain = table.column(position).cast(field.type.value_type)
             table = table.set_column(position, field.name, plain)
     return table
-
-
-def _note_categories(name: str, log: ReadLog) -> None:
-    known = log.details.categories or []
-    if name not in known:
-        log.details.categories = [*known, name]
-        log.passed("categories-declared", name, "whole numbers, categories by the file's own type")
 
 
 @dataclass(frozen=True)
@@ -130,7 +121,7 @@ class _Part:
         """Yield an empty table, then the rows, all with the keys."""
         content = replace(open_file(self.path, whole=whole), name=self.name)
         for table in read_parquet(content, log):
-            table = without_dictionaries(table, log)
+            table = without_dictionaries(table)
             for key, cell in self.keys.items():
                 table = table.append_column(key, pa.repeat(cell, len(table)))
             yield table
@@ -155,9 +146,34 @@ def _tables(
     labels = [name for name in unnamed if name in indexes]
     for name in labels:
         log.passed("index-dropped", name, "row labels of pandas without a name; not read")
+    _note_categories(schema, log)
     yield schema.empty_table().drop_columns(labels)
     for batch in batches:
         yield pa.Table.from_batches([batch]).drop_columns(labels)
+
+
+def _note_categories(schema: pa.Schema, log: ReadLog) -> None:
+    """Note whole numbers that are categories without an order by the type of Arrow or pandas.
+
+    Parquet itself keeps integer categories as integers; pandas says in its metadata what they were.
+    """
+    kinds = {field.name: field.type for field in schema}
+    names = [
+        name
+        for name, kind in kinds.items()
+        if pa.types.is_dictionary(kind)
+        and pa.types.is_integer(kind.value_type)
+        and not kind.ordered
+    ]
+    for column in (schema.pandas_metadata or {}).get("columns", ()):
+        name, facts = column.get("name"), column.get("metadata") or {}
+        is_category = column.get("pandas_type") == "categorical" and not facts.get("ordered")
+        if is_category and name in kinds and pa.types.is_integer(kinds[name]):
+            names.append(name)
+    if names:
+        log.details.categories = sorted({*names, *(log.details.categories or ())})
+        found = "whole numbers, categories by the type in the file"
+        log.passed("categories-declared", ", ".join(names), found)
 
 
 def _common_schema(folder: Path, parts: Sequence[_Part], schemas: Sequence[pa.Schema]) -> pa.Schema:

@@ -219,7 +219,7 @@ def _checked_tables(tables: Iterator[pa.Table], shown: str, log: ReadLog) -> Ite
             refuse_errors(f"{shown} cannot be read", log.findings)
         if table.num_rows and names:
             rows += table.num_rows
-            yield without_dictionaries(table.rename_columns(names), log)
+            yield without_dictionaries(table.rename_columns(names))
     if not rows:
         raise unreadable(
             "no-rows",
