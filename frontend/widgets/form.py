@@ -64,7 +64,8 @@ def ask(bundle: Bundle, column: Column, key: str, start: Any, **more: Any) -> An
 
 def column_label(bundle: Bundle, column: Column) -> str:
     """Return the column's name with its unit, free of Markdown."""
-    unit = bundle.metadata.scope.units.get(column.name)
+    seconds = "seconds" if column.parse.get("form") == "duration" else ""
+    unit = bundle.metadata.scope.units.get(column.name) or column.parse.get("unit") or seconds
     return plain(f"{column.name} ({unit})" if unit else column.name)
 
 

@@ -14,7 +14,9 @@ from fivefold.data.infer import infer_column, infer_schema
 from fivefold.data.missing_markers import NO_RULES, is_missing, rules_for, rules_of
 from fivefold.data.reading.source import read
 from fivefold.data.reading.table_parts import cut_table, read_part
+from fivefold.data.target import read_target
 from fivefold.serving import json_rows, request
+from fivefold.training.intake import with_categories
 
 TABLE = """size,city,pay,code,flag,y
 1,Bern,"1,200",10,yes,0
@@ -134,14 +136,13 @@ def test_the_scope_reads_its_new_keys():
             "columns": {
                 "missing": {"pay": ["-1"]},
                 "keep": {"city": ["None"]},
-                "optional": ["age"],
                 "formats": {"day": "%d|%m|%Y"},
             },
         }
     )
     assert (scope.missing_texts, scope.kept_texts) == (("-999", "99"), ("NA",))
     assert (scope.missing_in, scope.kept_in) == ({"pay": ("-1",)}, {"city": ("None",)})
-    assert (scope.optional_columns, scope.empty_label) == (("age",), "0")
+    assert (scope.empty_label, scope.formats) == ("0", {"day": "%d|%m|%Y"})
     assert Scope.from_dict(scope.to_dict()) == scope
     wrongs = {"formats": {"day": "%Q"}}, {"missing": {"pay": "-1"}}, {"keep": ["NA"]}
     for wrong, says in zip(
@@ -149,3 +150,31 @@ def test_the_scope_reads_its_new_keys():
     ):
         with pytest.raises(Refused, match=says):
             Scope.from_dict({"columns": wrong})
+
+
+def test_a_label_that_reads_as_missing_can_be_kept(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,NA\n2,EU\n3,NA\n4,EU\n")
+    scope = Scope(target="y", positive="EU")
+    target, findings = read_target(read(tmp_path / "t.csv", rules=rules_of(scope)).frame, scope)
+    assert target is None
+    assert '[columns.keep] y = ["NA"]' in findings[-1].action
+    kept = Scope(target="y", positive="EU", kept_in={"y": ("NA",)})
+    target, _ = read_target(read(tmp_path / "t.csv", rules=rules_of(kept)).frame, kept)
+    assert (target.negative, target.y.tolist()) == ("NA", [0, 1, 0, 1])
+
+
+def test_declared_integer_categories_of_a_typed_file_stay_categories(tmp_path):
+    codes = pd.DataFrame({"shop": [3, 1, 2, 3] * 5, "size": range(20)})
+    categories = codes.astype({"shop": "category"})
+    categories.to_parquet(tmp_path / "t.parquet")
+    categories.to_feather(tmp_path / "t.feather")
+    for name in ("t.parquet", "t.feather"):
+        dataset = read(tmp_path / name)
+        assert dataset.details.categories == ["shop"]
+        assert with_categories(Scope(), dataset).kinds == {"shop": "categorical"}
+    mine = Scope(kinds={"shop": "numeric"})
+    assert with_categories(mine, dataset).kinds == {"shop": "numeric"}
+    ordered = pd.CategoricalDtype([1, 2, 3], ordered=True)
+    for plain in (codes, codes.astype({"shop": ordered})):
+        plain.to_parquet(tmp_path / "plain.parquet")
+        assert read(tmp_path / "plain.parquet").details.categories is None

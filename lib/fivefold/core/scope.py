@@ -54,6 +54,8 @@ class Scope:
         prediction is made
     optional_columns : [columns.optional], columns that a row to be scored may lack; without any,
         those that training saw empty and that hardly matter to the model
+    optional_columns : [columns.optional], columns that a row to be scored may lack; without any,
+        those that training saw empty and that hardly matter to the model
     group_column : [columns.group], rows of one group stay on one side of every split; "none" if
         every row is a case of its own, which else is looked for
     time_column : [columns.time], the latest rows are held out
@@ -178,6 +180,7 @@ COLUMN_KEYS = {
     "group": "group_column",
     "time": "time_column",
     "reference": "reference_column",
+    "optional": "optional_columns",
     "weight": "weight_column",
     "monotone": "monotone",
     "id": "id_columns",
@@ -185,7 +188,6 @@ COLUMN_KEYS = {
     "protected": "protected_columns",
     "changeable": "changeable_columns",
     "known": "known_columns",
-    "optional": "optional_columns",
     "kinds": "kinds",
     "formats": "formats",
     "missing": "missing_in",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ NO_PROBLEMS = pd.DataFrame(columns=PROBLEM_COLUMNS)
 MOST_COMPARED = 200  # unknown names that are compared with a missing one
 LARGEST = float(np.finfo("float32").max)  # the trees of every library here take no larger number
 _FLAGS = {no: 0.0 for no, _ in BOOLEAN_PAIRS} | {yes: 1.0 for _, yes in BOOLEAN_PAIRS}
-_ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?"
 
 
 def coerce_table(
@@ -127,22 +126,6 @@ def without_missing(values: pd.Series, column: Column) -> pd.Series:
         return _without_missing(values, column)
     gone = _is_added(to_numbers(values, "numeric", {}), column)
     return values.mask(gone) if gone.any() else values
-
-
-def as_spelled(values: pd.Series, parse: Mapping[str, str]) -> pd.Series:
-    """Return texts of a date column in the spelling of its contract, where some are ISO 8601.
-
-    The journal writes the dates of Parquet files and databases so, whatever table the model learnt
-    from.
-    """
-    spelling = parse.get("format", "")
-    if "%" not in spelling:
-        return values
-    is_iso = values.astype("str").str.fullmatch(_ISO_TIME, na=False)
-    if not is_iso.any():
-        return values
-    written = pd.to_datetime(values[is_iso], format="ISO8601").dt.strftime(spelling)
-    return values.mask(is_iso, written.reindex(values.index))
 
 
 def different(values: Any) -> tuple[np.ndarray, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -100,6 +100,20 @@ def infer_schema(
                 columns[place] = infer_column(codes[column.name], column.name, as_codes)
     schema = Schema(tuple(columns), scope.target, *labels)
     return _with_reference(schema, frame, scope, rows)
+
+
+def with_levels(
+    schema: Schema, frame: pd.DataFrame, names: Collection[str], scope: Scope, rows: np.ndarray
+) -> Schema:
+    """Return the contract with some numeric columns as categories of the levels in these rows."""
+    declared = replace(scope, kinds={**scope.kinds, **dict.fromkeys(names, "categorical")})
+    columns = [
+        infer_column(frame[column.name].take(rows).reset_index(drop=True), column.name, declared)
+        if column.name in names
+        else column
+        for column in schema.columns
+    ]
+    return replace(schema, columns=tuple(columns))
 
 
 def reference_of(schema: Schema, scope: Scope) -> str:

@@ -18,7 +18,7 @@ from fivefold.core.schema import NOW
 from fivefold.core.scope import Scope
 from fivefold.core.text import listed
 from fivefold.data.ages import with_ages
-from fivefold.data.coerce import as_spelled, coerce_table
+from fivefold.data.coerce import coerce_table
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal.promotions import Promotion
 from fivefold.lifecycle.drift import DriftLine, by_stake, drift_findings, drift_table, score_drift
@@ -307,8 +307,6 @@ def typed_inputs(inputs: pd.Series, bundle: Bundle, at: pd.Series | None = None)
     """
     unknown = dict.fromkeys(bundle.schema.names())
     raw = table_of([unknown | json.loads(text) for text in inputs], bundle.schema)[0]
-    for name in bundle.schema.names("date"):
-        raw[name] = as_spelled(raw[name], bundle.schema[name].parse)
     if at is not None:
         raw[NOW] = at.dt.normalize().to_numpy()
     return coerce_table(raw, bundle.schema)[0]

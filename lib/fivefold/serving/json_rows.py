@@ -13,6 +13,7 @@ from fivefold.core.schema import Column, Schema
 from fivefold.data.cells import cells_of
 from fivefold.data.coerce import coerce_columns, compare_types, other_names, similar_name
 from fivefold.data.date_texts import example
+from fivefold.data.decorations import describe
 from fivefold.model.bundle import Assessment, Bundle
 from fivefold.model.input_warnings import (
     InputWarning,
@@ -162,6 +163,7 @@ def _described(column: Column) -> str:
     text = column.kind
     if column.kind == "numeric" and column.low is not None:
         text += f", {column.low:g} to {column.high:g} in training"
+        text += "".join(f", {words}" for words in describe(column.parse))
     if column.kind == "date":
         text += f", such as {example(column.parse.get('format', ''))}"
     return text if column.nullable else f"{text}; training never saw it missing"

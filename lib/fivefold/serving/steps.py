@@ -90,7 +90,7 @@ def prepare(
     out: Path,
     run_id: str,
     rows: int,
-    contract: Bundle,
+    bundle: Bundle,
     origin: str | None = None,
     explain: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
@@ -109,14 +109,14 @@ def prepare(
             action="leave it out",
         )
     if explain:
-        require_background(contract)
+        require_background(bundle)
     folder = out.with_name(f"{out.name}.parts")
     if origin:
         remove_parts(folder / origin)
-    rules = rules_for(contract.schema, contract.metadata.scope)
+    rules = rules_for(bundle.schema, bundle.metadata.scope)
     parts, findings = cut_table(source, query or None, folder / run_id, rows, rules)
     try:
-        differences = batch.check_parts(parts, contract)
+        differences = batch.check_parts(parts, bundle)
     except BaseException:
         remove_parts(Path(parts.folder))
         raise

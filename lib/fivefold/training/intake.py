@@ -178,6 +178,12 @@ def collect(scope: Scope, root: Path, rev: str) -> tuple[Dataset, dict[str, Any]
     return replace(dataset, findings=findings), facts
 
 
+def with_categories(scope: Scope, dataset: Dataset) -> Scope:
+    """Return the scope with the whole numbers that a typed file declares as categories."""
+    names = dict.fromkeys(dataset.details.categories or (), "categorical")
+    return replace(scope, kinds={**names, **scope.kinds})
+
+
 def _revision_findings(rev: str, recorded: Mapping[str, Any], md5: str) -> list[Finding]:
     """Return the finding on the requested revision, or on data that is not as recorded."""
     if rev:

@@ -27,8 +27,9 @@ from fivefold.core.clock import today
 from fivefold.core.findings import WARNING, Finding, problem
 from fivefold.core.schema import NOW, Column, Schema
 from fivefold.core.scope import Scope
-from fivefold.data.coerce import as_spelled, coerce_column, coerce_table
+from fivefold.data.coerce import coerce_column, coerce_table
 from fivefold.data.infer import infer_column
+from fivefold.data.missing_markers import is_missing
 from fivefold.data.parsing import EXACT, NUMBER_RULES, parse_dates, parse_numbers, to_numbers
 from fivefold.data.row_groups import duplicate_groups, hash_rows, twin_groups
 from fivefold.data.splits import FROM, Assignment, Split, learnt_from
@@ -128,7 +129,7 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
         "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None,
         "md5": hashlib.md5(keys.encode(), usedforsecurity=False).hexdigest(),
     }
-    frame = join(base, as_typed(cells, base))
+    frame = join(base, as_typed(cells, base, scope))
     scored_on = predictions["at"].dt.normalize()
     frame[NOW] = pd.concat([pd.Series([pd.Timestamp(today())] * len(base)), scored_on]).to_numpy()
     return FeedbackTable(frame, origin, facts, [])
@@ -146,13 +147,20 @@ def usual_weight(weights: pd.Series) -> Any:
     return weights.iloc[int(np.nanargmin(nearest))]
 
 
-def as_typed(cells: pd.DataFrame, template: pd.DataFrame) -> pd.DataFrame:
+def as_typed(
+    cells: pd.DataFrame, template: pd.DataFrame, scope: Scope | None = None
+) -> pd.DataFrame:
     """Return the cells in the types and spelling of the table `template`.
 
     That includes its words for yes and no and its decimal sign. A column becomes text if one of its
-    cells cannot be converted. In a yes/no column any other value is missing, as in serving.
+    cells cannot be converted. In a yes/no column any other value is missing, as in serving, and so
+    is what means missing by the scope and the kind of the column.
     """
-    return pd.DataFrame({name: _typed_as(cells[name], template[name]) for name in template.columns})
+    columns = {}
+    for name in template.columns:
+        column = infer_column(template[name], str(name), scope)
+        columns[name] = _typed_as(_without_missing(cells[name], column), template[name], column)
+    return pd.DataFrame(columns)
 
 
 def join(base: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
@@ -296,12 +304,17 @@ def unseen(rows: pd.DataFrame, learnt: pd.DataFrame, schema: Schema) -> np.ndarr
     return ~np.isin(hash_rows(typed[common]), hash_rows(typed_learnt[common]))
 
 
-def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
+def _without_missing(values: pd.Series, column: Column) -> pd.Series:
+    gone = np.array([isinstance(cell, str) and is_missing(cell, column) for cell in values])
+    return values.mask(gone) if gone.any() else values
+
+
+def _typed_as(values: pd.Series, template: pd.Series, column: Column) -> pd.Series:
     """Return the values in the type and spelling of the column `template`.
 
     They are texts if one of them cannot be read in that type.
     """
-    column, dtype = infer_column(template, str(template.name)), template.dtype
+    dtype = template.dtype
     if is_bool_dtype(dtype) or column.kind == "boolean":
         return _flags_as(values, dtype, column)
     if is_numeric_dtype(dtype):
@@ -311,7 +324,7 @@ def _typed_as(values: pd.Series, template: pd.Series) -> pd.Series:
         if isinstance(dtype, pd.DatetimeTZDtype):
             converted = converted.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
     elif column.kind == "date":
-        return as_spelled(_texts(values), column.parse)
+        return _texts(values)
     else:
         return _texts(values, column.parse.get("decimal", "."))
     readable = (converted.notna() | values.isna()).all()

@@ -92,6 +92,7 @@ def collect(
     from fivefold.training import intake, labelled_rows
 
     dataset, facts = intake.collect(scope, root, rev)
+    scope = intake.with_categories(scope, dataset)
     size = f"{dataset.rows:,} rows x {dataset.frame.shape[1]} columns"
     print(f"Read {size} from {facts['source']} (md5 {dataset.md5})")
     frame, drawn = intake.draw(dataset.frame, most_rows(budget))
@@ -135,7 +136,8 @@ def validate(run: Any) -> ValidationArtifacts:
 
 def _ready() -> float:
     """Return the time on a clock, once the libraries are imported that a step will use."""
-    import sklearn.model_selection  # noqa: F401
+    import sklearn.model_selection
+    import sklearn.tree  # noqa: F401
 
     return time.monotonic()
 
@@ -179,8 +181,8 @@ def split(run: Any) -> SplitArtifacts:
     would be without feedback. Held-out rows are read by the contract, as served rows will be.
     """
     from fivefold.data.coerce import coerce_again, coerce_table
-    from fivefold.data.infer import infer_schema
-    from fivefold.training import intake, labelled_rows
+    from fivefold.data.infer import infer_schema, with_levels
+    from fivefold.training import intake, labelled_rows, number_levels
 
     began = _ready()
     frame, scope = from_parquet(run.table), Scope.from_dict(run.problem)
@@ -203,7 +205,12 @@ def split(run: Any) -> SplitArtifacts:
             fold_ids, run.origin, groups, inputs, run.labels["y"]
         )
         findings += duplicates
-    contract = infer_schema(frame, scope, names, Split(fold_ids).training_rows, schema)
+    training_rows = Split(fold_ids).training_rows
+    contract = infer_schema(frame, scope, names, training_rows, schema)
+    levels = number_levels.find_levels(typed, run.labels["y"], fold_ids, schema, scope)
+    levels = {name: found for name, found in levels.items() if contract[name].kind == "numeric"}
+    contract = with_levels(contract, frame, levels, scope, training_rows)
+    findings += number_levels.level_findings(levels)
     findings += intake.reference_findings(contract, scope)
     typed = coerce_again(frame, typed, schema, contract)
     weights = row_weights(frame, scope, contract, run.labels["y"], fold_ids)

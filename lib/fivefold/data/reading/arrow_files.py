@@ -146,9 +146,34 @@ def _tables(
     labels = [name for name in unnamed if name in indexes]
     for name in labels:
         log.passed("index-dropped", name, "row labels of pandas without a name; not read")
+    _note_categories(schema, log)
     yield schema.empty_table().drop_columns(labels)
     for batch in batches:
         yield pa.Table.from_batches([batch]).drop_columns(labels)
+
+
+def _note_categories(schema: pa.Schema, log: ReadLog) -> None:
+    """Note whole numbers that are categories without an order by the type of Arrow or pandas.
+
+    Parquet itself keeps integer categories as integers; pandas says in its metadata what they were.
+    """
+    kinds = {field.name: field.type for field in schema}
+    names = [
+        name
+        for name, kind in kinds.items()
+        if pa.types.is_dictionary(kind)
+        and pa.types.is_integer(kind.value_type)
+        and not kind.ordered
+    ]
+    for column in (schema.pandas_metadata or {}).get("columns", ()):
+        name, facts = column.get("name"), column.get("metadata") or {}
+        is_category = column.get("pandas_type") == "categorical" and not facts.get("ordered")
+        if is_category and name in kinds and pa.types.is_integer(kinds[name]):
+            names.append(name)
+    if names:
+        log.details.categories = sorted({*names, *(log.details.categories or ())})
+        found = "whole numbers, categories by the type in the file"
+        log.passed("categories-declared", ", ".join(names), found)
 
 
 def _common_schema(folder: Path, parts: Sequence[_Part], schemas: Sequence[pa.Schema]) -> pa.Schema:

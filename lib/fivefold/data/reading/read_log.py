@@ -15,7 +15,8 @@ class Details:
     """How a table was read; fields that do not apply are None.
 
     `bytes` is the size of the file or download before unpacking, `parts` the number of files of
-    a folder. `missing_markers` counts the cells that each marker made missing.
+    a folder. `categories` names the columns of whole numbers that a typed file declares as
+    categories. `missing_markers` counts the cells that each marker made missing.
     """
 
     format: str = ""
@@ -26,6 +27,7 @@ class Details:
     content_type: str | None = None
     parts: int | None = None
     query: str | None = None
+    categories: list[str] | None = None
     rows: int = 0
     columns: int = 0
     missing_markers: dict[str, int] = field(default_factory=dict)
