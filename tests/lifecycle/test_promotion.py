@@ -581,11 +581,12 @@ def test_a_served_model_that_saw_the_held_out_rows_is_represented_by_the_evaluat
     plain = promotion.challenge_champion(engine, "2", ROOT).numbers
     promotion.promote(engine, "6", "Ann", "")
     line = promotion.challenge_champion(engine, "7", ROOT)
-    assert (line.action, line.numbers["gain"], line.numbers["strata"]) == (
+    assert (line.action, line.numbers["gain"]["value"], line.numbers["strata"]) == (
         "promoted",
-        plain["gain"],
+        plain["gain"]["value"],
         plain["strata"],
     )
+    assert [n["look"]["number"] for n in (plain, line.numbers)] == [1, 2]
     assert served(engine) == "TrainFlow/7"
     arms["7"].held["evaluate"]["judged"] = arms["6"].held["evaluate"]["judged"]
     with pytest.raises(Refused, match="sha256"):
