@@ -130,6 +130,8 @@ def _status(engine, problem: str) -> int:
     if champion:
         served = f"serving {champion.model} at threshold {champion.threshold:.4g}"
     print(f"Problem {problem}: {served}")
+    if champion is None:
+        print(f'To serve one: python flows/promote.py promote {history[0].run_id} --why "..."')
     for line in ledger(history):
         print(line)
     if promotions.waiting(engine, problem):

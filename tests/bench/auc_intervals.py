@@ -1,4 +1,4 @@
-"""Coverage of intervals of a ROC AUC with few rows: `python tests/bench/auc_intervals.py`.
+"""Coverage of intervals of a ROC AUC with few rows: `python -m tests.bench.auc_intervals`.
 
 A seeded simulation on a grid of row counts, ROC AUCs and shapes of the scores. It is why
 `fivefold.core.roc_auc.auc_interval` is as it is; docs/concepts.md has the table that it prints.

@@ -642,11 +642,12 @@ def test_a_served_model_that_saw_the_held_out_rows_is_represented_by_the_evaluat
     plain = promotion.challenge_champion(engine, "2", ROOT).numbers
     promotion.promote(engine, "6", "Ann", "")
     line = promotion.challenge_champion(engine, "7", ROOT)
-    assert (line.action, line.numbers["gain"], line.numbers["strata"]) == (
+    assert (line.action, line.numbers["gain"]["value"], line.numbers["strata"]) == (
         "promoted",
-        plain["gain"],
+        plain["gain"]["value"],
         plain["strata"],
     )
+    assert [n["look"]["number"] for n in (plain, line.numbers)] == [1, 2]
     assert served(engine) == "TrainFlow/7"
     arms["7"].held["evaluate"]["judged"] = arms["6"].held["evaluate"]["judged"]
     with pytest.raises(Refused, match="sha256"):
@@ -777,7 +778,10 @@ def evaluation_of_2(arms):
 @pytest.mark.parametrize(
     ("evaluation", "why"),
     [
-        (lambda: evaluated(0.45), "Not promoted: ROC AUC 0.800, 95% interval 0.450"),
+        (
+            lambda: evaluated(0.45),
+            "Not promoted: not proven to rank: ROC AUC 0.800, 95% interval 0.450",
+        ),
         (lambda: evaluated(plain=(-0.03, 0.001)), "Not promoted: worse than the plain logistic"),
         (lambda: evaluated(0.7, doubtful("leak")), "Not promoted: paid: too good"),
     ],
@@ -895,7 +899,11 @@ def test_a_first_model_is_promoted_where_it_meets_the_scope(engine, wanted, seve
 @pytest.mark.parametrize(
     ("evaluation", "answer", "why"),
     [
-        (evaluated(0.42), SMOKED, "kept back: ROC AUC 0.800, 95% interval 0.420 to 0.900"),
+        (
+            evaluated(0.42),
+            SMOKED,
+            "kept back: not proven to rank: ROC AUC 0.800, 95% interval 0.420",
+        ),
         (evaluated(0.5), SMOKED, "0.500 to 0.900"),
         (evaluated(0.6, judged=False), SMOKED, "too few held-out rows of a class to judge by"),
         (evaluated(plain=(-0.025, 0.0005)), SMOKED, "kept back: worse than the plain logistic"),

@@ -241,7 +241,8 @@ def _limit_scored(fold_ids: np.ndarray, units: np.ndarray, seed: int) -> np.ndar
 
 def _stratified(y: np.ndarray, units: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """Return the holdout as one part of `holdout_parts`, then the folds of the rest."""
-    part = _deal(y, units, holdout_parts(y), seed)
+    parts = holdout_parts(y) if units.max() >= PARTS else PARTS  # too few groups are refused
+    part = _deal(y, units, parts, seed)
     held = part == _held_part(part, y, units, folds, seed)
     fold_ids = np.full(len(y), Assignment.HOLDOUT, dtype="int8")
     fold_ids[~held] = _deal(y[~held], units[~held], folds, seed + 1)

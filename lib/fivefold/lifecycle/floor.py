@@ -25,9 +25,12 @@ def floor_findings(evaluation: Evaluation) -> list[Finding]:
         return []
     interval = f"ROC AUC {auc['value']:.3f}, 95% interval {auc['low']:.3f} to {auc['high']:.3f}"
     few = too_few_to_judge(auc)
-    found = f"{interval}: too few held-out rows of a class to judge by" if few else interval
+    fails = few or auc["low"] <= 0.5
+    found = f"not proven to rank: {interval}" if fails else interval
+    if few:
+        found += ", too few held-out rows of a class to judge by"
     ranks = verdict(
-        few or auc["low"] <= 0.5,
+        fails,
         "floor-ranks",
         "model",
         found=found,

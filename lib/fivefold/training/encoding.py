@@ -206,6 +206,7 @@ def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
     from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     parts = _column_parts(recipe, encoding, seed)
     for number, name in enumerate(recipe.text, 1):
@@ -213,6 +214,7 @@ def encoder(recipe: EncodingPlan, encoding: str, seed: int) -> Any:
             HashingVectorizer(n_features=TEXT_BUCKETS, ngram_range=(1, 2), alternate_sign=False),
             TfidfTransformer(sublinear_tf=True),
             TruncatedSVD(TEXT_TOPICS, random_state=seed),
+            *([StandardScaler()] if encoding == PLAIN else []),
         )
         parts.append((f"text {number}", words, name))  # scikit-learn forbids some names: a__b
     used = [part for part in parts if len(part[2])]

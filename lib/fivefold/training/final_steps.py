@@ -195,6 +195,7 @@ def chosen_by(candidate: Candidate) -> str:
 
 
 def _print_result(leaderboard: Leaderboard, blended: Ensemble) -> None:
+    print("Cross-validated ROC AUC, too high as these folds chose the settings:")
     for row in leaderboard.rows:
         result = row.result
         if isinstance(result, Candidate):

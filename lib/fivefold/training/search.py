@@ -31,7 +31,7 @@ UNPRUNED_TRIALS = 4  # trials before pruning starts
 MORE_ROWS = 1.5  # times as many rows for which the first trial begins again
 TIME_FOR_MORE_ROWS = 0.7  # part of the time left that its first fold may then take
 EVERYTHING = SearchSize((), None)
-BASELINE = {"encoding": PLAIN, "C": 1.0}  # parameters of the plain baseline
+BASELINE: dict[str, Any] = {"encoding": PLAIN, "C": 1.0}  # parameters of the plain baseline
 CELLS_KEPT_ENCODED = 4_000_000  # of a table up to which folds are kept in each encoding
 
 
@@ -199,7 +199,8 @@ def baseline_regression(
     """
     name = "logistic_regression"
     hooks = SearchHooks(lambda scored: None, lambda progress: None, lambda: -np.inf)
-    entry = replace(ALGORITHMS[name], defaults=(BASELINE,), code_defaults=(), space={})
+    only = {parameter: [value] for parameter, value in BASELINE.items()}
+    entry = replace(ALGORITHMS[name], defaults=(BASELINE,), code_defaults=(), space=only)
     running = _Search(entry, data, options, hooks, 1, np.inf, size)
     running.complete_trials()
     return running.result(name)
