@@ -224,9 +224,10 @@ def _outcome_decides(known: pd.DataFrame, horizon_days: float | None) -> str:
         if not len(known) or late.mean() <= LATE_SHARE:
             return ""
     positives = int((known["label"] == 1).sum())
-    if min(positives, len(known) - positives) < FEW:
+    fewer, which = min((positives, "positives"), (len(known) - positives, "negatives"))
+    if fewer < FEW:
         return (
-            f"{positives} positives among {len(known)} labels are too few to tell whether both "
+            f"{fewer} {which} among {len(known):,} labels are too few to tell whether both "
             "outcomes are known equally soon; [target] horizon says when labels are final"
         )
     earlier, p = known_earlier(known)
@@ -342,10 +343,11 @@ def _numbers(values: pd.Series) -> np.ndarray | None:
     """Return numbers, or dates as days; None for any other column."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         days = (values - pd.Timestamp(0, tz=values.dt.tz)) / pd.Timedelta(days=1)
-        return days.to_numpy(dtype="float64", na_value=np.nan)
+        return np.asarray(days, dtype="float64")
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         return None
-    return values.to_numpy(dtype="float64", na_value=np.nan)
+    numbers: np.ndarray = values.to_numpy(dtype="float64", na_value=np.nan)
+    return numbers
 
 
 def _levels(values: pd.Series) -> np.ndarray:
