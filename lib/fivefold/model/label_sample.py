@@ -336,7 +336,7 @@ def _features(
     table = np.column_stack(columns).astype("float64")
     spread = table[counts].std(axis=0)
     standardised = (table - table[counts].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    return np.clip(standardised[:, spread > 0], -5, 5)
+    return np.asarray(np.clip(standardised[:, spread > 0], -5, 5))
 
 
 def _numbers(values: pd.Series) -> np.ndarray | None:

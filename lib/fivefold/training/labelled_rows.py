@@ -46,6 +46,8 @@ SET_ASIDE = 0.3
 # older than that).
 BASE, LEARNT, ASIDE, ASIDE_OLD = 0, 1, 2, 3
 RECENT_DAYS = 90  # before the newest labelled prediction
+FEW_LABELS = 50  # too few to tell whether they were chosen, and to do harm
+STANDS_FOR = "stands_for"
 MONTH = 30  # days of one model whose labels are chosen together
 COLUMNS = ("id", "at", "model", "inputs", "probability", "threshold", "control")
 
@@ -89,6 +91,8 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
         finding = problem("feedback-none", "feedback", found, expected, action, WARNING)
         facts = {"rows": 0, "set_aside": 0, "set_aside_old": 0, "newest": None, "md5": ""}
         return FeedbackTable(base, np.zeros(len(base), dtype="int8"), facts, [*findings, finding])
+    stays = representative(predictions, origins(0, predictions))
+    predictions = predictions[stays].reset_index(drop=True)
     inputs = [json.loads(text) for text in predictions["inputs"]]
     cells = pd.DataFrame(inputs).reindex(columns=base.columns)
     cells[scope.target] = np.where(predictions["label"] == 1, target.positive, target.negative)
@@ -116,9 +120,8 @@ def usable(
     They are those on which the monitor would judge, by the same rule
     (`fivefold.model.label_sample`), a month of one model at a time: old enough, not acted upon, and
     of a month whose labels are no chosen part of its cases. Who gets a label by score or inputs
-    alone does not change what an input means, so such months are learnt from as they are; of their
-    rows that are set aside so many are left out that the others are like all cases (rejection
-    sampling: Zadrozny, Langford & Abe 2003, ICDM).
+    alone does not change what an input means, so such months are learnt from as they are. The
+    column `STANDS_FOR` has how many cases each row stands for, as a share of the most.
     """
     has_label = predictions["label"].notna()
     if scope.control_share is not None:  # what was flagged was acted upon, said or not
@@ -137,23 +140,31 @@ def usable(
         inputs = cells.drop(columns=[n for n in scope.id_columns if n in cells])
         threshold = float(cases["threshold"].iloc[-1])
         chosen = choose(cases, inputs, threshold, maturity, known, now)
-        if not chosen.sample.judged:
+        if not chosen.sample.judged and len(known) >= FEW_LABELS:
             why, count = chosen.sample.why, int((cases["label"].notna() & ~cases["acted"]).sum())
             if count:
                 left_out[why] = left_out.get(why, 0) + count
             continue
         rows = cases[chosen.rows].assign(label=chosen.y)
-        if chosen.weights is not None:
-            share = chosen.weights / chosen.weights.max()
-            drawn = rows["id"].map(lambda row_id: share_of(f"weight {row_id}")) < share
-            rows = rows[drawn | (rows["id"].map(share_of) >= SET_ASIDE)]
+        weights = np.ones(len(rows)) if chosen.weights is None else chosen.weights
+        rows[STANDS_FOR] = weights / weights.max(initial=0.0)
         kept.append(rows)
-    rows = pd.concat(kept) if kept else predictions.iloc[:0]
+    rows = pd.concat(kept) if kept else predictions.iloc[:0].assign(**{STANDS_FOR: 1.0})
     rows = rows.sort_values(["at", "id"]).reset_index(drop=True)
     acted_upon = int((has_label & predictions["acted"]).sum())
     if acted_upon:
         left_out["somebody acted upon the case"] = acted_upon
     return rows, [_left_out_finding(left_out)] if left_out else []
+
+
+def representative(predictions: pd.DataFrame, origin: np.ndarray) -> np.ndarray:
+    """Return which rows stay: all that are learnt from, and of those set aside a random sample.
+
+    Of the latter each stays with the chance `STANDS_FOR`, so that the others are like all cases and
+    two models can be compared on them (rejection sampling: Zadrozny, Langford & Abe 2003, ICDM).
+    """
+    drawn = predictions["id"].map(lambda row_id: share_of(f"stays {row_id}"))
+    return (origin == LEARNT) | (drawn < predictions[STANDS_FOR]).to_numpy(dtype=bool)
 
 
 def _left_out_finding(left_out: Mapping[str, int]) -> Finding:
