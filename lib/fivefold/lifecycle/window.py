@@ -42,7 +42,7 @@ from fivefold.lifecycle.performance import (
 )
 from fivefold.lifecycle.report import WindowReport
 from fivefold.model.bundle import Bundle, from_bytes
-from fivefold.model.label_sample import Chosen, Maturity, choose
+from fivefold.model.label_sample import Chosen, LabelSample, Maturity, choose
 from fivefold.model.threshold import Costs, Threshold
 from fivefold.serving.json_rows import table_of
 from fivefold.tracking import client
@@ -302,7 +302,7 @@ def _compare(
         _share_finding("warnings-share", "rows with warnings", warned, len(rows), MOST_WARNED),
         _share_finding("rejects-share", "refused rows", report.rejects, arrived, MOST_REJECTED),
         latency_finding("latency", "journal", latency_ms, scope.max_latency_ms),
-        _coverage_finding(int(labelled.sum()), len(rows)),
+        _coverage_finding(int(labelled.sum()), len(rows), sample),
         age_finding("stale-model", "trained", bundle.metadata.provenance.started, now),
         age_finding("stale-data", NEWEST_LABEL, reference.newest_label, now),
     ]
@@ -443,8 +443,10 @@ def _share_finding(code: str, what: str, hits: int, of: int, limit: float) -> Fi
     )
 
 
-def _coverage_finding(labelled: int, rows: int) -> Finding:
+def _coverage_finding(labelled: int, rows: int, sample: LabelSample) -> Finding:
     found = f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})"
+    if labelled:
+        found += f"; {sample}"
     return verdict(
         False if labelled else None,
         "label-coverage",

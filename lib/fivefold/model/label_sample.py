@@ -81,6 +81,15 @@ class LabelSample(Stored):
     effective: float | None = None
     differ: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        """Return the verdict in one line."""
+        if not self.judged:
+            return f"cannot be judged: {self.why}"
+        size = f"{self.labelled:,} of {self.cases:,} cases"
+        if self.verdict == WEIGHTED:
+            size += f", as good as {self.effective or 0.0:,.0f}"
+        return f"judged on {size}: {self.why}"
+
     @property
     def judged(self) -> bool:
         """Whether performance may be judged on these labels."""
