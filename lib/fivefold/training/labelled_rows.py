@@ -163,8 +163,9 @@ def representative(predictions: pd.DataFrame, origin: np.ndarray) -> np.ndarray:
     Of the latter each stays with the chance `STANDS_FOR`, so that the others are like all cases and
     two models can be compared on them (rejection sampling: Zadrozny, Langford & Abe 2003, ICDM).
     """
-    drawn = predictions["id"].map(lambda row_id: share_of(f"stays {row_id}"))
-    return (origin == LEARNT) | (drawn < predictions[STANDS_FOR]).to_numpy(dtype=bool)
+    drawn = np.array([share_of(f"stays {row_id}") for row_id in predictions["id"]])
+    stays: np.ndarray = (origin == LEARNT) | (drawn < predictions[STANDS_FOR].to_numpy())
+    return stays
 
 
 def _left_out_finding(left_out: Mapping[str, int]) -> Finding:
