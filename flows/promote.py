@@ -1,7 +1,7 @@
 """Show or change what is served: `python flows/promote.py COMMAND`.
 
-Commands: status, promote, challenge, approve, decline, rollback, threshold, mirror. Every change is
-a row of an append-only table; the app and the API follow within seconds.
+Commands: status, promote, challenge, approve, decline, rollback, threshold, acknowledge, mirror.
+Every change is a row of an append-only table; the app and the API follow within seconds.
 """
 
 import argparse
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("approve", help="serve the challenger that waits")
     commands.add_parser("decline", help="do not")
     commands.add_parser("rollback", help="serve again what was served before")
+    commands.add_parser("acknowledge", help="send no alert about drift until it changes again")
     commands.add_parser("threshold", help="decide at another threshold").add_argument(
         "value", type=float
     )
@@ -94,6 +95,10 @@ def _do(options: argparse.Namespace, engine, problem: str):
         from fivefold.lifecycle.decisions import change_threshold
 
         return change_threshold(engine, problem, options.value, who, why or "changed by hand")
+    if options.do == "acknowledge":
+        from fivefold.lifecycle.decisions import acknowledge
+
+        return acknowledge(engine, problem, who, why or "the drift is known")
     if options.do in ("approve", "decline"):
         from fivefold.lifecycle.decisions import decide
 

@@ -41,6 +41,10 @@ def monitor_components(
     if not reports:
         return parts
     newest = reports[-1]
+    if newest.labels:
+        parts.append(
+            Table([["Labels of the newest window", part.line_of(str(newest.labels), 600)]])
+        )
     parts += [
         _boxes(newest),
         Markdown("## Over time"),

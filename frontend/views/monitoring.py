@@ -161,6 +161,8 @@ def _performance(report: WindowReport) -> None:
     text = f"Labels for {percent(report.label_coverage)} of the predictions"
     if report.label_delay_days is not None:
         text += f", in the median {report.label_delay_days:.1f} days after them"
+    if report.labels:
+        text += f". Labels: {report.labels}"
     st.caption(plain(f"{text}. Assumed by the estimate: {estimated.assumption}."))
 
 

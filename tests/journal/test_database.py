@@ -252,7 +252,7 @@ def test_a_journal_of_a_newer_version_is_refused_and_untouched(
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(
         Refused,
-        match=r"journal-newer \[journal\]: expected at most 0001; found revision '9999'; "
+        match=r"journal-newer \[journal\]: expected at most 0002; found revision '9999'; "
         r"to do: use the version",
     ):
         open_journal(url)

@@ -558,3 +558,34 @@ def test_records_of_scored_rows_go_through_the_journal(journal: sa.Engine) -> No
     _, bad = recorder.rows(rows, assessment, ["1", "2", "3"], T0)
     assert [len(x["inputs"]) for x in bad] == [MAX_INPUTS]
     assert "s3cret" in bad[0]["reason"]
+
+
+def test_a_label_may_say_that_the_case_was_acted_upon(journal: sa.Engine) -> None:
+    write(journal, [line(n) for n in range(3)])
+
+    def acted() -> dict[int, bool]:
+        rows = read_predictions(journal, "p")
+        return {int(i[-6:], 16): a for i, a in zip(rows["id"], rows["acted"], strict=True)}
+
+    assert give(journal, of(1, 0) | {"acted": True}, of(2, 1)) == {"accepted": 2}
+    assert acted() == {0: False, 1: True, 2: False}
+    assert give(journal, of(1, 0)) == {"duplicate": 1}  # not said: it stays
+    assert give(journal, of(1, 1)) == {"corrected": 1}
+    assert acted()[1]
+    assert give(journal, of(1, 1) | {"acted": False}) == {"corrected": 1}
+    assert give(journal, of(2, 1) | {"acted": True}) == {"corrected": 1}
+    assert acted() == {0: False, 1: False, 2: True}
+    assert truth(journal) == {1: 1, 2: 1}
+
+
+def test_only_events_until_a_first_label_is_a_negative(journal: sa.Engine) -> None:
+    write(journal, [line(n) for n in range(3)])
+    day = T0 + timedelta(days=1)
+    assert not journal_labels.only_events(journal, "p", day)
+    give(journal, of(1, 1))
+    assert journal_labels.only_events(journal, "p", day)
+    give(journal, of(1, 0))  # an event that was taken back
+    assert journal_labels.only_events(journal, "p", day)
+    give(journal, of(2, 0), now=day + timedelta(days=1))
+    assert journal_labels.only_events(journal, "p", day)
+    assert not journal_labels.only_events(journal, "p", day + timedelta(days=1))

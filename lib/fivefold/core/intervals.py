@@ -10,7 +10,7 @@ from fivefold.core.stored import Stored
 _Z = 1.959963984540054  # of a two-sided 95% interval
 
 
-def wilson(hits: float, of: int, z: float = _Z) -> tuple[float, float]:
+def wilson(hits: float, of: float, z: float = _Z) -> tuple[float, float]:
     """Return Wilson's interval for a share, 95% by default; (0, 1) where nothing was counted.
 
     Source: Wilson (1927), Journal of the American Statistical Association 22, 209-212.

@@ -54,8 +54,6 @@ class Scope:
         prediction is made
     optional_columns : [columns.optional], columns that a row to be scored may lack; without any,
         those that training saw empty and that hardly matter to the model
-    optional_columns : [columns.optional], columns that a row to be scored may lack; without any,
-        those that training saw empty and that hardly matter to the model
     group_column : [columns.group], rows of one group stay on one side of every split; "none" if
         every row is a case of its own, which else is looked for
     time_column : [columns.time], the latest rows are held out

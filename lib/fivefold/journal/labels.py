@@ -105,7 +105,7 @@ def only_events(engine: sa.Engine, problem: str, now: datetime) -> bool:
     query = sa.select(sa.func.min(LABELS.c.label)).where(
         LABELS.c.problem == problem, LABELS.c.outcome == "accepted", LABELS.c.at <= now
     )
-    return fetch(engine, query)[0][0] == 1
+    return bool(fetch(engine, query)[0][0] == 1)
 
 
 def _fitted(label: Label) -> dict[str, Any]:

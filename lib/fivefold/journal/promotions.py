@@ -24,8 +24,9 @@ KEPT = "kept"
 WAITING = "waiting"
 DECLINED = "declined"
 OVERTAKEN = "overtaken"
+ACKNOWLEDGED = "acknowledged"  # a person knows of the drift that there is
 SELF = "fivefold"  # who decided, if it was no person
-ACTIONS = (*EFFECTIVE, KEPT, WAITING, DECLINED, OVERTAKEN)
+ACTIONS = (*EFFECTIVE, KEPT, WAITING, DECLINED, OVERTAKEN, ACKNOWLEDGED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def newest(engine: sa.Engine, problem: str) -> Promotion | None:
 def waiting(engine: sa.Engine, problem: str) -> Promotion | None:
     """Return the newest challenger that waits for a person, if nothing was decided since."""
     for promotion in history(engine, problem):
-        if promotion.action != KEPT:
+        if promotion.action not in (KEPT, ACKNOWLEDGED):
             return promotion if promotion.action == WAITING else None
     return None
 

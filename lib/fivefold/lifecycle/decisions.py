@@ -103,3 +103,32 @@ def change_threshold(engine: Engine, problem: str, value: float, who: str, why: 
         replaces=in_force.seq,
     )
     return promotions.append(engine, problem, decision)
+
+
+def acknowledge(engine: Engine, problem: str, who: str, why: str) -> Promotion:
+    """Record that a person knows of the drift that there is: it is quiet until it changes again.
+
+    Raises
+    ------
+    Refused
+        If nothing is served.
+    """
+    in_force = promotions.champion(engine, problem)
+    if in_force is None:
+        raise refusal(
+            "Nothing can be acknowledged",
+            code="nothing-promoted",
+            subject=problem,
+            found="nothing served",
+            expected="a served model",
+            action="python flows/promote.py status",
+        )
+    decision = replace(
+        in_force,
+        action=promotions.ACKNOWLEDGED,
+        who=who,
+        why=why,
+        numbers={},
+        replaces=None,
+    )
+    return promotions.append(engine, problem, decision)

@@ -19,7 +19,7 @@ from scipy.stats import chi2_contingency, false_discovery_control, fisher_exact
 
 from fivefold.core.findings import Finding, verdict
 from fivefold.core.stored import Stored, known_fields
-from fivefold.core.two_sample import ks_test, psi, total_variation
+from fivefold.core.two_sample import ks_test, psi, psi_by_chance, total_variation
 from fivefold.lifecycle.performance import probabilities
 from fivefold.profiling.association import as_numbers
 
@@ -32,6 +32,7 @@ RARE_SHARE = 0.01
 FEW = 5  # expected cases a cell of chi-square needs (Cochran 1954, Biometrics 10, 417-451)
 SCORE_BINS = 20
 MISSING, UNSEEN, RARE = "(missing)", "(unseen)", "(rare)"
+ANSWERED = "; answered, and unchanged since then"
 USUAL = "spread as when the model was chosen"
 
 
@@ -60,6 +61,8 @@ class Drift(Stored):
     distance
         0 to 1. Of numbers the KS distance or the difference of the missing shares, whichever is
         larger; of levels the total variation.
+    answered
+        Whether it drifted as it had when a person acknowledged it or a challenge answered it.
     enough_rows
         Whether both sides have `MIN_ROWS` rows. If not, p and q are None.
     bins
@@ -76,6 +79,7 @@ class Drift(Stored):
     psi: float | None = None
     distance: float | None = None
     drifted: bool = False
+    answered: bool = False
     enough_rows: bool = False
     bins: list[Bin] = field(default_factory=list)
 
@@ -207,8 +211,30 @@ def score_drift(reference: np.ndarray, current: np.ndarray) -> Drift:
     return replace(shared, drifted=drifted, bins=_Bins(labels, np.array(cases)).shares())
 
 
+def is_answered(line: Drift, then: Drift | None) -> bool:
+    """Return whether a drift is the one that was there `then`, when it was answered.
+
+    It is another one if the rows differ from those of then as drifted rows differ from the
+    reference: by a PSI that is not small (`PSI_SMALL`) and more than chance brings (p < `ALPHA`).
+    """
+    if then is None or not (line.drifted and then.drifted):
+        return False
+    shares = {bin_.label: [0.0, bin_.current] for bin_ in line.bins}
+    for bin_ in then.bins:
+        shares.setdefault(bin_.label, [0.0, 0.0])[0] = bin_.current
+    before, after = np.array(list(shares.values())).T
+    rows = max(then.rows, 1), max(line.rows, 1)
+    if not before.any() or not after.any():
+        return False
+    moved = psi(before * rows[0], after * rows[1])
+    return moved < max(PSI_SMALL, psi_by_chance(len(shares), *rows, ALPHA))
+
+
 def drift_findings(table: Sequence[DriftLine], score: Drift | None) -> list[Finding]:
-    """Return `input-drift` (a warning per drifted column, by stake) and `score-drift`."""
+    """Return `input-drift` (a warning per drifted column, by stake) and `score-drift`.
+
+    Drift that was answered, and has not changed since, is no warning.
+    """
     compared = [line for line in table if line.enough_rows]
     drifted = by_stake([line for line in compared if line.drifted])
     findings = [_column_finding(line) for line in drifted]
@@ -235,10 +261,10 @@ def _column_finding(line: DriftLine) -> Finding:
             "importance"
         )
     return verdict(
-        True,
+        not line.answered,
         "input-drift",
         line.column,
-        found=found,
+        found=found + (ANSWERED if line.answered else ""),
         expected=USUAL,
         action="look for a changed source, unit, code or join of this column; "
         "if the change is real, retrain on recent rows",
@@ -249,11 +275,12 @@ def _score_finding(score: Drift | None) -> Finding:
     if score is None or not score.enough_rows:
         found = "too few scores" if score else "no scores"
         return _too_few("score-drift", "score", found)
+    found = f"distance {score.distance:.2f} of 1, PSI {score.psi:.2f}, p {score.p_value:.1g}"
     return verdict(
-        score.drifted,
+        score.drifted and not score.answered,
         "score-drift",
         "score",
-        found=f"distance {score.distance:.2f} of 1, PSI {score.psi:.2f}, p {score.p_value:.1g}",
+        found=found + (ANSWERED if score.answered else ""),
         expected=USUAL,
         action="look at the columns that drifted; "
         "if the change is real, compare with labels and retrain",

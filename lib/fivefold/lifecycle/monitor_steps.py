@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -103,21 +103,29 @@ def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport]
     """Return (a report of each window, whether to retrain); the journal keeps the reports."""
     engine, now = database.open_journal(journal_url()), datetime.fromisoformat(time)
     labels.match_unknown(engine, name, now)
-    reference_for = cache(window.reference_of)
+    reference_for = cache(partial(_reference, engine, name))
     reports: list[WindowReport] = []
     past = _past(engine, name, windows, now)
+    stored = window_reports(engine, name)
+    longest = max(_length(ends) for ends in windows)
     for ends in windows:
         since, until = map(datetime.fromisoformat, ends)
         frame = _known_at(
             database.read_predictions(engine, name, since, until, columns=COLUMNS), now
         )
-        earlier = reports or [r for r in window_reports(engine, name) if r.end <= since]
+        earlier = reports or [r for r in stored if r.end <= since]
         rejects = database.count_rejects(engine, name, since, until)
+        now_past = replace(
+            past,
+            silent=bool(earlier) and not earlier[-1].rows,
+            answered=_answered(engine, name, since, until, [*stored, *reports]),
+            running=until == now and until - since < longest,
+        )
         report = window.evaluate_window(
             WindowReport(start=since, end=until, rejects=rejects),
             frame,
             served=promotions.champion(engine, name, until),
-            past=replace(past, silent=bool(earlier) and not earlier[-1].rows),
+            past=now_past,
             now=now,
             reference_for=reference_for,
         )
@@ -127,6 +135,36 @@ def evaluate(name: str, windows: Windows, time: str) -> tuple[list[WindowReport]
         days = f"{since:%Y-%m-%d} to {until:%Y-%m-%d}"
         print(f"{days}: {report.rows:,} rows, {report.rejects:,} refused, {verdict}", flush=True)
     return reports, decide(engine, name, now)
+
+
+def _length(ends: tuple[str, str]) -> timedelta:
+    return datetime.fromisoformat(ends[1]) - datetime.fromisoformat(ends[0])
+
+
+def _reference(engine: Engine, name: str, model: str) -> window.Reference:
+    """Return what windows of a model are compared with."""
+    for row in promotions.history(engine, name):
+        if row.model == model and row.action == promotions.PROMOTED and row.numbers.get("strata"):
+            since = row.at - timedelta(days=window.FOLLOW_DAYS)
+            columns = ("id", "at", "inputs")
+            recent = database.read_predictions(engine, name, since, row.at, columns=columns)
+            return window.reference_of(model, row, recent)
+    return window.reference_of(model)
+
+
+def _answered(
+    engine: Engine, name: str, since: datetime, until: datetime, reports: Sequence[WindowReport]
+) -> WindowReport | None:
+    """Return the report that was there when the drift of a window was answered; None if it wasn't.
+
+    A later one of the reports counts instead of an earlier one of the same window.
+    """
+    answers = (promotions.KEPT, promotions.DECLINED, promotions.ACKNOWLEDGED)
+    for row in promotions.history(engine, name):
+        if row.at <= until and row.action in answers:
+            by_start = {r.start: r for r in reports if r.start < row.at and r.start <= since}
+            return by_start[max(by_start)] if by_start else None
+    return None
 
 
 def _past(engine: Engine, name: str, windows: Windows, now: datetime) -> window.Past:
@@ -189,7 +227,7 @@ def last_challenge(engine: Engine, name: str, now: datetime) -> datetime | None:
 
     The first promotion does not count.
     """
-    no_challenge = (promotions.THRESHOLD, promotions.ROLLED_BACK)
+    no_challenge = (promotions.THRESHOLD, promotions.ROLLED_BACK, promotions.ACKNOWLEDGED)
     for promotion in promotions.history(engine, name):
         if promotion.at <= now and promotion.action not in no_challenge and promotion.replaces != 0:
             return promotion.at

@@ -237,6 +237,7 @@ def performance_findings(
     baseline: Auc | None,
     expected: Auc | None = None,
     sample: LabelSample | None = None,
+    looks: int = 1,
 ) -> list[Finding]:
     """Return `performance-estimated`, `performance-realised` and `calibration-realised`.
 
@@ -254,6 +255,9 @@ def performance_findings(
         a model that never was quite calibrated misses its realised AUC by a constant.
     sample
         Whether the labels may be judged on; if not, its reason is the finding.
+    looks
+        How often the window is looked at before it ends: they share the error of one
+        (Bonferroni), so that looking every day raises no more false alarms.
     """
     estimated_finding = _fall_finding(
         verdict(
@@ -268,6 +272,7 @@ def performance_findings(
         expected or baseline,
         "estimated without labels",
         "see which inputs drifted, and get labels of recent rows to confirm it",
+        looks,
     )
     few_labels = verdict(
         None,
@@ -290,8 +295,10 @@ def performance_findings(
         baseline,
         "of labelled rows",
         "check the inputs that drifted and where the labels come from; if both are right, retrain",
+        looks,
     )
-    return [estimated_finding, realised_finding, _calibration_finding(realised, few_labels)]
+    calibration = _calibration_finding(realised, few_labels, looks)
+    return [estimated_finding, realised_finding, calibration]
 
 
 def latency_finding(
@@ -307,7 +314,7 @@ def latency_finding(
 
 
 def _fall_finding(
-    too_few: Finding, auc: Auc | None, baseline: Auc | None, origin: str, action: str
+    too_few: Finding, auc: Auc | None, baseline: Auc | None, origin: str, action: str, looks: int
 ) -> Finding:
     """Compare an AUC with the baseline; `too_few` is the finding without an AUC."""
     if auc is None:
@@ -326,8 +333,9 @@ def _fall_finding(
         )
     fall, se = baseline["value"] - auc["value"], math.hypot(error, _error(auc) or 0.0)
     p = float(ndtr(-fall / se)) if se > 0 else float(fall <= 0)
-    least = baseline["value"] - max(FALL, float(-ndtri(ALPHA_AUC)) * se)
-    fell = p < ALPHA_AUC and fall >= FALL
+    alpha = ALPHA_AUC / looks
+    least = baseline["value"] - max(FALL, float(-ndtri(alpha)) * se)
+    fell = p < alpha and fall >= FALL
     return verdict(
         fell,
         too_few.code,
@@ -339,12 +347,12 @@ def _fall_finding(
     )
 
 
-def _calibration_finding(realised: RealisedPerformance, too_few: Finding) -> Finding:
+def _calibration_finding(realised: RealisedPerformance, too_few: Finding, looks: int) -> Finding:
     code, p = "calibration-realised", realised.calibration_p
     observed, expected = realised.positive_rate.value, realised.expected_positive_rate
     if p is None or observed is None or expected is None:
         return replace(too_few, code=code)
-    gap = p < ALPHA_CALIBRATION and abs(observed - expected) >= GAP
+    gap = p < ALPHA_CALIBRATION / looks and abs(observed - expected) >= GAP
     return verdict(
         gap,
         code,

@@ -243,6 +243,7 @@ def _tables(
     past.to_csv(folder / "past.csv", index=False)
     data, title = str(folder / "past.csv"), f"Demo: {scope.title or scope.target}"
     scope = replace(scope, data=data, title=title, truth="", positive=target.positive)
+    scope = replace(scope, horizon_days=DELAY * STEP)  # by then the labels that ever come are here
     future = pd.concat([future.iloc[:at].astype({scope.target: "str"}), changed])
     cases = f"from day {CHANGE_DAY} on, for {options.share:.0%} of the cases"
     print(f"The change, {cases}: {json.dumps(asdict(shift))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,11 +19,21 @@ from fivefold.core.scope import Scope
 from fivefold.core.text import listed
 from fivefold.data.ages import with_ages
 from fivefold.data.coerce import coerce_table
+from fivefold.data.row_groups import hash_rows
 from fivefold.data.splits import Assignment, Split
 from fivefold.journal.promotions import Promotion
-from fivefold.lifecycle.drift import DriftLine, by_stake, drift_findings, drift_table, score_drift
+from fivefold.lifecycle.challenge import RECENT
+from fivefold.lifecycle.drift import (
+    DriftLine,
+    by_stake,
+    drift_findings,
+    drift_table,
+    is_answered,
+    score_drift,
+)
 from fivefold.lifecycle.performance import (
     MIN_CLASS,
+    MIN_ROWS,
     Auc,
     estimate,
     latency_finding,
@@ -32,7 +42,7 @@ from fivefold.lifecycle.performance import (
 )
 from fivefold.lifecycle.report import WindowReport
 from fivefold.model.bundle import Bundle, from_bytes
-from fivefold.model.label_sample import Chosen, Maturity, choose
+from fivefold.model.label_sample import Chosen, LabelSample, Maturity, choose
 from fivefold.model.threshold import Costs, Threshold
 from fivefold.serving.json_rows import table_of
 from fivefold.tracking import client
@@ -45,6 +55,8 @@ HEAVY = 0.1  # sum of weight x distance of drifted columns from which drift asks
 NEWEST_LABEL = "newest labelled prediction that was learnt from"
 ON_LABELS = ("performance-realised", "calibration-realised")
 ASK_FOR_RETRAINING = (*ON_LABELS, "performance-estimated")
+LOOKS = 10  # at a window that runs: one a day, and some
+FOLLOW_DAYS, FOLLOW_ROWS = 14, 500  # before a challenge was won: the rows that drift is seen from
 CONTROL_DAYS = 90  # before the end of a window from which control cases are taken if it has few
 
 
@@ -55,7 +67,11 @@ class Reference:
     The scores come from a model that never saw those rows
     (`fivefold.tracking.client.evaluated_bundle`); `expected_auc` is the estimate for them.
     `newest_label` is the time of the newest labelled prediction that the model learnt from, ISO
-    8601.
+    8601. `baseline`: the ROC AUC to compare with; None: that of the held-out rows.
+
+    It follows what is served: of a model that won a challenge, the rows are those that came just
+    before, and `baseline` is its ROC AUC on the recent rows of that challenge (`followed`). What
+    had changed by then is answered; drift is what changes from there.
     """
 
     bundle: Bundle
@@ -63,6 +79,7 @@ class Reference:
     scores: np.ndarray
     expected_auc: Auc | None = None
     newest_label: str | None = None
+    baseline: Auc | None = None
 
 
 def _nothing() -> pd.DataFrame:
@@ -75,12 +92,16 @@ class Past:
     """What was known before a window, or beside it.
 
     silent: nothing came in the window before. predictions: those of the last `CONTROL_DAYS` and of
-    the window, without their inputs. only_events: no negative was ever reported.
+    the window, without their inputs. only_events: no negative was ever reported. answered: the
+    report that was there when its drift was acknowledged by a person or answered by a challenge.
+    running: the window has not ended yet.
     """
 
     silent: bool = False
     predictions: pd.DataFrame = field(default_factory=_nothing)
     only_events: bool = False
+    answered: WindowReport | None = None
+    running: bool = False
 
 
 def cut_windows(
@@ -106,8 +127,14 @@ def cut_windows(
     return windows
 
 
-def reference_of(pathspec: str) -> Reference:
-    """Return the reference of the run that trained a model. Raises `Refused`."""
+def reference_of(
+    pathspec: str, won: Promotion | None = None, recent: pd.DataFrame | None = None
+) -> Reference:
+    """Return the reference of the run that trained a model. Raises `Refused`.
+
+    `won`: the promotion after the challenge that it won, if it did; `recent`: the predictions (at,
+    inputs) of the `FOLLOW_DAYS` before.
+    """
     run = client.find_run(pathspec)
     bundle = from_bytes(*client.bundle_bytes(run))
     typed, fold_ids = from_parquet(client.require(run, "typed")), client.require(run, "place")
@@ -115,16 +142,58 @@ def reference_of(pathspec: str) -> Reference:
     if len(rows) > MOST_REFERENCE:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_REFERENCE, replace=False))
     held_out = typed.iloc[np.flatnonzero(fold_ids == Assignment.HOLDOUT)]
-    scores = client.evaluated_bundle(run, bundle).probability(held_out)
+    evaluated = client.evaluated_bundle(run, bundle)
+    scores = evaluated.probability(held_out)
     expected = estimate(scores, bundle.metadata.threshold, Costs(1.0, 1.0), seed=0)
     feedback = client.require(run, "source").get("feedback") or {}
-    return Reference(
+    reference = Reference(
         bundle=bundle,
         typed=typed.iloc[rows].reset_index(drop=True),
         scores=scores,
         expected_auc=expected.auc,
         newest_label=feedback.get("newest"),
     )
+    if won is None or recent is None:
+        return reference
+    learnt = typed.iloc[Split(fold_ids).training_rows]
+    now_typed = typed_inputs(recent["inputs"], bundle, recent["at"])
+    return followed(reference, now_typed, learnt, evaluated, won.numbers)
+
+
+def followed(
+    reference: Reference,
+    recent: pd.DataFrame,
+    learnt: pd.DataFrame,
+    evaluated: Bundle,
+    numbers: Mapping[str, Any],
+) -> Reference:
+    """Return the reference of a model that won a challenge.
+
+    Parameters
+    ----------
+    recent, learnt
+        Typed rows: those that came just before, and those that the model learnt from, which give
+        no scores. With fewer than `FOLLOW_ROWS` of the former the rows stay the old ones.
+    evaluated
+        The model that never saw its held-out rows.
+    numbers
+        The challenge, as the journal keeps it.
+    """
+    strata = {stratum["name"]: stratum for stratum in numbers.get("strata") or ()}
+    baseline = strata.get(RECENT, {}).get("challenger")
+    reference = replace(reference, baseline=baseline)
+    if len(recent) < FOLLOW_ROWS:
+        return reference
+    if len(recent) > MOST_REFERENCE:
+        recent = recent.sample(MOST_REFERENCE, random_state=0)
+    common = [name for name in reference.bundle.schema.names() if name in learnt]
+    new = ~np.isin(hash_rows(recent[common]), hash_rows(learnt[common]))
+    scores = evaluated.probability(recent[new])
+    expected = estimate(scores, evaluated.metadata.threshold, Costs(1.0, 1.0), seed=0)
+    typed = recent.reset_index(drop=True)
+    if len(scores) < MIN_ROWS:
+        return replace(reference, typed=typed)
+    return replace(reference, typed=typed, scores=scores, expected_auc=expected.auc)
 
 
 def evaluate_window(
@@ -197,18 +266,23 @@ def _compare(
     drift = drift_table(before, now_typed, kinds, importance, known_share)
     q = rows["probability"].to_numpy()
     score = score_drift(reference.scores, q)
+    then = past.answered
+    if then is not None and then.model == report.model:
+        lines = {line.column: line for line in then.drift}
+        drift = [
+            replace(line, answered=is_answered(line, lines.get(line.column))) for line in drift
+        ]
+        score = replace(score, answered=is_answered(score, then.score))
 
     labelled = rows["label"].notna().to_numpy()
     estimated = estimate(q, threshold, Costs.of(scope), seed=0)
     names = [line.column for line in by_stake(drift)]
     chosen, judged_q = _labels_of(report, rows, now_typed[names], threshold, past, scope, now)
     sample = chosen.sample
-    real = realised(
-        *((chosen.y, judged_q) if sample.judged else (np.empty(0), np.empty(0))),
-        threshold,
-        Costs.of(scope),
-        chosen.weights,
-    )
+    y, weights = chosen.y, chosen.weights
+    if not sample.judged:
+        y, judged_q = np.empty(0), np.empty(0)
+    real = realised(y, judged_q, threshold, Costs.of(scope), weights)
     delays = (rows["labelled_at"] - rows["at"])[labelled]
     delay_days = float(delays.dt.total_seconds().median() / 86_400) if labelled.any() else None
     latencies = rows["latency_ms"].dropna()
@@ -217,11 +291,18 @@ def _compare(
     arrived = report.rows + report.other_rows + report.rejects
     findings = [
         *drift_findings(drift, score),
-        *performance_findings(estimated, real, bundle.metadata.auc, reference.expected_auc, sample),
+        *performance_findings(
+            estimated,
+            real,
+            reference.baseline or bundle.metadata.auc,
+            reference.expected_auc,
+            sample,
+            LOOKS if past.running else 1,
+        ),
         _share_finding("warnings-share", "rows with warnings", warned, len(rows), MOST_WARNED),
         _share_finding("rejects-share", "refused rows", report.rejects, arrived, MOST_REJECTED),
         latency_finding("latency", "journal", latency_ms, scope.max_latency_ms),
-        _coverage_finding(int(labelled.sum()), len(rows)),
+        _coverage_finding(int(labelled.sum()), len(rows), sample),
         age_finding("stale-model", "trained", bundle.metadata.provenance.started, now),
         age_finding("stale-data", NEWEST_LABEL, reference.newest_label, now),
     ]
@@ -246,11 +327,11 @@ def reasons_to_retrain(findings: Sequence[Finding], drift: Sequence[DriftLine]) 
     """Return why a window asks for a new model.
 
     A reason is a proven fall of performance, or drift of the columns that matter to the model.
-    Drift is no reason if labels say that the model is as good as before.
+    Drift is no reason if it was answered, or if labels say that the model is as good as before.
     """
     reasons = _reasons_of(findings, ASK_FOR_RETRAINING)
-    drifted = by_stake([line for line in drift if line.drifted])
-    stake = sum(line.stake or 0.0 for line in drift if line.drifted)
+    drifted = by_stake([line for line in drift if line.drifted and not line.answered])
+    stake = sum(line.stake or 0.0 for line in drifted)
     as_good = any(f.code == "performance-realised" and f.severity == PASSED for f in findings)
     if stake >= HEAVY and not as_good:
         names = listed([line.column for line in drifted])
@@ -360,8 +441,10 @@ def _share_finding(code: str, what: str, hits: int, of: int, limit: float) -> Fi
     )
 
 
-def _coverage_finding(labelled: int, rows: int) -> Finding:
+def _coverage_finding(labelled: int, rows: int, sample: LabelSample) -> Finding:
     found = f"labels for {labelled / rows:.0%} of the predictions ({labelled:,} of {rows:,})"
+    if labelled:
+        found += f"; {sample}"
     return verdict(
         False if labelled else None,
         "label-coverage",

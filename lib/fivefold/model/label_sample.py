@@ -81,6 +81,15 @@ class LabelSample(Stored):
     effective: float | None = None
     differ: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        """Return the verdict in one line."""
+        if not self.judged:
+            return f"cannot be judged: {self.why}"
+        size = f"{self.labelled:,} of {self.cases:,} cases"
+        if self.verdict == WEIGHTED:
+            size += f", as good as {self.effective or 0.0:,.0f}"
+        return f"judged on {size}: {self.why}"
+
     @property
     def judged(self) -> bool:
         """Whether performance may be judged on these labels."""
@@ -224,9 +233,10 @@ def _outcome_decides(known: pd.DataFrame, horizon_days: float | None) -> str:
         if not len(known) or late.mean() <= LATE_SHARE:
             return ""
     positives = int((known["label"] == 1).sum())
-    if min(positives, len(known) - positives) < FEW:
+    fewer, which = min((positives, "positives"), (len(known) - positives, "negatives"))
+    if fewer < FEW:
         return (
-            f"{positives} positives among {len(known)} labels are too few to tell whether both "
+            f"{fewer} {which} among {len(known):,} labels are too few to tell whether both "
             "outcomes are known equally soon; [target] horizon says when labels are final"
         )
     earlier, p = known_earlier(known)
@@ -335,17 +345,18 @@ def _features(
     table = np.column_stack(columns).astype("float64")
     spread = table[counts].std(axis=0)
     standardised = (table - table[counts].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    return np.clip(standardised[:, spread > 0], -5, 5)
+    return np.asarray(np.clip(standardised[:, spread > 0], -5, 5))
 
 
 def _numbers(values: pd.Series) -> np.ndarray | None:
     """Return numbers, or dates as days; None for any other column."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         days = (values - pd.Timestamp(0, tz=values.dt.tz)) / pd.Timedelta(days=1)
-        return days.to_numpy(dtype="float64", na_value=np.nan)
+        return np.asarray(days, dtype="float64")
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         return None
-    return values.to_numpy(dtype="float64", na_value=np.nan)
+    numbers: np.ndarray = values.to_numpy(dtype="float64", na_value=np.nan)
+    return numbers
 
 
 def _levels(values: pd.Series) -> np.ndarray:

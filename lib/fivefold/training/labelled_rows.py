@@ -2,7 +2,9 @@
 
 Of ten cases about three are set aside for ever, by a hash of what they are about (`case_key`):
 nothing is learnt from them, so that champion and challenger can always be compared on recent rows
-that are new to both. A case that comes back is always on the same side.
+that are new to both. A case that comes back is always on the same side. After `RECENT_DAYS` they
+speak of an older world and are no longer compared on; they stay among the held-out rows of the
+run's own evaluation. All other labelled predictions are learnt from, however old they are.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,7 @@ from pandas.api.types import (
     is_string_dtype,
 )
 
-from fivefold.core.clock import today
+from fivefold.core.clock import today, utc_now
 from fivefold.core.findings import WARNING, Finding, problem
 from fivefold.core.schema import NOW, Column, Schema
 from fivefold.core.scope import Scope
@@ -35,13 +38,18 @@ from fivefold.data.row_groups import duplicate_groups, hash_rows, twin_groups
 from fivefold.data.splits import FROM, Assignment, Split, learnt_from
 from fivefold.data.target import read_target
 from fivefold.journal.database import open_journal, read_predictions
-from fivefold.journal.labels import match_unknown
+from fivefold.journal.labels import match_unknown, only_events
+from fivefold.model.label_sample import Maturity, choose
 
 SET_ASIDE = 0.3
 # Origin of a row: the table itself, feedback to learn from, or feedback to evaluate on (recent, or
 # older than that).
 BASE, LEARNT, ASIDE, ASIDE_OLD = 0, 1, 2, 3
 RECENT_DAYS = 90  # before the newest labelled prediction
+FEW_LABELS = 50  # too few to tell whether they were chosen, and to do harm
+STANDS_FOR = "stands_for"
+MONTH = 30  # days of one model whose labels are chosen together
+COLUMNS = ("id", "at", "model", "inputs", "probability", "threshold", "control")
 
 
 @dataclass(frozen=True)
@@ -103,21 +111,25 @@ def case_codes(frame: pd.DataFrame, scope: Scope) -> np.ndarray:
 def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> FeedbackTable:
     """Return the table `base` with the problem's labelled predictions below it."""
     engine, name = open_journal(journal_url), scope.problem
-    match_unknown(engine, name)
-    predictions = read_predictions(engine, name, columns=("id", "at", "inputs"))
-    predictions = predictions[predictions["label"].notna()].reset_index(drop=True)
+    now = utc_now()
+    match_unknown(engine, name, now)
+    read = read_predictions(engine, name, columns=COLUMNS)
+    predictions, findings = usable(read, scope, now, only_events(engine, name, now))
     target, _ = read_target(base, scope)
     if target is None or not len(predictions):
         found = f"no labelled predictions of {name!r}"
         expected = "labels (flows/feedback.py, the API or the app)"
         action = "nothing: the table alone is used"
         finding = problem("feedback-none", "feedback", found, expected, action, WARNING)
-        facts = {"rows": 0, "set_aside": 0, "newest": None, "md5": ""}
-        return FeedbackTable(base, np.zeros(len(base), dtype="int8"), facts, [finding])
+        facts = {"rows": 0, "set_aside": 0, "set_aside_old": 0, "newest": None, "md5": ""}
+        return FeedbackTable(base, np.zeros(len(base), dtype="int8"), facts, [*findings, finding])
+    cases = predictions["inputs"].map(lambda text: case_key(json.loads(text), scope))
+    stays = representative(predictions, origins(0, cases, predictions["at"]))
+    predictions = predictions[stays].reset_index(drop=True)
+    cases = cases[stays].reset_index(drop=True)
     inputs = [json.loads(text) for text in predictions["inputs"]]
     cells = pd.DataFrame(inputs).reindex(columns=base.columns)
     cells[scope.target] = np.where(predictions["label"] == 1, target.positive, target.negative)
-    cases = pd.Series([case_key(row, scope) for row in inputs])
     origin = origins(len(base), cases, predictions["at"])
     if scope.weight_column in base.columns:
         cells[scope.weight_column] = usual_weight(base[scope.weight_column])
@@ -126,13 +138,82 @@ def with_labelled(base: pd.DataFrame, scope: Scope, journal_url: str) -> Feedbac
     facts = {
         "rows": len(predictions),
         "set_aside": int((origin >= ASIDE).sum()),
+        "set_aside_old": int((origin == ASIDE_OLD).sum()),
         "newest": learnt.max().isoformat(timespec="seconds") if len(learnt) else None,
         "md5": hashlib.md5(keys.encode(), usedforsecurity=False).hexdigest(),
     }
     frame = join(base, as_typed(cells, base, scope))
     scored_on = predictions["at"].dt.normalize()
     frame[NOW] = pd.concat([pd.Series([pd.Timestamp(today())] * len(base)), scored_on]).to_numpy()
-    return FeedbackTable(frame, origin, facts, [])
+    return FeedbackTable(frame, origin, facts, findings)
+
+
+def usable(
+    predictions: pd.DataFrame, scope: Scope, now: datetime, events_alone: bool
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return the labelled predictions from which may be learnt, with a finding on the others.
+
+    They are those on which the monitor would judge, by the same rule
+    (`fivefold.model.label_sample`), a month of one model at a time: old enough, not acted upon, and
+    of a month whose labels are no chosen part of its cases. Who gets a label by score or inputs
+    alone does not change what an input means, so such months are learnt from as they are. The
+    column `STANDS_FOR` has how many cases each row stands for, as a share of the most.
+    """
+    has_label = predictions["label"].notna()
+    if scope.control_share is not None:  # what was flagged was acted upon, said or not
+        flagged = predictions["probability"] >= predictions["threshold"]
+        acted = predictions["acted"] | (flagged & ~predictions["control"])
+        predictions = predictions.assign(acted=acted)
+    known = predictions[has_label & ~predictions["acted"]]
+    maturity = Maturity(scope.horizon_days, events_alone)
+    kept: list[pd.DataFrame] = []
+    left_out: dict[str, int] = {}
+    month = predictions["at"].dt.normalize().rsub(pd.Timestamp(now)).dt.days // MONTH
+    for _, cases in predictions.groupby(["model", month], sort=True):
+        if not events_alone and cases["label"].isna().all():
+            continue
+        cells = pd.DataFrame([json.loads(text) for text in cases["inputs"]], index=cases.index)
+        inputs = cells.drop(columns=[n for n in scope.id_columns if n in cells])
+        threshold = float(cases["threshold"].iloc[-1])
+        chosen = choose(cases, inputs, threshold, maturity, known, now)
+        if not chosen.sample.judged and len(known) >= FEW_LABELS:
+            why, count = chosen.sample.why, int((cases["label"].notna() & ~cases["acted"]).sum())
+            if count:
+                left_out[why] = left_out.get(why, 0) + count
+            continue
+        rows = cases[chosen.rows].assign(label=chosen.y)
+        weights = np.ones(len(rows)) if chosen.weights is None else chosen.weights
+        rows[STANDS_FOR] = weights / weights.max(initial=0.0)
+        kept.append(rows)
+    rows = pd.concat(kept) if kept else predictions.iloc[:0].assign(**{STANDS_FOR: 1.0})
+    rows = rows.sort_values(["at", "id"]).reset_index(drop=True)
+    acted_upon = int((has_label & predictions["acted"]).sum())
+    if acted_upon:
+        left_out["somebody acted upon the case"] = acted_upon
+    return rows, [_left_out_finding(left_out)] if left_out else []
+
+
+def representative(predictions: pd.DataFrame, origin: np.ndarray) -> np.ndarray:
+    """Return which rows stay: all that are learnt from, and of those set aside a random sample.
+
+    Of the latter each stays with the chance `STANDS_FOR`, so that the others are like all cases and
+    two models can be compared on them (rejection sampling: Zadrozny, Langford & Abe 2003, ICDM).
+    """
+    drawn = np.array([share_of(f"stays {row_id}") for row_id in predictions["id"]])
+    stays: np.ndarray = (origin == LEARNT) | (drawn < predictions[STANDS_FOR].to_numpy())
+    return stays
+
+
+def _left_out_finding(left_out: Mapping[str, int]) -> Finding:
+    reasons = "; ".join(f"{rows:,}: {why}" for why, rows in list(left_out.items())[:4])
+    return problem(
+        "feedback-chosen",
+        "feedback",
+        f"labels that are not learnt from, nor compared on ({reasons})",
+        "labels that may stand for all cases",
+        "see docs/concepts.md, Label sample",
+        WARNING,
+    )
 
 
 def usual_weight(weights: pd.Series) -> Any:

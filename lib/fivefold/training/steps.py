@@ -105,7 +105,11 @@ def collect(
         facts = {**facts, "feedback": feedback.facts}
         findings += feedback.findings
         count, kept = feedback.facts["rows"], feedback.facts["set_aside"]
-        print(f"Feedback: {count:,} labelled predictions, {kept:,} of them kept for evaluation")
+        old = feedback.facts["set_aside_old"]
+        print(
+            f"Feedback: {count:,} labelled predictions, {kept:,} of them kept for evaluation"
+            + (f" ({old:,} of these too old for a comparison of models)" if old else "")
+        )
         print_warnings(feedback.findings)
     return TableArtifacts(
         problem=scope.to_dict(),
