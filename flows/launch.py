@@ -133,10 +133,9 @@ def launch(
 
 def _prepare(flow: type[FlowSpec]) -> None:
     """Try the store, and choose what to resume; end with one line where that cannot be done."""
-    is_local = "--datastore" not in sys.argv and not any(
-        word.startswith("--datastore=") for word in sys.argv
-    )
-    is_local = is_local and os.environ.get("METAFLOW_DEFAULT_DATASTORE", "local") == "local"
+    from metaflow.metaflow_config import DEFAULT_DATASTORE
+
+    is_local = (option("--datastore") or DEFAULT_DATASTORE) == "local"
     if is_local and (why := faults.unwritable(runs_folder())):
         sys.exit(why)
     if "resume" not in sys.argv or "--help" in sys.argv:
