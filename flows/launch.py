@@ -35,7 +35,11 @@ def name_faults(cli: Any) -> None:
         else:
             unknown(error)
 
-    cli.print_unknown_exception = explained
+    def unraisable(info: Any) -> None:  # a file that is closed late, after the line above
+        if not faults.explain(info.exc_value, runs_folder()):
+            sys.__unraisablehook__(info)
+
+    cli.print_unknown_exception, sys.unraisablehook = explained, unraisable
 
 
 def keep_cards_beside_runs() -> None:
