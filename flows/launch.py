@@ -41,7 +41,11 @@ def name_faults(cli: Any) -> None:
         else:
             unknown(error)
 
-    cli.print_unknown_exception = explained
+    def unraisable(info: Any) -> None:  # a file that is closed late, after the line above
+        if not faults.explain(info.exc_value, runs_folder()):
+            sys.__unraisablehook__(info)
+
+    cli.print_unknown_exception, sys.unraisablehook = explained, unraisable
 
 
 def keep_cards_beside_runs() -> None:
@@ -179,10 +183,9 @@ def _tell_changes(flow: str, before_resume: Callable[[str], str]) -> None:
 
 def _prepare(flow: type[FlowSpec]) -> None:
     """Try the store, and choose what to resume; end with one line where that cannot be done."""
-    is_local = "--datastore" not in sys.argv and not any(
-        word.startswith("--datastore=") for word in sys.argv
-    )
-    is_local = is_local and os.environ.get("METAFLOW_DEFAULT_DATASTORE", "local") == "local"
+    from metaflow.metaflow_config import DEFAULT_DATASTORE
+
+    is_local = (option("--datastore") or DEFAULT_DATASTORE) == "local"
     if is_local and (why := faults.unwritable(runs_folder())):
         sys.exit(why)
     if "resume" not in sys.argv or "--help" in sys.argv:

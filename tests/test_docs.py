@@ -24,7 +24,7 @@ README = TEXTS["README.md"]
 OPERATION = TEXTS["docs/operation.md"]
 EVERYTHING = "\n".join(TEXTS.values())
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-COMMANDS_WITHOUT_FLOW = {"mirror.py", "feedback.py", "promote.py", "demo.py"}
+COMMANDS_WITHOUT_FLOW = {"mirror.py", "feedback.py", "promote.py", "demo.py", "drift.py"}
 
 
 def blocks(language: str, text: str) -> list[str]:

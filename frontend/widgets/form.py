@@ -80,6 +80,9 @@ def describe(bundle: Bundle, column: Column) -> str:
             sentences.append(f"Training saw {column.low:,.6g} to {column.high:,.6g}")
         elif column.kind == "date":
             sentences.append(f"Training saw {_day(column.low)} to {_day(column.high)}")
+    if column.monotone:
+        never = "lowers" if column.monotone == "increasing" else "raises"
+        sentences.append(f"With all else equal, a higher value never {never} the probability")
     if column.kind != "text":
         needed = "a value is needed: training never saw it missing"
         sentences.append("may be left unknown" if column.nullable else needed)

@@ -11,7 +11,7 @@ from fivefold.tracking.attempts import Attempt, choose_origin, furthest, unfinis
 SCRIPT = "flows/train.py"
 
 
-def run(run_id, done, origin=None, successful=False):
+def run(run_id, done, origin=None, successful=False, begun=True):
     """A run as the Metaflow client shows it; without a task it cannot name its origin."""
 
     class Run:
@@ -21,18 +21,24 @@ def run(run_id, done, origin=None, successful=False):
             tasks = [SimpleNamespace(successful=number < done) for number in range(done + 1)]
             return iter([tasks])
 
+        def __getitem__(self, step):
+            return {"_parameters": SimpleNamespace(task=SimpleNamespace(successful=begun))}[step]
+
     made = Run()
     made.successful = successful
     return made
 
 
 def known(monkeypatch, *runs):
-    client = SimpleNamespace(namespace=lambda name: None, Flow=lambda name: list(runs))
+    def named(pathspec):
+        raise KeyError(pathspec)
+
+    client = SimpleNamespace(namespace=lambda name: None, Flow=lambda name: list(runs), Run=named)
     monkeypatch.setitem(__import__("sys").modules, "metaflow", client)
     monkeypatch.setitem(
         __import__("sys").modules,
         "metaflow.exception",
-        SimpleNamespace(MetaflowNotFound=KeyError),
+        SimpleNamespace(MetaflowNotFound=KeyError, MetaflowInvalidPathspec=ValueError),
     )
 
 
@@ -47,8 +53,13 @@ def test_fail_resume_fail_keeps_what_the_resumed_run_has_rescued(monkeypatch):
 
 
 def test_a_run_that_died_at_its_start_is_passed_over(monkeypatch):
-    known(monkeypatch, run("1", 3), run("2", 0))
+    known(monkeypatch, run("1", 3), run("2", 0, begun=False))
     assert choose_origin("TrainFlow", SCRIPT, None)[0] == "1"
+
+
+def test_a_run_that_was_killed_in_its_first_step_is_resumed(monkeypatch):
+    known(monkeypatch, run("1", 9, successful=True), run("2", 0))
+    assert choose_origin("TrainFlow", SCRIPT, None) == ("2", ["Resuming run 2: 0 tasks done"])
 
 
 def test_the_order_is_that_of_the_ids_not_of_the_clock(monkeypatch):
@@ -69,9 +80,9 @@ def test_a_chain_that_has_ended_is_what_a_named_step_is_done_again_from(monkeypa
     ("runs", "asked", "match"),
     [
         ((), None, r"found no run; to do: python flows/train.py run"),
-        ((run("1", 0),), None, "only runs that died before their first step ended"),
+        ((run("1", 0, begun=False),), None, "only runs that died at their very start"),
         ((run("1", 2),), "77", r"\[77\].*no such run.*resume one of these.*1 \(2 tasks done\)"),
-        ((run("1", 0), run("2", 3)), "1", r"\[1\].*died before its first step"),
+        ((run("1", 0, begun=False), run("2", 3)), "1", r"\[1\].*died at its very start"),
     ],
 )
 def test_what_cannot_be_resumed_is_one_line_with_a_command(monkeypatch, runs, asked, match):

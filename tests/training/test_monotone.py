@@ -163,7 +163,7 @@ def test_the_mean_of_directed_models_is_directed():
 
 def test_a_direction_of_a_column_without_an_order_is_refused():
     frame = table()
-    with pytest.raises(Refused, match=r"monotone-kind \[shop\].*no order"):
+    with pytest.raises(Refused, match=r"monotone-kind \[shop\].*of kind categorical"):
         validate(frame, replace(SCOPE, monotone={"shop": "increasing"}), [], 0)
     with pytest.raises(Refused, match=r"monotone: .*\[gone\]|gone"):
         validate(frame, replace(SCOPE, monotone={"gone": "increasing"}), [], 0)

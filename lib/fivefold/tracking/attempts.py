@@ -9,7 +9,7 @@ from typing import Any
 from fivefold.core.findings import Refused, refusal
 from fivefold.core.text import plural
 
-MOST_RUNS = 60  # the newest ones, in which the run to resume is looked for
+MOST_RUNS = 40  # the newest ones, in which the run to resume is looked for
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Attempt:
     chain : id of the first run of its chain: the one that it goes on from, and so on
     tasks : how many of its tasks are done
     successful : whether the run has ended well
+    begun : whether its options are kept; a run without them cannot be resumed
     """
 
     run_id: str
     chain: str
     tasks: int
     successful: bool
+    begun: bool = True
 
 
 def attempts(flow: str) -> list[Attempt]:
@@ -44,6 +46,18 @@ def attempts(flow: str) -> list[Attempt]:
     runs = sorted(runs, key=lambda run: _number(run.id), reverse=True)[:MOST_RUNS]
     origins = {run.id: _origin(run) for run in runs}
     return [_attempt(run, _first(run.id, origins)) for run in runs]
+
+
+def _named(flow: str, run_id: str) -> Attempt | None:
+    """Return a run that is not among the newest; None where there is no such run."""
+    import metaflow
+    from metaflow.exception import MetaflowInvalidPathspec, MetaflowNotFound
+
+    client: Any = metaflow
+    try:
+        return _attempt(client.Run(f"{flow}/{run_id}"), run_id)
+    except (MetaflowNotFound, MetaflowInvalidPathspec):
+        return None
 
 
 def _number(run_id: str) -> tuple[int, str]:
@@ -72,7 +86,14 @@ def _attempt(run: Any, chain: str) -> Attempt:
     done = 0
     for step in run:
         done += sum(_is_done(task) for task in step)
-    return Attempt(run.id, chain, done, bool(run.successful))
+    return Attempt(run.id, chain, done, bool(run.successful), _has_begun(run))
+
+
+def _has_begun(run: Any) -> bool:
+    try:
+        return bool(run["_parameters"].task.successful)
+    except Exception:  # it died before that step
+        return False
 
 
 def _is_done(task: Any) -> bool:
@@ -83,15 +104,16 @@ def _is_done(task: Any) -> bool:
 
 
 def furthest(known: Sequence[Attempt]) -> Attempt | None:
-    """Return the run to resume: of the newest chain with a task that is done, the furthest.
+    """Return the run to resume: of the newest chain that can be resumed, the furthest.
 
     Of two that are equally far the newer one; a run that died at its start is passed over.
 
     >>> first, second = Attempt("1", "1", 8, False), Attempt("2", "1", 3, False)
-    >>> furthest([second, first]).run_id, furthest([Attempt("3", "3", 0, False), first]).run_id
+    >>> dead = Attempt("3", "3", 0, False, begun=False)
+    >>> furthest([second, first]).run_id, furthest([dead, first]).run_id
     ('1', '1')
     """
-    begun = [attempt for attempt in known if attempt.tasks]
+    begun = [attempt for attempt in known if attempt.begun]
     if not begun:
         return None
     chain = [attempt for attempt in begun if attempt.chain == begun[0].chain]
@@ -121,15 +143,14 @@ def choose_origin(flow: str, script: str, asked: str | None) -> tuple[str, list[
     others = unfinished(known)
     if asked is not None:
         named = next((attempt for attempt in known if attempt.run_id == asked), None)
-        if (named is None and len(known) < MOST_RUNS) or (named is not None and not named.tasks):
-            found = (
-                "no such run" if named is None else "a run that died before its first step ended"
-            )
+        named = named or _named(flow, asked)
+        if named is None or not named.begun:
+            found = "no such run" if named is None else "a run that died at its very start"
             raise _nothing(asked, found, script, others)
         return asked, []
     origin = furthest(known)
     if origin is None:
-        found = "no run" if not known else "only runs that died before their first step ended"
+        found = "no run" if not known else "only runs that died at their very start"
         raise _nothing(flow, found, script, others)
     lines = [f"Resuming run {origin.run_id}: {plural(origin.tasks, 'task')} done"]
     if origin.successful:

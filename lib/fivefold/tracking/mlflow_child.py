@@ -163,7 +163,8 @@ def _write_child(client: Any, run: Any, row: Row, record: RunRecord) -> None:
     metrics += [(key, row[key], end, 0) for key in ("auc_mean", "auc_std", "seconds", "rank")]
     metrics += [("fold_auc", score, end, fold) for fold, score in enumerate(row["fold_scores"])]
     _log(client, run, metrics, row["params"])
-    status = "FINISHED" if row["status"] == "ok" else "FAILED"
+    failed = row["status"] != "ok" and not row.get("skipped")  # left out on purpose is no failure
+    status = "FAILED" if failed else "FINISHED"
     client.set_terminated(run.info.run_id, status, end)
 
 

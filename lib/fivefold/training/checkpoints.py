@@ -1,6 +1,7 @@
 """Checkpoints: every finished trial is stored in the run's own datastore.
 
-A killed search loses one trial at most.
+A killed search loses one trial at most. They belong to the first run of a chain of resumed ones: a
+fresh run measures the code and the libraries of today.
 
 The `storage` is a Metaflow datastore (local folder, S3, ...). Its writes are atomic, and equal
 trials give equal files: two tasks that do the same work, such as a task of a killed run and its

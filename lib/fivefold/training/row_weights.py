@@ -44,7 +44,10 @@ def demand_findings(frame: pd.DataFrame, scope: Scope, schema: Schema) -> list[F
     """Return an error for each weight or direction of the scope that a fit cannot keep."""
     findings = []
     name = scope.weight_column
-    if name and name in frame.columns:
+    if name and name == scope.target:
+        found, action = "the target as a weight", "name another column"
+        findings.append(problem("weight-unusable", name, found, "another column", action))
+    elif name and name in frame.columns:
         weights = _numbers(frame, name, schema)
         unusable = int((~np.isfinite(weights) | (weights < 0)).sum())
         if unusable or not weights.sum() > 0:
@@ -72,9 +75,9 @@ def _direction_findings(name: str, schema: Schema) -> list[Finding]:
         return [problem("monotone-unused", name, found, "a used column", action, WARNING)]
     if column.kind in ORDERED_KINDS:
         return []
-    expected = "numbers or yes/no"
+    expected = "numbers or yes/no, whose order a model can follow"
     action = f"remove {line}, or state its kind in [columns.kinds]"
-    found = f"a column of kind {column.kind}, which has no order that a model follows"
+    found = f"a column of kind {column.kind}"
     return [problem("monotone-kind", name, found, expected, action, ERROR)]
 
 
