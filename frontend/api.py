@@ -26,6 +26,7 @@ settings.prepare(ROOT)  # before anything imports Metaflow
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -47,7 +48,6 @@ INLINE_BYTES = 10_000  # body up to which it is quicker to answer than to hand i
 HEAVY = 2  # large requests that are worked on at a time
 T = TypeVar("T")
 SILENT_SECONDS = 5.0  # without an answer of the journal, after which it is told as away
-CONTENT_TYPES = ("application/json", "text/csv", "")
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,7 @@ async def predict(request: Request) -> Response:
 
     With ?explain=true also reasons, for the first 100 rows and at most 5 seconds.
     """
+    _content_type(request, "application/json")
     body = await api_metrics.body(request)
     limit = _server(request).settings.max_rows
     rows = await _run(request, body, lambda: requests.rows_of(requests.parse(body), limit))
@@ -169,16 +170,7 @@ async def predict(request: Request) -> Response:
 @app.post("/invocations")
 async def invocations(request: Request) -> Response:
     """Answer the same in MLflow's protocol: JSON in its four forms, or CSV."""
-    header = request.headers.get("content-type", "application/json")
-    content_type = header.partition(";")[0].strip().lower()
-    if content_type not in CONTENT_TYPES:
-        raise requests.bad_request(
-            f"the content type {content_type[:80]!r}",
-            "application/json or text/csv",
-            "correct the header",
-            field="Content-Type",
-            code="content-type",
-        )
+    content_type = _content_type(request, "application/json", "text/csv")
     body = await api_metrics.body(request)
     limit = _server(request).settings.max_rows
     if content_type == "text/csv":
@@ -198,6 +190,7 @@ async def give_feedback(request: Request) -> Response:
     `acted` says that somebody acted upon the case because of its prediction. The answer counts
     the labels by outcome.
     """
+    _content_type(request, "application/json")
     server = _server(request)
     body = await api_metrics.body(request)
     value = await _run(request, body, requests.parse, body)
@@ -280,6 +273,28 @@ async def docs() -> Response:
 async def metrics(request: Request) -> Response:
     """Counters and latencies for Prometheus."""
     return api_metrics.exposition(_server(request).spool)
+
+
+for route in list(app.routes):  # HEAD wherever GET works; not described twice
+    if isinstance(route, APIRoute) and route.methods == {"GET"}:
+        app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
+
+
+def _content_type(request: Request, *known: str) -> str:
+    """Return the content type, "" without one. Raises `Refused` for another one.
+
+    A page of another site can post other types without asking.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in ("", *known):
+        raise requests.bad_request(
+            f"the content type {content_type[:80]!r}",
+            " or ".join(known),
+            "correct the header",
+            field="Content-Type",
+            code="content-type",
+        )
+    return content_type
 
 
 def _server(request: Request) -> Server:

@@ -66,6 +66,7 @@ _LABEL = {
 _STATUS_TEXTS = {
     "400": "cannot be read",
     "401": "needs a key",
+    "403": "a page of another site",
     "413": "too large",
     "415": "another content type",
     "422": "does not fit the model",
@@ -74,6 +75,7 @@ _STATUS_TEXTS = {
 }
 _CODES = {  # of findings by their status; all others: 400
     401: ("key-missing",),
+    403: ("origin",),
     413: ("too-many-rows", "body-too-large", "too-many-values", "too-many-columns"),
     415: ("content-type",),
     422: (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hmac
+import ipaddress
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 from fastapi import Request, Response
@@ -42,6 +44,7 @@ SECONDS = Histogram(
 PREDICTIONS = Counter("fivefold_predictions_total", "Rows answered, by decision", ["decision"])
 WARNED = Counter("fivefold_predictions_with_warnings_total", "Rows answered with a warning")
 MOST_CLIENTS = 10_000
+WRONG_KEYS = 60  # a minute of one client, after which it is not answered
 
 
 def prepare(workers: int) -> None:
@@ -91,7 +94,21 @@ def denied(request: Request, server: Server) -> Response | None:
     if request.scope["path"] in OPEN:
         return None
     keys, rate = server.settings.keys, server.settings.rate
+    if not keys and not _is_own_page(request):
+        foreign = Finding(
+            code="origin",
+            severity=ERROR,
+            subject="Origin",
+            found=request.headers["origin"][:200],
+            expected="no page of another site",
+            action="ask from a program, or set keys (FIVEFOLD_API_KEYS)",
+        )
+        return refusal([foreign])
+    stranger = f"key {client(request)}"
+    if keys and tokens_left(server.buckets, stranger, WRONG_KEYS, time.monotonic()) < 1:
+        return _too_many(WRONG_KEYS, "requests without a known key", 60 / WRONG_KEYS)
     if keys and not _has_key(request, keys):
+        wait(server.buckets, stranger, WRONG_KEYS, time.monotonic())
         unknown_key = Finding(
             code="key-missing",
             severity=ERROR,
@@ -104,17 +121,38 @@ def denied(request: Request, server: Server) -> Response | None:
     if not rate:
         return None
     seconds = wait(server.buckets, client(request), rate, time.monotonic())
-    if not seconds:
-        return None
+    return _too_many(rate, "requests", seconds) if seconds else None
+
+
+def _too_many(rate: int, what: str, seconds: float) -> Response:
     too_many = Finding(
         code="rate",
         severity=ERROR,
         subject="client",
-        found=f"more than {rate} requests a minute",
+        found=f"more than {rate} {what} a minute",
         expected="fewer",
         action="wait, or send many rows in one request",
     )
     return refusal([too_many], headers={"Retry-After": str(int(seconds) + 1)})
+
+
+def _is_own_page(request: Request) -> bool:
+    """Whether no page of another site sent a request that writes.
+
+    Browsers name the page's origin in every POST to another site. The host must be an address or
+    localhost too: any other name may have been pointed here by that site (DNS rebinding).
+    """
+    origin = request.headers.get("origin")
+    if origin is None or request.method in ("GET", "HEAD"):
+        return True
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        is_same = urlsplit(origin).netloc == request.headers.get("host")
+        if host != "localhost":
+            ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return is_same
 
 
 def _has_key(request: Request, keys: Iterable[str]) -> bool:
@@ -152,6 +190,14 @@ def client(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def tokens_left(
+    buckets: MutableMapping[str, tuple[float, float]], client: str, rate: int, now: float
+) -> float:
+    """Return how many requests of this client `wait` would let pass now."""
+    tokens, before = buckets.get(client, (float(rate), now))
+    return min(float(rate), tokens + (now - before) * rate / 60)
+
+
 def wait(
     buckets: MutableMapping[str, tuple[float, float]], client: str, rate: int, now: float
 ) -> float:
@@ -165,8 +211,7 @@ def wait(
     """
     if len(buckets) > MOST_CLIENTS:
         buckets.clear()
-    tokens, before = buckets.get(client, (float(rate), now))
-    tokens = min(float(rate), tokens + (now - before) * rate / 60)
+    tokens = tokens_left(buckets, client, rate, now)
     enough = tokens >= 1 - 1e-9
     buckets[client] = (tokens - 1 if enough else tokens, now)
     return 0.0 if enough else (1 - tokens) * 60 / rate

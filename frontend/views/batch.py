@@ -17,7 +17,7 @@ from fivefold.journal.writer import NotKept
 from fivefold.model import case
 from fivefold.model.bundle import Bundle
 from fivefold.model.input_warnings import MEANINGS
-from fivefold.serving import batch
+from fivefold.serving import batch, result_files
 from fivefold.serving.batch import Tally
 from fivefold.serving.served_model import ServedModel
 from frontend.data import predictions, runs, uploads
@@ -183,7 +183,7 @@ def downloads(result: Result) -> None:
     one, two = st.columns(2)
     one.download_button(
         "CSV, for a spreadsheet",
-        lambda: batch.neutralise(result.scored).to_csv(index=False).encode(),
+        lambda: result_files.csv_bytes(result.scored),
         f"{result.name}-scored.csv",
         "text/csv",
         icon=":material/download:",

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -20,7 +21,7 @@ from fivefold.journal import database, writer
 from fivefold.journal.writer import Writer
 from fivefold.serving.api_settings import ApiSettings
 from fivefold.serving.served_model import ServedModel
-from frontend import api, api_protocol
+from frontend import api, api_metrics, api_protocol
 from tests.support.models import bundle_of
 from tests.support.servers import free_port
 
@@ -277,3 +278,51 @@ def test_reasons_are_given_on_request(server):
     assert answer["base"] + sum(amounts) == pytest.approx(prediction["probability"])
     assert "reasons" not in ask(server, "/predict", row()).json["predictions"][0]
     assert ask(server, "/predict?explain=maybe", row()).status == 400
+
+
+# --- who may ask ---------------------------------------------------------------------------------
+
+
+def status(port: int, path: str, method: str = "POST", **headers: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, row() if method == "POST" else None, sent)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert method != "HEAD" or not body
+        return answer.status
+
+
+def test_a_page_of_another_site_cannot_write(server):
+    own = f"127.0.0.1:{server}"
+    assert status(server, "/predict") == 200
+    assert status(server, "/predict", Origin=f"http://{own}") == 200
+    assert status(server, "/predict", Origin="http://localhost:1", Host="localhost:1") == 200
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://evil.example", "Host": "evil.example"},  # pointed to this address
+        {"Origin": f"http://{own}", "Host": "["},
+    ):
+        assert status(server, "/predict", **headers) == 403
+        assert status(server, "/health", "GET", **headers) == 200
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        assert status(server, "/predict", Content_Type=kind) == 415
+        assert status(server, "/feedback", Content_Type=kind) == 415
+
+
+def test_head_works_where_get_does(server):
+    for path in ("/health", "/ping", "/model", "/metrics", "/docs"):
+        assert status(server, path, "HEAD") == status(server, path, "GET") == 200
+    assert status(server, "/predict", "HEAD") == 405
+
+
+def test_who_tries_many_keys_is_not_answered(server, monkeypatch):
+    chosen = ApiSettings(keys=("secret",))
+    monkeypatch.setattr(api_metrics, "WRONG_KEYS", 5)
+    app_state = api.app.state
+    monkeypatch.setattr(app_state, "server", replace(app_state.server, settings=chosen))
+    assert [status(server, "/predict", X_API_Key=f"{n}") for n in range(6)] == [*[401] * 5, 429]
+    assert status(server, "/predict", X_API_Key="secret") == 429
+    assert status(server, "/health", "GET") == 200

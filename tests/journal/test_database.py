@@ -749,3 +749,45 @@ def test_what_was_acknowledged_survives_a_killed_process(
     kept = ids(hasty)
     assert len(kept) == len(set(kept))
     assert {number for number, _ in acknowledged} <= set(kept)
+
+
+# Calls that hang
+
+
+def test_a_call_that_hangs_is_given_up_and_no_second_one_is_left_behind(tmp_path: Path) -> None:
+    engine = open_journal(f"sqlite:///{tmp_path}/j.db")
+    goes_on = threading.Event()
+    assert journals.within(engine, 5.0, max, 1, 2) == 2
+    with pytest.raises(ZeroDivisionError):
+        journals.within(engine, 5.0, lambda: 1 / 0)
+    with pytest.raises(TimeoutError, match=r"no answer in 0\.05 seconds"):
+        journals.within(engine, 0.05, goes_on.wait)
+    with pytest.raises(TimeoutError, match="an earlier call of the journal has not ended"):
+        journals.within(engine, 0.05, goes_on.wait)
+    assert sum(thread.name == "journal call" for thread in threading.enumerate()) == 1
+    goes_on.set()
+    assert journals.within(engine, 5.0, max, 1, 2) == 2
+    engine.dispose()
+
+
+def test_a_journal_that_hangs_holds_up_one_lot_only(
+    hasty: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr("fivefold.journal.writer.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(
+        "fivefold.journal.writer.write", lambda *rows: (goes_on.wait(60), journals.write(*rows))
+    )
+    writer = Writer(hasty, tmp_path)
+    assert writer.submit([line(1)]).result(10) == "spool"
+    began = time.monotonic()
+    assert [writer.submit([line(n)]).result(10) for n in (2, 3)] == ["spool", "spool"]
+    assert time.monotonic() - began < 1
+    assert writer.away
+    goes_on.set()
+    deadline = time.monotonic() + 10
+    while (writer.away or list(tmp_path.glob("*.jsonl"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert writer.submit([line(4)]).result(10) == "journal"
+    writer.close()
+    assert ids(hasty) == [line(n)["id"] for n in (1, 2, 3, 4)]

@@ -542,9 +542,22 @@ def test_the_settings_by_default_and_as_given():
     )
 
 
+def test_nobody_listens_beyond_this_machine_without_keys_by_mistake():
+    for host in ("0.0.0.0", "192.168.0.1", "::", "server.example"):
+        with pytest.raises(
+            Refused, match=r"setting-open \[FIVEFOLD_API_HOST\].*FIVEFOLD_API_OPEN=1"
+        ):
+            api_settings.read_settings({"FIVEFOLD_API_HOST": host})
+        for more in ({"FIVEFOLD_API_KEYS": "a"}, {"FIVEFOLD_API_OPEN": "1"}):
+            assert api_settings.read_settings({"FIVEFOLD_API_HOST": host, **more}).host == host
+    for host in ("127.0.0.1", "127.0.0.2", "localhost", "::1"):
+        assert api_settings.read_settings({"FIVEFOLD_API_HOST": host}).host == host
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("OPEN", "yes"),
         ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "http"),

@@ -12,7 +12,7 @@ from fivefold.core.schema import Column, Schema
 from fivefold.model.bundle import SCORE_COLUMNS, Bundle
 from fivefold.model.metadata import Metadata, Outcomes
 from fivefold.serving.batch import ID, Tally, score_batch
-from fivefold.serving.result_files import WRITERS, check_out, write
+from fivefold.serving.result_files import WRITERS, check_out, join, write
 
 SCHEMA = Schema(
     (
@@ -200,3 +200,13 @@ def test_a_folder_instead_of_the_output_is_refused(tmp_path):
     (tmp_path / "scored.csv").mkdir()
     with pytest.raises(Refused, match=r"out-folder.*a folder of that name"):
         check_out(str(tmp_path / "scored.csv"))
+
+
+def test_a_csv_file_holds_no_text_that_a_spreadsheet_runs_and_parquet_all_as_it_came(tmp_path):
+    frame = pd.DataFrame({"=name": ["=1+1", "-5", None], "n": [1.5, None, -2.0]})
+    for suffix in (".csv", ".parquet"):
+        write(frame, tmp_path / f"part{suffix}")
+        join([tmp_path / f"part{suffix}"], tmp_path / f"out{suffix}")
+    text = (tmp_path / "out.csv").read_text()
+    assert text == "'=name,n\n'=1+1,1.5\n-5,\n,-2.0\n"
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), frame)

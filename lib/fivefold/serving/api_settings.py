@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -33,12 +34,28 @@ def _keys(text: str) -> tuple[str, ...]:
     return tuple(key.strip() for key in text.split(",") if key.strip())
 
 
+def _yes_or_no(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError(text)
+    return text == "1"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
     """The settings; the environment variable of each is FIVEFOLD_API_<NAME>."""
 
     host: str = _setting(
         "127.0.0.1", "address to listen on; 0.0.0.0 for all addresses (then set keys)"
+    )
+    open: bool = _setting(
+        False, "1: listen beyond this machine without keys; needed for that", _yes_or_no
     )
     port: int = _setting(8000, "port", _whole(1, 65535))
     workers: int = _setting(1, "processes", _whole(1))
@@ -82,5 +99,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> ApiSettings:
     # a misspelt name could leave the server open
     unknown = [name for name in environment if name.startswith(PREFIX) and name not in NAMES]
     problems += [problem("setting-unknown", n, "no such setting", known, action) for n in unknown]
+    host = values.get("host", ApiSettings.host)
+    if not problems and not (_is_loopback(host) or values.get("keys") or values.get("open")):
+        found, expected = f"{host} without keys: everybody could read and write", "keys"
+        action = (
+            f"set {PREFIX}KEYS, or {PREFIX}OPEN=1 if something before the API asks who is there"
+        )
+        problems.append(problem("setting-open", f"{PREFIX}HOST", found, expected, action))
     refuse_errors("The API cannot start", problems)
     return ApiSettings(**values)

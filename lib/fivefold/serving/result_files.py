@@ -13,9 +13,16 @@ import pandas as pd
 import pyarrow.parquet as parquet
 
 from fivefold.core.findings import problem, refuse_errors
+from fivefold.serving.batch import neutralise
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """Return a table as CSV that a spreadsheet opens without running any cell (`neutralise`)."""
+    return neutralise(frame).to_csv(index=False).encode()
+
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
-    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    ".csv": lambda frame, path: path.write_bytes(csv_bytes(frame)),
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
 }
 
