@@ -141,7 +141,7 @@ def how_to_start_again() -> str:
     options = [mask(word) for word in sys.argv[1:]]
     same = "run, with the options of that run" if "resume" in options else shlex.join(options)
     return (
-        "\nNothing was trained yet. Correct what is named above, then start again:\n"
+        "\nCorrect what is named above, then start again:\n"
         f"    python {_relative(sys.argv[0])} {same}\n"
         "`resume` would go on with the table, options and scope that this run has read."
     )

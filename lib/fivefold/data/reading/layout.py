@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fivefold.core.text import listed
-from fivefold.data.missing_markers import MARKERS
+from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS
 from fivefold.data.reading.read_log import ReadLog
 
 MOST_ABOVE = 50  # rows above a header
 _BELOW = 200  # rows that show what a column holds
 _NUMBERS = 0.9  # least share of cells with digits and without letters in a column of numbers
+_SECOND_HEADER_ROWS = 6  # fewer say too little about what the columns hold
 _COMMENTS = ("#", "%", "//", "--", "!")
 Row = Sequence[str]
 
@@ -94,6 +95,15 @@ def note_layout(layout: Layout, rows: Sequence[Row], subject: str, log: ReadLog)
             expected="the header in the first row",
             action=f"look at the column names: {listed(filled(header))}",
         )
+    if _is_second_header(below):
+        log.error(
+            "header-doubtful",
+            subject,
+            f"words in row {layout.header + 2} ({listed(filled(below[0]))}) where all rows below "
+            "hold values",
+            expected="one header",
+            action="delete that row (units?), or what stands above it if it is the header",
+        )
     if layout.has_empty_end and below and len(below[0]) == layout.width:
         log.passed(
             "trailing-delimiter",
@@ -121,7 +131,7 @@ def value_columns(rows: Sequence[Row], width: int) -> list[int]:
     positions = []
     for n in range(width):
         cells = [row[n].strip() for row in rows if len(row) == width]
-        cells = [cell for cell in cells if cell not in MARKERS]
+        cells = [cell for cell in cells if not is_missing(cell)]
         if cells and sum(map(is_value, cells)) >= _NUMBERS * len(cells):
             positions.append(n)
     return positions
@@ -134,10 +144,24 @@ def names_columns(row: Row, below: Sequence[Row]) -> bool | None:
     values below nothing is known: None.
     """
     columns = value_columns(below[:_BELOW], len(row))
-    heads = [row[n].strip() for n in columns if row[n].strip() not in MARKERS]
+    heads = [row[n].strip() for n in columns if not is_missing(row[n].strip())]
     if not heads or _are_counted(heads):
         return None
     return not all(map(is_value, heads))
+
+
+def _is_second_header(below: Sequence[Row]) -> bool:
+    """Return whether the first of some rows has words in all columns of values, two or more."""
+    if len(below) < _SECOND_HEADER_ROWS:
+        return False
+    columns = value_columns(below[1:_BELOW], len(below[0]))
+    heads = [below[0][n].strip() for n in columns]
+    return len(heads) > 1 and not any(is_value(cell) or is_missing(cell) for cell in heads)
+
+
+def is_missing(cell: str) -> bool:
+    """Return whether a cell means missing in a column of numbers."""
+    return cell in MARKERS or cell.lower() in NUMBER_MARKERS
 
 
 def _is_above_header(rows: Sequence[Row]) -> bool:

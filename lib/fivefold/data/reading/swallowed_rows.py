@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fivefold.data.missing_markers import MARKERS
-from fivefold.data.reading.layout import is_value, value_columns
+from fivefold.data.reading.layout import is_missing, is_value, value_columns
 from fivefold.data.reading.read_log import ReadLog
 
 _BREAKS = re.compile(r"[\r\n]+")
@@ -61,6 +60,16 @@ class SwallowedRows:
                 for row in rows[:_SUSPECTS].to_pylist():
                     cells = [c[row].as_py() for c in table.columns]
                     self._judge(cells, position, first + row, ordinary)
+
+    def look_at_header(
+        self, cells: Sequence[str], row: int, below: Sequence[Sequence[str]]
+    ) -> None:
+        """Look at the cells of a header in one row, with rows below it."""
+        for position, cell in enumerate(cells):
+            lines = [line for line in _BREAKS.split(cell) if line]
+            delimiters = (self.width - 1) * (len(lines) - 1)
+            if len(lines) > 1 and cell.count(self.delimiter) == delimiters:
+                self._judge(cells, position, row, below)
 
     def _may_be_rows(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return which cells hold as many delimiters as their line breaks would be rows."""
@@ -133,7 +142,7 @@ def _evidence(
         checked += 1
         inside = [fields[column].strip().strip('"') for fields in inner]
         if column in values:
-            alike = sum(is_value(cell) or cell in MARKERS for cell in inside)
+            alike = sum(is_value(cell) or is_missing(cell) for cell in inside)
         else:
             alike = sum(cell in cells for cell in inside)
         if alike < _ALIKE * len(inside):
