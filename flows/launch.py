@@ -22,7 +22,6 @@ from metaflow.util import get_latest_run_id
 
 from fivefold.core.findings import Refused
 from fivefold.core.settings import MIRRORED_AFTER, REFUSED_IN
-from fivefold.core.urls import mask
 
 
 def keep_cards_beside_runs() -> None:
@@ -138,6 +137,8 @@ def launch(
 
 def how_to_start_again() -> str:
     """Return what to do after a refusal of the input: a resumed run would not read it again."""
+    from fivefold.core.urls import mask  # not before each task
+
     options = [mask(word) for word in sys.argv[1:]]
     same = "run, with the options of that run" if "resume" in options else shlex.join(options)
     return (

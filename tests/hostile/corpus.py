@@ -212,6 +212,28 @@ add(
     Answer(refused=("quotes-after-spaces",)),
 )
 add(
+    "quotes",
+    "with backslashes",
+    text_of(rows_of(lambda draw, n: r'"say \"hi\", twice"')),
+    Answer(refused=("quotes-escaped",)),
+)
+add("quotes", "right: paths", text_of(rows_of(lambda draw, n: '"C:\\dir\\"')), QUIET)
+add(
+    "quotes",
+    "right: paths in quotes",
+    text_of(rows_of(lambda draw, n: r'"see ""C:\d\"", x"')),
+    QUIET,
+)
+add("quotes", "single", text_of(rows_of(lambda d, n: "'a, b'")), Answer(refused=("header-width",)))
+RULE = "|---|---|---|---|"
+MARKDOWN = "\n".join(f"| {' | '.join(map(str, row))} |" for row in PLAIN)
+add(
+    "delimiter",
+    "table of Markdown",
+    f"| {' | '.join(NAMES)} |\n{RULE}\n{MARKDOWN}\n",
+    Answer(refused=("ruled-line",)),
+)
+add(
     "header",
     "keys and values above",
     "Name,Ann\nPlace,Rome\n\n" + TEXT,
@@ -349,6 +371,7 @@ add(
 add("file", "workbook without cells", xlsx({"S": []}), Answer(refused=("empty",)), "t.xlsx")
 RECORDS = FRAME.to_json(orient="records", lines=True)
 add("file", "JSON lines", RECORDS, ALL, "t.jsonl")
+add("file", "JSON lines in UTF-16", RECORDS.encode("utf-16"), ALL, "t.jsonl")
 add("file", "JSON list", FRAME.to_json(orient="records"), ALL, "t.json")
 add("file", "JSON list over lines", FRAME.to_json(orient="records", indent=2), ALL, "t.json")
 add("file", "JSON by column", FRAME.to_json(), Answer(refused=("json-file",)), "t.json")

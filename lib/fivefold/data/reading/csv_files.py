@@ -136,16 +136,21 @@ def _detect_top(text: bytes, subject: str, log: ReadLog) -> _Top:
     swallowed = SwallowedRows(best, layout.width)
     swallowed.look_at_header(header, layout.header + 1, below)
     note_swallowed(swallowed, subject, log)
-    _note_quotes_after_spaces(sample, best, subject, log)
+    _note_other_quotes(sample, best, subject, log)
     end = split.ends[layout.header]
     return _Top(best, layout, len(sample[:end].encode()))
 
 
-def _note_quotes_after_spaces(sample: str, delimiter: str, subject: str, log: ReadLog) -> None:
-    """Note cells such as ` "a, b"`: after a space a quote is a character as any other."""
+def _note_other_quotes(sample: str, delimiter: str, subject: str, log: ReadLog) -> None:
+    r"""Note quotes that are not as in CSV: after a space, and with a backslash before them.
+
+    In ` "a, b"` and `"a \"b\", c"` the quotes would be characters as any other.
+    """
     lines = sample.splitlines()[:_SAMPLE_ROWS]
-    pattern = re.compile(rf'{re.escape(delimiter)} +"[^"]*"(?={re.escape(delimiter)}|$)')
-    spaced = [number for number, line in enumerate(lines, 1) if pattern.search(line)]
+    sign = re.escape(delimiter)
+    after_space = re.compile(rf'{sign} +"[^"]*"(?={sign}|$)')
+    escaped = re.compile(rf'(^|{sign})"[^"]*\\"[^"{sign}]')
+    spaced = [number for number, line in enumerate(lines, 1) if after_space.search(line)]
     if 2 * len(spaced) > len(lines):
         log.error(
             "quotes-after-spaces",
@@ -153,6 +158,15 @@ def _note_quotes_after_spaces(sample: str, delimiter: str, subject: str, log: Re
             f"spaces between the delimiter and a quote, the first in line {spaced[0]:,}",
             expected="quotes right after the delimiter",
             action="delete these spaces, or export the table again",
+        )
+    backslashes = [number for number, line in enumerate(lines, 1) if escaped.search(line)]
+    if backslashes:
+        log.error(
+            "quotes-escaped",
+            subject,
+            f"a backslash before a quote inside quotes, the first in line {backslashes[0]:,}",
+            expected='two quotes ("") for a quote inside quotes',
+            action="export the table again with doubled quotes",
         )
 
 

@@ -7,6 +7,7 @@ that lacks a field is told from a title.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MOST_ABOVE = 50  # rows above a header
 _BELOW = 200  # rows that show what a column holds
 _NUMBERS = 0.9  # least share of cells with digits and without letters in a column of numbers
 _SECOND_HEADER_ROWS = 6  # fewer say too little about what the columns hold
+_RULED = re.compile(r":?[-=+]{2,}:?")
 _COMMENTS = ("#", "%", "//", "--", "!")
 Row = Sequence[str]
 
@@ -95,7 +97,15 @@ def note_layout(layout: Layout, rows: Sequence[Row], subject: str, log: ReadLog)
             expected="the header in the first row",
             action=f"look at the column names: {listed(filled(header))}",
         )
-    if _is_second_header(below):
+    if below and filled(below[0]) and all(map(_RULED.fullmatch, filled(below[0]))):
+        log.error(
+            "ruled-line",
+            subject,
+            f"a line of {filled(below[0])[0][:3]!r} in row {layout.header + 2}",
+            expected="rows below the header",
+            action="delete that line of a printed table, or export the table as CSV",
+        )
+    elif _is_second_header(below):
         log.error(
             "header-doubtful",
             subject,
@@ -218,7 +228,10 @@ def _lines(above: Sequence[Row]) -> str:
 def _note_other_width(layout: Layout, subject: str, log: ReadLog) -> None:
     names, width = len(layout.cells), layout.width
     found = f"{names} names in the header ({listed(layout.cells)}), and {width} fields in the rows"
-    action = "name the columns of all fields, the row names too (R: write.csv, or col.names = NA)"
+    action = (
+        "name the columns of all fields, the row names too (R: write.csv, or col.names = NA), or "
+        'put cells that hold the delimiter into double quotes (")'
+    )
     if names > width:
         action = "delete names without a column, or add the missing field to the rows"
     log.error("header-width", subject, found, expected="a name for each field", action=action)

@@ -136,7 +136,7 @@ def _evidence(
     checked = 0
     for column in range(width):
         cells = {row[column].strip() for row in ordinary}
-        is_repeated = 4 * len(cells) <= len(ordinary) and len(cells) <= _MOST_LEVELS
+        is_repeated = 0 < 4 * len(cells) <= min(len(ordinary), 4 * _MOST_LEVELS)
         if column not in values and not is_repeated:
             continue
         checked += 1
