@@ -137,14 +137,15 @@ def is_value(cell: str) -> bool:
 
 
 def value_columns(rows: Sequence[Row], width: int) -> list[int]:
-    """Return the positions of the columns whose cells are values but for a few."""
-    positions = []
-    for n in range(width):
-        cells = [row[n].strip() for row in rows if len(row) == width]
-        cells = [cell for cell in cells if not is_missing(cell)]
-        if cells and sum(map(is_value, cells)) >= _NUMBERS * len(cells):
-            positions.append(n)
-    return positions
+    """Return the positions of the columns of values, among the rows of a width."""
+    even = [row for row in rows if len(row) == width]
+    return [n for n in range(width) if are_values([row[n] for row in even])]
+
+
+def are_values(cells: Sequence[str]) -> bool:
+    """Return whether cells are values but for a few; some of them are not missing."""
+    present = [cell.strip() for cell in cells if not is_missing(cell.strip())]
+    return bool(present) and sum(map(is_value, present)) >= _NUMBERS * len(present)
 
 
 def names_columns(row: Row, below: Sequence[Row]) -> bool | None:
