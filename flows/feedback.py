@@ -18,7 +18,9 @@ def main() -> int:
     parser.add_argument(
         "data", help="file, folder of Parquet files, http(s) address or database URL"
     )
-    parser.add_argument("--query", default="", help="SELECT or table name, for a database URL")
+    parser.add_argument(
+        "--query", default="", help="SELECT or table name of a database, sheet of a workbook"
+    )
     parser.add_argument(
         "--problem", default="", help="name of the problem; default: the one promoted last"
     )

@@ -23,7 +23,6 @@ from metaflow.util import get_latest_run_id
 
 from fivefold.core.findings import Refused
 from fivefold.core.settings import MIRRORED_AFTER, REFUSED_IN
-from fivefold.core.urls import mask
 
 
 def runs_folder() -> Path:
@@ -163,10 +162,12 @@ def launch(
 
 def how_to_start_again() -> str:
     """Return what to do after a refusal of the input: a resumed run would not read it again."""
+    from fivefold.core.urls import mask  # not before each task
+
     options = [mask(word) for word in sys.argv[1:]]
     same = "run, with the options of that run" if "resume" in options else shlex.join(options)
     return (
-        "\nNothing was trained yet. Correct what is named above, then start again:\n"
+        "\nCorrect what is named above, then start again:\n"
         f"    python {_relative(sys.argv[0])} {same}\n"
         "`resume` would go on with the table, options and scope that this run has read."
     )

@@ -185,6 +185,61 @@ add("header", "a row too wide", TEXT + "1,2,3,yes,5\n", Answer(refused=("row-wid
 add("header", "a total below", TEXT + "Total\n", Answer(refused=("row-width",)))
 add("header", "columns by spaces", TEXT.replace(",", "  "), Answer(refused=("one-column",)))
 
+TWICE = Answer(refused=("header-repeated",))
+TWO = Answer(refused=("header-doubtful",))
+add("header", "files put together", TEXT + TEXT, TWICE)
+add("header", "again in the middle", HEADER + BODY.replace("\n", f"\n{HEADER}", 1), TWICE)
+add("header", "a row of units", HEADER + "years,,kg,\n" + BODY, TWO)
+add("header", "two rows of names", "A,B,C,D\n" + TEXT, Answer(refused=("header-doubtful",)))
+add(
+    "header",
+    "a first row of question marks",
+    HEADER + "?,basic,?,no\n" + BODY,
+    Answer(rows=ROWS + 1),
+)
+add("header", "invisible signs", "\ufeff\u200bage,plan\u200b,\u2060x,y\u200b\n" + BODY, ALL)
+add(
+    "header",
+    "a quote opens",
+    'age,"plan,x,y\n' + BODY.replace("basic", 'basic"', 1),
+    Answer(refused=("quote-swallows-rows", "row-width")),
+)
+add("header", "a quote never closes", 'age,"plan,x,y\n' + BODY, Answer(refused=("quote-open",)))
+add(
+    "quotes",
+    "after spaces",
+    text_of([[f' "{c}"' for c in row] for row in PLAIN]),
+    Answer(refused=("quotes-after-spaces",)),
+)
+add(
+    "quotes",
+    "with backslashes",
+    text_of(rows_of(lambda draw, n: r'"say \"hi\", twice"')),
+    Answer(refused=("quotes-escaped",)),
+)
+add("quotes", "right: paths", text_of(rows_of(lambda draw, n: '"C:\\dir\\"')), QUIET)
+add(
+    "quotes",
+    "right: paths in quotes",
+    text_of(rows_of(lambda draw, n: r'"see ""C:\d\"", x"')),
+    QUIET,
+)
+add("quotes", "single", text_of(rows_of(lambda d, n: "'a, b'")), Answer(refused=("header-width",)))
+RULE = "|---|---|---|---|"
+MARKDOWN = "\n".join(f"| {' | '.join(map(str, row))} |" for row in PLAIN)
+add(
+    "delimiter",
+    "table of Markdown",
+    f"| {' | '.join(NAMES)} |\n{RULE}\n{MARKDOWN}\n",
+    Answer(refused=("ruled-line",)),
+)
+add(
+    "header",
+    "keys and values above",
+    "Name,Ann\nPlace,Rome\n\n" + TEXT,
+    Answer(rows=ROWS, columns=NAMES, warned=("lines-above-header",)),
+)
+
 # Delimiters
 
 for what, sign in {"semicolon": ";", "tab": "\t", "bar": "|"}.items():
@@ -316,6 +371,7 @@ add(
 add("file", "workbook without cells", xlsx({"S": []}), Answer(refused=("empty",)), "t.xlsx")
 RECORDS = FRAME.to_json(orient="records", lines=True)
 add("file", "JSON lines", RECORDS, ALL, "t.jsonl")
+add("file", "JSON lines in UTF-16", RECORDS.encode("utf-16"), ALL, "t.jsonl")
 add("file", "JSON list", FRAME.to_json(orient="records"), ALL, "t.json")
 add("file", "JSON list over lines", FRAME.to_json(orient="records", indent=2), ALL, "t.json")
 add("file", "JSON by column", FRAME.to_json(), Answer(refused=("json-file",)), "t.json")

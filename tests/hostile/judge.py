@@ -127,8 +127,10 @@ def _same(cell: object, value: object) -> bool:
 
 
 def _told(case: Case, table: _Table) -> str:
-    """Return whether a warning stands on what is wrong: on the whole table, or on the column."""
+    """Return whether a warning stands on what is wrong: on the source, or on the column."""
+    if case.answer.refused:
+        return SILENT
     subjects = {f.subject for f in table.findings if f.severity == WARNING}
     concerned = {*case.answer.kinds, *case.answer.values} or {"x"}
-    about_all = subjects - set(table.frame.columns) - {"table"}
-    return UNCLEAR if about_all or concerned & subjects else SILENT
+    about_source = subjects - set(table.frame.columns) - {"table", "target"}
+    return UNCLEAR if about_source or concerned & subjects else SILENT

@@ -796,6 +796,12 @@ def test_web_silence_and_nobody_there(web: str, monkeypatch: pytest.MonkeyPatch)
         read(f"http://{web}/t.csv")
 
 
+def test_a_download_without_an_end_is_refused(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "MOST_SECONDS", -1)
+    with pytest.raises(Refused, match=r"http-timeout.*no end within"):
+        read(f"http://{web}/t.csv")
+
+
 # Databases
 
 

@@ -84,6 +84,15 @@ def test_cells_of_a_sheet(tmp_path: Path) -> None:
     assert frame.isna().sum().tolist() == [1, 0, 1, 1, 2]
 
 
+def test_blank_rows_and_columns_of_a_sheet_are_no_part_of_the_table(tmp_path: Path) -> None:
+    rows = [[None] * 9, [None, "a", None, "b"], *([None, n, None, -n] for n in range(3))]
+    wide = [*rows, [None] * 400, [None] * 399 + [5]]
+    path = written(tmp_path, xlsx({"S": rows}), "t.xlsx")
+    assert read(path).frame.to_dict("list") == {"a": [0, 1, 2], "b": [0, -1, -2]}
+    with pytest.raises(Refused, match=r"header-width.*cells right of the last name"):
+        read(written(tmp_path, xlsx({"S": wide}), "t.xlsx"))
+
+
 def test_a_title_and_groups_above_the_header_of_a_sheet(tmp_path: Path) -> None:
     rows = [["Report", None, None, None], [None, None, "Place", None], *ROWS]
     data = read(written(tmp_path, xlsx({"S": rows}), "t.xlsx"))

@@ -36,6 +36,7 @@ _SAMPLE_BYTES = 1 << 18
 _SAMPLE_ROWS = 500
 _EXCEL_HINT = re.compile(rb"\s*\"?sep=.\"?\r?\n", re.I)  # Excel's own line on the delimiter
 _EXCEL_HINT_BYTES = 4096
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # around a name: byte order mark, joiners, zero space
 _DECIMAL = re.compile(r"[+-]?\d+\.\d+")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
@@ -132,19 +133,60 @@ def _detect_top(text: bytes, subject: str, log: ReadLog) -> _Top:
         )
     log.passed("delimiter", subject, f"{DELIMITERS[best]}, {len(layout.cells)} columns")
     note_layout(layout, split.rows, subject, log)
+    header, below = split.rows[layout.header], split.rows[layout.header + 1 :]
+    swallowed = SwallowedRows(best, layout.width)
+    swallowed.look_at_header(header, layout.header + 1, below)
+    note_swallowed(swallowed, subject, log)
+    _note_other_quotes(sample, best, subject, log)
     end = split.ends[layout.header]
     return _Top(best, layout, len(sample[:end].encode()))
 
 
+def _note_other_quotes(sample: str, delimiter: str, subject: str, log: ReadLog) -> None:
+    r"""Note quotes that are not as in CSV: after a space, and with a backslash before them.
+
+    In ` "a, b"` and `"a \"b\", c"` the quotes would be characters as any other.
+    """
+    lines = sample.splitlines()[:_SAMPLE_ROWS]
+    sign = re.escape(delimiter)
+    after_space = re.compile(rf'{sign} +"[^"]*"(?={sign}|$)')
+    escaped = re.compile(rf'(^|{sign})"[^"]*\\"[^"{sign}]')
+    spaced = [number for number, line in enumerate(lines, 1) if after_space.search(line)]
+    if 2 * len(spaced) > len(lines):
+        log.error(
+            "quotes-after-spaces",
+            subject,
+            f"spaces between the delimiter and a quote, the first in line {spaced[0]:,}",
+            expected="quotes right after the delimiter",
+            action="delete these spaces, or export the table again",
+        )
+    backslashes = [number for number, line in enumerate(lines, 1) if escaped.search(line)]
+    if backslashes:
+        log.error(
+            "quotes-escaped",
+            subject,
+            f"a backslash before a quote inside quotes, the first in line {backslashes[0]:,}",
+            expected='two quotes ("") for a quote inside quotes',
+            action="export the table again with doubled quotes",
+        )
+
+
 def _note_one_column(sample: str, subject: str, log: ReadLog) -> None:
+    first = next((line for line in sample.splitlines() if line.strip()), "")
+    if first.count('"') % 2 and any(delimiter in first for delimiter in DELIMITERS):
+        _note_open_quote(subject, 1, log)
+        return
     widest = 1
     for delimiter in DELIMITERS:
         widths = [len(row) for row in _split(sample, delimiter, is_partial=False).rows]
         widest = max([widest, *widths])
     names = ", ".join(DELIMITERS.values())
     found = f"one column only: none of {names} stands in the first line"
+    split = [line.split() for line in sample.splitlines()[:_SAMPLE_ROWS] if line.strip()][:-1]
     if widest > 1:
         found = f"a first line of one field, and up to {widest} fields below it"
+    elif split and len({len(words) for words in split}) == 1 and len(split[0]) > 1:
+        found = f"{len(split[0])} fields with spaces between them"
     log.error(
         "one-column",
         subject,
@@ -201,7 +243,7 @@ def _header_names(cells: list[str], log: ReadLog) -> list[str]:
 
 def tidy_names(cells: Sequence[str], log: ReadLog) -> list[str]:
     """Return the names, stripped; empty ones become unnamed_<position>, duplicates are errors."""
-    stripped = [cell.strip().strip("\ufeff") for cell in cells]
+    stripped = [cell.strip(_INVISIBLE).strip().strip(_INVISIBLE) for cell in cells]
     names = [name or f"unnamed_{n}" for n, name in enumerate(stripped, 1)]
     unnamed = [name for name, cell in zip(names, stripped, strict=True) if not cell]
     if unnamed:
@@ -228,6 +270,16 @@ def tidy_names(cells: Sequence[str], log: ReadLog) -> list[str]:
     return names
 
 
+def _note_open_quote(subject: str, row: int, log: ReadLog) -> None:
+    log.error(
+        "quote-open",
+        subject,
+        f"a quote that never closes, in row {row:,}; it takes in all lines below",
+        expected="quotes in pairs",
+        action="close or double the quote",
+    )
+
+
 class _Rows:
     """The rows below a header, and what is wrong with them once all have been read."""
 
@@ -242,6 +294,7 @@ class _Rows:
         self._wrong = _WrongRows()
         self._swallowed = SwallowedRows(top.delimiter, top.layout.width)
         self._nameless = 0  # the first row with cells right of the last name
+        self._headers: list[int] = []  # rows that are the header again
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows of the right width below the header."""
@@ -266,6 +319,8 @@ class _Rows:
         subject = self._text.content.name
         if self._wrong.count:
             self._note_wrong_rows(log)
+        elif not self._count and any("\n" in name for name in self._top.layout.cells):
+            _note_open_quote(subject, self._above, log)
         elif not self._count:
             log.error(
                 "no-rows",
@@ -275,16 +330,17 @@ class _Rows:
                 action="write the rows",
             )
         elif self._text.quotes % 2 and self._last_row_has_line_break():
-            row = self._above + self._count
-            log.error(
-                "quote-open",
-                subject,
-                f"a quote that never closes, in row {row:,}; it takes in all lines below",
-                expected="quotes in pairs",
-                action="close or double the quote",
-            )
+            _note_open_quote(subject, self._above + self._count, log)
         else:
             note_swallowed(self._swallowed, subject, log)
+        if self._headers:
+            log.error(
+                "header-repeated",
+                subject,
+                f"the header again in row {listed([f'{row:,}' for row in self._headers])}",
+                expected="one header, in the first row",
+                action="delete these rows; files that were put together have them",
+            )
         if self._nameless:
             log.error(
                 "header-width",
@@ -308,6 +364,7 @@ class _Rows:
                 if self._text.quotes:
                     self._swallowed.look(table, first)
                 self._find_nameless(table, first)
+                self._find_headers(table, first)
                 yield table
 
     def _find_nameless(self, table: pa.Table, first: int) -> None:
@@ -316,6 +373,16 @@ class _Rows:
             position = pc.index(pc.not_equal(pc.utf8_trim_whitespace(column), ""), True).as_py()
             if position >= 0 and not self._nameless:
                 self._nameless = first + position
+
+    def _find_headers(self, table: pa.Table, first: int) -> None:
+        """Keep the numbers of rows that are the header again, as in files put together."""
+        names = self._top.layout.cells
+        is_header = pc.equal(pc.utf8_trim_whitespace(table.column(0)), names[0].strip())
+        if names[0].strip() and pc.any(is_header).as_py():
+            for row in pc.indices_nonzero(is_header).to_pylist():
+                cells = [column[row].as_py().strip() for column in table.columns[: len(names)]]
+                if cells == [name.strip() for name in names]:
+                    self._headers.append(first + row)
 
     def _batches(self, use_threads: bool) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the right width as columns of text."""

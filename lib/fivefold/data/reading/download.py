@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -11,7 +12,9 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from fivefold.core.findings import Refused
 from fivefold.data.reading.read_log import ReadLog, unreadable
 
-MAX_SECONDS = 30  # of silence, not of the whole download
+MAX_SECONDS = 30  # of silence
+MOST_SECONDS = 3600  # of the whole download: a server may send a byte now and then for ever
+_BLOCK_BYTES = 1 << 20
 MAX_BYTES = 2 << 30
 
 
@@ -34,7 +37,7 @@ def download(url: str, shown: str, log: ReadLog) -> bytes:
     """
     try:
         with urllib.request.urlopen(_request(url), timeout=MAX_SECONDS) as response:  # noqa: S310
-            content: bytes = response.read(MAX_BYTES + 1)
+            content = _read_all(response)
             log.details.content_type = response.headers.get_content_type()
             promised = int(response.headers.get("Content-Length") or len(content))
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -56,6 +59,17 @@ def download(url: str, shown: str, log: ReadLog) -> bytes:
             action="try again",
         )
     return content
+
+
+def _read_all(response: http.client.HTTPResponse) -> bytes:
+    """Return what a server sends, up to one byte too much. Raises TimeoutError if it is slow."""
+    began = time.monotonic()
+    content = bytearray()
+    while len(content) <= MAX_BYTES and (block := response.read1(_BLOCK_BYTES)):
+        content += block
+        if time.monotonic() - began > MOST_SECONDS:
+            raise TimeoutError
+    return bytes(content[: MAX_BYTES + 1])
 
 
 def _request(url: str) -> urllib.request.Request:
@@ -81,7 +95,7 @@ def _no_answer(error: Exception, shown: str) -> Refused:
         action = "pass credentials" if error.code in (401, 403) else "correct the address"
     elif isinstance(error, TimeoutError):
         code = "http-timeout"
-        found = f"no answer within {MAX_SECONDS} s"
+        found = f"no answer within {MAX_SECONDS} s, or no end within {MOST_SECONDS // 60} minutes"
         action = "try again, or download the file first"
     expected = "an address that answers with a table"
     return unreadable(code, shown, found, expected=expected, action=action)

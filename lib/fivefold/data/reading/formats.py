@@ -6,6 +6,7 @@ the endings that the app accepts and the messages all follow from the table.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -206,6 +207,9 @@ def _refuse_others(content: Content, head: bytes) -> None:
 
 
 def _text_start(head: bytes) -> bytes:
+    """Return the beginning of a text, without white space and a byte order mark."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return head[:1024].decode("utf-16", "ignore").lstrip().encode()
     return head[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
 
 

@@ -7,18 +7,21 @@ that lacks a field is told from a title.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from fivefold.core.text import listed
-from fivefold.data.missing_markers import MARKERS
+from fivefold.data.missing_markers import MARKERS, NUMBER_MARKERS
 from fivefold.data.reading.read_log import ReadLog
 
 MOST_ABOVE = 50  # rows above a header
 _BELOW = 200  # rows that show what a column holds
 _NUMBERS = 0.9  # least share of cells with digits and without letters in a column of numbers
+_SECOND_HEADER_ROWS = 6  # fewer say too little about what the columns hold
+_RULED = re.compile(r":?[-=+]{2,}:?")
 _COMMENTS = ("#", "%", "//", "--", "!")
 Row = Sequence[str]
 
@@ -94,6 +97,23 @@ def note_layout(layout: Layout, rows: Sequence[Row], subject: str, log: ReadLog)
             expected="the header in the first row",
             action=f"look at the column names: {listed(filled(header))}",
         )
+    if below and filled(below[0]) and all(map(_RULED.fullmatch, filled(below[0]))):
+        log.error(
+            "ruled-line",
+            subject,
+            f"a line of {filled(below[0])[0][:3]!r} in row {layout.header + 2}",
+            expected="rows below the header",
+            action="delete that line of a printed table, or export the table as CSV",
+        )
+    elif _is_second_header(below):
+        log.error(
+            "header-doubtful",
+            subject,
+            f"words in row {layout.header + 2} ({listed(filled(below[0]))}) where all rows below "
+            "hold values",
+            expected="one header",
+            action="delete that row (units?), or what stands above it if it is the header",
+        )
     if layout.has_empty_end and below and len(below[0]) == layout.width:
         log.passed(
             "trailing-delimiter",
@@ -117,14 +137,15 @@ def is_value(cell: str) -> bool:
 
 
 def value_columns(rows: Sequence[Row], width: int) -> list[int]:
-    """Return the positions of the columns whose cells are values but for a few."""
-    positions = []
-    for n in range(width):
-        cells = [row[n].strip() for row in rows if len(row) == width]
-        cells = [cell for cell in cells if cell not in MARKERS]
-        if cells and sum(map(is_value, cells)) >= _NUMBERS * len(cells):
-            positions.append(n)
-    return positions
+    """Return the positions of the columns of values, among the rows of a width."""
+    even = [row for row in rows if len(row) == width]
+    return [n for n in range(width) if are_values([row[n] for row in even])]
+
+
+def are_values(cells: Sequence[str]) -> bool:
+    """Return whether cells are values but for a few; some of them are not missing."""
+    present = [cell.strip() for cell in cells if not is_missing(cell.strip())]
+    return bool(present) and sum(map(is_value, present)) >= _NUMBERS * len(present)
 
 
 def names_columns(row: Row, below: Sequence[Row]) -> bool | None:
@@ -134,10 +155,24 @@ def names_columns(row: Row, below: Sequence[Row]) -> bool | None:
     values below nothing is known: None.
     """
     columns = value_columns(below[:_BELOW], len(row))
-    heads = [row[n].strip() for n in columns if row[n].strip() not in MARKERS]
+    heads = [row[n].strip() for n in columns if not is_missing(row[n].strip())]
     if not heads or _are_counted(heads):
         return None
     return not all(map(is_value, heads))
+
+
+def _is_second_header(below: Sequence[Row]) -> bool:
+    """Return whether the first of some rows has words in all columns of values, two or more."""
+    if len(below) < _SECOND_HEADER_ROWS:
+        return False
+    columns = value_columns(below[1:_BELOW], len(below[0]))
+    heads = [below[0][n].strip() for n in columns]
+    return len(heads) > 1 and not any(is_value(cell) or is_missing(cell) for cell in heads)
+
+
+def is_missing(cell: str) -> bool:
+    """Return whether a cell means missing in a column of numbers."""
+    return cell in MARKERS or cell.lower() in NUMBER_MARKERS
 
 
 def _is_above_header(rows: Sequence[Row]) -> bool:
@@ -194,7 +229,10 @@ def _lines(above: Sequence[Row]) -> str:
 def _note_other_width(layout: Layout, subject: str, log: ReadLog) -> None:
     names, width = len(layout.cells), layout.width
     found = f"{names} names in the header ({listed(layout.cells)}), and {width} fields in the rows"
-    action = "name the columns of all fields, the row names too (R: write.csv, or col.names = NA)"
+    action = (
+        "name the columns of all fields, the row names too (R: write.csv, or col.names = NA), or "
+        'put cells that hold the delimiter into double quotes (")'
+    )
     if names > width:
         action = "delete names without a column, or add the missing field to the rows"
     log.error("header-width", subject, found, expected="a name for each field", action=action)

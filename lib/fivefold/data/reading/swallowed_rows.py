@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fivefold.data.missing_markers import MARKERS
-from fivefold.data.reading.layout import is_value, value_columns
+from fivefold.data.reading.layout import are_values, is_missing, is_value
 from fivefold.data.reading.read_log import ReadLog
 
 _BREAKS = re.compile(r"[\r\n]+")
@@ -57,10 +56,22 @@ class SwallowedRows:
                 continue
             rows = pc.indices_nonzero(pc.and_(has_break, self._may_be_rows(column)))
             if len(rows):
-                ordinary = self._ordinary(table)
+                shown = [_ordinary(c.slice(0, _SHOWN_ROWS).to_pylist()) for c in table.columns]
                 for row in rows[:_SUSPECTS].to_pylist():
                     cells = [c[row].as_py() for c in table.columns]
-                    self._judge(cells, position, first + row, ordinary)
+                    self._judge(cells, position, first + row, shown)
+
+    def look_at_header(
+        self, cells: Sequence[str], row: int, below: Sequence[Sequence[str]]
+    ) -> None:
+        """Look at the cells of a header in one row, with rows below it."""
+        for position, cell in enumerate(cells):
+            lines = [line for line in _BREAKS.split(cell) if line]
+            delimiters = (self.width - 1) * (len(lines) - 1)
+            if len(lines) > 1 and cell.count(self.delimiter) == delimiters:
+                even = [other for other in below if len(other) == self.width]
+                shown = [_ordinary([other[n] for other in even]) for n in range(self.width)]
+                self._judge(cells, position, row, shown)
 
     def _may_be_rows(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return which cells hold as many delimiters as their line breaks would be rows."""
@@ -69,22 +80,18 @@ class SwallowedRows:
         delimiters = pc.count_substring(lines, self.delimiter)
         return pc.equal(delimiters, pc.multiply(breaks, self.width - 1))
 
-    def _ordinary(self, table: pa.Table) -> list[tuple[str, ...]]:
-        rows = zip(*(c.slice(0, _SHOWN_ROWS).to_pylist() for c in table.columns), strict=True)
-        return [row for row in rows if not any(_BREAKS.search(cell) for cell in row)]
-
     def _judge(
-        self, cells: Sequence[str], position: int, row: int, ordinary: Sequence[Sequence[str]]
+        self, cells: Sequence[str], position: int, row: int, shown: Sequence[Sequence[str]]
     ) -> None:
-        """Keep the cell if its lines are rows, as far as the other rows show."""
+        """Keep the cell if its lines are rows, as far as the cells `shown` of each column show."""
         lines = _BREAKS.split(cells[position])
         after = self.delimiter.join(cells[position + 1 :])
         end = self.delimiter.join([lines[-1], after]) if after else lines[-1]
         inner = [self._fields(line) for line in [*lines[1:-1][:_LINES], end]]
         if any(len(fields) != self.width for fields in inner):
             return
-        evidence = _evidence(inner, ordinary, self.width)
-        if evidence is None:  # no other row shows anything, as where all are swallowed
+        evidence = _evidence(inner, shown)
+        if evidence is None:  # no column shows anything
             if len(inner) == 1 and self.width == 2:
                 return
             evidence = self.width > 2 and len(inner) >= _MANY_LINES
@@ -116,26 +123,28 @@ def note_swallowed(swallowed: SwallowedRows, subject: str, log: ReadLog) -> None
     log.warning("quote-swallows-rows", subject, found, expected=expected, action=action)
 
 
-def _evidence(
-    inner: Sequence[Sequence[str]], ordinary: Sequence[Sequence[str]], width: int
-) -> bool | None:
-    """Return whether lines hold what rows do; None if no column of the rows shows anything.
+def _ordinary(cells: Sequence[str]) -> list[str]:
+    return [cell.strip() for cell in cells if not _BREAKS.search(cell)]
+
+
+def _evidence(inner: Sequence[Sequence[str]], shown: Sequence[Sequence[str]]) -> bool | None:
+    """Return whether lines hold what the columns do; None if no column shows anything.
 
     A column shows something if it holds values only, or few levels again and again.
     """
-    values = set(value_columns(ordinary, width))
     checked = 0
-    for column in range(width):
-        cells = {row[column].strip() for row in ordinary}
-        is_repeated = 4 * len(cells) <= len(ordinary) and len(cells) <= _MOST_LEVELS
-        if column not in values and not is_repeated:
+    for column, cells in enumerate(shown):
+        levels = set(cells)
+        has_values = are_values(cells)
+        is_repeated = 0 < 4 * len(levels) <= min(len(cells), 4 * _MOST_LEVELS)
+        if not has_values and not is_repeated:
             continue
         checked += 1
         inside = [fields[column].strip().strip('"') for fields in inner]
-        if column in values:
-            alike = sum(is_value(cell) or cell in MARKERS for cell in inside)
+        if has_values:
+            alike = sum(is_value(cell) or is_missing(cell) for cell in inside)
         else:
-            alike = sum(cell in cells for cell in inside)
+            alike = sum(cell in levels for cell in inside)
         if alike < _ALIKE * len(inside):
             return False
     return True if checked else None

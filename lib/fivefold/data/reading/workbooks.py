@@ -142,9 +142,10 @@ def _is_table(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _rows(book: CalamineWorkbook, name: str) -> list[list[str]]:
-    """Return the rows of a sheet that are not blank, as text."""
+    """Return the rows of a sheet as text, without those and without columns that are blank."""
     rows = book.get_sheet_by_name(name).to_python()
     columns = [_texts(column) for column in zip(*rows, strict=True)]
+    columns = [column for column in columns if any(column)]
     return [list(row) for row in zip(*columns, strict=True) if any(row)]
 
 
