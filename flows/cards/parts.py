@@ -95,7 +95,7 @@ def overview_boxes(summary: Mapping[str, Any]) -> list[Any]:
 
 
 def finding_tables(findings: Sequence[Mapping[str, str]]) -> list[Any]:
-    """Return errors and warnings, many alike ones as one; then a line of passed ones, and others."""
+    """Return errors and warnings, many alike as one, then a line each of passed and others."""
     shown = [finding.to_dict() for finding in condensed(from_dicts(map(dict, findings)))]
     rows = [
         [
