@@ -18,6 +18,7 @@ from cards.text import (
     percent,
     share_text,
 )
+from fivefold.core.findings import condensed, from_dicts
 
 if TYPE_CHECKING:
     from fivefold.training.candidate import Candidate
@@ -94,7 +95,8 @@ def overview_boxes(summary: Mapping[str, Any]) -> list[Any]:
 
 
 def finding_tables(findings: Sequence[Mapping[str, str]]) -> list[Any]:
-    """Return errors and warnings in full, then one line each for passed and not applicable."""
+    """Return errors and warnings, many alike as one, then a line each of passed and others."""
+    shown = [finding.to_dict() for finding in condensed(from_dicts(map(dict, findings)))]
     rows = [
         [
             SEVERITIES[severity],
@@ -105,7 +107,7 @@ def finding_tables(findings: Sequence[Mapping[str, str]]) -> list[Any]:
             line_of(f["action"], 400) or "–",
         ]
         for severity in ("error", "warning")
-        for f in findings
+        for f in shown
         if f["severity"] == severity
     ]
     folded = []

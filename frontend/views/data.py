@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from fivefold.charts import table
-from fivefold.core.findings import from_dicts
+from fivefold.core.findings import condensed, from_dicts
 from frontend.data import runs
 from frontend.widgets import drawing, error_guard, model_choice
 from frontend.widgets.address import choose_part
@@ -112,7 +112,7 @@ def all_columns(summary: dict[str, Any], words: tuple[str, str]) -> None:
 
 def all_findings(summary: dict[str, Any], words: tuple[str, str]) -> None:
     """Show the findings of the checks, and notes on the figures."""
-    error_guard.show_findings(from_dicts(summary["findings"]))
+    error_guard.show_findings(condensed(from_dicts(summary["findings"])))
     for note in summary["notes"]:
         st.text(note)
 

@@ -230,7 +230,8 @@ def test_times_with_a_zone_become_utc():
     ("values", "expected"),
     [
         ([None, None], "constant"),
-        ([5, 5, None], "constant"),
+        ([5, 5], "constant"),
+        ([5, 5, None], "categorical"),
         (["a", "a"], "constant"),
         ([], "constant"),
         ([True, False], "boolean"),

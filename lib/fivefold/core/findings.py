@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fivefold.core.stored import Stored
-from fivefold.core.text import plural
+from fivefold.core.text import listed, plural
 
 ERROR, WARNING, PASSED, NOT_APPLICABLE = "error", "warning", "passed", "not_applicable"
 SEVERITIES = (ERROR, WARNING, PASSED, NOT_APPLICABLE)
+ALIKE, NAMES = 5, 12  # findings of one code shown one by one; names shown of more
+# Codes of what makes every figure of a model too good, or the table another one than meant.
+DANGEROUS = (
+    "target-copy",
+    "leak",
+    "leak-missing",
+    "repeated-cases",
+    "split-straddle",
+    "duplicate-rows",
+    "conflicting-labels",
+    "rows-drawn",
+    "data-modified",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +71,7 @@ class Refused(ValueError):
 
     def __init__(self, what: str, findings: Iterable[Finding]):
         self.findings = tuple(findings)
-        problems = errors(self.findings)
+        problems = condensed(errors(self.findings))
         lines = [f"{what}: {plural(len(problems), 'problem')}"]
         lines += [f"  {number}. {f.message}" for number, f in enumerate(problems, 1)]
         super().__init__("\n".join(lines))
@@ -106,9 +119,42 @@ def warnings(findings: Iterable[Finding]) -> list[Finding]:
     return [f for f in findings if f.severity == WARNING]
 
 
+def condensed(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings with those that are alike in one, the most dangerous first.
+
+    More than `ALIKE` of one code and severity become one finding: the first, with the names of
+    all.
+    """
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault((finding.code, finding.severity), []).append(finding)
+    result: list[Finding] = []
+    for group in alike.values():
+        result += group if len(group) <= ALIKE else [_joined(group)]
+    return by_danger(result)
+
+
+def by_danger(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings by severity, those of `DANGEROUS` codes first, else in their order."""
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code not in DANGEROUS))
+
+
+def _joined(group: list[Finding]) -> Finding:
+    """Return the finding that stands for several of one code and severity."""
+    first = group[0]
+    names = list(dict.fromkeys(finding.subject for finding in group))
+    if len(names) == 1:
+        return replace(first, found=f"{first.found}; {len(group) - 1} more like it")
+    if any(finding.found != first.found for finding in group):
+        found = f"{len(names)} columns ({listed(names, NAMES)}), the first: {first.found}"
+    else:
+        found = f"{first.found}, in {len(names)} columns ({listed(names, NAMES)})"
+    return replace(first, subject=plural(len(names), "column"), found=found)
+
+
 def print_warnings(findings: Iterable[Finding]) -> None:
-    """Print a line for each warning."""
-    for finding in warnings(findings):
+    """Print a line for each warning, or one for many that are alike."""
+    for finding in condensed(warnings(findings)):
         print(f"warning: {finding.message}")
 
 

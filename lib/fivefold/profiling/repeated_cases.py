@@ -32,7 +32,7 @@ SURE, SURE_WITH_COLUMNS, PERHAPS, PERHAPS_WITH_COLUMNS = 0.8, 0.5, 0.4, 0.3
 ERRORS = 5.0
 ABOVE_NEIGHBOURS = 0.5  # how much more alike the labels are within a value than beside it
 MOST_SHARED, LEAST_SHARED = 0.95, 3  # share of values with one cell only; columns of which that is
-KEY_NAME = re.compile(r"(?i)(^|[_\s\-.])(id|key|no|nr|number|code|uuid|guid)$|[a-z]I[Dd]$")
+KEY_NAME = re.compile(r"(?i:(^|[_\s\-.])(id|key|no|nr|number|code|uuid|guid)$)|[a-z]I[Dd]$")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.findings import Finding
+from fivefold.core.findings import Finding, by_danger
 from fivefold.core.intervals import wilson
 from fivefold.core.schema import Column, Schema
 from fivefold.core.scope import Scope
@@ -124,7 +124,7 @@ def summarise(
         },
         "overview": _overview(typed, y, known, columns),
         "source": dict(source),
-        "findings": [finding.to_dict() for finding in findings[:MAX_FINDINGS]],
+        "findings": [finding.to_dict() for finding in by_danger(findings)[:MAX_FINDINGS]],
         "columns": columns,
         "association": {"measure": MEASURE, "why": WHY, "ranking": ranking},
         "correlation": correlation,

@@ -101,7 +101,8 @@ def plan(expanded: pd.DataFrame, schema: Schema) -> EncodingPlan:
     numbers = [n for n in expanded.columns if n not in others]
     dropped = {column.name: column.why for column in schema.columns if not column.used}
     for name in numbers + categories:
-        share = expanded[name].value_counts(dropna=False, normalize=True).iloc[0]
+        codes, _ = pd.factorize(expanded[name], use_na_sentinel=False)
+        share = np.bincount(codes).max() / len(codes)
         if share >= ALMOST_CONSTANT:
             dropped[name] = f"almost constant: {share:.2%} of the training rows are equal"
     numbers = [n for n in numbers if n not in dropped]
