@@ -25,6 +25,12 @@ REFITTED = (
 )
 
 
+AGEING = (
+    "The winner's settings were fitted before each of several cuts in time and scored on later "
+    "training rows, in each case beside a model that had learnt up to just before these rows."
+)
+
+
 def components(metadata: Metadata) -> list[Any]:
     """Return the parts of the card; `metadata` has an evaluation."""
     from fivefold.charts import evaluation as charts
@@ -73,6 +79,12 @@ def components(metadata: Metadata) -> list[Any]:
             Markdown("## What the model uses"),
             part.chart_part(charts.importance(stored["importance"])),
             Markdown(IMPORTANCE),
+        ]
+    if evaluation.ageing.points:
+        parts += [
+            Markdown("## How fast the model ages"),
+            part.chart_part(charts.ageing(stored["ageing"])),
+            Markdown(f"{evaluation.ageing.advice}. {AGEING}"),
         ]
     if evaluation.segments:
         parts += [Markdown("## Groups"), _segment_table(evaluation.segments)]

@@ -188,6 +188,12 @@ def test_hidden_values_have_no_effect(table):
     )
 
 
+def test_the_truth_stays_where_all_dates_move(table):
+    dates = list(bank.DATES)
+    later = table[dates].apply(lambda dates: pd.to_datetime(dates) + pd.Timedelta(days=180))
+    assert (true_probability(table.assign(**later)) == true_probability(table)).all()
+
+
 def test_a_missing_column_is_named(table):
     with pytest.raises(KeyError, match="balance"):
         true_probability(table.drop(columns="balance"))
@@ -210,7 +216,7 @@ def test_a_longer_table_begins_with_the_shorter_and_any_piece_can_be_drawn_alone
 
 def test_every_row_has_enough_draws():
     """One more draw than DRAWS would raise in `next`; a table of one row is no exception."""
-    assert draw(1, seed=1).shape == (1, 20)
+    assert draw(1, seed=1).shape == (1, 21)
 
 
 @pytest.mark.parametrize(("rows", "start"), [(0, 0), (-5, 0), (5, -1)])
@@ -233,7 +239,7 @@ def test_the_bytes_are_the_same_everywhere_and_those_of_the_lock_file(tmp_path):
     write(tmp_path / "small.csv", 200, 5)
     assert (
         hashlib.md5((tmp_path / "small.csv").read_bytes()).hexdigest()
-        == "852e5d8ded2bbe0071974c354ef88bd5"
+        == "7386da2cfe0396212f745b0dc20f98ee"
     )
     write(tmp_path / "whole.csv")
     assert (
@@ -313,6 +319,8 @@ def test_the_scope_fits_the_table(table):
         "complaints_12m": "numeric",
         "satisfaction": "numeric",
         "last_contact": "date",
+        "as_of": "date",
     }
+    assert schema.reference == "as_of"
     assert scope.time_column is None
     assert scope.min_roc_auc < best_roc_auc(table)

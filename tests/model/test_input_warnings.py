@@ -1,11 +1,13 @@
 """Warnings on rows as data, worked by hand; and quick reading against a plain one."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fivefold.core.clock import today
 from fivefold.core.findings import ERROR, WARNING
 from fivefold.core.schema import Column, Schema
 from fivefold.data.coerce import coerce_columns
@@ -266,6 +268,7 @@ def odd_rows():
 
 def plain_reading(frame, schema):
     """What the model should see, cell by cell; for schemas like that of `mixed`."""
+    scored_on = (today() - date(1970, 1, 1)).days  # the only date counts back from this day
     columns, flags = (
         {},
         {
@@ -288,7 +291,7 @@ def plain_reading(frame, schema):
         elif kind == "date":
             stamps = [None if v is None else pd.Timestamp(v) for v in cells]
             for part, of in (
-                ("", lambda s: s.value / 1e9 / 86400),
+                ("", lambda s: scored_on - s.value / 1e9 / 86400),
                 (" (month)", lambda s: s.month),
                 (" (weekday)", lambda s: s.weekday()),
                 (" (hour)", lambda s: s.hour),

@@ -128,6 +128,20 @@ def importance(lines: Sequence[Mapping[str, Any]]) -> Drawing:
     return styled(title, bars, spread, height=20 * len(rows) + 10)
 
 
+def ageing(curve: Mapping[str, Any]) -> Drawing:
+    """Draw the loss of ROC AUC by the age of a model, with its interval."""
+    unit = curve["unit"]
+    tips = tooltips("age | Age | ,.0f", "loss | Loss | .4f", "low | from | .4f", "high | to | .4f")
+    base = chart_of(curve["points"]).encode(
+        x=alt.X("age:Q", title=f"Age of the model ({unit})").scale(zero=True), tooltip=tips
+    )
+    loss = alt.Y("loss:Q", title="Loss of ROC AUC").scale(zero=True)
+    line = base.mark_line(color=ACCENT, point=True).encode(y=loss)
+    return styled(
+        "Loss by age", rule("y", 0.0), span(base.mark_rule(color=ACCENT, size=2), "y"), line
+    )
+
+
 def baselines(evaluation: Evaluation, name: str = "this model") -> Drawing:
     """Draw the held-out ROC AUC of the model and of its baselines, with 95% intervals."""
     auc = evaluation["auc"]

@@ -14,9 +14,9 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def from_parquet(content: bytes) -> pd.DataFrame:
-    """Return the frame that `to_parquet` wrote."""
-    return pd.read_parquet(io.BytesIO(content))
+def from_parquet(content: bytes, columns: list[str] | None = None) -> pd.DataFrame:
+    """Return the frame that `to_parquet` wrote, or some of its columns."""
+    return pd.read_parquet(io.BytesIO(content), columns=columns)
 
 
 def first_rows(content: bytes, rows: int) -> pd.DataFrame:

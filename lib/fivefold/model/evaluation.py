@@ -19,6 +19,7 @@ from fivefold.core.scope import Scope
 from fivefold.core.stored import Stored
 from fivefold.data.ages import with_column
 from fivefold.data.splits import subsample
+from fivefold.model.ageing import Ageing
 from fivefold.model.threshold import ConfusionMatrix, Threshold, confusion, mistakes_at
 
 CURVE_POINTS = 200
@@ -79,6 +80,7 @@ class Evaluation(Stored):
     """Everything that is reported about held-out rows.
 
     `auc` holds value, low, high, se and method. `curves` holds lists of numbers for charts.
+    `ageing` is of training rows.
     """
 
     rows: int = 0
@@ -92,6 +94,7 @@ class Evaluation(Stored):
     segments: Sequence[Segment] = field(default_factory=list)
     findings: Sequence[Finding] = field(default_factory=list)
     importance: Sequence[Importance] = field(default_factory=list)
+    ageing: Ageing = field(default_factory=Ageing)
 
 
 def evaluate(

@@ -135,7 +135,9 @@ def find_warnings(
         if not column.used:
             continue
         values = typed[column.name]
-        where = _unusual_cells(column, values, known_ages.get(column.name))
+        where = {}
+        if column.name != schema.reference:  # time goes on; a wrong moment makes odd ages
+            where = _unusual_cells(column, values, known_ages.get(column.name))
         if not column.nullable:
             # An unreadable cell is not a missing one.
             raw = frame[column.name] if column.name in unreadable else values

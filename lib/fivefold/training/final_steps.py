@@ -13,6 +13,7 @@ from fivefold.core.parquet import first_rows, from_parquet
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.data.splits import Split
+from fivefold.model.ageing import Ageing
 from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.candidate import Candidate, FailedSearch
 from fivefold.training.ensemble import Ensemble, blend, choose_served
@@ -25,12 +26,13 @@ from fivefold.training.leaderboard import (
     title,
 )
 from fivefold.training.steps import fit_options
-from fivefold.training.training_data import TrainingData
+from fivefold.training.training_data import FitOptions, TrainingData
 
 if TYPE_CHECKING:
     from fivefold.model.metadata import Metadata
 
 MOST_PLAIN = 20_000  # rows of a fit of the plain logistic regression that no search has fitted
+MOST_AGEING = 0.05  # share of a budget that the fits of the ageing curve may take
 NO_TIME = "the budget has no time for it"
 
 
@@ -162,6 +164,7 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
     Returns the artifacts and the metadata of the served bundle.
     """
     from fivefold.model import bundle
+    from fivefold.model.evaluation import Evaluation
     from fivefold.model.metadata import Provenance
     from fivefold.tracking import client
     from fivefold.training.boosting import OutOfTime
@@ -197,6 +200,11 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
     served, oof = finalize(selection, data, options, scope, provenance, truth)
     for line in served.metadata.given_up:
         print(line)
+    ageing = _ageing(run, selection.candidates[0], data, options)
+    known = served.metadata.evaluation or Evaluation()
+    served = replace(
+        served, metadata=replace(served.metadata, evaluation=replace(known, ageing=ageing))
+    )
     evaluated = None
     if plan.refit:
         try:
@@ -220,6 +228,25 @@ def evaluate(run: Any, run_id: str, threads: int) -> tuple[EvaluateArtifacts, Me
         versions=versions,
     )
     return artifacts, served.metadata
+
+
+def _ageing(run: Any, winner: Candidate, data: TrainingData, options: FitOptions) -> Ageing:
+    """Return the ageing curve of the winner's settings, where rows have a time.
+
+    Under a budget only where it takes a small share of it.
+    """
+    from fivefold.training.finalize import ageing
+    from fivefold.training.intake import times_of
+
+    scope = Scope.from_dict(run.problem)
+    too_long = run.budget and winner.best_trial.seconds > MOST_AGEING * run.budget
+    if not data.split.is_ordered or not scope.time_column or too_long:
+        return Ageing()
+    times, unit = times_of(from_parquet(run.table, [scope.time_column]), scope)
+    curve = ageing(winner, data, times, unit, options)
+    if curve.advice:
+        print(curve.advice)
+    return curve
 
 
 def _example_rows(table: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -255,5 +282,7 @@ def result_lines(run: Any) -> list[str]:
         f"({evaluation['rows']:,} rows, {auc['method']})",
     ]
     lines += Leaderboard.from_dicts(run.leaderboard).given_up
+    advice = Ageing.from_dict(evaluation.get("ageing", {})).advice
+    lines += [advice] if advice else []
     known = [b["auc"] for b in evaluation["baselines"] if "truth" in b["name"]]
     return lines + [f"Best achievable on the same rows (known truth): {a:.4f}" for a in known]

@@ -12,6 +12,7 @@ import pandas as pd
 from fivefold.core.schema import Schema
 from fivefold.core.scope import Scope
 from fivefold.data.splits import Assignment, subsample
+from fivefold.model.ageing import Ageing, ageing_curve
 from fivefold.model.bundle import Bundle, reference
 from fivefold.model.calibration import calibrated_oof, fit_calibration, scored_rows
 from fivefold.model.evaluation import Evaluation, evaluate, permutation_importance
@@ -266,6 +267,26 @@ def instead_of(candidate: Candidate, rows: int, rounds: int) -> Candidate:
     return replace(
         candidate, algorithm=name, params=params, rounds=None, settings=[setting], max_rows=bound
     )
+
+
+def ageing(
+    candidate: Candidate, data: TrainingData, times: np.ndarray, unit: str, options: FitOptions
+) -> Ageing:
+    """Return the ageing curve of a candidate's settings over the folds, which follow time.
+
+    Held-out rows have no part in it. `times`: shape (rows,).
+    """
+    folds = [train for train, _ in data.split.folds()]
+
+    def scores_of(cut: int) -> np.ndarray:
+        model = fit_final(candidate, data, folds[cut], options, seeds=1, stop=None)
+        later = np.flatnonzero(data.fold_ids >= cut)
+        scores = np.full(len(data.y), np.nan)
+        rows, _ = data.rows(later)
+        scores[later] = model.predict_proba(expand(rows, data.schema))[:, 1]
+        return scores
+
+    return ageing_curve(data.y, data.fold_ids, times, scores_of, unit)
 
 
 def baselines(

@@ -264,11 +264,7 @@ def split(
     if scope.group_column:
         codes, _ = pd.factorize(frame[scope.group_column], use_na_sentinel=False)
         groups = join_groups(groups, codes)
-    times = None
-    if scope.time_column:
-        cells = frame[scope.time_column]
-        column = infer_column(cells, scope.time_column, scope)
-        times = to_numbers(cells, column.kind, dict(column.parse))
+    times = times_of(frame, scope)[0] if scope.time_column else None
     fold_ids = split_rows(y, folds, seed, groups, times)
     assigned = fold_ids[labelled]
     findings = _holdout_findings(assigned, scope.time_column or scope.group_column or "table")
@@ -279,6 +275,14 @@ def split(
         refuse_errors("The split leaks", leaks)
         return fold_ids, [*leaks, *findings]
     return fold_ids, [_unchecked(scope), *findings]
+
+
+def times_of(frame: pd.DataFrame, scope: Scope) -> tuple[np.ndarray, str]:
+    """Return (the time of each row by the scope's time column, shape (rows,); its unit)."""
+    name = str(scope.time_column)
+    column = infer_column(frame[name], name, scope)
+    unit = "days" if column.kind == "date" else f"steps of {name}"
+    return to_numbers(frame[name], column.kind, dict(column.parse)), unit
 
 
 def _unchecked(scope: Scope) -> Finding:

@@ -44,7 +44,7 @@ CHANNELS = {
     "employer": 0.01,
 }
 BRANCHES = {f"B{k:02d}": 1 / (k + 8) for k in range(1, 61)}
-DATES = ("customer_since", "last_contact")
+DATES = ("customer_since", "last_contact", "as_of")
 _NUMBERS = """
     age tenure credit_score salary balance n_products logins_30d complaints_12m satisfaction
 """
@@ -73,7 +73,7 @@ def draw(rows: int, seed: int = SEED, start: int = 0) -> pd.DataFrame:
     generator = np.random.Generator(np.random.PCG64(seed).advance(start * DRAWS))
     uniforms = iter(generator.random((rows, DRAWS)).T)
     ids = [f"C{n:08d}" for n in range(start + 1, start + rows + 1)]
-    frame = pd.DataFrame({"customer_id": ids, **_features(uniforms)})
+    frame = pd.DataFrame({"customer_id": ids, **_features(uniforms), "as_of": str(SNAPSHOT)})
     leaves = next(uniforms) < true_probability(frame)
     frame[TARGET] = np.where(leaves, "yes", "no")
     return frame
@@ -84,15 +84,16 @@ def true_probability(frame: pd.DataFrame) -> np.ndarray:
 
     A logistic model with humps, steps and interactions: age with activity, products with balance,
     channel with tenure, complaints with last contact. Uses no column but the observed ones;
-    customer_id and customer_since have no effect of their own. Dates are texts or typed. Raises
-    KeyError for a missing column.
+    customer_id and customer_since have no effect of their own. Dates are texts or typed, and count
+    as days before `as_of`: where all of them move, the probability stays. Raises KeyError for a
+    missing column.
     """
     age, tenure, credit, salary, balance, products, logins, complaints, satisfaction = (
         frame[name].to_numpy(dtype="float64") for name in _NUMBERS.split()
     )
     inactive = (frame["active_member"] == "no").to_numpy()
-    contact = pd.to_datetime(frame["last_contact"])
-    silent = (pd.Timestamp(SNAPSHOT) - contact).dt.days.to_numpy(dtype="float64", na_value=np.nan)
+    since_contact = pd.to_datetime(frame["as_of"]) - pd.to_datetime(frame["last_contact"])
+    silent = since_contact.dt.days.to_numpy(dtype="float64", na_value=np.nan)
     wealth = np.nan_to_num(np.minimum(balance / 100_000, 2.5))
     one, two, more = products == 1, products == 2, products >= 3
     middle_age = np.exp(-(((age - 54) / 11) ** 2))
