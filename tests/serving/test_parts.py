@@ -517,6 +517,7 @@ def test_the_card_of_a_scored_table_is_safe_and_complete(bundle, tmp_path):
         "bins": [],
         "reasons": {},
         "spooled": 0,
+        "explained": 0,
     }
     check(cards_score.scored_components(nothing, {}, 0.5))
 

@@ -120,6 +120,7 @@ def test_the_tally_worked_by_hand(bundle):
         "decisions": {"stays": 2},
         "mean_probability": pytest.approx(0.25),
         "spooled": 0,
+        "explained": 0,
     }
     assert tally.warning_counts == {"unreadable": {"age": 1}, "outside": {"age": 1}}
     assert tally.reasons == {"age: 'x' is not a number": 1}

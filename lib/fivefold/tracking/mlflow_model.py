@@ -10,7 +10,6 @@ from typing import Any
 
 from fivefold.core.schema import Schema as InputSchema
 from fivefold.core.scope import Scope
-from fivefold.model.bundle import model_libraries, optional_columns
 from fivefold.tracking.client import PACKAGES, RunRecord, package_versions
 from fivefold.tracking.mlflow_mirror import PACKAGE, PATHSPEC
 
@@ -27,6 +26,8 @@ def signature(record: RunRecord) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
+
+    from fivefold.model.bundle import optional_columns  # costs the time of pandas
 
     evaluated = record.evaluation.get("importance") or ()
     importance = {line["column"]: line["mean"] for line in evaluated}
@@ -148,6 +149,8 @@ def requirements(record: RunRecord, bundle: bytes) -> list[str]:
     The libraries are those of the algorithms that are served, and of every type that the bundle
     holds.
     """
+    from fivefold.model.bundle import model_libraries
+
     served = record.winner
     if record.blend and record.blend["served"] == "blend":
         served = " ".join(record.blend["weights"])
