@@ -268,7 +268,7 @@ def test_cells_that_cannot_be_read_are_named_with_row_and_field_and_nothing_is_a
     assert (answer.status, well_refused(answer)) == (422, True)
     assert [(p["field"], p["found"]) for p in answer.json["problems"]] == [
         ("rows[1].age", "'old; very' is not a number"),
-        ("rows[1].customer_since", "'long ago' is not a date"),
+        ("rows[1].customer_since", "'long ago' is not a date, such as 2024-12-31"),
     ]
     line = journal.read_rejects(engine, PROBLEM).iloc[-1]
     assert (json.loads(line["inputs"])["age"], line["source"]) == ("old; very", "api")

@@ -91,6 +91,7 @@ def test_a_check_without_data_is_not_called_passed():
         "group-column",
         "protected-columns",
         "missing-words",
+        "mixed-zones",
         "date-ambiguous",
         "date-sentinel",
         "many-levels",
@@ -651,6 +652,15 @@ def test_written_numbers_are_shown_with_the_rule():
         (PASSED, "pay", "'$1,000.00' read as 1000 (decimal '.', thousands ',')"),
         (PASSED, "eur", "'1.000,00 €' read as 1000 (decimal ',', thousands '.')"),
     ]
+
+
+def test_mixed_units_and_zones():
+    units = pd.Series([f"{n % 50 + 10} {'kg' if n % 2 else 'lbs'}" for n in range(400)])
+    finding = only(table().assign(weight=units.astype("str")), "mixed-units")
+    assert (finding.severity, finding.subject) == (WARNING, "weight")
+    zones = [f"2024-01-{n % 20 + 10} 10:00{'+02:00' if n % 2 else ''}" for n in range(400)]
+    _, actual = of(table().assign(seen=pd.Series(zones, dtype="str")), "mixed-zones")
+    assert [(f.severity, f.subject) for f in actual] == [(WARNING, "seen")]
 
 
 def test_written_numbers_of_two_readings_are_ambiguous():

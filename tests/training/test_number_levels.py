@@ -83,6 +83,6 @@ def test_readings_by_hand():
     assert readings.nothing == readings.levels == pytest.approx(np.log(2))
     assert not readings.are_levels
     assert compare(numbers, y, np.array([0, 1, 0, 1])) is None  # one class outside a fold
-    assert Readings(0.69, 0.68, 0.60, 5.0).are_levels
-    assert not Readings(0.69, 0.61, 0.60, 5.0).are_levels
-    assert not Readings(0.69, 0.68, 0.60, 3.0).are_levels
+    assert Readings(0.69, 0.68, 0.60, 3.1).are_levels
+    assert not Readings(0.69, 0.61, 0.60, 3.1).are_levels
+    assert not Readings(0.69, 0.68, 0.60, 2.9).are_levels

@@ -101,7 +101,7 @@ def coerce_column(values: pd.Series, column: Column) -> tuple[Any, list[pd.DataF
     if column.kind == "numeric":
         numbers = _numbers(values, dict(column.parse))
         problems = _problems(values, column, _unreadable(values, np.isnan(numbers), column))
-        is_code = _is_added(numbers, column)
+        is_code = _is_added(numbers, column) if column.missing else False
         infinite = (np.abs(numbers) > LARGEST) & ~is_code
         problems += _problems(values, column, infinite, "infinite")
         return np.where(infinite | is_code, np.nan, numbers), problems
@@ -124,6 +124,8 @@ def without_missing(values: pd.Series, column: Column) -> pd.Series:
     """Return a column as read, without the cells that mean missing by its contract."""
     if not pd.api.types.is_numeric_dtype(values.dtype):
         return _without_missing(values, column)
+    if not column.missing:
+        return values
     gone = _is_added(to_numbers(values, "numeric", {}), column)
     return values.mask(gone) if gone.any() else values
 
@@ -289,14 +291,12 @@ def _without_missing(values: pd.Series, column: Column) -> pd.Series:
     if values.dtype != "str":
         return values
     codes, words = different(values.array)
-    gone = np.array([is_missing(word, column) for word in words] + [False])
-    return values.mask(gone[codes]) if gone.any() else values
+    gone = [is_missing(word, column) for word in words]
+    return values.mask(np.array([*gone, False])[codes]) if any(gone) else values
 
 
 def _is_added(numbers: np.ndarray, column: Column) -> np.ndarray:
     """Return which numbers mean missing by the scope: -999.0 is -999."""
-    if not column.missing:
-        return np.zeros(len(numbers), dtype=bool)
     codes = to_numbers(pd.Series(column.missing, dtype="str"), "numeric", dict(column.parse))
     return np.isin(numbers, codes[~np.isnan(codes)])
 

@@ -47,14 +47,14 @@ _TIME_NAME = re.compile(
 _EXAMPLE = datetime(2024, 12, 31, 14, 30)
 
 
-def read_dates(values: pd.Series, form: str) -> pd.Series:
+def read_dates(values: pd.Series, form: str) -> pd.DatetimeIndex:
     """Return texts of one format as UTC; NaT for all else, strictly."""
     if form in PER_SECOND:
         numbers = pd.to_numeric(values, errors="coerce").astype("float64")
         per_second = PER_SECOND[form]
         near = numbers.where(numbers.abs() < 2e11 * per_second)  # nanoseconds end in 2262
         since = pd.to_timedelta(near * (1_000_000 / per_second), unit="us")
-        return (pd.Timestamp("1970-01-01", tz="UTC") + since).dt.as_unit("us")
+        return pd.DatetimeIndex(pd.Timestamp("1970-01-01", tz="UTC") + since)
     if form == QUARTER:
         parts = values.str.extract(_QUARTER)
         year, quarter = parts["y"].fillna(parts["y2"]), parts["q"].fillna(parts["q2"])
@@ -63,8 +63,8 @@ def read_dates(values: pd.Series, form: str) -> pd.Series:
     if form == "ISO8601":  # pandas reads "2020" and "202001" as ISO too; for us, numbers
         values = values.where(values.str.match(_ISO, na=False))
     # An index of stamps: far quicker than .dt.
-    stamps = pd.to_datetime(values.array, format=form, errors="coerce", utc=True)
-    return pd.Series(stamps, index=values.index)
+    stamps: pd.DatetimeIndex = pd.to_datetime(values.array, format=form, errors="coerce", utc=True)
+    return stamps
 
 
 def read_otherwise(values: pd.Series, form: str) -> pd.Series:
@@ -129,10 +129,10 @@ def example(form: str) -> str:
 
 
 def _of_format_or_iso(values: pd.Series, form: str) -> pd.Series:
-    dates = read_dates(values, form)
+    dates = pd.Series(read_dates(values, form), index=values.index)
     if form == "ISO8601" or form.startswith("%Y-%d"):  # 2024-01-02 would have two meanings
         return dates
-    return dates.fillna(read_dates(values, "ISO8601"))
+    return dates.fillna(pd.Series(read_dates(values, "ISO8601"), index=values.index))
 
 
 def _hours(zone: str | float) -> float:

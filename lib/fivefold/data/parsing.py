@@ -153,13 +153,14 @@ def parse_dates(values: pd.Series, rule: Rule, strictly: bool = False) -> pd.Ser
     """
     form = rule.get("format", "ISO8601")
     stamps = read_dates(values, form)
-    unread = stamps.array.isna() & ~values.array.isna()
+    dates = pd.Series(stamps.tz_convert(None).as_unit("us"), index=values.index)
+    unread = stamps.isna() & ~values.array.isna()
     if not strictly and unread.any():
         words = values[unread].drop_duplicates()
-        known = dict(zip(words, read_otherwise(words, form), strict=True))
-        stamps[unread] = pd.to_datetime(values[unread].map(known), utc=True)
-    index = pd.DatetimeIndex(stamps)
-    return pd.Series(index.tz_convert(None).as_unit("us"), index=values.index)
+        others = pd.DatetimeIndex(read_otherwise(words, form)).tz_convert(None).as_unit("us")
+        known = dict(zip(words, others, strict=True))
+        dates[unread] = pd.to_datetime(values[unread].map(known)).dt.as_unit("us")
+    return dates
 
 
 def without_zone(dates: pd.Series) -> pd.Series:

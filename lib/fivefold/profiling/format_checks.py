@@ -33,7 +33,11 @@ _EXAMPLES = 2000  # different texts of a column that are looked at
 def find_missing_words(ctx: CheckContext) -> Iterator[Result]:
     """Find levels that say "missing" in words."""
     for column in ctx.columns_of("categorical"):
-        words = [level for level in column.levels if level.strip().lower() in MISSING_WORDS]
+        words = [
+            level
+            for level in column.levels
+            if level.strip().lower() in MISSING_WORDS and level not in column.kept
+        ]
         if not words:
             continue
         cells = int(ctx.typed[column.name].isin(words).sum())

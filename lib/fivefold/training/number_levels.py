@@ -20,7 +20,7 @@ from fivefold.data.infer import CODE_ROWS, FEW_CODES
 
 SMOOTHING = 10.0  # rows that the overall rate weighs in the rate of a level
 LEAVES = (8, 16)  # of the trees, as many cuts as a boosted tree makes; the better one counts
-SURE = 4.0  # standard errors; by chance 1 in 30,000 columns
+SURE = 3.0  # standard errors; none of 600 columns of noise, lines, waves and steps reached them
 MUCH = 1.25  # times the gain of the order: with many rows any bend of a smooth curve is sure
 MOST_ROWS = 20_000
 FEWEST_ROWS = 200
