@@ -6,8 +6,8 @@ A seeded simulation on a grid of row counts, ROC AUCs and shapes of the scores. 
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import product
@@ -120,4 +120,6 @@ def main(worlds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("worlds", type=int, nargs="?", default=500, help="samples of each world")
+    main(parser.parse_args().worlds)
