@@ -24,7 +24,7 @@ from fivefold.model.label_sample import COMPLETE, RANDOM, UNJUDGED, WEIGHTED
 from tests.support.models import bundle_of, changed
 
 START, WEEK = datetime(2026, 3, 2), timedelta(days=7)
-WEEKS, ROWS, LOOKS, THRESHOLD = 5, 900, 4, 0.4
+WEEKS, ROWS, LOOKS, THRESHOLD = 4, 900, 4, 0.4
 Regime = Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
 
 

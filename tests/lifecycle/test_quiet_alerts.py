@@ -280,3 +280,31 @@ def test_of_chosen_labels_those_set_aside_are_thinned_to_a_random_sample(engine)
     assert after == pytest.approx(frame["probability"].mean(), abs=0.05)
     learnt = np.full(len(rows), labelled_rows.LEARNT)
     assert labelled_rows.representative(rows, learnt).all()
+
+
+def test_the_monitor_judges_each_window_when_its_labels_are_final(engine, reference, monkeypatch):
+    frame = daily(traffic(world(600, 60), 60))
+    harvest(engine, frame, START + 4 * WEEK)  # writes predictions and labels into the journal
+    url = str(engine.url)
+    bundle = reference.bundle
+    scope = replace(bundle.metadata.scope, horizon_days=20)
+    metadata = replace(bundle.metadata, scope=scope)
+    known = replace(reference, bundle=replace(bundle, metadata=metadata))
+    monkeypatch.setattr(monitor_steps, "journal_url", lambda: url)
+    monkeypatch.setattr(monitor_steps.window, "reference_of", lambda model: known)
+    monkeypatch.setattr(monitor_steps, "_scope_of", lambda *_: {"horizon_days": 20})
+
+    now = START + timedelta(days=30, hours=6)
+    name, time, windows = monitor_steps.plan("left", 7.0, 2, now.isoformat())
+    starts = [datetime.fromisoformat(start) for start, _ in windows]
+    assert starts == [START, START + 3 * WEEK, START + 4 * WEEK]  # the first is of age now
+    reports, decision = monitor_steps.evaluate(name, windows, time)
+    assert reports[0].labels.verdict == RANDOM
+    assert reports[0].judged_on_labels
+    assert not decision.retrain
+
+    early = START + timedelta(days=8)
+    name, time, windows = monitor_steps.plan("left", 7.0, 2, early.isoformat())
+    reports, _ = monitor_steps.evaluate(name, windows, time)
+    assert reports[0].labels.why == "younger than the horizon of 20 days"
+    assert not warnings(reports[0].findings)
