@@ -5,8 +5,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from fivefold.core.text import error_line
-
 PROBE = 1 << 16  # bytes that are written to try a folder
 # Number of an OSError -> what it means, and what to do.
 MEANING = {
@@ -54,7 +52,7 @@ def unwritable(folder: Path) -> str:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        what, action = MEANING.get(error.errno or 0, (error_line(error), "see what is wrong"))
+        what, action = MEANING.get(error.errno or 0, (str(error.strerror), "see what is wrong"))
         other = "METAFLOW_DATASTORE_SYSROOT_LOCAL=/another/folder keeps the runs elsewhere"
         return f"The runs cannot be kept in {folder}: {what}. To do: {action}; {other}"
     return ""

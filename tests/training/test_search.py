@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from fivefold.core.roc_auc import auc_interval
 from fivefold.core.schema import Column, Schema
@@ -21,7 +21,16 @@ from fivefold.training import search, search_size
 from fivefold.training.algorithms import ALGORITHMS, Algorithm
 from fivefold.training.candidate import Candidate, Setting
 from fivefold.training.encode_folds import encode_fold, fitted_rows, interactions
-from fivefold.training.encoding import CROSSED, LINEAR, NATIVE, TREES, encoder, plan
+from fivefold.training.encoding import (
+    CROSSED,
+    LINEAR,
+    NATIVE,
+    TREES,
+    WORDS,
+    encoder,
+    plan,
+    words_encoder,
+)
 from fivefold.training.training_data import FitOptions, TrainingData
 from tests.support.tables import mixed, prepared
 from tests.support.training import candidate as candidate_of
@@ -89,7 +98,15 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
         train, valid = (fold_ids >= 0) & (fold_ids != fold), fold_ids == fold
         inside, outside = expand(typed[train], schema), expand(typed[valid], schema)
         recipe, style = plan(inside, schema), entry.encoding_of(candidate.params)
-        encode = encoder(recipe, LINEAR if style == CROSSED else style, 0)
+        if style == WORDS:
+            encode = FeatureUnion(
+                [
+                    ("columns", encoder(replace(recipe, text=[]), LINEAR, 0)),
+                    ("words", words_encoder(recipe)),
+                ]
+            )
+        else:
+            encode = encoder(recipe, LINEAR if style == CROSSED else style, 0)
         x = encode.fit_transform(inside, y[train])
         if style == CROSSED:
             products, x = interactions(x, y[train])
@@ -107,7 +124,7 @@ def test_out_of_fold_scores_are_those_of_a_whole_fresh_pipeline_per_fold(name):
     assert candidate.fold_scores == pytest.approx(scores)
     assert candidate.auc_mean == pytest.approx(np.mean(scores))
     assert candidate.auc_std == pytest.approx(np.std(scores, ddof=1))
-    assert candidate.params == ALGORITHMS[name].defaults[0]
+    assert candidate.params == (entry.text_defaults or entry.defaults)[0]
     stored = candidate.to_dict()
     assert json.loads(json.dumps(stored, allow_nan=False)) == stored
     assert Candidate.from_dict(stored) == candidate
@@ -560,7 +577,7 @@ def test_under_a_budget_the_cheap_default_is_the_first(monkeypatch):
     styles = [d["encoding"] for d in search.cheap_first(ENTRIES["logistic_regression"]).defaults]
     assert styles == [LINEAR, CROSSED, LINEAR]
     counted, _ = searched("logistic_regression", typed, y, fold_ids, schema, trials=1)
-    assert counted.trials[0].params == ALGORITHMS["logistic_regression"].defaults[0]
+    assert counted.trials[0].params == ALGORITHMS["logistic_regression"].text_defaults[0]
 
 
 def test_the_plain_regression_is_that_trial_on_the_folds_that_are_asked_for():

@@ -21,6 +21,7 @@ from fivefold.training.algorithms import ALGORITHMS
 from fivefold.training.encode_folds import encode_training
 from fivefold.training.encoding import (
     CHARACTER_BUCKETS,
+    CROSSED,
     LINEAR,
     NATIVE,
     WORD_BUCKETS,
@@ -101,7 +102,7 @@ def test_the_characters_of_one_fit_are_bounded(monkeypatch):
     assert searching.rows_of_texts(data) == pytest.approx(training / 3, abs=1)
     entry = searching.adapted(ALGORITHMS["logistic_regression"], data)
     assert entry.max_rows == searching.rows_of_texts(data)
-    assert [one["encoding"] for one in entry.defaults] == [WORDS, WORDS, LINEAR]
+    assert [one["encoding"] for one in entry.defaults] == [WORDS, CROSSED, LINEAR]
 
 
 def test_trees_keep_their_topics_and_tables_without_text_are_as_before():

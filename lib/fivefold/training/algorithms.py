@@ -261,7 +261,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         space={"encoding": [LINEAR, CROSSED, WORDS], "C": (0.001, 30.0, "log")},
         text_defaults=(
             {"encoding": WORDS, "C": 0.1},
-            {"encoding": WORDS, "C": 1.0},
+            {"encoding": CROSSED, "C": 0.1},
             {"encoding": LINEAR, "C": 0.1},
         ),
         code_defaults=(

@@ -164,11 +164,11 @@ def rows_of_texts(data: TrainingData) -> int:
 
 
 def cheap_first(entry: Algorithm) -> Algorithm:
-    """Return the entry with the first default that needs no products of columns before the others.
+    """Return the entry with the first default without products or words before the others.
 
     So a search under a budget soon has a model.
     """
-    first = min(entry.defaults, key=lambda params: entry.encoding_of(params) == CROSSED)
+    first = min(entry.defaults, key=lambda params: entry.encoding_of(params) in (CROSSED, WORDS))
     others = [params for params in entry.defaults if params is not first]
     return replace(entry, defaults=(first, *others))
 
