@@ -19,6 +19,7 @@ from fivefold.core.clock import utc_now
 from fivefold.core.findings import ERROR, Finding, Refused, verdict
 from fivefold.core.parquet import to_parquet
 from fivefold.core.roc_auc import auc_interval
+from fivefold.core.schema import NOW
 from fivefold.core.scope import Scope
 from fivefold.data.coerce import coerce_table
 from fivefold.data.infer import infer_schema
@@ -1330,7 +1331,9 @@ def test_labelled_predictions_come_back_as_rows(engine):
     assert new["left"].tolist() == ["yes", "no"]
     assert new["age"].tolist() == [33, 44]
     assert new["member"].tolist() == ["yes", "no"]
-    assert table.dtypes.to_dict() == base.dtypes.to_dict() | {"age": np.dtype("int64")}
+    assert (new[NOW] == pd.Timestamp(at.date())).all()
+    types = table.drop(columns=NOW).dtypes.to_dict()
+    assert types == base.dtypes.to_dict() | {"age": np.dtype("int64")}
     other = Scope(target="left", positive="yes", title="another")
     nothing = labelled_rows.with_labelled(base, other, url)
     codes = [f.code for f in nothing.findings]
