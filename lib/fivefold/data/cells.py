@@ -50,9 +50,8 @@ def _text(value: Any, column: Column) -> str | None:
         return next((level for level in column.levels if level.lower() == lower), lower)
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return text if text in column.levels else str(int(value))
-    if isinstance(value, date):
-        spelling = column.parse.get("format", "")
-        return value.strftime(spelling) if "%" in spelling else value.isoformat()
+    if isinstance(value, date):  # ISO 8601 reads whatever spelling training had
+        return value.isoformat()
     if column.kind == "numeric":  # among texts, and read as they are: 1.234 is not 1,234
         return text.replace(".", column.parse.get("decimal", "."))
     return text
