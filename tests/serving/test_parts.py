@@ -276,8 +276,9 @@ def test_databases_are_read_whole_and_cut(tmp_path):
     assert (
         result[0].key != result[1].key
     )  # but not the same first row: its id must not be that of another case
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(Refused, match="query-unused"):
-        cut_table("t.csv", "SELECT 1", tmp_path / "parts2")
+        cut_table(str(tmp_path / "t.csv"), "SELECT 1", tmp_path / "parts2")
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
