@@ -43,15 +43,15 @@ def test_many_alike_are_one_line_with_their_names_and_the_dangerous_come_first(c
     result = condensed([*flood, *few, leak, find("other", "e", severity=ERROR)])
     assert [f.code for f in result] == ["other", "leak", "constant-column", *["missing-cells"] * 5]
     assert (result[2].subject, result[2].found) == (
-        "127 columns",
-        "127 columns (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 115 more), the first: "
+        "127 places",
+        "127 places (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 115 more), the first: "
         "the one value 0",
     )
     same = condensed([find("a", f"c{n}", "only missing cells") for n in range(6)])
-    assert [f.found for f in same] == ["only missing cells, in 6 columns (c0, c1, c2, c3, c4, c5)"]
+    assert [f.found for f in same] == ["only missing cells, in 6 places (c0, c1, c2, c3, c4, c5)"]
     one = condensed([find("a", "c", str(n)) for n in range(6)])
     assert [(f.subject, f.found) for f in one] == [("c", "0; 5 more like it")]
     print_warnings([*flood, leak])
     assert len(capsys.readouterr().out.splitlines()) == 2
-    with pytest.raises(Refused, match=r"No: 1 problem\n  1\. a \[9 columns\]"):
+    with pytest.raises(Refused, match=r"No: 1 problem\n  1\. a \[9 places\]"):
         refuse_errors("No", [find("a", f"c{n}", severity=ERROR) for n in range(9)])

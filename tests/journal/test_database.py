@@ -441,12 +441,13 @@ def test_reading_takes_the_newest_label_of_a_half_open_time(journal: sa.Engine) 
     assert actual["id"].tolist() == [line(n)["id"] for n in (1, 2, 3)]
     assert actual["label"].fillna(-1).tolist() == [-1, 1, -1]
     assert actual["labelled_at"].tolist()[1] == T0 + timedelta(days=2)
-    assert actual.columns.tolist() == [*PREDICTIONS.c.keys(), "label", "labelled_at"]
+    assert actual.columns.tolist() == [*PREDICTIONS.c.keys(), "label", "labelled_at", "acted"]
     assert read_predictions(journal, "p", columns=("id", "at")).columns.tolist() == [
         "id",
         "at",
         "label",
         "labelled_at",
+        "acted",
     ]
     for none in (
         read_predictions(journal, "none"),

@@ -810,7 +810,7 @@ def test_a_person_promotes_a_model_that_is_held_back_with_a_reason_and_only_so(
 ):
     engine, _ = stage
     evaluation_of_2(evaluated(0.45, success("passed"), doubtful("leak")))
-    told = r'floor-ranks \[model\].*promote.py promote 2 --why "\.\.\."(.|\n)*leak \[paid\]'
+    told = r'leak \[paid\].*promote.py promote 2 --why "\.\.\."(.|\n)*floor-ranks \[model\]'
     with pytest.raises(Refused, match=told):
         promotion.promote(engine, "2", "Ann", "")
     assert served(engine) == "TrainFlow/1"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fivefold.core.clock import today
 from fivefold.model.counterfactual import Counterfactual, changeable, counterfactuals
 from tests.support.models import bundle_of
 
@@ -46,7 +47,7 @@ def test_the_nearest_number_beyond_the_edge_is_offered(frame):
 
 def test_levels_yes_no_and_dates_are_tried_and_the_smallest_change_comes_first(frame):
     def model(x):
-        day = x["since"] >= (pd.Timestamp("2020-01-16") - pd.Timestamp("1970-01-01")).days
+        day = x["since"] <= (pd.Timestamp(today()) - pd.Timestamp("2020-01-16")).days
         return np.where((x["tier"] == "gold") | (x["card"] == 0) | day, 0.9, 0.2)
 
     actual = counterfactuals(bundle_of(frame, model, changeable=ALL), CASE)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fivefold.core.findings import Refused
+from fivefold.core.schema import NOW
 from fivefold.model.case import plain
 from fivefold.model.explain import BACKGROUND, background, explain
 from fivefold.model.metadata import Provenance
@@ -87,7 +88,7 @@ def test_background_rows_hold_used_columns_as_plain_data():
     typed, _, _, schema = prepared(400)
     rows = background(typed, schema, 0)
     assert len(rows) == BACKGROUND
-    assert set(rows[0]) == set(schema.names())
+    assert set(rows[0]) == {*schema.names(), NOW}
     assert all(v is None or isinstance(v, (int, float, str)) for row in rows for v in row.values())
     assert background(typed, schema, 0) == rows
 

@@ -586,7 +586,13 @@ def test_planted_shifts_are_notable(whole):
 def test_a_change_of_kind_or_format_is_reported(whole):
     frame, y = table()
     lines = compare(
-        summary_of(frame.assign(x=frame["x"].round().astype(int).map(str) + "u"), y), whole
+        summary_of(
+            frame.assign(
+                x=frame["x"].round().astype(int).map(dict(enumerate("abcdefghijklmnopqr", -9)))
+            ),
+            y,
+        ),
+        whole,
     )
     assert ("x", "kind", "numeric", "categorical") in {
         (t["subject"], t["what"], t["before"], t["now"]) for t in lines if t["notable"]

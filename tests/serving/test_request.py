@@ -167,10 +167,12 @@ def test_rows_that_are_none(value, code):
 def test_all_bad_rows_are_named_up_to_a_hundred():
     with pytest.raises(Refused, match="3 problems"):
         request.rows_of([1, {}, 2, None], 5)
-    with pytest.raises(Refused, match="100 problems"):
+    with pytest.raises(Refused, match=r"in 100 places \(rows\[0\], rows\[1\]") as many:
         request.rows_of([1] * 200, 500)
-    with pytest.raises(Refused, match="100 problems"):
+    assert len(many.value.findings) == 100
+    with pytest.raises(Refused) as nested:
         json_rows.table_of([{"a": []}] * 200, SCHEMA)
+    assert len(nested.value.findings) == 100
 
 
 def test_mlflows_forms_are_the_same_rows():
@@ -206,8 +208,8 @@ def test_csv_is_texts_with_gaps_and_without_empty_lines():
     [
         (b"", "empty .body.: expected a header line and rows; found no content"),
         (b" \n\n", "empty .body."),
-        (b'[{"a": 1}]', "json-file .body.: expected a table as CSV.*found JSON"),
-        (b'\xef\xbb\xbf{"a": 1, "b": 2}', "json-file"),
+        (b'[{"a": 1}]', "not-csv .*: expected a table as CSV; found JSON"),
+        (b'\xef\xbb\xbf{"a": 1, "b": 2}', "not-csv"),
         (b"<!DOCTYPE html><html>", "html-page"),
         (
             b"a,b,a,b\n1,2,3,4\n",
@@ -504,8 +506,9 @@ def test_a_case_is_named_by_its_id_or_by_all_id_columns():
 def test_all_problems_are_named_at_once_up_to_a_hundred():
     with pytest.raises(Refused, match="4 problems"):
         labels.read_labels([{"label": "x", "observed_at": "y"}, 5], SCHEMA, Scope(), b"k")
-    with pytest.raises(Refused, match="100 problems"):
+    with pytest.raises(Refused, match="in 50 places") as many:
         labels.read_labels([{}] * 99, SCHEMA, Scope(), b"k")
+    assert len(many.value.findings) == 100
     with pytest.raises(Refused, match="feedback-empty"):
         labels.read_labels([], SCHEMA, Scope(), b"k")
 

@@ -264,7 +264,7 @@ def test_the_matrix_is_numeric_and_finite_where_the_style_needs_it(style):
 def test_an_unknown_style_is_refused():
     with pytest.raises(
         ValueError,
-        match="encoding: expected one of linear, trees, native, one-hot, means, ordered, "
+        match="encoding: expected one of linear, trees, plain, native, one-hot, means, ordered, "
         "found 'round'",
     ):
         encoder(EncodingPlan([], [], [], [], [], [], []), "round", 0)

@@ -134,6 +134,7 @@ def test_the_closing_words_show_the_held_out_figure_first_and_name_the_optimism(
         blend=blended.to_dict(),
         leaderboard=board.to_dicts(),
         winner="lightgbm",
+        problem={},
     )
     lines = final_steps.result_lines(made)
     assert lines[0].startswith("Held-out ROC AUC: 0.5570, 95% interval 0.4500 to 0.6600 (100 rows,")

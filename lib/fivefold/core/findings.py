@@ -146,10 +146,10 @@ def _joined(group: list[Finding]) -> Finding:
     if len(names) == 1:
         return replace(first, found=f"{first.found}; {len(group) - 1} more like it")
     if any(finding.found != first.found for finding in group):
-        found = f"{len(names)} columns ({listed(names, NAMES)}), the first: {first.found}"
+        found = f"{len(names)} places ({listed(names, NAMES)}), the first: {first.found}"
     else:
-        found = f"{first.found}, in {len(names)} columns ({listed(names, NAMES)})"
-    return replace(first, subject=plural(len(names), "column"), found=found)
+        found = f"{first.found}, in {len(names)} places ({listed(names, NAMES)})"
+    return replace(first, subject=plural(len(names), "place"), found=found)
 
 
 def print_warnings(findings: Iterable[Finding]) -> None:

@@ -95,9 +95,17 @@ def auc_interval(y: np.ndarray, score: np.ndarray) -> dict[str, Any]:
     but nobody should decide by it.
     """
     of_positives, of_negatives = _placements(y, [score])
-    positives, negatives = of_positives.size, of_negatives.size
-    auc = float(of_positives.mean())
     parts = [values.var(ddof=1) / values.size for values in (of_positives, of_negatives)]
+    return interval_of(float(of_positives.mean()), parts, of_positives.size, of_negatives.size)
+
+
+def interval_of(
+    auc: float, parts: Sequence[float], positives: float, negatives: float
+) -> dict[str, Any]:
+    """Return as `auc_interval` does, from the two parts of the variance and the rows of each class.
+
+    Of weighted rows these are effective numbers.
+    """
     se = math.sqrt(sum(parts))
     few = min(positives, negatives)
     bound = 0.025 ** (1 / few)
@@ -125,7 +133,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray) -> dict[str, Any]:
     return {**interval, "judged": judged}
 
 
-def newcombe_interval(auc: float, positives: int, negatives: int) -> tuple[float, float]:
+def newcombe_interval(auc: float, positives: float, negatives: float) -> tuple[float, float]:
     """Return Newcombe's 95% interval of a ROC AUC, his method 5.
 
     Its ends are the AUCs from which the observed one is 1.96 standard errors away, by the variance

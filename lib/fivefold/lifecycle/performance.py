@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from fivefold.core.findings import Finding, verdict
 from fivefold.core.intervals import UNKNOWN, Estimate, share, wilson
-from fivefold.core.roc_auc import auc_interval
+from fivefold.core.roc_auc import auc_interval, interval_of
 from fivefold.core.stored import Stored
 from fivefold.model.label_sample import LabelSample, effective_size
 from fivefold.model.threshold import Costs, Threshold
@@ -204,14 +204,14 @@ def realised(
     )
 
 
-def weighted_auc_interval(y: np.ndarray, q: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    """Return {value, low, high, se} of the ROC AUC of weighted rows; 95%, on the logit scale.
+def weighted_auc_interval(y: np.ndarray, q: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Return the ROC AUC of weighted rows with its interval, as `auc_interval`.
 
     DeLong's variance with weights: that of two weighted means of placements. Equal weights give
-    DeLong's own. A perfect ranking has no variance, so its interval is a point.
+    DeLong's own. The rows of each class are effective numbers (Kish 1965).
     """
     positive = y == 1
-    value, variance = 0.0, 0.0
+    value, parts, sizes = 0.0, [], []
     for own, other, side in ((positive, ~positive, 1.0), (~positive, positive, -1.0)):
         levels, codes = np.unique(q[other], return_inverse=True)
         mass = np.bincount(codes, weights=weights[other])
@@ -222,13 +222,10 @@ def weighted_auc_interval(y: np.ndarray, q: np.ndarray, weights: np.ndarray) -> 
             placement = 1 - placement
         w = weights[own] / weights[own].sum()
         value = float(w @ placement)
-        size = 1 / float(w @ w)  # Kish's
-        variance += float(w**2 @ (placement - value) ** 2) * size / (size - 1)
-    se, low, high = math.sqrt(variance), value, value
-    if 0 < value < 1:
-        width = _Z * se / (value * (1 - value))
-        low, high = expit([logit(value) - width, logit(value) + width]).tolist()
-    return {"value": value, "low": low, "high": high, "se": se}
+        size = 1 / float(w @ w)
+        parts.append(float(w**2 @ (placement - value) ** 2) * size / (size - 1))
+        sizes.append(size)
+    return interval_of(value, parts, *sizes)
 
 
 def performance_findings(

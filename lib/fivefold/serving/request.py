@@ -142,7 +142,9 @@ def csv_rows(body: bytes, limit: int) -> list[Row]:
         raise bad_request(str(error)[:200], _CSV) from None
     _check_width(text)
     content, log = Content("body", len(body), data=body, whole=False), ReadLog()
-    detect_format(content)  # refuses JSON, web pages and so on
+    if detect_format(content).name != "csv":  # it refuses web pages and so on itself
+        found, expected = "JSON or another format", "a table as CSV"
+        raise bad_request(found, expected, code="not-csv")
     try:
         rows: list[Row] = []
         for table in read_csv(content, log):

@@ -219,8 +219,8 @@ def _left_out_finding(left_out: Mapping[str, int]) -> Finding:
 def usual_weight(weights: pd.Series) -> Any:
     """Return the cell that is nearest to the mean of a column: a labelled prediction has no weight.
 
-    >>> usual_weight(pd.Series(["1,5", "2,5", "9,0"])), usual_weight(pd.Series([1, 2, 6]))
-    ('2,5', 2)
+    >>> usual_weight(pd.Series(["1,5", "2,5", "9,0"])), float(usual_weight(pd.Series([1, 2, 6])))
+    ('2,5', 2.0)
     """
     column = infer_column(weights, str(weights.name))
     numbers = to_numbers(weights, "numeric", dict(column.parse))
