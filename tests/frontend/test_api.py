@@ -855,7 +855,7 @@ def test_without_a_model_every_path_says_what_to_do_and_a_promotion_is_enough(
         eventually(lambda: ask(server, "/health").codes == ["bundle-digest"])
         assert ask(server, PREDICT, rows[0], **key).status == 503
         promoted(tmp_path, run)
-        eventually(lambda: ask(server, "/health").status == 200)
+        eventually(lambda: ask(server, "/health").status == 200, PATIENCE)
         check_keys(server, rows)
         check_rate(server, rows)
 

@@ -61,7 +61,7 @@ def hostile(datastore, address, newest, tmp_path_factory):
 
     It is trained while the app is up.
     """
-    rows = mixed(240).rename(columns={"amount": EVIL, "region": LINK})
+    rows = mixed(600).rename(columns={"amount": EVIL, "region": LINK})
     rows[LINK] = rows[LINK].replace({"north": EVIL, "south": IMAGE})
     rows["left"] = rows["left"].replace({"yes": IMAGE, "no": "<b>no</b>"})
     folder = tmp_path_factory.mktemp("hostile")

@@ -705,7 +705,7 @@ def test_the_model_answers_json_when_mlflow_serves_it(
     predictions = json.loads(text)["predictions"]
     assert [p["decision"] for p in predictions] == ["stays", "leaves", ""]
     assert [p["probability"] is None for p in predictions] == [False, False, True]
-    assert predictions[2]["error"] == "since: '31 of May' is not a date"
+    assert predictions[2]["error"] == "since: '31 of May' is not a date, such as 2024-12-31"
     assert loose == [200, 200, 200]  # JSON's own true and 1 for a text column, a number in quotes
     assert missing[0] == 400
     assert "age" in missing[1]
