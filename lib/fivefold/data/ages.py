@@ -49,8 +49,12 @@ def known_at(typed: Columns, schema: Schema) -> np.ndarray | None:
         return days(typed[schema.reference])
     if NOW in typed:
         return days(typed[NOW])
-    rows = len(typed[schema.names("date")[0]])
-    return days(np.full(rows, today(), dtype="datetime64[us]"))
+    return days(scored_today(len(typed[schema.names("date")[0]])))
+
+
+def scored_today(rows: int) -> np.ndarray:
+    """Return the current day as the day of scoring of so many rows, shape (rows,)."""
+    return np.full(rows, today(), dtype="datetime64[us]")
 
 
 def ages(typed: Columns, schema: Schema) -> dict[str, np.ndarray]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fivefold.core.clock import today
 from fivefold.core.findings import WARNING, Finding, errors, problem, warnings
 from fivefold.core.schema import NOW, Column, Schema
+from fivefold.data.ages import scored_today
 from fivefold.data.missing_markers import is_missing
 from fivefold.data.parsing import (
     BOOLEAN_PAIRS,
@@ -245,7 +245,7 @@ def _days_of_scoring(frame: pd.DataFrame) -> Any:
     """Return the day on which each row is scored: that of its own column, else today."""
     if NOW in frame:
         return without_zone(pd.to_datetime(frame[NOW])).array
-    return pd.array(np.full(len(frame), today(), dtype="datetime64[us]"))
+    return pd.array(scored_today(len(frame)))
 
 
 def _same_reading(a: Column, b: Column) -> bool:

@@ -243,9 +243,8 @@ def infer_kind(values: pd.Series, name: str = "") -> tuple[str, Rule]:
 
     The questions in order: constant, boolean, date, numeric, id, text, categorical. One value with
     blanks beside it is a category: its presence says something (`fivefold.model.inputs.expand`).
-    A text column
-    is numeric or a date when at least 95% of its present cells read so under one rule. Codes
-    (00501, whole numbers that a float would round) are no numbers.
+    A text column is numeric or a date when at least 95% of its present cells read so under one
+    rule. Codes (00501, whole numbers that a float would round) are no numbers.
 
     >>> infer_kind(pd.Series(["$1,200", "$900", "$15", None]))
     ('numeric', {'decimal': '.', 'thousands': ','})

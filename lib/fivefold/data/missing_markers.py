@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from fivefold.core.schema import Column, Schema
@@ -83,8 +83,7 @@ def rules_of(scope: Scope) -> CellRules:
 def rules_for(schema: Schema, scope: Scope) -> CellRules:
     """Return how a table that is to be scored is read: as the one that the model learnt from."""
     names = tuple(column.name for column in schema.columns if column.as_text)
-    texts = scope.missing_texts, scope.kept_texts, scope.missing_in, scope.kept_in
-    return CellRules(*texts, text_columns=names)
+    return replace(rules_of(scope), text_columns=names)
 
 
 def is_missing(text: str, column: Column) -> bool:

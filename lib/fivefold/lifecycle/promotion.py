@@ -211,7 +211,8 @@ def _with_floor(result: Challenge, candidate: Candidate, champion: Promotion) ->
 
     A doubt that the champion was promoted in spite of is none about its challenger.
     """
-    known = from_bytes(*client.bundle_bytes(client.find_run(champion.model))).metadata.evaluation
+    content = client.bundle_bytes(client.find_run(champion.model))
+    known = from_bytes(*content, with_model=False).metadata.evaluation
     accepted = known.findings if known else ()
     findings = floor_findings(candidate.evaluation)
     findings += new_doubts(candidate.evaluation, accepted)

@@ -37,28 +37,31 @@ class Ageing(Stored):
     unit: str = "days"
 
     @property
+    def aged(self) -> int | None:
+        """The place of the first point with a proven loss of `WORTH`; None where there is none."""
+        proven = (point.low > 0 and point.loss >= WORTH for point in self.points)
+        return next((place for place, is_proven in enumerate(proven) if is_proven), None)
+
+    @property
     def lasts(self) -> float | None:
         """The oldest age before a loss of `WORTH` is proven; None where none is."""
-        younger = 0.0
-        for point in self.points:
-            if point.low > 0 and point.loss >= WORTH:
-                return younger
-            younger = point.age
-        return None
+        if self.aged is None:
+            return None
+        return self.points[self.aged - 1].age if self.aged else 0.0
 
     @property
     def advice(self) -> str:
         """How often to train again, in a sentence; "" without points."""
         if not self.points:
             return ""
-        oldest = self.points[-1]
-        if self.lasts is None:
+        if self.aged is None or self.lasts is None:
+            oldest = self.points[-1]
             return (
                 f"No loss of {WORTH:g} in ROC AUC or more is proven up to an age of "
                 f"{oldest.age:,.0f} {self.unit} (then {oldest.loss:+.4f}, {oldest.low:+.4f} to "
                 f"{oldest.high:+.4f})"
             )
-        aged = next(point for point in self.points if point.low > 0 and point.loss >= WORTH)
+        aged = self.points[self.aged]
         often = "at every new batch of rows"
         if self.lasts > 0:
             often = f"every {self.lasts:,.0f} {self.unit}"

@@ -126,8 +126,9 @@ def finalize(
         given_up=[*(c.given_up for c in selection.members if c.given_up), *fit.emergencies],
     )
     bundle = _checked(Bundle(pipeline, data.schema, metadata), typed)
-    words = words_that_matter(bundle.probability, *data.rows(train), data.schema, seed)
-    bundle = replace(bundle, metadata=replace(bundle.metadata, words=words))
+    if data.schema.names("text"):
+        words = words_that_matter(bundle.probability, *data.rows(train), data.schema, seed)
+        bundle = replace(bundle, metadata=replace(bundle.metadata, words=words))
     evaluation = _evaluate_holdout(bundle, data, options, truth)
     triumph = _check_triumph(bundle, evaluation, data, roc_auc(y[scored], calibrated))
     findings = [*evaluation.findings, triumph, *doubted]
@@ -187,22 +188,20 @@ def _evaluate_holdout(
         seconds=options.importance_seconds,
         schema=schema,
     )
-    weights = data.weights_of(held) if scope.weight_column else None
-    metrics = {**evaluation.metrics, **weighted_figures(labels, bundle.probability(rows), weights)}
+    metrics = dict(evaluation.metrics)
+    weights = data.weights_of(held)
+    if scope.weight_column and weights is not None:
+        metrics |= weighted_figures(labels, bundle.probability(rows), weights)
     return replace(evaluation, importance=importance, metrics=metrics)
 
 
-def weighted_figures(
-    y: np.ndarray, q: np.ndarray, weights: np.ndarray | None
-) -> dict[str, Estimate]:
+def weighted_figures(y: np.ndarray, q: np.ndarray, weights: np.ndarray) -> dict[str, Estimate]:
     """Return the ROC AUC in which each row counts by its weight, without an interval.
 
     >>> y, q, weights = np.array([0, 0, 1]), np.array([0.1, 0.9, 0.5]), np.array([3.0, 1.0, 1.0])
     >>> weighted_figures(y, q, weights)["roc_auc_weighted"].value
     0.75
     """
-    if weights is None:
-        return {}
     from sklearn.metrics import roc_auc_score
 
     area = float(roc_auc_score(y, q, sample_weight=weights))
